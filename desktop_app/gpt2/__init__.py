@@ -1,0 +1,1 @@
+"""The model side: checkpoints, tokens, the graph, traces and sampling. Never Qt."""

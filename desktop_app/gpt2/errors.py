@@ -1,0 +1,29 @@
+"""The errors a person can meet: one clear sentence each, naming what is wrong, where, and what to do."""
+
+
+class LogitscopeError(Exception):
+    """Base of every error that is shown to a person as one sentence. Commands exit with 2 on it."""
+
+
+class ModelError(LogitscopeError):
+    """A checkpoint, its config or its weights cannot be used."""
+
+
+class TokenizerError(LogitscopeError):
+    """Tokenizer files cannot be used, or a text or id cannot be turned into tokens."""
+
+
+class SamplingError(LogitscopeError):
+    """A sampling setting is out of its range."""
+
+
+class SessionError(LogitscopeError):
+    """A session file cannot be read or written."""
+
+
+class ExportError(LogitscopeError):
+    """An output file cannot be made."""
+
+
+class Cancelled(LogitscopeError):
+    """Work was stopped on request; nothing is wrong."""
