@@ -1,0 +1,181 @@
+"""The shape of one GPT-2: `config.json` read with bounds, and everything unknown that matters refused."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.jsonfile import read_json
+
+ACTIVATIONS = {
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu": "gelu_erf",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
+"""Names in `config.json` -> the function that they mean (gelu_new and gelu_pytorch_tanh are one formula)."""
+
+_CONFIG_LIMIT = 1 << 20
+
+# Newer libraries write the generic name where GPT-2's own files have the short one.
+_ALIASES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
+
+# What would change the numbers, with the values at which it does not.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "add_cross_attention": (False, None),
+    "is_encoder_decoder": (False, None),
+    "cross_attention_hidden_size": (None,),
+    "pruned_heads": ({}, None),
+    "quantization_config": (None,),
+    "position_embedding_type": ("absolute", None),
+    "rope_scaling": (None,),
+    "rope_parameters": (None,),
+    "rotary": (False, None),
+    "sliding_window": (None,),
+    "attention_bias": (True, None),
+    "multi_query": (False, None),
+    "num_key_value_heads": (None,),
+    "final_logit_softcapping": (None,),
+    "logit_scale": (None, 1, 1.0),
+    "adapters": ({}, None),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The hyper-parameters of a GPT-2, under the names of Hugging Face's GPT2Config."""
+
+    vocab_size: int = 50257
+    n_positions: int = 1024
+    n_embd: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    n_inner: int | None = None
+    activation_function: str = "gelu_new"
+    layer_norm_epsilon: float = 1e-5
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
+    reorder_and_upcast_attn: bool = field(default=False, compare=False)
+    tie_word_embeddings: bool = True
+
+    @property
+    def d_head(self) -> int:
+        """Width of one head: n_embd / n_head."""
+        return self.n_embd // self.n_head
+
+    @property
+    def d_mlp(self) -> int:
+        """Number of neurons of one MLP: n_inner, or 4 x n_embd where the config leaves it open."""
+        return self.n_inner or 4 * self.n_embd
+
+    @property
+    def activation(self) -> str:
+        """The function that `activation_function` means: gelu_tanh, gelu_erf, relu or silu."""
+        return ACTIVATIONS[self.activation_function]
+
+    def score_divisor(self, layer: int) -> float:
+        """What `attn.scores` of block `layer` are divided by to give `attn.scaled`."""
+        divisor = float(self.d_head) ** 0.5 if self.scale_attn_weights else 1.0
+        return divisor * (layer + 1 if self.scale_attn_by_inverse_layer_idx else 1)
+
+    def size(self, axis: str, positions: int) -> int:
+        """Length of a named axis of the tensor table for a text of `positions` tokens."""
+        sizes = {
+            "head": self.n_head,
+            "d_model": self.n_embd,
+            "d_head": self.d_head,
+            "d_mlp": self.d_mlp,
+            "d_vocab": self.vocab_size,
+            "n_ctx": self.n_positions,
+            "one": 1,
+        }
+        return sizes.get(axis, positions)
+
+
+_INTEGERS: dict[str, tuple[int, int]] = {
+    "vocab_size": (1, 2_000_000),
+    "n_positions": (1, 131_072),
+    "n_embd": (1, 32_768),
+    "n_layer": (1, 512),
+    "n_head": (1, 512),
+    "n_inner": (1, 262_144),
+}
+_FLAGS = (
+    "scale_attn_weights",
+    "scale_attn_by_inverse_layer_idx",
+    "reorder_and_upcast_attn",
+    "tie_word_embeddings",
+)
+
+
+def load_config(path: Path) -> Config:
+    """The config in the file `path`. Raises ModelError naming the file, the field and the bound."""
+    return parse_config(read_json(path, limit=_CONFIG_LIMIT, error=ModelError), str(path))
+
+
+def parse_config(raw: dict[str, Any], where: str) -> Config:
+    """A Config out of parsed JSON; `where` names its source in errors.
+
+    Fields that do not bear on the forward pass (dropout, initialisation, summary heads, generation
+    defaults) are passed over. Fields that do and that this program does not compute are refused by name.
+    """
+    kind = raw.get("model_type", "gpt2")
+    if kind != "gpt2":
+        raise ModelError(f"{where}: model_type is {_short(kind)}; only checkpoints of type 'gpt2' can be opened.")
+    for name, neutral in _NEUTRAL.items():
+        if name in raw and not any(raw[name] is n or raw[name] == n for n in neutral):
+            raise ModelError(
+                f"{where}: {name} is {_short(raw[name])}, which changes the numbers and is not supported; "
+                "open a plain GPT-2 checkpoint instead."
+            )
+    fields = dict(raw)
+    for alias, name in _ALIASES.items():
+        if alias in raw:
+            if name in raw and raw[name] != raw[alias]:
+                raise ModelError(f"{where}: {alias} and {name} name the same thing but differ; remove one.")
+            fields[name] = raw[alias]
+
+    values: dict[str, Any] = {}
+    for name, (low, high) in _INTEGERS.items():
+        value = fields.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ModelError(f"{where}: {name} is {_short(value)}; it must be a whole number from {low} to {high:,}.")
+        values[name] = value
+    for name in _FLAGS:
+        value = fields.get(name)
+        if value is None:
+            continue
+        if not isinstance(value, bool):
+            raise ModelError(f"{where}: {name} is {_short(value)}; it must be true or false.")
+        values[name] = value
+    if "activation_function" in fields:
+        value = fields["activation_function"]
+        if not isinstance(value, str) or value not in ACTIVATIONS:
+            raise ModelError(
+                f"{where}: activation_function is {_short(value)}; it must be one of {', '.join(ACTIVATIONS)}."
+            )
+        values["activation_function"] = value
+    if "layer_norm_epsilon" in fields:
+        value = fields["layer_norm_epsilon"]
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+            raise ModelError(f"{where}: layer_norm_epsilon is {_short(value)}; it must be above 0 and at most 1.")
+        values["layer_norm_epsilon"] = float(value)
+
+    config = Config(**values)
+    if config.n_embd % config.n_head:
+        raise ModelError(f"{where}: n_embd {config.n_embd} cannot be split into n_head {config.n_head} equal heads.")
+    return config
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,161 @@
+"""One safetensors file: its header checked to the byte, its tensors mapped, and a writer that streams.
+
+The format (https://huggingface.co/docs/safetensors, "Format"): 8 bytes of little-endian header length, a JSON
+header of name -> {dtype, shape, data_offsets}, then the tensors end to end. The header is read here rather
+than by the library because the graph points into the file by offset, and a lying offset must not get there.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.errors import ExportError, LogitscopeError, ModelError
+from desktop_app.gpt2.files import whole_file
+from desktop_app.gpt2.jsonfile import parse_json
+
+_HEADER_LIMIT = 100_000_000  # the library's own bound
+_ITEM_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+    "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
+}  # fmt: skip
+_NUMPY = {
+    "BOOL": np.dtype(np.bool_), "U8": np.dtype(np.uint8), "I8": np.dtype(np.int8),
+    "U16": np.dtype("<u2"), "I16": np.dtype("<i2"), "U32": np.dtype("<u4"), "I32": np.dtype("<i4"),
+    "U64": np.dtype("<u8"), "I64": np.dtype("<i8"),
+    "F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a file: dtype as the header says it, shape, and where its bytes stand in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+class SafetensorsFile:
+    """A checked, memory-mapped safetensors file.
+
+    Raises `error` (ModelError unless told otherwise) naming the file when the header is cut off, too large,
+    not JSON, or when tensors overlap, leave gaps, reach past the end or are not as long as shape and dtype say.
+    """
+
+    def __init__(self, path: Path, error: type[LogitscopeError] = ModelError) -> None:
+        self.path = path
+        self.metadata: dict[str, str] = {}
+        self.entries: dict[str, Entry] = {}
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                head = file.read(8)
+                length = int.from_bytes(head, "little")
+                if len(head) < 8 or length > min(size - 8, _HEADER_LIMIT):
+                    raise error(
+                        f"{path} is cut off or is not a safetensors file ({size:,} bytes long); fetch it again."
+                    )
+                raw = file.read(length)
+        except OSError as reason:
+            raise error(f"{path} cannot be read: {reason.strerror or reason}.") from reason
+        header = parse_json(raw, what=f"The header of {path}", error=error)
+        self._read_header(header, 8 + length, size, error)
+        self._data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+
+    def _read_header(self, header: dict[str, Any], base: int, size: int, error: type[LogitscopeError]) -> None:
+        metadata = header.pop("__metadata__", {})
+        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+            raise error(f"{self.path}: __metadata__ must map names to texts; the file is damaged.")
+        self.metadata = metadata
+        for name, row in header.items():
+            self.entries[name] = self._entry(name, row, base, size, error)
+        expected = base
+        for name, entry in sorted(self.entries.items(), key=lambda item: (item[1].start, item[1].stop)):
+            if entry.start != expected:
+                fault = "overlaps the one before it" if entry.start < expected else "leaves a gap before it"
+                raise error(f"{self.path}: tensor {name[:80]!r} {fault}; the file is damaged, fetch it again.")
+            expected = entry.stop
+        if expected != size:
+            raise error(f"{self.path}: its tensors end at byte {expected:,} but the file has {size:,}; fetch it again.")
+
+    def _entry(self, name: str, row: Any, base: int, size: int, error: type[LogitscopeError]) -> Entry:
+        def whole(values: Any) -> bool:
+            return isinstance(values, list) and all(
+                isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 1 << 48 for v in values
+            )
+
+        where = f"{self.path}: tensor {name[:80]!r}"
+        if not isinstance(row, dict) or not {"dtype", "shape", "data_offsets"} <= row.keys():
+            raise error(f"{where} lacks dtype, shape or data_offsets; the file is damaged.")
+        dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
+        if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
+            raise error(f"{where} has the unknown dtype {str(dtype)[:40]!r}.")
+        if not whole(shape) or len(shape) > 8 or not whole(offsets) or len(offsets) != 2:
+            raise error(f"{where} has an impossible shape or offsets; the file is damaged.")
+        start, stop = base + offsets[0], base + offsets[1]
+        if stop < start or stop > size:
+            raise error(
+                f"{where} should end at byte {stop:,} but the file has {size:,}: it is cut off, fetch it again."
+            )
+        if stop - start != prod(shape) * _ITEM_BYTES[dtype]:
+            raise error(
+                f"{where} has {stop - start:,} bytes, but its shape {shape} of {dtype} needs "
+                f"{prod(shape) * _ITEM_BYTES[dtype]:,}; the file is damaged."
+            )
+        return Entry(dtype, tuple(shape), start, stop)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """The tensor as it is stored, a read-only view of the mapped file; BF16 comes widened to float32."""
+        entry = self.entries[name]
+        raw = self._data[entry.start : entry.stop]
+        if entry.dtype == "BF16":
+            # bfloat16 is the upper half of a float32.
+            wide = raw.view("<u2").astype(np.uint32) << 16
+            return wide.view(np.float32).reshape(entry.shape)
+        if entry.dtype not in _NUMPY:
+            raise ModelError(f"{self.path}: tensor {name!r} is stored as {entry.dtype}, which cannot be read.")
+        return raw.view(_NUMPY[entry.dtype]).reshape(entry.shape)
+
+
+_CODES = {np.dtype(np.int64): "I64", np.dtype(np.float32): "F32"}
+
+
+def write_safetensors(
+    path: Path,
+    shapes: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]],
+    arrays: Iterable[NDArray[Any]],
+    metadata: Mapping[str, str],
+    progress: Callable[[int], None] = lambda _written: None,
+) -> None:
+    """Write tensors one after the other, so that only one need be in memory at a time.
+
+    `shapes` gives name -> (dtype, shape) in order (int64 and float32 are known), `arrays` yields the tensors in
+    the same order. The file appears under `path` only when it is whole. Raises ExportError.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    offset = 0
+    for name, (dtype, shape) in shapes.items():
+        length = prod(shape) * dtype.itemsize
+        header[name] = {
+            "dtype": _CODES[dtype],
+            "shape": list(shape),
+            "data_offsets": [offset, offset + length],
+        }
+        offset += length
+    raw = json.dumps(header, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)  # tensors start on 8 bytes, so that they can be mapped
+
+    with whole_file(path) as file:
+        file.write(len(raw).to_bytes(8, "little") + raw)
+        for (name, (dtype, shape)), array in zip(shapes.items(), arrays, strict=True):
+            if array.shape != shape:
+                raise ExportError(f"{name} has shape {array.shape} where {shape} was announced.")
+            file.write(np.ascontiguousarray(array, dtype).data)
+            progress(file.tell())

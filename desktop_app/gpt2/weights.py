@@ -1,0 +1,80 @@
+"""The table of weights: the name used here, the name in a checkpoint, axes and meaning."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from desktop_app.gpt2.config import Config
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """One weight. `{L}` stands for the block's number; `axes` are names that Config.size knows.
+
+    `matrix` marks weights that a checkpoint may store transposed (Linear instead of Conv1D).
+    """
+
+    name: str
+    stored: str
+    axes: tuple[str, ...]
+    meaning: str
+    matrix: bool = False
+
+    def shape(self, config: Config) -> tuple[int, ...]:
+        """The shape that this weight has under `config`."""
+        return tuple(3 * config.n_embd if a == "qkv" else config.size(a, 0) for a in self.axes)
+
+
+_B = "blocks.{L}."
+_H = "h.{L}."
+
+WEIGHTS: tuple[WeightSpec, ...] = (
+    WeightSpec("embed.W_E", "wte.weight", ("d_vocab", "d_model"), "token embedding"),
+    WeightSpec("pos_embed.W_pos", "wpe.weight", ("n_ctx", "d_model"), "position embedding"),
+    WeightSpec(_B + "ln1.w", _H + "ln_1.weight", ("d_model",), "layer norm 1, gain"),
+    WeightSpec(_B + "ln1.b", _H + "ln_1.bias", ("d_model",), "layer norm 1, bias"),
+    WeightSpec(_B + "attn.W_QKV", _H + "attn.c_attn.weight", ("d_model", "qkv"), "query, key and value", matrix=True),
+    WeightSpec(_B + "attn.b_QKV", _H + "attn.c_attn.bias", ("qkv",), "query, key and value, bias"),
+    WeightSpec(_B + "attn.W_O", _H + "attn.c_proj.weight", ("d_model", "d_model"), "attention output", matrix=True),
+    WeightSpec(_B + "attn.b_O", _H + "attn.c_proj.bias", ("d_model",), "attention output, bias"),
+    WeightSpec(_B + "ln2.w", _H + "ln_2.weight", ("d_model",), "layer norm 2, gain"),
+    WeightSpec(_B + "ln2.b", _H + "ln_2.bias", ("d_model",), "layer norm 2, bias"),
+    WeightSpec(_B + "mlp.W_in", _H + "mlp.c_fc.weight", ("d_model", "d_mlp"), "MLP up", matrix=True),
+    WeightSpec(_B + "mlp.b_in", _H + "mlp.c_fc.bias", ("d_mlp",), "MLP up, bias"),
+    WeightSpec(_B + "mlp.W_out", _H + "mlp.c_proj.weight", ("d_mlp", "d_model"), "MLP down", matrix=True),
+    WeightSpec(_B + "mlp.b_out", _H + "mlp.c_proj.bias", ("d_model",), "MLP down, bias"),
+    WeightSpec("ln_final.w", "ln_f.weight", ("d_model",), "final layer norm, gain"),
+    WeightSpec("ln_final.b", "ln_f.bias", ("d_model",), "final layer norm, bias"),
+    # [d_vocab, d_model], as stored; the embedding itself where the head is tied.
+    WeightSpec("unembed.W_U", "lm_head.weight", ("d_vocab", "d_model"), "unembedding"),
+)
+
+
+def expand(template: str, layer: int | None) -> str:
+    """The name with the block's number put in."""
+    return template if layer is None else template.replace("{L}", str(layer))
+
+
+def all_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
+    """(name, stored name, spec) of every weight of a model, in the order of the forward pass."""
+    blocks = [spec for spec in WEIGHTS if "{L}" in spec.name]
+    first = WEIGHTS.index(blocks[0])
+    for spec in WEIGHTS[:first]:
+        yield spec.name, spec.stored, spec
+    for layer in range(config.n_layer):
+        for spec in blocks:
+            yield expand(spec.name, layer), expand(spec.stored, layer), spec
+    for spec in WEIGHTS[first + len(blocks) :]:
+        yield spec.name, spec.stored, spec
+
+
+def parameter_count(config: Config) -> int:
+    """Number of parameters of the model; a tied unembedding counts once."""
+    total = 0
+    for name, _, spec in all_weights(config):
+        if name == "unembed.W_U" and config.tie_word_embeddings:
+            continue
+        size = 1
+        for length in spec.shape(config):
+            size *= length
+        total += size
+    return total
