@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Write requirements.lock and requirements-test.lock from pyproject.toml, with uv on the PATH.
+
+Pins stay as they are unless pyproject.toml rules them out; --upgrade takes the newest that it admits.
+Both files hold for every supported Python and platform, carry hashes, and name no package index.
+"""
+
+import argparse
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def compile_lock(output: str, *options: str) -> None:
+    """Resolve pyproject.toml into the lock file `output` beside it."""
+    subprocess.run(
+        [
+            *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
+            *("--annotation-style", "line", "--custom-compile-command", "packaging/lock.py"),
+            *("pyproject.toml", "--output-file", output, *options),
+        ],
+        cwd=ROOT,
+        check=True,
+    )
+
+
+def main() -> None:
+    """Write both files; the second repeats the first's pins and adds the test extra."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
+    upgrade = ["--upgrade"] if parser.parse_args().upgrade else []
+    compile_lock("requirements.lock", *upgrade)
+    compile_lock("requirements-test.lock", "--extra", "test", "--constraint", "requirements.lock", *upgrade)
+
+
+if __name__ == "__main__":
+    main()
