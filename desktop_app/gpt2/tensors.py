@@ -1,0 +1,312 @@
+"""The one table of tensors: every intermediate of GPT-2's forward pass, its axes, meaning and formula.
+
+The graph's outputs, the trace, the steps, the inspector, the exporters and the parity tests all read this table.
+Names follow TransformerLens, with two differences: a layer norm's `normalized` stands before weight and bias here,
+and q, k, v, z are [head, pos, d_head].
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+
+from desktop_app.gpt2 import formulas as f
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.weights import expand
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor. `{L}` stands for the block's number in `name` and `inputs`.
+
+    `inputs` are tensors and weights, in the order in which `compute` takes them; of those in `whole` a row needs
+    every earlier row too (keys and values), of the other tensors only its own.
+    `kept` marks what a trace holds when it cannot hold everything: the rest follows from it.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    meaning: str
+    formula: str
+    inputs: tuple[str, ...]
+    compute: Callable[..., f.Array]
+    whole: frozenset[str] = frozenset()
+    kept: bool = False
+
+    @property
+    def per_head(self) -> bool:
+        """Whether the first axis is the head."""
+        return self.axes[0] == "head"
+
+    @property
+    def row_axis(self) -> int:
+        """The index of the axis that runs over positions (as `pos` or `query`)."""
+        return 1 if self.per_head else 0
+
+    def shape(self, config: Config, rows: int, keys: int | None = None) -> tuple[int, ...]:
+        """Shape for `rows` positions that look at `keys` positions (the same number unless told)."""
+        lengths = {"pos": rows, "query": rows, "key": rows if keys is None else keys}
+        return tuple(lengths.get(axis, config.size(axis, 0)) for axis in self.axes)
+
+
+_B = "blocks.{L}."
+_POS_MODEL = ("pos", "d_model")
+_GRID = ("head", "query", "key")
+_HEADS = ("head", "pos", "d_head")
+
+
+def _layer_norm(place: str, name: str, source: str) -> tuple[TensorSpec, ...]:
+    mean, scale, normalized = f"{name}.mean", f"{name}.scale", f"{name}.normalized"
+    return (
+        TensorSpec(mean, ("pos", "one"), f"{place}: mean of the vector", "μ = Σ x / d_model", (source,), f.mean),
+        TensorSpec(
+            scale,
+            ("pos", "one"),
+            f"{place}: standard deviation, a little ε added",
+            "σ = √(Σ (x − μ)² / d_model + ε)",
+            (source, mean),
+            f.scale,
+        ),
+        TensorSpec(
+            normalized,
+            _POS_MODEL,
+            f"{place}: mean 0 and variance 1",
+            "x̂ = (x − μ) / σ",
+            (source, mean, scale),
+            f.normalized,
+        ),
+        TensorSpec(
+            f"{name}.out",
+            _POS_MODEL,
+            f"{place}: rescaled by learned gain and bias",
+            "x̂ · w + b",
+            (normalized, f"{name}.w", f"{name}.b"),
+            f.gain_and_bias,
+        ),
+    )
+
+
+def _qkv(letter: str, word: str, compute: Callable[..., f.Array]) -> TensorSpec:
+    inputs = (_B + "ln1.out", _B + "attn.W_QKV", _B + "attn.b_QKV")
+    return TensorSpec(
+        f"{_B}attn.{letter}",
+        _HEADS,
+        f"{word} of every head",
+        f"{letter} = x W_{letter.upper()} + b_{letter.upper()}",
+        inputs,
+        compute,
+        kept=True,
+    )
+
+
+_INPUT = (
+    TensorSpec("tokens", ("pos",), "token ids", "the typed text, cut by the tokenizer", (), f.same, kept=True),
+    TensorSpec("embed", _POS_MODEL, "token embedding", "row W_E[token]", ("tokens", "embed.W_E"), f.rows_of_table),
+    TensorSpec(
+        "pos_embed",
+        _POS_MODEL,
+        "position embedding",
+        "row W_pos[position]",
+        ("pos_embed.W_pos",),
+        f.rows_of_positions,
+    ),
+)
+
+_FIRST_RESID = TensorSpec(
+    _B + "resid_pre",
+    _POS_MODEL,
+    "residual stream at the start of the block",
+    "token embedding + position embedding",
+    ("embed", "pos_embed"),
+    f.add,
+    kept=True,
+)
+_NEXT_RESID = TensorSpec(
+    _B + "resid_pre",
+    _POS_MODEL,
+    "residual stream at the start of the block",
+    "resid_post of the block before",
+    ("blocks.{L-1}.resid_post",),
+    f.same,
+    kept=True,
+)
+
+_BLOCK = (
+    *_layer_norm("layer norm 1", _B + "ln1", _B + "resid_pre"),
+    _qkv("q", "query", f.query),
+    _qkv("k", "key", f.key),
+    _qkv("v", "value", f.value),
+    TensorSpec(
+        _B + "attn.scores",
+        _GRID,
+        "how well each query matches each key",
+        "S_ij = q_i · k_j",
+        (_B + "attn.q", _B + "attn.k"),
+        f.scores,
+        whole=frozenset({_B + "attn.k"}),
+    ),
+    TensorSpec(_B + "attn.scaled", _GRID, "scores made comparable", "S_ij / √d_head", (_B + "attn.scores",), f.scaled),
+    TensorSpec(
+        _B + "attn.masked",
+        _GRID,
+        "later tokens hidden",
+        "−∞ where j > i, else the scaled score",
+        (_B + "attn.scaled",),
+        f.masked,
+    ),
+    TensorSpec(
+        _B + "attn.pattern",
+        _GRID,
+        "how much of each value is read",
+        "A_ij = exp(S_ij) / Σ_m≤i exp(S_im)",
+        (_B + "attn.masked",),
+        f.softmax,
+    ),
+    TensorSpec(
+        _B + "attn.z",
+        _HEADS,
+        "values, weighted and added",
+        "z_i = Σ_j A_ij v_j",
+        (_B + "attn.pattern", _B + "attn.v"),
+        f.weigh_values,
+        whole=frozenset({_B + "attn.v"}),
+        kept=True,
+    ),
+    TensorSpec(_B + "attn.concat", _POS_MODEL, "heads side by side", "[z⁰ z¹ … ]", (_B + "attn.z",), f.join_heads),
+    TensorSpec(
+        _B + "attn_out",
+        _POS_MODEL,
+        "what attention writes",
+        "concat · W_O + b_O",
+        (_B + "attn.concat", _B + "attn.W_O", _B + "attn.b_O"),
+        f.affine,
+    ),
+    TensorSpec(
+        _B + "resid_mid",
+        _POS_MODEL,
+        "residual stream after attention",
+        "resid_pre + attn_out",
+        (_B + "resid_pre", _B + "attn_out"),
+        f.add,
+        kept=True,
+    ),
+    *_layer_norm("layer norm 2", _B + "ln2", _B + "resid_mid"),
+    TensorSpec(
+        _B + "mlp.pre",
+        ("pos", "d_mlp"),
+        "neurons before the activation",
+        "x W_in + b_in",
+        (_B + "ln2.out", _B + "mlp.W_in", _B + "mlp.b_in"),
+        f.affine,
+        kept=True,
+    ),
+    TensorSpec(
+        _B + "mlp.post",
+        ("pos", "d_mlp"),
+        "neurons after the activation",
+        "activation(pre)",
+        (_B + "mlp.pre",),
+        f.activation,
+    ),
+    TensorSpec(
+        _B + "mlp_out",
+        _POS_MODEL,
+        "what the MLP writes",
+        "post · W_out + b_out",
+        (_B + "mlp.post", _B + "mlp.W_out", _B + "mlp.b_out"),
+        f.affine,
+    ),
+    TensorSpec(
+        _B + "resid_post",
+        _POS_MODEL,
+        "residual stream after the MLP",
+        "resid_mid + mlp_out",
+        (_B + "resid_mid", _B + "mlp_out"),
+        f.add,
+    ),
+)
+
+_OUTPUT = (
+    *_layer_norm("final layer norm", "ln_final", "blocks.{last}.resid_post"),
+    TensorSpec(
+        "logits",
+        ("pos", "d_vocab"),
+        "score of every token as the next one",
+        "x · W_U[token]",
+        ("ln_final.out", "unembed.W_U"),
+        f.unembed,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One row of the table for one model: full name, block (None outside), spec, full names of its inputs."""
+
+    name: str
+    layer: int | None
+    spec: TensorSpec
+    inputs: tuple[str, ...]
+    whole: frozenset[str]
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return self.spec.axes
+
+
+def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
+    def full(template: str) -> str:
+        name = template.replace("{last}", str(config.n_layer - 1))
+        if layer is not None:
+            name = name.replace("{L-1}", str(layer - 1))
+        return expand(name, layer)
+
+    inputs = tuple(full(i) for i in spec.inputs)
+    return Tensor(full(spec.name), layer, spec, inputs, frozenset(full(w) for w in spec.whole))
+
+
+def tensor_table(config: Config) -> dict[str, Tensor]:
+    """Name -> row, in the order of the forward pass, for a model of this config."""
+
+    def rows() -> Iterator[Tensor]:
+        for spec in _INPUT:
+            yield _place(spec, None, config)
+        for layer in range(config.n_layer):
+            yield _place(_NEXT_RESID if layer else _FIRST_RESID, layer, config)
+            for spec in _BLOCK:
+                yield _place(spec, layer, config)
+        for spec in _OUTPUT:
+            yield _place(spec, None, config)
+
+    return {row.name: row for row in rows()}
+
+
+def match_names(patterns: list[str], config: Config) -> list[str]:
+    """The table's names that match any of the glob `patterns`, in the order of the table.
+
+    Raises ModelError for a pattern that matches nothing.
+    """
+    from fnmatch import fnmatchcase
+
+    names = list(tensor_table(config))
+    chosen = set()
+    for pattern in patterns:
+        found = [n for n in names if fnmatchcase(n, pattern)]
+        if not found:
+            from difflib import get_close_matches
+
+            close = get_close_matches(pattern, names, 3, 0.5)
+            hint = f"; did you mean {' or '.join(close)}?" if close else "; try blocks.0.attn.*"
+            raise ModelError(f"No tensor is named {pattern[:80]!r}{hint}")
+        chosen.update(found)
+    return [n for n in names if n in chosen]
+
+
+def size_in_bytes(config: Config, positions: int, *, kept_only: bool = False) -> int:
+    """Bytes that a trace of `positions` tokens holds: everything but logits, or only what is marked `kept`."""
+    return sum(
+        4 * prod(row.spec.shape(config, positions))
+        for row in tensor_table(config).values()
+        if row.name != "logits" and (row.spec.kept or not kept_only)
+    )

@@ -1,0 +1,212 @@
+"""A trace: one forward pass over one text, every tensor of the table readable, whole or by head and row."""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.config import Config, parse_config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.formulas import Place
+from desktop_app.gpt2.jsonfile import parse_json
+from desktop_app.gpt2.safetensors_file import SafetensorsFile, write_safetensors
+from desktop_app.gpt2.tensors import tensor_table
+
+Array = NDArray[Any]
+_CACHE_LIMIT = 96 << 20
+_FORMAT = "logitscope.trace.1"
+
+
+class Trace:
+    """An immutable forward pass.
+
+    `captured` holds tensors as the graph gave them. Every other tensor of the table is derived from them by the
+    table's own formula when it is read, for the asked head and row alone, and equals the graph's output within
+    float32 error. Arrays are read-only. Safe to read from several threads.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        captured: Mapping[str, Array],
+        *,
+        weights: Mapping[str, Array] | None = None,
+        unembed: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+        logit_rows: Mapping[int, Array] | None = None,
+        computed: int | None = None,
+    ) -> None:
+        self.config = config
+        self.table = tensor_table(config)
+        for array in captured.values():
+            array.flags.writeable = False
+        self.captured: Mapping[str, Array] = MappingProxyType(dict(captured))
+        self.ids: tuple[int, ...] = tuple(captured["tokens"].tolist())
+        self.computed = len(self.ids) if computed is None else computed
+        """How many positions this pass computed; the others were taken over from an earlier trace."""
+        self._weights = weights
+        self._unembed = unembed
+        self._lock = threading.RLock()
+        self._cache: OrderedDict[tuple[Any, ...], Array] = OrderedDict()
+        self._cached_bytes = 0
+        self._logit_rows: dict[int, Array] = dict(logit_rows or {})
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.read(name)
+
+    def read(self, name: str, *, head: int | None = None, row: int | None = None) -> Array:
+        """The tensor `name`, with the axes of the table; `head` and `row` (a position) pick one and drop the axis.
+
+        Raises ModelError if the table has no such tensor, or if it cannot be derived because a saved trace was
+        opened without its model.
+        """
+        if name not in self.table:
+            raise ModelError(f"This model has no tensor {name[:80]!r}.")
+        if name == "logits":
+            return self.logits(row) if row is not None else self._all_logits()
+        spec = self.table[name].spec
+        if row is not None and not -len(self) <= row < len(self):
+            raise ModelError(f"Position {row} is outside the text of {len(self)} tokens.")
+        if row is not None:
+            row %= len(self)
+        heads = None if head is None else (head, head + 1)
+        rows = (0, len(self)) if row is None else (row, row + 1)
+        found = self._read(name, heads if spec.per_head else None, rows)
+        if row is not None:
+            found = found.take(0, axis=spec.row_axis)
+        if head is not None and spec.per_head:
+            found = found[0]
+        found.flags.writeable = False
+        return found
+
+    def read_rows(self, name: str, stop: int) -> Array:
+        """The tensor for positions 0 to `stop` alone, every head."""
+        return self._read(name, None, (0, stop))
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """Logits [d_vocab] after position `row` (negative counts from the end), computed once."""
+        row %= len(self)
+        with self._lock:
+            if row not in self._logit_rows:
+                if "logits" in self.captured:
+                    self._logit_rows[row] = self.captured["logits"][row]
+                else:
+                    final = self._read("ln_final.out", None, (row, row + 1))
+                    self._logit_rows[row] = self._unembedded(final)[0]
+                self._logit_rows[row].flags.writeable = False
+            return self._logit_rows[row]
+
+    def shared_prefix(self, ids: Sequence[int]) -> int:
+        """How many positions of `ids` this trace already holds; one at least is always left to compute."""
+        count = 0
+        for mine, theirs in zip(self.ids, ids[:-1], strict=False):
+            if mine != theirs:
+                break
+            count += 1
+        return count
+
+    def past(self, length: int) -> dict[str, Array]:
+        """Keys and values of the first `length` positions, as the graph takes them."""
+        return {
+            f"past.{layer}.{part}": np.ascontiguousarray(self._read(f"blocks.{layer}.attn.{letter}", None, (0, length)))
+            for layer in range(self.config.n_layer)
+            for part, letter in (("key", "k"), ("value", "v"))
+        }
+
+    def _all_logits(self) -> Array:
+        if "logits" in self.captured:
+            return self.captured["logits"]
+        return self._unembedded(self._read("ln_final.out", None, (0, len(self))))
+
+    def _unembedded(self, final: Array) -> Array:
+        if self._unembed is not None:
+            return self._unembed(final)
+        return final @ self._weight("unembed.W_U").T
+
+    def _weight(self, name: str) -> Array:
+        if self._weights is None:
+            raise ModelError("This tensor is not in the saved trace, and deriving it needs the model; open that first.")
+        return self._weights[name]
+
+    def _read(self, name: str, heads: tuple[int, int] | None, rows: tuple[int, int]) -> Array:
+        tensor = self.table[name]
+        if name in self.captured:
+            return _cut(self.captured[name], tensor.spec.per_head, heads, rows)
+        key = (name, heads, rows)
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+        place = Place(self.config, tensor.layer or 0, np.arange(*rows))
+        operands = []
+        for source in tensor.inputs:
+            if source not in self.table:
+                operands.append(self._weight(source))
+                continue
+            # Keys and values up to the end: the grids before the mask have columns for later tokens too.
+            wanted = (0, len(self)) if source in tensor.whole else rows
+            operands.append(self._read(source, heads if self.table[source].spec.per_head else None, wanted))
+        result = np.asarray(tensor.spec.compute(place, *operands))
+        result.flags.writeable = False
+        self._remember(key, result)
+        return result
+
+    def _remember(self, key: tuple[Any, ...], array: Array) -> None:
+        with self._lock:
+            if key not in self._cache and array.nbytes <= _CACHE_LIMIT // 4:
+                self._cache[key] = array
+                self._cached_bytes += array.nbytes
+                while self._cached_bytes > _CACHE_LIMIT:
+                    _, dropped = self._cache.popitem(last=False)
+                    self._cached_bytes -= dropped.nbytes
+
+    def save(self, path: Path, names: Sequence[str] | None = None, note: Mapping[str, str] | None = None) -> None:
+        """Write tensors as safetensors under their own names; `tokens` as int64, the rest float32.
+
+        `names` default to the whole table; `tokens` is always among them. Raises ExportError.
+        """
+        chosen = [n for n in self.table if names is None or n in names or n == "tokens"]
+        shapes = {}
+        for name in chosen:
+            dtype = np.dtype(np.int64) if name == "tokens" else np.dtype(np.float32)
+            shapes[name] = (dtype, self.table[name].spec.shape(self.config, len(self)))
+
+        def arrays() -> Iterator[Array]:
+            for name in chosen:
+                yield self.read(name)
+
+        about = {"format": _FORMAT, "config": json.dumps(asdict(self.config)), **(note or {})}
+        write_safetensors(path, shapes, arrays(), about)
+
+    @classmethod
+    def load(cls, path: Path, weights: Mapping[str, Array] | None = None) -> "Trace":
+        """Open a saved trace, its tensors mapped from the file. Raises ModelError for anything else."""
+        file = SafetensorsFile(path)
+        if file.metadata.get("format") != _FORMAT or "tokens" not in file.entries:
+            raise ModelError(f"{path} is not a trace saved by Logitscope.")
+        raw = parse_json(file.metadata.get("config", "").encode(), what=f"The config in {path}", error=ModelError)
+        config = parse_config(raw, str(path))
+        table = tensor_table(config)
+        positions = file.entries["tokens"].shape
+        for name, entry in file.entries.items():
+            fits = name in table and len(positions) == 1 and positions[0] > 0
+            dtype = "I64" if name == "tokens" else "F32"
+            if not fits or entry.shape != table[name].spec.shape(config, positions[0]) or entry.dtype != dtype:
+                raise ModelError(f"{path}: the tensor {name[:80]!r} does not fit the trace's own config.")
+        return cls(config, {name: file.read(name) for name in file.entries}, weights=weights)
+
+
+def _cut(array: Array, per_head: bool, heads: tuple[int, int] | None, rows: tuple[int, int]) -> Array:
+    if per_head:
+        chosen = slice(None) if heads is None else slice(*heads)
+        return array[chosen, slice(*rows)]
+    return array[slice(*rows)]
