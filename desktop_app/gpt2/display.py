@@ -1,0 +1,109 @@
+"""How a token's bytes are shown: as a label with visible whitespace, and quoted inside a sentence."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+_VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍", "\u00a0": "⍽"}
+_TYPED = {shown: char for char, shown in _VISIBLE.items()}
+_QUOTED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "'": "\\'"}
+_UNQUOTED = {escape[1]: char for char, escape in _QUOTED.items()} | {'"': '"'}
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
+
+# Characters that leave no ink though their general category says they are letters, marks or symbols:
+# the default-ignorable ones of Unicode's DerivedCoreProperties.txt, and the blank braille pattern.
+_INKLESS = frozenset(
+    [chr(code) for code in (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800)]
+    + [chr(code) for code in (0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))]
+)
+# Controls, format characters (bidi and zero-width ones among them), private use, unassigned, and every separator.
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+
+
+def is_visible(char: str) -> bool:
+    """Whether `char` leaves ink of its own, so that a reader can see that it is there."""
+    return char not in _INKLESS and unicodedata.category(char) not in _INVISIBLE_CATEGORIES
+
+
+def label(data: bytes) -> str:
+    """The display form of a token: plain, safe, on one line and never empty.
+
+    Whitespace is shown as `·` space, `↵` newline, `⇥` tab, `␍` carriage return and `⍽` no-break space; any
+    other character that could not be seen as an escape like `\\u{200b}`; bytes that are only a part of a UTF-8
+    character as hex like `‹E2 96›`. A combining mark with nothing to sit on gets a dotted circle.
+    """
+    shown: list[str] = []
+    bare = True  # nothing for a combining mark to combine with yet
+    for text, raw in _pieces(data):
+        if raw:
+            shown.append(f"‹{raw.hex(' ').upper()}›")
+            bare = True
+        for char in text:
+            seen = char in {" ", "\u00a0"} or is_visible(char)
+            if char in _VISIBLE:
+                shown.append(_VISIBLE[char])
+            elif not seen:
+                shown.append(f"\\u{{{ord(char):x}}}")
+            elif bare and unicodedata.category(char).startswith("M"):
+                shown.append("◌" + char)
+            else:
+                shown.append(char)
+            bare = char in _VISIBLE or not seen
+    return "".join(shown) or "‹›"
+
+
+def quoted(data: bytes) -> str:
+    """The token as it stands in a sentence, `' creature'`: straight quotes, and escapes that lose nothing.
+
+    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` as in Python, `\\u{a0}` for characters that could not be seen, `\\xe2`
+    for single bytes of an incomplete UTF-8 character. `unquote` reads it back to the same bytes.
+    """
+    shown: list[str] = []
+    for text, raw in _pieces(data):
+        shown += [f"\\x{byte:02x}" for byte in raw]
+        for char in text:
+            if char in _QUOTED:
+                shown.append(_QUOTED[char])
+            else:
+                shown.append(char if char == " " or is_visible(char) else f"\\u{{{ord(char):x}}}")
+    return f"'{''.join(shown)}'"
+
+
+def unquote(text: str) -> bytes | None:
+    """The bytes that a quoted form stands for (straight single or double quotes), None if it is not one."""
+    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
+        return None
+    out = bytearray()
+    at, body = 0, text[1:-1]
+    try:
+        for match in _ESCAPE.finditer(body):
+            out += body[at : match.start()].encode()
+            byte, code, char = match.groups()
+            if byte is not None:
+                out.append(int(byte, 16))
+            elif code is not None:
+                out += chr(int(code, 16)).encode()
+            else:
+                out += _UNQUOTED[char].encode()
+            at = match.end()
+        out += body[at:].encode()
+    except (KeyError, ValueError, OverflowError):  # an unknown escape, a lone surrogate, beyond Unicode
+        return None
+    return bytes(out)
+
+
+def typed(text: str) -> str:
+    """Turns the visible whitespace of a label back into what it stands for: `·Paris` into ` Paris`."""
+    return "".join(_TYPED.get(char, char) for char in text)
+
+
+def _pieces(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Cuts bytes into runs of whole characters (text, b"") and runs of partial ones ("", bytes)."""
+    # surrogateescape turns each byte that is no part of a valid character into U+DC80..U+DCFF.
+    decoded = data.decode("utf-8", errors="surrogateescape")
+    for match in re.finditer("[\udc80-\udcff]+|[^\udc80-\udcff]+", decoded):
+        run = match.group()
+        if "\udc80" <= run[0] <= "\udcff":
+            yield "", run.encode("utf-8", errors="surrogateescape")
+        else:
+            yield run, b""

@@ -1,0 +1,295 @@
+"""Text to tokens and back: GPT-2's byte-level BPE, with where each token stands, what it shows and how it was made."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+from tokenizers import Tokenizer as _Library
+from tokenizers import models, pre_tokenizers
+
+from desktop_app.gpt2 import display
+from desktop_app.gpt2.errors import TokenizerError
+from desktop_app.gpt2.vocabulary import BYTE_ALPHABET, END_OF_TEXT, AddedToken, Vocabulary, bytes_of, read_vocabulary
+
+MAX_IDS_CHARS = 2**20
+_NO_TOKEN = "\ufffd".encode()
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The tokens of a text. `spans[i]` is the [start, end) range of characters that token i has bytes of.
+
+    Tokens that share a character (each holding some of its bytes) have overlapping spans.
+    """
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class MergeStep:
+    """One merge on the way from single bytes to a token."""
+
+    pieces: tuple[str, ...]
+    """Display labels of all pieces after this merge."""
+    pair: tuple[str, str]
+    """Display labels of the two pieces that this merge joined."""
+    at: int
+    """Index in `pieces` of the piece that the merge made."""
+    rank: int
+    """The merge's rank, its line in merges.txt counted from 0: of all merges possible, the lowest goes first."""
+
+
+class Tokenizer:
+    """A byte-level BPE tokenizer; ids equal those of transformers' GPT2TokenizerFast. Immutable once built."""
+
+    def __init__(self, vocabulary: Vocabulary, *, vocab_size: int | None = None) -> None:
+        """Builds the tokenizer; `vocab_size` is the number of rows of the embedding, if known.
+
+        Raises:
+            TokenizerError: a token's id has no row in the embedding, or the library refuses the vocabulary.
+        """
+        tokens = {number: bytes_of(token) for token, number in vocabulary.ids.items()}
+        tokens.update((added.id, added.text.encode()) for added in vocabulary.added)
+        self._bytes = tokens
+        self._added = {added.id: added for added in vocabulary.added}
+        self._vocabulary = vocabulary
+        self._id_limit = vocab_size if vocab_size is not None else max(tokens) + 1
+        if (last := max(tokens)) >= self._id_limit:
+            raise TokenizerError(
+                f"The tokenizer gives {self.quoted(last)} the id {last}, but the model has only {self._id_limit} "
+                f"embeddings; these tokenizer files belong to another model."
+            )
+        self._splitters = _splitters(vocabulary.added)
+        with _library_errors("The tokenizers library cannot use this vocabulary"):
+            self._library = _Library(models.BPE(dict(vocabulary.ids), list(vocabulary.merges)))
+            self._library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        self._spelled = {byte for byte, char in enumerate(BYTE_ALPHABET) if char in vocabulary.ids}
+
+    @classmethod
+    def load(cls, folder: Path, *, vocab_size: int | None = None) -> "Tokenizer":
+        """Reads tokenizer.json, or vocab.json and merges.txt, from a checkpoint folder.
+
+        Raises:
+            TokenizerError: files that are missing, malformed, of another kind of tokenizer, or with ids outside the
+                embedding of `vocab_size` rows.
+        """
+        return cls(read_vocabulary(folder), vocab_size=vocab_size)
+
+    @property
+    def size(self) -> int:
+        """The number of tokens; the embedding may have more rows."""
+        return len(self._bytes)
+
+    @property
+    def eos_id(self) -> int | None:
+        """The id of `<|endoftext|>`, at which generation stops; None if the vocabulary has none."""
+        return next((added.id for added in self._added.values() if added.text == END_OF_TEXT), None)
+
+    @property
+    def is_byte_complete(self) -> bool:
+        """Whether all 256 bytes are tokens, so that any Unicode text can be spelled and round-trips exactly."""
+        return len(self._spelled) == 256
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether the id is a special token, matched as a whole and never made by merging."""
+        return token_id in self._added and self._added[token_id].special
+
+    def encode(self, text: str) -> Encoding:
+        """Cuts `text` into tokens. Added tokens such as `<|endoftext|>` typed in it are found as whole strings.
+
+        Raises:
+            TokenizerError: a lone surrogate, or a character that a vocabulary without all bytes cannot spell.
+        """
+        for position, char in enumerate(text):
+            if "\ud800" <= char <= "\udfff":
+                raise TokenizerError(
+                    f"Character {position} of the text is U+{ord(char):04X}, half of a surrogate pair, which no "
+                    f"Unicode text holds; delete it."
+                )
+        ids: list[int] = []
+        spans: list[tuple[int, int]] = []
+        for start, piece, added in self._split(text):
+            if added is not None:
+                ids.append(added)
+                spans.append((start, start + len(piece)))
+            elif piece:
+                self._encode_piece(piece, start, ids, spans)
+        return Encoding(tuple(ids), tuple(spans))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the tokens: their bytes joined and read as UTF-8, with U+FFFD for what is not.
+
+        Special tokens are their own text; an id without a token is U+FFFD too.
+        """
+        return b"".join(self._bytes.get(number, _NO_TOKEN) for number in ids).decode("utf-8", errors="replace")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes of a token; none for an id without a token."""
+        return self._bytes.get(token_id, b"")
+
+    def label(self, token_id: int) -> str:
+        """The display form of a token, as `display.label` says; `id 50300` for an id without a token."""
+        data = self._bytes.get(token_id)
+        return f"id {token_id}" if data is None else display.label(data)
+
+    def quoted(self, token_id: int) -> str:
+        """The token as it stands in a sentence, `' creature'`, as `display.quoted` says; or `id 50300`."""
+        data = self._bytes.get(token_id)
+        return f"id {token_id}" if data is None else display.quoted(data)
+
+    def merge_steps(self, token_id: int) -> tuple[MergeStep, ...]:
+        """The merges that made a token out of bytes, in order: the lowest rank first, then the leftmost pair.
+
+        None for single bytes, added tokens, ids without a token, and the rare entry that no merges lead to.
+        """
+        if token_id in self._added or token_id not in self._bytes:
+            return ()
+        target = self._entries[token_id]
+        pieces, steps = list(target), []
+        while len(pieces) > 1:
+            pairs = list(pairwise(pieces))
+            at = min(range(len(pairs)), key=lambda index: self._ranks.get(pairs[index], len(self._ranks)))
+            rank = self._ranks.get(pairs[at])
+            if rank is None:
+                return ()
+            pieces[at : at + 2] = ["".join(pairs[at])]
+            left, right = (display.label(bytes_of(piece)) for piece in pairs[at])
+            shown = tuple(display.label(bytes_of(piece)) for piece in pieces)
+            steps.append(MergeStep(shown, (left, right), at, rank))
+        return tuple(steps)
+
+    def find(self, text: str) -> list[int]:
+        """The ids that a person may mean by `text`, likeliest first; empty if there are none.
+
+        Takes `#1234` or `id 1234`; a quoted form like `' Paris'`, meant exactly; or plain text: the token
+        itself, the token after a space, a label copied from the screen, the first token of the text.
+        """
+        found: list[int | None] = []
+        if match := re.fullmatch(r"\s*(?:#|id\s)\s*([0-9]{1,10})\s*", text, re.ASCII | re.IGNORECASE):
+            found.append(number if (number := int(match[1])) < self._id_limit else None)
+        if (exact := display.unquote(text.strip())) is not None:
+            found.append(self._by_bytes.get(exact))
+        else:
+            forms = (text, " " + text, display.typed(text))
+            found += [self._by_bytes.get(form.encode(errors="replace")) for form in forms]
+            with suppress(TokenizerError):  # what cannot be spelled has no first token
+                found += self.encode(text).ids[:1]
+        return list(dict.fromkeys(number for number in found if number is not None))
+
+    @cached_property
+    def _by_bytes(self) -> dict[bytes, int]:
+        return {data: number for number, data in sorted(self._bytes.items(), reverse=True)}
+
+    @cached_property
+    def _entries(self) -> dict[int, str]:
+        return {number: token for token, number in self._vocabulary.ids.items()}
+
+    @cached_property
+    def _ranks(self) -> dict[tuple[str, str], int]:
+        return {pair: rank for rank, pair in enumerate(self._vocabulary.merges)}
+
+    def _split(self, text: str) -> Iterator[tuple[int, str, int | None]]:
+        """Cuts out the added tokens: (start, piece, id of the added token or None), in order."""
+        pieces: list[tuple[int, str, int | None]] = [(0, text, None)]
+        for splitter, ids in self._splitters:
+            finer: list[tuple[int, str, int | None]] = []
+            for start, piece, added in pieces:
+                if added is not None:
+                    finer.append((start, piece, added))
+                    continue
+                at = 0
+                for match in splitter.finditer(piece):
+                    finer.append((start + at, piece[at : match.start()], None))
+                    finer.append((start + match.start(), match.group(), ids[match.group()]))
+                    at = match.end()
+                finer.append((start + at, piece[at:], None))
+            pieces = finer
+        yield from pieces
+
+    def _encode_piece(self, piece: str, start: int, ids: list[int], spans: list[tuple[int, int]]) -> None:
+        owner: list[int] = []  # of each byte, the index of its character in the whole text
+        for position, char in enumerate(piece, start):
+            data = char.encode()
+            if not self._spelled.issuperset(data):
+                raise TokenizerError(
+                    f"Character {position} of the text, {display.quoted(data)} (U+{ord(char):04X}), cannot be spelled "
+                    f"with this model's vocabulary of {self.size} tokens; delete or replace it."
+                )
+            owner += [position] * len(data)
+        with _library_errors("The tokenizers library cannot encode this text"):
+            new = self._library.encode(piece, add_special_tokens=False).ids
+        at = 0
+        for number in new:
+            end = at + len(self._bytes[number])
+            spans.append((owner[at], owner[end - 1] + 1))
+            at = end
+        if b"".join(self._bytes[number] for number in new) != piece.encode():
+            raise TokenizerError(
+                "The tokenizers library lost a part of the text; the tokenizer files are inconsistent."
+            )
+        ids += new
+
+
+def parse_ids(text: str, vocab_size: int | None = None) -> tuple[int, ...]:
+    """Reads token ids as a person writes them, `464,3797` (spaces and square brackets allowed).
+
+    Raises:
+        TokenizerError: no ids, something that is no id, or an id that `check_ids` refuses.
+    """
+    if len(text) > MAX_IDS_CHARS:
+        raise TokenizerError(f"The list of ids is longer than {MAX_IDS_CHARS} characters; no model takes so many.")
+    body = text.strip()
+    if body.startswith("[") and body.endswith("]"):
+        body = body[1:-1]
+    ids = []
+    for part in re.split(r"\s*,\s*|\s+", body.strip()):
+        if re.fullmatch("-[0-9]+", part):
+            raise TokenizerError(f"The id {part[:20]} is negative; token ids count from 0.")
+        if not re.fullmatch("[0-9]{1,10}", part):
+            raise TokenizerError(f"{part[:20]!a} is not a token id; write ids like 464,3797.")
+        ids.append(int(part))
+    if vocab_size is not None:
+        check_ids(ids, vocab_size)
+    return tuple(ids)
+
+
+def check_ids(ids: Sequence[int], vocab_size: int) -> None:
+    """Checks that every id has a row in an embedding of `vocab_size` rows.
+
+    Raises:
+        TokenizerError: names the first id that has none.
+    """
+    for position, number in enumerate(ids):
+        if not 0 <= number < vocab_size:
+            raise TokenizerError(
+                f"The id {number} at position {position} is outside the model's vocabulary, 0 to {vocab_size - 1}."
+            )
+
+
+def _splitters(added: Sequence[AddedToken]) -> list[tuple[re.Pattern[str], dict[str, int]]]:
+    """One pattern for the tokens that the library looks for first and one for the rest; the longest match wins."""
+    groups = ([a for a in added if not a.normalized], [a for a in added if a.normalized])
+    return [
+        (
+            re.compile("|".join(re.escape(a.text) for a in sorted(group, key=lambda a: -len(a.text)))),
+            {a.text: a.id for a in group},
+        )
+        for group in groups
+        if group
+    ]
+
+
+@contextmanager
+def _library_errors(what: str) -> Iterator[None]:
+    """Turns the tokenizers library's errors into ours, its panics included, which are no `Exception`."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise TokenizerError(f"{what}: {' '.join(str(error).split())[:200]}.") from error
+        raise
