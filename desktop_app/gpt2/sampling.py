@@ -1,0 +1,276 @@
+"""From logits to the next token in visible stages: temperature, top-k, top-p, renormalise, draw. Exact, in float64.
+
+Tokens are ranked once per position, by descending logit and ties to the lower id. Dividing by a temperature keeps
+that order, and so does every cut, so whatever is kept is always a prefix of the ranking: moving a slider never sorts.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from desktop_app.gpt2.errors import SamplingError
+
+Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.intp]
+Array = TypeVar("Array", Floats, Ids)
+
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 100.0
+MAX_TOP_K = 2**31 - 1
+MAX_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What a person chose. `top_k` = 0 and `top_p` = 1 switch these cuts off; `greedy` overrides both.
+
+    Raises:
+        SamplingError: a field out of its range, named with the range.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    greedy: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "top_p"):
+            self._check_type(name, (int, float, np.floating), "a number")
+        for name in ("top_k", "seed"):
+            self._check_type(name, (int, np.integer), "a whole number")
+        if not isinstance(self.greedy, bool):
+            raise SamplingError(f"greedy is {self.greedy!r:.40}; it must be true or false.")
+        # Each range says what is right, so that NaN, which compares false with everything, is refused.
+        for name, is_right, needed in (
+            (
+                "temperature",
+                MIN_TEMPERATURE <= self.temperature <= MAX_TEMPERATURE,
+                f"from {MIN_TEMPERATURE} to {MAX_TEMPERATURE:g}",
+            ),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1 (1 switches it off)"),
+            ("top_k", 0 <= self.top_k <= MAX_TOP_K, f"from 0 (off) to {MAX_TOP_K}"),
+            ("seed", 0 <= self.seed <= MAX_SEED, f"from 0 to {MAX_SEED}"),
+        ):
+            if not is_right:
+                raise SamplingError(f"{name} is {getattr(self, name)!r:.40}; it must be {needed}.")
+        for name, kind in (("temperature", float), ("top_p", float), ("top_k", int), ("seed", int)):
+            object.__setattr__(self, name, kind(getattr(self, name)))
+
+    def _check_type(self, name: str, types: tuple[type, ...], wanted: str) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, types):
+            raise SamplingError(f"{name} is {value!r:.40}; it must be {wanted}.")
+
+
+class Fate(Enum):
+    """What became of a token, and why."""
+
+    KEPT = "kept"
+    CUT_BY_TOP_K = "cut by top-k"
+    CUT_BY_TOP_P = "cut by top-p"
+    GREEDY = "greedy takes the first only"
+
+
+class Ranked:
+    """The logits of one position, sorted once.
+
+    Attributes:
+        order: [d_vocab] token ids, by descending logit, ties to the lower id.
+        logits: [d_vocab] float64, in that order.
+    """
+
+    def __init__(self, logits: npt.NDArray[np.floating]) -> None:
+        """Sorts `logits` [d_vocab] of any float dtype.
+
+        Raises:
+            SamplingError: not one row of finite numbers.
+        """
+        if logits.ndim != 1 or logits.size == 0:
+            raise SamplingError(f"Logits of one position are a row of numbers, not of shape {logits.shape}.")
+        if not np.isfinite(logits).all():
+            bad = int(np.flatnonzero(~np.isfinite(logits))[0])
+            raise SamplingError(
+                f"The logit of token {bad} is {logits[bad]}: the model's weights or input produced numbers "
+                f"that are not finite."
+            )
+        self.order: Ids = _frozen(_descending(logits))
+        self.logits: Floats = _frozen(logits[self.order].astype(np.float64))
+        self._last_tempered: tuple[float, Floats, Floats] | None = None
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @cached_property
+    def ranks(self) -> Ids:
+        """[d_vocab] the rank of each token id, counted from 0."""
+        ranks = np.empty_like(self.order)
+        ranks[self.order] = np.arange(len(self))
+        return _frozen(ranks)
+
+    def rank_of(self, token_id: int) -> int:
+        """The rank of a token id, counted from 0. Raises SamplingError if the id is outside the vocabulary."""
+        if not 0 <= token_id < len(self):
+            raise SamplingError(f"The id {token_id} is outside the vocabulary, 0 to {len(self) - 1}.")
+        return int(self.ranks[token_id])
+
+    @cached_property
+    def probs(self) -> Floats:
+        """[d_vocab] softmax of the logits as they are (temperature 1), in ranked order."""
+        weights, cumulative = self._weigh(1.0)
+        return _frozen(weights / cumulative[-1])
+
+    def tempered(self, temperature: float) -> tuple[Floats, Floats]:
+        """exp((logits - largest) / temperature), [d_vocab] in ranked order, and its cumulative sums.
+
+        The last answer is kept: while only top-k or top-p moves, nothing is exponentiated again.
+        """
+        last = self._last_tempered  # read once: another thread may replace it
+        if last is None or last[0] != temperature:
+            last = (temperature, *self._weigh(temperature))
+            self._last_tempered = last
+        return last[1:]
+
+    def _weigh(self, temperature: float) -> tuple[Floats, Floats]:
+        # The largest exponent is 0, so nothing overflows; what is far below underflows to an honest 0.
+        weights = np.exp((self.logits - self.logits[0]) / temperature)
+        return _frozen(weights), _frozen(np.cumsum(weights))
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """Every stage of sampling at one position. All arrays are float64, read-only and in ranked order.
+
+    With `greedy`, top-k and top-p do not apply (as in transformers, where not sampling skips them): everything
+    survives them, and the last stage keeps rank 0 alone.
+    """
+
+    ranked: Ranked
+    sampling: Sampling
+    scaled: Floats
+    """[d_vocab] logits / temperature."""
+    probs_full: Floats
+    """[d_vocab] softmax of the logits, before any stage."""
+    probs_scaled: Floats
+    """[d_vocab] softmax after temperature."""
+    n_top_k: int
+    """How many tokens survive top-k: exactly k, equal logits at the edge going to the lower ids."""
+    probs_top_k: Floats
+    """[n_top_k] renormalised after top-k."""
+    cumulative: Floats
+    """[n_top_k] running sum of `probs_top_k`, each token included; what top-p is compared with."""
+    n_kept: int
+    """How many tokens survive everything, at least 1."""
+    final: Floats
+    """[n_kept] the probabilities that are drawn from, sum 1."""
+    cumulative_final: Floats
+    """[n_kept] running sum of `final`; the last is exactly 1."""
+
+    @property
+    def kept_ids(self) -> Ids:
+        """[n_kept] the ids that survive everything, in ranked order."""
+        return self.ranked.order[: self.n_kept]
+
+    def fate(self, rank: int) -> Fate:
+        """What became of the token at `rank`."""
+        self._check_rank(rank)
+        if rank < self.n_kept:
+            return Fate.KEPT
+        if self.sampling.greedy:
+            return Fate.GREEDY
+        return Fate.CUT_BY_TOP_K if rank >= self.n_top_k else Fate.CUT_BY_TOP_P
+
+    def probability_of(self, token_id: int) -> float:
+        """The probability of drawing a token, after all stages; 0 if it was cut."""
+        rank = self.ranked.rank_of(token_id)
+        return float(self.final[rank]) if rank < self.n_kept else 0.0
+
+    def before_cut(self, token_id: int) -> float:
+        """The probability of a token after temperature, before anything is cut."""
+        return float(self.probs_scaled[self.ranked.rank_of(token_id)])
+
+    def landing(self, u: float) -> int:
+        """The rank whose interval holds `u` in [0, 1); its probability is never zero."""
+        if not 0 <= u < 1:
+            raise SamplingError(f"A draw lands at a number from 0 up to but not including 1, not at {u}.")
+        return int(np.searchsorted(self.cumulative_final, u, side="right"))
+
+    def interval(self, rank: int) -> tuple[float, float]:
+        """The part [low, high) of [0, 1) on which a draw lands on `rank`; empty for what was cut."""
+        self._check_rank(rank)
+        if rank >= self.n_kept:
+            return 1.0, 1.0
+        return float(self.cumulative_final[rank - 1]) if rank else 0.0, float(self.cumulative_final[rank])
+
+    def _check_rank(self, rank: int) -> None:
+        if not 0 <= rank < len(self.ranked):
+            raise SamplingError(
+                f"There is no rank {rank}; the ranks of this vocabulary are 0 to {len(self.ranked) - 1}."
+            )
+
+
+def stages(ranked: Ranked, sampling: Sampling) -> Stages:
+    """Runs every stage, in the order and with the semantics of transformers' logits processors.
+
+    Temperature divides the logits. Top-k keeps the k highest. Top-p (Holtzman et al. 2019, section 3.1) keeps, on the
+    distribution renormalised after top-k, each token before which less than `top_p` of the mass lies: the token
+    that crosses the line stays, and at least one does. The rest is renormalised.
+    """
+    weights, sums = ranked.tempered(sampling.temperature)
+    d_vocab = len(ranked)
+    n_top_k = d_vocab
+    if sampling.top_k and not sampling.greedy:
+        n_top_k = min(sampling.top_k, d_vocab)
+    cumulative = sums[:n_top_k] / sums[n_top_k - 1]
+    n_kept = n_top_k
+    if sampling.greedy:
+        n_kept = 1
+    elif sampling.top_p < 1:
+        # The first token at which the running sum reaches top_p is the crossing one.
+        n_kept = int(np.searchsorted(cumulative, sampling.top_p, side="left")) + 1
+    probs_scaled = _frozen(weights / sums[-1])
+    return Stages(
+        ranked=ranked,
+        sampling=sampling,
+        scaled=_frozen(ranked.logits / sampling.temperature),
+        probs_full=ranked.probs,
+        probs_scaled=probs_scaled,
+        n_top_k=n_top_k,
+        probs_top_k=probs_scaled if n_top_k == d_vocab else _frozen(weights[:n_top_k] / sums[n_top_k - 1]),
+        cumulative=_frozen(cumulative),
+        n_kept=n_kept,
+        final=_frozen(weights[:n_kept] / sums[n_kept - 1]),
+        cumulative_final=_frozen(sums[:n_kept] / sums[n_kept - 1]),
+    )
+
+
+def uniform(seed: int, n: int) -> float:
+    """The number in [0, 1) that draw number `n` (from 0) uses: the same on every machine, for ever.
+
+    The first 64-bit word of Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), a
+    function of key and counter with no state, with key (seed, 0) and counter n + 1; its upper 53 bits / 2**53.
+
+    Raises:
+        SamplingError: a negative number of a draw, or a seed out of range.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise SamplingError(f"seed is {seed}; it must be from 0 to {MAX_SEED}.")
+    if not 0 <= n <= MAX_SEED:
+        raise SamplingError(f"Draws are numbered from 0, not {n}.")
+    # numpy steps the counter before it makes a block; raw bits stay the same between its versions.
+    word = int(np.random.Philox(key=seed, counter=n).random_raw())
+    return math.ldexp(word >> 11, -53)
+
+
+def _descending(logits: npt.NDArray[np.floating]) -> Ids:
+    """The ids by descending logit, equal ones by ascending id: the one sort of a position."""
+    return np.argsort(-logits, kind="stable")
+
+
+def _frozen(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
