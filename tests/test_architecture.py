@@ -1,0 +1,85 @@
+"""The arrows between packages, and the lock files."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "desktop_app"
+BELOW_UI = ("gpt2", "core", "figures")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def module_names(folder):
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def locked(name):
+    """Package -> [(version, marker)] as a lock file pins them."""
+    pins = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith((" ", "#")):
+            requirement = Requirement(line.rstrip(" \\"))
+            (specifier,) = requirement.specifier
+            assert specifier.operator == "==", line
+            pins.setdefault(requirement.name, []).append((specifier.version, str(requirement.marker)))
+    return pins
+
+
+def canonical(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_everything_below_ui_imports_where_qt_does_not_exist():
+    names = [name for package in BELOW_UI for name in module_names(PACKAGE / package)]
+    assert len(names) >= len(BELOW_UI)
+    program = (
+        "import importlib, sys\n"
+        "sys.modules.update(dict.fromkeys(['PySide6', 'shiboken6', 'pyqtgraph']))\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *names], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_and_figures_on_the_command_line_load_no_qt():
+    program = (
+        "import sys\n"
+        "import desktop_app.cli\n"
+        "sys.exit(', '.join(sorted({name.split('.')[0] for name in sys.modules} & {'PySide6', 'pyqtgraph'})))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("requirements.lock", []), ("requirements-test.lock", ["test"])])
+def test_a_lock_pins_what_pyproject_asks_for(lock, extras):
+    pins = locked(lock)
+    asked = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    for requirement in map(Requirement, asked):
+        versions = [Version(version) for version, _ in pins[canonical(requirement.name)]]
+        assert all(version in requirement.specifier for version in versions), requirement
+
+
+def test_the_test_lock_repeats_every_pin_of_the_other():
+    test_pins = locked("requirements-test.lock")
+    assert {name: test_pins.get(name) for name in locked("requirements.lock")} == locked("requirements.lock")
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-test.lock"])
+def test_every_pin_has_hashes_and_no_index_is_named(lock):
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert "://" not in text
+    for entry in re.split(r"\n(?=[a-z])", text)[1:]:
+        assert "--hash=sha256:" in entry, entry
