@@ -1,0 +1,101 @@
+"""What a person is told when no window can open, and that nothing is said when one can."""
+
+import platform
+import re
+
+import pytest
+
+from desktop_app import launch
+from desktop_app.gpt2.errors import LogitscopeError
+
+pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="Qt brings all it needs elsewhere")
+
+
+def all_but(*missing):
+    return lambda library: library not in missing
+
+
+def yes(_):
+    return True
+
+
+def no(_):
+    return False
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"DISPLAY": ":0"},
+        {"WAYLAND_DISPLAY": "wayland-0"},
+        {"QT_QPA_PLATFORM": "offscreen"},
+        {"QT_QPA_PLATFORM": "vnc:size=800x600"},
+    ],
+)
+def test_nothing_is_said_where_a_window_can_open(environ):
+    assert launch.problems(environ, loads=yes, answers=yes) == []
+
+
+def test_a_missing_library_is_named_with_the_package_that_has_it(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    (sentence,) = launch.problems({"DISPLAY": ":0"}, loads=all_but("libEGL.so.1", "libxcb-cursor.so.0"), answers=yes)
+    assert "libEGL.so.1, libxcb-cursor.so.0" in sentence
+    assert sentence.endswith("install them with: sudo apt install libegl1 libxcb-cursor0")
+
+
+def test_root_is_not_told_to_use_sudo(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    (sentence,) = launch.problems({"DISPLAY": ":0"}, loads=all_but("libGL.so.1"), answers=yes)
+    assert sentence.endswith("with: apt install libgl1")
+
+
+def test_without_apt_debians_names_are_given_as_a_hint_and_not_as_a_command(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    (sentence,) = launch.problems({"DISPLAY": ":0"}, loads=all_but("libGL.so.1"), answers=yes)
+    assert "libgl1" in sentence and "apt install" not in sentence
+
+
+def test_offscreen_asks_for_no_library_of_the_x_server():
+    only_common = all_but(*launch.WINDOW["xcb"], *launch.WINDOW["wayland"])
+    assert launch.problems({"QT_QPA_PLATFORM": "offscreen"}, loads=only_common, answers=yes) == []
+
+
+def test_one_of_two_display_servers_is_enough():
+    both = {"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}
+    assert launch.problems(both, loads=all_but(*launch.WINDOW["xcb"]), answers=yes) == []
+    assert launch.problems(both, loads=yes, answers=lambda name: name == "xcb") == []
+
+
+def test_no_display_at_all_gets_a_sentence_and_what_to_do(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    (sentence,) = launch.problems({}, loads=yes, answers=yes)
+    assert sentence.startswith("There is no display")
+    assert re.search(r"apt install xvfb xauth && xvfb-run -a \./run$", sentence)
+
+
+def test_no_display_and_no_libraries_are_both_said_at_once():
+    sentences = launch.problems({}, loads=no, answers=no)
+    assert len(sentences) == 2
+    assert "libegl1" in sentences[0] and "libxcb-cursor0" in sentences[0]
+
+
+def test_a_display_that_refuses_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("DISPLAY", ":59999")  # no server has that number
+    monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
+    if not launch._loads("libxcb.so.1"):
+        pytest.skip("needs libxcb to try a connection with")
+    (sentence,) = launch.problems({"DISPLAY": ":59999"}, loads=yes)
+    assert ":59999" in sentence
+
+
+def test_a_real_x_server_lets_a_window_in(xserver, monkeypatch):
+    monkeypatch.setenv("DISPLAY", xserver)
+    assert launch.problems({"DISPLAY": xserver}) == []
+
+
+def test_require_display_raises_all_causes_in_one_error(monkeypatch):
+    monkeypatch.setattr(launch, "problems", lambda _: ["One.", "Two."])
+    with pytest.raises(LogitscopeError, match=r"One\.\nTwo\."):
+        launch.require_display()
