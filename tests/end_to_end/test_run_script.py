@@ -24,7 +24,7 @@ case "$*" in
         mkdir -p "$last/bin" "$last/lib/python3.11/site-packages"
         ln -s "$FAKE_HOME/python3" "$last/bin/python" ;;
     *"-m pip "*) sleep "${{FAKE_PIP_SECONDS:-0}}"; exit "${{FAKE_PIP_EXIT:-0}}" ;;
-    *"-m desktop_app"*) PYTHONPATH=$FAKE_CHECKOUT:$PYTHONPATH exec "{sys.executable}" "$@" ;;
+    *"-m desktop_app"*) PYTHONPATH=$FAKE_CHECKOUT${{PYTHONPATH:+:$PYTHONPATH}} exec "{sys.executable}" "$@" ;;
     *"-m ruff check"*) exit "${{FAKE_RUFF_EXIT:-0}}" ;;
     *"-m pytest"*) echo "1 passed in 0.01s"; exit "${{FAKE_PYTEST_EXIT:-0}}" ;;
     *import?sys*) exec "{sys.executable}" -I -c "$FAKE_PROBE
