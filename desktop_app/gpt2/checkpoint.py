@@ -1,7 +1,7 @@
 """A GPT-2 checkpoint folder: config and weights, found, named, checked, and mapped where that is possible."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -46,8 +46,12 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
-        return self.folder.resolve().name
+        """The folder's name, or `owner/name` for a snapshot in the hub's cache (models--owner--name/snapshots/HASH)."""
+        folder = self.folder.resolve() if self.folder.name in ("", "..") else self.folder.absolute()
+        repository = folder.parent.parent.name
+        if folder.parent.name == "snapshots" and repository.startswith("models--"):
+            return repository.removeprefix("models--").replace("--", "/")
+        return folder.name or str(folder)
 
     def layer_weights(self, layer: int) -> dict[str, NDArray[np.float32]]:
         """The weights of one block under their names without `blocks.L.`."""
@@ -55,8 +59,8 @@ class Checkpoint:
         return {n.removeprefix(prefix): w for n, w in self.weights.items() if n.startswith(prefix)}
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
-    """Open the checkpoint in `folder`.
+def load_checkpoint(folder: Path, on_stage: Callable[[str], None] = lambda _stage: None) -> Checkpoint:
+    """Open the checkpoint in `folder`. `on_stage` hears the name of each stage as it begins, and may raise to end it.
 
     Raises ModelError, in one sentence that names the file and what to do, for anything that is missing, extra,
     misshapen, not finite, or stored in a form that is never opened (pickles).
@@ -64,7 +68,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise ModelError(f"{folder} {what}; give the folder that holds config.json and model.safetensors.")
+    on_stage("reading the config")
     config = load_config(folder / "config.json")
+    on_stage("opening the weights")
     stored = _merge(_open_files(folder), folder)
     config = _settle_head(config, stored, folder)
     transposed = _is_linear(config, stored, folder)
@@ -77,6 +83,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             if "embed.W_E" in places:
                 places[name] = places["embed.W_E"]
             continue
+        if name.endswith(".ln1.w"):  # a block begins
+            on_stage(f"checking the weights, block {name.split('.')[1]} of {config.n_layer}")
         if stored_name not in stored:
             raise ModelError(f"{folder}: the weight {stored_name} is missing; the checkpoint is incomplete.")
         file, full_name = stored.pop(stored_name)

@@ -39,7 +39,9 @@ class Stop:
             for options in self._running:
                 options.terminate = True
 
-    def __bool__(self) -> bool:
+    @property
+    def wanted(self) -> bool:
+        """Whether a stop was asked for."""
         return self._wanted
 
     def check(self) -> None:

@@ -175,7 +175,7 @@ def build_graph(
         inputs.append(_value("input_ids", TensorProto.INT64, ["pos"]))
         for layer in range(config.n_layer):
             for part in ("key", "value"):
-                shape = [config.n_head, "past", config.d_head]
+                shape: list[int | str] = [config.n_head, "past", config.d_head]
                 inputs.append(_value(f"past.{layer}.{part}", TensorProto.FLOAT, shape))
     else:
         inputs.append(_value("ln_final.out", TensorProto.FLOAT, ["pos", config.n_embd]))

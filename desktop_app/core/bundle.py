@@ -1,0 +1,54 @@
+"""Finds the project's data, `models/` and `resources/`, in a checkout and in an installed wheel alike."""
+
+from pathlib import Path
+
+from desktop_app.gpt2.errors import LogitscopeError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_DEFAULT_MODEL = "bundled"
+
+
+def resource(*parts: str) -> Path:
+    """The file or folder `parts` below `resources/`.
+
+    Raises:
+        LogitscopeError: it is not there, which only a damaged installation explains.
+    """
+    path = _folder("resources").joinpath(*parts)
+    if not path.exists():
+        raise _damaged(path)
+    return path
+
+
+def bundled_models() -> dict[str, Path]:
+    """The models that came with the program: name -> folder, sorted by name; those that have a config.json.
+
+    Raises:
+        LogitscopeError: the folder of models is not there.
+    """
+    return {path.parent.name: path.parent for path in sorted(_folder("models").glob("*/config.json"))}
+
+
+def default_model() -> Path:
+    """The folder of the model that opens when none is named.
+
+    Raises:
+        LogitscopeError: it is not there.
+    """
+    folder = _folder("models") / _DEFAULT_MODEL
+    if not (folder / "config.json").is_file():
+        raise _damaged(folder / "config.json")
+    return folder
+
+
+def _folder(name: str) -> Path:
+    """`models` or `resources`: inside the package where it was installed, else beside it."""
+    # The inside comes first: beside an installed package stands whatever else is in site-packages.
+    for path in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
+        if path.is_dir():
+            return path
+    raise _damaged(_PACKAGE.parent / name)
+
+
+def _damaged(path: Path) -> LogitscopeError:
+    return LogitscopeError(f"{path} is missing, so this installation is damaged; install Logitscope again.")

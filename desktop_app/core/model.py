@@ -1,0 +1,58 @@
+"""A model ready for use: checkpoint, engine and tokenizer of one folder, opened in named stages that can be stopped."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.engine import Engine, Stop
+from desktop_app.gpt2.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One opened model. `name` is what a person calls it."""
+
+    checkpoint: Checkpoint
+    engine: Engine
+    tokenizer: Tokenizer
+    name: str
+
+    @property
+    def config(self) -> Config:
+        """The model's hyper-parameters."""
+        return self.checkpoint.config
+
+    @property
+    def folder(self) -> Path:
+        """Where the model came from."""
+        return self.checkpoint.folder
+
+
+def open_model(folder: Path, on_stage: Callable[[str], None] = lambda _stage: None, stop: Stop | None = None) -> Model:
+    """Open the model in `folder`.
+
+    Args:
+        folder: a checkpoint with its tokenizer files.
+        on_stage: called with the name of each stage before it begins.
+        stop: ends the work between two stages.
+
+    Raises:
+        ModelError: the checkpoint cannot be used.
+        TokenizerError: the tokenizer files cannot be used, or belong to another model.
+        Cancelled: `stop` was set.
+    """
+    stop = stop or Stop()
+
+    def enter(stage: str) -> None:
+        stop.check()
+        on_stage(stage)
+
+    checkpoint = load_checkpoint(folder, enter)
+    enter("reading the tokenizer")
+    tokenizer = Tokenizer.load(folder, vocab_size=checkpoint.config.vocab_size)
+    enter("building the graph")
+    engine = Engine(checkpoint)
+    stop.check()
+    return Model(checkpoint, engine, tokenizer, checkpoint.name)
