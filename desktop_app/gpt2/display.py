@@ -55,17 +55,18 @@ def label(data: bytes) -> str:
 def quoted(data: bytes) -> str:
     """The token as it stands in a sentence, `' creature'`: straight quotes, and escapes that lose nothing.
 
-    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` as in Python, `\\u{a0}` for characters that could not be seen, `\\xe2`
-    for single bytes of an incomplete UTF-8 character. `unquote` reads it back to the same bytes.
+    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` as in Python, `\\u{a0}` for characters that could not be seen by themselves,
+    `\\xe2` for single bytes of an incomplete UTF-8 character. `unquote` reads it back to the same bytes.
     """
     shown: list[str] = []
+    bare = True
     for text, raw in _pieces(data):
         shown += [f"\\x{byte:02x}" for byte in raw]
+        bare = bare or bool(raw)
         for char in text:
-            if char in _QUOTED:
-                shown.append(_QUOTED[char])
-            else:
-                shown.append(char if char == " " or is_visible(char) else f"\\u{{{ord(char):x}}}")
+            as_is = char == " " or (is_visible(char) and not (bare and unicodedata.category(char).startswith("M")))
+            shown.append(_QUOTED.get(char) or (char if as_is else f"\\u{{{ord(char):x}}}"))
+            bare = char == " " or char in _QUOTED or not as_is
     return f"'{''.join(shown)}'"
 
 

@@ -105,12 +105,13 @@ class Tokenizer:
         Raises:
             TokenizerError: a lone surrogate, or a character that a vocabulary without all bytes cannot spell.
         """
-        for position, char in enumerate(text):
-            if "\ud800" <= char <= "\udfff":
-                raise TokenizerError(
-                    f"Character {position} of the text is U+{ord(char):04X}, half of a surrogate pair, which no "
-                    f"Unicode text holds; delete it."
-                )
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise TokenizerError(
+                f"Character {error.start} of the text is U+{ord(text[error.start]):04X}, half of a surrogate pair, "
+                f"which no Unicode text holds; delete it."
+            ) from error
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
         for start, piece, added in self._split(text):
@@ -169,11 +170,13 @@ class Tokenizer:
         Takes `#1234` or `id 1234`; a quoted form like `' Paris'`, meant exactly; or plain text: the token
         itself, the token after a space, a label copied from the screen, the first token of the text.
         """
+        if not text:
+            return []
         found: list[int | None] = []
         if match := re.fullmatch(r"\s*(?:#|id\s)\s*([0-9]{1,10})\s*", text, re.ASCII | re.IGNORECASE):
             found.append(number if (number := int(match[1])) < self._id_limit else None)
         if (exact := display.unquote(text.strip())) is not None:
-            found.append(self._by_bytes.get(exact))
+            found += [self._by_bytes.get(exact), self._by_bytes.get(text.strip().encode(errors="replace"))]
         else:
             forms = (text, " " + text, display.typed(text))
             found += [self._by_bytes.get(form.encode(errors="replace")) for form in forms]

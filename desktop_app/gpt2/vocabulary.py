@@ -1,4 +1,4 @@
-"""Reads a byte-level BPE vocabulary from vocab.json and merges.txt, or from tokenizer.json, trusting neither."""
+"""Reads a byte-level BPE vocabulary from tokenizer.json, or from vocab.json and merges.txt, trusting neither."""
 
 import json
 import stat
@@ -27,6 +27,7 @@ def _byte_alphabet() -> str:
 
 
 BYTE_ALPHABET = _byte_alphabet()
+_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json")
 _BYTE_OF = {char: byte for byte, char in enumerate(BYTE_ALPHABET)}
 
 
@@ -62,35 +63,46 @@ class Vocabulary:
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """Reads the tokenizer files of a checkpoint folder: tokenizer.json if there is one, as transformers does.
+    """Reads the tokenizer files of a checkpoint folder, as transformers does.
+
+    Either tokenizer.json, if there is one; or vocab.json and merges.txt, with added_tokens.json if there is one.
 
     Raises:
         TokenizerError: no tokenizer files, or files that are malformed, too large, or ask for something that
             would give other ids than GPT-2's byte-level BPE.
     """
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+        present = {name for name in _FILES if (folder / name).exists()}
+    except OSError as error:
+        raise TokenizerError(f"{folder} cannot be read: {error.strerror or error}.") from error
+    if not is_folder:
         raise TokenizerError(f"There is no folder {folder}; name the folder that holds the model's files.")
-    if (folder / "tokenizer.json").exists():
+    if "tokenizer.json" in present:
         return _from_tokenizer_json(folder / "tokenizer.json")
-    names = ("vocab.json", "merges.txt")
-    missing = [name for name in names if not (folder / name).exists()]
+    missing = [name for name in ("vocab.json", "merges.txt") if name not in present]
     if len(missing) == 2:
         raise TokenizerError(
             f"{folder} holds no tokenizer: put tokenizer.json, or vocab.json and merges.txt, beside the weights."
         )
     if missing:
         raise TokenizerError(f"{folder} has no {missing[0]}; vocab.json and merges.txt belong together.")
-    return _from_vocab_and_merges(folder / "vocab.json", folder / "merges.txt")
+    return _from_vocab_and_merges(folder, has_added="added_tokens.json" in present)
 
 
-def _from_vocab_and_merges(vocab_path: Path, merges_path: Path) -> Vocabulary:
+def _from_vocab_and_merges(folder: Path, *, has_added: bool) -> Vocabulary:
+    vocab_path, merges_path, added_path = (folder / name for name in ("vocab.json", "merges.txt", "added_tokens.json"))
     ids = _check_ids(vocab_path, _read_json(vocab_path))
+    added: tuple[AddedToken, ...] = ()
+    if has_added:
+        entries = _object(added_path, "the file", _read_json(added_path))
+        added = _check_added(added_path, [{"content": text, "id": number} for text, number in entries.items()], ids)
     # Not splitlines(): it would also cut at characters that a merge may hold.
     lines = [line.removesuffix("\r") for line in _read_text(merges_path).split("\n")]
     if lines[0].startswith("#version"):
         lines[0] = ""
     pairs = [(f"line {number}", line.split(" ")) for number, line in enumerate(lines, 1) if line]
-    return Vocabulary(ids, _check_merges(merges_path, pairs, ids), _with_end_of_text((), ids))
+    return Vocabulary(ids, _check_merges(merges_path, pairs, ids), _with_end_of_text(added, ids))
 
 
 def _from_tokenizer_json(path: Path) -> Vocabulary:
