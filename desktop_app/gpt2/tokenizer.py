@@ -168,20 +168,23 @@ class Tokenizer:
         """The ids that a person may mean by `text`, likeliest first; empty if there are none.
 
         Takes `#1234` or `id 1234`; a quoted form like `' Paris'`, meant exactly; or plain text: the token
-        itself, the token after a space, a label copied from the screen, the first token of the text.
+        itself, the token after a space, a label copied from the screen, or else the first token of the text.
         """
-        if not text:
+        try:
+            plain = [form.encode() for form in (text, " " + text, display.typed(text)) if text]
+        except UnicodeEncodeError:  # a lone surrogate is in no token
             return []
-        found: list[int | None] = []
+        found: list[int | None]
         if match := re.fullmatch(r"\s*(?:#|id\s)\s*([0-9]{1,10})\s*", text, re.ASCII | re.IGNORECASE):
-            found.append(number if (number := int(match[1])) < self._id_limit else None)
-        if (exact := display.unquote(text.strip())) is not None:
-            found += [self._by_bytes.get(exact), self._by_bytes.get(text.strip().encode(errors="replace"))]
+            number = int(match[1])
+            found = [number if number < self._id_limit else None, self._by_bytes.get(plain[0])]
+        elif (exact := display.unquote(text.strip())) is not None:
+            found = [self._by_bytes.get(exact), self._by_bytes.get(plain[0])]
         else:
-            forms = (text, " " + text, display.typed(text))
-            found += [self._by_bytes.get(form.encode(errors="replace")) for form in forms]
-            with suppress(TokenizerError):  # what cannot be spelled has no first token
-                found += self.encode(text).ids[:1]
+            found = [self._by_bytes.get(form) for form in plain]
+            if not any(number is not None for number in found):
+                with suppress(TokenizerError):  # what cannot be spelled has no first token
+                    found += self.encode(text).ids[:1]
         return list(dict.fromkeys(number for number in found if number is not None))
 
     @cached_property
