@@ -1,12 +1,18 @@
 """What a person is told when no window can open, and that nothing is said when one can."""
 
+import os
 import platform
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from desktop_app import launch
 from desktop_app.gpt2.errors import LogitscopeError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="Qt brings all it needs elsewhere")
 
@@ -99,3 +105,33 @@ def test_require_display_raises_all_causes_in_one_error(monkeypatch):
     monkeypatch.setattr(launch, "problems", lambda _: ["One.", "Two."])
     with pytest.raises(LogitscopeError, match=r"One\.\nTwo\."):
         launch.require_display()
+
+
+def command(program, environ):
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    }
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=kept | environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_ends_with_2_and_no_traceback_where_there_is_no_display():
+    done = command("import sys; from desktop_app.cli import main; sys.exit(main([]))", {})
+    assert done.returncode == 2, done.stderr
+    assert "There is no display to open the window on" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_ends_with_2_and_the_apt_command_where_a_library_is_missing():
+    program = (
+        "import sys; from desktop_app import launch; from desktop_app.cli import main\n"
+        "launch.ALWAYS['libno-such.so.9'] = 'libno-such9'\n"
+        "sys.exit(main([]))\n"
+    )
+    done = command(program, {"QT_QPA_PLATFORM": "offscreen"})
+    assert done.returncode == 2, done.stderr
+    assert "libno-such.so.9" in done.stderr and "libno-such9" in done.stderr
+    assert "Traceback" not in done.stderr
