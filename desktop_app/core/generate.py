@@ -1,0 +1,112 @@
+"""The decode loop: token after token with past keys and values, as plain values for the command and the window."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.engine import Engine, Past, Stop
+from desktop_app.gpt2.sampling import Ranked, Sampling, Stages, stages, uniform
+from desktop_app.gpt2.trace import Trace
+
+
+class End(Enum):
+    """Why generation ended."""
+
+    COUNT = "as many tokens as asked for"
+    END_OF_TEXT = "the model ended the text"
+    CONTEXT = "the context is full"
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One token drawn: where it stands in the text, and everything that led to it."""
+
+    position: int
+    token: int
+    draw: int
+    """The number of this draw, which with the seed gives `u`."""
+    u: float
+    rank: int
+    stages: Stages
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last value of every generation."""
+
+    reason: End
+
+
+def generate(
+    engine: Engine,
+    ids: Sequence[int],
+    sampling: Sampling,
+    count: int,
+    *,
+    end_of_text: int | None,
+    first_draw: int = 0,
+    trace: Trace | None = None,
+    stop: Stop | None = None,
+) -> Iterator[Drawn | Ended]:
+    """Draw up to `count` tokens after `ids`: each as it is drawn, then why it ended.
+
+    After the first pass each token costs the pass of one position. The token `end_of_text` is drawn and ends the text.
+
+    Args:
+        engine: the model's.
+        ids: the text so far; a full context ends generation before anything runs.
+        sampling: how to draw, the seed included.
+        count: how many tokens at most.
+        end_of_text: the id that ends a text, or None if the vocabulary has none.
+        first_draw: the number of the first draw.
+        trace: saves the first pass if it is the trace of exactly these `ids`.
+        stop: ends the work at once.
+
+    Raises:
+        ModelError: ids that the model cannot take.
+        Cancelled: `stop` was set.
+    """
+    ids = tuple(ids)
+    room = engine.config.n_positions - len(ids)
+    engine.check_ids(ids)
+    if not room:
+        yield Ended(End.CONTEXT)
+        return
+    if trace is not None and trace.ids == ids:
+        past, logits = trace.past(len(ids)), trace.logits(-1)
+    else:
+        past, logits = _advance(engine, ids, engine.empty_past(), stop)
+    for step in range(count):
+        result = stages(Ranked(logits), sampling)
+        u = uniform(sampling.seed, first_draw + step)
+        rank = result.landing(u)
+        token = int(result.ranked.order[rank])
+        yield Drawn(len(ids) + step, token, first_draw + step, u, rank, result)
+        if token == end_of_text:
+            yield Ended(End.END_OF_TEXT)
+            return
+        if step + 1 == count:
+            break
+        if step + 1 == room:
+            yield Ended(End.CONTEXT)
+            return
+        past, logits = _advance(engine, (token,), past, stop)
+    yield Ended(End.COUNT)
+
+
+def _advance(
+    engine: Engine, ids: Sequence[int], past: Past, stop: Stop | None
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
+    """Run `ids` after `past`: the past with them in it, and the logits [d_vocab] after the last."""
+    sources = {
+        f"past.{layer}.{part}": f"blocks.{layer}.attn.{letter}"
+        for layer in range(engine.config.n_layer)
+        for part, letter in (("key", "k"), ("value", "v"))
+    }
+    new = engine.run(ids, past, [*sources.values(), "ln_final.out"], stop)
+    grown = {name: np.concatenate([past[name], new[source]], axis=1) for name, source in sources.items()}
+    return grown, engine.logits(new["ln_final.out"][-1:], stop)[0]

@@ -1,0 +1,111 @@
+"""How numbers become colours: limits that survive outliers, and scales that are said out loud."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+PERCENTILE = 99.5
+"""Limits stand at this percentile of |x|: GPT-2 has a few activations in the thousands where the rest is about 2."""
+
+_SAMPLE = 200_000  # above this many cells every n-th is looked at; limits need no more
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A colour scale: from `low` to `high`, diverging around zero or sequential from zero.
+
+    `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over so many powers of ten.
+    `beyond` counts the cells outside, which take the end colour; `rule` says where the limits come from.
+    """
+
+    low: float
+    high: float
+    diverging: bool = True
+    power: float = 1.0
+    decades: int = 0
+    beyond: int = 0
+    rule: str = ""
+
+    def fraction(self, values: Array) -> Array:
+        """Values -> 0..1 along the colour table; NaN stays NaN, infinities go to the ends."""
+        span = max(self.high - self.low, 1e-30)
+        if self.decades:
+            floor = self.high * 10.0**-self.decades
+            with np.errstate(divide="ignore", invalid="ignore"):
+                raised = np.log10(np.maximum(values, floor) / floor) / self.decades
+            return np.clip(raised, 0, 1)
+        linear = np.clip((values - self.low) / span, 0, 1)
+        return linear if self.power == 1 else linear**self.power
+
+    @property
+    def scale_name(self) -> str:
+        """In words, where the scale is not linear."""
+        if self.decades:
+            return f"log, {self.decades} decades"
+        return "square root" if self.power == 0.5 else ""
+
+
+def _sampled(arrays: Sequence[Array]) -> Array:
+    cells = sum(a.size for a in arrays)
+    step = max(1, cells // _SAMPLE)
+    found = [np.ravel(a)[::step] for a in arrays]
+    joined = np.concatenate(found) if found else np.zeros(0)
+    return joined[np.isfinite(joined)]
+
+
+def diverging(*arrays: Array, rule: str = "this view") -> Levels:
+    """Limits centred on zero at the 99.5th percentile of |x| of the finite cells."""
+    sample = np.abs(_sampled(arrays))
+    limit = float(np.percentile(sample, PERCENTILE)) if sample.size else 1.0
+    limit = limit or float(sample.max(initial=0)) or 1.0
+    beyond = sum(int((np.abs(a) > limit)[np.isfinite(a)].sum()) for a in arrays)
+    return Levels(-limit, limit, beyond=beyond, rule=rule)
+
+
+def unit(scale: str = "linear") -> Levels:
+    """Limits 0 to 1 for patterns, on a linear, square-root ("sqrt") or logarithmic ("log") scale."""
+    return Levels(
+        0,
+        1,
+        diverging=False,
+        power=0.5 if scale == "sqrt" else 1.0,
+        decades=4 if scale == "log" else 0,
+        rule="fixed, 0 to 1",
+    )
+
+
+def number(value: float) -> str:
+    """A number for an axis or a readout: four significant digits, a real minus sign, no false zeros."""
+    if np.isnan(value):
+        return "not a number"
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    if size == 0:
+        text = "0"
+    elif size >= 1e5 or size < 1e-3:
+        mantissa, exponent = f"{size:.2e}".split("e")
+        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        text = f"{mantissa}·10{raised}"
+    elif size >= 1000:
+        text = f"{size:.0f}"
+    else:
+        text = f"{size:.{max(0, 3 - int(np.floor(np.log10(size))))}f}"
+    return ("−" if value < 0 else "") + text
+
+
+def percent(probability: float) -> str:
+    """A probability in per cent, small ones honest: 22.4 %, 0.41 %, 0.0031 %, 4.2·10⁻⁷ %."""
+    value = 100 * probability
+    if value == 0:
+        return "0 %"
+    if value >= 9.95:
+        return f"{value:.1f} %"
+    if value >= 1e-4:
+        return f"{value:.{max(1, 1 - int(np.floor(np.log10(value))))}f} %"
+    return f"{number(value)} %"

@@ -1,0 +1,245 @@
+"""Views as data: panels in boxes, each with arrays, levels and labels. Screen and figures read only this."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.levels import Levels
+
+Array = NDArray[Any]
+
+
+class Hue(Enum):
+    """What a colour stands for; themes say which colour that is."""
+
+    INK = "ink"
+    ACCENT = "accent"
+    QUERY = "query"
+    KEY = "key"
+    VALUE = "value"
+    ATTENTION = "attention"
+    RESIDUAL = "residual"
+    MLP = "mlp"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which tensor's cells a picture shows.
+
+    `index` has one entry for each axis of the tensor: a fixed number, or "row" or "col" for the axis that runs down
+    or across. A strip of heads side by side has "group" and "within", its column cut by `group` cells a head.
+    `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons).
+    """
+
+    name: str
+    index: tuple[int | str, ...]
+    cols: tuple[int, ...] | None = None
+    group: int = 1
+
+    def at(self, row: int, col: int) -> tuple[int, ...]:
+        """The tensor's index of the cell in this row and column."""
+        column = col if self.cols is None else self.cols[col]
+        place = {"row": row, "col": column, "group": column // self.group, "within": column % self.group}
+        return tuple(place[i] if isinstance(i, str) else i for i in self.index)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What every panel has: a heading, a dimmer note beside it, and whether it is the one to look at."""
+
+    title: str = ""
+    note: str = ""
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One token as it is shown: position, id, display form, bytes in words."""
+
+    position: int
+    id: int
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class TokensPanel(Panel):
+    """The text cut into tokens; `joined` shows it as it was typed, uncut."""
+
+    chips: tuple[Chip, ...] = ()
+    selected: int | None = None
+    joined: bool = False
+    added: int = 0  # how many chips at the end were appended rather than typed
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a text panel: a label, the text in the mono face, and a remark."""
+
+    label: str
+    text: str
+    remark: str = ""
+    hue: Hue = Hue.INK
+
+
+@dataclass(frozen=True)
+class TextPanel(Panel):
+    """Lines of label, text and remark."""
+
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One vector as a strip of cells, wrapped so that structure shows.
+
+    `operator` stands before it in a sum ("+", "="), `mark` is a group (head) to set off.
+    """
+
+    label: str
+    values: Array
+    source: Source | None
+    hue: Hue = Hue.RESIDUAL
+    operator: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class StripsPanel(Panel):
+    """Aligned vectors. Each is wrapped into rows of `wrap` cells; `groups` cells apart a gap shows a head's width."""
+
+    strips: tuple[Strip, ...] = ()
+    levels: Levels = field(default_factory=lambda: Levels(-1, 1))
+    wrap: int = 64
+    group: int = 0
+    group_name: str = ""
+    selected_group: int | None = None
+
+
+@dataclass(frozen=True)
+class MapPanel(Panel):
+    """A table of numbers as colours: [row, column], rows labelled (mostly tokens)."""
+
+    values: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    levels: Levels = field(default_factory=lambda: Levels(-1, 1))
+    row_labels: tuple[str, ...] = ()
+    source: Source | None = None
+    hue: Hue = Hue.RESIDUAL
+    selected: int | None = None
+    fresh: int = 0  # how many rows at the end were computed in the last, cached pass; 0 says all
+    x_label: str = ""
+    picks: str = "token"  # what a click on a row picks
+
+
+@dataclass(frozen=True)
+class GridPanel(Panel):
+    """One head's [query, key] grid. Cells that are NaN are not there (masked) and drawn as void."""
+
+    values: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    levels: Levels = field(default_factory=lambda: Levels(-1, 1))
+    labels: tuple[str, ...] = ()
+    source: Source | None = None
+    selected: int | None = None  # the query
+    fresh: int = 0
+    small: bool = False
+    head: int = 0
+    op: str = ""  # the step that a click on a small grid leads to
+
+
+@dataclass(frozen=True)
+class MultiplesPanel(Panel):
+    """Many small grids, [head, query, key], of one block."""
+
+    values: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    levels: Levels = field(default_factory=lambda: Levels(-1, 1))
+    names: tuple[str, ...] = ()
+    selected: int = 0
+    source: Source | None = None  # index[0] is the head and is replaced
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: label, length as a fraction of the longest, texts at its end, and what became of the token."""
+
+    label: str
+    value: float
+    text: str
+    remark: str = ""
+    outline: float | None = None  # the value before a cut
+    kept: bool = True
+    marked: bool = False  # the draw lands here
+    pick: tuple[str, int] | None = None
+    source: tuple[str, tuple[int, ...]] | None = None
+    pinned: bool = False
+
+
+@dataclass(frozen=True)
+class BarsPanel(Panel):
+    """Horizontal bars from zero; `cuts` maps the number of bars above a line to the line's words."""
+
+    bars: tuple[Bar, ...] = ()
+    hue: Hue = Hue.ACCENT
+    cuts: tuple[tuple[int, str], ...] = ()
+    signed: bool = False
+    compact: bool = False
+
+
+@dataclass(frozen=True)
+class CurvePanel(Panel):
+    """A function's curve or a vector's profile: lines of (x, y), points on it, level lines and bands with names."""
+
+    lines: tuple[tuple[Array, Array], ...] = ()
+    points: tuple[Array, Array] | None = None
+    focus: tuple[float, float, str] | None = None
+    levels_at: tuple[tuple[float, str], ...] = ()  # horizontal lines
+    band: tuple[float, float] | None = None
+    x_label: str = ""
+    y_label: str = ""
+    hue: Hue = Hue.MLP
+    stems: bool = False  # draw the points' values as thin bars from the first level line
+
+
+@dataclass(frozen=True)
+class RulerPanel(Panel):
+    """The unit interval cut by the final probabilities, with u on it: where a draw lands."""
+
+    edges: tuple[float, ...] = ()  # n + 1 ascending numbers from 0 to 1
+    labels: tuple[str, ...] = ()
+    u: float = 0.0
+    landed: int = 0
+
+
+AnyPanel = (
+    TokensPanel | TextPanel | StripsPanel | MapPanel | GridPanel | MultiplesPanel | BarsPanel | CurvePanel | RulerPanel
+)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Panels or boxes beside or under each other; `weights` share out the room."""
+
+    children: "tuple[AnyPanel | Box, ...]"
+    across: bool = False
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """What the centre shows for one step: a headline, a sentence or two, and panels."""
+
+    title: str
+    lead: str
+    content: Box
+
+
+def row(*children: AnyPanel | Box, weights: tuple[float, ...] = ()) -> Box:
+    """Children side by side."""
+    return Box(children, True, weights)
+
+
+def column(*children: AnyPanel | Box, weights: tuple[float, ...] = ()) -> Box:
+    """Children one under the other."""
+    return Box(children, False, weights)

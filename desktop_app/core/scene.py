@@ -1,0 +1,97 @@
+"""What a view is made from: the model, the trace of the prompt, the state, and the sampling stages at one position."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from desktop_app.core.state import State
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.sampling import Ranked, Stages, stages, uniform
+from desktop_app.gpt2.tokenizer import Tokenizer
+from desktop_app.gpt2.trace import Trace
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One moment: everything that views, captions and the probability panel read, and nothing else."""
+
+    name: str
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    trace: Trace
+    state: State
+    ranked: Ranked
+
+    @property
+    def config(self) -> Config:
+        """The model's config."""
+        return self.checkpoint.config
+
+    @property
+    def layer(self) -> int:
+        """The block that is shown."""
+        return min(self.state.layer, self.config.n_layer - 1)
+
+    @property
+    def head(self) -> int:
+        """The head that is shown."""
+        return min(self.state.head, self.config.n_head - 1)
+
+    @property
+    def token(self) -> int:
+        """Position of the selected token, the query: the last unless chosen."""
+        last = len(self.trace) - 1
+        return last if self.state.token is None else min(self.state.token, last)
+
+    @property
+    def position(self) -> int:
+        """Position whose next-token distribution is shown: the last unless chosen."""
+        last = len(self.trace) - 1
+        return last if self.state.position is None else min(self.state.position, last)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Display form of each token."""
+        return tuple(self.tokenizer.label(i) for i in self.trace.ids)
+
+    @property
+    def fresh(self) -> int:
+        """How many positions the cache spared this pass after an append: 0 where everything was computed."""
+        return 1 if self.state.appended and self.trace.computed == 1 and len(self.trace) > 1 else 0
+
+    @cached_property
+    def stages(self) -> Stages:
+        """The sampling stages at `position`."""
+        return stages(self.ranked, self.state.sampling)
+
+    @property
+    def u(self) -> float:
+        """The number in [0, 1) of the current draw."""
+        return uniform(self.state.sampling.seed, self.state.draws)
+
+    @property
+    def landed(self) -> int:
+        """The rank that the current draw lands on."""
+        return self.stages.landing(self.u)
+
+    def block(self, name: str) -> str:
+        """Full name of a tensor of the shown block."""
+        return f"blocks.{self.layer}.{name}"
+
+
+def make_scene(
+    name: str,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    trace: Trace,
+    state: State,
+    before: Scene | None = None,
+) -> Scene:
+    """A scene; the ranking of `before` is taken over where trace and position are the same, so nothing is sorted."""
+    last = len(trace) - 1
+    position = last if state.position is None else min(state.position, last)
+    if before is not None and before.trace is trace and before.position == position:
+        ranked = before.ranked
+    else:
+        ranked = Ranked(trace.logits(position))
+    return Scene(name, checkpoint, tokenizer, trace, state, ranked)

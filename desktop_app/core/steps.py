@@ -1,0 +1,176 @@
+"""The one table of steps: the forward pass in the order in which it is walked through, and which view shows each."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+
+from desktop_app.core.bundle import resource
+from desktop_app.core.panels import Box, Hue, View
+from desktop_app.core.scene import Scene
+from desktop_app.core.views import attention, inputs, mlp, sampling, vectors
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.weights import expand
+
+IN, BLOCK, OUT = "in", "block", "out"
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """One operation. `key` names the step (mostly the tensor that it makes), `{L}` stands for the block.
+
+    `tensors` are what it shows, which also name it on the command line; texts stand in resources/steps.toml.
+    """
+
+    op: str
+    part: str
+    key: str
+    hue: Hue
+    tensors: tuple[str, ...]
+    content: Callable[[Scene], Box]
+    per_head: bool = False
+
+
+_B = "blocks.{L}."
+
+
+def _norm(name: str) -> tuple[str, ...]:
+    return tuple(f"{name}.{part}" for part in ("mean", "scale", "normalized", "out"))
+
+
+STEPS: tuple[StepSpec, ...] = (
+    StepSpec("text", IN, "text", Hue.INK, (), inputs.text),
+    StepSpec("tokens", IN, "tokens", Hue.INK, ("tokens",), inputs.tokens),
+    StepSpec("embed", IN, "embed", Hue.RESIDUAL, ("embed",), inputs.embed),
+    StepSpec("pos_embed", IN, "pos_embed", Hue.RESIDUAL, ("pos_embed",), inputs.pos_embed),
+    StepSpec("sum", IN, "sum", Hue.RESIDUAL, ("blocks.0.resid_pre",), inputs.total),
+    StepSpec("ln1", BLOCK, _B + "ln1", Hue.RESIDUAL, _norm(_B + "ln1"), vectors.ln1),
+    StepSpec("qkv", BLOCK, _B + "attn.qkv", Hue.QUERY, (), attention.qkv),
+    StepSpec(
+        "heads",
+        BLOCK,
+        _B + "attn.heads",
+        Hue.KEY,
+        (_B + "attn.q", _B + "attn.k", _B + "attn.v"),
+        attention.heads,
+        per_head=True,
+    ),
+    *(
+        StepSpec(
+            op,
+            BLOCK,
+            f"{_B}attn.{op}",
+            Hue.ATTENTION,
+            (f"{_B}attn.{op}",),
+            getattr(attention, op),
+            per_head=True,
+        )
+        for op in ("scores", "scaled", "masked", "pattern")
+    ),
+    StepSpec("z", BLOCK, _B + "attn.z", Hue.VALUE, (_B + "attn.z",), attention.z, per_head=True),
+    StepSpec("concat", BLOCK, _B + "attn.concat", Hue.ATTENTION, (_B + "attn.concat",), attention.concat),
+    StepSpec("attn_out", BLOCK, _B + "attn_out", Hue.ATTENTION, (_B + "attn_out",), attention.attn_out),
+    StepSpec("resid_mid", BLOCK, _B + "resid_mid", Hue.RESIDUAL, (_B + "resid_mid",), vectors.resid_mid),
+    StepSpec("ln2", BLOCK, _B + "ln2", Hue.RESIDUAL, _norm(_B + "ln2"), vectors.ln2),
+    StepSpec("mlp.pre", BLOCK, _B + "mlp.pre", Hue.MLP, (_B + "mlp.pre",), mlp.pre),
+    StepSpec("mlp.post", BLOCK, _B + "mlp.post", Hue.MLP, (_B + "mlp.post",), mlp.post),
+    StepSpec("mlp_out", BLOCK, _B + "mlp_out", Hue.MLP, (_B + "mlp_out",), mlp.out),
+    StepSpec(
+        "resid_post",
+        BLOCK,
+        _B + "resid_post",
+        Hue.RESIDUAL,
+        (_B + "resid_post", _B + "resid_pre"),
+        vectors.resid_post,
+    ),
+    StepSpec("ln_final", OUT, "ln_final", Hue.RESIDUAL, _norm("ln_final"), vectors.ln_final),
+    StepSpec("logits", OUT, "logits", Hue.ACCENT, ("logits",), sampling.logits),
+    StepSpec("temperature", OUT, "temperature", Hue.ACCENT, (), sampling.temperature),
+    StepSpec("top_k", OUT, "top_k", Hue.ACCENT, (), sampling.top_k),
+    StepSpec("top_p", OUT, "top_p", Hue.ACCENT, (), sampling.top_p),
+    StepSpec("probabilities", OUT, "probabilities", Hue.ACCENT, (), sampling.probabilities),
+    StepSpec("draw", OUT, "draw", Hue.ACCENT, (), sampling.draw),
+    StepSpec("append", OUT, "append", Hue.ACCENT, (), inputs.append),
+)
+
+
+@dataclass(frozen=True)
+class Text:
+    """The words of one step, from resources/steps.toml; `formula` may use <sub> and <sup>."""
+
+    name: str
+    title: str
+    lead: str
+    explain: str
+    formula: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of one model."""
+
+    key: str
+    layer: int | None
+    index: int
+    spec: StepSpec
+
+    @property
+    def text(self) -> Text:
+        """The step's words."""
+        return texts()[self.spec.op]
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Full names of the tensors that the step shows."""
+        return tuple(expand(t, self.layer) for t in self.spec.tensors)
+
+
+@cache
+def texts() -> dict[str, Text]:
+    """op -> words, for every step of the table."""
+    raw = tomllib.loads(resource("steps.toml").read_text(encoding="utf-8"))
+    return {op: Text(**{k: " ".join(v.split()) for k, v in row.items()}) for op, row in raw.items()}
+
+
+@cache
+def step_list(n_layer: int) -> tuple[Step, ...]:
+    """Every step of a model with so many blocks, in order."""
+    found: list[Step] = []
+
+    def add(part: str, layer: int | None) -> None:
+        for spec in STEPS:
+            if spec.part == part:
+                found.append(Step(expand(spec.key, layer), layer, len(found), spec))
+
+    add(IN, None)
+    for layer in range(n_layer):
+        add(BLOCK, layer)
+    add(OUT, None)
+    return tuple(found)
+
+
+def find_step(name: str, config: Config) -> Step:
+    """The step of that key, operation or tensor name. Raises ExportError, with the closest names."""
+    steps = step_list(config.n_layer)
+    for step in steps:
+        if name == step.key:
+            return step
+    for step in steps:
+        if name in step.tensors:
+            return step
+    near = get_close_matches(name, [s.key for s in steps], 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "try tokens, blocks.0.attn.pattern or probabilities."
+    raise ExportError(f"There is no step {name[:80]!r} in this model; {hint}")
+
+
+def build_view(scene: Scene, step: Step) -> View:
+    """The view of `step`: its headline says block and head, its panels come from the table's own function."""
+    where = []
+    if step.layer is not None:
+        where.append(f"Block {step.layer}")
+        if step.spec.per_head:
+            where.append(f"Head {scene.head}")
+    title = step.text.title if not where else f"{' · '.join(where)} — {step.text.title}"
+    return View(title[0].upper() + title[1:], step.text.lead, step.spec.content(scene))

@@ -1,0 +1,311 @@
+"""Views of attention: queries, keys and values, the four stages of the grid, what is read, and what is written."""
+
+import numpy as np
+
+from desktop_app.core.levels import Levels, diverging, percent, unit
+from desktop_app.core.panels import (
+    Array,
+    Bar,
+    BarsPanel,
+    Box,
+    GridPanel,
+    Hue,
+    MapPanel,
+    MultiplesPanel,
+    Source,
+    Strip,
+    StripsPanel,
+    column,
+    row,
+)
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import heads_strip, strip, token_map, token_name, without_first, wrap_width
+
+_STAGES = {
+    "scores": ("Scores q·k", "before scaling"),
+    "scaled": ("Scaled", "÷ √d_head"),
+    "masked": ("Masked", "−∞ above the diagonal"),
+    "pattern": ("Pattern", "0 to 1, rows sum to 1"),
+}
+_LETTERS = (("q", Hue.QUERY, "queries"), ("k", Hue.KEY, "keys"), ("v", Hue.VALUE, "values"))
+_SHOWN_KEYS = 12
+
+
+def qkv(scene: Scene) -> Box:
+    """One vector goes in, three come out: query, key and value of all heads."""
+    source = strip(scene, scene.block("ln1.out"), "ln1.out")
+    strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, _ in _LETTERS)
+    width = scene.config.d_head
+    return column(
+        StripsPanel(
+            title=f"In: {token_name(scene, scene.token)}",
+            strips=(source,),
+            levels=diverging(source.values),
+            wrap=wrap_width(scene.config.n_embd),
+        ),
+        StripsPanel(
+            title="Out: three vectors of the same width",
+            note=f"{scene.config.n_head} heads of {width} side by side",
+            strips=strips,
+            levels=diverging(*(s.values for s in strips), rule="shared by q, k and v"),
+            wrap=wrap_width(scene.config.n_embd, width),
+            group=width,
+            selected_group=scene.head,
+        ),
+        row(*(_all_heads(scene, c, hue, word) for c, hue, word in _LETTERS)),
+    )
+
+
+def _all_heads(scene: Scene, letter: str, hue: Hue, word: str) -> MapPanel:
+    values = scene.trace[scene.block(f"attn.{letter}")]
+    flat = values.transpose(1, 0, 2).reshape(len(scene.trace), -1)
+    shown = without_first(scene, flat, 0)
+    source = Source(scene.block(f"attn.{letter}"), ("group", "row", "within"), group=scene.config.d_head)
+    return MapPanel(
+        title=f"{letter} of every token",
+        note=word,
+        values=shown,
+        levels=diverging(shown),
+        row_labels=scene.labels,
+        source=source,
+        hue=hue,
+        selected=scene.token,
+        fresh=scene.fresh,
+        x_label=f"{scene.config.n_head} heads × {scene.config.d_head}",
+    )
+
+
+def heads(scene: Scene) -> Box:
+    """The same three vectors cut into heads; one head's queries, keys and values for every token."""
+    width = scene.config.d_head
+    strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, _ in _LETTERS)
+    maps = (
+        token_map(
+            scene,
+            scene.block(f"attn.{c}"),
+            f"{word.capitalize()} of head {scene.head}",
+            head=scene.head,
+            hue=hue,
+            x_label=f"d_head = {width}",
+        )
+        for c, hue, word in _LETTERS
+    )
+    return column(
+        row(*maps),
+        StripsPanel(
+            title=f"Every head's piece for {token_name(scene, scene.token)}",
+            note=f"head {scene.head} is outlined",
+            strips=strips,
+            levels=diverging(*(s.values for s in strips), rule="shared by q, k and v"),
+            wrap=wrap_width(scene.config.n_embd, width),
+            group=width,
+            selected_group=scene.head,
+        ),
+    )
+
+
+def _grid(scene: Scene, stage: str, head: int) -> tuple[Array, Levels]:
+    """One head's grid as it is shown: what cannot be seen is NaN. And its limits."""
+    name = scene.block(f"attn.{stage}")
+    values = scene.trace.read(name, head=head)
+    return _shown(scene, stage, values), _levels(scene, stage, values)
+
+
+def _shown(scene: Scene, stage: str, values: Array) -> Array:
+    if stage in ("masked", "pattern"):
+        later = ~np.tri(values.shape[-2], values.shape[-1], dtype=bool)
+        values = np.where(later, values.dtype.type(np.nan), values)
+    return without_first(scene, values, values.ndim - 1)
+
+
+def _levels(scene: Scene, stage: str, values: Array) -> Levels:
+    if stage == "pattern":
+        levels = unit(scene.state.view.pattern_scale)
+        if scene.state.view.skip_first and values.shape[-1] > 1:
+            top = float(np.nanmax(_shown(scene, stage, values), initial=1e-6))
+            levels = Levels(0, top, False, levels.power, levels.decades, rule="up to the largest left")
+        return levels
+    if scene.state.view.limits == "layer":
+        values = scene.trace[scene.block(f"attn.{stage}")]
+        return diverging(_shown(scene, stage, values), rule="all heads of the block")
+    return diverging(_shown(scene, stage, values), rule="this head")
+
+
+def _stage(scene: Scene, current: str) -> Box:
+    source = {s: Source(scene.block(f"attn.{s}"), (scene.head, "row", "col")) for s in _STAGES}
+    small = []
+    for stage, (title, note) in _STAGES.items():
+        values, levels = _grid(scene, stage, scene.head)
+        small.append(
+            GridPanel(
+                title=title,
+                note=f"÷ {scene.config.score_divisor(scene.layer):.4g}" if stage == "scaled" else note,
+                current=stage == current,
+                values=values,
+                levels=levels,
+                labels=scene.labels,
+                source=source[stage],
+                selected=scene.token,
+                fresh=scene.fresh,
+                small=True,
+                op=stage,
+            )
+        )
+    values, levels = _grid(scene, current, scene.head)
+    note = f"head {scene.head} · [query, key]"
+    if scene.fresh:
+        note += f" · 1 query × {len(scene.trace)} keys computed, the rest cached"
+    large = GridPanel(
+        title=scene.block(f"attn.{current}"),
+        note=note,
+        values=values,
+        levels=levels,
+        labels=scene.labels,
+        source=source[current],
+        selected=scene.token,
+        fresh=scene.fresh,
+        head=scene.head,
+    )
+    every = scene.trace[scene.block(f"attn.{current}")]
+    all_heads = MultiplesPanel(
+        title=f"All heads of block {scene.layer}",
+        note="click one, or ↑ ↓",
+        values=_shown(scene, current, every),
+        levels=_levels(scene, current, every),
+        names=tuple(f"head {n}" for n in range(scene.config.n_head)),
+        selected=scene.head,
+        source=Source(scene.block(f"attn.{current}"), (0, "row", "col")),
+    )
+    return column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(2, 5))
+
+
+def scores(scene: Scene) -> Box:
+    """Dot product of every query with every key."""
+    return _stage(scene, "scores")
+
+
+def scaled(scene: Scene) -> Box:
+    """Scores divided by the square root of the head's width."""
+    return _stage(scene, "scaled")
+
+
+def masked(scene: Scene) -> Box:
+    """Later tokens hidden."""
+    return _stage(scene, "masked")
+
+
+def pattern(scene: Scene) -> Box:
+    """Softmax of every row."""
+    return _stage(scene, "pattern")
+
+
+def z(scene: Scene) -> Box:
+    """For one query: the weight of each key, the values, and their weighted sum."""
+    query, head, width = scene.token, scene.head, scene.config.d_head
+    weights = scene.trace.read(scene.block("attn.pattern"), head=head, row=query)[: query + 1]
+    values = scene.trace.read(scene.block("attn.v"), head=head)[: query + 1]
+    order = sorted(np.argsort(-weights, kind="stable")[:_SHOWN_KEYS].tolist())
+    bars = tuple(
+        Bar(
+            scene.labels[j],
+            float(weights[j]),
+            percent(float(weights[j])),
+            f"at {j}",
+            pick=("token", j),
+            source=(scene.block("attn.pattern"), (head, query, j)),
+        )
+        for j in order
+    )
+    left = len(weights) - len(order)
+    weighted = weights[:, None] * values
+    result = scene.trace.read(scene.block("attn.z"), head=head, row=query)
+    limits = diverging(values, weighted, result, rule="shared by the three")
+    total = Strip("z", result, Source(scene.block("attn.z"), (head, query, "col")), Hue.ACCENT, "Σ")
+    labels = scene.labels[: query + 1]
+    return column(
+        row(
+            BarsPanel(
+                title=f"How much {token_name(scene, query)} reads",
+                note=f"{left} smaller weights are not listed" if left else "the row of the pattern",
+                bars=bars,
+                hue=Hue.ATTENTION,
+            ),
+            MapPanel(
+                title="Values v",
+                note="of every key",
+                values=values,
+                levels=limits,
+                row_labels=labels,
+                source=Source(scene.block("attn.v"), (head, "row", "col")),
+                hue=Hue.VALUE,
+                selected=None,
+                x_label=f"d_head = {width}",
+            ),
+            MapPanel(
+                title="Weight × value",
+                note="what each key sends",
+                values=weighted,
+                levels=limits,
+                row_labels=labels,
+                hue=Hue.VALUE,
+                x_label=f"d_head = {width}",
+            ),
+        ),
+        StripsPanel(
+            title="Added up",
+            note=scene.block("attn.z"),
+            strips=(total,),
+            levels=limits,
+            wrap=wrap_width(width),
+        ),
+        weights=(4, 1),
+    )
+
+
+def concat(scene: Scene) -> Box:
+    """Every head's result side by side in one row of the width of the stream."""
+    width = scene.config.d_head
+    one = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
+    return column(
+        StripsPanel(
+            title=f"Heads side by side for {token_name(scene, scene.token)}",
+            note=f"{scene.config.n_head} × {width} = {scene.config.n_embd}",
+            strips=(one,),
+            levels=diverging(one.values),
+            wrap=wrap_width(scene.config.n_embd, width),
+            group=width,
+            group_name="head",
+            selected_group=scene.head,
+        ),
+        token_map(
+            scene,
+            scene.block("attn.concat"),
+            scene.block("attn.concat"),
+            hue=Hue.ATTENTION,
+            x_label=f"{scene.config.n_head} heads × {width}",
+        ),
+    )
+
+
+def attn_out(scene: Scene) -> Box:
+    """The joined heads through W_O: what attention writes into the stream."""
+    width = scene.config.d_head
+    before = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
+    after = strip(scene, scene.block("attn_out"), "attn_out", hue=Hue.ACCENT)
+    return column(
+        StripsPanel(
+            title=f"Through W_O for {token_name(scene, scene.token)}",
+            strips=(before,),
+            levels=diverging(before.values),
+            wrap=wrap_width(scene.config.n_embd, width),
+            group=width,
+            selected_group=scene.head,
+        ),
+        StripsPanel(
+            strips=(after,),
+            note="every number of it mixes all heads",
+            levels=diverging(after.values),
+            wrap=wrap_width(scene.config.n_embd),
+        ),
+        token_map(scene, scene.block("attn_out"), scene.block("attn_out"), hue=Hue.ATTENTION),
+    )

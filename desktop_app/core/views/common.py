@@ -1,0 +1,98 @@
+"""What views have in common: strips and maps of a tensor, with levels, sources and the state's options applied."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from desktop_app.core.levels import Levels, diverging, number
+from desktop_app.core.panels import Array, Hue, MapPanel, Source, Strip
+from desktop_app.core.scene import Scene
+
+WIDEST = 128
+"""Cells in one row of a strip, at most."""
+
+
+def wrap_width(length: int, group: int = 0) -> int:
+    """Cells a row so that rows are full and at most WIDEST long; a multiple of `group` where there are groups."""
+    unit = group or 1
+    count = length // unit
+    best = next(n for n in range(count, 0, -1) if count % n == 0 and (n * unit <= WIDEST or n == 1))
+    # A prime length has no divisor to wrap at; rows are then cut at the widest and the last is short.
+    return best * unit if best > 1 or unit > 1 or count == 1 else min(length, WIDEST)
+
+
+def norm(vector: Array) -> str:
+    """The Euclidean length of a vector, in words."""
+    return f"length {number(float(np.linalg.norm(vector)))}"
+
+
+def token_name(scene: Scene, position: int) -> str:
+    """A token as sentences say it: its text in quotes and its position."""
+    return f"{scene.tokenizer.quoted(scene.trace.ids[position])} at {position}"
+
+
+def strip(
+    scene: Scene,
+    name: str,
+    label: str,
+    *,
+    token: int | None = None,
+    hue: Hue = Hue.RESIDUAL,
+    operator: str = "",
+    remark: str = "",
+) -> Strip:
+    """The row of tensor `name`, [pos, ...], for one token (the selected one unless told)."""
+    position = scene.token if token is None else token
+    values = scene.trace.read(name, row=position)
+    source = Source(name, (position, "col"))
+    return Strip(label, values, source, hue, operator, remark)
+
+
+def heads_strip(scene: Scene, name: str, label: str, *, hue: Hue, operator: str = "") -> Strip:
+    """The row of tensor `name`, [head, pos, d_head], for the selected token, heads one after the other."""
+    values = scene.trace.read(name, row=scene.token).reshape(-1)
+    source = Source(name, ("group", scene.token, "within"), group=scene.config.d_head)
+    return Strip(label, values, source, hue, operator)
+
+
+def without_first(scene: Scene, values: Array, axis: int) -> Array:
+    """The values with position 0 left out (NaN) where the state asks for that."""
+    if not scene.state.view.skip_first or values.shape[axis] < 2:
+        return values
+    values = np.array(values, copy=True)
+    values[(slice(None),) * axis + (0,)] = np.nan
+    return values
+
+
+def token_map(
+    scene: Scene,
+    name: str,
+    title: str,
+    *,
+    head: int | None = None,
+    hue: Hue = Hue.RESIDUAL,
+    levels: Levels | None = None,
+    x_label: str = "",
+    note: str = "",
+) -> MapPanel:
+    """Tensor `name` for all tokens as a map [pos, feature]; of one head where it has heads."""
+    values = scene.trace.read(name, head=head)
+    shown = without_first(scene, values, 0)
+    index: tuple[int | str, ...] = ("row", "col") if head is None else (head, "row", "col")
+    return MapPanel(
+        title=title,
+        note=note,
+        values=shown,
+        levels=levels or diverging(shown),
+        row_labels=scene.labels,
+        source=Source(name, index),
+        hue=hue,
+        selected=scene.token,
+        fresh=scene.fresh,
+        x_label=x_label or f"{values.shape[1]} dimensions",
+    )
+
+
+def shared_levels(scene: Scene, names: Sequence[str]) -> Levels:
+    """One scale for several [pos, feature] tensors, so that their colours can be compared."""
+    return diverging(*(without_first(scene, scene.trace.read(n), 0) for n in names), rule="shared by these views")

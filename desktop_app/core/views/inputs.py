@@ -1,0 +1,198 @@
+"""Views of the way in and of the way round again: text, tokens, embeddings, their sum, and the appended token."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from desktop_app.core.levels import diverging, number
+from desktop_app.core.panels import (
+    Array,
+    Bar,
+    BarsPanel,
+    Box,
+    Chip,
+    Hue,
+    Line,
+    StripsPanel,
+    TextPanel,
+    TokensPanel,
+    column,
+    row,
+)
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+from desktop_app.gpt2.checkpoint import Checkpoint
+
+_NEAREST = 10
+
+
+def _chips(scene: Scene) -> tuple[Chip, ...]:
+    return tuple(
+        Chip(n, token, scene.labels[n], scene.tokenizer.token_bytes(token).hex(" ").upper())
+        for n, token in enumerate(scene.trace.ids)
+    )
+
+
+def _tokens_panel(scene: Scene, title: str, *, joined: bool = False, note: str = "") -> TokensPanel:
+    return TokensPanel(
+        title=title,
+        note=note,
+        chips=_chips(scene),
+        selected=None if joined else scene.token,
+        joined=joined,
+        added=len(scene.state.appended),
+    )
+
+
+def text(scene: Scene) -> Box:
+    """The prompt as it was typed, and how it will be counted."""
+    data = b"".join(scene.tokenizer.token_bytes(i) for i in scene.trace.ids)
+    words = data.decode("utf-8", "replace")
+    tokens = len(scene.trace)
+    facts = (
+        Line("characters", f"{len(words):,}"),
+        Line("bytes", f"{len(data):,}", "in UTF-8: the tokenizer never sees letters, only these"),
+        Line("tokens", f"{tokens:,}", f"{number(len(data) / tokens)} bytes a token here"),
+        Line("vocabulary", f"{scene.config.vocab_size:,}", "different tokens that this model knows"),
+        Line("context", f"{scene.config.n_positions:,}", "tokens at most that it can look at"),
+    )
+    return column(
+        _tokens_panel(scene, "The text", joined=True, note="· is a space, ↵ a new line"),
+        TextPanel(title="In numbers", lines=facts),
+    )
+
+
+def tokens(scene: Scene) -> Box:
+    """The text cut into tokens, and the merges that made the selected one."""
+    token = scene.trace.ids[scene.token]
+    data = scene.tokenizer.token_bytes(token)
+    facts = [
+        Line("token", scene.tokenizer.quoted(token)),
+        Line("id", str(token), "its row in the table of embeddings"),
+        Line("position", str(scene.token), "counted from 0"),
+        Line("bytes", data.hex(" ").upper(), f"{len(data)} in UTF-8"),
+    ]
+    if scene.tokenizer.is_special(token):
+        facts.append(Line("kind", "special", "never made by merging; it marks the end of a text"))
+    merges = [
+        Line(f"merge {step.rank:,}", "  ".join(step.pieces), f"{step.pair[0]} + {step.pair[1]}")
+        for step in scene.tokenizer.merge_steps(token)
+    ]
+    if not merges:
+        merges = [Line("none", scene.labels[scene.token], "this token is not made by merging")]
+    return column(
+        _tokens_panel(scene, "Tokens", note="text · position · id"),
+        row(
+            TextPanel(title=f"Token {scene.token}", lines=tuple(facts)),
+            TextPanel(title="The merges that made it", note="the lowest rank goes first", lines=tuple(merges)),
+            weights=(2, 3),
+        ),
+    )
+
+
+@lru_cache(maxsize=4)
+def _row_lengths(checkpoint: Checkpoint, name: str) -> Array:
+    return np.linalg.norm(checkpoint.weights[name], axis=1) + 1e-12
+
+
+@lru_cache(maxsize=64)
+def _similarities(checkpoint: Checkpoint, name: str, index: int) -> Array:
+    table = checkpoint.weights[name]
+    lengths = _row_lengths(checkpoint, name)
+    return (table @ table[index]) / (lengths * lengths[index])
+
+
+def _nearest(scene: Scene, weight: str, index: int, names: Callable[[Scene, int], str], title: str) -> BarsPanel:
+    cosines = _similarities(scene.checkpoint, weight, index)
+    order = np.argsort(-cosines, kind="stable")
+    order = order[order != index][:_NEAREST]
+    bars = tuple(Bar(names(scene, int(i)), float(cosines[i]), f"{cosines[i]:.3f}") for i in order)
+    return BarsPanel(title=title, note="by cosine of the angle between rows", bars=bars, hue=Hue.RESIDUAL)
+
+
+def _token_label(scene: Scene, token: int) -> str:
+    return scene.tokenizer.label(token)
+
+
+def _position_label(_scene: Scene, position: int) -> str:
+    return f"position {position}"
+
+
+def embed(scene: Scene) -> Box:
+    """The row of the embedding table for each token, and the tokens whose rows lie nearest."""
+    token = scene.trace.ids[scene.token]
+    one = strip(scene, "embed", f"W_E[{token}]")
+    return column(
+        token_map(scene, "embed", "embed", note="one row of W_E a token"),
+        StripsPanel(
+            title=f"The row of {token_name(scene, scene.token)}",
+            note=norm(one.values),
+            strips=(one,),
+            levels=diverging(one.values),
+            wrap=wrap_width(len(one.values)),
+        ),
+        _nearest(scene, "embed.W_E", token, _token_label, f"Rows nearest to {scene.tokenizer.quoted(token)}"),
+    )
+
+
+def pos_embed(scene: Scene) -> Box:
+    """The row of the position table for each position, and the positions whose rows lie nearest."""
+    one = strip(scene, "pos_embed", f"W_pos[{scene.token}]")
+    return column(
+        token_map(scene, "pos_embed", "pos_embed", note="one row of W_pos a position, whatever the token"),
+        StripsPanel(
+            title=f"The row of position {scene.token}",
+            note=norm(one.values),
+            strips=(one,),
+            levels=diverging(one.values),
+            wrap=wrap_width(len(one.values)),
+        ),
+        _nearest(scene, "pos_embed.W_pos", scene.token, _position_label, f"Rows nearest to position {scene.token}"),
+    )
+
+
+def total(scene: Scene) -> Box:
+    """Token embedding + position embedding = the residual stream."""
+    strips = tuple(
+        replace(s, remark=norm(s.values))
+        for s in (
+            strip(scene, "embed", "embed"),
+            strip(scene, "pos_embed", "pos_embed", operator="+"),
+            strip(scene, "blocks.0.resid_pre", "resid_pre", operator="=", hue=Hue.ACCENT),
+        )
+    )
+    return column(
+        StripsPanel(
+            title=f"What enters block 0 for {token_name(scene, scene.token)}",
+            strips=strips,
+            levels=diverging(*(s.values for s in strips), rule="shared by the three"),
+            wrap=wrap_width(scene.config.n_embd),
+        ),
+        token_map(scene, "blocks.0.resid_pre", "blocks.0.resid_pre", note="the residual stream of every token"),
+    )
+
+
+def append(scene: Scene) -> Box:
+    """The token that the draw adds, and what the cache of keys and values spares when the pass goes round again."""
+    landed = int(scene.ranked.order[scene.landed])
+    count, layers = len(scene.trace), scene.config.n_layer
+    added = len(scene.state.appended)
+    cached = 2 * layers * count * scene.config.n_embd * 4 / 1024
+    lines = (
+        Line("the draw", scene.tokenizer.quoted(landed), f"id {landed}, will stand at position {count}", Hue.ACCENT),
+        Line("this pass", f"{scene.trace.computed} of {count}", "positions computed; the others came from the cache"),
+        Line("next pass", f"1 of {count + 1}", "one query, key and value a head; the older keys and values are kept"),
+        Line("its scores", f"1 × {count + 1}", f"a head; without the cache {count + 1} × {count + 1}"),
+        Line("the cache", f"{cached:,.0f} KiB", "keys and values in float32"),
+    )
+    where = f"block {scene.layer}, head {scene.head}"
+    return column(
+        _tokens_panel(scene, "The text so far", note=f"{added} appended" if added else "nothing appended yet"),
+        TextPanel(title="Once more, with the cache", lines=lines),
+        row(
+            token_map(scene, scene.block("attn.k"), "Keys in the cache", head=scene.head, hue=Hue.KEY, note=where),
+            token_map(scene, scene.block("attn.v"), "Values in the cache", head=scene.head, hue=Hue.VALUE, note=where),
+        ),
+    )

@@ -1,0 +1,106 @@
+"""Views of the residual stream: layer norms and additions."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from desktop_app.core.levels import diverging, number
+from desktop_app.core.panels import Box, CurvePanel, Hue, Strip, StripsPanel, column, row
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+
+
+def _layer_norm(scene: Scene, name: str, source: str) -> Box:
+    position = scene.token
+    x = scene.trace.read(source, row=position)
+    mean = float(scene.trace.read(f"{name}.mean", row=position)[0])
+    scale = float(scene.trace.read(f"{name}.scale", row=position)[0])
+    before = strip(scene, source, source.rsplit(".", 1)[-1])
+    strips = (
+        replace(before, label="before", remark=f"mean {number(mean)}"),
+        Strip("centred", x - np.float32(mean), None, remark="x − mean"),
+        strip(scene, f"{name}.normalized", "normalized", remark=f"÷ {number(scale)}"),
+        strip(scene, f"{name}.out", "out", hue=Hue.ACCENT, remark="· w + b"),
+    )
+    dims = np.arange(len(x))
+    profile = CurvePanel(
+        title=source,
+        note="each dimension of this token's vector",
+        points=(dims, x),
+        levels_at=((mean, f"mean {number(mean)}"),),
+        band=(mean - scale, mean + scale),
+        x_label="dimension",
+        stems=True,
+        hue=Hue.RESIDUAL,
+    )
+    out = scene.trace.read(f"{name}.out", row=position)
+    after = CurvePanel(
+        title=f"{name}.out",
+        note="the same after the norm, gain and bias",
+        points=(dims, out),
+        levels_at=((0.0, "0"),),
+        x_label="dimension",
+        stems=True,
+        hue=Hue.ACCENT,
+    )
+    # Before and after differ in size by design, so each strip is read on its own pair of limits.
+    first = StripsPanel(
+        title=f"One vector, four steps: {token_name(scene, position)}",
+        strips=strips[:2],
+        levels=diverging(strips[0].values, strips[1].values, rule="before and centred"),
+        wrap=wrap_width(len(x)),
+    )
+    second = StripsPanel(
+        strips=strips[2:],
+        levels=diverging(strips[2].values, strips[3].values, rule="normalized and out"),
+        wrap=wrap_width(len(x)),
+    )
+    return column(first, second, row(profile, after), token_map(scene, f"{name}.out", f"{name}.out"))
+
+
+def ln1(scene: Scene) -> Box:
+    """Layer norm before attention."""
+    return _layer_norm(scene, scene.block("ln1"), scene.block("resid_pre"))
+
+
+def ln2(scene: Scene) -> Box:
+    """Layer norm before the MLP."""
+    return _layer_norm(scene, scene.block("ln2"), scene.block("resid_mid"))
+
+
+def ln_final(scene: Scene) -> Box:
+    """Layer norm before the unembedding."""
+    return _layer_norm(scene, "ln_final", f"blocks.{scene.config.n_layer - 1}.resid_post")
+
+
+def _addition(scene: Scene, left: str, right: str, total: str, right_hue: Hue) -> Box:
+    strips = tuple(
+        replace(s, remark=norm(s.values))
+        for s in (
+            strip(scene, left, left.rsplit(".", 1)[-1]),
+            strip(scene, right, right.rsplit(".", 1)[-1], hue=right_hue, operator="+"),
+            strip(scene, total, total.rsplit(".", 1)[-1], hue=Hue.ACCENT, operator="="),
+        )
+    )
+    return column(
+        StripsPanel(
+            title=f"The sum for {token_name(scene, scene.token)}",
+            strips=strips,
+            levels=diverging(*(s.values for s in strips), rule="shared by the three"),
+            wrap=wrap_width(scene.config.n_embd),
+        ),
+        row(
+            token_map(scene, right, f"{right}", hue=right_hue, note="what is added to every token"),
+            token_map(scene, total, f"{total}", note="the stream afterwards"),
+        ),
+    )
+
+
+def resid_mid(scene: Scene) -> Box:
+    """What attention wrote is added to the stream."""
+    return _addition(scene, scene.block("resid_pre"), scene.block("attn_out"), scene.block("resid_mid"), Hue.ATTENTION)
+
+
+def resid_post(scene: Scene) -> Box:
+    """What the MLP wrote is added to the stream."""
+    return _addition(scene, scene.block("resid_mid"), scene.block("mlp_out"), scene.block("resid_post"), Hue.MLP)

@@ -1,0 +1,150 @@
+"""Marks to a matplotlib figure, and that to SVG with real text, PDF with embedded fonts, or PNG."""
+
+import io
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
+from desktop_app.figures import fonts
+from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Words
+from desktop_app.figures.theme import Theme
+
+FORMATS = ("svg", "pdf", "png")
+_VECTOR_CELLS = 4096  # larger heatmaps become a picture inside the figure
+_BASELINE = 0.36  # half a capital's height: text is placed by the middle of its capitals
+
+_SETTINGS: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "logitscope",
+    "pdf.fonttype": 42,
+    "pdf.compression": 6,
+    "path.simplify": False,
+}
+
+
+def make_figure(
+    marks: Sequence[Mark], width: float, height: float, theme: Theme, *, transparent: bool = False
+) -> Figure:
+    """A figure of `width` x `height` points with the marks on it."""
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    figure.patch.set_facecolor("none" if transparent else theme.background)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    for order, mark in enumerate(marks):
+        _draw(mark, axes, order)
+    return figure
+
+
+def save_figure(
+    figure: Figure, file: BinaryIO, kind: str, *, dpi: float = 200, title: str = "", text: str = ""
+) -> None:
+    """Write the figure; the same figure gives the same bytes (no dates, no random names). `text` describes it."""
+    canvas: Any = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}[kind](figure)
+    metadata: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, "Creator": "Logitscope", "Title": title or None, "Description": text or None},
+        "pdf": {
+            "CreationDate": None,
+            "ModDate": None,
+            "Creator": "Logitscope",
+            "Title": title or None,
+            "Subject": text or None,
+        },
+        "png": {"Software": "Logitscope", "Title": title, "Description": text},
+    }
+    keywords = {k: v for k, v in metadata[kind].items() if v is not None or k.endswith("Date")}
+    with mpl.rc_context(_SETTINGS):
+        if kind == "pdf":
+            canvas.print_pdf(file, metadata=keywords)
+        elif kind == "svg":
+            figure.dpi = 72
+            buffer = io.BytesIO()
+            canvas.print_svg(buffer, metadata=keywords)
+            file.write(buffer.getvalue())
+        else:
+            figure.dpi = dpi
+            canvas.print_png(file, metadata=keywords)
+
+
+def _draw(mark: Mark, axes: Any, order: int) -> None:
+    if isinstance(mark, Words):
+        _words(mark, axes, order)
+    elif isinstance(mark, Fill):
+        _fill(mark, axes, order)
+    elif isinstance(mark, Path):
+        axes.plot(
+            mark.x, mark.y, color=mark.colour, linewidth=mark.width, zorder=order,
+            linestyle=(0, (4, 3)) if mark.dashed else "-", solid_capstyle="butt",
+        )  # fmt: skip
+    elif isinstance(mark, Dots):
+        axes.plot(
+            mark.x, mark.y, linestyle="none", marker="o", markersize=2 * mark.radius, markeredgewidth=0,
+            color=mark.colour, zorder=order,
+        )  # fmt: skip
+    else:
+        _heat(mark, axes, order)
+
+
+def _words(mark: Words, axes: Any, order: int) -> None:
+    turn = np.deg2rad(mark.angle)
+    axes.text(
+        mark.x + _BASELINE * mark.size * np.sin(turn),
+        mark.y + _BASELINE * mark.size * np.cos(turn),
+        # matplotlib reads $...$ as mathematics; a token is text.
+        fonts.shown(mark.text, mark.mono, mark.bold),
+        parse_math=False,
+        fontproperties=fonts.properties(mark.mono, mark.bold),
+        fontsize=mark.size,
+        color=mark.colour,
+        ha=mark.align,
+        va="baseline",
+        rotation=mark.angle,
+        rotation_mode="anchor",
+        zorder=order,
+    )
+
+
+def _fill(mark: Fill, axes: Any, order: int) -> None:
+    r = mark.rect
+    style: dict[str, Any] = {
+        "facecolor": mark.fill or "none",
+        "edgecolor": mark.stroke or "none",
+        "linewidth": mark.width if mark.stroke else 0,
+        "zorder": order,
+    }
+    radius = min(mark.radius, r.w / 2, r.h / 2)
+    if radius > 0.5:
+        shape = f"round,pad=0,rounding_size={radius}"
+        axes.add_patch(FancyBboxPatch((r.x, r.y), r.w, r.h, boxstyle=shape, **style))
+    else:
+        axes.add_patch(Rectangle((r.x, r.y), r.w, r.h, **style))
+
+
+def _heat(mark: Heat, axes: Any, order: int) -> None:
+    r, fractions = mark.rect, np.asarray(mark.fractions, float)
+    rows, columns = fractions.shape
+    there = ~np.isnan(fractions)
+    colours = np.zeros((rows, columns, 4), np.uint8)
+    colours[..., :3] = mark.table[np.nan_to_num(fractions * 255).astype(int)]
+    colours[..., 3] = np.where(there, 255, 0)
+    if rows * columns > _VECTOR_CELLS:
+        # Enlarged by whole factors, so that viewers that smooth pictures leave the cells sharp.
+        factor = max(1, min(8, 2048 // max(rows, columns)))
+        large = colours.repeat(factor, 0).repeat(factor, 1)
+        axes.imshow(large, extent=(r.x, r.x + r.w, r.y + r.h, r.y), aspect="auto", interpolation="none", zorder=order)
+        return
+    x = r.x + np.arange(columns + 1) * r.w / columns
+    y = r.y + np.arange(rows + 1) * r.h / rows
+    corners = [[(x[j], y[i]), (x[j + 1], y[i]), (x[j + 1], y[i + 1]), (x[j], y[i + 1])] for i, j in np.argwhere(there)]
+    faces = colours[there] / 255
+    # An edge of the cell's own colour closes the hairlines that viewers leave between neighbours.
+    axes.add_collection(PolyCollection(corners, facecolors=faces, edgecolors=faces, linewidths=0.3, zorder=order))

@@ -1,0 +1,115 @@
+"""Puts a view on a page: headline, lead, and panels shared out over the room, each by its painter."""
+
+from collections.abc import Callable
+from typing import Any
+
+from desktop_app.core.panels import (
+    BarsPanel,
+    Box,
+    CurvePanel,
+    GridPanel,
+    MapPanel,
+    MultiplesPanel,
+    Panel,
+    RulerPanel,
+    StripsPanel,
+    TextPanel,
+    TokensPanel,
+    View,
+)
+from desktop_app.figures import paint_charts, paint_heat, paint_text
+from desktop_app.figures.marks import Page, Rect
+
+Extent = tuple[float, float]
+Measurer = Callable[[Any, float, Page], Extent]
+Painter = Callable[[Any, Rect, Page], None]
+
+PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
+    TokensPanel: (paint_text.tokens_extent, paint_text.paint_tokens),
+    TextPanel: (paint_text.text_extent, paint_text.paint_text),
+    StripsPanel: (paint_heat.strips_extent, paint_heat.paint_strips),
+    MapPanel: (paint_heat.map_extent, paint_heat.paint_map),
+    GridPanel: (paint_heat.grid_extent, paint_heat.paint_grid),
+    MultiplesPanel: (paint_heat.multiples_extent, paint_heat.paint_multiples),
+    BarsPanel: (paint_charts.bars_extent, paint_charts.paint_bars),
+    CurvePanel: (paint_charts.curve_extent, paint_charts.paint_curve),
+    RulerPanel: (paint_charts.ruler_extent, paint_charts.paint_ruler),
+}
+"""One painter for each kind of panel: (least and wanted height for a width, draw)."""
+
+_GAP_ACROSS = 28.0
+_GAP_DOWN = 18.0
+_TITLE = 34.0
+_LEAD = 20.0
+
+
+def place_view(view: View, width: float, height: float, page: Page, *, heading: bool = True) -> float:
+    """Draw `view` on a page of this width, filling `height` where panels can grow. Returns the height used.
+
+    What does not fit makes the page taller instead of smaller: a screen scrolls, a figure grows.
+    """
+    y = 0.0
+    if heading:
+        page.words(0, page.u(14), view.title, size=20, bold=True, room=width)
+        y = page.u(_TITLE)
+        for line in page.wrap(view.lead, min(width, page.u(860))):
+            page.words(0, y + page.u(8), line, colour=page.theme.dim)
+            y += page.u(_LEAD)
+        y += page.u(12)
+    least, wanted = _extent(view.content, width, page)
+    room = min(max(height - y, page.u(least)), page.u(wanted))
+    _place(view.content, Rect(0, y, width, room), page)
+    return y + room
+
+
+def _extent(item: Any, width: float, page: Page) -> Extent:
+    if not isinstance(item, Box):
+        least, wanted = PAINTERS[type(item)][0](item, width, page)
+        return least, max(least, wanted)
+    if item.across:
+        widths = _widths(item, width, page)
+        extents = [_extent(child, w, page) for child, w in zip(item.children, widths, strict=True)]
+        return max(e[0] for e in extents), max(e[1] for e in extents)
+    extents = [_extent(child, width, page) for child in item.children]
+    gaps = _GAP_DOWN * (len(extents) - 1)
+    return sum(e[0] for e in extents) + gaps, sum(e[1] for e in extents) + gaps
+
+
+def _widths(box: Box, width: float, page: Page) -> list[float]:
+    weights = box.weights or (1.0,) * len(box.children)
+    free = width - page.u(_GAP_ACROSS) * (len(box.children) - 1)
+    return [free * w / sum(weights) for w in weights]
+
+
+def _place(item: Any, rect: Rect, page: Page) -> None:
+    if not isinstance(item, Box):
+        PAINTERS[type(item)][1](item, rect, page)
+    elif item.across:
+        x = rect.x
+        for child, w in zip(item.children, _widths(item, rect.w, page), strict=True):
+            _place(child, Rect(x, rect.y, w, rect.h), page)
+            x += w + page.u(_GAP_ACROSS)
+    else:
+        y = rect.y
+        for child, h in zip(item.children, _heights(item, rect, page), strict=True):
+            _place(child, Rect(rect.x, y, rect.w, h), page)
+            y += h + page.u(_GAP_DOWN)
+
+
+def _heights(box: Box, rect: Rect, page: Page) -> list[float]:
+    """Each child its least, then the rest shared out by weight up to what each wants."""
+    extents = [_extent(child, rect.w, page) for child in box.children]
+    weights = box.weights or (1.0,) * len(extents)
+    heights = [page.u(least) for least, _ in extents]
+    free = rect.h - sum(heights) - page.u(_GAP_DOWN) * (len(extents) - 1)
+    for _ in extents:
+        open_ = [n for n, (_, wanted) in enumerate(extents) if heights[n] < page.u(wanted) - 0.5]
+        total = sum(weights[n] for n in open_)
+        if free <= 0.5 or not open_:
+            break
+        share = free / total
+        for n in open_:
+            more = min(share * weights[n], page.u(extents[n][1]) - heights[n])
+            heights[n] += more
+            free -= more
+    return heights

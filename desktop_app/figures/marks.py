@@ -1,0 +1,245 @@
+"""What painters draw with: a handful of marks on a page, and the places on it that answer to a pointer.
+
+Units are pixels on screen and points in a figure; y grows downwards.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.panels import Source
+from desktop_app.figures.theme import Table, Theme
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Rect:
+    """A place on the page."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    def inset(self, left: float = 0, top: float = 0, right: float = 0, bottom: float = 0) -> "Rect":
+        """The same less a margin on each side."""
+        return Rect(self.x + left, self.y + top, max(0, self.w - left - right), max(0, self.h - top - bottom))
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A rectangle, filled, outlined or both."""
+
+    rect: Rect
+    fill: str | None = None
+    stroke: str | None = None
+    width: float = 1.0
+    radius: float = 0.0
+
+
+@dataclass(frozen=True)
+class Words:
+    """One line of text. `y` is the middle of its height; `angle` turns it counter-clockwise about (x, y)."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    colour: str
+    mono: bool = False
+    bold: bool = False
+    align: str = "left"
+    angle: float = 0.0
+
+
+@dataclass(frozen=True)
+class Path:
+    """A polyline; NaN lifts the pen."""
+
+    x: Array
+    y: Array
+    colour: str
+    width: float = 1.0
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Small discs."""
+
+    x: Array
+    y: Array
+    colour: str
+    radius: float = 1.5
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Cells from 0 to 1 through a colour table; NaN leaves what is below."""
+
+    rect: Rect
+    fractions: Array  # [rows, columns]
+    table: Table = field(repr=False)
+
+
+Mark = Fill | Words | Path | Dots | Heat
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A place where each point is a cell of a tensor (or of a value that only the panel knows).
+
+    Cell (r, c) is row r, column c of the panel's `values`; in a wrapped strip, where `stride` is given, it is
+    element `start` + r * stride + c of a vector.
+    """
+
+    rect: Rect
+    rows: int
+    columns: int
+    values: Array
+    source: Source | None
+    label: str
+    start: int = 0
+    stride: int | None = None
+
+    def cell(self, x: float, y: float) -> tuple[int, int]:
+        """Row and column of `values` under a point of the page; in a pooled picture the strongest one there."""
+        rows = _span(y - self.rect.y, self.rect.h, self.rows)
+        columns = _span(x - self.rect.x, self.rect.w, self.columns)
+        if self.stride is not None:
+            offsets = (np.arange(*rows)[:, None] * self.stride + np.arange(*columns)[None, :]).ravel() + self.start
+            offsets = offsets[offsets < self.values.shape[-1]]
+            if not offsets.size:
+                return 0, self.values.shape[-1] - 1
+            strongest = int(offsets[np.argmax(_strength(self.values.reshape(-1)[offsets]))])
+            return 0, strongest
+        block = _strength(self.values[slice(*rows), slice(*columns)])
+        row, column = np.unravel_index(int(np.argmax(block)), block.shape)
+        return rows[0] + int(row), columns[0] + int(column)
+
+    def place(self, row: int, column: int) -> Rect:
+        """Where a cell of `values` is drawn."""
+        if self.stride is not None:
+            row, column = divmod(column - self.start, self.stride)
+        w, h = self.rect.w / self.columns, self.rect.h / self.rows
+        return Rect(self.rect.x + column * w, self.rect.y + row * h, w, h)
+
+    def holds(self, row: int, column: int) -> bool:
+        """Whether a cell of `values` is drawn here (a strip in pieces draws each piece apart)."""
+        if self.stride is None:
+            return 0 <= row < self.rows and 0 <= column < self.columns
+        offset = column - self.start
+        return offset >= 0 and offset % self.stride < self.columns and offset // self.stride < self.rows
+
+
+def _span(distance: float, length: float, count: int) -> tuple[int, int]:
+    """Cells that the pixel at `distance` covers: one, or several where they are smaller than a pixel."""
+    first = min(
+        max(int(np.floor(distance) * count / length if length < count else distance * count / length), 0), count - 1
+    )
+    last = max(first + 1, int((np.floor(distance) + 1) * count / length)) if length < count else first + 1
+    return first, min(last, count)
+
+
+def _strength(values: Array) -> Array:
+    size = np.abs(values)
+    return np.where(np.isnan(size), -1, size)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A place that chooses something when clicked: ("token", 3), ("head", 5), ("stage", "scores"), ("append", 262)."""
+
+    rect: Rect
+    what: str
+    value: int | str
+    label: str
+
+
+class Measure(Protocol):
+    """Measures text, with the fonts of whoever will draw it."""
+
+    def __call__(self, text: str, size: float, *, mono: bool = False, bold: bool = False) -> float:
+        """Width of one line."""
+        ...
+
+
+@dataclass
+class Page:
+    """Marks and places collected by painters, and what painters need to know: theme, measure, scale of sizes."""
+
+    theme: Theme
+    measure: Measure
+    scale: float = 1.0
+    marks: list[Mark] = field(default_factory=list)
+    cells: list[Cells] = field(default_factory=list)
+    picks: list[Pick] = field(default_factory=list)
+
+    def u(self, size: float) -> float:
+        """A size of the design (an 8-pixel rhythm, 13-pixel text) on this page."""
+        return size * self.scale
+
+    def words(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float = 13,
+        colour: str | None = None,
+        mono: bool = False,
+        bold: bool = False,
+        align: str = "left",
+        angle: float = 0,
+        room: float | None = None,
+    ) -> float:
+        """Draw a line of text, shortened to `room` where given; `size` in design units. Returns its width."""
+        if room is not None:
+            text = self.shorten(text, room, size=size, mono=mono, bold=bold)
+        if not text:
+            return 0
+        self.marks.append(Words(x, y, text, self.u(size), colour or self.theme.ink, mono, bold, align, angle))
+        return self.width(text, size=size, mono=mono, bold=bold)
+
+    def width(self, text: str, *, size: float = 13, mono: bool = False, bold: bool = False) -> float:
+        """Width of a line of text on this page."""
+        return self.measure(text, self.u(size), mono=mono, bold=bold)
+
+    def shorten(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> str:
+        """The text, or as much of its start as fits with an ellipsis."""
+        if self.width(text, size=size, mono=mono, bold=bold) <= room:
+            return text
+        low, high = 0, len(text)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.width(text[:middle] + "…", size=size, mono=mono, bold=bold) <= room:
+                low = middle
+            else:
+                high = middle - 1
+        return text[:low] + "…" if low else ""
+
+    def wrap(self, text: str, room: float, *, size: float = 13) -> list[str]:
+        """The text in lines no wider than `room`, broken at spaces."""
+        lines: list[str] = []
+        line = ""
+        for word in text.split(" "):
+            longer = f"{line} {word}" if line else word
+            if line and self.width(longer, size=size) > room:
+                lines.append(line)
+                line = word
+            else:
+                line = longer
+        return [*lines, line] if line else lines
+
+    def fill(
+        self, rect: Rect, fill: str | None = None, stroke: str | None = None, width: float = 1, radius: float = 0
+    ) -> None:
+        """Draw a rectangle."""
+        self.marks.append(Fill(rect, fill, stroke, width, radius))
+
+    def path(self, x: Any, y: Any, colour: str, width: float = 1, *, dashed: bool = False) -> None:
+        """Draw a polyline."""
+        self.marks.append(Path(np.asarray(x, float), np.asarray(y, float), colour, width, dashed))

@@ -1,0 +1,233 @@
+"""Painters of charts: bars, curves and the ruler of a draw."""
+
+import math
+
+import numpy as np
+
+from desktop_app.core.levels import number
+from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, RulerPanel, Source
+from desktop_app.figures.marks import Cells, Dots, Page, Pick, Rect
+from desktop_app.figures.paint_common import ROW, heading, heading_height
+from desktop_app.figures.theme import mix
+
+Extent = tuple[float, float]
+_CUT = 18.0
+
+
+def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
+    """One row a bar."""
+    rows = len(panel.bars) * ROW + len(panel.cuts) * _CUT
+    return heading_height(panel) + rows + 8, heading_height(panel) + rows + 8
+
+
+def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
+    """Horizontal bars from zero with label, value and remark; a dashed line where something was cut."""
+    body = heading(panel, rect, page)
+    if not panel.bars:
+        return
+    label = min(body.w * 0.34, max(page.width(b.label, size=12, mono=True) for b in panel.bars) + page.u(10))
+    text = max(page.width(b.text, size=12) for b in panel.bars) + page.u(10)
+    remark = max(page.width(b.remark, size=11) for b in panel.bars)
+    remark = min(remark, body.w * 0.3) + page.u(8) if remark else 0.0
+    if body.w - label - text - remark < page.u(60):
+        remark = 0.0
+    track = Rect(body.x + label, body.y, max(page.u(30), body.w - label - text - remark), body.h)
+    longest = max(max(abs(b.value), b.outline or 0.0) for b in panel.bars) or 1.0
+    negative = panel.signed and any(b.value < 0 for b in panel.bars)
+    zero = track.x + (track.w / 2 if negative else 0)
+    unit = (track.w / 2 if negative else track.w) / longest
+    cuts = dict(panel.cuts)
+    y = body.y
+    for n, bar in enumerate(panel.bars):
+        if n in cuts:
+            y = _cut_line(cuts[n], body, y, page)
+        line = Rect(body.x, y, body.w, page.u(ROW))
+        _bar(bar, panel, line, zero, unit, label, page)
+        page.words(track.x + track.w + text - page.u(2), y + line.h / 2, bar.text, size=12, align="right",
+                   colour=page.theme.ink if bar.kept else page.theme.dim)  # fmt: skip
+        if remark:
+            page.words(track.x + track.w + text + page.u(8), y + line.h / 2, bar.remark, size=11,
+                       colour=page.theme.dim, room=remark - page.u(8))  # fmt: skip
+        y += line.h
+    if len(panel.bars) in cuts:
+        _cut_line(cuts[len(panel.bars)], body, y, page)
+    if negative:
+        page.path([zero, zero], [body.y, y], page.theme.faint)
+
+
+def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label: float, page: Page) -> None:
+    theme, y = page.theme, line.y + line.h / 2
+    height = page.u(14)
+    if bar.marked:
+        page.fill(Rect(line.x, line.y, line.w, line.h), theme.accent_fill, radius=page.u(3))
+    page.words(zero - page.u(8) if not panel.signed else line.x + label - page.u(8), y, bar.label, size=12, mono=True,
+               align="right", colour=theme.ink if bar.kept else theme.dim, bold=bar.marked,
+               room=label - page.u(10))  # fmt: skip
+    length = abs(bar.value) * unit
+    left = zero - length if bar.value < 0 else zero
+    colour = theme.hues[panel.hue] if bar.kept else theme.faint
+    if bar.outline:
+        page.fill(Rect(zero, y - height / 2, max(bar.outline * unit, page.u(1)), height), stroke=theme.dim,
+                  width=page.u(1), radius=page.u(2))  # fmt: skip
+    if bar.value:
+        # A value too small for a pixel still gets a hairline: it is not zero.
+        drawn = Rect(left, y - height / 2, max(length, page.u(1)), height)
+        page.fill(drawn, colour, radius=min(page.u(3), drawn.w / 2))
+    if bar.source is not None:
+        name, index = bar.source
+        page.cells.append(Cells(line, 1, 1, np.array([[bar.value]]), Source(name, index), bar.label))
+    if bar.pick is not None:
+        what, value = bar.pick
+        page.picks.append(Pick(line, what, value, bar.label))
+
+
+def _cut_line(words: str, body: Rect, y: float, page: Page) -> float:
+    page.path([body.x, body.x + body.w], [y + page.u(2)] * 2, page.theme.dim, page.u(1), dashed=True)
+    page.words(body.x + body.w, y + page.u(10), words, size=11, colour=page.theme.dim, align="right", room=body.w)
+    return y + page.u(_CUT)
+
+
+def curve_extent(panel: CurvePanel, width: float, page: Page) -> Extent:
+    """A wide, low box."""
+    return heading_height(panel) + 120, heading_height(panel) + min(max(150, width / page.scale * 0.5), 280)
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers between two limits: steps of 1, 2 or 5 times a power of ten."""
+    span = high - low
+    if span <= 0 or not math.isfinite(span):
+        return [low]
+    rough = span / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
+    first = math.ceil(low / step - 1e-9)
+    return [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
+    """Axes with round numbers, level lines and bands with names, lines, dots, and one dot named."""
+    theme = page.theme
+    body = heading(panel, rect, page)
+    box = body.inset(left=page.u(52), bottom=page.u(36), right=page.u(14), top=page.u(4))
+    xs = [a for a, _ in panel.lines] + ([panel.points[0]] if panel.points else [])
+    ys = [b for _, b in panel.lines] + ([panel.points[1]] if panel.points else [])
+    x0, x1 = float(min(a.min() for a in xs)), float(max(a.max() for a in xs))
+    y0, y1 = _limits(panel, ys)
+    x1 = x1 if x1 > x0 else x0 + 1
+
+    def px(x: object) -> np.ndarray:
+        return box.x + (np.asarray(x, float) - x0) / (x1 - x0) * box.w
+
+    def py(y: object) -> np.ndarray:
+        return box.y + box.h - (np.clip(np.asarray(y, float), y0, y1) - y0) / (y1 - y0) * box.h
+
+    page.fill(box, theme.panel, stroke=theme.line)
+    if panel.band:
+        low, high = (float(v) for v in py(panel.band))
+        page.fill(Rect(box.x, high, box.w, max(low - high, 1)), mix(theme.accent, theme.panel, 0.16))
+        page.words(
+            box.x + box.w - page.u(4),
+            max(high + page.u(8), box.y + page.u(8)),
+            "± scale",
+            size=10,
+            colour=theme.dim,
+            align="right",
+        )
+    for tick in ticks(y0, y1, max(2, int(box.h / page.u(36)))):
+        y = float(py(tick))
+        page.path([box.x - page.u(4), box.x], [y, y], theme.faint)
+        page.words(box.x - page.u(7), y, number(tick), size=10, colour=theme.dim, align="right")
+    for tick in ticks(x0, x1, max(2, int(box.w / page.u(70)))):
+        x = float(px(tick))
+        page.path([x, x], [box.y + box.h, box.y + box.h + page.u(4)], theme.faint)
+        page.words(x, box.y + box.h + page.u(11), number(tick), size=10, colour=theme.dim, align="center")
+    page.words(box.x + box.w / 2, box.y + box.h + page.u(27), panel.x_label, size=11, colour=theme.dim, align="center")
+    if panel.y_label:
+        page.words(
+            rect.x + page.u(6), box.y + box.h / 2, panel.y_label, size=11, colour=theme.dim, align="center", angle=90
+        )
+    hue = theme.hues[panel.hue]
+    if panel.points is not None:
+        _points(panel, px, py, hue, page)
+    for line_x, line_y in panel.lines:
+        page.path(px(line_x), py(line_y), hue, page.u(2))
+    for level, words in panel.levels_at:
+        y = float(py(level))
+        page.path([box.x, box.x + box.w], [y, y], theme.accent, page.u(1.5), dashed=True)
+        if words != "0":
+            page.words(box.x + page.u(4), y - page.u(8), words, size=10, colour=theme.accent)
+    if panel.focus is not None:
+        fx, fy, words = panel.focus
+        x, y = float(px(min(max(fx, x0), x1))), float(py(fy))
+        page.marks.append(Dots(np.array([x]), np.array([y]), theme.accent, page.u(4)))
+        right = x > box.x + box.w * 0.6
+        page.words(x + page.u(-8 if right else 8), y, words, size=11, colour=theme.accent, bold=True,
+                   align="right" if right else "left")  # fmt: skip
+
+
+def _limits(panel: CurvePanel, ys: list[np.ndarray]) -> tuple[float, float]:
+    everything = np.concatenate([np.ravel(y) for y in ys])
+    if panel.stems and len(everything) > 50:
+        # One huge dimension must not flatten the others; it is drawn up to the edge.
+        reach = float(np.percentile(np.abs(everything), 99.5)) * 1.15
+        low, high = max(float(everything.min()), -reach), min(float(everything.max()), reach)
+    else:
+        low, high = float(everything.min()), float(everything.max())
+    for level, _ in panel.levels_at:
+        low, high = min(low, level), max(high, level)
+    if panel.band:
+        low, high = min(low, panel.band[0]), max(high, panel.band[1])
+    margin = (high - low) * 0.06 or 1.0
+    return low - margin, high + margin
+
+
+def _points(panel: CurvePanel, px, py, hue: str, page: Page) -> None:  # type: ignore[no-untyped-def] # two local closures
+    assert panel.points is not None
+    x, y = panel.points
+    if not panel.stems:
+        page.marks.append(Dots(px(x), py(y), mix(hue, page.theme.panel, 0.65), page.u(1.8)))
+        return
+    base = panel.levels_at[0][0] if panel.levels_at else 0.0
+    tops, foot = py(y), float(py(base))
+    stems_x = np.repeat(px(x), 3)
+    stems_y = np.stack([np.full(len(tops), foot), tops, np.full(len(tops), np.nan)], 1).ravel()
+    page.path(stems_x, stems_y, hue, page.u(1))
+
+
+def ruler_extent(panel: RulerPanel, _width: float, _page: Page) -> Extent:
+    """A bar with the number above and ticks below."""
+    return heading_height(panel) + 96, heading_height(panel) + 96
+
+
+def paint_ruler(panel: RulerPanel, rect: Rect, page: Page) -> None:
+    """The interval from 0 to 1 cut into tokens, with u standing on it."""
+    theme = page.theme
+    body = heading(panel, rect, page)
+    bar = Rect(body.x, body.y + page.u(30), body.w, page.u(36))
+    for n, words in enumerate(panel.labels):
+        left, right = (bar.x + e * bar.w for e in panel.edges[n : n + 2])
+        piece = Rect(left, bar.y, max(right - left, 0.5), bar.h)
+        landed = n == panel.landed
+        ground = theme.accent if landed else mix(theme.accent, theme.panel, 0.22 if n % 2 else 0.38)
+        page.fill(piece, ground)
+        if piece.w > page.u(30):
+            page.words(piece.x + piece.w / 2, bar.y + bar.h / 2, words, size=12, mono=True, align="center",
+                       room=piece.w - page.u(6), bold=landed,
+                       colour=theme.background if landed else theme.ink)  # fmt: skip
+    page.fill(bar, stroke=theme.line)
+    x = bar.x + panel.u * bar.w
+    page.path([x, x], [bar.y - page.u(8), bar.y + bar.h + page.u(4)], theme.ink, page.u(2))
+    side = "right" if panel.u > 0.8 else "left"
+    page.words(
+        x + page.u(-6 if side == "right" else 6),
+        bar.y - page.u(13),
+        f"u = {panel.u:.4f}",
+        size=12,
+        bold=True,
+        align=side,
+    )
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        align = "left" if tick == 0 else "right" if tick == 1 else "center"
+        page.words(
+            bar.x + tick * bar.w, bar.y + bar.h + page.u(14), f"{tick:g}", size=10, colour=theme.dim, align=align
+        )

@@ -1,0 +1,156 @@
+"""What painters share: headings, colour bars, heat cells with their limits, and rows of token labels."""
+
+import numpy as np
+
+from desktop_app.core.levels import Levels, number
+from desktop_app.core.panels import Array, Panel
+from desktop_app.figures.marks import Heat, Page, Rect
+from desktop_app.figures.pool import pool, pooled_words
+from desktop_app.figures.theme import contrast, mix
+
+HEADING = 26.0
+LEGEND = 24.0
+ROW = 22.0
+
+
+def heading_height(panel: Panel) -> float:
+    """Room that a panel's title takes, in design units."""
+    return HEADING if panel.title or panel.note else 0.0
+
+
+def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
+    """Draw title and note; returns the room below."""
+    if not (panel.title or panel.note):
+        return rect
+    y = rect.y + page.u(9)
+    colour = page.theme.accent if panel.current else page.theme.ink
+    used = page.words(rect.x, y, panel.title, bold=True, colour=colour, room=rect.w)
+    gap = page.u(10) if used else 0
+    if panel.note and rect.w - used - gap > page.u(24):
+        page.words(rect.x + used + gap, y, panel.note, size=12, colour=page.theme.dim, room=rect.w - used - gap)
+    return rect.inset(top=page.u(HEADING))
+
+
+def legend(levels: Levels, rect: Rect, page: Page, extra: str = "") -> None:
+    """A colour bar with numbers at its ends (and at zero), and the rule that its limits follow."""
+    theme, y = page.theme, rect.y + rect.h / 2
+    bar = page.u(96)
+    x = rect.x
+    low = page.words(x, y, number(levels.low), size=11, colour=theme.dim)
+    x += low + page.u(6)
+    place = Rect(x, y - page.u(4), bar, page.u(8))
+    # A log or root scale squeezes the numbers between the ends, never the colours of the bar.
+    page.marks.append(Heat(place, np.linspace(0, 1, 64)[None, :], theme.table(levels.diverging)))
+    page.fill(place, stroke=theme.line)
+    x += bar + page.u(6)
+    x += page.words(x, y, number(levels.high), size=11, colour=theme.dim) + page.u(12)
+    parts = [levels.scale_name, f"limits: {levels.rule}" if levels.rule else ""]
+    if levels.beyond:
+        parts.append(f"{levels.beyond:,} beyond")
+    parts.append(extra)
+    words = " · ".join(part for part in parts if part)
+    page.words(x, y, words, size=11, colour=theme.dim, room=rect.x + rect.w - x)
+
+
+def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
+    """Draw cells; where they are smaller than a pixel the strongest is shown, and the words say so."""
+    rows, columns = values.shape
+    page.fill(rect, page.theme.void)
+    shown = pool(values, int(rect.h), int(rect.w))
+    page.marks.append(Heat(rect, levels.fraction(shown), page.theme.table(levels.diverging)))
+    return pooled_words(rows, columns, rect.h, rect.w)
+
+
+def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
+    """A small tick in the corner of each cell that lies outside the limits, where cells are large enough for one."""
+    rows, columns = values.shape
+    w, h = rect.w / columns, rect.h / rows
+    if min(w, h) < page.u(5) or not levels.beyond:
+        return
+    side = min(w, h) * 0.3
+    colour = page.theme.background
+    outside = np.argwhere(np.abs(np.nan_to_num(values)) > max(abs(levels.low), abs(levels.high)))
+    for row, column in outside[:400]:
+        page.fill(Rect(rect.x + (column + 1) * w - side, rect.y + row * h, side, side), colour)
+
+
+def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
+    """The numbers themselves, where every cell has room for its own."""
+    rows, columns = values.shape
+    w, h = rect.w / columns, rect.h / rows
+    if h < page.u(20) or w < page.u(36) or rows * columns > 900:
+        return
+    texts = [[_cell_text(float(v)) for v in line] for line in values]
+    size = 11.0
+    widest = max((page.width(t, size=size) for line in texts for t in line), default=0)
+    if widest > w - page.u(4):
+        size = size * (w - page.u(4)) / widest
+        if size < 8:
+            return
+    table = page.theme.table(levels.diverging)
+    fractions = np.nan_to_num(levels.fraction(values))
+    for r, line in enumerate(texts):
+        for c, text in enumerate(line):
+            if not text:
+                continue
+            red, green, blue = (int(v) for v in table[int(fractions[r, c] * 255)])
+            ground = (red, green, blue)
+            colour = max((page.theme.ink, page.theme.background), key=lambda k: contrast(k, ground))
+            page.words(rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, text, size=size, colour=colour, align="center")
+
+
+def _cell_text(value: float) -> str:
+    if np.isnan(value):
+        return ""
+    size = abs(value)
+    text = f"{size:.2f}" if size < 9.995 else f"{size:.1f}" if size < 99.95 else f"{size:.0f}"
+    return ("−" if value < 0 and float(text) else "") + text
+
+
+def label_step(count: int, length: float, page: Page, least: float = 11) -> int:
+    """Every how manieth of `count` labels in a row of `length` can be written without touching the next."""
+    return max(1, int(np.ceil(count * page.u(least) / max(length, 1))))
+
+
+def row_labels(
+    labels: tuple[str, ...],
+    rect: Rect,
+    page: Page,
+    *,
+    selected: int | None = None,
+    fresh: int = 0,
+    colour: str | None = None,
+) -> None:
+    """Labels right-aligned beside rows of equal height; the selected one is never left out."""
+    height = rect.h / max(len(labels), 1)
+    step = label_step(len(labels), rect.h, page)
+    for n, text in enumerate(labels):
+        near = selected is not None and n != selected and abs(n - selected) < step
+        if n != selected and (n % step or (near and step > 1)):
+            continue
+        chosen = n == selected
+        words = f"{text} {n}" if step > 1 else text
+        page.words(
+            rect.x + rect.w - page.u(6),
+            rect.y + (n + 0.5) * height,
+            words,
+            size=min(12, max(9, height / page.scale * 0.75)) if step == 1 else 10,
+            colour=page.theme.accent if chosen else (colour or page.theme.ink),
+            mono=True,
+            bold=chosen,
+            align="right",
+            room=rect.w - page.u(8),
+        )
+    if fresh and len(labels) > fresh:
+        # A bracket in the accent beside what was computed, a grey one beside what the cache kept.
+        x = rect.x + rect.w - page.u(2)
+        edge = rect.y + (len(labels) - fresh) * height
+        page.fill(Rect(x, rect.y, page.u(2), edge - rect.y - page.u(1)), mix(page.theme.faint, page.theme.panel, 0.5))
+        page.fill(Rect(x, edge, page.u(2), rect.y + rect.h - edge), page.theme.accent)
+
+
+def labels_width(labels: tuple[str, ...], most: float, page: Page, size: float = 12) -> float:
+    """Room for the widest of `labels`, at most `most`."""
+    longest = sorted(labels, key=len, reverse=True)[:24]
+    widest = max((page.width(t, size=size, mono=True) for t in longest), default=0)
+    return min(most, widest + page.u(10))

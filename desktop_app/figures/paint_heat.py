@@ -1,0 +1,257 @@
+"""Painters of heatmaps: strips, maps, attention grids and many small grids."""
+
+import math
+
+import numpy as np
+
+from desktop_app.core.levels import number
+from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, Source, Strip, StripsPanel
+from desktop_app.figures.marks import Cells, Page, Pick, Rect
+from desktop_app.figures.paint_common import (
+    LEGEND,
+    beyond_marks,
+    cell_numbers,
+    heading,
+    heading_height,
+    heat,
+    label_step,
+    labels_width,
+    legend,
+    row_labels,
+)
+
+Extent = tuple[float, float]
+"""Least and wanted height, in design units."""
+
+_STRIP_LABEL = 118.0
+_STRIP_GAP = 10.0
+_GROUP_HEAD = 14.0
+
+
+def strips_extent(panel: StripsPanel, _width: float, _page: Page) -> Extent:
+    """Rows of 7 to 16 units a strip."""
+    fixed = heading_height(panel) + LEGEND
+    least = most = fixed
+    for strip in panel.strips:
+        rows = _rows(strip, panel)
+        head = _GROUP_HEAD * rows if panel.group else 0
+        least += rows * 6 + head + _STRIP_GAP
+        most += rows * (18 if rows <= 3 else 12 if rows <= 10 else 8) + head + _STRIP_GAP
+    return least, most
+
+
+def _rows(strip: Strip, panel: StripsPanel) -> int:
+    return math.ceil(len(strip.values) / panel.wrap)
+
+
+def paint_strips(panel: StripsPanel, rect: Rect, page: Page) -> None:
+    """Vectors as aligned strips with their labels, operators and remarks on the left."""
+    body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
+    rows = sum(_rows(s, panel) for s in panel.strips)
+    heads = page.u(_GROUP_HEAD) * rows if panel.group else 0
+    free = body.h - heads - page.u(_STRIP_GAP) * len(panel.strips)
+    height = max(1.0, min(page.u(22), free / max(rows, 1)))
+    y, said = body.y, ""
+    for strip in panel.strips:
+        own = _rows(strip, panel)
+        total = own * (height + (page.u(_GROUP_HEAD) if panel.group else 0))
+        place = Rect(body.x, y, body.w, total)
+        _strip_label(strip, place, page, panel)
+        cells = place.inset(left=page.u(_STRIP_LABEL))
+        said = _strip_cells(strip, panel, cells, height, page) or said
+        y += total + page.u(_STRIP_GAP)
+    legend(
+        panel.levels,
+        Rect(body.x + page.u(_STRIP_LABEL), y - page.u(4), body.w - page.u(_STRIP_LABEL), page.u(LEGEND)),
+        page,
+        said,
+    )
+
+
+def _strip_label(strip: Strip, place: Rect, page: Page, panel: StripsPanel) -> None:
+    top = place.y + (page.u(_GROUP_HEAD) if panel.group else 0)
+    height = place.y + place.h - top
+    hue = page.theme.hues[strip.hue]
+    page.fill(Rect(place.x + page.u(18), top, page.u(3), height), hue, radius=page.u(1))
+    middle = top + min(height / 2, page.u(14))
+    if strip.operator:
+        page.words(place.x + page.u(7), middle, strip.operator, size=15, bold=True, align="center")
+    room = page.u(_STRIP_LABEL - 34)
+    page.words(place.x + page.u(27), middle - (page.u(7) if strip.remark and height > page.u(26) else 0), strip.label,
+               size=12, mono=True, bold=True, room=room)  # fmt: skip
+    if strip.remark and height > page.u(26):
+        page.words(place.x + page.u(27), middle + page.u(8), strip.remark, size=11, colour=page.theme.dim, room=room)
+
+
+def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, page: Page) -> str:
+    """One strip's cells, in one picture or a picture for each group; returns what a pixel stands for, if pooled."""
+    values = np.asarray(strip.values, float)
+    rows = _rows(strip, panel)
+    if not panel.group:
+        padded = np.full(rows * panel.wrap, np.nan)
+        padded[: len(values)] = values
+        grid = padded.reshape(rows, panel.wrap)
+        box = Rect(place.x, place.y, place.w, rows * height)
+        if rows == 1 and len(values) < panel.wrap:
+            grid, box = grid[:, : len(values)], Rect(place.x, place.y, place.w * len(values) / panel.wrap, height)
+        said = heat(grid, panel.levels, box, page)
+        beyond_marks(grid, panel.levels, box, page)
+        cell_numbers(grid, panel.levels, box, page)
+        page.cells.append(Cells(box, rows, grid.shape[1], values[None, :], strip.source, strip.label, 0, panel.wrap))
+        return said
+    said = ""
+    across = panel.wrap // panel.group
+    gap = page.u(6)
+    width = (place.w - gap * (across - 1)) / across
+    line = height + page.u(_GROUP_HEAD)
+    for n in range(math.ceil(len(values) / panel.group)):
+        row, column = divmod(n, across)
+        box = Rect(place.x + column * (width + gap), place.y + row * line + page.u(_GROUP_HEAD), width, height)
+        piece = values[n * panel.group : (n + 1) * panel.group][None, :]
+        said = heat(piece, panel.levels, box, page) or said
+        beyond_marks(piece, panel.levels, box, page)
+        chosen = n == panel.selected_group
+        colour = page.theme.accent if chosen else page.theme.dim
+        page.words(box.x, box.y - page.u(7), f"head {n}", size=10, colour=colour, bold=chosen, room=width)
+        if chosen:
+            page.fill(box, stroke=page.theme.accent, width=page.u(1.5))
+        page.cells.append(
+            Cells(box, 1, panel.group, values[None, :], strip.source, strip.label, n * panel.group, panel.group)
+        )
+        page.picks.append(
+            Pick(Rect(box.x, box.y - page.u(_GROUP_HEAD), width, height + page.u(_GROUP_HEAD)), "head", n, f"head {n}")
+        )
+    return said
+
+
+def map_extent(panel: MapPanel, _width: float, _page: Page) -> Extent:
+    """Rows of 3 to 18 units, between 70 and 460 in all."""
+    fixed = heading_height(panel) + LEGEND
+    rows = len(panel.values)
+    return fixed + min(max(rows * 9, 40), 200), fixed + min(max(rows * 18, 40), 460)
+
+
+def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
+    """A table of numbers as colours with labelled rows."""
+    body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
+    left = labels_width(panel.row_labels, rect.w * 0.3, page) + page.u(4)
+    rows, columns = panel.values.shape
+    box = body.inset(left=left)
+    box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(26)))
+    said = heat(panel.values, panel.levels, box, page)
+    beyond_marks(panel.values, panel.levels, box, page)
+    cell_numbers(panel.values, panel.levels, box, page)
+    row_labels(
+        panel.row_labels, Rect(body.x, box.y, left - page.u(4), box.h), page, selected=panel.selected, fresh=panel.fresh
+    )
+    _outline_row(panel.selected, rows, box, page)
+    page.cells.append(Cells(box, rows, columns, panel.values, panel.source, panel.title))
+    page.picks.append(Pick(Rect(body.x, box.y, left, box.h), "row", rows, "choose this token"))
+    legend(panel.levels, Rect(box.x, box.y + box.h, box.w, page.u(LEGEND)), page, said or panel.x_label)
+
+
+def _outline_row(selected: int | None, rows: int, box: Rect, page: Page) -> None:
+    if selected is not None and rows > 1:
+        height = box.h / rows
+        top = min(box.y + selected * height, box.y + box.h - page.u(2))
+        page.fill(Rect(box.x, top, box.w, max(height, page.u(2))), stroke=page.theme.accent, width=page.u(1.5))
+
+
+def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
+    """A square of the width, labels and colour bar apart."""
+    if panel.small:
+        return 44 + 96, 44 + min(width / page.scale, 190)
+    return 300, heading_height(panel) + LEGEND + width / page.scale + 40
+
+
+def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
+    """One head's grid: small without labels, or large with its tokens on both sides."""
+    if panel.small:
+        _paint_small(panel, rect, page)
+        return
+    body = heading(panel, rect, page)
+    count = len(panel.values)
+    left = labels_width(panel.labels, rect.w * 0.28, page) + page.u(4)
+    top = min(labels_width(panel.labels, rect.h * 0.25, page) * 0.82 + page.u(8), rect.h * 0.25)
+    side = max(page.u(40), min(body.w - left - page.u(8), body.h - top - page.u(LEGEND), count * page.u(64)))
+    box = Rect(body.x + left, body.y + top, side, side)
+    said = heat(panel.values, panel.levels, box, page)
+    beyond_marks(panel.values, panel.levels, box, page)
+    cell_numbers(panel.values, panel.levels, box, page)
+    row_labels(
+        panel.labels, Rect(body.x, box.y, left - page.u(4), side), page, selected=panel.selected, fresh=panel.fresh
+    )
+    _column_labels(panel, box, page)
+    _outline_row(panel.selected, count, box, page)
+    page.cells.append(Cells(box, count, count, panel.values, panel.source, panel.title))
+    page.picks.append(Pick(Rect(body.x, box.y, left, side), "row", count, "choose this query"))
+    page.words(body.x + left - page.u(10), box.y - page.u(10), "query ↓  key →", size=10, colour=page.theme.dim,
+               align="right", room=left)  # fmt: skip
+    legend(panel.levels, Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND)), page, said)
+
+
+def _column_labels(panel: GridPanel, box: Rect, page: Page) -> None:
+    count = len(panel.labels)
+    width = box.w / count
+    step = label_step(count, box.w, page, 13)
+    room = (box.y - page.u(6)) if box.y > 0 else 0
+    for n in range(0, count, step):
+        words = f"{panel.labels[n]} {n}" if step > 1 else panel.labels[n]
+        page.words(box.x + (n + 0.5) * width + page.u(3), box.y - page.u(7), words, size=11 if step == 1 else 10,
+                   mono=True, angle=55, room=min(room, page.u(118)))  # fmt: skip
+
+
+def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
+    colour = page.theme.accent if panel.current else page.theme.ink
+    page.words(rect.x, rect.y + page.u(9), panel.title, bold=True, colour=colour, room=rect.w)
+    low, high = number(panel.levels.low), number(panel.levels.high)
+    page.words(
+        rect.x, rect.y + page.u(27), f"{panel.note} · {low} … {high}", size=11, colour=page.theme.dim, room=rect.w
+    )
+    side = max(page.u(24), min(rect.w - page.u(8), rect.h - page.u(44)))
+    box = Rect(rect.x + page.u(2), rect.y + page.u(40), side, side)
+    heat(panel.values, panel.levels, box, page)
+    count = len(panel.values)
+    if panel.current:
+        edge = Rect(box.x - page.u(2), box.y - page.u(2), side + page.u(4), side + page.u(4))
+        page.fill(edge, stroke=page.theme.accent, width=page.u(2))
+    page.cells.append(Cells(box, count, count, panel.values, panel.source, panel.title))
+    page.picks.append(Pick(box, "stage", panel.op, f"go to {panel.title}"))
+
+
+def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
+    """Thumbnails of at least 56 units in as many rows as the width asks for."""
+    columns = max(1, int(width / page.u(76)))
+    rows = math.ceil(len(panel.values) / columns)
+    return heading_height(panel) + LEGEND + rows * 76, heading_height(panel) + LEGEND + rows * 150
+
+
+def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
+    """Every head's grid, the selected one outlined."""
+    body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
+    count, size = panel.values.shape[0], panel.values.shape[1]
+    gap, name = page.u(12), page.u(18)
+    best = max(
+        range(1, count + 1),
+        key=lambda n: min((body.w - gap * (n - 1)) / n, (body.h - gap) / math.ceil(count / n) - name),
+    )
+    rows = math.ceil(count / best)
+    side = min((body.w - gap * (best - 1)) / best, body.h / rows - name - page.u(4), page.u(150))
+    side = max(side, page.u(12))
+    for head in range(count):
+        row, column = divmod(head, best)
+        box = Rect(body.x + column * (side + gap), body.y + row * (side + name + page.u(4)), side, side)
+        heat(panel.values[head], panel.levels, box, page)
+        chosen = head == panel.selected
+        if chosen:
+            edge = Rect(box.x - page.u(2), box.y - page.u(2), side + page.u(4), side + page.u(4))
+            page.fill(edge, stroke=page.theme.accent, width=page.u(2))
+        page.words(box.x + side / 2, box.y + side + page.u(11), panel.names[head], size=11, align="center", bold=chosen,
+                   colour=page.theme.accent if chosen else page.theme.dim, room=side + gap)  # fmt: skip
+        source = None
+        if panel.source is not None:
+            source = Source(panel.source.name, (head, *panel.source.index[1:]))
+        page.cells.append(Cells(box, size, size, panel.values[head], source, panel.names[head]))
+        page.picks.append(Pick(box, "head", head, panel.names[head]))
+    bottom = body.y + rows * (side + name + page.u(4))
+    legend(panel.levels, Rect(body.x, bottom, body.w, page.u(LEGEND)), page)

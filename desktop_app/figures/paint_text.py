@@ -1,0 +1,106 @@
+"""Painters of text: tokens as chips or as running text, and lines of label, text and remark."""
+
+from collections.abc import Iterator
+
+from desktop_app.core.panels import Chip, Line, TextPanel, TokensPanel
+from desktop_app.figures.marks import Page, Pick, Rect
+from desktop_app.figures.paint_common import heading, heading_height
+
+Extent = tuple[float, float]
+_MANY = 160  # from so many tokens on chips lose their second line
+_LINE = 24.0
+
+
+def _chip_size(panel: TokensPanel) -> tuple[float, float]:
+    """Height of a chip and gap between two, in design units."""
+    if panel.joined:
+        return 28, 0
+    return (26, 4) if len(panel.chips) > _MANY else (42, 6)
+
+
+def _flow(panel: TokensPanel, width: float, page: Page) -> Iterator[tuple[Chip, float, float, float]]:
+    """(chip, x, y, width) of each token, broken into lines."""
+    height, gap = _chip_size(panel)
+    x = y = 0.0
+    for chip in panel.chips:
+        w = page.width(chip.label, size=15 if panel.joined else 13, mono=True)
+        if not panel.joined:
+            w = max(w, page.width(f"{chip.position} · {chip.id}", size=10) if height > 30 else 0) + page.u(14)
+        w = min(w, width)
+        if x and x + w > width:
+            x, y = 0.0, y + page.u(height + gap)
+        yield chip, x, y, w
+        x += w + page.u(gap)
+        if panel.joined and chip.label.endswith("↵"):
+            x, y = 0.0, y + page.u(height)
+
+
+def tokens_extent(panel: TokensPanel, width: float, page: Page) -> Extent:
+    """As many lines as the chips need."""
+    height, gap = _chip_size(panel)
+    bottom = 0.0
+    for _, _, y, _ in _flow(panel, width, page):
+        bottom = y / page.scale + height + gap
+    return heading_height(panel) + bottom + 8, heading_height(panel) + bottom + 8
+
+
+def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
+    """Tokens in reading order; the selected one and the appended ones stand out."""
+    body = heading(panel, rect, page)
+    height, _ = _chip_size(panel)
+    theme = page.theme
+    first_added = len(panel.chips) - panel.added
+    for chip, x, y, w in _flow(panel, body.w, page):
+        box = Rect(body.x + x, body.y + y, w, page.u(height))
+        chosen, added = chip.position == panel.selected, chip.position >= first_added
+        if panel.joined:
+            page.words(box.x, box.y + box.h / 2, chip.label, size=15, mono=True, room=w + 1,
+                       colour=theme.accent if added else theme.ink)  # fmt: skip
+            continue
+        page.fill(box, theme.accent_fill if chosen else theme.panel, stroke=theme.accent if chosen else theme.line,
+                  width=page.u(1.5 if chosen else 1), radius=page.u(5))  # fmt: skip
+        if added:
+            page.fill(Rect(box.x + page.u(5), box.y + box.h - page.u(3), w - page.u(10), page.u(2)), theme.accent)
+        middle = box.y + (page.u(14) if height > 30 else box.h / 2)
+        page.words(box.x + w / 2, middle, chip.label, size=13, mono=True, align="center", bold=chosen, room=w)
+        if height > 30:
+            page.words(box.x + w / 2, box.y + page.u(30), f"{chip.position} · {chip.id}", size=10,
+                       colour=theme.dim, align="center", room=w)  # fmt: skip
+        page.picks.append(Pick(box, "token", chip.position, f"{chip.label} · id {chip.id} · {chip.detail}"))
+
+
+def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
+    """One row a line."""
+    rows = sum(_rows(line, panel, width, page) for line in panel.lines)
+    return heading_height(panel) + rows * _LINE + 8, heading_height(panel) + rows * _LINE + 8
+
+
+def _columns(panel: TextPanel, width: float, page: Page) -> tuple[float, float]:
+    """Widths of the label and text columns."""
+    label = min(width * 0.3, max((page.width(x.label, size=12) for x in panel.lines), default=0) + page.u(16))
+    widest = max((page.width(x.text, size=13, mono=True) for x in panel.lines), default=0) + page.u(16)
+    return label, min(widest, width - label)
+
+
+def _rows(line: Line, panel: TextPanel, width: float, page: Page) -> int:
+    label, text = _columns(panel, width, page)
+    fits = label + text + page.width(line.remark, size=12) <= width
+    return 1 if fits or not line.remark else 2
+
+
+def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
+    """Lines in three columns; a remark without room goes under its text."""
+    body = heading(panel, rect, page)
+    label, text = _columns(panel, body.w, page)
+    y = body.y
+    for line in panel.lines:
+        middle = y + page.u(_LINE / 2)
+        page.words(body.x, middle, line.label, size=12, colour=page.theme.dim, room=label - page.u(6))
+        page.words(body.x + label, middle, line.text, size=13, mono=True, colour=page.theme.hues[line.hue], room=text)
+        if _rows(line, panel, body.w, page) == 1:
+            page.words(body.x + label + text, middle, line.remark, size=12, colour=page.theme.dim)
+            y += page.u(_LINE)
+        else:
+            page.words(body.x + label, middle + page.u(20), line.remark, size=12, colour=page.theme.dim,
+                       room=body.w - label)  # fmt: skip
+            y += page.u(2 * _LINE)
