@@ -26,7 +26,10 @@ case "$*" in
     *"-m pip "*) sleep "${{FAKE_PIP_SECONDS:-0}}"; exit "${{FAKE_PIP_EXIT:-0}}" ;;
     *"-m desktop_app"*) PYTHONPATH=$FAKE_CHECKOUT${{PYTHONPATH:+:$PYTHONPATH}} exec "{sys.executable}" "$@" ;;
     *"-m ruff check"*) exit "${{FAKE_RUFF_EXIT:-0}}" ;;
-    *"-m pytest"*) echo "1 passed in 0.01s"; exit "${{FAKE_PYTEST_EXIT:-0}}" ;;
+    *"-m pytest"*)
+        echo "LOGITSCOPE_NO_QT=$LOGITSCOPE_NO_QT" >>"$FAKE_LOG"
+        echo "1 passed in 0.01s"
+        exit "${{FAKE_PYTEST_EXIT:-0}}" ;;
     *import?sys*) exec "{sys.executable}" -I -c "$FAKE_PROBE
 $3" ;;
 esac
@@ -285,6 +288,14 @@ def test_the_suite_runs_every_tool_and_ends_with_pytests_summary(checkout, tmp_p
     assert tools[:3] == ["-m ruff check", "-m ruff format --check", "-m mypy"]
     assert "importlinter" in tools[3]
     assert tools[-1] == "-m pytest -k two words"
+
+
+def test_the_whole_suite_runs_the_packages_below_the_window_once_without_qt(checkout):
+    assert checkout("test").returncode == 0
+    first, first_qt, second, second_qt = checkout.calls()[-4:]
+    assert first.endswith("tests/gpt2 tests/core tests/figures")
+    assert (first_qt, second_qt) == ("LOGITSCOPE_NO_QT=1", "LOGITSCOPE_NO_QT=")
+    assert second == "-P -m pytest"
 
 
 def test_one_failed_tool_fails_the_suite_but_the_others_still_run(checkout):
