@@ -189,7 +189,7 @@ class Tokenizer:
 
     @cached_property
     def _by_bytes(self) -> dict[bytes, int]:
-        return {data: number for number, data in sorted(self._bytes.items(), reverse=True)}
+        return {data: number for number, data in self._bytes.items()}  # an added token, which come last, wins
 
     @cached_property
     def _entries(self) -> dict[int, str]:
