@@ -52,6 +52,7 @@ class Checkout:
     def __init__(self, tmp_path):
         self.root = tmp_path / "my checkout"
         (self.root / "desktop_app").mkdir(parents=True)
+        (self.root / "desktop_app" / "__init__.py").touch()
         (self.root / "desktop_app" / "__main__.py").write_text(APP)
         shutil.copy(ROOT / "run", self.root / "run")
         (self.root / "requirements.lock").write_text("one==1\n")
