@@ -1,14 +1,13 @@
 """Reads a byte-level BPE vocabulary from tokenizer.json, or from vocab.json and merges.txt, trusting neither."""
 
-import json
 import stat
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from desktop_app.gpt2.errors import TokenizerError
+from desktop_app.gpt2.jsonfile import parse_json
 
 END_OF_TEXT = "<|endoftext|>"
 MAX_FILE_BYTES = 32 * 2**20  # the tokenizer.json of GPT-2 has 3.5 MB, of large multilingual ones some 20
@@ -92,10 +91,10 @@ def read_vocabulary(folder: Path) -> Vocabulary:
 
 def _from_vocab_and_merges(folder: Path, *, has_added: bool) -> Vocabulary:
     vocab_path, merges_path, added_path = (folder / name for name in ("vocab.json", "merges.txt", "added_tokens.json"))
-    ids = _check_ids(vocab_path, _read_json(vocab_path))
+    ids = _check_ids(vocab_path, _read_object(vocab_path))
     added: tuple[AddedToken, ...] = ()
     if has_added:
-        entries = _object(added_path, "the file", _read_json(added_path))
+        entries = _read_object(added_path)
         added = _check_added(added_path, [{"content": text, "id": number} for text, number in entries.items()], ids)
     # Not splitlines(): it would also cut at characters that a merge may hold.
     lines = [line.removesuffix("\r") for line in _read_text(merges_path).split("\n")]
@@ -106,7 +105,7 @@ def _from_vocab_and_merges(folder: Path, *, has_added: bool) -> Vocabulary:
 
 
 def _from_tokenizer_json(path: Path) -> Vocabulary:
-    document = _object(path, "the file", _read_json(path))
+    document = _read_object(path)
     _refuse_other_algorithms(path, document)
     model = _object(path, "'model'", document.get("model"))
     ids = _check_ids(path, model.get("vocab"))
@@ -229,10 +228,9 @@ def _with_end_of_text(added: tuple[AddedToken, ...], ids: Mapping[str, int]) -> 
     return (*added, AddedToken(END_OF_TEXT, ids[END_OF_TEXT], special=True))
 
 
-def _read_text(path: Path) -> str:
+def _read_bytes(path: Path) -> bytes:
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise TokenizerError(f"{path} is not a regular file.")
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -240,30 +238,18 @@ def _read_text(path: Path) -> str:
         raise TokenizerError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(data) > MAX_FILE_BYTES:
         raise TokenizerError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MB; no GPT-2 tokenizer is.")
+    return data
+
+
+def _read_text(path: Path) -> str:
     try:
-        return data.decode("utf-8")
+        return _read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise TokenizerError(f"{path} is not UTF-8 text (byte {error.start}); fetch the file again.") from error
 
 
-def _read_json(path: Path) -> object:
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-            raise TokenizerError(f"{path}: {_short(twice)} stands twice in one object.")
-        return found
-
-    try:
-        return json.loads(_read_text(path), object_pairs_hook=unique)
-    except RecursionError as error:
-        raise TokenizerError(f"{path} is nested too deeply to be a tokenizer file.") from error
-    except json.JSONDecodeError as error:
-        raise TokenizerError(
-            f"{path} is not valid JSON (line {error.lineno}: {error.msg}); fetch the file again."
-        ) from error
-    except ValueError as error:  # a number of more digits than Python converts
-        raise TokenizerError(f"{path} holds a number that is too long.") from error
+def _read_object(path: Path) -> dict[str, Any]:
+    return parse_json(_read_bytes(path), what=str(path), error=TokenizerError)
 
 
 def _object(path: Path, what: str, value: object) -> dict[str, Any]:

@@ -138,13 +138,14 @@ def test_a_file_of_absurd_size_is_refused_before_it_is_parsed(tmp_path):
         (b"\xef\xbb\xbf{}", "not valid JSON"),
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":' * 200_000, "nested too deeply"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "number that is too long"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON: .*digits"),
         (b'{"\xff": 0}', r"not UTF-8 text \(byte 2\)"),
-        (b'{"a": 0, "b": 1, "a": 2}', "'a' stands twice"),
-        (b"[]", "not a JSON object"),
-        (b"null", "not a JSON object"),
-        (b"3", "not a JSON object"),
-        (b'"text"', "not a JSON object"),
+        (b'{"a": 0, "b": 1, "a": 2}', "the key 'a' stands there twice"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b"[]", "holds a JSON list where an object is expected"),
+        (b"null", "where an object is expected"),
+        (b"3", "where an object is expected"),
+        (b'"text"', "where an object is expected"),
     ],
 )
 def test_what_is_not_a_json_object_is_refused_naming_the_file(tmp_path, name, content, said):
@@ -156,7 +157,7 @@ def test_what_is_not_a_json_object_is_refused_naming_the_file(tmp_path, name, co
 def test_a_key_that_stands_twice_among_very_many_is_found_at_once(tmp_path):
     pairs = ",".join(f'"{number:x}": {number}' for number in range(300_000))
     two_files(tmp_path, vocab="{" + pairs + ', "ffff": 1}')
-    refused(tmp_path, "'ffff' stands twice")
+    refused(tmp_path, "the key 'ffff' stands there twice")
 
 
 # --- vocabularies
@@ -174,8 +175,7 @@ def test_a_key_that_stands_twice_among_very_many_is_found_at_once(tmp_path):
         ('{"a": null}', "the id of 'a' is None"),
         ('{"a": [0]}', "the id of 'a' is a list of 1"),
         ('{"a": {"b": {}}}', "the id of 'a' is a dict of 1"),
-        ('{"a": NaN}', "the id of 'a' is nan"),
-        ('{"a": 1e400}', "the id of 'a' is inf"),
+        ('{"a": 1e400}', r"the id of 'a' is inf|Infinity is not a JSON number"),
         ('{"a": 4294967296}', "the id of 'a' is 4294967296"),
         ('{"a": ' + "9" * 4000 + "}", "the id of 'a' is 999"),
         ('{"\\ud800": 0}', r"the entry '\\ud800' is not a token of Unicode text"),
