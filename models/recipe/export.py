@@ -1,0 +1,52 @@
+"""Write a model in the Hugging Face layout: float16 weights, config, vocabulary and merges.
+
+python export.py WORK OUTPUT_FOLDER         the newest checkpoint of a training, its running mean of the weights
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from model import GPT2, Shape
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tokenizer import END_OF_TEXT
+
+
+def export(model: GPT2, tokenizer: Path, output: Path) -> None:
+    """Write config.json, model.safetensors (float16), vocab.json and merges.txt into a folder."""
+    output.mkdir(parents=True, exist_ok=True)
+    vocab = json.loads((tokenizer / "vocab.json").read_text(encoding="utf-8"))
+    config = model.shape.hugging_face_config(vocab.get(END_OF_TEXT))
+    (output / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    for name in ("vocab.json", "merges.txt"):
+        if tokenizer != output:
+            shutil.copyfile(tokenizer / name, output / name)
+    tensors = {name: t.detach().half().cpu().contiguous() for name, t in model.state_dict().items()}
+    temporary = output / "model.safetensors.part"
+    save_file(tensors, temporary, {"format": "pt"})
+    temporary.replace(output / "model.safetensors")
+
+
+def main() -> None:
+    """Export the running mean of the weights from the newest checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("work", type=Path, help="the folder that train.py works in")
+    parser.add_argument("output", type=Path)
+    args = parser.parse_args()
+    with safe_open(args.work / "checkpoint.safetensors", "pt") as file:
+        metadata = file.metadata()
+        model = GPT2(Shape(**json.loads(metadata["shape"])))
+        model.load_state_dict({name: file.get_tensor(f"mean/{name}") for name in model.state_dict()})
+    export(model, args.work / "tokenizer", args.output)
+    step = json.loads(metadata["progress"])["step"]
+    print(f"step {step} -> {args.output}, {sum(p.numel() for p in model.parameters()):,} parameters")
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        main()

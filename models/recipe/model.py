@@ -1,0 +1,145 @@
+"""A compact GPT-2 in PyTorch whose state dict has the names and layouts of the Hugging Face checkpoints.
+
+Matrices stay in the Conv1D orientation [in, out], the head is the token embedding itself, activations are the tanh
+form of GELU, and layer norms come before attention and MLP, so that a saved state dict is an ordinary GPT-2
+checkpoint without renaming or transposing anything.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a model; `d_head` is `width // heads` and the MLP is four times as wide as the stream."""
+
+    vocab: int
+    context: int
+    width: int
+    blocks: int
+    heads: int
+
+    def hugging_face_config(self, end_of_text: int | None) -> dict[str, object]:
+        """Return the `config.json` of a GPT2LMHeadModel of this shape."""
+        return {
+            "architectures": ["GPT2LMHeadModel"],
+            "model_type": "gpt2",
+            "activation_function": "gelu_new",
+            "vocab_size": self.vocab,
+            "n_positions": self.context,
+            "n_ctx": self.context,
+            "n_embd": self.width,
+            "n_layer": self.blocks,
+            "n_head": self.heads,
+            "n_inner": None,
+            "layer_norm_epsilon": 1e-5,
+            "initializer_range": 0.02,
+            "attn_pdrop": 0.0,
+            "embd_pdrop": 0.0,
+            "resid_pdrop": 0.0,
+            "scale_attn_weights": True,
+            "scale_attn_by_inverse_layer_idx": False,
+            "reorder_and_upcast_attn": False,
+            "tie_word_embeddings": True,
+            "bos_token_id": end_of_text,
+            "eos_token_id": end_of_text,
+            "use_cache": True,
+            "torch_dtype": "float16",
+        }
+
+
+class Conv1D(nn.Module):
+    """A linear map whose weight is [in, out], as GPT-2 checkpoints keep it."""
+
+    def __init__(self, n_in: int, n_out: int, std: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_in, n_out) * std)
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [..., in] to [..., out]."""
+        return functional.linear(x, self.weight.t(), self.bias)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with one joint projection to queries, keys and values."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        std = shape.width**-0.5 / 2
+        self.c_attn = Conv1D(shape.width, 3 * shape.width, std)
+        self.c_proj = Conv1D(shape.width, shape.width, std / math.sqrt(2 * shape.blocks))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map the normalized stream [batch, pos, width] to what attention adds to it."""
+        batch, pos, width = x.shape
+        q, k, v = (
+            part.view(batch, pos, self.heads, width // self.heads).transpose(1, 2)
+            for part in self.c_attn(x).split(width, dim=-1)
+        )
+        z = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.c_proj(z.transpose(1, 2).reshape(batch, pos, width))
+
+
+class MLP(nn.Module):
+    """The wide layer of neurons."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        std = shape.width**-0.5 / 2
+        self.c_fc = Conv1D(shape.width, 4 * shape.width, std)
+        self.c_proj = Conv1D(4 * shape.width, shape.width, std / 2 / math.sqrt(2 * shape.blocks))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map the normalized stream [batch, pos, width] to what the MLP adds to it."""
+        return self.c_proj(functional.gelu(self.c_fc(x), approximate="tanh"))
+
+
+class Block(nn.Module):
+    """Attention and MLP, each behind its layer norm and added to the residual stream."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(shape.width, eps=1e-5)
+        self.attn = Attention(shape)
+        self.ln_2 = nn.LayerNorm(shape.width, eps=1e-5)
+        self.mlp = MLP(shape)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map resid_pre [batch, pos, width] to resid_post."""
+        x = x + self.attn(self.ln_1(x))
+        return x + self.mlp(self.ln_2(x))
+
+
+class GPT2(nn.Module):
+    """The whole model; `state_dict()` is what goes into `model.safetensors`."""
+
+    def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.dropout = dropout
+        self.wte = nn.Embedding(shape.vocab, shape.width)
+        self.wpe = nn.Embedding(shape.context, shape.width)
+        self.h = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.ln_f = nn.LayerNorm(shape.width, eps=1e-5)
+        nn.init.normal_(self.wte.weight, std=0.02)
+        nn.init.normal_(self.wpe.weight, std=0.01)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Map token ids [batch, pos] to logits [batch, pos, vocab]."""
+        x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
+        x = functional.dropout(x, self.dropout, self.training)
+        for block in self.h:
+            x = block(x)
+        return functional.linear(self.ln_f(x), self.wte.weight)
+
+    def loss(self, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean cross-entropy in nats; targets of -100 do not count."""
+        return functional.cross_entropy(self(tokens).float().flatten(0, 1), targets.flatten(), ignore_index=-100)

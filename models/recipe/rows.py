@@ -1,0 +1,52 @@
+"""Which rows of tokens come next: the order of books and passages, and what a checkpoint remembers of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+
+@dataclass
+class Progress:
+    """What a checkpoint remembers besides tensors."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    book_rows: int = 0
+    passage_rows: int = 0
+    snapshots: list[int] = field(default_factory=list)
+
+
+class Rows:
+    """Serves rows of context + 1 ids, from books and passages by a fixed share, each epoch in a new order."""
+
+    def __init__(self, books: np.ndarray, passages: np.ndarray, share: float, context: int, seed: int) -> None:
+        self.books, self.passages = books, passages
+        self.share, self.context, self.seed = share, context, seed
+        self.book_rows = (len(books) - context - 1) // context - 1
+        self.orders: dict[tuple[int, int], np.ndarray] = {}
+
+    def _order(self, stream: int, epoch: int, count: int) -> np.ndarray:
+        if (stream, epoch) not in self.orders:
+            self.orders = {key: order for key, order in self.orders.items() if key[0] != stream}
+            self.orders[stream, epoch] = np.random.default_rng((self.seed, stream, epoch)).permutation(count)
+        return self.orders[stream, epoch]
+
+    def batch(self, progress: Progress, rows: int) -> torch.Tensor:
+        """Return the next ids [rows, context + 1] and count them in `progress`."""
+        out = []
+        from_passages = int(rows * self.share)
+        for _ in range(rows - from_passages):
+            epoch, at = divmod(progress.book_rows, self.book_rows)
+            shift = int(np.random.default_rng((self.seed, 7, epoch)).integers(self.context))
+            start = shift + int(self._order(0, epoch, self.book_rows)[at]) * self.context
+            out.append(self.books[start : start + self.context + 1])
+            progress.book_rows += 1
+        for _ in range(from_passages):
+            epoch, at = divmod(progress.passage_rows, len(self.passages))
+            out.append(self.passages[self._order(1, epoch, len(self.passages))[at]])
+            progress.passage_rows += 1
+        return torch.from_numpy(np.stack(out).astype(np.int64))

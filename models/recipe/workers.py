@@ -1,0 +1,59 @@
+"""The gradient of a batch, shared out to threads on a CPU and computed at once on an accelerator."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from model import GPT2
+
+
+class Workers:
+    """Computes the gradient of a batch: on an accelerator at once, on a CPU by threads that share the weights."""
+
+    def __init__(self, model: GPT2, count: int, rows: int, device: str, compiled: bool) -> None:
+        self.model, self.rows, self.device = model, rows, device
+        self.replicas = [model]
+        for _ in range(count - 1):
+            replica = copy.deepcopy(model)
+            for mine, shared in zip(replica.parameters(), model.parameters(), strict=True):
+                mine.data = shared.data
+            self.replicas.append(replica)
+        self.losses = [self._loss_function(replica, compiled) for replica in self.replicas]
+        self.pool = ThreadPoolExecutor(count)
+
+    def _loss_function(self, replica: GPT2, compiled: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+        def loss(ids: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(self.device, torch.bfloat16):
+                return replica.loss(ids[:, :-1], ids[:, 1:])
+
+        return torch.compile(loss) if compiled else loss
+
+    def gradient(self, batch: torch.Tensor) -> float:
+        """Leave the mean gradient of the batch in the model's parameters and return its mean loss in nats."""
+        parts = list(batch.to(self.device).split(self.rows))
+        count, total, lock = len(parts), 0.0, threading.Lock()
+
+        def work(loss: Callable[[torch.Tensor], torch.Tensor]) -> None:
+            nonlocal total
+            while True:
+                with lock:
+                    if not parts:
+                        return
+                    part = parts.pop()
+                value = loss(part) / count
+                value.backward()
+                with lock:
+                    total += value.item()
+
+        list(self.pool.map(work, self.losses))
+        for replica in self.replicas[1:]:
+            for mine, other in zip(self.model.parameters(), replica.parameters(), strict=True):
+                if other.grad is None:
+                    continue
+                mine.grad = other.grad if mine.grad is None else mine.grad.add_(other.grad)
+                other.grad = None
+        return total
