@@ -99,6 +99,12 @@ def number(value: float) -> str:
     return ("−" if value < 0 else "") + text
 
 
+def short(value: float) -> str:
+    """A limit or a tick: three significant digits, no zeros at the end."""
+    text = number(float(f"{value:.3g}"))
+    return text.rstrip("0").rstrip(".") if "." in text and "·" not in text else text
+
+
 def percent(probability: float) -> str:
     """A probability in per cent, small ones honest: 22.4 %, 0.41 %, 0.0031 %, 4.2·10⁻⁷ %."""
     value = 100 * probability

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from desktop_app.figures import fonts
+from desktop_app.figures.fonts_table import BASELINE
 from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Words
 from desktop_app.figures.theme import Theme
 
 FORMATS = ("svg", "pdf", "png")
 _VECTOR_CELLS = 4096  # larger heatmaps become a picture inside the figure
-_BASELINE = 0.36  # half a capital's height: text is placed by the middle of its capitals
 
 _SETTINGS: Any = {
     "svg.fonttype": "none",
@@ -27,6 +27,7 @@ _SETTINGS: Any = {
     "pdf.fonttype": 42,
     "pdf.compression": 6,
     "path.simplify": False,
+    "text.hinting": "none",
 }
 
 
@@ -97,8 +98,8 @@ def _draw(mark: Mark, axes: Any, order: int) -> None:
 def _words(mark: Words, axes: Any, order: int) -> None:
     turn = np.deg2rad(mark.angle)
     axes.text(
-        mark.x + _BASELINE * mark.size * np.sin(turn),
-        mark.y + _BASELINE * mark.size * np.cos(turn),
+        mark.x + BASELINE * mark.size * np.sin(turn),
+        mark.y + BASELINE * mark.size * np.cos(turn),
         # matplotlib reads $...$ as mathematics; a token is text.
         fonts.shown(mark.text, mark.mono, mark.bold),
         parse_math=False,

@@ -7,15 +7,8 @@ from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font, LoadFlags
 
-from desktop_app.core.bundle import resource
+from desktop_app.figures.fonts_table import FILES, MONO, SANS, font_file
 
-SANS, MONO = "Inter", "JetBrains Mono"
-_FILES = {
-    (False, False): "Inter-Regular.ttf",
-    (False, True): "Inter-SemiBold.ttf",
-    (True, False): "JetBrainsMono-Regular.ttf",
-    (True, True): "JetBrainsMono-SemiBold.ttf",
-}
 # Faces for other scripts, where the system has them. DejaVu comes with matplotlib.
 _FALLBACKS = (
     "DejaVu Sans",
@@ -30,15 +23,10 @@ _FALLBACKS = (
 )
 
 
-def font_file(mono: bool, bold: bool) -> Path:
-    """The shipped file of a face."""
-    return resource("fonts", _FILES[mono, bold])
-
-
 @cache
 def register() -> None:
     """Make the shipped faces known to matplotlib, once."""
-    for mono, bold in _FILES:
+    for mono, bold in FILES:
         font_manager.fontManager.addfont(font_file(mono, bold))
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from desktop_app.core.levels import number
+from desktop_app.core.levels import short
 from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, RulerPanel, Source
 from desktop_app.figures.marks import Cells, Dots, Page, Pick, Rect
 from desktop_app.figures.paint_common import ROW, heading, heading_height
@@ -136,11 +136,11 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     for tick in ticks(y0, y1, max(2, int(box.h / page.u(36)))):
         y = float(py(tick))
         page.path([box.x - page.u(4), box.x], [y, y], theme.faint)
-        page.words(box.x - page.u(7), y, number(tick), size=10, colour=theme.dim, align="right")
+        page.words(box.x - page.u(7), y, short(tick), size=10, colour=theme.dim, align="right")
     for tick in ticks(x0, x1, max(2, int(box.w / page.u(70)))):
         x = float(px(tick))
         page.path([x, x], [box.y + box.h, box.y + box.h + page.u(4)], theme.faint)
-        page.words(x, box.y + box.h + page.u(11), number(tick), size=10, colour=theme.dim, align="center")
+        page.words(x, box.y + box.h + page.u(11), short(tick), size=10, colour=theme.dim, align="center")
     page.words(box.x + box.w / 2, box.y + box.h + page.u(27), panel.x_label, size=11, colour=theme.dim, align="center")
     if panel.y_label:
         page.words(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, number
+from desktop_app.core.levels import Levels, short
 from desktop_app.core.panels import Array, Panel
 from desktop_app.figures.marks import Heat, Page, Rect
 from desktop_app.figures.pool import pool, pooled_words
@@ -36,14 +36,14 @@ def legend(levels: Levels, rect: Rect, page: Page, extra: str = "") -> None:
     theme, y = page.theme, rect.y + rect.h / 2
     bar = page.u(96)
     x = rect.x
-    low = page.words(x, y, number(levels.low), size=11, colour=theme.dim)
+    low = page.words(x, y, short(levels.low), size=11, colour=theme.dim)
     x += low + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))
     # A log or root scale squeezes the numbers between the ends, never the colours of the bar.
     page.marks.append(Heat(place, np.linspace(0, 1, 64)[None, :], theme.table(levels.diverging)))
     page.fill(place, stroke=theme.line)
     x += bar + page.u(6)
-    x += page.words(x, y, number(levels.high), size=11, colour=theme.dim) + page.u(12)
+    x += page.words(x, y, short(levels.high), size=11, colour=theme.dim) + page.u(12)
     parts = [levels.scale_name, f"limits: {levels.rule}" if levels.rule else ""]
     if levels.beyond:
         parts.append(f"{levels.beyond:,} beyond")

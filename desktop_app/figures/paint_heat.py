@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from desktop_app.core.levels import number
+from desktop_app.core.levels import short
 from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, Source, Strip, StripsPanel
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
 from desktop_app.figures.paint_common import (
@@ -185,8 +185,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     _outline_row(panel.selected, count, box, page)
     page.cells.append(Cells(box, count, count, panel.values, panel.source, panel.title))
     page.picks.append(Pick(Rect(body.x, box.y, left, side), "row", count, "choose this query"))
-    page.words(body.x + left - page.u(10), box.y - page.u(10), "query ↓  key →", size=10, colour=page.theme.dim,
-               align="right", room=left)  # fmt: skip
+    page.words(box.x - page.u(10), box.y - page.u(9), "query ↓", size=10, colour=page.theme.dim, align="right")
     legend(panel.levels, Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND)), page, said)
 
 
@@ -204,7 +203,7 @@ def _column_labels(panel: GridPanel, box: Rect, page: Page) -> None:
 def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
     colour = page.theme.accent if panel.current else page.theme.ink
     page.words(rect.x, rect.y + page.u(9), panel.title, bold=True, colour=colour, room=rect.w)
-    low, high = number(panel.levels.low), number(panel.levels.high)
+    low, high = short(panel.levels.low), short(panel.levels.high)
     page.words(
         rect.x, rect.y + page.u(27), f"{panel.note} · {low} … {high}", size=11, colour=page.theme.dim, room=rect.w
     )

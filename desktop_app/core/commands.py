@@ -1,0 +1,58 @@
+"""The one table of commands: menus, shortcuts, the command palette and the help page all read it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command. `keys` are Qt key sequences, the first is shown; `needs` says when it is enabled."""
+
+    id: str
+    title: str
+    menu: str
+    keys: tuple[str, ...] = ()
+    needs: str = "model"
+    checkable: bool = False
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("open_session", "Open session …", "File", ("Ctrl+O",), "always"),
+    Command("save_session", "Save session …", "File", ("Ctrl+S",)),
+    Command("open_model", "Open model folder …", "File", ("Ctrl+M",), "always"),
+    Command("export", "Export figure …", "File", ("Ctrl+E",), "scene"),
+    Command("copy", "Copy figure", "File", ("Ctrl+Shift+C",), "scene"),
+    Command("quit", "Quit", "File", ("Ctrl+Q",), "always"),
+    Command("undo", "Undo", "Edit", ("Ctrl+Z",), "undo"),
+    Command("redo", "Redo", "Edit", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo"),
+    Command("focus_prompt", "Edit the prompt", "Edit", ("Ctrl+L",), "always"),
+    Command("prepend", "Begin with <|endoftext|>", "Edit", (), "endoftext", True),
+    Command("find_token", "Find a token …", "Edit", ("Ctrl+F",), "scene"),
+    Command("next", "Next step", "Go", ("PgDown",), "scene"),
+    Command("previous", "Previous step", "Go", ("PgUp",), "scene"),
+    Command("next_block", "Next block", "Go", ("Ctrl+PgDown",), "scene"),
+    Command("previous_block", "Previous block", "Go", ("Ctrl+PgUp",), "scene"),
+    Command("next_head", "Next head", "Go", ("Ctrl+Down",), "scene"),
+    Command("previous_head", "Previous head", "Go", ("Ctrl+Up",), "scene"),
+    Command("first", "First step", "Go", ("Ctrl+Home",), "scene"),
+    Command("last", "Last step", "Go", ("Ctrl+End",), "scene"),
+    Command("back", "Back", "Go", ("Alt+Left",), "scene"),
+    Command("forward", "Forward", "Go", ("Alt+Right",), "scene"),
+    Command("play", "Play", "Go", ("F5",), "scene", True),
+    Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene"),
+    Command("append", "Append the drawn token", "Sample", ("Ctrl+Return",), "room"),
+    Command("greedy", "Greedy", "Sample", ("Ctrl+G",), "scene", True),
+    Command("run", "Run on", "Sample", ("Ctrl+R",), "room"),
+    Command("stop", "Stop", "Sample", ("Ctrl+.",), "running"),
+    Command("theme", "Light or dark", "View", ("Ctrl+T",), "always"),
+    Command("larger", "Larger type", "View", ("Ctrl++", "Ctrl+="), "always"),
+    Command("smaller", "Smaller type", "View", ("Ctrl+-",), "always"),
+    Command("normal", "Normal type", "View", ("Ctrl+0",), "always"),
+    Command("skip_first", "Leave position 0 out", "View", (), "scene", True),
+    Command("sort_neurons", "Sort neurons by activity", "View", (), "scene", True),
+    Command("layer_limits", "One colour scale for all heads of a block", "View", (), "scene", True),
+    Command("scale_linear", "Patterns on a linear scale", "View", (), "scene"),
+    Command("scale_sqrt", "Patterns on a square-root scale", "View", (), "scene"),
+    Command("scale_log", "Patterns on a logarithmic scale", "View", (), "scene"),
+    Command("palette", "All commands …", "Help", ("Ctrl+Shift+P", "F1"), "always"),
+    Command("about", "About Logitscope", "Help", (), "always"),
+)

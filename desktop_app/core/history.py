@@ -1,0 +1,101 @@
+"""Undo and redo: one entry a word or a drag, over what makes the result; and the way one has walked through steps."""
+
+from dataclasses import replace
+
+from desktop_app.core.state import State
+
+UNDOABLE = ("text", "appended", "start", "model", "sampling", "draws", "pinned")
+"""Fields that undo brings back; where one looks is left alone."""
+
+_LIMIT = 500
+
+
+class History:
+    """Two stacks of states. Changes that carry the same `key` in a row are one entry."""
+
+    def __init__(self) -> None:
+        self._past: list[State] = []
+        self._future: list[State] = []
+        self._key: object = None
+
+    def record(self, before: State, after: State, key: object = None) -> None:
+        """Remember `before`, unless nothing undoable changed or this goes on the change recorded last."""
+        if all(getattr(before, f) == getattr(after, f) for f in UNDOABLE):
+            return
+        self._future.clear()
+        if key is None or key != self._key or not self._past:
+            self._past.append(before)
+            del self._past[:-_LIMIT]
+        self._key = key
+
+    def close_entry(self) -> None:
+        """The next change starts an entry of its own (a slider was let go, a word ended)."""
+        self._key = None
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to undo."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something to redo."""
+        return bool(self._future)
+
+    def undo(self, now: State) -> State:
+        """The state before the last entry, looked at from where one is now."""
+        return self._swap(now, self._past, self._future)
+
+    def redo(self, now: State) -> State:
+        """The state that undo took back."""
+        return self._swap(now, self._future, self._past)
+
+    def _swap(self, now: State, source: list[State], target: list[State]) -> State:
+        self._key = None
+        if not source:
+            return now
+        target.append(now)
+        then = source.pop()
+        return replace(now, token=None, position=None, **{f: getattr(then, f) for f in UNDOABLE})
+
+
+class Walk:
+    """Where one has been: (step, layer, head), for going back and forward."""
+
+    def __init__(self) -> None:
+        self._places: list[tuple[str, int, int]] = []
+        self._at = -1
+
+    def visit(self, state: State) -> None:
+        """Remember the place; what was ahead is forgotten."""
+        place = (state.step, state.layer, state.head)
+        if self._at >= 0 and self._places[self._at] == place:
+            return
+        del self._places[self._at + 1 :]
+        self._places.append(place)
+        del self._places[:-_LIMIT]
+        self._at = len(self._places) - 1
+
+    def go(self, by: int, now: State) -> State:
+        """The state at the place `by` steps along the walk, or the same at its ends."""
+        at = self._at + by
+        if not 0 <= at < len(self._places):
+            return now
+        self._at = at
+        step, layer, head = self._places[at]
+        return replace(now, step=step, layer=layer, head=head)
+
+
+def same_prompt(one: State, other: State) -> bool:
+    """Whether two states stand for the same pass."""
+    return all(getattr(one, f) == getattr(other, f) for f in ("text", "appended", "start", "model"))
+
+
+def typing_key(before: str, after: str) -> object:
+    """The undo key of an edit: letters typed in a row belong together, a space or a paste ends the entry."""
+    grown = len(after) - len(before)
+    if grown == 1 and after[-1:].isspace():
+        return None
+    if abs(grown) == 1:
+        return "typing" if grown > 0 else "deleting"
+    return None

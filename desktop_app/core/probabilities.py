@@ -1,0 +1,50 @@
+"""The probability panel's bars: the next tokens after one position, with the cut, pinned tokens and the draw."""
+
+from desktop_app.core.levels import number, percent
+from desktop_app.core.panels import Bar, BarsPanel
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.sampling import cut_words, shown_ranks
+
+
+def bars_panel(scene: Scene, count: int) -> BarsPanel:
+    """At most `count` tokens by rank, then the pinned ones with their ranks."""
+    stages, ranked = scene.stages, scene.ranked
+    ranks = shown_ranks(stages.n_kept, len(ranked), count)
+    # The draw is always in sight: it takes the last kept place where it lies further down.
+    if scene.landed not in ranks:
+        last = max((n for n, r in enumerate(ranks) if r < stages.n_kept), default=0)
+        ranks[last] = scene.landed
+    pinned = [ranked.rank_of(t) for t in scene.state.pinned if t < len(ranked)]
+    rows = ranks + [r for r in pinned if r not in ranks]
+    bars = tuple(_bar(scene, rank, pinned=rank in pinned) for rank in rows)
+    kept_shown = sum(r < stages.n_kept for r in ranks)
+    cuts = ((kept_shown, cut_words(scene)),) if kept_shown < len(ranks) else ((len(ranks), cut_words(scene)),)
+    return BarsPanel(bars=bars, cuts=cuts, compact=True)
+
+
+def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
+    stages = scene.stages
+    token = int(scene.ranked.order[rank])
+    kept = rank < stages.n_kept
+    probability = float(stages.final[rank]) if kept else 0.0
+    before = float(stages.probs_scaled[rank])
+    logit = number(float(scene.ranked.logits[rank]))
+    return Bar(
+        scene.tokenizer.label(token),
+        probability,
+        percent(probability if kept else before),
+        f"#{rank} · {logit}" if pinned else logit,
+        outline=before,
+        kept=kept,
+        marked=rank == scene.landed,
+        pick=("append", token),
+        pinned=pinned,
+    )
+
+
+def found_words(scene: Scene, token: int) -> str:
+    """A token's place in words: "' Paris' has rank 312 and 0.030 % before the cut"."""
+    rank = scene.ranked.rank_of(token)
+    share = percent(float(scene.stages.probs_scaled[rank]))
+    fate = "kept" if rank < scene.stages.n_kept else "cut"
+    return f"{scene.tokenizer.quoted(token)} · rank {rank:,} of {len(scene.ranked):,} · {share} · {fate}"

@@ -1,0 +1,63 @@
+"""What the program remembers between starts: theme, type size, geometry, last session. Losing it loses nothing else."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+from desktop_app.gpt2.errors import LogitscopeError, SessionError
+from desktop_app.gpt2.files import whole_file
+from desktop_app.gpt2.jsonfile import read_json
+
+TYPE_SIZES = (0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
+_LIMIT = 1 << 22
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`theme` is light, dark or system; `geometry` is Qt's own, in hex; `session` the last state, as JSON."""
+
+    theme: str = "system"
+    type_size: float = 1.0
+    geometry: str = ""
+    splitter: str = ""
+    session: str = ""
+    speed: float = 1.0
+    export_folder: str = ""
+
+
+def settings_file() -> Path:
+    """Where settings are kept."""
+    return user_config_path("logitscope", appauthor=False) / "settings.json"
+
+
+def load_settings() -> Settings:
+    """Settings of the last start; defaults for what is missing or cannot be used."""
+    path = settings_file()
+    if not path.exists():
+        return Settings()
+    try:
+        raw = read_json(path, limit=_LIMIT, error=SessionError)
+    except LogitscopeError:
+        # A damaged settings file must not keep the program from starting; it is written anew at the end.
+        return Settings()
+    defaults = asdict(Settings())
+    kept: dict[str, Any] = {k: raw[k] for k in defaults if type(raw.get(k)) is type(defaults[k])}
+    if kept.get("theme") not in (None, "light", "dark", "system"):
+        del kept["theme"]
+    if kept.get("type_size") not in (None, *TYPE_SIZES):
+        del kept["type_size"]
+    return Settings(**kept)
+
+
+def save_settings(settings: Settings) -> None:
+    """Write settings. Raises SessionError where the folder cannot be written."""
+    path = settings_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise SessionError(f"Settings cannot be kept: {path.parent}: {reason.strerror or reason}.") from reason
+    with whole_file(path, SessionError) as file:
+        file.write(json.dumps(asdict(settings), indent=1).encode())

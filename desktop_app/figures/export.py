@@ -1,0 +1,136 @@
+"""A view as a finished figure: page size, theme, caption, and the bytes of an SVG, PDF or PNG file."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.core.caption import alt_text, caption
+from desktop_app.core.panels import View
+from desktop_app.core.scene import Scene
+from desktop_app.core.steps import Step, build_view
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Page, Rect, Words
+from desktop_app.figures.marks import Path as Line
+from desktop_app.figures.theme import THEMES
+from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.files import whole_file
+
+FORMATS = ("svg", "pdf", "png")
+_MM = 72 / 25.4
+_TEXT = 13.0  # design units of body text
+
+
+@dataclass(frozen=True)
+class Size:
+    """A page: width and height in points (no height: as tall as the view needs), and the body text's size in points."""
+
+    title: str
+    width: float
+    height: float | None
+    text: float
+
+
+SIZES: dict[str, Size] = {
+    "slide": Size("Slide 16:9", 960, 540, 13),
+    "half": Size("Half a slide", 470, 500, 12),
+    "column": Size("Paper column, 85 mm", 85 * _MM, None, 7),
+    "page": Size("Paper width, 175 mm", 175 * _MM, None, 8),
+    "poster": Size("Poster", 1600, 1100, 22),
+}
+DPI = (96, 150, 200, 300, 600)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a figure is made. `size` is a name of SIZES, `theme` of THEMES."""
+
+    kind: str = "svg"
+    size: str = "slide"
+    theme: str = "light"
+    dpi: int = 200
+    caption: bool = True
+    transparent: bool = False
+
+    def __post_init__(self) -> None:
+        for value, choices, what in (
+            (self.kind, FORMATS, "format"),
+            (self.size, tuple(SIZES), "size"),
+            (self.theme, tuple(THEMES), "theme"),
+        ):
+            if value not in choices:
+                raise ExportError(f"There is no {what} {value[:40]!r}; choose one of {', '.join(choices)}.")
+        if not 36 <= self.dpi <= 1200:
+            raise ExportError(f"{self.dpi} dpi is out of range; choose from 36 to 1200.")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a figure is drawn from; small enough to be sent to another process."""
+
+    view: View
+    caption: str
+    description: str
+
+
+def make_job(scene: Scene, step: Step) -> Job:
+    """The figure of one step."""
+    return Job(build_view(scene, step), caption(scene, step), alt_text(scene, step))
+
+
+def kind_of(path: Path) -> str:
+    """The format that a file name asks for. Raises ExportError."""
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise ExportError(f"{path.name}: the name must end in .svg, .pdf or .png, which says what to write.")
+    return kind
+
+
+def render(job: Job, options: Options) -> bytes:
+    """The figure's file as bytes: the same job and options give the same bytes."""
+    from desktop_app.figures import draw, fonts
+
+    size = SIZES[options.size]
+    margin = size.text * 1.6
+    # On a page of fixed height the text gives way, down to two thirds, before the page grows.
+    for shrink in (1.0, 0.92, 0.85, 0.78, 0.7, 0.66):
+        page = Page(THEMES[options.theme], fonts.width, size.text / _TEXT * shrink)
+        width = size.width - 2 * margin
+        foot = page.u(30) if options.caption else 0
+        room = (size.height or 0) - 2 * margin - foot
+        used = place_view(job.view, width, room, page)
+        if size.height is None or used <= room + 1:
+            break
+    height = max(size.height or 0, used + 2 * margin + foot)
+    marks = [_moved(m, margin, margin) for m in page.marks]
+    if options.caption:
+        words = page.shorten(job.caption, width, size=11)
+        y = height - margin - page.u(5)
+        marks.append(Words(margin, y, words, page.u(11), page.theme.dim))
+    figure = draw.make_figure(marks, size.width, height, page.theme, transparent=options.transparent)
+    buffer = io.BytesIO()
+    draw.save_figure(figure, buffer, options.kind, dpi=options.dpi, title=job.view.title, text=job.description)
+    return buffer.getvalue()
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a figure; it appears whole or not at all. Raises ExportError."""
+    with whole_file(path) as file:
+        file.write(data)
+
+
+def _moved(mark: Mark, dx: float, dy: float) -> Mark:
+    if isinstance(mark, Words):
+        return Words(
+            mark.x + dx, mark.y + dy, mark.text, mark.size, mark.colour, mark.mono, mark.bold, mark.align, mark.angle
+        )
+    if isinstance(mark, Fill):
+        return Fill(_shifted(mark.rect, dx, dy), mark.fill, mark.stroke, mark.width, mark.radius)
+    if isinstance(mark, Line):
+        return Line(mark.x + dx, mark.y + dy, mark.colour, mark.width, mark.dashed)
+    if isinstance(mark, Dots):
+        return Dots(mark.x + dx, mark.y + dy, mark.colour, mark.radius)
+    return Heat(_shifted(mark.rect, dx, dy), mark.fractions, mark.table)
+
+
+def _shifted(rect: Rect, dx: float, dy: float) -> Rect:
+    return Rect(rect.x + dx, rect.y + dy, rect.w, rect.h)

@@ -1,0 +1,23 @@
+"""Which faces ship with the program, for whoever draws with them."""
+
+from pathlib import Path
+
+from desktop_app.core.bundle import resource
+
+SANS, MONO = "Inter", "JetBrains Mono"
+
+FILES = {
+    (False, False): "Inter-Regular.ttf",
+    (False, True): "Inter-SemiBold.ttf",
+    (True, False): "JetBrainsMono-Regular.ttf",
+    (True, True): "JetBrainsMono-SemiBold.ttf",
+}
+"""(mono, bold) -> file in resources/fonts."""
+
+BASELINE = 0.36
+"""Half a capital's height for text of size 1: text is placed by the middle of its capitals."""
+
+
+def font_file(mono: bool, bold: bool) -> Path:
+    """The shipped file of a face."""
+    return resource("fonts", FILES[mono, bold])

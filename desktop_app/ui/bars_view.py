@@ -1,0 +1,132 @@
+"""The next-token bars: the figures' own bar painter in a scrolling widget that can be clicked and walked with keys."""
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractScrollArea, QMenu, QWidget
+
+from desktop_app.core.panels import BarsPanel
+from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.paint_charts import bars_extent, paint_bars
+from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.ui import fonts
+from desktop_app.ui.painting import draw_marks, rectangle
+
+
+class BarsView(QAbstractScrollArea):
+    """Emits the id of the bar that was clicked (append it) or asked to be pinned."""
+
+    appended = Signal(int)
+    pinned = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Next tokens")
+        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.viewport().setMouseTracking(True)
+        self._panel = BarsPanel()
+        self._theme: Theme = LIGHT
+        self._scale = 1.0
+        self._page = Page(LIGHT, fonts.measure)
+        self._hover = -1
+        self.painted = 0
+        """How many times bars were laid out; tests count it."""
+
+    def show_panel(self, panel: BarsPanel, theme: Theme, scale: float) -> None:
+        """Show these bars."""
+        self._panel, self._theme, self._scale = panel, theme, scale
+        self._lay_out()
+
+    @property
+    def panel(self) -> BarsPanel:
+        """What is shown."""
+        return self._panel
+
+    def rows_that_fit(self) -> int:
+        """How many bars the height has room for."""
+        return max(6, int((self.viewport().height() - 18 * self._scale) / (22 * self._scale)))
+
+    def _lay_out(self) -> None:
+        page = Page(self._theme, fonts.measure, self._scale)
+        width = self.viewport().width() - 4.0
+        height = page.u(bars_extent(self._panel, width, page)[0])
+        paint_bars(self._panel, Rect(0, 2, width, height), page)
+        self._page = page
+        self.painted += 1
+        self.verticalScrollBar().setRange(0, max(0, round(height - self.viewport().height())))
+        self.verticalScrollBar().setPageStep(self.viewport().height())
+        self.verticalScrollBar().setSingleStep(22)
+        self._hover = min(self._hover, len(page.picks) - 1)
+        self.viewport().update()
+
+    def resizeEvent(self, event: object) -> None:
+        self._lay_out()
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        self.viewport().update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self.viewport())
+        painter.fillRect(self.viewport().rect(), QColor(self._theme.panel))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.translate(0, -self.verticalScrollBar().value())
+        draw_marks(painter, self._page.marks)
+        if 0 <= self._hover < len(self._page.picks):
+            painter.setPen(QPen(QColor(self._theme.accent), 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(rectangle(self._page.picks[self._hover].rect).adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
+        painter.end()
+
+    def _at(self, point: QPoint) -> int:
+        y = point.y() + self.verticalScrollBar().value()
+        return next((n for n, p in enumerate(self._page.picks) if p.rect.y <= y < p.rect.y + p.rect.h), -1)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        hover = self._at(event.position().toPoint())
+        self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if hover >= 0 else Qt.CursorShape.ArrowCursor)
+        if hover != self._hover:
+            self._hover = hover
+            self.viewport().update()
+
+    def leaveEvent(self, event: object) -> None:
+        if not self.hasFocus():
+            self._hover = -1
+            self.viewport().update()
+
+    def _token(self, index: int) -> int | None:
+        if not 0 <= index < len(self._page.picks):
+            return None
+        return int(self._page.picks[index].value)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        token = self._token(self._at(event.position().toPoint()))
+        if token is not None and event.button() == Qt.MouseButton.LeftButton:
+            self.appended.emit(token)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        token = self._token(self._at(event.pos()) if event.reason() == QContextMenuEvent.Reason.Mouse else self._hover)
+        if token is None:
+            return
+        menu = QMenu(self)
+        menu.addAction("Append", lambda: self.appended.emit(token))
+        menu.addAction("Pin or unpin", lambda: self.pinned.emit(token))
+        menu.popup(event.globalPos())
+        menu.aboutToHide.connect(menu.deleteLater)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key = event.key()
+        if key in (Qt.Key.Key_Up, Qt.Key.Key_Down) and not event.modifiers():
+            step = 1 if key == Qt.Key.Key_Down else -1
+            self._hover = min(max(self._hover + step, 0), len(self._page.picks) - 1)
+            self.viewport().update()
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+            token = self._token(self._hover)
+            if token is not None:
+                self.appended.emit(token)
+        elif key == Qt.Key.Key_P and not event.modifiers():
+            token = self._token(self._hover)
+            if token is not None:
+                self.pinned.emit(token)
+        else:
+            super().keyPressEvent(event)

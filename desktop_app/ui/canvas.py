@@ -1,0 +1,340 @@
+"""The centre: draws a view, tells what is under the pointer, and has a cell cursor for the keyboard."""
+
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QAbstractScrollArea, QWidget
+
+from desktop_app.core.describe import Readout
+from desktop_app.core.panels import View
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Cells, Page, Pick, Rect
+from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.ui import fonts
+from desktop_app.ui.painting import draw_marks, rectangle
+
+_MARGIN = 24
+_ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+class Canvas(QAbstractScrollArea):
+    """Shows one View. Emits what was picked and which cell is pointed at; holds no values of its own."""
+
+    picked = Signal(str, object)  # what, value
+    pointed = Signal(object, int, int)  # Cells or None, row, column
+    opened = Signal(object, int, int)  # a cell was clicked or Enter was pressed on it
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("View of the current step")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
+        self.viewport().setMouseTracking(True)
+        self._view: View | None = None
+        self._theme: Theme = LIGHT
+        self._scale = 1.0
+        self._zoom = 0
+        self._page = Page(LIGHT, fonts.measure)
+        self._height = 0.0
+        self._picture: QPixmap | None = None
+        self._at: tuple[Cells, int, int] | None = None
+        self._readout: Readout | None = None
+        self._cursor: tuple[int, int, int] | None = None  # index into page.cells, row, column
+        self.placed = 0
+        """How many times a view was laid out; tests count it."""
+
+    def show_view(self, view: View | None, theme: Theme, scale: float) -> None:
+        """Show `view`; the cell cursor stays where it can."""
+        self._view, self._theme, self._scale = view, theme, scale
+        self._at = self._readout = None
+        self._place()
+
+    def set_readout(self, readout: Readout | None) -> None:
+        """The words for the cell under the pointer, drawn beside it."""
+        self._readout = readout
+        self.viewport().update()
+
+    @property
+    def page(self) -> Page:
+        """Marks and places as they were laid out last."""
+        return self._page
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether the arrow keys move a cell cursor."""
+        return self._cursor is not None
+
+    def _place(self) -> None:
+        page = Page(self._theme, fonts.measure, self._scale)
+        zoom = _ZOOMS[self._zoom]
+        width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
+        height = max(200.0, self.viewport().height() - 2 * _MARGIN) * zoom
+        self._height = place_view(self._view, width, height, page) if self._view is not None else 0.0
+        self._page = page
+        self._picture = None
+        self.placed += 1
+        self._set_scroll_bars(width)
+        if self._cursor is not None:
+            self._move_cursor(0, 0)
+        self.viewport().update()
+
+    def _set_scroll_bars(self, width: float) -> None:
+        tall = int(self._height + 2 * _MARGIN - self.viewport().height())
+        wide = int(width + 2 * _MARGIN - self.viewport().width())
+        self.verticalScrollBar().setRange(0, max(0, tall))
+        self.verticalScrollBar().setPageStep(self.viewport().height())
+        self.verticalScrollBar().setSingleStep(24)
+        self.horizontalScrollBar().setRange(0, max(0, wide))
+        self.horizontalScrollBar().setPageStep(self.viewport().width())
+
+    def _origin(self) -> QPointF:
+        return QPointF(_MARGIN - self.horizontalScrollBar().value(), _MARGIN - self.verticalScrollBar().value())
+
+    # Painting
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place()
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        self._picture = None
+        self.viewport().update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self.viewport())
+        if self._picture is None:
+            self._picture = self._render()
+        painter.drawPixmap(0, 0, self._picture)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.translate(self._origin())
+        if self._at is not None:
+            self._draw_pointer(painter)
+        painter.end()
+
+    def _render(self) -> QPixmap:
+        ratio = self.devicePixelRatioF()
+        picture = QPixmap(self.viewport().size() * ratio)
+        picture.setDevicePixelRatio(ratio)
+        picture.fill(QColor(self._theme.background))
+        painter = QPainter(picture)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
+        painter.translate(self._origin())
+        draw_marks(painter, self._page.marks)
+        painter.end()
+        return picture
+
+    def _draw_pointer(self, painter: QPainter) -> None:
+        assert self._at is not None
+        cells, row, column = self._at
+        place = rectangle(cells.place(row, column))
+        place.setSize(place.size().expandedTo(QRectF(0, 0, 3, 3).size()))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if cells.stride is None and cells.rows > 1:
+            painter.setPen(QPen(QColor(self._theme.accent), 1, Qt.PenStyle.DotLine))
+            box = rectangle(cells.rect)
+            painter.drawRect(QRectF(box.left(), place.top(), box.width(), place.height()))
+            painter.drawRect(QRectF(place.left(), box.top(), place.width(), box.height()))
+        painter.setPen(QPen(QColor(self._theme.accent), 2))
+        painter.drawRect(place.adjusted(-1, -1, 1, 1))
+        if self._readout is not None:
+            self._draw_readout(painter, place)
+
+    def _draw_readout(self, painter: QPainter, place: QRectF) -> None:
+        assert self._readout is not None
+        scratch = Page(self._theme, fonts.measure, self._scale)
+        lines = [self._readout.name, *scratch.wrap(self._readout.place, scratch.u(300), size=12)]
+        widths = [scratch.width(t, size=12, mono=n == 0) for n, t in enumerate(lines)]
+        w = max([*widths, scratch.width(self._readout.value, size=18, bold=True)]) + scratch.u(24)
+        h = scratch.u(38 + 18 * len(lines))
+        # Beside the cell, inside what can be seen.
+        seen = QRectF(-self._origin().x(), -self._origin().y(), self.viewport().width(), self.viewport().height())
+        x = place.right() + 12
+        if x + w > seen.right():
+            x = place.left() - 12 - w
+        x = max(seen.left() + 4, x)
+        y = min(max(seen.top() + 4, place.center().y() - h / 2), seen.bottom() - h - 4)
+        scratch.fill(Rect(x, y, w, h), self._theme.panel, stroke=self._theme.faint, radius=scratch.u(6))
+        scratch.words(x + scratch.u(12), y + scratch.u(18), self._readout.value, size=18, bold=True)
+        for n, line in enumerate(lines):
+            scratch.words(x + scratch.u(12), y + scratch.u(40 + 18 * n), line, size=12, mono=n == 0,
+                          colour=self._theme.ink if n == 0 else self._theme.dim)  # fmt: skip
+        draw_marks(painter, scratch.marks)
+
+    # Pointer
+
+    def _cells_at(self, x: float, y: float) -> Cells | None:
+        for cells in reversed(self._page.cells):
+            r = cells.rect
+            if r.x <= x < r.x + r.w and r.y <= y < r.y + r.h:
+                return cells
+        return None
+
+    def _pick_at(self, x: float, y: float) -> Pick | None:
+        for pick in reversed(self._page.picks):
+            r = pick.rect
+            if r.x <= x < r.x + r.w and r.y <= y < r.y + r.h:
+                return pick
+        return None
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        point = event.position() - self._origin()
+        cells = self._cells_at(point.x(), point.y())
+        pick = self._pick_at(point.x(), point.y())
+        self.viewport().setCursor(
+            Qt.CursorShape.PointingHandCursor
+            if pick
+            else Qt.CursorShape.CrossCursor
+            if cells
+            else Qt.CursorShape.ArrowCursor
+        )
+        if cells is None:
+            self._point(None, 0, 0)
+        else:
+            self._point(cells, *cells.cell(point.x(), point.y()))
+
+    def leaveEvent(self, event: object) -> None:
+        if self._cursor is None:
+            self._point(None, 0, 0)
+
+    def _point(self, cells: Cells | None, row: int, column: int) -> None:
+        at = None if cells is None else (cells, row, column)
+        if at == self._at:
+            return
+        self._at = at
+        self._readout = None
+        self.pointed.emit(cells, row, column)
+        self.viewport().update()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        point = event.position() - self._origin()
+        cells = self._cells_at(point.x(), point.y())
+        if cells is not None:
+            row, column = cells.cell(point.x(), point.y())
+            self._cursor = None
+            self._point(cells, row, column)
+            self.opened.emit(cells, row, column)
+        pick = self._pick_at(point.x(), point.y())
+        if pick is not None:
+            value = pick.value
+            if pick.what == "row" and isinstance(value, int):
+                row = min(int((point.y() - pick.rect.y) / pick.rect.h * value), value - 1)
+                self.picked.emit("token", row)
+            else:
+                self.picked.emit(pick.what, value)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            step = 1 if event.angleDelta().y() > 0 else -1
+            self.zoom(step)
+            event.accept()
+            return
+        super().wheelEvent(event)
+
+    def zoom(self, step: int) -> None:
+        """Enlarge (1), shrink (-1) or reset (0) the view itself; labels appear as cells grow."""
+        self._zoom = 0 if step == 0 else min(max(self._zoom + step, 0), len(_ZOOMS) - 1)
+        self._place()
+
+    # Cell cursor
+
+    def start_cursor(self) -> None:
+        """Put the cursor into the largest picture of cells."""
+        if not self._page.cells:
+            return
+        sizes = [c.rect.w * c.rect.h for c in self._page.cells]
+        index = sizes.index(max(sizes))
+        self._cursor = (index, 0, self._page.cells[index].start)
+        self._move_cursor(0, 0)
+
+    def leave_cursor(self) -> None:
+        """Take the cursor away."""
+        self._cursor = None
+        self._point(None, 0, 0)
+
+    def _move_cursor(self, down: int, across: int) -> None:
+        assert self._cursor is not None
+        index, row, column = self._cursor
+        if index >= len(self._page.cells):
+            self.leave_cursor()
+            return
+        cells = self._page.cells[index]
+        if cells.stride is not None:
+            last = min(cells.values.shape[-1], cells.start + cells.rows * cells.stride) - 1
+            column = min(max(column + across + down * cells.stride, cells.start), last)
+        else:
+            row = min(max(row + down, 0), cells.rows - 1)
+            column = min(max(column + across, 0), cells.columns - 1)
+        self._cursor = (index, row, column)
+        self._at = None
+        self._point(cells, row, column)
+        self._show_place(cells.place(row, column))
+
+    def _switch_cells(self, by: int) -> None:
+        assert self._cursor is not None
+        index = (self._cursor[0] + by) % len(self._page.cells)
+        self._cursor = (index, 0, self._page.cells[index].start)
+        self._move_cursor(0, 0)
+
+    def _show_place(self, place: Rect) -> None:
+        bar = self.verticalScrollBar()
+        top, bottom = int(place.y), int(place.y + place.h) + 2 * _MARGIN
+        if bar.value() > top:
+            bar.setValue(top)
+        elif bar.value() + self.viewport().height() < bottom:
+            bar.setValue(bottom - self.viewport().height())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key, plain = (
+            event.key(),
+            event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier),
+        )
+        if self._cursor is not None and plain:
+            moves = {
+                Qt.Key.Key_Left: (0, -1),
+                Qt.Key.Key_Right: (0, 1),
+                Qt.Key.Key_Up: (-1, 0),
+                Qt.Key.Key_Down: (1, 0),
+            }
+            if key in moves:
+                self._move_cursor(*moves[Qt.Key(key)])
+                return
+            if key == Qt.Key.Key_Escape:
+                self.leave_cursor()
+                return
+            if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._at is not None:
+                self.opened.emit(*self._at)
+                return
+            if key == Qt.Key.Key_Tab:
+                self._switch_cells(1)
+                return
+        elif plain and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.start_cursor()
+            return
+        if plain or event.modifiers() == Qt.KeyboardModifier.ShiftModifier:
+            shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+            going = {
+                Qt.Key.Key_Left: ("previous_block" if shift else "previous"),
+                Qt.Key.Key_Right: ("next_block" if shift else "next"),
+                Qt.Key.Key_Up: "previous_head",
+                Qt.Key.Key_Down: "next_head",
+            }.get(Qt.Key(key))
+            if going is not None:
+                self.picked.emit("command", going)
+                return
+        super().keyPressEvent(event)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        if self._cursor is not None:
+            return False
+        return super().focusNextPrevChild(forward)

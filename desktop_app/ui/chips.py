@@ -1,0 +1,156 @@
+"""The token chips under the prompt: one painted, scrolling strip."""
+
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
+from PySide6.QtWidgets import QAbstractScrollArea, QSizePolicy, QToolTip, QWidget
+
+from desktop_app.core.scene import Scene
+from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.ui import fonts
+from desktop_app.ui.painting import draw_marks
+
+_HEIGHT, _GAP, _MARGIN = 40, 6, 16
+
+
+class Chips(QAbstractScrollArea):
+    """Emits the position of the token that was chosen."""
+
+    chosen = Signal(int)
+    position_chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Tokens")
+        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._scene: Scene | None = None
+        self._theme: Theme = LIGHT
+        self._scale = 1.0
+        self._edges: list[tuple[float, float]] = []
+
+    def show_scene(self, scene: Scene | None, theme: Theme, scale: float) -> None:
+        """Show the scene's tokens; the selected one is scrolled into sight."""
+        self._scene, self._theme, self._scale = scene, theme, scale
+        self.setFixedHeight(self.sizeHint().height())
+        self._edges = []
+        if scene is not None:
+            x = 0.0
+            for n, label in enumerate(scene.labels):
+                width = max(
+                    fonts.measure(label, 13 * scale, mono=True),
+                    fonts.measure(f"{n} · {scene.trace.ids[n]}", 10 * scale),
+                )
+                self._edges.append((x, width + 16 * scale))
+                x += width + (16 + _GAP) * scale
+        self._set_range()
+        if scene is not None:
+            self._show(scene.token)
+        self.viewport().update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(300, round((_HEIGHT + 16) * self._scale))
+
+    def _set_range(self) -> None:
+        total = sum(self._edges[-1]) if self._edges else 0
+        self.horizontalScrollBar().setRange(0, max(0, round(total + 2 * _MARGIN - self.viewport().width())))
+        self.horizontalScrollBar().setPageStep(self.viewport().width())
+
+    def resizeEvent(self, event: object) -> None:
+        self._set_range()
+
+    def _show(self, token: int) -> None:
+        if not 0 <= token < len(self._edges):
+            return
+        left, width = self._edges[token]
+        bar = self.horizontalScrollBar()
+        seen = self.viewport().width() - 2 * _MARGIN
+        if left < bar.value():
+            bar.setValue(int(left) - 40)
+        elif left + width > bar.value() + seen:
+            bar.setValue(int(left + width - seen) + 40)
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        self.viewport().update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self.viewport())
+        painter.fillRect(self.viewport().rect(), QColor(self._theme.panel))
+        scene = self._scene
+        if scene is None:
+            return
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        offset = _MARGIN - self.horizontalScrollBar().value()
+        page = Page(self._theme, fonts.measure, self._scale)
+        first_added = len(scene.trace) - len(scene.state.appended)
+        top = 8 * self._scale
+        for n, (left, width) in enumerate(self._edges):
+            x = left + offset
+            if x + width < 0 or x > self.viewport().width():
+                continue
+            chosen = n == scene.token
+            box = Rect(x, top, width, _HEIGHT * self._scale)
+            page.fill(
+                box,
+                self._theme.accent_fill if chosen else self._theme.background,
+                stroke=self._theme.accent if chosen else self._theme.line,
+                width=1.5 if chosen else 1,
+                radius=page.u(6),
+            )
+            page.words(x + width / 2, top + page.u(14), scene.labels[n], mono=True, align="center", bold=chosen)
+            page.words(x + width / 2, top + page.u(30), f"{n} · {scene.trace.ids[n]}", size=10, align="center",
+                       colour=self._theme.dim)  # fmt: skip
+            if n >= first_added:
+                page.fill(Rect(x + 6, top + page.u(_HEIGHT) - 3, width - 12, 2), self._theme.accent)
+            if n == scene.position and scene.state.position is not None:
+                page.words(
+                    x + width / 2, top + page.u(_HEIGHT + 4), "▲", size=9, align="center", colour=self._theme.accent
+                )
+        draw_marks(painter, page.marks)
+        if self.hasFocus():
+            painter.setPen(QPen(QColor(self._theme.accent), 1, Qt.PenStyle.DotLine))
+            painter.drawRect(QRectF(self.viewport().rect()).adjusted(2, 2, -3, -3))
+        painter.end()
+
+    def _at(self, x: float) -> int | None:
+        x -= _MARGIN - self.horizontalScrollBar().value()
+        return next((n for n, (left, width) in enumerate(self._edges) if left <= x <= left + width), None)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        token = self._at(event.position().x())
+        if token is not None:
+            if event.modifiers() & Qt.KeyboardModifier.ShiftModifier or event.button() == Qt.MouseButton.RightButton:
+                self.position_chosen.emit(token)
+            else:
+                self.chosen.emit(token)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        delta = event.angleDelta()
+        bar = self.horizontalScrollBar()
+        bar.setValue(bar.value() - (delta.x() or delta.y()))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        scene = self._scene
+        if scene is not None and event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right):
+            token = scene.token + (1 if event.key() == Qt.Key.Key_Right else -1)
+            if 0 <= token < len(scene.trace):
+                self.chosen.emit(token)
+            return
+        if scene is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+            self.position_chosen.emit(scene.token)
+            return
+        super().keyPressEvent(event)
+
+    def viewportEvent(self, event: object) -> bool:
+        if isinstance(event, QHelpEvent) and self._scene is not None:
+            token = self._at(event.pos().x())
+            if token is not None:
+                one = self._scene.trace.ids[token]
+                data = self._scene.tokenizer.token_bytes(one).hex(" ").upper()
+                words = f"{self._scene.tokenizer.quoted(one)}\nposition {token} · id {one} · bytes {data}"
+                QToolTip.showText(event.globalPos(), words + "\nShift+click: next-token bars after this one", self)
+            return True
+        return super().viewportEvent(event)  # type: ignore[arg-type] # the event is Qt's own

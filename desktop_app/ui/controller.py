@@ -1,0 +1,344 @@
+"""Holds the current state, the only mutable truth of the window; turns its changes into passes and scenes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from desktop_app.core import state as states
+from desktop_app.core.history import History, Walk, same_prompt, typing_key
+from desktop_app.core.model import Model
+from desktop_app.core.scene import Scene, make_scene
+from desktop_app.core.state import State
+from desktop_app.core.steps import Step, find_step, step_list
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.trace import Trace
+from desktop_app.ui.lanes import LoadLane, PassLane
+
+
+class Controller(QObject):
+    """State in, scenes out. Widgets call its methods and listen to its signals; none keeps a state of its own."""
+
+    state_changed = Signal(object)
+    scene_changed = Signal(object)
+    model_changed = Signal(object)
+    trouble = Signal(str)  # a sentence that stays until the cause is gone; "" takes it away
+    notice = Signal(str)  # a sentence that passes
+    loading = Signal(str)  # the stage of a model being opened; "" when done
+    working = Signal(bool)
+
+    def __init__(self, state: State, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.state = state
+        self.model: Model | None = None
+        self.scene: Scene | None = None
+        self.history = History()
+        self.walk = Walk()
+        self._trace: Trace | None = None
+        self._left_to_run = 0
+        self._prompt_trouble = ""
+        self._load_trouble = ""
+        self._wanted_state: State | None = None
+        self.passes = PassLane("pass", self)
+        self.loads = LoadLane("load", self)
+        self.passes.answered.connect(self._on_pass)
+        self.passes.failed.connect(self._on_pass_failed)
+        self.passes.idle.connect(lambda: self.working.emit(False))
+        self.loads.answered.connect(self._on_model)
+        self.loads.failed.connect(self._on_load_failed)
+        self.loads.stage.connect(self.loading)
+        # Typing and dragging give many changes in one turn of the event loop; one request answers them all.
+        self._due = QTimer(self)
+        self._due.setSingleShot(True)
+        self._due.timeout.connect(self._request)
+
+    # Model
+
+    def open_model(self, folder: Path, then: State | None = None) -> None:
+        """Open another model; the present one stays until the new one has passed its checks."""
+        self._wanted_state = then
+        self._load_trouble = ""
+        self.loading.emit(f"opening {folder.name}")
+        self.loads.request(folder)
+
+    def cancel_loading(self) -> None:
+        """Keep the present model."""
+        self.loads.cancel()
+        self.loading.emit("")
+
+    def _on_model(self, model: Model) -> None:
+        self.loading.emit("")
+        wanted = self._wanted_state or self.state
+        self._wanted_state = None
+        first = self.model is None
+        self.model = model
+        self._trace = None
+        kept = replace(
+            wanted,
+            model=str(model.folder),
+            layer=min(wanted.layer, model.config.n_layer - 1),
+            head=min(wanted.head, model.config.n_head - 1),
+        )
+        try:
+            kept = replace(kept, step=find_step(kept.step, model.config).key)
+        except LogitscopeError:
+            kept = replace(kept, step="tokens")
+        if any(t >= model.config.vocab_size for t in (*kept.appended, *kept.pinned)):
+            kept = replace(kept, appended=(), pinned=())
+        before = self.state
+        self.state = kept
+        if not first:
+            self.history.record(before, kept)
+        self.model_changed.emit(model)
+        self.state_changed.emit(kept)
+        self._request()
+
+    def _on_load_failed(self, words: str) -> None:
+        self.loading.emit("")
+        self._wanted_state = None
+        self._load_trouble = words
+        self.trouble.emit(words)
+
+    # State
+
+    def set(self, state: State, key: object = None) -> None:
+        """Take over `state`. Changes in a row with the same `key` are one entry of undo."""
+        if state == self.state:
+            return
+        before, self.state = self.state, state
+        self.history.record(before, state, key)
+        if (before.step, before.layer, before.head) != (state.step, state.layer, state.head):
+            self.walk.visit(before)
+            self.walk.visit(state)
+        self._load_trouble = ""
+        self._follow(before)
+
+    def _follow(self, before: State) -> None:
+        """Bring trace and scene after a change from `before`."""
+        self.state_changed.emit(self.state)
+        if self.model is None:
+            return
+        if before.model != self.state.model and self.state.model != str(self.model.folder):
+            self.open_model(Path(self.state.model), self.state)
+        elif not same_prompt(before, self.state):
+            self._due.start(0)
+        else:
+            self._make_scene()
+
+    def undo(self) -> None:
+        """Take back the last entry."""
+        self._left_to_run = 0
+        before, self.state = self.state, self.history.undo(self.state)
+        self._follow(before)
+
+    def redo(self) -> None:
+        """Do again what undo took back."""
+        before, self.state = self.state, self.history.redo(self.state)
+        self._follow(before)
+
+    def go_back(self, by: int) -> None:
+        """Back (-1) or forward (1) along the way one has walked."""
+        before, self.state = self.state, self.walk.go(by, self.state)
+        self._follow(before)
+
+    def edit_text(self, text: str) -> None:
+        """The editor's text became `text`."""
+        if self.model is None:
+            self.set(replace(self.state, text=text), "typing")
+            return
+        self._left_to_run = 0
+        old = states.full_text(self.state, self.model.tokenizer)
+        try:
+            changed, note = states.edit(self.state, text, self.model.tokenizer)
+        except LogitscopeError:
+            # A text that cannot be spelled is kept as typed; the pass will say what is wrong with it.
+            changed, note = replace(self.state, text=text, appended=(), token=None, position=None), ""
+        self.set(changed, typing_key(old, text))
+        if note:
+            self.notice.emit(note)
+
+    def append(self, token: int, *, drawn: bool = False) -> None:
+        """Append a token after the position whose probabilities are shown."""
+        if self.model is None or self.scene is None:
+            return
+        try:
+            changed = states.append(self.state, token, self.model.tokenizer, drawn=drawn)
+        except LogitscopeError as reason:
+            self.trouble.emit(str(reason))
+            return
+        self.set(changed, ("run",) if self._left_to_run else None)
+
+    def append_drawn(self) -> None:
+        """Append the token that the current draw lands on."""
+        if self.scene is not None and not self._prompt_trouble:
+            self.append(int(self.scene.ranked.order[self.scene.landed]), drawn=True)
+
+    def run_on(self, count: int) -> None:
+        """Append `count` drawn tokens, one pass after the other; stops at the end of text or of the context."""
+        self._left_to_run = 0
+        self.history.close_entry()
+        self._left_to_run = count
+        self._run_next()
+
+    def stop(self) -> None:
+        """Stop running on, playing aside, and whatever pass is under way."""
+        self._left_to_run = 0
+        self.working.emit(self.passes.busy)
+
+    @property
+    def running(self) -> bool:
+        """Whether tokens are being appended one after the other."""
+        return self._left_to_run > 0
+
+    def _run_next(self) -> None:
+        if self._left_to_run <= 0 or self.scene is None or self.model is None:
+            self._left_to_run = 0
+            return
+        eos = self.model.tokenizer.eos_id
+        if self.state.position is None and self.state.appended and self.state.appended[-1] == eos and eos is not None:
+            self._end_run("Stopped at <|endoftext|>.")
+        elif len(self.scene.trace) >= self.model.config.n_positions:
+            self._end_run(f"Stopped at the context's end, {self.model.config.n_positions:,} tokens.")
+        else:
+            self._left_to_run -= 1
+            token = int(self.scene.ranked.order[self.scene.landed])
+            changed = states.append(self.state, token, self.model.tokenizer, drawn=True)
+            self.set(changed, ("run",))
+            if not self._left_to_run:
+                self.history.close_entry()
+
+    def _end_run(self, words: str) -> None:
+        self._left_to_run = 0
+        self.history.close_entry()
+        self.notice.emit(words)
+        self.working.emit(False)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a token can be appended."""
+        if self.scene is None or self.model is None or self._prompt_trouble:
+            return False
+        return self.scene.position + 1 < self.model.config.n_positions
+
+    # Steps
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step of the model."""
+        return step_list(self.model.config.n_layer) if self.model is not None else ()
+
+    @property
+    def step(self) -> Step | None:
+        """The current step."""
+        return next((s for s in self.steps if s.key == self.state.step), None)
+
+    def go_to(self, step: Step) -> None:
+        """Go to a step; its block becomes the shown one."""
+        self.set(replace(self.state, step=step.key, layer=self.state.layer if step.layer is None else step.layer))
+
+    def go_by(self, by: int) -> None:
+        """Go `by` steps on."""
+        if self.step is not None:
+            index = min(max(self.step.index + by, 0), len(self.steps) - 1)
+            self.go_to(self.steps[index])
+
+    def go_block(self, by: int) -> None:
+        """Go to the same operation of another block, or into or out of the blocks."""
+        step = self.step
+        if step is None or self.model is None:
+            return
+        if step.layer is None:
+            blocks = [s for s in self.steps if s.layer is not None]
+            inside = step.index < blocks[0].index
+            if inside == (by > 0):
+                self.go_to(blocks[0] if inside else blocks[-1])
+            return
+        layer = step.layer + by
+        if 0 <= layer < self.model.config.n_layer:
+            self.go_to(next(s for s in self.steps if s.layer == layer and s.spec is step.spec))
+        else:
+            self.go_to(next(s for s in self.steps if s.key == ("ln_final" if by > 0 else "sum")))
+
+    def go_head(self, by: int) -> None:
+        """Go to another head."""
+        if self.model is not None:
+            head = (self.state.head + by) % self.model.config.n_head
+            self.set(replace(self.state, head=head))
+
+    # Passes
+
+    def _request(self) -> None:
+        if self.model is None:
+            return
+        model = self.model
+        try:
+            ids = states.encode(self.state, model.tokenizer)
+            model.engine.check_ids(ids)
+        except LogitscopeError as reason:
+            self.passes.cancel()
+            self._left_to_run = 0
+            self._say_prompt_trouble(str(reason))
+            return
+        self._say_prompt_trouble("")
+        if self._trace is not None and self._trace.ids == ids:
+            self.passes.cancel()
+            self._make_scene()
+            self._run_soon()
+            return
+        self.working.emit(True)
+        self.passes.request(model, ids, self._trace)
+
+    def _say_prompt_trouble(self, words: str) -> None:
+        self._prompt_trouble = words
+        self.trouble.emit(words or self._load_trouble)
+
+    def _on_pass(self, answer: tuple[Model, Trace]) -> None:
+        model, trace = answer
+        if model is not self.model:
+            return
+        self._trace = trace
+        self._make_scene()
+        self._run_soon()
+
+    def _run_soon(self) -> None:
+        if self._left_to_run:
+            # After the window has painted this pass.
+            QTimer.singleShot(0, self._run_next)
+
+    def _on_pass_failed(self, words: str) -> None:
+        self._left_to_run = 0
+        self._say_prompt_trouble(words)
+
+    def _make_scene(self) -> None:
+        if self._trace is None or self.model is None:
+            return
+        try:
+            self.scene = make_scene(
+                self.model.name, self.model.checkpoint, self.model.tokenizer, self._trace, self.state, self.scene
+            )
+        except LogitscopeError as reason:
+            self._say_prompt_trouble(str(reason))
+            return
+        self.scene_changed.emit(self.scene)
+
+    def full_scene(self, stop: Any) -> Callable[[], Scene]:
+        """A job that makes the scene from one whole pass, for exports: never from a stitched trace."""
+        assert self.scene is not None
+        scene, model = self.scene, self.model
+
+        def work() -> Scene:
+            if scene.trace.computed == len(scene.trace) or model is None:
+                return scene
+            trace = model.engine.trace(scene.trace.ids, stop=stop)
+            return make_scene(scene.name, scene.checkpoint, scene.tokenizer, trace, scene.state)
+
+        return work
+
+    def close(self) -> None:
+        """End both lanes; nothing is emitted afterwards."""
+        self._left_to_run = 0
+        self._due.stop()
+        self.passes.close()
+        self.loads.close()

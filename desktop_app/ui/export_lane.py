@@ -1,0 +1,60 @@
+"""Figures are drawn in a worker process: drawing in a thread would share the interpreter with the window."""
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.core.scene import Scene
+from desktop_app.core.steps import Step
+from desktop_app.figures.export import Options, make_job, render
+from desktop_app.gpt2.engine import Stop
+from desktop_app.ui.lanes import Lane
+
+
+class ExportLane(Lane):
+    """Answers the bytes of each figure in `Options` asked for, in the order asked."""
+
+    begun = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__("export", parent)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def _workers(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # A fresh process: a fork of a program with threads and a window may hang.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context)
+        return self._pool
+
+    def request(
+        self, scene: Callable[[Stop], Scene], step: Step, wanted: list[Options], then: Callable[[list[bytes]], None]
+    ) -> None:
+        """Draw `step` of the scene that `scene` makes, once for each of `wanted`; answers (`then`, files)."""
+
+        def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
+            job = make_job(scene(stop), step)
+            stop.check()
+            futures: list[Future[bytes]] = [self._workers().submit(render, job, options) for options in wanted]
+            try:
+                return then, [future.result() for future in futures]
+            except BrokenProcessPool:
+                # The worker was killed (memory, say); the next figure gets a new one.
+                self._pool = None
+                raise
+
+        self.begun.emit()
+        self.submit(work)
+
+    def close(self) -> None:
+        """Stop, end the worker, wait for both."""
+        self.cancel()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            pool.shutdown(wait=True, cancel_futures=True)
+        super().close()

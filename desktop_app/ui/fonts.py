@@ -1,0 +1,39 @@
+"""The shipped faces as Qt fonts, and Qt's measure of text."""
+
+from functools import cache, lru_cache
+
+from PySide6.QtGui import QFont, QFontDatabase, QFontMetricsF
+
+from desktop_app.figures.fonts_table import FILES, MONO, SANS, font_file
+
+
+@cache
+def register() -> None:
+    """Make the shipped faces known to Qt, once; needs a QGuiApplication."""
+    for mono, bold in FILES:
+        QFontDatabase.addApplicationFont(str(font_file(mono, bold)))
+
+
+@lru_cache(maxsize=256)
+def font(size: float, mono: bool = False, bold: bool = False) -> QFont:
+    """A face at `size` pixels, figures of equal width."""
+    register()
+    made = QFont([MONO, SANS] if mono else [SANS])
+    made.setPixelSize(max(1, round(size)))
+    made.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
+    made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    made.setStyleStrategy(QFont.StyleStrategy.PreferAntialias)
+    if not mono:
+        made.setFeature(QFont.Tag("tnum"), 1)
+    return made
+
+
+@lru_cache(maxsize=256)
+def _metrics(size: float, mono: bool, bold: bool) -> QFontMetricsF:
+    return QFontMetricsF(font(size, mono, bold))
+
+
+@lru_cache(maxsize=16384)
+def measure(text: str, size: float, *, mono: bool = False, bold: bool = False) -> float:
+    """Width of one line as Qt will draw it."""
+    return _metrics(size, mono, bold).horizontalAdvance(text)

@@ -1,0 +1,94 @@
+"""Lanes: one thread each for passes and for loading, behind objects that answer in the window's thread."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.core.model import Model, open_model
+from desktop_app.gpt2.engine import Stop
+from desktop_app.gpt2.errors import Cancelled, LogitscopeError
+from desktop_app.gpt2.trace import Trace
+
+
+class Lane(QObject):
+    """Runs jobs one after the other in one thread; only the newest request's answer is passed on."""
+
+    answered = Signal(object)
+    failed = Signal(str)
+    idle = Signal()
+    _returned = Signal(int, object, object)
+
+    def __init__(self, name: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._generation = 0
+        self._stop = Stop()
+        self._pending = 0
+        self._returned.connect(self._receive)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is running or waiting."""
+        return self._pending > 0
+
+    def submit(self, job: Callable[[Stop], Any]) -> None:
+        """Run `job`, which is given a Stop; whatever ran before is stopped and its answer dropped."""
+        self.cancel()
+        self._pending += 1
+        stop, generation = self._stop, self._generation
+        self._executor.submit(self._run, job, stop, generation)
+
+    def cancel(self) -> None:
+        """Stop the job at once; its answer will not come."""
+        self._stop.set()
+        self._stop = Stop()
+        self._generation += 1
+
+    def _run(self, job: Callable[[Stop], Any], stop: Stop, generation: int) -> None:
+        result, trouble = None, None
+        try:
+            stop.check()
+            result = job(stop)
+        except Cancelled:
+            pass
+        except LogitscopeError as reason:
+            trouble = str(reason)
+        except MemoryError:
+            trouble = "There is not enough memory for this; try a shorter prompt or a smaller model."
+        self._returned.emit(generation, result, trouble)
+
+    def _receive(self, generation: int, result: object, trouble: object) -> None:
+        self._pending -= 1
+        if generation == self._generation:
+            if trouble is not None:
+                self.failed.emit(str(trouble))
+            elif result is not None:
+                self.answered.emit(result)
+        if not self._pending:
+            self.idle.emit()
+
+    def close(self) -> None:
+        """Stop, and wait until the thread has ended."""
+        self.cancel()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class PassLane(Lane):
+    """Forward passes."""
+
+    def request(self, model: Model, ids: Sequence[int], reuse: Trace | None) -> None:
+        """Compute the pass over `ids`; answers (model, trace)."""
+        self.submit(lambda stop: (model, model.engine.trace(ids, reuse=reuse, stop=stop)))
+
+
+class LoadLane(Lane):
+    """Models being opened."""
+
+    stage = Signal(str)
+
+    def request(self, folder: Path) -> None:
+        """Open the model in `folder`; tells its stages, answers the Model."""
+        self.submit(lambda stop: open_model(folder, self.stage.emit, stop))

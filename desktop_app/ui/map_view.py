@@ -1,0 +1,206 @@
+"""The map of the transformer: the residual stream as a spine, blocks hung on it, the current step lit."""
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QAbstractScrollArea, QWidget
+
+from desktop_app.core.panels import Hue
+from desktop_app.core.steps import BLOCK, Step
+from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.ui import fonts
+from desktop_app.ui.painting import draw_marks
+
+_ROW, _BLOCK_ROW, _GAP = 24.0, 32.0, 6.0
+
+
+@dataclass(frozen=True)
+class _Item:
+    rect: Rect
+    step: Step
+    block: bool  # a block's head, folded or not
+
+
+class MapView(QAbstractScrollArea):
+    """Emits the step that was clicked; a click on a block goes to its first step."""
+
+    chosen = Signal(object)
+    command = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Map of the transformer")
+        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.viewport().setMouseTracking(True)
+        self._steps: tuple[Step, ...] = ()
+        self._current: Step | None = None
+        self._theme: Theme = LIGHT
+        self._scale = 1.0
+        self._items: list[_Item] = []
+        self._page = Page(LIGHT, fonts.measure)
+        self._hover: Step | None = None
+        self._sizes: tuple[int, int] = (0, 0)
+
+    def show_steps(
+        self, steps: tuple[Step, ...], current: Step | None, theme: Theme, scale: float, sizes: tuple[int, int]
+    ) -> None:
+        """Show the steps of a model; `sizes` are its d_model and d_mlp."""
+        moved = current is not self._current
+        self._steps, self._current, self._theme, self._scale, self._sizes = steps, current, theme, scale, sizes
+        self._lay_out()
+        if moved:
+            self._show_current()
+
+    def sizeHint(self) -> QSize:
+        return QSize(round(208 * self._scale), 400)
+
+    def resizeEvent(self, event: object) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        page = Page(self._theme, fonts.measure, self._scale)
+        width = self.viewport().width()
+        self._items = []
+        y = page.u(12)
+        spine_top = y
+        current_layer = self._current.layer if self._current is not None else None
+        layers = sorted({s.layer for s in self._steps if s.layer is not None})
+        for step in (s for s in self._steps if s.layer is None and s.index < 5):
+            y = self._row(page, step, page.u(8), y, width)
+        y += page.u(_GAP)
+        for layer in layers:
+            inside = [s for s in self._steps if s.layer == layer]
+            y = self._block(page, inside, layer, layer == current_layer, y, width)
+        y += page.u(_GAP)
+        for step in (s for s in self._steps if s.layer is None and s.index >= 5):
+            y = self._row(page, step, page.u(8), y, width)
+        spine = Rect(page.u(17) - 1, spine_top, page.u(2), y - spine_top)
+        spine_page = Page(self._theme, fonts.measure, self._scale)
+        spine_page.fill(spine, self._theme.line)
+        page.marks[:0] = spine_page.marks
+        self._page = page
+        self.verticalScrollBar().setRange(0, max(0, round(y + page.u(12) - self.viewport().height())))
+        self.verticalScrollBar().setPageStep(self.viewport().height())
+        self.verticalScrollBar().setSingleStep(24)
+        self.viewport().update()
+
+    def _row(self, page: Page, step: Step, x: float, y: float, width: float) -> float:
+        theme, height = self._theme, page.u(_ROW)
+        box = Rect(x, y, width - x - page.u(8), height)
+        current = step is self._current
+        if current:
+            page.fill(box, theme.accent_fill, radius=page.u(4))
+        elif step is self._hover:
+            page.fill(box, theme.background, radius=page.u(4))
+        side = page.u(9)
+        square = Rect(x + page.u(9) - side / 2, y + height / 2 - side / 2, side, side)
+        if step.spec.op == "qkv":
+            for n, hue in enumerate((Hue.QUERY, Hue.KEY, Hue.VALUE)):
+                page.fill(Rect(square.x + n * side / 3, square.y, side / 3, side), theme.hues[hue])
+        else:
+            page.fill(
+                square, theme.hues[step.spec.hue] if step.spec.hue is not Hue.INK else theme.faint, radius=page.u(2)
+            )
+        page.words(x + page.u(24), y + height / 2, self._name(step), bold=current, room=box.w - page.u(28),
+                   colour=theme.accent if current else theme.ink)  # fmt: skip
+        self._items.append(_Item(box, step, False))
+        return y + height
+
+    def _name(self, step: Step) -> str:
+        d_model, d_mlp = self._sizes
+        widths = {"mlp.pre": f"{d_model}→{d_mlp}", "mlp_out": f"{d_mlp}→{d_model}"}
+        return f"{step.text.name} {widths[step.spec.op]}" if step.spec.op in widths else step.text.name
+
+    def _block(self, page: Page, steps: list[Step], layer: int, unfolded: bool, y: float, width: float) -> float:
+        theme, height = self._theme, page.u(_BLOCK_ROW)
+        inner = page.u(_ROW) * len(steps) + page.u(6) if unfolded else 0
+        frame = Rect(page.u(6), y, width - page.u(14), height + inner)
+        hovered = self._hover is not None and not unfolded and self._hover is steps[0]
+        page.fill(frame, theme.background if hovered else theme.panel,
+                  stroke=theme.accent if unfolded else theme.line, radius=page.u(6))  # fmt: skip
+        page.words(frame.x + page.u(12), y + height / 2, f"Block {layer}", bold=unfolded)
+        page.words(
+            frame.x + frame.w - page.u(10),
+            y + height / 2,
+            f"{len(steps)} steps",
+            size=11,
+            colour=theme.dim,
+            align="right",
+        )
+        self._items.append(_Item(Rect(frame.x, y, frame.w, height), steps[0], True))
+        below = y + height
+        if unfolded:
+            for step in steps:
+                below = self._row(page, step, page.u(14), below, width - page.u(6))
+        return y + height + inner + page.u(_GAP)
+
+    def _show_current(self) -> None:
+        item = next((i for i in self._items if i.step is self._current and not i.block), None)
+        if item is None:
+            return
+        bar = self.verticalScrollBar()
+        top, bottom = int(item.rect.y - 60 * self._scale), int(item.rect.y + item.rect.h + 60 * self._scale)
+        if top < bar.value():
+            bar.setValue(max(0, top))
+        elif bottom > bar.value() + self.viewport().height():
+            bar.setValue(bottom - self.viewport().height())
+
+    def scrollContentsBy(self, dx: int, dy: int) -> None:
+        self.viewport().update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self.viewport())
+        painter.fillRect(self.viewport().rect(), QColor(self._theme.panel))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.translate(0, -self.verticalScrollBar().value())
+        draw_marks(painter, self._page.marks)
+        painter.end()
+
+    def _at(self, x: float, y: float) -> _Item | None:
+        y += self.verticalScrollBar().value()
+        for item in self._items:
+            r = item.rect
+            if r.x <= x <= r.x + r.w and r.y <= y < r.y + r.h:
+                return item
+        return None
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        item = self._at(event.position().x(), event.position().y())
+        step = item.step if item else None
+        self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if item else Qt.CursorShape.ArrowCursor)
+        if step is not self._hover:
+            self._hover = step
+            self._lay_out()
+
+    def leaveEvent(self, event: object) -> None:
+        self._hover = None
+        self._lay_out()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        item = self._at(event.position().x(), event.position().y())
+        if item is None:
+            return
+        step = item.step
+        if item.block and self._current is not None and self._current.spec.part == BLOCK:
+            # From block to block the same operation stays in sight.
+            same = (s for s in self._steps if s.layer == item.step.layer and s.spec is self._current.spec)
+            step = next(same, step)
+        self.chosen.emit(step)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        going = {
+            Qt.Key.Key_Down: "next",
+            Qt.Key.Key_Up: "previous",
+            Qt.Key.Key_Right: "next_block",
+            Qt.Key.Key_Left: "previous_block",
+            Qt.Key.Key_Home: "first",
+            Qt.Key.Key_End: "last",
+        }.get(Qt.Key(event.key()))
+        if going is None or event.modifiers():
+            super().keyPressEvent(event)
+        else:
+            self.command.emit(going)

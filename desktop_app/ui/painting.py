@@ -1,0 +1,103 @@
+"""Marks on a QPainter: the screen's counterpart of figures.draw."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen, QPolygonF
+
+from desktop_app.figures.fonts_table import BASELINE
+from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Rect, Words
+from desktop_app.ui import fonts
+
+pg.setConfigOptions(imageAxisOrder="row-major")
+
+
+def rectangle(rect: Rect) -> QRectF:
+    """A place as Qt's own."""
+    return QRectF(rect.x, rect.y, rect.w, rect.h)
+
+
+def draw_marks(painter: QPainter, marks: Sequence[Mark]) -> None:
+    """Draw marks in their order."""
+    for mark in marks:
+        if isinstance(mark, Words):
+            _words(painter, mark)
+        elif isinstance(mark, Fill):
+            _fill(painter, mark)
+        elif isinstance(mark, Heat):
+            _heat(painter, mark)
+        elif isinstance(mark, Path):
+            _path(painter, mark)
+        elif isinstance(mark, Dots):
+            _dots(painter, mark)
+
+
+def _words(painter: QPainter, mark: Words) -> None:
+    painter.setFont(fonts.font(mark.size, mark.mono, mark.bold))
+    painter.setPen(QColor(mark.colour))
+    shift = 0.0
+    if mark.align != "left":
+        width = fonts.measure(mark.text, mark.size, mono=mark.mono, bold=mark.bold)
+        shift = -width if mark.align == "right" else -width / 2
+    if not mark.angle:
+        painter.drawText(QPointF(mark.x + shift, mark.y + BASELINE * mark.size), mark.text)
+        return
+    painter.save()
+    painter.translate(mark.x, mark.y)
+    painter.rotate(-mark.angle)
+    painter.drawText(QPointF(shift, BASELINE * mark.size), mark.text)
+    painter.restore()
+
+
+def _fill(painter: QPainter, mark: Fill) -> None:
+    box = rectangle(mark.rect)
+    painter.setBrush(QBrush(QColor(mark.fill)) if mark.fill else Qt.BrushStyle.NoBrush)
+    if mark.stroke:
+        painter.setPen(QPen(QColor(mark.stroke), mark.width))
+    else:
+        painter.setPen(Qt.PenStyle.NoPen)
+    rounded = mark.radius > 0.5
+    # Crisp edges for boxes, smooth ones for round corners.
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, rounded or bool(mark.stroke))
+    if rounded:
+        painter.drawRoundedRect(box, mark.radius, mark.radius)
+    else:
+        painter.drawRect(box)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+
+
+def _path(painter: QPainter, mark: Path) -> None:
+    pen = QPen(QColor(mark.colour), mark.width)
+    if mark.dashed:
+        pen.setDashPattern([4, 3])
+    painter.setPen(pen)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    breaks = np.flatnonzero(np.isnan(mark.y))
+    for part in np.split(np.arange(len(mark.x)), breaks):
+        kept = part[~np.isnan(mark.y[part])]
+        if len(kept) > 1:
+            points = [QPointF(x, y) for x, y in zip(mark.x[kept], mark.y[kept], strict=True)]
+            painter.drawPolyline(QPolygonF(points))
+
+
+def _dots(painter: QPainter, mark: Dots) -> None:
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(mark.colour))
+    for x, y in zip(mark.x, mark.y, strict=True):
+        painter.drawEllipse(QPointF(x, y), mark.radius, mark.radius)
+
+
+def heat_image(mark: Heat) -> QImage:
+    """The cells as a picture, one pixel a cell; cells that are not there are transparent."""
+    # pyqtgraph scales by the number of entries; half an entry is taken off so that 1.0 is the last one.
+    fractions = np.ascontiguousarray(mark.fractions, np.float32)
+    argb, _alpha = pg.makeARGB(fractions, lut=mark.table, levels=(0.0, 1.0), scale=255)
+    argb[np.isnan(fractions), 3] = 0
+    return pg.functions.ndarray_to_qimage(argb, QImage.Format.Format_ARGB32).copy()
+
+
+def _heat(painter: QPainter, mark: Heat) -> None:
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+    painter.drawImage(rectangle(mark.rect), heat_image(mark))

@@ -1,0 +1,150 @@
+"""The right-hand panel: next-token bars, sampling controls, drawing, appending, running on, finding a token."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSpinBox, QToolButton, QVBoxLayout, QWidget
+
+from desktop_app.core.probabilities import bars_panel, found_words
+from desktop_app.core.scene import Scene
+from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.ui.bars_view import BarsView
+from desktop_app.ui.sampling_controls import SamplingControls
+
+
+class ProbabilityPanel(QWidget):
+    """Shows the distribution after one position. Emits what is asked for; the window does it."""
+
+    command = Signal(str)
+    run_asked = Signal(int)
+    pin_asked = Signal(int)
+    last_position_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scene: Scene | None = None
+        self._theme: Theme = LIGHT
+        self._scale = 1.0
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 12, 16, 8)
+        column.setSpacing(8)
+
+        top = QHBoxLayout()
+        self.heading = QLabel("Next token")
+        self.heading.setObjectName("heading")
+        self.heading.setTextFormat(Qt.TextFormat.PlainText)
+        self.to_last = QToolButton()
+        self.to_last.setText("Last")
+        self.to_last.setToolTip("Back to the distribution after the last token")
+        self.to_last.clicked.connect(self.last_position_asked)
+        top.addWidget(self.heading, 1)
+        top.addWidget(self.to_last)
+        column.addLayout(top)
+
+        self.bars = BarsView()
+        column.addWidget(self.bars, 1)
+
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find a token, as in ' Paris' or #12")
+        self.search.setAccessibleName("Find a token")
+        self.search.setClearButtonEnabled(True)
+        self.search.textChanged.connect(self._show_found)
+        self.search.returnPressed.connect(self._pin_found)
+        self.found = QLabel()
+        self.found.setObjectName("dim")
+        self.found.setTextFormat(Qt.TextFormat.PlainText)
+        self.found.setWordWrap(True)
+        self.found.hide()
+        column.addWidget(self.search)
+        column.addWidget(self.found)
+
+        self.controls = SamplingControls()
+        column.addWidget(self.controls)
+
+        self.u_label = QLabel()
+        self.u_label.setObjectName("dim")
+        self.u_label.setTextFormat(Qt.TextFormat.PlainText)
+        column.addWidget(self.u_label)
+
+        buttons = QHBoxLayout()
+        self.draw = self._button("Draw", "draw", "Draw again: the next number of this seed")
+        self.append = self._button("Append", "append", "Append the drawn token (Ctrl+Return)")
+        self.append.setObjectName("primary")
+        self.count = QSpinBox()
+        self.count.setRange(1, 1024)
+        self.count.setValue(20)
+        self.count.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.count.setFixedWidth(48)
+        self.count.setAccessibleName("How many tokens to run on")
+        self.run = QPushButton("Run on")
+        self.run.setToolTip("Draw and append so many tokens")
+        self.run.clicked.connect(lambda: self.run_asked.emit(self.count.value()))
+        self.stop = self._button("Stop", "stop", "Stop running on")
+        self.stop.hide()
+        buttons.addWidget(self.append)
+        buttons.addWidget(self.draw)
+        buttons.addStretch(1)
+        buttons.addWidget(self.run)
+        buttons.addWidget(self.stop)
+        buttons.addWidget(self.count)
+        column.addLayout(buttons)
+
+    def _button(self, title: str, command: str, tip: str) -> QPushButton:
+        button = QPushButton(title)
+        button.setToolTip(tip)
+        button.clicked.connect(lambda: self.command.emit(command))
+        return button
+
+    def show_scene(self, scene: Scene, theme: Theme, scale: float, *, has_room: bool, running: bool) -> None:
+        """Show the distribution of the scene's position."""
+        self._scene, self._theme, self._scale = scene, theme, scale
+        self._show_heading()
+        self.to_last.setVisible(scene.state.position is not None)
+        self.bars.show_panel(bars_panel(scene, self.bars.rows_that_fit()), theme, scale)
+        self.controls.show_sampling(scene.state.sampling, len(scene.ranked))
+        token = int(scene.ranked.order[scene.landed])
+        how = "greedy" if scene.state.sampling.greedy else f"draw {scene.state.draws}: u = {scene.u:.4f}"
+        self.u_label.setText(f"{how} → {scene.tokenizer.quoted(token)}")
+        self.append.setEnabled(has_room)
+        self.run.setEnabled(has_room and not running)
+        self.run.setVisible(not running)
+        self.stop.setVisible(running)
+        self._show_found()
+
+    def _show_heading(self) -> None:
+        assert self._scene is not None
+        scene = self._scene
+        before = "".join(scene.labels[max(0, scene.position - 3) : scene.position + 1]).replace("·", " ").strip()
+        dots = "… " if scene.position > 3 else ""
+        words = f"Next token after “{dots}{before}”"
+        room = self.heading.width()
+        metrics = self.heading.fontMetrics()
+        self.heading.setText(metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, max(room, 120)))
+        self.heading.setToolTip(words)
+
+    def resizeEvent(self, event: object) -> None:
+        if self._scene is not None:
+            self._show_heading()
+            self.bars.show_panel(bars_panel(self._scene, self.bars.rows_that_fit()), self._theme, self._scale)
+
+    def _found_ids(self) -> list[int]:
+        text = self.search.text()
+        if not text or self._scene is None:
+            return []
+        return [i for i in self._scene.tokenizer.find(text) if i < len(self._scene.ranked)]
+
+    def _show_found(self) -> None:
+        text = self.search.text()
+        self.found.setVisible(bool(text))
+        if not text or self._scene is None:
+            return
+        ids = self._found_ids()
+        if ids:
+            lines = [found_words(self._scene, i) for i in ids[:3]]
+            self.found.setText("\n".join(lines) + "\nEnter pins the first among the bars.")
+        else:
+            self.found.setText("No token of this vocabulary is spelled so.")
+
+    def _pin_found(self) -> None:
+        ids = self._found_ids()
+        if ids:
+            self.pin_asked.emit(ids[0])
+            self.search.clear()

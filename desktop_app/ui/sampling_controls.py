@@ -1,0 +1,158 @@
+"""Temperature, top-k, top-p, greedy and seed: sliders with exact number fields beside them."""
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QCheckBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSlider,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
+
+from desktop_app.gpt2.sampling import MAX_SEED, MAX_TEMPERATURE, MIN_TEMPERATURE, Sampling
+
+Field = TypeVar("Field", bound=QAbstractSpinBox)
+
+_TICKS = 1000
+_LOW, _HIGH = 0.1, 5.0  # the slider's temperatures; the field beside it goes further
+
+
+def temperature_at(tick: int) -> float:
+    """The temperature of a slider's place: equal ways are equal ratios, 1 exactly in reach."""
+    value = _LOW * (_HIGH / _LOW) ** (tick / _TICKS)
+    return round(value, 2)
+
+
+def temperature_tick(value: float) -> int:
+    """The slider's place of a temperature."""
+    return round(_TICKS * math.log(min(max(value, _LOW), _HIGH) / _LOW) / math.log(_HIGH / _LOW))
+
+
+def top_k_at(tick: int, size: int) -> int:
+    """The k of a slider's place, 0 (off) at its right end."""
+    return 0 if tick >= _TICKS else max(1, round(size ** (tick / _TICKS)))
+
+
+def top_k_tick(value: int, size: int) -> int:
+    """The slider's place of a k."""
+    if value == 0 or size < 2:
+        return _TICKS
+    return min(_TICKS - 1, round(_TICKS * math.log(max(1, min(value, size))) / math.log(size)))
+
+
+class SamplingControls(QWidget):
+    """Emits `changed` with (field name, value), and `released` when a drag or an edit is over."""
+
+    changed = Signal(str, object)
+    released = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._vocabulary = 50257
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(6)
+        self.temperature, self._temperature = self._line(
+            grid, 0, "Temperature", self._number(2, MIN_TEMPERATURE, MAX_TEMPERATURE, 0.05)
+        )
+        self._top_k = QSpinBox()
+        self._top_k.setSpecialValueText("off")
+        self._top_k.setRange(0, 2**31 - 1)
+        self.top_k, _ = self._line(grid, 1, "Top-k", self._top_k)
+        self.top_p, self._top_p = self._line(grid, 2, "Top-p", self._number(2, 0.01, 1.0, 0.01))
+        self.temperature.valueChanged.connect(lambda t: self._send("temperature", temperature_at(t)))
+        self.top_k.valueChanged.connect(lambda t: self._send("top_k", top_k_at(t, self._vocabulary)))
+        self.top_p.valueChanged.connect(lambda t: self._send("top_p", max(0.01, round(t / _TICKS, 2))))
+        self._temperature.valueChanged.connect(lambda v: self._send("temperature", round(v, 4)))
+        self._top_k.valueChanged.connect(lambda v: self._send("top_k", v))
+        self._top_p.valueChanged.connect(lambda v: self._send("top_p", round(v, 4)))
+
+        last = QHBoxLayout()
+        self.greedy = QCheckBox("Greedy")
+        self.greedy.toggled.connect(lambda on: self._send("greedy", on))
+        self.seed = QLineEdit()
+        self.seed.setAccessibleName("Seed")
+        self.seed.setMaximumWidth(110)
+        self.seed.editingFinished.connect(self._send_seed)
+        self.reseed = QToolButton()
+        self.reseed.setText("New")
+        self.reseed.setToolTip("Another seed")
+        self.reseed.setAccessibleName("New seed")
+        last.addWidget(self.greedy)
+        last.addStretch(1)
+        label = QLabel("Seed")
+        label.setObjectName("dim")
+        last.addWidget(label)
+        last.addWidget(self.seed)
+        last.addWidget(self.reseed)
+        grid.addLayout(last, 3, 0, 1, 3)
+
+    def _number(self, decimals: int, low: float, high: float, step: float) -> QDoubleSpinBox:
+        field = QDoubleSpinBox()
+        field.setLocale(QLocale.c())
+        field.setDecimals(decimals)
+        field.setRange(low, high)
+        field.setSingleStep(step)
+        return field
+
+    def _line(self, grid: QGridLayout, row: int, name: str, field: Field) -> tuple[QSlider, Field]:
+        label = QLabel(name)
+        slider = QSlider(Qt.Orientation.Horizontal)
+        slider.setRange(0, _TICKS)
+        slider.setPageStep(50)
+        slider.setSingleStep(5)
+        slider.setAccessibleName(name)
+        slider.sliderReleased.connect(self.released)
+        field.setAccessibleName(f"{name}, number")
+        field.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        field.setKeyboardTracking(False)
+        field.setFixedWidth(72)
+        field.editingFinished.connect(self.released)
+        label.setBuddy(field)
+        grid.addWidget(label, row, 0)
+        grid.addWidget(slider, row, 1)
+        grid.addWidget(field, row, 2)
+        grid.setColumnStretch(1, 1)
+        return slider, field
+
+    def _send(self, name: str, value: object) -> None:
+        self.changed.emit(name, value)
+
+    def _send_seed(self) -> None:
+        text = self.seed.text().strip()
+        if text.isascii() and text.isdigit() and int(text) <= MAX_SEED:
+            self._send("seed", int(text))
+
+    def show_sampling(self, sampling: Sampling, vocabulary: int) -> None:
+        """Show settings without sending them back."""
+        self._vocabulary = vocabulary
+        moves: list[tuple[QWidget, Callable[[], object]]] = [
+            (self.temperature, lambda: self.temperature.setValue(temperature_tick(sampling.temperature))),
+            (self._temperature, lambda: self._temperature.setValue(sampling.temperature)),
+            (self.top_k, lambda: self.top_k.setValue(top_k_tick(sampling.top_k, vocabulary))),
+            (self._top_k, lambda: self._top_k.setValue(sampling.top_k)),
+            (self.top_p, lambda: self.top_p.setValue(round(sampling.top_p * _TICKS))),
+            (self._top_p, lambda: self._top_p.setValue(sampling.top_p)),
+            (self.greedy, lambda: self.greedy.setChecked(sampling.greedy)),
+        ]
+        for widget, move in moves:
+            # A slider under the finger is not pulled back to the rounded place of its own value.
+            if isinstance(widget, QSlider) and widget.isSliderDown():
+                continue
+            with QSignalBlocker(widget):
+                move()
+        if not self.seed.hasFocus():
+            self.seed.setText(str(sampling.seed))
+        for widget in (self.top_k, self._top_k, self.top_p, self._top_p):
+            widget.setEnabled(not sampling.greedy)

@@ -1,0 +1,714 @@
+"""The window: puts the parts in place, wires state to views and commands to state."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QMimeData, Qt, QTimer
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QKeySequence
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop_app import __version__
+from desktop_app.core.bundle import bundled_models
+from desktop_app.core.commands import COMMANDS
+from desktop_app.core.describe import Readout, describe
+from desktop_app.core.examples import examples
+from desktop_app.core.levels import number
+from desktop_app.core.model import Model
+from desktop_app.core.scene import Scene
+from desktop_app.core.session_file import load_session, save_session, to_json
+from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
+from desktop_app.core.state import State
+from desktop_app.core.steps import Step, build_view, find_step
+from desktop_app.figures.export import Options, write
+from desktop_app.figures.marks import Cells
+from desktop_app.figures.theme import THEMES, Theme
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.sampling import Sampling
+from desktop_app.ui import looks
+from desktop_app.ui.canvas import Canvas
+from desktop_app.ui.chips import Chips
+from desktop_app.ui.command_palette import CommandPalette
+from desktop_app.ui.controller import Controller
+from desktop_app.ui.export_dialog import ExportDialog
+from desktop_app.ui.export_lane import ExportLane
+from desktop_app.ui.map_view import MapView
+from desktop_app.ui.probability_panel import ProbabilityPanel
+from desktop_app.ui.prompt import PromptEditor
+from desktop_app.ui.scrubber import Scrubber
+from desktop_app.ui.side_tabs import SideTabs
+
+_NOTICE_MS = 6000
+
+
+class Window(QMainWindow):
+    """The one window."""
+
+    def __init__(self, state: State, settings: Settings) -> None:
+        super().__init__()
+        self.setWindowTitle("Logitscope")
+        self.setAcceptDrops(True)
+        self.settings = settings
+        self.controller = Controller(state, self)
+        self.exports = ExportLane(self)
+        self.actions_: dict[str, QAction] = {}
+        self._closing = False
+        self._build()
+        self._make_actions()
+        self._connect()
+        self._set_theme(self._theme_name())
+        self._restore()
+
+    # Parts
+
+    def _build(self) -> None:
+        self.models = QToolButton()
+        self.models.setText("Opening …")
+        self.models.setAccessibleName("Model")
+        self.models.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.prompt = PromptEditor()
+        self.examples = QToolButton()
+        self.examples.setText("Examples ▾")
+        self.examples.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.undo, self.redo, self.themes = QToolButton(), QToolButton(), QToolButton()
+        self.menu_button = QToolButton()
+        self.menu_button.setText("☰")
+        self.menu_button.setAccessibleName("Menu")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.export = QPushButton("Export figure")
+        self.export.setObjectName("primary")
+        top, top_line = self._bar("topBar")
+        for widget in (
+            self.models,
+            self.prompt,
+            self.examples,
+            self.undo,
+            self.redo,
+            self.themes,
+            self.export,
+            self.menu_button,
+        ):
+            top_line.addWidget(widget)
+            if widget is not self.prompt:
+                top_line.setAlignment(widget, Qt.AlignmentFlag.AlignTop)
+        self.trouble = QLabel()
+        self.trouble.setObjectName("trouble")
+        self.trouble.setTextFormat(Qt.TextFormat.PlainText)
+        self.trouble.setWordWrap(True)
+        self.trouble.hide()
+        self.chips = Chips()
+        self.count = QLabel()
+        self.count.setObjectName("dim")
+        chip_bar, chip_line = self._bar("chipBar", margins=(0, 0, 16, 0))
+        chip_line.addWidget(self.chips)
+        chip_line.addWidget(self.count)
+
+        self.map = MapView()
+        self.canvas = Canvas()
+        self.probabilities = ProbabilityPanel()
+        self.tabs = SideTabs()
+        right = QSplitter(Qt.Orientation.Vertical)
+        right.setObjectName("rightPane")
+        right.addWidget(self.probabilities)
+        tab_frame = QWidget()
+        tab_column = QVBoxLayout(tab_frame)
+        tab_column.setContentsMargins(16, 0, 10, 8)
+        tab_column.addWidget(self.tabs)
+        right.addWidget(tab_frame)
+        right.setStretchFactor(0, 5)
+        right.setStretchFactor(1, 2)
+        right.setChildrenCollapsible(False)
+        left = QWidget()
+        left.setObjectName("leftPane")
+        left_column = QVBoxLayout(left)
+        left_column.setContentsMargins(0, 0, 1, 0)
+        left_column.addWidget(self.map)
+        self.splitter = QSplitter()
+        self.splitter.setHandleWidth(1)
+        self.splitter.setChildrenCollapsible(False)
+        panes: tuple[tuple[QWidget, int, int], ...] = ((left, 170, 0), (self.canvas, 360, 1), (right, 280, 0))
+        for n, (pane, least, stretch) in enumerate(panes):
+            pane.setMinimumWidth(least)
+            self.splitter.addWidget(pane)
+            self.splitter.setStretchFactor(n, stretch)
+        self.right = right
+        self.scrubber = Scrubber()
+        middle = QWidget()
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(top)
+        column.addWidget(self.trouble)
+        column.addWidget(chip_bar)
+        column.addWidget(self.splitter, 1)
+        column.addWidget(self.scrubber)
+        self.setCentralWidget(middle)
+        self.notice = QLabel(self)
+        self.notice.setObjectName("trouble")
+        self.notice.setTextFormat(Qt.TextFormat.PlainText)
+        self.notice.hide()
+        self._notice_timer = QTimer(self)
+        self._notice_timer.setSingleShot(True)
+        self._notice_timer.timeout.connect(self.notice.hide)
+        # Tab goes from the prompt to what one does next, not through every button on the way.
+        order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.scrubber.track)
+        for one, next_ in pairwise(order):
+            QWidget.setTabOrder(one, next_)
+
+    def _bar(self, name: str, margins: tuple[int, int, int, int] = (16, 8, 16, 8)) -> tuple[QWidget, QHBoxLayout]:
+        bar = QWidget()
+        bar.setObjectName(name)
+        bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        bar.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        line = QHBoxLayout(bar)
+        line.setContentsMargins(*margins)
+        line.setSpacing(8)
+        return bar, line
+
+    def _make_actions(self) -> None:
+        menus: dict[str, QMenu] = {}
+        main = QMenu(self)
+        for command in COMMANDS:
+            action = QAction(command.title, self)
+            action.setShortcuts([QKeySequence(k) for k in command.keys])
+            action.setCheckable(command.checkable)
+            action.triggered.connect(lambda _checked=False, name=command.id: self.do(name))
+            self.addAction(action)
+            self.actions_[command.id] = action
+            if command.menu not in menus:
+                menus[command.menu] = main.addMenu(command.menu)
+            menus[command.menu].addAction(action)
+        self.menu_button.setMenu(main)
+        for button, name, sign in ((self.undo, "undo", "↶"), (self.redo, "redo", "↷"), (self.themes, "theme", "◐")):
+            button.setText(sign)
+            button.setAccessibleName(self.actions_[name].text())
+            keys = self.actions_[name].shortcut().toString()
+            button.setToolTip(f"{self.actions_[name].text()} ({keys})")
+            button.clicked.connect(self.actions_[name].trigger)
+        self.export.clicked.connect(self.actions_["export"].trigger)
+        menu = QMenu(self)
+        for example in examples():
+            menu.addAction(example.title, lambda e=example: self._open_example(e.text, e.step, e.head))
+        self.examples.setMenu(menu)
+        self._fill_models()
+
+    def _fill_models(self) -> None:
+        menu = QMenu(self)
+        for name, folder in bundled_models().items():
+            menu.addAction(name, lambda f=folder: self.controller.open_model(f))
+        menu.addSeparator()
+        menu.addAction("Open a model folder …", lambda: self.do("open_model"))
+        self.models.setMenu(menu)
+
+    def _connect(self) -> None:
+        c = self.controller
+        c.state_changed.connect(self._show_state)
+        c.scene_changed.connect(self._show_scene)
+        c.model_changed.connect(self._show_model)
+        c.trouble.connect(self._show_trouble)
+        c.notice.connect(self.say)
+        c.loading.connect(self._show_loading)
+        c.working.connect(lambda _on: self._enable())
+        self.prompt.edited.connect(c.edit_text)
+        self.chips.chosen.connect(self._choose_token)
+        self.chips.position_chosen.connect(self._choose_position)
+        self.map.chosen.connect(c.go_to)
+        self.map.command.connect(self.do)
+        self.canvas.picked.connect(self._picked)
+        self.canvas.pointed.connect(self._pointed)
+        self.canvas.opened.connect(self._opened)
+        p = self.probabilities
+        p.bars.appended.connect(c.append)
+        p.bars.pinned.connect(self._pin)
+        p.pin_asked.connect(self._pin)
+        p.command.connect(self.do)
+        p.run_asked.connect(c.run_on)
+        p.last_position_asked.connect(lambda: c.set(replace(c.state, position=None)))
+        p.controls.changed.connect(self._change_sampling)
+        p.controls.released.connect(c.history.close_entry)
+        p.controls.reseed.clicked.connect(self._new_seed)
+        self.tabs.tensor_asked.connect(self._go_to_tensor)
+        self.scrubber.chosen.connect(self._go_to_index)
+        self.scrubber.command.connect(self.do)
+        self.exports.answered.connect(lambda answer: answer[0](answer[1]))
+        self.exports.failed.connect(self.say)
+
+    # Showing
+
+    @property
+    def theme(self) -> Theme:
+        """The theme that is on."""
+        return THEMES[self._theme_name()]
+
+    @property
+    def scale(self) -> float:
+        """The type size."""
+        return self.settings.type_size
+
+    def _theme_name(self) -> str:
+        if self.settings.theme in THEMES:
+            return self.settings.theme
+        dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
+        return "dark" if dark else "light"
+
+    def _set_theme(self, name: str) -> None:
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.setPalette(looks.palette(THEMES[name]))
+        self.setStyleSheet(looks.style_sheet(THEMES[name], self.scale))
+        self.prompt.refit()
+        self._show_state(self.controller.state)
+        if self.controller.scene is not None:
+            self._show_scene(self.controller.scene)
+
+    def _show_state(self, state: State) -> None:
+        model = self.controller.model
+        if model is not None:
+            appended = model.tokenizer.decode(state.appended)
+            self.prompt.show_text(state.text + appended, len(appended), self.theme.accent)
+            sizes = (model.config.n_embd, model.config.d_mlp)
+            self.map.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale, sizes)
+        elif state.text != self.prompt.text():
+            self.prompt.show_text(state.text, 0, self.theme.accent)
+        self.scrubber.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale)
+        for name, on in (
+            ("greedy", state.sampling.greedy),
+            ("prepend", state.start),
+            ("skip_first", state.view.skip_first),
+            ("sort_neurons", state.view.sort_neurons),
+            ("layer_limits", state.view.limits == "layer"),
+        ):
+            self.actions_[name].setChecked(on)
+        self._enable()
+
+    def _show_scene(self, scene: Scene) -> None:
+        step = self.controller.step
+        if step is None:
+            return
+        self.chips.show_scene(scene, self.theme, self.scale)
+        count, most = len(scene.trace), scene.config.n_positions
+        self.count.setText(f"{count:,} of {most:,} tokens")
+        self.canvas.show_view(build_view(scene, step), self.theme, self.scale)
+        self.tabs.show_step(scene, step)
+        self.probabilities.show_scene(
+            scene, self.theme, self.scale, has_room=self.controller.has_room, running=self.controller.running
+        )
+        self._enable()
+
+    def _show_model(self, model: Model) -> None:
+        c = model.config
+        self.models.setText(f"{model.name} · {c.n_layer} blocks × {c.n_head} heads ▾")
+        self.models.setToolTip(str(model.folder))
+        self._show_state(self.controller.state)
+
+    def _show_trouble(self, words: str) -> None:
+        self.trouble.setText(words)
+        self.trouble.setVisible(bool(words))
+        self._enable()
+
+    def _show_loading(self, stage: str) -> None:
+        if stage:
+            self.say(f"{stage[0].upper()}{stage[1:]} …", lasting=True)
+        else:
+            self.notice.hide()
+
+    def say(self, words: str, *, lasting: bool = False) -> None:
+        """Show a sentence at the foot of the view for a while."""
+        self.notice.setText(words)
+        self.notice.adjustSize()
+        foot = self.scrubber.y() - self.notice.height() - 12
+        self.notice.move(max(8, (self.width() - self.notice.width()) // 2), foot)
+        self.notice.raise_()
+        self.notice.show()
+        if lasting:
+            self._notice_timer.stop()
+        else:
+            self._notice_timer.start(_NOTICE_MS)
+
+    def _enable(self) -> None:
+        c = self.controller
+        tokenizer = c.model.tokenizer if c.model is not None else None
+        met = {
+            "always": True,
+            "model": c.model is not None,
+            "scene": c.scene is not None,
+            "undo": c.history.can_undo,
+            "redo": c.history.can_redo,
+            "room": c.has_room,
+            "running": c.running,
+            "endoftext": tokenizer is not None and tokenizer.eos_id is not None,
+        }
+        for command in COMMANDS:
+            self.actions_[command.id].setEnabled(met[command.needs])
+        self.undo.setEnabled(met["undo"])
+        self.redo.setEnabled(met["redo"])
+        self.export.setEnabled(met["scene"])
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        if self.notice.isVisible():
+            self.say(self.notice.text(), lasting=not self._notice_timer.isActive())
+
+    # What widgets ask for
+
+    def _choose_token(self, token: int) -> None:
+        self.controller.set(replace(self.controller.state, token=token))
+
+    def _choose_position(self, position: int) -> None:
+        scene = self.controller.scene
+        last = scene is not None and position == len(scene.trace) - 1
+        self.controller.set(replace(self.controller.state, position=None if last else position, token=position))
+
+    def _picked(self, what: str, value: Any) -> None:
+        c = self.controller
+        if what == "token":
+            self._choose_token(int(value))
+        elif what == "head":
+            c.set(replace(c.state, head=int(value)))
+        elif what == "stage" and c.model is not None:
+            c.go_to(find_step(f"blocks.{c.state.layer}.attn.{value}", c.model.config))
+        elif what == "append":
+            c.append(int(value))
+        elif what == "command":
+            self.do(str(value))
+
+    def _readout(self, cells: Cells, row: int, column: int) -> Readout:
+        scene = self.controller.scene
+        assert scene is not None
+        if cells.source is None:
+            value = float(cells.values[row, column])
+            return Readout(number(value), cells.label, f"row {row}, column {column}")
+        return describe(scene, cells.source.name, cells.source.at(row, column))
+
+    def _pointed(self, cells: Cells | None, row: int, column: int) -> None:
+        self.canvas.set_readout(None if cells is None else self._readout(cells, row, column))
+
+    def _opened(self, cells: Cells, row: int, column: int) -> None:
+        self.tabs.show_readout(self._readout(cells, row, column))
+        self.tabs.setCurrentIndex(1)
+
+    def _pin(self, token: int) -> None:
+        pinned = self.controller.state.pinned
+        changed = tuple(t for t in pinned if t != token) if token in pinned else (*pinned, token)
+        self.controller.set(replace(self.controller.state, pinned=changed))
+
+    def _change_sampling(self, name: str, value: object) -> None:
+        try:
+            self.controller.set(self.controller.state.with_sampling(**{name: value}), ("sampling", name))
+        except LogitscopeError as reason:
+            self.say(str(reason))
+
+    def _new_seed(self) -> None:
+        seed = self.controller.state.sampling.seed + 1
+        self.controller.set(replace(self.controller.state.with_sampling(seed=seed), draws=0))
+
+    def _go_to_tensor(self, name: str) -> None:
+        c = self.controller
+        if c.model is None:
+            return
+        try:
+            c.go_to(find_step(name, c.model.config))
+        except LogitscopeError:
+            self.say(f"{name} is a weight; it is no step of its own.")
+
+    def _go_to_index(self, index: int) -> None:
+        if 0 <= index < len(self.controller.steps):
+            self.controller.go_to(self.controller.steps[index])
+
+    def _open_example(self, text: str, step: str, head: int) -> None:
+        c = self.controller
+        if c.model is None:
+            return
+        try:
+            found: Step | None = find_step(step, c.model.config)
+        except LogitscopeError:
+            found = c.step
+        changed = replace(c.state, text=text, appended=(), token=None, position=None, head=head)
+        if found is not None:
+            layer = changed.layer if found.layer is None else found.layer
+            changed = replace(changed, step=found.key, layer=layer)
+        c.set(changed)
+
+    # Commands
+
+    def do(self, name: str) -> None:
+        """Run the command with this id, if it is enabled."""
+        if not self.actions_[name].isEnabled():
+            self._enable()
+            return
+        c = self.controller
+        simple: dict[str, Callable[[], object]] = {
+            "undo": c.undo,
+            "redo": c.redo,
+            "next": lambda: c.go_by(1),
+            "previous": lambda: c.go_by(-1),
+            "next_block": lambda: c.go_block(1),
+            "previous_block": lambda: c.go_block(-1),
+            "next_head": lambda: c.go_head(1),
+            "previous_head": lambda: c.go_head(-1),
+            "first": lambda: self._go_to_index(0),
+            "last": lambda: self._go_to_index(len(c.steps) - 1),
+            "back": lambda: c.go_back(-1),
+            "forward": lambda: c.go_back(1),
+            "play": self._play,
+            "draw": lambda: c.set(replace(c.state, draws=c.state.draws + 1), ("draw",)),
+            "append": c.append_drawn,
+            "greedy": lambda: c.set(c.state.with_sampling(greedy=not c.state.sampling.greedy)),
+            "run": lambda: c.run_on(self.probabilities.count.value()),
+            "stop": self._stop,
+            "theme": self._switch_theme,
+            "larger": lambda: self._type_size(1),
+            "smaller": lambda: self._type_size(-1),
+            "normal": lambda: self._type_size(0),
+            "skip_first": lambda: self._view(skip_first=not c.state.view.skip_first),
+            "sort_neurons": lambda: self._view(sort_neurons=not c.state.view.sort_neurons),
+            "layer_limits": lambda: self._view(limits="view" if c.state.view.limits == "layer" else "layer"),
+            "scale_linear": lambda: self._view(pattern_scale="linear"),
+            "scale_sqrt": lambda: self._view(pattern_scale="sqrt"),
+            "scale_log": lambda: self._view(pattern_scale="log"),
+            "prepend": lambda: c.set(replace(c.state, start=not c.state.start, token=None, position=None)),
+            "focus_prompt": self.prompt.setFocus,
+            "find_token": self.probabilities.search.setFocus,
+            "export": self._export,
+            "copy": self._copy,
+            "open_session": self._ask_session,
+            "save_session": self._ask_save_session,
+            "open_model": self._ask_model,
+            "palette": self._palette,
+            "about": self._about,
+            "quit": self.close,
+        }
+        simple[name]()
+
+    def _view(self, **changes: Any) -> None:
+        c = self.controller
+        c.set(replace(c.state, view=replace(c.state.view, **changes)))
+
+    def _play(self) -> None:
+        self.scrubber.set_playing(not self.scrubber.playing)
+
+    def _stop(self) -> None:
+        self.scrubber.set_playing(False)
+        self.controller.stop()
+        if self.controller.scene is not None:
+            self._show_scene(self.controller.scene)
+
+    def _switch_theme(self) -> None:
+        name = "light" if self._theme_name() == "dark" else "dark"
+        self.settings = replace(self.settings, theme=name)
+        self._set_theme(name)
+
+    def _type_size(self, by: int) -> None:
+        at = TYPE_SIZES.index(self.settings.type_size)
+        at = TYPE_SIZES.index(1.0) if by == 0 else min(max(at + by, 0), len(TYPE_SIZES) - 1)
+        self.settings = replace(self.settings, type_size=TYPE_SIZES[at])
+        self._set_theme(self._theme_name())
+
+    def _palette(self) -> None:
+        dialog = CommandPalette(self.actions_, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(self.do)
+        dialog.open()
+
+    def _about(self) -> None:
+        box = QMessageBox(self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setWindowTitle("About Logitscope")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(
+            f"Logitscope {__version__}\n\nA desktop microscope for GPT-2. Every number and colour on the screen was "
+            "computed by the loaded model on the typed prompt.\n\nMIT licence. Uses Qt for Python under the LGPL, "
+            "and the fonts Inter and JetBrains Mono under the Open Font License."
+        )
+        box.open()
+
+    # Files
+
+    def _ask_session(self) -> None:
+        dialog = QFileDialog(self, "Open session", self._folder(), "Logitscope sessions (*.logitscope);;All files (*)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(lambda name: self.open_session(Path(name)))
+        dialog.open()
+
+    def open_session(self, path: Path) -> None:
+        """Open a session file; what is open stays if it cannot be used."""
+        try:
+            state = load_session(path)
+        except LogitscopeError as reason:
+            self.controller.trouble.emit(str(reason))
+            return
+        model = self.controller.model
+        if state.model and (model is None or state.model != str(model.folder)):
+            if Path(state.model).is_dir():
+                self.controller.open_model(Path(state.model), state)
+                return
+            self.say(f"The session's model, {state.model}, is not here; it is shown with the open one.")
+        kept = replace(state, model=str(model.folder) if model is not None else state.model)
+        if model is not None:
+            try:
+                kept = replace(kept, step=find_step(kept.step, model.config).key)
+            except LogitscopeError:
+                kept = replace(kept, step="tokens")
+        self.controller.set(kept)
+
+    def _ask_save_session(self) -> None:
+        dialog = QFileDialog(self, "Save session", self._folder(), "Logitscope sessions (*.logitscope)")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("logitscope")
+        dialog.fileSelected.connect(lambda name: self.save_session(Path(name)))
+        dialog.open()
+
+    def save_session(self, path: Path) -> None:
+        """Write the state to a session file."""
+        try:
+            save_session(path, self.controller.state)
+        except LogitscopeError as reason:
+            self.controller.trouble.emit(str(reason))
+            return
+        self.say(f"Saved {path.name}.")
+
+    def _ask_model(self) -> None:
+        dialog = QFileDialog(self, "Open a model folder", self._folder())
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(lambda name: self.controller.open_model(Path(name)))
+        dialog.open()
+
+    def _folder(self) -> str:
+        return self.settings.export_folder or str(Path.home())
+
+    def _export(self) -> None:
+        step = self.controller.step
+        if step is None:
+            return
+        name = step.key.replace("blocks.", "block-").replace(".", "-")
+        dialog = ExportDialog(name, Path(self._folder()), self._theme_name(), self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(self.export_figure)
+        dialog.open()
+
+    def export_figure(self, options: Options, path: Path) -> None:
+        """Draw the current view as a figure and write it to `path`."""
+        self.settings = replace(self.settings, export_folder=str(path.parent))
+
+        def done(files: list[bytes]) -> None:
+            try:
+                write(path, files[0])
+            except LogitscopeError as reason:
+                self.controller.trouble.emit(str(reason))
+            else:
+                self.say(f"Wrote {path.name}.")
+
+        self._request_figures([options], done)
+
+    def _copy(self) -> None:
+        theme = self._theme_name()
+        wanted = [Options("png", theme=theme), Options("svg", theme=theme)]
+
+        def done(files: list[bytes]) -> None:
+            data = QMimeData()
+            data.setImageData(QImage.fromData(files[0]))
+            data.setData("image/svg+xml", QByteArray(files[1]))
+            QGuiApplication.clipboard().setMimeData(data)
+            self.say("The figure is on the clipboard, as a picture and as SVG.")
+
+        self._request_figures(wanted, done)
+
+    def _request_figures(self, wanted: list[Options], done: Callable[[list[bytes]], None]) -> None:
+        step = self.controller.step
+        if self.controller.scene is None or step is None:
+            return
+        self.say("Drawing the figure …", lasting=True)
+        self.exports.request(lambda stop: self.controller.full_scene(stop)(), step, wanted, done)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        for url in event.mimeData().urls():
+            path = Path(url.toLocalFile())
+            if path.is_dir():
+                self.controller.open_model(path)
+            elif path.suffix == ".logitscope":
+                self.open_session(path)
+            else:
+                self.say(f"{path.name} is neither a model's folder nor a session.")
+            return
+
+    # Beginning and end
+
+    def _restore(self) -> None:
+        self.scrubber.set_speed(self.settings.speed)
+        if not self.settings.geometry or not self.restoreGeometry(QByteArray.fromHex(self.settings.geometry.encode())):
+            self.resize(1440, 900)
+        if not self.settings.splitter or not self.splitter.restoreState(
+            QByteArray.fromHex(self.settings.splitter.encode())
+        ):
+            self.splitter.setSizes([208, 900, 320])
+
+    def _remember(self) -> None:
+        changed = replace(
+            self.settings,
+            geometry=bytes(self.saveGeometry().toHex().data()).decode(),
+            splitter=bytes(self.splitter.saveState().toHex().data()).decode(),
+            session=to_json(self.controller.state).decode("ascii"),
+            speed=self.scrubber.steps_a_second,
+        )
+        try:
+            save_settings(changed)
+        except LogitscopeError as reason:
+            # The window is closing: there is nobody left to tell but whoever started it.
+            print(f"logitscope: {reason}")
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if not self._closing:
+            self._closing = True
+            self.scrubber.set_playing(False)
+            self._remember()
+            self.exports.close()
+            self.controller.close()
+            self._release_clipboard()
+        super().closeEvent(event)
+
+    def _release_clipboard(self) -> None:
+        """Leave on the clipboard what we put there as plain data: our own object must not outlive the window."""
+        clipboard = QGuiApplication.clipboard()
+        if clipboard.ownsClipboard() and clipboard.mimeData().hasImage():
+            clipboard.setImage(clipboard.image())
+
+
+def initial_state(settings: Settings, model: Path, text: str | None) -> State:
+    """The state of the first moment: what was asked for, or what was there last, or the first example."""
+    from desktop_app.core.session_file import from_json
+
+    last = State()
+    if settings.session:
+        try:
+            last = from_json(settings.session.encode(), "the last session")
+        except LogitscopeError:
+            last = State()  # a damaged memory of the last session is no reason not to start
+    if text is not None:
+        last = replace(last, text=text, appended=(), token=None, position=None, start=False)
+    elif not last.text and not last.appended:
+        first = examples()[0]
+        settings_ = Sampling(0.8, 40, 0.9)
+        last = State(text=first.text, step=first.step, head=first.head, sampling=settings_)
+        layer = first.step.split(".")
+        last = replace(last, layer=int(layer[1]) if layer[0] == "blocks" else 0)
+    return replace(last, model=str(model))
