@@ -3,7 +3,7 @@
 from desktop_app.core.levels import number, percent
 from desktop_app.core.panels import Bar, BarsPanel
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.sampling import cut_words, shown_ranks
+from desktop_app.core.views.sampling import cut_lines, cut_words, shown_ranks
 
 
 def bars_panel(scene: Scene, count: int) -> BarsPanel:
@@ -12,13 +12,12 @@ def bars_panel(scene: Scene, count: int) -> BarsPanel:
     ranks = shown_ranks(stages.n_kept, len(ranked), count)
     # The draw is always in sight: it takes the last kept place where it lies further down.
     if scene.landed not in ranks:
-        last = max((n for n, r in enumerate(ranks) if r < stages.n_kept), default=0)
-        ranks[last] = scene.landed
+        place = sum(r < scene.landed for r in ranks)
+        ranks[place - 1] = scene.landed
     pinned = [ranked.rank_of(t) for t in scene.state.pinned if t < len(ranked)]
     rows = ranks + [r for r in pinned if r not in ranks]
     bars = tuple(_bar(scene, rank, pinned=rank in pinned) for rank in rows)
-    kept_shown = sum(r < stages.n_kept for r in ranks)
-    cuts = ((kept_shown, cut_words(scene)),) if kept_shown < len(ranks) else ((len(ranks), cut_words(scene)),)
+    cuts = cut_lines(ranks, stages.n_kept, cut_words(scene)) or ((len(ranks), cut_words(scene)),)
     return BarsPanel(bars=bars, cuts=cuts, compact=True)
 
 

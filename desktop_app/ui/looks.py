@@ -49,8 +49,8 @@ def style_sheet(theme: Theme, scale: float) -> str:
     #leftPane {{ border-right: 1px solid {theme.line}; }}
     #rightPane {{ border-left: 1px solid {theme.line}; }}
     #heading {{ font-weight: 600; }}
-    #dim, #shapes {{ color: {theme.dim}; font-size: {px(12)}; }}
-    #formula {{ font-size: {px(16)}; font-style: italic; }}
+    #dim {{ color: {theme.dim}; font-size: {px(12)}; }}
+    QTextBrowser {{ background: {theme.panel}; border: none; }}
     #trouble {{ background: {theme.accent_fill}; color: {theme.ink}; padding: {px(6)} {px(12)};
                 border-bottom: 1px solid {theme.accent}; }}
     QPlainTextEdit, QLineEdit, QSpinBox, QDoubleSpinBox {{
@@ -70,6 +70,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
     QPushButton#primary {{ background: {theme.ink}; color: {theme.background}; border: 1px solid {theme.ink}; }}
     QPushButton#primary:disabled {{ background: {theme.faint}; border-color: {theme.faint}; }}
     QPushButton#primary:focus {{ border: 1px solid {theme.accent}; }}
+    #topBar QToolButton, #topBar QPushButton {{ min-height: {px(22)}; max-height: {px(22)}; }}
     QToolButton::menu-indicator {{ image: none; width: 0; }}
     QTabWidget::pane {{ border: none; border-top: 1px solid {theme.line}; }}
     QTabBar {{ qproperty-drawBase: 0; background: transparent; }}
@@ -77,11 +78,13 @@ def style_sheet(theme: Theme, scale: float) -> str:
                     border: none; border-bottom: 2px solid transparent; }}
     QTabBar::tab:selected {{ color: {theme.ink}; font-weight: 600; border-bottom: 2px solid {theme.accent}; }}
     QSlider::groove:horizontal {{ height: {px(4)}; background: {theme.line}; border-radius: {px(2)}; }}
+    QSlider {{ background: transparent; }}
+    QSlider::add-page:horizontal {{ background: {theme.line}; border-radius: {px(2)}; }}
     QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: {px(2)}; }}
     QSlider::handle:horizontal {{ width: {px(14)}; height: {px(14)}; margin: -{px(6)} 0; border-radius: {px(8)};
         background: {theme.panel}; border: 1.5px solid {theme.accent}; }}
     QSlider::handle:horizontal:focus {{ background: {theme.accent_fill}; }}
-    QSlider:disabled::sub-page:horizontal {{ background: {theme.faint}; }}
+    QSlider::sub-page:horizontal:disabled {{ background: {theme.faint}; }}
     QSlider::handle:horizontal:disabled {{ border-color: {theme.faint}; }}
     QMenu {{ background: {theme.panel}; border: 1px solid {theme.line}; padding: {px(4)}; }}
     QMenu::item {{ padding: {px(5)} {px(22)}; border-radius: {px(4)}; }}
@@ -101,6 +104,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
     QListView::item:selected {{ background: {theme.accent_fill}; color: {theme.ink}; }}
     QComboBox {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {px(6)};
                  padding: {px(4)} {px(8)}; }}
+    QComboBox::drop-down {{ border: none; width: {px(18)}; }}
     QComboBox:focus {{ border: 1px solid {theme.accent}; }}
     QComboBox QAbstractItemView {{ background: {theme.panel}; selection-background-color: {theme.accent_fill};
                                    selection-color: {theme.ink}; }}

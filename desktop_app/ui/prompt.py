@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 _CR = "\ufdef"
 _PARAGRAPH, _LINE = "\u2029", "\u2028"
 _LINE_STANDIN, _PARAGRAPH_STANDIN = "\ufdee", "\ufded"
-_MOST_LINES = 6
+_MOST_LINES = 4
 
 
 def to_document(text: str) -> str:

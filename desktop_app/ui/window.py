@@ -115,7 +115,7 @@ class Window(QMainWindow):
         self.chips = Chips()
         self.count = QLabel()
         self.count.setObjectName("dim")
-        chip_bar, chip_line = self._bar("chipBar", margins=(0, 0, 16, 0))
+        chip_bar, chip_line = self._bar("chipBar", margins=(0, 0, 16, 1))
         chip_line.addWidget(self.chips)
         chip_line.addWidget(self.count)
 
@@ -134,6 +134,7 @@ class Window(QMainWindow):
         right.setStretchFactor(0, 5)
         right.setStretchFactor(1, 2)
         right.setChildrenCollapsible(False)
+        right.setSizes([530, 180])
         left = QWidget()
         left.setObjectName("leftPane")
         left_column = QVBoxLayout(left)
@@ -147,7 +148,6 @@ class Window(QMainWindow):
             pane.setMinimumWidth(least)
             self.splitter.addWidget(pane)
             self.splitter.setStretchFactor(n, stretch)
-        self.right = right
         self.scrubber = Scrubber()
         middle = QWidget()
         column = QVBoxLayout(middle)
@@ -654,6 +654,7 @@ class Window(QMainWindow):
     # Beginning and end
 
     def _restore(self) -> None:
+        self.canvas.setFocus()
         self.scrubber.set_speed(self.settings.speed)
         if not self.settings.geometry or not self.restoreGeometry(QByteArray.fromHex(self.settings.geometry.encode())):
             self.resize(1440, 900)

@@ -24,8 +24,10 @@ from desktop_app.core.panels import (
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
 from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.display import label
 
 _NEAREST = 10
+_SHOWN_CHARACTERS = 14
 
 
 def _chips(scene: Scene) -> tuple[Chip, ...]:
@@ -60,8 +62,20 @@ def text(scene: Scene) -> Box:
     )
     return column(
         _tokens_panel(scene, "The text", joined=True, note="· is a space, ↵ a new line"),
-        TextPanel(title="In numbers", lines=facts),
+        row(
+            TextPanel(title="In numbers", lines=facts),
+            TextPanel(title="As bytes", note="in UTF-8, the first characters", lines=_first_bytes(words)),
+            weights=(4, 3),
+        ),
     )
+
+
+def _first_bytes(words: str) -> tuple[Line, ...]:
+    shown = words[:_SHOWN_CHARACTERS]
+    lines = [Line(label(c.encode()), c.encode().hex(" ").upper(), f"U+{ord(c):04X}") for c in shown]
+    if len(words) > len(shown):
+        lines.append(Line("…", f"{len(words) - len(shown):,} more"))
+    return tuple(lines)
 
 
 def tokens(scene: Scene) -> Box:

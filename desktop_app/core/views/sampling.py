@@ -50,11 +50,27 @@ def cut_words(scene: Scene) -> str:
     return f"{', then '.join(names)} {verb} {stages.n_kept:,} of {total}"
 
 
-def shown_ranks(kept: int, total: int, count: int = _SHOWN, after: int = 4) -> list[int]:
-    """Ranks to list: the first ones, with some on the other side of the cut where that is near enough to show."""
-    if kept >= count - after or kept >= total:
-        return list(range(min(count, total)))
-    return list(range(min(kept + max(after, count - kept), total, count)))
+def shown_ranks(kept: int, total: int, count: int = _SHOWN) -> list[int]:
+    """At most `count` ranks to list: the first ones, and two on each side of the cut wherever that lies."""
+    first = min(count, total)
+    if kept >= total or kept <= first - 2:
+        return list(range(first))
+    around = [r for r in range(kept - 2, kept + 2) if r < total]
+    head = range(min(first - len(around), around[0]))
+    return [*head, *around]
+
+
+def cut_lines(ranks: list[int], kept: int, words: str) -> tuple[tuple[int, str], ...]:
+    """Lines between bars: where ranks are left out, and where the cut is."""
+    lines = []
+    for n in range(1, len(ranks)):
+        left_out = ranks[n] - ranks[n - 1] - 1
+        if left_out:
+            lines.append((n, f"{left_out:,} more between"))
+    place = sum(r < kept for r in ranks)
+    if 0 < place < len(ranks):
+        lines.append((place, words))
+    return tuple(lines)
 
 
 def _bars(
@@ -87,10 +103,6 @@ def _bars(
 
 def _after(scene: Scene) -> str:
     return f"after {token_name(scene, scene.position)}"
-
-
-def _cut(ranks: list[int], kept: int, words: str) -> tuple[tuple[int, str], ...]:
-    return ((kept, words),) if kept < len(ranks) else ()
 
 
 def logits(scene: Scene) -> Box:
@@ -157,7 +169,7 @@ def top_k(scene: Scene) -> Box:
         kept=kept,
         outline=lambda r: float(stages.probs_scaled[r]),
     )
-    cut = _cut(ranks, kept, f"top-k {sampling.top_k} cuts here")
+    cut = cut_lines(ranks, kept, f"top-k {sampling.top_k} cuts here")
     mass = float(stages.probs_scaled[:kept].sum())
     return row(
         BarsPanel(title="After temperature", note=words, bars=before, hue=Hue.RESIDUAL, cuts=cut),
@@ -197,7 +209,7 @@ def top_p(scene: Scene) -> Box:
         kept=kept,
         outline=lambda r: float(stages.probs_top_k[r]),
     )
-    cut = _cut(ranks, kept, f"top-p {sampling.top_p:g} is reached")
+    cut = cut_lines(ranks, kept, f"top-p {sampling.top_p:g} is reached")
     return row(
         BarsPanel(title="Running sum", note=words, bars=running, hue=Hue.RESIDUAL, cuts=cut),
         BarsPanel(title=f"{kept:,} kept, renormalised", note="outline: before top-p", bars=after, cuts=cut),
@@ -238,7 +250,7 @@ def probabilities(scene: Scene) -> Box:
                 title="What is drawn from",
                 note="outline: before the cut",
                 bars=final,
-                cuts=_cut(ranks, stages.n_kept, cut_words(scene)),
+                cuts=cut_lines(ranks, stages.n_kept, cut_words(scene)),
             ),
         ),
         TextPanel(title="In numbers", lines=facts),
