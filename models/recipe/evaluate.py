@@ -25,6 +25,7 @@ import heads
 import numpy as np
 import tokenizer as bpe
 from passages import MAKERS, held_out_items
+from safetensors import safe_open
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY / "tests" / "models" / "data"
@@ -107,7 +108,15 @@ def report(folder: Path, corpus_folder: Path | None) -> str:
 
     text = corpus.book_text(DATA / corpus.HELD_OUT_BOOK)
     bits = book_bits_per_byte(model, encode(text), len(text.encode()))
-    lines = ["| what | measured | beside it |", "|---|---|---|"]
+    with safe_open(folder / "model.safetensors", "np") as file:
+        training = file.metadata()
+    lines = [
+        f"{training['parameters']} parameters, trained on {training['tokens']} tokens in {training['steps']} steps, "
+        f"{training['minutes']} minutes.",
+        "",
+        "| what | measured | beside it |",
+        "|---|---|---|",
+    ]
     lines.append(
         f"| *The Story of Doctor Dolittle*, whole book, held out | {bits:.3f} bits per byte "
         f"| bigram model of the same tokenizer: {bigram_figure(folder, corpus_folder):.3f} |"

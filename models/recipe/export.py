@@ -17,8 +17,11 @@ from safetensors.torch import save_file
 from tokenizer import END_OF_TEXT
 
 
-def export(model: GPT2, tokenizer: Path, output: Path) -> None:
-    """Write config.json, model.safetensors (float16), vocab.json and merges.txt into a folder."""
+def export(model: GPT2, tokenizer: Path, output: Path, training: dict[str, str] | None = None) -> None:
+    """Write config.json, model.safetensors (float16), vocab.json and merges.txt into a folder.
+
+    `training` says how the weights came about and goes into the metadata of the safetensors file.
+    """
     output.mkdir(parents=True, exist_ok=True)
     vocab = json.loads((tokenizer / "vocab.json").read_text(encoding="utf-8"))
     config = model.shape.hugging_face_config(vocab.get(END_OF_TEXT))
@@ -28,7 +31,8 @@ def export(model: GPT2, tokenizer: Path, output: Path) -> None:
             shutil.copyfile(tokenizer / name, output / name)
     tensors = {name: t.detach().half().cpu().contiguous() for name, t in model.state_dict().items()}
     temporary = output / "model.safetensors.part"
-    save_file(tensors, temporary, {"format": "pt"})
+    save_file(tensors, temporary, {"format": "pt", **(training or {})})
+    temporary.chmod(0o644)
     temporary.replace(output / "model.safetensors")
 
 
@@ -42,9 +46,15 @@ def main() -> None:
         metadata = file.metadata()
         model = GPT2(Shape(**json.loads(metadata["shape"])))
         model.load_state_dict({name: file.get_tensor(f"mean/{name}") for name in model.state_dict()})
-    export(model, args.work / "tokenizer", args.output)
-    step = json.loads(metadata["progress"])["step"]
-    print(f"step {step} -> {args.output}, {sum(p.numel() for p in model.parameters()):,} parameters")
+    progress = json.loads(metadata["progress"])
+    training = {
+        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "steps": f"{progress['step']:,}",
+        "tokens": f"{progress['tokens'] / 1e6:.1f} million",
+        "minutes": f"{progress['seconds'] / 60:.0f}",
+    }
+    export(model, args.work / "tokenizer", args.output, training)
+    print(f"{training} -> {args.output}")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,20 @@ class Shape:
         }
 
 
+def waves(context: int, width: int, rms: float) -> torch.Tensor:
+    """Return position vectors [pos, width] made of waves, the longest twice the context, turned at random.
+
+    Learned positions that start as noise take long to tell neighbours apart; in these, "one back" is a rotation from
+    the start, so heads that look at the previous token, and with them induction heads, form early.
+    """
+    lengths = torch.logspace(math.log10(math.pi), math.log10(2 * context), width // 8)
+    phase = torch.arange(context)[:, None] * (2 * math.pi / lengths)
+    features = torch.cat((phase.sin(), phase.cos()), dim=1)
+    basis = torch.linalg.qr(torch.randn(width, width)).Q[: features.shape[1]]
+    positions = features @ basis
+    return positions * (rms / positions.square().mean().sqrt())
+
+
 class Conv1D(nn.Module):
     """A linear map whose weight is [in, out], as GPT-2 checkpoints keep it."""
 
@@ -130,7 +144,7 @@ class GPT2(nn.Module):
         self.h = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
         self.ln_f = nn.LayerNorm(shape.width, eps=1e-5)
         nn.init.normal_(self.wte.weight, std=0.02)
-        nn.init.normal_(self.wpe.weight, std=0.01)
+        self.wpe.weight.data = waves(shape.context, shape.width, 0.02)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Map token ids [batch, pos] to logits [batch, pos, vocab]."""

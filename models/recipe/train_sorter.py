@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 LETTERS = "ABC"
 LENGTH = 6
 SHAPE = Shape(vocab=len(LETTERS), context=2 * LENGTH, width=48, blocks=3, heads=3)
-SNAPSHOTS = (0, 20, 30, 40, 50, 60, 75, 100, 150, 250, 500, 1000)
+SNAPSHOTS = (0, 10, 15, 20, 25, 30, 40, 50, 75, 150, 400, 1000)
 PEAK_RATE = 5e-4
 
 
