@@ -61,7 +61,8 @@ def _sampled(arrays: Sequence[Array]) -> Array:
 def diverging(*arrays: Array, rule: str = "this view") -> Levels:
     """Limits centred on zero at the 99.5th percentile of |x| of the finite cells."""
     sample = np.abs(_sampled(arrays))
-    limit = float(np.percentile(sample, PERCENTILE)) if sample.size else 1.0
+    # "higher" takes a cell that is there: a view of a few cells then has none beyond its limits.
+    limit = float(np.percentile(sample, PERCENTILE, method="higher")) if sample.size else 1.0
     limit = limit or float(sample.max(initial=0)) or 1.0
     beyond = sum(int((np.abs(a) > limit)[np.isfinite(a)].sum()) for a in arrays)
     return Levels(-limit, limit, beyond=beyond, rule=rule)

@@ -61,6 +61,8 @@ class Chips(QAbstractScrollArea):
 
     def resizeEvent(self, event: object) -> None:
         self._set_range()
+        if self._scene is not None:
+            self._show(self._scene.token)
 
     def _show(self, token: int) -> None:
         if not 0 <= token < len(self._edges):

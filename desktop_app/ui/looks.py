@@ -78,10 +78,11 @@ def style_sheet(theme: Theme, scale: float) -> str:
                     border: none; border-bottom: 2px solid transparent; }}
     QTabBar::tab:selected {{ color: {theme.ink}; font-weight: 600; border-bottom: 2px solid {theme.accent}; }}
     QSlider::groove:horizontal {{ height: {px(4)}; background: {theme.line}; border-radius: {px(2)}; }}
-    QSlider {{ background: transparent; }}
+    QSlider {{ background: transparent; min-height: {px(22)}; }}
     QSlider::add-page:horizontal {{ background: {theme.line}; border-radius: {px(2)}; }}
     QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: {px(2)}; }}
-    QSlider::handle:horizontal {{ width: {px(14)}; height: {px(14)}; margin: -{px(6)} 0; border-radius: {px(8)};
+    QSlider::handle:horizontal {{ width: {px(14)}; height: {px(14)}; margin: -{px(6)} 0;
+        border-radius: {int(7 * scale)}px;
         background: {theme.panel}; border: 1.5px solid {theme.accent}; }}
     QSlider::handle:horizontal:focus {{ background: {theme.accent_fill}; }}
     QSlider::sub-page:horizontal:disabled {{ background: {theme.faint}; }}

@@ -122,15 +122,11 @@ class MapView(QAbstractScrollArea):
         hovered = self._hover is not None and not unfolded and self._hover is steps[0]
         page.fill(frame, theme.background if hovered else theme.panel,
                   stroke=theme.accent if unfolded else theme.line, radius=page.u(6))  # fmt: skip
-        page.words(frame.x + page.u(12), y + height / 2, f"Block {layer}", bold=unfolded)
-        page.words(
-            frame.x + frame.w - page.u(10),
-            y + height / 2,
-            f"{len(steps)} steps",
-            size=11,
-            colour=theme.dim,
-            align="right",
-        )
+        name = page.words(frame.x + page.u(12), y + height / 2, f"Block {layer}", bold=unfolded)
+        count = f"{len(steps)} steps"
+        if name + page.width(count, size=11) + page.u(30) < frame.w:
+            right = frame.x + frame.w - page.u(10)
+            page.words(right, y + height / 2, count, size=11, colour=theme.dim, align="right")
         self._items.append(_Item(Rect(frame.x, y, frame.w, height), steps[0], True))
         below = y + height
         if unfolded:

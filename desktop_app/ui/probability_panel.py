@@ -35,12 +35,15 @@ class ProbabilityPanel(QWidget):
         self.to_last.setText("Last")
         self.to_last.setToolTip("Back to the distribution after the last token")
         self.to_last.clicked.connect(self.last_position_asked)
+        self.find_button = QToolButton()
+        self.find_button.setText("Find")
+        self.find_button.setToolTip("Find a token and pin it (Ctrl+F)")
+        self.find_button.setCheckable(True)
+        self.find_button.toggled.connect(self._show_search)
         top.addWidget(self.heading, 1)
+        top.addWidget(self.find_button)
         top.addWidget(self.to_last)
         column.addLayout(top)
-
-        self.bars = BarsView()
-        column.addWidget(self.bars, 1)
 
         self.search = QLineEdit()
         self.search.setPlaceholderText("Find a token, as in ' Paris' or #12")
@@ -53,8 +56,11 @@ class ProbabilityPanel(QWidget):
         self.found.setTextFormat(Qt.TextFormat.PlainText)
         self.found.setWordWrap(True)
         self.found.hide()
+        self.search.hide()
         column.addWidget(self.search)
         column.addWidget(self.found)
+        self.bars = BarsView()
+        column.addWidget(self.bars, 1)
 
         self.controls = SamplingControls()
         column.addWidget(self.controls)
@@ -72,7 +78,6 @@ class ProbabilityPanel(QWidget):
         self.count.setRange(1, 1024)
         self.count.setValue(20)
         self.count.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-        self.count.setFixedWidth(48)
         self.count.setAccessibleName("How many tokens to run on")
         self.run = QPushButton("Run on")
         self.run.setToolTip("Draw and append so many tokens")
@@ -108,6 +113,23 @@ class ProbabilityPanel(QWidget):
         self.run.setVisible(not running)
         self.stop.setVisible(running)
         self._show_found()
+
+    def set_scale(self, scale: float) -> None:
+        """Fit fields of fixed width to a type size."""
+        self.controls.set_scale(scale)
+        self.count.setFixedWidth(round(48 * scale))
+
+    def open_search(self) -> None:
+        """Show the search field and put the caret into it."""
+        self.find_button.setChecked(True)
+        self.search.setFocus()
+
+    def _show_search(self, on: bool) -> None:
+        self.search.setVisible(on)
+        if on:
+            self.search.setFocus()
+        else:
+            self.search.clear()
 
     def _show_heading(self) -> None:
         assert self._scene is not None

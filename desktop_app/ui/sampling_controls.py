@@ -117,7 +117,6 @@ class SamplingControls(QWidget):
         field.setAccessibleName(f"{name}, number")
         field.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         field.setKeyboardTracking(False)
-        field.setFixedWidth(72)
         field.editingFinished.connect(self.released)
         label.setBuddy(field)
         grid.addWidget(label, row, 0)
@@ -133,6 +132,12 @@ class SamplingControls(QWidget):
         text = self.seed.text().strip()
         if text.isascii() and text.isdigit() and int(text) <= MAX_SEED:
             self._send("seed", int(text))
+
+    def set_scale(self, scale: float) -> None:
+        """Fit the fields to a type size."""
+        for field in (self._temperature, self._top_k, self._top_p):
+            field.setFixedWidth(round(72 * scale))
+        self.seed.setMaximumWidth(round(110 * scale))
 
     def show_sampling(self, sampling: Sampling, vocabulary: int) -> None:
         """Show settings without sending them back."""

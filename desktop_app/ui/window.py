@@ -134,7 +134,7 @@ class Window(QMainWindow):
         right.setStretchFactor(0, 5)
         right.setStretchFactor(1, 2)
         right.setChildrenCollapsible(False)
-        right.setSizes([530, 180])
+        right.setSizes([560, 150])
         left = QWidget()
         left.setObjectName("leftPane")
         left_column = QVBoxLayout(left)
@@ -143,6 +143,7 @@ class Window(QMainWindow):
         self.splitter = QSplitter()
         self.splitter.setHandleWidth(1)
         self.splitter.setChildrenCollapsible(False)
+        self.left, self.right = left, right
         panes: tuple[tuple[QWidget, int, int], ...] = ((left, 170, 0), (self.canvas, 360, 1), (right, 280, 0))
         for n, (pane, least, stretch) in enumerate(panes):
             pane.setMinimumWidth(least)
@@ -273,9 +274,16 @@ class Window(QMainWindow):
         app.setPalette(looks.palette(THEMES[name]))
         self.setStyleSheet(looks.style_sheet(THEMES[name], self.scale))
         self.prompt.refit()
+        self._fit_panes()
         self._show_state(self.controller.state)
         if self.controller.scene is not None:
             self._show_scene(self.controller.scene)
+
+    def _fit_panes(self) -> None:
+        """Give the side panes the width that their text needs at this type size."""
+        self.probabilities.set_scale(self.scale)
+        self.left.setMinimumWidth(round(170 * self.scale))
+        self.right.setMinimumWidth(round(280 * self.scale))
 
     def _show_state(self, state: State) -> None:
         model = self.controller.model
@@ -484,7 +492,7 @@ class Window(QMainWindow):
             "scale_log": lambda: self._view(pattern_scale="log"),
             "prepend": lambda: c.set(replace(c.state, start=not c.state.start, token=None, position=None)),
             "focus_prompt": self.prompt.setFocus,
-            "find_token": self.probabilities.search.setFocus,
+            "find_token": self.probabilities.open_search,
             "export": self._export,
             "copy": self._copy,
             "open_session": self._ask_session,
