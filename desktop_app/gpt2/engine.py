@@ -1,7 +1,8 @@
 """Runs a checkpoint's graph in onnxruntime: whole passes, continued passes, logits, each of which can be stopped."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from desktop_app.gpt2.trace import Trace
 
 CAPTURE_LIMIT = 256 << 20
 """Bytes up to which a trace takes every tensor from the graph; a larger one keeps a few and derives the rest."""
+
+STREAM_LIMIT = 1 << 29
+"""Bytes of tensors that one pass of `Engine.tensors` exposes."""
 
 _LOGIT_ROWS = 32  # positions a run of the head, so that a stop takes effect within tens of milliseconds
 
@@ -72,18 +76,25 @@ class Engine:
         self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.table = tensor_table(self.config)
-        self._kept = [n for n, row in self.table.items() if row.spec.kept]
         self._all = [n for n in self.table if n != "logits"]
+        self._kept = [n for n, row in self.table.items() if row.spec.kept]
+        self._lean_names = frozenset([*self._kept, "ln_final.out"])
         self.mapped = _common_folder(checkpoint) is not None
-        self._body = _session(checkpoint, head=False, mapped=self.mapped)
-        self._head = _session(checkpoint, body=False, mapped=self.mapped)
+        # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
+        # two graphs share the mapped weights: one exposes every tensor, the other what a long trace keeps.
+        self._full = _session(checkpoint, head=False)
+        self._lean = _session(checkpoint, head=False, only=self._lean_names)
+        self._head = _session(checkpoint, body=False)
 
     def prepack(self) -> None:
-        """Replace mapped sessions by ones with packed weights: slower to make, a copy of the weights, faster to run."""
+        """Pack the weights of what runs most: slower to make, a copy of the weights, faster to run.
+
+        Traces that take every tensor from the graph stay on the mapped weights.
+        """
         if self.mapped:
-            body = _session(self.checkpoint, head=False, mapped=False)
-            head = _session(self.checkpoint, body=False, mapped=False)
-            self._body, self._head, self.mapped = body, head, False
+            lean = _session(self.checkpoint, head=False, only=self._lean_names, packed=True)
+            head = _session(self.checkpoint, body=False, packed=True)
+            self._lean, self._head, self.mapped = lean, head, False
 
     def run(
         self, ids: Sequence[int], past: Past | None, names: Sequence[str], stop: Stop | None = None
@@ -96,7 +107,8 @@ class Engine:
         length = next(iter(past.values())).shape[1]
         self.check_ids(ids, length)
         feeds = {"input_ids": np.asarray(ids, np.int64), **past}
-        return dict(zip(names, (stop or Stop()).run(self._body, names, feeds), strict=True))
+        session = self._lean if self._lean_names.issuperset(names) else self._full
+        return dict(zip(names, (stop or Stop()).run(session, names, feeds), strict=True))
 
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
         """Logits [pos, d_vocab] of rows of `ln_final.out` [pos, d_model], some positions at a time."""
@@ -117,11 +129,13 @@ class Engine:
     ) -> Trace:
         """The forward pass over `ids`, the last position's logits included.
 
-        `reuse` is an earlier trace of the same model: what it shares at the start is not computed again. With
-        `everything` all tensors come from the graph whatever their size. Raises as `run` does.
+        `reuse` is an earlier trace: if it is of this model, what it shares at the start is not computed again. With
+        `everything` all tensors come from one full pass whatever their size. Raises as `run` does.
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
+        if everything or (reuse is not None and not reuse.is_of(self.checkpoint.weights)):
+            reuse = None
         shared = reuse.shared_prefix(ids) if reuse is not None else 0
         if shared and reuse is not None:
             new = self.run(ids[shared:], reuse.past(shared), [*self._kept, "ln_final.out"], stop)
@@ -143,6 +157,41 @@ class Engine:
             logit_rows={len(ids) - 1: last},
             computed=len(ids) - shared,
         )
+
+    def tensors(self, ids: Sequence[int], names: Sequence[str], stop: Stop | None = None) -> Iterator[NDArray[Any]]:
+        """The named tensors of the full pass over `ids`, one after the other, all taken from the graph.
+
+        The pass is repeated where memory asks for it, each time exposing up to STREAM_LIMIT bytes of tensors. Raises
+        as `run` does.
+        """
+        ids = tuple(int(i) for i in ids)
+        stop = stop or Stop()
+        self.check_ids(ids)
+        feeds = {"input_ids": np.asarray(ids, np.int64), **self.empty_past()}
+        one_pass = size_in_bytes(self.config, len(ids)) <= STREAM_LIMIT
+        for group in self._groups(names, len(ids)):
+            sources = list(dict.fromkeys("ln_final.out" if name == "logits" else name for name in group))
+            session = self._full
+            if not one_pass:
+                session = _session(self.checkpoint, head=False, only=frozenset(sources), fuse=False)
+            found = dict(zip(sources, stop.run(session, sources, feeds), strict=True))
+            for name in group:
+                yield self.logits(found["ln_final.out"], stop) if name == "logits" else found[name]
+            found.clear()  # before the next pass, which needs the room
+
+    def _groups(self, names: Sequence[str], positions: int) -> Iterator[list[str]]:
+        """`names` in runs of at most STREAM_LIMIT bytes each, or of one name."""
+        group: list[str] = []
+        total = 0
+        for name in names:
+            size = 4 * prod(self.table["ln_final.out" if name == "logits" else name].spec.shape(self.config, positions))
+            if group and total + size > STREAM_LIMIT:
+                yield group
+                group, total = [], 0
+            group.append(name)
+            total += size
+        if group:
+            yield group
 
     def empty_past(self) -> dict[str, NDArray[np.float32]]:
         """The past of a text that starts here."""
@@ -175,18 +224,35 @@ def _common_folder(checkpoint: Checkpoint) -> Path | None:
     return folders.pop() if len(folders) == 1 else None
 
 
-def _session(checkpoint: Checkpoint, *, body: bool = True, head: bool = True, mapped: bool) -> ort.InferenceSession:
+def _session(
+    checkpoint: Checkpoint,
+    *,
+    body: bool = True,
+    head: bool = True,
+    only: frozenset[str] | None = None,
+    packed: bool = False,
+    fuse: bool = True,
+) -> ort.InferenceSession:
+    """A session on the checkpoint's weights, mapped from its file where that is possible.
+
+    `packed` copies the weights into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
+    so that a tensor is the same to the bit whatever else is exposed.
+    """
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    # Idle threads must not burn a laptop's battery.
+    # Idle threads must not burn a laptop's battery, and a long text's memory goes back once it is done.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    if not packed:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    if not fuse:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     places: dict[str, tuple[str, int, int]] = {}
-    folder = _common_folder(checkpoint) if mapped else None
+    folder = None if packed else _common_folder(checkpoint)
     if folder is not None:
         places = {n: (p.file.name, p.offset, p.length) for n, p in checkpoint.places.items()}
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    model = build_graph(checkpoint.config, places, body=body, head=head)
+    model = build_graph(checkpoint.config, places, body=body, head=head, only=only)
     if folder is None:
         names = [tensor.name for tensor in model.graph.initializer if tensor.name in checkpoint.weights]
         values = [ort.OrtValue.ortvalue_from_numpy(checkpoint.weights[name]) for name in names]

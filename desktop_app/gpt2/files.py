@@ -1,7 +1,9 @@
 """Output files that appear whole or not at all."""
 
 import os
-import tempfile
+import secrets
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,22 +16,14 @@ from desktop_app.gpt2.errors import ExportError, LogitscopeError
 def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[BinaryIO]:
     """A binary file that appears at `path`, replacing what is there, only once the block has ended well.
 
-    Raises `error` when `path` is a folder, its folder is missing or read-only, or the disk fills; then nothing is left.
+    Raises `error` when `path` is no place for a file, its folder is missing or read-only, or the disk fills; then
+    nothing is left.
     """
-    if path.is_dir():
-        raise error(f"{path} is a folder; name a file to write.")
+    refuse_existing(path, force=True, error=error)
+    temporary = path.parent / _temporary_name()
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    except OSError as reason:
-        raise error(f"{path} cannot be written: {reason.strerror or reason}.") from reason
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
-        # mkstemp makes files for the owner alone; a saved file gets the mode of any other new file.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as reason:
         raise error(f"{path} cannot be written: {reason.strerror or reason}.") from reason
@@ -37,7 +31,48 @@ def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterat
         temporary.unlink(missing_ok=True)
 
 
-def refuse_existing(path: Path, *, force: bool) -> None:
-    """Raise ExportError if `path` exists and `force` was not given."""
-    if path.exists() and not force:
-        raise ExportError(f"{path} exists already; give --force to replace it, or another name.")
+@contextmanager
+def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -> Iterator[Path]:
+    """A folder to write files in, which move to `paths` (all beside each other) once the block has ended well.
+
+    The first of `paths` moves last: where it refers to the others, they are there. Raises as `whole_file` does.
+    """
+    for path in paths:
+        refuse_existing(path, force=True, error=error)
+    folder = paths[0].parent / _temporary_name()
+    try:
+        folder.mkdir()
+        yield folder
+        for path in reversed(paths):
+            (folder / path.name).replace(path)
+    except OSError as reason:
+        raise error(f"{paths[0]} cannot be written: {reason.strerror or reason}.") from reason
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = ExportError) -> None:
+    """Raise `error` if it is plain beforehand that `path` cannot be written, or if it exists and `force` is not given.
+
+    Commands ask before they compute anything.
+    """
+    try:
+        mode = path.stat().st_mode if path.exists() else None
+        folder_exists = path.parent.is_dir()
+    except OSError as reason:
+        raise error(f"{path} cannot be written: {reason.strerror or reason}.") from reason
+    if mode is not None and stat.S_ISDIR(mode):
+        raise error(f"{path} is a folder; name a file to write.")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise error(f"{path} is not a regular file; name another to write.")
+    if mode is not None and not force:
+        raise error(f"{path} exists already; give --force to replace it, or another name.")
+    if not folder_exists:
+        raise error(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise error(f"{path} cannot be written: the folder {path.parent} is not open to you for writing.")
+
+
+def _temporary_name() -> str:
+    """A name for something unfinished, short whatever the final name, and new in its folder."""
+    return f".logitscope-{secrets.token_hex(8)}"

@@ -4,7 +4,7 @@ Inputs: `input_ids` [pos] int64, and `past.L.key`, `past.L.value` [head, past, d
 batch axis. The body ends at `ln_final.out`; the head, `logits`, is a third of a pass and can be a graph of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -132,14 +132,15 @@ def _body(b: _Builder, config: Config) -> str:
     return _layer_norm(b, resid, "ln_final", config)
 
 
-def _value(name: str, kind: int, shape: Iterable[int | str]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, list(shape))
+def _value(name: str, kind: int, shape: Iterable[int | str], meaning: str = "") -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, list(shape), doc_string=meaning)
 
 
 def _output(row: Tensor, config: Config) -> onnx.ValueInfoProto:
     symbols = {"pos": "pos", "query": "pos", "key": "key"}
     shape: list[int | str] = [symbols.get(axis) or config.size(axis, 0) for axis in row.axes]
-    return _value(row.name, TensorProto.INT64 if row.name == "tokens" else TensorProto.FLOAT, shape)
+    kind = TensorProto.INT64 if row.name == "tokens" else TensorProto.FLOAT
+    return _value(row.name, kind, shape, f"{row.spec.meaning}: {row.spec.formula}; [{', '.join(row.axes)}]")
 
 
 def _external(name: str, shape: tuple[int, ...], place: tuple[str, int, int]) -> onnx.TensorProto:
@@ -157,13 +158,19 @@ def unembedding_name(config: Config) -> str:
 
 
 def build_graph(
-    config: Config, places: dict[str, tuple[str, int, int]], *, body: bool = True, head: bool = True
+    config: Config,
+    places: dict[str, tuple[str, int, int]],
+    *,
+    body: bool = True,
+    head: bool = True,
+    only: Collection[str] | None = None,
 ) -> onnx.ModelProto:
     """The graph as an ONNX model without weights inside.
 
     `places` gives for each weight where its float32 bytes stand: (file name, offset, length). A name that is
     missing there gets a placeholder that `onnxruntime.SessionOptions.add_external_initializers` fills.
-    With `body` alone the outputs end at `ln_final.out`; with `head` alone that is the input.
+    With `body` alone the outputs end at `ln_final.out`; with `head` alone that is the input. `only` names the outputs
+    to expose where that is not every one: whatever is exposed takes memory during a run, asked for or not.
     """
     b = _Builder()
     final = _body(b, config) if body else "ln_final.out"
@@ -180,7 +187,7 @@ def build_graph(
     else:
         inputs.append(_value("ln_final.out", TensorProto.FLOAT, ["pos", config.n_embd]))
     for row in tensor_table(config).values():
-        if head if row.name == "logits" else body:
+        if (head if row.name == "logits" else body) and (only is None or row.name in only):
             outputs.append(_output(row, config))
 
     used = {name for node in b.nodes for name in node.input}

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,32 @@ from desktop_app.gpt2.tensors import tensor_table
 Array = NDArray[Any]
 _CACHE_LIMIT = 96 << 20
 _FORMAT = "logitscope.trace.1"
+
+
+def names_to_save(config: Config, names: Sequence[str] | None = None) -> list[str]:
+    """The names that a saved trace has, in the order of the table: `names` or all, and always `tokens`."""
+    return [n for n in tensor_table(config) if names is None or n in names or n == "tokens"]
+
+
+def save_tensors(
+    path: Path,
+    config: Config,
+    positions: int,
+    names: Sequence[str],
+    arrays: Iterable[Array],
+    note: Mapping[str, str] | None = None,
+) -> None:
+    """Write tensors of `positions` tokens as safetensors under their own names; `tokens` as int64, the rest float32.
+
+    `arrays` yields them in the order of `names`, so that only one need be in memory. Raises ExportError.
+    """
+    table = tensor_table(config)
+    shapes = {
+        name: (np.dtype(np.int64 if name == "tokens" else np.float32), table[name].spec.shape(config, positions))
+        for name in names
+    }
+    about = {"format": _FORMAT, "config": json.dumps(asdict(config)), **(note or {})}
+    write_safetensors(path, shapes, arrays, about)
 
 
 class Trace:
@@ -105,6 +131,10 @@ class Trace:
                 self._logit_rows[row].flags.writeable = False
             return self._logit_rows[row]
 
+    def is_of(self, weights: Mapping[str, Array]) -> bool:
+        """Whether the trace was made with these very weights."""
+        return self._weights is weights
+
     def shared_prefix(self, ids: Sequence[int]) -> int:
         """How many positions of `ids` this trace already holds; one at least is always left to compute."""
         count = 0
@@ -170,22 +200,9 @@ class Trace:
                     self._cached_bytes -= dropped.nbytes
 
     def save(self, path: Path, names: Sequence[str] | None = None, note: Mapping[str, str] | None = None) -> None:
-        """Write tensors as safetensors under their own names; `tokens` as int64, the rest float32.
-
-        `names` default to the whole table; `tokens` is always among them. Raises ExportError.
-        """
-        chosen = [n for n in self.table if names is None or n in names or n == "tokens"]
-        shapes = {}
-        for name in chosen:
-            dtype = np.dtype(np.int64) if name == "tokens" else np.dtype(np.float32)
-            shapes[name] = (dtype, self.table[name].spec.shape(self.config, len(self)))
-
-        def arrays() -> Iterator[Array]:
-            for name in chosen:
-                yield self.read(name)
-
-        about = {"format": _FORMAT, "config": json.dumps(asdict(self.config)), **(note or {})}
-        write_safetensors(path, shapes, arrays(), about)
+        """Write tensors as `save_tensors` does. `names` default to the whole table. Raises ExportError."""
+        chosen = names_to_save(self.config, names)
+        save_tensors(path, self.config, len(self), chosen, map(self.read, chosen), note)
 
     @classmethod
     def load(cls, path: Path, weights: Mapping[str, Array] | None = None) -> "Trace":

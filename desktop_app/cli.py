@@ -1,0 +1,331 @@
+"""The `logitscope` command: opens the window, or runs one of the commands that need none.
+
+Exit codes: 0 done; 1 ran and found a difference; 2 bad input, file or network. Heavy imports come late, so that
+`--help` and a wrong option are answered at once.
+"""
+
+import argparse
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from desktop_app import __version__
+from desktop_app.gpt2.errors import LogitscopeError
+
+if TYPE_CHECKING:
+    from desktop_app.gpt2.config import Config
+    from desktop_app.gpt2.tokenizer import Tokenizer
+
+_STDIN_LIMIT = 1 << 24
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (the process's own unless given); the exit code."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that cannot show a character gets its escape instead of ending the program.
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        print(end="", flush=True)
+    except LogitscopeError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away, which is its right; what Python flushes at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}.")
+    except MemoryError:
+        return _fail("There is not enough memory for this; shorten the text or name fewer tensors.")
+    except SystemExit as ended:  # argparse has said why
+        return ended.code if isinstance(ended.code, int) else 2
+    return status
+
+
+def _dispatch(argv: list[str]) -> int:
+    command = COMMANDS.get(argv[0]) if argv else None
+    if command is None:
+        return _window(_window_parser().parse_args(argv))
+    parser = argparse.ArgumentParser(prog=f"logitscope {argv[0]}", description=command.about, allow_abbrev=False)
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(argv[1:]))
+
+
+# The window
+
+
+def _window_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.about}" for name, command in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="logitscope",
+        usage="logitscope [--model DIR] [--prompt TEXT] [SESSION]\n       logitscope COMMAND ... [--help]",
+        description="A desktop microscope for GPT-2. Without a command it opens the window.",
+        epilog="\n".join(["commands that need no window:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_model(parser)
+    parser.add_argument("--prompt", metavar="TEXT", help="the text to start with")
+    parser.add_argument("session", metavar="SESSION", nargs="?", type=Path, help="a session file to open")
+    parser.add_argument("--version", action="version", version=f"logitscope {__version__}")
+    return parser
+
+
+def _window(arguments: argparse.Namespace) -> int:
+    session: Path | None = arguments.session
+    if session is not None and not session.exists():
+        raise LogitscopeError(
+            f"{session} is neither a session file nor a command; the commands are {', '.join(COMMANDS)}."
+        )
+    text = None if arguments.prompt is None else _checked(arguments.prompt, "--prompt")
+
+    from desktop_app.launch import require_display
+
+    require_display()
+
+    from desktop_app.ui.app import run_window
+
+    return run_window(arguments.model, text, session)
+
+
+# What several commands share
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="DIR", type=Path, help="a checkpoint's folder (default: the bundled model)")
+
+
+def _add_prompt(parser: argparse.ArgumentParser) -> None:
+    prompt = parser.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
+    prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
+
+
+def _add_output(parser: argparse.ArgumentParser, kind: str) -> None:
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help=f"the {kind} file to write")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+
+
+def _model_folder(arguments: argparse.Namespace) -> Path:
+    from desktop_app.core.bundle import default_model
+
+    folder: Path | None = arguments.model
+    return default_model() if folder is None else folder
+
+
+def _prompt_text(arguments: argparse.Namespace) -> str | None:
+    """The text that was given, standard input read; None where it was ids. Raises LogitscopeError."""
+    text: str | None = arguments.text
+    if text is None:
+        return None
+    if text != "-":
+        return _checked(text, "TEXT")
+    data = sys.stdin.buffer.read(_STDIN_LIMIT + 1)
+    if len(data) > _STDIN_LIMIT:
+        raise LogitscopeError(f"Standard input has more than {_STDIN_LIMIT >> 20} MB; no model takes so much text.")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LogitscopeError(f"Standard input is not UTF-8 text (byte {error.start}); convert it first.") from error
+
+
+def _checked(text: str, what: str) -> str:
+    """`text` if it is Unicode: bytes of an argument that are not UTF-8 arrive as lone surrogates."""
+    for position, char in enumerate(text):
+        if "\ud800" <= char <= "\udfff":
+            raise LogitscopeError(f"{what} is not UTF-8 text (character {position}); give it as UTF-8.")
+    return text
+
+
+def _prompt_ids(
+    arguments: argparse.Namespace, config: "Config", text: str | None, tokenizer: "Tokenizer | None"
+) -> tuple[int, ...]:
+    """The token ids of the prompt. Raises LogitscopeError for an empty one and for what the model cannot take."""
+    if text is not None and tokenizer is not None:
+        return tokenizer.encode(text).ids
+    from desktop_app.gpt2.tokenizer import parse_ids
+
+    return parse_ids(arguments.ids, config.vocab_size)
+
+
+def _say(message: str) -> None:
+    for line in message.split("\n"):
+        print(f"logitscope: {_shown(line)}", file=sys.stderr)
+
+
+def _fail(message: str) -> int:
+    _say(message)
+    return 2
+
+
+_UNSAFE_FORMATS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _shown(text: str) -> str:
+    """`text` as a terminal may have it: whatever moves the cursor, recolours or reorders text is an escape."""
+    return "".join(
+        char
+        if char in "\n\t" or (unicodedata.category(char) not in {"Cc", "Zl", "Zp"} and char not in _UNSAFE_FORMATS)
+        else f"\\x{ord(char):02x}"
+        if ord(char) < 256
+        else f"\\u{ord(char):04x}"
+        for char in text
+    )
+
+
+# trace
+
+
+def _trace_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_prompt(parser)
+    _add_model(parser)
+    parser.add_argument(
+        "--names",
+        metavar="GLOB",
+        nargs="+",
+        action="extend",
+        help="only these tensors, like 'blocks.0.attn.*' (tokens always comes along)",
+    )
+    _add_output(parser, "safetensors")
+
+
+def _trace(arguments: argparse.Namespace) -> int:
+    from desktop_app.gpt2.files import refuse_existing
+
+    refuse_existing(arguments.out, force=arguments.force)
+    text = _prompt_text(arguments)
+
+    from desktop_app.gpt2.checkpoint import load_checkpoint
+    from desktop_app.gpt2.engine import Engine
+    from desktop_app.gpt2.tensors import match_names
+    from desktop_app.gpt2.tokenizer import Tokenizer
+    from desktop_app.gpt2.trace import names_to_save, save_tensors
+
+    checkpoint = load_checkpoint(_model_folder(arguments))
+    config = checkpoint.config
+    names = names_to_save(config, match_names(arguments.names, config) if arguments.names else None)
+    tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
+    ids = _prompt_ids(arguments, config, text, tokenizer)
+    note = {"model": checkpoint.name, "logitscope": __version__}
+    if text is not None:
+        note["prompt"] = text
+    engine = Engine(checkpoint)
+    engine.check_ids(ids)
+    save_tensors(arguments.out, config, len(ids), names, engine.tensors(ids, names), note)
+    print(f"{_shown(str(arguments.out))}: {len(names)} tensors of {len(ids)} tokens, {_size(arguments.out)}")
+    return 0
+
+
+# generate
+
+
+def _generate_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_prompt(parser)
+    _add_model(parser)
+    parser.add_argument("-n", type=int, default=20, metavar="N", help="how many tokens at most (default 20)")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="from 0.01 to 100 (default 1)")
+    parser.add_argument("--top-k", type=int, default=0, metavar="K", help="keep the K likeliest (default 0: all)")
+    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="keep this much mass (default 1: all)")
+    parser.add_argument("--greedy", action="store_true", help="always the likeliest token")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same tokens (default 0)")
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    if arguments.n < 1:
+        raise LogitscopeError(f"-n is {arguments.n}; it must be at least 1.")
+    text = _prompt_text(arguments)
+
+    from codecs import getincrementaldecoder
+
+    from desktop_app.core.generate import Drawn, End, generate
+    from desktop_app.core.model import open_model
+    from desktop_app.gpt2.sampling import Sampling
+
+    sampling = Sampling(
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        greedy=arguments.greedy,
+        seed=arguments.seed,
+    )
+    model = open_model(_model_folder(arguments))
+    ids = _prompt_ids(arguments, model.config, text, model.tokenizer)
+    # A character may be spread over several tokens; it is printed when its last byte is there.
+    decoder = getincrementaldecoder("utf-8")(errors="replace")
+
+    def write(token: int | None) -> None:
+        data = b"" if token is None else model.tokenizer.token_bytes(token) or "\ufffd".encode()
+        piece = decoder.decode(data, final=token is None)
+        print(_shown(piece) if sys.stdout.isatty() else piece, end="", flush=True)
+
+    for token in ids:
+        write(token)
+    count = 0
+    for event in generate(model.engine, ids, sampling, arguments.n, end_of_text=model.tokenizer.eos_id):
+        if isinstance(event, Drawn):
+            count += 1
+            if event.token != model.tokenizer.eos_id:
+                write(event.token)
+            continue
+        write(None)
+        print(flush=True)
+        if event.reason is End.END_OF_TEXT:
+            _say(f"The model ended the text with <|endoftext|>, its token {count} of {arguments.n}.")
+        elif event.reason is End.CONTEXT:
+            _say(f"The context of {model.config.n_positions:,} tokens is full after {count} of {arguments.n} tokens.")
+    return 0
+
+
+# onnx
+
+
+def _onnx_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    _add_output(parser, "onnx")
+
+
+def _onnx(arguments: argparse.Namespace) -> int:
+    from desktop_app.gpt2.files import refuse_existing
+
+    refuse_existing(arguments.out, force=arguments.force)
+
+    from desktop_app.gpt2.checkpoint import load_checkpoint
+    from desktop_app.gpt2.export import export_onnx
+
+    for path in export_onnx(load_checkpoint(_model_folder(arguments)), arguments.out, force=arguments.force):
+        print(f"{_shown(str(path))}: {_size(path)}")
+    return 0
+
+
+def _size(path: Path) -> str:
+    size = float(path.stat().st_size)
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: a line about it, its arguments, and what it does with them (returning the exit code)."""
+
+    about: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+COMMANDS = {
+    "trace": Command("write every tensor of a forward pass to a safetensors file", _trace_arguments, _trace),
+    "generate": Command("continue a text", _generate_arguments, _generate),
+    "onnx": Command("write the graph that exposes every tensor as an ONNX file", _onnx_arguments, _onnx),
+}
