@@ -32,7 +32,7 @@ class Place:
     length: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A model's folder after every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
 
