@@ -22,6 +22,7 @@ class StepSpec:
     """One operation. `key` names the step (mostly the tensor that it makes), `{L}` stands for the block.
 
     `tensors` are what it shows, which also name it on the command line; texts stand in resources/steps.toml.
+    `options` are commands that change how this view shows its numbers; the window puts them beside it.
     """
 
     op: str
@@ -31,8 +32,10 @@ class StepSpec:
     tensors: tuple[str, ...]
     content: Callable[[Scene], Box]
     per_head: bool = False
+    options: tuple[str, ...] = ()
 
 
+_SCALES = ("scale_linear", "scale_sqrt", "scale_log")
 _B = "blocks.{L}."
 
 
@@ -66,6 +69,7 @@ STEPS: tuple[StepSpec, ...] = (
             (f"{_B}attn.{op}",),
             getattr(attention, op),
             per_head=True,
+            options=((*_SCALES, "skip_first") if op == "pattern" else ("layer_limits", "skip_first")),
         )
         for op in ("scores", "scaled", "masked", "pattern")
     ),
@@ -74,9 +78,13 @@ STEPS: tuple[StepSpec, ...] = (
     StepSpec("attn_out", BLOCK, _B + "attn_out", Hue.ATTENTION, (_B + "attn_out",), attention.attn_out),
     StepSpec("resid_mid", BLOCK, _B + "resid_mid", Hue.RESIDUAL, (_B + "resid_mid",), vectors.resid_mid),
     StepSpec("ln2", BLOCK, _B + "ln2", Hue.RESIDUAL, _norm(_B + "ln2"), vectors.ln2),
-    StepSpec("mlp.pre", BLOCK, _B + "mlp.pre", Hue.MLP, (_B + "mlp.pre",), mlp.pre),
-    StepSpec("mlp.post", BLOCK, _B + "mlp.post", Hue.MLP, (_B + "mlp.post",), mlp.post),
-    StepSpec("mlp_out", BLOCK, _B + "mlp_out", Hue.MLP, (_B + "mlp_out",), mlp.out),
+    StepSpec(
+        "mlp.pre", BLOCK, _B + "mlp.pre", Hue.MLP, (_B + "mlp.pre",), mlp.pre, options=("sort_neurons", "skip_first")
+    ),
+    StepSpec("mlp.post", BLOCK, _B + "mlp.post", Hue.MLP, (_B + "mlp.post",), mlp.post, options=("sort_neurons",)),
+    StepSpec(
+        "mlp_out", BLOCK, _B + "mlp_out", Hue.MLP, (_B + "mlp_out",), mlp.out, options=("sort_neurons", "skip_first")
+    ),
     StepSpec(
         "resid_post",
         BLOCK,
@@ -115,11 +123,7 @@ class Step:
     layer: int | None
     index: int
     spec: StepSpec
-
-    @property
-    def text(self) -> Text:
-        """The step's words."""
-        return texts()[self.spec.op]
+    text: Text
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -129,23 +133,40 @@ class Step:
 
 @cache
 def texts() -> dict[str, Text]:
-    """op -> words, for every step of the table."""
+    """op -> words, for every step of the table; "op/variant" has what a model of another config says instead."""
     raw = tomllib.loads(resource("steps.toml").read_text(encoding="utf-8"))
+    for name, words in raw.items():
+        op = name.split("/")[0]
+        raw[name] = {**raw[op], **words}
     return {op: Text(**{k: " ".join(v.split()) for k, v in row.items()}) for op, row in raw.items()}
 
 
+def _variant(op: str, config: Config) -> str:
+    """The entry of `texts` that is true of this config: not every GPT-2 has GELU, a tied head, the usual scaling."""
+    if op == "mlp.post" and config.activation != "gelu_tanh":
+        return f"{op}/{config.activation}"
+    if op == "scaled" and config.scale_attn_by_inverse_layer_idx:
+        return f"{op}/layer" if config.scale_attn_weights else f"{op}/layer_only"
+    if op == "scaled" and not config.scale_attn_weights:
+        return f"{op}/none"
+    if op == "logits" and not config.tie_word_embeddings:
+        return f"{op}/untied"
+    return op
+
+
 @cache
-def step_list(n_layer: int) -> tuple[Step, ...]:
-    """Every step of a model with so many blocks, in order."""
+def step_list(config: Config) -> tuple[Step, ...]:
+    """Every step of a model of this config, in order."""
     found: list[Step] = []
 
     def add(part: str, layer: int | None) -> None:
         for spec in STEPS:
             if spec.part == part:
-                found.append(Step(expand(spec.key, layer), layer, len(found), spec))
+                words = texts()[_variant(spec.op, config)]
+                found.append(Step(expand(spec.key, layer), layer, len(found), spec, words))
 
     add(IN, None)
-    for layer in range(n_layer):
+    for layer in range(config.n_layer):
         add(BLOCK, layer)
     add(OUT, None)
     return tuple(found)
@@ -153,7 +174,7 @@ def step_list(n_layer: int) -> tuple[Step, ...]:
 
 def find_step(name: str, config: Config) -> Step:
     """The step of that key, operation or tensor name. Raises ExportError, with the closest names."""
-    steps = step_list(config.n_layer)
+    steps = step_list(config)
     for step in steps:
         if name == step.key:
             return step

@@ -32,6 +32,7 @@ class Canvas(QAbstractScrollArea):
     picked = Signal(str, object)  # what, value
     pointed = Signal(object, int, int)  # Cells or None, row, column
     opened = Signal(object, int, int)  # a cell was clicked or Enter was pressed on it
+    resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -104,6 +105,7 @@ class Canvas(QAbstractScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._place()
+        self.resized.emit()
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         self._picture = None

@@ -99,6 +99,10 @@ class Controller(QObject):
         self.loading.emit("")
         self._wanted_state = None
         self._load_trouble = words
+        if self.model is not None and self.state.model != str(self.model.folder):
+            # An undo asked for a model that is gone: the state says which one is open.
+            self.state = replace(self.state, model=str(self.model.folder))
+            self.state_changed.emit(self.state)
         self.trouble.emit(words)
 
     # State
@@ -227,7 +231,7 @@ class Controller(QObject):
     @property
     def steps(self) -> tuple[Step, ...]:
         """Every step of the model."""
-        return step_list(self.model.config.n_layer) if self.model is not None else ()
+        return step_list(self.model.config) if self.model is not None else ()
 
     @property
     def step(self) -> Step | None:

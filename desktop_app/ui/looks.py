@@ -71,6 +71,8 @@ def style_sheet(theme: Theme, scale: float) -> str:
     QPushButton#primary:disabled {{ background: {theme.faint}; border-color: {theme.faint}; }}
     QPushButton#primary:focus {{ border: 1px solid {theme.accent}; }}
     #topBar QToolButton, #topBar QPushButton {{ min-height: {px(22)}; max-height: {px(22)}; }}
+    QToolButton#small {{ font-size: {px(11)}; padding: {px(1)} {px(6)}; min-height: {px(14)};
+                          border-radius: {px(5)}; }}
     QToolButton::menu-indicator {{ image: none; width: 0; }}
     QTabWidget::pane {{ border: none; border-top: 1px solid {theme.line}; }}
     QTabBar {{ qproperty-drawBase: 0; background: transparent; }}

@@ -53,6 +53,7 @@ from desktop_app.ui.probability_panel import ProbabilityPanel
 from desktop_app.ui.prompt import PromptEditor
 from desktop_app.ui.scrubber import Scrubber
 from desktop_app.ui.side_tabs import SideTabs
+from desktop_app.ui.view_bar import ViewBar
 
 _NOTICE_MS = 6000
 
@@ -207,6 +208,8 @@ class Window(QMainWindow):
         for example in examples():
             menu.addAction(example.title, lambda e=example: self._open_example(e.text, e.step, e.head))
         self.examples.setMenu(menu)
+        self.view_bar = ViewBar(self.actions_, self.canvas)
+        self.canvas.resized.connect(self.view_bar.place)
         self._fill_models()
 
     def _fill_models(self) -> None:
@@ -313,6 +316,11 @@ class Window(QMainWindow):
         count, most = len(scene.trace), scene.config.n_positions
         self.count.setText(f"{count:,} of {most:,} tokens")
         self.canvas.show_view(build_view(scene, step), self.theme, self.scale)
+        view = scene.state.view
+        on = {f"scale_{view.pattern_scale}"}
+        on |= {name for name in ("skip_first", "sort_neurons") if getattr(view, name)}
+        on |= {"layer_limits"} if view.limits == "layer" else set()
+        self.view_bar.show_options(step.spec.options, on)
         self.tabs.show_step(scene, step)
         self.probabilities.show_scene(
             scene, self.theme, self.scale, has_room=self.controller.has_room, running=self.controller.running
