@@ -1,0 +1,160 @@
+"""The recipe's parts do what the training relies on; tests that need PyTorch are skipped where it is missing."""
+
+from pathlib import Path
+
+import bigram
+import evaluate
+import forward
+import numpy as np
+import pytest
+import tokenizer as bpe
+
+
+def test_bigram_bits_by_hand():
+    # Training: 0 1 0 1 0. After 0 only 1 was seen (twice): (2 - 0.75) / 2, and 0.75 * 1 / 2 is handed down to the
+    # single-token share of 1, (2 + 1) / (5 + 3) with vocabulary 3.
+    training = np.array([0, 1, 0, 1, 0])
+    expected = -np.log2(1.25 / 2 + 0.375 * 3 / 8)
+    assert bigram.bits(training, np.array([0, 1]), 3) == pytest.approx(expected)
+
+
+def test_bigram_probabilities_sum_to_one_after_every_token():
+    training = np.random.default_rng(0).integers(0, 6, 200)
+    for before in range(7):  # 6 was never seen
+        total = sum(2 ** -bigram.bits(training, np.array([before, token]), 7) for token in range(7))
+        assert total == pytest.approx(1)
+
+
+def test_a_model_without_weights_needs_the_logarithm_of_its_vocabulary(bundled):
+    flat = forward.Model(
+        {name: np.zeros_like(tensor) for name, tensor in bundled.weights.items()},
+        bundled.heads, bundled.blocks, bundled.context, bundled.end_of_text,
+    )  # fmt: skip
+    ids = list(range(600))  # several windows: every id must count exactly once
+    assert evaluate.book_bits_per_byte(flat, ids, bytes_in=600) == pytest.approx(12)
+
+
+def test_a_nearly_cold_draw_takes_the_likeliest_token(bundled, bundled_folder):
+    prompt = bpe.load(bundled_folder).encode("The capital of").ids
+    drawn = forward.sample(bundled, prompt, 1, temperature=1e-4, top_p=0.9, seed=3)
+    assert drawn == [int(bundled.last_logits(np.array([prompt]))[0].argmax())]
+
+
+def test_a_card_without_a_place_for_figures_is_refused(tmp_path: Path):
+    card = tmp_path / "README.md"
+    card.write_text("No marks here.")
+    with pytest.raises(SystemExit, match="no place for the figures"):
+        evaluate.write_card(card, "figures")
+    assert card.read_text() == "No marks here."
+
+
+def test_figures_replace_the_old_ones_and_nothing_else(tmp_path: Path):
+    card = tmp_path / "README.md"
+    card.write_text(f"before\n{evaluate.MARKS[0]}\nold\n{evaluate.MARKS[1]}\nafter\n")
+    evaluate.write_card(card, r"new \1")
+    assert card.read_text() == f"before\n{evaluate.MARKS[0]}\nnew \\1\n{evaluate.MARKS[1]}\nafter\n"
+
+
+@pytest.mark.usefixtures("torch")
+class TestTraining:
+    @pytest.fixture
+    def torch(self):
+        return pytest.importorskip("torch", reason="training needs PyTorch, which users never install")
+
+    @pytest.fixture
+    def model(self, torch):
+        from model import GPT2, Shape
+
+        torch.manual_seed(0)
+        return GPT2(Shape(vocab=50, context=16, width=32, blocks=2, heads=4))
+
+    def test_an_exported_model_gives_the_same_logits_in_numpy(self, torch, model, tmp_path: Path):
+        from export import export
+
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(parameter + 0.05 * torch.randn_like(parameter)).copy_(parameter.half().float())
+            source = tmp_path / "tokenizer"
+            bpe.save(source, {"a": 0}, [])
+            export(model, source, tmp_path / "out")
+            ids = torch.randint(50, (3, 16))
+            expected = model(ids).numpy()
+        np.testing.assert_allclose(forward.load(tmp_path / "out").logits(ids.numpy()), expected, atol=1e-4)
+
+    def test_shared_out_rows_give_the_gradient_of_the_whole_batch(self, torch, model):
+        from workers import Workers
+
+        ids = torch.randint(50, (8, 17))
+        with torch.autocast("cpu", torch.bfloat16):
+            model.loss(ids[:, :-1], ids[:, 1:]).backward()
+        expected = {name: p.grad.clone() for name, p in model.named_parameters()}
+        model.zero_grad()
+        Workers(model, count=2, rows=2, device="cpu", compiled=False).gradient(ids)
+        for name, parameter in model.named_parameters():
+            torch.testing.assert_close(parameter.grad, expected[name], atol=2e-3, rtol=0.05)
+
+    def test_orthogonalizing_brings_all_singular_values_near_one(self, torch):
+        from optimizer import orthogonalize
+
+        for shape in ((32, 128), (128, 32)):
+            values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
+            assert float(values.min()) > 0.3
+            assert float(values.max()) < 1.5
+
+    def test_a_checkpoint_gives_back_weights_momenta_and_counters(self, torch, model, tmp_path: Path):
+        import copy
+        from concurrent.futures import ThreadPoolExecutor
+
+        from checkpoint import restore, save
+        from model import GPT2
+        from optimizer import Optimizer
+        from rows import Progress
+
+        optimizer = Optimizer(dict(model.named_parameters()), 0.01, 0.01, 0.1)
+        ids = torch.randint(50, (2, 17))
+        model.loss(ids[:, :-1], ids[:, 1:]).backward()
+        optimizer.step(1.0, ThreadPoolExecutor(1))
+        progress = Progress(step=1, tokens=32, seconds=1.5, book_rows=2, snapshots=[0])
+        save(tmp_path / "c.safetensors", model, copy.deepcopy(model), optimizer, progress)
+        other = GPT2(model.shape)
+        mean = copy.deepcopy(other)
+        again = Optimizer(dict(other.named_parameters()), 0.01, 0.01, 0.1)
+        assert restore(tmp_path / "c.safetensors", other, mean, again) == progress
+        for mine, restored in ((model.state_dict(), other.state_dict()), (optimizer.state(), again.state())):
+            assert all(torch.equal(tensor, restored[name]) for name, tensor in mine.items())
+
+    def test_a_checkpoint_of_another_shape_is_refused(self, model, tmp_path: Path):
+        from dataclasses import replace
+
+        from checkpoint import restore, save
+        from model import GPT2
+        from optimizer import Optimizer
+        from rows import Progress
+
+        other = GPT2(replace(model.shape, blocks=1))
+        save(tmp_path / "c.safetensors", other, GPT2(other.shape), Optimizer({}, 0, 0, 0), Progress())
+        with pytest.raises(SystemExit, match="another shape"):
+            restore(tmp_path / "c.safetensors", model, model, Optimizer({}, 0, 0, 0))
+
+    def test_an_epoch_serves_every_row_of_the_books_once(self):
+        from rows import Progress, Rows
+
+        passages = np.full((5, 9), 7_000, np.uint16)
+        rows = Rows(np.arange(1_000, dtype=np.uint16), passages, share=0.25, context=8, seed=1)
+        progress, seen = Progress(), []
+        while progress.book_rows < rows.book_rows:
+            batch = rows.batch(progress, 4)
+            assert (batch[3] == 7_000).all()
+            seen += batch[:3, 0].tolist()
+        starts = seen[: rows.book_rows]
+        assert len(set(starts)) == rows.book_rows
+        assert {start % 8 for start in starts} == {starts[0] % 8}
+
+    def test_the_rate_rises_stays_and_falls(self):
+        from rows import Progress
+        from train import WARM_UP_STEPS, rate
+
+        assert rate(Progress(step=0), 0.0, 0.4) == pytest.approx(1 / WARM_UP_STEPS)
+        assert rate(Progress(step=999), 0.5, 0.4) == 1
+        assert rate(Progress(step=999), 0.8, 0.4) == pytest.approx(0.5)
+        assert rate(Progress(step=999), 1.0, 0.4) == pytest.approx(0.02)
