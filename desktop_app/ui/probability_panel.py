@@ -1,7 +1,17 @@
 """The right-hand panel: next-token bars, sampling controls, drawing, appending, running on, finding a token."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from desktop_app.core.probabilities import bars_panel, found_words
 from desktop_app.core.scene import Scene
@@ -31,6 +41,7 @@ class ProbabilityPanel(QWidget):
         self.heading = QLabel("Next token")
         self.heading.setObjectName("heading")
         self.heading.setTextFormat(Qt.TextFormat.PlainText)
+        self.heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.to_last = QToolButton()
         self.to_last.setText("Last")
         self.to_last.setToolTip("Back to the distribution after the last token")
@@ -137,6 +148,9 @@ class ProbabilityPanel(QWidget):
         before = "".join(scene.labels[max(0, scene.position - 3) : scene.position + 1]).replace("·", " ").strip()
         dots = "… " if scene.position > 3 else ""
         words = f"Next token after “{dots}{before}”"
+        layout = self.layout()
+        if layout is not None:
+            layout.activate()  # the label's width is that of the last size otherwise
         room = self.heading.width()
         metrics = self.heading.fontMetrics()
         self.heading.setText(metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, max(room, 120)))
