@@ -68,3 +68,111 @@ def write_byte_tokenizer(folder: Path, vocab_size: int) -> None:
         vocab["<|endoftext|>"] = 256
     (folder / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False))
     (folder / "merges.txt").write_text("#version: 0.2\n")
+
+
+ACTIVATIONS = ("gelu_new", "gelu", "relu", "silu", "swish", "gelu_pytorch_tanh")
+
+
+def random_config(seed):
+    """A small config; any 12 successive seeds cover every activation, flag, head tied and untied, 1 to 4 layers."""
+    rng = np.random.default_rng([seed, 1])
+    n_head = (1, 2, 3, 5, 7)[seed % 5]
+    config = {
+        "model_type": "gpt2",
+        "vocab_size": int(rng.integers(11, 130)),
+        "n_positions": int(rng.integers(16, 33)),
+        "n_embd": n_head * (2, 4, 5, 8)[seed % 4],
+        "n_layer": 1 + seed % 4,
+        "n_head": n_head,
+        "activation_function": ACTIVATIONS[seed % 6],
+        "layer_norm_epsilon": (1e-5, 1e-6, 1e-3)[seed % 3],
+        "tie_word_embeddings": seed % 3 != 1,
+    }
+    if seed % 4 == 2:
+        config["n_inner"] = int(rng.integers(1, 70))
+    if seed % 5 == 3:
+        config["scale_attn_weights"] = False
+    if seed % 4 == 3:
+        config["scale_attn_by_inverse_layer_idx"] = True
+    if seed % 3 == 2:
+        config["reorder_and_upcast_attn"] = True
+    return config
+
+
+def random_ids(config, seed, count=None):
+    """Token ids; of the lengths that seeds give, one in five is the whole context and one in seven a single token."""
+    rng = np.random.default_rng([seed, 2])
+    longest = config["n_positions"]
+    count = count or (longest if seed % 5 == 0 else 1 if seed % 7 == 6 else int(rng.integers(2, longest)))
+    return rng.integers(0, config["vocab_size"], count).tolist()
+
+
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+def rounded(array, dtype):
+    """What is left of float32 numbers that are stored as `dtype` ("F32", "F16", "BF16"), as float32."""
+    if dtype == "BF16":
+        bits = array.astype(np.float32).view(np.uint32)
+        # To nearest, ties to even: bfloat16 is the upper half of a float32.
+        return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+    return array.astype(_DTYPES[dtype]).astype(np.float32)
+
+
+def _stored_bytes(array, dtype):
+    if dtype == "BF16":
+        return (rounded(array, dtype).view(np.uint32) >> 16).astype("<u2").tobytes()
+    return np.ascontiguousarray(array, _DTYPES[dtype]).tobytes()
+
+
+def safetensors_bytes(tensors, metadata=None):
+    """A safetensors file of name -> (dtype as the header says it, shape, bytes); the library writes no bfloat16."""
+    header, offset = {"__metadata__": metadata or {"format": "pt"}}, 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
+        offset += len(data)
+    return with_header(json.dumps(header).encode(), b"".join(data for _, _, data in tensors.values()))
+
+
+def with_header(header: bytes, data: bytes = b""):
+    """The bytes of a safetensors file of this header, whatever it says."""
+    return len(header).to_bytes(8, "little") + header + data
+
+
+def store_weights(folder: Path, weights, *, prefix="", linear=False, dtype="F32", shards=1):
+    """Write weights as checkpoints in the wild have them; returns the numbers that are left of them, as float32.
+
+    `prefix` goes before every name but the head's, `linear` turns the matrices as minGPT and nanoGPT store them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = {}
+    for name, array in weights.items():
+        matrix = name.split(".")[-2] in ("c_attn", "c_proj", "c_fc") and array.ndim == 2
+        turned = np.ascontiguousarray(array.T) if linear and matrix else array
+        full = name if name == "lm_head.weight" else prefix + name
+        stored[full] = (dtype, turned.shape, _stored_bytes(turned, dtype))
+    names, where = list(stored), {}
+    for shard in range(shards):
+        file = "model.safetensors" if shards == 1 else f"model-{shard + 1:05}-of-{shards:05}.safetensors"
+        part = {name: stored[name] for name in names[shard::shards]}
+        (folder / file).write_bytes(safetensors_bytes(part))
+        where |= dict.fromkeys(part, file)
+    if shards > 1:
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return {name: rounded(array, dtype) for name, array in weights.items()}
+
+
+def write_random_checkpoint(folder: Path, seed):
+    """A checkpoint of `random_config(seed)`, stored in one way of many: (config, weights as float32)."""
+    config = random_config(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = store_weights(
+        folder,
+        random_weights(config, seed),
+        prefix="transformer." if seed % 2 else "",
+        linear=seed % 5 in (1, 2),
+        dtype=("F32", "F16", "BF16", "F32")[seed % 4],
+        shards=1 + (seed // 2) % 3,
+    )
+    return config, weights

@@ -78,10 +78,11 @@ class Trace:
         """How many positions this pass computed; the others were taken over from an earlier trace."""
         self._weights = weights
         self._unembed = unembed
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[Any, ...], Array] = OrderedDict()
         self._cached_bytes = 0
-        self._logit_rows: dict[int, Array] = dict(logit_rows or {})
+        for row, logits in (logit_rows or {}).items():
+            self._remember(("logits", row), logits)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,44 +93,40 @@ class Trace:
     def read(self, name: str, *, head: int | None = None, row: int | None = None) -> Array:
         """The tensor `name`, with the axes of the table; `head` and `row` (a position) pick one and drop the axis.
 
-        Raises ModelError if the table has no such tensor, or if it cannot be derived because a saved trace was
-        opened without its model.
+        A negative row counts from the end; `head` is passed over where the tensor has no heads. Raises ModelError if
+        there is no such tensor, head or position, or if the tensor cannot be derived because a saved trace was opened
+        without its model.
         """
         if name not in self.table:
             raise ModelError(f"This model has no tensor {name[:80]!r}.")
         if name == "logits":
-            return self.logits(row) if row is not None else self._all_logits()
+            return self._all_logits() if row is None else self.logits(row)
         spec = self.table[name].spec
-        if row is not None and not -len(self) <= row < len(self):
-            raise ModelError(f"Position {row} is outside the text of {len(self)} tokens.")
+        start, stop = (0, len(self)) if row is None else (self._position(row), self._position(row) + 1)
+        if head is not None and not 0 <= head < self.config.n_head:
+            raise ModelError(f"There is no head {head}; this model's heads are 0 to {self.config.n_head - 1}.")
+        heads = (head, head + 1) if head is not None and spec.per_head else None
+        found = self._read(name, heads, (start, stop))
         if row is not None:
-            row %= len(self)
-        heads = None if head is None else (head, head + 1)
-        rows = (0, len(self)) if row is None else (row, row + 1)
-        found = self._read(name, heads if spec.per_head else None, rows)
-        if row is not None:
-            found = found.take(0, axis=spec.row_axis)
-        if head is not None and spec.per_head:
+            found = found[:, 0] if spec.per_head else found[0, ...]  # an array even where no axis is left
+        if heads is not None:
             found = found[0]
-        found.flags.writeable = False
-        return found
+        return _frozen(found)
 
     def read_rows(self, name: str, stop: int) -> Array:
         """The tensor for positions 0 to `stop` alone, every head."""
         return self._read(name, None, (0, stop))
 
     def logits(self, row: int) -> NDArray[np.float32]:
-        """Logits [d_vocab] after position `row` (negative counts from the end), computed once."""
-        row %= len(self)
-        with self._lock:
-            if row not in self._logit_rows:
-                if "logits" in self.captured:
-                    self._logit_rows[row] = self.captured["logits"][row]
-                else:
-                    final = self._read("ln_final.out", None, (row, row + 1))
-                    self._logit_rows[row] = self._unembedded(final)[0]
-                self._logit_rows[row].flags.writeable = False
-            return self._logit_rows[row]
+        """Logits [d_vocab] after position `row` (negative counts from the end). Raises ModelError as `read` does."""
+        row = self._position(row)
+        if "logits" in self.captured:
+            return _frozen(self.captured["logits"][row])
+        key = ("logits", row)
+        found = self._remembered(key)
+        if found is None:
+            found = self._remember(key, self._unembedded(self._read("ln_final.out", None, (row, row + 1)))[0])
+        return found
 
     def is_of(self, weights: Mapping[str, Array]) -> bool:
         """Whether the trace was made with these very weights."""
@@ -152,10 +149,15 @@ class Trace:
             for part, letter in (("key", "k"), ("value", "v"))
         }
 
+    def _position(self, row: int) -> int:
+        if not -len(self) <= row < len(self):
+            raise ModelError(f"Position {row} is outside the text of {len(self)} tokens.")
+        return row % len(self)
+
     def _all_logits(self) -> Array:
         if "logits" in self.captured:
             return self.captured["logits"]
-        return self._unembedded(self._read("ln_final.out", None, (0, len(self))))
+        return _frozen(self._unembedded(self._read("ln_final.out", None, (0, len(self)))))
 
     def _unembedded(self, final: Array) -> Array:
         if self._unembed is not None:
@@ -172,10 +174,9 @@ class Trace:
         if name in self.captured:
             return _cut(self.captured[name], tensor.spec.per_head, heads, rows)
         key = (name, heads, rows)
-        with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
+        found = self._remembered(key)
+        if found is not None:
+            return found
         place = Place(self.config, tensor.layer or 0, np.arange(*rows))
         operands = []
         for source in tensor.inputs:
@@ -185,12 +186,16 @@ class Trace:
             # Keys and values up to the end: the grids before the mask have columns for later tokens too.
             wanted = (0, len(self)) if source in tensor.whole else rows
             operands.append(self._read(source, heads if self.table[source].spec.per_head else None, wanted))
-        result = np.asarray(tensor.spec.compute(place, *operands))
-        result.flags.writeable = False
-        self._remember(key, result)
-        return result
+        return self._remember(key, np.asarray(tensor.spec.compute(place, *operands)))
 
-    def _remember(self, key: tuple[Any, ...], array: Array) -> None:
+    def _remembered(self, key: tuple[Any, ...]) -> Array | None:
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+            return self._cache.get(key)
+
+    def _remember(self, key: tuple[Any, ...], array: Array) -> Array:
+        """Keep what was derived for the next reader, as memory allows; the array that readers of `key` get."""
         with self._lock:
             if key not in self._cache and array.nbytes <= _CACHE_LIMIT // 4:
                 self._cache[key] = array
@@ -198,6 +203,7 @@ class Trace:
                 while self._cached_bytes > _CACHE_LIMIT:
                     _, dropped = self._cache.popitem(last=False)
                     self._cached_bytes -= dropped.nbytes
+            return _frozen(self._cache.get(key, array))
 
     def save(self, path: Path, names: Sequence[str] | None = None, note: Mapping[str, str] | None = None) -> None:
         """Write tensors as `save_tensors` does. `names` default to the whole table. Raises ExportError."""
@@ -215,11 +221,19 @@ class Trace:
         table = tensor_table(config)
         positions = file.entries["tokens"].shape
         for name, entry in file.entries.items():
-            fits = name in table and len(positions) == 1 and positions[0] > 0
+            fits = name in table and len(positions) == 1 and 0 < positions[0] <= config.n_positions
             dtype = "I64" if name == "tokens" else "F32"
             if not fits or entry.shape != table[name].spec.shape(config, positions[0]) or entry.dtype != dtype:
                 raise ModelError(f"{path}: the tensor {name[:80]!r} does not fit the trace's own config.")
+        ids = file.read("tokens")
+        if not 0 <= ids.min() <= ids.max() < config.vocab_size:
+            raise ModelError(f"{path}: token ids from {ids.min()} to {ids.max()} do not fit the trace's own config.")
         return cls(config, {name: file.read(name) for name in file.entries}, weights=weights)
+
+
+def _frozen(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
 
 
 def _cut(array: Array, per_head: bool, heads: tuple[int, int] | None, rows: tuple[int, int]) -> Array:
