@@ -28,14 +28,14 @@ from desktop_app import __version__
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.describe import Readout, describe
-from desktop_app.core.examples import examples
+from desktop_app.core.examples import Example, examples, open_in
 from desktop_app.core.levels import number
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
 from desktop_app.core.session_file import load_session, save_session, to_json
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State
-from desktop_app.core.steps import Step, build_view, find_step
+from desktop_app.core.steps import build_view, find_step
 from desktop_app.figures.export import Options, write
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import THEMES, Theme
@@ -55,8 +55,6 @@ from desktop_app.ui.scrubber import Scrubber
 from desktop_app.ui.side_tabs import SideTabs
 from desktop_app.ui.view_bar import ViewBar
 
-_NOTICE_MS = 6000
-
 
 class Window(QMainWindow):
     """The one window."""
@@ -70,6 +68,7 @@ class Window(QMainWindow):
         self.exports = ExportLane(self)
         self.actions_: dict[str, QAction] = {}
         self._closing = False
+        self._look = ""
         self._build()
         self._make_actions()
         self._connect()
@@ -86,6 +85,7 @@ class Window(QMainWindow):
         self.prompt = PromptEditor()
         self.examples = QToolButton()
         self.examples.setText("Examples ▾")
+        self.examples.setAccessibleName("Examples")
         self.examples.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.undo, self.redo, self.themes = QToolButton(), QToolButton(), QToolButton()
         self.menu_button = QToolButton()
@@ -206,7 +206,8 @@ class Window(QMainWindow):
         self.export.clicked.connect(self.actions_["export"].trigger)
         menu = QMenu(self)
         for example in examples():
-            menu.addAction(example.title, lambda e=example: self._open_example(e.text, e.step, e.head))
+            action = menu.addAction(example.title, lambda e=example: self.open_example(e))
+            action.setToolTip(example.look)
         self.examples.setMenu(menu)
         self.view_bar = ViewBar(self.actions_, self.canvas)
         self.canvas.resized.connect(self.view_bar.place)
@@ -321,6 +322,9 @@ class Window(QMainWindow):
         on |= {name for name in ("skip_first", "sort_neurons") if getattr(view, name)}
         on |= {"layer_limits"} if view.limits == "layer" else set()
         self.view_bar.show_options(step.spec.options, on)
+        if self._look:
+            self.say(self._look, seconds=20)
+            self._look = ""
         self.tabs.show_step(scene, step)
         self.probabilities.show_scene(
             scene, self.theme, self.scale, has_room=self.controller.has_room, running=self.controller.running
@@ -344,7 +348,7 @@ class Window(QMainWindow):
         else:
             self.notice.hide()
 
-    def say(self, words: str, *, lasting: bool = False) -> None:
+    def say(self, words: str, *, lasting: bool = False, seconds: int = 6) -> None:
         """Show a sentence at the foot of the view for a while."""
         self.notice.setText(words)
         self.notice.adjustSize()
@@ -355,7 +359,7 @@ class Window(QMainWindow):
         if lasting:
             self._notice_timer.stop()
         else:
-            self._notice_timer.start(_NOTICE_MS)
+            self._notice_timer.start(1000 * seconds)
 
     def _enable(self) -> None:
         c = self.controller
@@ -447,19 +451,15 @@ class Window(QMainWindow):
         if 0 <= index < len(self.controller.steps):
             self.controller.go_to(self.controller.steps[index])
 
-    def _open_example(self, text: str, step: str, head: int) -> None:
-        c = self.controller
-        if c.model is None:
-            return
-        try:
-            found: Step | None = find_step(step, c.model.config)
-        except LogitscopeError:
-            found = c.step
-        changed = replace(c.state, text=text, appended=(), token=None, position=None, head=head)
-        if found is not None:
-            layer = changed.layer if found.layer is None else found.layer
-            changed = replace(changed, step=found.key, layer=layer)
-        c.set(changed)
+    def open_example(self, example: Example) -> None:
+        """Type an example's prompt, go where it is to be looked at, and say what is to be seen."""
+        wanted = open_in(example, self.controller.state)
+        self._look = example.look
+        folder = bundled_models().get(example.model)
+        if folder is not None and wanted.model != str(folder):
+            self.controller.open_model(folder, replace(wanted, model=str(folder)))
+        else:
+            self.controller.set(wanted)
 
     # Commands
 
@@ -723,9 +723,5 @@ def initial_state(settings: Settings, model: Path, text: str | None) -> State:
     if text is not None:
         last = replace(last, text=text, appended=(), token=None, position=None, start=False)
     elif not last.text and not last.appended:
-        first = examples()[0]
-        settings_ = Sampling(0.8, 40, 0.9)
-        last = State(text=first.text, step=first.step, head=first.head, sampling=settings_)
-        layer = first.step.split(".")
-        last = replace(last, layer=int(layer[1]) if layer[0] == "blocks" else 0)
+        last = open_in(examples()[0], State(sampling=Sampling(0.8, 40, 0.9)))
     return replace(last, model=str(model))
