@@ -1,0 +1,187 @@
+"""`logitscope figure`: what it draws, what it refuses before it computes anything, and that it needs no window."""
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from desktop_app import cli
+from desktop_app.figures.export import SIZES
+from desktop_app.figures.theme import THEMES
+from tests.checkpoints import TINY, write_checkpoint
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = TINY | {"vocab_size": 300, "n_positions": 64}
+TEXT = "{http://www.w3.org/2000/svg}text"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", CONFIG)
+
+
+@pytest.fixture
+def figure(capfd, model, tmp_path):
+    """Runs the command on the tiny model, writing `name`: (exit code, stderr, the file)."""
+
+    def run(*arguments, name="fig.svg", text="A cat?"):
+        out = tmp_path / name
+        prompt = () if text is None else (text,)
+        status = cli.main(["figure", *prompt, "--model", str(model), "--out", str(out), *map(str, arguments)])
+        return status, capfd.readouterr().err, out
+
+    return run
+
+
+def refused(result, *words):
+    status, err, out = result
+    assert (status, err.count("\n")) == (2, 1), err
+    for word in words:
+        assert word in err
+    return not out.exists()
+
+
+def words(path):
+    return [node.text for node in ElementTree.parse(path).iter(TEXT)]
+
+
+def test_a_figure_shows_the_tokens_the_block_and_the_head_that_were_asked_for(figure):
+    status, err, out = figure("--step", "blocks.1.attn.pattern", "--head", 2)
+    assert (status, err) == (0, "")
+    shown = words(out)
+    assert {"A", "·", "c", "a", "t", "?"} <= set(shown)
+    assert any(text.startswith("Block 1 · Head 2") for text in shown)
+    assert any("“A cat?” · 6 tokens · tiny · block 1 · head 2" in text for text in shown)
+
+
+@pytest.mark.parametrize("name", ["fig.svg", "fig.pdf", "fig.png", "FIG.PNG"])
+def test_the_same_command_twice_writes_the_same_bytes(figure, name):
+    arguments = ("--step", "blocks.0.attn.z", "--head", 1, "--token", 3)
+    first = figure(*arguments, name=name)[2].read_bytes()
+    again = figure(*arguments, "--force", name=name)[2].read_bytes()
+    assert first == again
+    assert first.startswith({"svg": b"<?xml", "pdf": b"%PDF-", "png": b"\x89PNG"}[name[-3:].lower()])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "title"),
+    [
+        (("--step", "attn.scores", "--layer", 1), "Block 1 · Head 0"),
+        (("--step", "pattern", "--layer", 0, "--head", 1), "Block 0 · Head 1"),
+        (("--step", "blocks.1.ln2.mean"), "Block 1 — layer norm before the MLP"),
+        (("--step", "resid_mid", "--layer", 1), "Block 1 — attention's message"),
+        (("--step", "tokens", "--layer", 1), "The text is cut into tokens"),
+    ],
+)
+def test_a_step_is_named_in_full_by_its_tensors_or_by_operation_and_layer(figure, arguments, title):
+    status, err, out = figure(*arguments)
+    assert (status, err) == (0, "")
+    assert any(text.startswith(title) for text in words(out))
+
+
+def test_the_settings_of_sampling_are_those_that_were_given(figure):
+    settings = ("--temperature", 0.5, "--top-k", 7, "--top-p", 0.9, "--seed", 11)
+    shown = words(figure("--step", "probabilities", *settings)[2])
+    assert any("temperature 0.5, top-k 7, top-p 0.9, seed 11" in text for text in shown)
+    assert any("of 300" in text for text in shown)
+
+
+def test_position_token_scale_and_caption_change_the_picture(figure):
+    plain = figure("--step", "blocks.0.attn.pattern")[2].read_text()
+    for change in (("--scale", "log"), ("--token", 2), ("--no-caption",), ("--theme", "dark"), ("--size", "column")):
+        assert figure("--step", "blocks.0.attn.pattern", *change, name=f"{change[-1]}.svg")[2].read_text() != plain
+    last = figure("--step", "logits", name="last.svg")[2].read_text()
+    assert figure("--step", "logits", "--position", 2, name="second.svg")[2].read_text() != last
+
+
+def test_ids_stand_in_for_a_text(figure):
+    status, err, out = figure("--ids", "34,35", "--step", "tokens", text=None)
+    assert (status, err) == (0, "")
+    assert any("1 · 35" in text for text in words(out))
+
+
+def test_an_unknown_step_is_refused_with_the_closest_names(figure):
+    assert refused(figure("--step", "blocks.1.attn.patern"), "blocks.1.attn.pattern")
+    assert refused(figure("--step", "blocks.7.attn.pattern"), "blocks.1.attn.pattern")
+    assert refused(figure("--step", "blocks.1.ln1", "--layer", 0), "block 1", "block 0")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "range_"),
+    [
+        ("head", 3, "0 to 2"),
+        ("head", -1, "0 to 2"),
+        ("layer", 2, "0 to 1"),
+        ("token", 6, "0 to 5"),
+        ("position", 6, "5"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_what_is(figure, option, value, range_):
+    assert refused(figure("--step", "blocks.0.attn.pattern", f"--{option}={value}"), f"--{option} {value}", range_)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("--size", "huge"), "poster"),
+        (("--theme", "pink"), "print"),
+        (("--dpi", 5), "1200"),
+        (("--temperature", 0), "temperature"),
+    ],
+)
+def test_options_out_of_range_are_refused(figure, arguments, word):
+    assert refused(figure("--step", "tokens", *arguments), word)
+
+
+def test_a_name_that_says_no_format_is_refused(figure):
+    assert refused(figure("--step", "tokens", name="fig.jpg"), ".svg")
+    assert refused(figure("--step", "tokens", name="fig"), ".svg")
+
+
+def test_an_existing_file_is_refused_before_the_model_is_looked_for(capfd, tmp_path):
+    out = tmp_path / "fig.svg"
+    out.write_text("mine")
+    arguments = ["figure", "x", "--model", str(tmp_path / "nowhere"), "--step", "tokens", "--out", str(out)]
+    assert cli.main(arguments) == 2
+    assert "--force" in capfd.readouterr().err
+    assert out.read_text() == "mine"
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(figure, tmp_path, monkeypatch):
+    _, _, out = figure("--step", "tokens")
+    before = out.read_bytes()
+
+    def fails(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", fails)
+    status, err, _ = figure("--step", "text", "--force")
+    assert status == 2
+    assert "No space left" in err
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("fig.svg", before)]
+
+
+def test_no_window_toolkit_is_imported(model, tmp_path):
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['PySide6', 'shiboken6', 'pyqtgraph']));"
+        "from desktop_app.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["figure", "AB", "--model", model, "--step", "blocks.0.mlp.post", "--out", tmp_path / "f.png"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "f.png").stat().st_size > 5000
+
+
+def test_help_names_every_size_and_theme(capfd):
+    assert cli.main(["figure", "--help"]) == 0
+    text = capfd.readouterr().out
+    assert all(name in text for name in (*SIZES, *THEMES))
