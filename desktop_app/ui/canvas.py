@@ -70,6 +70,11 @@ class Canvas(QAbstractScrollArea):
         return self._page
 
     @property
+    def readout(self) -> Readout | None:
+        """The words for the cell that is pointed at."""
+        return self._readout
+
+    @property
     def has_cursor(self) -> bool:
         """Whether the arrow keys move a cell cursor."""
         return self._cursor is not None
@@ -97,7 +102,9 @@ class Canvas(QAbstractScrollArea):
         self.horizontalScrollBar().setRange(0, max(0, wide))
         self.horizontalScrollBar().setPageStep(self.viewport().width())
 
-    def _origin(self) -> QPointF:
+    @property
+    def origin(self) -> QPointF:
+        """Where the page's corner lies in the viewport."""
         return QPointF(_MARGIN - self.horizontalScrollBar().value(), _MARGIN - self.verticalScrollBar().value())
 
     # Painting
@@ -117,7 +124,7 @@ class Canvas(QAbstractScrollArea):
             self._picture = self._render()
         painter.drawPixmap(0, 0, self._picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.translate(self._origin())
+        painter.translate(self.origin)
         if self._at is not None:
             self._draw_pointer(painter)
         painter.end()
@@ -129,7 +136,7 @@ class Canvas(QAbstractScrollArea):
         picture.fill(QColor(self._theme.background))
         painter = QPainter(picture)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
-        painter.translate(self._origin())
+        painter.translate(self.origin)
         draw_marks(painter, self._page.marks)
         painter.end()
         return picture
@@ -158,7 +165,7 @@ class Canvas(QAbstractScrollArea):
         w = max([*widths, scratch.width(self._readout.value, size=18, bold=True)]) + scratch.u(24)
         h = scratch.u(38 + 18 * len(lines))
         # Beside the cell, inside what can be seen.
-        seen = QRectF(-self._origin().x(), -self._origin().y(), self.viewport().width(), self.viewport().height())
+        seen = QRectF(-self.origin.x(), -self.origin.y(), self.viewport().width(), self.viewport().height())
         x = place.right() + 12
         if x + w > seen.right():
             x = place.left() - 12 - w
@@ -188,7 +195,7 @@ class Canvas(QAbstractScrollArea):
         return None
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        point = event.position() - self._origin()
+        point = event.position() - self.origin
         cells = self._cells_at(point.x(), point.y())
         pick = self._pick_at(point.x(), point.y())
         self.viewport().setCursor(
@@ -219,7 +226,7 @@ class Canvas(QAbstractScrollArea):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() != Qt.MouseButton.LeftButton:
             return
-        point = event.position() - self._origin()
+        point = event.position() - self.origin
         cells = self._cells_at(point.x(), point.y())
         if cells is not None:
             row, column = cells.cell(point.x(), point.y())

@@ -192,6 +192,11 @@ class Controller(QObject):
         self.working.emit(self.passes.busy)
 
     @property
+    def pending(self) -> bool:
+        """Whether a change waits for its pass to be asked for, or the pass for its answer."""
+        return self._due.isActive() or self.passes.busy
+
+    @property
     def running(self) -> bool:
         """Whether tokens are being appended one after the other."""
         return self._left_to_run > 0

@@ -1,0 +1,127 @@
+"""The real window, offscreen, on a model small enough that a pass takes a millisecond.
+
+Every test here fails on a Qt warning, and on a timer or a thread that outlives its window.
+"""
+
+from pathlib import Path
+
+import pytest
+from tests.checkpoints import TINY, write_checkpoint
+
+ALLOWED = (
+    # The offscreen platform has no window manager, and says so when a window asks to be put in front.
+    r"^This plugin does not support .*",
+)
+"""Qt messages that are no fault of the program, as regular expressions, each with its reason."""
+
+BYTES = {**TINY, "vocab_size": 257, "n_positions": 48}
+"""Tokens are the 256 bytes and <|endoftext|>: any text can be spelled, one token a byte."""
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.qt_log_level_fail("WARNING"))
+            item.add_marker(pytest.mark.qt_log_ignore(*ALLOWED))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The folder of a checkpoint: 2 blocks of 3 heads, 48 positions, 257 tokens."""
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", BYTES)
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory):
+    """Another checkpoint: 3 blocks of 4 heads, 64 positions, other weights."""
+    config = {**BYTES, "n_layer": 3, "n_head": 4, "n_positions": 64}
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "other", config, seed=1)
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """The model that comes with the program."""
+    from desktop_app.core.bundle import default_model
+
+    return default_model()
+
+
+@pytest.fixture(scope="session")
+def qapp():
+    """The application as the program makes it: pytest-qt's own would lack its style and fonts."""
+    from desktop_app.ui.app import make_application
+
+    yield make_application([])
+
+
+@pytest.fixture
+def open_desk(qtbot, monkeypatch):
+    """Opens windows as the program does; each is closed at the end, and must leave nothing behind."""
+    from PySide6.QtCore import QEvent, QTimer
+    from PySide6.QtWidgets import QApplication
+    from tests.ui.driver import Desk, lanes
+
+    from desktop_app.core.settings import Settings
+    from desktop_app.ui.window import Window, initial_state
+
+    desks = []
+
+    def make(model, text=None, *, settings=None, size=(1280, 800), settle=True):
+        settings = settings or Settings()
+        window = Window(initial_state(settings, model, text), settings)
+        if size is not None:
+            window.resize(*size)
+        window.show()
+        window.controller.open_model(model, window.controller.state)
+        desk = Desk(window, qtbot)
+        desks.append(desk)
+        if settle:
+            desk.settle()
+        return desk
+
+    yield make
+    for desk in desks:
+        desk.window.close()
+    awake = [t for d in desks for t in d.window.findChildren(QTimer) if t.isActive() and t.interval()]
+    assert not awake, f"timers still awake after closing: {awake}"
+    assert not lanes(), "threads still there after closing"
+    for desk in desks:
+        desk.window.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@pytest.fixture
+def desk(open_desk, tiny):
+    """A window on the tiny model with a short prompt, its pass done."""
+    return open_desk(tiny, "Hello, you")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts what is expensive: `passes` has (new positions, past positions) of each, `sorts` one entry a ranking."""
+    from desktop_app.gpt2 import sampling
+    from desktop_app.gpt2.engine import Engine
+
+    class Counts:
+        def __init__(self):
+            self.passes, self.sorts = [], []
+
+        def clear(self):
+            self.passes.clear()
+            self.sorts.clear()
+
+    counts = Counts()
+    run, descending = Engine.run, sampling._descending
+
+    def counting_run(self, ids, past, names, stop=None):
+        counts.passes.append((len(ids), next(iter(past.values())).shape[1] if past else 0))
+        return run(self, ids, past, names, stop)
+
+    def counting_sort(logits):
+        counts.sorts.append(len(logits))
+        return descending(logits)
+
+    monkeypatch.setattr(Engine, "run", counting_run)
+    monkeypatch.setattr(sampling, "_descending", counting_sort)
+    return counts

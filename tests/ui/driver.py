@@ -1,0 +1,159 @@
+"""Hands and eyes for tests of the window: real key presses and clicks in, pixels and shown words out."""
+
+import threading
+
+import numpy as np
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
+from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from desktop_app.figures.marks import Words
+
+LONG_MS = 20_000
+NONE, SHIFT, CTRL, ALT = (
+    Qt.KeyboardModifier.NoModifier,
+    Qt.KeyboardModifier.ShiftModifier,
+    Qt.KeyboardModifier.ControlModifier,
+    Qt.KeyboardModifier.AltModifier,
+)
+LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
+
+
+class Desk:
+    """A window that is open, and what a person does with it."""
+
+    def __init__(self, window, qtbot):
+        self.window, self.bot = window, qtbot
+        self.c = window.controller
+
+    # Waiting
+
+    def settle(self):
+        """Wait until no pass, no load and no figure is under way and everything is painted."""
+        c = self.c
+
+        def quiet():
+            return not (c.passes.busy or c.loads.busy or c.pending or c.running or self.window.exports.busy)
+
+        self.bot.waitUntil(quiet, timeout=LONG_MS)
+        QApplication.processEvents()
+        assert quiet()
+
+    def until(self, condition):
+        self.bot.waitUntil(condition, timeout=LONG_MS)
+
+    # Hands
+
+    def press(self, key, modifiers=NONE, widget=None):
+        """Press a key where the focus is, or on a widget that is given the focus first."""
+        if widget is not None:
+            widget.setFocus()
+        QTest.keyClick(QApplication.focusWidget(), key, modifiers)
+
+    def type(self, text, widget=None):
+        widget = widget or self.window.prompt
+        widget.setFocus()
+        QTest.keyClicks(widget, text)
+
+    def paste(self, text=None, mime=None):
+        """Paste into the prompt through the clipboard, as Ctrl+V does."""
+        data = mime or QMimeData()
+        if text is not None:
+            data.setText(text)
+        QGuiApplication.clipboard().setMimeData(data)
+        self.press(Qt.Key.Key_V, CTRL, self.window.prompt)
+
+    def write(self, text):
+        """Replace the whole prompt, as select all and paste do."""
+        self.press(Qt.Key.Key_A, CTRL, self.window.prompt)
+        self.paste(text) if text else self.press(Qt.Key.Key_Delete)
+        self.settle()
+
+    def click(self, area, x, y, modifiers=NONE, button=LEFT):
+        """Click at a place of a widget; of a scroll area's viewport."""
+        target = area.viewport() if hasattr(area, "viewport") else area
+        QTest.mouseClick(target, button, modifiers, QPoint(round(x), round(y)))
+
+    def to_canvas(self, x, y):
+        """A place of the page as a place of the canvas' viewport, scrolled into sight."""
+        bar = self.window.canvas.verticalScrollBar()
+        bar.setValue(int(y) - self.window.canvas.viewport().height() // 2)
+        origin = self.window.canvas.origin
+        return x + origin.x(), y + origin.y()
+
+    def click_canvas(self, rect):
+        """Click the middle of a place of the page."""
+        self.click(self.window.canvas, *self.to_canvas(rect.x + rect.w / 2, rect.y + rect.h / 2))
+
+    def hover_canvas(self, x, y):
+        """Move the pointer to a place of the page."""
+        QTest.mouseMove(self.window.canvas.viewport(), QPoint(1, 1))
+        a, b = self.to_canvas(x, y)
+        point = QPointF(a, b)
+        from PySide6.QtGui import QMouseEvent
+
+        view = self.window.canvas.viewport()
+        event = QMouseEvent(
+            QEvent.Type.MouseMove, point, QPointF(view.mapToGlobal(point)), Qt.MouseButton.NoButton,
+            Qt.MouseButton.NoButton, NONE
+        )  # fmt: skip
+        QApplication.sendEvent(view, event)
+
+    def pick(self, what, value=None):
+        """The place on the page that picks this."""
+        found = [p for p in self.window.canvas.page.picks if p.what == what and value in (None, p.value)]
+        assert found, f"nothing on the page picks {what} {value}"
+        return found[0]
+
+    def go(self, key):
+        """Go to a step by its key, as a click on the map does."""
+        step = next(s for s in self.c.steps if s.key == key)
+        self.window.map.chosen.emit(step)
+        self.settle()
+
+    # Eyes
+
+    @property
+    def scene(self):
+        return self.c.scene
+
+    @property
+    def state(self):
+        return self.c.state
+
+    def words(self):
+        """Everything that is written on the canvas."""
+        return [m.text for m in self.window.canvas.page.marks if isinstance(m, Words)]
+
+    def bars(self):
+        """The next-token bars by token id."""
+        return {bar.pick[1]: bar for bar in self.window.probabilities.bars.panel.bars}
+
+    def trouble(self):
+        """The sentence that stays, or nothing."""
+        return self.window.trouble.text() if self.window.trouble.isVisible() else ""
+
+    def notice(self):
+        """The sentence that passes, or nothing."""
+        return self.window.notice.text() if self.window.notice.isVisible() else ""
+
+    def readout(self):
+        return self.window.canvas.readout
+
+
+def pixels(widget):
+    """A widget as it looks: [y, x, 3] uint8."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
+
+
+def colours(picture):
+    """How many different colours a picture has."""
+    return len(np.unique(picture.reshape(-1, 3), axis=0))
+
+
+def lanes():
+    """Names of the threads that lanes own."""
+    return [t.name for t in threading.enumerate() if t.name.split("_")[0] in ("pass", "load", "export")]
