@@ -33,7 +33,7 @@ def forward(weights, config, ids):
     d_head, count = width // n_head, len(ids)
     eps = config.get("layer_norm_epsilon", 1e-5)
     out = {"tokens": np.asarray(ids)}
-    out["embed"] = weights["wte.weight"][ids]
+    out["embed"] = weights["wte.weight"][out["tokens"]]
     out["pos_embed"] = weights["wpe.weight"][:count]
     x = out["embed"] + out["pos_embed"]
     for layer in range(config["n_layer"]):

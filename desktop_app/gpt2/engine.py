@@ -79,9 +79,9 @@ class Engine:
         self._all = [n for n in self.table if n != "logits"]
         self._kept = [n for n, row in self.table.items() if row.spec.kept]
         self._lean_names = frozenset([*self._kept, "ln_final.out"])
-        self.mapped = _common_folder(checkpoint) is not None
+        self.packed = False
         # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
-        # two graphs share the mapped weights: one exposes every tensor, the other what a long trace keeps.
+        # two graphs share the weights: one exposes every tensor, the other what a long trace keeps.
         self._full = _session(checkpoint, head=False)
         self._lean = _session(checkpoint, head=False, only=self._lean_names)
         self._head = _session(checkpoint, body=False)
@@ -89,12 +89,12 @@ class Engine:
     def prepack(self) -> None:
         """Pack the weights of what runs most: slower to make, a copy of the weights, faster to run.
 
-        Traces that take every tensor from the graph stay on the mapped weights.
+        Traces that take every tensor from the graph stay on the weights as they are.
         """
-        if self.mapped:
+        if not self.packed:
             lean = _session(self.checkpoint, head=False, only=self._lean_names, packed=True)
             head = _session(self.checkpoint, body=False, packed=True)
-            self._lean, self._head, self.mapped = lean, head, False
+            self._lean, self._head, self.packed = lean, head, True
 
     def run(
         self, ids: Sequence[int], past: Past | None, names: Sequence[str], stop: Stop | None = None

@@ -1,0 +1,162 @@
+"""The engine: what it refuses, that it stops, that every way of loading weights gives the same numbers."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from desktop_app.gpt2.checkpoint import load_checkpoint
+from desktop_app.gpt2.engine import Engine, Stop
+from desktop_app.gpt2.errors import Cancelled, ModelError
+from tests import reference
+from tests.checkpoints import TINY, random_weights, store_weights, write_checkpoint
+
+IDS = (3, 1, 4, 1, 5)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    return Engine(load_checkpoint(write_checkpoint(tmp_path_factory.mktemp("model"), tokenizer=False)))
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        ((), "empty"),
+        ((97,), r"id 97 at position 0 .*0 to 96"),
+        ((1, -1), r"id -1 at position 1"),
+        ((1,) * 33, r"33 tokens, 1 more than the model's context of 32"),
+        ((2**63,), "outside"),
+    ],
+)
+def test_ids_that_the_model_cannot_take_are_refused(engine, ids, words):
+    with pytest.raises(ModelError, match=words):
+        engine.trace(ids)
+    with pytest.raises(ModelError, match=words):
+        next(engine.tensors(ids, ["embed"]))
+
+
+def test_positions_in_errors_count_the_past(engine):
+    past = engine.trace(IDS).past(5)
+    with pytest.raises(ModelError, match="position 6"):
+        engine.run((1, 97), past, ["embed"])
+    with pytest.raises(ModelError, match="33 tokens, 1 more"):
+        engine.run((1,) * 28, past, ["embed"])
+
+
+def test_the_context_can_be_filled_to_its_last_position(engine):
+    ids = [n % 97 for n in range(32)]
+    expected = reference.forward(random_weights(TINY), TINY, ids)["logits"][-1]
+    assert np.abs(engine.trace(ids).logits(-1) - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_a_mapped_and_a_packed_engine_give_the_same_numbers(tmp_path):
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path, tokenizer=False)))
+    before = engine.trace(IDS)
+    engine.prepack()
+    assert engine.packed
+    after = engine.trace((*IDS, 7), reuse=engine.trace(IDS))
+    full = engine.trace((*IDS, 7))
+    for name in before.table:
+        assert np.allclose(after[name], full[name], rtol=1e-5, atol=1e-5)
+    assert np.allclose(before.logits(-1), full.logits(4), rtol=1e-5, atol=1e-5)
+
+
+def test_half_precision_and_turned_weights_cannot_be_mapped_and_run_all_the_same(tmp_path):
+    weights = random_weights(TINY)
+    for name, options in {"half": {"dtype": "F16"}, "turned": {"linear": True}}.items():
+        write_checkpoint(tmp_path / name, tokenizer=False)
+        left = store_weights(tmp_path / name, weights, **options)
+        engine = Engine(load_checkpoint(tmp_path / name))
+        assert len(engine.checkpoint.places) < len(engine.checkpoint.weights)
+        expected = reference.forward(left, TINY, IDS)["logits"]
+        for _ in range(2):
+            logits = engine.trace(IDS, reuse=engine.trace(IDS[:2]))["logits"]
+            assert np.abs(logits - expected).max() < 1e-4 * np.abs(expected).max()
+            engine.prepack()
+
+
+def test_a_trace_of_another_model_is_not_reused(engine, tmp_path):
+    other = Engine(load_checkpoint(write_checkpoint(tmp_path, seed=1, tokenizer=False)))
+    foreign = other.trace(IDS)
+    trace = engine.trace((*IDS, 7), reuse=foreign)
+    assert trace.computed == 6
+    assert np.array_equal(trace.logits(-1), engine.trace((*IDS, 7)).logits(-1))
+
+
+def test_everything_means_a_full_pass_even_with_a_trace_to_reuse(engine):
+    trace = engine.trace((*IDS, 7), reuse=engine.trace(IDS), everything=True)
+    assert trace.computed == 6
+    assert trace.captured.keys() == set(trace.table) - {"logits"}
+
+
+def test_all_logits_come_in_pieces_and_equal_the_reference(engine, monkeypatch):
+    monkeypatch.setattr("desktop_app.gpt2.engine._LOGIT_ROWS", 3)
+    ids = [n % 97 for n in range(20)]
+    expected = reference.forward(random_weights(TINY), TINY, ids)["logits"]
+    assert np.abs(engine.trace(ids)["logits"] - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+# Stopping
+
+
+def test_a_stop_set_before_ends_every_call_at_once(engine):
+    trace = engine.trace(IDS)
+    stop = Stop()
+    stop.set()
+    for call in (
+        lambda: engine.trace(IDS, stop=stop),
+        lambda: engine.trace((*IDS, 7), reuse=trace, stop=stop),
+        lambda: engine.run(IDS, None, ["embed"], stop),
+        lambda: engine.logits(trace["ln_final.out"], stop),
+        lambda: next(engine.tensors(IDS, ["embed"], stop)),
+        stop.check,
+    ):
+        with pytest.raises(Cancelled):
+            call()
+
+
+def test_a_stop_from_another_thread_ends_a_running_pass(tmp_path):
+    # Large enough to run for seconds, so that the stop arrives in the middle.
+    config = TINY | {"n_positions": 1024, "n_embd": 256, "n_head": 64, "n_layer": 24}
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path, config, tokenizer=False)))
+    stop, caught = Stop(), []
+
+    def work():
+        try:
+            engine.trace([1] * 1024, stop=stop)
+        except Cancelled as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not stop._running and thread.is_alive():
+        threading.Event().wait(0.001)
+    stop.set()
+    thread.join()
+    assert caught
+
+
+def test_a_stop_that_was_not_set_stops_nothing_and_one_that_was_stops_only_its_own_request(engine):
+    stopped, other = Stop(), Stop()
+    stopped.set()
+    assert stopped.wanted
+    assert not other.wanted
+    assert len(engine.trace(IDS, stop=other)) == 5
+
+
+def test_two_threads_may_share_an_engine(engine):
+    expected = {ids: engine.trace(ids).logits(-1) for ids in ((1, 2, 3), (4, 5), (6,))}
+    wrong = []
+
+    def work(ids):
+        for _ in range(20):
+            if not np.array_equal(engine.trace(ids).logits(-1), expected[ids]):
+                wrong.append(ids)
+
+    threads = [threading.Thread(target=work, args=(ids,)) for ids in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
