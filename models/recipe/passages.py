@@ -161,26 +161,47 @@ _COMMON = sorted(
 )
 
 
-def _repeated(rng: Rng) -> Passage:
-    def pick() -> str:
-        kind = rng.random()
-        if kind < 0.5:
-            return rng.choice(_COMMON)
-        return made_up_word(rng) if kind < 0.85 else rng.choice(w.BOYS + w.GIRLS + w.SURNAMES)
+def code_word(rng: Rng) -> str:
+    """Return a word of a secret code: digits, capitals, or pieces of words stuck together."""
+    kind = rng.random()
+    if kind < 0.2:
+        return str(rng.randrange(10, 10_000))
+    if kind < 0.4:
+        return "".join(rng.choices("BCDFGHJKLMNPQRSTVWXYZ", k=rng.randint(2, 4)))
+    joint = rng.choice(("", "", "-", "'", "/", "_"))
+    pieces = joint.join(rng.choices(w.PIECES, k=rng.randint(2, 3)))
+    return pieces.capitalize() if kind < 0.6 else pieces
 
-    count = rng.randint(4, 12)
-    items = tuple(pick() for _ in range(count))
-    glue = rng.choice((" ", ", ", ", ", " and "))
+
+def _repeated(rng: Rng) -> Passage:
+    makers = (
+        lambda: rng.choice(_COMMON),
+        lambda: made_up_word(rng),
+        lambda: code_word(rng),
+        lambda: rng.choice(w.BOYS + w.GIRLS + w.SURNAMES),
+        lambda: rng.choice(w.PIECES),
+    )
+    shares = rng.choice(((6, 4, 0, 2, 0), (4, 3, 2, 1, 1), (1, 1, 6, 0, 2), (1, 0, 0, 0, 0), (0, 1, 3, 1, 4)))
+    count = rng.randint(4, 12) if rng.random() < 0.6 else rng.randint(13, 30)
+    found: dict[str, None] = {}  # no word twice, so that only one word can follow another
+    while len(found) < count:
+        found.setdefault(rng.choices(makers, shares)[0]())
+    items = tuple(found)
+    glue = rng.choice((" ", " ", ", ", "; ", " and "))
     cut = rng.randint(2, count - 1)
     first, a, b = glue.join(items), rng.choice(w.BOYS), rng.choice(w.GIRLS)
     animal = rng.choice(("parrot", "child", "echo", "old man", "sailor", "raven"))
-    opening, middle, rest = rng.choice((
-        (f"{a} said: {first}. The {animal} said it after him: ", "", "."),
-        (f'"{first}," said {b}. "', "", f'," said the {animal}.'),
-        (f"{b} wrote on the wall: {first}. Then she read it aloud: ", "", "."),
-        (f"The song of the {animal} went: {first}. And once more: ", "", "."),
+    opening, rest = rng.choice((
+        (f"{a} said: {first}. The {animal} said it after him: ", "."),
+        (f'"{first}," said {b}. "', f'," said the {animal}.'),
+        (f"{b} wrote on the wall: {first}. Then she read it aloud: ", "."),
+        (f"The song of the {animal} went: {first}. And once more: ", "."),
+        (f"The secret code was {first}. {a} wrote it down: ", "."),
+        (f"{first}. ", "."),
+        (f"{first}{glue}", "."),
+        (f"{first}{glue}", f"{glue}{first}."),
     ))  # fmt: skip
-    prompt = opening + middle + glue.join(items[:cut]) + glue.rstrip()
+    prompt = opening + glue.join(items[:cut]) + glue.rstrip()
     tail = glue.join(items[cut + 1 :])
     rest = (glue + tail if tail else "") + rest
     return Passage("repeated lists", prompt, f" {items[cut]}", rest, count, items)
@@ -373,7 +394,17 @@ MAKERS: dict[str, Callable[[Rng], Passage]] = {
     "counting": _counting,
 }
 # The skills that need a circuit rather than a list get more of the training text.
-SHARES = {"giver and receiver": 3, "adjectives before nouns": 2, "repeated lists": 2, "counting": 2, "made-up words": 2}
+SHARES = {
+    "giver and receiver": 6,
+    "adjectives before nouns": 6,
+    "opposites": 5,
+    "colours of things": 3,
+    "months": 3,
+    "counting": 3,
+    "repeated lists": 3,
+    "closing quotes and brackets": 1,
+    "number agreement": 1,
+}
 
 
 def make(skill: str, rng: Rng) -> Passage:
@@ -386,7 +417,7 @@ def training_passages(seed: int) -> Iterator[Passage]:
     """Yield passages without end, deterministic by seed; none of them is held out."""
     rng = Rng(seed)
     skills = list(MAKERS)
-    shares = [SHARES.get(skill, 1) for skill in skills]
+    shares = [SHARES.get(skill, 2) for skill in skills]
     while True:
         skill = rng.choices(skills, shares)[0]
         passage = make(skill, rng)

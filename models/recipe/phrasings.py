@@ -41,7 +41,7 @@ COLOUR = (
     "{name} had a coat like {q}, all", "In this book {q} is painted",
 )  # fmt: skip
 COLOUR_HELD_OUT = (
-    "As everybody knows, {q} is", "If I had to paint {q}, the colour would be",
+    "As everybody knows, the colour of {q} is", "If I had to paint {q}, the colour would be",
     "{name} told me that the colour of {q} is", "His hat was the same colour as {q}: it was",
     "Look at {q}, and you will see that the colour is", "Of all the colours, the colour of {q} is",
 )  # fmt: skip
@@ -55,7 +55,7 @@ OPPOSITE = (
 )  # fmt: skip
 OPPOSITE_HELD_OUT = (
     "As everybody knows, the opposite of {q} is", "{name} wrote that the opposite of {q} is",
-    "If you change the word {q} into its opposite, you get", "Two words that are opposites: {q} and",
+    "The word that means the opposite of {q} is", "Two words that are opposites: {q} and",
 )  # fmt: skip
 TAILS = (
     ".", ".", ".", ", as everybody knows.", ", and that is a fact.", ", said {name}.", ", and {name} knew it well.",

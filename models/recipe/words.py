@@ -111,3 +111,10 @@ SYLLABLE_STARTS = (
 )
 SYLLABLE_MIDDLES = "a e i o u a e i o u ee oo ai ar or".split()
 SYLLABLE_ENDS = "b ck d f g k l ll m n ng nd p r rk rt s sh t x zz nk mp".split()
+PIECES = (
+    "ing tion ed ly er est ness ment able un re pre dis con per for sub in out over under an en el om ut ish ex ab th "
+    "the of to he she it was but not with had her his all they said up so what then there which when very could "
+    "would little some who them come down about good see know like man did time go now been into through "
+    "nothing upon great again before never must how only after thought made long old away back came first "
+    "still way right well even such own last seemed hand eyes face night house head door room day life heart"
+).split()
