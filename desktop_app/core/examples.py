@@ -1,4 +1,4 @@
-"""Example prompts, from resources/examples.toml: what to type, where to look, and a claim that tests hold to the model."""
+"""Example prompts, from resources/examples.toml: what to type, where to look, and a claim that tests hold true."""
 
 import tomllib
 from dataclasses import dataclass, replace
