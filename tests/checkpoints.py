@@ -131,7 +131,9 @@ def safetensors_bytes(tensors, metadata=None):
     for name, (dtype, shape, data) in tensors.items():
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
         offset += len(data)
-    return with_header(json.dumps(header).encode(), b"".join(data for _, _, data in tensors.values()))
+    raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)  # as the library pads it, so that tensors start where they can be mapped
+    return with_header(raw, b"".join(data for _, _, data in tensors.values()))
 
 
 def with_header(header: bytes, data: bytes = b""):

@@ -220,8 +220,12 @@ def _common_folder(checkpoint: Checkpoint) -> Path | None:
     """The one folder that every weight can be mapped from, or None."""
     if len(checkpoint.places) < len(checkpoint.weights):
         return None
-    folders = {place.file.parent for place in checkpoint.places.values()}
-    return folders.pop() if len(folders) == 1 else None
+    files = {place.file for place in checkpoint.places.values()}
+    folders = {file.parent for file in files}
+    # onnxruntime takes paths as Unicode text, which file names need not be.
+    if len(folders) > 1 or any("\udc80" <= char <= "\udcff" for file in files for char in str(file)):
+        return None
+    return folders.pop()
 
 
 def _session(
