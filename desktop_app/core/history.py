@@ -20,12 +20,16 @@ class History:
 
     def record(self, before: State, after: State, key: object = None) -> None:
         """Remember `before`, unless nothing undoable changed or this goes on the change recorded last."""
-        if all(getattr(before, f) == getattr(after, f) for f in UNDOABLE):
+        if _same_result(before, after):
             return
         self._future.clear()
         if key is None or key != self._key or not self._past:
             self._past.append(before)
             del self._past[:-_LIMIT]
+        elif _same_result(self._past[-1], after):
+            # Dragged back to where it was: an entry that changes nothing would make undo look broken.
+            self._past.pop()
+            key = None
         self._key = key
 
     def close_entry(self) -> None:
@@ -57,6 +61,10 @@ class History:
         target.append(now)
         then = source.pop()
         return replace(now, token=None, position=None, **{f: getattr(then, f) for f in UNDOABLE})
+
+
+def _same_result(one: State, other: State) -> bool:
+    return all(getattr(one, f) == getattr(other, f) for f in UNDOABLE)
 
 
 class Walk:
@@ -92,10 +100,14 @@ def same_prompt(one: State, other: State) -> bool:
 
 
 def typing_key(before: str, after: str) -> object:
-    """The undo key of an edit: letters typed in a row belong together, a space or a paste ends the entry."""
+    """The undo key of an edit: the letters of a word typed (or deleted) one by one belong together, with the space
+    behind it; a paste, or anything else of several characters, is an entry of its own.
+    """
     grown = len(after) - len(before)
-    if grown == 1 and after[-1:].isspace():
+    if abs(grown) != 1:
         return None
-    if abs(grown) == 1:
-        return "typing" if grown > 0 else "deleting"
-    return None
+    longer, shorter = (after, before) if grown > 0 else (before, after)
+    at = next((n for n, (a, b) in enumerate(zip(longer, shorter, strict=False)) if a != b), len(shorter))
+    if longer[at + 1 :] != shorter[at:]:
+        return None
+    return "typing" if grown > 0 else "deleting", len(longer[: at + 1].split())

@@ -1,7 +1,9 @@
 """Everything that a person chose, in one frozen record, and the changes that keep it consistent."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tokenizer import Tokenizer
 
@@ -14,7 +16,6 @@ class ViewOptions:
     limits: str = "view"  # view: from what is shown; layer: from the whole block
     skip_first: bool = False  # leave position 0 out
     sort_neurons: bool = False
-    probabilities: str = "final"
 
 
 @dataclass(frozen=True)
@@ -57,21 +58,24 @@ def full_text(state: State, tokenizer: Tokenizer) -> str:
 
 
 def cut_after(state: State, count: int, tokenizer: Tokenizer) -> State:
-    """The state with the first `count` tokens alone.
+    """The state whose prompt is the first `count` tokens alone.
 
-    The typed text is cut where it re-encodes to the same tokens; what stands after that is kept as ids.
+    The typed text is cut where it re-encodes to the same tokens; what stands behind that is kept as ids.
+    Raises TokenizerError as `encode` does.
     """
     ids = encode(state, tokenizer)[:count]
-    offset = 1 if state.start and tokenizer.eos_id is not None else 0
+    first = len(encode(replace(state, text="", appended=()), tokenizer))
+    if count < first:
+        return replace(state, start=False, text="", appended=())
     typed = len(encode(replace(state, appended=()), tokenizer))
     if count >= typed:
         return replace(state, appended=ids[typed:])
     spans = tokenizer.encode(state.text).spans
-    for kept in range(count - offset, -1, -1):
-        text = state.text[: spans[kept - 1][1]] if kept > 0 else ""
-        if tokenizer.encode(text).ids == ids[offset : offset + kept]:
-            return replace(state, text=text, appended=ids[offset + kept :])
-    return replace(state, text="", appended=ids[offset:])
+    for kept in range(count - first, 0, -1):
+        text = state.text[: spans[kept - 1][1]]
+        if tokenizer.encode(text).ids == ids[first : first + kept]:
+            return replace(state, text=text, appended=ids[first + kept :])
+    return replace(state, text="", appended=ids[first:])
 
 
 def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = False) -> State:
@@ -90,26 +94,66 @@ def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = Fals
 def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
     """The state after the editor's text became `text`, and a note where tokens came out otherwise than they stood.
 
-    Appended tokens become typed text, unless only typed characters in front of them changed.
+    Appended tokens behind the change stay as they are, and so do all of them where the end was cut off between two.
+    Those in front of the change become typed text, which is cut into tokens anew.
     """
-    tail = tokenizer.decode(state.appended)
-    if state.appended and tail and text.endswith(tail) and "\ufffd" not in tail and text != full_text(state, tokenizer):
-        head = text[: len(text) - len(tail)]
-        if _shares_start(head, state.text):
-            return replace(state, text=head, token=None, position=None), ""
-    changed = replace(state, text=text, appended=(), token=None, position=None)
-    if not state.appended:
-        return changed, ""
-    before = encode(state, tokenizer)
-    after = encode(changed, tokenizer)
-    shared = next((n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), None)
-    if shared is None or shared >= len(before) - 1:
-        return changed, ""
-    was = " ".join(tokenizer.label(t) for t in before[shared : shared + 3])
-    now = " ".join(tokenizer.label(t) for t in after[shared : shared + 3])
-    return changed, f"Typed text is cut into tokens anew: {was} became {now} at position {shared}."
+    before = full_text(state, tokenizer)
+    if text == before:
+        return state, ""
+    moved = replace(state, token=None, position=None)
+    typed, edges = len(state.text), _edges(state.appended, tokenizer)
+    if before.startswith(text) and len(text) - typed in edges:
+        return replace(moved, appended=state.appended[: edges[len(text) - typed]]), ""
+    same_end = _shared(before[::-1], text[::-1])
+    changed_to = len(before) - same_end - typed
+    edge = min(at for at in edges if at >= changed_to)
+    stay = len(before) - typed - edge  # characters of the tokens that stay
+    changed = replace(moved, text=text[: len(text) - stay], appended=state.appended[edges[edge] :])
+    absorbed = replace(state, appended=state.appended[: edges[edge]])
+    untouched = min(_shared(before, text), len(before) - same_end, len(text) - same_end)
+    with suppress(TokenizerError):  # a text that cannot be spelled has no tokens to compare; the pass says so
+        return changed, _recut(absorbed, changed, untouched, tokenizer)
+    return changed, ""
 
 
-def _shares_start(one: str, other: str) -> bool:
-    """Whether two texts differ in one place only, as after typing or deleting."""
-    return one != other and (not other or not one or one[0] == other[0] or one[-1] == other[-1])
+def _edges(appended: tuple[int, ...], tokenizer: Tokenizer) -> dict[int, int]:
+    """Offset in the text of `appended` -> how many tokens end there, wherever that cuts no character in two."""
+
+    def words(start: int, stop: int) -> str:
+        return tokenizer.decode(appended[max(0, start) : stop])
+
+    edges, at, last = {0: 0}, 0, 0
+    for n in range(1, len(appended) + 1):
+        # A character has four bytes at most: three tokens on either side hold all that one here could be made of.
+        if words(n - 3, n + 3) == words(n - 3, n) + words(n, n + 3):
+            at, last = at + len(words(last, n)), n
+            edges[at] = n
+    return edges
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters two texts have in common at their start."""
+    most = min(len(one), len(other))
+    return next((n for n in range(most) if one[n] != other[n]), most)
+
+
+def _recut(absorbed: State, changed: State, untouched: int, tokenizer: Tokenizer) -> str:
+    """What became of appended tokens that are typed text now, where that text alone makes other tokens.
+
+    Only tokens within the first `untouched` characters count: the others a person has edited.
+    """
+    if not absorbed.appended:
+        return ""
+    stood, now = encode(absorbed, tokenizer), encode(changed, tokenizer)
+    if stood == encode(replace(absorbed, text=full_text(absorbed, tokenizer), appended=()), tokenizer):
+        return ""
+    at = _first_difference(stood, now)
+    first = len(encode(replace(absorbed, text="", appended=()), tokenizer))
+    if at is None or len(tokenizer.decode(stood[first : at + 1])) > untouched:
+        return ""
+    was, became = (" ".join(tokenizer.label(t) for t in ids[at : at + 3]) for ids in (stood, now))
+    return f"Typed text is cut into tokens anew: {was} became {became} at position {at}."
+
+
+def _first_difference(one: tuple[int, ...], other: tuple[int, ...]) -> int | None:
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
