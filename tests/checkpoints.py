@@ -16,12 +16,20 @@ TINY = {
 }
 
 
-def random_weights(config, seed=0, scale=0.3):
-    """Hugging Face names -> float32 arrays, large enough that attention and GELU leave their linear range."""
+def random_weights(config, seed=0, scale=0.3, *, stable=False):
+    """Hugging Face names -> float32 arrays, large enough that attention and GELU leave their linear range.
+
+    With `stable` they are the same under every numpy, for numbers that were computed elsewhere: numpy keeps the
+    streams of its bit generators, but not its ways of making normal numbers of them.
+    """
     rng = np.random.default_rng(seed)
+    bits = np.random.Philox(key=seed)
     d, inner = config["n_embd"], config.get("n_inner") or 4 * config["n_embd"]
 
     def normal(*shape):
+        if stable:
+            uniform = (bits.random_raw(int(np.prod(shape))) >> 40).astype(np.float32) / np.float32(1 << 23) - 1
+            return (uniform * np.float32(scale * 3**0.5)).reshape(shape)
         return rng.normal(0, scale, shape).astype(np.float32)
 
     weights = {"wte.weight": normal(config["vocab_size"], d), "wpe.weight": normal(config["n_positions"], d)}
