@@ -51,9 +51,9 @@ class Scalar:
 class Opening:
     """One number opened.
 
-    `kind` says how the operands make it: "dot" (sum of the products of two vectors, plus a bias), "softmax" (one vector,
-    the row), "mean", "spread" (one vector), "few" (a handful of scalars) or "given". `numbers` is the formula with this
-    cell's numbers put in, `magnitude` the sum of the absolute terms: what a rounding error is measured against.
+    `kind` says how the operands make it: "dot" (sum of the products of two vectors, plus a bias), "softmax" (one
+    vector, the row), "mean", "spread" (one vector), "few" (a handful of scalars) or "given". `numbers` is the formula
+    with this cell's numbers put in, `magnitude` the sum of the absolute terms: what rounding is measured against.
     """
 
     cell: Cell

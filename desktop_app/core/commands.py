@@ -53,6 +53,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("scale_linear", "Patterns on a linear scale", "View", (), "scene"),
     Command("scale_sqrt", "Patterns on a square-root scale", "View", (), "scene"),
     Command("scale_log", "Patterns on a logarithmic scale", "View", (), "scene"),
+    Command("close_inspector", "Close the inspector", "View", (), "path"),
     Command("palette", "All commands …", "Help", ("Ctrl+Shift+P", "F1"), "always"),
     Command("about", "About Logitscope", "Help", (), "always"),
 )

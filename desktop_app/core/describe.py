@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from desktop_app.core.arithmetic import Cell, read_cell
 from desktop_app.core.levels import number
 from desktop_app.core.scene import Scene
 
@@ -19,25 +20,25 @@ class Readout:
 
 
 def describe(scene: Scene, name: str, index: tuple[int, ...]) -> Readout:
-    """The cell `index` of tensor `name`, its value read from the trace."""
+    """The cell `index` of a tensor or a weight, its value read from where it stands."""
+    value = read_cell(scene.trace, scene.checkpoint.weights, Cell(name, index))
+    if name in scene.checkpoint.weights:
+        axes = scene.weight_axes[name]
+        return Readout(number(value), name, ", ".join(_place(scene, a, i) for a, i in zip(axes, index, strict=True)))
     tensor = scene.trace.table[name]
-    places = []
-    row = index[tensor.spec.row_axis]
-    for axis, i in zip(tensor.axes, index, strict=True):
-        if axis in ("pos", "query", "key"):
-            word = "token" if axis == "pos" else axis
-            places.append(f"{word} {scene.tokenizer.quoted(scene.trace.ids[i])} at {i}")
-        elif axis == "d_vocab":
-            places.append(f"token {scene.tokenizer.quoted(i)}")
-        elif axis == "d_mlp":
-            places.append(f"neuron {i}")
-        elif axis == "head":
-            places.append(f"head {i}")
-        elif axis != "one":
-            places.append(f"dimension {i}")
-    head = index[0] if tensor.spec.per_head else None
-    rest = tuple(i for n, i in enumerate(index) if n != tensor.spec.row_axis and not (tensor.spec.per_head and n == 0))
-    vector = scene.trace.read(name, head=head, row=row)
-    value = float(vector[rest]) if rest else float(vector)
+    places = [_place(scene, axis, i) for axis, i in zip(tensor.axes, index, strict=True)]
     text = str(int(value)) if name == "tokens" else number(value)
-    return Readout(text, name, ", ".join(places), tensor.spec.formula, tensor.spec.meaning, tensor.inputs)
+    words = ", ".join(p for p in places if p)
+    return Readout(text, name, words, tensor.spec.formula, tensor.spec.meaning, tensor.inputs)
+
+
+def _place(scene: Scene, axis: str, i: int) -> str:
+    """One index in words, by the axis that it runs along."""
+    if axis in ("pos", "query", "key"):
+        word = "token" if axis == "pos" else axis
+        return f"{word} {scene.tokenizer.quoted(scene.trace.ids[i])} at {i}"
+    if axis == "d_vocab":
+        return f"token {scene.tokenizer.quoted(i)}"
+    words = {"d_mlp": "neuron", "head": "head", "n_ctx": "position", "qkv": "column", "one": ""}
+    word = words.get(axis, "dimension")
+    return f"{word} {i}" if word else ""

@@ -9,6 +9,7 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.sampling import Ranked, Stages, stages, uniform
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
+from desktop_app.gpt2.weights import all_weights
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Scene:
     def labels(self) -> tuple[str, ...]:
         """Display form of each token."""
         return tuple(self.tokenizer.label(i) for i in self.trace.ids)
+
+    @cached_property
+    def weight_axes(self) -> dict[str, tuple[str, ...]]:
+        """Names of the axes of every weight."""
+        return {name: spec.axes for name, _, spec in all_weights(self.config)}
 
     @property
     def fresh(self) -> int:

@@ -4,10 +4,12 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+from desktop_app.core.arithmetic import Cell
 from desktop_app.core.caption import alt_text, caption
 from desktop_app.core.panels import View
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step, build_view
+from desktop_app.core.views.opening import opening_view
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Page, Rect, Words
 from desktop_app.figures.marks import Path as Line
@@ -75,6 +77,13 @@ class Job:
 def make_job(scene: Scene, step: Step) -> Job:
     """The figure of one step."""
     return Job(build_view(scene, step), caption(scene, step), alt_text(scene, step))
+
+
+def make_path_job(scene: Scene, step: Step, cell: Cell) -> Job:
+    """The figure of one opened number."""
+    view = opening_view(scene, cell)
+    words = caption(scene, step)
+    return Job(view, words, f"{view.title}. {view.lead}. {words}")
 
 
 def kind_of(path: Path) -> str:

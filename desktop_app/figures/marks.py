@@ -134,6 +134,44 @@ class Cells:
         offset = column - self.start
         return offset >= 0 and offset % self.stride < self.columns and offset // self.stride < self.rows
 
+    def lit(self, name: str, index: tuple[int | None, ...]) -> Rect | None:
+        """The part of the picture that shows these cells of a tensor (None: every place along that axis), if any."""
+        source = self.source
+        if source is None or source.name != name or len(source.index) != len(index):
+            return None
+        rows, columns = (0, self.rows), (0, self.values.shape[-1])
+        group: int | None = None
+        for mine, wanted in zip(source.index, index, strict=True):
+            if wanted is None:
+                continue
+            if isinstance(mine, int):
+                if mine != wanted:
+                    return None
+            elif mine == "row":
+                rows = (wanted, wanted + 1)
+            elif mine == "col":
+                column = wanted if source.cols is None else source.cols.index(wanted)
+                columns = (column, column + 1)
+            elif mine == "group":
+                group = wanted
+                columns = (wanted * source.group, (wanted + 1) * source.group)
+            elif mine == "within" and group is not None:
+                columns = (group * source.group + wanted, group * source.group + wanted + 1)
+        return self._part(rows, columns)
+
+    def _part(self, rows: tuple[int, int], columns: tuple[int, int]) -> Rect | None:
+        """The rectangle around cells of `values`; of a strip in several rows, around all that it shows of them."""
+        if self.stride is None:
+            first, last = self.place(rows[0], columns[0]), self.place(rows[1] - 1, columns[1] - 1)
+            return Rect(first.x, first.y, last.x + last.w - first.x, last.y + last.h - first.y)
+        low, high = max(columns[0], self.start), min(columns[1], self.start + self.rows * self.stride)
+        if low >= high:
+            return None
+        first, last = self.place(0, low), self.place(0, high - 1)
+        if first.y == last.y:
+            return Rect(first.x, first.y, last.x + last.w - first.x, first.h)
+        return Rect(self.rect.x, first.y, self.rect.w, last.y + last.h - first.y)
+
 
 def _span(distance: float, length: float, count: int) -> tuple[int, int]:
     """Cells that the pixel at `distance` covers: one, or several where they are smaller than a pixel."""

@@ -38,9 +38,9 @@ def run_window(model: Path | None, text: str | None, session: Path | None) -> in
     heartbeat.timeout.connect(lambda: None)
     heartbeat.start(500)
     window.show()
-    window.controller.open_model(folder, window.controller.state)
+    window.controller.open_model(folder)
     if session is not None:
-        window.open_session(session)
+        window.files.open_session(session)
     code = app.exec()
     heartbeat.stop()
     return code

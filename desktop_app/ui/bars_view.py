@@ -17,6 +17,7 @@ class BarsView(QAbstractScrollArea):
 
     appended = Signal(int)
     pinned = Signal(int)
+    asked = Signal(int)  # how its probability came about
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -111,6 +112,7 @@ class BarsView(QAbstractScrollArea):
         menu = QMenu(self)
         menu.addAction("Append", lambda: self.appended.emit(token))
         menu.addAction("Pin or unpin", lambda: self.pinned.emit(token))
+        menu.addAction("Open the arithmetic", lambda: self.asked.emit(token))
         menu.popup(event.globalPos())
         menu.aboutToHide.connect(menu.deleteLater)
 
@@ -124,6 +126,10 @@ class BarsView(QAbstractScrollArea):
             token = self._token(self._hover)
             if token is not None:
                 self.appended.emit(token)
+        elif key == Qt.Key.Key_O and not event.modifiers():
+            token = self._token(self._hover)
+            if token is not None:
+                self.asked.emit(token)
         elif key == Qt.Key.Key_P and not event.modifiers():
             token = self._token(self._hover)
             if token is not None:

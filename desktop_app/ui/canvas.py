@@ -1,5 +1,7 @@
 """The centre: draws a view, tells what is under the pointer, and has a cell cursor for the keyboard."""
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -15,6 +17,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from desktop_app.core.describe import Readout
+from desktop_app.core.links import Region
 from desktop_app.core.panels import View
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
@@ -49,6 +52,8 @@ class Canvas(QAbstractScrollArea):
         self._picture: QPixmap | None = None
         self._at: tuple[Cells, int, int] | None = None
         self._readout: Readout | None = None
+        self._sources: list[Rect] = []
+        self._targets: list[Rect] = []
         self._cursor: tuple[int, int, int] | None = None  # index into page.cells, row, column
         self.placed = 0
         """How many times a view was laid out; tests count it."""
@@ -57,7 +62,19 @@ class Canvas(QAbstractScrollArea):
         """Show `view`; the cell cursor stays where it can."""
         self._view, self._theme, self._scale = view, theme, scale
         self._at = self._readout = None
+        self._sources, self._targets = [], []
         self._place()
+
+    def set_lit(self, sources: list[Rect], targets: list[Rect]) -> None:
+        """Places that the cell under the pointer was computed from, and places that it feeds."""
+        if (sources, targets) != (self._sources, self._targets):
+            self._sources, self._targets = sources, targets
+            self.viewport().update()
+
+    def lit_places(self, regions: Iterable[Region]) -> list[Rect]:
+        """Where these cells stand in the view that is shown."""
+        found = (cells.lit(region.name, region.index) for region in regions for cells in self._page.cells)
+        return [rect for rect in found if rect is not None]
 
     def set_readout(self, readout: Readout | None) -> None:
         """The words for the cell under the pointer, drawn beside it."""
@@ -125,6 +142,7 @@ class Canvas(QAbstractScrollArea):
         painter.drawPixmap(0, 0, self._picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(self.origin)
+        self._draw_lit(painter)
         if self._at is not None:
             self._draw_pointer(painter)
         painter.end()
@@ -140,6 +158,14 @@ class Canvas(QAbstractScrollArea):
         draw_marks(painter, self._page.marks)
         painter.end()
         return picture
+
+    def _draw_lit(self, painter: QPainter) -> None:
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        # Solid for what it was computed from, dashed for what it feeds: never by colour alone.
+        for rects, style in ((self._sources, Qt.PenStyle.SolidLine), (self._targets, Qt.PenStyle.DashLine)):
+            painter.setPen(QPen(QColor(self._theme.ink), 1.5, style))
+            for rect in rects:
+                painter.drawRect(rectangle(rect).adjusted(-1, -1, 1, 1))
 
     def _draw_pointer(self, painter: QPainter) -> None:
         assert self._at is not None
@@ -329,6 +355,9 @@ class Canvas(QAbstractScrollArea):
                 return
         elif plain and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.start_cursor()
+            return
+        elif plain and key == Qt.Key.Key_Escape:
+            self.picked.emit("command", "close_inspector")
             return
         if plain or event.modifiers() == Qt.KeyboardModifier.ShiftModifier:
             shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)

@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.core import state as states
+from desktop_app.core.arithmetic import Cell
 from desktop_app.core.history import History, Walk, same_prompt, typing_key
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State
 from desktop_app.core.steps import Step, find_step, step_list
+from desktop_app.core.views.opening import opening_view
+from desktop_app.gpt2.engine import Stop
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.trace import Trace
 from desktop_app.ui.lanes import LoadLane, PassLane
@@ -28,19 +30,23 @@ class Controller(QObject):
     notice = Signal(str)  # a sentence that passes
     loading = Signal(str)  # the stage of a model being opened; "" when done
     working = Signal(bool)
+    path_changed = Signal()
 
     def __init__(self, state: State, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.state = state
         self.model: Model | None = None
         self.scene: Scene | None = None
+        self.path: tuple[Cell, ...] = ()
         self.history = History()
         self.walk = Walk()
         self._trace: Trace | None = None
         self._left_to_run = 0
         self._prompt_trouble = ""
-        self._load_trouble = ""
+        self._complaint = ""
         self._wanted_state: State | None = None
+        # The state whose prompt was asked for last, and the one whose prompt the trace stands for.
+        self._asked = self._computed = state
         self.passes = PassLane("pass", self)
         self.loads = LoadLane("load", self)
         self.passes.answered.connect(self._on_pass)
@@ -57,9 +63,12 @@ class Controller(QObject):
     # Model
 
     def open_model(self, folder: Path, then: State | None = None) -> None:
-        """Open another model; the present one stays until the new one has passed its checks."""
+        """Open another model; the present one stays until the new one has passed its checks.
+
+        `then` is the state that comes with it; without one, the state of that moment goes on.
+        """
         self._wanted_state = then
-        self._load_trouble = ""
+        self.complain("")
         self.loading.emit(f"opening {folder.name}")
         self.loads.request(folder)
 
@@ -75,35 +84,49 @@ class Controller(QObject):
         first = self.model is None
         self.model = model
         self._trace = None
-        kept = replace(
-            wanted,
-            model=str(model.folder),
-            layer=min(wanted.layer, model.config.n_layer - 1),
-            head=min(wanted.head, model.config.n_head - 1),
-        )
-        try:
-            kept = replace(kept, step=find_step(kept.step, model.config).key)
-        except LogitscopeError:
-            kept = replace(kept, step="tokens")
-        if any(t >= model.config.vocab_size for t in (*kept.appended, *kept.pinned)):
-            kept = replace(kept, appended=(), pinned=())
-        before = self.state
-        self.state = kept
+        self._left_to_run = 0
+        before, self.state = self.state, self.fitted(wanted)
         if not first:
-            self.history.record(before, kept)
+            self.history.record(before, self.state)
         self.model_changed.emit(model)
-        self.state_changed.emit(kept)
+        self.state_changed.emit(self.state)
         self._request()
+
+    def fitted(self, state: State) -> State:
+        """The state with what the open model lacks (a block, a head, a step, a token) replaced by what it has."""
+        if self.model is None:
+            return state
+        config = self.model.config
+        try:
+            step = find_step(state.step, config).key
+        except LogitscopeError:
+            step = "tokens"
+        known = all(t < config.vocab_size for t in state.appended)
+        return replace(
+            state,
+            model=str(self.model.folder),
+            step=step,
+            layer=min(state.layer, config.n_layer - 1),
+            head=min(state.head, config.n_head - 1),
+            appended=state.appended if known else (),
+            pinned=tuple(t for t in state.pinned if t < config.vocab_size),
+        )
 
     def _on_load_failed(self, words: str) -> None:
         self.loading.emit("")
         self._wanted_state = None
-        self._load_trouble = words
+        self.complain(words)
         if self.model is not None and self.state.model != str(self.model.folder):
             # An undo asked for a model that is gone: the state says which one is open.
-            self.state = replace(self.state, model=str(self.model.folder))
+            self.state = self.fitted(self.state)
             self.state_changed.emit(self.state)
-        self.trouble.emit(words)
+            self._due.start(0)
+
+    def complain(self, words: str) -> None:
+        """Say what could not be done; the sentence stays until the next change, or until the next complaint."""
+        if words != self._complaint:
+            self._complaint = words
+            self._say_trouble()
 
     # State
 
@@ -116,7 +139,7 @@ class Controller(QObject):
         if (before.step, before.layer, before.head) != (state.step, state.layer, state.head):
             self.walk.visit(before)
             self.walk.visit(state)
-        self._load_trouble = ""
+        self.complain("")
         self._follow(before)
 
     def _follow(self, before: State) -> None:
@@ -125,7 +148,7 @@ class Controller(QObject):
         if self.model is None:
             return
         if before.model != self.state.model and self.state.model != str(self.model.folder):
-            self.open_model(Path(self.state.model), self.state)
+            self.open_model(Path(self.state.model))
         elif not same_prompt(before, self.state):
             self._due.start(0)
         else:
@@ -144,7 +167,7 @@ class Controller(QObject):
 
     def go_back(self, by: int) -> None:
         """Back (-1) or forward (1) along the way one has walked."""
-        before, self.state = self.state, self.walk.go(by, self.state)
+        before, self.state = self.state, self.fitted(self.walk.go(by, self.state))
         self._follow(before)
 
     def edit_text(self, text: str) -> None:
@@ -165,26 +188,30 @@ class Controller(QObject):
 
     def append(self, token: int, *, drawn: bool = False) -> None:
         """Append a token after the position whose probabilities are shown."""
-        if self.model is None or self.scene is None:
+        if self.model is None or not self.is_current:
+            return
+        if not self.has_room:
+            self.notice.emit(f"The context of {self.model.config.n_positions:,} tokens is full: nothing can follow.")
             return
         try:
             changed = states.append(self.state, token, self.model.tokenizer, drawn=drawn)
         except LogitscopeError as reason:
-            self.trouble.emit(str(reason))
+            self.complain(str(reason))
             return
         self.set(changed, ("run",) if self._left_to_run else None)
 
     def append_drawn(self) -> None:
         """Append the token that the current draw lands on."""
-        if self.scene is not None and not self._prompt_trouble:
+        if self.scene is not None:
             self.append(int(self.scene.ranked.order[self.scene.landed]), drawn=True)
 
     def run_on(self, count: int) -> None:
         """Append `count` drawn tokens, one pass after the other; stops at the end of text or of the context."""
         self._left_to_run = 0
         self.history.close_entry()
-        self._left_to_run = count
-        self._run_next()
+        if self.is_current:
+            self._left_to_run = count
+            self._run_next()
 
     def stop(self) -> None:
         """Stop running on, playing aside, and whatever pass is under way."""
@@ -205,6 +232,8 @@ class Controller(QObject):
         if self._left_to_run <= 0 or self.scene is None or self.model is None:
             self._left_to_run = 0
             return
+        if not self.is_current:
+            return  # a pass is under way, and its answer will go on from here
         eos = self.model.tokenizer.eos_id
         if self.state.position is None and self.state.appended and self.state.appended[-1] == eos and eos is not None:
             self._end_run("Stopped at <|endoftext|>.")
@@ -227,9 +256,14 @@ class Controller(QObject):
     @property
     def has_room(self) -> bool:
         """Whether a token can be appended."""
-        if self.scene is None or self.model is None or self._prompt_trouble:
+        if self.scene is None or not self.is_current:
             return False
-        return self.scene.position + 1 < self.model.config.n_positions
+        return self.scene.position + 1 < self.scene.config.n_positions
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the scene is that of the prompt as it stands; not while its pass runs, or if it cannot be run."""
+        return self.scene is not None and same_prompt(self.scene.state, self.state)
 
     # Steps
 
@@ -276,6 +310,25 @@ class Controller(QObject):
             head = (self.state.head + by) % self.model.config.n_head
             self.set(replace(self.state, head=head))
 
+    # Opened numbers
+
+    def open_path(self, path: tuple[Cell, ...]) -> None:
+        """Show the last cell of `path` taken apart; an empty path closes the inspector."""
+        if path != self.path:
+            self.path = path
+            self.path_changed.emit()
+
+    def _keep_path(self, scene: Scene) -> None:
+        """Drop what the new trace no longer has."""
+        kept: list[Cell] = []
+        for cell in self.path:
+            try:
+                opening_view(scene, cell)
+            except (LogitscopeError, IndexError):
+                break
+            kept.append(cell)
+        self.path = tuple(kept)
+
     # Passes
 
     def _request(self) -> None:
@@ -288,10 +341,16 @@ class Controller(QObject):
         except LogitscopeError as reason:
             self.passes.cancel()
             self._left_to_run = 0
+            if self._trace is None and self.scene is not None:
+                # What the model before this one computed is not this model's.
+                self.scene = None
+                self.scene_changed.emit(None)
             self._say_prompt_trouble(str(reason))
             return
         self._say_prompt_trouble("")
+        self._asked = self.state
         if self._trace is not None and self._trace.ids == ids:
+            self._computed = self._asked
             self.passes.cancel()
             self._make_scene()
             self._run_soon()
@@ -301,13 +360,16 @@ class Controller(QObject):
 
     def _say_prompt_trouble(self, words: str) -> None:
         self._prompt_trouble = words
-        self.trouble.emit(words or self._load_trouble)
+        self._say_trouble()
+
+    def _say_trouble(self) -> None:
+        self.trouble.emit(self._complaint or self._prompt_trouble)
 
     def _on_pass(self, answer: tuple[Model, Trace]) -> None:
         model, trace = answer
         if model is not self.model:
             return
-        self._trace = trace
+        self._trace, self._computed = trace, self._asked
         self._make_scene()
         self._run_soon()
 
@@ -323,21 +385,25 @@ class Controller(QObject):
     def _make_scene(self) -> None:
         if self._trace is None or self.model is None:
             return
+        # While the next pass runs, or cannot be run, the trace and whatever is said of it are of the prompt before.
+        of = self._computed
+        state = replace(self.state, text=of.text, appended=of.appended, start=of.start, model=of.model)
         try:
             self.scene = make_scene(
-                self.model.name, self.model.checkpoint, self.model.tokenizer, self._trace, self.state, self.scene
+                self.model.name, self.model.checkpoint, self.model.tokenizer, self._trace, state, self.scene
             )
         except LogitscopeError as reason:
             self._say_prompt_trouble(str(reason))
             return
+        self._keep_path(self.scene)
         self.scene_changed.emit(self.scene)
 
-    def full_scene(self, stop: Any) -> Callable[[], Scene]:
-        """A job that makes the scene from one whole pass, for exports: never from a stitched trace."""
+    def full_scene(self) -> Callable[[Stop], Scene]:
+        """A job that makes the present scene from one whole pass, for exports: never from a stitched trace."""
         assert self.scene is not None
         scene, model = self.scene, self.model
 
-        def work() -> Scene:
+        def work(stop: Stop) -> Scene:
             if scene.trace.computed == len(scene.trace) or model is None:
                 return scene
             trace = model.engine.trace(scene.trace.ids, stop=stop)

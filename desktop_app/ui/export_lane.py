@@ -7,10 +7,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.core.scene import Scene
-from desktop_app.core.steps import Step
-from desktop_app.figures.export import Options, make_job, render
+from desktop_app.figures.export import Job, Options, render
 from desktop_app.gpt2.engine import Stop
+from desktop_app.gpt2.errors import ExportError
 from desktop_app.ui.lanes import Lane
 
 
@@ -30,21 +29,18 @@ class ExportLane(Lane):
             self._pool = ProcessPoolExecutor(1, mp_context=context)
         return self._pool
 
-    def request(
-        self, scene: Callable[[Stop], Scene], step: Step, wanted: list[Options], then: Callable[[list[bytes]], None]
-    ) -> None:
-        """Draw `step` of the scene that `scene` makes, once for each of `wanted`; answers (`then`, files)."""
+    def request(self, job: Callable[[Stop], Job], wanted: list[Options], then: Callable[[list[bytes]], None]) -> None:
+        """Draw what `job` makes, once for each of `wanted`; answers (`then`, files)."""
 
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
-            job = make_job(scene(stop), step)
+            made = job(stop)
             stop.check()
-            futures: list[Future[bytes]] = [self._workers().submit(render, job, options) for options in wanted]
+            futures: list[Future[bytes]] = [self._workers().submit(render, made, options) for options in wanted]
             try:
                 return then, [future.result() for future in futures]
-            except BrokenProcessPool:
-                # The worker was killed (memory, say); the next figure gets a new one.
-                self._pool = None
-                raise
+            except BrokenProcessPool as reason:
+                self._pool = None  # the next figure gets a new one
+                raise ExportError("The figure's worker was ended from outside; try again.") from reason
 
         self.begun.emit()
         self.submit(work)

@@ -1,5 +1,6 @@
 """Lanes: one thread each for passes and for loading, behind objects that answer in the window's thread."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,6 +59,9 @@ class Lane(QObject):
             trouble = str(reason)
         except MemoryError:
             trouble = "There is not enough memory for this; try a shorter prompt or a smaller model."
+        except Exception as reason:  # noqa: BLE001 - a fault of ours: told, printed whole, and the window lives on
+            traceback.print_exc()
+            trouble = f"Something went wrong that should not have: {type(reason).__name__}: {str(reason)[:200]}"
         self._returned.emit(generation, result, trouble)
 
     def _receive(self, generation: int, result: object, trouble: object) -> None:

@@ -6,11 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QMimeData, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QImage, QKeySequence
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMainWindow,
@@ -25,18 +24,20 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app import __version__
+from desktop_app.core.arithmetic import Cell
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.describe import Readout, describe
 from desktop_app.core.examples import Example, examples, open_in
 from desktop_app.core.levels import number
+from desktop_app.core.links import Region, computed_from, feeds
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
-from desktop_app.core.session_file import load_session, save_session, to_json
+from desktop_app.core.session_file import to_json
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State
 from desktop_app.core.steps import build_view, find_step
-from desktop_app.figures.export import Options, write
+from desktop_app.core.views.opening import PROBABILITY, opening_view
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.gpt2.errors import LogitscopeError
@@ -46,8 +47,8 @@ from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
 from desktop_app.ui.command_palette import CommandPalette
 from desktop_app.ui.controller import Controller
-from desktop_app.ui.export_dialog import ExportDialog
-from desktop_app.ui.export_lane import ExportLane
+from desktop_app.ui.file_actions import FileActions
+from desktop_app.ui.inspector import Inspector
 from desktop_app.ui.map_view import MapView
 from desktop_app.ui.probability_panel import ProbabilityPanel
 from desktop_app.ui.prompt import PromptEditor
@@ -65,7 +66,7 @@ class Window(QMainWindow):
         self.setAcceptDrops(True)
         self.settings = settings
         self.controller = Controller(state, self)
-        self.exports = ExportLane(self)
+        self.files = FileActions(self.controller, self, settings.export_folder)
         self.actions_: dict[str, QAction] = {}
         self._closing = False
         self._look = ""
@@ -122,6 +123,13 @@ class Window(QMainWindow):
 
         self.map = MapView()
         self.canvas = Canvas()
+        self.inspector = Inspector()
+        self.inspector.hide()
+        self.centre = QSplitter(Qt.Orientation.Vertical)
+        self.centre.setHandleWidth(5)
+        self.centre.setChildrenCollapsible(False)
+        self.centre.addWidget(self.canvas)
+        self.centre.addWidget(self.inspector)
         self.probabilities = ProbabilityPanel()
         self.tabs = SideTabs()
         right = QSplitter(Qt.Orientation.Vertical)
@@ -145,7 +153,7 @@ class Window(QMainWindow):
         self.splitter.setHandleWidth(1)
         self.splitter.setChildrenCollapsible(False)
         self.left, self.right = left, right
-        panes: tuple[tuple[QWidget, int, int], ...] = ((left, 170, 0), (self.canvas, 360, 1), (right, 280, 0))
+        panes: tuple[tuple[QWidget, int, int], ...] = ((left, 170, 0), (self.centre, 360, 1), (right, 280, 0))
         for n, (pane, least, stretch) in enumerate(panes):
             pane.setMinimumWidth(least)
             self.splitter.addWidget(pane)
@@ -218,7 +226,7 @@ class Window(QMainWindow):
         for name, folder in bundled_models().items():
             menu.addAction(name, lambda f=folder: self.controller.open_model(f))
         menu.addSeparator()
-        menu.addAction("Open a model folder …", lambda: self.do("open_model"))
+        menu.addAction("Open a model folder …", self.files.ask_model)
         self.models.setMenu(menu)
 
     def _connect(self) -> None:
@@ -238,9 +246,17 @@ class Window(QMainWindow):
         self.canvas.picked.connect(self._picked)
         self.canvas.pointed.connect(self._pointed)
         self.canvas.opened.connect(self._opened)
+        inside = self.inspector.canvas
+        inside.pointed.connect(self._pointed_inside)
+        inside.opened.connect(self._opened_inside)
+        inside.picked.connect(lambda what, value: self.do(str(value)) if what == "command" else None)
+        self.inspector.back_to.connect(lambda count: c.open_path(c.path[:count]))
+        self.inspector.export_asked.connect(lambda: self.files.ask_export(self._theme_name(), opened=True))
+        c.path_changed.connect(self._show_path)
         p = self.probabilities
         p.bars.appended.connect(c.append)
         p.bars.pinned.connect(self._pin)
+        p.bars.asked.connect(self._open_probability)
         p.pin_asked.connect(self._pin)
         p.command.connect(self.do)
         p.run_asked.connect(c.run_on)
@@ -251,8 +267,7 @@ class Window(QMainWindow):
         self.tabs.tensor_asked.connect(self._go_to_tensor)
         self.scrubber.chosen.connect(self._go_to_index)
         self.scrubber.command.connect(self.do)
-        self.exports.answered.connect(lambda answer: answer[0](answer[1]))
-        self.exports.failed.connect(self.say)
+        self.files.said.connect(lambda words, stays: self.say(words, lasting=stays))
 
     # Showing
 
@@ -325,6 +340,7 @@ class Window(QMainWindow):
         if self._look:
             self.say(self._look, seconds=20)
             self._look = ""
+        self._show_path()
         self.tabs.show_step(scene, step)
         self.probabilities.show_scene(
             scene, self.theme, self.scale, has_room=self.controller.has_room, running=self.controller.running
@@ -372,6 +388,7 @@ class Window(QMainWindow):
             "redo": c.history.can_redo,
             "room": c.has_room,
             "running": c.running,
+            "path": bool(c.path),
             "endoftext": tokenizer is not None and tokenizer.eos_id is not None,
         }
         for command in COMMANDS:
@@ -417,11 +434,55 @@ class Window(QMainWindow):
         return describe(scene, cells.source.name, cells.source.at(row, column))
 
     def _pointed(self, cells: Cells | None, row: int, column: int) -> None:
-        self.canvas.set_readout(None if cells is None else self._readout(cells, row, column))
+        self._show_pointed(self.canvas, cells, row, column)
+
+    def _pointed_inside(self, cells: Cells | None, row: int, column: int) -> None:
+        self._show_pointed(self.inspector.canvas, cells, row, column)
+
+    def _show_pointed(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
+        """Say what is under the pointer, and light what it came from and what it feeds in every view."""
+        scene = self.controller.scene
+        canvas.set_readout(None if cells is None or scene is None else self._readout(cells, row, column))
+        sources: tuple[Region, ...] = ()
+        targets: tuple[Region, ...] = ()
+        if cells is not None and cells.source is not None and scene is not None:
+            cell = Cell(cells.source.name, cells.source.at(row, column))
+            if cell.name in scene.trace.table:
+                sources = computed_from(scene.trace, scene.checkpoint.weights, cell)
+                targets = feeds(scene.trace, cell)
+        for shown in (self.canvas, self.inspector.canvas):
+            shown.set_lit(shown.lit_places(sources), shown.lit_places(targets))
 
     def _opened(self, cells: Cells, row: int, column: int) -> None:
         self.tabs.show_readout(self._readout(cells, row, column))
-        self.tabs.setCurrentIndex(1)
+        if cells.source is not None:
+            self.controller.open_path((Cell(cells.source.name, cells.source.at(row, column)),))
+
+    def _opened_inside(self, cells: Cells, row: int, column: int) -> None:
+        if cells.source is None:
+            return
+        cell = Cell(cells.source.name, cells.source.at(row, column))
+        path = self.controller.path
+        self.controller.open_path((*path[: path.index(cell)], cell) if cell in path else (*path, cell))
+
+    def _open_probability(self, token: int) -> None:
+        scene = self.controller.scene
+        if scene is not None:
+            self.controller.open_path((Cell(PROBABILITY, (scene.position, token)),))
+
+    def _show_path(self) -> None:
+        scene, path = self.controller.scene, self.controller.path
+        shown = bool(path) and scene is not None
+        if shown and not self.inspector.isVisible():
+            self.inspector.show()
+            height = self.centre.height()
+            self.centre.setSizes([height * 2 // 5, height - height * 2 // 5])
+        elif not shown:
+            self.inspector.hide()
+            self.canvas.setFocus()
+        if path and scene is not None:
+            self.inspector.show_path(path, opening_view(scene, path[-1]), self.theme, self.scale)
+        self._enable()
 
     def _pin(self, token: int) -> None:
         pinned = self.controller.state.pinned
@@ -501,11 +562,12 @@ class Window(QMainWindow):
             "prepend": lambda: c.set(replace(c.state, start=not c.state.start, token=None, position=None)),
             "focus_prompt": self.prompt.setFocus,
             "find_token": self.probabilities.open_search,
-            "export": self._export,
-            "copy": self._copy,
-            "open_session": self._ask_session,
-            "save_session": self._ask_save_session,
-            "open_model": self._ask_model,
+            "export": lambda: self.files.ask_export(self._theme_name()),
+            "copy": lambda: self.files.copy_figure(self._theme_name()),
+            "open_session": self.files.ask_session,
+            "save_session": self.files.ask_save_session,
+            "open_model": self.files.ask_model,
+            "close_inspector": lambda: c.open_path(()),
             "palette": self._palette,
             "about": self._about,
             "quit": self.close,
@@ -554,103 +616,7 @@ class Window(QMainWindow):
         )
         box.open()
 
-    # Files
-
-    def _ask_session(self) -> None:
-        dialog = QFileDialog(self, "Open session", self._folder(), "Logitscope sessions (*.logitscope);;All files (*)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(lambda name: self.open_session(Path(name)))
-        dialog.open()
-
-    def open_session(self, path: Path) -> None:
-        """Open a session file; what is open stays if it cannot be used."""
-        try:
-            state = load_session(path)
-        except LogitscopeError as reason:
-            self.controller.trouble.emit(str(reason))
-            return
-        model = self.controller.model
-        if state.model and (model is None or state.model != str(model.folder)):
-            if Path(state.model).is_dir():
-                self.controller.open_model(Path(state.model), state)
-                return
-            self.say(f"The session's model, {state.model}, is not here; it is shown with the open one.")
-        kept = replace(state, model=str(model.folder) if model is not None else state.model)
-        if model is not None:
-            try:
-                kept = replace(kept, step=find_step(kept.step, model.config).key)
-            except LogitscopeError:
-                kept = replace(kept, step="tokens")
-        self.controller.set(kept)
-
-    def _ask_save_session(self) -> None:
-        dialog = QFileDialog(self, "Save session", self._folder(), "Logitscope sessions (*.logitscope)")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("logitscope")
-        dialog.fileSelected.connect(lambda name: self.save_session(Path(name)))
-        dialog.open()
-
-    def save_session(self, path: Path) -> None:
-        """Write the state to a session file."""
-        try:
-            save_session(path, self.controller.state)
-        except LogitscopeError as reason:
-            self.controller.trouble.emit(str(reason))
-            return
-        self.say(f"Saved {path.name}.")
-
-    def _ask_model(self) -> None:
-        dialog = QFileDialog(self, "Open a model folder", self._folder())
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.fileSelected.connect(lambda name: self.controller.open_model(Path(name)))
-        dialog.open()
-
-    def _folder(self) -> str:
-        return self.settings.export_folder or str(Path.home())
-
-    def _export(self) -> None:
-        step = self.controller.step
-        if step is None:
-            return
-        name = step.key.replace("blocks.", "block-").replace(".", "-")
-        dialog = ExportDialog(name, Path(self._folder()), self._theme_name(), self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.chosen.connect(self.export_figure)
-        dialog.open()
-
-    def export_figure(self, options: Options, path: Path) -> None:
-        """Draw the current view as a figure and write it to `path`."""
-        self.settings = replace(self.settings, export_folder=str(path.parent))
-
-        def done(files: list[bytes]) -> None:
-            try:
-                write(path, files[0])
-            except LogitscopeError as reason:
-                self.controller.trouble.emit(str(reason))
-            else:
-                self.say(f"Wrote {path.name}.")
-
-        self._request_figures([options], done)
-
-    def _copy(self) -> None:
-        theme = self._theme_name()
-        wanted = [Options("png", theme=theme), Options("svg", theme=theme)]
-
-        def done(files: list[bytes]) -> None:
-            data = QMimeData()
-            data.setImageData(QImage.fromData(files[0]))
-            data.setData("image/svg+xml", QByteArray(files[1]))
-            QGuiApplication.clipboard().setMimeData(data)
-            self.say("The figure is on the clipboard, as a picture and as SVG.")
-
-        self._request_figures(wanted, done)
-
-    def _request_figures(self, wanted: list[Options], done: Callable[[list[bytes]], None]) -> None:
-        step = self.controller.step
-        if self.controller.scene is None or step is None:
-            return
-        self.say("Drawing the figure …", lasting=True)
-        self.exports.request(lambda stop: self.controller.full_scene(stop)(), step, wanted, done)
+    # Dropping
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if event.mimeData().hasUrls():
@@ -662,7 +628,7 @@ class Window(QMainWindow):
             if path.is_dir():
                 self.controller.open_model(path)
             elif path.suffix == ".logitscope":
-                self.open_session(path)
+                self.files.open_session(path)
             else:
                 self.say(f"{path.name} is neither a model's folder nor a session.")
             return
@@ -686,6 +652,7 @@ class Window(QMainWindow):
             splitter=bytes(self.splitter.saveState().toHex().data()).decode(),
             session=to_json(self.controller.state).decode("ascii"),
             speed=self.scrubber.steps_a_second,
+            export_folder=self.files.folder,
         )
         try:
             save_settings(changed)
@@ -698,16 +665,9 @@ class Window(QMainWindow):
             self._closing = True
             self.scrubber.set_playing(False)
             self._remember()
-            self.exports.close()
+            self.files.close()
             self.controller.close()
-            self._release_clipboard()
         super().closeEvent(event)
-
-    def _release_clipboard(self) -> None:
-        """Leave on the clipboard what we put there as plain data: our own object must not outlive the window."""
-        clipboard = QGuiApplication.clipboard()
-        if clipboard.ownsClipboard() and clipboard.mimeData().hasImage():
-            clipboard.setImage(clipboard.image())
 
 
 def initial_state(settings: Settings, model: Path, text: str | None) -> State:

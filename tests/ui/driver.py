@@ -34,7 +34,7 @@ class Desk:
         c = self.c
 
         def quiet():
-            return not (c.passes.busy or c.loads.busy or c.pending or c.running or self.window.exports.busy)
+            return not (c.passes.busy or c.loads.busy or c.pending or c.running or self.window.files.exports.busy)
 
         self.bot.waitUntil(quiet, timeout=LONG_MS)
         QApplication.processEvents()

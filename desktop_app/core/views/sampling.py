@@ -25,7 +25,7 @@ from desktop_app.gpt2.sampling import Fate
 _SHOWN = 14
 _RULER = 24
 
-_FATES = {
+FATES = {
     Fate.KEPT: "kept",
     Fate.CUT_BY_TOP_K: "cut by top-k",
     Fate.CUT_BY_TOP_P: "cut by top-p",
@@ -227,7 +227,7 @@ def probabilities(scene: Scene) -> Box:
         ranks,
         lambda r: float(stages.final[r]) if r < stages.n_kept else 0.0,
         kept=stages.n_kept,
-        remark=lambda r: _FATES[stages.fate(r)],
+        remark=lambda r: FATES[stages.fate(r)],
         outline=lambda r: float(stages.probs_scaled[r]),
     )
     full = stages.probs_full

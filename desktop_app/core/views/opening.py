@@ -1,0 +1,255 @@
+"""The view of one opened number: its operands, how they make it, and the number made again from them."""
+
+import numpy as np
+
+from desktop_app.core.arithmetic import Cell, Opening, Scalar, Vector, open_cell
+from desktop_app.core.check import TOLERANCE
+from desktop_app.core.describe import describe
+from desktop_app.core.levels import diverging, number, percent
+from desktop_app.core.panels import (
+    AnyPanel,
+    Bar,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    Hue,
+    Line,
+    Strip,
+    StripsPanel,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import wrap_width
+from desktop_app.core.views.sampling import FATES
+from desktop_app.gpt2 import formulas as f
+
+_TERMS = 8
+PROBABILITY = "probability"
+"""Name of the cells (position, token) that stand for a final probability; they are opened by `chain`."""
+
+
+def opening_view(scene: Scene, cell: Cell) -> View:
+    """A cell taken apart. Raises ModelError where there is no such cell."""
+    if cell.name == PROBABILITY:
+        return chain(scene, cell.index[1])
+    opening = open_cell(scene.trace, scene.checkpoint.weights, cell)
+    readout = describe(scene, cell.name, cell.index)
+    title = f"{cell.name} = {readout.value}"
+    return View(title, readout.place, column(_summary(opening), *_operands(scene, opening)))
+
+
+def _summary(opening: Opening) -> TextPanel:
+    lines = [Line("formula", opening.formula), Line("with numbers", opening.numbers)]
+    if opening.kind != "given":
+        share = opening.difference / max(opening.magnitude, 1e-30)
+        good = share <= TOLERANCE or opening.difference == 0
+        verdict = "rounding" if good else "more than rounding"
+        lines.append(
+            Line(
+                "made again",
+                number(opening.recomputed),
+                f"in float64 from these operands; differs by {number(opening.difference)}: {verdict}",
+                Hue.INK if good else Hue.KEY,
+            )
+        )
+    return TextPanel(lines=tuple(lines))
+
+
+def _operands(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
+    if opening.kind == "dot":
+        return _dot(opening)
+    if opening.kind == "softmax":
+        return _softmax(scene, opening)
+    if opening.kind in ("mean", "spread"):
+        return _vector(opening)
+    if opening.kind == "few":
+        return _few(scene, opening)
+    return ()
+
+
+def _strip(vector: Vector, hue: Hue, operator: str = "") -> Strip:
+    return Strip(vector.label, vector.values, vector.source, hue, operator)
+
+
+def _dot(opening: Opening) -> tuple[AnyPanel | Box, ...]:
+    left, right = opening.vectors
+    products = opening.products
+    assert products is not None
+    wrap = wrap_width(len(products))
+    order = np.argsort(-np.abs(products), kind="stable")[:_TERMS]
+    bars = tuple(
+        Bar(
+            str(i),
+            float(products[i]),
+            number(float(products[i])),
+            f"{number(float(left.values[i]))} × {number(float(right.values[i]))}",
+        )
+        for i in order
+    )
+    running = np.concatenate([[0.0], np.cumsum(products)])
+    bias = opening.scalars[0].value if opening.scalars else 0.0
+    level = ((running[-1] + bias, "with the bias" if opening.scalars else "the sum"),)
+    panels: list[AnyPanel | Box] = [
+        StripsPanel(
+            strips=(_strip(left, Hue.QUERY),), levels=diverging(left.values), wrap=wrap, title="Two vectors, aligned"
+        ),
+        StripsPanel(strips=(_strip(right, Hue.KEY, "×"),), levels=diverging(right.values), wrap=wrap),
+        StripsPanel(
+            strips=(Strip("products", products, None, Hue.ACCENT, "="),), levels=diverging(products), wrap=wrap
+        ),
+        row(
+            BarsPanel(title="Largest terms", note="by index", bars=bars, hue=Hue.ACCENT, signed=True),
+            CurvePanel(
+                title="Running sum",
+                note="left to right",
+                lines=((np.arange(len(running), dtype=float), running),),
+                levels_at=level,
+                x_label="terms added",
+                hue=Hue.ACCENT,
+            ),
+        ),
+    ]
+    if opening.scalars:
+        panels.append(_scalars("and the bias", opening.scalars))
+    return tuple(panels)
+
+
+def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
+    scores = opening.vectors[0]
+    _, query, key = opening.cell.index
+    seen = scores.values[: query + 1]
+    weights = np.exp(seen - opening.scalars[0].value)
+    shares = weights / weights.sum()
+    order = sorted({*np.argsort(-shares, kind="stable")[:_TERMS].tolist(), *([key] if key <= query else [])})
+    name, index = scores.source.name, opening.cell.index
+    bars = tuple(
+        Bar(
+            scene.labels[j],
+            float(weights[j]),
+            number(float(weights[j])),
+            f"exp({number(float(seen[j]))} − max) → {percent(float(shares[j]))}",
+            marked=j == key,
+            source=(name, (index[0], query, j)),
+        )
+        for j in order
+    )
+    left_out = len(seen) - len(order)
+    return (
+        BarsPanel(
+            title="Exponentials of the row",
+            note=f"{left_out} smaller ones are not listed" if left_out else "largest score taken off first",
+            bars=bars,
+            hue=Hue.ATTENTION,
+        ),
+        _scalars("The row", opening.scalars),
+        StripsPanel(
+            title="The row of scores",
+            note="after the mask",
+            strips=(Strip(scores.label, np.where(np.isfinite(scores.values), scores.values, np.nan), scores.source),),
+            levels=diverging(seen),
+            wrap=wrap_width(len(scores.values)),
+        ),
+    )
+
+
+def _vector(opening: Opening) -> tuple[AnyPanel | Box, ...]:
+    x = opening.vectors[0]
+    mean = opening.recomputed if opening.kind == "mean" else opening.scalars[0].value
+    band = None if opening.kind == "mean" else (mean - opening.recomputed, mean + opening.recomputed)
+    panels: list[AnyPanel | Box] = [
+        StripsPanel(
+            title="The vector",
+            strips=(_strip(x, Hue.RESIDUAL),),
+            levels=diverging(x.values),
+            wrap=wrap_width(len(x.values)),
+        ),
+        CurvePanel(
+            title="Its dimensions",
+            points=(np.arange(len(x.values)), x.values),
+            levels_at=((mean, f"mean {number(mean)}"),),
+            band=band,
+            x_label="dimension",
+            stems=True,
+            hue=Hue.RESIDUAL,
+        ),
+    ]
+    if opening.scalars:
+        panels.append(_scalars("With", opening.scalars))
+    return tuple(panels)
+
+
+def _few(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
+    panels: list[AnyPanel | Box] = [_scalars("Made from", opening.scalars)]
+    compute = scene.trace.table[opening.cell.name].spec.compute
+    if compute is f.activation:
+        x = opening.scalars[0].value
+        reach = max(4.0, abs(x) * 1.2)
+        grid = np.linspace(-reach, reach, 400, dtype=np.float32)
+        panels.append(
+            CurvePanel(
+                title=scene.config.activation_function,
+                lines=((grid, f.ACTIVATION[scene.config.activation](grid)),),
+                focus=(x, opening.recomputed, f"{number(x)} → {number(opening.recomputed)}"),
+                x_label="before",
+                y_label="after",
+            )
+        )
+    return tuple(panels)
+
+
+def _scalars(title: str, scalars: tuple[Scalar, ...]) -> BarsPanel:
+    bars = tuple(
+        Bar(
+            s.label,
+            s.value if np.isfinite(s.value) else 0.0,
+            number(s.value),
+            s.cell.name if s.cell is not None else "from the config",
+            source=(s.cell.name, s.cell.index) if s.cell is not None else None,
+        )
+        for s in scalars
+    )
+    return BarsPanel(title=title, note="click one to open it", bars=bars, hue=Hue.RESIDUAL, signed=True)
+
+
+def chain(scene: Scene, token: int) -> View:
+    """A token's way from its logit to its final probability, stage by stage."""
+    stages, sampling = scene.stages, scene.state.sampling
+    rank = scene.ranked.rank_of(token)
+    logit, scaled = float(scene.ranked.logits[rank]), float(stages.scaled[rank])
+    best = float(stages.scaled[0])
+    total = float(np.exp(stages.scaled - best).sum())
+    lines = [
+        Line("logit", number(logit), f"rank {rank:,} of {len(scene.ranked):,}; open it below"),
+        Line("÷ temperature", number(scaled), f"{number(logit)} / {sampling.temperature:g}"),
+        Line(
+            "softmax",
+            percent(float(stages.probs_scaled[rank])),
+            f"exp({number(scaled)} − {number(best)}) / {number(total)}",
+        ),
+    ]
+    k_mass = float(stages.probs_scaled[: stages.n_top_k].sum())
+    if rank < stages.n_top_k:
+        words = f"÷ {k_mass:.4f}, the mass of {stages.n_top_k:,} kept"
+        lines.append(Line("top-k", percent(float(stages.probs_top_k[rank])), words))
+        p_mass = float(stages.probs_top_k[: stages.n_kept].sum())
+        before = float(stages.cumulative[rank]) - float(stages.probs_top_k[rank])
+        why = f"{before:.4f} of the mass stands before it"
+        if rank < stages.n_kept:
+            words = f"{why}; ÷ {p_mass:.4f}, the mass of {stages.n_kept:,} kept"
+            lines.append(Line("top-p", percent(float(stages.final[rank])), words))
+        else:
+            lines.append(Line("top-p", "0 %", f"{why}: {FATES[stages.fate(rank)]}"))
+    else:
+        lines.append(Line("top-k", "0 %", FATES[stages.fate(rank)]))
+    final = float(stages.final[rank]) if rank < stages.n_kept else 0.0
+    lines.append(Line("final", percent(final), "what it is drawn with", Hue.ACCENT))
+    bar = Bar("logit", logit, number(logit), "logits", source=("logits", (scene.position, token)))
+    title = f"probability of {scene.tokenizer.quoted(token)} = {percent(final)}"
+    content = column(
+        TextPanel(title="From logit to probability", lines=tuple(lines)),
+        BarsPanel(title="Where it begins", note="click to open", bars=(bar,), hue=Hue.RESIDUAL, signed=True),
+    )
+    return View(title, f"after position {scene.position}, in the order in which the stages run", content)

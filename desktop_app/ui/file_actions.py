@@ -1,0 +1,161 @@
+"""What goes out of the window and comes into it: sessions, model folders, figures, the clipboard."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QMimeData, QObject, Qt, Signal
+from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from desktop_app.core.session_file import load_session, save_session
+from desktop_app.core.steps import find_step
+from desktop_app.figures.export import Job, Options, make_job, make_path_job, write
+from desktop_app.gpt2.engine import Stop
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.ui.controller import Controller
+from desktop_app.ui.export_dialog import ExportDialog
+from desktop_app.ui.export_lane import ExportLane
+
+_SESSIONS = "Logitscope sessions (*.logitscope)"
+
+
+class FileActions(QObject):
+    """Asks for places without ever blocking the window, and says how it went."""
+
+    said = Signal(str, bool)  # a sentence, and whether it stays
+
+    def __init__(self, controller: Controller, window: QWidget, folder: str) -> None:
+        super().__init__(window)
+        self._controller = controller
+        self._window = window
+        self.folder = folder
+        """Where the last file went, "" before the first."""
+        self.exports = ExportLane(self)
+        self.exports.answered.connect(lambda answer: answer[0](answer[1]))
+        self.exports.failed.connect(lambda words: self.said.emit(words, False))
+
+    def _start_folder(self) -> str:
+        return self.folder or str(Path.home())
+
+    # Sessions and models
+
+    def ask_session(self) -> None:
+        """Choose a session file and open it."""
+        dialog = QFileDialog(self._window, "Open session", self._start_folder(), f"{_SESSIONS};;All files (*)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self._choose(dialog, self.open_session)
+
+    def _choose(self, dialog: QFileDialog, then: Callable[[Path], None]) -> None:
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: then(Path(name)))
+        dialog.open()
+
+    def open_session(self, path: Path) -> None:
+        """Open a session file; what is open stays if it cannot be used."""
+        controller = self._controller
+        try:
+            state = load_session(path)
+        except LogitscopeError as reason:
+            controller.trouble.emit(str(reason))
+            return
+        model = controller.model
+        if state.model and (model is None or state.model != str(model.folder)):
+            if Path(state.model).is_dir():
+                controller.open_model(Path(state.model), state)
+                return
+            self.said.emit(f"The session's model, {state.model}, is not here; it is shown with the open one.", False)
+        if model is None:
+            controller.set(replace(state, model=controller.state.model))
+            return
+        kept = replace(state, model=str(model.folder))
+        try:
+            kept = replace(kept, step=find_step(kept.step, model.config).key)
+        except LogitscopeError:
+            kept = replace(kept, step="tokens")
+        controller.set(kept)
+
+    def ask_save_session(self) -> None:
+        """Choose a file and save the session to it."""
+        dialog = QFileDialog(self._window, "Save session", self._start_folder(), _SESSIONS)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("logitscope")
+        self._choose(dialog, self.save_session)
+
+    def save_session(self, path: Path) -> None:
+        """Write the state to a session file."""
+        try:
+            save_session(path, self._controller.state)
+        except LogitscopeError as reason:
+            self._controller.trouble.emit(str(reason))
+            return
+        self.folder = str(path.parent)
+        self.said.emit(f"Saved {path.name}.", False)
+
+    def ask_model(self) -> None:
+        """Choose a model's folder and open it."""
+        dialog = QFileDialog(self._window, "Open a model folder", self._start_folder())
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        self._choose(dialog, self._controller.open_model)
+
+    # Figures
+
+    def ask_export(self, theme: str, *, opened: bool = False) -> None:
+        """Choose format, size and file, and export the view, or the number that is opened."""
+        step, path = self._controller.step, self._controller.path
+        if step is None or (opened and not path):
+            return
+        name = path[-1].name if opened else step.key
+        name = name.replace("blocks.", "block-").replace(".", "-")
+        dialog = ExportDialog(name, Path(self._start_folder()), theme, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(lambda options, place: self.export_figure(options, place, opened=opened))
+        dialog.open()
+
+    def export_figure(self, options: Options, path: Path, *, opened: bool = False) -> None:
+        """Draw the current view, or the opened number, and write it to `path`."""
+        self.folder = str(path.parent)
+
+        def done(files: list[bytes]) -> None:
+            try:
+                write(path, files[0])
+            except LogitscopeError as reason:
+                self._controller.trouble.emit(str(reason))
+            else:
+                self.said.emit(f"Wrote {path.name}.", False)
+
+        self._request([options], done, opened=opened)
+
+    def copy_figure(self, theme: str) -> None:
+        """Draw the current view and put it on the clipboard, as a picture and as SVG."""
+
+        def done(files: list[bytes]) -> None:
+            data = QMimeData()
+            data.setImageData(QImage.fromData(files[0]))
+            data.setData("image/svg+xml", QByteArray(files[1]))
+            QGuiApplication.clipboard().setMimeData(data)
+            self.said.emit("The figure is on the clipboard, as a picture and as SVG.", False)
+
+        self._request([Options("png", theme=theme), Options("svg", theme=theme)], done)
+
+    def _request(self, wanted: list[Options], done: Callable[[list[bytes]], None], *, opened: bool = False) -> None:
+        controller, step = self._controller, self._controller.step
+        if controller.scene is None or step is None:
+            return
+        cell = controller.path[-1] if opened and controller.path else None
+        full_scene = controller.full_scene()
+
+        def job(stop: Stop) -> Job:
+            scene = full_scene(stop)
+            return make_job(scene, step) if cell is None else make_path_job(scene, step, cell)
+
+        self.said.emit("Drawing the figure …", True)
+        self.exports.request(job, wanted, done)
+
+    def close(self) -> None:
+        """End the worker; leave what we put on the clipboard there as plain data."""
+        self.exports.close()
+        clipboard = QGuiApplication.clipboard()
+        # Our own object must not outlive the window: it would be asked for after Qt has gone.
+        if clipboard.ownsClipboard() and clipboard.mimeData().hasImage():
+            clipboard.setImage(clipboard.image())

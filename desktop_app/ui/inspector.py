@@ -1,0 +1,67 @@
+"""The inspector under the view: one number taken apart, with a breadcrumb back along the way one came."""
+
+from html import escape
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from desktop_app.core.arithmetic import Cell
+from desktop_app.core.panels import View
+from desktop_app.figures.theme import Theme
+from desktop_app.ui.canvas import Canvas
+
+
+class Inspector(QWidget):
+    """Shows the view of the last cell of a path. Emits how far back one wants to go, or that one is done."""
+
+    back_to = Signal(int)  # how many cells of the path to keep; 0 closes
+    export_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        bar = QWidget()
+        bar.setObjectName("chipBar")
+        bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        line = QHBoxLayout(bar)
+        line.setContentsMargins(24, 4, 16, 4)
+        self.trail = QLabel()
+        self.trail.setTextFormat(Qt.TextFormat.RichText)
+        self.trail.setAccessibleName("Opened numbers")
+        self.trail.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.trail.setTextInteractionFlags(
+            Qt.TextInteractionFlag.LinksAccessibleByMouse | Qt.TextInteractionFlag.LinksAccessibleByKeyboard
+        )
+        self.trail.linkActivated.connect(lambda n: self.back_to.emit(int(n)))
+        line.addWidget(self.trail, 1)
+        export = self._button("Export", "Export this arithmetic as a figure")
+        export.clicked.connect(self.export_asked)
+        close = self._button("✕", "Close the inspector (Esc)")
+        close.clicked.connect(lambda: self.back_to.emit(0))
+        line.addWidget(export)
+        line.addWidget(close)
+        column.addWidget(bar)
+        self.canvas = Canvas()
+        self.canvas.setAccessibleName("Arithmetic of one number")
+        column.addWidget(self.canvas, 1)
+
+    def _button(self, text: str, tip: str) -> QToolButton:
+        button = QToolButton()
+        button.setObjectName("small")
+        button.setText(text)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        return button
+
+    def show_path(self, path: tuple[Cell, ...], view: View, theme: Theme, scale: float) -> None:
+        """Show `view`, the last cell of `path`."""
+        parts = []
+        for n, cell in enumerate(path):
+            words = escape(f"{cell.name}{list(cell.index)}")
+            parts.append(f"<b>{words}</b>" if n == len(path) - 1 else f'<a href="{n + 1}">{words}</a>')
+        # The near end of a long way is the one that matters.
+        shown = parts if len(parts) <= 4 else ["…", *parts[-4:]]
+        self.trail.setText(" › ".join(shown))
+        self.canvas.show_view(view, theme, scale)
