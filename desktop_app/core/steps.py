@@ -195,3 +195,10 @@ def build_view(scene: Scene, step: Step) -> View:
             where.append(f"Head {scene.head}")
     title = step.text.title if not where else f"{' · '.join(where)} — {step.text.title}"
     return View(title[0].upper() + title[1:], step.text.lead, step.spec.content(scene))
+
+
+def view_key(scene: Scene, step: Step) -> tuple[object, ...]:
+    """What the view of `step` depends on; views of two scenes with equal keys are the same."""
+    state = scene.state
+    key = (id(scene.trace), step.key, scene.layer, scene.head, scene.token, state.view, len(state.appended))
+    return (*key, state) if step.spec.part == OUT else key

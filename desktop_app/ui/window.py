@@ -1,5 +1,6 @@
 """The window: puts the parts in place, wires state to views and commands to state."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -36,7 +37,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.session_file import to_json
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State
-from desktop_app.core.steps import build_view, find_step
+from desktop_app.core.steps import build_view, find_step, view_key
 from desktop_app.core.views.opening import PROBABILITY, opening_view
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import THEMES, Theme
@@ -70,6 +71,7 @@ class Window(QMainWindow):
         self.actions_: dict[str, QAction] = {}
         self._closing = False
         self._look = ""
+        self._shown: object = None
         self._build()
         self._make_actions()
         self._connect()
@@ -331,7 +333,11 @@ class Window(QMainWindow):
         self.chips.show_scene(scene, self.theme, self.scale)
         count, most = len(scene.trace), scene.config.n_positions
         self.count.setText(f"{count:,} of {most:,} tokens")
-        self.canvas.show_view(build_view(scene, step), self.theme, self.scale)
+        # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
+        made_from = (view_key(scene, step), self.theme, self.scale)
+        if made_from != self._shown:
+            self._shown = made_from
+            self.canvas.show_view(build_view(scene, step), self.theme, self.scale)
         view = scene.state.view
         on = {f"scale_{view.pattern_scale}"}
         on |= {name for name in ("skip_first", "sort_neurons") if getattr(view, name)}
@@ -363,6 +369,8 @@ class Window(QMainWindow):
             self.say(f"{stage[0].upper()}{stage[1:]} …", lasting=True)
         else:
             self.notice.hide()
+        if self.controller.model is None:
+            self.models.setText("Opening …" if stage else "No model ▾")
 
     def say(self, words: str, *, lasting: bool = False, seconds: int = 6) -> None:
         """Show a sentence at the foot of the view for a while."""
@@ -658,7 +666,7 @@ class Window(QMainWindow):
             save_settings(changed)
         except LogitscopeError as reason:
             # The window is closing: there is nobody left to tell but whoever started it.
-            print(f"logitscope: {reason}")
+            print(f"logitscope: {reason}", file=sys.stderr)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self._closing:
