@@ -200,5 +200,5 @@ def build_view(scene: Scene, step: Step) -> View:
 def view_key(scene: Scene, step: Step) -> tuple[object, ...]:
     """What the view of `step` depends on; views of two scenes with equal keys are the same."""
     state = scene.state
-    key = (id(scene.trace), step.key, scene.layer, scene.head, scene.token, state.view, len(state.appended))
+    key = (scene.trace, step.key, scene.layer, scene.head, scene.token, state.view, len(state.appended))
     return (*key, state) if step.spec.part == OUT else key
