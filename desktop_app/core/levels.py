@@ -12,6 +12,8 @@ Array = NDArray[Any]
 PERCENTILE = 99.5
 """Limits stand at this percentile of |x|: GPT-2 has a few activations in the thousands where the rest is about 2."""
 
+_FEW, _FAR = 4, 20.0
+
 _SAMPLE = 200_000  # above this many cells every n-th is looked at; limits need no more
 
 
@@ -59,13 +61,26 @@ def _sampled(arrays: Sequence[Array]) -> Array:
 
 
 def diverging(*arrays: Array, rule: str = "this view") -> Levels:
-    """Limits centred on zero at the 99.5th percentile of |x| of the finite cells."""
+    """Limits centred on zero at the 99.5th percentile of |x| of the finite cells.
+
+    In a short vector three enormous cells are more than half a per cent of it: up to four cells an array that stand
+    twenty times above all others are left out as well.
+    """
     sample = np.abs(_sampled(arrays))
     # "higher" takes a cell that is there: a view of a few cells then has none beyond its limits.
     limit = float(np.percentile(sample, PERCENTILE, method="higher")) if sample.size else 1.0
+    limit = min(limit, _below_outliers(sample, _FEW * len(arrays)))
     limit = limit or float(sample.max(initial=0)) or 1.0
     beyond = sum(int((np.abs(a) > limit)[np.isfinite(a)].sum()) for a in arrays)
     return Levels(-limit, limit, beyond=beyond, rule=rule)
+
+
+def _below_outliers(sizes: Array, most: int) -> float:
+    """The largest of `sizes` below a wide gap with at most so many above it; infinite where there is none."""
+    count = min(most + 1, sizes.size)
+    top = np.sort(np.partition(sizes, sizes.size - count)[sizes.size - count :])
+    wide = np.flatnonzero((top[1:] > _FAR * top[:-1]) & (top[:-1] > 0))
+    return float(top[wide[0]]) if wide.size else float("inf")
 
 
 def unit(scale: str = "linear") -> Levels:
@@ -86,33 +101,52 @@ def number(value: float) -> str:
         return "not a number"
     if np.isinf(value):
         return "∞" if value > 0 else "−∞"
-    size = abs(value)
+    size = abs(float(f"{value:.4g}"))  # rounded first: 9.99996 is 10.00, not 10.000
     if size == 0:
         text = "0"
     elif size >= 1e5 or size < 1e-3:
-        mantissa, exponent = f"{size:.2e}".split("e")
-        raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        text = f"{mantissa}·10{raised}"
+        text = _power(size, 3)
     elif size >= 1000:
         text = f"{size:.0f}"
     else:
-        text = f"{size:.{max(0, 3 - int(np.floor(np.log10(size))))}f}"
-    return ("−" if value < 0 else "") + text
+        text = f"{size:.{max(0, 3 - _exponent(size))}f}"
+    return ("−" if value < 0 and size else "") + text
 
 
 def short(value: float) -> str:
     """A limit or a tick: three significant digits, no zeros at the end."""
     text = number(float(f"{value:.3g}"))
-    return text.rstrip("0").rstrip(".") if "." in text and "·" not in text else text
+    if "·" in text:
+        mantissa, power = text.split("·")
+        mantissa = mantissa.rstrip("0").rstrip(".")
+        return power if mantissa == "1" else f"−{power}" if mantissa == "−1" else f"{mantissa}·{power}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def percent(probability: float) -> str:
-    """A probability in per cent, small ones honest: 22.4 %, 0.41 %, 0.0031 %, 4.2·10⁻⁷ %."""
+    """A probability in per cent, honest at both ends: 22.4 %, 0.41 %, 0.0031 %, 4.2·10⁻⁷ %, 99.997 %."""
     value = 100 * probability
     if value == 0:
         return "0 %"
-    if value >= 9.95:
+    rounded = float(f"{value:.2g}")
+    if value >= 99.95 and probability < 1:
+        # What is not certain is not called so: nines until the first other digit, as far as a label has room.
+        decimals = -_exponent(100 - value)
+        return f"{value:.{max(2, decimals)}f} %" if decimals <= 4 else ">99.9999 %"
+    if rounded >= 10:
         return f"{value:.1f} %"
-    if value >= 1e-4:
-        return f"{value:.{max(1, 1 - int(np.floor(np.log10(value))))}f} %"
-    return f"{number(value)} %"
+    if rounded >= 1e-4:
+        return f"{rounded:.{max(1, 1 - _exponent(rounded))}f} %"
+    return f"{_power(rounded, 2)} %"
+
+
+def _exponent(size: float) -> int:
+    """The power of ten of a positive number's first digit."""
+    return int(f"{size:e}".split("e")[1])
+
+
+def _power(size: float, digits: int) -> str:
+    """A positive number as 1.23·10⁻⁷."""
+    mantissa, exponent = f"{size:.{digits - 1}e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa}·10{raised}"

@@ -1,6 +1,7 @@
 """Session files: a state as versioned JSON, read with bounds, written whole."""
 
 import json
+import reprlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,24 +14,33 @@ from desktop_app.gpt2.sampling import Sampling
 
 VERSION = 1
 _LIMIT = 16 << 20
-_TEXT_LIMIT = 4_000_000
+_TEXT_LIMIT = 1_000_000  # at twelve bytes a character, the most that JSON needs, they fit into the file
 _LIST_LIMIT = 200_000
 _OPTIONS = {"pattern_scale": ("linear", "sqrt", "log"), "limits": ("view", "layer")}
 
 
 def save_session(path: Path, state: State) -> None:
-    """Write `state`; the file appears whole or not at all. Raises SessionError."""
+    """Write `state`; the file appears whole or not at all, and can be opened again. Raises SessionError."""
+    data = to_json(state)
+    from_json(data, "The session")
     with whole_file(path, SessionError) as file:
-        file.write(to_json(state))
+        file.write(data)
 
 
 def to_json(state: State) -> bytes:
-    """A state as the bytes of a session file; a lone surrogate in the text is kept, escaped."""
-    return json.dumps({"logitscope": VERSION, "state": asdict(state)}, indent=1).encode("ascii")
+    """A state as the bytes of a session file, in ASCII; half a surrogate pair, which is no text, becomes U+FFFD."""
+    fields = {name: _text(value) if isinstance(value, str) else value for name, value in asdict(state).items()}
+    return json.dumps({"logitscope": VERSION, "state": fields}, indent=1).encode("ascii")
+
+
+def _text(value: str) -> str:
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def load_session(path: Path) -> State:
     """The state in a session file. Raises SessionError naming the field that cannot be used."""
+    if path.exists() and not path.is_file():
+        raise SessionError(f"{path} is not a file; choose a session file.")
     return _state(read_json(path, limit=_LIMIT, error=SessionError), str(path))
 
 
@@ -45,7 +55,8 @@ def _state(raw: dict[str, Any], where: str) -> State:
         raise SessionError(f"{where} is not a Logitscope session.")
     if version > VERSION:
         raise SessionError(
-            f"{where} was saved by a newer Logitscope (format {version}; this one reads {VERSION}); update to open it."
+            f"{where} was saved by a newer Logitscope (format {reprlib.repr(version)}; this one reads {VERSION}); "
+            f"update to open it."
         )
     read = _Reader(raw.get("state"), where)
     try:
@@ -92,7 +103,7 @@ class _Reader:
         self._where = where
 
     def _refuse(self, name: str, wanted: str) -> SessionError:
-        return SessionError(f"{self._where}: {name} is {repr(self._raw[name])[:40]}; it must be {wanted}.")
+        return SessionError(f"{self._where}: {name} is {reprlib.repr(self._raw[name])}; it must be {wanted}.")
 
     def record(self, name: str) -> "_Reader":
         value = self._raw.get(name, {})

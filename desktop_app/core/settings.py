@@ -1,7 +1,7 @@
 """What the program remembers between starts: theme, type size, geometry, last session. Losing it loses nothing else."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,11 @@ def settings_file() -> Path:
 def load_settings() -> Settings:
     """Settings of the last start; defaults for what is missing or cannot be used."""
     path = settings_file()
-    if not path.exists():
-        return Settings()
     try:
+        if not path.is_file():
+            return Settings()
         raw = read_json(path, limit=_LIMIT, error=SessionError)
-    except LogitscopeError:
+    except (LogitscopeError, OSError):
         # A damaged settings file must not keep the program from starting; it is written anew at the end.
         return Settings()
     defaults = asdict(Settings())
@@ -59,5 +59,9 @@ def save_settings(settings: Settings) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
         raise SessionError(f"Settings cannot be kept: {path.parent}: {reason.strerror or reason}.") from reason
+    data = json.dumps(asdict(settings), indent=1).encode()
+    if len(data) > _LIMIT:
+        # A prompt so long would make the whole file unreadable at the next start; the rest is worth more.
+        data = json.dumps(asdict(replace(settings, session="")), indent=1).encode()
     with whole_file(path, SessionError) as file:
-        file.write(json.dumps(asdict(settings), indent=1).encode())
+        file.write(data)

@@ -1,0 +1,198 @@
+"""Numbers as words, against a table written by hand; colour limits that a few enormous activations do not blind."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from desktop_app.core.levels import diverging, number, percent, short, unit
+
+INF = math.inf
+MINUS = "−"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (1.0, "1.000"),
+        (-1.5, "−1.500"),
+        (0.612345, "0.6123"),
+        (12.345678, "12.35"),
+        (999.94, "999.9"),
+        (999.96, "1000"),
+        (9.99996, "10.00"),
+        (3141.59, "3142"),
+        (99999.6, "1.00·10⁵"),
+        (-2.5e7, "−2.50·10⁷"),
+        (0.001, "0.001000"),
+        (0.00099996, "0.001000"),
+        (0.000123, "1.23·10⁻⁴"),
+        (-5e-324, "−4.94·10⁻³²⁴"),
+        (1.7e308, "1.70·10³⁰⁸"),
+        (INF, "∞"),
+        (-INF, "−∞"),
+        (math.nan, "not a number"),
+    ],
+)
+def test_a_number_has_four_digits_and_a_real_minus_sign(value, words):
+    assert number(value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (5.0, "5"),
+        (-5.45, "−5.45"),
+        (0.25, "0.25"),
+        (100.0, "100"),
+        (1200.0, "1200"),
+        (99999.0, "10⁵"),
+        (-1e-9, "−10⁻⁹"),
+        (2.5e6, "2.5·10⁶"),
+        (0.1 + 0.2, "0.3"),
+        (-INF, "−∞"),
+    ],
+)
+def test_a_tick_has_no_zeros_at_its_end(value, words):
+    assert short(value) == words
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [
+        (0.0, "0 %"),
+        (0.224, "22.4 %"),
+        (0.0995, "10.0 %"),
+        (0.0949, "9.5 %"),
+        (0.0041, "0.41 %"),
+        (0.00003, "0.0030 %"),
+        (0.0000314, "0.0031 %"),
+        (1e-6, "0.00010 %"),
+        (9.6e-7, "9.6·10⁻⁵ %"),
+        (4.2e-9, "4.2·10⁻⁷ %"),
+        (1e-300, "1.0·10⁻²⁹⁸ %"),
+        (0.999, "99.9 %"),
+        (0.9996, "99.96 %"),
+        (0.99997, "99.997 %"),
+        (0.9999999, ">99.9999 %"),
+        (1.0, "100.0 %"),
+    ],
+)
+def test_a_percentage_says_neither_nothing_nor_certain_of_what_is_not(probability, words):
+    assert percent(probability) == words
+
+
+def read_back(words):
+    """The number that the words say."""
+    digits = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+    mantissa, _, power = words.replace(MINUS, "-").partition("·10")
+    if not power and mantissa.lstrip("-").startswith("10") and not mantissa.isascii():
+        sign, power = mantissa.split("10", 1)
+        mantissa = f"{sign}1"
+    return float(mantissa) * 10.0 ** int(power.translate(digits) or 0)
+
+
+@given(st.floats(-1e250, 1e250).filter(lambda x: x == 0 or abs(x) > 1e-250))
+def test_the_words_of_a_number_say_that_number(value):
+    assert read_back(number(value)) == pytest.approx(value, rel=6e-3)
+    assert read_back(short(value)) == pytest.approx(value, rel=6e-3)
+    assert "-" not in number(value) + short(value)
+
+
+@given(st.floats(0, 1))
+def test_the_words_of_a_probability_say_that_probability(probability):
+    words = percent(probability)
+    assert words.endswith(" %")
+    if words.startswith(">"):
+        assert 0.999999 < probability < 1
+    else:
+        assert read_back(words[:-2]) / 100 == pytest.approx(probability, rel=0.06, abs=1e-310)
+    assert (words == "100.0 %") == (probability == 1)
+    assert (words == "0 %") == (100 * probability == 0)
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def test_limits_stand_at_the_percentile_and_count_what_lies_beyond():
+    values = normal(1000, 50)
+    levels = diverging(values)
+    assert levels.low == -levels.high
+    assert levels.high == pytest.approx(float(np.percentile(np.abs(values), 99.5)), rel=0.01)
+    assert levels.beyond == int((np.abs(values) > levels.high).sum())
+    assert 200 <= levels.beyond <= 300
+
+
+@pytest.mark.parametrize("width", [24, 64, 256, 768, 1600])
+def test_three_enormous_dimensions_do_not_blind_a_vector_of_any_width(width):
+    plain = normal(width)
+    planted = plain.copy()
+    planted[[1, 5, 9]] = (3000, -2800, 900)
+    levels = diverging(planted)
+    assert levels.high <= 1.2 * np.abs(plain).max()
+    assert levels.beyond >= 3
+    fractions = levels.fraction(planted)
+    assert fractions[1] == 1
+    assert fractions[5] == 0
+    assert np.std(np.delete(fractions, [1, 5, 9])) > 0.1
+
+
+def test_several_vectors_on_one_scale_survive_their_outliers():
+    vectors = [normal(24, seed=n) for n in range(3)]
+    for vector in vectors:
+        vector[[1, 5, 9]] = 3000
+    assert diverging(*vectors).high < 4
+
+
+def test_what_is_merely_large_is_not_cut_off():
+    values = np.linspace(-1, 1, 24)
+    values[3] = 15
+    assert diverging(values).high == 15
+    assert diverging(values).beyond == 0
+
+
+def test_masked_cells_and_cells_that_are_not_there_do_not_count():
+    values = normal(20, 20)
+    same = diverging(values)
+    more = np.concatenate([values, np.full((20, 3), -np.inf), np.full((20, 3), np.nan)], axis=1)
+    assert diverging(more) == same
+
+
+@pytest.mark.parametrize("values", [np.zeros((3, 3)), np.zeros((0, 4)), np.full(5, np.nan), np.full(4, -np.inf)])
+def test_nothing_to_show_still_has_limits(values):
+    levels = diverging(values)
+    assert levels.high > 0
+    assert levels.beyond == 0
+
+
+def test_one_lone_value_among_zeros_is_the_limit():
+    values = np.zeros(10_000)
+    values[7] = 3
+    assert diverging(values).high == 3
+
+
+def test_fractions_are_monotone_and_stay_between_the_ends():
+    x = np.concatenate([[-np.inf], np.linspace(-2, 2, 101), [np.inf]])
+    for levels in (diverging(np.linspace(-1, 1, 999)), unit(), unit("sqrt"), unit("log")):
+        fractions = levels.fraction(x)
+        assert fractions.min() == 0
+        assert fractions.max() == 1
+        assert (np.diff(fractions) >= 0).all()
+        assert np.isnan(levels.fraction(np.array([np.nan]))).all()
+
+
+def test_a_head_that_rests_on_the_first_token_can_be_read_on_the_other_scales():
+    rest = np.array([0.05 / 40])
+    assert unit("linear").fraction(rest)[0] < 0.01
+    assert unit("sqrt").fraction(rest)[0] > 0.03
+    assert unit("log").fraction(rest)[0] > 0.2
+    for scale in ("linear", "sqrt", "log"):
+        assert unit(scale).fraction(np.array([0.95]))[0] > 0.9
+        assert (unit(scale).low, unit(scale).high) == (0, 1)

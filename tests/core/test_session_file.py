@@ -1,0 +1,295 @@
+"""Session files: what is saved comes back; what is damaged, hostile or from the future is refused in one sentence."""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from desktop_app.core.session_file import VERSION, from_json, load_session, save_session, to_json
+from desktop_app.core.state import State, ViewOptions
+from desktop_app.gpt2.errors import SessionError
+from desktop_app.gpt2.sampling import MAX_SEED, MAX_TOP_K, Sampling
+
+text = st.text(max_size=20)  # never half a surrogate pair, which no text file holds
+positions = st.none() | st.integers(0, 200_000)
+ids = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
+states = st.builds(
+    State,
+    text=text,
+    appended=ids,
+    start=st.booleans(),
+    model=text,
+    step=text.filter(bool),
+    layer=st.integers(0, 511),
+    head=st.integers(0, 511),
+    token=positions,
+    position=positions,
+    sampling=st.builds(
+        Sampling,
+        temperature=st.floats(0.01, 100),
+        top_k=st.integers(0, MAX_TOP_K),
+        top_p=st.floats(0, 1, exclude_min=True),
+        greedy=st.booleans(),
+        seed=st.integers(0, MAX_SEED),
+    ),
+    draws=st.integers(0, 2**53),
+    pinned=ids,
+    view=st.builds(
+        ViewOptions,
+        pattern_scale=st.sampled_from(["linear", "sqrt", "log"]),
+        limits=st.sampled_from(["view", "layer"]),
+        skip_first=st.booleans(),
+        sort_neurons=st.booleans(),
+    ),
+)
+
+
+def session(**fields):
+    return json.dumps({"logitscope": VERSION, "state": fields}).encode()
+
+
+def refused(data, *words):
+    with pytest.raises(SessionError) as caught:
+        from_json(data, "file.logitscope")
+    sentence = str(caught.value)
+    assert sentence.startswith("file.logitscope")
+    assert "\n" not in sentence
+    assert len(sentence) < 400
+    for word in words:
+        assert word in sentence
+    return True
+
+
+@given(states)
+def test_a_state_comes_back_as_it_was(state):
+    data = to_json(state)
+    assert data.isascii()
+    assert from_json(data, "x") == state
+
+
+def test_a_session_is_written_whole_and_opened_again(tmp_path):
+    state = State(text="The\r\ncat\u00a0sat 🙂", appended=(3, 1), start=True, step="probabilities", token=2)
+    save_session(tmp_path / "a.logitscope", state)
+    assert load_session(tmp_path / "a.logitscope") == state
+    assert [path.name for path in tmp_path.iterdir()] == ["a.logitscope"]
+
+
+@pytest.mark.parametrize(("typed", "kept"), [("a\ud800b", "a\ufffdb"), ("\udc00", "\ufffd"), ("\ud83d\ude42", "🙂")])
+def test_half_a_character_from_a_damaged_clipboard_does_not_make_a_session_unreadable(typed, kept):
+    assert from_json(to_json(State(text=typed)), "x").text == kept
+
+
+def test_what_could_not_be_opened_again_is_not_saved_and_the_old_file_stays(tmp_path):
+    path = tmp_path / "a.logitscope"
+    save_session(path, State(text="good"))
+    before = path.read_bytes()
+    with pytest.raises(SessionError, match="text"):
+        save_session(path, State(text="x" * 1_000_001))
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_longest_text_that_is_saved_fits_into_a_file_that_is_read(tmp_path):
+    state = State(text="\U0001f642" * 1_000_000, appended=(2**31 - 1,) * 200_000)
+    save_session(tmp_path / "a", state)
+    assert load_session(tmp_path / "a") == state
+
+
+@pytest.mark.parametrize("place", ["missing/file", "folder", "fifo"])
+def test_a_place_that_cannot_be_written_is_refused_and_nothing_is_left(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SessionError, match=place.split("/")[0]):
+        save_session(tmp_path / place, State())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_fields_that_are_missing_have_their_defaults():
+    assert from_json(session(), "x") == State()
+    assert from_json(session(text="a"), "x") == State(text="a")
+
+
+def test_fields_that_this_version_does_not_know_are_passed_over():
+    assert from_json(session(text="a", novelty=[1]), "x") == State(text="a")
+
+
+@pytest.mark.parametrize("version", [VERSION + 1, 99, 10**18])
+def test_a_session_from_the_future_says_to_update(version):
+    data = json.dumps({"logitscope": version, "state": "anything at all"}).encode()
+    assert refused(data, "newer", "update")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\xff\xfe{\x00",
+        b"{",
+        b'{"logitscope": 1}',
+        b'{"logitscope": 1, "state": []}',
+        b'{"logitscope": true, "state": {}}',
+        b'{"logitscope": "1", "state": {}}',
+        b'{"logitscope": 1.0, "state": {}}',
+        b'{"logitscope": 0, "state": {}}',
+        b'{"logitscope": -1, "state": {}}',
+        b'{"logitscope": 1, "logitscope": 1, "state": {}}',
+        b'{"logitscope": 1, "state": {"text": "a", "text": "b"}}',
+        b'{"logitscope": 1, "state": {"draws": ' + b"9" * 5000 + b"}}",
+        b'{"logitscope": ' + b"9" * 4000 + b', "state": {}}',
+        b'{"logitscope": 1, "state": {"sampling": {"temperature": NaN}}}',
+        b'{"logitscope": 1, "state": {"sampling": {"temperature": 1e999}}}',
+        b'{"logitscope": 1, "state": {"sampling": {"temperature": -Infinity}}}',
+        b'{"logitscope": 1, "state": {"text": "\xed\xa0\x80"}}',
+        b'{"logitscope": 1, "state": {"text": "half \\ud8"}}',
+        b'{"logitscope": 1, "state": {"text": "\\ud800"}}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"logitscope": 1, "state": {"pinned": ' + b"[" * 900 + b"]" * 900 + b"}}",
+    ],
+    ids=lambda data: data[:40].decode("latin-1") + str(len(data)),
+)
+def test_hostile_bytes_are_refused_in_one_sentence(data):
+    assert refused(data)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("text", 3),
+        ("text", None),
+        ("text", ["a"]),
+        ("text", "x" * 1_000_001),
+        ("appended", "3"),
+        ("appended", [1.5]),
+        ("appended", [-1]),
+        ("appended", [True]),
+        ("appended", [2**31]),
+        ("appended", [1] * 200_001),
+        ("appended", {"0": 1}),
+        ("start", 1),
+        ("start", "yes"),
+        ("model", {}),
+        ("model", "m" * 5000),
+        ("step", 4),
+        ("step", "s" * 300),
+        ("layer", -1),
+        ("layer", 512),
+        ("layer", 1.0),
+        ("layer", True),
+        ("head", "0"),
+        ("token", -1),
+        ("token", 10**30),
+        ("position", [0]),
+        ("draws", -1),
+        ("draws", 2**60),
+        ("pinned", [[1]]),
+        ("pinned", 7),
+        ("sampling", []),
+        ("sampling", {"temperature": "hot"}),
+        ("sampling", {"temperature": 0}),
+        ("sampling", {"temperature": 10**18}),
+        ("sampling", {"top_k": -1}),
+        ("sampling", {"top_k": 1.5}),
+        ("sampling", {"top_p": 0}),
+        ("sampling", {"top_p": True}),
+        ("sampling", {"greedy": 0}),
+        ("sampling", {"seed": 2**64}),
+        ("view", "dark"),
+        ("view", {"pattern_scale": "cubic"}),
+        ("view", {"pattern_scale": ["log"]}),
+        ("view", {"limits": {}}),
+        ("view", {"skip_first": None}),
+        ("view", {"sort_neurons": 1}),
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_refused_by_name(field, value):
+    name = next(iter(value)) if isinstance(value, dict) and field in ("sampling", "view") else field
+    assert refused(session(**{field: value}), name)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*State.__dataclass_fields__, "other"]), anything, max_size=5))
+@example({"sampling": {"seed": -1}})
+def test_any_json_in_any_field_is_a_state_or_a_session_error(fields):
+    try:
+        state = from_json(session(**fields), "x")
+    except SessionError:
+        return
+    assert from_json(to_json(state), "x") == state
+
+
+@given(states, st.integers(0, 10_000), st.binary(min_size=1, max_size=3))
+def test_a_few_wrong_bytes_give_a_state_or_a_session_error(state, at, noise):
+    data = to_json(state)
+    at %= len(data)
+    with suppress(SessionError):
+        from_json(data[:at] + noise + data[at + len(noise) :], "x")
+
+
+@given(states, st.integers(0, 10_000))
+def test_a_file_that_was_cut_short_is_refused(state, at):
+    data = to_json(state)
+    assert refused(data[: at % len(data)])
+
+
+def test_files_that_are_none_and_files_that_are_too_large_are_refused(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "huge").write_bytes(b"")
+    os.truncate(tmp_path / "huge", 100 << 20)  # sparse: it takes no room on the disk
+    for name, word in (("fifo", "not a file"), ("huge", "16,777,216"), ("absent", "not exist"), (".", "not a file")):
+        with pytest.raises(SessionError, match=word) as caught:
+            load_session(tmp_path / name)
+        assert str(tmp_path) in str(caught.value)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.logitscope"
+    save_session(path, State(text="old"))
+
+    def fails(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", fails)
+    with pytest.raises(SessionError, match="No space left"):
+        save_session(path, State(text="new"))
+    assert load_session(path) == State(text="old")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_every_field_of_the_state_is_in_the_file():
+    changed = State(
+        text="a",
+        appended=(1,),
+        start=True,
+        model="m",
+        step="tokens",
+        layer=1,
+        head=1,
+        token=1,
+        position=1,
+        sampling=Sampling(0.5, 5, 0.5, True, 5),
+        draws=1,
+        pinned=(2,),
+        view=ViewOptions("log", "layer", True, True),
+    )
+    default = State()
+    for part, plain in ((changed, default), (changed.sampling, default.sampling), (changed.view, default.view)):
+        for name in type(part).__dataclass_fields__:
+            assert getattr(part, name) != getattr(plain, name), f"the test leaves {name} at its default"
+    assert from_json(to_json(changed), "x") == changed
+    assert from_json(to_json(replace(changed, token=None)), "x").token is None
