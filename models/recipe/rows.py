@@ -21,10 +21,16 @@ class Progress:
 
 
 class Rows:
-    """Serves rows of context + 1 ids, from books and passages by a fixed share, each epoch in a new order."""
+    """Serves rows of context + 1 ids, from books and passages by a fixed share, each epoch in a new order.
 
-    def __init__(self, books: np.ndarray, passages: np.ndarray, share: float, context: int, seed: int) -> None:
-        self.books, self.passages = books, passages
+    A few rows of a batch may be drills: random ids (all but the last id, which ends texts) said again and again. Only
+    what can be known, everything after the first time, counts there.
+    """
+
+    def __init__(
+        self, books: np.ndarray, passages: np.ndarray, share: float, drills: int, context: int, vocab: int, seed: int
+    ) -> None:
+        self.books, self.passages, self.drills, self.vocab = books, passages, drills, vocab
         self.share, self.context, self.seed = share, context, seed
         self.book_rows = (len(books) - context - 1) // context - 1
         self.orders: dict[tuple[int, int], np.ndarray] = {}
@@ -35,11 +41,21 @@ class Rows:
             self.orders[stream, epoch] = np.random.default_rng((self.seed, stream, epoch)).permutation(count)
         return self.orders[stream, epoch]
 
-    def batch(self, progress: Progress, rows: int) -> torch.Tensor:
-        """Return the next ids [rows, context + 1] and count them in `progress`."""
+    def _drill(self, number: int) -> tuple[np.ndarray, int]:
+        """Return a row of random ids that repeat, and the length of what repeats."""
+        rng = np.random.default_rng((self.seed, 9, number))
+        length = int(rng.integers(8, self.context // 2))
+        once = rng.choice(self.vocab - 1, length, replace=False)
+        return np.resize(once, self.context + 1), length
+
+    def batch(self, progress: Progress, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the next ids and their targets, [rows, context] each, and count them in `progress`.
+
+        A target of -100 does not count.
+        """
         out = []
         from_passages = int(rows * self.share)
-        for _ in range(rows - from_passages):
+        for _ in range(rows - from_passages - self.drills):
             epoch, at = divmod(progress.book_rows, self.book_rows)
             shift = int(np.random.default_rng((self.seed, 7, epoch)).integers(self.context))
             start = shift + int(self._order(0, epoch, self.book_rows)[at]) * self.context
@@ -49,4 +65,9 @@ class Rows:
             epoch, at = divmod(progress.passage_rows, len(self.passages))
             out.append(self.passages[self._order(1, epoch, len(self.passages))[at]])
             progress.passage_rows += 1
-        return torch.from_numpy(np.stack(out).astype(np.int64))
+        drills = [self._drill(progress.step * self.drills + at) for at in range(self.drills)]
+        ids = torch.from_numpy(np.stack([*out, *(row for row, _ in drills)]).astype(np.int64))
+        targets = ids[:, 1:].clone()
+        for row, (_, length) in zip(targets[len(out) :], drills, strict=True):
+            row[:length] = -100
+        return ids[:, :-1], targets

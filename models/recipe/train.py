@@ -66,7 +66,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--context", type=int, default=256)
     parser.add_argument("--rows", type=int, default=32, help="rows in a batch")
     parser.add_argument("--rows-at-once", type=int, default=4, help="rows that one worker takes at a time")
-    parser.add_argument("--share", type=float, default=0.2, help="share of generated passages")
+    parser.add_argument("--share", type=float, default=0.35, help="share of generated passages")
+    parser.add_argument("--drills", type=int, default=2, help="rows of a batch that are random tokens, repeated")
     parser.add_argument("--matrix-rate", type=float, default=0.015)
     parser.add_argument("--other-rate", type=float, default=0.003)
     parser.add_argument("--decay", type=float, default=0.1, help="weight decay of the matrices")
@@ -96,7 +97,7 @@ def prepare(args: argparse.Namespace, device: str) -> tuple[Rows, Journal, Shape
         np.savez(args.work / "part.npz", books=books, passages=rows)
         (args.work / "part.npz").replace(cache)
     with np.load(cache, allow_pickle=False) as streams:
-        rows = Rows(streams["books"], streams["passages"], args.share, args.context, args.seed)
+        rows = Rows(streams["books"], streams["passages"], args.share, args.drills, args.context, end + 1, args.seed)
     look = torch.tensor([end, *tokenizer.encode(corpus.book_text(args.corpus / corpus.HELD_OUT_BOOK)).ids])
     look = look[: 40 * args.context]
     look_bytes = len(tokenizer.decode(look[1:].tolist()).encode())
@@ -157,7 +158,7 @@ def main() -> None:
             falling = True
             save(stable, model, mean, optimizer, progress)
         scale = rate(progress, done, args.fall)
-        loss = workers.gradient(rows.batch(progress, args.rows))
+        loss = workers.gradient(*rows.batch(progress, args.rows))
         norm = optimizer.step(scale, workers.pool)
         fall_behind(mean, model, progress.step)
         progress.step += 1

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from model import GPT2
 
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
 
 class Workers:
     """Computes the gradient of a batch: on an accelerator at once, on a CPU by threads that share the weights."""
@@ -25,26 +27,28 @@ class Workers:
         self.losses = [self._loss_function(replica, compiled) for replica in self.replicas]
         self.pool = ThreadPoolExecutor(count)
 
-    def _loss_function(self, replica: GPT2, compiled: bool) -> Callable[[torch.Tensor], torch.Tensor]:
-        def loss(ids: torch.Tensor) -> torch.Tensor:
+    def _loss_function(self, replica: GPT2, compiled: bool) -> Loss:
+        def loss(ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             with torch.autocast(self.device, torch.bfloat16):
-                return replica.loss(ids[:, :-1], ids[:, 1:])
+                return replica.loss(ids, targets)
 
         return torch.compile(loss) if compiled else loss
 
-    def gradient(self, batch: torch.Tensor) -> float:
+    def gradient(self, ids: torch.Tensor, targets: torch.Tensor) -> float:
         """Leave the mean gradient of the batch in the model's parameters and return its mean loss in nats."""
-        parts = list(batch.to(self.device).split(self.rows))
-        count, total, lock = len(parts), 0.0, threading.Lock()
+        ids, targets = ids.to(self.device), targets.to(self.device)
+        parts = list(zip(ids.split(self.rows), targets.split(self.rows), strict=True))
+        counted, total, lock = int((targets != -100).sum()), 0.0, threading.Lock()
 
-        def work(loss: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        def work(loss: Loss) -> None:
             nonlocal total
             while True:
                 with lock:
                     if not parts:
                         return
                     part = parts.pop()
-                value = loss(part) / count
+                share = int((part[1] != -100).sum()) / counted
+                value = loss(*part) * share
                 value.backward()
                 with lock:
                     total += value.item()

@@ -89,7 +89,7 @@ class TestTraining:
             model.loss(ids[:, :-1], ids[:, 1:]).backward()
         expected = {name: p.grad.clone() for name, p in model.named_parameters()}
         model.zero_grad()
-        Workers(model, count=2, rows=2, device="cpu", compiled=False).gradient(ids)
+        Workers(model, count=2, rows=2, device="cpu", compiled=False).gradient(ids[:, :-1], ids[:, 1:])
         for name, parameter in model.named_parameters():
             torch.testing.assert_close(parameter.grad, expected[name], atol=2e-3, rtol=0.05)
 
@@ -140,15 +140,30 @@ class TestTraining:
         from rows import Progress, Rows
 
         passages = np.full((5, 9), 7_000, np.uint16)
-        rows = Rows(np.arange(1_000, dtype=np.uint16), passages, share=0.25, context=8, seed=1)
+        rows = Rows(np.arange(1_000, dtype=np.uint16), passages, share=0.25, drills=0, context=8, vocab=9_000, seed=1)
         progress, seen = Progress(), []
         while progress.book_rows < rows.book_rows:
-            batch = rows.batch(progress, 4)
+            batch, _ = rows.batch(progress, 4)
             assert (batch[3] == 7_000).all()
             seen += batch[:3, 0].tolist()
         starts = seen[: rows.book_rows]
         assert len(set(starts)) == rows.book_rows
         assert {start % 8 for start in starts} == {starts[0] % 8}
+
+    def test_a_drill_repeats_itself_and_counts_only_what_can_be_known(self):
+        from rows import Progress, Rows
+
+        books, passages = np.arange(1_000, dtype=np.uint16), np.zeros((5, 65), np.uint16)
+        rows = Rows(books, passages, share=0.25, drills=2, context=64, vocab=900, seed=1)
+        ids, targets = rows.batch(Progress(step=3), 4)
+        assert ids.shape == targets.shape == (4, 64)
+        assert (targets[:2] != -100).all()
+        for row, wanted in zip(ids[2:].tolist(), targets[2:].tolist(), strict=True):
+            length = row.index(row[0], 1)
+            assert wanted[: length - 1] == [-100] * (length - 1)
+            assert row[length:] == row[: 64 - length]
+            assert wanted[length:] == [*row[length + 1 :], row[64 % length]]
+            assert max(row) < 899
 
     def test_the_rate_rises_stays_and_falls(self):
         from rows import Progress
