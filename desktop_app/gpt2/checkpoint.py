@@ -65,6 +65,13 @@ def load_checkpoint(folder: Path, on_stage: Callable[[str], None] = lambda _stag
     Raises ModelError, in one sentence that names the file and what to do, for anything that is missing, extra,
     misshapen, not finite, or stored in a form that is never opened (pickles).
     """
+    try:
+        return _load(folder, on_stage)
+    except OSError as reason:
+        raise ModelError(f"{reason.filename or folder} cannot be read: {reason.strerror or reason}.") from reason
+
+
+def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise ModelError(f"{folder} {what}; give the folder that holds config.json and model.safetensors.")
@@ -94,10 +101,10 @@ def load_checkpoint(folder: Path, on_stage: Callable[[str], None] = lambda _stag
         if entry.dtype == "F32" and not turned and entry.start % 4 == 0:
             places[name] = Place(file.path.resolve(), entry.start, entry.stop - entry.start)
     if stored:
-        extra = sorted(stored)
+        extra = sorted(full_name for _, full_name in stored.values())
         more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
         raise ModelError(
-            f"{folder}: {', '.join(n[:80] for n in extra[:3])}{more} is no weight of this GPT-2; "
+            f"{folder}: {', '.join(repr(n[:80]) for n in extra[:3])}{more} is no weight of this GPT-2; "
             "config.json and the weights do not belong together, or this is another architecture."
         )
     return Checkpoint(folder, config, MappingProxyType(weights), MappingProxyType(places))
@@ -126,7 +133,7 @@ def _open_files(folder: Path) -> Iterator[SafetensorsFile]:
     pickles = sorted(p.name for end in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(end))
     if pickles:
         raise ModelError(
-            f"{folder} has only {pickles[0]}, a pickle, which can run code when it is opened and never is here; "
+            f"{folder} has only {pickles[0]!r}, a pickle, which can run code when it is opened and never is here; "
             "save the model as safetensors (save_pretrained does) or fetch model.safetensors."
         )
     raise ModelError(f"{folder} has no weights; put model.safetensors there.")
@@ -140,11 +147,11 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
         if Path(name).name != name or not name.endswith(".safetensors") or "\\" in name or "\0" in name:
             raise ModelError(f"{index} points to {name[:80]!r}, which is not a safetensors file beside it.")
         if not (folder / name).exists():
-            raise ModelError(f"{index} names {name}, which is not in the folder; fetch it.")
+            raise ModelError(f"{index} names {name!r}, which is not in the folder; fetch it.")
         file = SafetensorsFile(folder / name)
         expected = {tensor for tensor, shard in mapping.items() if shard == name}
         if difference := expected ^ file.entries.keys():
-            raise ModelError(f"{index} and {name} disagree about {min(difference)[:80]}; fetch both again.")
+            raise ModelError(f"{index} and {name!r} disagree about {min(difference)[:80]!r}; fetch both again.")
         yield file
 
 
@@ -157,7 +164,7 @@ def _merge(files: Iterator[SafetensorsFile], folder: Path) -> _Stored:
                 continue
             name = full_name.removeprefix("transformer.")
             if name in stored:
-                raise ModelError(f"{folder}: the weight {name[:80]} is there twice, with and without prefix.")
+                raise ModelError(f"{folder}: the weight {name[:80]!r} is there twice, with and without prefix.")
             stored[name] = (file, full_name)
     if not stored:
         raise ModelError(f"{folder} has no weights in its safetensors files; fetch model.safetensors again.")
@@ -214,9 +221,9 @@ def _weight(
     if entry.dtype not in _WEIGHT_TYPES:
         raise ModelError(f"{file.path}: {full_name} is stored as {entry.dtype}; weights must be F32, F16 or BF16.")
     array: NDArray[Any] = file.read(full_name)
-    weight = np.ascontiguousarray(array.T if turned else array, np.float32)
     # A sum is finite only if every term is, and costs one read; overflow alone would fool it, so look again.
     with np.errstate(all="ignore"):
+        weight = np.ascontiguousarray(array.T if turned else array, np.float32)
         finite = bool(np.isfinite(weight.sum())) or bool(np.isfinite(weight).all())
     if not finite:
         raise ModelError(

@@ -31,6 +31,7 @@ _ALIASES = {
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False, None),
     "is_encoder_decoder": (False, None),
+    "is_causal": (True, None),
     "cross_attention_hidden_size": (None,),
     "pruned_heads": ({}, None),
     "quantization_config": (None,),
@@ -166,8 +167,8 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
         values["activation_function"] = value
     if "layer_norm_epsilon" in fields:
         value = fields["layer_norm_epsilon"]
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
-            raise ModelError(f"{where}: layer_norm_epsilon is {_short(value)}; it must be above 0 and at most 1.")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 1e-12 <= value <= 1:
+            raise ModelError(f"{where}: layer_norm_epsilon is {_short(value)}; it must be from 1e-12 to 1.")
         values["layer_norm_epsilon"] = float(value)
 
     config = Config(**values)

@@ -1,23 +1,28 @@
 """Bounded, strict reading of JSON files that came from outside."""
 
 import json
+import stat
 from pathlib import Path
 from typing import Any, NoReturn
 
 from desktop_app.gpt2.errors import LogitscopeError
 
+_LONGEST_NUMBER = 4300  # digits; Python converts no more
+
 
 def read_json(path: Path, *, limit: int, error: type[LogitscopeError]) -> dict[str, Any]:
     """The JSON object in `path`, at most `limit` bytes long.
 
-    Repeated keys, NaN and Infinity, other top-level values, and nesting too deep to parse are refused
-    with `error`, whose sentence names the file.
+    Repeated keys, NaN and Infinity, numbers of absurd length, other top-level values, and nesting too deep to parse are
+    refused with `error`, whose sentence names the file.
     """
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise error(f"{path} is {size:,} bytes long, more than the {limit:,} that such a file may have.")
-        data = path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+            raise error(f"{path} is not a regular file.")
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise error(f"{path} is longer than the {limit:,} bytes that such a file may have.")
     except FileNotFoundError:
         raise error(f"{path} does not exist; check the folder's name.") from None
     except OSError as reason:
@@ -39,8 +44,13 @@ def parse_json(data: bytes, *, what: str, error: type[LogitscopeError]) -> dict[
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a JSON number")
 
+    def whole(digits: str) -> int | float:
+        if len(digits) > _LONGEST_NUMBER:
+            raise ValueError(f"a number has {len(digits)} digits")
+        return -0.0 if digits == "-0" else int(digits)  # minus zero is no whole number
+
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse, parse_int=whole)
     except UnicodeDecodeError as reason:
         raise error(f"{what} is not UTF-8 text (byte {reason.start}); fetch the file again.") from reason
     except RecursionError as reason:

@@ -6,6 +6,7 @@ than by the library because the graph points into the file by offset, and a lyin
 """
 
 import json
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -54,7 +55,10 @@ class SafetensorsFile:
         self.metadata: dict[str, str] = {}
         self.entries: dict[str, Entry] = {}
         try:
-            size = path.stat().st_size
+            status = path.stat()
+            size = status.st_size
+            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+                raise error(f"{path} is not a regular file; fetch it again.")
             with path.open("rb") as file:
                 head = file.read(8)
                 length = int.from_bytes(head, "little")
@@ -63,16 +67,18 @@ class SafetensorsFile:
                         f"{path} is cut off or is not a safetensors file ({size:,} bytes long); fetch it again."
                     )
                 raw = file.read(length)
+            self._data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
         except OSError as reason:
             raise error(f"{path} cannot be read: {reason.strerror or reason}.") from reason
         header = parse_json(raw, what=f"The header of {path}", error=error)
         self._read_header(header, 8 + length, size, error)
-        self._data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
 
     def _read_header(self, header: dict[str, Any], base: int, size: int, error: type[LogitscopeError]) -> None:
         metadata = header.pop("__metadata__", {})
         if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
             raise error(f"{self.path}: __metadata__ must map names to texts; the file is damaged.")
+        if any("\ud800" <= char <= "\udfff" for text in (*header, *metadata, *metadata.values()) for char in text):
+            raise error(f"{self.path}: a name in its header is no Unicode text; the file is damaged, fetch it again.")
         self.metadata = metadata
         for name, row in header.items():
             self.entries[name] = self._entry(name, row, base, size, error)
@@ -92,13 +98,16 @@ class SafetensorsFile:
             )
 
         where = f"{self.path}: tensor {name[:80]!r}"
-        if not isinstance(row, dict) or not {"dtype", "shape", "data_offsets"} <= row.keys():
-            raise error(f"{where} lacks dtype, shape or data_offsets; the file is damaged.")
+        if not isinstance(row, dict) or row.keys() != {"dtype", "shape", "data_offsets"}:
+            raise error(f"{where} must have dtype, shape and data_offsets, and nothing else; the file is damaged.")
         dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
         if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
             raise error(f"{where} has the unknown dtype {str(dtype)[:40]!r}.")
         if not whole(shape) or len(shape) > 8 or not whole(offsets) or len(offsets) != 2:
             raise error(f"{where} has an impossible shape or offsets; the file is damaged.")
+        # The library multiplies with 64 bits, in order: a zero behind an overflow does not mend it.
+        if prod(length or 1 for length in shape) >= 1 << 48:
+            raise error(f"{where} has the impossible shape {str(shape)[:80]}; the file is damaged.")
         start, stop = base + offsets[0], base + offsets[1]
         if stop < start or stop > size:
             raise error(
