@@ -49,7 +49,7 @@ STEPS: tuple[StepSpec, ...] = (
     StepSpec("embed", IN, "embed", Hue.RESIDUAL, ("embed",), inputs.embed),
     StepSpec("pos_embed", IN, "pos_embed", Hue.RESIDUAL, ("pos_embed",), inputs.pos_embed),
     StepSpec("sum", IN, "sum", Hue.RESIDUAL, ("blocks.0.resid_pre",), inputs.total),
-    StepSpec("ln1", BLOCK, _B + "ln1", Hue.RESIDUAL, _norm(_B + "ln1"), vectors.ln1),
+    StepSpec("ln1", BLOCK, _B + "ln1", Hue.RESIDUAL, (*_norm(_B + "ln1"), _B + "resid_pre"), vectors.ln1),
     StepSpec("qkv", BLOCK, _B + "attn.qkv", Hue.QUERY, (), attention.qkv),
     StepSpec(
         "heads",
@@ -90,7 +90,7 @@ STEPS: tuple[StepSpec, ...] = (
         BLOCK,
         _B + "resid_post",
         Hue.RESIDUAL,
-        (_B + "resid_post", _B + "resid_pre"),
+        (_B + "resid_post",),
         vectors.resid_post,
     ),
     StepSpec("ln_final", OUT, "ln_final", Hue.RESIDUAL, _norm("ln_final"), vectors.ln_final),
