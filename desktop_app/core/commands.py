@@ -48,6 +48,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("smaller", "Smaller type", "View", ("Ctrl+-",), "always"),
     Command("normal", "Normal type", "View", ("Ctrl+0",), "always"),
     Command("skip_first", "Leave position 0 out", "View", (), "scene", True),
+    Command("keys_down", "Queries as columns of attention grids", "View", (), "scene", True),
     Command("sort_neurons", "Sort neurons by activity", "View", (), "scene", True),
     Command("layer_limits", "One colour scale for all heads of a block", "View", (), "scene", True),
     Command("scale_linear", "Patterns on a linear scale", "View", (), "scene"),

@@ -147,6 +147,7 @@ class GridPanel(Panel):
     small: bool = False
     head: int = 0
     op: str = ""  # the step that a click on a small grid leads to
+    keys_down: bool = False  # rows are keys and columns queries; `values` are turned already
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ def _state(raw: dict[str, Any], where: str) -> State:
     options = ViewOptions(
         **{name: view.choice(name, choices) for name, choices in _OPTIONS.items()},
         skip_first=view.flag("skip_first"),
+        keys_down=view.flag("keys_down"),
         sort_neurons=view.flag("sort_neurons"),
     )
     return State(

@@ -15,6 +15,7 @@ class ViewOptions:
     pattern_scale: str = "linear"  # linear, sqrt, log
     limits: str = "view"  # view: from what is shown; layer: from the whole block
     skip_first: bool = False  # leave position 0 out
+    keys_down: bool = False  # attention grids with queries as columns, as some films draw them, not as rows
     sort_neurons: bool = False
 
 

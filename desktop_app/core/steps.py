@@ -69,7 +69,11 @@ STEPS: tuple[StepSpec, ...] = (
             (f"{_B}attn.{op}",),
             getattr(attention, op),
             per_head=True,
-            options=((*_SCALES, "skip_first") if op == "pattern" else ("layer_limits", "skip_first")),
+            options=(
+                (*_SCALES, "skip_first", "keys_down")
+                if op == "pattern"
+                else ("layer_limits", "skip_first", "keys_down")
+            ),
         )
         for op in ("scores", "scaled", "masked", "pattern")
     ),
@@ -113,6 +117,7 @@ class Text:
     lead: str
     explain: str
     formula: str
+    lead_turned: str = ""  # the lead where attention grids have queries as columns, if it speaks of rows
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,8 @@ def build_view(scene: Scene, step: Step) -> View:
         if step.spec.per_head:
             where.append(f"Head {scene.head}")
     title = step.text.title if not where else f"{' · '.join(where)} — {step.text.title}"
-    return View(title[0].upper() + title[1:], step.text.lead, step.spec.content(scene))
+    turned = scene.state.view.keys_down and step.text.lead_turned
+    return View(title[0].upper() + title[1:], turned or step.text.lead, step.spec.content(scene))
 
 
 def view_key(scene: Scene, step: Step) -> tuple[object, ...]:

@@ -157,6 +157,13 @@ def _outline_row(selected: int | None, rows: int, box: Rect, page: Page) -> None
         page.fill(Rect(box.x, top, box.w, max(height, page.u(2))), stroke=page.theme.accent, width=page.u(1.5))
 
 
+def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -> None:
+    if selected is not None and columns > 1:
+        width = box.w / columns
+        left = min(box.x + selected * width, box.x + box.w - page.u(2))
+        page.fill(Rect(left, box.y, max(width, page.u(2)), box.h), stroke=page.theme.accent, width=page.u(1.5))
+
+
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     """A square of the width, labels and colour bar apart."""
     if panel.small:
@@ -179,13 +186,21 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     beyond_marks(panel.values, panel.levels, box, page)
     cell_numbers(panel.values, panel.levels, box, page)
     row_labels(
-        panel.labels, Rect(body.x, box.y, left - page.u(4), side), page, selected=panel.selected, fresh=panel.fresh
+        panel.labels,
+        Rect(body.x, box.y, left - page.u(4), side),
+        page,
+        selected=None if panel.keys_down else panel.selected,
+        fresh=0 if panel.keys_down else panel.fresh,
     )
     _column_labels(panel, box, page)
-    _outline_row(panel.selected, count, box, page)
+    if panel.keys_down:
+        _outline_column(panel.selected, count, box, page)
+    else:
+        _outline_row(panel.selected, count, box, page)
     page.cells.append(Cells(box, count, count, panel.values, panel.source, panel.title))
-    page.picks.append(Pick(Rect(body.x, box.y, left, side), "row", count, "choose this query"))
-    page.words(box.x - page.u(10), box.y - page.u(9), "query ↓", size=10, colour=page.theme.dim, align="right")
+    page.picks.append(Pick(Rect(body.x, box.y, left, side), "row", count, "choose this token"))
+    down = "key ↓" if panel.keys_down else "query ↓"
+    page.words(box.x - page.u(10), box.y - page.u(9), down, size=10, colour=page.theme.dim, align="right")
     legend(panel.levels, Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND)), page, said)
 
 

@@ -8,6 +8,7 @@ _SHORT = {
     "scale_sqrt": "√",
     "scale_log": "log",
     "skip_first": "without position 0",
+    "keys_down": "queries as columns",
     "sort_neurons": "sorted",
     "layer_limits": "one scale for the block",
 }

@@ -320,6 +320,7 @@ class Window(QMainWindow):
             ("greedy", state.sampling.greedy),
             ("prepend", state.start),
             ("skip_first", state.view.skip_first),
+            ("keys_down", state.view.keys_down),
             ("sort_neurons", state.view.sort_neurons),
             ("layer_limits", state.view.limits == "layer"),
         ):
@@ -340,7 +341,7 @@ class Window(QMainWindow):
             self.canvas.show_view(build_view(scene, step), self.theme, self.scale)
         view = scene.state.view
         on = {f"scale_{view.pattern_scale}"}
-        on |= {name for name in ("skip_first", "sort_neurons") if getattr(view, name)}
+        on |= {name for name in ("skip_first", "keys_down", "sort_neurons") if getattr(view, name)}
         on |= {"layer_limits"} if view.limits == "layer" else set()
         self.view_bar.show_options(step.spec.options, on)
         if self._look:
@@ -561,6 +562,7 @@ class Window(QMainWindow):
             "larger": lambda: self._type_size(1),
             "smaller": lambda: self._type_size(-1),
             "normal": lambda: self._type_size(0),
+            "keys_down": lambda: self._view(keys_down=not c.state.view.keys_down),
             "skip_first": lambda: self._view(skip_first=not c.state.view.skip_first),
             "sort_neurons": lambda: self._view(sort_neurons=not c.state.view.sort_neurons),
             "layer_limits": lambda: self._view(limits="view" if c.state.view.limits == "layer" else "layer"),

@@ -24,8 +24,8 @@ from desktop_app.core.views.common import heads_strip, strip, token_map, token_n
 _STAGES = {
     "scores": ("Scores q·k", "before scaling"),
     "scaled": ("Scaled", "÷ √d_head"),
-    "masked": ("Masked", "−∞ above the diagonal"),
-    "pattern": ("Pattern", "0 to 1, rows sum to 1"),
+    "masked": ("Masked", "−∞ where the key is later"),
+    "pattern": ("Pattern", "each query sums to 1"),
 }
 _LETTERS = (("q", Hue.QUERY, "queries"), ("k", Hue.KEY, "keys"), ("v", Hue.VALUE, "values"))
 _SHOWN_KEYS = 12
@@ -132,7 +132,9 @@ def _levels(scene: Scene, stage: str, values: Array) -> Levels:
 
 
 def _stage(scene: Scene, current: str) -> Box:
-    source = {s: Source(scene.block(f"attn.{s}"), (scene.head, "row", "col")) for s in _STAGES}
+    turned = scene.state.view.keys_down
+    axes = ("col", "row") if turned else ("row", "col")
+    source = {s: Source(scene.block(f"attn.{s}"), (scene.head, *axes)) for s in _STAGES}
     small = []
     for stage, (title, note) in _STAGES.items():
         values, levels = _grid(scene, stage, scene.head)
@@ -141,7 +143,7 @@ def _stage(scene: Scene, current: str) -> Box:
                 title=title,
                 note=f"÷ {scene.config.score_divisor(scene.layer):.4g}" if stage == "scaled" else note,
                 current=stage == current,
-                values=values,
+                values=values.T if turned else values,
                 levels=levels,
                 labels=scene.labels,
                 source=source[stage],
@@ -149,32 +151,35 @@ def _stage(scene: Scene, current: str) -> Box:
                 fresh=scene.fresh,
                 small=True,
                 op=stage,
+                keys_down=turned,
             )
         )
     values, levels = _grid(scene, current, scene.head)
-    note = f"head {scene.head} · [query, key]"
+    note = f"head {scene.head} · {'[key, query]' if turned else '[query, key]'}"
     if scene.fresh:
         note += f" · 1 query × {len(scene.trace)} keys computed, the rest cached"
     large = GridPanel(
         title=scene.block(f"attn.{current}"),
         note=note,
-        values=values,
+        values=values.T if turned else values,
         levels=levels,
         labels=scene.labels,
         source=source[current],
         selected=scene.token,
         fresh=scene.fresh,
         head=scene.head,
+        keys_down=turned,
     )
     every = scene.trace[scene.block(f"attn.{current}")]
+    shown = _shown(scene, current, every)
     all_heads = MultiplesPanel(
         title=f"All heads of block {scene.layer}",
         note="click one, or ↑ ↓",
-        values=_shown(scene, current, every),
+        values=shown.transpose(0, 2, 1) if turned else shown,
         levels=_levels(scene, current, every),
         names=tuple(f"head {n}" for n in range(scene.config.n_head)),
         selected=scene.head,
-        source=Source(scene.block(f"attn.{current}"), (0, "row", "col")),
+        source=Source(scene.block(f"attn.{current}"), (0, *axes)),
     )
     return column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(2, 5))
 
