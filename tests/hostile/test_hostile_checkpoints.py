@@ -482,8 +482,8 @@ rows = st.one_of(
 
 
 @st.composite
-def laid_out(draw):
-    """Headers that are right, or nearly: tensors end to end, with at most one number off."""
+def laid_out(draw, *, off=True):
+    """Headers that are right, or nearly: tensors end to end, and if `off` at most one number wrong."""
     header, at = {}, 0
     for name in draw(st.lists(st.sampled_from("abcde"), unique=True, max_size=5)):
         dtype, width = draw(st.sampled_from([("F32", 4), ("F16", 2), ("BF16", 2), ("U8", 1), ("I64", 8), ("BOOL", 1)]))
@@ -491,7 +491,7 @@ def laid_out(draw):
         size = width * int(np.prod(shape, dtype=int))
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
         at += size
-    if header and draw(st.booleans()):
+    if off and header and draw(st.booleans()):
         row = header[draw(st.sampled_from(sorted(header)))]
         which = draw(st.sampled_from(["shape", "data_offsets"]))
         if row[which]:
@@ -522,7 +522,7 @@ headers = st.one_of(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(header=headers, wrong_length=st.sampled_from([0, 0, 0, 0, 1, -1, 2**40]))
 def test_what_opens_here_is_what_the_safetensors_library_opens(tmp_path_factory, header, wrong_length):
     raw, size = header
@@ -546,15 +546,12 @@ def test_what_opens_here_is_what_the_safetensors_library_opens(tmp_path_factory,
         assert bytes(data[ours.entries[name].start : ours.entries[name].stop]) == bytes(row["data"])
 
 
-@settings(max_examples=300, deadline=None)
-@given(header=laid_out())
-def test_what_the_library_opens_and_is_plain_opens_here(tmp_path_factory, header):
+@settings(max_examples=200, deadline=None)
+@given(header=laid_out(off=False))
+def test_every_right_header_opens(tmp_path_factory, header):
     raw, size = header
     data = with_header(raw, bytes(size))
-    try:
-        theirs = dict(deserialize(data))
-    except SafetensorError:
-        return
-    path = tmp_path_factory.getbasetemp() / "plain.safetensors"
+    theirs = dict(deserialize(data))
+    path = tmp_path_factory.getbasetemp() / "right.safetensors"
     path.write_bytes(data)
     assert SafetensorsFile(path).entries.keys() == theirs.keys()
