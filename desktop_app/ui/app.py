@@ -1,10 +1,13 @@
 """Opens the window and runs the event loop until it closes."""
 
 import signal
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.core.bundle import default_model
@@ -26,21 +29,51 @@ def make_application(argv: list[str] | None = None) -> QApplication:
     return app
 
 
-def run_window(model: Path | None, text: str | None, session: Path | None) -> int:
-    """Open the window on a model, a prompt and a session file where given. Returns the exit code."""
-    app = make_application()
+def open_window(model: Path | None = None, text: str | None = None, session: Path | None = None) -> Window:
+    """The window as it was left, shown; its model and session are being opened."""
     settings = load_settings()
     folder = model or default_model()
     window = Window(initial_state(settings, folder, text), settings)
-    # Ctrl+C in the terminal closes the window as its own button does.
-    signal.signal(signal.SIGINT, lambda *_: window.close())
-    heartbeat = QTimer()
-    heartbeat.timeout.connect(lambda: None)
-    heartbeat.start(500)
     window.show()
     window.controller.open_model(folder)
     if session is not None:
         window.files.open_session(session)
-    code = app.exec()
-    heartbeat.stop()
-    return code
+    return window
+
+
+def run_window(model: Path | None, text: str | None, session: Path | None) -> int:
+    """Open the window on a model, a prompt and a session file where given. Returns the exit code."""
+    app = make_application()
+    window = open_window(model, text, session)
+    with _closed_by_signals(window):
+        return app.exec()
+
+
+@contextmanager
+def _closed_by_signals(window: Window) -> Iterator[None]:
+    """Ctrl+C in the terminal and a polite kill close the window as its own button does.
+
+    Python runs a handler only between two of its own instructions, and an idle event loop has none: each signal also
+    writes to a socket, which wakes the loop.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    reader, writer = socket.socketpair()
+    for end in (reader, writer):
+        end.setblocking(False)
+    notifier = QSocketNotifier(reader.fileno(), QSocketNotifier.Type.Read)
+    notifier.activated.connect(lambda: reader.recv(64))
+
+    def close(*_: object) -> None:
+        QTimer.singleShot(0, window.close)  # in the event loop, which may not have begun
+
+    handlers = [signal.signal(number, close) for number in numbers]
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+        notifier.setEnabled(False)
+        reader.close()
+        writer.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import QByteArray, QMimeData, QObject, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
+from shiboken6 import Shiboken
 
 from desktop_app.core.session_file import load_session, save_session
 from desktop_app.core.steps import find_step
@@ -156,6 +157,10 @@ class FileActions(QObject):
         """End the worker; leave what we put on the clipboard there as plain data."""
         self.exports.close()
         clipboard = QGuiApplication.clipboard()
-        # Our own object must not outlive the window: it would be asked for after Qt has gone.
-        if clipboard.ownsClipboard() and clipboard.mimeData().hasImage():
-            clipboard.setImage(clipboard.image())
+        data = clipboard.mimeData()
+        # An object made in Python would be asked for after Python has gone. (ownsClipboard() is not known everywhere.)
+        if data is not None and Shiboken.createdByPython(data):
+            if data.hasImage():
+                clipboard.setImage(clipboard.image())
+            else:
+                clipboard.setText(data.text())

@@ -3,9 +3,11 @@
 Every test here fails on a Qt warning, and on a timer or a thread that outlives its window.
 """
 
+import json
 from pathlib import Path
 
 import pytest
+
 from tests.checkpoints import TINY, write_checkpoint
 
 ALLOWED = (
@@ -48,32 +50,32 @@ def bundled():
 
 
 @pytest.fixture(scope="session")
-def qapp():
-    """The application as the program makes it: pytest-qt's own would lack its style and fonts."""
+def qapp(tmp_path_factory):
+    """The application as the program makes it, on a screen of 1920x1080 (the offscreen one is 800x800 unless told)."""
     from desktop_app.ui.app import make_application
 
-    yield make_application([])
+    screen = {"name": "one", "x": 0, "y": 0, "width": 1920, "height": 1080}
+    screen |= {"logicalDpi": 96, "logicalBaseDpi": 96, "dpr": 1}
+    config = tmp_path_factory.mktemp("screen") / "offscreen.json"
+    config.write_text(json.dumps({"screens": [screen]}))
+    return make_application(["logitscope", "-platform", f"offscreen:configfile={config}"])
 
 
 @pytest.fixture
-def open_desk(qtbot, monkeypatch):
+def open_desk(qtbot):
     """Opens windows as the program does; each is closed at the end, and must leave nothing behind."""
     from PySide6.QtCore import QEvent, QTimer
     from PySide6.QtWidgets import QApplication
-    from tests.ui.driver import Desk, lanes
 
-    from desktop_app.core.settings import Settings
-    from desktop_app.ui.window import Window, initial_state
+    from desktop_app.ui.app import open_window
+    from tests.ui.driver import Desk, lanes
 
     desks = []
 
-    def make(model, text=None, *, settings=None, size=(1280, 800), settle=True):
-        settings = settings or Settings()
-        window = Window(initial_state(settings, model, text), settings)
+    def make(model=None, text=None, session=None, *, size=(1280, 800), settle=True):
+        window = open_window(model, text, session)
         if size is not None:
             window.resize(*size)
-        window.show()
-        window.controller.open_model(model, window.controller.state)
         desk = Desk(window, qtbot)
         desks.append(desk)
         if settle:

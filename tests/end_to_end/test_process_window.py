@@ -1,0 +1,172 @@
+"""The window as a process of its own: however and whenever it is closed, it exits 0 and has nothing to complain of."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import TINY, write_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends signals")
+
+BEGIN = """
+import signal, sys
+from pathlib import Path
+from PySide6.QtCore import QTimer
+from desktop_app.ui import app as program
+
+made = program.open_window
+def after(window, what, condition=lambda: True):
+    '''Call `what` in the first turn of the event loop in which `condition` holds.'''
+    timer = QTimer(window)
+    def look():
+        if condition():
+            timer.stop()
+            what()
+    timer.timeout.connect(look)
+    timer.start(5)
+def open_window(*arguments):
+    window = made(*arguments)
+    plot(window)
+    return window
+program.open_window = open_window
+"""
+END = """
+if __name__ == "__main__":
+    sys.exit(program.run_window(Path(sys.argv[1]), "Hello, you", None))
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    config = {**TINY, "vocab_size": 257, "n_positions": 128}
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", config)
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory):
+    """A model of 60 MB whose full context takes some tenths of a second."""
+    config = {**TINY, "vocab_size": 257, "n_positions": 1024, "n_embd": 384, "n_head": 6, "n_layer": 8}
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "slow", config)
+
+
+@pytest.fixture
+def play(tmp_path, model):
+    """Starts a window whose script, the function `plot(window)`, runs inside; returns the process."""
+    processes = []
+
+    def start(plot, folder=model, **environ):
+        script = tmp_path / "script.py"
+        script.write_text(BEGIN + plot + END)
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(folder)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def ended(process, timeout=60):
+    out, err = process.communicate(timeout=timeout)
+    # The offscreen platform has no window manager to ask for sizes, the front or the keyboard, and says so.
+    err = "".join(line for line in err.splitlines(True) if not line.startswith("This plugin does not support "))
+    return process.returncode, err, out
+
+
+QUIET = (0, "", "")
+
+CLOSINGS = {
+    "at once": "QTimer.singleShot(0, window.close)",
+    "when idle": "after(window, window.close, lambda: window.controller.scene is not None)",
+    "by the menu": "after(window, lambda: window.do('quit'), lambda: window.controller.scene is not None)",
+    "after a theme": """
+    after(window, lambda: (window.do('theme'), window.do('larger'), window.close()),
+          lambda: window.controller.scene is not None)""",
+    "with the palette open": """
+    after(window, lambda: (window.do('palette'), QTimer.singleShot(50, window.close)),
+          lambda: window.controller.scene is not None)""",
+    "with a menu open": """
+    after(window, lambda: (window.menu_button.menu().popup(window.pos()), QTimer.singleShot(50, window.close)),
+          lambda: window.controller.scene is not None)""",
+    "while playing": """
+    def go():
+        window.scrubber.set_speed(4.0)
+        window.do('first'); window.do('play')
+        QTimer.singleShot(600, window.close)
+    after(window, go, lambda: window.controller.scene is not None)""",
+    "while running on": """
+    def go():
+        window.controller.run_on(100)
+        after(window, window.close, lambda: len(window.controller.state.appended) > 5)
+    after(window, go, lambda: window.controller.scene is not None)""",
+    "while exporting": """
+    from desktop_app.figures.export import Options
+    def go():
+        window.files.export_figure(Options('svg'), Path(sys.argv[0]).with_name('never.svg'))
+        QTimer.singleShot(int(sys.argv[1:] and 300), window.close)
+    after(window, go, lambda: window.controller.scene is not None)""",
+    "as an export begins": """
+    from desktop_app.figures.export import Options
+    def go():
+        window.files.export_figure(Options('svg'), Path(sys.argv[0]).with_name('never.svg'))
+        window.close()
+    after(window, go, lambda: window.controller.scene is not None)""",
+    "after an export": """
+    from desktop_app.figures.export import Options
+    place = Path(sys.argv[0]).with_name('made.svg')
+    after(window, lambda: window.files.export_figure(Options('svg'), place),
+          lambda: window.controller.scene is not None)
+    after(window, window.close, lambda: place.exists() and not window.files.exports.busy)""",
+    "after a copy": """
+    from PySide6.QtGui import QGuiApplication
+    after(window, lambda: window.do('copy'), lambda: window.controller.scene is not None)
+    after(window, window.close, lambda: not QGuiApplication.clipboard().image().isNull())""",
+    "after a copy of text": """
+    def go():
+        window.prompt.setFocus(); window.prompt.selectAll(); window.prompt.copy(); window.close()
+    after(window, go, lambda: window.controller.scene is not None)""",
+}
+
+
+@pytest.mark.parametrize("moment", CLOSINGS)
+def test_a_closed_window_is_a_process_that_ended_well(play, moment):
+    assert ended(play(f"def plot(window):\n    {CLOSINGS[moment].strip()}\n")) == QUIET
+
+
+SIGNALLED = {
+    "idle": "after(window, lambda: print('now', flush=True), lambda: window.controller.scene is not None)",
+    "playing": """
+    after(window, lambda: (window.do('play'), print('now', flush=True)),
+          lambda: window.controller.scene is not None)""",
+    "exporting": """
+    from desktop_app.figures.export import Options
+    def go():
+        window.files.export_figure(Options('pdf'), Path(sys.argv[0]).with_name('never.pdf'))
+        QTimer.singleShot(1200, lambda: print('now', flush=True))
+    after(window, go, lambda: window.controller.scene is not None)""",
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("busy", SIGNALLED)
+def test_a_signal_to_the_whole_group_closes_the_window(play, busy, number):
+    process = play(f"def plot(window):\n    {SIGNALLED[busy].strip()}\n")
+    assert process.stdout.readline() == "now\n"
+    os.killpg(process.pid, number)  # as a terminal's Ctrl+C does: the worker gets it too
+    assert ended(process) == QUIET
