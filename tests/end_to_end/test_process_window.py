@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ program.open_window = open_window
 """
 END = """
 if __name__ == "__main__":
-    sys.exit(program.run_window(Path(sys.argv[1]), "Hello, you", None))
+    sys.exit(program.run_window(Path(sys.argv[1]), sys.argv[2], None))
 """
 
 
@@ -60,11 +61,11 @@ def play(tmp_path, model):
     """Starts a window whose script, the function `plot(window)`, runs inside; returns the process."""
     processes = []
 
-    def start(plot, folder=model, **environ):
+    def start(plot, folder=model, text="Hello, you", **environ):
         script = tmp_path / "script.py"
         script.write_text(BEGIN + plot + END)
         process = subprocess.Popen(
-            [sys.executable, str(script), str(folder)],
+            [sys.executable, str(script), str(folder), text],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **environ},
             stdout=subprocess.PIPE,
@@ -119,7 +120,7 @@ CLOSINGS = {
     from desktop_app.figures.export import Options
     def go():
         window.files.export_figure(Options('svg'), Path(sys.argv[0]).with_name('never.svg'))
-        QTimer.singleShot(int(sys.argv[1:] and 300), window.close)
+        QTimer.singleShot(300, window.close)
     after(window, go, lambda: window.controller.scene is not None)""",
     "as an export begins": """
     from desktop_app.figures.export import Options
@@ -170,3 +171,43 @@ def test_a_signal_to_the_whole_group_closes_the_window(play, busy, number):
     assert process.stdout.readline() == "now\n"
     os.killpg(process.pid, number)  # as a terminal's Ctrl+C does: the worker gets it too
     assert ended(process) == QUIET
+
+
+def test_closing_stops_a_pass_that_is_under_way(play, slow):
+    plot = """
+def plot(window):
+    def close():
+        assert window.controller.passes.busy
+        window.close()
+        print("scenes", window.controller.scene)
+    after(window, close, lambda: window.controller.passes.busy)
+"""
+    assert ended(play(plot, slow, "x" * 1000)) == (0, "", "scenes None\n")
+
+
+def test_closing_stops_a_model_that_is_being_opened(play, slow):
+    plot = """
+def plot(window):
+    stages = []
+    window.controller.loading.connect(stages.append)
+    after(window, lambda: (window.close(), print(window.controller.model)), lambda: len(stages) > 1)
+"""
+    assert ended(play(plot, slow)) == (0, "", "None\n")
+
+
+def test_an_idle_window_sleeps(play):
+    process = play("def plot(window):\n    " + SIGNALLED["idle"])
+    assert process.stdout.readline() == "now\n"
+    time.sleep(1)  # the last of the start
+
+    def wakings():
+        tasks = Path(f"/proc/{process.pid}/task").glob("*/status")
+        words = [line.split() for task in tasks for line in task.read_text().splitlines()]
+        return sum(int(n[1]) for n in words if n[0] == "voluntary_ctxt_switches:")
+
+    before = wakings()
+    time.sleep(3)
+    awake = wakings() - before
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == QUIET
+    assert awake <= 3, f"an idle window woke {awake} times in three seconds"

@@ -1,0 +1,76 @@
+"""The program as people start it, on a real X server: it opens, draws the model's numbers, and closes well."""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from desktop_app import launch
+from tests.checkpoints import TINY, write_checkpoint
+from tests.end_to_end.xwindows import Screen
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="an X server is Linux's")
+
+
+@pytest.fixture
+def started(xserver, tmp_path):
+    """`python -m desktop_app` on a tiny model, and the screen that it opens on."""
+    environ = {**os.environ, "DISPLAY": xserver, "QT_QPA_PLATFORM": "xcb", "PYTHONPATH": str(ROOT)}
+    lacking = [words for words in launch.problems(environ) if "libraries" in words]
+    if lacking:
+        pytest.skip(lacking[0])
+    model = write_checkpoint(tmp_path / "tiny", {**TINY, "vocab_size": 257})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "desktop_app", "--model", str(model), "--prompt", "Hello, you"],
+        cwd=tmp_path,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    screen = Screen(xserver)
+    yield process, screen
+    screen.close()
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def drawn(process, screen):
+    """Wait until the window shows a view; its pixels."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        window = screen.window("Logitscope")
+        if window is not None:
+            picture = screen.pixels(window)
+            if len(np.unique(picture)) > 300:
+                return window, picture
+        time.sleep(0.1)
+    if process.poll() is None:
+        process.kill()
+    pytest.fail(f"no window drew anything: {process.communicate()}")
+
+
+def test_the_window_opens_draws_and_closes_by_its_title_bar(started):
+    process, screen = started
+    window, picture = drawn(process, screen)
+    assert picture.shape[0] >= 600 and picture.shape[1] >= 900
+    screen.ask_to_close(window)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 0
+
+
+def test_a_polite_kill_closes_the_window(started):
+    process, screen = started
+    drawn(process, screen)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 0
