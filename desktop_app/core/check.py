@@ -2,10 +2,11 @@
 
 Each tensor is computed from the traced values of its inputs, not from recomputed ones, so that a fault shows at the
 tensor where it was made and nowhere after. A difference is judged against the sum of the absolute terms that were
-added up, which is what float32 rounding is proportional to.
+added up, which is what float32 rounding is proportional to. An operand that the trace does not hold but derives stands
+for the terms that it is itself made of.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2 import formulas as f
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.engine import Engine, Stop
 from desktop_app.gpt2.formulas import Place
 from desktop_app.gpt2.tensors import Tensor
 from desktop_app.gpt2.trace import Trace
@@ -23,16 +26,25 @@ TOLERANCE = 1e-5
 """Largest difference, against the sum of absolute terms, that counts as rounding."""
 
 _ROWS = 64  # positions at a time, so that the logits of a long text need not be in memory twice
+_TINY = 1e-30  # float32 rounds numbers near this to nothing; no sum of terms counts as smaller
+
+_Rows = Callable[[str, int, int], Array]
+"""(tensor, start, stop) -> its values at these positions, every head."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The worst cell of one tensor: its index, the absolute difference, and that against the sum of absolute terms."""
+    """The worst cell of one tensor: its index, the absolute difference, and that against the sum of absolute terms.
+
+    `traced` and `recomputed` are the two numbers that differ there.
+    """
 
     name: str
     index: tuple[int, ...]
     absolute: float
     relative: float
+    traced: float
+    recomputed: float
 
     @property
     def good(self) -> bool:
@@ -41,92 +53,163 @@ class Finding:
 
 
 def check(trace: Trace, weights: Mapping[str, Array]) -> Iterator[Finding]:
-    """One finding for each computed tensor, in the order of the forward pass."""
-    for tensor in trace.table.values():
-        if tensor.inputs:
-            yield _worst(trace, weights, tensor)
+    """One finding for each computed tensor of `trace`, in the order of the forward pass.
+
+    What the trace derives comes from the formulas that it is then held to; `check_pass` judges all that a graph gives.
+    """
+
+    def rows(name: str, start: int, stop: int) -> Array:
+        return trace.read_rows(name, stop, start)
+
+    derived = {name for name in trace.table if name not in trace.captured}
+    judge = _Judge(trace.config, len(trace), trace.table, weights, rows, derived)
+    yield from (judge.worst(tensor) for tensor in trace.table.values() if tensor.inputs)
 
 
-def _worst(trace: Trace, weights: Mapping[str, Array], tensor: Tensor) -> Finding:
-    worst = Finding(tensor.name, (0,) * len(tensor.axes), 0.0, 0.0)
-    for start in range(0, len(trace), _ROWS):
-        rows = np.arange(start, min(start + _ROWS, len(trace)))
-        operands = [_operand(trace, weights, tensor, name, rows) for name in tensor.inputs]
-        place = Place(trace.config, tensor.layer or 0, rows)
-        with np.errstate(invalid="ignore"):
-            expected = tensor.spec.compute(place, *operands)
-            size = _MAGNITUDES[tensor.spec.compute](place, operands, expected)
-            found = _rows(trace, tensor.name, rows).astype(np.float64)
+def check_pass(
+    engine: Engine, ids: Sequence[int], weights: Mapping[str, Array] | None = None, stop: Stop | None = None
+) -> Iterator[Finding]:
+    """As `check`, for a full pass over `ids` with every tensor taken from the graph, however long the text.
+
+    `weights` are the model's own unless given. A tensor is held for as long as a later one is computed from it. Raises
+    as `Engine.run` does.
+    """
+    table = engine.table
+    held: dict[str, Array] = {}
+
+    def rows(name: str, start: int, end: int) -> Array:
+        return held[name][(slice(None),) * table[name].spec.row_axis + (slice(start, end),)]
+
+    last_use = {source: name for name, tensor in table.items() for source in tensor.inputs}
+    judge = _Judge(engine.config, len(ids), table, engine.checkpoint.weights if weights is None else weights, rows)
+    for name, array in zip(table, engine.tensors(ids, list(table), stop), strict=True):
+        held[name] = array
+        if table[name].inputs:
+            yield judge.worst(table[name])
+        for source in [source for source in held if last_use.get(source, source) == name]:
+            del held[source]
+
+
+class _Judge:
+    """Recomputes tensors, some positions at a time."""
+
+    def __init__(
+        self,
+        config: Config,
+        count: int,
+        table: Mapping[str, Tensor],
+        weights: Mapping[str, Array],
+        rows: _Rows,
+        derived: Container[str] = (),
+    ) -> None:
+        self._config, self._count, self._table, self._weights = config, count, table, weights
+        self._rows, self._derived = rows, derived
+        # What every chunk of positions of one tensor needs: weights, keys and values in float64, and their sizes.
+        self._wide: dict[str, Array] = {}
+        self._sizes: dict[str, Array] = {}
+
+    def worst(self, tensor: Tensor) -> Finding:
+        """Where `tensor` differs most from what its formula makes of its inputs."""
+        self._wide.clear()
+        self._sizes.clear()
+        chunks = [(start, min(start + _ROWS, self._count)) for start in range(0, self._count, _ROWS)]
+        return max((self._worst_of(tensor, *chunk) for chunk in chunks), key=lambda finding: finding.relative)
+
+    def _worst_of(self, tensor: Tensor, start: int, stop: int) -> Finding:
+        compute = tensor.spec.compute
+        operands = [self._operand(tensor, name, start, stop) for name in tensor.inputs]
+        found = self._rows(tensor.name, start, stop).astype(np.float64)
+        with np.errstate(all="ignore"):  # what is not a number is judged below
+            expected = compute(self._place(tensor, start, stop), *operands)
+            size = self._magnitude(tensor, expected, start, stop)
             difference = np.where(found == expected, 0.0, np.abs(found - expected))
-        # A number where an infinity belongs, or not a number at all, is as wrong as can be.
         difference = np.where(np.isfinite(difference), difference, np.inf)
-        relative = difference / np.maximum(np.broadcast_to(size, difference.shape), 1e-30)
+        if not all(np.isfinite(o).all() for o, n in zip(operands, tensor.inputs, strict=True) if n in self._table):
+            # What is computed from no number is none: the fault is where the operand was made, and is named there.
+            difference[np.isnan(expected)] = 0.0
+        relative = difference / np.where(np.isfinite(size), np.maximum(size, _TINY), _TINY)
         at = np.unravel_index(int(np.argmax(relative)), relative.shape)
-        if relative[at] > worst.relative:
-            index = [int(i) for i in at]
-            index[tensor.spec.row_axis] += start
-            worst = Finding(tensor.name, tuple(index), float(difference[at]), float(relative[at]))
-    return worst
+        index = [int(i) for i in at]
+        index[tensor.spec.row_axis] += start
+        numbers = (float(array[at]) for array in (difference, relative, found, expected))
+        return Finding(tensor.name, tuple(index), *numbers)
 
+    def _place(self, tensor: Tensor, start: int, stop: int) -> Place:
+        return Place(self._config, tensor.layer or 0, np.arange(start, stop))
 
-def _operand(trace: Trace, weights: Mapping[str, Array], tensor: Tensor, name: str, rows: Array) -> Array:
-    if name in weights:
-        # Gathering rows in float32 and widening them is the same as widening the whole table, without its memory.
-        gathers = tensor.spec.compute in (f.rows_of_table, f.rows_of_positions)
-        return weights[name] if gathers else weights[name].astype(np.float64)
-    if name == "tokens":
-        return trace["tokens"][rows]
-    whole = name in tensor.whole
-    return (trace[name] if whole else _rows(trace, name, rows)).astype(np.float64)
+    def _operand(self, tensor: Tensor, name: str, start: int, stop: int) -> Array:
+        if name not in self._weights and name not in tensor.whole:
+            rows = self._rows(name, start, stop)
+            return rows if name == "tokens" else rows.astype(np.float64)
+        if tensor.spec.compute in (f.rows_of_table, f.rows_of_positions):
+            return self._weights[name]  # rows gathered in float32 are as exact
+        if name not in self._wide:
+            whole = self._weights[name] if name in self._weights else self._rows(name, 0, self._count)
+            self._wide[name] = whole.astype(np.float64)
+        return self._wide[name]
 
+    def _magnitude(self, tensor: Tensor, result: Array, start: int, stop: int) -> Array:
+        """The sum of absolute terms of each of the tensor's values at these positions."""
+        magnitude = _MAGNITUDES[tensor.spec.compute]
+        if magnitude is _itself:
+            return np.abs(result)
+        sizes = [self._size(tensor, name, start, stop) for name in tensor.inputs]
+        return magnitude(self._place(tensor, start, stop), sizes, result)
 
-def _rows(trace: Trace, name: str, rows: Array) -> Array:
-    if name == "logits":
-        return np.stack([trace.logits(int(r)) for r in rows])
-    axis = trace.table[name].spec.row_axis
-    return trace[name][(slice(None),) * axis + (slice(int(rows[0]), int(rows[-1]) + 1),)]
+    def _size(self, tensor: Tensor, name: str, start: int, stop: int) -> Array:
+        """How large an operand counts: its absolute value; a derived one what it is made of. float32 is enough."""
+        fixed = name in self._weights or name in tensor.whole
+        if name in self._sizes:
+            return self._sizes[name]
+        if name in self._weights:
+            size = np.abs(self._weights[name])
+        else:
+            start, stop = (0, self._count) if fixed else (start, stop)
+            values = self._rows(name, start, stop)
+            derived = name in self._derived
+            size = self._magnitude(self._table[name], values, start, stop) if derived else np.abs(values)
+        if fixed:
+            self._sizes[name] = size
+        return size
 
 
 _Magnitude = Callable[[Place, Sequence[Array], Array], Array]
+"""(place, sizes of the operands, result) -> the sum of absolute terms."""
 
 
-def _itself(_place: Place, _operands: Sequence[Array], result: Array) -> Array:
+def _itself(_place: Place, _sizes: Sequence[Array], result: Array) -> Array:
     return np.abs(result)
 
 
-def _sum_of_sizes(_place: Place, operands: Sequence[Array], _result: Array) -> Array:
-    return np.asarray(np.abs(operands[0]) + np.abs(operands[1]))
-
-
-def _of_sizes(place: Place, operands: Sequence[Array], compute: Callable[..., Array]) -> Array:
-    """The formula over absolute values: for sums of products that is the sum of absolute terms."""
-    return compute(place, *(np.abs(o) for o in operands))
-
-
 def _by(compute: Callable[..., Array]) -> _Magnitude:
-    return lambda place, operands, _result: _of_sizes(place, operands, compute)
+    """The formula over absolute values: for sums of products that is the sum of absolute terms."""
+    return lambda place, sizes, _result: compute(place, *sizes)
 
 
-def _normalized(_place: Place, operands: Sequence[Array], _result: Array) -> Array:
-    x, mean, scale = operands
-    return (np.abs(x) + np.abs(mean)) / scale
+def _normalized(_place: Place, sizes: Sequence[Array], _result: Array) -> Array:
+    x, mean, scale = sizes
+    return (x + mean) / scale
 
 
-def _softmax(_place: Place, operands: Sequence[Array], result: Array) -> Array:
+def _masked(place: Place, sizes: Sequence[Array], _result: Array) -> Array:
+    return np.abs(f.masked(place, sizes[0]))
+
+
+def _softmax(_place: Place, sizes: Sequence[Array], result: Array) -> Array:
     # The error of a probability is that of its exponent, in which scores of this size were subtracted.
-    sizes = np.where(np.isfinite(operands[0]), np.abs(operands[0]), 0).max(-1, keepdims=True)
-    return np.maximum(1.0, sizes) * np.maximum(result, 1e-9)
+    largest = np.where(np.isfinite(sizes[0]), sizes[0], 0).max(-1, keepdims=True)
+    return np.maximum(1.0, largest) * np.maximum(result, 1e-9)
 
 
-def _masked(_place: Place, operands: Sequence[Array], _result: Array) -> Array:
-    return np.abs(operands[0])
+def _activation(_place: Place, sizes: Sequence[Array], _result: Array) -> Array:
+    return sizes[0]
 
 
 _MAGNITUDES: dict[Callable[..., Any], _Magnitude] = {
     f.rows_of_table: _itself,
     f.rows_of_positions: _itself,
-    f.add: _sum_of_sizes,
-    f.same: _itself,
+    f.add: _by(f.add),
+    f.same: _by(f.same),
     f.mean: _by(f.mean),
     f.scale: _itself,
     f.normalized: _normalized,
@@ -135,13 +218,13 @@ _MAGNITUDES: dict[Callable[..., Any], _Magnitude] = {
     f.key: _by(f.key),
     f.value: _by(f.value),
     f.scores: _by(f.scores),
-    f.scaled: _itself,
+    f.scaled: _by(f.scaled),
     f.masked: _masked,
     f.softmax: _softmax,
     f.weigh_values: _by(f.weigh_values),
-    f.join_heads: _itself,
+    f.join_heads: _by(f.join_heads),
     f.affine: _by(f.affine),
-    f.activation: lambda _place, operands, _result: np.abs(operands[0]),
+    f.activation: _activation,
     f.unembed: _by(f.unembed),
 }
 """The sum of absolute terms of each formula of the tensor table."""

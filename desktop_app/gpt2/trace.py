@@ -113,9 +113,11 @@ class Trace:
             found = found[0]
         return _frozen(found)
 
-    def read_rows(self, name: str, stop: int) -> Array:
-        """The tensor for positions 0 to `stop` alone, every head."""
-        return self._read(name, None, (0, stop))
+    def read_rows(self, name: str, stop: int, start: int = 0) -> Array:
+        """The tensor for positions `start` to `stop` alone, every head."""
+        if name == "logits" and name not in self.captured:
+            return _frozen(self._unembedded(self._read("ln_final.out", None, (start, stop))))
+        return _frozen(self._read(name, None, (start, stop)))
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits [d_vocab] after position `row` (negative counts from the end). Raises ModelError as `read` does."""
