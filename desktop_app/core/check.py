@@ -6,6 +6,7 @@ added up, which is what float32 rounding is proportional to. An operand that the
 for the terms that it is itself made of.
 """
 
+import json
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,29 @@ def check_pass(
             yield judge.worst(table[name])
         for source in [source for source in held if last_use.get(source, source) == name]:
             del held[source]
+
+
+def as_json(findings: Sequence[Finding], table: Mapping[str, Tensor], model: str, ids: Sequence[int]) -> str:
+    """The findings as a JSON document; an infinity or what is not a number is null there."""
+
+    def real(value: float) -> float | None:
+        return value if np.isfinite(value) else None
+
+    rows = [
+        {
+            "name": x.name,
+            "axes": table[x.name].axes,
+            "index": x.index,
+            "traced": real(x.traced),
+            "recomputed": real(x.recomputed),
+            "absolute": real(x.absolute),
+            "relative": real(x.relative),
+            "good": x.good,
+        }
+        for x in findings
+    ]
+    whole = {"model": model, "ids": list(ids), "tolerance": TOLERANCE, "good": all(x.good for x in findings)}
+    return json.dumps(whole | {"tensors": rows}, indent=1, allow_nan=False) + "\n"
 
 
 class _Judge:
