@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
@@ -45,8 +46,24 @@ def run_window(model: Path | None, text: str | None, session: Path | None) -> in
     """Open the window on a model, a prompt and a session file where given. Returns the exit code."""
     app = make_application()
     window = open_window(model, text, session)
-    with _closed_by_signals(window):
+    with _closed_by_signals(window), _faults_shown(window):
         return app.exec()
+
+
+@contextmanager
+def _faults_shown(window: Window) -> Iterator[None]:
+    """A fault of ours in an event handler is printed whole and told in the window, which lives on."""
+
+    def show(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+        sys.__excepthook__(kind, fault, trace)
+        words = f"Something went wrong that should not have: {kind.__name__}: {str(fault)[:200]}"
+        window.controller.trouble.emit(words)
+
+    before, sys.excepthook = sys.excepthook, show
+    try:
+        yield
+    finally:
+        sys.excepthook = before
 
 
 @contextmanager
