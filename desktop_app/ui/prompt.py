@@ -1,31 +1,33 @@
 """The prompt editor: plain text of several lines that grows, and keeps every character that it is given."""
 
-from PySide6.QtCore import QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QTextCharFormat, QTextCursor
+import re
+
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QKeySequence, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 
-# A text document has no place for a carriage return: it would become a new line. It is shown as one of Unicode's
-# noncharacters, which no text holds (they are for a program's own use), and turned back when read.
-_CR = "\ufdef"
 _PARAGRAPH, _LINE = "\u2029", "\u2028"
-_LINE_STANDIN, _PARAGRAPH_STANDIN = "\ufdee", "\ufded"
 _MOST_LINES = 4
+
+# A text document makes a new line of a carriage return and of four characters more, and Qt drops a byte order mark in
+# front. Each is held as one of Unicode's noncharacters, which texts hardly ever hold (they are for a program's own
+# use); for the rare text that does, a noncharacter is held as two.
+_HELD = {"\r": "\ufdef", _LINE: "\ufdee", _PARAGRAPH: "\ufded", "\ufeff": "\ufdec"}
+_ESCAPE = "\ufdeb"
+_HELD |= {char: _ESCAPE + chr(0x61 + n) for n, char in enumerate(("\ufdd0", "\ufdd1", _ESCAPE, *_HELD.values()))}
+_MEANT = {held: char for char, held in _HELD.items()} | {_PARAGRAPH: "\n", _LINE: "\n"}
+_TO_HOLD = re.compile("|".join(_HELD))
+_TO_READ = re.compile("|".join(sorted(_MEANT, key=len, reverse=True)))
 
 
 def to_document(text: str) -> str:
     """A prompt as the document holds it."""
-    return text.replace("\r", _CR).replace(_LINE, _LINE_STANDIN).replace(_PARAGRAPH, _PARAGRAPH_STANDIN)
+    return _TO_HOLD.sub(lambda found: _HELD[found[0]], text)
 
 
 def from_document(raw: str) -> str:
     """The prompt that a document's raw text stands for."""
-    return (
-        raw.replace(_PARAGRAPH, "\n")
-        .replace(_LINE, "\n")
-        .replace(_LINE_STANDIN, _LINE)
-        .replace(_PARAGRAPH_STANDIN, _PARAGRAPH)
-        .replace(_CR, "\r")
-    )
+    return _TO_READ.sub(lambda found: _MEANT[found[0]], raw)
 
 
 class PromptEditor(QPlainTextEdit):
@@ -85,6 +87,10 @@ class PromptEditor(QPlainTextEdit):
         if not self._ours:
             self.edited.emit(self.text())
 
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
+        """Text only: a model's folder that is dropped here is the window's to open."""
+        return source.hasText() and not source.hasUrls()
+
     def insertFromMimeData(self, source: QMimeData) -> None:
         """Paste plain text alone, its carriage returns and no-break spaces kept."""
         if source.hasText():
@@ -95,10 +101,21 @@ class PromptEditor(QPlainTextEdit):
         data.setText(from_document(self.textCursor().selectedText()))
         return data
 
+    def event(self, event: QEvent) -> bool:
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and (event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo))
+        ):
+            event.ignore()  # the editor would claim the keys, though it has no undo of its own
+            return True
+        return super().event(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        # Page keys step through the pass from anywhere, as lecture clickers send them.
+        # Page keys step through the pass from anywhere, as lecture clickers send them; Ctrl+Return appends.
         stepping = (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
-        if event.key() in stepping or (event.key() == Qt.Key.Key_Return and event.modifiers()):
+        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if event.key() in stepping or (enter and event.modifiers() & Qt.KeyboardModifier.ControlModifier):
             event.ignore()
             return
         super().keyPressEvent(event)

@@ -486,9 +486,12 @@ class Window(QMainWindow):
             self.inspector.show()
             height = self.centre.height()
             self.centre.setSizes([height * 2 // 5, height - height * 2 // 5])
-        elif not shown:
+        elif not shown and self.inspector.isVisible():
+            focus = QApplication.focusWidget()
+            inside = focus is not None and self.inspector.isAncestorOf(focus)
             self.inspector.hide()
-            self.canvas.setFocus()
+            if inside:
+                self.canvas.setFocus()
         if path and scene is not None:
             self.inspector.show_path(path, opening_view(scene, path[-1]), self.theme, self.scale)
         self._enable()

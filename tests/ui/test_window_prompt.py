@@ -1,0 +1,363 @@
+"""Typing and pasting: the editor keeps every character, ids follow, and only the last state is computed and shown."""
+
+import threading
+from dataclasses import replace
+from operator import attrgetter
+
+import pytest
+from PySide6.QtCore import QMimeData, Qt, QUrl
+from PySide6.QtGui import QKeySequence
+
+from desktop_app.core.commands import COMMANDS
+from desktop_app.gpt2.engine import Engine
+from tests.ui.driver import CTRL, SHIFT, pixels
+
+ODD = {
+    "no-break space": "a\u00a0b",
+    "carriage returns": "a\rb\r\nc\n\rd",
+    "line and paragraph separators": "a\u2028b\u2029c",
+    "tabs": "\ta\tb\t",
+    "an emoji of many parts": "👩‍👩‍👧‍👦 ok 🏳️‍🌈",
+    "NUL": "a\0b",
+    "controls": "\x01\x02\x1b[31m\x7f\x85\x0b\x0c\x1c\x1e",
+    "combining marks": "e\u0301 ạ̈",
+    "right to left": "שלום \u202eabc\u202c",
+    "byte order marks": "a\ufeffb\ufeff",  # Qt drops one in front from the clipboard
+    "noncharacters": "\ufdd0\ufdd1\ufdeb\ufdeba\ufdec\ufded\ufdee\ufdef\uffff\ufffe",
+    "spaces at the ends": "  a  \n\n ",
+    "HTML": "<b>bold</b> &amp; <br>",
+    "object replacement": "a\ufffcb\ufffd",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_pasted_text_survives_exactly(desk, kind):
+    desk.write(ODD[kind])
+    assert desk.window.prompt.text() == ODD[kind]
+    assert desk.state.text == ODD[kind]
+    assert desk.scene.trace.ids == desk.scene.tokenizer.encode(ODD[kind]).ids
+    assert not desk.trouble()
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_copied_text_is_what_was_pasted(desk, kind, qapp):
+    desk.write(ODD[kind])
+    desk.press(Qt.Key.Key_A, CTRL)
+    desk.press(Qt.Key.Key_C, CTRL)
+    assert qapp.clipboard().mimeData().text() == ODD[kind]
+
+
+def test_every_character_of_the_basic_plane_survives(desk):
+    every = "".join(chr(c) for c in range(0x10000) if not 0xD800 <= c < 0xE000)
+    desk.window.prompt.clear()
+    desk.paste(every)
+    assert desk.window.prompt.text() == every
+
+
+def test_what_stands_in_a_session_is_shown_exactly(desk):
+    for text in (*ODD.values(), "\ufeffa", "\ufeff"):
+        desk.c.set(replace(desk.state, text=text))
+        desk.settle()
+        assert desk.window.prompt.text() == text
+        assert desk.scene.trace.ids == desk.scene.tokenizer.encode(text).ids
+
+
+def test_typing_keeps_the_focus(desk):
+    for letter in "abc":
+        desk.window.prompt.setFocus() if letter == "a" else None
+        desk.press(Qt.Key(ord(letter.upper())))
+        desk.settle()
+        assert desk.window.prompt.hasFocus()
+    assert desk.window.prompt.text() == "Hello, youabc"
+
+
+def test_text_becomes_ids_while_it_is_typed(desk):
+    desk.write("ab")
+    desk.type("c d")
+    desk.settle()
+    assert desk.scene.trace.ids == desk.scene.tokenizer.encode("abc d").ids
+    assert desk.window.count.text() == "5 of 48 tokens"
+    assert len(desk.scene.labels) == 5
+
+
+def test_enter_is_a_new_line(desk):
+    desk.write("ab")
+    desk.press(Qt.Key.Key_Return)
+    desk.type("c")
+    desk.press(Qt.Key.Key_Enter)
+    desk.press(Qt.Key.Key_Return, SHIFT)
+    desk.settle()
+    assert desk.window.prompt.text() == "ab\nc\n\n"
+    assert desk.scene.trace.ids == desk.scene.tokenizer.encode("ab\nc\n\n").ids
+
+
+def test_the_editor_grows_with_its_lines_up_to_a_few(desk):
+    desk.write("one")
+    low = desk.window.prompt.height()
+    desk.write("one\ntwo\nthree")
+    high = desk.window.prompt.height()
+    line = desk.window.prompt.fontMetrics().lineSpacing()
+    assert abs(high - low - 2 * line) <= 2
+    desk.write("\n" * 30)
+    assert desk.window.prompt.height() <= low + 4 * line
+    desk.write("one")
+    assert desk.window.prompt.height() == low
+
+
+def test_rich_text_is_pasted_as_plain_text(desk):
+    rich = QMimeData()
+    rich.setHtml("<h1 style='color: red'>Big <b>bold</b></h1>")
+    rich.setText("Big bold")
+    desk.write("")
+    desk.paste(mime=rich)
+    assert desk.window.prompt.text() == "Big bold"
+    before = pixels(desk.window.prompt)
+    desk.write("")
+    desk.write("Big bold")
+    assert (pixels(desk.window.prompt) == before).all()
+
+
+def test_fast_typing_runs_few_passes_and_shows_the_last_state(desk, counted):
+    text = "quick brown fox jumps over the dog"
+    desk.write("x")
+    counted.clear()
+    desk.type(text)
+    desk.settle()
+    assert desk.scene.trace.ids == desk.scene.tokenizer.encode("x" + text).ids
+    # Keys that arrive in one turn of the event loop ask for one pass; each that runs computes only what is new.
+    assert 1 <= len(counted.passes) <= 3
+    assert sum(new for new, _ in counted.passes) <= len(text) + 3
+
+
+def test_a_stale_pass_is_stopped_and_never_shown(desk, monkeypatch):
+    held, begun, shown = threading.Event(), threading.Event(), []
+    trace = Engine.trace
+
+    def slow(self, ids, **options):
+        if len(ids) == 3:
+            begun.set()
+            assert held.wait(20)
+        return trace(self, ids, **options)
+
+    monkeypatch.setattr(Engine, "trace", slow)
+    desk.c.scene_changed.connect(lambda scene: shown.append(len(scene.trace)))
+    desk.window.prompt.setFocus()
+    desk.window.prompt.selectAll()
+    desk.type("abc")
+    desk.until(begun.is_set)
+    desk.type("d")
+    desk.until(lambda: not desk.c._due.isActive())
+    held.set()
+    desk.settle()
+    assert shown[-1] == 4 and 3 not in shown
+    assert desk.scene.state.text == "abcd"
+
+
+def test_stepping_goes_on_while_a_pass_is_under_way(desk, monkeypatch):
+    held, begun = threading.Event(), threading.Event()
+    trace = Engine.trace
+
+    def slow(self, ids, **options):
+        begun.set()
+        assert held.wait(20)
+        return trace(self, ids, **options)
+
+    monkeypatch.setattr(Engine, "trace", slow)
+    before = desk.scene.trace
+    desk.type("!")
+    desk.until(begun.is_set)
+    desk.window.do("first")
+    desk.window.do("next")
+    assert desk.c.step.key == "tokens"
+    # The view is the old prompt's and says so everywhere: chips, caption and values are of one trace.
+    assert desk.scene.trace is before and desk.scene.state.text == "Hello, you"
+    assert desk.scene.state.step == "tokens"
+    held.set()
+    desk.settle()
+    assert desk.scene.state.text == "Hello, you!" and len(desk.scene.trace) == 11
+
+
+def test_nothing_is_appended_to_a_prompt_whose_pass_is_not_there_yet(desk, monkeypatch):
+    held, begun = threading.Event(), threading.Event()
+    trace = Engine.trace
+
+    def slow(self, ids, **options):
+        begun.set()
+        assert held.wait(20)
+        return trace(self, ids, **options)
+
+    monkeypatch.setattr(Engine, "trace", slow)
+    desk.type("!")
+    desk.until(begun.is_set)
+    desk.press(Qt.Key.Key_Return, CTRL)
+    desk.window.probabilities.append.click()
+    desk.window.probabilities.run.click()
+    desk.c.append(65)
+    assert desk.state.appended == () and not desk.c.running
+    held.set()
+    desk.settle()
+    assert desk.window.prompt.text() == "Hello, you!"
+    desk.press(Qt.Key.Key_Return, CTRL)
+    desk.settle()
+    assert len(desk.state.appended) == 1
+
+
+def test_an_empty_prompt_gets_a_sentence_and_the_old_view_lives_on(desk):
+    before, view = desk.scene.trace, pixels(desk.window.canvas)
+    desk.write("")
+    assert "empty" in desk.trouble() or "prompt" in desk.trouble()
+    assert desk.trouble().endswith(".")
+    assert desk.scene.trace is before
+    assert (pixels(desk.window.canvas)[100:] != 255).any() and view.size
+    step = desk.c.step.index
+    desk.press(Qt.Key.Key_PageDown)
+    assert desk.c.step.index == step + 1
+    assert not desk.window.probabilities.append.isEnabled() and not desk.window.probabilities.run.isEnabled()
+    desk.c.append(65)
+    desk.c.run_on(3)
+    desk.settle()
+    assert desk.state.appended == () and desk.window.prompt.text() == ""
+    desk.type("a")
+    desk.settle()
+    assert not desk.trouble() and desk.scene.trace.ids == desk.scene.tokenizer.encode("a").ids
+    assert desk.window.probabilities.append.isEnabled()
+
+
+def test_too_long_a_prompt_says_how_many_tokens_are_too_many(desk):
+    desk.write("x" * 48)
+    assert not desk.trouble() and len(desk.scene.trace) == 48
+    desk.type("yyy")
+    desk.settle()
+    assert "3" in desk.trouble() and "48" in desk.trouble()
+    assert len(desk.scene.trace) == 48, "the last good result stays"
+    assert desk.window.prompt.text() == "x" * 48 + "yyy"
+    for _ in range(2):
+        desk.press(Qt.Key.Key_Backspace)
+    desk.settle()
+    assert "1" in desk.trouble()
+    desk.press(Qt.Key.Key_Backspace)
+    desk.settle()
+    assert not desk.trouble() and len(desk.scene.trace) == 48
+
+
+def test_a_lone_surrogate_is_refused_in_one_sentence(desk):
+    before = desk.scene.trace
+    desk.c.edit_text("a\ud800b")
+    desk.settle()
+    assert "D800" in desk.trouble() and desk.trouble().count(". ") == 0
+    assert desk.scene.trace is before
+    desk.write("fine")
+    assert not desk.trouble() and len(desk.scene.trace) == 4
+
+
+def test_a_character_that_the_vocabulary_lacks_is_named(open_desk, tmp_path):
+    from tests.checkpoints import TINY, write_checkpoint
+
+    desk = open_desk(write_checkpoint(tmp_path / "few", TINY), "abc")
+    desk.write("ab☃")
+    assert "☃" in desk.trouble() or "2603" in desk.trouble()
+    assert len(desk.scene.trace) == 3
+
+
+def test_endoftext_is_prepended_only_when_asked(desk):
+    ids = desk.scene.trace.ids
+    desk.window.actions_["prepend"].trigger()
+    desk.settle()
+    assert desk.scene.trace.ids == (256, *ids)
+    assert desk.window.prompt.text() == "Hello, you"
+    assert desk.window.actions_["prepend"].isChecked()
+    desk.window.actions_["prepend"].trigger()
+    desk.settle()
+    assert desk.scene.trace.ids == ids
+
+
+def test_only_what_changed_is_computed(desk, counted):
+    counted.clear()
+    desk.type("r")
+    desk.settle()
+    assert counted.passes == [(1, 10)]
+    counted.clear()
+    desk.press(Qt.Key.Key_Home)
+    desk.type("O")
+    desk.settle()
+    assert counted.passes == [(12, 0)]
+
+
+def test_undo_takes_words_back_and_redo_brings_them(desk):
+    desk.write("The")
+    for word in (" cat", " sat"):
+        desk.type(word)
+        desk.settle()
+    texts = []
+    while desk.window.prompt.text() != "Hello, you":
+        desk.press(Qt.Key.Key_Z, CTRL)
+        desk.settle()
+        texts.append(desk.window.prompt.text())
+        assert desk.scene.trace.ids == desk.scene.tokenizer.encode(texts[-1]).ids
+        assert len(texts) < 12
+    assert "The cat" in "|".join(texts).replace("The cat ", "The cat|") and "The" in texts
+    for _ in texts:
+        desk.press(Qt.Key.Key_Z, CTRL | SHIFT)
+        desk.settle()
+    assert desk.window.prompt.text() == "The cat sat"
+
+
+OF_THE_EDITOR = {"first", "last"}
+"""Ctrl+Home and Ctrl+End go to the ends of the text while one writes."""
+
+
+@pytest.mark.parametrize("place", ["prompt", "canvas", "map", "chips", "scrubber.track", "probabilities.bars"])
+def test_every_key_of_the_program_works_from_everywhere(desk, place):
+    called = []
+    for name, action in desk.window.actions_.items():
+        action.triggered.disconnect()
+        action.triggered.connect(lambda _=False, name=name: called.append(name))
+        action.setEnabled(True)
+    widget = attrgetter(place)(desk.window)
+    for command in COMMANDS:
+        for keys in command.keys:
+            if place == "prompt" and command.id in OF_THE_EDITOR:
+                continue
+            pressed = QKeySequence(keys)[0]
+            desk.press(pressed.key(), pressed.keyboardModifiers(), widget)
+            assert called == [command.id], f"{keys} from {place}"
+            called.clear()
+
+
+def test_keys_of_the_program_work_from_inside_the_editor(desk):
+    desk.window.prompt.setFocus()
+    at = desk.c.step.index
+    desk.press(Qt.Key.Key_PageDown)
+    desk.press(Qt.Key.Key_PageDown)
+    desk.press(Qt.Key.Key_PageUp)
+    assert desk.c.step.index == at + 1
+    draws = desk.state.draws
+    desk.press(Qt.Key.Key_D, CTRL)
+    assert desk.state.draws == draws + 1
+    assert desk.window.prompt.text() == "Hello, you"
+
+
+def test_a_folder_dropped_on_the_editor_is_not_typed_into_it(desk):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile("/somewhere/model")])
+    assert not desk.window.prompt.canInsertFromMimeData(data)
+
+
+def test_the_caret_stays_where_one_types(desk):
+    desk.write("ac")
+    desk.press(Qt.Key.Key_Left)
+    desk.type("b")
+    desk.settle()
+    assert desk.window.prompt.textCursor().position() == 2
+    desk.type("b")
+    desk.settle()
+    assert desk.window.prompt.text() == "abbc"
+
+
+def test_a_book_is_counted_and_the_window_lives(desk):
+    book = "It was the best of times, it was the worst of times.\n" * 4000
+    desk.write(book)
+    assert f"{len(book) - 48:,}" in desk.trouble()
+    assert desk.window.prompt.text() == book
+    desk.write("short")
+    assert len(desk.scene.trace) == 5
