@@ -23,15 +23,26 @@ class Progress:
 class Rows:
     """Serves rows of context + 1 ids, from books and passages by a fixed share, each epoch in a new order.
 
-    A few rows of a batch may be drills: random ids (all but the last id, which ends texts) said again and again. Only
-    what can be known, everything after the first time, counts there.
+    Every other row of a book is moved back to the beginning of a paragraph, as prompts begin there too. A few rows of
+    a batch may be drills: random ids (all but the last id, which ends texts) said again and again. Only what can be
+    known, everything after the first time, counts there.
     """
 
     def __init__(
-        self, books: np.ndarray, passages: np.ndarray, share: float, drills: int, context: int, vocab: int, seed: int
+        self,
+        books: np.ndarray,
+        passages: np.ndarray,
+        *,
+        share: float,
+        drills: int,
+        context: int,
+        vocab: int,
+        new_line: int,
+        seed: int,
     ) -> None:
         self.books, self.passages, self.drills, self.vocab = books, passages, drills, vocab
         self.share, self.context, self.seed = share, context, seed
+        self.paragraphs = np.flatnonzero(books == new_line) + 1
         self.book_rows = (len(books) - context - 1) // context - 1
         self.orders: dict[tuple[int, int], np.ndarray] = {}
 
@@ -40,6 +51,15 @@ class Rows:
             self.orders = {key: order for key, order in self.orders.items() if key[0] != stream}
             self.orders[stream, epoch] = np.random.default_rng((self.seed, stream, epoch)).permutation(count)
         return self.orders[stream, epoch]
+
+    def _book_row(self, number: int) -> np.ndarray:
+        epoch, at = divmod(number, self.book_rows)
+        shift = int(np.random.default_rng((self.seed, 7, epoch)).integers(self.context))
+        start = shift + int(self._order(0, epoch, self.book_rows)[at]) * self.context
+        if number % 2:
+            before = self.paragraphs[: np.searchsorted(self.paragraphs, start, "right")][-1:]
+            start = next((int(begin) for begin in before if start - begin < self.context), start)
+        return self.books[start : start + self.context + 1]
 
     def _drill(self, number: int) -> tuple[np.ndarray, int]:
         """Return a row of random ids that repeat, and the length of what repeats."""
@@ -56,10 +76,7 @@ class Rows:
         out = []
         from_passages = int(rows * self.share)
         for _ in range(rows - from_passages - self.drills):
-            epoch, at = divmod(progress.book_rows, self.book_rows)
-            shift = int(np.random.default_rng((self.seed, 7, epoch)).integers(self.context))
-            start = shift + int(self._order(0, epoch, self.book_rows)[at]) * self.context
-            out.append(self.books[start : start + self.context + 1])
+            out.append(self._book_row(progress.book_rows))
             progress.book_rows += 1
         for _ in range(from_passages):
             epoch, at = divmod(progress.passage_rows, len(self.passages))

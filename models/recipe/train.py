@@ -97,7 +97,16 @@ def prepare(args: argparse.Namespace, device: str) -> tuple[Rows, Journal, Shape
         np.savez(args.work / "part.npz", books=books, passages=rows)
         (args.work / "part.npz").replace(cache)
     with np.load(cache, allow_pickle=False) as streams:
-        rows = Rows(streams["books"], streams["passages"], args.share, args.drills, args.context, end + 1, args.seed)
+        rows = Rows(
+            streams["books"],
+            streams["passages"],
+            share=args.share,
+            drills=args.drills,
+            context=args.context,
+            vocab=end + 1,
+            new_line=tokenizer.encode("\n").ids[0],
+            seed=args.seed,
+        )
     look = torch.tensor([end, *tokenizer.encode(corpus.book_text(args.corpus / corpus.HELD_OUT_BOOK)).ids])
     look = look[: 40 * args.context]
     look_bytes = len(tokenizer.decode(look[1:].tolist()).encode())

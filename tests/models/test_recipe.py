@@ -140,7 +140,16 @@ class TestTraining:
         from rows import Progress, Rows
 
         passages = np.full((5, 9), 7_000, np.uint16)
-        rows = Rows(np.arange(1_000, dtype=np.uint16), passages, share=0.25, drills=0, context=8, vocab=9_000, seed=1)
+        rows = Rows(
+            np.arange(1_000, dtype=np.uint16),
+            passages,
+            share=0.25,
+            drills=0,
+            context=8,
+            vocab=9_000,
+            new_line=9_999,
+            seed=1,
+        )
         progress, seen = Progress(), []
         while progress.book_rows < rows.book_rows:
             batch, _ = rows.batch(progress, 4)
@@ -150,11 +159,22 @@ class TestTraining:
         assert len(set(starts)) == rows.book_rows
         assert {start % 8 for start in starts} == {starts[0] % 8}
 
+    def test_every_other_book_row_begins_with_a_paragraph(self):
+        from rows import Progress, Rows
+
+        books = np.arange(1_000, dtype=np.uint16)
+        books[::7] = 0  # a new line before each sixth of the numbers that follow
+        rows = Rows(books, np.zeros((5, 33), np.uint16), share=0, drills=0, context=32, vocab=9_000, new_line=0, seed=1)
+        ids, targets = rows.batch(Progress(), 20)
+        assert all(int(first) % 7 == 1 for first in ids[1::2, 0])
+        assert not all(int(first) % 7 == 1 for first in ids[::2, 0])
+        assert (ids[:, 1:] == targets[:, :-1]).all()
+
     def test_a_drill_repeats_itself_and_counts_only_what_can_be_known(self):
         from rows import Progress, Rows
 
         books, passages = np.arange(1_000, dtype=np.uint16), np.zeros((5, 65), np.uint16)
-        rows = Rows(books, passages, share=0.25, drills=2, context=64, vocab=900, seed=1)
+        rows = Rows(books, passages, share=0.25, drills=2, context=64, vocab=900, new_line=9_999, seed=1)
         ids, targets = rows.batch(Progress(step=3), 4)
         assert ids.shape == targets.shape == (4, 64)
         assert (targets[:2] != -100).all()
