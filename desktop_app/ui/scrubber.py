@@ -125,6 +125,7 @@ class Scrubber(QWidget):
 
     chosen = Signal(int)
     command = Signal(str)
+    played = Signal(bool)  # playing began or ended, whatever the cause
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -213,3 +214,4 @@ class Scrubber(QWidget):
             self._timer.stop()
         self.play.setChecked(on)
         self.play.setText("❚❚ Pause" if on else "▶ Play")
+        self.played.emit(on)

@@ -269,6 +269,7 @@ class Window(QMainWindow):
         self.tabs.tensor_asked.connect(self._go_to_tensor)
         self.scrubber.chosen.connect(self._go_to_index)
         self.scrubber.command.connect(self.do)
+        self.scrubber.played.connect(self.actions_["play"].setChecked)
         self.files.said.connect(lambda words, stays: self.say(words, lasting=stays))
 
     # Showing
@@ -540,6 +541,7 @@ class Window(QMainWindow):
         """Run the command with this id, if it is enabled."""
         if not self.actions_[name].isEnabled():
             self._enable()
+            self.scrubber.set_playing(self.scrubber.playing)  # a button that was pressed in vain comes up again
             return
         c = self.controller
         simple: dict[str, Callable[[], object]] = {
@@ -592,7 +594,10 @@ class Window(QMainWindow):
         c.set(replace(c.state, view=replace(c.state.view, **changes)))
 
     def _play(self) -> None:
-        self.scrubber.set_playing(not self.scrubber.playing)
+        c, on = self.controller, not self.scrubber.playing
+        if on and c.step is c.steps[-1]:
+            self._go_to_index(0)
+        self.scrubber.set_playing(on)
 
     def _stop(self) -> None:
         self.scrubber.set_playing(False)
@@ -677,6 +682,7 @@ class Window(QMainWindow):
         if not self._closing:
             self._closing = True
             self.scrubber.set_playing(False)
+            self._notice_timer.stop()
             self._remember()
             self.files.close()
             self.controller.close()
