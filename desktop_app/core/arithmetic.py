@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.core.check import sizes_at
 from desktop_app.core.levels import number
 from desktop_app.core.panels import Source
 from desktop_app.gpt2 import formulas as f
@@ -53,7 +54,8 @@ class Opening:
 
     `kind` says how the operands make it: "dot" (sum of the products of two vectors, plus a bias), "softmax" (one
     vector, the row), "mean", "spread" (one vector), "few" (a handful of scalars) or "given". `numbers` is the formula
-    with this cell's numbers put in, `magnitude` the sum of the absolute terms: what rounding is measured against.
+    with this cell's numbers put in, `magnitude` the sum of the absolute terms: what rounding is measured against. An
+    operand that the trace does not hold but derives counts there for the terms that it is itself made of.
     """
 
     cell: Cell
@@ -109,6 +111,31 @@ class _Place:
                 values = self.trace.read(name, **part, row=row)[along[spec.row_axis + 1 :]]
         return Vector(label or name.rsplit(".", 1)[-1], np.asarray(values, np.float64), Source(name, index))
 
+    def sizes(self, vector: Vector) -> Array:
+        """How large each element counts in the sum of absolute terms."""
+        name, index = vector.source.name, vector.source.index
+        row = None if self._counts_itself(name) else index[self.trace.table[name].spec.row_axis]
+        if not isinstance(row, int):
+            return np.abs(vector.values)
+        return self._derived_sizes(name, index)
+
+    def size(self, scalar: Scalar) -> float:
+        """How large an operand counts in the sum of absolute terms."""
+        cell = scalar.cell
+        if cell is None or self._counts_itself(cell.name):
+            return abs(scalar.value)
+        return float(self._derived_sizes(cell.name, cell.index))
+
+    def _counts_itself(self, name: str) -> bool:
+        return name in self.weights or name in self.trace.captured
+
+    def _derived_sizes(self, name: str, index: tuple[int | str, ...]) -> Array:
+        axis = self.trace.table[name].spec.row_axis
+        sizes = sizes_at(self.trace, self.weights, name, int(index[axis]))
+        rest = (*index[:axis], *index[axis + 1 :])
+        along: Any = tuple(slice(None) if i == "col" else i for i in rest)
+        return np.asarray(sizes[along], np.float64)
+
     def opening(
         self,
         kind: str,
@@ -126,13 +153,13 @@ class _Place:
     def dot(self, left: Vector, right: Vector, bias: Scalar | None = None) -> Opening:
         products = left.values * right.values
         extra = bias.value if bias is not None else 0.0
+        size = float((self.sizes(left) * self.sizes(right)).sum()) + abs(extra)
         total = float(products.sum()) + extra
         order = np.argsort(-np.abs(products), kind="stable")[:3]
         terms = " + ".join(f"{_n(left.values[i])}·{_n(right.values[i])}" for i in order)
         more = f" + {len(products) - 3} more" if len(products) > 3 else ""
         plus = f" + {_n(extra)}" if bias is not None else ""
         words = f"{terms}{more}{plus} = {number(total)}"
-        size = float(np.abs(products).sum()) + abs(extra)
         return self.opening("dot", total, size, words, (left, right), (bias,) if bias is not None else ())
 
 
@@ -187,12 +214,12 @@ def _add(p: _Place) -> Opening:
     left, right = (p.scalar(name, p.index) for name in p.inputs)
     total = left.value + right.value
     words = f"{_n(left.value)} + {_n(right.value)} = {number(total)}"
-    return p.opening("few", total, abs(left.value) + abs(right.value), words, (), (left, right))
+    return p.opening("few", total, p.size(left) + p.size(right), words, (), (left, right))
 
 
 def _same(p: _Place) -> Opening:
     source = p.scalar(p.inputs[0], p.index)
-    return p.opening("few", source.value, abs(source.value), number(source.value), (), (source,))
+    return p.opening("few", source.value, p.size(source), number(source.value), (), (source,))
 
 
 def _mean(p: _Place) -> Opening:
@@ -200,7 +227,7 @@ def _mean(p: _Place) -> Opening:
     n = len(x.values)
     total = float(x.values.mean())
     words = f"({_n(float(x.values.sum()))}) / {n} = {number(total)}"
-    return p.opening("mean", total, float(np.abs(x.values).mean()), words, (x,))
+    return p.opening("mean", total, float(p.sizes(x).mean()), words, (x,))
 
 
 def _scale(p: _Place) -> Opening:
@@ -218,7 +245,7 @@ def _normalized(p: _Place) -> Opening:
     mean, scale = p.scalar(p.inputs[1], (p.row, 0), "mean μ"), p.scalar(p.inputs[2], (p.row, 0), "scale σ")
     result = (x.value - mean.value) / scale.value
     words = f"({_n(x.value)} − {_n(mean.value)}) / {_n(scale.value)} = {number(result)}"
-    return p.opening("few", result, (abs(x.value) + abs(mean.value)) / scale.value, words, (), (x, mean, scale))
+    return p.opening("few", result, (p.size(x) + p.size(mean)) / scale.value, words, (), (x, mean, scale))
 
 
 def _gain_and_bias(p: _Place) -> Opening:
@@ -226,7 +253,7 @@ def _gain_and_bias(p: _Place) -> Opening:
     w, b = p.scalar(p.inputs[1], p.index[1:], "w"), p.scalar(p.inputs[2], p.index[1:], "b")
     result = x.value * w.value + b.value
     words = f"{_n(x.value)} · {_n(w.value)} + {_n(b.value)} = {number(result)}"
-    return p.opening("few", result, abs(x.value * w.value) + abs(b.value), words, (), (x, w, b))
+    return p.opening("few", result, p.size(x) * abs(w.value) + abs(b.value), words, (), (x, w, b))
 
 
 def _projection(part: int) -> Callable[[_Place], Opening]:
@@ -253,7 +280,7 @@ def _scaled(p: _Place) -> Opening:
     divisor = p.trace.config.score_divisor(p.tensor.layer or 0)
     result = score.value / divisor
     words = f"{_n(score.value)} / {number(divisor)} = {number(result)}"
-    return p.opening("few", result, abs(result), words, (), (score, Scalar("divisor", divisor)))
+    return p.opening("few", result, p.size(score) / divisor, words, (), (score, Scalar("divisor", divisor)))
 
 
 def _masked(p: _Place) -> Opening:
@@ -261,7 +288,7 @@ def _masked(p: _Place) -> Opening:
     _, query, key = p.index
     result = -np.inf if key > query else score.value
     why = f"key {key} comes after query {query}: −∞" if key > query else f"key {key} is not after query {query}"
-    return p.opening("few", result, abs(score.value), f"{why}, so {number(result)}", (), (score,))
+    return p.opening("few", result, p.size(score), f"{why}, so {number(result)}", (), (score,))
 
 
 def _softmax(p: _Place) -> Opening:
@@ -274,7 +301,8 @@ def _softmax(p: _Place) -> Opening:
     words = f"exp({_n(rows.values[key])} − {_n(top)}) / {number(total)} = {number(result)}"
     scalars = (Scalar("largest of the row", top), Scalar("sum of exponentials", total))
     # A probability's rounding error is that of its exponent, which is measured against the row's scores.
-    size = max(1.0, float(np.abs(rows.values[np.isfinite(rows.values)]).max())) * max(result, 1e-9)
+    sizes = p.sizes(rows)[: query + 1]
+    size = max(1.0, float(sizes[np.isfinite(sizes)].max(initial=0))) * max(result, 1e-9)
     return p.opening("softmax", result, size, words, (rows,), scalars)
 
 
@@ -288,7 +316,7 @@ def _weigh(p: _Place) -> Opening:
 def _join(p: _Place) -> Opening:
     head, d = divmod(p.index[1], p.trace.config.d_head)
     source = p.scalar(p.inputs[0], (head, p.row, d), f"z of head {head}")
-    return p.opening("few", source.value, abs(source.value), number(source.value), (), (source,))
+    return p.opening("few", source.value, p.size(source), number(source.value), (), (source,))
 
 
 def _affine(p: _Place) -> Opening:
@@ -302,7 +330,7 @@ def _activation(p: _Place) -> Opening:
     function = f.ACTIVATION[p.trace.config.activation]
     result = float(function(np.array([x.value]))[0])
     words = f"{p.trace.config.activation_function}({number(x.value)}) = {number(result)}"
-    return p.opening("few", result, abs(x.value), words, (), (x,))
+    return p.opening("few", result, p.size(x), words, (), (x,))
 
 
 def _unembed(p: _Place) -> Opening:

@@ -59,11 +59,7 @@ def check(trace: Trace, weights: Mapping[str, Array]) -> Iterator[Finding]:
     What the trace derives comes from the formulas that it is then held to; `check_pass` judges all that a graph gives.
     """
 
-    def rows(name: str, start: int, stop: int) -> Array:
-        return trace.read_rows(name, stop, start)
-
-    derived = {name for name in trace.table if name not in trace.captured}
-    judge = _Judge(trace.config, len(trace), trace.table, weights, rows, derived)
+    judge = _judge(trace, weights)
     yield from (judge.worst(tensor) for tensor in trace.table.values() if tensor.inputs)
 
 
@@ -89,6 +85,14 @@ def check_pass(
             yield judge.worst(table[name])
         for source in [source for source in held if last_use.get(source, source) == name]:
             del held[source]
+
+
+def sizes_at(trace: Trace, weights: Mapping[str, Array], name: str, row: int) -> Array:
+    """How large each value of tensor `name` at position `row` counts as an operand: the tensor's axes but that one.
+
+    What the trace holds counts by its absolute value, what it derives by the sum of the absolute terms behind it.
+    """
+    return _judge(trace, weights).size(name, row, row + 1).squeeze(trace.table[name].spec.row_axis)
 
 
 def as_json(findings: Sequence[Finding], table: Mapping[str, Tensor], model: str, ids: Sequence[int]) -> str:
@@ -177,24 +181,32 @@ class _Judge:
         magnitude = _MAGNITUDES[tensor.spec.compute]
         if magnitude is _itself:
             return np.abs(result)
-        sizes = [self._size(tensor, name, start, stop) for name in tensor.inputs]
+        sizes = [
+            self._fixed_size(name) if name in self._weights or name in tensor.whole else self.size(name, start, stop)
+            for name in tensor.inputs
+        ]
         return magnitude(self._place(tensor, start, stop), sizes, result)
 
-    def _size(self, tensor: Tensor, name: str, start: int, stop: int) -> Array:
+    def size(self, name: str, start: int, stop: int) -> Array:
         """How large an operand counts: its absolute value; a derived one what it is made of. float32 is enough."""
-        fixed = name in self._weights or name in tensor.whole
-        if name in self._sizes:
-            return self._sizes[name]
-        if name in self._weights:
-            size = np.abs(self._weights[name])
-        else:
-            start, stop = (0, self._count) if fixed else (start, stop)
-            values = self._rows(name, start, stop)
-            derived = name in self._derived
-            size = self._magnitude(self._table[name], values, start, stop) if derived else np.abs(values)
-        if fixed:
-            self._sizes[name] = size
-        return size
+        values = self._rows(name, start, stop)
+        if name in self._derived:
+            return self._magnitude(self._table[name], values, start, stop)
+        return np.abs(values)
+
+    def _fixed_size(self, name: str) -> Array:
+        if name not in self._sizes:
+            weight = name in self._weights
+            self._sizes[name] = np.abs(self._weights[name]) if weight else self.size(name, 0, self._count)
+        return self._sizes[name]
+
+
+def _judge(trace: Trace, weights: Mapping[str, Array]) -> _Judge:
+    def rows(name: str, start: int, stop: int) -> Array:
+        return trace.read_rows(name, stop, start)
+
+    derived = {name for name in trace.table if name not in trace.captured}
+    return _Judge(trace.config, len(trace), trace.table, weights, rows, derived)
 
 
 _Magnitude = Callable[[Place, Sequence[Array], Array], Array]
