@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from desktop_app.core import navigation
 from desktop_app.core import state as states
 from desktop_app.core.arithmetic import Cell
 from desktop_app.core.history import History, Walk, same_prompt, typing_key
@@ -275,40 +276,24 @@ class Controller(QObject):
     @property
     def step(self) -> Step | None:
         """The current step."""
-        return next((s for s in self.steps if s.key == self.state.step), None)
+        return navigation.current_step(self.state, self.steps)
 
     def go_to(self, step: Step) -> None:
         """Go to a step; its block becomes the shown one."""
-        self.set(replace(self.state, step=step.key, layer=self.state.layer if step.layer is None else step.layer))
+        self.set(navigation.at_step(self.state, step))
 
     def go_by(self, by: int) -> None:
         """Go `by` steps on."""
-        if self.step is not None:
-            index = min(max(self.step.index + by, 0), len(self.steps) - 1)
-            self.go_to(self.steps[index])
+        self.set(navigation.by_steps(self.state, self.steps, by))
 
     def go_block(self, by: int) -> None:
         """Go to the same operation of another block, or into or out of the blocks."""
-        step = self.step
-        if step is None or self.model is None:
-            return
-        if step.layer is None:
-            blocks = [s for s in self.steps if s.layer is not None]
-            inside = step.index < blocks[0].index
-            if inside == (by > 0):
-                self.go_to(blocks[0] if inside else blocks[-1])
-            return
-        layer = step.layer + by
-        if 0 <= layer < self.model.config.n_layer:
-            self.go_to(next(s for s in self.steps if s.layer == layer and s.spec is step.spec))
-        else:
-            self.go_to(next(s for s in self.steps if s.key == ("ln_final" if by > 0 else "sum")))
+        self.set(navigation.by_block(self.state, self.steps, by))
 
     def go_head(self, by: int) -> None:
         """Go to another head."""
         if self.model is not None:
-            head = (self.state.head + by) % self.model.config.n_head
-            self.set(replace(self.state, head=head))
+            self.set(navigation.by_head(self.state, self.model.config.n_head, by))
 
     # Opened numbers
 

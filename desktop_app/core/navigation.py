@@ -1,0 +1,44 @@
+"""Moving about: by operation, by block, by head. Each takes a state and gives the state one is in afterwards."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from desktop_app.core.state import State
+from desktop_app.core.steps import BLOCK, IN, Step
+
+
+def current_step(state: State, steps: Sequence[Step]) -> Step | None:
+    """The step that the state is at, if the model has it."""
+    return next((s for s in steps if s.key == state.step), None)
+
+
+def at_step(state: State, step: Step) -> State:
+    """At `step`; its block becomes the shown one."""
+    return replace(state, step=step.key, layer=state.layer if step.layer is None else step.layer)
+
+
+def by_steps(state: State, steps: Sequence[Step], by: int) -> State:
+    """`by` operations on, as far as there are any."""
+    step = current_step(state, steps)
+    if step is None:
+        return state
+    return at_step(state, steps[min(max(step.index + by, 0), len(steps) - 1)])
+
+
+def by_block(state: State, steps: Sequence[Step], by: int) -> State:
+    """At the same operation of the next (1) or last (-1) block; from outside into the blocks, from their ends out."""
+    step = current_step(state, steps)
+    if step is None:
+        return state
+    blocks = [s for s in steps if s.spec.part == BLOCK]
+    if step.layer is None:
+        entering = (step.spec.part == IN) == (by > 0)
+        return at_step(state, blocks[0] if by > 0 else blocks[-1]) if entering else state
+    same = [s for s in blocks if s.spec is step.spec and s.layer == step.layer + by]
+    outside = blocks[-1].index + 1 if by > 0 else blocks[0].index - 1
+    return at_step(state, same[0] if same else steps[outside])
+
+
+def by_head(state: State, n_head: int, by: int) -> State:
+    """At another head, round and round."""
+    return replace(state, head=(state.head + by) % n_head)
