@@ -656,11 +656,14 @@ class Window(QMainWindow):
     def _restore(self) -> None:
         self.canvas.setFocus()
         self.scrubber.set_speed(self.settings.speed)
-        if not self.settings.geometry or not self.restoreGeometry(QByteArray.fromHex(self.settings.geometry.encode())):
+        # A damaged memory, of whatever characters, restores nothing.
+        geometry, splitter = (
+            QByteArray.fromHex(kept.encode("ascii", "replace"))
+            for kept in (self.settings.geometry, self.settings.splitter)
+        )
+        if not self.restoreGeometry(geometry):
             self.resize(1440, 900)
-        if not self.settings.splitter or not self.splitter.restoreState(
-            QByteArray.fromHex(self.settings.splitter.encode())
-        ):
+        if not self.splitter.restoreState(splitter):
             self.splitter.setSizes([208, 900, 320])
 
     def _remember(self) -> None:
@@ -696,7 +699,7 @@ def initial_state(settings: Settings, model: Path, text: str | None) -> State:
     last = State()
     if settings.session:
         try:
-            last = from_json(settings.session.encode(), "the last session")
+            last = from_json(settings.session.encode("ascii", "replace"), "the last session")
         except LogitscopeError:
             last = State()  # a damaged memory of the last session is no reason not to start
     if text is not None:
