@@ -23,26 +23,16 @@ _BUFFER = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
 _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a weight stands, byte for byte as float32, in a file that a graph can point into."""
-
-    file: Path
-    offset: int
-    length: int
-
-
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A model's folder after every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
 
-    `places` has an entry for each weight that can be mapped straight from its file (float32, not transposed).
+    They are mapped from their files where those hold them as they are needed (float32, not transposed).
     """
 
     folder: Path
     config: Config
     weights: Mapping[str, NDArray[np.float32]]
-    places: Mapping[str, Place]
 
     @property
     def name(self) -> str:
@@ -83,23 +73,16 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
     transposed = _is_linear(config, stored, folder)
 
     weights: dict[str, NDArray[np.float32]] = {}
-    places: dict[str, Place] = {}
     for name, stored_name, spec in all_weights(config):
         if name == "unembed.W_U" and config.tie_word_embeddings:
             weights[name] = weights["embed.W_E"]
-            if "embed.W_E" in places:
-                places[name] = places["embed.W_E"]
             continue
         if name.endswith(".ln1.w"):  # a block begins
             on_stage(f"checking the weights, block {name.split('.')[1]} of {config.n_layer}")
         if stored_name not in stored:
             raise ModelError(f"{folder}: the weight {stored_name} is missing; the checkpoint is incomplete.")
         file, full_name = stored.pop(stored_name)
-        turned = transposed and spec.matrix
-        weights[name] = _weight(file, full_name, spec, config, turned)
-        entry = file.entries[full_name]
-        if entry.dtype == "F32" and not turned and entry.start % 4 == 0:
-            places[name] = Place(file.path.resolve(), entry.start, entry.stop - entry.start)
+        weights[name] = _weight(file, full_name, spec, config, transposed and spec.matrix)
     if stored:
         extra = sorted(full_name for _, full_name in stored.values())
         more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
@@ -107,7 +90,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
             f"{folder}: {', '.join(repr(n[:80]) for n in extra[:3])}{more} is no weight of this GPT-2; "
             "config.json and the weights do not belong together, or this is another architecture."
         )
-    return Checkpoint(folder, config, MappingProxyType(weights), MappingProxyType(places))
+    return Checkpoint(folder, config, MappingProxyType(weights))
 
 
 _Stored = dict[str, tuple[SafetensorsFile, str]]
@@ -223,7 +206,8 @@ def _weight(
     array: NDArray[Any] = file.read(full_name)
     # A sum is finite only if every term is, and costs one read; overflow alone would fool it, so look again.
     with np.errstate(all="ignore"):
-        weight = np.ascontiguousarray(array.T if turned else array, np.float32)
+        # The format aligns nothing, so an array may start at an odd byte; then it is copied.
+        weight = np.require(array.T if turned else array, np.float32, ["C", "ALIGNED"])
         finite = bool(np.isfinite(weight.sum())) or bool(np.isfinite(weight).all())
     if not finite:
         raise ModelError(

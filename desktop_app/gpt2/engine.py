@@ -1,5 +1,6 @@
 """Runs a checkpoint's graph in onnxruntime: whole passes, continued passes, logits, each of which can be stopped."""
 
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import Cancelled, ModelError
-from desktop_app.gpt2.graph import build_graph
+from desktop_app.gpt2.graph import PLACEHOLDER, build_graph
 from desktop_app.gpt2.tensors import size_in_bytes, tensor_table
 from desktop_app.gpt2.trace import Trace
 
@@ -216,18 +217,6 @@ class Engine:
             )
 
 
-def _common_folder(checkpoint: Checkpoint) -> Path | None:
-    """The one folder that every weight can be mapped from, or None."""
-    if len(checkpoint.places) < len(checkpoint.weights):
-        return None
-    files = {place.file for place in checkpoint.places.values()}
-    folders = {file.parent for file in files}
-    # onnxruntime takes paths as Unicode text, which file names need not be.
-    if len(folders) > 1 or any("\udc80" <= char <= "\udcff" for file in files for char in str(file)):
-        return None
-    return folders.pop()
-
-
 def _session(
     checkpoint: Checkpoint,
     *,
@@ -237,9 +226,9 @@ def _session(
     packed: bool = False,
     fuse: bool = True,
 ) -> ort.InferenceSession:
-    """A session on the checkpoint's weights, mapped from its file where that is possible.
+    """A session on the checkpoint's own arrays, of which it makes no copy: it starts at once and takes a few megabytes.
 
-    `packed` copies the weights into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
+    `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
     so that a tensor is the same to the bit whatever else is exposed.
     """
     options = ort.SessionOptions()
@@ -251,14 +240,19 @@ def _session(
         options.add_session_config_entry("session.disable_prepacking", "1")
     if not fuse:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    places: dict[str, tuple[str, int, int]] = {}
-    folder = None if packed else _common_folder(checkpoint)
-    if folder is not None:
-        places = {n: (p.file.name, p.offset, p.length) for n, p in checkpoint.places.items()}
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-    model = build_graph(checkpoint.config, places, body=body, head=head, only=only)
-    if folder is None:
-        names = [tensor.name for tensor in model.graph.initializer if tensor.name in checkpoint.weights]
-        values = [ort.OrtValue.ortvalue_from_numpy(checkpoint.weights[name]) for name in names]
-        options.add_external_initializers(names, values)
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    model = build_graph(checkpoint.config, body=body, head=head, only=only)
+    values = {
+        tensor.name: ort.OrtValue.ortvalue_from_numpy(checkpoint.weights[tensor.name])
+        for tensor in model.graph.initializer
+        if tensor.name in checkpoint.weights
+    }
+    for name, value in values.items():
+        options.add_initializer(name, value)
+    # onnxruntime wants to see the file that data which it never reads would come from.
+    with tempfile.TemporaryDirectory(prefix="logitscope-") as folder:
+        path = Path(folder).resolve() / PLACEHOLDER
+        path.touch()
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session.values = values  # onnxruntime has bare pointers to them, so they must live as long
+    return session

@@ -38,7 +38,7 @@ def export_onnx(
     Raises:
         ExportError: a file exists and `force` is not given, cannot be written, or onnx.checker finds fault with it.
     """
-    model = build_graph(checkpoint.config, {})
+    model = build_graph(checkpoint.config)
     names = [tensor.name for tensor in model.graph.initializer if tensor.name in checkpoint.weights]
     embed = sum(checkpoint.weights[name].nbytes for name in names) <= embed_limit
     paths = [path] if embed else [path, path.with_name(path.name + ".data")]

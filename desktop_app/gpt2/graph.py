@@ -143,12 +143,15 @@ def _output(row: Tensor, config: Config) -> onnx.ValueInfoProto:
     return _value(row.name, kind, shape, f"{row.spec.meaning}: {row.spec.formula}; [{', '.join(row.axes)}]")
 
 
-def _external(name: str, shape: tuple[int, ...], place: tuple[str, int, int]) -> onnx.TensorProto:
-    """A float32 initializer whose bytes stand in another file: (file name, offset, length)."""
+PLACEHOLDER = "weights"
+"""The file that the weights of a built graph point to. Nothing reads it: whoever takes the graph provides the data."""
+
+
+def _placeholder(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
+    """A float32 initializer whose bytes are to come from elsewhere."""
     tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
     tensor.data_location = TensorProto.EXTERNAL
-    for key, value in zip(("location", "offset", "length"), place, strict=True):
-        tensor.external_data.add(key=key, value=str(value))
+    tensor.external_data.add(key="location", value=PLACEHOLDER)
     return tensor
 
 
@@ -158,17 +161,10 @@ def unembedding_name(config: Config) -> str:
 
 
 def build_graph(
-    config: Config,
-    places: dict[str, tuple[str, int, int]],
-    *,
-    body: bool = True,
-    head: bool = True,
-    only: Collection[str] | None = None,
+    config: Config, *, body: bool = True, head: bool = True, only: Collection[str] | None = None
 ) -> onnx.ModelProto:
-    """The graph as an ONNX model without weights inside.
+    """The graph as an ONNX model; its weights are initializers without data.
 
-    `places` gives for each weight where its float32 bytes stand: (file name, offset, length). A name that is
-    missing there gets a placeholder that `onnxruntime.SessionOptions.add_external_initializers` fills.
     With `body` alone the outputs end at `ln_final.out`; with `head` alone that is the input. `only` names the outputs
     to expose where that is not every one: whatever is exposed takes memory during a run, asked for or not.
     """
@@ -191,11 +187,7 @@ def build_graph(
             outputs.append(_output(row, config))
 
     used = {name for node in b.nodes for name in node.input}
-    weights = [
-        _external(name, spec.shape(config), places.get(name, ("memory", 0, 4 * int(np.prod(spec.shape(config))))))
-        for name, _, spec in all_weights(config)
-        if name in used
-    ]
+    weights = [_placeholder(name, spec.shape(config)) for name, _, spec in all_weights(config) if name in used]
     graph = helper.make_graph(b.nodes, "gpt2", inputs, outputs, [*weights, *b.constants.values()])
     return helper.make_model(
         graph,

@@ -67,7 +67,7 @@ class SafetensorsFile:
                         f"{path} is cut off or is not a safetensors file ({size:,} bytes long); fetch it again."
                     )
                 raw = file.read(length)
-            self._data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r")
+            self._data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r").view(np.ndarray)
         except OSError as reason:
             raise error(f"{path} cannot be read: {reason.strerror or reason}.") from reason
         header = parse_json(raw, what=f"The header of {path}", error=error)

@@ -36,7 +36,7 @@ def feeds(session, ids, past=None):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_outputs_are_the_table_by_name_order_and_shape(seed):
     config = parse_config(random_config(seed), "test")
-    outputs = build_graph(config, {}).graph.output
+    outputs = build_graph(config).graph.output
     table = tensor_table(config)
     assert [output.name for output in outputs] == list(table)
     for output in outputs:
@@ -48,8 +48,8 @@ def test_outputs_are_the_table_by_name_order_and_shape(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_body_and_head_together_have_the_whole_table(seed):
     config = parse_config(random_config(seed), "test")
-    body = [output.name for output in build_graph(config, {}, head=False).graph.output]
-    head = [output.name for output in build_graph(config, {}, body=False).graph.output]
+    body = [output.name for output in build_graph(config, head=False).graph.output]
+    head = [output.name for output in build_graph(config, body=False).graph.output]
     assert body + head == list(tensor_table(config))
 
 
