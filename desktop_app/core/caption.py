@@ -2,24 +2,32 @@
 
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import OUT, Step
+from desktop_app.gpt2.display import is_visible
 
 _PROMPT = 70
 
 
 def caption(scene: Scene, step: Step) -> str:
     """One line: what was typed, which model, which step, which sampling."""
-    words = scene.tokenizer.decode(scene.trace.ids)
-    words = " ".join(words.split())
+    words = " ".join(scene.tokenizer.decode(scene.trace.ids).split())
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
-    parts = [f"“{words}”", f"{len(scene.trace)} tokens", scene.name]
+    count = len(scene.trace)
+    parts = [f"“{_seen(words)}”", f"{count} token{'s' * (count != 1)}", _seen(scene.name)]
     if step.layer is not None:
         parts.append(f"block {step.layer}")
     if step.spec.per_head:
         parts.append(f"head {scene.head}")
     if step.spec.part == OUT and step.spec.op not in ("ln_final", "logits"):
         parts.append(sampling_words(scene))
+    if "skip_first" in step.spec.options and scene.state.view.skip_first:
+        parts.append("position 0 left out")
     return " · ".join(parts)
+
+
+def _seen(text: str) -> str:
+    """The text with what would not be seen, or would reorder the rest, written out."""
+    return "".join(c if c == " " or is_visible(c) else f"\\u{{{ord(c):x}}}" for c in text)
 
 
 def sampling_words(scene: Scene) -> str:

@@ -184,7 +184,6 @@ class BarsPanel(Panel):
     bars: tuple[Bar, ...] = ()
     hue: Hue = Hue.ACCENT
     cuts: tuple[tuple[int, str], ...] = ()
-    signed: bool = False
     compact: bool = False
 
 
@@ -220,11 +219,15 @@ AnyPanel = (
 
 @dataclass(frozen=True)
 class Box:
-    """Panels or boxes beside or under each other; `weights` share out the room."""
+    """Panels or boxes beside or under each other; `weights` share out the room.
+
+    `wide` is another arrangement of the same panels, for a page that is much wider than high.
+    """
 
     children: "tuple[AnyPanel | Box, ...]"
     across: bool = False
     weights: tuple[float, ...] = ()
+    wide: "Box | None" = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Marks to a matplotlib figure, and that to SVG with real text, PDF with embedded fonts, or PNG."""
 
 import io
-from collections.abc import Sequence
-from typing import Any, BinaryIO
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.text import Text
 
 from desktop_app.figures import fonts
 from desktop_app.figures.fonts_table import BASELINE
@@ -22,6 +25,7 @@ FORMATS = ("svg", "pdf", "png")
 _VECTOR_CELLS = 4096  # larger heatmaps become a picture inside the figure
 
 _SETTINGS: Any = {
+    **fonts.GENERIC,
     "svg.fonttype": "none",
     "svg.hashsalt": "logitscope",
     "pdf.fonttype": 42,
@@ -30,50 +34,53 @@ _SETTINGS: Any = {
     "text.hinting": "none",
 }
 
+# JetBrains Mono draws -> as an arrow and != as one sign: pretty in a program, false of tokens.
+_NO_LIGATURES: Any = {"fontfeatures": ["-calt", "-liga"]} if hasattr(Text, "set_fontfeatures") else {}
+_SVG_STYLE = b"text{font-variant-ligatures:none;font-feature-settings:'calt' 0,'liga' 0;white-space:pre}"
+
+
+@contextmanager
+def _our_settings() -> Iterator[None]:
+    """matplotlib as it comes, with our settings: nobody's matplotlibrc changes a figure."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
 
 def make_figure(
     marks: Sequence[Mark], width: float, height: float, theme: Theme, *, transparent: bool = False
 ) -> Figure:
     """A figure of `width` x `height` points with the marks on it."""
-    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
-    figure.patch.set_facecolor("none" if transparent else theme.background)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_axis_off()
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
-    for order, mark in enumerate(marks):
-        _draw(mark, axes, order)
+    with _our_settings():
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+        figure.patch.set_facecolor("none" if transparent else theme.background)
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_axis_off()
+        axes.set_xlim(0, width)
+        axes.set_ylim(height, 0)
+        for order, mark in enumerate(marks):
+            _draw(mark, axes, order)
     return figure
 
 
-def save_figure(
-    figure: Figure, file: BinaryIO, kind: str, *, dpi: float = 200, title: str = "", text: str = ""
-) -> None:
-    """Write the figure; the same figure gives the same bytes (no dates, no random names). `text` describes it."""
+def figure_bytes(figure: Figure, kind: str, *, dpi: float = 200, title: str = "", text: str = "") -> bytes:
+    """The figure's file; the same figure gives the same bytes (no dates, no random names). `text` describes it."""
     canvas: Any = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}[kind](figure)
-    metadata: dict[str, dict[str, Any]] = {
-        "svg": {"Date": None, "Creator": "Logitscope", "Title": title or None, "Description": text or None},
-        "pdf": {
-            "CreationDate": None,
-            "ModDate": None,
-            "Creator": "Logitscope",
-            "Title": title or None,
-            "Subject": text or None,
-        },
-        "png": {"Software": "Logitscope", "Title": title, "Description": text},
+    undated: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, "Creator": "Logitscope"},
+        "pdf": {"CreationDate": None, "ModDate": None, "Creator": "Logitscope"},
+        "png": {"Software": "Logitscope"},
     }
-    keywords = {k: v for k, v in metadata[kind].items() if v is not None or k.endswith("Date")}
-    with mpl.rc_context(_SETTINGS):
-        if kind == "pdf":
-            canvas.print_pdf(file, metadata=keywords)
-        elif kind == "svg":
-            figure.dpi = 72
-            buffer = io.BytesIO()
-            canvas.print_svg(buffer, metadata=keywords)
-            file.write(buffer.getvalue())
-        else:
-            figure.dpi = dpi
-            canvas.print_png(file, metadata=keywords)
+    words = {"Title": title, "Subject" if kind == "pdf" else "Description": text}
+    metadata = {**undated[kind], **{name: value for name, value in words.items() if value}}
+    buffer = io.BytesIO()
+    with _our_settings():
+        figure.dpi = dpi if kind == "png" else 72
+        getattr(canvas, f"print_{kind}")(buffer, metadata=metadata)
+    data = buffer.getvalue()
+    # matplotlib has no setting for the rules that every text of an SVG file follows.
+    return data.replace(b"</style>", b"\n" + _SVG_STYLE + b"</style>", 1) if kind == "svg" else data
 
 
 def _draw(mark: Mark, axes: Any, order: int) -> None:
@@ -97,13 +104,15 @@ def _draw(mark: Mark, axes: Any, order: int) -> None:
 
 def _words(mark: Words, axes: Any, order: int) -> None:
     turn = np.deg2rad(mark.angle)
+    text = fonts.shown(mark.text, mark.mono, mark.bold)
     axes.text(
         mark.x + BASELINE * mark.size * np.sin(turn),
         mark.y + BASELINE * mark.size * np.cos(turn),
+        # Some viewers of SVG files run spaces together.
+        re.sub("(?<= ) |^ | $", "\u00a0", text),
         # matplotlib reads $...$ as mathematics; a token is text.
-        fonts.shown(mark.text, mark.mono, mark.bold),
         parse_math=False,
-        fontproperties=fonts.properties(mark.mono, mark.bold),
+        fontproperties=fonts.properties(text, mark.mono, mark.bold),
         fontsize=mark.size,
         color=mark.colour,
         ha=mark.align,
@@ -111,6 +120,7 @@ def _words(mark: Words, axes: Any, order: int) -> None:
         rotation=mark.angle,
         rotation_mode="anchor",
         zorder=order,
+        **_NO_LIGATURES,
     )
 
 

@@ -1,6 +1,6 @@
 """A view as a finished figure: page size, theme, caption, and the bytes of an SVG, PDF or PNG file."""
 
-import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from desktop_app.gpt2.files import whole_file
 FORMATS = ("svg", "pdf", "png")
 _MM = 72 / 25.4
 _TEXT = 13.0  # design units of body text
+_FOOT_LINE = 16.0
+_VECTOR_DENSITY = 4.0  # pixels a point, for heatmaps too large to be drawn as cells: 288 an inch
 
 
 @dataclass(frozen=True)
@@ -100,25 +102,24 @@ def render(job: Job, options: Options) -> bytes:
 
     size = SIZES[options.size]
     margin = size.text * 1.6
+    width = size.width - 2 * margin
+    density = options.dpi / 72 if options.kind == "png" else _VECTOR_DENSITY
     # On a page of fixed height the text gives way, down to two thirds, before the page grows.
     for shrink in (1.0, 0.92, 0.85, 0.78, 0.7, 0.66):
-        page = Page(THEMES[options.theme], fonts.width, size.text / _TEXT * shrink)
-        width = size.width - 2 * margin
-        foot = page.u(30) if options.caption else 0
-        room = (size.height or 0) - 2 * margin - foot
+        page = Page(THEMES[options.theme], fonts.width, size.text / _TEXT * shrink, density)
+        words = page.wrap(job.caption, width, size=11) if options.caption else []
+        foot = page.u(_FOOT_LINE) * len(words) + (page.u(14) if words else 0)
+        room = (size.height or math.inf) - 2 * margin - foot
         used = place_view(job.view, width, room, page)
         if size.height is None or used <= room + 1:
             break
     height = max(size.height or 0, used + 2 * margin + foot)
     marks = [_moved(m, margin, margin) for m in page.marks]
-    if options.caption:
-        words = page.shorten(job.caption, width, size=11)
-        y = height - margin - page.u(5)
-        marks.append(Words(margin, y, words, page.u(11), page.theme.dim))
+    for n, line in enumerate(reversed(words)):
+        y = height - margin - page.u(5 + n * _FOOT_LINE)
+        marks.append(Words(margin, y, page.shorten(line, width, size=11), page.u(11), page.theme.dim))
     figure = draw.make_figure(marks, size.width, height, page.theme, transparent=options.transparent)
-    buffer = io.BytesIO()
-    draw.save_figure(figure, buffer, options.kind, dpi=options.dpi, title=job.view.title, text=job.description)
-    return buffer.getvalue()
+    return draw.figure_bytes(figure, options.kind, dpi=options.dpi, title=job.view.title, text=job.description)
 
 
 def write(path: Path, data: bytes) -> None:

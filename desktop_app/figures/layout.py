@@ -37,10 +37,25 @@ PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
 }
 """One painter for each kind of panel: (least and wanted height for a width, draw)."""
 
+_LEAST_WIDTH: dict[type[Panel], float] = {
+    TokensPanel: 150,
+    TextPanel: 200,
+    StripsPanel: 240,
+    MapPanel: 150,
+    GridPanel: 240,
+    MultiplesPanel: 150,
+    BarsPanel: 200,
+    CurvePanel: 180,
+    RulerPanel: 200,
+}
+"""Design units of width below which a panel stands under its neighbour instead of beside it."""
+_SMALL_GRID = 60.0
+
 _GAP_ACROSS = 28.0
 _GAP_DOWN = 18.0
-_TITLE = 34.0
+_TITLE = 28.0
 _LEAD = 20.0
+_WIDE = 1.6  # width by height from which a box's other arrangement is taken, if it has one
 
 
 def place_view(view: View, width: float, height: float, page: Page, *, heading: bool = True) -> float:
@@ -50,15 +65,20 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
     """
     y = 0.0
     if heading:
-        page.words(0, page.u(14), view.title, size=20, bold=True, room=width)
-        y = page.u(_TITLE)
+        for line in page.wrap(view.title, width, size=20, bold=True):
+            page.words(0, y + page.u(14), line, size=20, bold=True, room=width)
+            y += page.u(_TITLE)
+        y += page.u(6)
         for line in page.wrap(view.lead, min(width, page.u(860))):
             page.words(0, y + page.u(8), line, colour=page.theme.dim)
             y += page.u(_LEAD)
         y += page.u(12)
-    least, wanted = _extent(view.content, width, page)
+    content = view.content
+    if content.wide is not None and 0 < height - y < width / _WIDE:
+        content = content.wide
+    least, wanted = _extent(content, width, page)
     room = min(max(height - y, page.u(least)), page.u(wanted))
-    _place(view.content, Rect(0, y, width, room), page)
+    _place(content, Rect(0, y, width, room), page)
     return y + room
 
 
@@ -66,13 +86,30 @@ def _extent(item: Any, width: float, page: Page) -> Extent:
     if not isinstance(item, Box):
         least, wanted = PAINTERS[type(item)][0](item, width, page)
         return least, max(least, wanted)
-    if item.across:
+    if _beside(item, width, page):
         widths = _widths(item, width, page)
         extents = [_extent(child, w, page) for child, w in zip(item.children, widths, strict=True)]
         return max(e[0] for e in extents), max(e[1] for e in extents)
     extents = [_extent(child, width, page) for child in item.children]
     gaps = _GAP_DOWN * (len(extents) - 1)
     return sum(e[0] for e in extents) + gaps, sum(e[1] for e in extents) + gaps
+
+
+def _beside(box: Box, width: float, page: Page) -> bool:
+    """Whether the children stand beside each other: they are meant to, and each has room enough."""
+    if not box.across:
+        return False
+    widths = _widths(box, width, page)
+    return all(page.u(_least_width(c)) <= w for c, w in zip(box.children, widths, strict=True))
+
+
+def _least_width(item: Any) -> float:
+    if isinstance(item, GridPanel) and item.small:
+        return _SMALL_GRID
+    if not isinstance(item, Box):
+        return _LEAST_WIDTH[type(item)]
+    # A row in a row gives way first: its own children can stand under each other, unless they are small.
+    return max(_least_width(child) for child in item.children)
 
 
 def _widths(box: Box, width: float, page: Page) -> list[float]:
@@ -84,7 +121,7 @@ def _widths(box: Box, width: float, page: Page) -> list[float]:
 def _place(item: Any, rect: Rect, page: Page) -> None:
     if not isinstance(item, Box):
         PAINTERS[type(item)][1](item, rect, page)
-    elif item.across:
+    elif _beside(item, rect.w, page):
         x = rect.x
         for child, w in zip(item.children, _widths(item, rect.w, page), strict=True):
             _place(child, Rect(x, rect.y, w, rect.h), page)
@@ -99,7 +136,7 @@ def _place(item: Any, rect: Rect, page: Page) -> None:
 def _heights(box: Box, rect: Rect, page: Page) -> list[float]:
     """Each child its least, then the rest shared out by weight up to what each wants."""
     extents = [_extent(child, rect.w, page) for child in box.children]
-    weights = box.weights or (1.0,) * len(extents)
+    weights = box.weights if box.weights and not box.across else (1.0,) * len(extents)
     heights = [page.u(least) for least, _ in extents]
     free = rect.h - sum(heights) - page.u(_GAP_DOWN) * (len(extents) - 1)
     for _ in extents:

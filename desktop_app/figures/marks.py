@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.panels import Source
+from desktop_app.figures.pool import pixels, strength
 from desktop_app.figures.theme import Table, Theme
 
 Array = NDArray[Any]
@@ -93,7 +94,7 @@ class Cells:
     """A place where each point is a cell of a tensor (or of a value that only the panel knows).
 
     Cell (r, c) is row r, column c of the panel's `values`; in a wrapped strip, where `stride` is given, it is
-    element `start` + r * stride + c of a vector.
+    element `start` + r * stride + c of a vector. `density` is the page's, with which the picture was pooled.
     """
 
     rect: Rect
@@ -104,19 +105,20 @@ class Cells:
     label: str
     start: int = 0
     stride: int | None = None
+    density: float = 1.0
 
     def cell(self, x: float, y: float) -> tuple[int, int]:
         """Row and column of `values` under a point of the page; in a pooled picture the strongest one there."""
-        rows = _span(y - self.rect.y, self.rect.h, self.rows)
-        columns = _span(x - self.rect.x, self.rect.w, self.columns)
+        rows = _span(y - self.rect.y, self.rect.h, self.rows, self.density)
+        columns = _span(x - self.rect.x, self.rect.w, self.columns, self.density)
         if self.stride is not None:
             offsets = (np.arange(*rows)[:, None] * self.stride + np.arange(*columns)[None, :]).ravel() + self.start
             offsets = offsets[offsets < self.values.shape[-1]]
             if not offsets.size:
                 return 0, self.values.shape[-1] - 1
-            strongest = int(offsets[np.argmax(_strength(self.values.reshape(-1)[offsets]))])
+            strongest = int(offsets[np.argmax(strength(self.values.reshape(-1)[offsets]))])
             return 0, strongest
-        block = _strength(self.values[slice(*rows), slice(*columns)])
+        block = strength(self.values[slice(*rows), slice(*columns)])
         row, column = np.unravel_index(int(np.argmax(block)), block.shape)
         return rows[0] + int(row), columns[0] + int(column)
 
@@ -173,18 +175,11 @@ class Cells:
         return Rect(self.rect.x, first.y, self.rect.w, last.y + last.h - first.y)
 
 
-def _span(distance: float, length: float, count: int) -> tuple[int, int]:
-    """Cells that the pixel at `distance` covers: one, or several where they are smaller than a pixel."""
-    first = min(
-        max(int(np.floor(distance) * count / length if length < count else distance * count / length), 0), count - 1
-    )
-    last = max(first + 1, int((np.floor(distance) + 1) * count / length)) if length < count else first + 1
-    return first, min(last, count)
-
-
-def _strength(values: Array) -> Array:
-    size = np.abs(values)
-    return np.where(np.isnan(size), -1, size)
+def _span(distance: float, length: float, count: int, density: float) -> tuple[int, int]:
+    """Cells that the pixel at `distance` shows: one, or a pooled block where they are smaller than a pixel."""
+    shown = min(count, pixels(length, density))
+    pixel = min(max(int(distance * shown / length), 0), shown - 1)
+    return pixel * count // shown, (pixel + 1) * count // shown
 
 
 @dataclass(frozen=True)
@@ -207,11 +202,15 @@ class Measure(Protocol):
 
 @dataclass
 class Page:
-    """Marks and places collected by painters, and what painters need to know: theme, measure, scale of sizes."""
+    """Marks and places collected by painters, and what painters need to know.
+
+    `scale` enlarges every size of the design; `density` is how many pixels a unit of the page will have.
+    """
 
     theme: Theme
     measure: Measure
     scale: float = 1.0
+    density: float = 1.0
     marks: list[Mark] = field(default_factory=list)
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)
@@ -259,13 +258,13 @@ class Page:
                 high = middle - 1
         return text[:low] + "…" if low else ""
 
-    def wrap(self, text: str, room: float, *, size: float = 13) -> list[str]:
+    def wrap(self, text: str, room: float, *, size: float = 13, bold: bool = False) -> list[str]:
         """The text in lines no wider than `room`, broken at spaces."""
         lines: list[str] = []
         line = ""
         for word in text.split(" "):
             longer = f"{line} {word}" if line else word
-            if line and self.width(longer, size=size) > room:
+            if line and self.width(longer, size=size, bold=bold) > room:
                 lines.append(line)
                 line = word
             else:
@@ -277,6 +276,19 @@ class Page:
     ) -> None:
         """Draw a rectangle."""
         self.marks.append(Fill(rect, fill, stroke, width, radius))
+
+    def put_cells(
+        self,
+        rect: Rect,
+        shape: tuple[int, int],
+        values: Array,
+        source: Source | None,
+        label: str,
+        start: int = 0,
+        stride: int | None = None,
+    ) -> None:
+        """Let a place of `shape` rows and columns answer to the pointer."""
+        self.cells.append(Cells(rect, *shape, values, source, label, start, stride, self.density))
 
     def path(self, x: Any, y: Any, colour: str, width: float = 1, *, dashed: bool = False) -> None:
         """Draw a polyline."""

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from desktop_app.core.levels import short
+from desktop_app.core.levels import diverging, short
 from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, RulerPanel, Source
-from desktop_app.figures.marks import Cells, Dots, Page, Pick, Rect
+from desktop_app.figures.marks import Dots, Page, Pick, Rect
 from desktop_app.figures.paint_common import ROW, heading, heading_height
 from desktop_app.figures.theme import mix
 
@@ -32,15 +32,14 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     if body.w - label - text - remark < page.u(60):
         remark = 0.0
     track = Rect(body.x + label, body.y, max(page.u(30), body.w - label - text - remark), body.h)
-    longest = max(max(abs(b.value), b.outline or 0.0) for b in panel.bars) or 1.0
-    negative = panel.signed and any(b.value < 0 for b in panel.bars)
-    zero = track.x + (track.w / 2 if negative else 0)
-    unit = (track.w / 2 if negative else track.w) / longest
-    cuts = dict(panel.cuts)
+    # Bars below zero go to the left of it, which then stands as far in as they need.
+    below = max(0.0, *(-b.value for b in panel.bars))
+    above = max(0.0, *(max(b.value, b.outline or 0.0) for b in panel.bars))
+    unit = track.w / (above + below or 1.0)
+    zero = track.x + below * unit
     y = body.y
     for n, bar in enumerate(panel.bars):
-        if n in cuts:
-            y = _cut_line(cuts[n], body, y, page)
+        y = _cut_lines(panel, n, body, y, page)
         line = Rect(body.x, y, body.w, page.u(ROW))
         _bar(bar, panel, line, zero, unit, label, page)
         page.words(track.x + track.w + text - page.u(2), y + line.h / 2, bar.text, size=12, align="right",
@@ -49,9 +48,8 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
             page.words(track.x + track.w + text + page.u(8), y + line.h / 2, bar.remark, size=11,
                        colour=page.theme.dim, room=remark - page.u(8))  # fmt: skip
         y += line.h
-    if len(panel.bars) in cuts:
-        _cut_line(cuts[len(panel.bars)], body, y, page)
-    if negative:
+    _cut_lines(panel, len(panel.bars), body, y, page)
+    if below:
         page.path([zero, zero], [body.y, y], page.theme.faint)
 
 
@@ -60,9 +58,8 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
     height = page.u(14)
     if bar.marked:
         page.fill(Rect(line.x, line.y, line.w, line.h), theme.accent_fill, radius=page.u(3))
-    page.words(zero - page.u(8) if not panel.signed else line.x + label - page.u(8), y, bar.label, size=12, mono=True,
-               align="right", colour=theme.ink if bar.kept else theme.dim, bold=bar.marked,
-               room=label - page.u(10))  # fmt: skip
+    page.words(line.x + label - page.u(8), y, bar.label, size=12, mono=True, align="right", bold=bar.marked,
+               colour=theme.ink if bar.kept else theme.dim, room=label - page.u(10))  # fmt: skip
     length = abs(bar.value) * unit
     left = zero - length if bar.value < 0 else zero
     colour = theme.hues[panel.hue] if bar.kept else theme.faint
@@ -75,16 +72,22 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
         page.fill(drawn, colour, radius=min(page.u(3), drawn.w / 2))
     if bar.source is not None:
         name, index = bar.source
-        page.cells.append(Cells(line, 1, 1, np.array([[bar.value]]), Source(name, index), bar.label))
+        page.put_cells(line, (1, 1), np.array([[bar.value]]), Source(name, index), bar.label)
     if bar.pick is not None:
         what, value = bar.pick
         page.picks.append(Pick(line, what, value, bar.label))
 
 
-def _cut_line(words: str, body: Rect, y: float, page: Page) -> float:
-    page.path([body.x, body.x + body.w], [y + page.u(2)] * 2, page.theme.dim, page.u(1), dashed=True)
-    page.words(body.x + body.w, y + page.u(10), words, size=11, colour=page.theme.dim, align="right", room=body.w)
-    return y + page.u(_CUT)
+def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -> float:
+    """The lines with so many bars above them; returns where the next bar begins."""
+    for place, words in panel.cuts:
+        if place == above:
+            page.path([body.x, body.x + body.w], [y + page.u(2)] * 2, page.theme.dim, page.u(1), dashed=True)
+            page.words(
+                body.x + body.w, y + page.u(10), words, size=11, colour=page.theme.dim, align="right", room=body.w
+            )
+            y += page.u(_CUT)
+    return y
 
 
 def curve_extent(panel: CurvePanel, width: float, page: Page) -> Extent:
@@ -108,12 +111,18 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     """Axes with round numbers, level lines and bands with names, lines, dots, and one dot named."""
     theme = page.theme
     body = heading(panel, rect, page)
-    box = body.inset(left=page.u(52), bottom=page.u(36), right=page.u(14), top=page.u(4))
     xs = [a for a, _ in panel.lines] + ([panel.points[0]] if panel.points else [])
     ys = [b for _, b in panel.lines] + ([panel.points[1]] if panel.points else [])
+    if not xs and panel.focus is not None:
+        xs, ys = [np.array([panel.focus[0]])], [np.array([panel.focus[1]])]
     x0, x1 = float(min(a.min() for a in xs)), float(max(a.max() for a in xs))
     y0, y1 = _limits(panel, ys)
     x1 = x1 if x1 > x0 else x0 + 1
+    marks = ticks(y0, y1, max(2, int((body.h - page.u(56)) / page.u(36))))
+    left = max((page.width(short(t), size=10) for t in marks), default=0) + page.u(26 if panel.y_label else 12)
+    box = body.inset(
+        left=left, bottom=page.u(36), right=page.u(14), top=page.u(4) + _named_lines(panel, body, left, page)
+    )
 
     def px(x: object) -> np.ndarray:
         return box.x + (np.asarray(x, float) - x0) / (x1 - x0) * box.w
@@ -124,16 +133,8 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     page.fill(box, theme.panel, stroke=theme.line)
     if panel.band:
         low, high = (float(v) for v in py(panel.band))
-        page.fill(Rect(box.x, high, box.w, max(low - high, 1)), mix(theme.accent, theme.panel, 0.16))
-        page.words(
-            box.x + box.w - page.u(4),
-            max(high + page.u(8), box.y + page.u(8)),
-            "± scale",
-            size=10,
-            colour=theme.dim,
-            align="right",
-        )
-    for tick in ticks(y0, y1, max(2, int(box.h / page.u(36)))):
+        page.fill(Rect(box.x, high, box.w, max(low - high, 1)), _band_colour(page))
+    for tick in marks:
         y = float(py(tick))
         page.path([box.x - page.u(4), box.x], [y, y], theme.faint)
         page.words(box.x - page.u(7), y, short(tick), size=10, colour=theme.dim, align="right")
@@ -151,11 +152,9 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
         _points(panel, px, py, hue, page)
     for line_x, line_y in panel.lines:
         page.path(px(line_x), py(line_y), hue, page.u(2))
-    for level, words in panel.levels_at:
+    for level, _ in panel.levels_at:
         y = float(py(level))
         page.path([box.x, box.x + box.w], [y, y], theme.accent, page.u(1.5), dashed=True)
-        if words != "0":
-            page.words(box.x + page.u(4), y - page.u(8), words, size=10, colour=theme.accent)
     if panel.focus is not None:
         fx, fy, words = panel.focus
         x, y = float(px(min(max(fx, x0), x1))), float(py(fy))
@@ -165,11 +164,31 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
                    align="right" if right else "left")  # fmt: skip
 
 
+def _band_colour(page: Page) -> str:
+    return mix(page.theme.accent, page.theme.panel, 0.16)
+
+
+def _named_lines(panel: CurvePanel, body: Rect, left: float, page: Page) -> float:
+    """Names of level lines and band above the axes, where they cover nothing; returns the room that they take."""
+    names = [words for _, words in panel.levels_at if words != "0"]
+    if not names and panel.band is None:
+        return 0.0
+    x, y, end = body.x + left, body.y + page.u(8), body.x + body.w
+    for words in names:
+        page.path([x, x + page.u(18)], [y, y], page.theme.accent, page.u(1.5), dashed=True)
+        x += page.u(24)
+        x += page.words(x, y, words, size=10, colour=page.theme.dim, room=end - x) + page.u(14)
+    if panel.band is not None and end - x > page.u(24) + page.width("± scale", size=10):
+        page.fill(Rect(x, y - page.u(5), page.u(18), page.u(10)), _band_colour(page))
+        page.words(x + page.u(24), y, "± scale", size=10, colour=page.theme.dim)
+    return page.u(18)
+
+
 def _limits(panel: CurvePanel, ys: list[np.ndarray]) -> tuple[float, float]:
     everything = np.concatenate([np.ravel(y) for y in ys])
-    if panel.stems and len(everything) > 50:
+    if panel.stems:
         # One huge dimension must not flatten the others; it is drawn up to the edge.
-        reach = float(np.percentile(np.abs(everything), 99.5)) * 1.15
+        reach = diverging(everything).high * 1.15
         low, high = max(float(everything.min()), -reach), min(float(everything.max()), reach)
     else:
         low, high = float(everything.min()), float(everything.max())
@@ -210,9 +229,9 @@ def paint_ruler(panel: RulerPanel, rect: Rect, page: Page) -> None:
         landed = n == panel.landed
         ground = theme.accent if landed else mix(theme.accent, theme.panel, 0.22 if n % 2 else 0.38)
         page.fill(piece, ground)
-        if piece.w > page.u(30):
+        if piece.w > page.width(words, size=12, mono=True, bold=landed) + page.u(6):
             page.words(piece.x + piece.w / 2, bar.y + bar.h / 2, words, size=12, mono=True, align="center",
-                       room=piece.w - page.u(6), bold=landed,
+                       bold=landed,
                        colour=theme.background if landed else theme.ink)  # fmt: skip
     page.fill(bar, stroke=theme.line)
     x = bar.x + panel.u * bar.w

@@ -5,7 +5,7 @@ import numpy as np
 from desktop_app.core.levels import Levels, short
 from desktop_app.core.panels import Array, Panel
 from desktop_app.figures.marks import Heat, Page, Rect
-from desktop_app.figures.pool import pool, pooled_words
+from desktop_app.figures.pool import pixels, pool, pooled_words
 from desktop_app.figures.theme import contrast, mix
 
 HEADING = 26.0
@@ -26,39 +26,50 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
     colour = page.theme.accent if panel.current else page.theme.ink
     used = page.words(rect.x, y, panel.title, bold=True, colour=colour, room=rect.w)
     gap = page.u(10) if used else 0
-    if panel.note and rect.w - used - gap > page.u(24):
-        page.words(rect.x + used + gap, y, panel.note, size=12, colour=page.theme.dim, room=rect.w - used - gap)
+    room = rect.w - used - gap
+    # A note of which little could be seen is better left out.
+    if panel.note and room > 0.4 * page.width(panel.note, size=12):
+        page.words(rect.x + used + gap, y, panel.note, size=12, colour=page.theme.dim, room=room)
     return rect.inset(top=page.u(HEADING))
 
 
-def legend(levels: Levels, rect: Rect, page: Page, extra: str = "") -> None:
-    """A colour bar with numbers at its ends (and at zero), and the rule that its limits follow."""
+def legend(levels: Levels, rect: Rect, page: Page, pooled: str = "", label: str = "") -> None:
+    """A colour bar with numbers at its ends, the rule that its limits follow, what a pixel stands for, and a label."""
     theme, y = page.theme, rect.y + rect.h / 2
-    bar = page.u(96)
+    low, high = short(levels.low), short(levels.high)
+    ends = page.width(low, size=11) + page.width(high, size=11) + page.u(24)
+    parts = [
+        levels.scale_name,
+        f"limits: {levels.rule}" if levels.rule else "",
+        f"{levels.beyond:,} beyond" if levels.beyond else "",
+        pooled,
+        label,
+    ]
+    # Where room is short the label goes first, then the rule; what would mislead if it were missing goes last.
+    words = ""
+    for dropped in ((), (4,), (4, 1), (4, 1, 2), (4, 1, 2, 0)):
+        words = " · ".join(part for n, part in enumerate(parts) if part and n not in dropped)
+        if ends + page.u(96) + page.width(words, size=11) <= rect.w:
+            break
+    bar = min(page.u(96), max(page.u(24), rect.w - ends - page.width(words, size=11)))
     x = rect.x
-    low = page.words(x, y, short(levels.low), size=11, colour=theme.dim)
-    x += low + page.u(6)
+    x += page.words(x, y, low, size=11, colour=theme.dim) + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))
     # A log or root scale squeezes the numbers between the ends, never the colours of the bar.
     page.marks.append(Heat(place, np.linspace(0, 1, 64)[None, :], theme.table(levels.diverging)))
     page.fill(place, stroke=theme.line)
     x += bar + page.u(6)
-    x += page.words(x, y, short(levels.high), size=11, colour=theme.dim) + page.u(12)
-    parts = [levels.scale_name, f"limits: {levels.rule}" if levels.rule else ""]
-    if levels.beyond:
-        parts.append(f"{levels.beyond:,} beyond")
-    parts.append(extra)
-    words = " · ".join(part for part in parts if part)
+    x += page.words(x, y, high, size=11, colour=theme.dim) + page.u(12)
     page.words(x, y, words, size=11, colour=theme.dim, room=rect.x + rect.w - x)
 
 
 def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
     """Draw cells; where they are smaller than a pixel the strongest is shown, and the words say so."""
-    rows, columns = values.shape
     page.fill(rect, page.theme.void)
-    shown = pool(values, int(rect.h), int(rect.w))
+    rows, columns = pixels(rect.h, page.density), pixels(rect.w, page.density)
+    shown = pool(values, rows, columns)
     page.marks.append(Heat(rect, levels.fraction(shown), page.theme.table(levels.diverging)))
-    return pooled_words(rows, columns, rect.h, rect.w)
+    return pooled_words(values.shape, rows, columns)
 
 
 def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
@@ -129,12 +140,12 @@ def row_labels(
         if n != selected and (n % step or (near and step > 1)):
             continue
         chosen = n == selected
-        words = f"{text} {n}" if step > 1 else text
+        size = min(12, max(9, height / page.scale * 0.75)) if step == 1 else 10
         page.words(
             rect.x + rect.w - page.u(6),
             rect.y + (n + 0.5) * height,
-            words,
-            size=min(12, max(9, height / page.scale * 0.75)) if step == 1 else 10,
+            label_words(text, n, step, rect.w - page.u(8), page, size),
+            size=size,
             colour=page.theme.accent if chosen else (colour or page.theme.ink),
             mono=True,
             bold=chosen,
@@ -149,8 +160,18 @@ def row_labels(
         page.fill(Rect(x, edge, page.u(2), rect.y + rect.h - edge), page.theme.accent)
 
 
-def labels_width(labels: tuple[str, ...], most: float, page: Page, size: float = 12) -> float:
-    """Room for the widest of `labels`, at most `most`."""
+def label_words(text: str, n: int, step: int, room: float, page: Page, size: float) -> str:
+    """A token's label; with its position where labels are left out, which is then the last thing to be shortened."""
+    if step == 1:
+        return text
+    number = f" {n}"
+    return page.shorten(text, room - page.width(number, size=size, mono=True), size=size, mono=True) + number
+
+
+def labels_width(labels: tuple[str, ...], length: float, most: float, page: Page, size: float = 12) -> float:
+    """Room for the widest of `labels` along a side of `length`, at most `most`."""
     longest = sorted(labels, key=len, reverse=True)[:24]
     widest = max((page.width(t, size=size, mono=True) for t in longest), default=0)
+    if label_step(len(labels), length, page) > 1:
+        widest += page.width(f" {len(labels)}", size=10, mono=True)
     return min(most, widest + page.u(10))

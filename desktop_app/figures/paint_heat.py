@@ -6,7 +6,7 @@ import numpy as np
 
 from desktop_app.core.levels import short
 from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, Source, Strip, StripsPanel
-from desktop_app.figures.marks import Cells, Page, Pick, Rect
+from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import (
     LEGEND,
     beyond_marks,
@@ -15,6 +15,7 @@ from desktop_app.figures.paint_common import (
     heading_height,
     heat,
     label_step,
+    label_words,
     labels_width,
     legend,
     row_labels,
@@ -26,17 +27,19 @@ Extent = tuple[float, float]
 _STRIP_LABEL = 118.0
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
+_THUMB_GAP, _THUMB_NAME = 12.0, 18.0
+_COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
 
 def strips_extent(panel: StripsPanel, _width: float, _page: Page) -> Extent:
-    """Rows of 7 to 16 units a strip."""
-    fixed = heading_height(panel) + LEGEND
-    least = most = fixed
+    """Rows of 6 to 18 units a strip."""
+    least = most = heading_height(panel) + LEGEND
     for strip in panel.strips:
         rows = _rows(strip, panel)
         head = _GROUP_HEAD * rows if panel.group else 0
-        least += rows * 6 + head + _STRIP_GAP
-        most += rows * (18 if rows <= 3 else 12 if rows <= 10 else 8) + head + _STRIP_GAP
+        words = _words_height(strip)
+        least += max(rows * 6 + head, words) + _STRIP_GAP
+        most += max(rows * (18 if rows <= 3 else 12 if rows <= 10 else 8) + head, words) + _STRIP_GAP
     return least, most
 
 
@@ -44,20 +47,22 @@ def _rows(strip: Strip, panel: StripsPanel) -> int:
     return math.ceil(len(strip.values) / panel.wrap)
 
 
+def _words_height(strip: Strip) -> float:
+    """Room that the label takes, and the remark under it."""
+    return 30.0 if strip.remark else 14.0
+
+
 def paint_strips(panel: StripsPanel, rect: Rect, page: Page) -> None:
     """Vectors as aligned strips with their labels, operators and remarks on the left."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
-    rows = sum(_rows(s, panel) for s in panel.strips)
-    heads = page.u(_GROUP_HEAD) * rows if panel.group else 0
-    free = body.h - heads - page.u(_STRIP_GAP) * len(panel.strips)
-    height = max(1.0, min(page.u(22), free / max(rows, 1)))
+    head = page.u(_GROUP_HEAD) if panel.group else 0.0
+    height = _row_height(panel, body.h, head, page)
     y, said = body.y, ""
     for strip in panel.strips:
-        own = _rows(strip, panel)
-        total = own * (height + (page.u(_GROUP_HEAD) if panel.group else 0))
-        place = Rect(body.x, y, body.w, total)
-        _strip_label(strip, place, page, panel)
-        cells = place.inset(left=page.u(_STRIP_LABEL))
+        own = _rows(strip, panel) * (height + head)
+        total = max(own, page.u(_words_height(strip)))
+        _strip_label(strip, Rect(body.x, y, body.w, total), page, head)
+        cells = Rect(body.x, y + (total - own) / 2, body.w, own).inset(left=page.u(_STRIP_LABEL))
         said = _strip_cells(strip, panel, cells, height, page) or said
         y += total + page.u(_STRIP_GAP)
     legend(
@@ -68,19 +73,33 @@ def paint_strips(panel: StripsPanel, rect: Rect, page: Page) -> None:
     )
 
 
-def _strip_label(strip: Strip, place: Rect, page: Page, panel: StripsPanel) -> None:
-    top = place.y + (page.u(_GROUP_HEAD) if panel.group else 0)
-    height = place.y + place.h - top
-    hue = page.theme.hues[strip.hue]
-    page.fill(Rect(place.x + page.u(18), top, page.u(3), height), hue, radius=page.u(1))
-    middle = top + min(height / 2, page.u(14))
+def _row_height(panel: StripsPanel, room: float, head: float, page: Page) -> float:
+    """The height of a row of cells that fills `room`, when every strip is at least as high as its words."""
+    room -= page.u(_STRIP_GAP) * len(panel.strips)
+    taken, rows = 0.0, sum(_rows(s, panel) for s in panel.strips)
+    height = page.u(22)
+    for strip in sorted(panel.strips, key=lambda s: _rows(s, panel)):
+        height = min(page.u(22), (room - taken) / max(rows, 1) - head)
+        own, words = _rows(strip, panel), page.u(_words_height(strip))
+        if own * (height + head) >= words:
+            break
+        taken, rows = taken + words, rows - own
+    return max(1.0, height)
+
+
+def _strip_label(strip: Strip, place: Rect, page: Page, head: float) -> None:
+    top, height = place.y + head, place.h - head
+    page.fill(Rect(place.x + page.u(18), top, page.u(3), height), page.theme.hues[strip.hue], radius=page.u(1))
+    first = top + min(height / 2, page.u(14))
+    both = bool(strip.remark) and height >= page.u(28)
+    if both:
+        first -= page.u(7) if height < page.u(36) else page.u(4)
     if strip.operator:
-        page.words(place.x + page.u(7), middle, strip.operator, size=15, bold=True, align="center")
-    room = page.u(_STRIP_LABEL - 34)
-    page.words(place.x + page.u(27), middle - (page.u(7) if strip.remark and height > page.u(26) else 0), strip.label,
-               size=12, mono=True, bold=True, room=room)  # fmt: skip
-    if strip.remark and height > page.u(26):
-        page.words(place.x + page.u(27), middle + page.u(8), strip.remark, size=11, colour=page.theme.dim, room=room)
+        page.words(place.x + page.u(7), first, strip.operator, size=15, bold=True, align="center")
+    room = page.u(_STRIP_LABEL - 30)
+    page.words(place.x + page.u(27), first, strip.label, size=12, mono=True, bold=True, room=room)
+    if both:
+        page.words(place.x + page.u(27), first + page.u(15), strip.remark, size=11, colour=page.theme.dim, room=room)
 
 
 def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, page: Page) -> str:
@@ -97,7 +116,7 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
         said = heat(grid, panel.levels, box, page)
         beyond_marks(grid, panel.levels, box, page)
         cell_numbers(grid, panel.levels, box, page)
-        page.cells.append(Cells(box, rows, grid.shape[1], values[None, :], strip.source, strip.label, 0, panel.wrap))
+        page.put_cells(box, (rows, grid.shape[1]), values[None, :], strip.source, strip.label, 0, panel.wrap)
         return said
     said = ""
     across = panel.wrap // panel.group
@@ -115,9 +134,7 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
         page.words(box.x, box.y - page.u(7), f"head {n}", size=10, colour=colour, bold=chosen, room=width)
         if chosen:
             page.fill(box, stroke=page.theme.accent, width=page.u(1.5))
-        page.cells.append(
-            Cells(box, 1, panel.group, values[None, :], strip.source, strip.label, n * panel.group, panel.group)
-        )
+        page.put_cells(box, (1, panel.group), values[None, :], strip.source, strip.label, n * panel.group, panel.group)
         page.picks.append(
             Pick(Rect(box.x, box.y - page.u(_GROUP_HEAD), width, height + page.u(_GROUP_HEAD)), "head", n, f"head {n}")
         )
@@ -134,7 +151,7 @@ def map_extent(panel: MapPanel, _width: float, _page: Page) -> Extent:
 def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     """A table of numbers as colours with labelled rows."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
-    left = labels_width(panel.row_labels, rect.w * 0.3, page) + page.u(4)
+    left = labels_width(panel.row_labels, body.h, rect.w * 0.3, page) + page.u(4)
     rows, columns = panel.values.shape
     box = body.inset(left=left)
     box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(26)))
@@ -145,9 +162,9 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
         panel.row_labels, Rect(body.x, box.y, left - page.u(4), box.h), page, selected=panel.selected, fresh=panel.fresh
     )
     _outline_row(panel.selected, rows, box, page)
-    page.cells.append(Cells(box, rows, columns, panel.values, panel.source, panel.title))
+    page.put_cells(box, (rows, columns), panel.values, panel.source, panel.title)
     page.picks.append(Pick(Rect(body.x, box.y, left, box.h), "row", rows, "choose this token"))
-    legend(panel.levels, Rect(box.x, box.y + box.h, box.w, page.u(LEGEND)), page, said or panel.x_label)
+    legend(panel.levels, Rect(box.x, box.y + box.h, box.w, page.u(LEGEND)), page, said, panel.x_label)
 
 
 def _outline_row(selected: int | None, rows: int, box: Rect, page: Page) -> None:
@@ -165,10 +182,25 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
 
 
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
-    """A square of the width, labels and colour bar apart."""
+    """A square as wide as the room leaves it, labels and colour bar apart."""
     if panel.small:
         return 44 + 96, 44 + min(width / page.scale, 190)
-    return 300, heading_height(panel) + LEGEND + width / page.scale + 40
+    left, top, over, _ = _grid_margins(panel, width, width, page)
+    side = min(width - left - over, len(panel.values) * page.u(64))
+    return 300, heading_height(panel) + LEGEND + (top + side) / page.scale
+
+
+def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> tuple[float, float, float, float]:
+    """Room beside, above and to the right of a grid that is at most `length` high, and for each column's label."""
+    corner = page.width(_corner(panel), size=10) + page.u(12)
+    left = max(labels_width(panel.labels, 0.7 * length, 0.28 * width, page) + page.u(4), corner)
+    # Column labels lean to the right at 55 degrees, over the end of the grid.
+    label = min(labels_width(panel.labels, 0.7 * length, 0.3 * width, page), page.u(118))
+    return left, label * _SIN + page.u(12), label * _COS, label
+
+
+def _corner(panel: GridPanel) -> str:
+    return "key ↓" if panel.keys_down else "query ↓"
 
 
 def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
@@ -178,9 +210,8 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         return
     body = heading(panel, rect, page)
     count = len(panel.values)
-    left = labels_width(panel.labels, rect.w * 0.28, page) + page.u(4)
-    top = min(labels_width(panel.labels, rect.h * 0.25, page) * 0.82 + page.u(8), rect.h * 0.25)
-    side = max(page.u(40), min(body.w - left - page.u(8), body.h - top - page.u(LEGEND), count * page.u(64)))
+    left, top, over, label = _grid_margins(panel, body.w, min(body.w, body.h), page)
+    side = max(page.u(40), min(body.w - left - over, body.h - top - page.u(LEGEND), count * page.u(64)))
     box = Rect(body.x + left, body.y + top, side, side)
     said = heat(panel.values, panel.levels, box, page)
     beyond_marks(panel.values, panel.levels, box, page)
@@ -192,36 +223,37 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         selected=None if panel.keys_down else panel.selected,
         fresh=0 if panel.keys_down else panel.fresh,
     )
-    _column_labels(panel, box, page)
+    _column_labels(panel, box, label, page)
     if panel.keys_down:
         _outline_column(panel.selected, count, box, page)
     else:
         _outline_row(panel.selected, count, box, page)
-    page.cells.append(Cells(box, count, count, panel.values, panel.source, panel.title))
+    page.put_cells(box, (count, count), panel.values, panel.source, panel.title)
     page.picks.append(Pick(Rect(body.x, box.y, left, side), "row", count, "choose this token"))
-    down = "key ↓" if panel.keys_down else "query ↓"
-    page.words(box.x - page.u(10), box.y - page.u(9), down, size=10, colour=page.theme.dim, align="right")
+    page.words(box.x - page.u(10), box.y - page.u(9), _corner(panel), size=10, colour=page.theme.dim, align="right")
     legend(panel.levels, Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND)), page, said)
 
 
-def _column_labels(panel: GridPanel, box: Rect, page: Page) -> None:
+def _column_labels(panel: GridPanel, box: Rect, room: float, page: Page) -> None:
     count = len(panel.labels)
     width = box.w / count
     step = label_step(count, box.w, page, 13)
-    room = (box.y - page.u(6)) if box.y > 0 else 0
+    size = 11 if step == 1 else 10
     for n in range(0, count, step):
-        words = f"{panel.labels[n]} {n}" if step > 1 else panel.labels[n]
-        page.words(box.x + (n + 0.5) * width + page.u(3), box.y - page.u(7), words, size=11 if step == 1 else 10,
-                   mono=True, angle=55, room=min(room, page.u(118)))  # fmt: skip
+        words = label_words(panel.labels[n], n, step, room, page, size)
+        chosen = panel.keys_down and n == panel.selected
+        page.words(box.x + (n + 0.5) * width + page.u(3), box.y - page.u(7), words, size=size, mono=True, angle=55,
+                   room=room, bold=chosen, colour=page.theme.accent if chosen else None)  # fmt: skip
 
 
 def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
     colour = page.theme.accent if panel.current else page.theme.ink
     page.words(rect.x, rect.y + page.u(9), panel.title, bold=True, colour=colour, room=rect.w)
-    low, high = short(panel.levels.low), short(panel.levels.high)
-    page.words(
-        rect.x, rect.y + page.u(27), f"{panel.note} · {low} … {high}", size=11, colour=page.theme.dim, room=rect.w
-    )
+    limits = f"{short(panel.levels.low)} … {short(panel.levels.high)}"
+    words = f"{panel.note} · {limits}"
+    if page.width(words, size=11) > rect.w:
+        words = limits
+    page.words(rect.x, rect.y + page.u(27), words, size=11, colour=page.theme.dim, room=rect.w)
     side = max(page.u(24), min(rect.w - page.u(8), rect.h - page.u(44)))
     box = Rect(rect.x + page.u(2), rect.y + page.u(40), side, side)
     heat(panel.values, panel.levels, box, page)
@@ -229,22 +261,24 @@ def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
     if panel.current:
         edge = Rect(box.x - page.u(2), box.y - page.u(2), side + page.u(4), side + page.u(4))
         page.fill(edge, stroke=page.theme.accent, width=page.u(2))
-    page.cells.append(Cells(box, count, count, panel.values, panel.source, panel.title))
+    page.put_cells(box, (count, count), panel.values, panel.source, panel.title)
     page.picks.append(Pick(box, "stage", panel.op, f"go to {panel.title}"))
 
 
 def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
-    """Thumbnails of at least 56 units in as many rows as the width asks for."""
-    columns = max(1, int(width / page.u(76)))
-    rows = math.ceil(len(panel.values) / columns)
-    return heading_height(panel) + LEGEND + rows * 76, heading_height(panel) + LEGEND + rows * 150
+    """Thumbnails of at least 44 units with their names, better of 90 to 150, in as many rows as the width asks for."""
+    fixed, count, room = heading_height(panel) + LEGEND, len(panel.values), width / page.scale
+    least = math.ceil(count / max(1, int(room / 62))) * 66
+    columns = min(count, max(1, int((room + _THUMB_GAP) / (90 + _THUMB_GAP))))
+    side = min(150, (room + _THUMB_GAP) / columns - _THUMB_GAP)
+    return fixed + least, fixed + math.ceil(count / columns) * (side + _THUMB_NAME + 4)
 
 
 def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     """Every head's grid, the selected one outlined."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     count, size = panel.values.shape[0], panel.values.shape[1]
-    gap, name = page.u(12), page.u(18)
+    gap, name = page.u(_THUMB_GAP), page.u(_THUMB_NAME)
     best = max(
         range(1, count + 1),
         key=lambda n: min((body.w - gap * (n - 1)) / n, (body.h - gap) / math.ceil(count / n) - name),
@@ -252,10 +286,11 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     rows = math.ceil(count / best)
     side = min((body.w - gap * (best - 1)) / best, body.h / rows - name - page.u(4), page.u(150))
     side = max(side, page.u(12))
+    said = ""
     for head in range(count):
         row, column = divmod(head, best)
         box = Rect(body.x + column * (side + gap), body.y + row * (side + name + page.u(4)), side, side)
-        heat(panel.values[head], panel.levels, box, page)
+        said = heat(panel.values[head], panel.levels, box, page)
         chosen = head == panel.selected
         if chosen:
             edge = Rect(box.x - page.u(2), box.y - page.u(2), side + page.u(4), side + page.u(4))
@@ -265,7 +300,7 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
         source = None
         if panel.source is not None:
             source = Source(panel.source.name, (head, *panel.source.index[1:]))
-        page.cells.append(Cells(box, size, size, panel.values[head], source, panel.names[head]))
+        page.put_cells(box, (size, size), panel.values[head], source, panel.names[head])
         page.picks.append(Pick(box, "head", head, panel.names[head]))
     bottom = body.y + rows * (side + name + page.u(4))
-    legend(panel.levels, Rect(body.x, bottom, body.w, page.u(LEGEND)), page)
+    legend(panel.levels, Rect(body.x, bottom, body.w, page.u(LEGEND)), page, said)

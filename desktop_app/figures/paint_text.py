@@ -8,7 +8,7 @@ from desktop_app.figures.paint_common import heading, heading_height
 
 Extent = tuple[float, float]
 _MANY = 160  # from so many tokens on chips lose their second line
-_LINE = 24.0
+_LINE, _UNDER = 24.0, 17.0
 
 
 def _chip_size(panel: TokensPanel) -> tuple[float, float]:
@@ -71,8 +71,8 @@ def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
     """One row a line."""
-    rows = sum(_rows(line, panel, width, page) for line in panel.lines)
-    return heading_height(panel) + rows * _LINE + 8, heading_height(panel) + rows * _LINE + 8
+    lines = sum(_line_height(_remark(line, panel, width, page)) for line in panel.lines)
+    return heading_height(panel) + lines + 8, heading_height(panel) + lines + 8
 
 
 def _columns(panel: TextPanel, width: float, page: Page) -> tuple[float, float]:
@@ -82,10 +82,12 @@ def _columns(panel: TextPanel, width: float, page: Page) -> tuple[float, float]:
     return label, min(widest, width - label)
 
 
-def _rows(line: Line, panel: TextPanel, width: float, page: Page) -> int:
+def _remark(line: Line, panel: TextPanel, width: float, page: Page) -> list[str]:
+    """The remark's lines under its text; none where it stands beside it."""
     label, text = _columns(panel, width, page)
-    fits = label + text + page.width(line.remark, size=12) <= width
-    return 1 if fits or not line.remark else 2
+    if label + text + page.width(line.remark, size=12) <= width:
+        return []
+    return page.wrap(line.remark, width - label, size=12)
 
 
 def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
@@ -97,10 +99,14 @@ def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
         middle = y + page.u(_LINE / 2)
         page.words(body.x, middle, line.label, size=12, colour=page.theme.dim, room=label - page.u(6))
         page.words(body.x + label, middle, line.text, size=13, mono=True, colour=page.theme.hues[line.hue], room=text)
-        if _rows(line, panel, body.w, page) == 1:
+        under = _remark(line, panel, body.w, page)
+        if not under:
             page.words(body.x + label + text, middle, line.remark, size=12, colour=page.theme.dim)
-            y += page.u(_LINE)
-        else:
-            page.words(body.x + label, middle + page.u(20), line.remark, size=12, colour=page.theme.dim,
+        for n, words in enumerate(under):
+            page.words(body.x + label, middle + page.u(20 + n * _UNDER), words, size=12, colour=page.theme.dim,
                        room=body.w - label)  # fmt: skip
-            y += page.u(2 * _LINE)
+        y += page.u(_line_height(under))
+
+
+def _line_height(under: list[str]) -> float:
+    return _LINE + len(under) * _UNDER + (4 if under else 0)

@@ -1,5 +1,7 @@
 """Views of attention: queries, keys and values, the four stages of the grid, what is read, and what is written."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from desktop_app.core.levels import Levels, diverging, percent, unit
@@ -174,14 +176,15 @@ def _stage(scene: Scene, current: str) -> Box:
     shown = _shown(scene, current, every)
     all_heads = MultiplesPanel(
         title=f"All heads of block {scene.layer}",
-        note="click one, or ↑ ↓",
+        note=f"head {scene.head} is outlined",
         values=shown.transpose(0, 2, 1) if turned else shown,
         levels=_levels(scene, current, every),
         names=tuple(f"head {n}" for n in range(scene.config.n_head)),
         selected=scene.head,
         source=Source(scene.block(f"attn.{current}"), (0, *axes)),
     )
-    return column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(2, 5))
+    beside = row(large, column(row(*small), all_heads, weights=(1, 2)))
+    return replace(column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(2, 5)), wide=beside)
 
 
 def scores(scene: Scene) -> Box:
@@ -231,7 +234,7 @@ def z(scene: Scene) -> Box:
         row(
             BarsPanel(
                 title=f"How much {token_name(scene, query)} reads",
-                note=f"{left} smaller weights are not listed" if left else "the row of the pattern",
+                note=f"and {left} smaller" if left else "the row of the pattern",
                 bars=bars,
                 hue=Hue.ATTENTION,
             ),

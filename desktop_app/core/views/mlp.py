@@ -42,7 +42,7 @@ def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
         Bar(f"neuron {i}", float(values[i]), number(float(values[i])), source=(name, (scene.token, int(i))))
         for i in order
     )
-    return BarsPanel(title=title, note="by size, named by index", bars=bars, hue=Hue.MLP, signed=True)
+    return BarsPanel(title=title, note="by size, named by index", bars=bars, hue=Hue.MLP)
 
 
 def _sorting(scene: Scene) -> str:

@@ -101,7 +101,7 @@ def _dot(opening: Opening) -> tuple[AnyPanel | Box, ...]:
             strips=(Strip("products", products, None, Hue.ACCENT, "="),), levels=diverging(products), wrap=wrap
         ),
         row(
-            BarsPanel(title="Largest terms", note="by index", bars=bars, hue=Hue.ACCENT, signed=True),
+            BarsPanel(title="Largest terms", note="by index", bars=bars, hue=Hue.ACCENT),
             CurvePanel(
                 title="Running sum",
                 note="left to right",
@@ -211,7 +211,7 @@ def _scalars(title: str, scalars: tuple[Scalar, ...]) -> BarsPanel:
         )
         for s in scalars
     )
-    return BarsPanel(title=title, note="click one to open it", bars=bars, hue=Hue.RESIDUAL, signed=True)
+    return BarsPanel(title=title, note="click one to open it", bars=bars, hue=Hue.RESIDUAL)
 
 
 def chain(scene: Scene, token: int) -> View:
@@ -250,6 +250,6 @@ def chain(scene: Scene, token: int) -> View:
     title = f"probability of {scene.tokenizer.quoted(token)} = {percent(final)}"
     content = column(
         TextPanel(title="From logit to probability", lines=tuple(lines)),
-        BarsPanel(title="Where it begins", note="click to open", bars=(bar,), hue=Hue.RESIDUAL, signed=True),
+        BarsPanel(title="Where it begins", note="click to open", bars=(bar,), hue=Hue.RESIDUAL),
     )
     return View(title, f"after position {scene.position}, in the order in which the stages run", content)

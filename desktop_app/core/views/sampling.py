@@ -131,7 +131,7 @@ def logits(scene: Scene) -> Box:
             wrap=wrap_width(len(final.values)),
         ),
         row(
-            BarsPanel(title="Highest logits", note="dot product with the token's row", bars=bars, signed=True),
+            BarsPanel(title="Highest logits", note="dot product with the token's row", bars=bars),
             curve,
         ),
     )
