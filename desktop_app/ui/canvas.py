@@ -253,13 +253,14 @@ class Canvas(QAbstractScrollArea):
         if event.button() != Qt.MouseButton.LeftButton:
             return
         point = event.position() - self.origin
-        cells = self._cells_at(point.x(), point.y())
-        if cells is not None:
+        # Both before anything is emitted: opening a number lays the view out anew.
+        cells, pick = self._cells_at(point.x(), point.y()), self._pick_at(point.x(), point.y())
+        # A small grid is there to be chosen, not to be aimed at cell by cell; a head's piece of a strip is both.
+        if cells is not None and (pick is None or cells.stride is not None):
             row, column = cells.cell(point.x(), point.y())
             self._cursor = None
             self._point(cells, row, column)
             self.opened.emit(cells, row, column)
-        pick = self._pick_at(point.x(), point.y())
         if pick is not None:
             value = pick.value
             if pick.what == "row" and isinstance(value, int):
@@ -334,6 +335,9 @@ class Canvas(QAbstractScrollArea):
             event.key(),
             event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier),
         )
+        if self._cursor is not None and key in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
+            self._switch_cells(1 if key == Qt.Key.Key_Tab else -1)
+            return
         if self._cursor is not None and plain:
             moves = {
                 Qt.Key.Key_Left: (0, -1),
@@ -349,9 +353,6 @@ class Canvas(QAbstractScrollArea):
                 return
             if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._at is not None:
                 self.opened.emit(*self._at)
-                return
-            if key == Qt.Key.Key_Tab:
-                self._switch_cells(1)
                 return
         elif plain and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.start_cursor()

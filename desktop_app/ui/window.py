@@ -464,9 +464,10 @@ class Window(QMainWindow):
             shown.set_lit(shown.lit_places(sources), shown.lit_places(targets))
 
     def _opened(self, cells: Cells, row: int, column: int) -> None:
-        self.tabs.show_readout(self._readout(cells, row, column))
         if cells.source is not None:
             self.controller.open_path((Cell(cells.source.name, cells.source.at(row, column)),))
+        else:
+            self.tabs.show_readout(self._readout(cells, row, column))
 
     def _opened_inside(self, cells: Cells, row: int, column: int) -> None:
         if cells.source is None:
@@ -493,8 +494,13 @@ class Window(QMainWindow):
             self.inspector.hide()
             if inside:
                 self.canvas.setFocus()
+        readout = None
         if path and scene is not None:
-            self.inspector.show_path(path, opening_view(scene, path[-1]), self.theme, self.scale)
+            cell = path[-1]
+            self.inspector.show_path(path, opening_view(scene, cell), self.theme, self.scale)
+            if cell.name in scene.trace.table or cell.name in scene.checkpoint.weights:
+                readout = describe(scene, cell.name, cell.index)
+        self.tabs.show_readout(readout)
         self._enable()
 
     def _pin(self, token: int) -> None:
