@@ -202,7 +202,7 @@ def test_the_bars_are_those_of_any_position(desk):
         assert desk.scene.position == position
         truth = expected(desk, position)
         shown = desk.bars()
-        assert list(shown)[0] == int(truth.argmax())
+        assert next(iter(shown)) == int(truth.argmax())
         for token, bar in shown.items():
             assert bar.value == pytest.approx(truth[token], rel=1e-5)
     assert desk.state.position is None, "the last position is followed, not fixed"
