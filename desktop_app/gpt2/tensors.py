@@ -297,7 +297,7 @@ def match_names(patterns: list[str], config: Config) -> list[str]:
             from difflib import get_close_matches
 
             close = get_close_matches(pattern, names, 3, 0.5)
-            hint = f"; did you mean {' or '.join(close)}?" if close else "; try blocks.0.attn.*"
+            hint = f"; did you mean {' or '.join(close)}?" if close else "; try blocks.0.attn.*."
             raise ModelError(f"No tensor is named {pattern[:80]!r}{hint}")
         chosen.update(found)
     return [n for n in names if n in chosen]
