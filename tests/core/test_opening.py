@@ -1,0 +1,85 @@
+"""The view of an opened number says that number, shows its operands' cells, and makes it again."""
+
+import numpy as np
+import pytest
+
+from desktop_app.core.arithmetic import Cell, read_cell
+from desktop_app.core.levels import number, percent
+from desktop_app.core.panels import BarsPanel, StripsPanel, TextPanel
+from desktop_app.core.views.opening import PROBABILITY, opening_view
+from desktop_app.figures import fonts
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Page
+from desktop_app.figures.theme import LIGHT
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.sampling import Sampling
+from tests.scenes import open_tiny, panels, scene_of
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    model = open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+    return scene_of(model, sampling=Sampling(0.7, 20, 0.9))
+
+
+def lines(view):
+    return {line.label: line for p in panels(view.content) if isinstance(p, TextPanel) for line in p.lines}
+
+
+def test_every_tensor_opens_to_a_view_that_says_its_value_and_makes_it_again(scene):
+    rng = np.random.default_rng(3)
+    for name, tensor in scene.trace.table.items():
+        shape = tensor.spec.shape(scene.config, len(scene.trace))
+        index = tuple(int(rng.integers(n)) for n in shape)
+        view = opening_view(scene, Cell(name, index))
+        value = read_cell(scene.trace, scene.checkpoint.weights, Cell(name, index))
+        said = str(int(value)) if name == "tokens" else number(value)
+        assert view.title == f"{name} = {said}"
+        if tensor.inputs:
+            assert "more than rounding" not in lines(view)["made again"].remark, view.title
+        page = Page(LIGHT, fonts.width)
+        place_view(view, 700, 400, page)
+        assert page.marks
+
+
+def test_strips_and_bars_of_an_opening_lead_to_the_cells_that_they_show(scene):
+    weights = scene.checkpoint.weights
+    view = opening_view(scene, Cell("blocks.1.attn.q", (1, 4, 3)))
+    found = 0
+    for panel in panels(view.content):
+        if isinstance(panel, StripsPanel):
+            for strip in panel.strips:
+                for column in (0, len(strip.values) - 1) if strip.source else ():
+                    cell = Cell(strip.source.name, strip.source.at(0, column))
+                    assert read_cell(scene.trace, weights, cell) == pytest.approx(strip.values[column], rel=1e-6)
+                    found += 1
+        if isinstance(panel, BarsPanel):
+            for bar in panel.bars:
+                if bar.source:
+                    assert read_cell(scene.trace, weights, Cell(*bar.source)) == pytest.approx(bar.value, rel=1e-6)
+                    found += 1
+    assert found == 5  # both ends of x and of W_Q's column, and the bias
+
+
+def test_a_probability_opens_to_its_whole_chain(scene):
+    stages = scene.stages
+    token = int(scene.ranked.order[1])
+    shown = lines(opening_view(scene, Cell(PROBABILITY, (scene.position, token))))
+    assert list(shown) == ["logit", "÷ temperature", "softmax", "top-k", "top-p", "final"]
+    assert shown["logit"].text == number(float(scene.trace.logits(scene.position)[token]))
+    assert shown["final"].text == percent(stages.probability_of(token))
+
+
+def test_a_token_that_was_cut_says_where(scene):
+    token = int(scene.ranked.order[25])
+    shown = lines(opening_view(scene, Cell(PROBABILITY, (scene.position, token))))
+    assert "top-p" not in shown
+    assert shown["top-k"].remark == "cut by top-k"
+    assert shown["final"].text == "0 %"
+
+
+def test_a_cell_that_is_not_there_is_refused_by_its_name(scene):
+    with pytest.raises(ModelError, match=r"blocks.0.attn.scores has shape"):
+        opening_view(scene, Cell("blocks.0.attn.scores", (99, 0, 0)))
+    with pytest.raises(ModelError, match="no tensor"):
+        opening_view(scene, Cell("blocks.0.attn.score", (0, 0, 0)))
