@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from desktop_app.gpt2.sampling import Sampling
     from desktop_app.gpt2.tokenizer import Tokenizer
 
-_STDIN_LIMIT = 1 << 24
+_STDIN_LIMIT = 1 << 22
 
 
 def main(argv: Sequence[str] | None = None) -> int:
