@@ -31,11 +31,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY / "tests" / "models" / "data"
 ITEMS = 240
 PROMPTS = (
-    "Once upon a time there was",
-    "The old man opened the door and",
+    "Once upon a time there was a king who",
+    "The old man opened the door and looked",
     '"Where have you been?" said the',
-    "Alice looked at the rabbit and",
-    "Far away, in the middle of the forest,",
+    "One fine morning the children went down to the sea, and",
+    "Far away, in the middle of the forest, there stood",
 )
 CONTINUATION = 80
 MARKS = ("<!-- figures -->", "<!-- end of figures -->")
