@@ -55,10 +55,12 @@ class SamplingControls(QWidget):
 
     changed = Signal(str, object)
     released = Signal()
+    refused = Signal(str)  # why what was typed cannot be taken
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._vocabulary = 50257
+        self._seed = 0
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(10)
@@ -132,6 +134,9 @@ class SamplingControls(QWidget):
         text = self.seed.text().strip()
         if text.isascii() and text.isdigit() and int(text) <= MAX_SEED:
             self._send("seed", int(text))
+        elif text != str(self._seed):
+            self.refused.emit(f"A seed is a whole number from 0 to {MAX_SEED}.")
+        self.seed.setText(str(self._seed))
 
     def set_scale(self, scale: float) -> None:
         """Fit the fields to a type size."""
@@ -157,6 +162,7 @@ class SamplingControls(QWidget):
                 continue
             with QSignalBlocker(widget):
                 move()
+        self._seed = sampling.seed
         if not self.seed.hasFocus():
             self.seed.setText(str(sampling.seed))
         for widget in (self.top_k, self._top_k, self.top_p, self._top_p):

@@ -42,7 +42,7 @@ from desktop_app.core.views.opening import PROBABILITY, opening_view
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.sampling import Sampling
+from desktop_app.gpt2.sampling import MAX_SEED, Sampling
 from desktop_app.ui import looks
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
@@ -265,6 +265,7 @@ class Window(QMainWindow):
         p.last_position_asked.connect(lambda: c.set(replace(c.state, position=None)))
         p.controls.changed.connect(self._change_sampling)
         p.controls.released.connect(c.history.close_entry)
+        p.controls.refused.connect(self.say)
         p.controls.reseed.clicked.connect(self._new_seed)
         self.tabs.tensor_asked.connect(self._go_to_tensor)
         self.scrubber.chosen.connect(self._go_to_index)
@@ -515,7 +516,7 @@ class Window(QMainWindow):
             self.say(str(reason))
 
     def _new_seed(self) -> None:
-        seed = self.controller.state.sampling.seed + 1
+        seed = (self.controller.state.sampling.seed + 1) % (MAX_SEED + 1)
         self.controller.set(replace(self.controller.state.with_sampling(seed=seed), draws=0))
 
     def _go_to_tensor(self, name: str) -> None:

@@ -111,6 +111,7 @@ def test_arrows_in_the_view_go_by_operation_block_and_head(desk):
 
 @pytest.mark.parametrize("place", ["prompt", "canvas", "map", "chips", "probabilities"])
 def test_page_keys_step_from_anywhere(desk, place):
+    desk.window.do("find_token")
     widget = getattr(desk.window, place)
     widget = getattr(widget, "search", widget)
     at = desk.c.step.index
