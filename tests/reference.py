@@ -39,9 +39,7 @@ def forward(weights, config, ids):
     for layer in range(config["n_layer"]):
         block, stored = f"blocks.{layer}", f"h.{layer}"
         out[f"{block}.resid_pre"] = x
-        h = layer_norm(
-            x, weights[f"{stored}.ln_1.weight"], weights[f"{stored}.ln_1.bias"], eps, f"{block}.ln1", out
-        )
+        h = layer_norm(x, weights[f"{stored}.ln_1.weight"], weights[f"{stored}.ln_1.bias"], eps, f"{block}.ln1", out)
         qkv = h @ weights[f"{stored}.attn.c_attn.weight"] + weights[f"{stored}.attn.c_attn.bias"]
         grids = {name: np.zeros((n_head, count, count)) for name in ("scores", "scaled", "masked", "pattern")}
         parts = {name: np.zeros((n_head, count, d_head)) for name in "qkvz"}
@@ -69,9 +67,7 @@ def forward(weights, config, ids):
         attn_out = concat @ weights[f"{stored}.attn.c_proj.weight"] + weights[f"{stored}.attn.c_proj.bias"]
         out[f"{block}.attn_out"] = attn_out
         x = out[f"{block}.resid_mid"] = x + attn_out
-        h = layer_norm(
-            x, weights[f"{stored}.ln_2.weight"], weights[f"{stored}.ln_2.bias"], eps, f"{block}.ln2", out
-        )
+        h = layer_norm(x, weights[f"{stored}.ln_2.weight"], weights[f"{stored}.ln_2.bias"], eps, f"{block}.ln2", out)
         pre = h @ weights[f"{stored}.mlp.c_fc.weight"] + weights[f"{stored}.mlp.c_fc.bias"]
         post = activate(pre, config.get("activation_function", "gelu_new"))
         mlp_out = post @ weights[f"{stored}.mlp.c_proj.weight"] + weights[f"{stored}.mlp.c_proj.bias"]
