@@ -1,7 +1,7 @@
 """A view as a finished figure: page size, theme, caption, and the bytes of an SVG, PDF or PNG file."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desktop_app.core.arithmetic import Cell
@@ -11,8 +11,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step, build_view
 from desktop_app.core.views.opening import opening_view
 from desktop_app.figures.layout import place_view
-from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Page, Rect, Words
-from desktop_app.figures.marks import Path as Line
+from desktop_app.figures.marks import Fill, Heat, Mark, Page, Rect, Words
 from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.files import whole_file
@@ -96,9 +95,18 @@ def kind_of(path: Path) -> str:
     return kind
 
 
-def render(job: Job, options: Options) -> bytes:
-    """The figure's file as bytes: the same job and options give the same bytes."""
-    from desktop_app.figures import draw, fonts
+@dataclass(frozen=True)
+class Sheet:
+    """A figure laid out: marks on a page of so many points."""
+
+    width: float
+    height: float
+    marks: tuple[Mark, ...]
+
+
+def lay_out(job: Job, options: Options) -> Sheet:
+    """The figure's marks, in points from the page's corner, margins and caption included."""
+    from desktop_app.figures import fonts  # matplotlib's, which a window without figures does not wait for
 
     size = SIZES[options.size]
     margin = size.text * 1.6
@@ -114,11 +122,18 @@ def render(job: Job, options: Options) -> bytes:
         if size.height is None or used <= room + 1:
             break
     height = max(size.height or 0, used + 2 * margin + foot)
-    marks = [_moved(m, margin, margin) for m in page.marks]
     for n, line in enumerate(reversed(words)):
-        y = height - margin - page.u(5 + n * _FOOT_LINE)
-        marks.append(Words(margin, y, page.shorten(line, width, size=11), page.u(11), page.theme.dim))
-    figure = draw.make_figure(marks, size.width, height, page.theme, transparent=options.transparent)
+        y = height - 2 * margin - page.u(5 + n * _FOOT_LINE)
+        page.words(0, y, line, size=11, colour=page.theme.dim, room=width)
+    return Sheet(size.width, height, tuple(_moved(mark, margin, margin) for mark in page.marks))
+
+
+def render(job: Job, options: Options) -> bytes:
+    """The figure's file as bytes: the same job and options give the same bytes."""
+    from desktop_app.figures import draw
+
+    sheet, theme = lay_out(job, options), THEMES[options.theme]
+    figure = draw.make_figure(sheet.marks, sheet.width, sheet.height, theme, transparent=options.transparent)
     return draw.figure_bytes(figure, options.kind, dpi=options.dpi, title=job.view.title, text=job.description)
 
 
@@ -129,18 +144,9 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _moved(mark: Mark, dx: float, dy: float) -> Mark:
-    if isinstance(mark, Words):
-        return Words(
-            mark.x + dx, mark.y + dy, mark.text, mark.size, mark.colour, mark.mono, mark.bold, mark.align, mark.angle
-        )
-    if isinstance(mark, Fill):
-        return Fill(_shifted(mark.rect, dx, dy), mark.fill, mark.stroke, mark.width, mark.radius)
-    if isinstance(mark, Line):
-        return Line(mark.x + dx, mark.y + dy, mark.colour, mark.width, mark.dashed)
-    if isinstance(mark, Dots):
-        return Dots(mark.x + dx, mark.y + dy, mark.colour, mark.radius)
-    return Heat(_shifted(mark.rect, dx, dy), mark.fractions, mark.table)
-
-
-def _shifted(rect: Rect, dx: float, dy: float) -> Rect:
-    return Rect(rect.x + dx, rect.y + dy, rect.w, rect.h)
+    if isinstance(mark, Fill | Heat):
+        r = mark.rect
+        return replace(mark, rect=Rect(r.x + dx, r.y + dy, r.w, r.h))
+    if isinstance(mark, Words):  # numbers here, arrays below: the type checker asks which
+        return replace(mark, x=mark.x + dx, y=mark.y + dy)
+    return replace(mark, x=mark.x + dx, y=mark.y + dy)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.panels import Source
 from desktop_app.figures.pool import pixels, strength
-from desktop_app.figures.theme import Table, Theme
+from desktop_app.figures.theme import Table, Theme, words_on
 
 Array = NDArray[Any]
 
@@ -227,18 +227,23 @@ class Page:
         *,
         size: float = 13,
         colour: str | None = None,
+        on: str | None = None,
         mono: bool = False,
         bold: bool = False,
         align: str = "left",
         angle: float = 0,
         room: float | None = None,
     ) -> float:
-        """Draw a line of text, shortened to `room` where given; `size` in design units. Returns its width."""
+        """Draw a line of text, shortened to `room` where given; `size` in design units. Returns its width.
+
+        It stands on the page in `colour` (darkened or lightened until it can be read), or `on` another colour.
+        """
         if room is not None:
             text = self.shorten(text, room, size=size, mono=mono, bold=bold)
         if not text:
             return 0
-        self.marks.append(Words(x, y, text, self.u(size), colour or self.theme.ink, mono, bold, align, angle))
+        shade = self.theme.words(colour or self.theme.ink) if on is None else words_on(on)
+        self.marks.append(Words(x, y, text, self.u(size), shade, mono, bold, align, angle))
         return self.width(text, size=size, mono=mono, bold=bold)
 
     def width(self, text: str, *, size: float = 13, mono: bool = False, bold: bool = False) -> float:

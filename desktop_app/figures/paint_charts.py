@@ -231,8 +231,7 @@ def paint_ruler(panel: RulerPanel, rect: Rect, page: Page) -> None:
         page.fill(piece, ground)
         if piece.w > page.width(words, size=12, mono=True, bold=landed) + page.u(6):
             page.words(piece.x + piece.w / 2, bar.y + bar.h / 2, words, size=12, mono=True, align="center",
-                       bold=landed,
-                       colour=theme.background if landed else theme.ink)  # fmt: skip
+                       bold=landed, on=ground)  # fmt: skip
     page.fill(bar, stroke=theme.line)
     x = bar.x + panel.u * bar.w
     page.path([x, x], [bar.y - page.u(8), bar.y + bar.h + page.u(4)], theme.ink, page.u(2))

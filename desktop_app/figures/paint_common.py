@@ -6,7 +6,7 @@ from desktop_app.core.levels import Levels, short
 from desktop_app.core.panels import Array, Panel
 from desktop_app.figures.marks import Heat, Page, Rect
 from desktop_app.figures.pool import pixels, pool, pooled_words
-from desktop_app.figures.theme import contrast, mix
+from desktop_app.figures.theme import mix
 
 HEADING = 26.0
 LEGEND = 24.0
@@ -104,10 +104,8 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
         for c, text in enumerate(line):
             if not text:
                 continue
-            red, green, blue = (int(v) for v in table[int(fractions[r, c] * 255)])
-            ground = (red, green, blue)
-            colour = max((page.theme.ink, page.theme.background), key=lambda k: contrast(k, ground))
-            page.words(rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, text, size=size, colour=colour, align="center")
+            ground = "#{:02x}{:02x}{:02x}".format(*table[int(fractions[r, c] * 255)])
+            page.words(rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, text, size=size, on=ground, align="center")
 
 
 def _cell_text(value: float) -> str:

@@ -33,6 +33,10 @@ class Theme:
     sequential_stops: tuple[str, ...]
     dark: bool = False
 
+    def words(self, colour: str) -> str:
+        """`colour` with as much ink mixed in as words in it need: 4.5:1 on every ground that they stand on."""
+        return _legible(colour, self.ink, (self.background, self.panel, self.accent_fill))
+
     def table(self, diverging: bool) -> Table:
         """The 256-entry colour table."""
         return colour_table(self.diverging_stops if diverging else self.sequential_stops)
@@ -100,23 +104,33 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-def luminance(colour: str | tuple[int, int, int]) -> float:
+def luminance(colour: str) -> float:
     """Relative luminance, WCAG 2.2."""
-    channels = rgb(colour) if isinstance(colour, str) else colour
-    linear = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in channels]
+    linear = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb(colour)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str | tuple[int, int, int], other: str | tuple[int, int, int]) -> float:
+def contrast(one: str, other: str) -> float:
     """Contrast ratio from 1 to 21, WCAG 2.2."""
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def words_on(ground: str) -> str:
+    """Black or white, whichever is easier to read on a colour: at least 4.5:1 on any."""
+    return max(("#000000", "#ffffff"), key=lambda words: contrast(words, ground))
 
 
 def mix(one: str, other: str, share: float) -> str:
     """`share` of `one` over `other`."""
     blended = [round(a * share + b * (1 - share)) for a, b in zip(rgb(one), rgb(other), strict=True)]
     return "#{:02x}{:02x}{:02x}".format(*blended)
+
+
+@cache
+def _legible(colour: str, ink: str, grounds: tuple[str, ...]) -> str:
+    shares = (mix(ink, colour, share / 20) for share in range(21))
+    return next((c for c in shares if min(contrast(c, ground) for ground in grounds) >= 4.5), ink)
 
 
 # OKLab, Ottosson 2020 (https://bottosson.github.io/posts/oklab/): straight lines in it look evenly graded.

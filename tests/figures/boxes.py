@@ -1,0 +1,52 @@
+"""Where words stand on a page, as turned rectangles, and which of them meet or leave it."""
+
+import math
+
+from desktop_app.figures import fonts
+from desktop_app.figures.marks import Words
+
+_TOUCH = 0.75  # letters leave their box a little empty
+
+
+def corners(words):
+    """The four corners of a line's ink: from the top of its capitals to the foot of its descenders."""
+    width = fonts.width(words.text, words.size, mono=words.mono, bold=words.bold)
+    left = {"left": 0.0, "center": -width / 2, "right": -width}[words.align]
+    top, bottom = -0.4 * words.size, 0.5 * words.size
+    cos, sin = math.cos(math.radians(words.angle)), math.sin(math.radians(words.angle))
+    points = ((left, top), (left + width, top), (left + width, bottom), (left, bottom))
+    return [(words.x + x * cos + y * sin, words.y - x * sin + y * cos) for x, y in points]
+
+
+def apart(one, other):
+    """Whether two turned rectangles are clear of each other: some side of either separates them."""
+    for box in (one, other):
+        for (x0, y0), (x1, y1) in zip(box, box[1:] + box[:1], strict=True):
+            length = math.hypot(x1 - x0, y1 - y0)
+            if not length:
+                return True
+            normal = (y0 - y1) / length, (x1 - x0) / length
+            mine, theirs = ([normal[0] * x + normal[1] * y for x, y in points] for points in (one, other))
+            if max(mine) <= min(theirs) + _TOUCH or max(theirs) <= min(mine) + _TOUCH:
+                return True
+    return False
+
+
+def faults(marks, width, height):
+    """Sentences about words that leave the page or meet other words."""
+    lines = [(mark.text, corners(mark)) for mark in marks if isinstance(mark, Words) and mark.text.strip()]
+    found = []
+    for text, box in lines:
+        if min(x for x, _ in box) < -1 or max(x for x, _ in box) > width + 1:
+            found.append(f"{text!r} leaves the page sideways")
+        if min(y for _, y in box) < -1 or max(y for _, y in box) > height + 1:
+            found.append(f"{text!r} leaves the page up or down")
+    lines.sort(key=lambda line: min(y for _, y in line[1]))
+    for n, (text, box) in enumerate(lines):
+        bottom = max(y for _, y in box)
+        for other, place in lines[n + 1 :]:
+            if min(y for _, y in place) >= bottom:
+                break
+            if not apart(box, place):
+                found.append(f"{text!r} meets {other!r}")
+    return found

@@ -1,0 +1,259 @@
+"""Every view on pages of every width: no words meet or leave the page, and every panel is there to be pointed at."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from desktop_app.core.arithmetic import Cell
+from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, MapPanel, View, column
+from desktop_app.core.probabilities import bars_panel
+from desktop_app.core.state import ViewOptions
+from desktop_app.core.steps import STEPS, build_view
+from desktop_app.core.views.opening import opening_view
+from desktop_app.figures import fonts
+from desktop_app.figures.export import SIZES, Options, lay_out, make_job
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Fill, Heat, Page, Rect, Words
+from desktop_app.figures.paint_charts import bars_extent, paint_bars, ticks
+from desktop_app.figures.theme import DARK, LIGHT
+from desktop_app.gpt2.sampling import Sampling
+from tests.figures.boxes import apart, corners, faults
+from tests.scenes import BUNDLED, open_tiny, panels, scene_of, shown_steps
+
+LAYER, HEAD = 1, 2
+COUNTS = (1, 8, 40, 250)
+WIDTHS = (520, 870, 1400)
+SCALES = (1.0, 1.5)
+OPS = [step.op for step in STEPS]
+TEXT = "The fluffy blue creature roamed the verdant forest; “Straße”, naïve 中文 🙂 \t\u200b and <|endoftext|>. " * 9
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    if not (BUNDLED / "config.json").exists():
+        pytest.skip("needs the bundled model, which is not in this checkout")
+    from desktop_app.core.model import open_model
+
+    return open_model(BUNDLED)
+
+
+@pytest.fixture(scope="module", params=["tiny", "bundled"])
+def model(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def scenes(model):
+    """count -> scene of so many tokens."""
+    ids = model.tokenizer.encode(TEXT).ids
+    sampling = Sampling(temperature=1.5, top_k=40, top_p=0.9)
+    found = {}
+    for count in COUNTS:
+        cut = ids[:count]
+        found[count] = scene_of(model, model.tokenizer.decode(cut), cut, layer=LAYER, head=HEAD, sampling=sampling)
+    return found
+
+
+def step_of(scene, op):
+    return next(s for s in shown_steps(scene.config, scene.layer) if s.spec.op == op)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_words_keep_clear_of_each_other_and_on_the_page(scenes, op):
+    for count, scene in scenes.items():
+        view = build_view(scene, step_of(scene, op))
+        for width in WIDTHS:
+            for scale in SCALES:
+                page = Page(LIGHT, fonts.width, scale)
+                height = place_view(view, width, 700, page)
+                assert faults(page.marks, width, height) == [], (count, width, scale)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_words_keep_clear_of_each_other_on_every_page_of_a_figure(scenes, op):
+    for count in (1, 40):
+        scene = scenes[count]
+        job = make_job(scene, step_of(scene, op))
+        for size in SIZES:
+            sheet = lay_out(job, Options(size=size))
+            assert faults(sheet.marks, sheet.width, sheet.height) == [], (count, size)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_other_ways_to_show_the_same_keep_their_words_clear_too(scenes, op):
+    for options in (
+        ViewOptions(pattern_scale="log", limits="layer", skip_first=True, sort_neurons=True),
+        ViewOptions(pattern_scale="sqrt", keys_down=True),
+    ):
+        scene = replace(scenes[40], state=replace(scenes[40].state, view=options, token=3, position=5))
+        page = Page(DARK, fonts.width)
+        height = place_view(build_view(scene, step_of(scene, op)), 870, 700, page)
+        assert faults(page.marks, 870, height) == []
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_nothing_that_is_drawn_leaves_the_page(scenes, op):
+    for scene in scenes.values():
+        for width, given in ((520, 400), (1400, 700)):
+            page = Page(LIGHT, fonts.width)
+            height = place_view(build_view(scene, step_of(scene, op)), width, given, page)
+            places = [m.rect for m in page.marks if isinstance(m, Fill | Heat)] + [c.rect for c in page.cells]
+            for r in places:
+                assert r.x >= -3
+                assert r.y >= -3
+                assert r.x + r.w <= width + 3, (op, r)
+                assert r.y + r.h <= height + 3, (op, r)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_picture_of_a_view_answers_to_the_pointer(scenes, op):
+    view = build_view(scenes[8], step_of(scenes[8], op))
+    page = Page(LIGHT, fonts.width)
+    place_view(view, 870, 700, page)
+    wanted = {p.source.name for p in panels(view.content) if getattr(p, "source", None) is not None}
+    wanted |= {s.source.name for p in panels(view.content) for s in getattr(p, "strips", ()) if s.source is not None}
+    assert {cells.source.name for cells in page.cells if cells.source is not None} >= wanted
+
+
+def test_opened_numbers_keep_their_words_clear(scenes, model):
+    scene = scenes[40]
+    table = scene.trace.table
+    names = [n for n, row in table.items() if row.layer in (None, LAYER) and n != "tokens"]
+    for name in names:
+        index = tuple(0 if axis == "one" else 1 for axis in table[name].axes)
+        view = opening_view(scene, Cell(name, index))
+        for width in (420, 870):
+            page = Page(LIGHT, fonts.width)
+            height = place_view(view, width, 700, page)
+            assert faults(page.marks, width, height) == [], (name, width)
+
+
+@pytest.mark.parametrize("width", [240, 300, 420])
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_the_bars_beside_the_window_keep_their_words_clear(scenes, width, scale):
+    for sampling in (Sampling(), Sampling(top_k=3), Sampling(top_p=0.999), Sampling(greedy=True)):
+        scene = replace(scenes[40], state=replace(scenes[40].state, sampling=sampling, pinned=(7, 99), draws=3))
+        panel = bars_panel(scene, 20)
+        page = Page(LIGHT, fonts.width, scale)
+        height = page.u(bars_extent(panel, width * scale, page)[0])
+        paint_bars(panel, Rect(0, 0, width * scale, height), page)
+        assert faults(page.marks, width * scale, height) == []
+
+
+# Painters by themselves
+
+
+def painted(panel, width=500, height=300):
+    page = Page(LIGHT, fonts.width)
+    place_view(View("", "", column(panel)), width, height, page, heading=False)
+    return page
+
+
+def bars(*values, **options):
+    return BarsPanel(bars=tuple(Bar(f"b{n}", v, str(v)) for n, v in enumerate(values)), **options)
+
+
+def lengths(page):
+    """(left, right) of each bar, in order."""
+    fills = [m.rect for m in page.marks if isinstance(m, Fill) and m.fill == LIGHT.hues[BarsPanel().hue]]
+    return [(r.x, r.x + r.w) for r in fills]
+
+
+def test_bars_are_as_long_as_their_values():
+    spans = [right - left for left, right in lengths(painted(bars(4.0, 2.0, 1.0)))]
+    assert spans[1] / spans[0] == pytest.approx(0.5)
+    assert spans[2] / spans[0] == pytest.approx(0.25)
+
+
+def test_negative_bars_go_the_other_way_from_the_same_zero():
+    (left_a, right_a), (left_b, right_b) = lengths(painted(bars(3.0, -1.0)))
+    assert right_b == pytest.approx(left_a)
+    assert (right_a - left_a) / (right_b - left_b) == pytest.approx(3)
+
+
+def test_bars_that_are_all_negative_take_the_whole_width():
+    both, negative = (lengths(painted(bars(*v)))[-1] for v in ((3.0, -3.0), (-1.0, -3.0)))
+    assert negative[1] - negative[0] > 1.9 * (both[1] - both[0])
+
+
+def test_a_value_too_small_for_a_pixel_still_has_a_line_and_zero_has_none():
+    assert [right - left >= 1 for left, right in lengths(painted(bars(1.0, 1e-9)))] == [True, True]
+    assert len(lengths(painted(bars(1.0, 0.0)))) == 1
+
+
+def test_two_lines_at_one_place_are_both_written():
+    page = painted(bars(3.0, 2.0, cuts=((1, "one thing"), (1, "another"))))
+    words = [m.text for m in page.marks if isinstance(m, Words)]
+    assert "one thing" in words
+    assert "another" in words
+    assert faults(page.marks, 500, 300) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 10, [0, 2, 4, 6, 8, 10]), (-1, 1, [-1, -0.5, 0, 0.5, 1]), (0.3, 0.31, None), (5, 5, [5])],
+)
+def test_ticks_are_round_numbers_within_the_limits(low, high, expected):
+    found = ticks(low, high)
+    if expected is not None:
+        assert found == pytest.approx(expected)
+    assert all(low - 1e-9 <= t <= high + 1e-9 for t in found)
+    assert 1 <= len(found) <= 8
+
+
+def test_a_level_line_is_named_where_it_covers_nothing():
+    x = np.arange(50.0)
+    panel = CurvePanel(points=(x, np.sin(x)), levels_at=((0.2, "mean 0.2"),), band=(-0.5, 0.9), stems=True)
+    page = painted(panel)
+    (box,) = (m.rect for m in page.marks if isinstance(m, Fill) and m.stroke == LIGHT.line)
+    (name,) = (m for m in page.marks if isinstance(m, Words) and m.text == "mean 0.2")
+    assert max(y for _, y in corners(name)) <= box.y + 1
+
+
+def test_one_enormous_dimension_does_not_flatten_a_profile():
+    x = np.arange(30.0)
+    y = np.sin(x)
+    y[3] = 3000
+    page = painted(CurvePanel(points=(x, y), levels_at=((0.0, "0"),), stems=True))
+    labels = [m.text for m in page.marks if isinstance(m, Words)]
+    assert "1" in labels
+    assert "3000" not in labels
+
+
+def test_a_table_narrower_than_its_neighbours_stands_under_them_instead_of_beside():
+    from desktop_app.core.panels import row
+
+    tables = tuple(MapPanel(title=f"map {n}", values=np.ones((4, 4)), row_labels=("a",) * 4) for n in range(3))
+    for width, beside in ((900, True), (300, False)):
+        page = Page(LIGHT, fonts.width)
+        place_view(View("", "", row(*tables)), width, 900, page, heading=False)
+        assert (len({cells.rect.y for cells in page.cells}) == 1) == beside
+
+
+def test_a_wide_page_gives_the_large_grid_its_whole_height(scenes):
+    view = build_view(scenes[40], step_of(scenes[40], "pattern"))
+    sides = []
+    for content in (replace(view.content, wide=None), view.content.wide):
+        page = Page(LIGHT, fonts.width)
+        place_view(replace(view, content=content), 918, 460, page)
+        sides.append(max(cells.rect.w for cells in page.cells))
+    assert sides[1] > 1.1 * sides[0]
+    page = Page(LIGHT, fonts.width)
+    place_view(view, 918, 460, page)
+    assert max(cells.rect.w for cells in page.cells) == sides[1]
+
+
+def test_the_boxes_of_this_test_see_words_that_meet():
+    level = Words(0, 0, "level", 12, "#000000")
+    assert not apart(corners(level), corners(replace(level, x=5)))
+    assert apart(corners(level), corners(replace(level, y=20)))
+    assert not apart(corners(level), corners(replace(level, angle=45, y=2)))
+    assert apart(corners(replace(level, angle=55)), corners(replace(level, angle=55, x=16)))
+    assert faults([level, replace(level, x=3)], 100, 100)
+    assert faults([replace(level, x=90)], 100, 100)
