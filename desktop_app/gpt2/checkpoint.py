@@ -23,16 +23,33 @@ _BUFFER = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
 _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 
 
+@dataclass(frozen=True)
+class StoredWeight:
+    """How a checkpoint's file has a weight: its name there, dtype as the header says it, shape, where its bytes begin.
+
+    `turned` says that it is stored transposed (Linear).
+    """
+
+    file: Path
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    turned: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A model's folder after every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
 
     They are mapped from their files where those hold them as they are needed (float32, not transposed).
+    `stored` says for each how it is stored; a tied unembedding is where the embedding is.
     """
 
     folder: Path
     config: Config
     weights: Mapping[str, NDArray[np.float32]]
+    stored: Mapping[str, StoredWeight]
 
     @property
     def name(self) -> str:
@@ -73,16 +90,20 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
     transposed = _is_linear(config, stored, folder)
 
     weights: dict[str, NDArray[np.float32]] = {}
+    forms: dict[str, StoredWeight] = {}
     for name, stored_name, spec in all_weights(config):
         if name == "unembed.W_U" and config.tie_word_embeddings:
-            weights[name] = weights["embed.W_E"]
+            weights[name], forms[name] = weights["embed.W_E"], forms["embed.W_E"]
             continue
         if name.endswith(".ln1.w"):  # a block begins
             on_stage(f"checking the weights, block {name.split('.')[1]} of {config.n_layer}")
         if stored_name not in stored:
             raise ModelError(f"{folder}: the weight {stored_name} is missing; the checkpoint is incomplete.")
         file, full_name = stored.pop(stored_name)
-        weights[name] = _weight(file, full_name, spec, config, transposed and spec.matrix)
+        turned = transposed and spec.matrix
+        weights[name] = _weight(file, full_name, spec, config, turned)
+        entry = file.entries[full_name]
+        forms[name] = StoredWeight(file.path, full_name, entry.dtype, entry.shape, entry.start, turned)
     if stored:
         extra = sorted(full_name for _, full_name in stored.values())
         more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
@@ -90,7 +111,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
             f"{folder}: {', '.join(repr(n[:80]) for n in extra[:3])}{more} is no weight of this GPT-2; "
             "config.json and the weights do not belong together, or this is another architecture."
         )
-    return Checkpoint(folder, config, MappingProxyType(weights))
+    return Checkpoint(folder, config, MappingProxyType(weights), MappingProxyType(forms))
 
 
 _Stored = dict[str, tuple[SafetensorsFile, str]]
