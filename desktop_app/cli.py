@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 ran and found a difference; 2 bad input, file or network. 
 """
 
 import argparse
+import json
 import os
 import sys
 import unicodedata
@@ -455,6 +456,40 @@ def _red(line: str) -> str:
     return line if plain else f"\x1b[31m{line}\x1b[0m"
 
 
+# census
+
+
+def _census_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the counts to this file too")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+
+
+def _census(arguments: argparse.Namespace) -> int:
+    from desktop_app.gpt2.files import refuse_existing, whole_file
+
+    if arguments.json is not None:
+        refuse_existing(arguments.json, force=arguments.force)
+
+    from desktop_app.core.census import as_data, as_table, census, references
+    from desktop_app.gpt2.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(_model_folder(arguments))
+    models = (census(checkpoint.name, checkpoint.config), *references())
+    table = [[_shown(cell) for cell in line] for line in as_table(models)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for title, *cells in table:
+        numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+        print(f"{title:{widths[0]}}  {'  '.join(numbers)}")
+    print("A bias counts with its matrix.")
+    for note in dict.fromkeys(model.note for model in models if model.note):
+        print(_shown(f"{', '.join(model.name for model in models if model.note == note)}: {note}."))
+    if arguments.json is not None:
+        with whole_file(arguments.json) as file:
+            file.write((json.dumps([as_data(model) for model in models], indent=1) + "\n").encode())
+    return 0
+
+
 # onnx
 
 
@@ -499,5 +534,8 @@ COMMANDS = {
     "generate": Command("continue a text", _generate_arguments, _generate),
     "figure": Command("draw the view of a step as an SVG, PDF or PNG file", _figure_arguments, _figure),
     "check": Command("recompute every tensor from its inputs in float64, and compare", _check_arguments, _check),
+    "census": Command(
+        "count a model's parameters by family, beside GPT-2's sizes and GPT-3", _census_arguments, _census
+    ),
     "onnx": Command("write the graph that exposes every tensor as an ONNX file", _onnx_arguments, _onnx),
 }

@@ -1,0 +1,149 @@
+"""Where a model's parameters are: counted by family of matrix, beside the GPT-2 sizes and GPT-3.
+
+A bias counts with the matrix that it belongs to. A tied unembedding is the embedding, and counts once, there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.weights import all_weights
+
+EMBEDDING, POSITION, UNEMBEDDING = "embedding", "position", "unembedding"
+QUERY, KEY, VALUE, OUTPUT = "query", "key", "value", "output"
+MLP_UP, MLP_DOWN, NORMS = "MLP up", "MLP down", "norms"
+
+FAMILIES = (EMBEDDING, POSITION, QUERY, KEY, VALUE, OUTPUT, MLP_UP, MLP_DOWN, NORMS, UNEMBEDDING)
+ATTENTION = (QUERY, KEY, VALUE, OUTPUT)
+MLP = (MLP_UP, MLP_DOWN)
+EMBEDDINGS = (EMBEDDING, POSITION, UNEMBEDDING)
+
+# The last part of a weight's name -> its family; W_QKV and b_QKV are three families in one.
+_FAMILY = {
+    "W_E": EMBEDDING,
+    "W_pos": POSITION,
+    "W_O": OUTPUT,
+    "b_O": OUTPUT,
+    "W_in": MLP_UP,
+    "b_in": MLP_UP,
+    "W_out": MLP_DOWN,
+    "b_out": MLP_DOWN,
+    "w": NORMS,
+    "b": NORMS,
+    "W_U": UNEMBEDDING,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One family: how many parameters, what share of all, and how many of them are biases."""
+
+    name: str
+    count: int
+    share: float
+    biases: int = 0
+
+
+@dataclass(frozen=True)
+class Census:
+    """The parameters of one model. `blocks` of them stand in the blocks; `note` says what was counted, if not all."""
+
+    name: str
+    rows: tuple[Row, ...]
+    blocks: int
+    note: str = ""
+
+    @property
+    def total(self) -> int:
+        """All parameters that were counted."""
+        return sum(row.count for row in self.rows)
+
+    def count(self, *families: str) -> int:
+        """Parameters of some families together."""
+        return sum(row.count for row in self.rows if row.name in families)
+
+    def of_blocks(self, *families: str) -> float:
+        """Their share of the blocks' parameters."""
+        return self.count(*families) / self.blocks
+
+    def of_all(self, *families: str) -> float:
+        """Their share of all parameters."""
+        return self.count(*families) / self.total
+
+
+def census(name: str, config: Config) -> Census:
+    """The census of a model of this config; its total is what `parameter_count` says."""
+    counts, biases, blocks = dict.fromkeys(FAMILIES, 0), dict.fromkeys(FAMILIES, 0), 0
+    for weight, _, spec in all_weights(config):
+        if weight == "unembed.W_U" and config.tie_word_embeddings:
+            continue
+        size, last = prod(spec.shape(config)), weight.rsplit(".", 1)[-1]
+        families = (QUERY, KEY, VALUE) if last in ("W_QKV", "b_QKV") else (_FAMILY[last],)
+        for family in families:
+            counts[family] += size // len(families)
+            biases[family] += size // len(families) if last.startswith("b") else 0
+        blocks += size if weight.startswith("blocks.") else 0
+    note = "the unembedding is the embedding, counted once" if config.tie_word_embeddings else ""
+    return _made(name, counts, blocks, biases, note)
+
+
+def _made(name: str, counts: Mapping[str, int], blocks: int, biases: Mapping[str, int], note: str) -> Census:
+    total = sum(counts.values())
+    rows = tuple(Row(family, n, n / total, biases.get(family, 0)) for family, n in counts.items())
+    return Census(name, rows, blocks, note)
+
+
+GPT2_SIZES = {
+    "GPT-2 small": Config(),
+    "GPT-2 medium": Config(n_embd=1024, n_layer=24, n_head=16),
+    "GPT-2 large": Config(n_embd=1280, n_layer=36, n_head=20),
+    "GPT-2 XL": Config(n_embd=1600, n_layer=48, n_head=25),
+}
+"""The four published sizes, as the hub's config files have them."""
+
+GPT3_SOURCE = "3Blue1Brown, “But what is a GPT? Visual intro to transformers”, Deep Learning chapter 5, 2024"
+"""Where the eight families of GPT-3, and the shapes behind them, are counted out."""
+
+
+def gpt3() -> Census:
+    """GPT-3's 175 billion in eight families, as GPT3_SOURCE counts them: no biases, norms or positions."""
+    vocabulary, width, layers, heads, head, neurons = 50_257, 12_288, 96, 96, 128, 49_152
+    tables = dict.fromkeys((EMBEDDING, UNEMBEDDING), vocabulary * width)
+    attention = dict.fromkeys(ATTENTION, head * width * heads * layers)
+    mlp = dict.fromkeys(MLP, neurons * width * layers)
+    every = tables | attention | mlp
+    counts = {family: every[family] for family in FAMILIES if family in every}
+    note = f"eight families, without biases, norms and positions, after {GPT3_SOURCE}"
+    return _made("GPT-3", counts, sum(attention.values()) + sum(mlp.values()), {}, note)
+
+
+def references() -> tuple[Census, ...]:
+    """What a model is shown beside: GPT-2 from small to XL, and GPT-3."""
+    return (*(census(name, config) for name, config in GPT2_SIZES.items()), gpt3())
+
+
+def as_table(models: Sequence[Census]) -> list[list[str]]:
+    """Lines of cells: the models' names, a line for each family, the totals, and what attention and MLP come to."""
+    lines = [["", *(model.name for model in models)]]
+    for family in FAMILIES:
+        counts = [{row.name: f"{row.count:,}" for row in model.rows} for model in models]
+        lines.append([family, *(own.get(family, "-") for own in counts)])
+    lines.append(["all", *(f"{model.total:,}" for model in models)])
+    lines.append(["attention, of the blocks", *(f"{model.of_blocks(*ATTENTION):.1%}" for model in models)])
+    lines.append(["MLP, of the blocks", *(f"{model.of_blocks(*MLP):.1%}" for model in models)])
+    lines.append(["embeddings, of all", *(f"{model.of_all(*EMBEDDINGS):.1%}" for model in models)])
+    return lines
+
+
+def as_data(counted: Census) -> dict[str, object]:
+    """A census as JSON has it."""
+    return {
+        "name": counted.name,
+        "total": counted.total,
+        "families": [vars(row) for row in counted.rows],
+        "attention_of_blocks": counted.of_blocks(*ATTENTION),
+        "mlp_of_blocks": counted.of_blocks(*MLP),
+        "embeddings_of_all": counted.of_all(*EMBEDDINGS),
+        "note": counted.note,
+    }

@@ -1,0 +1,53 @@
+"""The view of a model's parameters by family, beside the GPT-2 sizes and GPT-3."""
+
+from desktop_app.core.census import ATTENTION, EMBEDDINGS, MLP, Census, census, references
+from desktop_app.core.levels import percent
+from desktop_app.core.panels import Bar, BarsPanel, Box, Hue, Line, TextPanel, View, column, row
+from desktop_app.gpt2.config import Config
+
+
+def census_view(name: str, config: Config) -> View:
+    """The model `name` of this config, its families as bars and what they come to beside other sizes."""
+    own, others = census(name, config), references()
+    lead = (
+        f"{own.total:,} parameters. In the blocks attention has {percent(own.of_blocks(*ATTENTION))} and the MLP "
+        f"{percent(own.of_blocks(*MLP))}; the embeddings are {percent(own.of_all(*EMBEDDINGS))} of all. A bias counts "
+        "with its matrix."
+    )
+    return View(f"Where the parameters are: {name}", lead, census_box(own, others))
+
+
+def census_box(own: Census, others: tuple[Census, ...]) -> Box:
+    """Families of `own` and of the last of `others` as bars, and every model in a table."""
+    largest = others[-1]
+    models = (own, *others)
+    return column(
+        row(_families(own), _families(largest)),
+        row(
+            _shares("Attention, of the blocks", models, [c.of_blocks(*ATTENTION) for c in models], Hue.ATTENTION),
+            _shares("MLP, of the blocks", models, [c.of_blocks(*MLP) for c in models], Hue.MLP),
+            _shares("Embeddings, of all", models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
+        ),
+        TextPanel(
+            title="Sources",
+            lines=tuple(Line(c.name, f"{c.total:,}", c.note) for c in models),
+        ),
+    )
+
+
+def _families(counted: Census) -> BarsPanel:
+    bars = tuple(
+        Bar(
+            r.name,
+            float(r.count),
+            f"{r.count:,}",
+            percent(r.share) + (f", {r.biases:,} of them biases" if r.biases else ""),
+        )
+        for r in counted.rows
+    )
+    return BarsPanel(title=f"{counted.name}: {counted.total:,} parameters", bars=bars, hue=Hue.ACCENT)
+
+
+def _shares(title: str, models: tuple[Census, ...], shares: list[float], hue: Hue) -> BarsPanel:
+    bars = tuple(Bar(c.name, s, percent(s), marked=n == 0) for n, (c, s) in enumerate(zip(models, shares, strict=True)))
+    return BarsPanel(title=title, bars=bars, hue=hue)
