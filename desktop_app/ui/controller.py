@@ -328,7 +328,7 @@ class Controller(QObject):
             self._left_to_run = 0
             if self._trace is None and self.scene is not None:
                 # What the model before this one computed is not this model's.
-                self.scene = None
+                self.scene, self.path = None, ()
                 self.scene_changed.emit(None)
             self._say_prompt_trouble(str(reason))
             return

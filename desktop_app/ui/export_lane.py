@@ -1,8 +1,10 @@
 """Figures are drawn in a worker process: drawing in a thread would share the interpreter with the window."""
 
 import multiprocessing
+import signal
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
@@ -21,11 +23,16 @@ class ExportLane(Lane):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__("export", parent)
         self._pool: ProcessPoolExecutor | None = None
+        self._lock = threading.Lock()  # a worker is never started while the lane closes
 
     def _workers(self) -> ProcessPoolExecutor:
         if self._pool is None:
             # A fresh process: a fork of a program with threads and a window may hang.
             context = multiprocessing.get_context("spawn")
+            if hasattr(signal, "pthread_sigmask"):
+                # Ctrl+C in the terminal goes to every process of it. What this thread starts does not hear it: the
+                # window does, and ends the worker.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             self._pool = ProcessPoolExecutor(1, mp_context=context)
         return self._pool
 
@@ -34,23 +41,27 @@ class ExportLane(Lane):
 
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
-            stop.check()
-            futures: list[Future[bytes]] = [self._workers().submit(render, made, options) for options in wanted]
             try:
+                with self._lock:
+                    stop.check()
+                    futures = [self._workers().submit(render, made, options) for options in wanted]
                 return then, [future.result() for future in futures]
             except BrokenProcessPool as reason:
                 self._pool = None  # the next figure gets a new one
-                raise ExportError("The figure's worker was ended from outside; try again.") from reason
+                raise ExportError(
+                    "The figure was not drawn, its process was ended from outside; try again."
+                ) from reason
 
         self.begun.emit()
-        self.submit(work)
+        self.submit(work, in_turn=True)
 
     def close(self) -> None:
         """Stop, end the worker, wait for both."""
         self.cancel()
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            for process in list((pool._processes or {}).values()):
+        with self._lock:
+            pool, self._pool = self._pool, None
+            for process in list((pool._processes or {}).values()) if pool is not None else []:
                 process.terminate()
+        if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
         super().close()

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from shiboken6 import Shiboken
 
 from desktop_app.core.session_file import load_session, save_session
-from desktop_app.core.steps import find_step
 from desktop_app.figures.export import Job, Options, make_job, make_path_job, write
 from desktop_app.gpt2.engine import Stop
 from desktop_app.gpt2.errors import LogitscopeError
@@ -34,10 +33,18 @@ class FileActions(QObject):
         """Where the last file went, "" before the first."""
         self.exports = ExportLane(self)
         self.exports.answered.connect(lambda answer: answer[0](answer[1]))
-        self.exports.failed.connect(lambda words: self.said.emit(words, False))
+        self.exports.failed.connect(self._fail)
 
     def _start_folder(self) -> str:
         return self.folder or str(Path.home())
+
+    def _fail(self, words: str) -> None:
+        self.said.emit("", False)
+        self._controller.complain(words)
+
+    def _done(self, words: str) -> None:
+        self._controller.complain("")
+        self.said.emit(words, False)
 
     # Sessions and models
 
@@ -58,23 +65,16 @@ class FileActions(QObject):
         try:
             state = load_session(path)
         except LogitscopeError as reason:
-            controller.trouble.emit(str(reason))
+            controller.complain(str(reason))
             return
         model = controller.model
         if state.model and (model is None or state.model != str(model.folder)):
-            if Path(state.model).is_dir():
+            if _is_folder(state.model):
                 controller.open_model(Path(state.model), state)
                 return
             self.said.emit(f"The session's model, {state.model}, is not here; it is shown with the open one.", False)
-        if model is None:
-            controller.set(replace(state, model=controller.state.model))
-            return
-        kept = replace(state, model=str(model.folder))
-        try:
-            kept = replace(kept, step=find_step(kept.step, model.config).key)
-        except LogitscopeError:
-            kept = replace(kept, step="tokens")
-        controller.set(kept)
+        controller.complain("")
+        controller.set(controller.fitted(replace(state, model=controller.state.model)))
 
     def ask_save_session(self) -> None:
         """Choose a file and save the session to it."""
@@ -88,10 +88,10 @@ class FileActions(QObject):
         try:
             save_session(path, self._controller.state)
         except LogitscopeError as reason:
-            self._controller.trouble.emit(str(reason))
+            self._controller.complain(str(reason))
             return
         self.folder = str(path.parent)
-        self.said.emit(f"Saved {path.name}.", False)
+        self._done(f"Saved {path.name}.")
 
     def ask_model(self) -> None:
         """Choose a model's folder and open it."""
@@ -121,9 +121,9 @@ class FileActions(QObject):
             try:
                 write(path, files[0])
             except LogitscopeError as reason:
-                self._controller.trouble.emit(str(reason))
+                self._controller.complain(str(reason))
             else:
-                self.said.emit(f"Wrote {path.name}.", False)
+                self._done(f"Wrote {path.name}.")
 
         self._request([options], done, opened=opened)
 
@@ -135,7 +135,7 @@ class FileActions(QObject):
             data.setImageData(QImage.fromData(files[0]))
             data.setData("image/svg+xml", QByteArray(files[1]))
             QGuiApplication.clipboard().setMimeData(data)
-            self.said.emit("The figure is on the clipboard, as a picture and as SVG.", False)
+            self._done("The figure is on the clipboard, as a picture and as SVG.")
 
         self._request([Options("png", theme=theme), Options("svg", theme=theme)], done)
 
@@ -164,3 +164,11 @@ class FileActions(QObject):
                 clipboard.setImage(clipboard.image())
             else:
                 clipboard.setText(data.text())
+
+
+def _is_folder(name: str) -> bool:
+    """Whether a path that a file names is a folder here; no such path at all (a NUL, half a surrogate pair) is none."""
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False

@@ -15,7 +15,7 @@ from desktop_app.gpt2.trace import Trace
 
 
 class Lane(QObject):
-    """Runs jobs one after the other in one thread; only the newest request's answer is passed on."""
+    """Runs jobs one after the other in one thread; a new one drops those before it unless it waits its turn."""
 
     answered = Signal(object)
     failed = Signal(str)
@@ -35,9 +35,10 @@ class Lane(QObject):
         """Whether a job is running or waiting."""
         return self._pending > 0
 
-    def submit(self, job: Callable[[Stop], Any]) -> None:
-        """Run `job`, which is given a Stop; whatever ran before is stopped and its answer dropped."""
-        self.cancel()
+    def submit(self, job: Callable[[Stop], Any], *, in_turn: bool = False) -> None:
+        """Run `job`, which is given a Stop; whatever ran before is stopped and its answer dropped, unless `in_turn`."""
+        if not in_turn:
+            self.cancel()
         self._pending += 1
         stop, generation = self._stop, self._generation
         self._executor.submit(self._run, job, stop, generation)

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop_app.core.panels import BarsPanel
 from desktop_app.core.probabilities import bars_panel, found_words
 from desktop_app.core.scene import Scene
 from desktop_app.figures.theme import LIGHT, Theme
@@ -123,6 +124,19 @@ class ProbabilityPanel(QWidget):
         self.run.setEnabled(has_room and not running)
         self.run.setVisible(not running)
         self.stop.setVisible(running)
+        self.stop.setEnabled(running)
+        self._show_found()
+
+    def show_nothing(self, theme: Theme, scale: float) -> None:
+        """There is no distribution."""
+        self._scene, self._theme, self._scale = None, theme, scale
+        self.heading.setText("Next token")
+        self.heading.setToolTip("")
+        self.to_last.hide()
+        self.bars.show_panel(BarsPanel(), theme, scale)
+        self.u_label.setText("")
+        for button in (self.append, self.run, self.stop):
+            button.setEnabled(False)
         self._show_found()
 
     def set_scale(self, scale: float) -> None:

@@ -299,8 +299,7 @@ class Window(QMainWindow):
         self.prompt.refit()
         self._fit_panes()
         self._show_state(self.controller.state)
-        if self.controller.scene is not None:
-            self._show_scene(self.controller.scene)
+        self._show_scene(self.controller.scene)
 
     def _fit_panes(self) -> None:
         """Give the side panes the width that their text needs at this type size."""
@@ -329,9 +328,10 @@ class Window(QMainWindow):
             self.actions_[name].setChecked(on)
         self._enable()
 
-    def _show_scene(self, scene: Scene) -> None:
+    def _show_scene(self, scene: Scene | None) -> None:
         step = self.controller.step
-        if step is None:
+        if scene is None or step is None:
+            self._show_nothing()
             return
         self.chips.show_scene(scene, self.theme, self.scale)
         count, most = len(scene.trace), scene.config.n_positions
@@ -356,6 +356,17 @@ class Window(QMainWindow):
         )
         self._enable()
 
+    def _show_nothing(self) -> None:
+        """There is no pass whose numbers could be shown."""
+        self._shown = None
+        self.chips.show_scene(None, self.theme, self.scale)
+        self.count.setText("")
+        self.canvas.show_view(None, self.theme, self.scale)
+        self.view_bar.show_options((), set())
+        self._show_path()
+        self.probabilities.show_nothing(self.theme, self.scale)
+        self._enable()
+
     def _show_model(self, model: Model) -> None:
         c = model.config
         self.models.setText(f"{model.name} · {c.n_layer} blocks × {c.n_head} heads ▾")
@@ -376,8 +387,11 @@ class Window(QMainWindow):
             self.models.setText("Opening …" if stage else "No model ▾")
 
     def say(self, words: str, *, lasting: bool = False, seconds: int = 6) -> None:
-        """Show a sentence at the foot of the view for a while."""
+        """Show a sentence at the foot of the view for a while; none takes the last one away."""
         self.notice.setText(words)
+        if not words:
+            self.notice.hide()
+            return
         self.notice.adjustSize()
         foot = self.scrubber.y() - self.notice.height() - 12
         self.notice.move(max(8, (self.width() - self.notice.width()) // 2), foot)
@@ -648,6 +662,7 @@ class Window(QMainWindow):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
+        event.acceptProposedAction()
         for url in event.mimeData().urls():
             path = Path(url.toLocalFile())
             if path.is_dir():

@@ -37,6 +37,7 @@ def test_append_adds_the_token_that_the_draw_landed_on_and_computes_one_position
 
 
 def test_after_an_append_the_view_shows_one_query_against_all_keys(desk):
+    desk.window.resize(1800, 1000)
     desk.go("blocks.1.attn.pattern")
     assert not any("cached" in w for w in desk.words())
     desk.window.probabilities.append.click()
@@ -110,7 +111,7 @@ def test_appended_text_is_marked_in_the_editor_and_under_the_chips(desk):
     (selection,) = desk.window.prompt.extraSelections()
     assert selection.cursor.selectedText() == "W"
     assert (pixels(desk.window.prompt) != plain).any()
-    desk.write(START + "W")
+    undo(desk)
     assert desk.window.prompt.extraSelections() == []
 
 
@@ -235,7 +236,7 @@ def test_undo_and_redo_go_over_everything(desk, other, tiny):
     did(lambda: desk.window._pin(70))
     did(lambda: desk.c.open_model(other))
     did(lambda: desk.type("?"))
-    did(lambda: desk.window.probabilities.controls.greedy.click())
+    did(desk.window.probabilities.controls.greedy.click)
     keys = ("text", "appended", "start", "model", "sampling", "draws", "pinned")
 
     def told(state):
