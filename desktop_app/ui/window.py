@@ -174,6 +174,7 @@ class Window(QMainWindow):
         self.notice = QLabel(self)
         self.notice.setObjectName("trouble")
         self.notice.setTextFormat(Qt.TextFormat.PlainText)
+        self.notice.setWordWrap(True)
         self.notice.hide()
         self._notice_timer = QTimer(self)
         self._notice_timer.setSingleShot(True)
@@ -246,19 +247,15 @@ class Window(QMainWindow):
         self.map.chosen.connect(c.go_to)
         self.map.command.connect(self.do)
         self.canvas.picked.connect(self._picked)
-        self.canvas.pointed.connect(self._pointed)
-        self.canvas.opened.connect(self._opened)
         inside = self.inspector.canvas
-        inside.pointed.connect(self._pointed_inside)
-        inside.opened.connect(self._opened_inside)
         inside.picked.connect(lambda what, value: self.do(str(value)) if what == "command" else None)
-        self.inspector.back_to.connect(lambda count: c.open_path(c.path[:count]))
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self._theme_name(), opened=True))
-        c.path_changed.connect(self._show_path)
+        c.path_changed.connect(self._enable)
+        self.inspection.said.connect(self.say)
         p = self.probabilities
         p.bars.appended.connect(c.append)
         p.bars.pinned.connect(self._pin)
-        p.bars.asked.connect(self._open_probability)
+        p.bars.asked.connect(self.inspection.open_probability)
         p.pin_asked.connect(self._pin)
         p.command.connect(self.do)
         p.run_asked.connect(c.run_on)
@@ -314,8 +311,9 @@ class Window(QMainWindow):
             self.prompt.show_text(state.text + appended, len(appended), self.theme.accent)
             sizes = (model.config.n_embd, model.config.d_mlp)
             self.map.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale, sizes)
-        elif state.text != self.prompt.text():
+        else:
             self.prompt.show_text(state.text, 0, self.theme.accent)
+            self.map.show_steps((), None, self.theme, self.scale, (0, 0))
         self.scrubber.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale)
         for name, on in (
             ("greedy", state.sampling.greedy),
@@ -349,7 +347,7 @@ class Window(QMainWindow):
         if self._look:
             self.say(self._look, seconds=20)
             self._look = ""
-        self._show_path()
+        self.inspection.show()
         self.tabs.show_step(scene, step)
         self.probabilities.show_scene(
             scene, self.theme, self.scale, has_room=self.controller.has_room, running=self.controller.running
@@ -363,7 +361,7 @@ class Window(QMainWindow):
         self.count.setText("")
         self.canvas.show_view(None, self.theme, self.scale)
         self.view_bar.show_options((), set())
-        self._show_path()
+        self.inspection.show()
         self.probabilities.show_nothing(self.theme, self.scale)
         self._enable()
 
@@ -392,7 +390,9 @@ class Window(QMainWindow):
         if not words:
             self.notice.hide()
             return
-        self.notice.adjustSize()
+        text = self.notice.fontMetrics().horizontalAdvance(words) + round(32 * self.scale)
+        width = min(text, self.width() - 32)
+        self.notice.resize(width, self.notice.heightForWidth(width))
         foot = self.scrubber.y() - self.notice.height() - 12
         self.notice.move(max(8, (self.width() - self.notice.width()) // 2), foot)
         self.notice.raise_()
@@ -449,74 +449,6 @@ class Window(QMainWindow):
             c.append(int(value))
         elif what == "command":
             self.do(str(value))
-
-    def _readout(self, cells: Cells, row: int, column: int) -> Readout:
-        scene = self.controller.scene
-        assert scene is not None
-        if cells.source is None:
-            value = float(cells.values[row, column])
-            return Readout(number(value), cells.label, f"row {row}, column {column}")
-        return describe(scene, cells.source.name, cells.source.at(row, column))
-
-    def _pointed(self, cells: Cells | None, row: int, column: int) -> None:
-        self._show_pointed(self.canvas, cells, row, column)
-
-    def _pointed_inside(self, cells: Cells | None, row: int, column: int) -> None:
-        self._show_pointed(self.inspector.canvas, cells, row, column)
-
-    def _show_pointed(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
-        """Say what is under the pointer, and light what it came from and what it feeds in every view."""
-        scene = self.controller.scene
-        canvas.set_readout(None if cells is None or scene is None else self._readout(cells, row, column))
-        sources: tuple[Region, ...] = ()
-        targets: tuple[Region, ...] = ()
-        if cells is not None and cells.source is not None and scene is not None:
-            cell = Cell(cells.source.name, cells.source.at(row, column))
-            if cell.name in scene.trace.table:
-                sources = computed_from(scene.trace, scene.checkpoint.weights, cell)
-                targets = feeds(scene.trace, cell)
-        for shown in (self.canvas, self.inspector.canvas):
-            shown.set_lit(shown.lit_places(sources), shown.lit_places(targets))
-
-    def _opened(self, cells: Cells, row: int, column: int) -> None:
-        if cells.source is not None:
-            self.controller.open_path((Cell(cells.source.name, cells.source.at(row, column)),))
-        else:
-            self.tabs.show_readout(self._readout(cells, row, column))
-
-    def _opened_inside(self, cells: Cells, row: int, column: int) -> None:
-        if cells.source is None:
-            return
-        cell = Cell(cells.source.name, cells.source.at(row, column))
-        path = self.controller.path
-        self.controller.open_path((*path[: path.index(cell)], cell) if cell in path else (*path, cell))
-
-    def _open_probability(self, token: int) -> None:
-        scene = self.controller.scene
-        if scene is not None:
-            self.controller.open_path((Cell(PROBABILITY, (scene.position, token)),))
-
-    def _show_path(self) -> None:
-        scene, path = self.controller.scene, self.controller.path
-        shown = bool(path) and scene is not None
-        if shown and not self.inspector.isVisible():
-            self.inspector.show()
-            height = self.centre.height()
-            self.centre.setSizes([height * 2 // 5, height - height * 2 // 5])
-        elif not shown and self.inspector.isVisible():
-            focus = QApplication.focusWidget()
-            inside = focus is not None and self.inspector.isAncestorOf(focus)
-            self.inspector.hide()
-            if inside:
-                self.canvas.setFocus()
-        readout = None
-        if path and scene is not None:
-            cell = path[-1]
-            self.inspector.show_path(path, opening_view(scene, cell), self.theme, self.scale)
-            if cell.name in scene.trace.table or cell.name in scene.checkpoint.weights:
-                readout = describe(scene, cell.name, cell.index)
-        self.tabs.show_readout(readout)
-        self._enable()
 
     def _pin(self, token: int) -> None:
         pinned = self.controller.state.pinned

@@ -1,0 +1,248 @@
+"""Themes, type sizes and window sizes: everything can be read, nothing is cut."""
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QTabBar
+
+from desktop_app.core.settings import TYPE_SIZES
+from desktop_app.figures.marks import Words
+from tests.ui.driver import CTRL, pixels
+
+
+def luminance(colours):
+    """Relative luminance (WCAG 2.2) of [..., 3] sRGB bytes."""
+    part = np.asarray(colours, float) / 255
+    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])
+
+
+def strongest_contrast(picture):
+    """The contrast between the ground (the commonest colour) and whatever stands out most from it."""
+    flat = picture.reshape(-1, 3)
+    packed = flat[:, 0].astype(np.uint32) << 16 | flat[:, 1].astype(np.uint32) << 8 | flat[:, 2]
+    values, counts = np.unique(packed, return_counts=True)
+    common = values[counts.argmax()]
+    ground = luminance([[common >> 16, common >> 8 & 255, common & 255]])[0]
+    others = luminance(np.stack([values >> 16, values >> 8 & 255, values & 255], -1))
+    high, low = np.maximum(others, ground), np.minimum(others, ground)
+    return float(((high + 0.05) / (low + 0.05)).max())
+
+
+def readable(window):
+    """Visible widgets that carry text, by name."""
+    for kind in (QLabel, QAbstractButton, QLineEdit, QAbstractSpinBox, QComboBox):
+        for widget in window.findChildren(kind):
+            text = widget.currentText() if isinstance(widget, QComboBox) else widget.text()
+            inside = isinstance(widget.parentWidget(), QAbstractSpinBox | QComboBox)
+            if text and widget.isVisible() and widget.width() > 2 and widget.isEnabled() and not inside:
+                yield f"{type(widget).__name__} {text!r}", widget
+
+
+def test_the_theme_changes_everything_and_comes_back(desk):
+    desk.go("blocks.0.attn.pattern")
+    light = pixels(desk.window)
+    desk.press(Qt.Key.Key_T, CTRL, desk.window.canvas)
+    dark = pixels(desk.window)
+    assert np.median(light) > 200 and np.median(dark) < 60
+    assert (light != dark).any(2).mean() > 0.9, "some part kept its old colours"
+    desk.press(Qt.Key.Key_T, CTRL)
+    assert (pixels(desk.window) == light).all()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_of_every_widget_can_be_read(desk, theme):
+    if desk.window.theme.name != theme:
+        desk.window.do("theme")
+    desk.write("x" * 60)  # a sentence of trouble is on the screen too
+    desk.window.say("A sentence that passes.")
+    desk.window.do("find_token")
+    desk.type("x", desk.window.probabilities.search)
+    checked = 0
+    for name, widget in readable(desk.window):
+        found = strongest_contrast(pixels(widget))
+        assert found >= 4.4, f"{name} has a contrast of {found:.1f} only"
+        checked += 1
+    assert checked > 25
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_word_on_the_canvas_the_map_and_the_bars_can_be_read(desk, theme):
+    if desk.window.theme.name != theme:
+        desk.window.do("theme")
+    look = desk.window.theme
+
+    def rgb(colour):
+        return tuple(int(colour.lstrip("#")[n : n + 2], 16) for n in (0, 2, 4))
+
+    def contrast(one, other):
+        low, high = sorted(luminance([rgb(one), rgb(other)]))
+        return (high + 0.05) / (low + 0.05)
+
+    for step in desk.c.steps[:29]:
+        desk.go(step.key)
+        pages = [desk.window.canvas.page, desk.window.map._page, desk.window.probabilities.bars._page]
+        for page, ground in zip(pages, (look.background, look.panel, look.panel), strict=True):
+            for mark in page.marks:
+                if isinstance(mark, Words) and mark.text.strip():
+                    best = max(contrast(mark.colour, ground), contrast(mark.colour, look.accent_fill))
+                    if mark.colour in (look.background, look.panel):
+                        continue  # on a cell, where the painter chose it by contrast
+                    assert best >= 4.4, f"{step.key}: {mark.text!r} in {mark.colour} has {best:.1f}"
+
+
+def test_type_size_goes_up_down_and_back(desk):
+    def letters():
+        return QFontMetrics(desk.window.prompt.font()).height(), desk.window.canvas.page.scale
+
+    first = letters()
+    desk.press(Qt.Key.Key_Plus, CTRL, desk.window.canvas)
+    larger = letters()
+    assert larger[0] > first[0] and larger[1] == 1.15
+    for _ in TYPE_SIZES:
+        desk.press(Qt.Key.Key_Plus, CTRL)
+    assert letters()[1] == 2.0 and letters()[0] > 1.8 * first[0]
+    for _ in range(2 * len(TYPE_SIZES)):
+        desk.press(Qt.Key.Key_Minus, CTRL)
+    assert letters()[1] == TYPE_SIZES[0] and letters()[0] < first[0]
+    desk.press(Qt.Key.Key_0, CTRL)
+    assert letters() == first
+
+
+def cut(window):
+    """Widgets whose text does not fit into them."""
+    found = []
+    for name, widget in readable(window):
+        if isinstance(widget, QLabel):
+            if widget.wordWrap():
+                needed, has = widget.heightForWidth(widget.width()), widget.height()
+            else:
+                needed = widget.fontMetrics().horizontalAdvance(widget.text())
+                has = widget.contentsRect().width()
+        elif isinstance(widget, QAbstractSpinBox):
+            line = widget.findChild(QLineEdit)
+            texts = [widget.text()]
+            needed, has = max(line.fontMetrics().horizontalAdvance(t) for t in texts), line.width()
+        elif isinstance(widget, QLineEdit):
+            needed, has = 0, 1
+        elif isinstance(widget, QComboBox):
+            needed, has = widget.fontMetrics().horizontalAdvance(widget.currentText()), widget.width() - 18
+        else:
+            needed, has = widget.fontMetrics().horizontalAdvance(widget.text()), widget.width()
+        if needed > has + 1 and "heading" not in widget.objectName():
+            found.append(f"{name} needs {needed} of {has}")
+    for bar in window.findChildren(QTabBar):
+        if bar.isVisible() and bar.width() < bar.sizeHint().width():
+            found.append("tabs")
+    return found
+
+
+@pytest.mark.parametrize("size", [0.8, 1.0, 1.5, 2.0])
+def test_no_text_is_cut_at_any_type_size(desk, size):
+    desk.window.resize(1920, 1000)
+    desk.window.settings = type(desk.window.settings)(**{**vars(desk.window.settings), "type_size": size})
+    desk.window._set_theme("light")
+    desk.c.set(desk.state.with_sampling(temperature=100.0, top_k=100_000, top_p=0.01, seed=123456))
+    desk.settle()
+    assert cut(desk.window) == []
+    bars = desk.window.probabilities.bars
+    assert bars.viewport().height() >= 3 * 22 * size, "room for some bars at least"
+
+
+@pytest.mark.parametrize("place", [(1280, 720), (1280, 800), (1366, 768), (1920, 1080)])
+def test_the_window_fits_common_screens_with_every_part_in_it(desk, place):
+    desk.window.resize(*place)
+    desk.settle()
+    assert (desk.window.width(), desk.window.height()) == place
+    frame = desk.window.rect()
+    for name in ("prompt", "chips", "map", "canvas", "probabilities", "tabs", "scrubber", "export", "menu_button"):
+        widget = getattr(desk.window, name)
+        corner = widget.mapTo(desk.window, widget.rect().bottomRight())
+        assert frame.contains(corner), f"{name} ends at {corner}, outside {place}"
+    assert cut(desk.window) == []
+    assert desk.window.probabilities.bars.viewport().height() >= 6 * 22
+    assert desk.window.canvas.viewport().width() >= 0.4 * place[0]
+
+
+def test_a_small_window_is_as_small_as_its_least_size_and_lives(desk):
+    desk.window.resize(300, 200)
+    desk.settle()
+    least = desk.window.minimumSizeHint()
+    assert desk.window.width() <= 1280 and desk.window.height() <= 720, f"the least size is {least}"
+    for step in desk.c.steps[::5]:
+        desk.go(step.key)
+        assert desk.words()
+
+
+@pytest.mark.parametrize("size", [1.5, 2.0])
+def test_large_type_still_fits_a_full_hd_screen(desk, size):
+    desk.window.settings = type(desk.window.settings)(**{**vars(desk.window.settings), "type_size": size})
+    desk.window._set_theme("light")
+    desk.settle()
+    least = desk.window.minimumSizeHint()
+    assert least.width() <= 1920 and least.height() <= 1040
+
+
+def test_the_switches_of_a_view_hide_none_of_its_words(desk):
+    for width in (1280, 1920):
+        desk.window.resize(width, 800)
+        for step in desk.c.steps[5:22]:
+            desk.go(step.key)
+            bar = desk.window.view_bar
+            if not bar.isVisible():
+                continue
+            box = bar.geometry()
+            origin = desk.window.canvas.origin
+            for mark in desk.window.canvas.page.marks:
+                if isinstance(mark, Words) and not mark.angle:
+                    x, y = mark.x + origin.x(), mark.y + origin.y()
+                    page = desk.window.canvas.page
+                    wide = page.measure(mark.text, mark.size, mono=mark.mono, bold=mark.bold)
+                    if mark.align != "left":
+                        continue
+                    apart = x > box.right() or x + wide < box.left() or y - mark.size / 2 > box.bottom()
+                    assert apart or y + mark.size / 2 < box.top(), f"{step.key}: {mark.text!r} is under the switches"
+
+
+def test_a_long_sentence_stays_inside_the_window(desk):
+    desk.window.say("This model is called " + "a very long name of a folder " * 20 + "and cannot be opened.")
+    notice = desk.window.notice
+    assert desk.window.rect().contains(notice.geometry())
+    text = notice.fontMetrics().boundingRect(notice.contentsRect(), Qt.TextFlag.TextWordWrap, notice.text())
+    assert text.height() <= notice.height()
+
+
+def test_a_long_sentence_of_trouble_is_shown_whole(desk):
+    desk.c.complain("/somewhere/" + "deep/" * 80 + "model cannot be opened: there is no config.json in it.")
+    desk.settle()
+    label = desk.window.trouble
+    assert label.isVisible() and label.heightForWidth(label.width()) <= label.height()
+    assert desk.window.width() == 1280
+
+
+def test_the_dark_theme_is_dark_before_anything_is_computed(open_desk, tiny, tmp_path):
+    first = open_desk(tiny, "a")
+    if first.window.theme.name != "dark":
+        first.window.do("theme")
+    first.window.close()
+    desk = open_desk(tmp_path / "nowhere", "a")
+    for part in (desk.window.canvas, desk.window.map, desk.window.chips, desk.window.probabilities.bars):
+        assert np.median(pixels(part)) < 60, f"{part.accessibleName()} is light"
+
+
+def test_switches_of_the_view_change_what_is_drawn_and_no_number(desk):
+    desk.go("blocks.0.attn.pattern")
+    trace = desk.scene.trace
+    plain = pixels(desk.window.canvas)
+    for name in ("scale_sqrt", "scale_log", "skip_first"):
+        desk.window.do(name)
+        assert (pixels(desk.window.canvas) != plain).any(), name
+    desk.window.do("skip_first")
+    desk.window.do("scale_linear")
+    assert (pixels(desk.window.canvas) == plain).all()
+    assert desk.scene.trace is trace
+    desk.go("blocks.0.mlp.post")
+    plain = pixels(desk.window.canvas)
+    desk.window.do("sort_neurons")
+    assert (pixels(desk.window.canvas) != plain).any()
