@@ -71,7 +71,7 @@ def diverging(*arrays: Array, rule: str = "this view") -> Levels:
     limit = float(np.percentile(sample, PERCENTILE, method="higher")) if sample.size else 1.0
     limit = min(limit, _below_outliers(sample, _FEW * len(arrays)))
     limit = limit or float(sample.max(initial=0)) or 1.0
-    beyond = sum(int((np.abs(a) > limit)[np.isfinite(a)].sum()) for a in arrays)
+    beyond = sum(int(np.count_nonzero(np.abs(a) > limit)) - int(np.count_nonzero(np.isinf(a))) for a in arrays)
     return Levels(-limit, limit, beyond=beyond, rule=rule)
 
 

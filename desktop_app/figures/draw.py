@@ -148,8 +148,8 @@ def _heat(mark: Heat, axes: Any, order: int) -> None:
     colours[..., :3] = mark.table[np.nan_to_num(fractions * 255).astype(int)]
     colours[..., 3] = np.where(there, 255, 0)
     if rows * columns > _VECTOR_CELLS:
-        # Enlarged by whole factors, so that viewers that smooth pictures leave the cells sharp.
-        factor = max(1, min(8, 2048 // max(rows, columns)))
+        # Enlarged by whole factors to four pixels a point, so that viewers that smooth pictures leave cells sharp.
+        factor = max(1, min(8, int(4 * min(r.w / columns, r.h / rows))))
         large = colours.repeat(factor, 0).repeat(factor, 1)
         axes.imshow(large, extent=(r.x, r.x + r.w, r.y + r.h, r.y), aspect="auto", interpolation="none", zorder=order)
         return

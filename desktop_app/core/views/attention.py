@@ -106,11 +106,10 @@ def heads(scene: Scene) -> Box:
     )
 
 
-def _grid(scene: Scene, stage: str, head: int) -> tuple[Array, Levels]:
-    """One head's grid as it is shown: what cannot be seen is NaN. And its limits."""
-    name = scene.block(f"attn.{stage}")
-    values = scene.trace.read(name, head=head)
-    return _shown(scene, stage, values), _levels(scene, stage, values)
+def _grid(scene: Scene, stage: str, head: int | None = None) -> tuple[Array, Levels]:
+    """One head's grid, or every head's, as it is shown: what cannot be seen is NaN. And its limits."""
+    shown = _shown(scene, stage, scene.trace.read(scene.block(f"attn.{stage}"), head=head))
+    return shown, _levels(scene, stage, shown)
 
 
 def _shown(scene: Scene, stage: str, values: Array) -> Array:
@@ -120,17 +119,16 @@ def _shown(scene: Scene, stage: str, values: Array) -> Array:
     return without_first(scene, values, values.ndim - 1)
 
 
-def _levels(scene: Scene, stage: str, values: Array) -> Levels:
+def _levels(scene: Scene, stage: str, shown: Array) -> Levels:
     if stage == "pattern":
         levels = unit(scene.state.view.pattern_scale)
-        if scene.state.view.skip_first and values.shape[-1] > 1:
-            top = float(np.nanmax(_shown(scene, stage, values), initial=1e-6))
+        if scene.state.view.skip_first and shown.shape[-1] > 1:
+            top = float(np.nanmax(shown, initial=1e-6))
             levels = Levels(0, top, False, levels.power, levels.decades, rule="up to the largest left")
         return levels
-    if scene.state.view.limits == "layer":
-        values = scene.trace[scene.block(f"attn.{stage}")]
-        return diverging(_shown(scene, stage, values), rule="all heads of the block")
-    return diverging(_shown(scene, stage, values), rule="this head")
+    if shown.ndim == 2 and scene.state.view.limits == "layer":
+        shown = _shown(scene, stage, scene.trace[scene.block(f"attn.{stage}")])
+    return diverging(shown, rule="this head" if shown.ndim == 2 else "all heads of the block")
 
 
 def _stage(scene: Scene, current: str) -> Box:
@@ -172,13 +170,12 @@ def _stage(scene: Scene, current: str) -> Box:
         head=scene.head,
         keys_down=turned,
     )
-    every = scene.trace[scene.block(f"attn.{current}")]
-    shown = _shown(scene, current, every)
+    every, shared = _grid(scene, current)
     all_heads = MultiplesPanel(
         title=f"All heads of block {scene.layer}",
         note=f"head {scene.head} is outlined",
-        values=shown.transpose(0, 2, 1) if turned else shown,
-        levels=_levels(scene, current, every),
+        values=every.transpose(0, 2, 1) if turned else every,
+        levels=shared,
         names=tuple(f"head {n}" for n in range(scene.config.n_head)),
         selected=scene.head,
         source=Source(scene.block(f"attn.{current}"), (0, *axes)),
