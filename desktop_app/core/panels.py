@@ -31,18 +31,26 @@ class Source:
 
     `index` has one entry for each axis of the tensor: a fixed number, or "row" or "col" for the axis that runs down
     or across. A strip of heads side by side has "group" and "within", its column cut by `group` cells a head.
-    `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons).
+    `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons). A picture of a part
+    begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV).
     """
 
     name: str
     index: tuple[int | str, ...]
     cols: tuple[int, ...] | None = None
     group: int = 1
+    first_row: int = 0
+    first_col: int = 0
 
     def at(self, row: int, col: int) -> tuple[int, ...]:
         """The tensor's index of the cell in this row and column."""
-        column = col if self.cols is None else self.cols[col]
-        place = {"row": row, "col": column, "group": column // self.group, "within": column % self.group}
+        column = self.first_col + col if self.cols is None else self.cols[col]
+        place = {
+            "row": self.first_row + row,
+            "col": column,
+            "group": column // self.group,
+            "within": column % self.group,
+        }
         return tuple(place[i] if isinstance(i, str) else i for i in self.index)
 
 
@@ -131,7 +139,7 @@ class MapPanel(Panel):
     selected: int | None = None
     fresh: int = 0  # how many rows at the end were computed in the last, cached pass; 0 says all
     x_label: str = ""
-    picks: str = "token"  # what a click on a row picks
+    picks: str = "token"  # what a click on a row picks; "" where rows are nothing to choose
 
 
 @dataclass(frozen=True)

@@ -150,9 +150,14 @@ class Cells:
                 if mine != wanted:
                     return None
             elif mine == "row":
-                rows = (wanted, wanted + 1)
+                row = wanted - source.first_row
+                if not 0 <= row < len(self.values):
+                    return None
+                rows = (row, row + 1)
             elif mine == "col":
-                column = wanted if source.cols is None else source.cols.index(wanted)
+                column = wanted - source.first_col if source.cols is None else source.cols.index(wanted)
+                if not 0 <= column < self.values.shape[-1]:
+                    return None
                 columns = (column, column + 1)
             elif mine == "group":
                 group = wanted

@@ -163,7 +163,8 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     )
     _outline_row(panel.selected, rows, box, page)
     page.put_cells(box, (rows, columns), panel.values, panel.source, panel.title)
-    page.picks.append(Pick(Rect(body.x, box.y, left, box.h), "row", rows, "choose this token"))
+    if panel.picks:
+        page.picks.append(Pick(Rect(body.x, box.y, left, box.h), "row", rows, f"choose this {panel.picks}"))
     legend(panel.levels, Rect(box.x, box.y + box.h, box.w, page.u(LEGEND)), page, said, panel.x_label)
 
 

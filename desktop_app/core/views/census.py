@@ -11,8 +11,7 @@ def census_view(name: str, config: Config) -> View:
     own, others = census(name, config), references()
     lead = (
         f"{own.total:,} parameters. In the blocks attention has {percent(own.of_blocks(*ATTENTION))} and the MLP "
-        f"{percent(own.of_blocks(*MLP))}; the embeddings are {percent(own.of_all(*EMBEDDINGS))} of all. A bias counts "
-        "with its matrix."
+        f"{percent(own.of_blocks(*MLP))}; the embeddings are {percent(own.of_all(*EMBEDDINGS))} of all."
     )
     return View(f"Where the parameters are: {name}", lead, census_box(own, others))
 
@@ -29,7 +28,8 @@ def census_box(own: Census, others: tuple[Census, ...]) -> Box:
             _shares("Embeddings, of all", models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
         ),
         TextPanel(
-            title="Sources",
+            title="Totals and sources",
+            note="a bias counts with its matrix",
             lines=tuple(Line(c.name, f"{c.total:,}", c.note) for c in models),
         ),
     )

@@ -1,0 +1,252 @@
+"""Views of weights: a matrix, or the part of it that one head uses, as a heatmap with its size and distribution."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from desktop_app.core.levels import PERCENTILE, Levels, diverging, number
+from desktop_app.core.panels import (
+    AnyPanel,
+    Array,
+    Bar,
+    BarsPanel,
+    CurvePanel,
+    Hue,
+    Line,
+    MapPanel,
+    Source,
+    Strip,
+    StripsPanel,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.views.common import wrap_width
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.tokenizer import Tokenizer
+from desktop_app.gpt2.weights import all_weights
+
+_SAMPLE = 2_000_000  # above this many numbers a distribution is taken from every n-th
+_MOST_BINS = 80
+_TALL = 512  # rows that a picture shows apart, at most
+_TAILS = 0.05  # per cent on either side that a histogram of many numbers leaves out, and counts
+_FEW = 10_000
+_PERCENTILES = (50, 90, 99, PERCENTILE)
+
+_PARTS = {"Q": (0, Hue.QUERY, "query"), "K": (1, Hue.KEY, "key"), "V": (2, Hue.VALUE, "value")}
+_HUES = {"attn": Hue.ATTENTION, "mlp": Hue.MLP, "unembed": Hue.ACCENT}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A weight, or the part of one that a letter or a head uses: `blocks.3.attn.W_Q` of head 5.
+
+    `rows` and `cols` are where it stands in `weight`, a name of the table of weights; a vector has columns alone.
+    """
+
+    name: str
+    weight: str
+    axes: tuple[str, ...]
+    cols: tuple[int, int]
+    rows: tuple[int, int] | None = None
+    head: int | None = None
+    meaning: str = ""
+    hue: Hue = Hue.RESIDUAL
+
+    @property
+    def title(self) -> str:
+        """The name, with the head where it is one head's."""
+        return self.name if self.head is None else f"{self.name} · head {self.head}"
+
+    @property
+    def source(self) -> Source:
+        """Where its cells stand."""
+        if self.rows is None:
+            return Source(self.weight, ("col",), first_col=self.cols[0])
+        return Source(self.weight, ("row", "col"), first_row=self.rows[0], first_col=self.cols[0])
+
+    def of(self, weights: Array) -> Array:
+        """The part's numbers, out of the whole weight."""
+        cols = slice(*self.cols)
+        return weights[cols] if self.rows is None else weights[slice(*self.rows), cols]
+
+
+def weight_names(config: Config) -> tuple[str, ...]:
+    """Every weight that can be opened, in the order of the forward pass: W_Q, W_K, W_V and their biases apart."""
+    names: list[str] = []
+    for name, _, _ in all_weights(config):
+        if name.endswith("_QKV"):
+            names += [name.removesuffix("QKV") + letter for letter in _PARTS]
+        else:
+            names.append(name)
+    return tuple(names)
+
+
+def has_heads(name: str) -> bool:
+    """Whether the weight of that name falls into parts of one head each."""
+    return name.rsplit(".", 1)[-1] in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")
+
+
+def find_part(config: Config, name: str, head: int | None = None) -> Part:
+    """The weight of that name, of one head where `head` is given. Raises ModelError if there is no such weight or head.
+
+    W_Q, W_K and W_V of a head are columns of W_QKV, W_O of a head is rows of it.
+    """
+    letter = name[-1:]
+    whole = f"{name[:-1]}QKV" if name[:-1].endswith(("attn.W_", "attn.b_")) and letter in _PARTS else name
+    spec = {own: spec for own, _, spec in all_weights(config)}.get(whole)
+    if spec is None:
+        raise ModelError(f"This model has no weight {name[:80]!r}.")
+    if head is not None and not has_heads(name):
+        raise ModelError(f"{name} is no head's own; leave the head out.")
+    if head is not None and not 0 <= head < config.n_head:
+        raise ModelError(f"There is no head {head}; this model's heads are 0 to {config.n_head - 1}.")
+
+    shape, axes, meaning = spec.shape(config), list(spec.axes), spec.meaning
+    rows = (0, shape[0]) if len(shape) == 2 else None
+    cols = (0, shape[-1])
+    hue = _HUES.get(name.split(".")[-2], Hue.RESIDUAL)
+    width = config.d_head
+    if whole != name:
+        part, hue, meaning = _PARTS[letter]
+        start = part * config.n_embd
+        cols = (start, start + config.n_embd) if head is None else (start + head * width, start + (head + 1) * width)
+        axes[-1] = "d_model" if head is None else "d_head"
+        meaning += ", bias" if rows is None else ""
+    elif head is not None:
+        rows, axes[0] = (head * width, (head + 1) * width), "d_head"
+    return Part(name, whole, tuple(axes), cols, rows, head, meaning, hue)
+
+
+def weight_view(checkpoint: Checkpoint, part: Part, tokenizer: Tokenizer | None = None) -> View:
+    """A weight as a heatmap (a vector as a strip), what it is, and how its numbers are distributed.
+
+    With `tokenizer`, rows that stand for tokens are labelled.
+    """
+    values = part.of(checkpoint.weights[part.weight])
+    levels = _levels(values)
+    labels: tuple[str, ...] = ()
+    if tokenizer is not None and part.axes[0] == "d_vocab":
+        labels = tuple(tokenizer.label(token) for token in range(len(values)))
+    lead = f"{part.meaning[0].upper()}{part.meaning[1:]}: {_shape(values)} learned numbers, the same for every prompt."
+    content = column(
+        _picture(part, values, levels, labels),
+        row(
+            _facts(checkpoint, part, values), _sizes(values, part.hue), _histogram(values, part.hue), weights=(4, 3, 4)
+        ),
+    )
+    return View(part.title, lead, content)
+
+
+def _levels(values: Array) -> Levels:
+    """Limits at a percentile of |w|; of a tall matrix at that of what its picture shows, the strongest of many rows."""
+    together = -(-len(values) // _TALL)
+    if values.ndim == 1 or together == 1:
+        return diverging(values, rule=f"{PERCENTILE} % of |w|")
+    starts = np.arange(0, len(values), together)
+    strongest = np.maximum(np.maximum.reduceat(values, starts), -np.minimum.reduceat(values, starts))
+    shown = diverging(strongest, rule=f"{PERCENTILE} % of the strongest |w| in every {together} rows")
+    beyond = int((values > shown.high).sum()) + int((values < shown.low).sum())
+    return replace(shown, beyond=beyond)
+
+
+def _shape(values: Array) -> str:
+    return " × ".join(f"{n:,}" for n in values.shape)
+
+
+def _picture(part: Part, values: Array, levels: Levels, labels: tuple[str, ...]) -> AnyPanel:
+    if values.ndim == 1:
+        strip = Strip(part.name.rsplit(".", 1)[-1], values, part.source, part.hue)
+        return StripsPanel(
+            title=part.title, note=part.axes[0], strips=(strip,), levels=levels, wrap=wrap_width(len(values))
+        )
+    return MapPanel(
+        title=part.title,
+        note=f"{part.axes[0]} downwards, {part.axes[1]} across",
+        values=values,
+        levels=levels,
+        row_labels=labels,
+        source=part.source,
+        hue=part.hue,
+        x_label=f"{values.shape[1]:,} columns",
+        picks="",
+    )
+
+
+def _facts(checkpoint: Checkpoint, part: Part, values: Array) -> TextPanel:
+    stored, shape = checkpoint.stored[part.weight], checkpoint.weights[part.weight].shape
+    where = [f"rows {part.rows[0]:,} to {part.rows[1] - 1:,}"] if part.rows and part.rows != (0, shape[0]) else []
+    if part.cols != (0, shape[-1]):
+        where.append(f"{'columns' if values.ndim > 1 else 'entries'} {part.cols[0]:,} to {part.cols[1] - 1:,}")
+    mean, deviation, norm = _moments(values)
+    low, high = int(values.argmin()), int(values.argmax())
+    lines = (
+        Line("shape", _shape(values), f"[{', '.join(part.axes)}]"),
+        Line("parameters", f"{values.size:,}", f"{stored.dtype}{', stored transposed' if stored.turned else ''}"),
+        Line("in the file", stored.name, ", ".join(where)),
+        Line("norm", number(norm), f"root mean square {number(norm / math.sqrt(values.size))}"),
+        Line("mean", number(mean), f"standard deviation {number(deviation)}"),
+        Line("smallest", number(float(values.flat[low])), _place(values, low)),
+        Line("largest", number(float(values.flat[high])), _place(values, high)),
+    )
+    return TextPanel(title="What it is", lines=lines)
+
+
+def _sizes(values: Array, hue: Hue) -> BarsPanel:
+    """How large the numbers are: the size that so many per cent of them do not exceed."""
+    sample, every = _sampled(values)
+    sizes = [*np.percentile(np.abs(sample), _PERCENTILES).tolist(), max(float(values.max()), -float(values.min()))]
+    bars = tuple(Bar(f"{p:g} %", v, number(v)) for p, v in zip((*_PERCENTILES, 100), sizes, strict=True))
+    return BarsPanel(title="Sizes of |w|", note=f"percentiles{_of(every)}", bars=bars, hue=hue)
+
+
+def _of(every: int) -> str:
+    return f", from 1 in {every}" if every > 1 else ""
+
+
+def _place(values: Array, flat: int) -> str:
+    """Where a number of the part is, by the part's own rows and columns."""
+    place = [int(i) for i in np.unravel_index(flat, values.shape)]
+    return f"entry {place[0]:,}" if len(place) == 1 else f"row {place[0]:,}, column {place[1]:,}"
+
+
+def _moments(values: Array) -> tuple[float, float, float]:
+    """Mean, standard deviation and Euclidean (Frobenius) norm, in float64 without a copy of a large weight in it."""
+    pieces = np.array_split(values.reshape(-1), 1 + values.size // _SAMPLE)
+    mean = sum(float(piece.sum(dtype=np.float64)) for piece in pieces) / values.size
+    spread = sum(float(np.square(piece - mean, dtype=np.float64).sum()) for piece in pieces) / values.size
+    return mean, math.sqrt(spread), math.sqrt(values.size * (spread + mean * mean))
+
+
+def _sampled(values: Array) -> tuple[Array, int]:
+    """Every n-th number of a large weight, and n; every number of a small one."""
+    step = -(-values.size // _SAMPLE)
+    # A step that shares no factor with a row's length comes by every column.
+    while step > 1 and math.gcd(step, values.shape[-1]) > 1:
+        step += 1
+    return values.reshape(-1)[::step], step
+
+
+def _histogram(values: Array, hue: Hue) -> CurvePanel:
+    sample, every = _sampled(values)
+    tails = _TAILS if sample.size > _FEW else 0
+    low, high = (float(v) for v in np.percentile(sample, (tails, 100 - tails)))
+    if high <= low:
+        low, high = low - max(1e-3, abs(low) / 10), high + max(1e-3, abs(high) / 10)
+    bins = min(max(10, math.isqrt(sample.size)), _MOST_BINS)
+    counts, edges = np.histogram(sample, bins, (low, high))
+    beyond = sample.size - int(counts.sum())
+    steps = np.repeat(edges, 2)
+    heights = np.concatenate([[0], np.repeat(counts, 2), [0]]).astype(float)
+    return CurvePanel(
+        title="Distribution",
+        note=f"{bins} bins{f', {beyond:,} beyond the ends' if beyond else ''}{_of(every)}",
+        lines=((steps, heights),),
+        x_label="value",
+        y_label="count",
+        hue=hue,
+    )
