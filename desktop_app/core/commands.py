@@ -54,7 +54,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("scale_linear", "Patterns on a linear scale", "View", (), "scene"),
     Command("scale_sqrt", "Patterns on a square-root scale", "View", (), "scene"),
     Command("scale_log", "Patterns on a logarithmic scale", "View", (), "scene"),
-    Command("close_inspector", "Close the inspector", "View", (), "path"),
+    Command("check_all", "Check every tensor of this text", "Inspect", (), "scene"),
+    Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
+    Command("open_census", "Count the parameters", "Inspect", (), "scene"),
+    Command("copy_numpy", "Copy the opened number as numpy", "Inspect", (), "path"),
+    Command("close_inspector", "Close the inspector", "Inspect", (), "path"),
     Command("palette", "All commands …", "Help", ("Ctrl+Shift+P", "F1"), "always"),
     Command("about", "About Logitscope", "Help", (), "always"),
 )

@@ -1,15 +1,17 @@
 """A view as a finished figure: page size, theme, caption, and the bytes of an SVG, PDF or PNG file."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desktop_app.core.arithmetic import Cell
 from desktop_app.core.caption import alt_text, caption
+from desktop_app.core.check import Finding
 from desktop_app.core.panels import View
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step, build_view
-from desktop_app.core.views.opening import opening_view
+from desktop_app.core.views.opened import view_of
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Fill, Heat, Mark, Page, Rect, Words
 from desktop_app.figures.theme import THEMES
@@ -80,9 +82,9 @@ def make_job(scene: Scene, step: Step) -> Job:
     return Job(build_view(scene, step), caption(scene, step), alt_text(scene, step))
 
 
-def make_path_job(scene: Scene, step: Step, cell: Cell) -> Job:
-    """The figure of one opened number."""
-    view = opening_view(scene, cell)
+def make_path_job(scene: Scene, step: Step, cell: Cell, findings: Sequence[Finding] = ()) -> Job:
+    """The figure of what is opened: a number, a weight, the census, or the `findings` of a check."""
+    view = view_of(scene, cell, findings)
     words = caption(scene, step)
     return Job(view, words, f"{view.title}. {view.lead}. {words}")
 

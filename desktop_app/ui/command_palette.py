@@ -1,35 +1,35 @@
-"""All commands in a list that narrows while one types."""
+"""A list that narrows while one types, and all commands in one."""
+
+from collections.abc import Iterable
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent
 from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 
-class CommandPalette(QDialog):
-    """Emits the id of the command that was chosen."""
+class Chooser(QDialog):
+    """Emits the id of the row that was chosen."""
 
     chosen = Signal(str)
 
-    def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, hint: str, rows: Iterable[tuple[str, str, bool]], parent: QWidget | None) -> None:
+        """`rows` are (id, words, whether it can be chosen)."""
         super().__init__(parent)
-        self.setWindowTitle("Commands")
+        self.setWindowTitle(title)
         self.resize(520, 460)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 16, 16, 16)
         self.field = QLineEdit()
-        self.field.setPlaceholderText("Type to find a command")
-        self.field.setAccessibleName("Find a command")
+        self.field.setPlaceholderText(hint)
+        self.field.setAccessibleName(hint)
         self.list = QListWidget()
-        self.list.setAccessibleName("Commands")
+        self.list.setAccessibleName(title)
         column.addWidget(self.field)
         column.addWidget(self.list)
-        for name, action in actions.items():
-            if name == "palette":
-                continue
-            keys = action.shortcut().toString()
-            item = QListWidgetItem(action.text() + (f"    {keys}" if keys else ""))
+        for name, words, enabled in rows:
+            item = QListWidgetItem(words)
             item.setData(Qt.ItemDataRole.UserRole, name)
-            if not action.isEnabled():
+            if not enabled:
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
             self.list.addItem(item)
         self.field.textChanged.connect(self._narrow)
@@ -62,3 +62,15 @@ class CommandPalette(QDialog):
         if item is not None and not item.isHidden() and item.flags() & Qt.ItemFlag.ItemIsEnabled:
             self.accept()
             self.chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
+
+
+class CommandPalette(Chooser):
+    """All commands, each with its keys."""
+
+    def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
+        def words(action: QAction) -> str:
+            keys = action.shortcut().toString()
+            return action.text() + (f"    {keys}" if keys else "")
+
+        rows = ((name, words(a), a.isEnabled()) for name, a in actions.items() if name != "palette")
+        super().__init__("Commands", "Find a command", rows, parent)

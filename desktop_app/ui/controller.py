@@ -9,12 +9,13 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from desktop_app.core import navigation
 from desktop_app.core import state as states
 from desktop_app.core.arithmetic import Cell
+from desktop_app.core.check import Finding
 from desktop_app.core.history import History, Walk, same_prompt, typing_key
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State
 from desktop_app.core.steps import Step, find_step, step_list
-from desktop_app.core.views.opening import opening_view
+from desktop_app.core.views.opened import CHECK, view_of
 from desktop_app.gpt2.engine import Stop
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.trace import Trace
@@ -39,6 +40,7 @@ class Controller(QObject):
         self.model: Model | None = None
         self.scene: Scene | None = None
         self.path: tuple[Cell, ...] = ()
+        self.findings: tuple[Finding, ...] = ()  # of the last check of this trace
         self.history = History()
         self.walk = Walk()
         self._trace: Trace | None = None
@@ -308,7 +310,7 @@ class Controller(QObject):
         kept: list[Cell] = []
         for cell in self.path:
             try:
-                opening_view(scene, cell)
+                view_of(scene, cell)
             except (LogitscopeError, IndexError):
                 break
             kept.append(cell)
@@ -355,6 +357,9 @@ class Controller(QObject):
         if model is not self.model:
             return
         self._trace, self._computed = trace, self._asked
+        # What was found of the trace before says nothing of this one.
+        self.findings = ()
+        self.path = tuple(cell for cell in self.path if cell != CHECK)
         self._make_scene()
         self._run_soon()
 

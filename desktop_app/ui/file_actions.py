@@ -144,11 +144,12 @@ class FileActions(QObject):
         if controller.scene is None or step is None:
             return
         cell = controller.path[-1] if opened and controller.path else None
+        findings = controller.findings
         full_scene = controller.full_scene()
 
         def job(stop: Stop) -> Job:
             scene = full_scene(stop)
-            return make_job(scene, step) if cell is None else make_path_job(scene, step, cell)
+            return make_job(scene, step) if cell is None else make_path_job(scene, step, cell, findings)
 
         self.said.emit("Drawing the figure …", True)
         self.exports.request(job, wanted, done)

@@ -16,6 +16,7 @@ class Inspector(QWidget):
 
     back_to = Signal(int)  # how many cells of the path to keep; 0 closes
     export_asked = Signal()
+    numpy_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,6 +37,9 @@ class Inspector(QWidget):
         )
         self.trail.linkActivated.connect(lambda n: self.back_to.emit(int(n)))
         line.addWidget(self.trail, 1)
+        lines = self._button("Copy as numpy", "Copy lines of numpy that make this number again from a saved trace")
+        lines.clicked.connect(self.numpy_asked)
+        line.addWidget(lines)
         export = self._button("Export", "Export this arithmetic as a figure")
         export.clicked.connect(self.export_asked)
         close = self._button("✕", "Close the inspector (Esc)")
@@ -59,7 +63,7 @@ class Inspector(QWidget):
         """Show `view`, the last cell of `path`."""
         parts = []
         for n, cell in enumerate(path):
-            words = escape(f"{cell.name}{list(cell.index)}")
+            words = escape(f"{cell.name}{list(cell.index) or ''}")
             parts.append(f"<b>{words}</b>" if n == len(path) - 1 else f'<a href="{n + 1}">{words}</a>')
         # The near end of a long way is the one that matters.
         shown = parts if len(parts) <= 4 else ["…", *parts[-4:]]

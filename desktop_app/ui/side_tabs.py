@@ -73,6 +73,5 @@ def _shapes(scene: Scene, step: Step) -> str:
         kind = "int64" if name == "tokens" else "float32"
         lines.append(f"{escape(name)}: [{axes}] · {kind}")
         if tensor.inputs:
-            known = (_link(n) if n in scene.trace.table else escape(n) for n in tensor.inputs)
-            lines.append(f"&nbsp;&nbsp;from {', '.join(known)}")
+            lines.append(f"&nbsp;&nbsp;from {', '.join(_link(n) for n in tensor.inputs)}")
     return "<br>".join(lines)

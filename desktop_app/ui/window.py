@@ -25,30 +25,26 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app import __version__
-from desktop_app.core.arithmetic import Cell
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
-from desktop_app.core.describe import Readout, describe
 from desktop_app.core.examples import Example, examples, open_in
-from desktop_app.core.levels import number
-from desktop_app.core.links import Region, computed_from, feeds
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
 from desktop_app.core.session_file import to_json
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State
 from desktop_app.core.steps import build_view, find_step, view_key
-from desktop_app.core.views.opening import PROBABILITY, opening_view
-from desktop_app.figures.marks import Cells
+from desktop_app.core.views.weights import weight_names
 from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.sampling import MAX_SEED, Sampling
 from desktop_app.ui import looks
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
-from desktop_app.ui.command_palette import CommandPalette
+from desktop_app.ui.command_palette import Chooser, CommandPalette
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.file_actions import FileActions
+from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.inspector import Inspector
 from desktop_app.ui.map_view import MapView
 from desktop_app.ui.probability_panel import ProbabilityPanel
@@ -134,6 +130,7 @@ class Window(QMainWindow):
         self.centre.addWidget(self.inspector)
         self.probabilities = ProbabilityPanel()
         self.tabs = SideTabs()
+        self.inspection = Inspection(self.controller, self.canvas, self.inspector, self.tabs, self.centre)
         right = QSplitter(Qt.Orientation.Vertical)
         right.setObjectName("rightPane")
         right.addWidget(self.probabilities)
@@ -295,6 +292,7 @@ class Window(QMainWindow):
         self.setStyleSheet(looks.style_sheet(THEMES[name], self.scale))
         self.prompt.refit()
         self._fit_panes()
+        self.inspection.set_look(THEMES[name], self.scale)
         self._show_state(self.controller.state)
         self._show_scene(self.controller.scene)
 
@@ -469,10 +467,10 @@ class Window(QMainWindow):
         c = self.controller
         if c.model is None:
             return
-        try:
+        if name in c.model.checkpoint.weights:
+            self.inspection.open_weight(name)
+        else:
             c.go_to(find_step(name, c.model.config))
-        except LogitscopeError:
-            self.say(f"{name} is a weight; it is no step of its own.")
 
     def _go_to_index(self, index: int) -> None:
         if 0 <= index < len(self.controller.steps):
@@ -536,6 +534,10 @@ class Window(QMainWindow):
             "save_session": self.files.ask_save_session,
             "open_model": self.files.ask_model,
             "close_inspector": lambda: c.open_path(()),
+            "check_all": self.inspection.check_all,
+            "open_weight": self._choose_weight,
+            "open_census": self.inspection.open_census,
+            "copy_numpy": self.inspection.copy_numpy,
             "palette": self._palette,
             "about": self._about,
             "quit": self.close,
@@ -568,6 +570,16 @@ class Window(QMainWindow):
         at = TYPE_SIZES.index(1.0) if by == 0 else min(max(at + by, 0), len(TYPE_SIZES) - 1)
         self.settings = replace(self.settings, type_size=TYPE_SIZES[at])
         self._set_theme(self._theme_name())
+
+    def _choose_weight(self) -> None:
+        model = self.controller.model
+        if model is None:
+            return
+        rows = ((name, name, True) for name in weight_names(model.config))
+        dialog = Chooser("Weights", "Find a weight, as in blocks.2.attn.W_Q", rows, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(self.inspection.open_weight)
+        dialog.open()
 
     def _palette(self) -> None:
         dialog = CommandPalette(self.actions_, self)
@@ -642,6 +654,7 @@ class Window(QMainWindow):
             self._notice_timer.stop()
             self._remember()
             self.files.close()
+            self.inspection.close()
             self.controller.close()
         super().closeEvent(event)
 

@@ -304,7 +304,9 @@ def test_links_of_the_explanation_lead_to_their_tensors(desk):
     desk.window.tabs.tensor_asked.emit("blocks.1.attn.scores")
     assert desk.c.step.key == "blocks.1.attn.scores"
     desk.window.tabs.tensor_asked.emit("embed.W_E")
-    assert desk.c.step.key == "blocks.1.attn.scores" and "embed.W_E" in desk.notice()
+    # A weight is no step of its own: it opens under the view.
+    assert desk.c.step.key == "blocks.1.attn.scores" and desk.c.path[-1].name == "embed.W_E"
+    assert desk.window.inspector.isVisible()
 
 
 @pytest.mark.parametrize("key", [0, 0x424, 0x5D0, 0x1000000, 0x1100000, 0x1FFFFFF])

@@ -1,0 +1,172 @@
+"""What pointing at a cell and opening one does: readouts, lit operands, the inspector and its path."""
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication, QSplitter
+
+from desktop_app.core.arithmetic import Cell
+from desktop_app.core.as_numpy import as_numpy, probabilities_as_numpy
+from desktop_app.core.check import Finding, check_pass
+from desktop_app.core.describe import Readout, describe
+from desktop_app.core.levels import number
+from desktop_app.core.links import Region, computed_from, feeds
+from desktop_app.core.views.opened import CENSUS, CHECK, view_of
+from desktop_app.core.views.opening import PROBABILITY
+from desktop_app.core.views.weights import find_part
+from desktop_app.figures.marks import Cells
+from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.trace import Trace
+from desktop_app.ui.canvas import Canvas
+from desktop_app.ui.controller import Controller
+from desktop_app.ui.inspector import Inspector
+from desktop_app.ui.lanes import Lane
+from desktop_app.ui.side_tabs import SideTabs
+
+
+class Inspection(QObject):
+    """Stands between the two canvases, the Inspect tab and the controller's path of opened numbers."""
+
+    said = Signal(str)
+
+    def __init__(
+        self, controller: Controller, canvas: Canvas, inspector: Inspector, tabs: SideTabs, centre: QSplitter
+    ) -> None:
+        super().__init__(centre)
+        self._controller, self._canvas, self._inspector = controller, canvas, inspector
+        self._tabs, self._centre = tabs, centre
+        self._theme: Theme = LIGHT
+        self._scale = 1.0
+        self.checks = Lane("check", self)
+        self.checks.answered.connect(self._take_findings)
+        self.checks.failed.connect(self.said)
+        canvas.pointed.connect(lambda cells, row, column: self._point(canvas, cells, row, column))
+        canvas.opened.connect(self._open)
+        inside = inspector.canvas
+        inside.pointed.connect(lambda cells, row, column: self._point(inside, cells, row, column))
+        inside.opened.connect(self._open_inside)
+        inspector.back_to.connect(lambda count: controller.open_path(controller.path[:count]))
+        inspector.numpy_asked.connect(self.copy_numpy)
+        controller.path_changed.connect(self.show)
+
+    def set_look(self, theme: Theme, scale: float) -> None:
+        """Show from now on in this theme and type size."""
+        self._theme, self._scale = theme, scale
+
+    # Pointing
+
+    def _readout(self, cells: Cells, row: int, column: int) -> Readout:
+        scene = self._controller.scene
+        assert scene is not None
+        if cells.source is None:
+            value = float(cells.values[row, column])
+            return Readout(number(value), cells.label, f"row {row}, column {column}")
+        return describe(scene, cells.source.name, cells.source.at(row, column))
+
+    def _point(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
+        """Say what is under the pointer, and light what it came from and what it feeds in every view."""
+        scene = self._controller.scene
+        canvas.set_readout(None if cells is None or scene is None else self._readout(cells, row, column))
+        sources: tuple[Region, ...] = ()
+        targets: tuple[Region, ...] = ()
+        if cells is not None and cells.source is not None and scene is not None:
+            cell = Cell(cells.source.name, cells.source.at(row, column))
+            if cell.name in scene.trace.table:
+                sources = computed_from(scene.trace, scene.checkpoint.weights, cell)
+                targets = feeds(scene.trace, cell)
+        for shown in (self._canvas, self._inspector.canvas):
+            shown.set_lit(shown.lit_places(sources), shown.lit_places(targets))
+
+    # Opening
+
+    def _open(self, cells: Cells, row: int, column: int) -> None:
+        if cells.source is not None:
+            self._controller.open_path((Cell(cells.source.name, cells.source.at(row, column)),))
+        else:
+            self._tabs.show_readout(self._readout(cells, row, column))
+
+    def _open_inside(self, cells: Cells, row: int, column: int) -> None:
+        if cells.source is not None:
+            self._push(Cell(cells.source.name, cells.source.at(row, column)))
+
+    def _push(self, cell: Cell) -> None:
+        """Go on to `cell`, or back to it where one has been there."""
+        path = self._controller.path
+        self._controller.open_path((*path[: path.index(cell)], cell) if cell in path else (*path, cell))
+
+    def open_probability(self, token: int) -> None:
+        """Open the chain from a token's logit to its probability."""
+        scene = self._controller.scene
+        if scene is not None:
+            self._controller.open_path((Cell(PROBABILITY, (scene.position, token)),))
+
+    def open_weight(self, name: str) -> None:
+        """Open a weight as a whole."""
+        self._push(Cell(name, ()))
+
+    def open_census(self) -> None:
+        """Open the census of parameters."""
+        self._controller.open_path((CENSUS,))
+
+    def check_all(self) -> None:
+        """Recompute every tensor of the present text, and open what was found."""
+        scene, model = self._controller.scene, self._controller.model
+        if scene is None or model is None:
+            return
+        trace = scene.trace
+        self._controller.findings = ()
+        self._controller.open_path((CHECK,))
+        self.show()
+        self.checks.submit(lambda stop: (trace, tuple(check_pass(model.engine, trace.ids, stop=stop))))
+
+    def _take_findings(self, answer: tuple[Trace, tuple[Finding, ...]]) -> None:
+        trace, findings = answer
+        scene = self._controller.scene
+        if scene is not None and scene.trace is trace:
+            self._controller.findings = findings
+            self.show()
+
+    def show(self) -> None:
+        """Bring inspector and Inspect tab in line with the controller's path."""
+        scene, path = self._controller.scene, self._controller.path
+        shown = bool(path) and scene is not None
+        if shown and not self._inspector.isVisible():
+            self._inspector.show()
+            height = self._centre.height()
+            self._centre.setSizes([height * 2 // 5, height - height * 2 // 5])
+        elif not shown and self._inspector.isVisible():
+            focus = QApplication.focusWidget()
+            inside = focus is not None and self._inspector.isAncestorOf(focus)
+            self._inspector.hide()
+            if inside:
+                self._canvas.setFocus()
+        readout = None
+        if path and scene is not None:
+            cell = path[-1]
+            self._inspector.show_path(path, view_of(scene, cell, self._controller.findings), self._theme, self._scale)
+            if cell.index and (cell.name in scene.trace.table or cell.name in scene.checkpoint.weights):
+                readout = describe(scene, cell.name, cell.index)
+        self._tabs.show_readout(readout)
+
+    def copy_numpy(self) -> None:
+        """Put the lines that make the opened number again on the clipboard."""
+        scene, path = self._controller.scene, self._controller.path
+        if scene is None or not path or path[-1] in (CENSUS, CHECK):
+            return
+        cell = path[-1]
+        try:
+            if cell.name == PROBABILITY:
+                lines = probabilities_as_numpy(scene.checkpoint, cell.index[0], scene.state.sampling, cell.index[1])
+            else:
+                # A part of a weight (W_Q of a head) is copied as the weight that it is stored in.
+                name = find_part(scene.config, cell.name).weight if not cell.index else cell.name
+                lines = as_numpy(scene.checkpoint, name, cell.index or None)
+        except LogitscopeError as reason:
+            self.said.emit(str(reason))
+            return
+        QGuiApplication.clipboard().setText(lines)
+        self.said.emit("Copied a few lines of numpy; they read trace.safetensors, as `logitscope trace` writes it.")
+
+    def close(self) -> None:
+        """Stop a check that is under way."""
+        self.checks.close()
