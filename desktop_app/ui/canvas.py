@@ -71,6 +71,11 @@ class Canvas(QAbstractScrollArea):
             self._sources, self._targets = sources, targets
             self.viewport().update()
 
+    @property
+    def lit(self) -> tuple[list[Rect], list[Rect]]:
+        """Places that are lit: what the pointed cell came from, and what it feeds."""
+        return self._sources, self._targets
+
     def lit_places(self, regions: Iterable[Region]) -> list[Rect]:
         """Where these cells stand in the view that is shown."""
         found = (cells.lit(region.name, region.index) for region in regions for cells in self._page.cells)
