@@ -57,7 +57,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene"),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
     Command("open_census", "Count the parameters", "Inspect", (), "scene"),
-    Command("copy_numpy", "Copy the opened number as numpy", "Inspect", (), "path"),
+    Command("copy_numpy", "Copy the number or step as numpy", "Inspect", (), "scene"),
     Command("close_inspector", "Close the inspector", "Inspect", (), "path"),
     Command("palette", "All commands …", "Help", ("Ctrl+Shift+P", "F1"), "always"),
     Command("about", "About Logitscope", "Help", (), "always"),

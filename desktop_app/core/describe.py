@@ -39,6 +39,10 @@ def _place(scene: Scene, axis: str, i: int) -> str:
         return f"{word} {scene.tokenizer.quoted(scene.trace.ids[i])} at {i}"
     if axis == "d_vocab":
         return f"token {scene.tokenizer.quoted(i)}"
-    words = {"d_mlp": "neuron", "head": "head", "n_ctx": "position", "qkv": "column", "one": ""}
+    if axis == "qkv":
+        part, column = divmod(i, scene.config.n_embd)
+        head, dimension = divmod(column, scene.config.d_head)
+        return f"{('query', 'key', 'value')[part]} of head {head}, dimension {dimension}"
+    words = {"d_mlp": "neuron", "head": "head", "n_ctx": "position", "one": ""}
     word = words.get(axis, "dimension")
     return f"{word} {i}" if word else ""

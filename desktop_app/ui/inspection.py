@@ -80,7 +80,8 @@ class Inspection(QObject):
     # Opening
 
     def _open(self, cells: Cells, row: int, column: int) -> None:
-        if cells.source is not None:
+        pinned = self._inspector.pin.isChecked() and self._inspector.isVisible()
+        if cells.source is not None and not pinned:
             self._controller.open_path((Cell(cells.source.name, cells.source.at(row, column)),))
         else:
             self._tabs.show_readout(self._readout(cells, row, column))
@@ -149,17 +150,19 @@ class Inspection(QObject):
         self._tabs.show_readout(readout)
 
     def copy_numpy(self) -> None:
-        """Put the lines that make the opened number again on the clipboard."""
-        scene, path = self._controller.scene, self._controller.path
-        if scene is None or not path or path[-1] in (CENSUS, CHECK):
+        """Put lines that make the opened number again on the clipboard, or the step's tensor where none is open."""
+        scene, path, step = self._controller.scene, self._controller.path, self._controller.step
+        if scene is None or step is None:
             return
-        cell = path[-1]
+        shown = (*step.tensors, "logits")[0]  # steps of sampling begin with the logits
+        cell = path[-1] if path and path[-1] not in (CENSUS, CHECK) else Cell(shown, ())
         try:
             if cell.name == PROBABILITY:
                 lines = probabilities_as_numpy(scene.checkpoint, cell.index[0], scene.state.sampling, cell.index[1])
             else:
                 # A part of a weight (W_Q of a head) is copied as the weight that it is stored in.
-                name = find_part(scene.config, cell.name).weight if not cell.index else cell.name
+                whole = not cell.index and cell.name not in scene.trace.table
+                name = find_part(scene.config, cell.name).weight if whole else cell.name
                 lines = as_numpy(scene.checkpoint, name, cell.index or None)
         except LogitscopeError as reason:
             self.said.emit(str(reason))

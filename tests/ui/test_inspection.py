@@ -108,6 +108,28 @@ def test_the_copied_lines_of_numpy_make_the_number_again(desk, tmp_path, monkeyp
     assert np.isclose(float(names["result"]), desk.scene.trace.read(cell.name, head=1, row=3)[2], rtol=1e-6)
 
 
+def test_a_step_without_an_opened_number_is_copied_whole(desk, tmp_path, monkeypatch):
+    desk.go("blocks.1.attn.pattern")
+    desk.window.do("copy_numpy")
+    monkeypatch.chdir(tmp_path)
+    desk.scene.trace.save(tmp_path / "trace.safetensors")
+    names = {}
+    exec(QGuiApplication.clipboard().text(), names)
+    assert np.allclose(names["result"], desk.scene.trace["blocks.1.attn.pattern"], atol=1e-6)
+
+
+def test_what_is_pinned_stays_while_other_cells_are_clicked(desk):
+    desk.go("blocks.1.attn.z")
+    desk.c.open_path((Cell("blocks.1.attn.z", (0, 1, 1)),))
+    desk.window.inspector.pin.setChecked(True)
+    canvas = desk.window.canvas
+    click_cell(desk, canvas, cells_of(canvas, "blocks.1.attn.z"), 0, 3)
+    assert desk.c.path == (Cell("blocks.1.attn.z", (0, 1, 1)),)
+    desk.window.inspector.pin.setChecked(False)
+    click_cell(desk, canvas, cells_of(canvas, "blocks.1.attn.z"), 0, 3)
+    assert desk.c.path != (Cell("blocks.1.attn.z", (0, 1, 1)),)
+
+
 def test_a_probability_opens_to_its_chain_from_the_bars(desk):
     token = int(desk.scene.ranked.order[2])
     desk.window.probabilities.bars.asked.emit(token)

@@ -14,6 +14,7 @@ from desktop_app.core.panels import (
     CurvePanel,
     Hue,
     Line,
+    Source,
     Strip,
     StripsPanel,
     TextPanel,
@@ -144,7 +145,7 @@ def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
             bars=bars,
             hue=Hue.ATTENTION,
         ),
-        _scalars("The row", opening.scalars),
+        _scalars("The row", opening.scalars, "from the row"),
         StripsPanel(
             title="The row of scores",
             note="after the mask",
@@ -184,6 +185,20 @@ def _vector(opening: Opening) -> tuple[AnyPanel | Box, ...]:
 def _few(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     panels: list[AnyPanel | Box] = [_scalars("Made from", opening.scalars)]
     compute = scene.trace.table[opening.cell.name].spec.compute
+    if compute in (f.rows_of_table, f.rows_of_positions):
+        source = opening.scalars[-1]
+        assert source.cell is not None
+        table, index = source.cell.name, source.cell.index[0]
+        values = scene.checkpoint.weights[table][index]
+        strip = Strip(source.label, values, Source(table, (index, "col")))
+        panels.append(
+            StripsPanel(
+                title="The whole row of the table",
+                strips=(strip,),
+                levels=diverging(values),
+                wrap=wrap_width(len(values)),
+            )
+        )
     if compute is f.activation:
         x = opening.scalars[0].value
         reach = max(4.0, abs(x) * 1.2)
@@ -200,13 +215,13 @@ def _few(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     return tuple(panels)
 
 
-def _scalars(title: str, scalars: tuple[Scalar, ...]) -> BarsPanel:
+def _scalars(title: str, scalars: tuple[Scalar, ...], otherwise: str = "from the config") -> BarsPanel:
     bars = tuple(
         Bar(
             s.label,
             s.value if np.isfinite(s.value) else 0.0,
             number(s.value),
-            s.cell.name if s.cell is not None else "from the config",
+            s.cell.name if s.cell is not None else otherwise,
             source=(s.cell.name, s.cell.index) if s.cell is not None else None,
         )
         for s in scalars
