@@ -75,12 +75,19 @@ class Chip:
 
 @dataclass(frozen=True)
 class TokensPanel(Panel):
-    """The text cut into tokens; `joined` shows it as it was typed, uncut."""
+    """The text cut into tokens."""
 
     chips: tuple[Chip, ...] = ()
     selected: int | None = None
-    joined: bool = False
     added: int = 0  # how many chips at the end were appended rather than typed
+
+
+@dataclass(frozen=True)
+class ProsePanel(Panel):
+    """The text as it was typed, uncut, in display form: pieces between which a line may be broken."""
+
+    pieces: tuple[str, ...] = ()
+    added: int = 0  # how many pieces at the end were appended rather than typed
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,16 @@ class RulerPanel(Panel):
 
 
 AnyPanel = (
-    TokensPanel | TextPanel | StripsPanel | MapPanel | GridPanel | MultiplesPanel | BarsPanel | CurvePanel | RulerPanel
+    TokensPanel
+    | ProsePanel
+    | TextPanel
+    | StripsPanel
+    | MapPanel
+    | GridPanel
+    | MultiplesPanel
+    | BarsPanel
+    | CurvePanel
+    | RulerPanel
 )
 
 

@@ -11,6 +11,7 @@ from desktop_app.core.panels import (
     MapPanel,
     MultiplesPanel,
     Panel,
+    ProsePanel,
     RulerPanel,
     StripsPanel,
     TextPanel,
@@ -26,6 +27,7 @@ Painter = Callable[[Any, Rect, Page], None]
 
 PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
     TokensPanel: (paint_text.tokens_extent, paint_text.paint_tokens),
+    ProsePanel: (paint_text.prose_extent, paint_text.paint_prose),
     TextPanel: (paint_text.text_extent, paint_text.paint_text),
     StripsPanel: (paint_heat.strips_extent, paint_heat.paint_strips),
     MapPanel: (paint_heat.map_extent, paint_heat.paint_map),
@@ -39,6 +41,7 @@ PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
 
 _LEAST_WIDTH: dict[type[Panel], float] = {
     TokensPanel: 150,
+    ProsePanel: 150,
     TextPanel: 200,
     StripsPanel: 240,
     MapPanel: 150,

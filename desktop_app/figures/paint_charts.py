@@ -160,8 +160,9 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
         x, y = float(px(min(max(fx, x0), x1))), float(py(fy))
         page.marks.append(Dots(np.array([x]), np.array([y]), theme.accent, page.u(4)))
         right = x > box.x + box.w * 0.6
-        page.words(x + page.u(-8 if right else 8), y, words, size=11, colour=theme.accent, bold=True,
-                   align="right" if right else "left")  # fmt: skip
+        above = y - box.y > page.u(24)  # clear of the line that the dot sits on
+        page.words(x + page.u(-4 if right else 4), y + page.u(-14 if above else 14), words, size=11, bold=True,
+                   colour=theme.accent, align="right" if right else "left")  # fmt: skip
 
 
 def _band_colour(page: Page) -> str:
@@ -195,7 +196,9 @@ def _limits(panel: CurvePanel, ys: list[np.ndarray]) -> tuple[float, float]:
     for level, _ in panel.levels_at:
         low, high = min(low, level), max(high, level)
     if panel.band:
-        low, high = min(low, panel.band[0]), max(high, panel.band[1])
+        # A band much wider than what it stands behind (one huge dimension makes it so) is cut off at the edges.
+        more = (high - low) / 2
+        low, high = min(low, max(panel.band[0], low - more)), max(high, min(panel.band[1], high + more))
     margin = (high - low) * 0.06 or 1.0
     return low - margin, high + margin
 

@@ -1,20 +1,18 @@
-"""Painters of text: tokens as chips or as running text, and lines of label, text and remark."""
+"""Painters of text: tokens as chips, running text, and lines of label, text and remark."""
 
 from collections.abc import Iterator
 
-from desktop_app.core.panels import Chip, Line, TextPanel, TokensPanel
+from desktop_app.core.panels import Chip, Line, ProsePanel, TextPanel, TokensPanel
 from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import heading, heading_height
 
 Extent = tuple[float, float]
 _MANY = 160  # from so many tokens on chips lose their second line
-_LINE, _UNDER = 24.0, 17.0
+_LINE, _UNDER, _PROSE_LINE = 24.0, 17.0, 28.0
 
 
 def _chip_size(panel: TokensPanel) -> tuple[float, float]:
     """Height of a chip and gap between two, in design units."""
-    if panel.joined:
-        return 28, 0
     return (26, 4) if len(panel.chips) > _MANY else (42, 6)
 
 
@@ -23,16 +21,14 @@ def _flow(panel: TokensPanel, width: float, page: Page) -> Iterator[tuple[Chip, 
     height, gap = _chip_size(panel)
     x = y = 0.0
     for chip in panel.chips:
-        w = page.width(chip.label, size=15 if panel.joined else 13, mono=True)
-        if not panel.joined:
-            w = max(w, page.width(f"{chip.position} · {chip.id}", size=10) if height > 30 else 0) + page.u(14)
-        w = min(w, width)
+        w = page.width(chip.label, size=13, mono=True)
+        if height > 30:
+            w = max(w, page.width(f"{chip.position} · {chip.id}", size=10))
+        w = min(w + page.u(14), width)
         if x and x + w > width:
             x, y = 0.0, y + page.u(height + gap)
         yield chip, x, y, w
         x += w + page.u(gap)
-        if panel.joined and chip.label.endswith("↵"):
-            x, y = 0.0, y + page.u(height)
 
 
 def tokens_extent(panel: TokensPanel, width: float, page: Page) -> Extent:
@@ -52,14 +48,10 @@ def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
     first_added = len(panel.chips) - panel.added
     for chip, x, y, w in _flow(panel, body.w, page):
         box = Rect(body.x + x, body.y + y, w, page.u(height))
-        chosen, added = chip.position == panel.selected, chip.position >= first_added
-        if panel.joined:
-            page.words(box.x, box.y + box.h / 2, chip.label, size=15, mono=True, room=w + 1,
-                       colour=theme.accent if added else theme.ink)  # fmt: skip
-            continue
+        chosen = chip.position == panel.selected
         page.fill(box, theme.accent_fill if chosen else theme.panel, stroke=theme.accent if chosen else theme.line,
                   width=page.u(1.5 if chosen else 1), radius=page.u(5))  # fmt: skip
-        if added:
+        if chip.position >= first_added:
             page.fill(Rect(box.x + page.u(5), box.y + box.h - page.u(3), w - page.u(10), page.u(2)), theme.accent)
         middle = box.y + (page.u(14) if height > 30 else box.h / 2)
         page.words(box.x + w / 2, middle, chip.label, size=13, mono=True, align="center", bold=chosen, room=w)
@@ -67,6 +59,40 @@ def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
             page.words(box.x + w / 2, box.y + page.u(30), f"{chip.position} · {chip.id}", size=10,
                        colour=theme.dim, align="center", room=w)  # fmt: skip
         page.picks.append(Pick(box, "token", chip.position, f"{chip.label} · id {chip.id} · {chip.detail}"))
+
+
+def _prose_lines(panel: ProsePanel, width: float, page: Page) -> list[list[tuple[str, bool]]]:
+    """The text in lines of (words, whether they were appended), each ended by its new line or by the width."""
+    lines: list[list[tuple[str, bool]]] = [[]]
+    x = 0.0
+    first_added = len(panel.pieces) - panel.added
+    for n, piece in enumerate(panel.pieces):
+        w = page.width(piece, size=15, mono=True)
+        if lines[-1] and (x + w > width or lines[-1][-1][0].endswith("↵")):
+            lines.append([])
+            x = 0.0
+        x += w
+        if lines[-1] and lines[-1][-1][1] == (n >= first_added):
+            lines[-1][-1] = lines[-1][-1][0] + piece, n >= first_added
+        else:
+            lines[-1].append((piece, n >= first_added))
+    return lines
+
+
+def prose_extent(panel: ProsePanel, width: float, page: Page) -> Extent:
+    """As many lines as the text needs."""
+    height = heading_height(panel) + len(_prose_lines(panel, width, page)) * _PROSE_LINE + 8
+    return height, height
+
+
+def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
+    """Running text; what was appended stands in the accent."""
+    body = heading(panel, rect, page)
+    for n, line in enumerate(_prose_lines(panel, body.w, page)):
+        x, y = body.x, body.y + page.u((n + 0.5) * _PROSE_LINE)
+        for words, added in line:
+            x += page.words(x, y, words, size=15, mono=True, room=body.x + body.w - x + 1,
+                            colour=page.theme.accent if added else page.theme.ink)  # fmt: skip
 
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:

@@ -17,6 +17,7 @@ from desktop_app.core.panels import (
     GridPanel,
     MapPanel,
     MultiplesPanel,
+    ProsePanel,
     RulerPanel,
     StripsPanel,
     TokensPanel,
@@ -438,6 +439,19 @@ def test_any_text_has_every_view(tiny, text):
         assert found
         chips = [p for p in found if isinstance(p, TokensPanel)]
         assert all(len(p.chips) == len(scene.trace) for p in chips)
+
+
+@pytest.mark.parametrize("text", ["中文 naïve 🙂.\nNext  line\r\n", " x" * 40, "y" * 60 + "\t\n\n"])
+@pytest.mark.parametrize("appended", [(), (40, 41)])
+def test_the_text_is_shown_whole_and_uncut(tiny, text, appended):
+    ids = (*tiny.tokenizer.encode(text).ids, *appended)
+    scene = scene_of(tiny, text, ids, appended=appended)
+    (prose,) = (p for p in panels_of(scene, step_of(scene, "text")) if isinstance(p, ProsePanel))
+    shown = dict(zip(" \n\t\r", "·↵⇥␍", strict=True))
+    whole = "".join(shown.get(char, char) for char in tiny.tokenizer.decode(ids))
+    assert "".join(prose.pieces) == whole
+    assert "".join(prose.pieces[len(prose.pieces) - prose.added :]) == tiny.tokenizer.decode(appended)
+    assert max(map(len, prose.pieces)) <= 49
 
 
 def test_a_prompt_that_fills_the_context_has_every_view(model):

@@ -1,5 +1,6 @@
 """Views of the way in and of the way round again: text, tokens, embeddings, their sum, and the appended token."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -15,6 +16,7 @@ from desktop_app.core.panels import (
     Chip,
     Hue,
     Line,
+    ProsePanel,
     StripsPanel,
     TextPanel,
     TokensPanel,
@@ -28,6 +30,7 @@ from desktop_app.gpt2.display import label
 
 _NEAREST = 10
 _SHOWN_CHARACTERS = 14
+_PIECE = re.compile(r"\S{1,24}[^\S\n]{0,24}\n?|[^\S\n]{1,24}\n?|\n")
 
 
 def _chips(scene: Scene) -> tuple[Chip, ...]:
@@ -37,15 +40,20 @@ def _chips(scene: Scene) -> tuple[Chip, ...]:
     )
 
 
-def _tokens_panel(scene: Scene, title: str, *, joined: bool = False, note: str = "") -> TokensPanel:
-    return TokensPanel(
-        title=title,
-        note=note,
-        chips=_chips(scene),
-        selected=None if joined else scene.token,
-        joined=joined,
-        added=len(scene.state.appended),
+def _tokens_panel(scene: Scene, title: str, *, note: str) -> TokensPanel:
+    added = len(scene.state.appended)
+    return TokensPanel(title=title, note=note, chips=_chips(scene), selected=scene.token, added=added)
+
+
+def _prose(scene: Scene) -> ProsePanel:
+    added = len(scene.state.appended)
+    ids = scene.trace.ids
+    typed, appended = (
+        tuple(label(piece.encode()) for piece in _PIECE.findall(scene.tokenizer.decode(part)))
+        for part in (ids[: len(ids) - added], ids[len(ids) - added :])
     )
+    note = "· is a space, ↵ a new line"
+    return ProsePanel(title="The text", note=note, pieces=(*typed, *appended), added=len(appended))
 
 
 def text(scene: Scene) -> Box:
@@ -61,7 +69,7 @@ def text(scene: Scene) -> Box:
         Line("context", f"{scene.config.n_positions:,}", "tokens at most that it can look at"),
     )
     return column(
-        _tokens_panel(scene, "The text", joined=True, note="· is a space, ↵ a new line"),
+        _prose(scene),
         row(
             TextPanel(title="In numbers", lines=facts),
             TextPanel(title="As bytes", note="in UTF-8, the first characters", lines=_first_bytes(words)),
