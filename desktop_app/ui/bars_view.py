@@ -2,17 +2,18 @@
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QAbstractScrollArea, QMenu, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from desktop_app.core.panels import BarsPanel
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_charts import bars_extent, paint_bars
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
+from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks, rectangle
 
 
-class BarsView(QAbstractScrollArea):
+class BarsView(PaintedPane):
     """Emits the id of the bar that was clicked (append it) or asked to be pinned."""
 
     appended = Signal(int)
@@ -22,7 +23,6 @@ class BarsView(QAbstractScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Next tokens")
-        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setMouseTracking(True)
@@ -77,6 +77,8 @@ class BarsView(QAbstractScrollArea):
             painter.setPen(QPen(QColor(self._theme.accent), 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(rectangle(self._page.picks[self._hover].rect).adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
+        painter.resetTransform()
+        self.draw_ring(painter, self._theme.accent)
         painter.end()
 
     def _at(self, point: QPoint) -> int:

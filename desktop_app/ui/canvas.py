@@ -14,7 +14,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QAbstractScrollArea, QWidget
+from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.describe import Readout
 from desktop_app.core.links import Region
@@ -23,13 +23,14 @@ from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
+from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks, rectangle
 
 _MARGIN = 24
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
-class Canvas(QAbstractScrollArea):
+class Canvas(PaintedPane):
     """Shows one View. Emits what was picked and which cell is pointed at; holds no values of its own."""
 
     picked = Signal(str, object)  # what, value
@@ -41,7 +42,6 @@ class Canvas(QAbstractScrollArea):
         super().__init__(parent)
         self.setAccessibleName("View of the current step")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
         self.viewport().setMouseTracking(True)
         self._view: View | None = None
         self._theme: Theme = LIGHT
@@ -150,6 +150,8 @@ class Canvas(QAbstractScrollArea):
         self._draw_lit(painter)
         if self._at is not None:
             self._draw_pointer(painter)
+        painter.resetTransform()
+        self.draw_ring(painter, self._theme.accent)
         painter.end()
 
     def _render(self) -> QPixmap:

@@ -1,19 +1,20 @@
 """The token chips under the prompt: one painted, scrolling strip."""
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
-from PySide6.QtWidgets import QAbstractScrollArea, QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from desktop_app.core.scene import Scene
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
+from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks
 
 _HEIGHT, _GAP, _MARGIN = 40, 6, 16
 
 
-class Chips(QAbstractScrollArea):
+class Chips(PaintedPane):
     """Emits the position of the token that was chosen."""
 
     chosen = Signal(int)
@@ -22,7 +23,6 @@ class Chips(QAbstractScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Tokens")
-        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -112,9 +112,7 @@ class Chips(QAbstractScrollArea):
                     x + width / 2, top + page.u(_HEIGHT + 4), "▲", size=9, align="center", colour=self._theme.accent
                 )
         draw_marks(painter, page.marks)
-        if self.hasFocus():
-            painter.setPen(QPen(QColor(self._theme.accent), 1, Qt.PenStyle.DotLine))
-            painter.drawRect(QRectF(self.viewport().rect()).adjusted(2, 2, -3, -3))
+        self.draw_ring(painter, self._theme.accent)
         painter.end()
 
     def _at(self, x: float) -> int | None:

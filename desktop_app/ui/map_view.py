@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QAbstractScrollArea, QWidget
+from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.panels import Hue
 from desktop_app.core.steps import BLOCK, Step
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
+from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks
 
 _ROW, _BLOCK_ROW, _GAP = 24.0, 32.0, 6.0
@@ -23,7 +24,7 @@ class _Item:
     block: bool  # a block's head, folded or not
 
 
-class MapView(QAbstractScrollArea):
+class MapView(PaintedPane):
     """Emits the step that was clicked; a click on a block goes to its first step."""
 
     chosen = Signal(object)
@@ -32,7 +33,6 @@ class MapView(QAbstractScrollArea):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName("Map of the transformer")
-        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setMouseTracking(True)
@@ -154,6 +154,8 @@ class MapView(QAbstractScrollArea):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(0, -self.verticalScrollBar().value())
         draw_marks(painter, self._page.marks)
+        painter.resetTransform()
+        self.draw_ring(painter, self._theme.accent)
         painter.end()
 
     def _at(self, x: float, y: float) -> _Item | None:

@@ -49,7 +49,7 @@ class Desk:
         """Press a key where the focus is, or on a widget that is given the focus first."""
         if widget is not None:
             widget.setFocus()
-        QTest.keyClick(QApplication.focusWidget(), key, modifiers)
+        QTest.keyClick(widget or QApplication.focusWidget(), key, modifiers)
 
     def type(self, text, widget=None):
         widget = widget or self.window.prompt

@@ -1,0 +1,37 @@
+"""What the painted panes share: no frame, and a ring that shows where the keyboard is."""
+
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor, QFocusEvent, QPainter, QPen
+from PySide6.QtWidgets import QAbstractScrollArea, QWidget
+
+_BY_KEYBOARD = (
+    Qt.FocusReason.TabFocusReason,
+    Qt.FocusReason.BacktabFocusReason,
+    Qt.FocusReason.ShortcutFocusReason,
+)
+
+
+class PaintedPane(QAbstractScrollArea):
+    """A scroll area that paints itself. Who comes by keyboard sees a ring; who clicks knows where."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
+        self._ringed = False
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        self._ringed = event.reason() in _BY_KEYBOARD
+        super().focusInEvent(event)
+        self.viewport().update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._ringed = False
+        super().focusOutEvent(event)
+        self.viewport().update()
+
+    def draw_ring(self, painter: QPainter, colour: str) -> None:
+        """Draw the ring, if it is to be seen; `painter` is the viewport's, not moved."""
+        if self._ringed:
+            painter.setPen(QPen(QColor(colour), 1, Qt.PenStyle.DotLine))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(QRectF(self.viewport().rect()).adjusted(1, 1, -2, -2))

@@ -1,0 +1,188 @@
+"""The window without a mouse and without eyes: names for a screen reader, a Tab order, the palette, an idle process."""
+
+from operator import attrgetter
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QAccessible, QFocusEvent
+from PySide6.QtWidgets import QApplication, QMenu, QMessageBox, QTextBrowser, QWidget
+
+from desktop_app.core.commands import COMMANDS
+from desktop_app.ui.command_palette import CommandPalette
+from desktop_app.ui.export_dialog import ExportDialog
+from tests.ui.driver import CTRL, SHIFT, pixels
+
+
+def focusable(window):
+    """Visible widgets of a window that take the focus, those inside a compound widget apart."""
+    for widget in window.findChildren(QWidget):
+        inside = widget.focusProxy() is not None or widget.objectName().startswith("qt_")
+        if widget.focusPolicy() != Qt.FocusPolicy.NoFocus and widget.isVisible() and widget.window() is window:
+            if not inside:
+                yield widget
+
+
+def spoken(widget):
+    return QAccessible.queryAccessibleInterface(widget).text(QAccessible.Text.Name)
+
+
+def test_everything_that_takes_the_focus_has_a_name(desk):
+    desk.window.do("find_token")
+    desk.go("blocks.0.attn.pattern")
+    desk.click_canvas(max(desk.window.canvas.page.cells, key=lambda c: c.rect.w).place(5, 1))
+    nameless = [w for w in focusable(desk.window) if not spoken(w).strip(" ↶↷◐☰✕▶◀|▾…")]
+    assert nameless == []
+    assert len(list(focusable(desk.window))) > 25
+
+
+@pytest.mark.parametrize(("name", "kind"), [("export", ExportDialog), ("palette", CommandPalette)])
+def test_everything_in_a_dialog_has_a_name(desk, name, kind):
+    desk.window.do(name)
+    (dialog,) = desk.window.findChildren(kind)
+    assert [w for w in focusable(dialog) if not spoken(w).strip()] == []
+    dialog.reject()
+
+
+def walk(desk, key, modifiers, first):
+    first.setFocus()
+    seen = []
+    for _ in range(200):
+        widget = QApplication.focusWidget()
+        if seen and widget is first:
+            return seen
+        if seen and widget is seen[-1] and isinstance(widget, QTextBrowser):
+            desk.press(key, modifiers)  # a page of text stops at each of its links
+            continue
+        assert widget not in seen, f"Tab goes round without coming back, at {widget}"
+        seen.append(widget)
+        desk.press(key, modifiers)
+    pytest.fail("Tab never comes back")
+
+
+def test_tab_goes_through_every_pane_and_comes_back(desk):
+    desk.go("blocks.0.attn.pattern")
+    seen = walk(desk, Qt.Key.Key_Tab, Qt.KeyboardModifier.NoModifier, desk.window.prompt)
+    named = [desk.window.prompt, desk.window.chips, desk.window.map, desk.window.canvas]
+    named += [desk.window.probabilities.bars, desk.window.scrubber.track]
+    places = [seen.index(w) for w in named]
+    assert places == sorted(places), "the panes come in the order in which one uses them"
+    controls = desk.window.probabilities.controls
+    for widget in (controls.temperature, controls._temperature, controls.greedy, controls.seed, desk.window.export):
+        assert widget in seen
+    left_out = [
+        w for w in focusable(desk.window)
+        if w.focusPolicy() & Qt.FocusPolicy.TabFocus and w.isEnabled() and w not in seen and not w.isHidden()
+    ]  # fmt: skip
+    assert [spoken(w) for w in left_out] == []
+    back = walk(desk, Qt.Key.Key_Backtab, SHIFT, desk.window.prompt)
+    assert set(back) == set(seen)
+
+
+@pytest.mark.parametrize("place", ["canvas", "map", "chips", "probabilities.bars", "scrubber.track", "prompt"])
+def test_one_sees_where_the_focus_is(desk, place):
+    widget = attrgetter(place)(desk.window)
+    other = desk.window.export
+    other.setFocus()
+    without = pixels(widget)
+    widget.setFocus(Qt.FocusReason.TabFocusReason)
+    with_focus = pixels(widget)
+    assert (without != with_focus).any(2).sum() > 40
+    other.setFocus()
+    QApplication.sendEvent(widget, QFocusEvent(QFocusEvent.Type.FocusOut))
+    assert (pixels(widget) == without).all()
+
+
+def test_every_command_is_in_a_menu_and_in_the_palette(desk):
+    listed = {m.title(): [a.text() for a in m.actions()] for m in desk.window.menu_button.menu().findChildren(QMenu)}
+    for command in COMMANDS:
+        assert command.title in listed[command.menu]
+    assert sum(map(len, listed.values())) == len(COMMANDS)
+    desk.press(Qt.Key.Key_P, CTRL | SHIFT, desk.window.canvas)
+    (palette,) = desk.window.findChildren(CommandPalette)
+    listed = [palette.list.item(n).text() for n in range(palette.list.count())]
+    for command in COMMANDS:
+        if command.id != "palette":
+            assert any(line.startswith(command.title) for line in listed)
+
+
+def test_no_two_commands_share_a_key():
+    keys = [k for c in COMMANDS for k in c.keys]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_palette_narrows_and_runs_what_was_chosen(desk):
+    desk.go("tokens")
+    desk.window.do("palette")
+    (palette,) = desk.window.findChildren(CommandPalette)
+    desk.type("next bl", palette.field)
+    shown = [palette.list.item(n).text() for n in range(palette.list.count()) if not palette.list.item(n).isHidden()]
+    assert len(shown) == 1 and shown[0].startswith("Next block")
+    desk.press(Qt.Key.Key_Return, widget=palette.field)
+    assert desk.state.layer == 0 and desk.c.step.layer == 0
+    desk.settle()
+    assert not desk.window.findChildren(CommandPalette), "it is gone when it has done its work"
+
+
+def test_the_palette_is_walked_with_arrows_and_left_with_escape(desk):
+    desk.window.do("palette")
+    (palette,) = desk.window.findChildren(CommandPalette)
+    palette.field.setFocus()
+    first = palette.list.currentRow()
+    desk.press(Qt.Key.Key_Down, widget=palette.field)
+    assert palette.list.currentRow() == first + 1
+    before = desk.state
+    desk.press(Qt.Key.Key_Escape, widget=palette.field)
+    desk.settle()
+    assert desk.state == before and not desk.window.findChildren(CommandPalette)
+
+
+def test_what_cannot_be_done_now_cannot_be_chosen(desk):
+    desk.window.do("palette")
+    (palette,) = desk.window.findChildren(CommandPalette)
+    desk.type("redo", palette.field)
+    desk.press(Qt.Key.Key_Return, widget=palette.field)
+    assert palette.isVisible(), "there is nothing to redo"
+    palette.reject()
+
+
+def test_about_says_what_this_is_and_never_blocks(desk):
+    desk.window.do("about")
+    (box,) = desk.window.findChildren(QMessageBox)
+    assert "MIT" in box.text() and "LGPL" in box.text()
+    desk.window.do("next")
+    box.close()
+
+
+def test_an_idle_window_has_no_timer_awake(desk):
+    desk.window.do("append")
+    desk.settle()
+    desk.window.canvas.setFocus()
+    desk.window.say("")
+    awake = [t for t in desk.window.findChildren(QTimer) if t.isActive()]
+    assert awake == []
+
+
+def test_menus_open_where_one_clicks_and_hold_what_they_say(desk):
+    for button in (desk.window.models, desk.window.examples, desk.window.menu_button):
+        menu = button.menu()
+        assert isinstance(menu, QMenu) and all(a.text() or a.isSeparator() or a.menu() for a in menu.actions())
+
+
+def test_a_right_click_on_a_bar_offers_to_append_and_to_pin(desk):
+    from PySide6.QtGui import QContextMenuEvent
+
+    bars = desk.window.probabilities.bars
+    token = bars.panel.bars[1].pick[1]
+    rect = bars._page.picks[1].rect
+    from PySide6.QtCore import QPoint
+
+    place = QPoint(30, round(rect.y + rect.h / 2))
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, place, bars.viewport().mapToGlobal(place))
+    QApplication.sendEvent(bars.viewport(), event)
+    (menu,) = bars.findChildren(QMenu)
+    actions = {a.text(): a for a in menu.actions()}
+    next(a for t, a in actions.items() if "in" in t and t.startswith("Pin")).trigger()
+    assert desk.state.pinned == (token,)
+    menu.close()
+    assert np.any(pixels(bars))
