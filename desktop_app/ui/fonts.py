@@ -23,8 +23,10 @@ def font(size: float, mono: bool = False, bold: bool = False) -> QFont:
     made.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
     made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     made.setStyleStrategy(QFont.StyleStrategy.PreferAntialias)
-    if not mono:
-        made.setFeature(QFont.Tag("tnum"), 1)
+    # Figures of equal width; and no ligatures, which would draw the token -> as an arrow.
+    features = {"calt": 0, "liga": 0} if mono else {"tnum": 1}
+    for name, value in features.items():
+        made.setFeature(QFont.Tag(name), value)
     return made
 
 
