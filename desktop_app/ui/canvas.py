@@ -107,10 +107,15 @@ class Canvas(PaintedPane):
         width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
         height = max(200.0, self.viewport().height() - 2 * _MARGIN) * zoom
         self._height = place_view(self._view, width, height, page) if self._view is not None else 0.0
+        pointed = next((n for n, cells in enumerate(self._page.cells) if self._at and cells is self._at[0]), None)
         self._page = page
         self._picture = None
         self.placed += 1
-        self._set_scroll_bars(width)
+        if self._at is not None:
+            # The same cell, where it stands now.
+            _, row, column = self._at
+            self._point(page.cells[pointed] if pointed is not None and pointed < len(page.cells) else None, row, column)
+        self._set_scroll_bars(width)  # a bar that comes or goes lays all of this out anew, from within
         if self._cursor is not None:
             self._move_cursor(0, 0)
         self.viewport().update()
@@ -248,10 +253,10 @@ class Canvas(PaintedPane):
             self._point(None, 0, 0)
 
     def _point(self, cells: Cells | None, row: int, column: int) -> None:
-        at = None if cells is None else (cells, row, column)
-        if at == self._at:
+        same = cells is None if self._at is None else cells is self._at[0] and (row, column) == self._at[1:]
+        if same:
             return
-        self._at = at
+        self._at = None if cells is None else (cells, row, column)
         self._readout = None
         self.pointed.emit(cells, row, column)
         self.viewport().update()
@@ -268,6 +273,8 @@ class Canvas(PaintedPane):
             self._cursor = None
             self._point(cells, row, column)
             self.opened.emit(cells, row, column)
+            if self._at is not None:
+                self._show_place(self._at[0].place(*self._at[1:]))  # the inspector may have taken the room
         if pick is not None:
             value = pick.value
             if pick.what == "row" and isinstance(value, int):

@@ -34,7 +34,8 @@ class Desk:
         c = self.c
 
         def quiet():
-            return not (c.passes.busy or c.loads.busy or c.pending or c.running or self.window.files.exports.busy)
+            others = (c.passes, c.loads, self.window.files.exports, self.window.inspection.checks)
+            return not (c.pending or c.running or any(lane.busy for lane in others))
 
         self.bot.waitUntil(quiet, timeout=LONG_MS)
         QApplication.processEvents()
@@ -157,4 +158,4 @@ def colours(picture):
 
 def lanes():
     """Names of the threads that lanes own."""
-    return [t.name for t in threading.enumerate() if t.name.split("_")[0] in ("pass", "load", "export")]
+    return [t.name for t in threading.enumerate() if t.name.split("_")[0] in ("pass", "load", "export", "check")]

@@ -18,9 +18,9 @@ def focusable(window):
     """Visible widgets of a window that take the focus, those inside a compound widget apart."""
     for widget in window.findChildren(QWidget):
         inside = widget.focusProxy() is not None or widget.objectName().startswith("qt_")
-        if widget.focusPolicy() != Qt.FocusPolicy.NoFocus and widget.isVisible() and widget.window() is window:
-            if not inside:
-                yield widget
+        takes = widget.focusPolicy() != Qt.FocusPolicy.NoFocus and widget.isVisible()
+        if takes and widget.window() is window and not inside:
+            yield widget
 
 
 def spoken(widget):

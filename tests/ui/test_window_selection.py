@@ -140,6 +140,26 @@ def test_a_click_on_a_cell_opens_it_and_goes_nowhere(desk):
         assert value in desk.window.tabs.inspect.toPlainText()
 
 
+def test_an_opened_cell_stays_in_sight_and_its_mark_on_it(desk):
+    desk.window.resize(1280, 720)
+    desk.settle()
+    desk.go("blocks.1.attn.pattern")
+    canvas = desk.window.canvas
+    desk.click_canvas(max(canvas.page.cells, key=lambda c: c.rect.w).place(8, 3))
+    desk.settle()
+    cells, row, column = canvas._at
+    assert any(cells is shown for shown in canvas.page.cells), "the mark is where the cell was before"
+    assert (row, column) == (8, 3)
+    place = cells.place(row, column)
+    top = place.y + canvas.origin.y()
+    assert 0 <= top and top + place.h <= canvas.viewport().height()
+    picture = pixels(canvas.viewport())
+    x = place.x + place.w / 2 + canvas.origin.x()
+    accent = desk.window.theme.accent.lstrip("#")
+    edge = picture[round(top) - 4 : round(top) + 3, round(x)].astype(int)
+    assert np.abs(edge - [int(accent[n : n + 2], 16) for n in (0, 2, 4)]).sum(1).min() < 40
+
+
 def test_a_click_on_a_row_label_chooses_the_token_everywhere(desk):
     desk.go("blocks.0.attn.pattern")
     rect = desk.pick("row").rect
