@@ -81,6 +81,7 @@ class SamplingControls(QWidget):
         self._top_p.valueChanged.connect(lambda v: self._send("top_p", round(v, 4)))
 
         last = QHBoxLayout()
+        last.setSpacing(8)
         self.greedy = QCheckBox("Greedy")
         self.greedy.toggled.connect(lambda on: self._send("greedy", on))
         self.seed = QLineEdit()

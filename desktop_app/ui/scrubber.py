@@ -63,7 +63,7 @@ class Track(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         page, theme = Page(self._theme, fonts.measure, self._scale), self._theme
         top, height = page.u(8), page.u(6)
-        last_label = -1e9
+        end_of_last = -1e9
         for name, first, count, x, width in self._segments():
             passed = (self._current - first + 1) / count
             page.fill(Rect(x, top, width, height), theme.line, radius=page.u(3))
@@ -74,10 +74,10 @@ class Track(QWidget):
             label = (
                 name if page.width(name, size=10) + 4 < width or name in ("in", "out") else name.removeprefix("block ")
             )
-            if x - last_label > page.width(label, size=10) + 6 or first <= self._current < first + count:
+            if x > end_of_last + page.u(6) or first <= self._current < first + count:
                 page.words(x, top + page.u(18), label, size=10,
                            colour=theme.ink if first <= self._current < first + count else theme.dim)  # fmt: skip
-                last_label = x
+                end_of_last = x + page.width(label, size=10)
         draw_marks(painter, page.marks)
         if self.hasFocus():
             painter.setPen(QPen(QColor(theme.accent), 1, Qt.PenStyle.DotLine))

@@ -53,6 +53,8 @@ from desktop_app.ui.scrubber import Scrubber
 from desktop_app.ui.side_tabs import SideTabs
 from desktop_app.ui.view_bar import ViewBar
 
+_SLOW_MS = 250
+
 
 class Window(QMainWindow):
     """The one window."""
@@ -176,6 +178,9 @@ class Window(QMainWindow):
         self._notice_timer = QTimer(self)
         self._notice_timer.setSingleShot(True)
         self._notice_timer.timeout.connect(self.notice.hide)
+        self._slow_timer = QTimer(self)
+        self._slow_timer.setSingleShot(True)
+        self._slow_timer.timeout.connect(lambda: self.count.setText("computing …"))
         # Tab goes from the prompt to what one does next, not through every button on the way.
         order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.scrubber.track)
         for one, next_ in pairwise(order):
@@ -237,7 +242,7 @@ class Window(QMainWindow):
         c.trouble.connect(self._show_trouble)
         c.notice.connect(self.say)
         c.loading.connect(self._show_loading)
-        c.working.connect(lambda _on: self._enable())
+        c.working.connect(self._show_working)
         self.prompt.edited.connect(c.edit_text)
         self.chips.chosen.connect(self._choose_token)
         self.chips.position_chosen.connect(self._choose_position)
@@ -330,8 +335,7 @@ class Window(QMainWindow):
             self._show_nothing()
             return
         self.chips.show_scene(scene, self.theme, self.scale)
-        count, most = len(scene.trace), scene.config.n_positions
-        self.count.setText(f"{count:,} of {most:,} tokens")
+        self._show_count()
         # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
         made_from = (view_key(scene, step), self.theme, self.scale)
         if made_from != self._shown:
@@ -352,11 +356,25 @@ class Window(QMainWindow):
         )
         self._enable()
 
+    def _show_count(self) -> None:
+        scene = self.controller.scene
+        words = "" if scene is None else f"{len(scene.trace):,} of {scene.config.n_positions:,} tokens"
+        self.count.setText(words)
+
+    def _show_working(self, on: bool) -> None:
+        """A pass that takes its time is told: until it is done, what is shown is of the prompt before."""
+        if not on:
+            self._slow_timer.stop()
+            self._show_count()
+        elif not self._slow_timer.isActive():
+            self._slow_timer.start(_SLOW_MS)
+        self._enable()
+
     def _show_nothing(self) -> None:
         """There is no pass whose numbers could be shown."""
         self._shown = None
         self.chips.show_scene(None, self.theme, self.scale)
-        self.count.setText("")
+        self._show_count()
         self.canvas.show_view(None, self.theme, self.scale)
         self.view_bar.show_options((), set())
         self.inspection.show()
@@ -652,6 +670,7 @@ class Window(QMainWindow):
             self._closing = True
             self.scrubber.set_playing(False)
             self._notice_timer.stop()
+            self._slow_timer.stop()
             self._remember()
             self.files.close()
             self.inspection.close()

@@ -153,6 +153,22 @@ def test_a_stale_pass_is_stopped_and_never_shown(desk, monkeypatch):
     assert desk.scene.state.text == "abcd"
 
 
+def test_a_pass_that_takes_its_time_is_told(desk, monkeypatch):
+    held = threading.Event()
+    trace = Engine.trace
+
+    def slow(self, ids, **options):
+        assert held.wait(20)
+        return trace(self, ids, **options)
+
+    monkeypatch.setattr(Engine, "trace", slow)
+    desk.type("!")
+    desk.until(lambda: "computing" in desk.window.count.text())
+    held.set()
+    desk.settle()
+    assert desk.window.count.text() == "11 of 48 tokens"
+
+
 def test_stepping_goes_on_while_a_pass_is_under_way(desk, monkeypatch):
     held, begun = threading.Event(), threading.Event()
     trace = Engine.trace

@@ -152,7 +152,7 @@ def test_an_opened_cell_stays_in_sight_and_its_mark_on_it(desk):
     assert (row, column) == (8, 3)
     place = cells.place(row, column)
     top = place.y + canvas.origin.y()
-    assert 0 <= top and top + place.h <= canvas.viewport().height()
+    assert top >= 0 and top + place.h <= canvas.viewport().height()
     picture = pixels(canvas.viewport())
     x = place.x + place.w / 2 + canvas.origin.x()
     accent = desk.window.theme.accent.lstrip("#")

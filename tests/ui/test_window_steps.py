@@ -183,6 +183,17 @@ def test_each_place_of_the_scrubber_leads_to_its_step(desk):
     assert reached == list(range(len(desk.c.steps)))
 
 
+def test_every_part_of_the_scrubber_has_its_name(open_desk, bundled):
+    desk = open_desk(bundled, "Once")
+    desk.go("logits")
+    track = desk.window.scrubber.track
+    picture = pixels(track)
+    ground = picture[-1, -1]
+    for name, _, _, x, width in track._segments():
+        below = picture[track.height() // 2 :, round(x) : round(x + width)]
+        assert (below != ground).any(), f"{name} has no name"
+
+
 def test_the_scrubber_is_dragged_through_the_steps(desk):
     track = desk.window.scrubber.track
     QTest.mousePress(track, Qt.MouseButton.LeftButton, pos=track.rect().center())
