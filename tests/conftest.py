@@ -13,7 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes to make or to run says how busy the machine is; timings are no tests.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
+
 
 ROOT = Path(__file__).resolve().parent.parent
 SESSION = Path(tempfile.mkdtemp(prefix="logitscope-tests-"))
