@@ -180,7 +180,7 @@ class Window(QMainWindow):
         self._notice_timer.timeout.connect(self.notice.hide)
         self._slow_timer = QTimer(self)
         self._slow_timer.setSingleShot(True)
-        self._slow_timer.timeout.connect(lambda: self.count.setText("computing …"))
+        self._slow_timer.timeout.connect(self._show_count)
         # Tab goes from the prompt to what one does next, not through every button on the way.
         order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.scrubber.track)
         for one, next_ in pairwise(order):
@@ -359,10 +359,11 @@ class Window(QMainWindow):
     def _show_count(self) -> None:
         scene = self.controller.scene
         words = "" if scene is None else f"{len(scene.trace):,} of {scene.config.n_positions:,} tokens"
-        self.count.setText(words)
+        # A pass that takes its time is told: until it is done, what is shown is of the prompt before.
+        slow = self.controller.passes.busy and not self._slow_timer.isActive()
+        self.count.setText("computing …" if slow else words)
 
     def _show_working(self, on: bool) -> None:
-        """A pass that takes its time is told: until it is done, what is shown is of the prompt before."""
         if not on:
             self._slow_timer.stop()
             self._show_count()

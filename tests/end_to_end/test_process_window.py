@@ -195,6 +195,29 @@ def plot(window):
     assert ended(play(plot, slow)) == (0, "", "None\n")
 
 
+def test_at_200_per_cent_everything_is_drawn_at_twice_the_detail(play):
+    plot = """
+def plot(window):
+    def look():
+        from PySide6.QtGui import QImage
+        import numpy as np
+        for part in (window.canvas, window.map, window.chips, window.probabilities.bars):
+            image = part.viewport().grab().toImage().convertToFormat(QImage.Format.Format_Grayscale8)
+            rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+            rows = rows[: image.height() // 2 * 2, : image.width() // 2 * 2].astype(int)
+            assert image.width() == 2 * part.viewport().width()
+            # Enlarged from one pixel, each square of two by two would be one colour.
+            squares = rows.reshape(rows.shape[0] // 2, 2, -1, 2).swapaxes(1, 2).reshape(-1, 4)
+            busy = squares[(squares != squares[0, 0]).any(1)]
+            print(part.accessibleName(), (np.ptp(busy, axis=1) > 8).mean() > 0.1, flush=True)
+        window.close()
+    after(window, look, lambda: window.controller.scene is not None)
+"""
+    code, err, out = ended(play(plot, QT_SCALE_FACTOR="2"))
+    assert (code, err) == (0, "")
+    assert [line.rsplit(" ", 1)[1] for line in out.splitlines()] == ["True"] * 4, out
+
+
 def test_an_idle_window_sleeps(play):
     process = play("def plot(window):\n    " + SIGNALLED["idle"])
     assert process.stdout.readline() == "now\n"

@@ -164,6 +164,8 @@ def test_a_pass_that_takes_its_time_is_told(desk, monkeypatch):
     monkeypatch.setattr(Engine, "trace", slow)
     desk.type("!")
     desk.until(lambda: "computing" in desk.window.count.text())
+    desk.window.do("draw")
+    assert "computing" in desk.window.count.text()
     held.set()
     desk.settle()
     assert desk.window.count.text() == "11 of 48 tokens"
