@@ -647,7 +647,8 @@ class Window(QMainWindow):
             for kept in (self.settings.geometry, self.settings.splitter)
         )
         if not self.restoreGeometry(geometry):
-            self.resize(1440, 900)
+            room = self.screen().availableSize()
+            self.resize(min(1440, room.width()), min(900, room.height() - 40))  # less the title bar
         if not self.splitter.restoreState(splitter):
             self.splitter.setSizes([208, 900, 320])
 
