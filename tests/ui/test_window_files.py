@@ -255,10 +255,31 @@ def test_the_menu_opens_every_model_that_came_with_the_program(desk):
             desk.window.do("next")
 
 
-def test_a_dropped_folder_opens_as_a_model(desk, other):
-    assert drop(desk.window, other)
+@pytest.mark.parametrize("place", ["canvas", "prompt", "map"])
+def test_a_dropped_folder_opens_as_a_model(desk, other, place):
+    assert drop(getattr(desk.window, place).viewport(), other)
+    desk.settle()
+    assert desk.c.model.folder == other and desk.window.prompt.text() == "Hello, you"
+
+
+def test_of_two_models_asked_for_the_last_one_opens(desk, other, tiny):
+    desk.c.open_model(other)
+    desk.c.open_model(tiny)
+    desk.c.open_model(other)
     desk.settle()
     assert desk.c.model.folder == other
+    assert len([s for s in desk.c.history._past]) == 1
+
+
+def test_a_model_that_opens_ends_a_run(desk, other):
+    desk.c.run_on(30)
+    desk.until(lambda: len(desk.state.appended) >= 2)
+    desk.c.open_model(other)
+    desk.settle()
+    count = len(desk.state.appended)
+    assert not desk.c.running and desk.c.model.folder == other and desk.c.is_current
+    desk.settle()
+    assert len(desk.state.appended) == count
 
 
 def test_a_dropped_session_opens(desk, tmp_path):

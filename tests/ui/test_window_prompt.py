@@ -10,6 +10,7 @@ from PySide6.QtGui import QKeySequence
 
 from desktop_app.core.commands import COMMANDS
 from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import ModelError
 from tests.ui.driver import CTRL, SHIFT, pixels
 
 ODD = {
@@ -218,6 +219,30 @@ def test_nothing_is_appended_to_a_prompt_whose_pass_is_not_there_yet(desk, monke
     desk.press(Qt.Key.Key_Return, CTRL)
     desk.settle()
     assert len(desk.state.appended) == 1
+
+
+@pytest.mark.parametrize("kind", ["a refusal", "a fault of the program", "too little memory"])
+def test_a_pass_that_fails_is_told_and_the_next_one_works(desk, monkeypatch, kind, capfd):
+    trace = Engine.trace
+    reasons = {"a refusal": ModelError("The model cannot."), "too little memory": MemoryError()}
+    reason = reasons.get(kind, RuntimeError("a bug"))
+
+    def failing(self, ids, **options):
+        if len(ids) == 11:
+            raise reason
+        return trace(self, ids, **options)
+
+    monkeypatch.setattr(Engine, "trace", failing)
+    before = desk.scene.trace
+    desk.type("!")
+    desk.settle()
+    told = {"a refusal": "The model cannot.", "too little memory": "memory"}.get(kind, "a bug")
+    assert told in desk.trouble()
+    assert desk.scene.trace is before and not desk.window.actions_["append"].isEnabled()
+    assert ("Traceback" in capfd.readouterr().err) == (kind == "a fault of the program")
+    desk.type("!")
+    desk.settle()
+    assert not desk.trouble() and len(desk.scene.trace) == 12 and desk.c.is_current
 
 
 def test_an_empty_prompt_gets_a_sentence_and_the_old_view_lives_on(desk):
