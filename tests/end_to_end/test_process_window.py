@@ -221,16 +221,19 @@ def plot(window):
 def test_an_idle_window_sleeps(play):
     process = play("def plot(window):\n    " + SIGNALLED["idle"])
     assert process.stdout.readline() == "now\n"
-    time.sleep(1)  # the last of the start
 
     def wakings():
         tasks = Path(f"/proc/{process.pid}/task").glob("*/status")
         words = [line.split() for task in tasks for line in task.read_text().splitlines()]
         return sum(int(n[1]) for n in words if n[0] == "voluntary_ctxt_switches:")
 
-    before = wakings()
-    time.sleep(3)
-    awake = wakings() - before
+    # The last of the start may take a while on a busy machine; a timer that is left would wake it for ever.
+    for _ in range(10):
+        before = wakings()
+        time.sleep(2)
+        awake = wakings() - before
+        if awake <= 2:
+            break
     process.send_signal(signal.SIGTERM)
     assert ended(process) == QUIET
-    assert awake <= 3, f"an idle window woke {awake} times in three seconds"
+    assert awake <= 2, f"an idle window woke {awake} times in two seconds"
