@@ -122,6 +122,9 @@ CLOSINGS = {
         window.files.export_figure(Options('svg'), Path(sys.argv[0]).with_name('never.svg'))
         QTimer.singleShot(300, window.close)
     after(window, go, lambda: window.controller.scene is not None)""",
+    "while every tensor is checked": """
+    after(window, lambda: (window.inspection.check_all(), window.close()),
+          lambda: window.controller.scene is not None)""",
     "as an export begins": """
     from desktop_app.figures.export import Options
     def go():
