@@ -89,6 +89,8 @@ def _window(arguments: argparse.Namespace) -> int:
         raise LogitscopeError(
             f"{session} is neither a session file nor a command; the commands are {', '.join(COMMANDS)}."
         )
+    if arguments.model is not None and not arguments.model.is_dir():
+        raise LogitscopeError(f"{arguments.model} is no folder; give the one that holds config.json and the weights.")
     text = None if arguments.prompt is None else _checked(arguments.prompt, "--prompt")
 
     from desktop_app.launch import require_display

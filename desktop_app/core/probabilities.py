@@ -32,7 +32,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
         scene.tokenizer.label(token),
         probability,
         percent(probability if kept else before),
-        f"#{rank} · {logit}" if pinned else logit,
+        f"#{rank} {logit}" if pinned else logit,
         outline=before,
         kept=kept,
         marked=rank == scene.landed,

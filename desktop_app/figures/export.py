@@ -116,7 +116,9 @@ def lay_out(job: Job, options: Options) -> Sheet:
     density = options.dpi / 72 if options.kind == "png" else _VECTOR_DENSITY
     # On a page of fixed height the text gives way, down to two thirds, before the page grows.
     for shrink in (1.0, 0.92, 0.85, 0.78, 0.7, 0.66):
-        page = Page(THEMES[options.theme], fonts.width, size.text / _TEXT * shrink, density)
+        # SVG leaves its words to the viewer's fonts; DejaVu, a common stand-in, is up to 15 % wider than Inter.
+        slack = 0.15 if options.kind == "svg" else 0.0
+        page = Page(THEMES[options.theme], fonts.width, size.text / _TEXT * shrink, density, slack)
         words = page.wrap(job.caption, width, size=11) if options.caption else []
         foot = page.u(_FOOT_LINE) * len(words) + (page.u(14) if words else 0)
         room = (size.height or math.inf) - 2 * margin - foot

@@ -216,6 +216,7 @@ class Page:
     measure: Measure
     scale: float = 1.0
     density: float = 1.0
+    slack: float = 0.0  # how much wider words may come out than measured, as a share: a viewer may lack the fonts
     marks: list[Mark] = field(default_factory=list)
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)

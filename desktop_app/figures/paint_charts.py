@@ -29,7 +29,7 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     text = max(page.width(b.text, size=12) for b in panel.bars) + page.u(10)
     remark = max(page.width(b.remark, size=11) for b in panel.bars)
     remark = min(remark, body.w * 0.3) + page.u(8) if remark else 0.0
-    if body.w - label - text - remark < page.u(60):
+    if body.w - label - text - remark < page.u(34):
         remark = 0.0
     track = Rect(body.x + label, body.y, max(page.u(30), body.w - label - text - remark), body.h)
     # Bars below zero go to the left of it, which then stands as far in as they need.
@@ -63,13 +63,14 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
     length = abs(bar.value) * unit
     left = zero - length if bar.value < 0 else zero
     colour = theme.hues[panel.hue] if bar.kept else theme.faint
-    if bar.outline:
-        page.fill(Rect(zero, y - height / 2, max(bar.outline * unit, page.u(1)), height), stroke=theme.dim,
-                  width=page.u(1), radius=page.u(2))  # fmt: skip
     if bar.value:
         # A value too small for a pixel still gets a hairline: it is not zero.
         drawn = Rect(left, y - height / 2, max(length, page.u(1)), height)
         page.fill(drawn, colour, radius=min(page.u(3), drawn.w / 2))
+    if bar.outline:
+        # Over the bar and a little higher, so that it is seen as a frame of its own and not as a part of the bar.
+        frame = Rect(zero, y - height / 2 - page.u(2), max(bar.outline * unit, page.u(1)), height + page.u(4))
+        page.fill(frame, stroke=theme.ink, width=page.u(1), radius=page.u(2))
     if bar.source is not None:
         name, index = bar.source
         page.put_cells(line, (1, 1), np.array([[bar.value]]), Source(name, index), bar.label)

@@ -25,7 +25,7 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
     y = rect.y + page.u(9)
     colour = page.theme.accent if panel.current else page.theme.ink
     used = page.words(rect.x, y, panel.title, bold=True, colour=colour, room=rect.w)
-    gap = page.u(10) if used else 0
+    gap = page.u(10) + used * page.slack if used else 0
     room = rect.w - used - gap
     # A note of which little could be seen is better left out.
     if panel.note and room > 0.4 * page.width(panel.note, size=12):

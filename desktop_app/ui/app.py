@@ -36,6 +36,7 @@ def open_window(model: Path | None = None, text: str | None = None, session: Pat
     folder = model or default_model()
     window = Window(initial_state(settings, folder, text), settings)
     window.show()
+    window.controller.fallback = default_model() if model is not None else None
     window.controller.open_model(folder)
     if session is not None:
         window.files.open_session(session)

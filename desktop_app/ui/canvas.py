@@ -52,6 +52,7 @@ class Canvas(PaintedPane):
         self._picture: QPixmap | None = None
         self._at: tuple[Cells, int, int] | None = None
         self._readout: Readout | None = None
+        self._marked: Region | None = None
         self._sources: list[Rect] = []
         self._targets: list[Rect] = []
         self._cursor: tuple[int, int, int] | None = None  # index into page.cells, row, column
@@ -75,6 +76,19 @@ class Canvas(PaintedPane):
     def lit(self) -> tuple[list[Rect], list[Rect]]:
         """Places that are lit: what the pointed cell came from, and what it feeds."""
         return self._sources, self._targets
+
+    def set_marked(self, region: Region | None) -> None:
+        """The cell that is opened: outlined wherever it is shown, and kept in sight when the view is laid out anew."""
+        if region != self._marked:
+            self._marked = region
+            self._show_marked()
+            self.viewport().update()
+
+    def _show_marked(self) -> None:
+        places = self.lit_places([self._marked]) if self._marked is not None else []
+        if places:
+            # The largest picture of it is the one to look at.
+            self._show_place(max(places, key=lambda r: r.w * r.h))
 
     def lit_places(self, regions: Iterable[Region]) -> list[Rect]:
         """Where these cells stand in the view that is shown."""
@@ -118,6 +132,8 @@ class Canvas(PaintedPane):
         self._set_scroll_bars(width)  # a bar that comes or goes lays all of this out anew, from within
         if self._cursor is not None:
             self._move_cursor(0, 0)
+        else:
+            self._show_marked()
         self.viewport().update()
 
     def _set_scroll_bars(self, width: float) -> None:
@@ -173,6 +189,10 @@ class Canvas(PaintedPane):
 
     def _draw_lit(self, painter: QPainter) -> None:
         painter.setBrush(Qt.BrushStyle.NoBrush)
+        if self._marked is not None:
+            painter.setPen(QPen(QColor(self._theme.accent), 2.5))
+            for rect in self.lit_places([self._marked]):
+                painter.drawRect(rectangle(rect).adjusted(-2, -2, 2, 2))
         # Solid for what it was computed from, dashed for what it feeds: never by colour alone.
         for rects, style in ((self._sources, Qt.PenStyle.SolidLine), (self._targets, Qt.PenStyle.DashLine)):
             painter.setPen(QPen(QColor(self._theme.ink), 1.5, style))

@@ -39,6 +39,7 @@ class Controller(QObject):
         self.state = state
         self.model: Model | None = None
         self.scene: Scene | None = None
+        self.fallback: Path | None = None  # the model to open if the first one cannot be
         self.path: tuple[Cell, ...] = ()
         self.findings: tuple[Finding, ...] = ()  # of the last check of this trace
         self.history = History()
@@ -119,7 +120,12 @@ class Controller(QObject):
         self.loading.emit("")
         self._wanted_state = None
         self.complain(words)
-        if self.model is not None and self.state.model != str(self.model.folder):
+        if self.model is None and self.fallback is not None:
+            # Never a window without a model: the one that came with the program, and what went wrong above it.
+            folder, self.fallback = self.fallback, None
+            self.state = replace(self.state, model=str(folder))
+            self.loads.request(folder)
+        elif self.model is not None and self.state.model != str(self.model.folder):
             # An undo asked for a model that is gone: the state says which one is open.
             self.state = self.fitted(self.state)
             self.state_changed.emit(self.state)
@@ -350,7 +356,10 @@ class Controller(QObject):
         self._say_trouble()
 
     def _say_trouble(self) -> None:
-        self.trouble.emit(self._complaint or self._prompt_trouble)
+        words = self._prompt_trouble
+        if words and self.scene is not None:
+            words = words.removesuffix(".") + "; the view still shows the text before."
+        self.trouble.emit(self._complaint or words)
 
     def _on_pass(self, answer: tuple[Model, Trace]) -> None:
         model, trace = answer

@@ -141,6 +141,8 @@ class Inspection(QObject):
             self._inspector.hide()
             if inside:
                 self._canvas.setFocus()
+        opened = path[0] if path and path[0].index else None
+        self._canvas.set_marked(Region(opened.name, opened.index) if opened is not None else None)
         readout = None
         if path and scene is not None:
             cell = path[-1]

@@ -1,6 +1,7 @@
 """The right-hand panel: next-token bars, sampling controls, drawing, appending, running on, finding a token."""
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -69,6 +70,7 @@ class ProbabilityPanel(QWidget):
         self.found.setWordWrap(True)
         self.found.hide()
         self.search.hide()
+        self.search.installEventFilter(self)
         column.addWidget(self.search)
         column.addWidget(self.found)
         self.bars = BarsView()
@@ -120,12 +122,20 @@ class ProbabilityPanel(QWidget):
         token = int(scene.ranked.order[scene.landed])
         how = "greedy" if scene.state.sampling.greedy else f"draw {scene.state.draws}: u = {scene.u:.4f}"
         self.u_label.setText(f"{how} → {scene.tokenizer.quoted(token)}")
+        self.show_running(has_room=has_room, running=running)
+        self._show_found()
+
+    def show_running(self, *, has_room: bool, running: bool) -> None:
+        """Offer to run on, or to stop; the focus goes along from one button to the other."""
         self.append.setEnabled(has_room)
         self.run.setEnabled(has_room and not running)
-        self.run.setVisible(not running)
-        self.stop.setVisible(running)
+        coming, going = (self.stop, self.run) if running else (self.run, self.stop)
+        coming.show()
         self.stop.setEnabled(running)
-        self._show_found()
+        if going.hasFocus():
+            # Left to itself it would go to the next field, which would take Ctrl+Z for its own.
+            coming.setFocus()
+        going.hide()
 
     def show_nothing(self, theme: Theme, scale: float) -> None:
         """There is no distribution."""
@@ -138,6 +148,16 @@ class ProbabilityPanel(QWidget):
         for button in (self.append, self.run, self.stop):
             button.setEnabled(False)
         self._show_found()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Ctrl+E exports from here too: a line edit would take it for "end of line", which has a key of its own."""
+        overriding = event.type() == QEvent.Type.ShortcutOverride
+        if overriding and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_E:
+            if event.modifiers() != Qt.KeyboardModifier.ControlModifier:
+                return False
+            event.ignore()
+            return True
+        return super().eventFilter(watched, event)
 
     def set_scale(self, scale: float) -> None:
         """Fit fields of fixed width to a type size."""

@@ -3,7 +3,7 @@
 import re
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QKeySequence, QTextCharFormat, QTextCursor
+from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QKeySequence, QResizeEvent, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 
 _PARAGRAPH, _LINE = "\u2029", "\u2028"
@@ -127,6 +127,10 @@ class PromptEditor(QPlainTextEdit):
 
     def _grow(self) -> None:
         self.setFixedHeight(self._height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._grow()  # another width breaks the lines elsewhere
 
     def sizeHint(self) -> QSize:
         return QSize(400, self._height())

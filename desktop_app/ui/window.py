@@ -438,6 +438,7 @@ class Window(QMainWindow):
         self.undo.setEnabled(met["undo"])
         self.redo.setEnabled(met["redo"])
         self.export.setEnabled(met["scene"])
+        self.probabilities.show_running(has_room=met["room"], running=met["running"])
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
@@ -650,7 +651,7 @@ class Window(QMainWindow):
             room = self.screen().availableSize()
             self.resize(min(1440, room.width()), min(900, room.height() - 40))  # less the title bar
         if not self.splitter.restoreState(splitter):
-            self.splitter.setSizes([208, 900, 320])
+            self.splitter.setSizes([208, 876, 344])
 
     def _remember(self) -> None:
         changed = replace(

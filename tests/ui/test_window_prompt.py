@@ -224,7 +224,7 @@ def test_nothing_is_appended_to_a_prompt_whose_pass_is_not_there_yet(desk, monke
 @pytest.mark.parametrize("kind", ["a refusal", "a fault of the program", "too little memory"])
 def test_a_pass_that_fails_is_told_and_the_next_one_works(desk, monkeypatch, kind, capfd):
     trace = Engine.trace
-    reasons = {"a refusal": ModelError("The model cannot."), "too little memory": MemoryError()}
+    reasons = {"a refusal": ModelError("The model cannot"), "too little memory": MemoryError()}
     reason = reasons.get(kind, RuntimeError("a bug"))
 
     def failing(self, ids, **options):
@@ -236,7 +236,7 @@ def test_a_pass_that_fails_is_told_and_the_next_one_works(desk, monkeypatch, kin
     before = desk.scene.trace
     desk.type("!")
     desk.settle()
-    told = {"a refusal": "The model cannot.", "too little memory": "memory"}.get(kind, "a bug")
+    told = {"a refusal": "The model cannot", "too little memory": "memory"}.get(kind, "a bug")
     assert told in desk.trouble()
     assert desk.scene.trace is before and not desk.window.actions_["append"].isEnabled()
     assert ("Traceback" in capfd.readouterr().err) == (kind == "a fault of the program")

@@ -157,7 +157,7 @@ def _stage(scene: Scene, current: str) -> Box:
     values, levels = _grid(scene, current, scene.head)
     note = f"head {scene.head} · {'[key, query]' if turned else '[query, key]'}"
     if scene.fresh:
-        note += f" · 1 query × {len(scene.trace)} keys computed, the rest cached"
+        note += f" · 1 query × {len(scene.trace)} keys new, the rest cached"
     large = GridPanel(
         title=scene.block(f"attn.{current}"),
         note=note,
