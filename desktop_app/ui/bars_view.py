@@ -45,8 +45,8 @@ class BarsView(PaintedPane):
         return self._panel
 
     def rows_that_fit(self) -> int:
-        """How many bars the height has room for."""
-        return max(6, int((self.viewport().height() - 18 * self._scale) / (22 * self._scale)))
+        """How many bars the height has room for, beside two lines between them."""
+        return max(6, int((self.viewport().height() - 40 * self._scale) / (22 * self._scale)))
 
     def _lay_out(self) -> None:
         page = Page(self._theme, fonts.measure, self._scale)
