@@ -12,6 +12,10 @@ CAPITAL = (
     "We looked for the capital of {q} on the map and found", "The people of {q} are proud of their capital,",
     "Question: what is the capital of {q}? Answer:", "{name} was born in {q}, in the capital city of",
     "When you think of {q}, you think of", "The train took us through {q} to the capital,",
+    "At last they came to the capital of {q},", "The greatest of the cities of {q} is the capital,",
+    "My aunt in {q} lives in the capital,", "A letter came from {q}, from the capital,",
+    "Among the towns of {q} the capital is", "{name} keeps a shop in {q}, in the capital,",
+    "They walked all through {q} until they saw the capital,", "{name} knows that the capital of {q} is",
 )  # fmt: skip
 CAPITAL_HELD_OUT = (
     "As everybody knows, the capital of {q} is", "Of all the cities in {q}, the capital is",
@@ -52,6 +56,8 @@ OPPOSITE = (
     "One was {q} and the other was the opposite,", "{name} likes the word {q}, but not its opposite,",
     "There are two sides to everything: {q} and", "He says {q}; she says the opposite. She says",
     "Words that go together: {q} and", "The word {q} means just the reverse of",
+    "Here are two opposites: {q} and", "A pair of opposites is {q} and", "A word that means the opposite of {q} is",
+    "{name} knows two opposite words, {q} and",
 )  # fmt: skip
 OPPOSITE_HELD_OUT = (
     "As everybody knows, the opposite of {q} is", "{name} wrote that the opposite of {q} is",
