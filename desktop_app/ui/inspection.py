@@ -139,6 +139,7 @@ class Inspection(QObject):
             focus = QApplication.focusWidget()
             inside = focus is not None and self._inspector.isAncestorOf(focus)
             self._inspector.hide()
+            self._inspector.canvas.show_view(None, self._theme, self._scale)  # it may come back to another text
             if inside:
                 self._canvas.setFocus()
         opened = path[0] if path and path[0].index else None

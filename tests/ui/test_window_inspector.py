@@ -11,8 +11,10 @@ from tests.ui.driver import CTRL
 
 def opened(desk, name, index):
     """Open a cell of the current view by a click."""
-    for cells in sorted(desk.window.canvas.page.cells, key=lambda c: -c.rect.w * c.rect.h):
-        if cells.source is None or cells.source.name != name:
+    small = [p.rect for p in desk.window.canvas.page.picks if p.what in ("stage", "head")]
+    for cells in desk.window.canvas.page.cells:
+        # A small grid is chosen as a whole by a click.
+        if cells.source is None or cells.source.name != name or cells.rect in small:
             continue
         columns = range(cells.values.shape[-1])
         rows = range(len(cells.values) if cells.stride is None else 1)
@@ -137,3 +139,19 @@ def test_the_inspector_works_by_keyboard_alone(desk):
     assert not desk.window.inspector.isVisible()
     desk.press(Qt.Key.Key_Z, CTRL)
     assert desk.window.prompt.text() == "Hello, you", "opening numbers is nothing to undo"
+
+
+def test_an_inspector_that_was_closed_comes_back_to_another_text_unharmed(desk):
+    desk.go("blocks.0.attn.scores")
+    opened(desk, "blocks.0.attn.scores", (0, 9, 9))
+    inside = desk.window.inspector.canvas
+    desk.press(Qt.Key.Key_Return, widget=inside)
+    desk.press(Qt.Key.Key_Down)
+    assert inside.has_cursor and inside.readout is not None
+    desk.window.inspector.back_to.emit(0)
+    desk.write("ab")
+    desk.window.resize(1500, 950)
+    desk.settle()
+    opened(desk, "blocks.0.attn.scores", (0, 1, 1))
+    value = number(float(desk.scene.trace["blocks.0.attn.scores"][0, 1, 1]))
+    assert any(value in words for words in told(desk))
