@@ -4,6 +4,7 @@ Every test here fails on a Qt warning, and on a timer or a thread that outlives 
 """
 
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def open_desk(qtbot):
     awake = [t for d in desks for t in d.window.findChildren(QTimer) if t.isActive() and t.interval()]
     assert not awake, f"timers still awake after closing: {awake}"
     assert not lanes(), "threads still there after closing"
+    assert not multiprocessing.active_children(), "a worker is still there after closing"
     for desk in desks:
         desk.window.deleteLater()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

@@ -133,6 +133,20 @@ def test_the_model_button_names_every_model_that_came_with_the_program(desk):
     assert set(bundled_models()) <= set(titles)
 
 
+def test_each_example_opens_with_its_model_where_there_is_something_to_see(open_desk):
+    desk = open_desk()
+    actions = {a.text(): a for a in desk.window.examples.menu().actions()}
+    for example in examples():
+        actions[example.title].trigger()
+        desk.settle()
+        assert desk.window.prompt.text() == example.text and not desk.trouble()
+        assert desk.c.model.folder == bundled_models()[example.model]
+        assert desk.c.step.key == example.step and desk.scene.head == example.head
+        assert example.look == (desk.notice() or example.look)
+        assert colours(pixels(desk.window.canvas)) > 50
+    assert desk.c.history.can_undo
+
+
 def test_the_window_says_which_model_is_open(desk):
     assert "tiny" in desk.window.models.text() and "2 blocks × 3 heads" in desk.window.models.text()
 
