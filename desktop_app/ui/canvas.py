@@ -119,7 +119,7 @@ class Canvas(PaintedPane):
         page = Page(self._theme, fonts.measure, self._scale)
         zoom = _ZOOMS[self._zoom]
         width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
-        height = max(200.0, self.viewport().height() - 2 * _MARGIN) * zoom
+        height = max(200.0, self.viewport().height() - self._top - _MARGIN) * zoom
         self._height = place_view(self._view, width, height, page) if self._view is not None else 0.0
         pointed = next((n for n, cells in enumerate(self._page.cells) if self._at and cells is self._at[0]), None)
         self._page = page
@@ -137,7 +137,7 @@ class Canvas(PaintedPane):
         self.viewport().update()
 
     def _set_scroll_bars(self, width: float) -> None:
-        tall = int(self._height + 2 * _MARGIN - self.viewport().height())
+        tall = int(self._height + self._top + _MARGIN - self.viewport().height())
         wide = int(width + 2 * _MARGIN - self.viewport().width())
         self.verticalScrollBar().setRange(0, max(0, tall))
         self.verticalScrollBar().setPageStep(self.viewport().height())
@@ -148,7 +148,12 @@ class Canvas(PaintedPane):
     @property
     def origin(self) -> QPointF:
         """Where the page's corner lies in the viewport."""
-        return QPointF(_MARGIN - self.horizontalScrollBar().value(), _MARGIN - self.verticalScrollBar().value())
+        return QPointF(_MARGIN - self.horizontalScrollBar().value(), self._top - self.verticalScrollBar().value())
+
+    @property
+    def _top(self) -> int:
+        """Room above the page, in which the view's switches lie."""
+        return max(_MARGIN, round(_MARGIN * self._scale))
 
     # Painting
 
@@ -358,7 +363,7 @@ class Canvas(PaintedPane):
 
     def _show_place(self, place: Rect) -> None:
         bar = self.verticalScrollBar()
-        top, bottom = int(place.y), int(place.y + place.h) + 2 * _MARGIN
+        top, bottom = int(place.y), int(place.y + place.h + self._top + _MARGIN)
         if bar.value() > top:
             bar.setValue(top)
         elif bar.value() + self.viewport().height() < bottom:

@@ -51,6 +51,7 @@ from desktop_app.ui.probability_panel import ProbabilityPanel
 from desktop_app.ui.prompt import PromptEditor
 from desktop_app.ui.scrubber import Scrubber
 from desktop_app.ui.side_tabs import SideTabs
+from desktop_app.ui.top_bar import TopBar
 from desktop_app.ui.view_bar import ViewBar
 
 _SLOW_MS = 250
@@ -95,20 +96,8 @@ class Window(QMainWindow):
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.export = QPushButton("Export figure")
         self.export.setObjectName("primary")
-        top, top_line = self._bar("topBar")
-        for widget in (
-            self.models,
-            self.prompt,
-            self.examples,
-            self.undo,
-            self.redo,
-            self.themes,
-            self.export,
-            self.menu_button,
-        ):
-            top_line.addWidget(widget)
-            if widget is not self.prompt:
-                top_line.setAlignment(widget, Qt.AlignmentFlag.AlignTop)
+        buttons = (self.examples, self.undo, self.redo, self.themes, self.export, self.menu_button)
+        top = TopBar([self.models], self.prompt, buttons)
         self.trouble = QLabel()
         self.trouble.setObjectName("trouble")
         self.trouble.setTextFormat(Qt.TextFormat.PlainText)
@@ -186,7 +175,7 @@ class Window(QMainWindow):
         for one, next_ in pairwise(order):
             QWidget.setTabOrder(one, next_)
 
-    def _bar(self, name: str, margins: tuple[int, int, int, int] = (16, 8, 16, 8)) -> tuple[QWidget, QHBoxLayout]:
+    def _bar(self, name: str, margins: tuple[int, int, int, int]) -> tuple[QWidget, QHBoxLayout]:
         bar = QWidget()
         bar.setObjectName(name)
         bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)

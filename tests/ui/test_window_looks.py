@@ -184,25 +184,50 @@ def test_large_type_still_fits_a_full_hd_screen(desk, size):
     assert least.width() <= 1920 and least.height() <= 1040
 
 
-def test_the_switches_of_a_view_hide_none_of_its_words(desk):
-    for width in (1280, 1920):
-        desk.window.resize(width, 800)
-        for step in desk.c.steps[5:22]:
-            desk.go(step.key)
-            bar = desk.window.view_bar
-            if not bar.isVisible():
-                continue
-            box = bar.geometry()
-            origin = desk.window.canvas.origin
-            for mark in desk.window.canvas.page.marks:
-                if isinstance(mark, Words) and not mark.angle:
-                    x, y = mark.x + origin.x(), mark.y + origin.y()
-                    page = desk.window.canvas.page
-                    wide = page.measure(mark.text, mark.size, mono=mark.mono, bold=mark.bold)
-                    if mark.align != "left":
-                        continue
-                    apart = x > box.right() or x + wide < box.left() or y - mark.size / 2 > box.bottom()
-                    assert apart or y + mark.size / 2 < box.top(), f"{step.key}: {mark.text!r} is under the switches"
+@pytest.mark.parametrize(("width", "size"), [(1280, 1.0), (1920, 1.0), (1920, 1.5), (1920, 2.0)])
+def test_the_switches_of_a_view_hide_none_of_its_words(desk, width, size):
+    while desk.window.scale < size:
+        desk.window.do("larger")
+    desk.window.resize(width, 1000)
+    desk.settle()
+    for step in desk.c.steps[5:22]:
+        desk.go(step.key)
+        bar = desk.window.view_bar
+        if not bar.isVisible():
+            continue
+        box = bar.geometry()
+        origin = desk.window.canvas.origin
+        for mark in desk.window.canvas.page.marks:
+            if isinstance(mark, Words) and not mark.angle:
+                x, y = mark.x + origin.x(), mark.y + origin.y()
+                page = desk.window.canvas.page
+                wide = page.measure(mark.text, mark.size, mono=mark.mono, bold=mark.bold)
+                if mark.align != "left":
+                    continue
+                apart = x > box.right() or x + wide < box.left() or y - mark.size / 2 > box.bottom()
+                assert apart or y + mark.size / 2 < box.top(), f"{step.key}: {mark.text!r} is under the switches"
+
+
+@pytest.mark.parametrize("width", [900, 1280, 1920])
+def test_the_prompt_has_room_to_write_at_every_type_size(desk, width):
+    for _ in TYPE_SIZES:
+        desk.window.resize(width, 900)
+        desk.settle()
+        desk.settle()  # a row more makes the bar higher in the turn after
+        prompt = desk.window.prompt
+        assert prompt.width() >= 30 * prompt.fontMetrics().averageCharWidth(), f"at {desk.window.scale}"
+        corners = [w.geometry() for w in (prompt, desk.window.models, desk.window.examples, desk.window.menu_button)]
+        assert not any(a.intersects(b) for n, a in enumerate(corners) for b in corners[:n])
+        desk.window.do("larger")
+    prompt.setFocus()
+    desk.type("!")
+    desk.settle()
+    desk.window.resize(1900, 900)
+    desk.window.do("normal")
+    desk.settle()
+    desk.settle()
+    assert prompt.hasFocus() and prompt.text() == "Hello, you!"
+    assert prompt.y() == desk.window.models.y(), "in one row again"
 
 
 def test_a_long_sentence_stays_inside_the_window(desk):

@@ -1,0 +1,49 @@
+"""The bar at the top: the prompt between buttons, or in a row of its own where these leave it too little room."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
+
+_LEAST_LETTERS = 32
+_GAP = 8
+
+
+class TopBar(QWidget):
+    """Only places what it is given."""
+
+    def __init__(self, before: Sequence[QWidget], prompt: QWidget, after: Sequence[QWidget]) -> None:
+        super().__init__()
+        self.setObjectName("topBar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._prompt, self._buttons, self._column = prompt, [*before, *after], len(before)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(16, 8, 16, 8)
+        self._grid.setSpacing(_GAP)
+        self._grid.setColumnStretch(self._column, 1)
+        for n, button in enumerate(self._buttons):
+            self._grid.addWidget(button, 0, n if n < self._column else n + 1, Qt.AlignmentFlag.AlignTop)
+        self._own_row = False
+        self._grid.addWidget(prompt, 0, self._column)
+        # Tab goes on from the prompt to what one does next; the buttons come in the order in which they stand.
+        for one, next_ in zip(self._buttons, self._buttons[1:], strict=False):
+            QWidget.setTabOrder(one, next_)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
+            self._arrange()
+        return super().event(event)
+
+    def _arrange(self) -> None:
+        margins = self._grid.contentsMargins()
+        taken = sum(button.sizeHint().width() + _GAP for button in self._buttons) + margins.left() + margins.right()
+        least = _LEAST_LETTERS * self._prompt.fontMetrics().averageCharWidth()
+        own_row = self.width() - taken < least
+        if own_row != self._own_row:
+            self._own_row = own_row
+            self._grid.removeWidget(self._prompt)
+            if own_row:
+                self._grid.addWidget(self._prompt, 1, 0, 1, len(self._buttons) + 1)
+            else:
+                self._grid.addWidget(self._prompt, 0, self._column)
