@@ -395,13 +395,14 @@ MAKERS: dict[str, Callable[[Rng], Passage]] = {
 }
 # Skills that are slow to learn get more of the training text.
 SHARES = {
-    "capitals": 4,
+    "capitals": 6,
     "colours of things": 4,
-    "opposites": 10,
+    "opposites": 9,
     "returning names": 1,
     "made-up words": 1,
     "closing quotes and brackets": 1,
-    "giver and receiver": 6,
+    "giver and receiver": 5,
+    "number agreement": 7,
     "adjectives before nouns": 4,
     "days": 3,
     "months": 3,
