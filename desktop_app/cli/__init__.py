@@ -1,0 +1,116 @@
+"""The `logitscope` command: opens the window, or runs one of the commands that need none.
+
+Exit codes: 0 done; 1 ran and found a difference; 2 bad input, file or network. Each command is a module of its own
+here, imported when it is called for, so that `--help` and a wrong option are answered at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from desktop_app import __version__
+from desktop_app.cli.shared import add_model, checked_text, say
+from desktop_app.gpt2.errors import LogitscopeError
+
+COMMANDS = {
+    "trace": "write every tensor of a forward pass to a safetensors file",
+    "generate": "continue a text",
+    "figure": "draw the view of a step as an SVG, PDF or PNG file",
+    "check": "recompute every tensor from its inputs in float64, and compare",
+    "census": "count a model's parameters by family, beside GPT-2's sizes and GPT-3",
+    "onnx": "write the graph that exposes every tensor as an ONNX file",
+}
+"""A command's name, which is its module's too -> a line about it."""
+
+
+class Command(Protocol):
+    """What a command's module has: its arguments, and what it does with them (returning the exit code)."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it. Raises LogitscopeError, OSError."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (the process's own unless given); the exit code."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that cannot show a character gets its escape instead of ending the program.
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        print(end="", flush=True)
+    except LogitscopeError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away, which is its right; what Python flushes at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}.")
+    except MemoryError:
+        return _fail("There is not enough memory for this; shorten the text or name fewer tensors.")
+    except SystemExit as ended:  # argparse has said why
+        return ended.code if isinstance(ended.code, int) else 2
+    return status
+
+
+def _dispatch(argv: list[str]) -> int:
+    about = COMMANDS.get(argv[0]) if argv else None
+    if about is None:
+        return _window(_window_parser().parse_args(argv))
+    command: Command = import_module(f"desktop_app.cli.{argv[0]}")
+    parser = argparse.ArgumentParser(prog=f"logitscope {argv[0]}", description=about, allow_abbrev=False)
+    command.add_arguments(parser)
+    return command.run(parser.parse_args(argv[1:]))
+
+
+def _fail(message: str) -> int:
+    say(message)
+    return 2
+
+
+def _window_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="logitscope",
+        usage="logitscope [--model DIR] [--prompt TEXT] [SESSION]\n       logitscope COMMAND ... [--help]",
+        description="A desktop microscope for GPT-2. Without a command it opens the window.",
+        epilog="\n".join(["commands that need no window:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_model(parser)
+    parser.add_argument("--prompt", metavar="TEXT", help="the text to start with")
+    parser.add_argument("session", metavar="SESSION", nargs="?", type=Path, help="a session file to open")
+    parser.add_argument("--version", action="version", version=f"logitscope {__version__}")
+    return parser
+
+
+def _window(arguments: argparse.Namespace) -> int:
+    session: Path | None = arguments.session
+    if session is not None and not session.exists():
+        raise LogitscopeError(
+            f"{session} is neither a session file nor a command; the commands are {', '.join(COMMANDS)}."
+        )
+    if arguments.model is not None and not arguments.model.is_dir():
+        raise LogitscopeError(f"{arguments.model} is no folder; give the one that holds config.json and the weights.")
+    text = None if arguments.prompt is None else checked_text(arguments.prompt, "--prompt")
+
+    from desktop_app.launch import require_display
+
+    require_display()
+
+    from desktop_app.ui.app import run_window
+
+    return run_window(arguments.model, text, session)

@@ -1,0 +1,38 @@
+"""`logitscope census`: count a model's parameters."""
+
+import argparse
+import json
+from pathlib import Path
+
+from desktop_app.cli.shared import add_model, model_folder, shown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the counts to this file too")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from desktop_app.gpt2.files import refuse_existing, whole_file
+
+    if arguments.json is not None:
+        refuse_existing(arguments.json, force=arguments.force)
+
+    from desktop_app.core.census import as_data, as_table, census, references
+    from desktop_app.gpt2.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(model_folder(arguments))
+    models = (census(checkpoint.name, checkpoint.config), *references())
+    table = [[shown(cell) for cell in line] for line in as_table(models)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for title, *cells in table:
+        numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+        print(f"{title:{widths[0]}}  {'  '.join(numbers)}")
+    print("A bias counts with its matrix.")
+    for note in dict.fromkeys(model.note for model in models if model.note):
+        print(shown(f"{', '.join(model.name for model in models if model.note == note)}: {note}."))
+    if arguments.json is not None:
+        with whole_file(arguments.json) as file:
+            file.write((json.dumps([as_data(model) for model in models], indent=1) + "\n").encode())
+    return 0

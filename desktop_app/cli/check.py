@@ -1,0 +1,71 @@
+"""`logitscope check`: recompute every tensor from its inputs."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from desktop_app.cli.shared import add_model, add_prompt, model_folder, prompt_ids, prompt_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_prompt(parser)
+    add_model(parser)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the findings to this file too")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from desktop_app.gpt2.files import refuse_existing
+
+    if arguments.json is not None:
+        refuse_existing(arguments.json, force=arguments.force)
+    text = prompt_text(arguments)
+
+    from desktop_app.core.check import TOLERANCE, as_json, check_pass
+    from desktop_app.gpt2.checkpoint import load_checkpoint
+    from desktop_app.gpt2.engine import Engine
+    from desktop_app.gpt2.files import whole_file
+    from desktop_app.gpt2.tokenizer import Tokenizer
+
+    checkpoint = load_checkpoint(model_folder(arguments))
+    config = checkpoint.config
+    tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
+    ids = prompt_ids(arguments, config, text, tokenizer)
+    engine = Engine(checkpoint)
+    engine.check_ids(ids)
+    print(
+        f"Every tensor recomputed from its direct inputs in float64; tolerance {TOLERANCE:g} of the sum of absolute "
+        f"terms.\n{'tensor':{_NAME}}  {'worst':>8}  {'of sum':>8}  cell"
+    )
+    findings = []
+    for finding in check_pass(engine, ids):
+        axes = engine.table[finding.name].axes
+        cell = ", ".join(f"{axis} {i}" for axis, i in zip(axes, finding.index, strict=True) if axis != "one")
+        line = f"{finding.name:{_NAME}}  {finding.absolute:8.2g}  {finding.relative:8.2g}  "
+        if finding.good:
+            line += cell if finding.absolute else "exact"
+        else:
+            line += f"{cell}: WRONG, is {finding.traced:.9g}, should be {finding.recomputed:.9g}"
+        print(line if finding.good else _red(line), flush=True)
+        findings.append(finding)
+    wrong = [finding.name for finding in findings if not finding.good]
+    if arguments.json is not None:
+        with whole_file(arguments.json) as file:
+            file.write(as_json(findings, engine.table, checkpoint.name, ids).encode())
+    verdict = f"{len(findings)} tensors of {len(ids)} tokens"
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        print(_red(f"{verdict}: {len(wrong)} not what the formula says: {', '.join(wrong[:3])}{more}"))
+        return 1
+    print(f"{verdict}: all are what their formulas say, up to rounding.")
+    return 0
+
+
+_NAME = 26  # wide enough for blocks.11.attn.pattern
+
+
+def _red(line: str) -> str:
+    """`line` in red on a terminal that may be coloured (https://no-color.org)."""
+    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return line if plain else f"\x1b[31m{line}\x1b[0m"

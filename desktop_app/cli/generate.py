@@ -1,0 +1,63 @@
+"""`logitscope generate`: continue a text."""
+
+import argparse
+import sys
+
+from desktop_app.cli.shared import (
+    add_model,
+    add_prompt,
+    add_sampling,
+    model_folder,
+    prompt_ids,
+    prompt_text,
+    sampling_of,
+    say,
+    shown,
+)
+from desktop_app.gpt2.errors import LogitscopeError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_prompt(parser)
+    add_model(parser)
+    parser.add_argument("-n", type=int, default=20, metavar="N", help="how many tokens at most (default 20)")
+    add_sampling(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.n < 1:
+        raise LogitscopeError(f"-n is {arguments.n}; it must be at least 1.")
+    text = prompt_text(arguments)
+
+    from codecs import getincrementaldecoder
+
+    from desktop_app.core.generate import Drawn, End, generate
+    from desktop_app.core.model import open_model
+
+    sampling = sampling_of(arguments)
+    model = open_model(model_folder(arguments))
+    ids = prompt_ids(arguments, model.config, text, model.tokenizer)
+    # A character may be spread over several tokens; it is printed when its last byte is there.
+    decoder = getincrementaldecoder("utf-8")(errors="replace")
+
+    def write(token: int | None) -> None:
+        data = b"" if token is None else model.tokenizer.token_bytes(token) or "\ufffd".encode()
+        piece = decoder.decode(data, final=token is None)
+        print(shown(piece) if sys.stdout.isatty() else piece, end="", flush=True)
+
+    for token in ids:
+        write(token)
+    count = 0
+    for event in generate(model.engine, ids, sampling, arguments.n, end_of_text=model.tokenizer.eos_id):
+        if isinstance(event, Drawn):
+            count += 1
+            if event.token != model.tokenizer.eos_id:
+                write(event.token)
+            continue
+        write(None)
+        print(flush=True)
+        if event.reason is End.END_OF_TEXT:
+            say(f"The model ended the text with <|endoftext|>, its token {count} of {arguments.n}.")
+        elif event.reason is End.CONTEXT:
+            say(f"The context of {model.config.n_positions:,} tokens is full after {count} of {arguments.n} tokens.")
+    return 0

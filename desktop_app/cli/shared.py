@@ -1,0 +1,130 @@
+"""What several commands share: arguments, the prompt, and words that a terminal may safely show."""
+
+import argparse
+import sys
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from desktop_app.gpt2.errors import LogitscopeError
+
+if TYPE_CHECKING:
+    from desktop_app.gpt2.config import Config
+    from desktop_app.gpt2.sampling import Sampling
+    from desktop_app.gpt2.tokenizer import Tokenizer
+
+_STDIN_LIMIT = 1 << 22
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add --model."""
+    parser.add_argument("--model", metavar="DIR", type=Path, help="a checkpoint's folder (default: the bundled model)")
+
+
+def add_prompt(parser: argparse.ArgumentParser) -> None:
+    """Add the prompt: TEXT or --ids."""
+    prompt = parser.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
+    prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
+
+
+def add_output(parser: argparse.ArgumentParser, kind: str) -> None:
+    """Add --out and --force for a file of that kind."""
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help=f"the {kind} file to write")
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Add the sampling options."""
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="from 0.01 to 100 (default 1)")
+    parser.add_argument("--top-k", type=int, default=0, metavar="K", help="keep the K likeliest (default 0: all)")
+    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="keep this much mass (default 1: all)")
+    parser.add_argument("--greedy", action="store_true", help="always the likeliest token")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same tokens (default 0)")
+
+
+def sampling_of(arguments: argparse.Namespace) -> "Sampling":
+    """The sampling settings that were given. Raises SamplingError."""
+    from desktop_app.gpt2.sampling import Sampling
+
+    return Sampling(
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        greedy=arguments.greedy,
+        seed=arguments.seed,
+    )
+
+
+def model_folder(arguments: argparse.Namespace) -> Path:
+    """The folder of the model that was named, or of the bundled one. Raises LogitscopeError."""
+    from desktop_app.core.bundle import default_model
+
+    folder: Path | None = arguments.model
+    return default_model() if folder is None else folder
+
+
+def prompt_text(arguments: argparse.Namespace) -> str | None:
+    """The text that was given, standard input read; None where it was ids. Raises LogitscopeError."""
+    text: str | None = arguments.text
+    if text is None:
+        return None
+    if text != "-":
+        return checked_text(text, "TEXT")
+    data = sys.stdin.buffer.read(_STDIN_LIMIT + 1)
+    if len(data) > _STDIN_LIMIT:
+        raise LogitscopeError(f"Standard input has more than {_STDIN_LIMIT >> 20} MB; no model takes so much text.")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LogitscopeError(f"Standard input is not UTF-8 text (byte {error.start}); convert it first.") from error
+
+
+def checked_text(text: str, what: str) -> str:
+    """`text` if it is Unicode: bytes of an argument that are not UTF-8 arrive as lone surrogates."""
+    for position, char in enumerate(text):
+        if "\ud800" <= char <= "\udfff":
+            raise LogitscopeError(f"{what} is not UTF-8 text (character {position}); give it as UTF-8.")
+    return text
+
+
+def prompt_ids(
+    arguments: argparse.Namespace, config: "Config", text: str | None, tokenizer: "Tokenizer | None"
+) -> tuple[int, ...]:
+    """The token ids of the prompt. Raises LogitscopeError for an empty one and for what the model cannot take."""
+    if text is not None and tokenizer is not None:
+        return tokenizer.encode(text).ids
+    from desktop_app.gpt2.tokenizer import parse_ids
+
+    return parse_ids(arguments.ids, config.vocab_size)
+
+
+def say(message: str) -> None:
+    """Write a sentence to standard error."""
+    for line in message.split("\n"):
+        print(f"logitscope: {shown(line)}", file=sys.stderr)
+
+
+_UNSAFE_FORMATS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def shown(text: str) -> str:
+    """`text` as a terminal may have it: whatever moves the cursor, recolours or reorders text is an escape."""
+    return "".join(
+        char
+        if char in "\n\t" or (unicodedata.category(char) not in {"Cc", "Zl", "Zp"} and char not in _UNSAFE_FORMATS)
+        else f"\\x{ord(char):02x}"
+        if ord(char) < 256
+        else f"\\u{ord(char):04x}"
+        for char in text
+    )
+
+
+def size_of(path: Path) -> str:
+    """The size of a file in words."""
+    size = float(path.stat().st_size)
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

@@ -1,0 +1,55 @@
+"""`logitscope trace`: write every tensor of a forward pass."""
+
+import argparse
+
+from desktop_app import __version__
+from desktop_app.cli.shared import (
+    add_model,
+    add_output,
+    add_prompt,
+    model_folder,
+    prompt_ids,
+    prompt_text,
+    shown,
+    size_of,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_prompt(parser)
+    add_model(parser)
+    parser.add_argument(
+        "--names",
+        metavar="GLOB",
+        nargs="+",
+        action="extend",
+        help="only these tensors, like 'blocks.0.attn.*' (tokens always comes along)",
+    )
+    add_output(parser, "safetensors")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from desktop_app.gpt2.files import refuse_existing
+
+    refuse_existing(arguments.out, force=arguments.force)
+    text = prompt_text(arguments)
+
+    from desktop_app.gpt2.checkpoint import load_checkpoint
+    from desktop_app.gpt2.engine import Engine
+    from desktop_app.gpt2.tensors import match_names
+    from desktop_app.gpt2.tokenizer import Tokenizer
+    from desktop_app.gpt2.trace import names_to_save, save_tensors
+
+    checkpoint = load_checkpoint(model_folder(arguments))
+    config = checkpoint.config
+    names = names_to_save(config, match_names(arguments.names, config) if arguments.names else None)
+    tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
+    ids = prompt_ids(arguments, config, text, tokenizer)
+    note = {"model": checkpoint.name, "logitscope": __version__}
+    if text is not None:
+        note["prompt"] = text
+    engine = Engine(checkpoint)
+    engine.check_ids(ids)
+    save_tensors(arguments.out, config, len(ids), names, engine.tensors(ids, names), note)
+    print(f"{shown(str(arguments.out))}: {len(names)} tensors of {len(ids)} tokens, {size_of(arguments.out)}")
+    return 0
