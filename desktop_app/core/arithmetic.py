@@ -194,7 +194,8 @@ def open_cell(trace: Trace, weights: Mapping[str, Array], cell: Cell) -> Opening
     value = read_cell(trace, weights, cell)
     if cell.name in weights or cell.name == "tokens":
         what = "a learned number" if cell.name in weights else "an id from the tokenizer"
-        return Opening(cell, value, value, abs(value), "given", what, number(value))
+        said = str(int(value)) if cell.name == "tokens" else number(value)
+        return Opening(cell, value, value, abs(value), "given", what, said)
     place = _Place(trace, weights, cell)
     return _OPENERS[place.tensor.spec.compute](place)
 

@@ -83,3 +83,15 @@ def test_a_cell_that_is_not_there_is_refused_by_its_name(scene):
         opening_view(scene, Cell("blocks.0.attn.scores", (99, 0, 0)))
     with pytest.raises(ModelError, match="no tensor"):
         opening_view(scene, Cell("blocks.0.attn.score", (0, 0, 0)))
+
+
+def test_a_token_id_is_written_as_a_name_and_never_drawn_as_an_amount(scene):
+    ids = scene.trace.ids
+    opened = opening_view(scene, Cell("tokens", (2,)))
+    assert lines(opened)["with numbers"].text == str(ids[2])
+    (made_from, *_) = (
+        p for p in panels(opening_view(scene, Cell("embed", (2, 1))).content) if isinstance(p, BarsPanel)
+    )
+    token = made_from.bars[0]
+    assert (token.source, token.value, token.text) == (("tokens", (2,)), 0.0, str(ids[2]))
+    assert token.remark == scene.tokenizer.quoted(ids[2])

@@ -61,11 +61,11 @@ def _summary(opening: Opening) -> TextPanel:
 
 def _operands(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     if opening.kind == "dot":
-        return _dot(opening)
+        return _dot(scene, opening)
     if opening.kind == "softmax":
         return _softmax(scene, opening)
     if opening.kind in ("mean", "spread"):
-        return _vector(opening)
+        return _vector(scene, opening)
     if opening.kind == "few":
         return _few(scene, opening)
     return ()
@@ -75,7 +75,7 @@ def _strip(vector: Vector, hue: Hue, operator: str = "") -> Strip:
     return Strip(vector.label, vector.values, vector.source, hue, operator)
 
 
-def _dot(opening: Opening) -> tuple[AnyPanel | Box, ...]:
+def _dot(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     left, right = opening.vectors
     products = opening.products
     assert products is not None
@@ -114,7 +114,7 @@ def _dot(opening: Opening) -> tuple[AnyPanel | Box, ...]:
         ),
     ]
     if opening.scalars:
-        panels.append(_scalars("and the bias", opening.scalars))
+        panels.append(_scalars(scene, "and the bias", opening.scalars))
     return tuple(panels)
 
 
@@ -145,7 +145,7 @@ def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
             bars=bars,
             hue=Hue.ATTENTION,
         ),
-        _scalars("The row", opening.scalars, "from the row"),
+        _scalars(scene, "The row", opening.scalars, "from the row"),
         StripsPanel(
             title="The row of scores",
             note="after the mask",
@@ -156,7 +156,7 @@ def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     )
 
 
-def _vector(opening: Opening) -> tuple[AnyPanel | Box, ...]:
+def _vector(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     x = opening.vectors[0]
     mean = opening.recomputed if opening.kind == "mean" else opening.scalars[0].value
     band = None if opening.kind == "mean" else (mean - opening.recomputed, mean + opening.recomputed)
@@ -178,12 +178,12 @@ def _vector(opening: Opening) -> tuple[AnyPanel | Box, ...]:
         ),
     ]
     if opening.scalars:
-        panels.append(_scalars("With", opening.scalars))
+        panels.append(_scalars(scene, "With", opening.scalars))
     return tuple(panels)
 
 
 def _few(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
-    panels: list[AnyPanel | Box] = [_scalars("Made from", opening.scalars)]
+    panels: list[AnyPanel | Box] = [_scalars(scene, "Made from", opening.scalars)]
     compute = scene.trace.table[opening.cell.name].spec.compute
     if compute in (f.rows_of_table, f.rows_of_positions):
         source = opening.scalars[-1]
@@ -215,18 +215,18 @@ def _few(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     return tuple(panels)
 
 
-def _scalars(title: str, scalars: tuple[Scalar, ...], otherwise: str = "from the config") -> BarsPanel:
-    bars = tuple(
-        Bar(
-            s.label,
-            s.value if np.isfinite(s.value) else 0.0,
-            number(s.value),
-            s.cell.name if s.cell is not None else otherwise,
-            source=(s.cell.name, s.cell.index) if s.cell is not None else None,
-        )
-        for s in scalars
-    )
-    return BarsPanel(title=title, note="click one to open it", bars=bars, hue=Hue.RESIDUAL)
+def _scalars(scene: Scene, title: str, scalars: tuple[Scalar, ...], otherwise: str = "from the config") -> BarsPanel:
+    bars = []
+    for s in scalars:
+        where = s.cell.name if s.cell is not None else otherwise
+        source = (s.cell.name, s.cell.index) if s.cell is not None else None
+        if where == "tokens":
+            # An id is a name, no amount: a bar of its length would mean nothing.
+            bars.append(Bar(s.label, 0.0, str(int(s.value)), scene.tokenizer.quoted(int(s.value)), source=source))
+        else:
+            length = s.value if np.isfinite(s.value) else 0.0
+            bars.append(Bar(s.label, length, number(s.value), where, source=source))
+    return BarsPanel(title=title, note="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
 
 
 def chain(scene: Scene, token: int) -> View:
