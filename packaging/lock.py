@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write requirements.lock and requirements-test.lock from pyproject.toml, with uv on the PATH.
+"""Write the three lock files from pyproject.toml, with uv on the PATH.
 
 Pins stay as they are unless pyproject.toml rules them out; --upgrade takes the newest that it admits.
-Both files hold for every supported Python and platform, carry hashes, and name no package index.
+They hold for every supported Python and platform, carry hashes, and name no package index.
 """
 
 import argparse
@@ -26,12 +26,13 @@ def compile_lock(output: str, *options: str) -> None:
 
 
 def main() -> None:
-    """Write both files; the second repeats the first's pins and adds the test extra."""
+    """Write the program's own lock, and one for each extra that repeats its pins and adds to them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     upgrade = ["--upgrade"] if parser.parse_args().upgrade else []
     compile_lock("requirements.lock", *upgrade)
-    compile_lock("requirements-test.lock", "--extra", "test", "--constraint", "requirements.lock", *upgrade)
+    for extra, output in (("test", "requirements-test.lock"), ("package", "packaging/requirements-package.lock")):
+        compile_lock(output, "--extra", extra, "--constraint", "requirements.lock", *upgrade)
 
 
 if __name__ == "__main__":
