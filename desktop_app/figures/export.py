@@ -12,6 +12,7 @@ from desktop_app.core.panels import View
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step, build_view
 from desktop_app.core.views.opened import view_of
+from desktop_app.figures.language import ENGLISH, caption_in, languages, translated, translator
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Fill, Heat, Mark, Page, Rect, Words
 from desktop_app.figures.theme import THEMES
@@ -47,7 +48,11 @@ DPI = (96, 150, 200, 300, 600)
 
 @dataclass(frozen=True)
 class Options:
-    """How a figure is made. `size` is a name of SIZES, `theme` of THEMES."""
+    """How a figure is made. `size` is a name of SIZES, `theme` of THEMES, `language` of a table of labels.
+
+    `font_size` is the body text's size in points on the finished page. Where it is given it holds, and a page that is
+    too low for it grows; without it the text of a page of fixed height gives way first.
+    """
 
     kind: str = "svg"
     size: str = "slide"
@@ -55,17 +60,22 @@ class Options:
     dpi: int = 200
     caption: bool = True
     transparent: bool = False
+    font_size: float | None = None
+    language: str = ENGLISH
 
     def __post_init__(self) -> None:
         for value, choices, what in (
             (self.kind, FORMATS, "format"),
             (self.size, tuple(SIZES), "size"),
             (self.theme, tuple(THEMES), "theme"),
+            (self.language, languages(), "language"),
         ):
             if value not in choices:
                 raise ExportError(f"There is no {what} {value[:40]!r}; choose one of {', '.join(choices)}.")
         if not 36 <= self.dpi <= 1200:
             raise ExportError(f"{self.dpi} dpi is out of range; choose from 36 to 1200.")
+        if self.font_size is not None and not 4 <= self.font_size <= 48:
+            raise ExportError(f"A font size of {self.font_size:g} points is out of range; choose from 4 to 48.")
 
 
 @dataclass(frozen=True)
@@ -82,11 +92,25 @@ def make_job(scene: Scene, step: Step) -> Job:
     return Job(build_view(scene, step), caption(scene, step), alt_text(scene, step))
 
 
+def in_language(job: Job, language: str) -> Job:
+    """The figure with its title, lead, labels and caption in that language."""
+    if language == ENGLISH:
+        return job
+    say = translator(language)
+    view, words = translated(job.view, say), caption_in(job.caption, say)
+    return Job(view, words, described(view, words))
+
+
+def described(view: View, caption: str) -> str:
+    """A figure in words, for readers who cannot see it."""
+    return " ".join(part for part in (f"{view.title}.", view.lead, caption) if part)
+
+
 def make_path_job(scene: Scene, step: Step, cell: Cell, findings: Sequence[Finding] = ()) -> Job:
     """The figure of what is opened: a number, a weight, the census, or the `findings` of a check."""
     view = view_of(scene, cell, findings)
     words = caption(scene, step)
-    return Job(view, words, f"{view.title}. {view.lead}. {words}")
+    return Job(view, words, described(view, words))
 
 
 def kind_of(path: Path) -> str:
@@ -110,15 +134,19 @@ def lay_out(job: Job, options: Options) -> Sheet:
     """The figure's marks, in points from the page's corner, margins and caption included."""
     from desktop_app.figures import fonts  # matplotlib's, which a window without figures does not wait for
 
+    job = in_language(job, options.language)
     size = SIZES[options.size]
-    margin = size.text * 1.6
+    text = options.font_size or size.text
+    margin = text * 1.6
     width = size.width - 2 * margin
     density = options.dpi / 72 if options.kind == "png" else _VECTOR_DENSITY
-    # On a page of fixed height the text gives way, down to two thirds, before the page grows.
-    for shrink in (1.0, 0.92, 0.85, 0.78, 0.7, 0.66):
+    # On a page of fixed height the text gives way, down to two thirds, before the page grows; unless it was asked for.
+    for shrink in (1.0,) if options.font_size else (1.0, 0.92, 0.85, 0.78, 0.7, 0.66):
         # SVG leaves its words to the viewer's fonts; DejaVu, a common stand-in, is up to 15 % wider than Inter.
         slack = 0.15 if options.kind == "svg" else 0.0
-        page = Page(THEMES[options.theme], fonts.width, size.text / _TEXT * shrink, density, slack)
+        page = Page(
+            THEMES[options.theme], fonts.width, text / _TEXT * shrink, density, slack, translator(options.language)
+        )
         words = page.wrap(job.caption, width, size=11) if options.caption else []
         foot = page.u(_FOOT_LINE) * len(words) + (page.u(14) if words else 0)
         room = (size.height or math.inf) - 2 * margin - foot
@@ -137,6 +165,7 @@ def render(job: Job, options: Options) -> bytes:
     from desktop_app.figures import draw
 
     sheet, theme = lay_out(job, options), THEMES[options.theme]
+    job = in_language(job, options.language)
     figure = draw.make_figure(sheet.marks, sheet.width, sheet.height, theme, transparent=options.transparent)
     return draw.figure_bytes(figure, options.kind, dpi=options.dpi, title=job.view.title, text=job.description)
 

@@ -3,6 +3,7 @@
 Units are pixels on screen and points in a figure; y grows downwards.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -217,6 +218,7 @@ class Page:
     scale: float = 1.0
     density: float = 1.0
     slack: float = 0.0  # how much wider words may come out than measured, as a share: a viewer may lack the fonts
+    say: Callable[[str], str] = str  # what painters write themselves, in the language of the figure
     marks: list[Mark] = field(default_factory=list)
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)

@@ -180,9 +180,9 @@ def _named_lines(panel: CurvePanel, body: Rect, left: float, page: Page) -> floa
         page.path([x, x + page.u(18)], [y, y], page.theme.accent, page.u(1.5), dashed=True)
         x += page.u(24)
         x += page.words(x, y, words, size=10, colour=page.theme.dim, room=end - x) + page.u(14)
-    if panel.band is not None and end - x > page.u(24) + page.width("± scale", size=10):
+    if panel.band is not None and end - x > page.u(24) + page.width(page.say("± scale"), size=10):
         page.fill(Rect(x, y - page.u(5), page.u(18), page.u(10)), _band_colour(page))
-        page.words(x + page.u(24), y, "± scale", size=10, colour=page.theme.dim)
+        page.words(x + page.u(24), y, page.say("± scale"), size=10, colour=page.theme.dim)
     return page.u(18)
 
 

@@ -38,11 +38,12 @@ def legend(levels: Levels, rect: Rect, page: Page, pooled: str = "", label: str 
     theme, y = page.theme, rect.y + rect.h / 2
     low, high = short(levels.low), short(levels.high)
     ends = page.width(low, size=11) + page.width(high, size=11) + page.u(24)
+    say = page.say
     parts = [
-        levels.scale_name,
-        f"limits: {levels.rule}" if levels.rule else "",
-        f"{levels.beyond:,} beyond" if levels.beyond else "",
-        pooled,
+        say(levels.scale_name),
+        f"{say('limits:')} {say(levels.rule)}" if levels.rule else "",
+        say(f"{levels.beyond:,} beyond") if levels.beyond else "",
+        say(pooled),
         label,
     ]
     # Where room is short the label goes first, then the rule; what would mislead if it were missing goes last.

@@ -131,7 +131,7 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
         beyond_marks(piece, panel.levels, box, page)
         chosen = n == panel.selected_group
         colour = page.theme.accent if chosen else page.theme.dim
-        page.words(box.x, box.y - page.u(7), f"head {n}", size=10, colour=colour, bold=chosen, room=width)
+        page.words(box.x, box.y - page.u(7), page.say(f"head {n}"), size=10, colour=colour, bold=chosen, room=width)
         if chosen:
             page.fill(box, stroke=page.theme.accent, width=page.u(1.5))
         page.put_cells(box, (1, panel.group), values[None, :], strip.source, strip.label, n * panel.group, panel.group)
@@ -193,7 +193,7 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
 
 def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> tuple[float, float, float, float]:
     """Room beside, above and to the right of a grid that is at most `length` high, and for each column's label."""
-    corner = page.width(_corner(panel), size=10) + page.u(12)
+    corner = page.width(page.say(_corner(panel)), size=10) + page.u(12)
     left = max(labels_width(panel.labels, 0.7 * length, 0.28 * width, page) + page.u(4), corner)
     # Column labels lean to the right at 55 degrees, over the end of the grid.
     label = min(labels_width(panel.labels, 0.7 * length, 0.3 * width, page), page.u(118))
@@ -231,7 +231,9 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         _outline_row(panel.selected, count, box, page)
     page.put_cells(box, (count, count), panel.values, panel.source, panel.title)
     page.picks.append(Pick(Rect(body.x, box.y, left, side), "row", count, "choose this token"))
-    page.words(box.x - page.u(10), box.y - page.u(9), _corner(panel), size=10, colour=page.theme.dim, align="right")
+    page.words(
+        box.x - page.u(10), box.y - page.u(9), page.say(_corner(panel)), size=10, colour=page.theme.dim, align="right"
+    )
     legend(panel.levels, Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND)), page, said)
 
 

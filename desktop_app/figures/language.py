@@ -1,0 +1,170 @@
+"""Labels of figures in other languages: a finished view is put into words of a table in resources/languages.
+
+Views are made in English. What is written on a figure is looked up as a whole or as a template, such as
+"{1} of {2} neurons above zero"; names of tensors, tokens and numbers stay as they are.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from desktop_app.core.bundle import resource
+from desktop_app.core.panels import (
+    AnyPanel,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    MapPanel,
+    MultiplesPanel,
+    RulerPanel,
+    StripsPanel,
+    TextPanel,
+    View,
+)
+
+ENGLISH = "en"
+_PLACE = re.compile(r"\{(\d)\}")
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
+_THIN = "\u2009"
+
+Say = Callable[[str], str]
+"""English words -> the same in the language of the figure."""
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """The languages that there are, English first."""
+    return (ENGLISH, *sorted(path.stem for path in resource("languages").glob("*.toml")))
+
+
+class Translator:
+    """Looks words up in the table of one language. `missed` collects what the table does not have."""
+
+    def __init__(self, language: str) -> None:
+        table = tomllib.loads(resource("languages", f"{language}.toml").read_text(encoding="utf-8"))
+        self.name: str = table["name"]
+        words = {_flat(key): _flat(value) for key, value in table["labels"].items()}
+        words |= {_flat(key): _flat(key) for key in table["keep"]}
+        self._exact = {key: value for key, value in words.items() if "{" not in key}
+        templates = sorted((key for key in words if "{" in key), key=lambda k: -len(_PLACE.sub("", k)))
+        self._templates = [(_pattern(key), _order(key), words[key]) for key in templates]
+        self._said: dict[str, str] = {}
+        self.missed: set[str] = set()
+
+    def __call__(self, text: str) -> str:
+        """The text in this language; as it is where the table does not have it."""
+        if text not in self._said:
+            self._said[text] = self._look_up(text)
+        return self._said[text]
+
+    def _look_up(self, text: str) -> str:
+        if not re.search("[A-Za-z]{2}", text):
+            return grouped(text)
+        for found in (text, text[:1].lower() + text[1:]):
+            if found in self._exact:
+                return self._exact[found] if found == text else _capital(self._exact[found])
+        for pattern, order, said in self._templates:
+            match = pattern.fullmatch(text)
+            if match:
+                held = dict(zip(order, map(self._captured, match.groups()), strict=True))
+                return "".join(held[part] if n % 2 else part for n, part in enumerate(_PLACE.split(said)))
+        self.missed.add(text)
+        return text
+
+    def _captured(self, text: str) -> str:
+        return self._exact.get(text, grouped(text))
+
+
+def grouped(text: str) -> str:
+    """A number with thin spaces between its thousands: a comma is a decimal sign to half of all readers."""
+    return text.replace(",", _THIN) if _GROUPED.fullmatch(text) else text
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _pattern(key: str) -> re.Pattern[str]:
+    return re.compile("(.+)".join(map(re.escape, _PLACE.split(key)[::2])), re.DOTALL)
+
+
+def _order(key: str) -> list[str]:
+    return _PLACE.findall(key)
+
+
+@cache
+def translator(language: str) -> Say:
+    """What puts English words into a language of `languages()`."""
+    return _as_it_is if language == ENGLISH else Translator(language)
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def translated(view: View, say: Say) -> View:
+    """The view in another language."""
+    where, dash, title = view.title.rpartition(" — ")
+    head = f"{say(where)}{dash}{say(title)}" if dash else say(view.title)
+    lead = say(view.lead) if view.lead else ""
+    return View(_capital(head), lead, _box(view.content, say))
+
+
+def _box(box: Box, say: Say) -> Box:
+    children = tuple(_box(c, say) if isinstance(c, Box) else _panel(c, say) for c in box.children)
+    return replace(box, children=children, wide=_box(box.wide, say) if box.wide is not None else None)
+
+
+def _panel(panel: AnyPanel, say: Say) -> AnyPanel:
+    more: dict[str, Any] = {"title": say(panel.title), "note": _joined(panel.note, say)}
+    if isinstance(panel, StripsPanel):
+        more["strips"] = tuple(replace(s, label=say(s.label), remark=say(s.remark)) for s in panel.strips)
+    elif isinstance(panel, MapPanel):
+        more["x_label"] = say(panel.x_label)
+    elif isinstance(panel, MultiplesPanel):
+        more["names"] = tuple(map(say, panel.names))
+    elif isinstance(panel, BarsPanel):
+        more["bars"] = tuple(
+            replace(b, label=_unless_token(b.label, say), text=say(b.text), remark=say(b.remark)) for b in panel.bars
+        )
+        more["cuts"] = tuple((place, say(words)) for place, words in panel.cuts)
+    elif isinstance(panel, CurvePanel):
+        more["levels_at"] = tuple((level, say(words)) for level, words in panel.levels_at)
+        more["x_label"], more["y_label"] = say(panel.x_label), say(panel.y_label)
+        if panel.focus is not None:
+            more["focus"] = (*panel.focus[:2], say(panel.focus[2]))
+    elif isinstance(panel, RulerPanel):
+        more["labels"] = tuple(_unless_token(words, say) for words in panel.labels)
+    elif isinstance(panel, TextPanel):
+        more["lines"] = tuple(
+            replace(x, label=say(x.label), text=_value(x.text, say), remark=say(x.remark)) for x in panel.lines
+        )
+    return replace(panel, **more)
+
+
+def _joined(note: str, say: Say) -> str:
+    """A note's parts, each by itself."""
+    return " · ".join(map(say, note.split(" · ")))
+
+
+def _unless_token(label: str, say: Say) -> str:
+    """A label in other words, unless it is a token: spaces in a token's label are dots, so it never has one."""
+    return say(label) if " " in label else label
+
+
+def _value(text: str, say: Say) -> str:
+    """A value is a number or a text of the prompt; only numbers with words behind them are put into others."""
+    return say(text) if text == "special" or re.fullmatch(r"[\d,.×/ ]+(?: [a-zA-Z]+)*[\d, ]*", text) else text
+
+
+def caption_in(words: str, say: Say) -> str:
+    """A caption: the prompt in its quotes stays, the parts after it are put into other words."""
+    prompt, mark, rest = words.rpartition("” · ")
+    return prompt + mark + " · ".join(map(say, rest.split(" · ")))
