@@ -1,6 +1,6 @@
 """Puts a view on a page: headline, lead, and panels shared out over the room, each by its painter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from desktop_app.core.panels import (
@@ -76,13 +76,22 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
             page.words(0, y + page.u(8), line, colour=page.theme.dim)
             y += page.u(_LEAD)
         y += page.u(12)
-    content = view.content
-    if content.wide is not None and 0 < height - y < width / _WIDE:
-        content = content.wide
-    least, wanted = _extent(content, width, page)
-    room = min(max(height - y, page.u(least)), page.u(wanted))
-    _place(content, Rect(0, y, width, room), page)
+    content = arrangement(view.content, width, height - y)
+    room = height_in(content, width, height - y, page)
+    for panel, rect in places(content, Rect(0, y, width, room), page):
+        PAINTERS[type(panel)][1](panel, rect, page)
     return y + room
+
+
+def arrangement(content: Box, width: float, height: float) -> Box:
+    """The panels of a view as they are arranged in a room of this shape."""
+    return content.wide if content.wide is not None and 0 < height < width / _WIDE else content
+
+
+def height_in(content: Box, width: float, height: float, page: Page) -> float:
+    """How much of `height` the panels take: at least what they need, at most what they want."""
+    least, wanted = _extent(content, width, page)
+    return min(max(height, page.u(least)), page.u(wanted))
 
 
 def _extent(item: Any, width: float, page: Page) -> Extent:
@@ -121,18 +130,19 @@ def _widths(box: Box, width: float, page: Page) -> list[float]:
     return [free * w / sum(weights) for w in weights]
 
 
-def _place(item: Any, rect: Rect, page: Page) -> None:
+def places(item: Any, rect: Rect, page: Page) -> Iterator[tuple[Any, Rect]]:
+    """Each panel of a box, in order, and where on the page it stands."""
     if not isinstance(item, Box):
-        PAINTERS[type(item)][1](item, rect, page)
+        yield item, rect
     elif _beside(item, rect.w, page):
         x = rect.x
         for child, w in zip(item.children, _widths(item, rect.w, page), strict=True):
-            _place(child, Rect(x, rect.y, w, rect.h), page)
+            yield from places(child, Rect(x, rect.y, w, rect.h), page)
             x += w + page.u(_GAP_ACROSS)
     else:
         y = rect.y
         for child, h in zip(item.children, _heights(item, rect, page), strict=True):
-            _place(child, Rect(rect.x, y, rect.w, h), page)
+            yield from places(child, Rect(rect.x, y, rect.w, h), page)
             y += h + page.u(_GAP_DOWN)
 
 
