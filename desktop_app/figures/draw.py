@@ -64,8 +64,13 @@ def make_figure(
     return figure
 
 
-def figure_bytes(figure: Figure, kind: str, *, dpi: float = 200, title: str = "", text: str = "") -> bytes:
-    """The figure's file; the same figure gives the same bytes (no dates, no random names). `text` describes it."""
+def figure_bytes(
+    figure: Figure, kind: str, *, dpi: float = 200, title: str = "", text: str = "", outlines: bool = False
+) -> bytes:
+    """The figure's file; the same figure gives the same bytes (no dates, no random names). `text` describes it.
+
+    With `outlines` the words of an SVG file are shapes, which look the same wherever they are shown.
+    """
     canvas: Any = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}[kind](figure)
     undated: dict[str, dict[str, Any]] = {
         "svg": {"Date": None, "Creator": "Logitscope"},
@@ -76,6 +81,7 @@ def figure_bytes(figure: Figure, kind: str, *, dpi: float = 200, title: str = ""
     metadata = {**undated[kind], **{name: value for name, value in words.items() if value}}
     buffer = io.BytesIO()
     with _our_settings():
+        mpl.rcParams["svg.fonttype"] = "path" if outlines else "none"
         figure.dpi = dpi if kind == "png" else 72
         getattr(canvas, f"print_{kind}")(buffer, metadata=metadata)
     data = buffer.getvalue()
