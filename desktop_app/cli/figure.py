@@ -1,54 +1,82 @@
-"""`logitscope figure`: draw the view of a step."""
+"""`logitscope figure`: draw the view of a step, a weight, an opened number, the census or the check."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from desktop_app.cli.shared import add_model, add_output, add_sampling, checked_text, prompt_text, shown, size_of
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
-    from desktop_app.core.steps import Step
-    from desktop_app.gpt2.config import Config
-
-
-from desktop_app.cli.shared import (
-    add_model,
-    add_output,
-    add_prompt,
-    add_sampling,
-    model_folder,
-    prompt_ids,
-    prompt_text,
-    sampling_of,
-    shown,
-    size_of,
-)
+    from desktop_app.core.state import State
+    from desktop_app.figures.order import Order
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    add_model(parser)
-    parser.add_argument(
-        "--step", metavar="NAME", required=True, help="what to show: a step or a tensor, like blocks.2.attn.pattern"
-    )
-    parser.add_argument("--layer", type=int, metavar="L", help="the block, where the step's name does not say it")
-    parser.add_argument("--head", type=int, default=0, metavar="H", help="the head, counted from 0 (default 0)")
-    parser.add_argument("--token", type=int, metavar="N", help="position of the token, the query (default: the last)")
-    parser.add_argument("--position", type=int, metavar="N", help="the next token after this one (default: the last)")
-    parser.add_argument("--scale", choices=("linear", "sqrt", "log"), default="linear", help="colours of a pattern")
-    add_sampling(parser)
-    parser.add_argument("--size", default="slide", help="slide, half (a slide), column, page or poster")
-    parser.add_argument("--theme", default="light", help="light, dark or print")
-    parser.add_argument("--dpi", type=int, default=200, help="dots per inch of a PNG (default 200)")
-    parser.add_argument("--no-caption", action="store_true", help="leave out prompt, model and settings at the foot")
-    parser.add_argument("--transparent", action="store_true", help="no background")
+    prompt = parser.add_mutually_exclusive_group()
+    prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
+    prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
+    prompt.add_argument("--session", metavar="FILE", type=Path, help="prompt, place and settings of a saved session")
+    add_what(parser)
     add_output(parser, "SVG, PDF or PNG")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    from desktop_app.figures.export import Options, kind_of, make_job, render, write
-    from desktop_app.gpt2.files import refuse_existing
+def add_what(parser: argparse.ArgumentParser) -> None:
+    """Add everything but the prompt and the place: what `logitscope build` shares."""
+    add_model(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--step",
+        metavar="NAME",
+        help="what to show: a step or a tensor, like blocks.2.attn.pattern; all heads of a block, "
+        "overview:blocks.2.attn.pattern; a weight, weights:blocks.0.attn.W_Q; census; check",
+    )
+    what.add_argument("--cell", metavar="CELL", help="open a number, like 'blocks.0.attn.pattern[3,5,1]'")
+    parser.add_argument("--layer", type=int, metavar="L", help="the block, where the step's name does not say it")
+    parser.add_argument("--head", type=int, metavar="H", help="the head, from 0 (default 0; of a weight: all)")
+    parser.add_argument("--token", type=int, metavar="N", help="position of the token, the query (default: the last)")
+    parser.add_argument("--position", type=int, metavar="N", help="the next token after this one (default: the last)")
+    parser.add_argument("--scale", choices=("linear", "sqrt", "log"), help="colours of a pattern (default linear)")
+    parser.add_argument("--limits", choices=("view", "layer"), help="colours of scores by this head, or all of a block")
+    parser.add_argument("--keys-down", action="store_true", help="attention grids with queries as columns")
+    parser.add_argument("--skip-first", action="store_true", help="leave position 0 out of the colours")
+    parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
+    add_sampling(parser)
+    parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
+    parser.add_argument("--size", default="slide", help="slide, half (a slide), column, page or poster")
+    parser.add_argument("--theme", default="light", help="light, dark or print")
+    parser.add_argument("--font-size", type=float, metavar="PT", help="body text in points; the page grows to hold it")
+    parser.add_argument("--lang", default="en", help="language of titles and labels: en or de (default en)")
+    parser.add_argument("--dpi", type=int, default=200, help="dots per inch of a PNG (default 200)")
+    parser.add_argument("--no-caption", action="store_true", help="leave out prompt, model and settings at the foot")
+    parser.add_argument("--transparent", action="store_true", help="no background")
+    parser.add_argument(
+        "--data", metavar="KINDS", default="", help="write the numbers beside it: csv, json or csv,json"
+    )
 
-    refuse_existing(arguments.out, force=arguments.force)
+
+def run(arguments: argparse.Namespace) -> int:
+    from desktop_app.figures.order import files_of, make, refuse, write_files
+
+    order = order_of(arguments, prompt_text(arguments))
+    refuse(order, force=arguments.force)
+
+    from desktop_app.cli.shared import model_folder
+    from desktop_app.core.model import open_model
+
+    job = make(order, open_model(order.model or model_folder(arguments)))
+    write_files(order, files_of(job, order.options, order.data))
+    more = "".join(f", {shown(path.name)}" for path in order.files[1:])
+    print(f"{shown(str(order.out))}{more}: {shown(job.view.title)}, {size_of(order.out)}")
+    return 0
+
+
+def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
+    """What was asked for, checked as far as that needs no model. Raises LogitscopeError."""
+    from desktop_app.figures.data import data_kinds
+    from desktop_app.figures.export import Options, kind_of
+    from desktop_app.figures.order import Order
+
     options = Options(
         kind=kind_of(arguments.out),
         size=arguments.size,
@@ -56,58 +84,51 @@ def run(arguments: argparse.Namespace) -> int:
         dpi=arguments.dpi,
         caption=not arguments.no_caption,
         transparent=arguments.transparent,
+        font_size=arguments.font_size,
+        language=arguments.lang,
     )
-    sampling = sampling_of(arguments)
-    text = prompt_text(arguments)
+    state, model = _state(arguments, text)
+    if arguments.step is None and arguments.cell is None and arguments.session is None:
+        raise LogitscopeError("Say what to show: --step NAME, like blocks.0.attn.pattern, or --cell.")
+    return Order(
+        arguments.out,
+        step=arguments.step,
+        cell=arguments.cell,
+        layer=arguments.layer,
+        head=arguments.head,
+        model=arguments.model or model,
+        prompted=text is not None or arguments.ids is not None or arguments.session is not None,
+        ids=arguments.ids,
+        state=state,
+        options=options,
+        data=data_kinds(arguments.data),
+    )
 
-    from desktop_app.core.model import open_model
-    from desktop_app.core.scene import make_scene
+
+def _state(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
+    """The state that was asked for, on top of a session's where there is one; and the session's model."""
+    from dataclasses import replace
+
     from desktop_app.core.state import State, ViewOptions
 
-    model = open_model(model_folder(arguments))
-    step = _step(arguments.step, arguments.layer, model.config)
-    _check_index("head", arguments.head, model.config.n_head)
-    ids = prompt_ids(arguments, model.config, text, model.tokenizer)
-    model.engine.check_ids(ids)
-    _check_index("token", arguments.token, len(ids))
-    _check_index("position", arguments.position, len(ids))
-    state = State(
-        text=text or "",
-        step=step.key,
-        layer=arguments.layer or 0 if step.layer is None else step.layer,
-        head=arguments.head,
-        token=arguments.token,
-        position=arguments.position,
-        sampling=sampling,
-        view=ViewOptions(pattern_scale=arguments.scale),
+    state = State(text=text or "")
+    if arguments.session is not None:
+        from desktop_app.core.session_file import load_session
+
+        state = load_session(arguments.session)
+    given = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "seed")}
+    sampling = {name: value for name, value in given.items() if value is not None}
+    if arguments.greedy:
+        sampling["greedy"] = True
+    view = ViewOptions(
+        pattern_scale=arguments.scale or state.view.pattern_scale,
+        limits=arguments.limits or state.view.limits,
+        skip_first=arguments.skip_first or state.view.skip_first,
+        keys_down=arguments.keys_down or state.view.keys_down,
+        sort_neurons=arguments.sort_neurons or state.view.sort_neurons,
     )
-    scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
-    job = make_job(scene, step)
-    write(arguments.out, render(job, options))
-    print(f"{shown(str(arguments.out))}: {job.view.title}, {size_of(arguments.out)}")
-    return 0
-
-
-def _step(name: str, layer: int | None, config: "Config") -> "Step":
-    """The step of that name; with a layer `pattern` will do. Raises ExportError."""
-    from desktop_app.core.steps import find_step, step_list
-    from desktop_app.gpt2.errors import ExportError
-
-    _check_index("layer", layer, config.n_layer)
-    if layer is not None:
-        own = [step for step in step_list(config) if step.layer == layer]
-        full = [name, f"blocks.{layer}.{name}", f"blocks.{layer}.attn.{name}"]
-        for step in own:
-            if step.spec.op == name or step.key in full or not set(full).isdisjoint(step.tensors):
-                return step
-    step = find_step(name, config)
-    if None not in (layer, step.layer) and step.layer != layer:
-        raise ExportError(f"{name} stands in block {step.layer}, not in block {layer}; leave --layer out.")
-    return step
-
-
-def _check_index(what: str, number: int | None, count: int) -> None:
-    if number is not None and not 0 <= number < count:
-        whole = "prompt's tokens" if what in ("token", "position") else f"model's {what}s"
-        only = "only 0 is there" if count == 1 else f"they go from 0 to {count - 1}"
-        raise LogitscopeError(f"--{what} {number} is outside the {whole}; {only}.")
+    places = {name: getattr(arguments, name) for name in ("token", "position")}
+    chosen = {name: value for name, value in places.items() if value is not None}
+    state = replace(state, view=view, **chosen).with_sampling(**sampling)
+    model = Path(checked_text(state.model, "The session's model")) if state.model else None
+    return state, model if model is not None and model.is_dir() else None

@@ -1,6 +1,7 @@
 """A view as a finished figure: page size, theme, caption, and the bytes of an SVG, PDF or PNG file."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from desktop_app.core.arithmetic import Cell
 from desktop_app.core.caption import alt_text, caption
 from desktop_app.core.check import Finding
-from desktop_app.core.panels import View
+from desktop_app.core.panels import Box, View
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step, build_view
 from desktop_app.core.views.opened import view_of
@@ -43,6 +44,7 @@ SIZES: dict[str, Size] = {
     "page": Size("Paper width, 175 mm", 175 * _MM, None, 8),
     "poster": Size("Poster", 1600, 1100, 22),
 }
+_HINT = re.compile(r"(?:^|; )click [a-z ]*$")
 DPI = (96, 150, 200, 300, 600)
 
 
@@ -89,7 +91,24 @@ class Job:
 
 def make_job(scene: Scene, step: Step) -> Job:
     """The figure of one step."""
-    return Job(build_view(scene, step), caption(scene, step), alt_text(scene, step))
+    return replace(job_of(build_view(scene, step), caption(scene, step)), description=alt_text(scene, step))
+
+
+def job_of(view: View, words: str) -> Job:
+    """The figure of a view with its caption, less what only a window can do."""
+    view = replace(view, content=_unclickable(view.content))
+    return Job(view, words, described(view, words))
+
+
+def _unclickable(box: Box) -> Box:
+    return replace(
+        box,
+        children=tuple(
+            _unclickable(child) if isinstance(child, Box) else replace(child, note=_HINT.sub("", child.note))
+            for child in box.children
+        ),
+        wide=None if box.wide is None else _unclickable(box.wide),
+    )
 
 
 def in_language(job: Job, language: str) -> Job:
@@ -108,9 +127,7 @@ def described(view: View, caption: str) -> str:
 
 def make_path_job(scene: Scene, step: Step, cell: Cell, findings: Sequence[Finding] = ()) -> Job:
     """The figure of what is opened: a number, a weight, the census, or the `findings` of a check."""
-    view = view_of(scene, cell, findings)
-    words = caption(scene, step)
-    return Job(view, words, described(view, words))
+    return job_of(view_of(scene, cell, findings), caption(scene, step))
 
 
 def kind_of(path: Path) -> str:

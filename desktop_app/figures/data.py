@@ -1,0 +1,192 @@
+"""The numbers behind a figure as CSV (one line a number) or JSON (one object a panel), each with the cell it stands in.
+
+float32 numbers are written with as few digits as read back to the same float32; what is not there (masked) is empty
+in CSV and null in JSON.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from desktop_app.core.panels import (
+    AnyPanel,
+    Array,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    GridPanel,
+    MapPanel,
+    MultiplesPanel,
+    ProsePanel,
+    RulerPanel,
+    Source,
+    StripsPanel,
+    TextPanel,
+    TokensPanel,
+)
+from desktop_app.figures.export import Job
+from desktop_app.gpt2.errors import ExportError
+
+LIMIT = 4_000_000
+"""Numbers that are written, at most: a gigabyte of CSV serves nobody."""
+COLUMNS = ("panel", "title", "series", "row", "column", "row_label", "column_label", "tensor", "index", "value")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One series of a panel: numbers [row, column] with labels, and the tensor's cell that each stands for."""
+
+    series: str
+    values: Array
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    source: Source | None = None
+
+
+def data_csv(job: Job) -> bytes:
+    """Every number of the figure, a line each. Raises ExportError if there are more than LIMIT."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number, panel, tables in _tables(job):
+        for table in tables:
+            for (row, column), value in np.ndenumerate(table.values):
+                labels = table.rows[row] if table.rows else "", table.columns[column] if table.columns else ""
+                tensor, index = _cell(table, row, column)
+                where = "" if index is None else " ".join(map(str, index))
+                writer.writerow((number, panel.title, table.series, row, column, *labels, tensor, where, _text(value)))
+    return out.getvalue().encode("utf-8")
+
+
+def data_json(job: Job) -> bytes:
+    """Title, lead, caption and every panel's numbers. Raises ExportError if there are more than LIMIT."""
+    found = []
+    for _, panel, tables in _tables(job):
+        series = [
+            {
+                "series": table.series,
+                "values": [[_number(v) for v in line] for line in table.values],
+                **({"rows": table.rows} if table.rows else {}),
+                **({"columns": table.columns} if table.columns else {}),
+                **_where(table),
+            }
+            for table in tables
+        ]
+        found.append({"kind": type(panel).__name__.removesuffix("Panel").lower(), "title": panel.title,
+                      "note": panel.note, "series": series})  # fmt: skip
+    whole = {"title": job.view.title, "lead": job.view.lead, "caption": job.caption, "panels": found}
+    return (json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode("utf-8")
+
+
+WRITERS: dict[str, Callable[[Job], bytes]] = {"csv": data_csv, "json": data_json}
+
+
+def data_kinds(text: str) -> tuple[str, ...]:
+    """The kinds that a list such as `csv,json` names. Raises ExportError."""
+    kinds = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    for kind in kinds:
+        if kind not in WRITERS:
+            raise ExportError(f"There is no data as {kind[:40]!r}; choose csv, json or both.")
+    return kinds
+
+
+def _tables(job: Job) -> list[tuple[int, AnyPanel, list[Table]]]:
+    found = [(n, panel, list(_of(panel))) for n, panel in enumerate(_panels(job.view.content), 1)]
+    count = sum(table.values.size for _, _, tables in found for table in tables)
+    if count > LIMIT:
+        raise ExportError(
+            f"The data behind this figure are {count:,} numbers, and at most {LIMIT:,} are written; show a part of it "
+            f"(one head, a shorter text), or write the tensors with logitscope trace."
+        )
+    return found
+
+
+def _panels(box: Box) -> Iterator[AnyPanel]:
+    for child in box.children:
+        if isinstance(child, Box):
+            yield from _panels(child)
+        else:
+            yield child
+
+
+def _of(panel: AnyPanel) -> Iterator[Table]:
+    if isinstance(panel, StripsPanel):
+        for strip in panel.strips:
+            yield Table(strip.label, np.asarray(strip.values)[None, :], source=strip.source)
+    elif isinstance(panel, MapPanel):
+        yield Table("values", panel.values, panel.row_labels, source=panel.source)
+    elif isinstance(panel, GridPanel):
+        yield Table("values", panel.values, panel.labels, panel.labels, panel.source)
+    elif isinstance(panel, MultiplesPanel):
+        for head, name in enumerate(panel.names):
+            source = None if panel.source is None else Source(panel.source.name, (head, *panel.source.index[1:]))
+            yield Table(name, panel.values[head], source=source)
+    elif isinstance(panel, BarsPanel):
+        labels = tuple(bar.label for bar in panel.bars)
+        yield Table("values", _column([b.value for b in panel.bars]), labels)
+        outlined = [b for b in panel.bars if b.outline is not None]
+        if outlined:
+            yield Table("outline", _column([b.outline for b in outlined]), tuple(b.label for b in outlined))
+    elif isinstance(panel, CurvePanel):
+        for n, (x, y) in enumerate(panel.lines):
+            yield Table(f"line {n}", np.stack([np.asarray(x, float), np.asarray(y, float)], 1), columns=("x", "y"))
+        if panel.points is not None:
+            yield Table("points", np.stack([np.asarray(v, float) for v in panel.points], 1), columns=("x", "y"))
+        if panel.levels_at:
+            yield Table("levels", _column([v for v, _ in panel.levels_at]), tuple(w for _, w in panel.levels_at))
+    elif isinstance(panel, RulerPanel):
+        ends = np.stack([panel.edges[:-1], panel.edges[1:]], 1)
+        yield Table("intervals", ends, panel.labels, ("from", "to"))
+        yield Table("u", _column([panel.u]))
+    elif isinstance(panel, TokensPanel):
+        yield Table("ids", _column([chip.id for chip in panel.chips]), tuple(chip.label for chip in panel.chips))
+    elif isinstance(panel, TextPanel):
+        words = np.array([[line.text, line.remark] for line in panel.lines], object).reshape(-1, 2)
+        yield Table("lines", words, tuple(line.label for line in panel.lines), ("text", "remark"))
+    elif isinstance(panel, ProsePanel):
+        yield Table("text", np.array([["".join(panel.pieces)]], object))
+
+
+def _column(values: list[Any]) -> Array:
+    return np.array(values).reshape(-1, 1)
+
+
+def _cell(table: Table, row: int, column: int) -> tuple[str, tuple[int, ...] | None]:
+    if table.source is None:
+        return "", None
+    return table.source.name, table.source.at(row, column)
+
+
+def _where(table: Table) -> dict[str, Any]:
+    """The tensor and its index, in which "row" and "column" stand for what runs, from `first` on."""
+    source = table.source
+    if source is None:
+        return {}
+    found: dict[str, Any] = {"tensor": source.name, "index": ["column" if i == "col" else i for i in source.index]}
+    if source.cols is not None:
+        found["columns_at"] = source.cols
+    if source.group > 1:
+        found["group"] = source.group
+    if source.first_row or source.first_col:
+        found["first"] = {"row": source.first_row, "column": source.first_col}
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if np.isnan(value) else str(value)
+
+
+def _number(value: Any) -> Any:
+    """As JSON has it: infinities, which it does not know, as words."""
+    if isinstance(value, str):
+        return value
+    if not np.isfinite(value):
+        return None if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return int(value) if isinstance(value, np.integer) else float(str(value))

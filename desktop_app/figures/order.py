@@ -1,0 +1,117 @@
+"""One figure as it was ordered: which model and prompt, what of it, how drawn and where to; and its making."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from desktop_app.core.check import check_pass
+from desktop_app.core.model import Model
+from desktop_app.core.scene import Scene, make_scene
+from desktop_app.core.state import State, encode
+from desktop_app.figures.data import WRITERS
+from desktop_app.figures.export import Job, Options, kind_of, render
+from desktop_app.figures.subject import CHECK, Subject, find_cell, find_subject, subject_job
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ExportError, LogitscopeError
+from desktop_app.gpt2.files import refuse_existing, whole_files
+from desktop_app.gpt2.tokenizer import parse_ids
+from desktop_app.gpt2.trace import Trace
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person asked for. The prompt is `state`'s, or `ids`; `head` None is head 0, or all of a weight."""
+
+    out: Path
+    step: str | None = None
+    cell: str | None = None
+    layer: int | None = None
+    head: int | None = None
+    model: Path | None = None
+    prompted: bool = True
+    ids: str | None = None
+    state: State = field(default_factory=State)
+    options: Options = field(default_factory=Options)
+    data: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What will be written: the figure, and its data beside it."""
+        return (self.out, *(self.out.with_suffix(f".{kind}") for kind in self.data))
+
+
+def find(order: Order, config: Config) -> Subject:
+    """What the order is about. Raises ExportError and ModelError before anything is computed."""
+    check_index("layer", order.layer, config.n_layer)
+    check_index("head", order.head, config.n_head)
+    if order.cell is not None:
+        subject = find_cell(order.cell, config, order.state.position)
+    else:
+        subject = find_subject(order.step or order.state.step, config, layer=order.layer, head=order.head)
+    if subject.needs_prompt and not order.prompted:
+        raise ExportError("This figure is about a text: give the prompt, or --ids.")
+    return subject
+
+
+def ids_of(order: Order, model: Model) -> tuple[int, ...]:
+    """The token ids of the order's prompt. Raises LogitscopeError for what the model cannot take."""
+    if order.ids is not None:
+        return parse_ids(order.ids, model.config.vocab_size)
+    ids = encode(order.state, model.tokenizer)
+    model.engine.check_ids(ids)
+    return ids
+
+
+def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scene:
+    """The moment that is shown. Raises LogitscopeError for a token or a position that is not there."""
+    check_index("token", order.state.token, len(trace))
+    check_index("position", order.state.position, len(trace))
+    layer = subject.step.layer
+    state = replace(
+        order.state,
+        step=subject.step.key,
+        layer=(order.layer if order.layer is not None else order.state.layer) if layer is None else layer,
+        head=order.state.head if order.head is None else order.head,
+    )
+    return make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
+
+
+def make(order: Order, model: Model, trace_of: Callable[[tuple[int, ...]], Trace] | None = None) -> Job:
+    """Compute what the order asks for; `trace_of` runs a pass, the model's engine unless given."""
+    subject = find(order, model.config)
+    if not order.prompted:
+        return subject_job(subject, model, None)
+    ids = ids_of(order, model)
+    model.engine.check_ids(ids)
+    for what in ("token", "position"):
+        check_index(what, getattr(order.state, what), len(ids))
+    scene = scene_of(order, subject, model, (trace_of or model.engine.trace)(ids))
+    findings = list(check_pass(model.engine, ids)) if subject.kind == CHECK else []
+    return subject_job(subject, model, scene, findings)
+
+
+def files_of(job: Job, options: Options, data: Sequence[str]) -> list[bytes]:
+    """The bytes of the figure and of the data beside it: what a worker process makes."""
+    return [render(job, options), *(WRITERS[kind](job) for kind in data)]
+
+
+def write_files(order: Order, made: Sequence[bytes]) -> None:
+    """Write figure and data: all of them or none. Raises ExportError."""
+    with whole_files(list(order.files)) as folder:
+        for path, data in zip(order.files, made, strict=True):
+            (folder / path.name).write_bytes(data)
+
+
+def refuse(order: Order, *, force: bool) -> None:
+    """Raise ExportError where it is plain beforehand that the files cannot be written, or they exist already."""
+    kind_of(order.out)
+    for path in order.files:
+        refuse_existing(path, force=force)
+
+
+def check_index(what: str, number: int | None, count: int) -> None:
+    """Raise LogitscopeError where the model or the prompt has no such head, layer, token or position."""
+    if number is not None and not 0 <= number < count:
+        whole = "prompt's tokens" if what in ("token", "position") else f"model's {what}s"
+        only = "only 0 is there" if count == 1 else f"they go from 0 to {count - 1}"
+        raise LogitscopeError(f"--{what} {number} is outside the {whole}; {only}.")

@@ -1,0 +1,151 @@
+"""What a figure can show, by name: a step, all heads of a block, a weight, an opened number, the census, the check."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from desktop_app.core.arithmetic import Cell
+from desktop_app.core.caption import caption
+from desktop_app.core.check import Finding
+from desktop_app.core.model import Model
+from desktop_app.core.panels import Box, MultiplesPanel, View, column
+from desktop_app.core.scene import Scene
+from desktop_app.core.steps import Step, build_view, find_step, step_list
+from desktop_app.core.views.census import census_view
+from desktop_app.core.views.opened import check_view, view_of
+from desktop_app.core.views.opening import PROBABILITY
+from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
+from desktop_app.figures.export import Job, job_of, make_job
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ExportError
+
+CENSUS, CHECK, OVERVIEW, WEIGHTS = "census", "check", "overview", "weights"
+_CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is to be drawn. `step` is the step that is shown, or in whose place an opened number stands."""
+
+    kind: str  # "step", or one of the names above, or "cell"
+    step: Step
+    part: Part | None = None
+    cell: Cell | None = None
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether it is about a text, and not about the model alone."""
+        return self.kind not in (CENSUS, WEIGHTS)
+
+
+def find_subject(name: str, config: Config, *, layer: int | None = None, head: int | None = None) -> Subject:
+    """What a name stands for.
+
+    It is a step or tensor (`blocks.2.attn.pattern`, or `pattern` with a layer), `overview:` with one of the four
+    grids, `weights:` with a weight, `census`, or `check`. Raises ExportError, with the closest names, and ModelError
+    for a head that is not there.
+    """
+    start = step_list(config)[0]
+    if name in (CENSUS, CHECK):
+        return Subject(name, start)
+    kind, colon, rest = name.partition(":")
+    if name == OVERVIEW or (colon and kind == OVERVIEW):
+        step = _step(rest or "pattern", 0 if layer is None and not rest else layer, config)
+        if "keys_down" not in step.spec.options:
+            raise ExportError(f"{step.key} has no grid of every head; scores, scaled, masked and pattern have.")
+        return Subject(OVERVIEW, step)
+    if colon and kind == WEIGHTS:
+        return Subject(WEIGHTS, start, _part(rest, config, layer, head))
+    if name in weight_names(config):
+        return Subject(WEIGHTS, start, _part(name, config, layer, head))
+    return Subject("step", _step(name, layer, config))
+
+
+def find_cell(text: str, config: Config, position: int | None = None) -> Subject:
+    """The number that "blocks.2.attn.pattern[3, 5, 1]" names, or "probability[262]", a token's way to its own.
+
+    Raises ExportError.
+    """
+    match = _CELL.fullmatch(text)
+    if match is None:
+        raise ExportError(f"{text[:60]!r} names no number; write it like 'blocks.0.attn.pattern[3,5,1]'.")
+    name, index = match[1], tuple(int(i) for i in match[2].split(","))
+    steps = step_list(config)
+    if name == PROBABILITY:
+        if len(index) != 1 or index[0] >= config.vocab_size:
+            raise ExportError(f"{text[:60]!r}: a probability has the id of a token, from 0 to {config.vocab_size - 1}.")
+        # Which position it stands after is the state's to say.
+        cell = Cell(PROBABILITY, (position or 0, *index))
+        return Subject("cell", next(s for s in steps if s.key == "probabilities"), cell=cell)
+    if name in weight_names(config) or name.endswith(("W_QKV", "b_QKV")):
+        return Subject("cell", steps[0], cell=Cell(name, index))
+    return Subject("cell", find_step(name, config), cell=Cell(name, index))
+
+
+def _step(name: str, layer: int | None, config: Config) -> Step:
+    """The step of that name; with a layer `pattern` will do. Raises ExportError."""
+    if layer is not None:
+        own = [step for step in step_list(config) if step.layer == layer]
+        full = [name, f"blocks.{layer}.{name}", f"blocks.{layer}.attn.{name}"]
+        for step in own:
+            if step.spec.op == name or step.key in full or not set(full).isdisjoint(step.tensors):
+                return step
+    try:
+        step = find_step(name, config)
+    except ExportError as reason:
+        near = get_close_matches(name, (CENSUS, CHECK, OVERVIEW), 1, 0.7)
+        raise ExportError(f"There is no step {name[:80]!r}; did you mean {near[0]}?") if near else reason from reason
+    if None not in (layer, step.layer) and step.layer != layer:
+        raise ExportError(f"{name} stands in block {step.layer}, not in block {layer}; leave --layer out.")
+    return step
+
+
+def _part(name: str, config: Config, layer: int | None, head: int | None) -> Part:
+    full = f"blocks.{layer}.{name}"
+    names = weight_names(config)
+    for candidate in (name, full, full.replace(f".{name}", f".attn.{name}"), full.replace(f".{name}", f".mlp.{name}")):
+        if candidate in names:
+            return find_part(config, candidate, head if has_heads(candidate) else None)
+    near = get_close_matches(name, names, 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "try blocks.0.attn.W_Q or embed.W_E."
+    raise ExportError(f"This model has no weight {name[:80]!r}; {hint}")
+
+
+def subject_job(subject: Subject, model: Model, scene: Scene | None, findings: Sequence[Finding] = ()) -> Job:
+    """The figure of a subject; `scene` is needed where the subject needs a prompt, `findings` for the check.
+
+    Raises ModelError for a number that is not there.
+    """
+    if subject.part is not None:
+        return job_of(weight_view(model.checkpoint, subject.part, model.tokenizer), model.name)
+    if subject.kind == CENSUS:
+        return job_of(census_view(model.name, model.config), model.name)
+    assert scene is not None
+    if subject.kind == "step":
+        return make_job(scene, subject.step)
+    if subject.kind == OVERVIEW:
+        view = overview(scene, subject.step)
+    elif subject.kind == CHECK:
+        view = check_view(findings)
+    else:
+        assert subject.cell is not None
+        view = view_of(scene, subject.cell)
+    return job_of(view, caption(scene, subject.step))
+
+
+def overview(scene: Scene, step: Step) -> View:
+    """The grids of all heads of a block at one stage, as large as the page allows."""
+    view = build_view(replace(scene, state=replace(scene.state, layer=step.layer or 0)), step)
+    (panel,) = {id(p): p for p in _panels(view.content) if isinstance(p, MultiplesPanel)}.values()
+    where, dash, title = view.title.partition(" — ")
+    return View(
+        f"{where.split(' · ')[0]} · All heads{dash}{title}", view.lead, column(replace(panel, title="", note=""))
+    )
+
+
+def _panels(box: Box) -> list[object]:
+    found: list[object] = []
+    for child in box.children:
+        found += _panels(child) if isinstance(child, Box) else [child]
+    return found
