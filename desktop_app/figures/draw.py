@@ -22,7 +22,7 @@ from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Words
 from desktop_app.figures.theme import Theme
 
 FORMATS = ("svg", "pdf", "png")
-_VECTOR_CELLS = 4096  # larger heatmaps become a picture inside the figure
+_VECTOR_CELLS = 4096  # unless told, larger heatmaps become a picture inside the figure
 
 _SETTINGS: Any = {
     **fonts.GENERIC,
@@ -49,9 +49,15 @@ def _our_settings() -> Iterator[None]:
 
 
 def make_figure(
-    marks: Sequence[Mark], width: float, height: float, theme: Theme, *, transparent: bool = False
+    marks: Sequence[Mark],
+    width: float,
+    height: float,
+    theme: Theme,
+    *,
+    transparent: bool = False,
+    cells: int = _VECTOR_CELLS,
 ) -> Figure:
-    """A figure of `width` x `height` points with the marks on it."""
+    """A figure of `width` x `height` points with the marks on it; heatmaps of more than so many cells are pictures."""
     with _our_settings():
         figure = Figure(figsize=(width / 72, height / 72), dpi=72)
         figure.patch.set_facecolor("none" if transparent else theme.background)
@@ -60,7 +66,7 @@ def make_figure(
         axes.set_xlim(0, width)
         axes.set_ylim(height, 0)
         for order, mark in enumerate(marks):
-            _draw(mark, axes, order)
+            _draw(mark, axes, order, cells)
     return figure
 
 
@@ -89,7 +95,7 @@ def figure_bytes(
     return data.replace(b"</style>", b"\n" + _SVG_STYLE + b"</style>", 1) if kind == "svg" else data
 
 
-def _draw(mark: Mark, axes: Any, order: int) -> None:
+def _draw(mark: Mark, axes: Any, order: int, cells: int) -> None:
     if isinstance(mark, Words):
         _words(mark, axes, order)
     elif isinstance(mark, Fill):
@@ -105,7 +111,7 @@ def _draw(mark: Mark, axes: Any, order: int) -> None:
             color=mark.colour, zorder=order,
         )  # fmt: skip
     else:
-        _heat(mark, axes, order)
+        _heat(mark, axes, order, cells)
 
 
 def _words(mark: Words, axes: Any, order: int) -> None:
@@ -146,14 +152,14 @@ def _fill(mark: Fill, axes: Any, order: int) -> None:
         axes.add_patch(Rectangle((r.x, r.y), r.w, r.h, **style))
 
 
-def _heat(mark: Heat, axes: Any, order: int) -> None:
+def _heat(mark: Heat, axes: Any, order: int, most: int) -> None:
     r, fractions = mark.rect, np.asarray(mark.fractions, float)
     rows, columns = fractions.shape
     there = ~np.isnan(fractions)
     colours = np.zeros((rows, columns, 4), np.uint8)
     colours[..., :3] = mark.table[np.nan_to_num(fractions * 255).astype(int)]
     colours[..., 3] = np.where(there, 255, 0)
-    if rows * columns > _VECTOR_CELLS:
+    if rows * columns > most:
         # Enlarged by whole factors to four pixels a point, so that viewers that smooth pictures leave cells sharp.
         factor = max(1, min(8, int(4 * min(r.w / columns, r.h / rows))))
         large = colours.repeat(factor, 0).repeat(factor, 1)
