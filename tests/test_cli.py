@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from desktop_app import __version__, cli
 from desktop_app.gpt2.config import parse_config
@@ -116,6 +117,19 @@ def test_trace_writes_every_tensor_of_the_table_as_the_safetensors_library_reads
         limit = 1e-4 * max(1, np.abs(expected[name][finite]).max())
         assert np.array_equal(np.isfinite(array), finite)
         assert np.abs(array[finite] - expected[name][finite]).max() <= limit
+
+
+def test_an_npz_trace_holds_the_same_numbers_and_numpy_reads_it_without_pickle(command, model, tmp_path):
+    for name in ("t.safetensors", "t.npz", "again.npz"):
+        assert command("trace", "A cat?", "--model", model, "--out", tmp_path / name)[0] == 0
+    theirs = load_file(tmp_path / "t.safetensors")
+    with np.load(tmp_path / "t.npz", allow_pickle=False) as archive:
+        assert set(archive) == {*theirs, "about"}
+        for name, array in theirs.items():
+            assert archive[name].dtype == array.dtype
+            assert np.array_equal(archive[name], array)
+        assert json.loads(archive["about"].item())["prompt"] == "A cat?"
+    assert (tmp_path / "t.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
 def test_trace_writes_the_named_tensors_and_tokens_alone(command, model, tmp_path):

@@ -17,7 +17,7 @@ from desktop_app.cli.shared import add_model, checked_text, say
 from desktop_app.gpt2.errors import LogitscopeError
 
 COMMANDS = {
-    "trace": "write every tensor of a forward pass to a safetensors file",
+    "trace": "write every tensor of a forward pass to a safetensors or npz file",
     "generate": "continue a text",
     "figure": "draw the view of a step as an SVG, PDF or PNG file",
     "check": "recompute every tensor from its inputs in float64, and compare",

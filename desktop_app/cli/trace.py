@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         help="only these tensors, like 'blocks.0.attn.*' (tokens always comes along)",
     )
-    add_output(parser, "safetensors")
+    add_output(parser, "safetensors (or .npz, for numpy)")
 
 
 def run(arguments: argparse.Namespace) -> int:

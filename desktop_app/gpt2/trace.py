@@ -16,6 +16,7 @@ from desktop_app.gpt2.config import Config, parse_config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formulas import Place
 from desktop_app.gpt2.jsonfile import parse_json
+from desktop_app.gpt2.npz_file import write_npz
 from desktop_app.gpt2.safetensors_file import SafetensorsFile, write_safetensors
 from desktop_app.gpt2.tensors import tensor_table
 
@@ -37,16 +38,20 @@ def save_tensors(
     arrays: Iterable[Array],
     note: Mapping[str, str] | None = None,
 ) -> None:
-    """Write tensors of `positions` tokens as safetensors under their own names; `tokens` as int64, the rest float32.
+    """Write tensors of `positions` tokens under their own names; `tokens` as int64, the rest as float32.
 
-    `arrays` yields them in the order of `names`, so that only one need be in memory. Raises ExportError.
+    The file is safetensors, or a numpy archive where the name ends in .npz. `arrays` yields the tensors in the order
+    of `names`, so that only one need be in memory. Raises ExportError.
     """
+    about = {"format": _FORMAT, "config": json.dumps(asdict(config)), **(note or {})}
+    if path.suffix.lower() == ".npz":
+        write_npz(path, names, arrays, about)
+        return
     table = tensor_table(config)
     shapes = {
         name: (np.dtype(np.int64 if name == "tokens" else np.float32), table[name].spec.shape(config, positions))
         for name in names
     }
-    about = {"format": _FORMAT, "config": json.dumps(asdict(config)), **(note or {})}
     write_safetensors(path, shapes, arrays, about)
 
 

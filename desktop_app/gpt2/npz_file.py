@@ -1,0 +1,34 @@
+"""Writes tensors as a numpy archive (.npz): for whoever has numpy and nothing else. Never read by this program."""
+
+import json
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.files import whole_file
+
+ABOUT = "about"
+"""The entry that holds the metadata, as JSON in a text array of no axes."""
+
+
+def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], metadata: Mapping[str, str]) -> None:
+    """Write tensors one after the other, uncompressed and undated, so that the same tensors give the same bytes.
+
+    `tokens` becomes int64, everything else float32. Nothing in the file is pickled: `numpy.load` reads it as it is.
+    The file appears under `path` only when it is whole. Raises ExportError.
+    """
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        _add(archive, ABOUT, np.array(json.dumps(dict(metadata))))
+        for name, array in zip(names, arrays, strict=True):
+            _add(archive, name, np.ascontiguousarray(array, np.int64 if name == "tokens" else np.float32))
+
+
+def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+    # ZipInfo's own date is 1980, the oldest that the format knows.
+    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+        npy.write_array(member, array, version=(1, 0), allow_pickle=False)
