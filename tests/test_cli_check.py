@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from desktop_app import cli
-from desktop_app.gpt2 import engine as engine_module
+from desktop_app.gpt2 import session as session_module
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.tensors import tensor_table
 from tests.checkpoints import TINY, write_checkpoint
@@ -41,7 +41,7 @@ def command(capfd):
 @pytest.fixture
 def wrong_divisor(monkeypatch):
     """Graphs that divide the scores of block 1 by a little too much."""
-    build = engine_module.build_graph
+    build = session_module.build_graph
 
     def changed(*args, **options):
         graph = (made := build(*args, **options)).graph
@@ -51,7 +51,7 @@ def wrong_divisor(monkeypatch):
                 node.input[1] = "divisor"
         return made
 
-    monkeypatch.setattr(engine_module, "build_graph", changed)
+    monkeypatch.setattr(session_module, "build_graph", changed)
 
 
 def test_every_computed_tensor_has_its_line_in_the_order_of_the_pass(command, model):

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.engine import Engine, Stop
+from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.formulas import Place
+from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tensors import Tensor
 from desktop_app.gpt2.trace import Trace
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.gpt2.engine import Engine, Past, Stop
+from desktop_app.gpt2.engine import Engine, Past
 from desktop_app.gpt2.sampling import Ranked, Sampling, Stages, stages, uniform
+from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
 

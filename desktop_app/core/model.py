@@ -6,7 +6,9 @@ from pathlib import Path
 
 from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.engine import Engine, Stop
+from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.machine import available_memory
+from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tokenizer import Tokenizer
 
 
@@ -23,6 +25,11 @@ class Model:
     def config(self) -> Config:
         """The model's hyper-parameters."""
         return self.checkpoint.config
+
+    def has_room_to_pack(self) -> bool:
+        """Whether the machine can spare the memory for `engine.prepack` and as much again."""
+        free = available_memory()
+        return free is not None and 2 * self.engine.packed_bytes <= free
 
     @property
     def folder(self) -> Path:

@@ -1,10 +1,9 @@
-"""Runs a checkpoint's graph in onnxruntime: whole passes, continued passes, logits, each of which can be stopped."""
+"""Runs a checkpoint's graph: whole passes, continued passes, logits, each of which can be stopped."""
 
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
-from desktop_app.gpt2.errors import Cancelled, ModelError
-from desktop_app.gpt2.graph import PLACEHOLDER, build_graph
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.session import Stop, make_session
 from desktop_app.gpt2.tensors import size_in_bytes, tensor_table
 from desktop_app.gpt2.trace import Trace
 
@@ -29,47 +28,6 @@ Past = Mapping[str, NDArray[np.float32]]
 """`past.L.key` and `past.L.value` -> [head, past, d_head]."""
 
 
-class Stop:
-    """Stops a pass from another thread; made for one request, passed to every call that works on it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[ort.RunOptions] = set()
-        self._wanted = False
-
-    def set(self) -> None:
-        """Stop the running session at once, and every later one before it starts."""
-        with self._lock:
-            self._wanted = True
-            for options in self._running:
-                options.terminate = True
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a stop was asked for."""
-        return self._wanted
-
-    def check(self) -> None:
-        """Raise Cancelled if a stop was asked for."""
-        if self._wanted:
-            raise Cancelled("Stopped.")
-
-    def run(self, session: ort.InferenceSession, names: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
-        """`session.run`, ended by `set`. Raises Cancelled then."""
-        options = ort.RunOptions()
-        with self._lock:
-            self.check()
-            self._running.add(options)
-        try:
-            return list(session.run(list(names), feeds, options))
-        except Exception as reason:  # onnxruntime's own classes; which one a termination raises is not documented
-            self.check()
-            raise ModelError(f"onnxruntime could not run the model: {str(reason)[:300]}") from reason
-        finally:
-            with self._lock:
-                self._running.discard(options)
-
-
 class Engine:
     """A checkpoint ready to run. Threads may share it; onnxruntime sessions are safe to run concurrently."""
 
@@ -83,19 +41,31 @@ class Engine:
         self.packed = False
         # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
         # two graphs share the weights: one exposes every tensor, the other what a long trace keeps.
-        self._full = _session(checkpoint, head=False)
-        self._lean = _session(checkpoint, head=False, only=self._lean_names)
-        self._head = _session(checkpoint, body=False)
+        self._full = make_session(checkpoint, head=False)
+        self._head = make_session(checkpoint, body=False)
+        self._making = threading.Lock()
 
-    def prepack(self) -> None:
-        """Pack the weights of what runs most: slower to make, a copy of the weights, faster to run.
+    @cached_property
+    def _lean(self) -> ort.InferenceSession:
+        with self._making:
+            return make_session(self.checkpoint, head=False, only=self._lean_names)
 
-        Traces that take every tensor from the graph stay on the weights as they are.
+    @property
+    def packed_bytes(self) -> int:
+        """Memory that packing takes: a copy of every matrix that is multiplied with."""
+        matrices = (w for name, w in self.checkpoint.weights.items() if w.ndim == 2 and name != "pos_embed.W_pos")
+        return sum(w.nbytes for w in matrices)
+
+    def prepack(self, stop: Stop | None = None) -> None:
+        """Pack the weights of what runs most: takes a second or two and a copy of the matrices, and runs faster.
+
+        A few tokens take half the time then. Long texts stay on the weights as they are: packing gains them nothing.
+        The other threads go on with the unpacked weights until it is done. Raises Cancelled if `stop` was set.
         """
         if not self.packed:
-            lean = _session(self.checkpoint, head=False, only=self._lean_names, packed=True)
-            head = _session(self.checkpoint, body=False, packed=True)
-            self._lean, self._head, self.packed = lean, head, True
+            self._head = make_session(self.checkpoint, stop, body=False, packed=True)
+            self._full = make_session(self.checkpoint, stop, head=False, packed=True)
+            self.packed = True
 
     def run(
         self, ids: Sequence[int], past: Past | None, names: Sequence[str], stop: Stop | None = None
@@ -108,7 +78,9 @@ class Engine:
         length = next(iter(past.values())).shape[1]
         self.check_ids(ids, length)
         feeds = {"input_ids": np.asarray(ids, np.int64), **past}
-        session = self._lean if self._lean_names.issuperset(names) else self._full
+        every = size_in_bytes(self.config, len(ids), length + len(ids))
+        lean = every > CAPTURE_LIMIT and self._lean_names.issuperset(names)
+        session = self._lean if lean else self._full
         return dict(zip(names, (stop or Stop()).run(session, names, feeds), strict=True))
 
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
@@ -174,7 +146,7 @@ class Engine:
             sources = list(dict.fromkeys("ln_final.out" if name == "logits" else name for name in group))
             session = self._full
             if not one_pass:
-                session = _session(self.checkpoint, head=False, only=frozenset(sources), fuse=False)
+                session = make_session(self.checkpoint, head=False, only=frozenset(sources), fuse=False)
             found = dict(zip(sources, stop.run(session, sources, feeds), strict=True))
             for name in group:
                 yield self.logits(found["ln_final.out"], stop) if name == "logits" else found[name]
@@ -215,44 +187,3 @@ class Engine:
                 f"The text has {past + len(ids):,} tokens, {excess:,} more than the model's context of "
                 f"{self.config.n_positions:,}; shorten it."
             )
-
-
-def _session(
-    checkpoint: Checkpoint,
-    *,
-    body: bool = True,
-    head: bool = True,
-    only: frozenset[str] | None = None,
-    packed: bool = False,
-    fuse: bool = True,
-) -> ort.InferenceSession:
-    """A session on the checkpoint's own arrays, of which it makes no copy: it starts at once and takes a few megabytes.
-
-    `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
-    so that a tensor is the same to the bit whatever else is exposed.
-    """
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    # Idle threads must not burn a laptop's battery, and a long text's memory goes back once it is done.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False
-    if not packed:
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    if not fuse:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    model = build_graph(checkpoint.config, body=body, head=head, only=only)
-    values = {
-        tensor.name: ort.OrtValue.ortvalue_from_numpy(checkpoint.weights[tensor.name])
-        for tensor in model.graph.initializer
-        if tensor.name in checkpoint.weights
-    }
-    for name, value in values.items():
-        options.add_initializer(name, value)
-    # onnxruntime wants to see the file that data which it never reads would come from.
-    with tempfile.TemporaryDirectory(prefix="logitscope-") as folder:
-        path = Path(folder).resolve() / PLACEHOLDER
-        path.touch()
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    session.values = values  # onnxruntime has bare pointers to them, so they must live as long
-    return session

@@ -303,10 +303,13 @@ def match_names(patterns: list[str], config: Config) -> list[str]:
     return [n for n in names if n in chosen]
 
 
-def size_in_bytes(config: Config, positions: int, *, kept_only: bool = False) -> int:
-    """Bytes that a trace of `positions` tokens holds: everything but logits, or only what is marked `kept`."""
+def size_in_bytes(config: Config, positions: int, keys: int | None = None, *, kept_only: bool = False) -> int:
+    """Bytes that a pass over `positions` tokens gives: everything but logits, or only what is marked `kept`.
+
+    They look at `keys` positions, the same number unless told.
+    """
     return sum(
-        4 * prod(row.spec.shape(config, positions))
+        4 * prod(row.spec.shape(config, positions, keys))
         for row in tensor_table(config).values()
         if row.name != "logits" and (row.spec.kept or not kept_only)
     )

@@ -16,10 +16,10 @@ from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State
 from desktop_app.core.steps import Step, find_step, step_list
 from desktop_app.core.views.opened import CHECK, view_of
-from desktop_app.gpt2.engine import Stop
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
-from desktop_app.ui.lanes import LoadLane, PassLane
+from desktop_app.ui.lanes import Lane, LoadLane, PassLane
 
 
 class Controller(QObject):
@@ -53,9 +53,10 @@ class Controller(QObject):
         self._asked = self._computed = state
         self.passes = PassLane("pass", self)
         self.loads = LoadLane("load", self)
+        self.packing = Lane("pack", self)
         self.passes.answered.connect(self._on_pass)
         self.passes.failed.connect(self._on_pass_failed)
-        self.passes.idle.connect(lambda: self.working.emit(False))
+        self.passes.idle.connect(self._on_idle)
         self.loads.answered.connect(self._on_model)
         self.loads.failed.connect(self._on_load_failed)
         self.loads.stage.connect(self.loading)
@@ -87,6 +88,7 @@ class Controller(QObject):
         self._wanted_state = None
         first = self.model is None
         self.model = model
+        self.packing.cancel()
         self._trace = None
         self._left_to_run = 0
         before, self.state = self.state, self.fitted(wanted)
@@ -372,6 +374,15 @@ class Controller(QObject):
         self._make_scene()
         self._run_soon()
 
+    def _on_idle(self) -> None:
+        self.working.emit(False)
+        model = self.model
+        if model is None or self._trace is None or model.engine.packed or self.packing.busy:
+            return
+        # The first answer came from the weights as they lie in the file; those after it come faster from a copy.
+        if model.has_room_to_pack():
+            self.packing.submit(model.engine.prepack)
+
     def _run_soon(self) -> None:
         if self._left_to_run:
             # After the window has painted this pass.
@@ -411,8 +422,9 @@ class Controller(QObject):
         return work
 
     def close(self) -> None:
-        """End both lanes; nothing is emitted afterwards."""
+        """End the lanes; nothing is emitted afterwards."""
         self._left_to_run = 0
         self._due.stop()
         self.passes.close()
         self.loads.close()
+        self.packing.close()

@@ -10,8 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.figures.export import Job, Options, render
-from desktop_app.gpt2.engine import Stop
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import Lane
 
 

@@ -11,8 +11,8 @@ from shiboken6 import Shiboken
 
 from desktop_app.core.session_file import load_session, save_session
 from desktop_app.figures.export import Job, Options, make_job, make_path_job, write
-from desktop_app.gpt2.engine import Stop
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.session import Stop
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.export_dialog import ExportDialog
 from desktop_app.ui.export_lane import ExportLane

@@ -9,8 +9,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.core.model import Model, open_model
-from desktop_app.gpt2.engine import Stop
 from desktop_app.gpt2.errors import Cancelled, LogitscopeError
+from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from desktop_app.core.check import TOLERANCE, as_json, check, check_pass
-from desktop_app.gpt2 import engine as engine_module
+from desktop_app.gpt2 import session as session_module
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.trace import Trace
@@ -45,14 +45,14 @@ def engine_with(checkpoint, monkeypatch):
     """An engine on a graph that was changed: `change(graph)` is called for each graph before it is loaded."""
 
     def make(change):
-        build = engine_module.build_graph
+        build = session_module.build_graph
 
         def changed(*args, **options):
             model = build(*args, **options)
             change(model.graph)
             return model
 
-        monkeypatch.setattr(engine_module, "build_graph", changed)
+        monkeypatch.setattr(session_module, "build_graph", changed)
         return Engine(checkpoint)
 
     return make
@@ -100,8 +100,8 @@ def long_engine(tmp_path_factory):
 def test_a_full_context_of_1024_tokens_shows_nothing(long_engine, monkeypatch):
     ids = np.random.default_rng(0).integers(0, 500, 1024).tolist()
     # So small that the pass is repeated, and that a trace derives most of its tensors.
-    monkeypatch.setattr(engine_module, "STREAM_LIMIT", 30 << 20)
-    monkeypatch.setattr(engine_module, "CAPTURE_LIMIT", 0)
+    monkeypatch.setattr("desktop_app.gpt2.engine.STREAM_LIMIT", 30 << 20)
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
     assert wrong(check_pass(long_engine, ids)) == []
     trace = long_engine.trace(ids)
     assert "blocks.0.attn.pattern" not in trace.captured

@@ -5,9 +5,10 @@ import pytest
 
 from desktop_app.core.generate import Drawn, End, Ended, generate
 from desktop_app.gpt2.checkpoint import load_checkpoint
-from desktop_app.gpt2.engine import Engine, Stop
+from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import Cancelled, ModelError
 from desktop_app.gpt2.sampling import Sampling, uniform
+from desktop_app.gpt2.session import Stop
 from tests import reference
 from tests.checkpoints import TINY, random_weights, write_checkpoint
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from desktop_app.core.model import open_model
-from desktop_app.gpt2.engine import Stop
 from desktop_app.gpt2.errors import Cancelled, ModelError, TokenizerError
+from desktop_app.gpt2.session import Stop
 from tests.checkpoints import TINY, write_byte_tokenizer, write_checkpoint
 
 

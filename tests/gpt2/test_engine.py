@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from desktop_app.gpt2.checkpoint import load_checkpoint
-from desktop_app.gpt2.engine import Engine, Stop
+from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import Cancelled, ModelError
+from desktop_app.gpt2.session import Stop
 from tests import reference
 from tests.checkpoints import TINY, random_weights, store_weights, write_checkpoint
 
@@ -60,6 +61,40 @@ def test_a_mapped_and_a_packed_engine_give_the_same_numbers(tmp_path):
     for name in before.table:
         assert np.allclose(after[name], full[name], rtol=1e-5, atol=1e-5)
     assert np.allclose(before.logits(-1), full.logits(4), rtol=1e-5, atol=1e-5)
+
+
+def test_packing_can_be_stopped_and_leaves_a_working_engine(tmp_path):
+    config = TINY | {"n_positions": 64, "n_embd": 512, "n_head": 8, "n_layer": 24}
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path, config, tokenizer=False)))
+    before = engine.trace(IDS).logits(-1)
+    stop, caught = Stop(), []
+
+    def work():
+        try:
+            engine.prepack(stop)
+        except Cancelled as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not stop._ends and thread.is_alive():
+        threading.Event().wait(0.0005)
+    stop.set()
+    thread.join()
+    assert caught and not engine.packed
+    assert np.allclose(engine.trace(IDS).logits(-1), before, rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_beyond_the_capture_limit_runs_on_the_graph_that_exposes_little(tmp_path, monkeypatch):
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path, tokenizer=False)))
+    engine.trace(IDS)
+    assert "_lean" not in vars(engine), "a short text needs no second graph"
+    whole = engine.trace((*IDS, 7))
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 1000)
+    lean = engine.trace((*IDS, 7), reuse=engine.trace(IDS))
+    assert "_lean" in vars(engine) and set(lean.captured) < set(whole.captured)
+    for name in whole.table:
+        assert np.allclose(lean[name], whole[name], rtol=1e-5, atol=1e-5), name
 
 
 def test_half_precision_and_turned_weights_run_and_pack_as_others_do(tmp_path):
@@ -129,7 +164,7 @@ def test_a_stop_from_another_thread_ends_a_running_pass(tmp_path):
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not stop._running and thread.is_alive():
+    while not stop._ends and thread.is_alive():
         threading.Event().wait(0.001)
     stop.set()
     thread.join()

@@ -170,3 +170,13 @@ def test_settings_that_cannot_be_kept_do_not_keep_the_window_open(open_desk, tin
     (own_home / "config" / "logitscope").write_text("a file where the folder should be")
     assert desk.window.close()
     assert capsys.readouterr().err.startswith("logitscope: ")
+
+
+def test_the_weights_are_packed_after_the_first_answer_and_only_where_there_is_room(open_desk, tiny, monkeypatch):
+    roomy = open_desk(tiny, "some")
+    roomy.until(lambda: roomy.c.model.engine.packed)
+    monkeypatch.setattr("desktop_app.core.model.available_memory", lambda: 1000)
+    tight = open_desk(tiny, "no")
+    tight.type("more")
+    tight.settle()
+    assert not tight.c.model.engine.packed and tight.c.scene is not None

@@ -1,0 +1,107 @@
+"""onnxruntime sessions on a checkpoint's own arrays, and the one way to stop what they do from another thread."""
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.errors import Cancelled, ModelError
+from desktop_app.gpt2.graph import PLACEHOLDER, build_graph
+
+
+class Stop:
+    """Stops a pass from another thread; made for one request, passed to every call that works on it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: set[Callable[[], None]] = set()
+        self._wanted = False
+
+    def set(self) -> None:
+        """End what runs or is being loaded at once, and whatever comes later before it starts."""
+        with self._lock:
+            self._wanted = True
+            for end in self._ends:
+                end()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._wanted
+
+    def check(self) -> None:
+        """Raise Cancelled if a stop was asked for."""
+        if self._wanted:
+            raise Cancelled("Stopped.")
+
+    def run(self, session: ort.InferenceSession, names: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
+        """`session.run`, ended by `set`. Raises Cancelled then, ModelError if onnxruntime cannot run it."""
+        options = ort.RunOptions()
+        with self._ended_by(lambda: setattr(options, "terminate", True), "run"):
+            return list(session.run(list(names), feeds, options))
+
+    def load(self, model: bytes, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
+        """A session on `model`, whose making is ended by `set`. Raises as `run` does."""
+        with self._ended_by(lambda: options.set_load_cancellation_flag(True), "load"):
+            return ort.InferenceSession(model, options, providers=list(providers))
+
+    @contextmanager
+    def _ended_by(self, end: Callable[[], None], what: str) -> Iterator[None]:
+        with self._lock:
+            self.check()
+            self._ends.add(end)
+        try:
+            yield
+        except Exception as reason:  # onnxruntime's own classes; which one a termination raises is not documented
+            self.check()
+            raise ModelError(f"onnxruntime could not {what} the model: {str(reason)[:300]}") from reason
+        finally:
+            with self._lock:
+                self._ends.discard(end)
+
+
+def make_session(
+    checkpoint: Checkpoint,
+    stop: "Stop | None" = None,
+    *,
+    body: bool = True,
+    head: bool = True,
+    only: frozenset[str] | None = None,
+    packed: bool = False,
+    fuse: bool = True,
+) -> ort.InferenceSession:
+    """A session on the checkpoint's own arrays, of which it makes no copy: it starts at once and takes a few megabytes.
+
+    `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
+    so that a tensor is the same to the bit whatever else is exposed. Raises Cancelled if `stop` was set.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    # Idle threads must not burn a laptop's battery, and a long text's memory goes back once it is done.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    if not packed:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    if not fuse:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    model = build_graph(checkpoint.config, body=body, head=head, only=only)
+    values = {
+        tensor.name: ort.OrtValue.ortvalue_from_numpy(checkpoint.weights[tensor.name])
+        for tensor in model.graph.initializer
+        if tensor.name in checkpoint.weights
+    }
+    for name, value in values.items():
+        options.add_initializer(name, value)
+    # onnxruntime wants to see the file that data which it never reads would come from.
+    with tempfile.TemporaryDirectory(prefix="logitscope-") as folder:
+        path = Path(folder).resolve() / PLACEHOLDER
+        path.touch()
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
+        session = (stop or Stop()).load(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    session.values = values  # onnxruntime has bare pointers to them, so they must live as long
+    return session
