@@ -1,0 +1,246 @@
+"""Makes the figures of a listing, and only those whose inputs or files have changed since they were made.
+
+Beside the figures a small file remembers, for each of them, the fingerprint of what it was made from (model, prompt,
+options, program) and that of what was written. A figure is up to date if both are still so.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import desktop_app
+from desktop_app import __version__
+from desktop_app.core.bundle import default_model, resource
+from desktop_app.core.model import Model, open_model
+from desktop_app.core.session_file import to_json
+from desktop_app.figures.listing import Entry
+from desktop_app.figures.order import Order, files_of, make, write_files
+from desktop_app.gpt2.errors import ExportError, LogitscopeError
+from desktop_app.gpt2.files import refuse_existing, whole_file
+from desktop_app.gpt2.jsonfile import read_json
+from desktop_app.gpt2.trace import Trace
+
+_VERSION = 1
+_MODEL_FILES = (".json", ".safetensors", ".txt")
+_DRAWN_WITH = ("matplotlib", "numpy", "onnxruntime")
+_TRACES, _MODELS = 4, 2  # how many of each are held, for entries that share them
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a build went: names of figures made and of figures up to date, and sentences about those that failed."""
+
+    made: tuple[str, ...]
+    kept: tuple[str, ...]
+    failed: tuple[str, ...]
+    unlisted: tuple[str, ...]  # made by an earlier listing, and no longer in it
+
+
+Progress = Callable[[int, int, str, str], None]
+"""(how many are done, of how many, name, "made", "as it was" or what went wrong)"""
+
+
+class Record:
+    """What is known of earlier builds: file name -> fingerprints of its inputs and of its bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.outputs: dict[str, dict[str, str]] = {}
+        if not path.exists():
+            return
+        raw = read_json(path, limit=16 << 20, error=ExportError)
+        outputs = raw.get("outputs")
+        rows = outputs.values() if isinstance(outputs, dict) and raw.get("logitscope") == _VERSION else [None]
+        if not all(isinstance(row, dict) and set(row) == {"inputs", "written"} for row in rows):
+            raise ExportError(f"{path} is not what logitscope build wrote; delete it, and build again with --force.")
+        self.outputs = dict(outputs or {})
+
+    def save(self) -> None:
+        """Write it, whole."""
+        text = json.dumps({"logitscope": _VERSION, "outputs": dict(sorted(self.outputs.items()))}, indent=1)
+        with whole_file(self.path) as file:
+            file.write(f"{text}\n".encode())
+
+
+def build(
+    entries: list[Entry], record: Record, *, jobs: int = 1, force: bool = False, progress: Progress = lambda *_: None
+) -> Report:
+    """Make what is not up to date. A figure that fails leaves the others alone; the record is kept of what was made.
+
+    Raises ExportError before anything is made if a file stands in the way that no build has written, unless `force`.
+    """
+    inputs = {entry.name: fingerprint(entry.order) for entry in entries}
+    todo = [e for e in entries if force or not _up_to_date(e, record, inputs[e.name])]
+    strange = [
+        f"{entry.where}: {path} exists already and no build wrote it; give --force to replace it, or another name."
+        for entry in todo
+        for path in entry.order.files
+        if not force and entry.name not in record.outputs and path.exists()
+    ]
+    for entry in todo:
+        for path in entry.order.files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            refuse_existing(path, force=True)
+    if strange:
+        raise ExportError("\n".join(strange))
+    kept = [e.name for e in entries if e not in todo]
+    made: list[str] = []
+    failed: list[str] = []
+    done = 0
+    for name in kept:
+        done += 1
+        progress(done, len(entries), name, "as it was")
+    try:
+        for entry, files in _made(todo, jobs):
+            done += 1
+            try:
+                if isinstance(files, LogitscopeError):
+                    raise files
+                write_files(entry.order, files)
+            except LogitscopeError as reason:
+                failed.append(f"{entry.where}, {entry.name}: {reason}")
+                progress(done, len(entries), entry.name, "failed")
+                continue
+            record.outputs[entry.name] = {"inputs": inputs[entry.name], "written": _written(entry.order)}
+            made.append(entry.name)
+            progress(done, len(entries), entry.name, "made")
+    finally:
+        names = {e.name for e in entries}
+        unlisted = sorted(set(record.outputs) - names)
+        record.outputs = {name: row for name, row in record.outputs.items() if name in names}
+        if made or unlisted:
+            record.save()
+    return Report(tuple(made), tuple(kept), tuple(failed), tuple(unlisted))
+
+
+def _up_to_date(entry: Entry, record: Record, inputs: str) -> bool:
+    known = record.outputs.get(entry.name)
+    return known is not None and known["inputs"] == inputs and known["written"] == _written(entry.order)
+
+
+def _written(order: Order) -> str:
+    """The fingerprint of the files as they are; "" where one is missing."""
+    digest = hashlib.sha256()
+    for path in order.files:
+        try:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        except OSError:
+            return ""
+    return digest.hexdigest()
+
+
+def fingerprint(order: Order) -> str:
+    """A digest of all that decides about a figure's bytes."""
+    options: dict[str, Any] = asdict(order.options)
+    what = {
+        "program": program(),
+        "model": model_digest(order.model or default_model()),
+        "options": options,
+        "state": to_json(order.state).decode(),
+        "rest": [order.step, order.cell, order.layer, order.head, order.ids, order.prompted, order.data],
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def program() -> str:
+    """The program's version and a digest of its own files: another program may draw another picture."""
+    digest = hashlib.sha256()
+    package = Path(desktop_app.__file__).parent
+    sources = [p for part in ("gpt2", "core", "figures") for p in sorted((package / part).rglob("*.py"))]
+    for path in [*sources, *sorted(p for p in resource().rglob("*") if p.is_file())]:
+        digest.update(path.read_bytes())
+    versions = " ".join(f"{name} {metadata.version(name)}" for name in _DRAWN_WITH)
+    return f"{__version__} {versions} {digest.hexdigest()}"
+
+
+@cache
+def model_digest(folder: Path) -> str:
+    """A digest of a model's files. Raises ModelError through whoever opens it, if there are none."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*")):
+        if path.suffix in _MODEL_FILES and path.is_file():
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes] | LogitscopeError"]]:
+    """The files of each entry, as they get done. Passes run here, one after the other; drawing is left to workers."""
+    bench = _Bench()
+    with _workers(min(jobs, len(entries))) as pool:
+        under_way: dict[Future[list[bytes]], Entry] = {}
+        for entry in entries:
+            try:
+                job = bench.job(entry.order)
+                if pool is None:
+                    yield entry, files_of(job, entry.order.options, entry.order.data)
+                    continue
+                under_way[pool.submit(files_of, job, entry.order.options, entry.order.data)] = entry
+            except LogitscopeError as reason:
+                yield entry, reason
+            while len(under_way) > 2 * jobs:
+                yield from _finished(under_way)
+        while under_way:
+            yield from _finished(under_way)
+
+
+def _finished(
+    under_way: "dict[Future[list[bytes]], Entry]",
+) -> Iterator[tuple[Entry, "list[bytes] | LogitscopeError"]]:
+    done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+    for future in done:
+        entry = under_way.pop(future)
+        try:
+            yield entry, future.result()
+        except LogitscopeError as reason:
+            yield entry, reason
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[Executor | None]:
+    """Worker processes, where more than one is worth its start; they end with the block, however that ends."""
+    if count < 2:
+        yield None
+        return
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Bench:
+    """Models and traces that several figures share."""
+
+    def __init__(self) -> None:
+        self._models: OrderedDict[Path, Model] = OrderedDict()
+        self._traces: OrderedDict[tuple[Path, tuple[int, ...]], Trace] = OrderedDict()
+
+    def job(self, order: Order) -> Any:
+        folder = order.model or default_model()
+        model = _held(self._models, folder, lambda: open_model(folder), _MODELS)
+
+        def trace(ids: tuple[int, ...]) -> Trace:
+            return _held(self._traces, (folder, ids), lambda: model.engine.trace(ids), _TRACES)
+
+        return make(order, model, trace)
+
+
+def _held(store: OrderedDict[Any, Any], key: Any, make_it: Callable[[], Any], most: int) -> Any:
+    if key not in store:
+        store[key] = make_it()
+        if len(store) > most:
+            store.popitem(last=False)
+    store.move_to_end(key)
+    return store[key]

@@ -1,0 +1,199 @@
+"""Reads a file that lists figures (figures.toml) into orders, saying for each fault where it stands.
+
+An entry `[[figure]]` has a `name`, a `prompt` (or `ids`, or `session`), and otherwise the keys of `logitscope figure`
+without their dashes; `[defaults]` holds what every entry has unless it says otherwise.
+"""
+
+import argparse
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+from desktop_app.figures.export import FORMATS
+from desktop_app.figures.order import Order
+from desktop_app.gpt2.errors import ExportError, LogitscopeError
+
+_LIMIT = 4 << 20
+_OWN = ("name", "format", "prompt")  # keys that are no options of the command
+_LISTS = ("ids", "data")
+_PATHS = ("model", "session")
+_HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure to be made: what, and where the listing asks for it."""
+
+    order: Order
+    name: str  # the file, as the listing has it
+    where: str
+
+
+class Listing:
+    """The text of a listing and where things stand in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                data = file.read(_LIMIT + 1)
+        except OSError as reason:
+            raise ExportError(f"{path} cannot be read: {reason.strerror or reason}.") from reason
+        if len(data) > _LIMIT:
+            raise ExportError(f"{path} has more than {_LIMIT >> 20} MB; no list of figures is so long.")
+        try:
+            text = data.decode("utf-8")
+            self.table = tomllib.loads(text)
+        except UnicodeDecodeError as reason:
+            raise ExportError(f"{path} is not UTF-8 text (byte {reason.start}).") from reason
+        except (tomllib.TOMLDecodeError, RecursionError) as reason:
+            raise ExportError(f"{path} is no TOML: {reason}.") from reason
+        self._lines = text.splitlines()
+        self._starts = [n for n, line in enumerate(self._lines) if _HEADER.match(line)]
+
+    def where(self, entry: int, key: str = "") -> str:
+        """Where an entry, or a key of it, stands: "figures.toml, line 12"."""
+        named = f"{self.path.name}, figure {entry + 1}"
+        if len(self._starts) != len(self.table["figure"]):  # written in a way whose lines are not known
+            return named
+        start = self._starts[entry]
+        own = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
+        for n in range(start + 1, len(self._lines)):
+            if self._lines[n].lstrip().startswith("["):
+                break
+            if key and own.match(self._lines[n]):
+                return f"{self.path.name}, line {n + 1}"
+        return f"{self.path.name}, line {start + 1}"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ExportError(message.removeprefix("argument --"))
+
+
+Declare = Callable[[argparse.ArgumentParser], None]
+MakeOrder = Callable[[argparse.Namespace, str | None], Order]
+
+
+def read_listing(path: Path, folder: Path, declare: Declare, make_order: MakeOrder) -> list[Entry]:
+    """The figures that `path` lists, each to be written below `folder`.
+
+    `declare` adds the options of `logitscope figure` to a parser and `make_order` reads them, so that keys and options
+    are one. Raises ExportError that names every entry and line at fault.
+    """
+    listing = Listing(path)
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    declare(parser)
+    flags = {a.option_strings[0].removeprefix("--"): a.nargs == 0 for a in parser._actions if a.option_strings}
+    known = (*_OWN, *flags)
+    faults = _shape_faults(listing, known)
+    if faults:
+        raise ExportError("\n".join(faults))
+    entries: list[Entry] = []
+    for n, own in enumerate(listing.table["figure"]):
+        key = ""
+        try:
+            fields = {**listing.table.get("defaults", {}), **own}
+            for place in ("prompt", "ids", "session", "step", "cell"):
+                rivals = ("step", "cell") if place in ("step", "cell") else ("prompt", "ids", "session")
+                if place in own:  # an entry's own prompt takes the place of another kind of it among the defaults
+                    fields = {k: v for k, v in fields.items() if k == place or k not in rivals or k in own}
+            files = _names(fields)
+            for key in fields:
+                _check_value(key, fields[key], flags)
+            key = ""
+            for name in files:
+                arguments = _parsed(parser, fields, flags, path.parent)
+                arguments.out = folder / name
+                prompt = fields.get("prompt")
+                if [prompt, arguments.ids, arguments.session].count(None) < 2:
+                    raise ExportError("prompt, ids and session exclude each other; give one of them.")
+                entries.append(Entry(make_order(arguments, prompt), name, listing.where(n)))
+        except LogitscopeError as reason:
+            faults.append(f"{listing.where(n, key or _named_in(str(reason), own))}: {reason}")
+    seen: dict[Path, str] = {}
+    for entry in entries:
+        for file in entry.order.files:
+            if file in seen:
+                faults.append(f"{entry.where}: {file.name} is written by the figure in {seen[file]} already.")
+            seen.setdefault(file, entry.where)
+    if faults:
+        raise ExportError("\n".join(faults))
+    return entries
+
+
+def _shape_faults(listing: Listing, known: tuple[str, ...]) -> list[str]:
+    """Sentences about keys that no figure has."""
+    table, path = listing.table, listing.path
+    faults = [
+        f"{path.name}: {_unknown(key, ('figure', 'defaults'))}" for key in table if key not in ("figure", "defaults")
+    ]
+    figures = table.get("figure", [])
+    if not isinstance(figures, list) or not all(isinstance(f, dict) for f in figures):
+        return [*faults, f"{path.name}: figures are listed under [[figure]], in double brackets."]
+    if not figures:
+        return [*faults, f"{path.name} lists no figure; each begins with [[figure]]."]
+    defaults = table.get("defaults", {})
+    if not isinstance(defaults, dict):
+        return [*faults, f"{path.name}: defaults must be a table, [defaults]."]
+    faults += [f"{path.name}, [defaults]: {_unknown(key, known)}" for key in defaults if key not in known]
+    for n, figure in enumerate(figures):
+        faults += [f"{listing.where(n, key)}: {_unknown(key, known)}" for key in figure if key not in known]
+    return faults
+
+
+def _unknown(key: str, known: tuple[str, ...]) -> str:
+    near = get_close_matches(key.replace("_", "-"), known, 2, 0.6)
+    return f"there is no key {key[:40]!r}; " + (
+        f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}."
+    )
+
+
+def _names(fields: Mapping[str, Any]) -> list[str]:
+    """The files that an entry asks for: its name with its suffix, or with each of its formats."""
+    name, formats = fields.get("name"), fields.get("format", "svg")
+    if not isinstance(name, str) or not name:
+        raise ExportError("a figure needs a name, which becomes that of its file.")
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name or not place.name:
+        raise ExportError(f"name is {name[:60]!r}; it must stand below the folder of the listing.")
+    if place.suffix.lower().removeprefix(".") in FORMATS:
+        return [str(place)]
+    formats = [formats] if isinstance(formats, str) else formats
+    if not isinstance(formats, list) or not formats or not all(f in FORMATS for f in formats):
+        raise ExportError(f"format must be of {', '.join(FORMATS)}, one or a list.")
+    return [f"{place}.{kind}" for kind in dict.fromkeys(formats)]
+
+
+def _check_value(key: str, value: Any, flags: Mapping[str, bool]) -> None:
+    if key in _LISTS and isinstance(value, list):
+        return
+    if flags.get(key):
+        if not isinstance(value, bool):
+            raise ExportError(f"{key} must be true or false.")
+    elif key != "format" and (isinstance(value, bool) or not isinstance(value, str | int | float)):
+        raise ExportError(f"{key} must be a text or a number.")
+    if key in ("prompt", "name") and not isinstance(value, str):
+        raise ExportError(f"{key} must be a text, in quotes.")
+
+
+def _parsed(parser: _Parser, fields: Mapping[str, Any], flags: Mapping[str, bool], base: Path) -> argparse.Namespace:
+    argv = []
+    for key, value in fields.items():
+        if key in _OWN or value is False:
+            continue
+        if flags[key]:
+            argv.append(f"--{key}")
+            continue
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        argv.append(f"--{key}={base / text if key in _PATHS else text}")
+    return parser.parse_args(argv)
+
+
+def _named_in(message: str, fields: Mapping[str, Any]) -> str:
+    """The key that a message is about, where it says so: for the line."""
+    return next((key for key in fields if re.match(rf"(?:--)?{re.escape(key)}\b", message)), "")
