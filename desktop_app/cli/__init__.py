@@ -85,7 +85,8 @@ def _window_parser() -> argparse.ArgumentParser:
     lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="logitscope",
-        usage="logitscope [--model DIR] [--prompt TEXT] [SESSION]\n       logitscope COMMAND ... [--help]",
+        usage="logitscope [--model DIR] [--prompt TEXT] [SESSION]\n"
+        "       logitscope --selftest\n       logitscope COMMAND ... [--help]",
         description="A desktop microscope for GPT-2. Without a command it opens the window.",
         epilog="\n".join(["commands that need no window:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -94,11 +95,18 @@ def _window_parser() -> argparse.ArgumentParser:
     add_model(parser)
     parser.add_argument("--prompt", metavar="TEXT", help="the text to start with")
     parser.add_argument("session", metavar="SESSION", nargs="?", type=Path, help="a session file to open")
+    parser.add_argument("--selftest", action="store_true", help="try everything that came with the program, and quit")
     parser.add_argument("--version", action="version", version=f"logitscope {__version__}")
+    # For whoever packs the program: ui/smoke.py works the window and quits.
+    parser.add_argument("--smoke", metavar="FILE", type=Path, help=argparse.SUPPRESS)
     return parser
 
 
 def _window(arguments: argparse.Namespace) -> int:
+    if arguments.selftest:
+        from desktop_app.cli.selftest import run_selftest
+
+        return run_selftest()
     session: Path | None = arguments.session
     if session is not None and not session.exists():
         raise LogitscopeError(
@@ -114,4 +122,4 @@ def _window(arguments: argparse.Namespace) -> int:
 
     from desktop_app.ui.app import run_window
 
-    return run_window(arguments.model, text, session)
+    return run_window(arguments.model, text, session, smoke=arguments.smoke)

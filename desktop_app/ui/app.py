@@ -14,6 +14,8 @@ from PySide6.QtWidgets import QApplication
 from desktop_app.core.bundle import default_model
 from desktop_app.core.settings import load_settings
 from desktop_app.ui import fonts
+from desktop_app.ui.icon import window_icon
+from desktop_app.ui.smoke import Smoke
 from desktop_app.ui.window import Window, initial_state
 
 
@@ -25,6 +27,7 @@ def make_application(argv: list[str] | None = None) -> QApplication:
     app = QApplication(argv if argv is not None else sys.argv[:1])
     app.setApplicationName("Logitscope")
     app.setDesktopFileName("logitscope")
+    app.setWindowIcon(window_icon())
     app.setStyle("Fusion")
     fonts.register()
     return app
@@ -43,12 +46,17 @@ def open_window(model: Path | None = None, text: str | None = None, session: Pat
     return window
 
 
-def run_window(model: Path | None, text: str | None, session: Path | None) -> int:
-    """Open the window on a model, a prompt and a session file where given. Returns the exit code."""
+def run_window(model: Path | None, text: str | None, session: Path | None, *, smoke: Path | None = None) -> int:
+    """Open the window on a model, a prompt and a session file where given. Returns the exit code.
+
+    `smoke` names an SVG file that a worked window, instead of a person, is to write before it quits.
+    """
     app = make_application()
     window = open_window(model, text, session)
+    worked = Smoke(window, smoke) if smoke is not None else None
     with _closed_by_signals(window), _faults_shown(window):
-        return app.exec()
+        status = app.exec()
+    return status or (worked.status if worked is not None else 0)
 
 
 @contextmanager

@@ -1,0 +1,218 @@
+"""`logitscope --selftest`: says what this installation is made of, and tries all that it brings along. No display."""
+
+import json
+import os
+import platform
+import re
+import sys
+import tomllib
+import traceback
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from xml.etree import ElementTree
+
+from desktop_app import __version__
+from desktop_app.cli.shared import shown
+from desktop_app.gpt2.errors import LogitscopeError
+
+
+def run_selftest() -> int:
+    """Print one line or more for each check. Returns 0 if all is well, 1 if anything is not."""
+    print(f"Logitscope {__version__}")
+    failed = [title for title, check in _checks() if not _passes(title, check)]
+    print(f"\nFAILED: {', '.join(failed)}" if failed else "\nAll is well.")
+    return 1 if failed else 0
+
+
+def _checks() -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
+    """Title -> a check, which gives what it found line by line, or raises."""
+    yield from (("paths", _paths), ("versions", _versions), ("providers", _providers), ("resources", _resources))
+    yield from (("models", _models), ("pass", _pass), ("figures", _figures), ("window", _window))
+
+
+def _passes(title: str, check: Callable[[], Iterator[str]]) -> bool:
+    before = ""
+    try:
+        for line in check():
+            print(f"{title if title != before else '':10} {shown(line)}", flush=True)
+            before = title
+    except Exception as reason:  # noqa: BLE001 - whatever it is, it is what the check is for: told, and counted
+        if not isinstance(reason, LogitscopeError | OSError):
+            traceback.print_exc()
+        print(f"{title:10} FAILED: {type(reason).__name__}: {shown(str(reason))}", flush=True)
+        return False
+    return True
+
+
+def _paths() -> Iterator[str]:
+    from desktop_app.core.settings import settings_file
+    from desktop_app.core.sums import models_folder
+
+    frozen = ", frozen" if getattr(sys, "frozen", False) else ""
+    yield f"Python {platform.python_version()}, {platform.system()} {platform.machine()}{frozen}"
+    yield f"program   {sys.executable}"
+    yield f"package   {Path(__file__).resolve().parent.parent}"
+    yield f"models    {models_folder()}"
+    yield f"settings  {settings_file()}"
+
+
+def _versions() -> Iterator[str]:
+    """What it is made of, from the distributions' own metadata: what Logitscope asks for, and what that asks for."""
+    try:
+        waiting = _required("logitscope")
+    except PackageNotFoundError:  # a checkout: the same list from its own file
+        project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+        waiting = [_name(line) for line in project["project"]["dependencies"]]
+    found: dict[str, str] = {}
+    missing = []
+    direct = set(waiting)
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        try:
+            made = distribution(name)
+        except PackageNotFoundError:
+            if name in direct:  # what another package asks for may be for another system or Python
+                missing.append(name)
+            continue
+        found[name] = made.version
+        waiting += _required(name)
+    if missing:
+        raise LogitscopeError(f"{', '.join(sorted(missing))} is not installed; install Logitscope again.")
+    words = [f"{name} {version}" for name, version in sorted(found.items())]
+    for start in range(0, len(words), 5):
+        yield ", ".join(words[start : start + 5])
+
+
+def _required(name: str) -> list[str]:
+    return [_name(line) for line in distribution(name).requires or [] if "extra ==" not in line]
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def _providers() -> Iterator[str]:
+    import onnxruntime as ort
+
+    available = ort.get_available_providers()
+    yield ", ".join(available)
+    if "CPUExecutionProvider" not in available:
+        raise LogitscopeError("onnxruntime cannot compute on the processor; install Logitscope again.")
+
+
+def _resources() -> Iterator[str]:
+    """Every file of resources/ is read by a program that knows its format."""
+    from desktop_app.core.bundle import resource
+
+    files = [path for path in sorted(resource().rglob("*")) if path.is_file()]
+    for path in files:
+        try:
+            _READERS.get(path.suffix, _read_bytes)(path)
+        except Exception as reason:
+            raise LogitscopeError(f"{path} cannot be read: {reason}") from reason
+    kinds = sorted({path.suffix for path in files})
+    yield f"{len(files)} files read ({', '.join(kinds)})"
+
+
+def _read_bytes(path: Path) -> None:
+    if not path.read_bytes():
+        raise LogitscopeError("it is empty")
+
+
+def _read_text(path: Path) -> None:
+    if not path.read_text(encoding="utf-8").strip():
+        raise LogitscopeError("it is empty")
+
+
+def _read_font(path: Path) -> None:
+    from matplotlib.ft2font import FT2Font
+
+    if not FT2Font(str(path)).num_glyphs:
+        raise LogitscopeError("it has no glyphs")
+
+
+def _read_picture(path: Path) -> None:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        picture.load()
+
+
+_READERS: dict[str, Callable[[Path], object]] = {
+    ".toml": lambda path: tomllib.loads(path.read_text(encoding="utf-8")),
+    ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
+    ".svg": lambda path: ElementTree.fromstring(path.read_bytes()),
+    ".txt": _read_text,
+    ".md": _read_text,
+    ".ttf": _read_font,
+    ".otf": _read_font,
+    **dict.fromkeys((".png", ".jpg", ".gif", ".webp"), _read_picture),
+}
+"""A file's suffix -> what reads it."""
+
+
+def _models() -> Iterator[str]:
+    from desktop_app.core.sums import require_sums
+
+    for name, digest in require_sums().items():
+        if name.endswith(".safetensors") and name.count("/") == 1:
+            yield f"{name}  sha256 {digest}"
+    yield "every file is as it was made"
+
+
+def _pass() -> Iterator[str]:
+    """One forward pass of each bundled model, every tensor made again in float64."""
+    from desktop_app.core.bundle import bundled_models
+    from desktop_app.core.check import check_pass
+    from desktop_app.core.model import open_model
+
+    for name, folder in bundled_models().items():
+        model = open_model(folder)
+        ids = [n % model.config.vocab_size for n in range(min(6, model.config.n_positions))]
+        findings = list(check_pass(model.engine, ids))
+        wrong = [finding.name for finding in findings if not finding.good]
+        if wrong:
+            raise LogitscopeError(f"{name}: {', '.join(wrong)} is not what its formula says.")
+        worst = max(finding.relative for finding in findings)
+        yield f"{name}: {len(findings)} tensors of {len(ids)} tokens made again, off by {worst:.1g} of the sum at most"
+
+
+def _figures() -> Iterator[str]:
+    """A view in every format and theme that figures come in."""
+    from desktop_app.core.bundle import default_model
+    from desktop_app.core.model import open_model
+    from desktop_app.core.scene import make_scene
+    from desktop_app.core.state import State
+    from desktop_app.core.steps import find_step
+    from desktop_app.figures.export import FORMATS, Options, make_job, render
+    from desktop_app.figures.theme import THEMES
+
+    model = open_model(default_model())
+    text = "A B"
+    trace = model.engine.trace(model.tokenizer.encode(text).ids)
+    scene = make_scene(model.name, model.checkpoint, model.tokenizer, trace, State(text=text))
+    job = make_job(scene, find_step("blocks.0.attn.pattern", model.config))
+    for kind in FORMATS:
+        sizes = [len(render(job, Options(kind, theme=theme, dpi=96))) for theme in THEMES]
+        yield f"{kind}: {', '.join(f'{theme} {size:,} bytes' for theme, size in zip(THEMES, sizes, strict=True))}"
+
+
+def _window() -> Iterator[str]:
+    """Qt, and what the window reads through it; on no screen."""
+    from desktop_app import launch
+
+    # A screen of memory alone, whatever display there is; and what Qt needs for it is named if it is missing.
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    missing = launch.problems(os.environ)
+    if missing:
+        raise LogitscopeError(" ".join(missing))
+
+    from desktop_app.ui.selftest import findings
+
+    yield from findings()
+    for name in launch.WINDOW:
+        lacking = launch.problems({"QT_QPA_PLATFORM": name}, answers=lambda _name: True)
+        yield f"{name}: {lacking[0] if lacking else 'every library is there'}"

@@ -1,0 +1,16 @@
+"""The program's icon, in every size that it was drawn for."""
+
+from PySide6.QtGui import QIcon
+
+from desktop_app.core.bundle import resource
+
+SIZES = (16, 24, 32, 48, 64, 128, 256, 512)
+"""Widths in pixels of the files in resources/icons; packaging/icons.py makes them from the drawings beside them."""
+
+
+def window_icon() -> QIcon:
+    """The icon for windows and the task bar. Raises LogitscopeError where a file of it is missing."""
+    made = QIcon()
+    for size in SIZES:
+        made.addFile(str(resource("icons", f"logitscope-{size}.png")))
+    return made

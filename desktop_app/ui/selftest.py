@@ -1,0 +1,61 @@
+"""Qt's part of `logitscope --selftest`: its plugins, our fonts, pictures and looks, and the window's own modules."""
+
+import pkgutil
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from PySide6.QtCore import QLibraryInfo, QPluginLoader, qVersion
+from PySide6.QtGui import QFontDatabase, QFontInfo, QGuiApplication, QImageReader
+
+from desktop_app import ui
+from desktop_app.core.bundle import resource
+from desktop_app.figures.fonts_table import FILES, MONO, SANS, font_file
+from desktop_app.figures.theme import THEMES
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.ui import fonts, icon, looks
+from desktop_app.ui.app import make_application
+
+
+def findings() -> Iterator[str]:
+    """What was found, line by line. Raises LogitscopeError for what cannot be used."""
+    modules = [module.name for module in pkgutil.walk_packages(ui.__path__, f"{ui.__name__}.")]
+    for module in modules:
+        import_module(module)
+    app = make_application([])
+    yield f"Qt {qVersion()} on {QGuiApplication.platformName()}, {len(modules)} modules of the window"
+
+    for mono, bold in FILES:
+        path = font_file(mono, bold)
+        if QFontDatabase.addApplicationFont(str(path)) < 0:
+            raise LogitscopeError(f"Qt cannot read the font {path}.")
+        wanted, found = MONO if mono else SANS, QFontInfo(fonts.font(13, mono, bold)).family()
+        if wanted != found:
+            raise LogitscopeError(f"Qt shows {found} where {wanted} is asked for.")
+    for name, theme in THEMES.items():
+        app.setPalette(looks.palette(theme))
+        app.setStyleSheet(looks.style_sheet(theme, 1.0))
+        if not app.palette().window().color().isValid():
+            raise LogitscopeError(f"The theme {name} has no colours.")
+    app.setStyleSheet("")
+    yield f"{len(FILES)} fonts, {len(THEMES)} themes ({', '.join(THEMES)})"
+
+    pictures = [path for path in sorted(resource().rglob("*")) if path.suffix in {".png", ".jpg", ".gif", ".webp"}]
+    for path in pictures:
+        reader = QImageReader(str(path))
+        if reader.read().isNull():
+            raise LogitscopeError(f"Qt cannot read the picture {path}: {reader.errorString()}.")
+    sizes = icon.window_icon().availableSizes()
+    if len(sizes) < len(icon.SIZES):
+        raise LogitscopeError(f"The window's icon has {len(sizes)} of its {len(icon.SIZES)} sizes.")
+    formats = sorted(bytes(name.data()).decode() for name in QImageReader.supportedImageFormats())
+    yield f"{len(pictures)} pictures, an icon of {len(sizes)} sizes; Qt reads {', '.join(formats)}"
+
+    for plugin in sorted(Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)).glob("imageformats/*")):
+        loader = QPluginLoader(str(plugin))
+        loads = loader.load()
+        # PySide6 brings some that lack a system library here; of what we pack ourselves, each must load.
+        if not loads and getattr(sys, "frozen", False):
+            raise LogitscopeError(f"Qt cannot load {plugin}: {loader.errorString()}.")
+        yield f"{plugin.name}: {'loads' if loads else loader.errorString()}"

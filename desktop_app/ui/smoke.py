@@ -1,0 +1,90 @@
+"""A person in a few lines, for `logitscope --smoke FILE.svg`: waits for a pass, types, steps, exports a figure, quits.
+
+It is how an installed program is tried, on the machine and the screen where it is to run: what it says is "ready" when
+the first pass has been drawn, and one line for each thing done after that.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer
+
+from desktop_app.core.steps import find_step
+from desktop_app.figures.export import Options
+from desktop_app.ui.window import Window
+
+_PROMPT = "The smoke test types this"
+_STEP = "blocks.0.attn.pattern"
+_LOOK_MS = 5
+_PATIENCE_MS = 120_000
+
+
+class Smoke(QObject):
+    """Works the window through its list of deeds, each as soon as what it waits for has come."""
+
+    def __init__(self, window: Window, out: Path) -> None:
+        super().__init__(window)
+        self._window, self._out = window, out
+        self.status = 0
+        """The exit code: 1 if anything went wrong."""
+        self._deeds: list[tuple[Callable[[], bool], Callable[[], None]]] = [
+            (self._drawn, lambda: print("ready", flush=True)),
+            (lambda: True, lambda: window.controller.edit_text(_PROMPT)),
+            (self._typed, lambda: print(f"typed {_PROMPT!r}", flush=True)),
+            (lambda: True, self._walk),
+            (self._drawn, self._export),
+            (out.exists, lambda: print(f"wrote {out}", flush=True)),
+            (lambda: True, self._quit),
+        ]
+        window.controller.trouble.connect(self._fail)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._look)
+        self._timer.start(_LOOK_MS)
+        self._end = QTimer(self)
+        self._end.setSingleShot(True)
+        self._end.timeout.connect(lambda: self._fail(f"nothing came of it in {_PATIENCE_MS // 1000} seconds"))
+        self._end.start(_PATIENCE_MS)
+
+    def _look(self) -> None:
+        while self._deeds and self._deeds[0][0]():
+            self._deeds.pop(0)[1]()
+
+    def _drawn(self) -> bool:
+        """Whether the pass over the prompt is there; it is drawn at once, so that it is on the screen too."""
+        controller = self._window.controller
+        if controller.scene is None or controller.pending or controller.loads.busy:
+            return False
+        self._window.repaint()
+        self._window.canvas.viewport().repaint()
+        return True
+
+    def _typed(self) -> bool:
+        scene = self._window.controller.scene
+        return self._drawn() and scene is not None and scene.state.text == _PROMPT
+
+    def _walk(self) -> None:
+        """Step through the whole pass and stop at an attention grid."""
+        controller = self._window.controller
+        self._window.do("first")
+        for _ in controller.steps:
+            self._window.do("next")
+        if controller.step is not controller.steps[-1]:
+            self._fail(f"stepping ended at {controller.step and controller.step.key}")
+        print(f"stepped through {len(controller.steps)} steps", flush=True)
+        if controller.model is not None:
+            controller.go_to(find_step(_STEP, controller.model.config))
+
+    def _export(self) -> None:
+        self._window.files.export_figure(Options("svg"), self._out)
+
+    def _quit(self) -> None:
+        self._timer.stop()
+        self._end.stop()
+        self._window.close()
+
+    def _fail(self, words: str) -> None:
+        if words:
+            print(f"error: {words}", flush=True)
+            self.status = 1
+            self._deeds.clear()
+            self._quit()

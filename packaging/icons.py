@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Make resources/icons/logitscope-SIZE.png from the drawings beside them: python packaging/icons.py
+
+Each small size has the drawing whose edges lie on whole pixels there; from 64 on it is the large one.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from PySide6.QtGui import QGuiApplication, QImage, QPainter
+from PySide6.QtSvg import QSvgRenderer
+
+from desktop_app.core.bundle import resource
+from desktop_app.ui.icon import SIZES
+
+DRAWINGS = {16: "logitscope-16.svg", 32: "logitscope-16.svg", 24: "logitscope-24.svg", 48: "logitscope-24.svg"}
+
+
+def drawn(size: int) -> QImage:
+    """The icon in a square of `size` pixels."""
+    picture = QImage(size, size, QImage.Format.Format_ARGB32_Premultiplied)
+    picture.fill(0)
+    painter = QPainter(picture)
+    QSvgRenderer(str(resource("icons", DRAWINGS.get(size, "logitscope.svg")))).render(painter)
+    painter.end()
+    return picture.convertToFormat(QImage.Format.Format_ARGB32)
+
+
+def main() -> None:
+    """Write every size."""
+    _application = QGuiApplication([])
+    for size in SIZES:
+        if not drawn(size).save(str(resource("icons") / f"logitscope-{size}.png")):
+            raise SystemExit(f"logitscope-{size}.png could not be written.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""`logitscope --selftest`: 0 on a whole installation, 1 with the name of what is damaged; a window is worked."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from desktop_app.core import bundle
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def logitscope(*arguments, root=ROOT, **environ):
+    """The command as a process, with no display."""
+    base = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "desktop_app", *map(str, arguments)],
+        cwd="/",
+        env={**base, "PYTHONPATH": str(root), **environ},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The program with all its data, to be damaged."""
+    data = bundle.resource().parent
+    shutil.copytree(ROOT / "desktop_app", tmp_path / "desktop_app", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name in ("resources", "models"):
+        shutil.copytree(data / name, tmp_path / name, ignore=shutil.ignore_patterns("recipe", "snapshots"))
+    sums = tmp_path / "models" / "SHA256SUMS"
+    kept = [line for line in sums.read_text().splitlines(keepends=True) if "snapshots/" not in line]
+    sums.write_text("".join(kept))
+    return tmp_path
+
+
+def test_a_whole_installation_passes_with_no_display():
+    done = logitscope("--selftest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("All is well.")
+    for words in (
+        "onnxruntime ",
+        "CPUExecutionProvider",
+        "bundled/model.safetensors  sha256 ",
+        "settings",
+        "offscreen",
+    ):
+        assert words in done.stdout
+
+
+def test_every_damage_is_named_and_the_exit_code_is_1(copy):
+    weights = copy / "models" / "bundled" / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\0\0\0\x40")
+    (copy / "resources" / "fonts" / "Inter-Regular.ttf").write_bytes(b"no font")
+    (copy / "resources" / "icons" / "logitscope-48.png").unlink()
+    done = logitscope("--selftest", root=copy)
+    assert done.returncode == 1
+    assert "model.safetensors was changed" in done.stdout
+    assert "Inter-Regular.ttf cannot be read" in done.stdout
+    assert "logitscope-48.png is missing" in done.stdout
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert last.startswith("FAILED: ")
+    assert {"resources", "models", "window"} <= set(last.removeprefix("FAILED: ").split(", "))
+
+
+def test_a_window_is_worked_from_the_first_pass_to_a_figure(tmp_path):
+    out = tmp_path / "figure.svg"
+    done = logitscope("--smoke", out, QT_QPA_PLATFORM="offscreen", HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "ready"
+    assert lines[-1] == f"wrote {out}"
+    assert not [line for line in lines if line.startswith("error")]
+    # Read by another program than wrote it.
+    assert "The smoke test types this" in out.read_text(encoding="utf-8")
+
+
+def test_a_worked_window_that_cannot_do_its_work_says_so(tmp_path):
+    out = tmp_path / "no such folder" / "figure.svg"
+    done = logitscope("--smoke", out, QT_QPA_PLATFORM="offscreen", HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "error: " in done.stdout
