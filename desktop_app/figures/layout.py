@@ -1,5 +1,6 @@
 """Puts a view on a page: headline, lead, and panels shared out over the room, each by its painter."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,6 +39,16 @@ PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
     RulerPanel: (paint_charts.ruler_extent, paint_charts.paint_ruler),
 }
 """One painter for each kind of panel: (least and wanted height for a width, draw)."""
+
+_STRETCH: dict[type[Panel], float] = {
+    StripsPanel: 1.8,
+    MapPanel: 2.2,
+    GridPanel: 1.8,
+    MultiplesPanel: 3.0,
+    BarsPanel: 1.5,
+    CurvePanel: 1.8,
+}
+"""How many times what it wants a panel takes where a page has room to spare; text does not grow by itself."""
 
 _LEAST_WIDTH: dict[type[Panel], float] = {
     TokensPanel: 150,
@@ -89,9 +100,21 @@ def arrangement(content: Box, width: float, height: float) -> Box:
 
 
 def height_in(content: Box, width: float, height: float, page: Page) -> float:
-    """How much of `height` the panels take: at least what they need, at most what they want."""
+    """How much of `height` the panels take: at least what they need; what they want where the height is not given."""
     least, wanted = _extent(content, width, page)
-    return min(max(height, page.u(least)), page.u(wanted))
+    most = wanted if math.isinf(height) else _most(content, width, page)
+    return min(max(height, page.u(least)), page.u(most))
+
+
+def _most(item: Any, width: float, page: Page) -> float:
+    """The height that an item can still make use of."""
+    if not isinstance(item, Box):
+        small = isinstance(item, GridPanel) and item.small
+        return _extent(item, width, page)[1] * (1.0 if small else _STRETCH.get(type(item), 1.0))
+    if _beside(item, width, page):
+        widths = _widths(item, width, page)
+        return max(_most(child, w, page) for child, w in zip(item.children, widths, strict=True))
+    return sum(_most(child, width, page) for child in item.children) + _GAP_DOWN * (len(item.children) - 1)
 
 
 def _extent(item: Any, width: float, page: Page) -> Extent:
@@ -147,19 +170,27 @@ def places(item: Any, rect: Rect, page: Page) -> Iterator[tuple[Any, Rect]]:
 
 
 def _heights(box: Box, rect: Rect, page: Page) -> list[float]:
-    """Each child its least, then the rest shared out by weight up to what each wants."""
+    """Each child its least, the rest shared out by weight up to what each wants, then up to what each can use."""
     extents = [_extent(child, rect.w, page) for child in box.children]
     weights = box.weights if box.weights and not box.across else (1.0,) * len(extents)
     heights = [page.u(least) for least, _ in extents]
     free = rect.h - sum(heights) - page.u(_GAP_DOWN) * (len(extents) - 1)
-    for _ in extents:
-        open_ = [n for n, (_, wanted) in enumerate(extents) if heights[n] < page.u(wanted) - 0.5]
-        total = sum(weights[n] for n in open_)
-        if free <= 0.5 or not open_:
-            break
-        share = free / total
-        for n in open_:
-            more = min(share * weights[n], page.u(extents[n][1]) - heights[n])
-            heights[n] += more
-            free -= more
+    most = [_most(child, rect.w, page) for child in box.children]
+    for limits in ([wanted for _, wanted in extents], most):
+        free -= _share(heights, [page.u(limit) for limit in limits], weights, free)
     return heights
+
+
+def _share(heights: list[float], limits: list[float], weights: tuple[float, ...], free: float) -> float:
+    """Add to `heights` by weight, none beyond its limit; returns how much of `free` was given out."""
+    given = 0.0
+    for _ in heights:
+        open_ = [n for n, limit in enumerate(limits) if heights[n] < limit - 0.5]
+        if free - given <= 0.5 or not open_:
+            break
+        share = (free - given) / sum(weights[n] for n in open_)
+        for n in open_:
+            more = min(share * weights[n], limits[n] - heights[n])
+            heights[n] += more
+            given += more
+    return given

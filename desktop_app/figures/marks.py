@@ -3,7 +3,7 @@
 Units are pixels on screen and points in a figure; y grows downwards.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -257,6 +257,10 @@ class Page:
     def width(self, text: str, *, size: float = 13, mono: bool = False, bold: bool = False) -> float:
         """Width of a line of text on this page."""
         return self.measure(text, self.u(size), mono=mono, bold=bold)
+
+    def fitting(self, text: str, room: float, sizes: Sequence[float], *, bold: bool = False) -> float:
+        """The first of `sizes` in which the text fits, or the last."""
+        return next((size for size in sizes if self.width(text, size=size, bold=bold) <= room), sizes[-1])
 
     def shorten(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> str:
         """The text, or as much of its start as fits with an ellipsis."""

@@ -12,12 +12,13 @@ from desktop_app.figures.theme import mix
 
 Extent = tuple[float, float]
 _CUT = 18.0
+_LEAST_ROW, _MOST_ROW = 18.5, 34.0
 
 
 def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
-    """One row a bar."""
-    rows = len(panel.bars) * ROW + len(panel.cuts) * _CUT
-    return heading_height(panel) + rows + 8, heading_height(panel) + rows + 8
+    """One row a bar, of 18.5 units at least."""
+    fixed = heading_height(panel) + len(panel.cuts) * _CUT + 8
+    return fixed + len(panel.bars) * _LEAST_ROW, fixed + len(panel.bars) * ROW
 
 
 def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
@@ -38,9 +39,11 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     unit = track.w / (above + below or 1.0)
     zero = track.x + below * unit
     y = body.y
+    free = body.h - page.u(len(panel.cuts) * _CUT + 8)
+    height = min(max(free / len(panel.bars), page.u(_LEAST_ROW)), page.u(_MOST_ROW))
     for n, bar in enumerate(panel.bars):
         y = _cut_lines(panel, n, body, y, page)
-        line = Rect(body.x, y, body.w, page.u(ROW))
+        line = Rect(body.x, y, body.w, height)
         _bar(bar, panel, line, zero, unit, label, page)
         page.words(track.x + track.w + text - page.u(2), y + line.h / 2, bar.text, size=12, align="right",
                    colour=page.theme.ink if bar.kept else page.theme.dim)  # fmt: skip
@@ -55,7 +58,7 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
 
 def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label: float, page: Page) -> None:
     theme, y = page.theme, line.y + line.h / 2
-    height = page.u(14)
+    height = line.h * 0.64
     if bar.marked:
         page.fill(Rect(line.x, line.y, line.w, line.h), theme.accent_fill, radius=page.u(3))
     page.words(line.x + label - page.u(8), y, bar.label, size=12, mono=True, align="right", bold=bar.marked,
@@ -69,7 +72,7 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
         page.fill(drawn, colour, radius=min(page.u(3), drawn.w / 2))
     if bar.outline:
         # Over the bar and a little higher, so that it is seen as a frame of its own and not as a part of the bar.
-        frame = Rect(zero, y - height / 2 - page.u(2), max(bar.outline * unit, page.u(1)), height + page.u(4))
+        frame = Rect(zero, y - height / 2 - page.u(1.5), max(bar.outline * unit, page.u(1)), height + page.u(3))
         page.fill(frame, stroke=theme.ink, width=page.u(1), radius=page.u(2))
     if bar.source is not None:
         name, index = bar.source
@@ -157,13 +160,39 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
         y = float(py(level))
         page.path([box.x, box.x + box.w], [y, y], theme.accent, page.u(1.5), dashed=True)
     if panel.focus is not None:
-        fx, fy, words = panel.focus
-        x, y = float(px(min(max(fx, x0), x1))), float(py(fy))
+        _named_point(panel.focus, (x0, x1, y0, y1), box, page)
+
+
+def _named_point(
+    focus: tuple[float, float, str], limits: tuple[float, float, float, float], box: Rect, page: Page
+) -> None:
+    """The dot with a name; where it lies beyond the axes, an arrow at their edge that says so and where it is."""
+    theme, (fx, fy, words), (x0, x1, y0, y1) = page.theme, focus, limits
+    inside = x0 <= fx <= x1 and y0 <= fy <= y1
+    x = box.x + (min(max(fx, x0), x1) - x0) / (x1 - x0) * box.w
+    y = box.y + box.h - (min(max(fy, y0), y1) - y0) / (y1 - y0) * box.h
+    if inside:
         page.marks.append(Dots(np.array([x]), np.array([y]), theme.accent, page.u(4)))
-        right = x > box.x + box.w * 0.6
-        above = y - box.y > page.u(24)  # clear of the line that the dot sits on
-        page.words(x + page.u(-4 if right else 4), y + page.u(-14 if above else 14), words, size=11, bold=True,
-                   colour=theme.accent, align="right" if right else "left")  # fmt: skip
+    else:
+        words = f"{words} {page.say('beyond, at')} ({short(fx)}, {short(fy)})"
+        across, up = (fx > x1) - (fx < x0), (fy > y1) - (fy < y0)
+        length, half = page.u(9), page.u(5)
+        size = math.hypot(across, up)
+        dx, dy = across / size, -up / size
+        tail = x - dx * length, y - dy * length
+        page.path(
+            [tail[0] - dy * half, x, tail[0] + dy * half],
+            [tail[1] + dx * half, y, tail[1] - dx * half],
+            theme.accent,
+            page.u(2.5),
+        )
+    right = x > box.x + box.w * 0.6
+    above = y - box.y > page.u(24)  # clear of the line that the dot sits on
+    gap = page.u(4 if inside else 16)
+    room = (x - box.x if right else box.x + box.w - x) - gap
+    size = page.fitting(words, room, (11, 10, 9), bold=True)
+    page.words(x + (-gap if right else gap), y + page.u(-14 if above else 14), words, size=size, bold=True,
+               colour=theme.accent, align="right" if right else "left", room=room)  # fmt: skip
 
 
 def _band_colour(page: Page) -> str:

@@ -25,20 +25,21 @@ Extent = tuple[float, float]
 """Least and wanted height, in design units."""
 
 _STRIP_LABEL = 118.0
+_HIGHEST = 40.0  # a row of cells, at most
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
-_THUMB_GAP, _THUMB_NAME = 12.0, 18.0
+_THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
 
 def strips_extent(panel: StripsPanel, _width: float, _page: Page) -> Extent:
-    """Rows of 6 to 18 units a strip."""
+    """Rows of 6 to 18 units a strip; of 3 to 8 where there are many."""
     least = most = heading_height(panel) + LEGEND
     for strip in panel.strips:
         rows = _rows(strip, panel)
         head = _GROUP_HEAD * rows if panel.group else 0
         words = _words_height(strip)
-        least += max(rows * 6 + head, words) + _STRIP_GAP
+        least += max(rows * (6 if rows <= 10 else 4 if rows <= 20 else 3) + head, words) + _STRIP_GAP
         most += max(rows * (18 if rows <= 3 else 12 if rows <= 10 else 8) + head, words) + _STRIP_GAP
     return least, most
 
@@ -77,9 +78,9 @@ def _row_height(panel: StripsPanel, room: float, head: float, page: Page) -> flo
     """The height of a row of cells that fills `room`, when every strip is at least as high as its words."""
     room -= page.u(_STRIP_GAP) * len(panel.strips)
     taken, rows = 0.0, sum(_rows(s, panel) for s in panel.strips)
-    height = page.u(22)
+    height = page.u(_HIGHEST)
     for strip in sorted(panel.strips, key=lambda s: _rows(s, panel)):
-        height = min(page.u(22), (room - taken) / max(rows, 1) - head)
+        height = min(page.u(_HIGHEST), (room - taken) / max(rows, 1) - head)
         own, words = _rows(strip, panel), page.u(_words_height(strip))
         if own * (height + head) >= words:
             break
@@ -154,7 +155,7 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     left = labels_width(panel.row_labels, body.h, rect.w * 0.3, page) + page.u(4)
     rows, columns = panel.values.shape
     box = body.inset(left=left)
-    box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(26)))
+    box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(_HIGHEST)))
     said = heat(panel.values, panel.levels, box, page)
     beyond_marks(panel.values, panel.levels, box, page)
     cell_numbers(panel.values, panel.levels, box, page)
@@ -187,8 +188,13 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     if panel.small:
         return 44 + 96, 44 + min(width / page.scale, 190)
     left, top, over, _ = _grid_margins(panel, width, width, page)
-    side = min(width - left - over, len(panel.values) * page.u(64))
+    side = min(width - left - over, _grid_side(panel, page))
     return 300, heading_height(panel) + LEGEND + (top + side) / page.scale
+
+
+def _grid_side(panel: GridPanel, page: Page) -> float:
+    """How large a grid is wanted: cells of 64 units, and a few tokens' grid larger than that."""
+    return page.u(max(64 * len(panel.values), 200))
 
 
 def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> tuple[float, float, float, float]:
@@ -212,7 +218,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     body = heading(panel, rect, page)
     count = len(panel.values)
     left, top, over, label = _grid_margins(panel, body.w, min(body.w, body.h), page)
-    side = max(page.u(40), min(body.w - left - over, body.h - top - page.u(LEGEND), count * page.u(64)))
+    side = max(page.u(40), min(body.w - left - over, body.h - top - page.u(LEGEND), 1.5 * _grid_side(panel, page)))
     box = Rect(body.x + left, body.y + top, side, side)
     said = heat(panel.values, panel.levels, box, page)
     beyond_marks(panel.values, panel.levels, box, page)
@@ -251,12 +257,15 @@ def _column_labels(panel: GridPanel, box: Rect, room: float, page: Page) -> None
 
 def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
     colour = page.theme.accent if panel.current else page.theme.ink
-    page.words(rect.x, rect.y + page.u(9), panel.title, bold=True, colour=colour, room=rect.w)
+    # A narrow column has smaller words rather than half a heading.
+    size = page.fitting(panel.title, rect.w, (13, 12, 11, 10, 9), bold=True)
+    page.words(rect.x, rect.y + page.u(9), panel.title, size=size, bold=True, colour=colour, room=rect.w)
     limits = f"{short(panel.levels.low)} … {short(panel.levels.high)}"
     words = f"{panel.note} · {limits}"
     if page.width(words, size=11) > rect.w:
         words = limits
-    page.words(rect.x, rect.y + page.u(27), words, size=11, colour=page.theme.dim, room=rect.w)
+    size = page.fitting(words, rect.w, (11, 10, 9))
+    page.words(rect.x, rect.y + page.u(27), words, size=size, colour=page.theme.dim, room=rect.w)
     side = max(page.u(24), min(rect.w - page.u(8), rect.h - page.u(44)))
     box = Rect(rect.x + page.u(2), rect.y + page.u(40), side, side)
     heat(panel.values, panel.levels, box, page)
@@ -287,7 +296,7 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
         key=lambda n: min((body.w - gap * (n - 1)) / n, (body.h - gap) / math.ceil(count / n) - name),
     )
     rows = math.ceil(count / best)
-    side = min((body.w - gap * (best - 1)) / best, body.h / rows - name - page.u(4), page.u(150))
+    side = min((body.w - gap * (best - 1)) / best, body.h / rows - name - page.u(4), page.u(_THUMB_MOST))
     side = max(side, page.u(12))
     said = ""
     for head in range(count):

@@ -1,5 +1,6 @@
 """Painters of text: tokens as chips, running text, and lines of label, text and remark."""
 
+import math
 from collections.abc import Iterator
 
 from desktop_app.core.panels import Chip, Line, ProsePanel, TextPanel, TokensPanel
@@ -9,6 +10,7 @@ from desktop_app.figures.paint_common import heading, heading_height
 Extent = tuple[float, float]
 _MANY = 160  # from so many tokens on chips lose their second line
 _LINE, _UNDER, _PROSE_LINE = 24.0, 17.0, 28.0
+_LONG, _COLUMN_GAP = 24, 28.0  # a list of so many lines is long
 
 
 def _chip_size(panel: TokensPanel) -> tuple[float, float]:
@@ -96,9 +98,25 @@ def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
 
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
-    """One row a line."""
-    lines = sum(_line_height(_remark(line, panel, width, page)) for line in panel.lines)
-    return heading_height(panel) + lines + 8, heading_height(panel) + lines + 8
+    """One row a line; a long list stands in several columns where there is room for them."""
+    columns, own = _beside_each_other(panel, width, page)
+    height = max(sum(_line_height(_remark(line, panel, own, page)) for line in part) for part in _parts(panel, columns))
+    return heading_height(panel) + height + 8, heading_height(panel) + height + 8
+
+
+def _beside_each_other(panel: TextPanel, width: float, page: Page) -> tuple[int, float]:
+    """How many columns of lines there are, and how wide each is."""
+    if len(panel.lines) < _LONG:
+        return 1, width
+    label, text = _columns(panel, width, page)
+    remark = max((page.width(x.remark, size=12) for x in panel.lines), default=0)
+    count = max(1, min(4, int((width + page.u(_COLUMN_GAP)) / (label + text + remark + page.u(_COLUMN_GAP)))))
+    return count, (width - page.u(_COLUMN_GAP) * (count - 1)) / count
+
+
+def _parts(panel: TextPanel, count: int) -> list[tuple[Line, ...]]:
+    rows = max(1, math.ceil(len(panel.lines) / count))
+    return [panel.lines[n : n + rows] for n in range(0, max(1, len(panel.lines)), rows)]
 
 
 def _columns(panel: TextPanel, width: float, page: Page) -> tuple[float, float]:
@@ -119,9 +137,15 @@ def _remark(line: Line, panel: TextPanel, width: float, page: Page) -> list[str]
 def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
     """Lines in three columns; a remark without room goes under its text."""
     body = heading(panel, rect, page)
+    count, own = _beside_each_other(panel, body.w, page)
+    for n, part in enumerate(_parts(panel, count)):
+        _lines(part, panel, Rect(body.x + n * (own + page.u(_COLUMN_GAP)), body.y, own, body.h), page)
+
+
+def _lines(lines: tuple[Line, ...], panel: TextPanel, body: Rect, page: Page) -> None:
     label, text = _columns(panel, body.w, page)
     y = body.y
-    for line in panel.lines:
+    for line in lines:
         middle = y + page.u(_LINE / 2)
         page.words(body.x, middle, line.label, size=12, colour=page.theme.dim, room=label - page.u(6))
         page.words(body.x + label, middle, line.text, size=13, mono=True, colour=page.theme.hues[line.hue], room=text)

@@ -51,7 +51,7 @@ class BarsView(PaintedPane):
     def _lay_out(self) -> None:
         page = Page(self._theme, fonts.measure, self._scale)
         width = self.viewport().width() - 4.0
-        height = page.u(bars_extent(self._panel, width, page)[0])
+        height = page.u(bars_extent(self._panel, width, page)[1])
         paint_bars(self._panel, Rect(0, 2, width, height), page)
         self._page = page
         self.painted += 1

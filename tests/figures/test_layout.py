@@ -141,7 +141,7 @@ def test_the_bars_beside_the_window_keep_their_words_clear(scenes, width, scale)
         scene = replace(scenes[40], state=replace(scenes[40].state, sampling=sampling, pinned=(7, 99), draws=3))
         panel = bars_panel(scene, 20)
         page = Page(LIGHT, fonts.width, scale)
-        height = page.u(bars_extent(panel, width * scale, page)[0])
+        height = page.u(bars_extent(panel, width * scale, page)[1])
         paint_bars(panel, Rect(0, 0, width * scale, height), page)
         assert faults(page.marks, width * scale, height) == []
 

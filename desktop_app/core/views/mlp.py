@@ -21,6 +21,7 @@ from desktop_app.core.views.common import norm, strip, token_map, token_name, wr
 from desktop_app.gpt2.formulas import ACTIVATION
 
 _STRONGEST = 12
+_REACH = 16.0
 
 
 def _order(scene: Scene) -> Array:
@@ -88,8 +89,11 @@ def post(scene: Scene) -> Box:
     x = scene.trace.read(scene.block("mlp.pre"), row=scene.token)
     y = scene.trace.read(scene.block("mlp.post"), row=scene.token)
     low, high = min(-4.0, float(np.percentile(x, 0.5))), max(4.0, float(np.percentile(x, 99.5)))
-    grid = np.linspace(low, high, 400, dtype=np.float32)
     best = int(np.argmax(np.abs(y)))
+    # The axis reaches to the named neuron, unless that is so far out that the bend of the curve would not be seen.
+    if high < x[best] <= _REACH:
+        high = float(x[best]) * 1.05
+    grid = np.linspace(low, high, 400, dtype=np.float32)
     inside = (x >= low) & (x <= high)
     name = scene.config.activation_function
     active = int((y > 0).sum())
