@@ -1,31 +1,37 @@
-"""What goes into the frozen program, for the three spec files beside it: by rule, never by a list of our own files."""
+"""What goes into the frozen program, for the spec files beside it: the installed wheel, by rule, and what it needs.
+
+Install the wheel into the environment of packaging/requirements-package.lock first; ./run package does.
+"""
 
 import sys
-from importlib.metadata import distribution
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from PyInstaller.building.build_main import Analysis
-from PyInstaller.utils.hooks import collect_submodules, copy_metadata
+from PyInstaller.depend.bindepend import get_imports
+from PyInstaller.utils.hooks import collect_data_files, collect_submodules, copy_metadata
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+
+from inside import distributions  # noqa: E402 - found through the line above
 
 # What the dependencies can do and Logitscope never asks for.
 EXCLUDED = [
-    *("tkinter", "curses", "readline", "sqlite3", "test", "lib2to3", "ensurepip", "venv", "pydoc", "idlelib"),
-    *("pytest", "hypothesis", "IPython", "jupyter", "setuptools", "pip", "pkg_resources", "_distutils_hack"),
+    *("tkinter", "curses", "readline", "sqlite3", "test", "lib2to3", "ensurepip", "venv", "idlelib"),
+    *("pytest", "hypothesis", "IPython", "setuptools", "pip", "pkg_resources", "_distutils_hack"),
     *("torch", "tensorflow", "transformers", "safetensors", "pandas", "scipy", "cupy", "h5py", "jax"),
-    *("numpy.f2py", "numpy.testing", "numpy.distutils", "matplotlib.tests", "matplotlib.testing", "mpl_toolkits"),
+    *("numpy.f2py", "numpy.testing", "matplotlib.tests", "matplotlib.testing", "mpl_toolkits"),
     *("onnx.backend.test", "onnx.reference", "onnxruntime.quantization", "onnxruntime.transformers"),
-    *("onnxruntime.tools", "onnxruntime.training", "huggingface_hub.cli", "gradio", "fastai", "lxml.isoschematron"),
+    *("onnxruntime.tools", "onnxruntime.training", "huggingface_hub.cli", "lxml.isoschematron"),
     *("pyqtgraph.examples", "pyqtgraph.opengl", "pyqtgraph.jupyter", "pyqtgraph.multiprocess", "OpenGL"),
-    *(f"PySide6.{name}" for name in ("QtNetwork", "QtOpenGL", "QtOpenGLWidgets", "QtPrintSupport", "QtQml", "QtQuick")),
-    *(f"PySide6.{name}" for name in ("QtSql", "QtSvg", "QtSvgWidgets", "QtTest", "QtXml", "QtDesigner", "QtHelp")),
-    *(f"PySide6.{name}" for name in ("QtUiTools", "QtQuickWidgets", "QtQuickControls2", "QtConcurrent", "QtDBus")),
+    *(f"PySide6.{name}" for name in ("QtConcurrent", "QtDBus", "QtDesigner", "QtHelp", "QtNetwork", "QtPrintSupport")),
+    *(f"PySide6.{name}" for name in ("QtQml", "QtQuick", "QtQuickControls2", "QtQuickWidgets", "QtSql", "QtSvg")),
+    *(f"PySide6.{name}" for name in ("QtSvgWidgets", "QtTest", "QtUiTools", "QtXml")),
 ]
 
-# Folders of Qt's plugins that a window of ours uses; the rest (databases, printers, TLS, tablets) stays out.
+# Folders of Qt's plugins that a window of ours uses; the rest (databases, printers, TLS, tablets) stays out. No image
+# formats: the program reads and writes PNG, which Qt itself can.
 QT_PLUGINS = {
     *("platforms", "platforminputcontexts", "platformthemes", "styles", "accessiblebridge", "xcbglintegrations"),
     *("wayland-decoration-client", "wayland-graphics-integration-client", "wayland-shell-integration"),
@@ -42,52 +48,37 @@ def analysis() -> Analysis:
     """PyInstaller's analysis, thinned."""
     found = Analysis(
         [str(HERE / "entry.py")],
-        pathex=[str(ROOT)],
-        datas=[*_own_data(), *_metadata()],
-        hiddenimports=collect_submodules("desktop_app"),
-        excludes=EXCLUDED,
+        datas=[*collect_data_files("desktop_app"), *(row for made in distributions() for row in _metadata(made.name))],
+        # pyqtgraph names its Qt modules in strings; commands are found by name too.
+        hiddenimports=[*collect_submodules("desktop_app"), "PySide6.QtOpenGL", "PySide6.QtOpenGLWidgets"],
+        excludes=[*EXCLUDED, *_others()],
         hooksconfig={"matplotlib": {"backends": ["agg", "pdf", "svg"]}},
     )
     found.datas = [row for row in found.datas if _wanted_data(Path(row[0]))]
-    found.binaries = [row for row in found.binaries if _wanted_binary(Path(row[0]), Path(row[1]))]
+    binaries = [row for row in found.binaries if _wanted_binary(Path(row[0]), Path(row[1]))]
+    found.binaries = _without_idle_qt(binaries)
+    # It would give matplotlib a new folder at every start, and so have it look through all fonts of the system again.
+    found.scripts = [row for row in found.scripts if row[0] != "pyi_rth_mplconfig"]
     return found
 
 
-def _own_data() -> list[tuple[str, str]]:
-    """The data that the wheel has, where the wheel has it."""
-    rows = [(ROOT / "resources", "desktop_app/_data/resources"), (ROOT / "models", "desktop_app/_data/models")]
-    return [
-        (str(path), str(Path(place) / path.parent.relative_to(folder)))
-        for folder, place in rows
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "recipe" not in path.parts and "__pycache__" not in path.parts
-    ]
+def _others() -> list[str]:
+    """What is installed here for other purposes, such as packing itself, and no part of the program."""
+    ours = {made.name for made in distributions()}
+    return [name for name, owners in packages_distributions().items() if not ours & set(owners)]
 
 
-def requirements() -> list[str]:
-    """The names of all distributions that the program is made of."""
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    waiting, found = [Requirement(line) for line in project["dependencies"]], set()
-    while waiting:
-        asked = waiting.pop()
-        if asked.name in found or (asked.marker and not asked.marker.evaluate({"extra": ""})):
-            continue
-        found.add(asked.name)
-        waiting += [Requirement(line) for line in distribution(asked.name).requires or []]
-    return sorted(found, key=str.lower)
-
-
-def _metadata() -> list[tuple[str, str]]:
-    """Names, versions and licences of all that is inside, as their authors packed them."""
-    return [row for name in requirements() for row in copy_metadata(name)]
+def _metadata(name: str) -> list[tuple[str, str]]:
+    """Names and versions of all that is inside, as `--selftest` lists them; licences go beside the program."""
+    return copy_metadata(name)
 
 
 def _wanted_data(place: Path) -> bool:
     parts = set(place.parts)
     if "PySide6" in parts:
         return not parts & {"translations", "qml", "resources"}
+    if place.parts[0].endswith(".dist-info"):
+        return place.name in {"METADATA", "RECORD", "WHEEL", "entry_points.txt"}
     return not parts & {"tests", "testing", "sample_data", "examples", "docs", "include"}
 
 
@@ -98,3 +89,19 @@ def _wanted_binary(place: Path, source: Path) -> bool:
     if sys.platform == "linux" and not source.is_relative_to(sys.prefix) and "lib-dynload" not in source.parts:
         return place.name.startswith(OWN_LIBRARIES)
     return True
+
+
+def _without_idle_qt(binaries: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Less the Qt libraries that nothing left loads: those of plugins and modules that stay out."""
+
+    def is_library(row: tuple[str, str, str]) -> bool:
+        return "Qt6" in Path(row[0]).name and "plugins" not in Path(row[0]).parts
+
+    kept = [row for row in binaries if not is_library(row)]
+    waiting = {Path(row[0]).name: row for row in binaries if is_library(row)}
+    looked_at = 0
+    while looked_at < len(kept):
+        wanted = {Path(name).name for name, _ in get_imports(kept[looked_at][1])}
+        kept += [waiting.pop(name) for name in sorted(wanted & waiting.keys())]
+        looked_at += 1
+    return kept

@@ -1,0 +1,84 @@
+"""The licences of everything inside the frozen program, gathered from what is installed: a summary, and all texts."""
+
+import re
+import subprocess
+from importlib.metadata import Distribution
+from pathlib import Path
+
+from inside import distributions
+
+ROOT = Path(__file__).resolve().parent.parent
+_TEXT = re.compile(
+    r"(^|/)(licen[cs]es?/|(licen[cs]e|copying|copyright|notice|authors|thirdparty)[^/]*$)", re.IGNORECASE
+)
+_PYTHON = re.compile(r"\.(py[co]?|so|json|exe)$")
+
+
+def write_licences(frozen: Path, folder: Path) -> str:
+    """Write the texts into `folder`, one file for each part, and return a summary of what is inside `frozen`.
+
+    Raises SystemExit naming a part without any licence.
+    """
+    folder.mkdir(parents=True)
+    lines = []
+    for made in distributions():
+        if made.name.lower() == "logitscope":
+            continue
+        texts = _texts(made)
+        words = _licence(made)
+        if not texts and not words:
+            raise SystemExit(f"{made.name} {made.version} names no licence; find out which it has before packing it.")
+        (folder / f"{made.name}.txt").write_text(f"{made.name} {made.version}: {words}\n\n" + "\n\n".join(texts))
+        lines.append(f"{made.name} {made.version}: {words}")
+    for package, text in _system_packages(frozen).items():
+        (folder / f"{package}.txt").write_text(text)
+        lines.append(f"{package}, from the system that it was packed on: see the text")
+    (folder / "PyInstaller.txt").write_text("\n\n".join(_texts(_pyinstaller())))
+    lines.append("the starter, PyInstaller's: GPL-2.0-or-later with an exception that lets it start any program")
+    for path in sorted((ROOT / "resources" / "fonts").glob("*LICENSE*")):
+        (folder / path.name).write_text(path.read_text(encoding="utf-8"))
+        lines.append(f"{path.name.partition('-')[0]}, a font: SIL Open Font License 1.1")
+    for name in ("LGPL-3", "GPL-3"):  # the terms of Qt, PySide6 and Shiboken, whose wheels bring no text
+        (folder / f"{name}.txt").write_text(Path("/usr/share/common-licenses", name).read_text(encoding="utf-8"))
+    if not any(frozen.rglob("libQt6Core*")):
+        raise SystemExit(f"{frozen} holds no Qt library of its own; it is to be replaceable, and so a file.")
+    return "\n".join(lines)
+
+
+def _pyinstaller() -> Distribution:
+    return Distribution.from_name("pyinstaller")
+
+
+def _texts(made: Distribution) -> list[str]:
+    """The licence files of a distribution, each under its name."""
+    found = []
+    for path in made.files or []:
+        name = str(path)
+        inside = name.partition(".dist-info/")[2] or name
+        if _TEXT.search(inside) and not _PYTHON.search(name) and Path(str(path.locate())).is_file():
+            found.append(f"==== {name}\n\n{Path(str(path.locate())).read_text(encoding='utf-8', errors='replace')}")
+    return sorted(found)
+
+
+def _licence(made: Distribution) -> str:
+    """A distribution's licence in its own words: the expression, or the short field, or the classifiers."""
+    meta = made.metadata
+    expression = meta.get("License-Expression") or ""
+    short = (meta.get("License") or "").strip()
+    classifiers = [c.rpartition(" :: ")[2] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
+    return expression or (short if short and "\n" not in short and len(short) < 90 else "") or ", ".join(classifiers)
+
+
+def _system_packages(frozen: Path) -> dict[str, str]:
+    """Debian package -> its copyright file, for Python and the libraries of the build machine's system in `frozen`."""
+    found = {}
+    for path in sorted((frozen / "_internal").glob("lib*.so*")):
+        if path.is_symlink():
+            continue  # into a folder of a distribution, whose own licence covers it
+        done = subprocess.run(["dpkg-query", "--search", f"*/{path.name}"], capture_output=True, text=True, check=False)
+        package = done.stdout.partition(":")[0]
+        text = Path("/usr/share/doc", package, "copyright")
+        if done.returncode or not text.is_file():
+            raise SystemExit(f"{path.name} belongs to no Debian package with a copyright file; use Debian's Python.")
+        found[package] = text.read_text(encoding="utf-8", errors="replace")
+    return dict(sorted(found.items()))

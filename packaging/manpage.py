@@ -1,0 +1,96 @@
+"""The manual page, logitscope(1), written from the tables of commands and options: it says what the program does."""
+
+import argparse
+from importlib import import_module
+
+from desktop_app import __version__, cli
+
+_NOT_SHOWN = (argparse.SUPPRESS, "==SUPPRESS==")
+
+
+def manual(date: str) -> str:
+    """The page in man(7)'s own markup; `date` as in 2026-01-31."""
+    window = cli._window_parser()
+    lines = [
+        f'.TH LOGITSCOPE 1 {date} "Logitscope {__version__}" "User Commands"',
+        ".SH NAME",
+        r"logitscope \- a desktop microscope for GPT\-2",
+        ".SH SYNOPSIS",
+        ".B logitscope",
+        r"[\fB\-\-model\fR \fIDIR\fR] [\fB\-\-prompt\fR \fITEXT\fR] [\fISESSION\fR]",
+        ".br",
+        ".B logitscope",
+        r"\fICOMMAND\fR [\fIOPTIONS\fR]",
+        ".SH DESCRIPTION",
+        _escaped(
+            "Type a prompt, and step through the real forward pass of a GPT-2: tokens, embeddings, queries, keys and "
+            "values, the attention of every head, neurons, the residual stream, logits, and the next token's "
+            "probabilities under temperature, top-k and top-p. Every view can be written as a figure. Every number and "
+            "every colour is computed by the model that is loaded, on the prompt that was typed."
+        ),
+        ".PP",
+        _escaped("Without a command the window opens, on a SESSION that was saved before if one is named."),
+        ".SH OPTIONS",
+        *_options(window),
+        ".SH COMMANDS",
+        _escaped("Each of them runs without a display."),
+    ]
+    for name, about in cli.COMMANDS.items():
+        parser = argparse.ArgumentParser(prog=f"logitscope {name}", add_help=False)
+        import_module(f"desktop_app.cli.{name}").add_arguments(parser)
+        lines += [f'.SS "logitscope {_escaped(name)}"', _escaped(about[0].upper() + about[1:] + ".")]
+        lines += _options(parser)
+    lines += [
+        ".SH EXIT STATUS",
+        *(".TP", ".B 0", "Done."),
+        *(".TP", ".B 1", "A command ran and found a difference; the self-test found something amiss."),
+        *(".TP", ".B 2", "Bad input, a file that cannot be read or written, or no network."),
+        ".SH FILES",
+        ".TP",
+        r".I $XDG_CONFIG_HOME/logitscope/settings.json",
+        _escaped("What the program remembers between starts (~/.config where XDG_CONFIG_HOME is not set)."),
+        ".SH ENVIRONMENT",
+        *(".TP", ".B NO_COLOR"),
+        "Where it is set, no command colours what it prints.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    lines = []
+    for action in parser._actions:
+        if action.help in _NOT_SHOWN:
+            continue
+        if isinstance(action, argparse._SubParsersAction):
+            about = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, parser_of_it in action.choices.items():
+                lines += [".TP", rf"\fB{_escaped(name)}\fR", _escaped(_sentence(about.get(name, ""))), ".RS"]
+                lines += [*_options(parser_of_it), ".RE"]
+            continue
+        if action.dest == "help":
+            continue
+        value = action.metavar or action.dest.upper()
+        if action.choices and not action.metavar:
+            value = "|".join(map(str, action.choices))
+        shown = rf"\fI{_escaped(str(value))}\fR" if value and action.nargs != 0 else ""
+        names = ", ".join(rf"\fB{_escaped(name)}\fR" for name in action.option_strings)
+        text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
+        lines += [".TP", f"{names} {shown}".strip(), _escaped(_sentence(text))]
+    return lines
+
+
+def _sentence(text: str) -> str:
+    """A help text, which begins small and ends without a stop, as a sentence."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _escaped(text: str) -> str:
+    """Text as roff has it: hyphens that can be copied, no line that begins with a control character."""
+    text = text.replace("\\", r"\e").replace("-", r"\-").replace("…", r"\&...").replace("×", r"\(mu")
+    return rf"\&{text}" if text.startswith((".", "'")) else text
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(manual(sys.argv[1]), end="")
