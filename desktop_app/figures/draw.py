@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from xml.sax.saxutils import escape
 
 import matplotlib as mpl
 import numpy as np
@@ -17,7 +18,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.text import Text
 
 from desktop_app.figures import fonts
-from desktop_app.figures.fonts_table import BASELINE
+from desktop_app.figures.fonts_table import BASELINE, MONO
 from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Words
 from desktop_app.figures.theme import Theme
 
@@ -90,9 +91,21 @@ def figure_bytes(
         mpl.rcParams["svg.fonttype"] = "path" if outlines else "none"
         figure.dpi = dpi if kind == "png" else 72
         getattr(canvas, f"print_{kind}")(buffer, metadata=metadata)
-    data = buffer.getvalue()
-    # matplotlib has no setting for the rules that every text of an SVG file follows.
-    return data.replace(b"</style>", b"\n" + _SVG_STYLE + b"</style>", 1) if kind == "svg" else data
+    return _finished_svg(buffer.getvalue(), figure, text, outlines) if kind == "svg" else buffer.getvalue()
+
+
+def _finished_svg(data: bytes, figure: Figure, text: str, outlines: bool) -> bytes:
+    """The file with what matplotlib has no setting for: rules of its texts, the faces they need, and words for it."""
+    faces = ""
+    if not outlines:
+        written = [t for axes in figure.axes for t in axes.texts]
+        faces = fonts.embedded(
+            (t.get_text(), t.get_fontfamily()[0] == MONO, t.get_fontweight() == 600) for t in written
+        )
+    data = data.replace(b"</style>", b"\n" + _SVG_STYLE + faces.encode() + b"</style>", 1)
+    if text:
+        data = data.replace(b"<metadata>", f"<desc>{escape(text)}</desc>\n <metadata>".encode(), 1)
+    return data.replace(b"<svg ", b'<svg role="img" ', 1)
 
 
 def _draw(mark: Mark, axes: Any, order: int, cells: int) -> None:

@@ -1,8 +1,13 @@
 """The fonts of figures: shipped faces first, then what the system has, and a visible escape for what none can show."""
 
+import base64
+import io
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
 
+from fontTools import subset
+from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 from matplotlib.font_manager import FontProperties
 from matplotlib.ft2font import FT2Font, LoadFlags
@@ -33,13 +38,19 @@ def register() -> None:
         font_manager.fontManager.addfont(font_file(mono, bold))
 
 
+def _brought(family: str, bold: bool) -> Path:
+    """The file of a face that matplotlib brings along."""
+    return Path(font_manager.findfont(FontProperties(family=family, weight=600 if bold else 400)))
+
+
 @cache
 def _faces(mono: bool, bold: bool) -> tuple[tuple[str, FT2Font], ...]:
     """(family, face) in the order in which they are tried."""
     register()
     known = {e.name: Path(e.fname) for e in font_manager.fontManager.ttflist if e.style == "normal" and e.weight == 400}
-    shipped = [("monospace", known[_DEJAVU_MONO]), (SANS, font_file(False, bold))] if mono else []
-    found = [(MONO if mono else SANS, font_file(mono, bold)), *shipped, ("sans-serif", known[_DEJAVU])]
+    dejavu, dejavu_mono = (_brought(family, bold) for family in (_DEJAVU, _DEJAVU_MONO))
+    shipped = [("monospace", dejavu_mono), (SANS, font_file(False, bold))] if mono else []
+    found = [(MONO if mono else SANS, font_file(mono, bold)), *shipped, ("sans-serif", dejavu)]
     found += [(family, known[family]) for family in _SYSTEM if family in known]
     faces = tuple((family, FT2Font(str(path))) for family, path in found)
     for _, face in faces:
@@ -79,3 +90,52 @@ def width(text: str, size: float, *, mono: bool = False, bold: bool = False) -> 
     """Width of one line, as it will be drawn."""
     glyphs = (_glyph(c, mono, bold) for c in shown(text, mono, bold))
     return size * sum(glyph[1] for glyph in glyphs if glyph)
+
+
+_FEATURES = ("ccmp", "mark", "mkmk", "locl", "isol", "init", "medi", "fina", "rlig")  # no ligatures, and no kerning
+
+
+def embedded(lines: Iterable[tuple[str, bool, bool]]) -> str:
+    """CSS that carries the faces of (text as `shown`, mono, bold) along, each cut down to the characters in use.
+
+    The shipped faces and matplotlib's are embedded; what only a system's own face can show is left to the viewer's.
+    """
+    used: dict[tuple[str, bool], set[str]] = {}
+    for text, mono, bold in lines:
+        for char in set(text) | {" ", "\u00a0"}:
+            glyph = _glyph(char, mono, bold)
+            if glyph is not None and glyph[0] not in _SYSTEM:
+                used.setdefault((glyph[0], bold), set()).add(char)
+    rules = []
+    for (family, bold), characters in sorted(used.items()):
+        name, path = _file(family, bold)
+        data = base64.b64encode(_cut(path, "".join(sorted(characters)))).decode()
+        rules.append(
+            f"@font-face{{font-family:'{name}';font-weight:{600 if bold else 400};"
+            f"src:url(data:font/ttf;base64,{data}) format('truetype')}}"
+        )
+    return "\n".join(rules)
+
+
+def _file(family: str, bold: bool) -> tuple[str, Path]:
+    """The name under which a viewer looks for a face, and its file."""
+    generic = {"sans-serif": _DEJAVU, "monospace": _DEJAVU_MONO}.get(family)
+    if generic is not None:
+        return generic, _brought(generic, bold)
+    return family, font_file(family == MONO, bold)
+
+
+@lru_cache(maxsize=64)
+def _cut(path: Path, characters: str) -> bytes:
+    """A face with nothing but these characters in it; the same bytes whenever it is made."""
+    options = subset.Options(
+        hinting=False, layout_features=list(_FEATURES), name_IDs=[], legacy_kern=False, notdef_outline=True,
+        drop_tables=[*subset.Options().drop_tables, "FFTM", "MATH", "STAT", "gasp"],
+    )  # fmt: skip
+    with TTFont(path, lazy=True, recalcTimestamp=False) as font:
+        cutter = subset.Subsetter(options)
+        cutter.populate(text=characters)
+        cutter.subset(font)
+        out = io.BytesIO()
+        font.save(out)
+    return out.getvalue()

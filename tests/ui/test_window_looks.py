@@ -87,8 +87,8 @@ def test_every_word_on_the_canvas_the_map_and_the_bars_can_be_read(desk, theme):
             for mark in page.marks:
                 if isinstance(mark, Words) and mark.text.strip():
                     best = max(contrast(mark.colour, ground), contrast(mark.colour, look.accent_fill))
-                    if mark.colour in (look.background, look.panel):
-                        continue  # on a cell, where the painter chose it by contrast
+                    if mark.colour in ("#000000", "#ffffff"):
+                        continue  # on a cell, where the painter chose it by contrast; tests of figures look at those
                     assert best >= 4.4, f"{step.key}: {mark.text!r} in {mark.colour} has {best:.1f}"
 
 
