@@ -167,8 +167,8 @@ def _copyright(summary: str) -> str:
         f"Logitscope's own files, the bundled models included:\n\n{own}\n"
         "In /usr/lib/logitscope are, besides, the following parts of others, unchanged. Their licences' texts and\n"
         "copyright notices are in /usr/share/doc/logitscope/licences, one file for each; the GNU licences and the\n"
-        "Apache licence in /usr/share/common-licenses too. Qt and PySide6 are used under the LGPL version 3; their libraries are\n"
-        "files of their own in /usr/lib/logitscope/_internal/PySide6, and may be replaced.\n\n"
+        "Apache licence in /usr/share/common-licenses too. Qt and PySide6 are used under the LGPL version 3; their\n"
+        "libraries are files of their own in /usr/lib/logitscope/_internal/PySide6, and may be replaced.\n\n"
         f"{summary}\n"
     )
 
