@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from desktop_app import __version__
-from desktop_app.cli.shared import add_model, checked_text, say
+from desktop_app.cli.shared import add_model, checked_text, model_folder, say
 from desktop_app.gpt2.errors import LogitscopeError
 
 COMMANDS = {
+    "models": "list, download, add, remove and check models",
     "trace": "write every tensor of a forward pass to a safetensors or npz file",
     "generate": "continue a text",
     "figure": "draw the view of a step as an SVG, PDF or PNG file",
@@ -85,7 +86,7 @@ def _window_parser() -> argparse.ArgumentParser:
     lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="logitscope",
-        usage="logitscope [--model DIR] [--prompt TEXT] [SESSION]\n"
+        usage="logitscope [--model MODEL] [--prompt TEXT] [SESSION]\n"
         "       logitscope --selftest\n       logitscope COMMAND ... [--help]",
         description="A desktop microscope for GPT-2. Without a command it opens the window.",
         epilog="\n".join(["commands that need no window:", *lines]),
@@ -112,8 +113,9 @@ def _window(arguments: argparse.Namespace) -> int:
         raise LogitscopeError(
             f"{session} is neither a session file nor a command; the commands are {', '.join(COMMANDS)}."
         )
-    if arguments.model is not None and not arguments.model.is_dir():
-        raise LogitscopeError(f"{arguments.model} is no folder; give the one that holds config.json and the weights.")
+    folder = None if arguments.model is None else model_folder(arguments)
+    if folder is not None and not folder.is_dir():
+        raise LogitscopeError(f"{folder} is no folder; give the one that holds config.json and the weights.")
     text = None if arguments.prompt is None else checked_text(arguments.prompt, "--prompt")
 
     from desktop_app.launch import require_display
@@ -122,4 +124,4 @@ def _window(arguments: argparse.Namespace) -> int:
 
     from desktop_app.ui.app import run_window
 
-    return run_window(arguments.model, text, session, smoke=arguments.smoke)
+    return run_window(folder, text, session, smoke=arguments.smoke)

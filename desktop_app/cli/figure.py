@@ -4,7 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.shared import add_model, add_output, add_sampling, checked_text, prompt_text, shown, size_of
+from desktop_app.cli.shared import (
+    add_model,
+    add_output,
+    add_sampling,
+    checked_text,
+    model_folder,
+    prompt_text,
+    shown,
+    size_of,
+)
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
@@ -61,7 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     order = order_of(arguments, prompt_text(arguments))
     refuse(order, force=arguments.force)
 
-    from desktop_app.cli.shared import model_folder
     from desktop_app.core.model import open_model
 
     job = make(order, open_model(order.model or model_folder(arguments)))
@@ -96,7 +104,7 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         cell=arguments.cell,
         layer=arguments.layer,
         head=arguments.head,
-        model=arguments.model or model,
+        model=model if arguments.model is None else model_folder(arguments),
         prompted=text is not None or arguments.ids is not None or arguments.session is not None,
         ids=arguments.ids,
         state=state,

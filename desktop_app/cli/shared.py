@@ -18,7 +18,12 @@ _STDIN_LIMIT = 1 << 22
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add --model."""
-    parser.add_argument("--model", metavar="DIR", type=Path, help="a checkpoint's folder (default: the bundled model)")
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a checkpoint's folder, a bundled model's name, or owner/name of the Hugging Face Hub, downloaded before "
+        "(default: the bundled model; see `models list`)",
+    )
 
 
 def add_prompt(parser: argparse.ArgumentParser) -> None:
@@ -59,9 +64,9 @@ def sampling_of(arguments: argparse.Namespace) -> "Sampling":
 def model_folder(arguments: argparse.Namespace) -> Path:
     """The folder of the model that was named, or of the bundled one. Raises LogitscopeError."""
     from desktop_app.core.bundle import default_model
+    from desktop_app.core.library.find import find_model
 
-    folder: Path | None = arguments.model
-    return default_model() if folder is None else folder
+    return default_model() if arguments.model is None else find_model(arguments.model)
 
 
 def prompt_text(arguments: argparse.Namespace) -> str | None:

@@ -102,6 +102,9 @@ class _Writer:
 
     def _weight(self, variable: str, stored: StoredWeight, part: str) -> None:
         turn = ".T" if stored.turned else ""
+        if not stored.dtype:
+            self._reads.append(f"{variable} = np.zeros({stored.shape}){part}  # this model has no biases")
+            return
         if stored.dtype == "BF16":  # which numpy has no type for
             self._reads += [
                 f"# {stored.name}, in bfloat16: the upper half of a float32",
@@ -109,7 +112,7 @@ class _Writer:
                 f'{variable} = (bits.astype("<u4") << 16).view("<f4"){turn}{part}.astype(float)',
             ]
             return
-        files = sorted({form.file for form in self._checkpoint.stored.values()})
+        files = sorted({form.file for form in self._checkpoint.stored.values() if form.dtype})
         model = "model" if len(files) == 1 else f"model_{files.index(stored.file)}"
         self._files[stored.file.absolute()] = model
         narrow = '.astype("f4")' if stored.dtype == "F64" else ""  # the model runs in float32

@@ -41,6 +41,11 @@ def default_model() -> Path:
     return folder
 
 
+def program() -> str:
+    """How the command is called here: `./run` in a checkout, `logitscope` where it was installed."""
+    return "./run" if (_PACKAGE.parent / "run").is_file() else "logitscope"
+
+
 def _folder(name: str) -> Path:
     """`models` or `resources`: inside the package where it was installed, else beside it."""
     # The inside comes first: beside an installed package stands whatever else is in site-packages.

@@ -1,7 +1,7 @@
 """A GPT-2 checkpoint folder: config and weights, found, named, checked, and mapped where that is possible."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.jsonfile import read_json
-from desktop_app.gpt2.safetensors_file import SafetensorsFile
+from desktop_app.gpt2.safetensors_file import Entry, SafetensorsFile
+from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files
 from desktop_app.gpt2.weights import WeightSpec, all_weights, expand
 
-_INDEX = "model.safetensors.index.json"
-_INDEX_LIMIT = 1 << 26
-# Causal masks that old checkpoints carry along; they hold no parameters.
-_BUFFER = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
+BIASES = ("ln1.b", "b_QKV", "b_O", "ln2.b", "b_in", "b_out", "ln_final.b")
+"""Ends of the names of weights that a nanoGPT trained without biases does without."""
+
 _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 
 
@@ -27,7 +26,8 @@ _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 class StoredWeight:
     """How a checkpoint's file has a weight: its name there, dtype as the header says it, shape, where its bytes begin.
 
-    `turned` says that it is stored transposed (Linear).
+    `turned` says that it is stored transposed (Linear). A bias that a model does without has no dtype and no name, and
+    is all zeros.
     """
 
     file: Path
@@ -83,11 +83,13 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise ModelError(f"{folder} {what}; give the folder that holds config.json and model.safetensors.")
     on_stage("reading the config")
+    if not (folder / "config.json").exists():
+        raise no_config(folder)
     config = load_config(folder / "config.json")
     on_stage("opening the weights")
-    stored = _merge(_open_files(folder), folder)
-    config = _settle_head(config, stored, folder)
-    transposed = _is_linear(config, stored, folder)
+    stored = by_own_name(open_files(folder), folder)
+    config = settle_head(config, stored, folder)
+    transposed = is_linear(config, stored, folder)
 
     weights: dict[str, NDArray[np.float32]] = {}
     forms: dict[str, StoredWeight] = {}
@@ -97,6 +99,11 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
             continue
         if name.endswith(".ln1.w"):  # a block begins
             on_stage(f"checking the weights, block {name.split('.')[1]} of {config.n_layer}")
+        if stored_name not in stored and not config.bias and name.endswith(BIASES):
+            weights[name] = np.zeros(spec.shape(config), np.float32)
+            weights[name].flags.writeable = False
+            forms[name] = StoredWeight(folder, "", "", spec.shape(config), 0, False)
+            continue
         if stored_name not in stored:
             raise ModelError(f"{folder}: the weight {stored_name} is missing; the checkpoint is incomplete.")
         file, full_name = stored.pop(stored_name)
@@ -114,68 +121,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
     return Checkpoint(folder, config, MappingProxyType(weights), MappingProxyType(forms))
 
 
-_Stored = dict[str, tuple[SafetensorsFile, str]]
-
-
-def _open_files(folder: Path) -> Iterator[SafetensorsFile]:
-    single, index = folder / "model.safetensors", folder / _INDEX
-    if single.exists():
-        yield SafetensorsFile(single)
-        return
-    if index.exists():
-        yield from _open_shards(folder, index)
-        return
-    found = sorted(p for p in folder.glob("*.safetensors"))
-    if len(found) == 1:
-        yield SafetensorsFile(found[0])
-        return
-    if found:
-        raise ModelError(
-            f"{folder} has {len(found)} safetensors files but no {_INDEX} that says which holds what; "
-            "add the index, or leave one file."
-        )
-    pickles = sorted(p.name for end in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(end))
-    if pickles:
-        raise ModelError(
-            f"{folder} has only {pickles[0]!r}, a pickle, which can run code when it is opened and never is here; "
-            "save the model as safetensors (save_pretrained does) or fetch model.safetensors."
-        )
-    raise ModelError(f"{folder} has no weights; put model.safetensors there.")
-
-
-def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
-    mapping = read_json(index, limit=_INDEX_LIMIT, error=ModelError).get("weight_map")
-    if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
-        raise ModelError(f"{index}: weight_map must map weight names to file names; fetch the file again.")
-    for name in sorted(set(mapping.values())):
-        if Path(name).name != name or not name.endswith(".safetensors") or "\\" in name or "\0" in name:
-            raise ModelError(f"{index} points to {name[:80]!r}, which is not a safetensors file beside it.")
-        if not (folder / name).exists():
-            raise ModelError(f"{index} names {name!r}, which is not in the folder; fetch it.")
-        file = SafetensorsFile(folder / name)
-        expected = {tensor for tensor, shard in mapping.items() if shard == name}
-        if difference := expected ^ file.entries.keys():
-            raise ModelError(f"{index} and {name!r} disagree about {min(difference)[:80]!r}; fetch both again.")
-        yield file
-
-
-def _merge(files: Iterator[SafetensorsFile], folder: Path) -> _Stored:
-    """Every tensor by its name without `transformer.`, mask buffers left out."""
-    stored: _Stored = {}
-    for file in files:
-        for full_name in file.entries:
-            if _BUFFER.fullmatch(full_name):
-                continue
-            name = full_name.removeprefix("transformer.")
-            if name in stored:
-                raise ModelError(f"{folder}: the weight {name[:80]!r} is there twice, with and without prefix.")
-            stored[name] = (file, full_name)
-    if not stored:
-        raise ModelError(f"{folder} has no weights in its safetensors files; fetch model.safetensors again.")
-    return stored
-
-
-def _settle_head(config: Config, stored: _Stored, folder: Path) -> Config:
+def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
     """Tell a tied head from an untied one; a copy of the embedding stored as tied head is passed over."""
     if "lm_head.weight" not in stored:
         if not config.tie_word_embeddings:
@@ -191,6 +137,8 @@ def _settle_head(config: Config, stored: _Stored, folder: Path) -> Config:
     (head_file, head_name), (file, name) = stored["lm_head.weight"], stored["wte.weight"]
     head, embedding = head_file.read(head_name), file.read(name)
     if head.shape != embedding.shape or not np.array_equal(head, embedding):
+        if not config.says_tied:
+            return replace(config, tie_word_embeddings=False)
         raise ModelError(
             f"{folder}: lm_head.weight differs from wte.weight although config.json says that they are tied; "
             'set "tie_word_embeddings": false if the head is its own.'
@@ -199,37 +147,49 @@ def _settle_head(config: Config, stored: _Stored, folder: Path) -> Config:
     return replace(config, tie_word_embeddings=True)
 
 
-def _is_linear(config: Config, stored: _Stored, folder: Path) -> bool:
-    """Whether matrices are stored [out, in] (Linear) instead of [in, out] (Conv1D), told by c_attn's shape."""
-    if "h.0.attn.c_attn.weight" not in stored:
-        raise ModelError(f"{folder}: the weight h.0.attn.c_attn.weight is missing; this is no GPT-2 checkpoint.")
-    file, name = stored["h.0.attn.c_attn.weight"]
-    shape = file.entries[name].shape
-    wide = (config.n_embd, 3 * config.n_embd)
-    if shape not in (wide, wide[::-1]):
-        raise ModelError(
-            f"{folder}: h.0.attn.c_attn.weight has shape {list(shape)}; n_embd {config.n_embd} in config.json "
-            f"needs {list(wide)}."
+def no_config(folder: Path) -> ModelError:
+    """What to do about a folder without config.json: what its weights say of their shape, and what they do not."""
+    try:
+        stored = by_own_name(open_files(folder), folder)
+        (vocab, width), (positions, _) = (
+            file.entries[name].shape for file, name in (stored["wte.weight"], stored["wpe.weight"])
         )
-    return shape != wide
+    except (ModelError, KeyError, ValueError):
+        return ModelError(f"{folder / 'config.json'} does not exist; check the folder's name.")
+    shape = {"vocab_size": vocab, "n_positions": positions, "n_embd": width}
+    shape["n_layer"] = len({name.split(".")[1] for name in stored if name.startswith("h.")})
+    return ModelError(
+        f"{folder} has no config.json; write one that says {json.dumps(shape)} and n_head, the number of heads, which "
+        "weights do not tell."
+    )
+
+
+def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) -> str:
+    """What is wrong with how a weight is stored, going by the header alone; "" if nothing is."""
+    shape = spec.shape(config)
+    expected = shape[::-1] if turned else shape
+    if entry.shape != expected:
+        return f"has shape {list(entry.shape)}; config.json needs {list(expected)}"
+    if entry.dtype not in _WEIGHT_TYPES:
+        return f"is stored as {entry.dtype}; weights must be F32, F16 or BF16"
+    return ""
+
+
+def as_float32(array: NDArray[Any], turned: bool) -> tuple[NDArray[np.float32], bool]:
+    """A stored matrix as it is computed with, and whether all of it is finite."""
+    # A sum is finite only if every term is, and costs one read; overflow alone would fool it, so look again.
+    with np.errstate(all="ignore"):
+        # The format aligns nothing, so an array may start at an odd byte; then it is copied.
+        weight = np.require(array.T if turned else array, np.float32, ["C", "ALIGNED"])
+        return weight, bool(np.isfinite(weight.sum())) or bool(np.isfinite(weight).all())
 
 
 def _weight(
     file: SafetensorsFile, full_name: str, spec: WeightSpec, config: Config, turned: bool
 ) -> NDArray[np.float32]:
-    entry = file.entries[full_name]
-    shape = spec.shape(config)
-    expected = shape[::-1] if turned else shape
-    if entry.shape != expected:
-        raise ModelError(f"{file.path}: {full_name} has shape {list(entry.shape)}; config.json needs {list(expected)}.")
-    if entry.dtype not in _WEIGHT_TYPES:
-        raise ModelError(f"{file.path}: {full_name} is stored as {entry.dtype}; weights must be F32, F16 or BF16.")
-    array: NDArray[Any] = file.read(full_name)
-    # A sum is finite only if every term is, and costs one read; overflow alone would fool it, so look again.
-    with np.errstate(all="ignore"):
-        # The format aligns nothing, so an array may start at an odd byte; then it is copied.
-        weight = np.require(array.T if turned else array, np.float32, ["C", "ALIGNED"])
-        finite = bool(np.isfinite(weight.sum())) or bool(np.isfinite(weight).all())
+    if fault := storage_fault(file.entries[full_name], spec, config, turned):
+        raise ModelError(f"{file.path}: {full_name} {fault}.")
+    weight, finite = as_float32(file.read(full_name), turned)
     if not finite:
         raise ModelError(
             f"{file.path}: {full_name} holds values that are not finite (NaN or infinity); "

@@ -17,7 +17,7 @@ ACTIVATIONS = {
 }
 """Names in `config.json` -> the function that they mean (gelu_new and gelu_pytorch_tanh are one formula)."""
 
-_CONFIG_LIMIT = 1 << 20
+CONFIG_LIMIT = 1 << 20
 
 # Newer libraries write the generic name where GPT-2's own files have the short one.
 _ALIASES = {
@@ -65,6 +65,10 @@ class Config:
     scale_attn_by_inverse_layer_idx: bool = False
     reorder_and_upcast_attn: bool = field(default=False, compare=False)
     tie_word_embeddings: bool = True
+    bias: bool = True
+    """Whether it has biases; a nanoGPT may do without, and computes as if all were zero."""
+    says_tied: bool = field(default=True, compare=False)
+    """Whether the config settles that the head is tied; nanoGPT's and minGPT's leave it to the weights."""
 
     @property
     def d_head(self) -> int:
@@ -118,7 +122,7 @@ _FLAGS = (
 
 def load_config(path: Path) -> Config:
     """The config in the file `path`. Raises ModelError naming the file, the field and the bound."""
-    return parse_config(read_json(path, limit=_CONFIG_LIMIT, error=ModelError), str(path))
+    return parse_config(read_json(path, limit=CONFIG_LIMIT, error=ModelError), str(path))
 
 
 def parse_config(raw: dict[str, Any], where: str) -> Config:
@@ -127,6 +131,9 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
     Fields that do not bear on the forward pass (dropout, initialisation, summary heads, generation
     defaults) are passed over. Fields that do and that this program does not compute are refused by name.
     """
+    own_form = "block_size" in raw and "n_positions" not in raw
+    if own_form:
+        raw = _from_nanogpt(raw)
     kind = raw.get("model_type", "gpt2")
     if kind != "gpt2":
         raise ModelError(f"{where}: model_type is {_short(kind)}; only checkpoints of type 'gpt2' can be opened.")
@@ -171,10 +178,25 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
             raise ModelError(f"{where}: layer_norm_epsilon is {_short(value)}; it must be from 1e-12 to 1.")
         values["layer_norm_epsilon"] = float(value)
 
+    if own_form:
+        values |= {"bias": raw["bias"], "says_tied": "tie_word_embeddings" in raw}
     config = Config(**values)
     if config.n_embd % config.n_head:
         raise ModelError(f"{where}: n_embd {config.n_embd} cannot be split into n_head {config.n_head} equal heads.")
     return config
+
+
+def _from_nanogpt(raw: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a nanoGPT or a minGPT as fields of GPT2Config.
+
+    Both call the context block_size; model_type names a size there. minGPT (told by its embd_pdrop) computes GELU by
+    the tanh formula, nanoGPT by the error function; a field activation_function overrules both.
+    """
+    fields = {name: value for name, value in raw.items() if name not in ("model_type", "block_size", "dropout")}
+    fields["n_positions"] = raw["block_size"]
+    fields["bias"] = raw.get("bias", True) is not False
+    fields.setdefault("activation_function", "gelu_new" if "embd_pdrop" in raw else "gelu")
+    return fields
 
 
 def _short(value: object) -> str:

@@ -186,8 +186,12 @@ def _facts(checkpoint: Checkpoint, part: Part, values: Array) -> TextPanel:
     low, high = int(values.argmin()), int(values.argmax())
     lines = (
         Line("shape", _shape(values), f"[{', '.join(part.axes)}]"),
-        Line("parameters", f"{values.size:,}", f"{stored.dtype}{', stored transposed' if stored.turned else ''}"),
-        Line("in the file", stored.name, ", ".join(where)),
+        Line(
+            "parameters",
+            f"{values.size if stored.dtype else 0:,}",
+            f"{stored.dtype}{', stored transposed' if stored.turned else ''}",
+        ),
+        Line("in the file", stored.name or "not there: this model has no biases", ", ".join(where)),
         Line("norm", number(norm), f"root mean square {number(norm / math.sqrt(values.size))}"),
         Line("mean", number(mean), f"standard deviation {number(deviation)}"),
         Line("smallest", number(float(values.flat[low])), _place(values, low)),

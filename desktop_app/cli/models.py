@@ -1,0 +1,158 @@
+"""`logitscope models`: the library of models, without the window."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from desktop_app.cli.shared import say, shown
+from desktop_app.gpt2.errors import ModelError
+
+if TYPE_CHECKING:
+    from desktop_app.core.library.progress import Progress
+
+_PROMPT_LENGTH = 128
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="what there is: bundled, folders, downloads, and a few to download")
+    listing.add_argument(
+        "--tokens",
+        type=int,
+        default=_PROMPT_LENGTH,
+        metavar="N",
+        help=f"the length of text that memory is given for (default {_PROMPT_LENGTH})",
+    )
+    listing.add_argument("--json", action="store_true", help="as JSON")
+    get = actions.add_parser("get", help="download a model of the Hugging Face Hub, or go on with it")
+    get.add_argument("name", metavar="OWNER/NAME[@REVISION]")
+    add = actions.add_parser("add", help="list a folder among the models")
+    add.add_argument("folder", metavar="DIR", type=Path)
+    remove = actions.add_parser("remove", help="delete a download, or take a folder off the list (its files stay)")
+    remove.add_argument("name", metavar="OWNER/NAME[@REVISION]|DIR")
+    check = actions.add_parser("check", help="say what a model's files hold and, tensor by tensor, what is wrong")
+    check.add_argument("model", metavar="DIR|MODEL")
+    check.add_argument("--all", action="store_true", help="list sound tensors too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return {"list": _list, "get": _get, "add": _add, "remove": _remove, "check": _check}[arguments.action](arguments)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from desktop_app.core.library.listing import list_models
+    from desktop_app.core.library.progress import in_bytes
+
+    rows = list_models()
+    if arguments.json:
+        import json
+
+        facts = [
+            {
+                "reference": row.reference,
+                "title": row.title,
+                "kind": row.kind,
+                "folder": None if row.folder is None else str(row.folder),
+                "parameters": row.parameters,
+                "blocks": None if row.config is None else row.config.n_layer,
+                "heads": None if row.config is None else row.config.n_head,
+                "width": None if row.config is None else row.config.n_embd,
+                "bytes": row.disk,
+                "memory": row.memory(arguments.tokens),
+                "state": row.state,
+                "ready": row.ready,
+            }
+            for row in rows
+        ]
+        print(json.dumps(facts, indent=1))
+        return 0
+    lines = [("model", "parameters", "blocks × heads × width", "disk", "memory", "state")]
+    for row in rows:
+        memory = row.memory(arguments.tokens)
+        lines.append(
+            (
+                row.reference,
+                "" if row.parameters is None else f"{row.parameters:,}",
+                row.shape,
+                in_bytes(row.disk),
+                "" if memory is None else in_bytes(memory),
+                row.state,
+            )
+        )
+    widths = [max(len(line[n]) for line in lines) for n in range(6)]
+    for line in lines:
+        cells = [
+            cell.rjust(w) if 0 < n < 5 else cell.ljust(w) for n, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ]
+        print(shown("  ".join(cells).rstrip()))
+    print(f"Memory is for a text of {arguments.tokens:,} tokens. --model takes the names of the first column.")
+    return 0
+
+
+def _get(arguments: argparse.Namespace) -> int:
+    from desktop_app.core.bundle import program
+    from desktop_app.core.library.find import full_name
+    from desktop_app.core.library.hub import download
+    from desktop_app.core.library.references import parse_hub_name
+
+    name = full_name(parse_hub_name(arguments.name))
+    with _Line() as line:
+        folder = download(name, line.show)
+    print(shown(f"{name} is here: {folder}"))
+    print(shown(f"open it with: {program()} --model {name}"))
+    return 0
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    from desktop_app.core.library.folders import remember_folder
+
+    if not arguments.folder.is_dir():
+        raise ModelError(f"{arguments.folder} is no folder; give the one that holds config.json and the weights.")
+    remember_folder(arguments.folder)
+    print(shown(f"{arguments.folder.absolute()} is in the list."))
+    return 0
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    from desktop_app.core.library.remove import remove_model
+
+    print(shown(remove_model(arguments.name)))
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from desktop_app.core.library.find import find_model
+    from desktop_app.gpt2.diagnosis import diagnose
+
+    findings = diagnose(find_model(arguments.model))
+    for words in findings.lines(everything=arguments.all):
+        print(shown(words))
+    return 1 if findings.faults else 0
+
+
+class _Line:
+    """Progress on standard error: one line that changes, or one every tenth where nobody watches."""
+
+    def __init__(self) -> None:
+        self._watched = sys.stderr.isatty()
+        self._tenth = -1
+        self._width = 0
+
+    def __enter__(self) -> "_Line":
+        return self
+
+    def show(self, progress: "Progress") -> None:
+        words = shown(progress.words())
+        if self._watched:
+            print(f"\r{words:{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(words)
+            return
+        tenth = 10 * progress.done // progress.total if progress.total else 0
+        if progress.note.startswith(("the hub", "the connection")) or tenth != self._tenth:
+            self._tenth = tenth
+            say(words)
+
+    def __exit__(self, *_reason: object) -> None:
+        if self._watched and self._width:
+            print(file=sys.stderr)

@@ -1,0 +1,160 @@
+"""The Hugging Face Hub's cache on this machine: where it is, which GPT-2s are in it, what of them is still missing.
+
+The layout (https://huggingface.co/docs/huggingface_hub/guides/manage-cache): `models--OWNER--NAME/` holds `blobs/`
+(contents, by their hash), `snapshots/COMMIT/` (the files of one commit, links to blobs) and `refs/` (branch -> commit).
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.core.library.references import HubName
+from desktop_app.gpt2.config import load_config
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
+from desktop_app.gpt2.jsonfile import read_json
+
+INDEX = "model.safetensors.index.json"
+_INDEX_LIMIT = 1 << 26
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def hub_cache(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder in which huggingface_hub caches repositories, by the variables that it reads itself."""
+    env = os.environ if environ is None else environ
+    home = env.get("HF_HOME") or str(Path(env.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
+    chosen = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or str(Path(home, "hub"))
+    return Path(os.path.expandvars(chosen)).expanduser().absolute()
+
+
+def repository_folder(repository: str) -> Path:
+    """Where the cache keeps a repository, whether it has it or not."""
+    return hub_cache() / ("models--" + repository.replace("/", "--"))
+
+
+@dataclass(frozen=True)
+class Cached:
+    """One commit of a repository in the cache. `missing` names what it lacks to be opened, empty if it is whole."""
+
+    name: HubName
+    folder: Path
+    missing: tuple[str, ...]
+
+
+def find_snapshot(name: HubName) -> Path | None:
+    """The folder of the snapshot that `name` means if it is in the cache and whole."""
+    storage = repository_folder(name.repository)
+    folder = _snapshot_of(storage, name.revision)
+    return folder if folder is not None and not missing_files(folder) else None
+
+
+def cached_models() -> Iterator[Cached]:
+    """The GPT-2s in the cache, whole and begun, by name; repositories of other architectures are passed over."""
+    for storage in sorted(_folders(hub_cache())):
+        if not storage.name.startswith("models--"):
+            continue
+        repository = storage.name.removeprefix("models--").replace("--", "/")
+        named = {commit: revision for revision, commit in sorted(_refs(storage).items(), reverse=True)}
+        named |= {commit: "main" for revision, commit in _refs(storage).items() if revision == "main"}
+        for folder in sorted(_folders(storage / "snapshots")):
+            if _is_gpt2(folder):
+                name = HubName(repository, named.get(folder.name, folder.name[:7]))
+                yield Cached(name, folder, missing_files(folder))
+
+
+def partial_bytes(repository: str) -> int:
+    """Bytes of downloads of a repository that were begun and not ended."""
+    return sum(_size(path) for path in (repository_folder(repository) / "blobs").glob("*.incomplete"))
+
+
+def missing_files(folder: Path) -> tuple[str, ...]:
+    """What a model's folder lacks to be opened, by name: its config, its weights (each shard), its tokenizer."""
+    missing = [] if _is_file(folder / "config.json") else ["config.json"]
+    missing += _missing_weights(folder)
+    if not _is_file(folder / "tokenizer.json"):
+        missing += [name for name in ("vocab.json", "merges.txt") if not _is_file(folder / name)]
+    return tuple(missing)
+
+
+def bytes_on_disk(folder: Path) -> int:
+    """The size of a folder's own files, links followed; folders in it aside."""
+    try:
+        return sum(_size(path) for path in folder.iterdir() if path.is_file())
+    except OSError:
+        return 0
+
+
+def bytes_below(folder: Path) -> int:
+    """The size of all contents in a folder and below it, each counted once."""
+    return sum(_size(path) for path in folder.rglob("*") if not path.is_symlink() and path.is_file())
+
+
+def _missing_weights(folder: Path) -> list[str]:
+    if _is_file(folder / "model.safetensors"):
+        return []
+    if _is_file(folder / INDEX):
+        try:
+            shards = read_json(folder / INDEX, limit=_INDEX_LIMIT, error=ModelError).get("weight_map")
+        except LogitscopeError:
+            return [INDEX]
+        if not isinstance(shards, dict):
+            return [INDEX]
+        return sorted(str(name) for name in set(map(str, shards.values())) if not _is_file(folder / str(name)))
+    return [] if len([p for p in folder.glob("*.safetensors") if _is_file(p)]) == 1 else ["model.safetensors"]
+
+
+def _snapshot_of(storage: Path, revision: str) -> Path | None:
+    commit = _refs(storage).get(revision)
+    if commit is not None:
+        folder = storage / "snapshots" / commit
+        return folder if folder.is_dir() else None
+    if re.fullmatch("[0-9a-f]{4,40}", revision):
+        found = [p for p in _folders(storage / "snapshots") if p.name.startswith(revision)]
+        return found[0] if len(found) == 1 else None
+    return None
+
+
+def _refs(storage: Path) -> dict[str, str]:
+    """Branch or tag -> commit; a name like refs/pr/1 is a path of its own."""
+    found = {}
+    try:
+        for path in (storage / "refs").rglob("*"):
+            if path.is_file() and _COMMIT.fullmatch(commit := path.read_text("ascii", "replace").strip()):
+                found[path.relative_to(storage / "refs").as_posix()] = commit
+    except OSError:
+        return found
+    return found
+
+
+def _is_gpt2(folder: Path) -> bool:
+    path = folder / "config.json"
+    if not _is_file(path):
+        return False
+    try:
+        load_config(path)
+    except LogitscopeError:
+        return False
+    return True
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        return [path for path in parent.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,73 @@
+"""What `resources/catalogue.toml` says of the models that come with the program and of a few on the hub."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from desktop_app.core.bundle import bundled_models, resource
+from desktop_app.gpt2.config import Config
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A model that came with the program: its folder's name, and what a person calls it."""
+
+    folder: str
+    title: str
+    about: str
+
+
+@dataclass(frozen=True)
+class HubEntry:
+    """A repository of the hub that is worth naming. `download` is in bytes."""
+
+    repository: str
+    title: str
+    about: str
+    download: int
+    config: Config
+
+    @property
+    def short_name(self) -> str:
+        """The repository without its owner, which `--model` and `models get` take too."""
+        return self.repository.split("/")[1]
+
+
+@cache
+def bundled_entries() -> tuple[Bundled, ...]:
+    """The models that came with the program, in the order in which they are listed."""
+    return tuple(Bundled(**row) for row in _table()["bundled"])
+
+
+@cache
+def hub_entries() -> tuple[HubEntry, ...]:
+    """The repositories of the hub that are listed unasked, smallest first."""
+    shape = ("n_layer", "n_head", "n_embd")
+    return tuple(
+        HubEntry(
+            **{key: value for key, value in row.items() if key not in shape},
+            config=Config(**{key: row[key] for key in shape}),
+        )
+        for row in _table()["hub"]
+    )
+
+
+def hub_entry(name: str) -> HubEntry | None:
+    """The entry of `owner/name`, or of its short name."""
+    return next((entry for entry in hub_entries() if name in (entry.repository, entry.short_name)), None)
+
+
+def title_of(folder: Path) -> str | None:
+    """What a person calls the bundled model in `folder`; None for any other folder."""
+    titles = {entry.folder: entry.title for entry in bundled_entries()}
+    for name, place in bundled_models().items():
+        if place == folder or (name == folder.name and place.resolve() == folder.resolve()):
+            return titles.get(name, name)
+    return None
+
+
+def _table() -> dict[str, list[dict[str, Any]]]:
+    with resource("catalogue.toml").open("rb") as file:
+        return tomllib.load(file)

@@ -1,0 +1,59 @@
+"""Finds the folder of a model by what a person calls it. Never fetches anything."""
+
+import os
+from pathlib import Path
+
+from desktop_app.core.bundle import bundled_models, program
+from desktop_app.core.library.cache import find_snapshot
+from desktop_app.core.library.catalogue import hub_entry
+from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.gpt2.errors import ModelError
+
+
+def find_model(text: str) -> Path:
+    """The folder of the model that `text` names: a folder itself, a bundled model, or a repository in the hub's cache.
+
+    An existing folder is meant before anything else; what is plainly a path is given back as it is, there or not.
+    Raises ModelError, which says how to get a model that is not here.
+    """
+    path = Path(text).expanduser() if text.startswith("~") else Path(text)
+    if text and (_exists(path) or not _may_be_hub_name(text)):
+        return path
+    bundled = bundled_models()
+    if text in bundled:
+        return bundled[text]
+    try:
+        name = parse_hub_name(text)
+    except ModelError:
+        raise ModelError(
+            f"{text[:100]!a} is no folder, no bundled model ({', '.join(bundled)}) and no owner/name of the Hugging "
+            "Face Hub."
+        ) from None
+    folder = find_snapshot(name) or find_snapshot(full_name(name))
+    if folder is not None:
+        return folder
+    if "/" not in name.repository and hub_entry(name.repository) is None:
+        raise ModelError(
+            f"{text} is no folder and no bundled model ({', '.join(bundled)}); a model of the Hugging Face Hub is "
+            "named owner/name."
+        )
+    raise ModelError(f"{text} is not on this machine; get it with: {program()} models get {full_name(name)}")
+
+
+def full_name(name: HubName) -> HubName:
+    """`name` with its owner, where it is the short name of a repository in the catalogue (gpt2)."""
+    entry = hub_entry(name.repository)
+    return name if entry is None else HubName(entry.repository, name.revision)
+
+
+def _may_be_hub_name(text: str) -> bool:
+    """Whether `text` is not plainly a path."""
+    name = text.partition("@")[0]
+    return not text.startswith((".", "/", "~", os.sep)) and "\\" not in text and name.count("/") < 2
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False

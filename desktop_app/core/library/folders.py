@@ -1,0 +1,52 @@
+"""The folders of models that a person wants in the list; kept in `models.json` beside the settings."""
+
+import json
+from pathlib import Path
+
+from desktop_app.core.settings import settings_file
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
+from desktop_app.gpt2.files import whole_file
+from desktop_app.gpt2.jsonfile import read_json
+
+_LIMIT = 1 << 20
+
+
+def folders_file() -> Path:
+    """Where the list is kept; not among the settings, which a window holds and writes when it closes."""
+    return settings_file().with_name("models.json")
+
+
+def remembered_folders() -> tuple[Path, ...]:
+    """The remembered folders, oldest first; none if the file is missing or damaged."""
+    try:
+        kept = read_json(folders_file(), limit=_LIMIT, error=ModelError).get("folders")
+    except LogitscopeError:
+        return ()
+    names = kept if isinstance(kept, list) else []
+    return tuple(Path(name) for name in names if isinstance(name, str) and name and "\0" not in name)
+
+
+def remember_folder(folder: Path) -> None:
+    """Put `folder` on the list, if it is not there. Raises ModelError if the list cannot be written."""
+    folder = folder.absolute()
+    if folder not in remembered_folders():
+        _write((*remembered_folders(), folder))
+
+
+def forget_folder(folder: Path) -> bool:
+    """Take `folder` off the list; its files stay. Whether it was there. Raises ModelError as `remember_folder` does."""
+    kept = tuple(known for known in remembered_folders() if known != folder.absolute())
+    if kept == remembered_folders():
+        return False
+    _write(kept)
+    return True
+
+
+def _write(folders: tuple[Path, ...]) -> None:
+    path = folders_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise ModelError(f"The list of folders cannot be kept: {path.parent}: {reason.strerror or reason}.") from reason
+    with whole_file(path, ModelError) as file:
+        file.write(json.dumps({"folders": [str(folder) for folder in folders]}, indent=1).encode("utf-8", "replace"))

@@ -1,0 +1,329 @@
+"""Fetches a model from the Hugging Face Hub into the standard cache, checked, and resumed where it was cut off.
+
+huggingface_hub asks the hub (so that proxies, tokens, HF_ENDPOINT and offline mode are its own), and its cache's layout
+is kept, so that other programs find what is fetched here. Contents are streamed here rather than by the library, which
+does not go on with a file that an earlier process began, and does not compare checksums. The order makes any moment a
+safe one to be killed at: a content gets its name in `blobs/` once its checksum is right, `snapshots/` links to whole
+contents only, config.json last, and `refs/` names the commit once all is there.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import httpx2
+from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, hf_raise_for_status
+
+from desktop_app import __version__
+from desktop_app.core.library.cache import INDEX, hub_cache, missing_files, repository_folder
+from desktop_app.core.library.hub_errors import disk_full, explained, is_passing, retry_after
+from desktop_app.core.library.progress import Meter, Progress, in_time
+from desktop_app.core.library.references import HubName
+from desktop_app.gpt2.config import CONFIG_LIMIT, parse_config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.files import whole_file
+from desktop_app.gpt2.jsonfile import read_json
+
+SMALL_FILES = (
+    "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "merges.txt", "tokenizer.json",
+)  # fmt: skip
+"""What is asked for beside config.json and the weights, where a repository has it."""
+
+MOST_TRIES = 5
+"""How often in a row a request is made that brings nothing."""
+
+FIRST_WAIT = 1.0
+"""Seconds before the second try; doubled from try to try."""
+
+LONGEST_WAIT = 60
+"""Seconds that a server may ask to wait; asked for more, one is told to come back."""
+
+_DIGEST = re.compile("[0-9a-f]{64}|[0-9a-f]{40}")
+_COMMIT = re.compile("[0-9a-f]{40}")
+_CHUNK = 1 << 20
+_LISTING_TIMEOUT = 20.0
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository: its name, size in bytes, and hash (sha256, or git's sha1 for small files)."""
+
+    name: str
+    size: int
+    digest: str
+
+
+def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _progress: None) -> Path:
+    """Fetch what a GPT-2 needs of a repository: config, tokenizer and safetensors files. Returns the snapshot's folder.
+
+    What is in the cache already is not fetched again. `on_progress` may raise to end it; a later call goes on from
+    there. Raises ModelError in one sentence for whatever the hub, the network, the disk or the files have against it.
+    """
+    with explained(name):
+        commit, listed = _list_files(name, on_progress)
+        place = _Place(repository_folder(name.repository), commit)
+        files = _wanted(name, listed)
+        place.make()
+        _check_room(name, place, files)
+        meter = Meter(sum(file.size for file in files), on_progress)
+        for file in files:
+            meter.begin(file.name)
+            _fetch(name, file, place, meter)
+            if file.name == "config.json":
+                # Before gigabytes that cannot be opened.
+                raw = read_json(place.find(file) or place.blob(file), limit=CONFIG_LIMIT, error=ModelError)
+                parse_config(raw, f"config.json of {name}")
+        for file in reversed(files):  # config.json last
+            place.link(file)
+        if missing := missing_files(place.snapshot):
+            raise ModelError(f"{name} lacks {', '.join(missing[:3])} on the hub, so it cannot be opened here.")
+        if not _COMMIT.fullmatch(name.revision):
+            place.point(name.revision)
+        return place.snapshot
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the cache keeps one commit of a repository."""
+
+    storage: Path
+    commit: str
+
+    @property
+    def snapshot(self) -> Path:
+        return self.storage / "snapshots" / self.commit
+
+    def blob(self, file: RemoteFile) -> Path:
+        return self.storage / "blobs" / file.digest
+
+    def partial(self, file: RemoteFile) -> Path:
+        """What has arrived of a content so far."""
+        return self.storage / "blobs" / f"{file.digest}.incomplete"
+
+    def lock(self, file: RemoteFile) -> Path:
+        """The file that huggingface_hub locks for the same content."""
+        return hub_cache() / ".locks" / self.storage.name / f"{file.digest}.lock"
+
+    def make(self) -> None:
+        for folder in (self.snapshot, self.storage / "blobs", self.storage / "refs", self.lock(_NO_FILE).parent):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def find(self, file: RemoteFile) -> Path | None:
+        """The whole content, if it is here: in `blobs`, or in the snapshot itself where there are no links."""
+        places = (self.blob(file), self.snapshot / file.name)
+        return next((path for path in places if path.is_file() and path.stat().st_size == file.size), None)
+
+    def link(self, file: RemoteFile) -> None:
+        """Give the snapshot its file: a link to the content, or the content where a disk has no links."""
+        blob, path = self.blob(file), self.snapshot / file.name
+        if not blob.exists() or (path.exists() and path.samefile(blob)):
+            return
+        temporary = path.with_name(f".logitscope-{secrets.token_hex(8)}")
+        try:
+            if constants.HF_HUB_DISABLE_SYMLINKS:
+                raise OSError("links are switched off")
+            temporary.symlink_to(Path("..", "..", "blobs", blob.name))
+        except OSError:
+            blob.replace(path)
+        else:
+            temporary.replace(path)
+
+    def point(self, revision: str) -> None:
+        """Say that a branch or tag is this commit."""
+        ref = self.storage / "refs" / revision
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(ref, ModelError) as out:
+            out.write(self.commit.encode())
+
+
+_NO_FILE = RemoteFile("", 0, "")
+
+
+def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple[str, list[RemoteFile]]:
+    """The commit that a revision means, and its files."""
+    api = HfApi(endpoint=constants.ENDPOINT, library_name="logitscope", library_version=__version__)
+    patience = _Patience(Meter(0, on_progress))  # no sizes are known yet, but a wait is told
+    while True:
+        try:
+            info = api.model_info(
+                name.repository, revision=name.revision, files_metadata=True, timeout=_LISTING_TIMEOUT
+            )
+            break
+        except (HfHubHTTPError, httpx2.TransportError) as reason:
+            patience.wait_out(reason)
+    if not info.sha or not _COMMIT.fullmatch(info.sha):
+        raise ModelError(f"The hub names no commit of {name}; check that HF_ENDPOINT points to a hub.")
+    files = []
+    for sibling in info.siblings or ():
+        path = sibling.rfilename
+        if path.startswith("/") or "\\" in path or "\0" in path or ".." in PurePosixPath(path).parts:
+            raise ModelError(f"{name} lists {path[:80]!a}, a path that leads out of its folder; nothing was fetched.")
+        digest = (sibling.lfs.sha256 if sibling.lfs else sibling.blob_id) or ""
+        size = (sibling.lfs.size if sibling.lfs else sibling.size) or 0
+        files.append(RemoteFile(path, size, digest))
+    return info.sha, files
+
+
+def _wanted(name: HubName, listed: list[RemoteFile]) -> list[RemoteFile]:
+    """config.json first, then what is small, then the weights."""
+    by_name = {file.name: file for file in listed if "/" not in file.name}
+    if "config.json" not in by_name:
+        raise ModelError(f"{name} has no config.json, so it is no model that can be opened here.")
+    weights = ["model.safetensors"] if "model.safetensors" in by_name else []
+    if not weights:
+        weights = sorted(file for file in by_name if file.endswith(".safetensors"))
+        weights = [INDEX, *weights] if INDEX in by_name and weights else weights
+    if not weights:
+        raise ModelError(
+            f"{name} has no safetensors files; pickled weights (.bin, .pt) can run code when they are opened and are "
+            "never fetched."
+        )
+    small = [file for file in SMALL_FILES if file in by_name]
+    if "tokenizer.json" not in small and not {"vocab.json", "merges.txt"} <= set(small):
+        raise ModelError(
+            f"{name} has no tokenizer that can be used here: neither tokenizer.json, nor vocab.json with merges.txt."
+        )
+    files = [by_name[file] for file in ("config.json", *small, *weights)]
+    for file in files:
+        if not _DIGEST.fullmatch(file.digest):
+            raise ModelError(f"The hub gives no checksum of {file.name} in {name}; check that HF_ENDPOINT is a hub.")
+    return files
+
+
+def _check_room(name: HubName, place: _Place, files: list[RemoteFile]) -> None:
+    need = sum(file.size - _length(place.partial(file)) for file in files if place.find(file) is None)
+    free = shutil.disk_usage(place.storage).free
+    if need > free:
+        raise disk_full(name, need, free)
+
+
+def _fetch(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None:
+    """Bring the content of `file` to its place, its checksum compared."""
+    if place.find(file) is not None:
+        meter.skip(file.size)
+        return
+    partial = place.partial(file)
+    busy = f"{file.name} of {name} is being fetched by another program; wait until it is done."
+    with _alone(place.lock(file), busy):
+        resumed = _length(partial) > 0
+        _stream(name, file, place, meter)
+        if resumed and not _is_whole(partial, file, meter):
+            # What an earlier try left behind was bad: once more from the start.
+            partial.unlink()
+            meter.skip(-file.size)
+            _stream(name, file, place, meter)
+            resumed = False
+        if not resumed and not _is_whole(partial, file, meter):
+            partial.unlink()
+            raise ModelError(
+                f"{file.name} of {name} arrived with another checksum than the hub announced, and was thrown away; "
+                "get it again, and check the proxy if that does not help."
+            )
+        partial.replace(place.blob(file))
+
+
+@contextmanager
+def _alone(lock: Path, busy: str) -> Iterator[None]:
+    """Holds a lock; raises ModelError if another program does."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(WeakFileLock(lock, timeout=0.2))
+        except TimeoutError as reason:
+            raise ModelError(busy) from reason
+        yield
+
+
+def _stream(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None:
+    """Append to what is there until the content has its length; a cut line is taken up again."""
+    partial = place.partial(file)
+    partial.touch()
+    if _length(partial) > file.size:
+        os.truncate(partial, 0)
+    meter.skip(_length(partial))
+    patience = _Patience(meter)
+    while (have := _length(partial)) < file.size:
+        try:
+            with partial.open("ab") as out:
+                _request(name, file, place.commit, have, out, meter)
+        except (HfHubHTTPError, httpx2.TransportError) as reason:
+            if _length(partial) > have:
+                patience.renew()
+            patience.wait_out(reason)
+
+
+def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: BinaryIO, meter: Meter) -> None:
+    """One request for the bytes of `file` from `have` on, appended to `out`."""
+    url = hf_hub_url(name.repository, file.name, revision=commit, endpoint=constants.ENDPOINT)
+    headers = build_hf_headers(library_name="logitscope", library_version=__version__)
+    headers["Accept-Encoding"] = "identity"  # what is counted is what is stored
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    timeout = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    # Redirects are followed, without the token where they leave the hub.
+    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+        hf_raise_for_status(response)
+        skip = have if response.status_code != 206 else 0  # a server may send all of it again
+        length = response.headers.get("Content-Length", "")
+        if length.isdecimal() and int(length) != file.size - (have - skip):
+            raise ModelError(
+                f"The hub sends {int(length) + have - skip:,} bytes as {file.name} of {name}, which has {file.size:,}; "
+                "try again later."
+            )
+        for received in response.iter_bytes():
+            chunk, skip = received[skip:], max(0, skip - len(received))
+            have += len(chunk)
+            if have > file.size:
+                raise ModelError(f"The hub sends more than the {file.size:,} bytes of {file.name}; try again later.")
+            out.write(chunk)
+            meter.add(len(chunk))
+    if have < file.size:
+        raise httpx2.RemoteProtocolError(f"{file.name} ended at byte {have:,} of {file.size:,}")
+
+
+class _Patience:
+    """Waits where waiting may help, longer from try to try, and says so."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter, self._tries = meter, 0
+
+    def renew(self) -> None:
+        """The last try got on: it counts as none."""
+        self._tries = 0
+
+    def wait_out(self, reason: Exception) -> None:
+        """Wait until another try is due; raise `reason` where it is hopeless."""
+        self._tries += 1
+        asked = retry_after(reason)
+        if not is_passing(reason) or self._tries >= MOST_TRIES or (asked or 0) > LONGEST_WAIT:
+            raise reason
+        pause = float(asked) if asked is not None else FIRST_WAIT * 2 ** (self._tries - 1)
+        why = "the hub asks to wait" if asked is not None else "the connection broke off, trying again in"
+        self._meter.say(f"{why} {in_time(pause)}")
+        time.sleep(pause)
+
+
+def _is_whole(path: Path, file: RemoteFile, meter: Meter) -> bool:
+    """Whether a file has the hash that the hub announced, as it now stands on the disk."""
+    meter.say("comparing the checksum")
+    # Small files are known by git's hash of them, which counts their length in.
+    digest = hashlib.sha256() if len(file.digest) == 64 else hashlib.sha1(b"blob %d\0" % file.size)
+    with path.open("rb") as data:
+        while chunk := data.read(_CHUNK):
+            digest.update(chunk)
+        os.fsync(data.fileno())
+    return digest.hexdigest() == file.digest
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

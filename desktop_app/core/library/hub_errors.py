@@ -1,0 +1,114 @@
+"""What goes wrong between here and the hub, in one sentence each that says what to do."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx2
+from huggingface_hub import constants
+from huggingface_hub import errors as hub
+
+from desktop_app.core.library.cache import hub_cache
+from desktop_app.core.library.progress import in_bytes
+from desktop_app.core.library.references import HubName
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
+
+
+@contextmanager
+def explained(name: HubName) -> Iterator[None]:
+    """Turns what the hub's client raises while it fetches `name` into ModelError."""
+    try:
+        yield
+    except LogitscopeError:
+        raise
+    except (hub.HFValidationError, hub.OfflineModeIsEnabled, httpx2.HTTPError, httpx2.InvalidURL) as reason:
+        raise ModelError(_sentence(reason, name)) from reason
+    except OSError as reason:
+        if reason.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(name) from reason
+        where = f"{reason.filename}: " if reason.filename else ""
+        raise ModelError(f"{name} could not be stored: {where}{reason.strerror or reason}.") from reason
+
+
+def disk_full(name: HubName, need: int | None = None, free: int | None = None) -> ModelError:
+    """The disk has no room, found before (then `need` and `free` say how much) or on the way."""
+    place = hub_cache()
+    if need is None or free is None:
+        return ModelError(
+            f"The disk that holds {place} is full; free some room, or set HF_HOME to a folder on another disk, and get "
+            f"{name} again: it goes on where it stopped."
+        )
+    return ModelError(
+        f"{name} needs {in_bytes(need)} and the disk that holds {place} has {in_bytes(free)} free; free some room, or "
+        "set HF_HOME to a folder on another disk."
+    )
+
+
+def retry_after(reason: Exception) -> int | None:
+    """The seconds that a server asked to wait, if it did."""
+    if not isinstance(reason, hub.HfHubHTTPError):
+        return None
+    text = reason.response.headers.get("Retry-After", "").strip()
+    return int(text) if text.isdecimal() and len(text) < 7 else None
+
+
+def is_passing(reason: Exception) -> bool:
+    """Whether trying again may help: the line, or a server that has too much to do."""
+    if isinstance(reason, hub.HfHubHTTPError):
+        status = reason.response.status_code
+        return status in (408, 429) or status >= 500
+    return isinstance(reason, httpx2.TransportError) and not isinstance(
+        reason, (httpx2.UnsupportedProtocol, httpx2.ProxyError)
+    )
+
+
+def _sentence(reason: Exception, name: HubName) -> str:
+    host = urlsplit(constants.ENDPOINT).netloc or constants.ENDPOINT
+    if isinstance(reason, hub.OfflineModeIsEnabled):
+        return f"{name} was not fetched: HF_HUB_OFFLINE is set; unset it to use the network."
+    if isinstance(reason, hub.RevisionNotFoundError):
+        return f"{name.repository} has no branch, tag or commit {name.revision!r} on {host}."
+    if isinstance(reason, hub.GatedRepoError):
+        return (
+            f"{name.repository} is given to those who ask for it: accept its terms on {host}, and set HF_TOKEN to your "
+            "token."
+        )
+    if isinstance(reason, hub.RepositoryNotFoundError):
+        return (
+            f"{host} has no model {name.repository}, or it is private: check the name, or set HF_TOKEN to your token."
+        )
+    if isinstance(reason, hub.HfHubHTTPError):
+        return _status(reason, host, name)
+    if isinstance(reason, httpx2.ProxyError):
+        return f"The proxy refused the connection to {host} ({_short(reason)}); check HTTPS_PROXY and HTTP_PROXY."
+    if isinstance(reason, httpx2.TimeoutException):
+        return f"{host} does not answer; check the network and the proxy, and try again."
+    if isinstance(reason, httpx2.TooManyRedirects):
+        return f"{host} sends from one address to the next without end; try again later, or check HF_ENDPOINT."
+    if isinstance(reason, httpx2.ConnectError):
+        return f"{host} cannot be reached ({_short(reason)}); check the network, the proxy and HF_ENDPOINT."
+    if isinstance(reason, httpx2.TransportError):
+        return f"The connection to {host} broke off ({_short(reason)}); get {name} again: it goes on where it stopped."
+    return f"{host} could not be asked for {name} ({type(reason).__name__}: {_short(reason)})."
+
+
+def _status(reason: hub.HfHubHTTPError, host: str, name: HubName) -> str:
+    status = reason.response.status_code
+    if status == 401:
+        return f"{host} does not accept the token (401); set HF_TOKEN to one that may read {name.repository}."
+    if status == 403:
+        return f"{host} refuses to give {name.repository} (403); check that your HF_TOKEN may read it."
+    if status == 404:
+        return f"{host} does not find a file of {name} (404); check the name and HF_ENDPOINT."
+    if status == 429:
+        wait = retry_after(reason)
+        when = f"in {wait} seconds" if wait else "in some minutes"
+        return f"{host} has had too many requests from here (429); try again {when}."
+    if status >= 500:
+        return f"{host} has a fault of its own ({status}); try again later."
+    return f"{host} answered {status} to the request for {name}; check the name and HF_ENDPOINT."
+
+
+def _short(reason: Exception) -> str:
+    return " ".join(str(reason).split())[:120] or type(reason).__name__

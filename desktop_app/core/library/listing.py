@@ -1,0 +1,128 @@
+"""The list of models: those that came with the program, remembered folders, the hub's cache, the catalogue."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.core.bundle import bundled_models
+from desktop_app.core.library.cache import (
+    bytes_on_disk,
+    cached_models,
+    missing_files,
+    partial_bytes,
+)
+from desktop_app.core.library.catalogue import bundled_entries, hub_entries, hub_entry
+from desktop_app.core.library.folders import remembered_folders
+from desktop_app.core.library.memory import needed
+from desktop_app.core.library.progress import in_bytes
+from desktop_app.gpt2.config import Config, load_config
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.weights import parameter_count
+
+BUNDLED, FOLDER, CACHED, HUB = "bundled", "folder", "cached", "hub"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of the list.
+
+    `reference` is what `--model` takes, `title` what a person calls it. `disk` is in bytes: what it takes here, or what
+    a download brings. `state` is a few words, `ready` says whether it can be opened now.
+    """
+
+    kind: str
+    reference: str
+    title: str
+    about: str
+    folder: Path | None
+    config: Config | None
+    disk: int
+    state: str
+    ready: bool
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of parameters, None where there is no config to count them by."""
+        return None if self.config is None else parameter_count(self.config)
+
+    def memory(self, positions: int) -> int | None:
+        """Bytes of memory that it needs for a text of `positions` tokens."""
+        return None if self.config is None else needed(self.config, positions).total
+
+    @property
+    def shape(self) -> str:
+        """Blocks x heads x width."""
+        c = self.config
+        return "" if c is None else f"{c.n_layer} × {c.n_head} × {c.n_embd}"
+
+
+def list_models() -> list[Row]:
+    """Every model there is to name. Reads the disk, never the network; what is damaged is a row that says so."""
+    cached = list(_cached())
+    here = {row.reference for row in cached}
+    return [*_bundled(), *_remembered(), *cached, *(row for row in _catalogue() if row.reference not in here)]
+
+
+def _bundled() -> Iterator[Row]:
+    entries = {entry.folder: entry for entry in bundled_entries()}
+    for name, folder in bundled_models().items():
+        entry = entries.get(name)
+        title, about = (entry.title, entry.about) if entry else (name, "")
+        yield _of_folder(BUNDLED, name, title, about, folder, "came with the program")
+
+
+def _remembered() -> Iterator[Row]:
+    for folder in remembered_folders():
+        yield _of_folder(FOLDER, str(folder), folder.name or str(folder), str(folder), folder, "on this machine")
+
+
+def _cached() -> Iterator[Row]:
+    for found in cached_models():
+        entry = hub_entry(found.name.repository) if found.name.revision == "main" else None
+        title = entry.title if entry else str(found.name)
+        state = "on this machine" if not found.missing else _begun(found.name.repository)
+        yield Row(
+            CACHED,
+            str(found.name),
+            title,
+            entry.about if entry else "in the cache of the Hugging Face Hub",
+            found.folder,
+            _config(found.folder)[0],
+            bytes_on_disk(found.folder) + (partial_bytes(found.name.repository) if found.missing else 0),
+            state,
+            not found.missing,
+        )
+
+
+def _begun(repository: str) -> str:
+    entry, here = hub_entry(repository), partial_bytes(repository)
+    if not here:
+        return "incomplete"
+    return f"begun, {in_bytes(here)}" + (f" of {in_bytes(entry.download)}" if entry else "")
+
+
+def _catalogue() -> Iterator[Row]:
+    for entry in hub_entries():
+        state = _begun(entry.repository) if partial_bytes(entry.repository) else "not fetched"
+        yield Row(
+            HUB, entry.repository, entry.title, entry.about, None, entry.config, entry.download, state, ready=False
+        )
+
+
+def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, state: str) -> Row:
+    config, trouble = _config(folder)
+    if config is not None and (missing := missing_files(folder)):
+        trouble = f"{missing[0]} is missing"
+    return Row(kind, reference, title, about, folder, config, bytes_on_disk(folder), trouble or state, not trouble)
+
+
+def _config(folder: Path) -> tuple[Config | None, str]:
+    """The config in a folder, or what is wrong with it in a few words."""
+    if not folder.is_dir():
+        return None, "the folder is gone"
+    if not (folder / "config.json").is_file():
+        return None, "config.json is missing"
+    try:
+        return load_config(folder / "config.json"), ""
+    except LogitscopeError:
+        return None, "config.json cannot be used"

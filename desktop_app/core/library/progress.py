@@ -1,0 +1,109 @@
+"""How far a download is: bytes, speed, time left, and these in words."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_WINDOW = 5.0  # seconds of which the speed is the mean
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` bytes are here; `speed` in bytes a second and `left` in seconds, None while unknown.
+
+    `note` says what is waited for, if anything.
+    """
+
+    file: str
+    done: int
+    total: int
+    speed: float | None = None
+    left: float | None = None
+    note: str = ""
+
+    def words(self) -> str:
+        """One line, like `model.safetensors: 120 of 548 MB, 11 MB/s, 39 s left`."""
+        parts = [f"{self.file}: {in_bytes(self.done)} of {in_bytes(self.total)}"]
+        if self.note:
+            return f"{parts[0]}; {self.note}"
+        if self.speed is not None:
+            parts.append(f"{in_bytes(round(self.speed))}/s")
+        if self.left is not None:
+            parts.append(f"{in_time(self.left)} left")
+        return ", ".join(parts)
+
+
+class Meter:
+    """Adds up what arrives and tells `listen` of it, some times a second."""
+
+    def __init__(
+        self,
+        total: int,
+        listen: Callable[[Progress], None],
+        *,
+        every: float = 0.1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.total, self.done = total, 0
+        self._listen, self._every, self._clock = listen, every, clock
+        self._file, self._told = "", float("-inf")
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def begin(self, file: str) -> None:
+        """The bytes from now on are of `file`."""
+        self._file = file
+        self._tell()
+
+    def skip(self, count: int) -> None:
+        """`count` bytes are here already, or (negative) are fetched again: no part of the speed."""
+        self.done += count
+        self._marks.clear()
+        self._tell()
+
+    def add(self, count: int) -> None:
+        """`count` bytes arrived."""
+        self.done += count
+        now = self._clock()
+        self._marks.append((now, self.done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > _WINDOW:
+            self._marks.popleft()
+        if now - self._told >= self._every or self.done >= self.total:
+            self._tell()
+
+    def say(self, note: str) -> None:
+        """Tell what is waited for."""
+        self._marks.clear()
+        self._tell(note)
+
+    def _tell(self, note: str = "") -> None:
+        self._told = self._clock()
+        speed = self._speed()
+        left = None if not speed else (self.total - self.done) / speed
+        self._listen(Progress(self._file, self.done, self.total, speed, left, note))
+
+    def _speed(self) -> float | None:
+        if len(self._marks) < 2:
+            return None
+        (start, before), (end, after) = self._marks[0], self._marks[-1]
+        return (after - before) / (end - start) if end - start > 0.2 else None
+
+
+def in_bytes(count: float) -> str:
+    """A number of bytes in decimal units and three figures, as disks and the hub count."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(size) < 999.5 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if size >= 99.5 or unit == "bytes" else f"{size:.3g} {unit}"
+
+
+def in_time(seconds: float) -> str:
+    """A time in the two largest units that matter."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole < 600 else f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,38 @@
+"""How a model is named: a folder, a bundled model's name, or `owner/name[@revision]` of the Hugging Face Hub."""
+
+import re
+from dataclasses import dataclass
+
+from desktop_app.gpt2.errors import ModelError
+
+_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+_REPOSITORY = re.compile(rf"(?:{_PART}/)?{_PART}")
+# What git allows in a branch's name, less what no branch has and a path must not.
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}")
+
+
+@dataclass(frozen=True)
+class HubName:
+    """A repository of the hub at a revision: a branch, a tag or a commit."""
+
+    repository: str
+    revision: str = "main"
+
+    def __str__(self) -> str:
+        return self.repository if self.revision == "main" else f"{self.repository}@{self.revision}"
+
+
+def parse_hub_name(text: str) -> HubName:
+    """Read `owner/name` or `owner/name@revision`; spaces around it and the address of the model's page are allowed.
+
+    Raises ModelError for anything else.
+    """
+    name, at, revision = text.strip().removeprefix("https://huggingface.co/").rstrip("/").partition("@")
+    revision = revision if at else "main"
+    clean = ".." not in name and "--" not in name and _REPOSITORY.fullmatch(name)
+    if not clean or not _REVISION.fullmatch(revision) or any(p in ("", ".", "..") for p in revision.split("/")):
+        raise ModelError(
+            f"{text[:100]!a} names no model of the hub; write owner/name, like openai-community/gpt2, or "
+            "owner/name@revision."
+        )
+    return HubName(name, revision)

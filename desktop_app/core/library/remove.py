@@ -1,0 +1,78 @@
+"""Takes a model out of the library: a download out of the hub's cache, or a folder off the list."""
+
+import shutil
+from pathlib import Path
+
+from huggingface_hub import scan_cache_dir
+from huggingface_hub.errors import CacheNotFound
+
+from desktop_app.core.bundle import bundled_models
+from desktop_app.core.library.cache import bytes_below, hub_cache, repository_folder
+from desktop_app.core.library.find import full_name
+from desktop_app.core.library.folders import forget_folder
+from desktop_app.core.library.progress import in_bytes
+from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.gpt2.errors import ModelError
+
+
+def remove_model(text: str) -> str:
+    """Remove what `text` names, and say what was done.
+
+    A folder's files stay: it is only taken off the list. Of a repository, what no other revision needs is deleted, and
+    with it what was fetched of it in part. Raises ModelError.
+    """
+    if text in bundled_models():
+        raise ModelError(f"{text} came with the program and stays.")
+    if forget_folder(Path(text).expanduser()):
+        return f"{text} is no longer listed; its files are where they were."
+    if Path(text).is_absolute() or text.startswith("."):
+        raise ModelError(f"{text} is not in the list; there is nothing to remove.")
+    name = parse_hub_name(text)
+    if not repository_folder(name.repository).is_dir():
+        name = full_name(name)
+    storage = repository_folder(name.repository)
+    if not storage.is_dir():
+        raise ModelError(f"{text} is not in the cache, {hub_cache()}; there is nothing to remove.")
+    before = bytes_below(storage)
+    try:
+        if "@" in text:
+            _remove_revision(name)
+        else:
+            _remove_repository(name, storage)
+    except OSError as reason:
+        raise ModelError(f"{text} could not be removed: {reason.filename}: {reason.strerror or reason}.") from reason
+    return f"{name} is removed; {in_bytes(before - bytes_below(storage))} are free again."
+
+
+def _remove_revision(name: HubName) -> None:
+    commits = [
+        revision.commit_hash
+        for repository in scan_cache_dir(hub_cache()).repos
+        if repository.repo_type == "model" and repository.repo_id == name.repository
+        for revision in repository.revisions
+        if name.revision in revision.refs or (len(name.revision) > 3 and revision.commit_hash.startswith(name.revision))
+    ]
+    if len(commits) != 1:
+        raise ModelError(f"{name.repository} is in the cache, but not its revision {name.revision}.")
+    scan_cache_dir(hub_cache()).delete_revisions(*commits).execute()
+
+
+def _remove_repository(name: HubName, storage: Path) -> None:
+    # The library first: contents that it shares between repositories go as it keeps count of them.
+    try:
+        scan = scan_cache_dir(hub_cache())
+    except CacheNotFound:
+        return
+    commits = [
+        revision.commit_hash
+        for repository in scan.repos
+        if repository.repo_type == "model" and repository.repo_id == name.repository
+        for revision in repository.revisions
+    ]
+    scan.delete_revisions(*commits).execute()
+    # What was begun and never became a snapshot.
+    if storage.is_symlink():
+        storage.unlink()
+    elif storage.is_dir():
+        shutil.rmtree(storage)
+    shutil.rmtree(hub_cache() / ".locks" / storage.name, ignore_errors=True)

@@ -1,0 +1,101 @@
+"""A hub on loopback with one small GPT-2 on it, and this process's hub client pointed at it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import TINY, write_checkpoint
+from tests.hub import server
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAME = "owner/tiny"
+CONFIG = {**TINY, "vocab_size": 257, "n_positions": 48}
+REPOSITORY = "models--owner--tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The folder that the repository was uploaded from."""
+    return write_checkpoint(tmp_path_factory.mktemp("upload") / "tiny", CONFIG)
+
+
+@pytest.fixture
+def hub(tiny, monkeypatch):
+    """A running hub; HF_ENDPOINT and what the client read at its import both say so."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import close_session
+
+    from desktop_app.core.library import hub as client
+
+    with server.running() as running:
+        extra = {"README.md": b"# A card\n", "pytorch_model.bin": b"\x80\x04pickle", "onnx.py": b"print()\n"}
+        running.add(NAME, tiny, extra)
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", running.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
+        yield running
+        close_session()
+
+
+@pytest.fixture
+def cache(own_home):
+    """The repository's folder in the cache of this test."""
+    return own_home / "huggingface" / "hub" / REPOSITORY
+
+
+@pytest.fixture
+def command(hub):
+    """Starts `logitscope ...` in a process of its own, which reads its environment at its start as a person's does."""
+    started = []
+
+    def start(*arguments, **environment):
+        env = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "0"} | environment
+        process = subprocess.Popen(
+            [sys.executable, "-m", "desktop_app", *map(str, arguments)],
+            env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def finish(command):
+    """Runs a command to its end: (exit code, stdout, stderr)."""
+
+    def run(*arguments, **environment):
+        process = command(*arguments, **environment)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    return run
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 1 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("a disk can be mounted by root only")
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"mounting a disk is refused here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
