@@ -14,7 +14,7 @@ PERCENTILE = 99.5
 
 _FEW, _FAR = 4, 20.0
 
-_SAMPLE = 200_000  # above this many cells every n-th is looked at; limits need no more
+_SAMPLE = 65_536  # above this many cells every n-th is looked at; limits need no more
 
 
 @dataclass(frozen=True)

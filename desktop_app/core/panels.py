@@ -31,8 +31,8 @@ class Source:
 
     `index` has one entry for each axis of the tensor: a fixed number, or "row" or "col" for the axis that runs down
     or across. A strip of heads side by side has "group" and "within", its column cut by `group` cells a head.
-    `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons). A picture of a part
-    begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV).
+    `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons), and `rows` for each
+    row. A picture of a part begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV).
     """
 
     name: str
@@ -41,12 +41,13 @@ class Source:
     group: int = 1
     first_row: int = 0
     first_col: int = 0
+    rows: tuple[int, ...] | None = None
 
     def at(self, row: int, col: int) -> tuple[int, ...]:
         """The tensor's index of the cell in this row and column."""
         column = self.first_col + col if self.cols is None else self.cols[col]
         place = {
-            "row": self.first_row + row,
+            "row": self.first_row + row if self.rows is None else self.rows[row],
             "col": column,
             "group": column // self.group,
             "within": column % self.group,
@@ -167,13 +168,14 @@ class GridPanel(Panel):
 
 @dataclass(frozen=True)
 class MultiplesPanel(Panel):
-    """Many small grids, [head, query, key], of one block."""
+    """Many small grids, [head, query, key], of one block; in a long text of every so many queries."""
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
     names: tuple[str, ...] = ()
     selected: int = 0
     source: Source | None = None  # index[0] is the head and is replaced
+    every: int = 1
 
 
 @dataclass(frozen=True)

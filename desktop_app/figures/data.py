@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,7 +124,7 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
         yield Table("values", panel.values, panel.labels, panel.labels, panel.source)
     elif isinstance(panel, MultiplesPanel):
         for head, name in enumerate(panel.names):
-            source = None if panel.source is None else Source(panel.source.name, (head, *panel.source.index[1:]))
+            source = None if panel.source is None else replace(panel.source, index=(head, *panel.source.index[1:]))
             yield Table(name, panel.values[head], source=source)
     elif isinstance(panel, BarsPanel):
         labels = tuple(bar.label for bar in panel.bars)
@@ -170,6 +170,8 @@ def _where(table: Table) -> dict[str, Any]:
     found: dict[str, Any] = {"tensor": source.name, "index": ["column" if i == "col" else i for i in source.index]}
     if source.cols is not None:
         found["columns_at"] = source.cols
+    if source.rows is not None:
+        found["rows_at"] = source.rows
     if source.group > 1:
         found["group"] = source.group
     if source.first_row or source.first_col:

@@ -151,12 +151,12 @@ class Cells:
                 if mine != wanted:
                     return None
             elif mine == "row":
-                row = wanted - source.first_row
+                row = _place(wanted, source.rows, source.first_row)
                 if not 0 <= row < len(self.values):
                     return None
                 rows = (row, row + 1)
             elif mine == "col":
-                column = wanted - source.first_col if source.cols is None else source.cols.index(wanted)
+                column = _place(wanted, source.cols, source.first_col)
                 if not 0 <= column < self.values.shape[-1]:
                     return None
                 columns = (column, column + 1)
@@ -179,6 +179,13 @@ class Cells:
         if first.y == last.y:
             return Rect(first.x, first.y, last.x + last.w - first.x, first.h)
         return Rect(self.rect.x, first.y, self.rect.w, last.y + last.h - first.y)
+
+
+def _place(wanted: int, shown: tuple[int, ...] | None, first: int) -> int:
+    """The row or column that shows this index of the axis; negative where none does."""
+    if shown is None:
+        return wanted - first
+    return shown.index(wanted) if wanted in shown else -1
 
 
 def _span(distance: float, length: float, count: int, density: float) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """Painters of heatmaps: strips, maps, attention grids and many small grids."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from desktop_app.core.levels import short
-from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, Source, Strip, StripsPanel
+from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, Strip, StripsPanel
 from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import (
     LEGEND,
@@ -289,7 +290,7 @@ def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
 def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     """Every head's grid, the selected one outlined."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
-    count, size = panel.values.shape[0], panel.values.shape[1]
+    count = len(panel.values)
     gap, name = page.u(_THUMB_GAP), page.u(_THUMB_NAME)
     best = max(
         range(1, count + 1),
@@ -311,8 +312,10 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
                    colour=page.theme.accent if chosen else page.theme.dim, room=side + gap)  # fmt: skip
         source = None
         if panel.source is not None:
-            source = Source(panel.source.name, (head, *panel.source.index[1:]))
-        page.put_cells(box, (size, size), panel.values[head], source, panel.names[head])
+            source = replace(panel.source, index=(head, *panel.source.index[1:]))
+        page.put_cells(box, panel.values[head].shape, panel.values[head], source, panel.names[head])
         page.picks.append(Pick(box, "head", head, panel.names[head]))
     bottom = body.y + rows * (side + name + page.u(4))
+    if panel.every > 1:
+        said = page.say(f"one query in {panel.every}") + (f" · {said}" if said else "")
     legend(panel.levels, Rect(body.x, bottom, body.w, page.u(LEGEND)), page, said)

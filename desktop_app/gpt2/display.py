@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍", "\u00a0": "⍽"}
 _TYPED = {shown: char for char, shown in _VISIBLE.items()}
@@ -25,6 +26,7 @@ def is_visible(char: str) -> bool:
     return char not in _INKLESS and unicodedata.category(char) not in _INVISIBLE_CATEGORIES
 
 
+@lru_cache(1 << 16)
 def label(data: bytes) -> str:
     """The display form of a token: plain, safe, on one line and never empty.
 

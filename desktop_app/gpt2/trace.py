@@ -95,23 +95,24 @@ class Trace:
     def __getitem__(self, name: str) -> Array:
         return self.read(name)
 
-    def read(self, name: str, *, head: int | None = None, row: int | None = None) -> Array:
+    def read(self, name: str, *, head: int | None = None, row: int | None = None, every: int = 1) -> Array:
         """The tensor `name`, with the axes of the table; `head` and `row` (a position) pick one and drop the axis.
 
-        A negative row counts from the end; `head` is passed over where the tensor has no heads. Raises ModelError if
-        there is no such tensor, head or position, or if the tensor cannot be derived because a saved trace was opened
-        without its model.
+        A negative row counts from the end; `head` is passed over where the tensor has no heads. Of all rows `every`
+        n-th is computed, the last among them. Raises ModelError if there is no such tensor, head or position, or if the
+        tensor cannot be derived because a saved trace was opened without its model.
         """
         if name not in self.table:
             raise ModelError(f"This model has no tensor {name[:80]!r}.")
         if name == "logits":
             return self._all_logits() if row is None else self.logits(row)
         spec = self.table[name].spec
-        start, stop = (0, len(self)) if row is None else (self._position(row), self._position(row) + 1)
+        at = self._position(row) if row is not None else None
+        rows = ((len(self) - 1) % every, len(self), every) if at is None else (at, at + 1, 1)
         if head is not None and not 0 <= head < self.config.n_head:
             raise ModelError(f"There is no head {head}; this model's heads are 0 to {self.config.n_head - 1}.")
         heads = (head, head + 1) if head is not None and spec.per_head else None
-        found = self._read(name, heads, (start, stop))
+        found = self._read(name, heads, rows)
         if row is not None:
             found = found[:, 0] if spec.per_head else found[0, ...]  # an array even where no axis is left
         if heads is not None:
@@ -121,8 +122,8 @@ class Trace:
     def read_rows(self, name: str, stop: int, start: int = 0) -> Array:
         """The tensor for positions `start` to `stop` alone, every head."""
         if name == "logits" and name not in self.captured:
-            return _frozen(self._unembedded(self._read("ln_final.out", None, (start, stop))))
-        return _frozen(self._read(name, None, (start, stop)))
+            return _frozen(self._unembedded(self._read("ln_final.out", None, (start, stop, 1))))
+        return _frozen(self._read(name, None, (start, stop, 1)))
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits [d_vocab] after position `row` (negative counts from the end). Raises ModelError as `read` does."""
@@ -132,7 +133,7 @@ class Trace:
         key = ("logits", row)
         found = self._remembered(key)
         if found is None:
-            found = self._remember(key, self._unembedded(self._read("ln_final.out", None, (row, row + 1)))[0])
+            found = self._remember(key, self._unembedded(self._read("ln_final.out", None, (row, row + 1, 1)))[0])
         return found
 
     def is_of(self, weights: Mapping[str, Array]) -> bool:
@@ -151,7 +152,9 @@ class Trace:
     def past(self, length: int) -> dict[str, Array]:
         """Keys and values of the first `length` positions, as the graph takes them."""
         return {
-            f"past.{layer}.{part}": np.ascontiguousarray(self._read(f"blocks.{layer}.attn.{letter}", None, (0, length)))
+            f"past.{layer}.{part}": np.ascontiguousarray(
+                self._read(f"blocks.{layer}.attn.{letter}", None, (0, length, 1))
+            )
             for layer in range(self.config.n_layer)
             for part, letter in (("key", "k"), ("value", "v"))
         }
@@ -164,7 +167,7 @@ class Trace:
     def _all_logits(self) -> Array:
         if "logits" in self.captured:
             return self.captured["logits"]
-        return _frozen(self._unembedded(self._read("ln_final.out", None, (0, len(self)))))
+        return _frozen(self._unembedded(self._read("ln_final.out", None, (0, len(self), 1))))
 
     def _unembedded(self, final: Array) -> Array:
         if self._unembed is not None:
@@ -176,7 +179,7 @@ class Trace:
             raise ModelError("This tensor is not in the saved trace, and deriving it needs the model; open that first.")
         return self._weights[name]
 
-    def _read(self, name: str, heads: tuple[int, int] | None, rows: tuple[int, int]) -> Array:
+    def _read(self, name: str, heads: tuple[int, int] | None, rows: tuple[int, int, int]) -> Array:
         tensor = self.table[name]
         if name in self.captured:
             return _cut(self.captured[name], tensor.spec.per_head, heads, rows)
@@ -191,7 +194,7 @@ class Trace:
                 operands.append(self._weight(source))
                 continue
             # Keys and values up to the end: the grids before the mask have columns for later tokens too.
-            wanted = (0, len(self)) if source in tensor.whole else rows
+            wanted = (0, len(self), 1) if source in tensor.whole else rows
             operands.append(self._read(source, heads if self.table[source].spec.per_head else None, wanted))
         return self._remember(key, np.asarray(tensor.spec.compute(place, *operands)))
 
@@ -243,7 +246,7 @@ def _frozen(array: Array) -> Array:
     return array
 
 
-def _cut(array: Array, per_head: bool, heads: tuple[int, int] | None, rows: tuple[int, int]) -> Array:
+def _cut(array: Array, per_head: bool, heads: tuple[int, int] | None, rows: tuple[int, int, int]) -> Array:
     if per_head:
         chosen = slice(None) if heads is None else slice(*heads)
         return array[chosen, slice(*rows)]

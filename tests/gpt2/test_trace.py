@@ -224,3 +224,11 @@ def test_token_ids_in_a_file_that_the_model_lacks_are_refused(engine, tmp_path):
             Trace.load(saved(trace, tmp_path, tokens=("I64", tokens)))
     with pytest.raises(ModelError):
         Trace.load(saved(engine.trace((3,)), tmp_path, tokens=("I64", np.zeros(0, np.int64))))
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7])
+def test_every_so_many_rows_are_those_rows_of_the_whole_and_the_last_is_among_them(engine, trace, every):
+    whole = engine.trace(IDS, everything=True)
+    rows = np.arange(len(IDS))[::-1][::every][::-1]
+    assert same(trace.read("blocks.1.attn.pattern", every=every), whole["blocks.1.attn.pattern"][:, rows])
+    assert same(trace.read("blocks.1.mlp.pre", every=every), whole["blocks.1.mlp.pre"][rows])

@@ -106,15 +106,29 @@ def heads(scene: Scene) -> Box:
     )
 
 
+_THUMBNAIL = 128  # queries that a small grid of every head shows: about as many as it has pixels
+
+
+def _every(scene: Scene) -> int:
+    """Of every head's grids each so many-th query is shown: all of a block's cells are millions in a long text."""
+    return -(-len(scene.trace) // _THUMBNAIL) if len(scene.trace) > 2 * _THUMBNAIL else 1
+
+
+def _queries(scene: Scene, every: int) -> range:
+    return range((len(scene.trace) - 1) % every, len(scene.trace), every)
+
+
 def _grid(scene: Scene, stage: str, head: int | None = None) -> tuple[Array, Levels]:
     """One head's grid, or every head's, as it is shown: what cannot be seen is NaN. And its limits."""
-    shown = _shown(scene, stage, scene.trace.read(scene.block(f"attn.{stage}"), head=head))
+    every = _every(scene) if head is None else 1
+    name = scene.block(f"attn.{stage}")
+    shown = _shown(scene, stage, scene.trace.read(name, head=head, every=every), every)
     return shown, _levels(scene, stage, shown)
 
 
-def _shown(scene: Scene, stage: str, values: Array) -> Array:
+def _shown(scene: Scene, stage: str, values: Array, every: int) -> Array:
     if stage in ("masked", "pattern"):
-        later = ~np.tri(values.shape[-2], values.shape[-1], dtype=bool)
+        later = np.arange(values.shape[-1]) > np.array(_queries(scene, every))[:, None]
         values = np.where(later, values.dtype.type(np.nan), values)
     return without_first(scene, values, values.ndim - 1)
 
@@ -127,7 +141,8 @@ def _levels(scene: Scene, stage: str, shown: Array) -> Levels:
             levels = Levels(0, top, False, levels.power, levels.decades, rule="up to the largest left")
         return levels
     if shown.ndim == 2 and scene.state.view.limits == "layer":
-        shown = _shown(scene, stage, scene.trace[scene.block(f"attn.{stage}")])
+        every = _every(scene)
+        shown = _shown(scene, stage, scene.trace.read(scene.block(f"attn.{stage}"), every=every), every)
     return diverging(shown, rule="this head" if shown.ndim == 2 else "all heads of the block")
 
 
@@ -171,6 +186,8 @@ def _stage(scene: Scene, current: str) -> Box:
         keys_down=turned,
     )
     every, shared = _grid(scene, current)
+    every_nth = _every(scene)
+    queries = tuple(_queries(scene, every_nth)) if every_nth > 1 else None
     all_heads = MultiplesPanel(
         title=f"All heads of block {scene.layer}",
         note=f"head {scene.head} is outlined",
@@ -178,7 +195,13 @@ def _stage(scene: Scene, current: str) -> Box:
         levels=shared,
         names=tuple(f"head {n}" for n in range(scene.config.n_head)),
         selected=scene.head,
-        source=Source(scene.block(f"attn.{current}"), (0, *axes)),
+        source=Source(
+            scene.block(f"attn.{current}"),
+            (0, *axes),
+            rows=None if turned else queries,
+            cols=queries if turned else None,
+        ),
+        every=every_nth,
     )
     beside = row(large, column(row(*small), all_heads, weights=(1, 2)))
     return replace(column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(2, 5)), wide=beside)

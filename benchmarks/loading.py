@@ -1,0 +1,72 @@
+"""Opening a model and holding a long text: time and memory, each in a process of its own."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks.child import ask, status
+from benchmarks.shapes import checkpoint
+from benchmarks.table import Row, bounded, timed
+
+_HERE = "benchmarks.loading"
+
+
+def rows(root: Path, runs: int) -> Iterator[Row]:
+    """Every row of this module."""
+    folder = str(checkpoint(root, "small"))
+    ask(_HERE, "open", folder)  # the file comes into the cache
+    found = [ask(_HERE, "open", folder) for _ in range(runs)]
+    weights = found[0]["weights"]
+    ready = median(f["open"] for f in found)
+    yield bounded("GPT-2 small opens: first answer possible", ready, 0.15, "s", "weights mapped, warm file cache")
+    grown = max(f["grown"] for f in found) / weights
+    yield bounded("... its own memory above the process before", grown, 0.2, "x the weights")
+    yield bounded("... packed after that", median(f["pack"] for f in found), 1.0, "s")
+    peak = max(f["peak"] for f in found) / weights
+    note = "all the process's, mapped pages too"
+    yield bounded("... peak", peak, 1.4, "x the weights", note)
+    long = ask(_HERE, "long", folder)
+    bound = long["weights"] / 1e9 + 1.0
+    note = "mapped weights, the packed copy, all heads of all blocks, a grid"
+    yield bounded("1,024 tokens: peak memory, against weights + 1.0 GB", long["peak"] / 1e9, bound, "GB", note)
+
+
+def open_and_pack(folder: Path) -> dict[str, float]:
+    from desktop_app.core import model as models  # everything is imported before anything is measured
+
+    before = status()
+    opened: list[models.Model] = []
+    seconds = timed(lambda: opened.append(models.open_model(folder)))
+    grown = status()["RssAnon"] - before["RssAnon"]
+    pack = timed(opened[0].engine.prepack)
+    weights = sum(w.nbytes for w in opened[0].checkpoint.weights.values())
+    return {"open": seconds, "grown": grown, "pack": pack, "peak": status()["VmHWM"], "weights": weights}
+
+
+def hold(folder: Path) -> dict[str, float]:
+    """1,024 tokens: a pass, every head of every block, and one grid."""
+    from dataclasses import replace
+
+    from benchmarks.passes import ids_of
+    from desktop_app.core.model import open_model
+    from desktop_app.core.scene import make_scene
+    from desktop_app.core.state import State
+    from desktop_app.core.steps import build_view, step_list
+
+    model = open_model(folder)
+    model.engine.prepack()
+    trace = model.engine.trace(ids_of(model, model.config.n_positions))
+    scene = make_scene("", model.checkpoint, model.tokenizer, trace, State())
+    for step in step_list(model.config):
+        if step.spec.op in ("heads", "pattern"):
+            state = replace(scene.state, layer=step.layer or 0)
+            at = make_scene("", model.checkpoint, model.tokenizer, trace, state, scene)
+            build_view(at, step)
+    weights = sum(w.nbytes for w in model.checkpoint.weights.values())
+    return {"peak": status()["VmHWM"], "weights": weights}
+
+
+if __name__ == "__main__":
+    print(json.dumps({"open": open_and_pack, "long": hold}[sys.argv[1]](Path(sys.argv[2]))))

@@ -1,0 +1,163 @@
+"""Forward passes: what exposing costs, what an edit computes, how long a text's grids take, how fast a pass stops."""
+
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.shapes import checkpoint, text
+from benchmarks.table import Row, against, bounded, interleaved, ms, percentile, timed
+from desktop_app.core.model import Model, open_model
+from desktop_app.core.scene import make_scene
+from desktop_app.core.state import State
+from desktop_app.core.steps import build_view, step_list
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.errors import Cancelled
+from desktop_app.gpt2.session import Stop, make_session
+from desktop_app.gpt2.tensors import tensor_table
+
+
+class FullPass:
+    """A pass with all positions' logits that captures what `only` names (and logits)."""
+
+    def __init__(self, checkpoint: Checkpoint, only: frozenset[str]) -> None:
+        self._names = sorted(only | {"logits"})
+        self._session = make_session(checkpoint, only=frozenset(self._names), packed=True)
+        c = checkpoint.config
+        nothing = np.zeros((c.n_head, 0, c.d_head), np.float32)
+        self._past = {f"past.{n}.{part}": nothing for n in range(c.n_layer) for part in ("key", "value")}
+
+    def __call__(self, ids: Sequence[int]) -> list[Any]:
+        return list(self._session.run(self._names, {"input_ids": np.asarray(ids, np.int64), **self._past}))
+
+
+def without_grids(checkpoint: Checkpoint) -> frozenset[str]:
+    """Names of every tensor that is no attention grid."""
+    return frozenset(n for n, row in tensor_table(checkpoint.config).items() if "key" not in row.axes)
+
+
+def rows(root: Path, runs: int) -> Iterator[Row]:
+    """Every row of this module."""
+    model = open_model(checkpoint(root, "small"))
+    model.engine.prepack()
+    yield from exposing(model, runs)
+    yield from prompts(model, runs)
+    yield from edits(model, runs)
+    yield from long_texts(model, runs)
+    yield stopping(model, runs)
+
+
+def exposing(model: Model, runs: int) -> Iterator[Row]:
+    bare, captured = FullPass(model.checkpoint, frozenset()), FullPass(model.checkpoint, without_grids(model.checkpoint))
+    for tokens in (8, 128, 512):
+        ids = ids_of(model, tokens)
+        times = interleaved(lambda: timed(lambda: captured(ids)), lambda: timed(lambda: bare(ids)), runs=runs)
+        yield against(f"every non-grid tensor captured, against logits alone, {tokens} tokens", *times, 1.05)
+
+
+def prompts(model: Model, runs: int) -> Iterator[Row]:
+    full, ids = FullPass(model.checkpoint, without_grids(model.checkpoint)), ids_of(model, 128)
+    times = interleaved(
+        lambda: timed(lambda: model.engine.trace(ids)), lambda: timed(lambda: full(ids)), runs=runs
+    )
+    yield against("a new prompt of 128 tokens, against the full pass with all logits", *times, 0.75)
+
+
+def edits(model: Model, runs: int) -> Iterator[Row]:
+    """The last of 128 tokens changes, and the view of a step with it; then a word comes into the middle."""
+    engine, ids = model.engine, ids_of(model, 128)
+    before = engine.trace(ids)
+    step = next(s for s in step_list(model.config) if s.key == "blocks.5.attn.pattern")
+    letters = iter(range(10_000))
+    computed = []
+
+    def edit() -> None:
+        changed = (*ids[:-1], 97 + next(letters) % 26)
+        trace = engine.trace(changed, reuse=before)
+        computed.append(trace.computed)
+        build_view(make_scene("", model.checkpoint, model.tokenizer, trace, State(step=step.key, layer=5)), step)
+
+    times = interleaved(lambda: timed(edit), lambda: read_weights(model.checkpoint), runs=runs)
+    yield against("the last of 128 tokens edited, against reading all weights once", *times, 1.6)
+    yield bounded("... tokens computed", max(computed), 1, "tokens")
+    middle = engine.trace((*ids[:60], 120, *ids[60:]), reuse=before)
+    yield bounded("a word comes into the middle: tokens computed", middle.computed, 128 + 1 - 60, "tokens")
+
+
+def read_weights(checkpoint: Checkpoint) -> float:
+    """Seconds in which two threads read every byte of the weights from memory."""
+    pieces = [piece for w in checkpoint.weights.values() for piece in np.array_split(w.reshape(-1), w.size // 2**20 + 1)]
+
+    def read(piece: np.ndarray[Any, Any]) -> float:
+        return float(piece.max())
+
+    with ThreadPoolExecutor(2) as pool:
+        return timed(lambda: list(pool.map(read, pieces, chunksize=8)))
+
+
+def long_texts(model: Model, runs: int) -> Iterator[Row]:
+    """1,024 tokens: one head's grid, and all heads of all blocks, from a trace that keeps no grids."""
+    engine, ids = model.engine, ids_of(model, 1024)
+    rng = np.random.default_rng(0)
+    steps = [s for s in step_list(model.config) if s.spec.op == "pattern"]
+    overviews = [s for s in step_list(model.config) if s.spec.op == "heads"]
+    passes, grids, thumbnails = [], [], []
+    for _ in range(max(3, runs // 3)):
+        begun = time.perf_counter()
+        trace = engine.trace(ids)
+        passes.append(time.perf_counter() - begun)
+        scene = make_scene("", model.checkpoint, model.tokenizer, trace, State())
+        begun = time.perf_counter()
+        for step in overviews:
+            build_view(_at(scene, layer=step.layer or 0), step)
+        thumbnails.append(time.perf_counter() - begun)
+        for _ in range(runs):
+            step, head = steps[rng.integers(len(steps))], int(rng.integers(model.config.n_head))
+            at = _at(scene, layer=step.layer or 0, head=head)
+            grids.append(timed(lambda at=at, step=step: build_view(at, step)))
+    yield bounded("1,024 tokens: a grid opens", 1000 * percentile(grids), 30, "ms")
+    yield against(f"1,024 tokens: all {12 * len(overviews)} thumbnails, against one pass", thumbnails, passes, 1.3)
+
+
+def _at(scene: Any, **changes: int) -> Any:
+    return make_scene(
+        scene.name, scene.checkpoint, scene.tokenizer, scene.trace, replace(scene.state, **changes), scene
+    )
+
+
+def stopping(model: Model, runs: int) -> Row:
+    """A pass over 1,024 tokens is stopped at moments all along it."""
+    engine, ids = model.engine, ids_of(model, 1024)
+    whole = timed(lambda: engine.trace(ids))
+    late = []
+    for n in range(2 * runs):
+        stop, ended = Stop(), []
+
+        def work(stop: Stop = stop, ended: list[float] = ended) -> None:
+            try:
+                engine.trace(ids, stop=stop)
+            except Cancelled:
+                ended.append(time.perf_counter())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(whole * (n + 0.5) / (2 * runs))
+        asked = time.perf_counter()
+        stop.set()
+        thread.join()
+        if ended:
+            late.append(ended[0] - asked)
+    note = f"{len(late)} stops, median {ms(statistics.median(late))}"
+    return bounded("1,024 tokens: a pass stops", 1000 * max(late), 50, "ms", note)
+
+
+def ids_of(model: Model, tokens: int) -> tuple[int, ...]:
+    return model.tokenizer.encode(text(tokens)).ids
+
+

@@ -1,0 +1,89 @@
+"""What a benchmark finds: rows with a value, a ratio and what it is to reach; printed, and written as JSON."""
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RUNS = 9
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finding. It passes if `ratio` is at most `reach`; a row that could not be measured has no ratio and fails."""
+
+    name: str
+    value: str
+    ratio: float | None
+    reach: float
+
+    @property
+    def passed(self) -> bool:
+        return self.ratio is not None and self.ratio <= self.reach
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def interleaved(*works: Callable[[], float], runs: int = RUNS) -> list[list[float]]:
+    """Each work's findings of `runs` rounds, one call of each a round, so that a busy moment meets all of them.
+
+    A work measures itself and returns seconds. One round before the first is thrown away.
+    """
+    found: list[list[float]] = [[] for _ in works]
+    for n in range(runs + 1):
+        for times, work in zip(found, works, strict=True):
+            seconds = work()
+            if n:
+                times.append(seconds)
+    return found
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Median of the rounds' own ratios: what disturbs a round disturbs both of its times."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def against(name: str, ours: Sequence[float], theirs: Sequence[float], reach: float) -> Row:
+    """A row of two interleaved times."""
+    value = f"{ms(statistics.median(ours))} / {ms(statistics.median(theirs))}"
+    return Row(name, value, ratio(ours, theirs), reach)
+
+
+def bounded(name: str, amount: float, bound: float, unit: str, note: str = "") -> Row:
+    """A row of an amount and the most that it may be; the ratio is their quotient."""
+    value = f"{amount:,.3g} {unit} of {bound:,.3g}" + (f"; {note}" if note else "")
+    return Row(name, value, amount / bound if bound else math.inf, 1.0)
+
+
+def percentile(values: Sequence[float], share: float = 0.99) -> float:
+    """The value that the given share of values does not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def ms(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms"
+
+
+def show(row: Row) -> str:
+    """A row as a line of the table."""
+    found = "not measured" if row.ratio is None else f"{row.ratio:.3g}"
+    return f"{row.name:74} {row.value:44} {found:>12}  ≤ {row.reach:<5g} {'pass' if row.passed else 'MISS'}"
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    found = [
+        {"name": r.name, "value": r.value, "ratio": r.ratio, "reach": r.reach, "pass": r.passed} for r in rows
+    ]
+    return json.dumps({"rows": found}, indent=1, ensure_ascii=False) + "\n"
+
+
+def write_json(path: Path, rows: Sequence[Row]) -> None:
+    path.write_text(as_json(rows), encoding="utf-8")
