@@ -30,8 +30,11 @@ Description: desktop microscope for GPT-2
  A small GPT-2 comes with it, so that it works offline; other checkpoints of
  the GPT-2 family can be opened.
 """
-_BASE = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libffi8", "liblzma5")
-"""What any program of Python and Qt loads on Debian beyond its window: no surprise among the dependencies."""
+_BASE = {
+    *("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libzstd1", "liblzma5", "libexpat1", "libffi8", "libuuid1"),
+    *("libx11-6", "libxcb1", "libfreetype6"),
+}
+"""What Python and Qt load besides, all of it on any Debian with what launch.py names: no surprise as a dependency."""
 
 
 def build_deb(frozen: Path, licences: Path, summary: str, manual: str, out: Path, date: str) -> Path:
@@ -84,7 +87,7 @@ def dependencies(root: Path) -> list[str]:
     """
     tables = set(launch.ALWAYS.values()).union(*(table.values() for table in launch.WINDOW.values()))
     linked = _linked(root)
-    known = tables | set(_BASE) | _brought_by(tables)
+    known = tables | _BASE | _brought_by(tables)
     strange = sorted(name for name in linked if name not in known)
     if strange:
         raise SystemExit(
@@ -97,11 +100,12 @@ def _linked(root: Path) -> dict[str, str]:
     """Package -> package with its least version, for all that the files in `root` are linked to."""
     files = [str(path) for path in sorted(root.rglob("*")) if path.is_file() and _is_elf(path)]
     inside = sorted({f"-l{Path(file).parent}" for file in files})
+    packed = [f"-x{package}" for package in packages_of(root / "usr/lib/logitscope")]
     with TemporaryDirectory() as name:
         (Path(name) / "debian").mkdir()
         (Path(name) / "debian" / "control").write_text("Source: logitscope\n\nPackage: logitscope\nArchitecture: any\n")
         done = subprocess.run(
-            ["dpkg-shlibdeps", "-O", "--ignore-missing-info", "--warnings=0", *inside, *files],
+            ["dpkg-shlibdeps", "-O", "--ignore-missing-info", "--warnings=0", *inside, *packed, *files],
             cwd=name,
             capture_output=True,
             text=True,
@@ -111,6 +115,19 @@ def _linked(root: Path) -> dict[str, str]:
         raise SystemExit(f"dpkg-shlibdeps could not tell what the frozen folder is linked to:\n{done.stderr}")
     rows = done.stdout.partition("=")[2].strip().split(", ")
     return {row.split(" ")[0]: row for row in rows}
+
+
+def packages_of(frozen: Path) -> list[str]:
+    """The Debian packages that the build machine's own libraries in the frozen folder come from: Python's, OpenSSL's.
+
+    Raises SystemExit for a library that is in none.
+    """
+    found = set()
+    for path in sorted((frozen / "_internal").glob("lib*.so*")):
+        if not path.is_symlink():  # which leads into a Python distribution's folder
+            owners = _output("dpkg-query", "--search", f"*/{path.name}").splitlines()
+            found.add(owners[0].partition(":")[0])
+    return sorted(found)
 
 
 def _brought_by(packages: set[str]) -> set[str]:
@@ -196,4 +213,7 @@ def _md5(path: Path) -> str:
 
 
 def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout.strip()

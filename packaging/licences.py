@@ -1,10 +1,10 @@
 """The licences of everything inside the frozen program, gathered from what is installed: a summary, and all texts."""
 
 import re
-import subprocess
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from debian import packages_of
 from inside import distributions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,14 +71,7 @@ def _licence(made: Distribution) -> str:
 
 def _system_packages(frozen: Path) -> dict[str, str]:
     """Debian package -> its copyright file, for Python and the libraries of the build machine's system in `frozen`."""
-    found = {}
-    for path in sorted((frozen / "_internal").glob("lib*.so*")):
-        if path.is_symlink():
-            continue  # into a folder of a distribution, whose own licence covers it
-        done = subprocess.run(["dpkg-query", "--search", f"*/{path.name}"], capture_output=True, text=True, check=False)
-        package = done.stdout.partition(":")[0]
-        text = Path("/usr/share/doc", package, "copyright")
-        if done.returncode or not text.is_file():
-            raise SystemExit(f"{path.name} belongs to no Debian package with a copyright file; use Debian's Python.")
-        found[package] = text.read_text(encoding="utf-8", errors="replace")
-    return dict(sorted(found.items()))
+    return {
+        package: Path("/usr/share/doc", package, "copyright").read_text(encoding="utf-8", errors="replace")
+        for package in packages_of(frozen)
+    }

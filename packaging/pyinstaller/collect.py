@@ -54,9 +54,14 @@ def analysis() -> Analysis:
         excludes=[*EXCLUDED, *_others()],
         hooksconfig={"matplotlib": {"backends": ["agg", "pdf", "svg"]}},
     )
-    found.datas = [row for row in found.datas if _wanted_data(Path(row[0]))]
     binaries = [row for row in found.binaries if _wanted_binary(Path(row[0]), Path(row[1]))]
     found.binaries = _without_idle_qt(binaries)
+    places = {row[0] for row in found.binaries}
+    found.datas = [
+        (place, source, kind)
+        for place, source, kind in found.datas
+        if (source in places if kind == "SYMLINK" else _wanted_data(Path(place)))
+    ]
     # It would give matplotlib a new folder at every start, and so have it look through all fonts of the system again.
     found.scripts = [row for row in found.scripts if row[0] != "pyi_rth_mplconfig"]
     return found
