@@ -22,6 +22,7 @@ COMMANDS = {
     "generate": "continue a text",
     "figure": "draw the view of a step as an SVG, PDF or PNG file",
     "build": "make the figures that a file lists, where anything about them has changed",
+    "deck": "make slides, a booklet or a film of the whole walk",
     "check": "recompute every tensor from its inputs in float64, and compare",
     "census": "count a model's parameters by family, beside GPT-2's sizes and GPT-3",
     "onnx": "write the graph that exposes every tensor as an ONNX file",

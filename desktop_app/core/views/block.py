@@ -1,0 +1,53 @@
+"""A whole block in one view: what its heads look at, and what it adds to the residual stream."""
+
+from dataclasses import replace
+
+from desktop_app.core.levels import diverging
+from desktop_app.core.panels import Box, Hue, MultiplesPanel, StripsPanel, column, row
+from desktop_app.core.scene import Scene
+from desktop_app.core.views import attention
+from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+
+TITLE = "the whole block"
+LEAD = (
+    "Every head reads the stream and adds what it found; then the MLP reads the sum and adds its part. The stream "
+    "itself goes straight through."
+)
+EXPLAIN = (
+    "A block adds twice to each token's vector. Attention brings in what stands at other positions: the grids show how "
+    "much each token reads from each earlier one, head by head. The MLP then works on every position by itself. What "
+    "leaves the block is what came in, plus these two additions."
+)
+FORMULA = "resid_post = resid_pre + attn_out + mlp_out"
+
+
+def whole_block(scene: Scene) -> Box:
+    """All patterns of the block, the sum that it makes for the selected token, and its result for every token."""
+    terms = (
+        ("resid_pre", Hue.RESIDUAL, ""),
+        ("attn_out", Hue.ATTENTION, "+"),
+        ("mlp_out", Hue.MLP, "+"),
+        ("resid_post", Hue.ACCENT, "="),
+    )
+    strips = tuple(
+        replace(s, remark=norm(s.values))
+        for s in (strip(scene, scene.block(name), name, hue=hue, operator=sign) for name, hue, sign in terms)
+    )
+    result = scene.block("resid_post")
+    return row(
+        _patterns(scene),
+        column(
+            StripsPanel(
+                title=f"What is added for {token_name(scene, scene.token)}",
+                strips=strips,
+                levels=diverging(*(s.values for s in strips), rule="shared by the four"),
+                wrap=wrap_width(scene.config.n_embd),
+            ),
+            token_map(scene, result, result, note="the stream afterwards"),
+        ),
+    )
+
+
+def _patterns(scene: Scene) -> MultiplesPanel:
+    found = [child for child in attention.pattern(scene).children if isinstance(child, Box)]
+    return next(p for box in found for p in box.children if isinstance(p, MultiplesPanel))

@@ -1,0 +1,139 @@
+"""Bars as a native chart that can be edited, with its numbers in a sheet of its own."""
+
+import datetime
+import io
+from typing import Any
+from xml.sax.saxutils import escape
+
+from pptx.chart.data import CategoryChartData
+from pptx.dml.color import RGBColor
+from pptx.enum.chart import XL_CHART_TYPE, XL_LABEL_POSITION, XL_LEGEND_POSITION, XL_TICK_LABEL_POSITION, XL_TICK_MARK
+from pptx.util import Pt
+from xlsxwriter import Workbook
+
+from desktop_app.core.panels import BarsPanel
+from desktop_app.figures.deck.master import EMU
+from desktop_app.figures.deck.pieces import Chart
+from desktop_app.figures.deck.shapes import clean
+from desktop_app.figures.theme import Theme
+
+PERCENT = "[>=0.0001]0.00 %;[=0]0 %;0.0E+00"
+NUMBER = "0.000;−0.000;0"
+_DRAWN = "▸ "
+_WRITTEN = datetime.datetime(2000, 1, 1)
+
+Row = tuple[str, float | None, float | None]
+
+
+def rows_of(panel: BarsPanel) -> list[Row]:
+    """(category, value, value before a cut) from the top down; a line between bars is a category without values."""
+    cuts = dict(panel.cuts)
+    rows: list[Row] = []
+    for n, bar in enumerate(panel.bars):
+        rows += [(f"— {clean(words)} —", None, None) for place, words in panel.cuts if place == n]
+        rows.append((clean((_DRAWN if bar.marked else "") + bar.label), bar.value, bar.outline))
+    if len(panel.bars) in cuts:
+        rows.append((f"— {clean(cuts[len(panel.bars)])} —", None, None))
+    return rows
+
+
+def add_chart(shapes: Any, piece: Chart, theme: Theme, name: str) -> None:
+    """Add the chart to a slide's shapes."""
+    panel, rows = piece.panel, rows_of(piece.panel)
+    percent = all(bar.text.endswith("%") for bar in panel.bars)
+    numbers = PERCENT if percent else NUMBER
+    before = any(bar.outline is not None for bar in panel.bars)
+    data = CategoryChartData(number_format=escape(numbers))  # python-pptx writes it into its XML as it is
+    data.categories = [category for category, _, _ in rows]
+    data.add_series(clean(panel.title) or "value", [value for _, value, _ in rows])
+    if before:
+        data.add_series(_before_words(panel), [outline for _, _, outline in rows])
+    place = [round(v * EMU) for v in (piece.place.x, piece.place.y, piece.place.w, piece.place.h)]
+    frame = shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, *place, data)
+    frame.name = name
+    frame._element.nvGraphicFramePr.cNvPr.set("descr", clean(piece.alt))
+    chart = frame.chart
+    chart.part.chart_workbook.update_from_xlsx_blob(_sheet(rows, data, numbers))
+    _style(chart, piece, theme, before=before, numbers=numbers)
+
+
+def _before_words(panel: BarsPanel) -> str:
+    _, found, words = panel.note.partition("outline: ")
+    return clean(words) if found else "before"
+
+
+def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str) -> None:
+    panel = piece.panel
+    chart.has_title = False
+    chart.font.size = Pt(round(piece.size, 1))
+    chart.font.color.rgb = _rgb(theme.ink)
+    chart.has_legend = before
+    if before:
+        chart.legend.position = XL_LEGEND_POSITION.BOTTOM
+        chart.legend.include_in_layout = False
+    plot = chart.plots[0]
+    plot.gap_width, plot.overlap, plot.vary_by_categories = 45, 100, False
+    names = chart.category_axis
+    names.reverse_order = True
+    names.tick_label_position = XL_TICK_LABEL_POSITION.LOW
+    names.major_tick_mark = XL_TICK_MARK.NONE
+    names.has_major_gridlines = False
+    names.format.line.color.rgb = _rgb(theme.line)
+    amounts = chart.value_axis
+    amounts.visible = False
+    amounts.has_major_gridlines = False
+    least = min(bar.value for bar in panel.bars)
+    # Below zero the number stands left of its bar, and needs room there beside the names.
+    amounts.minimum_scale = 0 if least >= 0 else 1.3 * least
+    series = plot.series[0]
+    series.invert_if_negative = False
+    _paint(series.format, theme.hues[panel.hue])
+    labels = series.data_labels
+    labels.show_value = True
+    labels.position = XL_LABEL_POSITION.OUTSIDE_END
+    labels.number_format, labels.number_format_is_linked = numbers, False
+    labels.font.size = Pt(round(piece.size, 1))
+    labels.font.color.rgb = _rgb(theme.ink)
+    cut = [n for n, bar in zip(_places(panel), panel.bars, strict=True) if not bar.kept]
+    for n in cut:
+        _paint(series.points[n].format, theme.faint)
+    if before:
+        frame = plot.series[1]
+        frame.invert_if_negative = False
+        frame.format.fill.background()
+        frame.format.line.color.rgb = _rgb(theme.ink)
+        frame.format.line.width = Pt(1)
+
+
+def _places(panel: BarsPanel) -> list[int]:
+    """The category that each bar has, lines between them counted."""
+    return [n + sum(place <= n for place, _ in panel.cuts) for n in range(len(panel.bars))]
+
+
+def _paint(shape: Any, colour: str) -> None:
+    shape.fill.solid()
+    shape.fill.fore_color.rgb = _rgb(colour)
+    shape.line.fill.background()
+
+
+def _rgb(colour: str) -> RGBColor:
+    return RGBColor.from_string(colour[1:].upper())
+
+
+def _sheet(rows: list[Row], data: CategoryChartData, numbers: str) -> bytes:
+    """The chart's numbers as python-pptx lays them out, but words stay words: a token "=1" is no formula."""
+    buffer = io.BytesIO()
+    plain = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    book = Workbook(buffer, plain)
+    book.set_properties({"created": _WRITTEN})
+    sheet, look = book.add_worksheet(), book.add_format({"num_format": numbers})
+    for column, series in enumerate(data, 1):
+        sheet.write_string(0, column, series.name)
+    for n, (category, *values) in enumerate(rows, 1):
+        sheet.write_string(n, 0, category)
+        for column, value in enumerate(values[: len(data)], 1):
+            if value is not None:
+                sheet.write_number(n, column, value, look)
+    sheet.set_column(0, 0, 24)
+    book.close()
+    return buffer.getvalue()

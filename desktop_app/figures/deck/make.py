@@ -1,0 +1,135 @@
+"""A deck from beginning to end: every slide drawn in worker processes, then put together in one of them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desktop_app.figures.deck import booklet, film, pieces, powerpoint
+from desktop_app.figures.deck.template import Design, own_design, read_template
+from desktop_app.figures.deck.walk import Slide
+from desktop_app.figures.deck.workers import Task, Workers, usable_cores
+from desktop_app.figures.theme import THEMES
+from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.files import whole_files
+
+if TYPE_CHECKING:
+    from desktop_app.gpt2.session import Stop
+
+FORMATS = {
+    "pptx": "PowerPoint slides",
+    "pdf": "PDF booklet",
+    "gif": "animated GIF",
+    "webp": "animated WebP",
+    "mp4": "MP4 film",
+}
+"""A file's ending -> what it is."""
+Progress = Callable[[int, int, str], None]
+"""Told (slides done, slides in all, what is being done)."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a deck is to be made. Without a `theme` it is light, or goes with the template."""
+
+    kind: str = "pptx"
+    theme: str | None = None
+    template: Path | None = None
+    seconds: float = 3.0
+
+    def __post_init__(self) -> None:
+        for value, choices, what in (
+            (self.kind, tuple(FORMATS), "format"),
+            (self.theme, (None, *THEMES), "theme"),
+        ):
+            if value not in choices:
+                names = ", ".join(c for c in choices if c)
+                raise ExportError(f"There is no {what} {str(value)[:40]!r}; choose one of {names}.")
+        if self.template is not None and self.kind != "pptx":
+            raise ExportError(f"A template is for .pptx files; leave it out for a .{self.kind} file.")
+        if not 0.1 <= self.seconds <= 60:
+            raise ExportError(f"{self.seconds:g} seconds a step are out of range; choose from 0.1 to 60.")
+
+
+def kind_of(path: Path) -> str:
+    """The format that a file name asks for. Raises ExportError."""
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        endings = ", ".join(f".{name}" for name in FORMATS)
+        raise ExportError(f"{path.name}: the name must end in one of {endings}, which says what to write.")
+    return kind
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A wish that was looked into: what can fail before anything is drawn has not."""
+
+    wish: Wish
+    theme: str
+    design: Design | None = None
+    ffmpeg: str = ""
+
+
+def prepare(wish: Wish) -> Ready:
+    """Read the template, find the film's encoder. Raises ExportError, saying what is missing."""
+    theme = wish.theme or "light"
+    if wish.kind == "pptx":
+        design = own_design(theme) if wish.template is None else read_template(wish.template, wish.theme)
+        return Ready(wish, design.theme, design)
+    return Ready(wish, theme, ffmpeg=film.find_ffmpeg() if wish.kind == "mp4" else "")
+
+
+def make_deck(
+    slides: Iterable[Slide],
+    count: int,
+    ready: Ready,
+    out: Path,
+    *,
+    jobs: int | None = None,
+    progress: Progress = lambda _done, _all, _what: None,
+    stop: "Stop | None" = None,
+) -> None:
+    """Write the deck of `count` slides to `out`; it appears whole or not at all.
+
+    `slides` is asked for the next one when a worker is free. Raises ExportError, and Cancelled when `stop` is set.
+    """
+    workers = max(1, min(jobs or usable_cores(), count))
+    made: list[Slide] = []
+    results: dict[int, Any] = {}
+    with whole_files([out]) as folder, Workers(workers, stop) as pool:
+        progress(0, count, "drawing")
+        with closing(pool.each(_tasks(slides, made, ready, folder))) as finished:
+            for number, result in finished:
+                results[number] = result
+                progress(len(results), count, "drawing")
+        progress(count, count, "writing")
+        parts = [results[n] for n in range(len(made))]
+        pool.call(_put_together, ready, made, parts, folder, out.name)
+
+
+def _tasks(slides: Iterable[Slide], made: list[Slide], ready: Ready, folder: Path) -> Iterator[Task]:
+    """What each slide asks of a worker; the slides themselves go to `made`, without their views once they are sent."""
+    for number, slide in enumerate(slides):
+        prefix = f"{number:04d}"
+        if ready.design is not None:
+            *_, room, _ = powerpoint.words_above(slide, ready.design)
+            arguments = (slide.view.content, room, ready.theme, ready.design.scale, folder, prefix)
+            yield pieces.draw_slide, arguments
+        elif ready.wish.kind == "pdf":
+            yield booklet.draw_page, (slide, ready.theme, folder, prefix)
+        else:
+            yield film.draw_frame, (slide.job, ready.theme, ready.wish.kind, folder, prefix)
+        made.append(slide.without_content())
+
+
+def _put_together(ready: Ready, slides: list[Slide], parts: list[Any], folder: Path, name: str) -> None:
+    """Write the file from its parts. Runs in a worker process."""
+    out, kind = folder / name, ready.wish.kind
+    if ready.design is not None:
+        powerpoint.build(ready.design, slides, parts, folder, out)
+    elif kind == "pdf":
+        out.write_bytes(booklet.bind([folder / part for part in parts], slides))
+    else:
+        frames = [folder / part for part in parts]
+        film.write(kind, frames, ready.wish.seconds, out, ready.ffmpeg)

@@ -1,0 +1,301 @@
+"""What stands on a slide: headings, native charts, native tables and pictures, each with its place and alt text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from desktop_app.core.levels import Levels, number, short
+from desktop_app.core.panels import (
+    BarsPanel,
+    Box,
+    CurvePanel,
+    GridPanel,
+    MapPanel,
+    MultiplesPanel,
+    Panel,
+    ProsePanel,
+    RulerPanel,
+    StripsPanel,
+    TextPanel,
+    TokensPanel,
+    row,
+)
+from desktop_app.figures.layout import PAINTERS, arrangement, height_in, places
+from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.paint_common import HEADING, LEGEND, legend
+from desktop_app.figures.theme import THEMES, Theme
+
+TABLE_TOKENS = 24
+"""Grids of more tokens than this are pictures: a table of more cells could not be read, nor edited."""
+DPI = 300
+SLACK = 1.15
+"""How much wider native words may come out than measured, where a program has other fonts."""
+
+_MANY = 12  # from here on a table needs the room of the small grids beside it
+_CELLS = 1024  # larger heatmaps are pictures inside a picture's SVG, which programs then show without delay
+_BLEED = 4.0
+_SHRINK = (1.0, 0.92, 0.85, 0.78, 0.7, 0.66, 0.6, 0.5, 0.4)
+_LEAST_TEXT = 4.5  # points: a table of smaller numbers is better a picture
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The words over a chart or a table; over a picture they are in it."""
+
+    place: Rect
+    title: str
+    note: str
+    current: bool
+    size: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A part of the slide as PNG and SVG, by the names of their files."""
+
+    place: Rect
+    name: str
+    png: str
+    svg: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Bars as a native chart."""
+
+    place: Rect
+    panel: BarsPanel
+    size: float
+    alt: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A grid as a native table: a column of labels `left` wide and a row of them `top` high, then cells."""
+
+    place: Rect
+    panel: GridPanel
+    left: float
+    top: float
+    upright: bool  # whether the labels of the columns stand upright
+    label_size: float
+    cell_size: float
+    alt: str
+
+
+Piece = Heading | Picture | Chart | Table
+
+
+def compose(content: Box, area: Rect, theme: Theme, scale: float, draw: "Draw") -> list[Piece]:
+    """The pieces of a slide in the room that it has for them, in points; `draw` makes what is not native."""
+    from desktop_app.figures import fonts
+
+    content = arrangement(_with_room_for_tables(content), area.w, area.h)
+    content, shrink = max(
+        ((box, _largest(box, area, theme, scale)) for box in (content, _in_two_columns(content))),
+        # Another arrangement is taken where it makes the words larger by much.
+        key=lambda choice: choice[1] - (0.1 if choice[0] is not content else 0),
+    )
+    page = Page(theme, fonts.width, scale * shrink, DPI / 72)
+    height = height_in(content, area.w, area.h, page)
+    found: list[Piece] = []
+    for panel, rect in places(content, Rect(area.x, area.y, area.w, min(height, area.h)), page):
+        native = _native(panel, rect, page, draw)
+        found += native or [draw.panel(panel, rect, page)]
+    return found
+
+
+def _largest(content: Box, area: Rect, theme: Theme, scale: float) -> float:
+    """By how much sizes have to shrink for the panels to find room."""
+    from desktop_app.figures import fonts
+
+    for shrink in _SHRINK:
+        page = Page(theme, fonts.width, scale * shrink, DPI / 72)
+        if height_in(content, area.w, area.h, page) <= area.h + 1:
+            return shrink
+    return _SHRINK[-1]
+
+
+def _in_two_columns(content: Box) -> Box:
+    """Panels under each other set in two columns, the first half of them on the left."""
+    children = content.children
+    if content.across or len(children) < 3:
+        return content
+    half = (len(children) + 1) // 2
+    return row(*(Box(part) if len(part) > 1 else part[0] for part in (children[:half], children[half:])))
+
+
+def _with_room_for_tables(content: Box) -> Box:
+    """The same panels with more room for a large table, beside which small grids would be too small."""
+    large = [p for p in _panels(content) if isinstance(p, GridPanel) and not p.small]
+    if not large or not _MANY < len(large[0].values) <= TABLE_TOKENS:
+        return content
+    others = [p for p in _panels(content) if isinstance(p, MultiplesPanel)]
+    return row(large[0], *others, weights=(5, *(2,) * len(others)))
+
+
+def _panels(item: Any) -> list[Any]:
+    return [p for child in item.children for p in _panels(child)] if isinstance(item, Box) else [item]
+
+
+def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
+    """The native pieces of a panel; none where it has to be a picture."""
+    head: list[Piece] = []
+    if panel.title or panel.note:
+        place = Rect(rect.x, rect.y, rect.w, page.u(HEADING))
+        head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, page.u(13))]
+    body = rect.inset(top=page.u(HEADING)) if head else rect
+    if isinstance(panel, BarsPanel) and panel.bars:
+        return [*head, Chart(body, panel, page.u(11), alt_of(panel))]
+    if isinstance(panel, GridPanel) and not panel.small and len(panel.values) <= TABLE_TOKENS:
+        table = _table(panel, body, page)
+        if table is not None:
+            left, width = table.place.x + table.left, body.w - table.left
+            under = Rect(left, table.place.y + table.place.h + page.u(4), width, page.u(LEGEND))
+            return [*head, table, draw.scale(panel.levels, under, page)]
+    return []
+
+
+def _heading_words(panel: Panel, room: float, page: Page) -> tuple[str, str]:
+    title = page.shorten(panel.title, room / SLACK, bold=True)
+    left = room / SLACK - page.width(title, bold=True) - page.u(10)
+    note = panel.note if page.width(panel.note, size=12) <= left else ""
+    return title, note
+
+
+def _table(panel: GridPanel, body: Rect, page: Page) -> Table | None:
+    """The table's measures, or None where its numbers would be too small to read."""
+    count = len(panel.values)
+    room = body.h - page.u(LEGEND) - page.u(4)
+    widest = max(page.width(text, size=11, mono=True) for text in panel.labels) * SLACK + page.u(6)
+    left = max(min(widest, 0.3 * body.w), page.width(corner(panel), size=10) * SLACK + page.u(6))
+    width = min((body.w - left) / count, page.u(72))
+    upright = widest > width
+    top = min(widest, 0.3 * room) if upright else page.u(22)
+    height = min((room - top) / count, page.u(56))
+    texts = [cell_text(float(v)) for v in panel.values.ravel()]
+    broadest = max((page.width(text, size=11) for text in texts), default=0.0) or 1.0
+    size = min(page.u(11), page.u(11) * (width - 2) / (broadest * SLACK), height / 1.3)
+    if size < _LEAST_TEXT:
+        return None
+    label = min(page.u(11), height / 1.3) if not upright else min(page.u(11), height / 1.3, width / 1.3)
+    place = Rect(body.x, body.y, left + count * width, top + count * height)
+    return Table(place, panel, left, top, upright, label, size, alt_of(panel))
+
+
+def corner(panel: GridPanel) -> str:
+    """What the rows of a grid are, as its corner says."""
+    return "key ↓" if panel.keys_down else "query ↓"
+
+
+def cell_text(value: float) -> str:
+    """A cell's number with two decimals, as far as that makes sense; nothing for what is not there."""
+    if np.isnan(value):
+        return ""
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    text = f"{size:.2f}" if size < 9.995 else f"{size:.1f}" if size < 99.95 else f"{size:.0f}"
+    return ("−" if value < 0 and float(text) else "") + text
+
+
+def cell_colour(value: float, levels: Levels, theme: Theme) -> str:
+    """The colour of a cell: the painter's."""
+    if np.isnan(value):
+        return theme.void
+    fraction = float(levels.fraction(np.array(value)))
+    return "#{:02x}{:02x}{:02x}".format(*theme.table(levels.diverging)[int(fraction * 255)])
+
+
+class Draw:
+    """Draws panels of one slide into files of a folder, `prefix` first in their names."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self._folder, self._prefix, self._count = folder, prefix, 0
+
+    def panel(self, panel: Panel, rect: Rect, page: Page) -> Picture:
+        """A panel as a picture."""
+        name = panel.title or type(panel).__name__.removesuffix("Panel")
+        return self._picture(lambda r, p: PAINTERS[type(panel)][1](panel, r, p), rect, page, name, alt_of(panel))
+
+    def scale(self, levels: Levels, rect: Rect, page: Page) -> Picture:
+        """The colour bar that goes with a table."""
+        alt = f"Colours from {short(levels.low)} to {short(levels.high)}"
+        alt += f", limits: {levels.rule}" if levels.rule else ""
+        return self._picture(lambda r, p: legend(levels, r, p), rect, page, "Colour scale", f"{alt}.")
+
+    def _picture(self, paint: Callable[[Rect, Page], None], rect: Rect, page: Page, name: str, alt: str) -> Picture:
+        from desktop_app.figures import draw
+
+        width, height = rect.w + 2 * _BLEED, rect.h + 2 * _BLEED
+        own = replace(page, marks=[], cells=[], picks=[])
+        paint(Rect(_BLEED, _BLEED, rect.w, rect.h), own)
+        figure = draw.make_figure(own.marks, width, height, page.theme, transparent=True, cells=_CELLS)
+        self._count += 1
+        files = {}
+        for kind in ("png", "svg"):
+            files[kind] = f"{self._prefix}-{self._count}.{kind}"
+            data = draw.figure_bytes(figure, kind, dpi=DPI, title=name, outlines=True)
+            (self._folder / files[kind]).write_bytes(data)
+        place = Rect(rect.x - _BLEED, rect.y - _BLEED, width, height)
+        return Picture(place, name, files["png"], files["svg"], alt)
+
+
+def draw_slide(content: Box, area: Rect, theme: str, scale: float, folder: Path, prefix: str) -> tuple[Piece, ...]:
+    """The pieces of one slide, pictures written to `folder`. Runs in a worker process."""
+    return tuple(compose(content, area, THEMES[theme], scale, Draw(folder, prefix)))
+
+
+def alt_of(panel: Panel) -> str:
+    """A panel in a sentence or two, for readers who cannot see it."""
+    name = f"{panel.title}. " if panel.title else ""
+    name += f"{panel.note[0].upper()}{panel.note[1:]}. " if panel.note else ""
+    said = _said(panel)
+    return (name + said).strip() or "A picture of the step."
+
+
+def _said(panel: Panel) -> str:
+    if isinstance(panel, BarsPanel):
+        return "Bars: " + "; ".join(f"{b.label} {b.text}" + ("" if b.kept else ", cut") for b in panel.bars) + "."
+    if isinstance(panel, GridPanel):
+        count = len(panel.values)
+        rows, columns = ("keys", "queries") if panel.keys_down else ("queries", "keys")
+        return f"Grid of {count} {rows} by {count} {columns}. {_strongest(panel.values, panel.labels, panel.labels)}"
+    if isinstance(panel, MapPanel):
+        rows, columns = panel.values.shape
+        return f"Map of {rows} by {columns} numbers. {_strongest(panel.values, panel.row_labels, None)}"
+    if isinstance(panel, MultiplesPanel):
+        return f"{len(panel.values)} grids of {panel.values.shape[1]} tokens, one for each head."
+    if isinstance(panel, StripsPanel):
+        return (
+            "Vectors: "
+            + "; ".join(" ".join(p for p in (s.operator, s.label, s.remark) if p) for s in panel.strips)
+            + "."
+        )
+    if isinstance(panel, TokensPanel):
+        return (
+            "Tokens: " + " ".join(chip.label for chip in panel.chips[:100]) + (" …" if len(panel.chips) > 100 else "")
+        )
+    if isinstance(panel, ProsePanel):
+        return f"The text: {''.join(panel.pieces)[:400]}"
+    if isinstance(panel, TextPanel):
+        return ". ".join(" ".join(p for p in (f"{n.label}:", n.text, n.remark) if p) for n in panel.lines) + "."
+    if isinstance(panel, CurvePanel):
+        axes = f"{panel.y_label or 'value'} against {panel.x_label}" if panel.x_label else ""
+        return f"Curve, {axes}. {panel.focus[2] if panel.focus else ''}".strip()
+    if isinstance(panel, RulerPanel):
+        return f"u = {number(panel.u)} falls on {panel.labels[panel.landed]}."
+    return ""
+
+
+def _strongest(values: Any, rows: tuple[str, ...], columns: tuple[str, ...] | None) -> str:
+    sizes = np.where(np.isfinite(values), np.abs(values), -1)
+    if not sizes.size or sizes.max() < 0:
+        return ""
+    r, c = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
+    where = f"row {rows[r]}, column {columns[c] if columns else c}" if rows else f"row {r}, column {c}"
+    return f"The largest in size, {number(float(values[r, c]))}, in {where}."

@@ -1,0 +1,231 @@
+"""Slides as a PPTX file: our master or a department's template, and on it what was composed for each slide."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from pptx import Presentation
+from pptx.opc.constants import RELATIONSHIP_TYPE as RT
+from pptx.opc.package import Part
+from pptx.opc.packuri import PackURI
+from pptx.oxml import parse_xml
+from pptx.util import Pt
+
+from desktop_app.figures.deck import shapes
+from desktop_app.figures.deck.charts import add_chart
+from desktop_app.figures.deck.master import LEAD, NAMESPACES, PLACE, WIDTH
+from desktop_app.figures.deck.pieces import SLACK, Chart, Heading, Picture, Piece, Table
+from desktop_app.figures.deck.template import Design
+from desktop_app.figures.deck.walk import Slide
+from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.theme import THEMES, Theme
+
+_LEAD_SIZES = (14.0, 13.0, 12.0, 11.0, 10.0)
+_TITLE_SIZES = (26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
+_WHEN = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP file can hold: the same file on any day
+_P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
+_SVG_TYPE = "image/svg+xml"
+
+
+def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
+    """In a template, where place, lead and pictures go in the room of its layout; and the size of the lead.
+
+    On our own master place and lead have placeholders, and the pictures the whole room.
+    """
+    room, scale = design.room, design.scale
+    if design.own:
+        size, _ = _fitting(slide.lead, 880, _LEAD_SIZES, 2)
+        return Rect(0, 0, 0, 0), Rect(0, 0, 0, 0), room, size
+    place = Rect(room.x, room.y, room.w, 15 * scale)
+    size, lines = _fitting(slide.lead, room.w / scale, _LEAD_SIZES[1:], 2)
+    lead = Rect(room.x, room.y + 18 * scale, room.w, (lines * size * 1.25 + 6) * scale)
+    top = lead.y + lead.h + 4 * scale
+    return place, lead, Rect(room.x, top, room.w, room.y + room.h - top), size * scale
+
+
+def _fitting(text: str, width: float, sizes: Sequence[float], most: int, *, bold: bool = False) -> tuple[float, int]:
+    """The largest of `sizes` in which a text takes at most so many lines, and how many it takes."""
+    from desktop_app.figures import fonts
+
+    lines = 1
+    for size in sizes:
+        page = Page(THEMES["light"], fonts.width, size / 13)
+        lines = len(page.wrap(text, width / SLACK, bold=bold))
+        if lines <= most:
+            return size, lines
+    return sizes[-1], lines
+
+
+def build(design: Design, slides: Sequence[Slide], pieces: Sequence[Sequence[Piece]], folder: Path, out: Path) -> None:
+    """Write the deck to `out`, with pictures from `folder`."""
+    deck = Presentation(io.BytesIO(design.data))
+    _empty(deck)
+    maker = _Maker(deck, design, folder)
+    for slide, parts in zip(slides, pieces, strict=True):
+        maker.add(slide, parts)
+    _name_notes_master(deck)
+    properties = deck.part.package.core_properties if not design.own else None
+    if properties is None:
+        _own_properties(deck, slides)
+    else:
+        properties.title = _title(slides)
+    packed = io.BytesIO()
+    deck.save(packed)
+    _write(packed, out)
+
+
+def _title(slides: Sequence[Slide]) -> str:
+    return shapes.clean(slides[0].job.caption or slides[0].title)[:250]
+
+
+class _Maker:
+    """Adds one slide after the other."""
+
+    def __init__(self, deck: Any, design: Design, folder: Path) -> None:
+        self._deck, self._design, self._folder = deck, design, folder
+        self._theme: Theme = THEMES[design.theme]
+        self._layout = deck.slide_layouts[design.layout]
+        self._media = 0
+        self._number = 0
+
+    def add(self, slide: Slide, pieces: Sequence[Piece]) -> None:
+        """A slide with its title, words, pieces, footer and notes."""
+        made = self._deck.slides.add_slide(self._layout)
+        self._tree = made.shapes._spTree
+        self._number = max(int(i) for i in self._tree.xpath("//p:cNvPr/@id"))
+        self._head(made, slide)
+        for piece in pieces:
+            if isinstance(piece, Picture):
+                self._picture(made, piece)
+            elif isinstance(piece, Heading):
+                self._append(shapes.text_box(self._next(), piece.title or "Note", piece.place, self._heading(piece)))
+            elif isinstance(piece, Table):
+                self._append(shapes.table(self._next(), piece, self._theme))
+            elif isinstance(piece, Chart):
+                add_chart(made.shapes, piece, self._theme, piece.panel.title or "Chart")
+                self._number += 1
+        self._foot(slide)
+        made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _append(self, xml: str) -> None:
+        self._tree.append(parse_xml(xml))
+
+    def _head(self, made: Any, slide: Slide) -> None:
+        title = made.shapes.title
+        title.text_frame.text = shapes.clean(slide.title)
+        place, lead, _, size = words_above(slide, self._design)
+        if self._design.own:
+            fitted, _ = _fitting(slide.title, 880, _TITLE_SIZES, 1, bold=True)
+            if fitted != _TITLE_SIZES[0]:
+                title.text_frame.paragraphs[0].runs[0].font.size = Pt(fitted)
+            words = {p.placeholder_format.idx: p for p in made.placeholders}
+            words[PLACE].text_frame.text = slide.place
+            words[LEAD].text_frame.text = shapes.clean(slide.lead)
+            if size != _LEAD_SIZES[0]:
+                words[LEAD].text_frame.paragraphs[0].runs[0].font.size = Pt(size)
+            done = Rect(0, 0, WIDTH * slide.share, 4)
+            self._append(shapes.bar(self._next(), "Progress", done, self._theme.accent))
+            return
+        for placeholder in list(made.placeholders):
+            if placeholder.element is not title.element:
+                placeholder.element.getparent().remove(placeholder.element)
+        scale = self._design.scale
+        self._append(shapes.text_box(self._next(), "Place", place, [shapes.run(slide.place, 11 * scale, bold=True)]))
+        self._append(shapes.text_box(self._next(), "Lead", lead, [shapes.run(slide.lead, size)]))
+
+    def _heading(self, piece: Heading) -> list[str]:
+        theme = self._theme
+        colour = theme.words(theme.accent) if piece.current else theme.ink
+        runs = [shapes.run(piece.title, piece.size, colour=colour, bold=True)]
+        if piece.note:
+            gap = "   " if piece.title else ""
+            runs.append(shapes.run(gap + piece.note, piece.size * 12 / 13, colour=theme.dim))
+        return runs
+
+    def _picture(self, made: Any, piece: Picture) -> None:
+        self._media += 1
+        related = []
+        for name, kind in ((piece.png, "image/png"), (piece.svg, _SVG_TYPE)):
+            suffix = name.rpartition(".")[2]
+            # Numbered by us: python-pptx compares each new picture with all that are there.
+            uri = PackURI(f"/ppt/media/logitscope{self._media}.{suffix}")
+            part = Part(uri, kind, self._deck.part.package, (self._folder / name).read_bytes())
+            related.append(made.part.relate_to(part, RT.IMAGE))
+        self._append(shapes.picture(self._next(), piece, *related))
+
+    def _caption(self, words: str) -> str:
+        """The footer's paragraph; on our master it says the looks of the layout again, which some programs forget."""
+        if self._design.own:
+            return '<a:pPr algn="l"/>' + shapes.run(words, 9, colour=self._theme.dim)
+        return f'<a:r><a:rPr lang="en-GB"/><a:t>{escape(shapes.clean(words))}</a:t></a:r>'
+
+    def _foot(self, slide: Slide) -> None:
+        """Caption and number in the layout's placeholders; a caption without one stands nowhere but in the notes."""
+        found = {}
+        for placeholder in self._layout.placeholders:
+            kind = placeholder.element.ph.get("type")
+            if kind in ("ftr", "sldNum"):
+                found[kind] = placeholder.placeholder_format.idx
+        if "ftr" in found and slide.job.caption:
+            words = self._caption(slide.job.caption)
+            self._append(shapes.copied_placeholder(self._next(), "Footer", "ftr", found["ftr"], words))
+        if "sldNum" in found:
+            number = shapes.slide_number(len(self._deck.slides))
+            self._append(shapes.copied_placeholder(self._next(), "Number", "sldNum", found["sldNum"], number))
+
+
+def _empty(deck: Any) -> None:
+    """Take out the slides that a template has, and what refers to them by number."""
+    root = deck.part._element
+    if root.sldIdLst is not None:
+        for entry in list(root.sldIdLst):
+            deck.part.drop_rel(entry.rId)
+            root.sldIdLst.remove(entry)
+    for name in ("extLst", "custShowLst"):
+        for element in root.findall(f"{_P}{name}"):
+            root.remove(element)
+
+
+def _name_notes_master(deck: Any) -> None:
+    """python-pptx relates the notes' master and does not list it, which stricter readers miss."""
+    root = deck.part._element
+    if root.find(f"{_P}notesMasterIdLst") is not None or not deck.part.package.presentation_part.rels:
+        return
+    found = [r for r in deck.part.rels.values() if r.reltype == RT.NOTES_MASTER]
+    if not found:
+        return
+    listed = parse_xml(
+        f'<p:notesMasterIdLst {NAMESPACES}><p:notesMasterId r:id="{found[0].rId}"/></p:notesMasterIdLst>'
+    )
+    root.insert(list(root).index(root.find(f"{_P}sldMasterIdLst")) + 1, listed)
+
+
+def _own_properties(deck: Any, slides: Sequence[Slide]) -> None:
+    """Title and maker; no dates, which would make every file another."""
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+        '<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        f"<dc:title>{escape(_title(slides))}</dc:title><dc:creator>Logitscope</dc:creator></cp:coreProperties>"
+    )
+    kind = "application/vnd.openxmlformats-package.core-properties+xml"
+    package = deck.part.package
+    part = Part(PackURI("/docProps/core.xml"), kind, package, xml.encode())
+    package.relate_to(part, RT.CORE_PROPERTIES)
+
+
+def _write(packed: io.BytesIO, out: Path) -> None:
+    """The file with its parts in their order, all of one date; pictures are not compressed a second time."""
+    with zipfile.ZipFile(packed) as source, zipfile.ZipFile(out, "w") as target:
+        for entry in source.infolist():
+            settled = zipfile.ZipInfo(entry.filename, _WHEN)
+            settled.external_attr = 0o600 << 16
+            method = zipfile.ZIP_STORED if entry.filename.endswith((".png", ".xlsx")) else zipfile.ZIP_DEFLATED
+            target.writestr(settled, source.read(entry), method)

@@ -1,0 +1,262 @@
+"""A department's template: opened with care, and looked through for what a step's slide needs."""
+
+import io
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from xml.sax.saxutils import unescape
+
+from desktop_app.figures.deck.master import CONTENT, EMU, HEIGHT, STEP_LAYOUT, WIDTH, empty_deck
+from desktop_app.figures.marks import Rect
+from desktop_app.figures.theme import THEMES, luminance
+from desktop_app.gpt2.errors import ExportError
+
+_FILE_LIMIT = 200 << 20
+_UNPACKED_LIMIT = 400 << 20
+_XML_LIMIT = 32 << 20
+_PARTS = 5000
+_MAIN = "application/vnd.openxmlformats-officedocument.presentationml.{}.main+xml"
+_SIDES = (1.0, 56.0)  # inches that PowerPoint allows a slide
+_LINK = re.compile(rb"<Relationship\b[^>]*>")
+_LINKS_ALLOWED = ("http://", "https://", "mailto:")
+
+
+@dataclass(frozen=True)
+class Design:
+    """What slides are built upon: an empty presentation, its layout, and the room that the layout leaves.
+
+    `own` is our master, whose layout has placeholders for place and lead; in a template these are boxes of words in
+    the room, which stands in points like every place on a slide. `scale` enlarges our sizes for its slides.
+    """
+
+    data: bytes
+    layout: int
+    room: Rect
+    width: float
+    height: float
+    theme: str
+    own: bool
+    scale: float = 1.0
+    content: int | None = None  # the index of the placeholder whose room is used
+
+
+def own_design(theme: str) -> Design:
+    """Our master in one of our themes."""
+    data = empty_deck(THEMES[theme])
+    names = [layout.name for layout in _open(data, Path("our master")).slide_layouts]
+    return Design(data, names.index(STEP_LAYOUT), CONTENT, WIDTH, HEIGHT, theme, True)
+
+
+def read_template(path: Path, theme: str | None = None) -> Design:
+    """The design of a department's file. Its pictures take `theme`, or the one that goes with its background.
+
+    Raises ExportError, saying what the file is, or what is missing in it.
+    """
+    data = _checked(path)
+    deck = _open(data, path)
+    width, height = ((side or 0) / EMU for side in (deck.slide_width, deck.slide_height))
+    if not all(_SIDES[0] <= side / 72 <= _SIDES[1] for side in (width, height)):
+        raise ExportError(f"{path}: its slides are {width / 72:.3g} by {height / 72:.3g} inches; give it a size.")
+    layouts = list(deck.slide_layouts)
+    kinds = [_kinds(layout) for layout in layouts]
+    titled = [n for n, found in enumerate(kinds) if "title" in found]
+    if not titled:
+        raise ExportError(
+            f"{path}: none of its {len(layouts)} slide layouts has a title; in PowerPoint's View, Slide Master, add "
+            "“Title and Content” or “Title Only”."
+        )
+    with_content = [n for n in titled if "content" in kinds[n]]
+    layout = min(with_content or titled, key=lambda n: (_rank(layouts[n]), n))
+    content = kinds[layout].get("content")
+    room = _room(layouts[layout], content, width, height)
+    least = min(width, height) / 4
+    if room.w < 2 * least or room.h < least:
+        raise ExportError(
+            f"{path}: the layout “{layouts[layout].name}” leaves {room.w / 72:.1f} by {room.h / 72:.1f} inches for "
+            "content, too little for a step; make its content placeholder larger."
+        )
+    scale = min(width / WIDTH, height / HEIGHT)
+    found = theme or ("dark" if _is_dark(deck) else "light")
+    index = None if content is None else int(content.placeholder_format.idx)
+    return Design(data, layout, room, width, height, found, False, scale, index)
+
+
+def _rank(layout: Any) -> tuple[int, int]:
+    """The plainest layout first: one title, one content, by the type that PowerPoint gave it."""
+    order = ("obj", "titleOnly", "tx")
+    kind = layout._element.get("type", "")
+    others = sum(1 for p in layout.placeholders if _kind(p) == "content")
+    return order.index(kind) if kind in order else len(order), others
+
+
+def _kind(placeholder: Any) -> str:
+    """What a placeholder is for: title, content, footer, number or anything else."""
+    kind = placeholder.element.ph.type.name if placeholder.element.ph.type is not None else "OBJECT"
+    groups = {
+        "TITLE": "title", "CENTER_TITLE": "title", "OBJECT": "content", "BODY": "content",
+        "FOOTER": "footer", "SLIDE_NUMBER": "number",
+    }  # fmt: skip
+    return groups.get(kind, kind)
+
+
+def _kinds(layout: Any) -> dict[str, Any]:
+    """Kind -> the largest placeholder of that kind."""
+    found: dict[str, Any] = {}
+    for placeholder in layout.placeholders:
+        kind = _kind(placeholder)
+        if kind not in found or _area(placeholder) > _area(found[kind]):
+            found[kind] = placeholder
+    return found
+
+
+def _area(placeholder: Any) -> int:
+    return (placeholder.width or 0) * (placeholder.height or 0)
+
+
+def _room(layout: Any, content: Any, width: float, height: float) -> Rect:
+    """Where the content goes: into its placeholder, or below the title."""
+    edge = Rect(0, 0, width, height)
+    if content is not None and None not in (content.left, content.top, content.width, content.height):
+        x, y, w, h = (v / EMU for v in (content.left, content.top, content.width, content.height))
+    else:
+        title = _kinds(layout)["title"]
+        below = [(p.top or 0) / EMU for p in layout.placeholders if _kind(p) in ("footer", "number") and p.top]
+        x, w = (title.left or 0) / EMU or 0.05 * width, (title.width or 0) / EMU or 0.9 * width
+        y = ((title.top or 0) + (title.height or 0)) / EMU + 0.01 * height
+        h = min([v for v in below if v > y] or [0.94 * height]) - y
+    x, y = max(x, edge.x), max(y, edge.y)
+    return Rect(x, y, max(0.0, min(w, width - x)), max(0.0, min(h, height - y)))
+
+
+def _is_dark(deck: Any) -> bool:
+    """Whether the master's background is dark, as far as it is one colour of its theme."""
+    master = deck.slide_master
+    space = {
+        "a": "http://schemas.openxmlformats.org/drawingml/2006/main",
+        "p": "http://schemas.openxmlformats.org/presentationml/2006/main",
+    }
+    background = master._element.find("p:cSld/p:bg", space)
+    plain = background.find(".//a:srgbClr", space) if background is not None else None
+    colour = plain.get("val", "") if plain is not None else ""
+    if not colour:
+        named = background.find(".//a:schemeClr", space) if background is not None else None
+        name = named.get("val", "bg1") if named is not None else "bg1"
+        colours = master._element.find("p:clrMap", space)
+        name = colours.get(name, name) if colours is not None else name
+        colour = _theme_colour(master, name)
+    return bool(re.fullmatch("[0-9A-Fa-f]{6}", colour)) and luminance(f"#{colour}") < 0.18
+
+
+def _theme_colour(master: Any, name: str) -> str:
+    """The colour of that name in the master's theme, "" where there is none."""
+    for relation in master.part.rels.values():
+        if not relation.is_external and relation.reltype.endswith("/theme"):
+            text = relation.target_part.blob
+            if match := re.search(rb"<a:%s>\s*<a:\w+ [^>]*?(?:lastClr|val)=\"([0-9A-Fa-f]{6})\"" % name.encode(), text):
+                return match.group(1).decode()
+    return ""
+
+
+def _open(data: bytes, path: Path) -> Any:
+    """The presentation in `data`. Raises ExportError for whatever python-pptx cannot make sense of."""
+    from pptx import Presentation
+    from pptx.exc import PythonPptxError
+
+    try:
+        deck: Any = Presentation(io.BytesIO(data))
+        # Read what will be used, so that damage shows now and not when all slides have been drawn.
+        for layout in deck.slide_layouts:
+            for placeholder in list(layout.placeholders):
+                _ = _kind(placeholder), _area(placeholder), placeholder.left, placeholder.top
+        return deck
+    except (PythonPptxError, SyntaxError, KeyError, ValueError, AttributeError, IndexError, TypeError) as reason:
+        raise ExportError(f"{path} is damaged, or no presentation: {type(reason).__name__}; save it anew.") from reason
+
+
+def _checked(path: Path) -> bytes:
+    """The bytes of a template that may be opened: whole, of sane size, without macros, nothing fetched from outside.
+
+    A POTX is given the type of a PPTX, and slides that the template has stay in it until the deck is built.
+    """
+    try:
+        if not path.is_file():
+            raise ExportError(f"There is no template {path}; name a .pptx or .potx file.")
+        if path.stat().st_size > _FILE_LIMIT:
+            raise ExportError(f"{path} has more than {_FILE_LIMIT >> 20} MB; a template is a few layouts, not more.")
+        data = path.read_bytes()
+    except OSError as reason:
+        raise ExportError(f"{path} cannot be read: {reason.strerror or reason}.") from reason
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _repacked(archive, path)
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as reason:
+        raise ExportError(f"{path} is no PowerPoint file; save the template as .pptx or .potx.") from reason
+    except OSError as reason:
+        raise ExportError(f"{path} cannot be read: {reason.strerror or reason}.") from reason
+
+
+def _repacked(archive: zipfile.ZipFile, path: Path) -> bytes:
+    """What a ZIP file holds, packed anew by us. Raises ExportError."""
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    names = {entry.filename for entry in entries}
+    if len(entries) > _PARTS or len(names) != len(entries):
+        raise ExportError(f"{path} has too many parts, or one twice; save the template anew in PowerPoint.")
+    if not {"[Content_Types].xml", "_rels/.rels"} <= names:
+        raise ExportError(f"{path} is no PowerPoint file; save the template as .pptx or .potx.")
+    # The sizes are the file's own claim; reading stops at them, and zipfile refuses what is longer.
+    if sum(entry.file_size for entry in entries) > _UNPACKED_LIMIT:
+        raise ExportError(f"{path} unpacks to more than {_UNPACKED_LIMIT >> 20} MB; a template is a few layouts.")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        for entry in entries:
+            name = PurePosixPath(entry.filename)
+            if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
+                raise ExportError(f"{path}: its part {entry.filename[:60]!r} would stand outside of it.")
+            is_xml = name.suffix in (".xml", ".rels", ".vml")
+            if is_xml and entry.file_size > _XML_LIMIT:
+                raise ExportError(f"{path}: its part {name} has more than {_XML_LIMIT >> 20} MB.")
+            with archive.open(entry) as part:
+                content = part.read(entry.file_size + 1)
+            if is_xml:
+                content = _safe(content, str(name), path)
+            packed.writestr(zipfile.ZipInfo(entry.filename), content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _safe(content: bytes, name: str, path: Path) -> bytes:
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise ExportError(f"{path}: its part {name} is in UTF-16; save the template anew in PowerPoint.")
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise ExportError(f"{path}: its part {name} defines entities, which no PowerPoint file does; it is not opened.")
+    if name == "[Content_Types].xml":
+        for kind in ("presentation", "slideshow", "template"):
+            if f"ms-powerpoint.{kind}.macroEnabled".encode() in content:
+                raise ExportError(f"{path} holds macros, which a deck does not take over; save it as .pptx or .potx.")
+        for kind in ("template", "slideshow"):
+            content = content.replace(_MAIN.format(kind).encode(), _MAIN.format("presentation").encode())
+    if name.endswith(".rels"):
+        for link in _LINK.findall(content):
+            _refuse_outside(link.decode("utf-8", "replace"), path)
+    return content
+
+
+def _refuse_outside(link: str, path: Path) -> None:
+    """Raise ExportError for a relation that whoever opens the deck would fetch from elsewhere."""
+    found = dict(re.findall(r"([\w:]+)\s*=\s*[\"']([^\"']*)[\"']", link))
+    if found.get("TargetMode") != "External":
+        return
+    target = unescape(found.get("Target", ""))
+    harmless = found.get("Type", "").endswith("/hyperlink") and target.lower().startswith(_LINKS_ALLOWED)
+    if not harmless:
+        raise ExportError(
+            f"{path} fetches {target[:80]!r} from outside whenever it is opened; embed that in the template instead."
+        )

@@ -1,0 +1,145 @@
+"""Which steps a deck shows, in which order, and what each slide says."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from desktop_app.core.caption import alt_text, caption
+from desktop_app.core.navigation import at_step
+from desktop_app.core.panels import Box, View
+from desktop_app.core.scene import Scene, make_scene
+from desktop_app.core.steps import IN, OUT, Step, build_view, find_step, step_list
+from desktop_app.core.views import block
+from desktop_app.figures.deck.notes import notes
+from desktop_app.figures.export import Job
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ExportError
+
+OVERVIEW, ALL, BLOCK = "overview", "all", "block"
+SELECTIONS = {
+    OVERVIEW: "input, one block in full, one slide for each other block, output",
+    ALL: "every step",
+    BLOCK: "one block",
+}
+"""Names of selections -> what they hold."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One slide to be: a step, or a `whole` block, whose last step stands for it."""
+
+    step: Step
+    whole: bool = False
+
+    @property
+    def key(self) -> str:
+        """The step's name, or the block's."""
+        return f"blocks.{self.step.layer}" if self.whole else self.step.key
+
+
+@dataclass(frozen=True)
+class Slide:
+    """Everything that one slide, page or frame is made from; small enough to be sent to another process."""
+
+    key: str
+    number: int  # from 1
+    part: str  # Input, Block 3 of 0–11, Output
+    place: str  # the same and the step's number
+    share: float  # how far along the walk it stands, from 0 to 1
+    job: Job
+    lead: str
+    notes: str
+
+    def without_content(self) -> "Slide":
+        """The same without its arrays."""
+        view = self.job.view
+        return replace(self, job=replace(self.job, view=View(view.title, view.lead, Box(()))))
+
+    @property
+    def view(self) -> View:
+        """What the slide shows."""
+        return self.job.view
+
+    @property
+    def title(self) -> str:
+        """Its headline."""
+        return self.job.view.title
+
+
+def choose(config: Config, selection: str | Sequence[str] = OVERVIEW, block: int | None = None) -> tuple[Item, ...]:
+    """The items of a named selection, or of a list of names.
+
+    A name is a step, a tensor, a whole block ("blocks.3") or a pattern such as "blocks.*.attn.pattern". `block` is
+    the one that is shown in full, 0 unless told. Raises ExportError, with the closest names.
+    """
+    steps = step_list(config)
+    chosen = block or 0
+    if not 0 <= chosen < config.n_layer:
+        raise ExportError(f"There is no block {chosen}; the model's blocks go from 0 to {config.n_layer - 1}.")
+    if not isinstance(selection, str):
+        if not selection:
+            raise ExportError("No step is chosen; choose at least one.")
+        return tuple(item for name in selection for item in _named(name, config))
+    if selection == ALL:
+        return tuple(Item(s) for s in steps)
+    if selection == BLOCK:
+        return tuple(Item(s) for s in steps if s.layer == chosen)
+    if selection != OVERVIEW:
+        raise ExportError(f"There is no selection {selection[:40]!r}; choose one of {', '.join(SELECTIONS)}.")
+    last = {s.layer: s for s in steps if s.layer is not None}
+    found = [Item(s) for s in steps if s.spec.part == IN]
+    for layer in range(config.n_layer):
+        found += [Item(s) for s in steps if s.layer == layer] if layer == chosen else [Item(last[layer], True)]
+    return (*found, *(Item(s) for s in steps if s.spec.part == OUT))
+
+
+def _named(name: str, config: Config) -> list[Item]:
+    """The items of one name of a list."""
+    steps = step_list(config)
+    blocks = {f"blocks.{s.layer}": Item(s, True) for s in steps if s.layer is not None}
+    if any(c in name for c in "*?["):
+        found = [Item(s) for s in steps if fnmatchcase(s.key, name)]
+        found = found or [item for key, item in blocks.items() if fnmatchcase(key, name)]
+        if not found:
+            raise ExportError(f"No step's name is like {name[:80]!r}; try blocks.*.attn.pattern or blocks.0.*.")
+        return found
+    if name in blocks:
+        return [blocks[name]]
+    if name.startswith("blocks.") and name.count(".") == 1:
+        near = get_close_matches(name, blocks, 2, 0.5)
+        raise ExportError(f"There is no block {name[:80]!r} in this model; did you mean {' or '.join(near)}?")
+    return [Item(find_step(name, config))]
+
+
+def slides(scene: Scene, items: Sequence[Item], *, captions: bool = True) -> Iterator[Slide]:
+    """Each item of the walk as a slide, made when it is asked for."""
+    for number, item in enumerate(items, 1):
+        state = at_step(scene.state, item.step)
+        here = make_scene(scene.name, scene.checkpoint, scene.tokenizer, scene.trace, state, scene)
+        yield _slide(here, item, number, captions=captions)
+
+
+def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
+    step, total, part = item.step, len(step_list(scene.config)), _part(item.step, scene.config)
+    if item.whole:
+        view = View(f"Block {step.layer} — {block.TITLE}", block.LEAD, block.whole_block(scene))
+        words = caption(scene, step)
+        job = Job(view, words, f"{view.title}. {view.lead} {words}")
+        first = step.index - sum(s.layer == step.layer for s in step_list(scene.config)) + 1
+        place = f"{part} · steps {first + 1} to {step.index + 1} of {total}"
+        said = notes(scene, step, view, (block.EXPLAIN, block.FORMULA))
+    else:
+        view = build_view(scene, step)
+        job = Job(view, caption(scene, step), alt_text(scene, step))
+        place = f"{part} · step {step.index + 1} of {total}"
+        said = notes(scene, step, view, (step.text.explain, step.text.formula))
+    job = job if captions else replace(job, caption="")
+    return Slide(item.key, number, part, place, (step.index + 1) / total, job, view.lead, said)
+
+
+def _part(step: Step, config: Config) -> str:
+    if step.layer is None:
+        return "Input" if step.spec.part == IN else "Output"
+    # Counted from 0 as everywhere: "block 3 of 6" would leave open which of the two is meant.
+    return f"Block {step.layer}" if config.n_layer == 1 else f"Block {step.layer} of 0–{config.n_layer - 1}"

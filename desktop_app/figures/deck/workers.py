@@ -1,0 +1,109 @@
+"""Worker processes for long exports: without Qt, at lower priority, and never left behind."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from desktop_app.gpt2.errors import ExportError
+
+if TYPE_CHECKING:
+    from desktop_app.gpt2.session import Stop
+
+Task = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function of a module, and what it is called with."""
+
+_NICE = 10
+_LOOK = 0.1  # seconds between two looks at whether to stop
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Workers:
+    """A few processes that do tasks; `with` it, they have ended when the block has, however it ends."""
+
+    def __init__(self, count: int, stop: "Stop | None" = None) -> None:
+        self._stop = stop
+        self._count = count
+        # Fresh processes: a fork of a program with threads and a window may hang.
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, reason: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def each(self, tasks: Iterable[Task]) -> Generator[tuple[int, Any], None, None]:
+        """(number of the task, its result) as they come; a task is made when there is a worker for it.
+
+        Raises what a task raises, Cancelled once the work is to stop, ExportError if a process was ended from outside.
+        """
+        waiting: dict[Future[Any], int] = {}
+        try:
+            for number, (function, arguments) in enumerate(tasks):
+                with _deaf_to_interrupts():
+                    waiting[self._pool.submit(function, *arguments)] = number
+                # One more than there are workers: none waits for the next task to be made.
+                while len(waiting) > self._count:
+                    yield from self._finished(waiting)
+            while waiting:
+                yield from self._finished(waiting)
+        except BrokenProcessPool as reason:
+            raise ExportError("A process that draws was ended from outside, perhaps for memory; try again.") from reason
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of one task."""
+        return next(iter(self.each([(function, arguments)])))[1]
+
+    def _finished(self, waiting: dict[Future[Any], int]) -> Iterator[tuple[int, Any]]:
+        while True:
+            if self._stop is not None:
+                self._stop.check()
+            done, _ = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+            if done:
+                break
+        for future in done:
+            yield waiting.pop(future), future.result()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl+C in a terminal goes to all its processes; what is started here does not hear it, and is ended by us."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin() -> None:
+    """In a worker: yield to the window, and end with the process that asked, even if that is killed."""
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
