@@ -65,7 +65,7 @@ def build_wheel() -> Path:
     [sdist], [wheel] = DIST.glob("*.tar.gz"), DIST.glob("*.whl")
     with TemporaryDirectory() as name:
         with tarfile.open(sdist) as archive:
-            archive.extractall(name, filter="data")
+            archive.extractall(name)
         [unpacked] = Path(name).iterdir()
         python("-m", "build", "--no-isolation", "--wheel", "--outdir", name, str(unpacked))
         if (Path(name) / wheel.name).read_bytes() != wheel.read_bytes():
