@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from xml.sax.saxutils import escape
@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -106,6 +106,17 @@ def _finished_svg(data: bytes, figure: Figure, text: str, outlines: bool) -> byt
     if text:
         data = data.replace(b"<metadata>", f"<desc>{escape(text)}</desc>\n <metadata>".encode(), 1)
     return data.replace(b"<svg ", b'<svg role="img" ', 1)
+
+
+def pdf_of_pages(figures: Iterable[Figure]) -> bytes:
+    """A PDF file of a page for each figure, drawn when its turn comes; its fonts are embedded once for all pages."""
+    buffer = io.BytesIO()
+    undated = {"CreationDate": None, "ModDate": None, "Creator": "Logitscope"}
+    with _our_settings(), PdfPages(buffer, metadata=undated) as pages:
+        for figure in figures:
+            figure.dpi = 72
+            pages.savefig(figure)
+    return buffer.getvalue()
 
 
 def _draw(mark: Mark, axes: Any, order: int, cells: int) -> None:

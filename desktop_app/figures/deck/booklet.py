@@ -17,17 +17,21 @@ _SCALE = 9.5 / 13  # of our sizes: 9.5 points of body text
 _SHRINK = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 _DENSITY = 4.0  # pixels a point, for large heatmaps
 
+_CELLS = 1024  # larger heatmaps are pictures: many thousand cells a page make a booklet slow
+BATCH = 12
+"""Pages that one process draws in one go: making the part of a font that they need takes longer than a page."""
+
 _REFERENCE = re.compile(rb"\b(\d+) 0 R\b")
 
 
-def draw_page(slide: Slide, theme: str, folder: Path, prefix: str) -> str:
-    """One page as a PDF file of its own; answers its name. Runs in a worker process."""
+def draw_pages(slides: Sequence[Slide], theme: str, folder: Path, prefix: str) -> str:
+    """Some pages as a PDF file; answers its name. Runs in a worker process."""
     from desktop_app.figures import draw
 
-    marks, height = lay_out(slide, THEMES[theme])
-    figure = draw.make_figure(marks, WIDTH, height, THEMES[theme], cells=1024)
+    laid_out = (lay_out(slide, THEMES[theme]) for slide in slides)
+    figures = (draw.make_figure(marks, WIDTH, height, THEMES[theme], cells=_CELLS) for marks, height in laid_out)
     name = f"{prefix}.pdf"
-    (folder / name).write_bytes(draw.figure_bytes(figure, "pdf"))
+    (folder / name).write_bytes(draw.pdf_of_pages(figures))
     return name
 
 
@@ -93,7 +97,7 @@ class _Entry:
 
 
 class _Book:
-    """Puts PDF files of one page together, as matplotlib writes them: plain objects and a plain table of them."""
+    """Puts PDF files together, as matplotlib writes them: plain objects and a plain table of them."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -102,7 +106,7 @@ class _Book:
         self._next = 5  # 1 catalog, 2 pages, 3 outline, 4 information
 
     def add(self, data: bytes) -> None:
-        """Take over the page of a file, with all that it uses."""
+        """Take over the pages of a file, with all that they use."""
         objects, trailer = _parse(data)
         root = _number(rb"/Root (\d+) 0 R", trailer)
         info = re.search(rb"/Info (\d+) 0 R", trailer)
@@ -117,8 +121,8 @@ class _Book:
             head, mark, stream = body.partition(b"\nstream\n")
             head = _REFERENCE.sub(lambda match: b"%d 0 R" % new[int(match.group(1))], head)
             self._objects[new[old]] = head + mark + stream
-            if re.search(rb"/Type /Page\b(?!s)", head):
-                self._pages.append(new[old])
+        kids = re.search(rb"/Kids \[(.*?)\]", objects[tree], re.DOTALL)
+        self._pages += [new[int(kid)] for kid in _REFERENCE.findall(kids.group(1) if kids else b"")]
 
     def close(self, titles: Sequence[tuple[str, str]]) -> bytes:
         """The finished file; `titles` are (part, title) of each page."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,31 +97,35 @@ def make_deck(
     """
     workers = max(1, min(jobs or usable_cores(), count))
     made: list[Slide] = []
+    sizes: list[int] = []  # how many slides each task draws
     results: dict[int, Any] = {}
     with whole_files([out]) as folder, Workers(workers, stop) as pool:
         progress(0, count, "drawing")
-        with closing(pool.each(_tasks(slides, made, ready, folder))) as finished:
+        with closing(pool.each(_tasks(slides, made, sizes, ready, folder))) as finished:
             for number, result in finished:
                 results[number] = result
-                progress(len(results), count, "drawing")
+                progress(sum(sizes[n] for n in results), count, "drawing")
         progress(count, count, "writing")
-        parts = [results[n] for n in range(len(made))]
+        parts = [results[n] for n in range(len(sizes))]
         pool.call(_put_together, ready, made, parts, folder, out.name)
 
 
-def _tasks(slides: Iterable[Slide], made: list[Slide], ready: Ready, folder: Path) -> Iterator[Task]:
-    """What each slide asks of a worker; the slides themselves go to `made`, without their views once they are sent."""
-    for number, slide in enumerate(slides):
-        prefix = f"{number:04d}"
+def _tasks(slides: Iterable[Slide], made: list[Slide], sizes: list[int], ready: Ready, folder: Path) -> Iterator[Task]:
+    """What the slides ask of workers; the slides themselves go to `made`, without their arrays."""
+    walk, number = iter(slides), 0
+    batch = booklet.BATCH if ready.wish.kind == "pdf" else 1
+    while some := list(islice(walk, batch)):
+        slide, prefix = some[0], f"{number:04d}"
+        made += [one.without_content() for one in some]
+        sizes.append(len(some))
         if ready.design is not None:
             *_, room, _ = powerpoint.words_above(slide, ready.design)
-            arguments = (slide.view.content, room, ready.theme, ready.design.scale, folder, prefix)
-            yield pieces.draw_slide, arguments
+            yield pieces.draw_slide, (slide.view.content, room, ready.theme, ready.design.scale, folder, prefix)
         elif ready.wish.kind == "pdf":
-            yield booklet.draw_page, (slide, ready.theme, folder, prefix)
+            yield booklet.draw_pages, (some, ready.theme, folder, prefix)
         else:
             yield film.draw_frame, (slide.job, ready.theme, ready.wish.kind, folder, prefix)
-        made.append(slide.without_content())
+        number += 1
 
 
 def _put_together(ready: Ready, slides: list[Slide], parts: list[Any], folder: Path, name: str) -> None:
