@@ -24,11 +24,13 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
 )
+from desktop_app.core.steps import texts
 
 ENGLISH = "en"
-_PLACE = re.compile(r"\{(\d)\}")
+_PLACE = re.compile(r"\{(=?\d)\}")
+_TENSOR = re.compile(r"[A-Za-z]+\d?(?:[._]\w+)+(?:\[[\d, ]+\])?(?: = \S+)?")  # W_E[12], blocks.0.attn.q = 0.31
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
-_THIN = "\u2009"
+_GAP = "\u00a0"
 
 Say = Callable[[str], str]
 """English words -> the same in the language of the figure."""
@@ -40,14 +42,21 @@ def languages() -> tuple[str, ...]:
     return (ENGLISH, *sorted(path.stem for path in resource("languages").glob("*.toml")))
 
 
+def language_name(language: str) -> str:
+    """What a language calls itself."""
+    return "English" if language == ENGLISH else translator_of(language).name
+
+
 class Translator:
     """Looks words up in the table of one language. `missed` collects what the table does not have."""
 
     def __init__(self, language: str) -> None:
         table = tomllib.loads(resource("languages", f"{language}.toml").read_text(encoding="utf-8"))
         self.name: str = table["name"]
-        words = {_flat(key): _flat(value) for key, value in table["labels"].items()}
-        words |= {_flat(key): _flat(key) for key in table["keep"]}
+        words = {_flat(key): _flat(key) for key in table["keep"]}
+        words |= {_flat(key): _flat(value) for key, value in table["labels"].items()}
+        for op, said in table["steps"].items():
+            words |= {getattr(texts()[op], part): _flat(value) for part, value in said.items()}
         self._exact = {key: value for key, value in words.items() if "{" not in key}
         templates = sorted((key for key in words if "{" in key), key=lambda k: -len(_PLACE.sub("", k)))
         self._templates = [(_pattern(key), _order(key), words[key]) for key in templates]
@@ -61,7 +70,7 @@ class Translator:
         return self._said[text]
 
     def _look_up(self, text: str) -> str:
-        if not re.search("[A-Za-z]{2}", text):
+        if not re.search("[A-Za-z]{2}", text) or _TENSOR.fullmatch(text):
             return grouped(text)
         for found in (text, text[:1].lower() + text[1:]):
             if found in self._exact:
@@ -69,18 +78,21 @@ class Translator:
         for pattern, order, said in self._templates:
             match = pattern.fullmatch(text)
             if match:
-                held = dict(zip(order, map(self._captured, match.groups()), strict=True))
-                return "".join(held[part] if n % 2 else part for n, part in enumerate(_PLACE.split(said)))
+                held = {place.strip("="): text for place, text in zip(order, match.groups(), strict=True)}
+                parts = _PLACE.split(said)
+                return "".join(self._held(held, part) if n % 2 else part for n, part in enumerate(parts))
         self.missed.add(text)
         return text
 
-    def _captured(self, text: str) -> str:
-        return self._exact.get(text, grouped(text))
+    def _held(self, held: dict[str, str], place: str) -> str:
+        """What stands at a place of a template: as it is, or put into other words where the place asks for that."""
+        text = held[place.strip("=")]
+        return self(text) if place.startswith("=") else grouped(text)
 
 
 def grouped(text: str) -> str:
-    """A number with thin spaces between its thousands: a comma is a decimal sign to half of all readers."""
-    return text.replace(",", _THIN) if _GROUPED.fullmatch(text) else text
+    """A number with spaces between its thousands: a comma is a decimal sign to half of all readers."""
+    return text.replace(",", _GAP) if _GROUPED.fullmatch(text) else text
 
 
 def _flat(text: str) -> str:
@@ -100,9 +112,14 @@ def _order(key: str) -> list[str]:
 
 
 @cache
+def translator_of(language: str) -> Translator:
+    """The table of a language other than English, read once."""
+    return Translator(language)
+
+
 def translator(language: str) -> Say:
     """What puts English words into a language of `languages()`."""
-    return _as_it_is if language == ENGLISH else Translator(language)
+    return _as_it_is if language == ENGLISH else translator_of(language)
 
 
 def _as_it_is(text: str) -> str:

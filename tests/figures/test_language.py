@@ -1,0 +1,139 @@
+"""Labels in other languages: nothing that is written on a figure is missing from a table, and no token is touched."""
+
+import re
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+from desktop_app.core.bundle import resource
+from desktop_app.core.check import check_pass
+from desktop_app.core.state import ViewOptions
+from desktop_app.core.steps import texts
+from desktop_app.core.views.weights import weight_names
+from desktop_app.figures import language
+from desktop_app.figures.export import Options, in_language, lay_out, make_job
+from desktop_app.figures.language import ENGLISH, Translator, grouped, languages
+from desktop_app.figures.marks import Words
+from desktop_app.figures.subject import find_cell, find_subject, subject_job
+from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.sampling import Sampling
+from tests.figures.boxes import faults
+from tests.scenes import CONFIG, open_tiny, scene_of, shown_steps
+
+OTHERS = [code for code in languages() if code != ENGLISH]
+TEXT = "The text, as it was: before after kept é"
+CONFIGS = (
+    {},
+    {"activation_function": "relu", "scale_attn_weights": False, "tie_word_embeddings": False},
+    {"activation_function": "silu", "scale_attn_by_inverse_layer_idx": True},
+)
+STATES = (
+    {},
+    {
+        "view": ViewOptions("log", "layer", skip_first=True, keys_down=True, sort_neurons=True),
+        "sampling": Sampling(temperature=0.5, top_k=30, top_p=0.5),
+        "appended": (3,),
+    },
+    {"sampling": Sampling(greedy=True), "view": ViewOptions("sqrt"), "token": 0},
+    {"sampling": Sampling(temperature=2, top_k=20)},
+)
+
+
+@pytest.fixture(scope="module", params=range(len(CONFIGS)))
+def model(request, tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny", CONFIG | CONFIGS[request.param])
+
+
+def jobs_of(model, state):
+    scene = scene_of(model, TEXT, layer=1, head=1, **state)
+    findings = list(check_pass(model.engine, scene.trace.ids))
+    findings[0] = replace(findings[0], relative=1.0)
+    yield from (make_job(scene, step) for step in shown_steps(scene.config, 1))
+    names = ["overview:blocks.1.attn.pattern", "census", "check", *weight_names(scene.config)[:22]]
+    found = [find_subject(name, scene.config, head=1) for name in names]
+    for name, row in scene.trace.table.items():
+        if row.layer in (None, 1) and name != "tokens":
+            index = ",".join("0" if axis == "one" else "1" for axis in row.axes)
+            found.append(find_cell(f"{name}[{index}]", scene.config))
+    found += [find_cell(cell, scene.config) for cell in ("probability[5]", "probability[200]")]
+    yield from (subject_job(subject, model, scene, findings) for subject in found)
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_table_has_every_word_that_a_figure_can_show(model, code, monkeypatch):
+    table = Translator(code)
+    monkeypatch.setattr(language, "translator_of", lambda _code: table)
+    for n, state in enumerate(STATES if model.config.activation == "gelu_tanh" else STATES[:1]):
+        for job in jobs_of(model, state):
+            in_language(job, code)
+            if n < 2 and job.view.title[:5] in ("Block", "What "):  # painters write a few words of their own
+                lay_out(job, Options(language=code))
+    assert table.missed - {model.name} == set()
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_table_has_the_title_and_the_lead_of_every_step(code):
+    said = tomllib.loads(resource("languages", f"{code}.toml").read_text(encoding="utf-8"))["steps"]
+    own = tomllib.loads(resource("steps.toml").read_text(encoding="utf-8"))
+    for op, words in own.items():
+        wanted = {part for part in ("title", "lead", "lead_turned") if part in words}
+        assert set(said.get(op, {})) == wanted, op
+    assert set(said) <= set(texts())
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_what_stands_at_a_place_of_a_template_is_not_lost(code):
+    for key, value in tomllib.loads(resource("languages", f"{code}.toml").read_text(encoding="utf-8"))[
+        "labels"
+    ].items():
+        places = [set(part[-2] for part in re.findall(r"\{=?\d\}", text)) for text in (key, value)]
+        assert places[0] >= places[1]
+        assert places[0] == places[1] or key.startswith(("rank", "temperature")), key
+
+
+def test_tokens_numbers_and_names_of_tensors_stay_as_they_are(model):
+    scene = scene_of(model, TEXT, layer=1, head=1)
+    for step in shown_steps(scene.config, 1):
+        job = make_job(scene, step)
+        english, german = (
+            {m.text for m in lay_out(job, Options("png", language=code)).marks if isinstance(m, Words)}
+            for code in ("en", "de")
+        )
+        tokens = {m for m in english if m in scene.labels}
+        assert tokens <= german
+        names = {m for m in english if m.startswith("blocks.1")}
+        assert names <= german
+
+
+def test_a_figure_in_german_is_in_german(model):
+    scene = scene_of(model, TEXT, layer=1, head=2)
+    step = next(s for s in shown_steps(scene.config, 1) if s.spec.op == "pattern")
+    job = in_language(make_job(scene, step), "de")
+    assert job.view.title == "Block 1 · Kopf 2 — die Softmax macht aus Scores ein Muster"
+    assert job.caption == f"“{TEXT}” · {len(scene.trace)} Tokens · tiny · Block 1 · Kopf 2"
+    assert "Jede Zeile ist ein fragendes Token" in job.description
+    words = [m.text for m in lay_out(make_job(scene, step), Options(language="de")).marks if isinstance(m, Words)]
+    assert {"Skaliert", "Maskiert", "Muster", "Kopf 0"} <= set(words)
+    assert "Grenzen: fest, 0 bis 1" in words
+
+
+def test_thousands_are_apart_without_a_comma():
+    assert grouped("1,024") == "1\u00a0024"
+    assert grouped("124,439,808") == "124\u00a0439\u00a0808"
+    assert grouped("1,02") == "1,02"
+    assert grouped("0.25") == "0.25"
+    assert Translator("de")("1,024 of 4,096 neurons above zero") == "1\u00a0024 von 4\u00a0096 Neuronen über null"
+
+
+def test_words_in_another_language_keep_clear_of_each_other(model):
+    scene = scene_of(model, TEXT * 2, layer=1, head=1, sampling=Sampling(temperature=0.5, top_k=40, top_p=0.9))
+    for step in shown_steps(scene.config, 1):
+        for size in ("slide", "column"):
+            sheet = lay_out(make_job(scene, step), Options(size=size, language="de"))
+            assert faults(sheet.marks, sheet.width, sheet.height) == [], (step.key, size)
+
+
+def test_a_language_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(ExportError, match="en, de"):
+        Options(language="tlh")
