@@ -18,7 +18,9 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("open_session", "Open session …", "File", ("Ctrl+O",), "always"),
     Command("save_session", "Save session …", "File", ("Ctrl+S",)),
+    Command("open_models", "Models …", "File", ("Ctrl+Shift+M",), "always"),
     Command("open_model", "Open model folder …", "File", ("Ctrl+M",), "always"),
+    Command("stop_loading", "Stop opening the model", "File", (), "loading"),
     Command("export", "Export figure …", "File", ("Ctrl+E",), "scene"),
     Command("copy", "Copy figure", "File", ("Ctrl+Shift+C",), "scene"),
     Command("quit", "Quit", "File", ("Ctrl+Q",), "always"),

@@ -4,9 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from desktop_app.core.library.catalogue import title_of
+from desktop_app.core.library.memory import too_large
+from desktop_app.core.state import State
 from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint
-from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.machine import available_memory
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tokenizer import Tokenizer
@@ -37,6 +41,23 @@ class Model:
         return self.checkpoint.folder
 
 
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """Why a model was not opened unasked: a sentence with the numbers. `then` is what was to come with it."""
+
+    folder: Path
+    words: str
+    then: State | None = None
+
+
+def doubt_room(folder: Path, tokens: int) -> str:
+    """Why the model in `folder` may not fit into memory with `tokens` tokens of text, in a sentence; "" if it does."""
+    try:
+        return too_large(load_config(folder / "config.json"), tokens, title_of(folder) or folder.name)
+    except ModelError:
+        return ""  # whatever it is, opening it will say
+
+
 def open_model(folder: Path, on_stage: Callable[[str], None] = lambda _stage: None, stop: Stop | None = None) -> Model:
     """Open the model in `folder`.
 
@@ -62,4 +83,4 @@ def open_model(folder: Path, on_stage: Callable[[str], None] = lambda _stage: No
     enter("building the graph")
     engine = Engine(checkpoint)
     stop.check()
-    return Model(checkpoint, engine, tokenizer, checkpoint.name)
+    return Model(checkpoint, engine, tokenizer, title_of(folder) or checkpoint.name)

@@ -9,9 +9,10 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from desktop_app.core import navigation
 from desktop_app.core import state as states
 from desktop_app.core.arithmetic import Cell
+from desktop_app.core.bundle import default_model
 from desktop_app.core.check import Finding
 from desktop_app.core.history import History, Walk, same_prompt, typing_key
-from desktop_app.core.model import Model
+from desktop_app.core.model import Doubt, Model
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State
 from desktop_app.core.steps import Step, find_step, step_list
@@ -30,6 +31,7 @@ class Controller(QObject):
     model_changed = Signal(object)
     trouble = Signal(str)  # a sentence that stays until the cause is gone; "" takes it away
     notice = Signal(str)  # a sentence that passes
+    doubted = Signal(object)  # a Doubt: somebody must say whether to open the model all the same
     loading = Signal(str)  # the stage of a model being opened; "" when done
     working = Signal(bool)
     path_changed = Signal()
@@ -40,6 +42,7 @@ class Controller(QObject):
         self.model: Model | None = None
         self.scene: Scene | None = None
         self.fallback: Path | None = None  # the model to open if the first one cannot be
+        self.is_loading = False
         self.path: tuple[Cell, ...] = ()
         self.findings: tuple[Finding, ...] = ()  # of the last check of this trace
         self.history = History()
@@ -59,7 +62,7 @@ class Controller(QObject):
         self.passes.idle.connect(self._on_idle)
         self.loads.answered.connect(self._on_model)
         self.loads.failed.connect(self._on_load_failed)
-        self.loads.stage.connect(self.loading)
+        self.loads.stage.connect(self._say_loading)
         # Typing and dragging give many changes in one turn of the event loop; one request answers them all.
         self._due = QTimer(self)
         self._due.setSingleShot(True)
@@ -67,23 +70,50 @@ class Controller(QObject):
 
     # Model
 
-    def open_model(self, folder: Path, then: State | None = None) -> None:
+    def open_model(self, folder: Path, then: State | None = None, *, anyway: bool = False) -> None:
         """Open another model; the present one stays until the new one has passed its checks.
 
-        `then` is the state that comes with it; without one, the state of that moment goes on.
+        `then` is the state that comes with it; without one, the state of that moment goes on. A model that may not fit
+        into memory is opened only `anyway`; otherwise `doubted` tells of it.
         """
         self._wanted_state = then
         self.complain("")
-        self.loading.emit(f"opening {folder.name}")
-        self.loads.request(folder)
+        self._say_loading(f"opening {folder.name}")
+        tokens = len(self._trace) if self._trace is not None else 1
+        self.loads.request(folder, then, tokens=tokens, anyway=anyway)
 
     def cancel_loading(self) -> None:
         """Keep the present model."""
-        self.loads.cancel()
-        self.loading.emit("")
+        if self.is_loading:
+            self.loads.cancel()
+            self.keep_model()
 
-    def _on_model(self, model: Model) -> None:
-        self.loading.emit("")
+    def keep_model(self) -> None:
+        """Another model will not come after all: go on with the one that is open, or with the bundled one."""
+        self._say_loading("")
+        self._wanted_state = None
+        if self.model is None:
+            # Never a window without a model.
+            folder, self.fallback = self.fallback or default_model(), None
+            self.state = replace(self.state, model=str(folder))
+            self.loads.request(folder)
+        elif self.state.model != str(self.model.folder):
+            # An undo asked for a model that is gone: the state says which one is open.
+            self.state = self.fitted(self.state)
+            self.state_changed.emit(self.state)
+            self._due.start(0)
+
+    def _say_loading(self, stage: str) -> None:
+        self.is_loading = bool(stage)
+        self.loading.emit(stage)
+
+    def _on_model(self, model: Model | Doubt) -> None:
+        self._say_loading("")
+        if isinstance(model, Doubt):
+            if self.model is None:
+                self.keep_model()
+            self.doubted.emit(model)
+            return
         wanted = self._wanted_state or self.state
         self._wanted_state = None
         first = self.model is None
@@ -119,19 +149,12 @@ class Controller(QObject):
         )
 
     def _on_load_failed(self, words: str) -> None:
-        self.loading.emit("")
-        self._wanted_state = None
         self.complain(words)
-        if self.model is None and self.fallback is not None:
-            # Never a window without a model: the one that came with the program, and what went wrong above it.
-            folder, self.fallback = self.fallback, None
-            self.state = replace(self.state, model=str(folder))
-            self.loads.request(folder)
-        elif self.model is not None and self.state.model != str(self.model.folder):
-            # An undo asked for a model that is gone: the state says which one is open.
-            self.state = self.fitted(self.state)
-            self.state_changed.emit(self.state)
-            self._due.start(0)
+        if self.model is not None or self.fallback is not None:
+            self.keep_model()  # with what went wrong above it
+        else:
+            self._say_loading("")
+            self._wanted_state = None
 
     def complain(self, words: str) -> None:
         """Say what could not be done; the sentence stays until the next change, or until the next complaint."""

@@ -46,7 +46,7 @@ class FileActions(QObject):
         self._controller.complain("")
         self.said.emit(words, False)
 
-    # Sessions and models
+    # Sessions
 
     def ask_session(self) -> None:
         """Choose a session file and open it."""
@@ -92,12 +92,6 @@ class FileActions(QObject):
             return
         self.folder = str(path.parent)
         self._done(f"Saved {path.name}.")
-
-    def ask_model(self) -> None:
-        """Choose a model's folder and open it."""
-        dialog = QFileDialog(self._window, "Open a model folder", self._start_folder())
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        self._choose(dialog, self._controller.open_model)
 
     # Figures
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.core.model import Model, open_model
+from desktop_app.core.model import Doubt, Model, doubt_room, open_model
+from desktop_app.core.state import State
 from desktop_app.gpt2.errors import Cancelled, LogitscopeError
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
@@ -94,6 +95,15 @@ class LoadLane(Lane):
 
     stage = Signal(str)
 
-    def request(self, folder: Path) -> None:
-        """Open the model in `folder`; tells its stages, answers the Model."""
-        self.submit(lambda stop: open_model(folder, self.stage.emit, stop))
+    def request(self, folder: Path, then: State | None = None, *, tokens: int = 0, anyway: bool = True) -> None:
+        """Open the model in `folder`; tells its stages, answers the Model.
+
+        Unless it is to be opened `anyway`, one that may not fit into memory with a text of `tokens` tokens is answered
+        by a Doubt, which keeps `then`.
+        """
+
+        def work(stop: Stop) -> Model | Doubt:
+            words = "" if anyway else doubt_room(folder, tokens)
+            return Doubt(folder, words, then) if words else open_model(folder, self.stage.emit, stop)
+
+        self.submit(work)

@@ -105,6 +105,16 @@ def style_sheet(theme: Theme, scale: float) -> str:
     QListView {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {px(7)}; outline: none; }}
     QListView::item {{ padding: {px(5)}; }}
     QListView::item:selected {{ background: {theme.accent_fill}; color: {theme.ink}; }}
+    QTableView {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {px(7)}; outline: none;
+                  selection-background-color: {theme.accent_fill}; selection-color: {theme.ink}; }}
+    QTableView:focus {{ border: 1px solid {theme.accent}; }}
+    QTableView::item {{ padding: 0 {px(8)}; border: none; }}
+    QTableView::item:selected {{ background: {theme.accent_fill}; color: {theme.ink}; }}
+    QHeaderView {{ background: {theme.panel}; }}
+    QHeaderView::section {{ background: {theme.panel}; color: {theme.dim}; font-size: {px(12)}; border: none;
+                            border-bottom: 1px solid {theme.line}; padding: {px(6)} {px(8)}; }}
+    QProgressBar {{ background: {theme.line}; border: none; border-radius: {px(4)}; max-height: {px(8)}; }}
+    QProgressBar::chunk {{ background: {theme.accent}; border-radius: {px(4)}; }}
     QComboBox {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {px(6)};
                  padding: {px(4)} {px(8)}; }}
     QComboBox::drop-down {{ border: none; width: {px(18)}; }}

@@ -47,6 +47,7 @@ from desktop_app.ui.file_actions import FileActions
 from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.inspector import Inspector
 from desktop_app.ui.map_view import MapView
+from desktop_app.ui.model_library import ModelLibrary
 from desktop_app.ui.probability_panel import ProbabilityPanel
 from desktop_app.ui.prompt import PromptEditor
 from desktop_app.ui.scrubber import Scrubber
@@ -213,15 +214,7 @@ class Window(QMainWindow):
         self.examples.setMenu(menu)
         self.view_bar = ViewBar(self.actions_, self.canvas)
         self.canvas.resized.connect(self.view_bar.place)
-        self._fill_models()
-
-    def _fill_models(self) -> None:
-        menu = QMenu(self)
-        for name, folder in bundled_models().items():
-            menu.addAction(name, lambda f=folder: self.controller.open_model(f))
-        menu.addSeparator()
-        menu.addAction("Open a model folder …", self.files.ask_model)
-        self.models.setMenu(menu)
+        self.library = ModelLibrary(self.models, self.controller, self)
 
     def _connect(self) -> None:
         c = self.controller
@@ -243,6 +236,7 @@ class Window(QMainWindow):
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self._theme_name(), opened=True))
         c.path_changed.connect(self._enable)
         self.inspection.said.connect(self.say)
+        self.library.said.connect(self.say)
         p = self.probabilities
         p.bars.appended.connect(c.append)
         p.bars.pinned.connect(self._pin)
@@ -389,6 +383,7 @@ class Window(QMainWindow):
             self.notice.hide()
         if self.controller.model is None:
             self.models.setText("Opening …" if stage else "No model ▾")
+        self._enable()
 
     def say(self, words: str, *, lasting: bool = False, seconds: int = 6) -> None:
         """Show a sentence at the foot of the view for a while; none takes the last one away."""
@@ -420,6 +415,7 @@ class Window(QMainWindow):
             "room": c.has_room,
             "running": c.running,
             "path": bool(c.path),
+            "loading": c.is_loading,
             "endoftext": tokenizer is not None and tokenizer.eos_id is not None,
         }
         for command in COMMANDS:
@@ -541,7 +537,9 @@ class Window(QMainWindow):
             "copy": lambda: self.files.copy_figure(self._theme_name()),
             "open_session": self.files.ask_session,
             "save_session": self.files.ask_save_session,
-            "open_model": self.files.ask_model,
+            "open_models": self.library.show,
+            "open_model": self.library.ask_folder,
+            "stop_loading": c.cancel_loading,
             "close_inspector": lambda: c.open_path(()),
             "check_all": self.inspection.check_all,
             "open_weight": self._choose_weight,
@@ -619,7 +617,7 @@ class Window(QMainWindow):
         for url in event.mimeData().urls():
             path = Path(url.toLocalFile())
             if path.is_dir():
-                self.controller.open_model(path)
+                self.library.open_folder(path)
             elif path.suffix == ".logitscope":
                 self.files.open_session(path)
             else:
@@ -665,6 +663,7 @@ class Window(QMainWindow):
             self._slow_timer.stop()
             self._remember()
             self.files.close()
+            self.library.close()
             self.inspection.close()
             self.controller.close()
         super().closeEvent(event)

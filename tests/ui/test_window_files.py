@@ -248,10 +248,11 @@ def test_a_prompt_too_long_for_the_new_model_is_told(desk, other, tiny):
 
 def test_the_menu_opens_every_model_that_came_with_the_program(desk):
     for action in desk.window.models.menu().actions():
-        if action.text() in bundled_models():
+        if action.data() in bundled_models():
             action.trigger()
             desk.settle()
-            assert desk.c.model.folder == bundled_models()[action.text()]
+            assert desk.c.model.folder == bundled_models()[action.data()]
+            assert desk.window.models.text().startswith(f"{action.text()} · ")
             desk.window.do("next")
 
 

@@ -129,8 +129,9 @@ def test_a_folder_without_a_model_gets_a_sentence_and_a_window_that_lives(open_d
 
 
 def test_the_model_button_names_every_model_that_came_with_the_program(desk):
-    titles = [a.text() for a in desk.window.models.menu().actions()]
+    titles = {a.data(): a.text() for a in desk.window.models.menu().actions()}
     assert set(bundled_models()) <= set(titles)
+    assert titles["bundled"] == "Storybook GPT-2" and titles["sorter"] == "Letter sorter"
 
 
 def test_each_example_opens_with_its_model_where_there_is_something_to_see(open_desk):

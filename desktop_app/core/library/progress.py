@@ -99,6 +99,15 @@ def in_bytes(count: float) -> str:
     return f"{size:.0f} {unit}" if size >= 99.5 or unit == "bytes" else f"{size:.3g} {unit}"
 
 
+def in_millions(count: int) -> str:
+    """A number of parameters as people say it: 124 M, 1.56 B."""
+    for size, unit in ((10**9, " B"), (10**6, " M"), (10**3, " k")):
+        if count >= 0.9995 * size:
+            scaled = count / size
+            return f"{scaled:.0f}{unit}" if scaled >= 99.5 else f"{scaled:.3g}{unit}"
+    return str(count)
+
+
 def in_time(seconds: float) -> str:
     """A time in the two largest units that matter."""
     whole = max(1, round(seconds))

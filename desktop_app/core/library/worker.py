@@ -1,0 +1,16 @@
+"""What the process that downloads for the window runs; it can be killed at any moment, and nothing is lost."""
+
+from multiprocessing.connection import Connection
+
+from desktop_app.core.library.references import parse_hub_name
+from desktop_app.gpt2.errors import LogitscopeError
+
+
+def fetch(text: str, out: Connection) -> None:
+    """Download `owner/name[@revision]`; sends each Progress, and at the end the folder (a Path) or a sentence (str)."""
+    try:
+        from desktop_app.core.library.hub import download
+
+        out.send(download(parse_hub_name(text), out.send))
+    except LogitscopeError as reason:
+        out.send(str(reason))

@@ -1,0 +1,61 @@
+"""Downloads run in a process of their own: one that waits for the network can be killed, a thread cannot."""
+
+import multiprocessing
+import signal
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.core.library.progress import Progress
+from desktop_app.core.library.references import HubName
+from desktop_app.core.library.worker import fetch
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.session import Stop
+from desktop_app.ui.lanes import Lane
+
+_LOOK_EVERY = 0.03  # seconds between two looks at whether to stop
+
+
+class DownloadLane(Lane):
+    """Fetches one model at a time. Answers the snapshot's folder."""
+
+    progress = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__("download", parent)
+
+    def request(self, name: HubName) -> None:
+        """Fetch `name`, or go on with it."""
+        self.submit(lambda stop: self._fetch(name, stop))
+
+    def _fetch(self, name: HubName, stop: Stop) -> Path:
+        # A fresh process: a fork of a program with threads and a window may hang.
+        context = multiprocessing.get_context("spawn")
+        if hasattr(signal, "pthread_sigmask"):
+            # Ctrl+C in the terminal is for the window, which ends the process.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        here, there = context.Pipe(duplex=False)
+        process = context.Process(target=fetch, args=(str(name), there), daemon=True)
+        try:
+            process.start()
+            there.close()
+            while True:
+                stop.check()
+                if here.poll(_LOOK_EVERY):
+                    message: Any = here.recv()
+                    if isinstance(message, Progress):
+                        self.progress.emit(message)
+                    elif isinstance(message, Path):
+                        return message
+                    else:
+                        raise ModelError(message)
+        except EOFError as reason:
+            raise ModelError(
+                f"The download of {name} was ended from outside; get it again: it goes on where it stopped."
+            ) from reason
+        finally:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+            here.close()
