@@ -180,6 +180,7 @@ _BLOCK = (
         "concat · W_O + b_O",
         (_B + "attn.concat", _B + "attn.W_O", _B + "attn.b_O"),
         f.affine,
+        kept=True,
     ),
     TensorSpec(
         _B + "resid_mid",
@@ -188,7 +189,6 @@ _BLOCK = (
         "resid_pre + attn_out",
         (_B + "resid_pre", _B + "attn_out"),
         f.add,
-        kept=True,
     ),
     *_layer_norm("layer norm 2", _B + "ln2", _B + "resid_mid"),
     TensorSpec(
@@ -215,6 +215,7 @@ _BLOCK = (
         "post · W_out + b_out",
         (_B + "mlp.post", _B + "mlp.W_out", _B + "mlp.b_out"),
         f.affine,
+        kept=True,
     ),
     TensorSpec(
         _B + "resid_post",
