@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import TINY, write_checkpoint
-from tests.hub import server
+from tests.hub.fixtures import hub
+
+__all__ = ["hub"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NAME = "owner/tiny"
 CONFIG = {**TINY, "vocab_size": 257, "n_positions": 48}
 REPOSITORY = "models--owner--tiny"
 
@@ -21,30 +22,6 @@ REPOSITORY = "models--owner--tiny"
 def tiny(tmp_path_factory):
     """The folder that the repository was uploaded from."""
     return write_checkpoint(tmp_path_factory.mktemp("upload") / "tiny", CONFIG)
-
-
-@pytest.fixture
-def hub(tiny, monkeypatch):
-    """A running hub; HF_ENDPOINT and what the client read at its import both say so."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import close_session
-
-    from desktop_app.core.library import hub as client
-
-    with server.running() as running:
-        extra = {"README.md": b"# A card\n", "pytorch_model.bin": b"\x80\x04pickle", "onnx.py": b"print()\n"}
-        running.add(NAME, tiny, extra)
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
-        yield running
-        close_session()
 
 
 @pytest.fixture

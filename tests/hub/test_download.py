@@ -17,7 +17,8 @@ from desktop_app.core.model import open_model
 from desktop_app.gpt2.errors import ModelError
 from tests.checkpoints import random_weights, store_weights
 from tests.hub import server
-from tests.hub.conftest import CONFIG, NAME
+from tests.hub.conftest import CONFIG
+from tests.hub.fixtures import NAME
 
 WEIGHTS = "model.safetensors"
 FILES = {"config.json", "vocab.json", "merges.txt", WEIGHTS}

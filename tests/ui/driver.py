@@ -158,4 +158,5 @@ def colours(picture):
 
 def lanes():
     """Names of the threads that lanes own."""
-    return [t.name for t in threading.enumerate() if t.name.split("_")[0] in ("pass", "load", "export", "check")]
+    known = ("pass", "load", "export", "check", "download")
+    return [t.name for t in threading.enumerate() if t.name.split("_")[0] in known]
