@@ -18,8 +18,9 @@ from desktop_app.figures.deck.shapes import clean
 from desktop_app.figures.theme import Theme
 
 PERCENT = "[>=0.0001]0.00 %;[=0]0 %;0.0E+00"
-NUMBER = "0.000;−0.000;0"
+NUMBER = '0.000;"−"0.000;0'
 _DRAWN = "▸ "
+_SHORT = 20  # characters: longer words would take the chart's width
 _WRITTEN = datetime.datetime(2000, 1, 1)
 
 Row = tuple[str, float | None, float | None]
@@ -27,14 +28,17 @@ Row = tuple[str, float | None, float | None]
 
 def rows_of(panel: BarsPanel) -> list[Row]:
     """(category, value, value before a cut) from the top down; a line between bars is a category without values."""
-    cuts = dict(panel.cuts)
     rows: list[Row] = []
     for n, bar in enumerate(panel.bars):
-        rows += [(f"— {clean(words)} —", None, None) for place, words in panel.cuts if place == n]
+        rows += _lines(panel, n)
         rows.append((clean((_DRAWN if bar.marked else "") + bar.label), bar.value, bar.outline))
-    if len(panel.bars) in cuts:
-        rows.append((f"— {clean(cuts[len(panel.bars)])} —", None, None))
-    return rows
+    return rows + _lines(panel, len(panel.bars))
+
+
+def _lines(panel: BarsPanel, above: int) -> list[Row]:
+    """The lines with so many bars above them, in words that leave the bars their room."""
+    words = [text.replace(" more between", " more") for place, text in panel.cuts if place == above]
+    return [(clean(f"— {text if len(text) <= _SHORT else 'cut here'} —"), None, None) for text in words]
 
 
 def add_chart(shapes: Any, piece: Chart, theme: Theme, name: str) -> None:

@@ -37,6 +37,7 @@ SLACK = 1.15
 _MANY = 12  # from here on a table needs the room of the small grids beside it
 _CELLS = 1024  # larger heatmaps are pictures inside a picture's SVG, which programs then show without delay
 _BLEED = 4.0
+_BAR = 32.0
 _SHRINK = (1.0, 0.92, 0.85, 0.78, 0.7, 0.66, 0.6, 0.5, 0.4)
 _LEAST_TEXT = 4.5  # points: a table of smaller numbers is better a picture
 
@@ -150,7 +151,10 @@ def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
         head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, page.u(13))]
     body = rect.inset(top=page.u(HEADING)) if head else rect
     if isinstance(panel, BarsPanel) and panel.bars:
-        return [*head, Chart(body, panel, page.u(11), alt_of(panel))]
+        # A few bars are no thicker than many.
+        high = page.u(_BAR * (len(panel.bars) + len(panel.cuts)) + 2 * _BAR)
+        place = Rect(body.x, body.y, body.w, min(body.h, high))
+        return [*head, Chart(place, panel, page.u(11), alt_of(panel))]
     if isinstance(panel, GridPanel) and not panel.small and len(panel.values) <= TABLE_TOKENS:
         table = _table(panel, body, page)
         if table is not None:

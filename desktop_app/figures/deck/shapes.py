@@ -102,7 +102,7 @@ def table(number: int, piece: Table, theme: Theme) -> str:
     columns = "".join(f'<a:gridCol w="{round(w * EMU)}"/>' for w in (piece.left, *(width,) * count))
     chosen_row = None if panel.keys_down else panel.selected
     chosen_column = panel.selected if panel.keys_down else None
-    head = [_cell(run(corner(panel), min(piece.label_size, 10), colour=theme.dim), align="r")]
+    head = [_cell(run(corner(panel), min(piece.label_size, 10), colour=theme.dim), piece.label_size, align="r")]
     for n, label in enumerate(panel.labels):
         head.append(_label(label, piece, theme, chosen=n == chosen_column, column=True))
     rows = [_row(head, piece.top)]
@@ -112,7 +112,7 @@ def table(number: int, piece: Table, theme: Theme) -> str:
             colour = cell_colour(float(value), panel.levels, theme)
             words = run(cell_text(float(value)), piece.cell_size, colour=words_on(colour), cell=True)
             edges = _edges(theme, row=r == chosen_row, column=c == chosen_column)
-            cells.append(_cell(words, fill=colour, edges=edges))
+            cells.append(_cell(words, piece.cell_size, fill=colour, edges=edges))
         rows.append(_row(cells, height))
     return (
         f'<p:graphicFrame {NAMESPACES}><p:nvGraphicFramePr><p:cNvPr id="{number}" name={quoteattr(clean(panel.title))} '
@@ -140,20 +140,23 @@ def _label(text: str, piece: Table, theme: Theme, *, chosen: bool, column: bool)
     words = text if len(text) <= fits else text[: max(1, fits - 1)] + "…"
     upright = column and piece.upright
     align = "l" if upright else "ctr" if column else "r"
-    return _cell(
-        run(words, piece.label_size, colour=colour, bold=chosen, mono=True, cell=True), align=align, upright=upright
-    )
+    size = piece.label_size
+    return _cell(run(words, size, colour=colour, bold=chosen, mono=True, cell=True), size, align=align, upright=upright)
 
 
-def _cell(words: str, *, fill: str | None = None, align: str = "ctr", upright: bool = False, edges: str = "") -> str:
+def _cell(
+    words: str, size: float, *, fill: str | None = None, align: str = "ctr", upright: bool = False, edges: str = ""
+) -> str:
     paint = f"<a:solidFill>{plain_colour(fill)}</a:solidFill>" if fill else "<a:noFill/>"
     # Room on the side where a label ends, none above and below: the row is as high as it was measured.
     left, right = (0, 3 * EMU) if align == "r" else (0, 0)
     left = 3 * EMU if upright else left
     turned = ' vert="vert270"' if upright else ""
+    # Lines of a fixed height, whatever the face: a program makes a row higher rather than let its text not fit.
+    height = f'<a:lnSpc><a:spcPts val="{round(size * 115)}"/></a:lnSpc>'
     return (
-        f'<a:tc><a:txBody><a:bodyPr/><a:lstStyle/><a:p><a:pPr algn="{align}"/>{words}</a:p></a:txBody><a:tcPr{turned} '
-        f'marL="{0 if upright else left}" marR="{right}" marT="0" marB="{left if upright else 0}" anchor="ctr">'
+        f'<a:tc><a:txBody><a:bodyPr/><a:lstStyle/><a:p><a:pPr algn="{align}">{height}</a:pPr>{words}</a:p></a:txBody>'
+        f'<a:tcPr{turned} marL="{0 if upright else left}" marR="{right}" marT="0" marB="{left if upright else 0}" anchor="ctr">'
         f"{edges or _NO_LINE}{paint}</a:tcPr></a:tc>"
     )
 
