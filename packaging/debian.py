@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
@@ -32,7 +33,7 @@ Description: desktop microscope for GPT-2
 """
 _BASE = {
     *("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libzstd1", "liblzma5", "libexpat1", "libffi8", "libuuid1"),
-    *("libx11-6", "libxcb1", "libfreetype6"),
+    *("libssl3", "libbz2-1.0", "libx11-6", "libxcb1", "libfreetype6"),
 }
 """What Python and Qt load besides, all of it on any Debian with what launch.py names: no surprise as a dependency."""
 
@@ -118,7 +119,7 @@ def _linked(root: Path) -> dict[str, str]:
 
 
 def packages_of(frozen: Path) -> list[str]:
-    """The Debian packages that the build machine's own libraries in the frozen folder come from: Python's, OpenSSL's.
+    """The Debian packages that the build machine's own libraries in the frozen folder come from: Python's.
 
     Raises SystemExit for a library that is in none.
     """
@@ -152,7 +153,12 @@ def _lay_out(root: Path, frozen: Path, licences: Path, summary: str, manual: str
     _put(share / "man/man1/logitscope.1.gz", gzip.compress(manual.encode(), 9, mtime=0))
     doc = share / "doc/logitscope"
     _put(doc / "copyright", _copyright(summary).encode())
-    _put(doc / "changelog.gz", gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), 9, mtime=0))
+    _put(doc / "CHANGELOG.md.gz", gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), 9, mtime=0))
+    stamp = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.strptime(date, "%Y-%m-%d"))
+    entry = (
+        f"logitscope ({__version__}) unstable; urgency=medium\n\n  * What is new is in CHANGELOG.md.gz beside this.\n"
+    )
+    _put(doc / "changelog.gz", gzip.compress(f"{entry}\n -- {_maintainer()}  {stamp}\n".encode(), 9, mtime=0))
     _put(doc / "window.png", (ROOT / "docs" / "window.png").read_bytes())
     shutil.copytree(licences, doc / "licences")
     _put(share / "lintian/overrides/logitscope", (linux / "lintian-overrides").read_bytes())

@@ -38,7 +38,8 @@ def write_licences(frozen: Path, folder: Path) -> str:
     for path in sorted((ROOT / "resources" / "fonts").glob("*LICENSE*")):
         (folder / path.name).write_text(path.read_text(encoding="utf-8"))
         lines.append(f"{path.name.partition('-')[0]}, a font: SIL Open Font License 1.1")
-    for name in ("LGPL-3", "GPL-3"):  # the terms of Qt, PySide6 and Shiboken, whose wheels bring no text
+    # The terms of Qt, PySide6 and Shiboken, of flatbuffers and of tokenizers, whose wheels bring no text.
+    for name in ("LGPL-3", "GPL-3", "Apache-2.0"):
         (folder / f"{name}.txt").write_text(Path("/usr/share/common-licenses", name).read_text(encoding="utf-8"))
     if not any(frozen.rglob("libQt6Core*")):
         raise SystemExit(f"{frozen} holds no Qt library of its own; it is to be replaceable, and so a file.")

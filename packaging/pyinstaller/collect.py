@@ -39,9 +39,9 @@ QT_PLUGINS = {
 # Of those: GTK's look would bring all of GTK, and no desktop program runs on a screen without a window system.
 QT_PLUGINS_LEFT_OUT = {"qgtk3", "qeglfs", "qlinuxfb", "qminimal", "qminimalegl", "qvkkhrdisplay", "qvnc"}
 
-# Libraries of the build machine that go along, the interpreter's own. Any other comes from the system that the program
-# runs on: two copies of one library, ours and the one that the system's graphics drivers load, end in a crash.
-OWN_LIBRARIES = ("libpython", "libssl", "libcrypto", "libbz2")
+# The one library of the build machine that goes along. Any other comes from the system that the program runs on: it is
+# kept safe there, and two copies of one library, ours and the one that the graphics drivers load, end in a crash.
+OWN_LIBRARY = "libpython"
 
 
 def analysis() -> Analysis:
@@ -92,7 +92,7 @@ def _wanted_binary(place: Path, source: Path) -> bool:
         kind = place.parts[place.parts.index("plugins") + 1]
         return kind in QT_PLUGINS and place.stem.removeprefix("lib") not in QT_PLUGINS_LEFT_OUT
     if sys.platform == "linux" and not source.is_relative_to(sys.prefix) and "lib-dynload" not in source.parts:
-        return place.name.startswith(OWN_LIBRARIES)
+        return place.name.startswith(OWN_LIBRARY)
     return True
 
 

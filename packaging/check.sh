@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Tries what ./run package made, as a person would meet it: as root on Debian or Ubuntu, with the network.
+#
+#   packaging/check.sh [FOLDER]      FOLDER is dist/ unless given
+#
+# It judges the files; installs the wheel into an empty environment; and installs the Debian package in a fresh Debian
+# made by debootstrap, where the program has to open its window on X11 and on Wayland, compute, export and quit as a user
+# without rights, to survive an upgrade with its settings, and to leave nothing when it is removed. Debian's packages
+# come from the mirror that apt uses here; MIRROR and SUITE name another.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "$0")/.." && pwd)
+dist=$(cd -- "${1:-$here/dist}" && pwd)
+say() { printf '\n== %s\n' "$1"; }
+fail() { printf 'check.sh: %s\n' "$1" >&2; exit 1; }
+
+[ "$(id -u)" = 0 ] || fail "a fresh Debian can only be made by root; start this with sudo."
+# Mounts below are this script's alone, and end with it.
+[ "${LOGITSCOPE_UNSHARED-}" ] || exec env LOGITSCOPE_UNSHARED=1 unshare --mount --propagation private -- "$0" "$dist"
+
+needed=(appstream debootstrap desktop-file-utils lintian man-db python3-venv)
+missing=()
+for package in "${needed[@]}"; do
+    [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} = 0 ] || fail "this needs what is not installed; install it with: apt install ${missing[*]}"
+
+deb=$(echo "$dist"/logitscope_*.deb) wheel=$(echo "$dist"/logitscope-*.whl)
+[ -f "$deb" ] && [ -f "$wheel" ] || fail "$dist holds no Debian package and wheel; make them with: ./run package"
+work=$(mktemp -d)
+trap 'rm -rf --one-file-system -- "$work"' EXIT
+
+say "sums, and what Debian's own judges say"
+(cd "$dist" && sha256sum --check --quiet SHA256SUMS)
+lintian --fail-on error --allow-root "$deb"
+dpkg-deb --extract "$deb" "$work/deb"
+desktop-file-validate "$work"/deb/usr/share/applications/logitscope.desktop
+appstreamcli validate --no-net "$work"/deb/usr/share/metainfo/*.metainfo.xml
+complaints=$(LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l -Tutf8 -Z "$work/deb/usr/share/man/man1/logitscope.1.gz" 2>&1 >/dev/null)
+[ -z "$complaints" ] || fail "the manual page: $complaints"
+for command in $("$work/deb/usr/bin/../lib/logitscope/logitscope" --help | awk '/^commands/ {on = 1; next} on {print $1}'); do
+    zgrep -q "^.SS \"logitscope $command\"" "$work/deb/usr/share/man/man1/logitscope.1.gz" || fail "no word of $command in the manual page"
+done
+rm -rf -- "$work/deb"
+
+say "the wheel, in an empty environment outside the checkout"
+python3 -m venv "$work/venv"
+before=$(ls "$work"/venv/lib/python3*/site-packages)
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$wheel"
+added=$(comm -13 <(sort <<<"$before") <(ls "$work"/venv/lib/python3*/site-packages | sort) | tr '\n' ' ')
+[[ $added =~ ^desktop_app\ logitscope-[0-9.]+\.dist-info\ $ ]] || fail "the wheel installs $added"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check "$wheel"
+(cd / && "$work/venv/bin/logitscope" --selftest && "$work/venv/bin/logitscope" generate "Once upon a time" -n 5 --greedy)
+rm -rf -- "$work/venv"
+
+say "a fresh Debian"
+root=$work/root
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME:?this system has no code name; set SUITE and MIRROR}")
+suite=${SUITE:-$codename}
+mirror=${MIRROR:-$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' | awk -v suite="$suite" '$1 == suite {print $2; exit}')}
+[ -n "$mirror" ] || fail "apt names no mirror of $suite here; set MIRROR."
+debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$work/debootstrap.log" || fail "debootstrap: $(tail -3 "$work/debootstrap.log")"
+mount -t proc proc "$root/proc"
+mount -t tmpfs tmpfs "$root/dev/shm" || { mkdir -p "$root/dev/shm" && mount -t tmpfs tmpfs "$root/dev/shm"; }
+cp /etc/resolv.conf "$root/etc/resolv.conf"
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
+# A user without rights; what the program says must not hold a word of trouble.
+user() { inside su -s /bin/sh someone -c "cd ~ && timeout 300 $1" >"$work/said" 2>&1 || { cat "$work/said"; fail "ended with an error: $1"; }; }
+quiet() { cat "$work/said"; if grep -iE 'error|traceback|warning|cannot|fail|qt\.' "$work/said"; then fail "there was trouble, see above"; fi; }
+# Whatever is on the disk but the caches and records of apt and dpkg, and people's own files.
+listing() { (cd "$root" && find . -xdev \( -path ./var/cache -o -path ./var/log -o -path ./var/lib -o -path ./home -o -path ./tmp -o -path ./proc -o -path ./run \) -prune -o -print | sort); }
+
+inside apt-get update -qq
+# The screens to try it on, and what makes menus and file types on a desktop; no library of a window may come with the
+# program's own dependencies, so those of these are taken away again below where nothing of the desktop holds them.
+inside useradd --create-home someone
+listing >"$work/before"
+cp "$deb" "$root/tmp/"
+
+say "the package on a bare system: dependencies come along, and no screen is needed for commands"
+inside apt-get install -qq --no-install-recommends "/tmp/${deb##*/}" >/dev/null
+user "logitscope --version"; cat "$work/said"
+user "logitscope --selftest"; cat "$work/said"
+grep -q '^All is well' "$work/said" || fail "the self-test did not end well"
+[ "$(grep -c 'every library is there' "$work/said")" = 2 ] || fail "X11 or Wayland lacks a library"
+user "logitscope trace 'The cat sat on the' --out trace.safetensors"; quiet
+[ -s "$root/home/someone/trace.safetensors" ] || fail "trace wrote no file"
+user "logitscope figure 'The cat sat on the' --step blocks.0.attn.pattern --out figure.pdf"; quiet
+
+say "a screen: X11"
+listing >"$work/installed"
+inside apt-get install -qq --no-install-recommends xvfb xauth >/dev/null
+echo '{"logitscope": 1, "state": {"text": "A session of mine", "step": "blocks.1.attn.pattern"}}' >"$root/home/someone/mine.logitscope"
+chown --reference="$root/home/someone" "$root/home/someone/mine.logitscope"
+user "xvfb-run -a -s '-screen 0 1440x900x24' logitscope --smoke x11.svg"; quiet
+[ "$(head -1 "$work/said")" = ready ] || fail "the first word was not ready"
+grep -q 'The smoke test types this' "$root/home/someone/x11.svg" || fail "the figure does not hold what was typed"
+user "xvfb-run -a -s '-screen 0 1440x900x24' logitscope --smoke session.svg mine.logitscope"; quiet
+
+say "a screen: Wayland"
+inside apt-get install -qq --no-install-recommends weston >/dev/null
+cat >"$root/home/someone/wayland.sh" <<'END'
+export XDG_RUNTIME_DIR=$(mktemp -d)
+weston --backend=headless-backend.so --socket=screen --width=1440 --height=900 >weston.log 2>&1 &
+for _ in $(seq 100); do [ -S "$XDG_RUNTIME_DIR/screen" ] && break; sleep 0.1; done
+WAYLAND_DISPLAY=screen QT_QPA_PLATFORM=wayland logitscope --smoke wayland.svg
+status=$?
+kill $!
+exit $status
+END
+user "sh wayland.sh"; quiet
+grep -q 'The smoke test types this' "$root/home/someone/wayland.svg" || fail "the figure does not hold what was typed"
+
+say "a desktop: the menu's entry, the icon, and the program for session files"
+inside apt-get install -qq --no-install-recommends shared-mime-info desktop-file-utils hicolor-icon-theme gtk-update-icon-cache libglib2.0-bin >/dev/null
+inside gio mime application/x-logitscope | grep -q logitscope.desktop || fail "session files open with something else"
+user "gio info -a standard::content-type mine.logitscope"; grep -q 'application/x-logitscope' "$work/said" || fail "a session file is taken for something else: $(cat "$work/said")"
+
+say "an upgrade keeps what is the user's"
+settings=$root/home/someone/.config/logitscope/settings.json
+[ -s "$settings" ] || fail "the program remembered nothing"
+kept=$(find "$root/home/someone" -type f -exec sha256sum {} + | sort)
+dpkg-deb --raw-extract "$deb" "$work/next"
+version=$(dpkg-deb --field "$deb" Version)
+sed -i "s/^Version: .*/Version: $version+next/" "$work/next/DEBIAN/control"
+dpkg-deb --root-owner-group -Znone --build "$work/next" "$root/tmp/next.deb" >/dev/null
+rm -rf -- "$work/next"
+inside apt-get install -qq --no-install-recommends /tmp/next.deb >/dev/null
+user "logitscope --version"
+[ "$kept" = "$(find "$root/home/someone" -type f -exec sha256sum {} + | sort)" ] || fail "the upgrade touched the user's files"
+
+say "removal leaves nothing"
+inside apt-get purge -qq --autoremove weston xvfb xauth gtk-update-icon-cache libglib2.0-bin desktop-file-utils shared-mime-info hicolor-icon-theme >/dev/null
+inside apt-get purge -qq --autoremove logitscope >/dev/null
+listing >"$work/after"
+grep -i logitscope "$work/after" && fail "files of the program are left"
+[ "$kept" = "$(find "$root/home/someone" -type f -exec sha256sum {} + | sort)" ] || fail "removal touched the user's files"
+comm -13 "$work/before" "$work/after" | grep -vE '^\./(etc|usr/share/(fonts|icons|mime|applications|X11|glib-2.0)|usr/lib/[^/]*/gio)' >"$work/left" || true
+if [ -s "$work/left" ]; then cat "$work/left"; fail "these files are left"; fi
+umount "$root/proc" "$root/dev/shm"
+say "all is well"
