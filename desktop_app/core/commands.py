@@ -22,6 +22,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("open_model", "Open model folder …", "File", ("Ctrl+M",), "always"),
     Command("stop_loading", "Stop opening the model", "File", (), "loading"),
     Command("export", "Export figure …", "File", ("Ctrl+E",), "scene"),
+    Command("deck", "Export the walk …", "File", ("Ctrl+Shift+E",), "scene"),
     Command("copy", "Copy figure", "File", ("Ctrl+Shift+C",), "scene"),
     Command("quit", "Quit", "File", ("Ctrl+Q",), "always"),
     Command("undo", "Undo", "Edit", ("Ctrl+Z",), "undo"),

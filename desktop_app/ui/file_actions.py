@@ -14,6 +14,7 @@ from desktop_app.figures.export import Job, Options, make_job, make_path_job, wr
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.controller import Controller
+from desktop_app.ui.deck_actions import DeckActions
 from desktop_app.ui.export_dialog import ExportDialog
 from desktop_app.ui.export_lane import ExportLane
 
@@ -34,6 +35,8 @@ class FileActions(QObject):
         self.exports = ExportLane(self)
         self.exports.answered.connect(lambda answer: answer[0](answer[1]))
         self.exports.failed.connect(self._fail)
+        self.decks = DeckActions(controller, window)
+        self.decks.done.connect(self._deck_done)
 
     def _start_folder(self) -> str:
         return self.folder or str(Path.home())
@@ -148,9 +151,20 @@ class FileActions(QObject):
         self.said.emit("Drawing the figure …", True)
         self.exports.request(job, wanted, done)
 
+    # The whole walk
+
+    def ask_deck(self, theme: str) -> None:
+        """Choose steps, format and file, and export the walk."""
+        self.decks.ask(Path(self._start_folder()), theme)
+
+    def _deck_done(self, path: Path) -> None:
+        self.folder = str(path.parent)
+        self._done(f"Wrote {path.name}.")
+
     def close(self) -> None:
         """End the worker; leave what we put on the clipboard there as plain data."""
         self.exports.close()
+        self.decks.close()
         clipboard = QGuiApplication.clipboard()
         data = clipboard.mimeData()
         # An object made in Python would be asked for after Python has gone. (ownsClipboard() is not known everywhere.)

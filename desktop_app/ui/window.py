@@ -534,6 +534,7 @@ class Window(QMainWindow):
             "focus_prompt": self.prompt.setFocus,
             "find_token": self.probabilities.open_search,
             "export": lambda: self.files.ask_export(self._theme_name()),
+            "deck": lambda: self.files.ask_deck(self._theme_name()),
             "copy": lambda: self.files.copy_figure(self._theme_name()),
             "open_session": self.files.ask_session,
             "save_session": self.files.ask_save_session,

@@ -148,15 +148,14 @@ def _cell(
     words: str, size: float, *, fill: str | None = None, align: str = "ctr", upright: bool = False, edges: str = ""
 ) -> str:
     paint = f"<a:solidFill>{plain_colour(fill)}</a:solidFill>" if fill else "<a:noFill/>"
-    # Room on the side where a label ends, none above and below: the row is as high as it was measured.
-    left, right = (0, 3 * EMU) if align == "r" else (0, 0)
-    left = 3 * EMU if upright else left
     turned = ' vert="vert270"' if upright else ""
+    # Room on the side where a label ends, none above and below: the row is as high as it was measured.
+    sides = f'marL="0" marR="{3 * EMU if align == "r" else 0}" marT="0" marB="{3 * EMU if upright else 0}"'
     # Lines of a fixed height, whatever the face: a program makes a row higher rather than let its text not fit.
     height = f'<a:lnSpc><a:spcPts val="{round(size * 115)}"/></a:lnSpc>'
     return (
         f'<a:tc><a:txBody><a:bodyPr/><a:lstStyle/><a:p><a:pPr algn="{align}">{height}</a:pPr>{words}</a:p></a:txBody>'
-        f'<a:tcPr{turned} marL="{0 if upright else left}" marR="{right}" marT="0" marB="{left if upright else 0}" anchor="ctr">'
+        f'<a:tcPr{turned} {sides} anchor="ctr">'
         f"{edges or _NO_LINE}{paint}</a:tcPr></a:tc>"
     )
 

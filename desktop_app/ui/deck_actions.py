@@ -1,0 +1,100 @@
+"""The walk exported from the window: drawn by worker processes of lower priority, while one goes on typing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QWidget
+
+from desktop_app.core.scene import Scene
+from desktop_app.figures.deck.make import make_deck, prepare
+from desktop_app.figures.deck.walk import slides
+from desktop_app.figures.deck.workers import usable_cores
+from desktop_app.gpt2.session import Stop
+from desktop_app.ui.controller import Controller
+from desktop_app.ui.deck_dialog import DeckDialog, DeckOrder
+from desktop_app.ui.lanes import Lane
+
+
+class DeckLane(Lane):
+    """Makes one deck at a time; answers the order once its file is there."""
+
+    progress = Signal(int, int, str)
+
+    def request(self, full_scene: Callable[[Stop], Scene], order: DeckOrder) -> None:
+        """Make the deck of the scene that `full_scene` answers."""
+
+        def work(stop: Stop) -> DeckOrder:
+            ready = prepare(order.wish)
+            scene = full_scene(stop)
+            walk = slides(scene, order.items, captions=order.captions)
+            # A core is left to whoever goes on typing.
+            jobs = max(1, usable_cores() - 1)
+            make_deck(walk, len(order.items), ready, order.path, jobs=jobs, progress=self.progress.emit, stop=stop)
+            return order
+
+        self.submit(work)
+
+
+class DeckActions(QObject):
+    """Opens the dialog, and says how it went."""
+
+    done = Signal(object)  # the file that was written
+
+    def __init__(self, controller: Controller, window: QWidget) -> None:
+        super().__init__(window)
+        self._controller, self._window = controller, window
+        self.dialog: DeckDialog | None = None
+        self.lane = DeckLane("deck", self)
+        self.lane.progress.connect(self._show_progress)
+        self.lane.answered.connect(self._finish)
+        self.lane.failed.connect(self._fail)
+
+    def ask(self, folder: Path, theme: str) -> None:
+        """Show the dialog, or bring it to the front."""
+        controller = self._controller
+        if self.dialog is not None:
+            self.dialog.raise_()
+            self.dialog.activateWindow()
+            return
+        if controller.model is None or controller.scene is None or controller.step is None:
+            return
+        dialog = DeckDialog(controller.model.config, controller.step, folder, theme, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.ordered.connect(self._begin)
+        dialog.stopped.connect(self.lane.cancel)
+        dialog.destroyed.connect(self._forget)
+        dialog.finished.connect(self._forget)
+        self.dialog = dialog
+        dialog.show()
+
+    def _forget(self) -> None:
+        self.dialog = None
+
+    def _begin(self, order: DeckOrder) -> None:
+        controller = self._controller
+        model = controller.model
+        fits = model is not None and all(
+            i.step.layer is None or i.step.layer < model.config.n_layer for i in order.items
+        )
+        if controller.scene is None or not fits:
+            self._fail("There is nothing to export: the model or its text has changed; open this dialog anew.")
+            return
+        self.lane.request(controller.full_scene(), order)
+
+    def _show_progress(self, done: int, count: int, what: str) -> None:
+        if self.dialog is not None and self.dialog.running:
+            self.dialog.show_progress(done, count, what)
+
+    def _finish(self, order: DeckOrder) -> None:
+        if self.dialog is not None:
+            self.dialog.finish()
+        self.done.emit(order.path)
+
+    def _fail(self, words: str) -> None:
+        if self.dialog is not None:
+            self.dialog.fail(words)
+
+    def close(self) -> None:
+        """End the workers and wait for them; nothing is left of an unfinished deck."""
+        self.lane.close()

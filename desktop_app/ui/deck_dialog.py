@@ -1,0 +1,261 @@
+"""Choose steps, format, looks and place of a deck; shows how far it has come, and stops it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QWidget,
+)
+
+from desktop_app.core.steps import Step, step_list
+from desktop_app.figures.deck.make import FORMATS, Wish
+from desktop_app.figures.deck.walk import ALL, BLOCK, OVERVIEW, Item, choose
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import LogitscopeError
+
+_HERE, _CHOSEN = "here", "chosen"
+_SELECTIONS = (
+    (OVERVIEW, "Input, one block in full, each other block, output"),
+    (ALL, "Every step"),
+    (BLOCK, "One block"),
+    (_HERE, "The step that is shown"),
+    (_CHOSEN, "Chosen steps"),
+)
+_NOUNS = {"pptx": "slide", "pdf": "page"}
+_FILMS = ("gif", "webp", "mp4")
+
+
+@dataclass(frozen=True)
+class DeckOrder:
+    """What was chosen in the dialog."""
+
+    items: tuple[Item, ...]
+    wish: Wish
+    captions: bool
+    path: Path
+
+
+class DeckDialog(QDialog):
+    """Emits what was ordered; never blocks the window."""
+
+    ordered = Signal(object)
+    stopped = Signal()
+
+    def __init__(self, config: Config, step: Step, folder: Path, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Export the walk")
+        self._config, self._step, self._folder = config, step, folder
+        self.running = False
+        form = QFormLayout(self)
+        form.setContentsMargins(24, 20, 24, 16)
+        form.setVerticalSpacing(10)
+        self.steps = self._choice(_SELECTIONS, "Steps")
+        self.block = QSpinBox()
+        self.block.setAccessibleName("Block")
+        self.block.setRange(0, config.n_layer - 1)
+        self.block.setValue(step.layer or 0)
+        self.list = QListWidget()
+        self.list.setAccessibleName("Chosen steps")
+        for one in step_list(config):
+            entry = QListWidgetItem(f"{one.key}  ·  {one.text.name}")
+            entry.setData(Qt.ItemDataRole.UserRole, one.key)
+            entry.setFlags(entry.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            entry.setCheckState(Qt.CheckState.Checked if one is step else Qt.CheckState.Unchecked)
+            self.list.addItem(entry)
+        self.kind = self._choice([(k, f"{title} (.{k})") for k, title in FORMATS.items()], "Format")
+        self.theme = self._choice([("light", "Light"), ("dark", "Dark"), ("print", "Print")], "Theme")
+        self.theme.setCurrentIndex(max(0, self.theme.findData(theme)))
+        self.template = QLineEdit()
+        self.template.setAccessibleName("Template")
+        self.template.setPlaceholderText("none: slides of our own design")
+        self.template.setClearButtonEnabled(True)
+        self.browse = QPushButton("Choose …")
+        self.browse.clicked.connect(self._ask_template)
+        template = QHBoxLayout()
+        template.addWidget(self.template, 1)
+        template.addWidget(self.browse)
+        self.seconds = QDoubleSpinBox()
+        self.seconds.setAccessibleName("Seconds a step")
+        self.seconds.setRange(0.1, 60)
+        self.seconds.setSingleStep(0.5)
+        self.seconds.setDecimals(1)
+        self.seconds.setValue(3)
+        self.caption = QCheckBox("Caption with prompt, model, place and settings")
+        self.caption.setChecked(True)
+        self.note = QLabel()
+        self.note.setObjectName("dim")
+        self.note.setTextFormat(Qt.TextFormat.PlainText)
+        self.note.setWordWrap(True)
+        self.bar = QProgressBar()
+        self.bar.setAccessibleName("Progress")
+        self.bar.hide()
+        self.start = QPushButton("Export …")
+        self.start.setObjectName("primary")
+        self.start.setDefault(True)
+        self.start.clicked.connect(self._ask_place)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.clicked.connect(self.reject)
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        buttons.addWidget(self.cancel)
+        buttons.addWidget(self.start)
+        form.addRow("Steps", self.steps)
+        form.addRow("Block in full", self.block)
+        form.addRow(self.list)
+        form.addRow("Format", self.kind)
+        form.addRow("Theme", self.theme)
+        form.addRow("Template", template)
+        form.addRow("Seconds a step", self.seconds)
+        form.addRow(self.caption)
+        form.addRow(self.note)
+        form.addRow(self.bar)
+        form.addRow(buttons)
+        self._form = form
+        self._inputs = (self.steps, self.block, self.list, self.kind, self.theme, self.template, self.browse)
+        self.steps.currentIndexChanged.connect(self._show_choice)
+        self.kind.currentIndexChanged.connect(self._show_choice)
+        self.list.itemChanged.connect(self._show_choice)
+        self.setMinimumWidth(460)
+        self._show_choice()
+
+    def _choice(self, rows: Iterable[tuple[str, str]], name: str) -> QComboBox:
+        box = QComboBox()
+        box.setAccessibleName(name)
+        for key, title in rows:
+            box.addItem(title, key)
+        return box
+
+    # What is chosen
+
+    def items(self) -> tuple[Item, ...]:
+        """The steps that are chosen now, in order. Raises ExportError where there is none."""
+        selection = self.steps.currentData()
+        if selection == _HERE:
+            return choose(self._config, [self._step.key])
+        if selection == _CHOSEN:
+            entries = (self.list.item(n) for n in range(self.list.count()))
+            checked = [e for e in entries if e.checkState() == Qt.CheckState.Checked]
+            return choose(self._config, [str(e.data(Qt.ItemDataRole.UserRole)) for e in checked])
+        return choose(self._config, selection, self.block.value())
+
+    def wish(self) -> Wish:
+        """How it is to be made. Raises ExportError."""
+        kind, template = self.kind.currentData(), self.template.text().strip()
+        given = Path(template).expanduser() if template and kind == "pptx" else None
+        # A template's own background says which theme goes with it.
+        theme = None if given is not None else self.theme.currentData()
+        return Wish(kind, theme, given, self.seconds.value())
+
+    def _show_choice(self) -> None:
+        selection, kind = self.steps.currentData(), self.kind.currentData()
+        self._form.setRowVisible(self.block, selection in (OVERVIEW, BLOCK))
+        self.list.setVisible(selection == _CHOSEN)
+        self._form.setRowVisible(self.seconds, kind in _FILMS)
+        for widget in (self.template, self.browse):
+            widget.setEnabled(kind == "pptx" and not self.running)
+        try:
+            self._say(self._count_words(len(self.items())))
+        except LogitscopeError as reason:
+            self._say(str(reason))
+
+    def _count_words(self, count: int) -> str:
+        noun = _NOUNS.get(self.kind.currentData(), "frame")
+        return f"{count} {noun}{'s' * (count != 1)}."
+
+    def _say(self, words: str) -> None:
+        self.note.setText(words)
+
+    # Places
+
+    def _ask_template(self) -> None:
+        ask = QFileDialog(self, "Template", str(self._folder), "PowerPoint (*.pptx *.potx)")
+        ask.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        ask.setFileMode(QFileDialog.FileMode.ExistingFile)
+        ask.fileSelected.connect(self.template.setText)
+        ask.open()
+
+    def _ask_place(self) -> None:
+        kind = self.kind.currentData()
+        try:
+            self.items()
+        except LogitscopeError as reason:
+            self._say(str(reason))
+            return
+        ask = QFileDialog(self, "Export the walk", str(self._folder / f"walk.{kind}"))
+        ask.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        ask.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        ask.setDefaultSuffix(kind)
+        ask.setNameFilter(f"{kind.upper()} (*.{kind})")
+        ask.fileSelected.connect(lambda name: self.order(Path(name)))
+        ask.open()
+
+    def order(self, path: Path) -> None:
+        """Begin to write the deck to `path`."""
+        try:
+            order = DeckOrder(self.items(), self.wish(), self.caption.isChecked(), path)
+        except LogitscopeError as reason:
+            self._say(str(reason))
+            return
+        self._run(True)
+        self.bar.setRange(0, 0)
+        self._say(f"Computing … ({path.name})")
+        self.ordered.emit(order)
+
+    # Progress
+
+    def show_progress(self, done: int, count: int, what: str) -> None:
+        """So many of so many are done."""
+        self.bar.setRange(0, count)
+        self.bar.setValue(done)
+        self._say("Putting the file together …" if what == "writing" else f"Drawn {done} of {count}.")
+
+    def fail(self, words: str) -> None:
+        """It did not work; everything can be chosen anew."""
+        self._run(False)
+        self._say(words)
+
+    def finish(self) -> None:
+        """It is written."""
+        self.running = False
+        self.accept()
+
+    def _run(self, on: bool) -> None:
+        self.running = on
+        self.bar.setVisible(on)
+        self.start.setEnabled(not on)
+        self.cancel.setText("Stop" if on else "Cancel")
+        for widget in (*self._inputs, self.seconds, self.caption):
+            widget.setEnabled(not on)
+        if not on:
+            self._show_choice()
+
+    def reject(self) -> None:
+        """Stop what runs, and stay for another choice; close where nothing runs."""
+        if self.running:
+            self.stopped.emit()
+            self.fail("Stopped; nothing was written.")
+            return
+        super().reject()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if self.running:
+            self.stopped.emit()
+            self.running = False
+        super().closeEvent(event)
