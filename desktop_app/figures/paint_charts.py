@@ -32,7 +32,9 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     remark = min(remark, body.w * 0.3) + page.u(8) if remark else 0.0
     if body.w - label - text - remark < page.u(34):
         remark = 0.0
-    track = Rect(body.x + label, body.y, max(page.u(30), body.w - label - text - remark), body.h)
+    # On the narrowest of pages labels are cut before a number leaves it.
+    label = min(label, max(page.u(30), body.w - text - remark - page.u(30)))
+    track = Rect(body.x + label, body.y, max(page.u(8), body.w - label - text - remark), body.h)
     # Bars below zero go to the left of it, which then stands as far in as they need.
     below = max(0.0, *(-b.value for b in panel.bars))
     above = max(0.0, *(max(b.value, b.outline or 0.0) for b in panel.bars))

@@ -52,7 +52,7 @@ def legend(levels: Levels, rect: Rect, page: Page, pooled: str = "", label: str 
         words = " · ".join(part for n, part in enumerate(parts) if part and n not in dropped)
         if ends + page.u(96) + page.width(words, size=11) <= rect.w:
             break
-    bar = min(page.u(96), max(page.u(24), rect.w - ends - page.width(words, size=11)))
+    bar = min(page.u(96), max(page.u(8), rect.w - ends - page.width(words, size=11)))
     x = rect.x
     x += page.words(x, y, low, size=11, colour=theme.dim) + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))

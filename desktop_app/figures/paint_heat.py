@@ -190,7 +190,8 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
         return 44 + 96, 44 + min(width / page.scale, 190)
     left, top, over, _ = _grid_margins(panel, width, width, page)
     side = min(width - left - over, _grid_side(panel, page))
-    return 300, heading_height(panel) + LEGEND + (top + side) / page.scale
+    wanted = heading_height(panel) + LEGEND + (top + side) / page.scale
+    return min(300, wanted), wanted
 
 
 def _grid_side(panel: GridPanel, page: Page) -> float:

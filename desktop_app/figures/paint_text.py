@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from desktop_app.core.panels import Chip, Line, ProsePanel, TextPanel, TokensPanel
 from desktop_app.figures.marks import Page, Pick, Rect
@@ -99,19 +100,31 @@ def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
     """One row a line; a long list stands in several columns where there is room for them."""
-    columns, own = _beside_each_other(panel, width, page)
-    height = max(sum(_line_height(_remark(line, panel, own, page)) for line in part) for part in _parts(panel, columns))
+    grid = _grid(panel, width, page)
+    height = max(sum(_line_height(_remark(line, grid, page)) for line in part) for part in _parts(panel, grid.count))
     return heading_height(panel) + height + 8, heading_height(panel) + height + 8
 
 
-def _beside_each_other(panel: TextPanel, width: float, page: Page) -> tuple[int, float]:
-    """How many columns of lines there are, and how wide each is."""
-    if len(panel.lines) < _LONG:
-        return 1, width
-    label, text = _columns(panel, width, page)
-    remark = max((page.width(x.remark, size=12) for x in panel.lines), default=0)
-    count = max(1, min(4, int((width + page.u(_COLUMN_GAP)) / (label + text + remark + page.u(_COLUMN_GAP)))))
-    return count, (width - page.u(_COLUMN_GAP) * (count - 1)) / count
+@dataclass(frozen=True)
+class _Grid:
+    """How the lines of a text panel stand: so many columns, each so wide, with labels and texts of these widths."""
+
+    count: int
+    width: float
+    label: float
+    text: float
+
+
+def _grid(panel: TextPanel, width: float, page: Page) -> _Grid:
+    labels = max((page.width(x.label, size=12) for x in panel.lines), default=0) + page.u(16)
+    texts = max((page.width(x.text, size=13, mono=True) for x in panel.lines), default=0) + page.u(16)
+    count = 1
+    if len(panel.lines) >= _LONG:
+        remark, gap = max(page.width(x.remark, size=12) for x in panel.lines), page.u(_COLUMN_GAP)
+        count = max(1, min(4, int((width + gap) / (labels + texts + remark + gap))))
+        width = (width - gap * (count - 1)) / count
+    label = min(width * 0.3 if count == 1 else labels, labels)
+    return _Grid(count, width, label, min(texts, width - label))
 
 
 def _parts(panel: TextPanel, count: int) -> list[tuple[Line, ...]]:
@@ -119,43 +132,35 @@ def _parts(panel: TextPanel, count: int) -> list[tuple[Line, ...]]:
     return [panel.lines[n : n + rows] for n in range(0, max(1, len(panel.lines)), rows)]
 
 
-def _columns(panel: TextPanel, width: float, page: Page) -> tuple[float, float]:
-    """Widths of the label and text columns."""
-    label = min(width * 0.3, max((page.width(x.label, size=12) for x in panel.lines), default=0) + page.u(16))
-    widest = max((page.width(x.text, size=13, mono=True) for x in panel.lines), default=0) + page.u(16)
-    return label, min(widest, width - label)
-
-
-def _remark(line: Line, panel: TextPanel, width: float, page: Page) -> list[str]:
+def _remark(line: Line, grid: _Grid, page: Page) -> list[str]:
     """The remark's lines under its text; none where it stands beside it."""
-    label, text = _columns(panel, width, page)
-    if label + text + page.width(line.remark, size=12) <= width:
+    if grid.label + grid.text + page.width(line.remark, size=12) <= grid.width:
         return []
-    return page.wrap(line.remark, width - label, size=12)
+    return page.wrap(line.remark, grid.width - grid.label, size=12)
 
 
 def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
     """Lines in three columns; a remark without room goes under its text."""
     body = heading(panel, rect, page)
-    count, own = _beside_each_other(panel, body.w, page)
-    for n, part in enumerate(_parts(panel, count)):
-        _lines(part, panel, Rect(body.x + n * (own + page.u(_COLUMN_GAP)), body.y, own, body.h), page)
+    grid = _grid(panel, body.w, page)
+    for n, part in enumerate(_parts(panel, grid.count)):
+        x, y = body.x + n * (grid.width + page.u(_COLUMN_GAP)), body.y
+        for line in part:
+            y += _line(line, x, y, grid, page)
 
 
-def _lines(lines: tuple[Line, ...], panel: TextPanel, body: Rect, page: Page) -> None:
-    label, text = _columns(panel, body.w, page)
-    y = body.y
-    for line in lines:
-        middle = y + page.u(_LINE / 2)
-        page.words(body.x, middle, line.label, size=12, colour=page.theme.dim, room=label - page.u(6))
-        page.words(body.x + label, middle, line.text, size=13, mono=True, colour=page.theme.hues[line.hue], room=text)
-        under = _remark(line, panel, body.w, page)
-        if not under:
-            page.words(body.x + label + text, middle, line.remark, size=12, colour=page.theme.dim)
-        for n, words in enumerate(under):
-            page.words(body.x + label, middle + page.u(20 + n * _UNDER), words, size=12, colour=page.theme.dim,
-                       room=body.w - label)  # fmt: skip
-        y += page.u(_line_height(under))
+def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
+    """Draw one line; returns its height."""
+    middle, start = y + page.u(_LINE / 2), x + grid.label
+    page.words(x, middle, line.label, size=12, colour=page.theme.dim, room=grid.label - page.u(6))
+    page.words(start, middle, line.text, size=13, mono=True, colour=page.theme.hues[line.hue], room=grid.text)
+    under = _remark(line, grid, page)
+    if not under:
+        page.words(start + grid.text, middle, line.remark, size=12, colour=page.theme.dim)
+    for n, words in enumerate(under):
+        page.words(start, middle + page.u(20 + n * _UNDER), words, size=12, colour=page.theme.dim,
+                   room=grid.width - grid.label)  # fmt: skip
+    return page.u(_line_height(under))
 
 
 def _line_height(under: list[str]) -> float:

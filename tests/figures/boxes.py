@@ -1,9 +1,12 @@
-"""Where words stand on a page, as turned rectangles, and which of them meet or leave it."""
+"""Where words stand on a page, as turned rectangles, which of them meet or leave it, and what they stand on."""
 
 import math
 
+import numpy as np
+
 from desktop_app.figures import fonts
-from desktop_app.figures.marks import Words
+from desktop_app.figures.marks import Fill, Heat, Words
+from desktop_app.figures.theme import contrast
 
 _TOUCH = 0.75  # letters leave their box a little empty
 
@@ -50,3 +53,34 @@ def faults(marks, width, height):
             if not apart(box, place):
                 found.append(f"{text!r} meets {other!r}")
     return found
+
+
+def faint(marks, background):
+    """Sentences about words of less than 4.5:1 against what was drawn under their middle before them."""
+    found = []
+    for n, words in enumerate(marks):
+        if isinstance(words, Words) and words.text.strip():
+            box = corners(words)
+            ground = _ground(marks[:n], sum(x for x, _ in box) / 4, sum(y for _, y in box) / 4) or background
+            if contrast(words.colour, ground) < 4.5:
+                found.append(f"{words.text!r} in {words.colour} on {ground}: {contrast(words.colour, ground):.2f}")
+    return found
+
+
+def _ground(marks, x, y):
+    """The colour at a point of the page; None where nothing was drawn."""
+    for mark in reversed(marks):
+        if not isinstance(mark, Fill | Heat):
+            continue
+        r = mark.rect
+        if not (r.x <= x < r.x + r.w and r.y <= y < r.y + r.h):
+            continue
+        if isinstance(mark, Fill):
+            if mark.fill:
+                return mark.fill
+            continue
+        rows, columns = mark.fractions.shape
+        fraction = mark.fractions[int((y - r.y) / r.h * rows), int((x - r.x) / r.w * columns)]
+        if not np.isnan(fraction):
+            return "#{:02x}{:02x}{:02x}".format(*mark.table[int(fraction * 255)])
+    return None
