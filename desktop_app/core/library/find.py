@@ -16,7 +16,7 @@ def find_model(text: str) -> Path:
     An existing folder is meant before anything else; what is plainly a path is given back as it is, there or not.
     Raises ModelError, which says how to get a model that is not here.
     """
-    path = Path(text).expanduser() if text.startswith("~") else Path(text)
+    path = as_path(text)
     if text and (_exists(path) or not _may_be_hub_name(text)):
         return path
     bundled = bundled_models()
@@ -44,6 +44,15 @@ def full_name(name: HubName) -> HubName:
     """`name` with its owner, where it is the short name of a repository in the catalogue (gpt2)."""
     entry = hub_entry(name.repository)
     return name if entry is None else HubName(entry.repository, name.revision)
+
+
+def as_path(text: str) -> Path:
+    """`text` as a path, `~` at its start being the home it stands for, where there is such a user."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except (RuntimeError, ValueError):
+        return path
 
 
 def _may_be_hub_name(text: str) -> bool:

@@ -7,6 +7,7 @@ from desktop_app.gpt2.errors import ModelError
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY = re.compile(rf"(?:{_PART}/)?{_PART}")
+_PAGE = "https://huggingface.co/"
 # What git allows in a branch's name, less what no branch has and a path must not.
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}")
 
@@ -27,7 +28,9 @@ def parse_hub_name(text: str) -> HubName:
 
     Raises ModelError for anything else.
     """
-    name, at, revision = text.strip().removeprefix("https://huggingface.co/").rstrip("/").partition("@")
+    text = text.strip()
+    page = text.removeprefix(_PAGE)
+    name, at, revision = (page if page == text else page.rstrip("/")).partition("@")
     revision = revision if at else "main"
     clean = ".." not in name and "--" not in name and _REPOSITORY.fullmatch(name)
     if not clean or not _REVISION.fullmatch(revision) or any(p in ("", ".", "..") for p in revision.split("/")):

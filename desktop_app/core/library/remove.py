@@ -1,14 +1,14 @@
 """Takes a model out of the library: a download out of the hub's cache, or a folder off the list."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
-from huggingface_hub import scan_cache_dir
-from huggingface_hub.errors import CacheNotFound
+from huggingface_hub import HFCacheInfo, scan_cache_dir
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.library.cache import bytes_below, hub_cache, repository_folder
-from desktop_app.core.library.find import full_name
+from desktop_app.core.library.find import as_path, full_name
 from desktop_app.core.library.folders import forget_folder
 from desktop_app.core.library.progress import in_bytes
 from desktop_app.core.library.references import HubName, parse_hub_name
@@ -23,7 +23,7 @@ def remove_model(text: str) -> str:
     """
     if text in bundled_models():
         raise ModelError(f"{text} came with the program and stays.")
-    if forget_folder(Path(text).expanduser()):
+    if forget_folder(as_path(text)):
         return f"{text} is no longer listed; its files are where they were."
     if Path(text).is_absolute() or text.startswith("."):
         raise ModelError(f"{text} is not in the list; there is nothing to remove.")
@@ -45,30 +45,22 @@ def remove_model(text: str) -> str:
 
 
 def _remove_revision(name: HubName) -> None:
+    scan = _scan(name)
     commits = [
         revision.commit_hash
-        for repository in scan_cache_dir(hub_cache()).repos
-        if repository.repo_type == "model" and repository.repo_id == name.repository
+        for repository in scan.repos
         for revision in repository.revisions
         if name.revision in revision.refs or (len(name.revision) > 3 and revision.commit_hash.startswith(name.revision))
     ]
     if len(commits) != 1:
         raise ModelError(f"{name.repository} is in the cache, but not its revision {name.revision}.")
-    scan_cache_dir(hub_cache()).delete_revisions(*commits).execute()
+    scan.delete_revisions(*commits).execute()
 
 
 def _remove_repository(name: HubName, storage: Path) -> None:
     # The library first: contents that it shares between repositories go as it keeps count of them.
-    try:
-        scan = scan_cache_dir(hub_cache())
-    except CacheNotFound:
-        return
-    commits = [
-        revision.commit_hash
-        for repository in scan.repos
-        if repository.repo_type == "model" and repository.repo_id == name.repository
-        for revision in repository.revisions
-    ]
+    scan = _scan(name)
+    commits = [revision.commit_hash for repository in scan.repos for revision in repository.revisions]
     scan.delete_revisions(*commits).execute()
     # What was begun and never became a snapshot.
     if storage.is_symlink():
@@ -76,3 +68,13 @@ def _remove_repository(name: HubName, storage: Path) -> None:
     elif storage.is_dir():
         shutil.rmtree(storage)
     shutil.rmtree(hub_cache() / ".locks" / storage.name, ignore_errors=True)
+
+
+def _scan(name: HubName) -> HFCacheInfo:
+    """What the cache has of one repository.
+
+    The library deletes by commit alone, and two repositories may share one: gpt2 and openai-community/gpt2 do.
+    """
+    scan = scan_cache_dir(hub_cache())
+    own = (r for r in scan.repos if r.repo_type == "model" and r.repo_id == name.repository)
+    return replace(scan, repos=frozenset(own))
