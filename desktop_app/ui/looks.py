@@ -121,8 +121,9 @@ def style_sheet(theme: Theme, scale: float) -> str:
     QComboBox:focus {{ border: 1px solid {theme.accent}; }}
     QComboBox QAbstractItemView {{ background: {theme.panel}; selection-background-color: {theme.accent_fill};
                                    selection-color: {theme.ink}; }}
-    QCheckBox::indicator {{ width: {px(14)}; height: {px(14)}; border: 1px solid {theme.faint};
+    QCheckBox::indicator, QListView::indicator {{ width: {px(14)}; height: {px(14)}; border: 1px solid {theme.faint};
                             border-radius: {px(3)}; background: {theme.panel}; }}
-    QCheckBox::indicator:checked {{ background: {theme.accent}; border-color: {theme.accent}; }}
+    QCheckBox::indicator:checked, QListView::indicator:checked {{ background: {theme.accent};
+                                                                  border-color: {theme.accent}; }}
     #mono {{ font-family: "{MONO}"; }}
     """

@@ -1,5 +1,6 @@
 """The walk as a film: a frame a step, as animated GIF or WebP, or as MP4 by ffmpeg."""
 
+import io
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,6 @@ _RATE = 10  # frames a second of an MP4: players show fewer badly, and every one
 
 def draw_frame(job: Job, theme: str, kind: str, folder: Path, prefix: str) -> str:
     """One step as a picture of SIZE; answers its file's name. Runs in a worker process."""
-    import io
-
     data = render(job, Options("png", "slide", theme, _DPI, caption=bool(job.caption)))
     with Image.open(io.BytesIO(data)) as drawn:
         frame = _fitted(drawn.convert("RGB"), THEMES[theme].background)

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from desktop_app.figures.deck import booklet, film, pieces, powerpoint
 from desktop_app.figures.deck.template import Design, own_design, read_template
 from desktop_app.figures.deck.walk import Slide
 from desktop_app.figures.deck.workers import Task, Workers, usable_cores
@@ -74,6 +73,8 @@ class Ready:
 
 def prepare(wish: Wish) -> Ready:
     """Read the template, find the film's encoder. Raises ExportError, saying what is missing."""
+    from desktop_app.figures.deck import film  # what draws is imported by whoever draws: a window starts without it
+
     theme = wish.theme or "light"
     if wish.kind == "pptx":
         design = own_design(theme) if wish.template is None else read_template(wish.template, wish.theme)
@@ -112,6 +113,8 @@ def make_deck(
 
 def _tasks(slides: Iterable[Slide], made: list[Slide], sizes: list[int], ready: Ready, folder: Path) -> Iterator[Task]:
     """What the slides ask of workers; the slides themselves go to `made`, without their arrays."""
+    from desktop_app.figures.deck import booklet, film, pieces, powerpoint
+
     walk, number = iter(slides), 0
     batch = booklet.BATCH if ready.wish.kind == "pdf" else 1
     while some := list(islice(walk, batch)):
@@ -130,6 +133,8 @@ def _tasks(slides: Iterable[Slide], made: list[Slide], sizes: list[int], ready: 
 
 def _put_together(ready: Ready, slides: list[Slide], parts: list[Any], folder: Path, name: str) -> None:
     """Write the file from its parts. Runs in a worker process."""
+    from desktop_app.figures.deck import booklet, film, powerpoint
+
     out, kind = folder / name, ready.wish.kind
     if ready.design is not None:
         powerpoint.build(ready.design, slides, parts, folder, out)
