@@ -109,6 +109,7 @@ def read_listing(path: Path, folder: Path, declare: Declare, make_order: MakeOrd
             for name in files:
                 arguments = _parsed(parser, fields, flags, path.parent)
                 arguments.out = folder / name
+                arguments.data = arguments.data if name == files[0] else ""  # once, beside the first
                 prompt = fields.get("prompt")
                 if [prompt, arguments.ids, arguments.session].count(None) < 2:
                     raise ExportError("prompt, ids and session exclude each other; give one of them.")
