@@ -76,7 +76,7 @@ def census(name: str, config: Config) -> Census:
     """The census of a model of this config; its total is what `parameter_count` says."""
     counts, biases, blocks = dict.fromkeys(FAMILIES, 0), dict.fromkeys(FAMILIES, 0), 0
     for weight, _, spec in all_weights(config):
-        if weight == "unembed.W_U" and config.tie_word_embeddings:
+        if spec.is_absent(config) or (weight == "unembed.W_U" and config.tie_word_embeddings):
             continue
         size, last = prod(spec.shape(config)), weight.rsplit(".", 1)[-1]
         families = (QUERY, KEY, VALUE) if last in ("W_QKV", "b_QKV") else (_FAMILY[last],)

@@ -16,9 +16,6 @@ from desktop_app.gpt2.safetensors_file import Entry, SafetensorsFile
 from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files
 from desktop_app.gpt2.weights import WeightSpec, all_weights, expand
 
-BIASES = ("ln1.b", "b_QKV", "b_O", "ln2.b", "b_in", "b_out", "ln_final.b")
-"""Ends of the names of weights that a nanoGPT trained without biases does without."""
-
 _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 
 
@@ -99,7 +96,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
             continue
         if name.endswith(".ln1.w"):  # a block begins
             on_stage(f"checking the weights, block {name.split('.')[1]} of {config.n_layer}")
-        if stored_name not in stored and not config.bias and name.endswith(BIASES):
+        if stored_name not in stored and spec.is_absent(config):
             weights[name] = np.zeros(spec.shape(config), np.float32)
             weights[name].flags.writeable = False
             forms[name] = StoredWeight(folder, "", "", spec.shape(config), 0, False)

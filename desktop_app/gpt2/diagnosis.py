@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from desktop_app.gpt2.checkpoint import BIASES, as_float32, settle_head, storage_fault
+from desktop_app.gpt2.checkpoint import as_float32, settle_head, storage_fault
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.safetensors_file import SafetensorsFile
@@ -119,7 +119,7 @@ def _tensors(config: Config, stored: StoredTensors, folder: Path, troubles: list
         elif stored_name in stored:
             file, full_name = stored.pop(stored_name)
             found.append(_finding(file, full_name, spec, config, turned and spec.matrix))
-        elif config.bias or not name.endswith(BIASES):
+        elif not spec.is_absent(config):
             found.append(TensorFinding(stored_name, "", f"is missing; it has shape {list(spec.shape(config))}"))
     for file, full_name in stored.values():
         found.append(TensorFinding(full_name, "", f"is no weight of this GPT-2, {_form(file, full_name)}"))

@@ -19,6 +19,10 @@ class WeightSpec:
     meaning: str
     matrix: bool = False
 
+    def is_absent(self, config: Config) -> bool:
+        """Whether a model of this config does without it, as a nanoGPT may without its biases: all zeros then."""
+        return not config.bias and self.stored.endswith(".bias")
+
     def shape(self, config: Config) -> tuple[int, ...]:
         """The shape that this weight has under `config`."""
         return tuple(3 * config.n_embd if a == "qkv" else config.size(a, 0) for a in self.axes)
@@ -72,6 +76,8 @@ def parameter_count(config: Config) -> int:
     total = 0
     for name, _, spec in all_weights(config):
         if name == "unembed.W_U" and config.tie_word_embeddings:
+            continue
+        if spec.is_absent(config):
             continue
         size = 1
         for length in spec.shape(config):

@@ -34,7 +34,7 @@ def needed(config: Config, positions: int) -> Need:
     if trace > CAPTURE_LIMIT:
         trace = size_in_bytes(config, positions, kept_only=True)
     # A pass has some grids [head, query, key] and rows [pos, d_mlp] of one block at once; measured, see docs/models.md.
-    work = 4 * (4 * config.n_head * positions**2 + 4 * positions * config.d_mlp + 2 * config.vocab_size)
+    work = 4 * (6 * config.n_head * positions**2 + 4 * positions * config.d_mlp + 2 * config.vocab_size)
     return Need(4 * parameter_count(config), trace, work)
 
 
