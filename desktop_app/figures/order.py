@@ -97,8 +97,13 @@ def files_of(job: Job, options: Options, data: Sequence[str]) -> list[bytes]:
 
 def write_files(order: Order, made: Sequence[bytes]) -> None:
     """Write figure and data: all of them or none. Raises ExportError."""
-    with whole_files(list(order.files)) as folder:
-        for path, data in zip(order.files, made, strict=True):
+    write_together(order.files, made)
+
+
+def write_together(paths: Sequence[Path], made: Sequence[bytes]) -> None:
+    """Write files that belong together: all of them or none. Raises ExportError."""
+    with whole_files(list(paths)) as folder:
+        for path, data in zip(paths, made, strict=True):
             (folder / path.name).write_bytes(data)
 
 

@@ -1,24 +1,47 @@
-"""Choose format, size, theme and place of a figure."""
+"""Choose how a figure is drawn and where it goes, with a preview of it that a worker process draws."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QDialogButtonBox, QFileDialog, QFormLayout, QLabel, QWidget
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QPixmap, QResizeEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QWidget,
+)
 
 from desktop_app.figures.export import DPI, FORMATS, SIZES, Options
+from desktop_app.figures.language import language_name, languages
+
+_PATIENCE = 200  # milliseconds without a change before a preview is asked for
+_PREVIEW = 640  # pixels across, about
 
 
 class ExportDialog(QDialog):
-    """Emits the options and the file that were chosen; never blocks the window."""
+    """Emits what was chosen: options, file, kinds of data beside it. Never blocks the window.
 
-    chosen = Signal(object, object)
+    It asks for previews (`preview_wanted`, options of a small PNG) one at a time; `show_preview` answers.
+    """
+
+    chosen = Signal(object, object, object)
+    preview_wanted = Signal(object)
 
     def __init__(self, name: str, folder: Path, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export figure")
         self._name, self._folder = name, folder
-        form = QFormLayout(self)
-        form.setContentsMargins(24, 20, 24, 16)
+        self._asked: Options | None = None  # of the preview that is being drawn
+        self._shown: Options | None = None
+        form = QFormLayout()
         form.setVerticalSpacing(10)
         self.kind = self._choice([(k, k.upper()) for k in FORMATS], "Format")
         self.size_ = self._choice([(k, s.title) for k, s in SIZES.items()], "Size")
@@ -26,24 +49,54 @@ class ExportDialog(QDialog):
         self.dpi.setCurrentIndex(DPI.index(200))
         self.theme = self._choice([("light", "Light"), ("dark", "Dark"), ("print", "Print")], "Theme")
         self.theme.setCurrentIndex(max(0, self.theme.findData(theme)))
+        self.points = QDoubleSpinBox()
+        self.points.setAccessibleName("Font size")
+        self.points.setRange(3.5, 48)
+        self.points.setSingleStep(0.5)
+        self.points.setDecimals(1)
+        self.points.setSuffix(" pt")
+        self.points.setSpecialValueText("as it fits")
+        self.points.setValue(self.points.minimum())
+        self.language = self._choice([(code, language_name(code)) for code in languages()], "Language")
         self.caption = QCheckBox("Caption with prompt, model, place and settings")
         self.caption.setChecked(True)
         self.transparent = QCheckBox("Transparent background")
-        form.addRow("Format", self.kind)
-        form.addRow("Size", self.size_)
-        form.addRow("Resolution", self.dpi)
-        form.addRow("Theme", self.theme)
-        form.addRow(self.caption)
-        form.addRow(self.transparent)
+        self.csv, self.json = QCheckBox("Numbers beside it, as CSV"), QCheckBox("Numbers beside it, as JSON")
+        for title, field in (
+            ("Format", self.kind),
+            ("Size", self.size_),
+            ("Resolution", self.dpi),
+            ("Theme", self.theme),
+            ("Font size", self.points),
+            ("Language", self.language),
+        ):
+            form.addRow(title, field)
+        for box in (self.caption, self.transparent, self.csv, self.json):
+            form.addRow(box)
         note = QLabel("SVG keeps its text as text; PDF embeds its fonts; PNG is a picture.")
         note.setObjectName("dim")
+        note.setWordWrap(True)
         form.addRow(note)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self._ask_place)
         buttons.rejected.connect(self.reject)
         form.addRow(buttons)
-        self.kind.currentIndexChanged.connect(self._show_kind)
-        self._show_kind()
+        self.preview = _Preview()
+        both = QHBoxLayout(self)
+        both.setContentsMargins(24, 20, 24, 16)
+        both.setSpacing(24)
+        both.addLayout(form)
+        both.addWidget(self.preview, 1)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PATIENCE)
+        self._timer.timeout.connect(self._ask_preview)
+        for choice in (self.kind, self.size_, self.dpi, self.theme, self.language):
+            choice.currentIndexChanged.connect(self._changed)
+        self.points.valueChanged.connect(self._changed)
+        for box in (self.caption, self.transparent):
+            box.toggled.connect(self._changed)
+        self._changed()
 
     def _choice(self, rows: list[tuple[str, str]], name: str) -> QComboBox:
         box = QComboBox()
@@ -52,11 +105,13 @@ class ExportDialog(QDialog):
             box.addItem(title, key)
         return box
 
-    def _show_kind(self) -> None:
+    def _changed(self) -> None:
         self.dpi.setEnabled(self.kind.currentData() == "png")
+        self._timer.start()
 
     def options(self) -> Options:
         """What is chosen now."""
+        points = self.points.value()
         return Options(
             kind=self.kind.currentData(),
             size=self.size_.currentData(),
@@ -64,7 +119,30 @@ class ExportDialog(QDialog):
             dpi=int(self.dpi.currentData()),
             caption=self.caption.isChecked(),
             transparent=self.transparent.isChecked(),
+            font_size=None if points == self.points.minimum() else points,
+            language=self.language.currentData(),
         )
+
+    # The preview
+
+    def _ask_preview(self) -> None:
+        options = self.options()
+        dpi = min(200, max(36, round(_PREVIEW * 72 / SIZES[options.size].width)))
+        wanted = replace(options, kind="png", dpi=dpi)
+        if self._asked is None and wanted != self._shown:
+            self._asked = wanted
+            self.preview_wanted.emit(wanted)
+
+    def show_preview(self, data: bytes | None) -> None:
+        """Show a preview that was asked for (None: it could not be drawn), and ask for the next if it is outdated."""
+        self._shown, self._asked = self._asked, None
+        if data is not None:
+            picture = QPixmap()
+            picture.loadFromData(data)
+            self.preview.show_picture(picture)
+            self._ask_preview()
+
+    # The place
 
     def _ask_place(self) -> None:
         kind = self.kind.currentData()
@@ -76,5 +154,36 @@ class ExportDialog(QDialog):
         place.open()
 
     def _take(self, name: str) -> None:
-        self.chosen.emit(self.options(), Path(name))
+        data = tuple(kind for kind, box in (("csv", self.csv), ("json", self.json)) if box.isChecked())
+        self.chosen.emit(self.options(), Path(name), data)
         self.accept()
+
+
+class _Preview(QLabel):
+    """A picture as large as its place allows; a tall page is shown from its top to its foot."""
+
+    def __init__(self) -> None:
+        super().__init__("The preview is being drawn …")
+        self.setObjectName("dim")
+        self.setAccessibleName("Preview")
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setMinimumSize(420, 300)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._picture: QPixmap | None = None
+
+    def sizeHint(self) -> QSize:
+        return QSize(_PREVIEW, 400)
+
+    def show_picture(self, picture: QPixmap) -> None:
+        """Show it, fitted to the place."""
+        self._picture = picture
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        if self._picture is not None:
+            kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+            self.setPixmap(self._picture.scaled(self.size(), kept, smooth))

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
 
+from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, render
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.session import Stop
@@ -36,15 +37,23 @@ class ExportLane(Lane):
             self._pool = ProcessPoolExecutor(1, mp_context=context)
         return self._pool
 
-    def request(self, job: Callable[[Stop], Job], wanted: list[Options], then: Callable[[list[bytes]], None]) -> None:
-        """Draw what `job` makes, once for each of `wanted`; answers (`then`, files)."""
+    def request(
+        self,
+        job: Callable[[Stop], Job],
+        wanted: list[Options],
+        then: Callable[[list[bytes]], None],
+        data: tuple[str, ...] = (),
+    ) -> None:
+        """Draw what `job` makes, once for each of `wanted`, and its `data`; answers (`then`, files)."""
 
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
             try:
                 with self._lock:
                     stop.check()
-                    futures = [self._workers().submit(render, made, options) for options in wanted]
+                    pool = self._workers()
+                    futures = [pool.submit(render, made, options) for options in wanted]
+                    futures += [pool.submit(WRITERS[kind], made) for kind in data]
                 return then, [future.result() for future in futures]
             except BrokenProcessPool as reason:
                 self._pool = None  # the next figure gets a new one

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from shiboken6 import Shiboken
 
 from desktop_app.core.session_file import load_session, save_session
-from desktop_app.figures.export import Job, Options, make_job, make_path_job, write
+from desktop_app.figures.export import Job, Options, make_job, make_path_job
+from desktop_app.figures.order import write_together
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.controller import Controller
@@ -107,22 +108,47 @@ class FileActions(QObject):
         name = name.replace("blocks.", "block-").replace(".", "-")
         dialog = ExportDialog(name, Path(self._start_folder()), theme, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.chosen.connect(lambda options, place: self.export_figure(options, place, opened=opened))
+        dialog.chosen.connect(lambda options, place, data: self.export_figure(options, place, data=data, opened=opened))
+        job = self._job(opened=opened)
+        if job is not None:
+            self._give_previews(dialog, job)
         dialog.open()
 
-    def export_figure(self, options: Options, path: Path, *, opened: bool = False) -> None:
-        """Draw the current view, or the opened number, and write it to `path`."""
+    def _give_previews(self, dialog: ExportDialog, job: Callable[[Stop], Job]) -> None:
+        """Draw what `dialog` asks for while it is open; the figure's data are computed once."""
+        made: list[Job] = []
+
+        def once(stop: Stop) -> Job:
+            if not made:
+                made.append(job(stop))
+            return made[0]
+
+        def show(files: list[bytes] | None) -> None:
+            if Shiboken.isValid(dialog):
+                dialog.show_preview(files[0] if files else None)
+
+        dialog.preview_wanted.connect(lambda options: self.exports.request(once, [options], show))
+        failed = self.exports.failed.connect(lambda _words: show(None))
+        dialog.finished.connect(lambda _result: self.exports.failed.disconnect(failed))
+
+    def export_figure(self, options: Options, path: Path, *, data: tuple[str, ...] = (), opened: bool = False) -> None:
+        """Draw the current view, or the opened number, and write it to `path`, its numbers beside it."""
         self.folder = str(path.parent)
+        beside = [path.with_suffix(f".{kind}") for kind in data]
+        strange = [place.name for place in beside if place.exists() and not path.exists()]
+        if strange:  # the dialog of places asked about the figure's own name alone
+            self._controller.complain(f"{' and '.join(strange)} exists already; give the figure another name.")
+            return
 
         def done(files: list[bytes]) -> None:
             try:
-                write(path, files[0])
+                write_together([path, *beside], files)
             except LogitscopeError as reason:
                 self._controller.complain(str(reason))
             else:
                 self._done(f"Wrote {path.name}.")
 
-        self._request([options], done, opened=opened)
+        self._request([options], done, opened=opened, data=data)
 
     def copy_figure(self, theme: str) -> None:
         """Draw the current view and put it on the clipboard, as a picture and as SVG."""
@@ -136,10 +162,11 @@ class FileActions(QObject):
 
         self._request([Options("png", theme=theme), Options("svg", theme=theme)], done)
 
-    def _request(self, wanted: list[Options], done: Callable[[list[bytes]], None], *, opened: bool = False) -> None:
+    def _job(self, *, opened: bool = False) -> Callable[[Stop], Job] | None:
+        """What makes the figure of the current view, or of the opened number; None where nothing is shown."""
         controller, step = self._controller, self._controller.step
         if controller.scene is None or step is None:
-            return
+            return None
         cell = controller.path[-1] if opened and controller.path else None
         findings = controller.findings
         full_scene = controller.full_scene()
@@ -148,8 +175,20 @@ class FileActions(QObject):
             scene = full_scene(stop)
             return make_job(scene, step) if cell is None else make_path_job(scene, step, cell, findings)
 
-        self.said.emit("Drawing the figure …", True)
-        self.exports.request(job, wanted, done)
+        return job
+
+    def _request(
+        self,
+        wanted: list[Options],
+        done: Callable[[list[bytes]], None],
+        *,
+        opened: bool = False,
+        data: tuple[str, ...] = (),
+    ) -> None:
+        job = self._job(opened=opened)
+        if job is not None:
+            self.said.emit("Drawing the figure …", True)
+            self.exports.request(job, wanted, done, data)
 
     # The whole walk
 

@@ -406,6 +406,38 @@ def test_the_dialog_asks_for_a_place_and_exports_what_it_shows(desk, tmp_path):
     assert abs(image.width() - 470 * 96 / 72) < 1 and image.pixelColor(1, 1).lightness() < 60
 
 
+def test_the_dialog_previews_what_it_would_write(desk, qtbot, tmp_path):
+    desk.go("blocks.1.attn.pattern")
+    desk.window.do("export")
+    (dialog,) = desk.window.findChildren(ExportDialog)
+
+    def shown():
+        return dialog.preview._picture.toImage() if dialog.preview._picture is not None else None
+
+    qtbot.waitUntil(lambda: shown() is not None, timeout=60_000)
+    first = shown()
+    assert abs(first.width() / first.height() - 16 / 9) < 0.02
+    assert first.pixelColor(1, 1).lightness() > 200
+    dialog.theme.setCurrentIndex(dialog.theme.findData("dark"))
+    dialog.size_.setCurrentIndex(dialog.size_.findData("half"))
+    dialog.language.setCurrentIndex(dialog.language.findData("de"))
+    dialog.points.setValue(9)
+    qtbot.waitUntil(lambda: shown().pixelColor(1, 1).lightness() < 60, timeout=60_000)
+    assert abs(shown().width() / shown().height() - 470 / 500) < 0.02
+    dialog.csv.setChecked(True)
+    dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Save).click()
+    (place,) = dialog.findChildren(QFileDialog)
+    place.fileSelected.emit(str(tmp_path / "out.svg"))
+    wait_for(desk, tmp_path / "out.svg")
+    assert "Muster" in (tmp_path / "out.svg").read_text()
+    assert "blocks.1.attn.pattern,values,0,0" in (tmp_path / "out.csv").read_text()
+
+    (tmp_path / "two.csv").write_text("mine")
+    desk.window.files.export_figure(Options("svg"), tmp_path / "two.svg", data=("csv",))
+    assert "two.csv exists already" in desk.trouble()
+    assert (tmp_path / "two.csv").read_text() == "mine"
+
+
 def test_cancel_writes_nothing(desk, tmp_path):
     desk.window.do("export")
     (dialog,) = desk.window.findChildren(ExportDialog)
