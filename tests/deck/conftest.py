@@ -1,0 +1,53 @@
+"""A tiny model, and decks of it that are drawn in this process, without workers."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from desktop_app.figures.deck import pieces, powerpoint
+from desktop_app.figures.deck.template import own_design
+from desktop_app.figures.deck.walk import choose, slides
+from desktop_app.figures.theme import THEMES
+from tests.scenes import open_tiny, scene_of
+
+
+class Blank(pieces.Draw):
+    """Everything about a picture but what is on it, which takes longest."""
+
+    def _picture(self, paint, rect, page, name, alt):
+        Image.new("RGBA", (1, 1)).save(self._folder / "blank.png")
+        (self._folder / "blank.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+        return pieces.Picture(rect, name, "blank.png", "blank.svg", alt)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """2 blocks of 3 heads, 256 positions; every byte is a token."""
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Builds a PPTX of a scene's steps in this process; its pictures are blank unless they are to be `drawn`."""
+
+    def make(scene, selection, *, theme="light", design=None, name="deck.pptx", captions=True, drawn=False) -> Path:
+        design = design or own_design(theme)
+        folder = tmp_path / "parts"
+        folder.mkdir(exist_ok=True)
+        walk = list(slides(scene, choose(scene.config, selection), captions=captions))
+        parts = []
+        for n, slide in enumerate(walk):
+            *_, room, _ = powerpoint.words_above(slide, design)
+            draw = (pieces.Draw if drawn else Blank)(folder, f"{n:04d}")
+            parts.append(pieces.compose(slide.view.content, room, THEMES[design.theme], design.scale, draw))
+        powerpoint.build(design, [slide.without_content() for slide in walk], parts, folder, tmp_path / name)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def scene(tiny):
+    """Some words with a selection that is not the default."""
+    return scene_of(tiny, "The cat sat", head=1, token=6)
