@@ -153,7 +153,8 @@ _NO_FILE = RemoteFile("", 0, "")
 def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple[str, list[RemoteFile]]:
     """The commit that a revision means, and its files."""
     api = HfApi(endpoint=constants.ENDPOINT, library_name="logitscope", library_version=__version__)
-    patience = _Patience(Meter(0, on_progress))  # no sizes are known yet, but a wait is told
+    # No sizes are known yet, but a wait is told; without a network it is soon over.
+    patience = _Patience(Meter(0, on_progress), connections=2)
     while True:
         try:
             info = api.model_info(
@@ -294,8 +295,9 @@ def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: Binar
 class _Patience:
     """Waits where waiting may help, longer from try to try, and says so."""
 
-    def __init__(self, meter: Meter) -> None:
-        self._meter, self._tries = meter, 0
+    def __init__(self, meter: Meter, connections: int = MOST_TRIES) -> None:
+        """`connections` is how often a server that cannot be reached is tried."""
+        self._meter, self._tries, self._connections = meter, 0, connections
 
     def renew(self) -> None:
         """The last try got on: it counts as none."""
@@ -305,7 +307,8 @@ class _Patience:
         """Wait until another try is due; raise `reason` where it is hopeless."""
         self._tries += 1
         asked = retry_after(reason)
-        if not is_passing(reason) or self._tries >= MOST_TRIES or (asked or 0) > LONGEST_WAIT:
+        most = self._connections if isinstance(reason, httpx2.ConnectError) else MOST_TRIES
+        if not is_passing(reason) or self._tries >= most or (asked or 0) > LONGEST_WAIT:
             raise reason
         pause = float(asked) if asked is not None else FIRST_WAIT * 2 ** (self._tries - 1)
         why = "the hub asks to wait" if asked is not None else "the connection broke off, trying again in"
