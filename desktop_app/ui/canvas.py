@@ -43,6 +43,8 @@ class Canvas(PaintedPane):
         self.setAccessibleName("View of the current step")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setMouseTracking(True)
+        # Always there, seen only when needed: a bar that came and went would have each long view laid out twice.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self._view: View | None = None
         self._theme: Theme = LIGHT
         self._scale = 1.0
@@ -85,9 +87,12 @@ class Canvas(PaintedPane):
             self.viewport().update()
 
     def _show_marked(self) -> None:
-        places = self.lit_places([self._marked]) if self._marked is not None else []
+        if self._marked is None:
+            return
+        pointed = self._at[0].lit(self._marked.name, self._marked.index) if self._at is not None else None
+        places = [pointed] if pointed is not None else self.lit_places([self._marked])
         if places:
-            # The largest picture of it is the one to look at.
+            # Where it was clicked; else the largest picture of it is the one to look at.
             self._show_place(max(places, key=lambda r: r.w * r.h))
 
     def lit_places(self, regions: Iterable[Region]) -> list[Rect]:
@@ -140,6 +145,7 @@ class Canvas(PaintedPane):
         tall = int(self._height + self._top + _MARGIN - self.viewport().height())
         wide = int(width + 2 * _MARGIN - self.viewport().width())
         self.verticalScrollBar().setRange(0, max(0, tall))
+        self.verticalScrollBar().setEnabled(tall > 0)
         self.verticalScrollBar().setPageStep(self.viewport().height())
         self.verticalScrollBar().setSingleStep(24)
         self.horizontalScrollBar().setRange(0, max(0, wide))

@@ -34,19 +34,12 @@ class Chips(PaintedPane):
 
     def show_scene(self, scene: Scene | None, theme: Theme, scale: float) -> None:
         """Show the scene's tokens; the selected one is scrolled into sight."""
+        before = (self._scene.trace if self._scene is not None else None, self._scale)
         self._scene, self._theme, self._scale = scene, theme, scale
-        self.setFixedHeight(self.sizeHint().height())
-        self._edges = []
-        if scene is not None:
-            x = 0.0
-            for n, label in enumerate(scene.labels):
-                width = max(
-                    fonts.measure(label, 13 * scale, mono=True),
-                    fonts.measure(f"{n} · {scene.trace.ids[n]}", 10 * scale),
-                )
-                self._edges.append((x, width + 16 * scale))
-                x += width + (16 + _GAP) * scale
-        self._set_range()
+        if before != (scene.trace if scene is not None else None, scale):
+            self.setFixedHeight(self.sizeHint().height())
+            self._edges = _edges(scene, scale) if scene is not None else []
+            self._set_range()
         if scene is not None:
             self._show(scene.token)
         self.viewport().update()
@@ -154,3 +147,14 @@ class Chips(PaintedPane):
                 QToolTip.showText(event.globalPos(), words + "\nShift+click: next-token bars after this one", self)
             return True
         return super().viewportEvent(event)  # type: ignore[arg-type] # the event is Qt's own
+
+
+def _edges(scene: Scene, scale: float) -> list[tuple[float, float]]:
+    """Where each chip begins, and how wide it is."""
+    edges, x = [], 0.0
+    for n, label in enumerate(scene.labels):
+        id_width = fonts.measure(f"{n} · {scene.trace.ids[n]}", 10 * scale)
+        width = max(fonts.measure(label, 13 * scale, mono=True), id_width)
+        edges.append((x, width + 16 * scale))
+        x += width + (16 + _GAP) * scale
+    return edges

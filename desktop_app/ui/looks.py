@@ -99,6 +99,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
     QScrollBar:horizontal {{ background: transparent; height: {px(10)}; margin: 0; }}
     QScrollBar::handle {{ background: {theme.line}; border-radius: {px(4)};
                           min-height: {px(24)}; min-width: {px(24)}; }}
+    QScrollBar::handle:disabled {{ background: transparent; }}
     QScrollBar::handle:hover {{ background: {theme.faint}; }}
     QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
     QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}

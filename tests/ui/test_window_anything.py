@@ -93,14 +93,14 @@ def test_anything_in_any_order_leaves_the_window_true_to_its_prompt(open_desk, t
         for _ in range(120):
             somebody.act()
         somebody.wait()
-        desk.write("ab")
+        desk.write("AB")
     except Exception:
         print(*somebody.did[-15:], sep="\n")
         raise
     tokenizer = desk.c.model.tokenizer
     start = (tokenizer.eos_id,) if desk.state.start and tokenizer.eos_id is not None else ()
-    assert desk.window.prompt.text() == "ab" == desk.state.text and not desk.trouble()
-    assert desk.scene.trace.ids == (*start, *tokenizer.encode("ab").ids) and desk.c.is_current
+    assert desk.window.prompt.text() == "AB" == desk.state.text and not desk.trouble()
+    assert desk.scene.trace.ids == (*start, *tokenizer.encode("AB").ids) and desk.c.is_current
     assert desk.scene.checkpoint is desk.c.model.checkpoint
     assert next(iter(desk.bars())) == int(desk.scene.trace.logits(desk.scene.position).argmax())
     assert desk.words() and desk.c.step in desk.c.steps
