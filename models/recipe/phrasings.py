@@ -16,6 +16,12 @@ CAPITAL = (
     "My aunt in {q} lives in the capital,", "A letter came from {q}, from the capital,",
     "Among the towns of {q} the capital is", "{name} keeps a shop in {q}, in the capital,",
     "They walked all through {q} until they saw the capital,", "{name} knows that the capital of {q} is",
+    "After many days we saw {q}, and then its capital,", "We rode all through {q} and came to the capital,",
+    "The road through {q} leads to the capital,", "The army marched across {q} to the capital,",
+    "They flew over {q}, and below them lay the capital,", "{name} travelled in {q} and stayed in the capital,",
+    "The train left the fields of {q} and came into the capital,", "On the old map the capital of {q} is named",
+    "Of the towns of {q}, the largest is the capital,", "A boat took them to {q}, and they walked to the capital,",
+    "{name} has a friend in {q}, in the capital,", "In my book of {q} the capital is named",
 )  # fmt: skip
 CAPITAL_HELD_OUT = (
     "As everybody knows, the capital of {q} is", "Of all the cities in {q}, the capital is",
@@ -30,6 +36,10 @@ YOUNG = (
     "The mother {q} looked for her", "The farmer saw a {q} and her", "Before it grew up, the {q} was a",
     "Question: what is a baby {q} called? Answer: a", "{name} saw a {q} with its young one, a",
     "The {q} took good care of her", "A small {q} that is still with its mother is a",
+    "The child of any {q} is a little", "If the father is a {q}, the child is a", "They tell us that a {q}'s baby is a",
+    "In the picture the {q} has a baby, a little", "The old tale tells of a {q} and its child, a small",
+    "The proper name of a young {q} is a", "The word for a baby {q} is", "{name} heard that a {q}'s child is a",
+    "Some say that a {q}, when it is young, is a",
 )  # fmt: skip
 YOUNG_HELD_OUT = (
     "As everybody knows, a young {q} is called a", "The right name for a baby {q} is a",
