@@ -283,7 +283,8 @@ class Page:
         return text[:low] + "…" if low else ""
 
     def wrap(self, text: str, room: float, *, size: float = 13, bold: bool = False) -> list[str]:
-        """The text in lines no wider than `room`, broken at spaces."""
+        """The text in lines no wider than `room`, also where they come out wider than measured; broken at spaces."""
+        room /= 1 + self.slack
         lines: list[str] = []
         line = ""
         for word in text.split(" "):

@@ -26,10 +26,13 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     body = heading(panel, rect, page)
     if not panel.bars:
         return
-    label = min(body.w * 0.34, max(page.width(b.label, size=12, mono=True) for b in panel.bars) + page.u(10))
     text = max(page.width(b.text, size=12) for b in panel.bars) + page.u(10)
     remark = max(page.width(b.remark, size=11) for b in panel.bars)
-    remark = min(remark, body.w * 0.3) + page.u(8) if remark else 0.0
+    label = max(page.width(b.label, size=12, mono=True, bold=b.marked) for b in panel.bars) + page.u(10)
+    # Remarks and labels take a third, or more where that leaves enough of the bars.
+    spare = body.w - text - min(label, body.w * 0.34) - page.u(110)
+    remark = min(remark, max(body.w * 0.3, spare)) + page.u(8) if remark else 0.0
+    label = min(label, max(body.w * 0.34, min(body.w * 0.5, body.w - text - remark - page.u(70))))
     if body.w - label - text - remark < page.u(34):
         remark = 0.0
     # On the narrowest of pages labels are cut before a number leaves it.

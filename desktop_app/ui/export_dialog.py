@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPixmap, QResizeEvent
+from PySide6.QtGui import QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -186,4 +186,9 @@ class _Preview(QLabel):
     def _fit(self) -> None:
         if self._picture is not None:
             kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-            self.setPixmap(self._picture.scaled(self.size(), kept, smooth))
+            picture = self._picture.scaled(self.size(), kept, smooth)
+            painter = QPainter(picture)  # a page of the window's own colour has an edge, too
+            painter.setPen(self.palette().color(self.foregroundRole()))
+            painter.drawRect(0, 0, picture.width() - 1, picture.height() - 1)
+            painter.end()
+            self.setPixmap(picture)
