@@ -15,7 +15,7 @@ from tests.scenes import open_tiny, scene_of
 class Blank(pieces.Draw):
     """Everything about a picture but what is on it, which takes longest."""
 
-    def _picture(self, paint, rect, page, name, alt):
+    def _picture(self, _paint, rect, _page, name, alt):
         Image.new("RGBA", (1, 1)).save(self._folder / "blank.png")
         (self._folder / "blank.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
         return pieces.Picture(rect, name, "blank.png", "blank.svg", alt)

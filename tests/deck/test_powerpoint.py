@@ -1,4 +1,4 @@
-"""A deck opened again by python-pptx: its numbers are the trace's, and nothing on it lacks words or leaves the slide."""
+"""A deck opened by python-pptx: its numbers are the trace's, and nothing on it lacks words or leaves the slide."""
 
 import io
 import re
