@@ -64,6 +64,9 @@ mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm" || { mkdir -p "$root/dev/shm" && mount -t tmpfs tmpfs "$root/dev/shm"; }
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
+quietly() { "$@" >"$work/apt.log" 2>&1 || { cat "$work/apt.log"; fail "apt could not do it: $*"; }; }
+add() { quietly inside apt-get install -y --no-install-recommends "$@"; }
+take() { quietly inside apt-get purge -y --autoremove "$@"; }
 # A user without rights; what the program says must not hold a word of trouble.
 user() { inside su -s /bin/sh someone -c "cd ~ && timeout 300 $1" >"$work/said" 2>&1 || { cat "$work/said"; fail "ended with an error: $1"; }; }
 quiet() { cat "$work/said"; if grep -iE 'error|traceback|warning|cannot|fail|qt\.' "$work/said"; then fail "there was trouble, see above"; fi; }
@@ -71,14 +74,12 @@ quiet() { cat "$work/said"; if grep -iE 'error|traceback|warning|cannot|fail|qt\
 listing() { (cd "$root" && find . -xdev \( -path ./var/cache -o -path ./var/log -o -path ./var/lib -o -path ./home -o -path ./tmp -o -path ./proc -o -path ./run \) -prune -o -print | sort); }
 
 inside apt-get update -qq
-# The screens to try it on, and what makes menus and file types on a desktop; no library of a window may come with the
-# program's own dependencies, so those of these are taken away again below where nothing of the desktop holds them.
 inside useradd --create-home someone
 listing >"$work/before"
 cp "$deb" "$root/tmp/"
 
 say "the package on a bare system: dependencies come along, and no screen is needed for commands"
-inside apt-get install -qq --no-install-recommends "/tmp/${deb##*/}" >/dev/null
+add "/tmp/${deb##*/}"
 user "logitscope --version"; cat "$work/said"
 user "logitscope --selftest"; cat "$work/said"
 grep -q '^All is well' "$work/said" || fail "the self-test did not end well"
@@ -88,8 +89,7 @@ user "logitscope trace 'The cat sat on the' --out trace.safetensors"; quiet
 user "logitscope figure 'The cat sat on the' --step blocks.0.attn.pattern --out figure.pdf"; quiet
 
 say "a screen: X11"
-listing >"$work/installed"
-inside apt-get install -qq --no-install-recommends xvfb xauth >/dev/null
+add xvfb xauth
 echo '{"logitscope": 1, "state": {"text": "A session of mine", "step": "blocks.1.attn.pattern"}}' >"$root/home/someone/mine.logitscope"
 chown --reference="$root/home/someone" "$root/home/someone/mine.logitscope"
 user "xvfb-run -a -s '-screen 0 1440x900x24' logitscope --smoke x11.svg"; quiet
@@ -98,10 +98,12 @@ grep -q 'The smoke test types this' "$root/home/someone/x11.svg" || fail "the fi
 user "xvfb-run -a -s '-screen 0 1440x900x24' logitscope --smoke session.svg mine.logitscope"; quiet
 
 say "a screen: Wayland"
-inside apt-get install -qq --no-install-recommends weston >/dev/null
+add weston
 cat >"$root/home/someone/wayland.sh" <<'END'
 export XDG_RUNTIME_DIR=$(mktemp -d)
-weston --backend=headless-backend.so --socket=screen --width=1440 --height=900 >weston.log 2>&1 &
+backend=headless
+weston --version | grep -q ' 1[01]\.' && backend=headless-backend.so  # its name before Weston 12
+weston --backend=$backend --socket=screen --width=1440 --height=900 >weston.log 2>&1 &
 for _ in $(seq 100); do [ -S "$XDG_RUNTIME_DIR/screen" ] && break; sleep 0.1; done
 WAYLAND_DISPLAY=screen QT_QPA_PLATFORM=wayland logitscope --smoke wayland.svg
 status=$?
@@ -112,7 +114,7 @@ user "sh wayland.sh"; quiet
 grep -q 'The smoke test types this' "$root/home/someone/wayland.svg" || fail "the figure does not hold what was typed"
 
 say "a desktop: the menu's entry, the icon, and the program for session files"
-inside apt-get install -qq --no-install-recommends shared-mime-info desktop-file-utils hicolor-icon-theme gtk-update-icon-cache libglib2.0-bin >/dev/null
+add shared-mime-info desktop-file-utils hicolor-icon-theme gtk-update-icon-cache libglib2.0-bin
 inside gio mime application/x-logitscope | grep -q logitscope.desktop || fail "session files open with something else"
 user "gio info -a standard::content-type mine.logitscope"; grep -q 'application/x-logitscope' "$work/said" || fail "a session file is taken for something else: $(cat "$work/said")"
 
@@ -125,13 +127,13 @@ version=$(dpkg-deb --field "$deb" Version)
 sed -i "s/^Version: .*/Version: $version+next/" "$work/next/DEBIAN/control"
 dpkg-deb --root-owner-group -Znone --build "$work/next" "$root/tmp/next.deb" >/dev/null
 rm -rf -- "$work/next"
-inside apt-get install -qq --no-install-recommends /tmp/next.deb >/dev/null
+add /tmp/next.deb
 user "logitscope --version"
 [ "$kept" = "$(find "$root/home/someone" -type f -exec sha256sum {} + | sort)" ] || fail "the upgrade touched the user's files"
 
 say "removal leaves nothing"
-inside apt-get purge -qq --autoremove weston xvfb xauth gtk-update-icon-cache libglib2.0-bin desktop-file-utils shared-mime-info hicolor-icon-theme >/dev/null
-inside apt-get purge -qq --autoremove logitscope >/dev/null
+take weston xvfb xauth gtk-update-icon-cache libglib2.0-bin desktop-file-utils shared-mime-info hicolor-icon-theme
+take logitscope
 listing >"$work/after"
 grep -i logitscope "$work/after" && fail "files of the program are left"
 [ "$kept" = "$(find "$root/home/someone" -type f -exec sha256sum {} + | sort)" ] || fail "removal touched the user's files"
