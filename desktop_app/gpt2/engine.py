@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.mapped import released
 from desktop_app.gpt2.session import Stop, make_session
 from desktop_app.gpt2.tensors import size_in_bytes, tensor_table
 from desktop_app.gpt2.trace import Trace
@@ -63,8 +64,9 @@ class Engine:
         The other threads go on with the unpacked weights until it is done. Raises Cancelled if `stop` was set.
         """
         if not self.packed:
-            self._head = make_session(self.checkpoint, stop, body=False, packed=True)
-            self._full = make_session(self.checkpoint, stop, head=False, packed=True)
+            with released(self.checkpoint.weights.values()):
+                self._head = make_session(self.checkpoint, stop, body=False, packed=True)
+                self._full = make_session(self.checkpoint, stop, head=False, packed=True)
             self.packed = True
 
     def run(
