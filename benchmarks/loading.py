@@ -60,7 +60,7 @@ def hold(folder: Path) -> dict[str, float]:
     trace = model.engine.trace(ids_of(model, model.config.n_positions))
     scene = make_scene("", model.checkpoint, model.tokenizer, trace, State())
     for step in step_list(model.config):
-        if step.spec.op in ("heads", "pattern"):
+        if step.spec.op == "pattern":  # one grid, and the small ones of all heads
             state = replace(scene.state, layer=step.layer or 0)
             at = make_scene("", model.checkpoint, model.tokenizer, trace, state, scene)
             build_view(at, step)

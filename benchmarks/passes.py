@@ -54,18 +54,18 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
 
 
 def exposing(model: Model, runs: int) -> Iterator[Row]:
-    bare, captured = FullPass(model.checkpoint, frozenset()), FullPass(model.checkpoint, without_grids(model.checkpoint))
+    bare = FullPass(model.checkpoint, frozenset())
+    captured = FullPass(model.checkpoint, without_grids(model.checkpoint))
     for tokens in (8, 128, 512):
         ids = ids_of(model, tokens)
-        times = interleaved(lambda: timed(lambda: captured(ids)), lambda: timed(lambda: bare(ids)), runs=runs)
+        works = (lambda ids=ids: timed(lambda: captured(ids)), lambda ids=ids: timed(lambda: bare(ids)))
+        times = interleaved(*works, runs=runs)
         yield against(f"every non-grid tensor captured, against logits alone, {tokens} tokens", *times, 1.05)
 
 
 def prompts(model: Model, runs: int) -> Iterator[Row]:
     full, ids = FullPass(model.checkpoint, without_grids(model.checkpoint)), ids_of(model, 128)
-    times = interleaved(
-        lambda: timed(lambda: model.engine.trace(ids)), lambda: timed(lambda: full(ids)), runs=runs
-    )
+    times = interleaved(lambda: timed(lambda: model.engine.trace(ids)), lambda: timed(lambda: full(ids)), runs=runs)
     yield against("a new prompt of 128 tokens, against the full pass with all logits", *times, 0.75)
 
 
@@ -92,7 +92,8 @@ def edits(model: Model, runs: int) -> Iterator[Row]:
 
 def read_weights(checkpoint: Checkpoint) -> float:
     """Seconds in which two threads read every byte of the weights from memory."""
-    pieces = [piece for w in checkpoint.weights.values() for piece in np.array_split(w.reshape(-1), w.size // 2**20 + 1)]
+    flat = (w.reshape(-1) for w in checkpoint.weights.values())
+    pieces = [piece for w in flat for piece in np.array_split(w, w.size // 2**20 + 1)]
 
     def read(piece: np.ndarray[Any, Any]) -> float:
         return float(piece.max())
@@ -106,7 +107,6 @@ def long_texts(model: Model, runs: int) -> Iterator[Row]:
     engine, ids = model.engine, ids_of(model, 1024)
     rng = np.random.default_rng(0)
     steps = [s for s in step_list(model.config) if s.spec.op == "pattern"]
-    overviews = [s for s in step_list(model.config) if s.spec.op == "heads"]
     passes, grids, thumbnails = [], [], []
     for _ in range(max(3, runs // 3)):
         begun = time.perf_counter()
@@ -114,15 +114,16 @@ def long_texts(model: Model, runs: int) -> Iterator[Row]:
         passes.append(time.perf_counter() - begun)
         scene = make_scene("", model.checkpoint, model.tokenizer, trace, State())
         begun = time.perf_counter()
-        for step in overviews:
-            build_view(_at(scene, layer=step.layer or 0), step)
+        for step in steps:
+            build_view(_at(scene, layer=step.layer or 0), step)  # with every head's small grid
         thumbnails.append(time.perf_counter() - begun)
         for _ in range(runs):
             step, head = steps[rng.integers(len(steps))], int(rng.integers(model.config.n_head))
             at = _at(scene, layer=step.layer or 0, head=head)
             grids.append(timed(lambda at=at, step=step: build_view(at, step)))
     yield bounded("1,024 tokens: a grid opens", 1000 * percentile(grids), 30, "ms")
-    yield against(f"1,024 tokens: all {12 * len(overviews)} thumbnails, against one pass", thumbnails, passes, 1.3)
+    name = f"1,024 tokens: all {model.config.n_head * len(steps)} thumbnails, against one pass"
+    yield against(name, thumbnails, passes, 1.3)
 
 
 def _at(scene: Any, **changes: int) -> Any:
@@ -159,5 +160,3 @@ def stopping(model: Model, runs: int) -> Row:
 
 def ids_of(model: Model, tokens: int) -> tuple[int, ...]:
     return model.tokenizer.encode(text(tokens)).ids
-
-

@@ -79,9 +79,7 @@ def show(row: Row) -> str:
 
 
 def as_json(rows: Sequence[Row]) -> str:
-    found = [
-        {"name": r.name, "value": r.value, "ratio": r.ratio, "reach": r.reach, "pass": r.passed} for r in rows
-    ]
+    found = [{"name": r.name, "value": r.value, "ratio": r.ratio, "reach": r.reach, "pass": r.passed} for r in rows]
     return json.dumps({"rows": found}, indent=1, ensure_ascii=False) + "\n"
 
 

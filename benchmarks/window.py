@@ -1,4 +1,4 @@
-"""The window: frames after a slider, a step, a head or a block; its longest stall; what it does when nobody does a thing.
+"""The window: frames after a slider, a step, a head or a block; its longest stall; what it does when left alone.
 
 Runs in a process of its own, offscreen unless QT_QPA_PLATFORM says otherwise.
 """
