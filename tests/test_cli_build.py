@@ -256,3 +256,10 @@ def test_a_damaged_record_is_told(built, place):
 def test_a_listing_that_is_not_there_is_told(capfd, tmp_path):
     assert cli.main(["build", str(tmp_path / "none.toml")]) == 2
     assert "none.toml" in capfd.readouterr().err
+
+
+def test_a_model_may_be_named_as_the_command_takes_it(built):
+    status, _, _ = built(LISTING.replace('"tiny"', '"bundled"').split('[[figure]]\nname = "sub')[0])
+    assert status == 0
+    status, _, err = built(LISTING.replace('"tiny"', '"owner/none"'))
+    assert status == 2 and "models get owner/none" in err

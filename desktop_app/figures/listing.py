@@ -191,7 +191,9 @@ def _parsed(parser: _Parser, fields: Mapping[str, Any], flags: Mapping[str, bool
             argv.append(f"--{key}")
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        argv.append(f"--{key}={base / text if key in _PATHS else text}")
+        # A model may be named instead: bundled, or owner/name of the hub.
+        is_path = key in _PATHS and (key != "model" or (base / text).exists())
+        argv.append(f"--{key}={base / text if is_path else text}")
     return parser.parse_args(argv)
 
 
