@@ -92,7 +92,8 @@ PRINT = Theme(
     accent_fill="#f3f3f3",
     void="#f1f1f1",
     hues=_hues("#000000", "#8a5800", "#1d4fae #a83c17 #1c6e3b #55339e #565c65 #2f3c9c"),
-    diverging_stops=("#123f86", "#4f8fd0", "#ffffff", "#dd6a4c", "#8e1420"),
+    # From dark to light throughout, so that a copy in greys still tells below zero from above it.
+    diverging_stops=("#0b2454", "#2f5894", "#828485", "#d3a682", "#fbdcbc"),
     sequential_stops=("#ffffff", "#b9a3ec", "#7a4fd0", "#1d0a47"),
 )
 

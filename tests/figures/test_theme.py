@@ -70,7 +70,22 @@ def test_sequential_tables_go_one_way_in_lightness_and_evenly(theme):
     assert min(quarters) > 0.4 * max(quarters)
 
 
-@pytest.mark.parametrize("theme", THEME, ids=NAMES)
+def test_in_print_every_table_goes_one_way_in_grey():
+    """A copy in greys keeps the order of the numbers, sign included, and no end of a scale looks like what is void."""
+    theme = THEMES["print"]
+    for diverging in (True, False):
+        light = lightness(theme.table(diverging))
+        steps = np.diff(light) * (1 if diverging else -1)
+        assert (steps >= -0.02).all()
+        quarters = [part.sum() for part in np.array_split(steps, 4)]
+        assert min(quarters) > 0.5 * max(quarters)
+        assert light.max() - light.min() > 70
+    light = lightness(theme.table(diverging=True))
+    assert abs(light[-1] - lightness(rgb(theme.void))) > 4
+    assert abs(light[127] - (light[0] + light[-1]) / 2) < 6  # zero is halfway
+
+
+@pytest.mark.parametrize("theme", [t for t in THEME if t.name != "print"], ids=lambda t: t.name)
 def test_diverging_tables_are_symmetric_in_lightness_about_their_middle(theme):
     light = lightness(theme.table(diverging=True))
     middle = light[127]
@@ -94,7 +109,8 @@ def test_positive_and_negative_differ_for_every_eye(theme, kind):
 @pytest.mark.parametrize("theme", THEME, ids=NAMES)
 def test_the_middle_of_a_diverging_table_is_nearly_the_page(theme):
     table = theme.table(diverging=True)
-    assert abs(lightness(table[127]) - lightness(rgb(theme.background))) < 12
+    if theme.name != "print":  # where lightness is the sign
+        assert abs(lightness(table[127]) - lightness(rgb(theme.background))) < 12
     assert np.ptp(table[127].astype(int)) < 10  # nearly grey
     assert abs(lightness(theme.table(diverging=False)[0]) - lightness(rgb(theme.background))) < 12
 
