@@ -20,6 +20,8 @@ Architecture: {architecture}
 Maintainer: {maintainer}
 Installed-Size: {size}
 Depends: {depends}
+Recommends: ca-certificates
+Suggests: ffmpeg
 Section: science
 Priority: optional
 Description: desktop microscope for GPT-2

@@ -6,6 +6,7 @@ options, program) and that of what was written. A figure is up to date if both a
 
 import hashlib
 import json
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -157,7 +158,8 @@ def program() -> str:
     digest = hashlib.sha256()
     package = Path(desktop_app.__file__).parent
     sources = [p for part in ("gpt2", "core", "figures") for p in sorted((package / part).rglob("*.py"))]
-    for path in [*sources, *sorted(p for p in resource().rglob("*") if p.is_file())]:
+    # A frozen program has no sources: its code is in the file that was started.
+    for path in [*(sources or [Path(sys.executable)]), *sorted(p for p in resource().rglob("*") if p.is_file())]:
         digest.update(path.read_bytes())
     versions = " ".join(f"{name} {metadata.version(name)}" for name in _DRAWN_WITH)
     return f"{__version__} {versions} {digest.hexdigest()}"
