@@ -83,7 +83,7 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
             page.words(0, y + page.u(14), line, size=20, bold=True, room=width)
             y += page.u(_TITLE)
         y += page.u(6)
-        for line in page.wrap(view.lead, min(width, page.u(860))):
+        for line in page.wrap(view.lead, min(width, page.u(860) * (1 + page.slack))):
             page.words(0, y + page.u(8), line, colour=page.theme.dim)
             y += page.u(_LEAD)
         y += page.u(12)
