@@ -87,6 +87,7 @@ grep -q '^All is well' "$work/said" || fail "the self-test did not end well"
 user "logitscope trace 'The cat sat on the' --out trace.safetensors"; quiet
 [ -s "$root/home/someone/trace.safetensors" ] || fail "trace wrote no file"
 user "logitscope figure 'The cat sat on the' --step blocks.0.attn.pattern --out figure.pdf"; quiet
+user "logitscope deck 'The cat sat' --out walk.pptx --jobs 2"; quiet  # python-pptx's template, and worker processes
 
 say "a screen: X11"
 add xvfb xauth
