@@ -55,10 +55,10 @@ rm -rf -- "$work/venv"
 
 say "a fresh Debian"
 root=$work/root
-codename=$(. /etc/os-release && echo "${VERSION_CODENAME:?this system has no code name; set SUITE and MIRROR}")
+codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
 suite=${SUITE:-$codename}
-mirror=${MIRROR:-$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' | awk -v suite="$suite" '$1 == suite {print $2; exit}')}
-[ -n "$mirror" ] || fail "apt names no mirror of $suite here; set MIRROR."
+mirror=${MIRROR:-$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' | awk -v release="$codename" '$1 == release {print $2; exit}')}
+[ -n "$mirror" ] || fail "apt names no mirror here; set MIRROR."
 debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$work/debootstrap.log" || fail "debootstrap: $(tail -3 "$work/debootstrap.log")"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm" || { mkdir -p "$root/dev/shm" && mount -t tmpfs tmpfs "$root/dev/shm"; }

@@ -106,7 +106,7 @@ def pack_folder(frozen: Path, licences: Path, summary: str, epoch: int) -> None:
     path = DIST / f"{folder}-linux-{platform.machine()}.tar.gz"
     with (
         path.open("wb") as file,
-        gzip.GzipFile("", "wb", 9, file, mtime=epoch) as packed,
+        gzip.GzipFile("", "wb", 6, file, mtime=epoch) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive,
     ):
         for source, place in ((frozen, folder), (licences, f"{folder}/licences")):
