@@ -185,3 +185,80 @@ def test_help_names_every_size_and_theme(capfd):
     assert cli.main(["figure", "--help"]) == 0
     text = capfd.readouterr().out
     assert all(name in text for name in (*SIZES, *THEMES))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "title"),
+    [
+        (("--step", "overview:blocks.1.attn.scores"), "Block 1 · All heads"),
+        (("--step", "overview", "--layer", 1), "Block 1 · All heads"),
+        (("--step", "check"), "tensors are what their formulas say"),
+        (("--cell", "blocks.0.attn.pattern[1, 3,2]"), "blocks.0.attn.pattern = "),
+        (("--cell", "probability[65]"), "probability of "),
+        (("--cell", "embed.W_E[3,4]"), "embed.W_E = "),
+    ],
+)
+def test_what_is_no_step_is_drawn_too(figure, arguments, title):
+    status, err, out = figure(*arguments)
+    assert (status, err) == (0, "")
+    assert any(title in text for text in words(out))
+
+
+def test_what_is_about_the_model_alone_needs_no_prompt(figure):
+    status, err, out = figure("--step", "census", text=None)
+    assert (status, err) == (0, "")
+    assert any(text.startswith("Where the parameters are") for text in words(out))
+    status, err, out = figure("--step", "weights:W_Q", "--layer", 1, "--head", 2, "--force", text=None)
+    assert (status, err) == (0, "")
+    assert "blocks.1.attn.W_Q · head 2" in words(out)
+    assert refused(figure("--step", "tokens", text=None, name="none.svg"), "prompt")
+
+
+def test_a_figure_of_nothing_is_refused(figure):
+    assert refused(figure(), "--step", "--cell")
+    assert refused(figure("--step", "weights:blocks.0.attn.W_X", text=None), "blocks.0.attn.W_")
+    assert refused(figure("--cell", "blocks.0.attn.pattern[9,9,9]"), "shape")
+    assert refused(figure("--cell", "pattern"), "[3,5,1]")
+
+
+def test_data_come_beside_the_figure_or_not_at_all(figure, tmp_path):
+    status, _, out = figure("--step", "probabilities", "--data", "csv,json")
+    assert status == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fig.csv", "fig.json", "fig.svg"]
+    assert out.with_suffix(".csv").read_text().startswith("panel,title,series,")
+    out.unlink()
+    status, err, _ = figure("--step", "text", "--data", "csv")
+    assert status == 2
+    assert "fig.csv exists already" in err
+    assert not out.exists()
+
+
+def test_a_language_and_a_size_of_letters_can_be_chosen(figure):
+    _, _, out = figure("--step", "blocks.0.attn.pattern", "--lang", "de", "--font-size", 9, "--size", "page")
+    assert any(text.startswith("Block 0 · Kopf 0 — die Softmax") for text in words(out))
+    assert ": 9px" in out.read_text() or " 9px" in out.read_text()
+    assert refused(figure("--step", "text", "--lang", "xx", name="x.svg"), "en, de")
+    assert refused(figure("--step", "text", "--font-size", 99, name="x.svg"), "4 to 48")
+
+
+def test_a_session_brings_its_prompt_place_and_settings(figure, model, tmp_path):
+    from desktop_app.core.session_file import save_session
+    from desktop_app.core.state import State
+
+    saved = State("A c", (34, 35), model=str(model), step="blocks.1.attn.pattern", layer=1, head=2, token=3)
+    save_session(tmp_path / "one.logitscope", saved.with_sampling(temperature=0.5))
+    status, err, out = figure("--session", tmp_path / "one.logitscope", text=None)
+    assert (status, err) == (0, "")
+    shown = words(out)
+    assert any(text.startswith("Block 1 · Head 2") for text in shown)
+    assert any("5 tokens" in text for text in shown)
+    status, _, out = figure("--session", tmp_path / "one.logitscope", "--step", "draw", name="two.svg", text=None)
+    assert any("temperature 0.5" in text for text in words(out))
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_arguments: False)  # root may write anywhere
+    arguments = ["figure", "x", "--model", str(tmp_path / "nowhere"), "--step", "tokens"]
+    assert cli.main([*arguments, "--out", str(tmp_path / "f.svg")]) == 2
+    assert "not open to you for writing" in capfd.readouterr().err
+    assert not (tmp_path / "f.svg").exists()
