@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from desktop_app import __version__
-from desktop_app.cli.shared import add_model, checked_text, model_folder, say
+from desktop_app.cli.shared import add_model, checked_text, say
 from desktop_app.gpt2.errors import LogitscopeError
 
 COMMANDS = {
@@ -114,7 +114,9 @@ def _window(arguments: argparse.Namespace) -> int:
         raise LogitscopeError(
             f"{session} is neither a session file nor a command; the commands are {', '.join(COMMANDS)}."
         )
-    folder = None if arguments.model is None else model_folder(arguments)
+    from desktop_app.core.library.find import find_model
+
+    folder = None if arguments.model is None else find_model(arguments.model)
     if folder is not None and not folder.is_dir():
         raise LogitscopeError(f"{folder} is no folder; give the one that holds config.json and the weights.")
     text = None if arguments.prompt is None else checked_text(arguments.prompt, "--prompt")

@@ -62,11 +62,21 @@ def sampling_of(arguments: argparse.Namespace) -> "Sampling":
 
 
 def model_folder(arguments: argparse.Namespace) -> Path:
-    """The folder of the model that was named, or of the bundled one. Raises LogitscopeError."""
-    from desktop_app.core.bundle import default_model
-    from desktop_app.core.library.find import find_model
+    """The folder of the model that was named, or of the bundled one; says it if memory may not do for it.
 
-    return default_model() if arguments.model is None else find_model(arguments.model)
+    Raises LogitscopeError.
+    """
+    from desktop_app.core.bundle import default_model
+
+    if arguments.model is None:
+        return default_model()
+    from desktop_app.core.library.find import find_model
+    from desktop_app.core.model import doubt_room
+
+    folder = find_model(arguments.model)
+    if words := doubt_room(folder, 1):
+        say(f"{words} Going on all the same.")
+    return folder
 
 
 def prompt_text(arguments: argparse.Namespace) -> str | None:

@@ -162,7 +162,7 @@ class ModelLibrary(QObject):
         self.downloads.cancel()
         if self.dialog is not None and name is not None:
             self.dialog.show_progress("", None)
-            self.dialog.fill(list_models(), self._tokens())
+            self.dialog.fill(*self._list())
 
     def _on_progress(self, progress: Progress) -> None:
         if self.fetching is not None and self.dialog is not None:
@@ -173,7 +173,7 @@ class ModelLibrary(QObject):
         name, self.fetching = self.fetching, None
         if self.dialog is not None:
             self.dialog.show_progress("", None)
-            self.dialog.fill(list_models(), self._tokens(), choose=str(name))
+            self.dialog.fill(*self._list(), choose=str(name))
         if self._open_when_here:
             self._controller.open_model(folder)
         else:
@@ -184,7 +184,7 @@ class ModelLibrary(QObject):
         if self.dialog is not None:
             self.dialog.show_progress("", None)
             self.dialog.show_trouble(words)
-            self.dialog.fill(list_models(), self._tokens())
+            self.dialog.fill(*self._list())
         if self.dialog is None or not self.dialog.isVisible():
             self._controller.complain(words)
 
@@ -202,14 +202,14 @@ class ModelLibrary(QObject):
             self.dialog.cancel_asked.connect(self.cancel)
             self.dialog.stop_asked.connect(self._controller.cancel_loading)
         self.dialog.show_trouble("")
-        self.dialog.fill(list_models(), self._tokens())
+        self.dialog.fill(*self._list())
         self.dialog.show()
         self.dialog.raise_()
         self.dialog.activateWindow()
 
-    def _tokens(self) -> int:
-        scene = self._controller.scene
-        return len(scene.trace) if scene is not None else 1
+    def _list(self) -> tuple[list[Row], int, Path | None]:
+        scene, model = self._controller.scene, self._controller.model
+        return list_models(), len(scene.trace) if scene is not None else 1, None if model is None else model.folder
 
     def _ask_to_add(self) -> None:
         dialog = QFileDialog(self.dialog, "Add a model folder to the list", str(Path.home()))
@@ -256,7 +256,7 @@ class ModelLibrary(QObject):
         except LogitscopeError as reason:
             words = str(reason)
         if self.dialog is not None:
-            self.dialog.fill(list_models(), self._tokens(), choose=choose)
+            self.dialog.fill(*self._list(), choose=choose)
             self.dialog.show_trouble(words)
         elif words:
             self._controller.complain(words)

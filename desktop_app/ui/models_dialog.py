@@ -1,6 +1,7 @@
 """The list of models with what they need and where they are; says what is asked for, and does none of it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QShowEvent
@@ -104,6 +105,10 @@ class ModelsDialog(QDialog):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Progress")
+        self.bar.setRange(0, 1000)
+        policy = self.bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(policy)
         self.cancel = QPushButton("Cancel")
         line.addWidget(self.bar, 1)
         line.addWidget(self.cancel)
@@ -130,8 +135,11 @@ class ModelsDialog(QDialog):
 
     # Showing
 
-    def fill(self, rows: Sequence[Row], tokens: int, choose: str = "") -> None:
-        """Show `rows`, memory being for a text of `tokens` tokens; the chosen row stays, or `choose` is."""
+    def fill(self, rows: Sequence[Row], tokens: int, opened: Path | None, choose: str = "") -> None:
+        """Show `rows`, memory being for a text of `tokens` tokens; the chosen row stays, or `choose` is.
+
+        `opened` is the folder of the model that is open.
+        """
         chosen = choose or (row.reference if (row := self.chosen) is not None else "")
         self._rows = list(rows)
         free = available_memory()
@@ -141,10 +149,11 @@ class ModelsDialog(QDialog):
         self.table.setRowCount(len(self._rows))
         for n, row in enumerate(self._rows):
             memory = row.memory(tokens)
-            tight = memory is not None and free is not None and memory > free
+            doubtful = memory is not None and free is not None and memory > free
+            tight = "; more memory than is free" if doubtful else ""
             cells = (
                 row.title,
-                row.state + ("; more memory than is free" if tight else ""),
+                "open" if opened is not None and row.folder == opened else row.state + tight,
                 "" if row.parameters is None else in_millions(row.parameters),
                 row.shape,
                 in_bytes(row.disk) if row.disk else "",
@@ -182,6 +191,11 @@ class ModelsDialog(QDialog):
         rest = self.sizeHint().height() - self.table.sizeHint().height()
         tall = min((min(self.table.rowCount(), 12) + 2) * height + rest, room.height() - 60)
         self.resize(max(width, self.width() if self.isVisible() else 0), max(tall, self.minimumSizeHint().height()))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and self.isVisible():
+            self._fit()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -221,11 +235,8 @@ class ModelsDialog(QDialog):
         self.strip.setVisible(bool(words))
         self.words.setText(words)
         self.cancel.setAccessibleName(cancel)
-        if part is None:
-            self.bar.setRange(0, 0)
-        else:
-            self.bar.setRange(0, 1000)
-            self.bar.setValue(int(1000 * part))
+        self.bar.setVisible(part is not None)
+        self.bar.setValue(int(1000 * (part or 0)))
         self._enable()
 
     def show_trouble(self, words: str) -> None:

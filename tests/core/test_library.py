@@ -278,6 +278,13 @@ def test_a_longer_text_needs_more():
     assert totals == sorted(totals) and needed(Config(), 5000) == needed(Config(), 1024)
 
 
+def test_a_command_says_so_before_it_goes_on_with_a_model_too_large(tiny, capfd, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000)
+    assert cli.main(["generate", "A", "-n", "1", "--greedy", "--model", str(tiny)]) == 0
+    err = capfd.readouterr().err
+    assert "1 MB are free. Going on all the same." in err and err.count("\n") == 1
+
+
 # Progress
 
 

@@ -96,6 +96,17 @@ def test_a_revision_is_fetched_beside_the_main_one(hub, tiny):
     assert (other / WEIGHTS).resolve() == (main / WEIGHTS).resolve(), "the same content is kept once"
 
 
+def test_where_links_are_switched_off_the_snapshot_holds_the_files_themselves(hub, tiny, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_SYMLINKS", True)
+    folder = fetch()
+    assert contents(folder) == contents(tiny) and not any(path.is_symlink() for path in folder.iterdir())
+    hub.requests.clear()
+    fetch()
+    assert not hub.fetched()
+
+
 # Faults of the line
 
 

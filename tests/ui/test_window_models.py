@@ -70,10 +70,18 @@ def test_the_list_says_what_a_model_needs_and_where_it_is(desk, other):
     remember_folder(other)
     rows = texts(dialog_of(desk))
     assert rows["bundled"][:2] == ["Storybook GPT-2", "came with the program"]
+    assert "open" not in [row[1] for row in rows.values()], "the model that is open is none of these"
     assert rows[GPT2][1:5] == ["not fetched", "124 M", "12 × 12 × 768", "551 MB"]
     assert rows[str(other)][1] == "on this machine" and rows[str(other)][3] == "3 × 4 × 24"
     header = desk.window.library.dialog.table.horizontalHeaderItem(5).text()
     assert header == f"Memory at {len(desk.scene.trace)} tokens"
+
+
+def test_the_open_model_is_marked_in_the_list(desk, other):
+    desk.window.library.open_folder(other)
+    desk.settle()
+    rows = texts(dialog_of(desk))
+    assert [reference for reference, row in rows.items() if row[1] == "open"] == [str(other)]
 
 
 def test_a_typed_name_is_fetched_and_then_opens_with_enter(desk, hub):
