@@ -35,7 +35,7 @@ SLACK = 1.15
 """How much wider native words may come out than measured, where a program has other fonts."""
 
 _MANY = 12  # from here on a table needs the room of the small grids beside it
-_CELLS = 1024  # larger heatmaps are pictures inside a picture's SVG, which programs then show without delay
+_CELLS = 256  # larger heatmaps are pictures inside a picture's SVG: thousands of shapes take programs long to show
 _BLEED = 4.0
 _BAR = 32.0
 _SHRINK = (1.0, 0.92, 0.85, 0.78, 0.7, 0.66, 0.6, 0.5, 0.4)
