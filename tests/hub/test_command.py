@@ -60,3 +60,16 @@ def test_a_proxy_that_is_not_there_is_told(finish):
     proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "HF_ENDPOINT": "http://hub.invalid"}
     status, _, err = finish("models", "get", NAME, **proxy)
     assert status == 2 and "check the network, the proxy and HF_ENDPOINT" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("HF_TOKEN", "hf_né", "HF_TOKEN or HF_ENDPOINT holds characters"),
+        ("HF_ENDPOINT", "not-an-address", "neither http nor https"),
+        ("HF_ENDPOINT", "ftp://127.0.0.1", "neither http nor https"),
+    ],
+)
+def test_variables_that_cannot_be_meant_are_named(finish, variable, value, words):
+    status, out, err = finish("models", "get", NAME, **{variable: value})
+    assert status == 2 and out == "" and words in err and err.count("\n") == 1

@@ -171,7 +171,7 @@ REFUSALS = {
     "an hour to wait": ("429", server.status(429, Retry_After="3600"), r"too many requests.*in 3600 seconds"),
     "an answer that makes no sense": ("418", server.status(418), "answered 418"),
     "redirects without end": ("302", None, "from one address to the next"),
-    "a redirect to a file": ("302", server.to("file:///etc/passwd"), "owner/tiny"),
+    "a redirect to a file": ("302", server.to("file:///etc/passwd"), "neither http nor https"),
     "another length": ("200", server.other_length, r"sends [\d,]+ bytes as model.safetensors"),
     "another hash": ("200", server.other_bytes, "another checksum than the hub announced"),
 }  # fmt: skip
@@ -194,6 +194,24 @@ def test_a_refusal_is_one_sentence_and_the_next_try_starts_clean(hub, tiny, cach
 def test_a_fault_that_stays_is_told(hub):
     hub.fault("/revision/main", *[server.status(500)] * client.MOST_TRIES)
     with pytest.raises(ModelError, match=r"has a fault of its own \(500\)"):
+        fetch()
+
+
+NO_HUB = (
+    b"<html>Log in to the airport's network</html>",
+    b"[]",
+    b"null",
+    b'{"siblings": 3}',
+    b'{"id": 1, "sha": {}}',
+    b'{"id": "a/b", "sha": "main", "siblings": []}',
+    b'{"id": "a/b", "siblings": [{"size": 3}]}',
+)
+
+
+@pytest.mark.parametrize("answer", NO_HUB)
+def test_an_answer_that_is_no_hubs_is_told(hub, answer):
+    hub.fault("/revision/main", lambda handler, _path: handler.reply(200, answer))
+    with pytest.raises(ModelError, match=r"check (that )?HF_ENDPOINT"):
         fetch()
 
 

@@ -60,8 +60,10 @@ def cached_models() -> Iterator[Cached]:
         named |= {commit: "main" for revision, commit in _refs(storage).items() if revision == "main"}
         for folder in sorted(_folders(storage / "snapshots")):
             if _is_gpt2(folder):
-                name = HubName(repository, named.get(folder.name, folder.name[:7]))
-                yield Cached(name, folder, missing_files(folder))
+                missing = missing_files(folder)
+                # The hub wants a commit in full, if the rest is to be fetched.
+                commit = folder.name if missing else folder.name[:7]
+                yield Cached(HubName(repository, named.get(folder.name, commit)), folder, missing)
 
 
 def partial_bytes(repository: str) -> int:

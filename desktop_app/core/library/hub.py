@@ -8,6 +8,7 @@ contents only, config.json last, and `refs/` names the commit once all is there.
 """
 
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -163,6 +164,8 @@ def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple
             break
         except (HfHubHTTPError, httpx2.TransportError) as reason:
             patience.wait_out(reason)
+        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as reason:
+            raise ModelError(f"{constants.ENDPOINT} does not answer as a hub does; check HF_ENDPOINT.") from reason
     if not info.sha or not _COMMIT.fullmatch(info.sha):
         raise ModelError(f"The hub names no commit of {name}; check that HF_ENDPOINT points to a hub.")
     files = []

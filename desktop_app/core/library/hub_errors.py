@@ -22,6 +22,8 @@ def explained(name: HubName) -> Iterator[None]:
         yield
     except LogitscopeError:
         raise
+    except UnicodeError as reason:
+        raise ModelError("HF_TOKEN or HF_ENDPOINT holds characters that neither has; set it anew.") from reason
     except (hub.HFValidationError, hub.OfflineModeIsEnabled, httpx2.HTTPError, httpx2.InvalidURL) as reason:
         raise ModelError(_sentence(reason, name)) from reason
     except OSError as reason:
@@ -88,6 +90,8 @@ def _sentence(reason: Exception, name: HubName) -> str:
         return f"{host} sends from one address to the next without end; try again later, or check HF_ENDPOINT."
     if isinstance(reason, httpx2.ConnectError):
         return f"{host} cannot be reached ({_short(reason)}); check the network, the proxy and HF_ENDPOINT."
+    if isinstance(reason, httpx2.UnsupportedProtocol):
+        return f"{constants.ENDPOINT} leads to an address that is neither http nor https; check HF_ENDPOINT."
     if isinstance(reason, httpx2.TransportError):
         return f"The connection to {host} broke off ({_short(reason)}); get {name} again: it goes on where it stopped."
     return f"{host} could not be asked for {name} ({type(reason).__name__}: {_short(reason)})."
