@@ -70,12 +70,12 @@ class Scene:
         """The sampling stages at `position`."""
         return stages(self.ranked, self.state.sampling)
 
-    @property
+    @cached_property
     def u(self) -> float:
         """The number in [0, 1) of the current draw."""
         return uniform(self.state.sampling.seed, self.state.draws)
 
-    @property
+    @cached_property
     def landed(self) -> int:
         """The rank that the current draw lands on."""
         return self.stages.landing(self.u)
