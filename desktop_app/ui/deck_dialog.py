@@ -138,6 +138,7 @@ class DeckDialog(QDialog):
         self.steps.currentIndexChanged.connect(self._show_choice)
         self.kind.currentIndexChanged.connect(self._show_choice)
         self.list.itemChanged.connect(self._show_choice)
+        self.template.textChanged.connect(self._show_choice)
         self.setMinimumWidth(460)
         self._show_choice()
 
@@ -163,11 +164,13 @@ class DeckDialog(QDialog):
 
     def wish(self) -> Wish:
         """How it is to be made. Raises ExportError."""
-        kind, template = self.kind.currentData(), self.template.text().strip()
-        given = Path(template).expanduser() if template and kind == "pptx" else None
-        # A template's own background says which theme goes with it.
-        theme = None if given is not None else self.theme.currentData()
-        return Wish(kind, theme, given, self.seconds.value())
+        template = self._template()
+        theme = None if template is not None else self.theme.currentData()
+        return Wish(self.kind.currentData(), theme, template, self.seconds.value())
+
+    def _template(self) -> Path | None:
+        words = self.template.text().strip()
+        return Path(words).expanduser() if words and self.kind.currentData() == "pptx" else None
 
     def _show_choice(self) -> None:
         selection, kind = self.steps.currentData(), self.kind.currentData()
@@ -178,6 +181,8 @@ class DeckDialog(QDialog):
         self._form.setRowVisible(self.seconds, kind in _FILMS)
         for widget in (self.template, self.browse):
             widget.setEnabled(kind == "pptx" and not self.running)
+        # A template's own background says which theme goes with it.
+        self.theme.setEnabled(not self.running and self._template() is None)
         try:
             self._say(self._count_words(len(self.items())))
         except LogitscopeError as reason:

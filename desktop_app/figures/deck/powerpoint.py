@@ -16,7 +16,7 @@ from pptx.util import Pt
 
 from desktop_app.figures.deck import shapes
 from desktop_app.figures.deck.charts import add_chart
-from desktop_app.figures.deck.master import LEAD, NAMESPACES, PLACE, WIDTH
+from desktop_app.figures.deck.master import EMU, LEAD, NAMESPACES, PLACE, WIDTH
 from desktop_app.figures.deck.pieces import SLACK, Chart, Heading, Picture, Piece, Table
 from desktop_app.figures.deck.template import Design
 from desktop_app.figures.deck.walk import Slide
@@ -25,6 +25,8 @@ from desktop_app.figures.theme import THEMES, Theme
 
 _LEAD_SIZES = (14.0, 13.0, 12.0, 11.0, 10.0)
 _TITLE_SIZES = (26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
+_FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)
+_INSET = 15.0  # points that a placeholder keeps free on both sides, unless told
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP file can hold: the same file on any day
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _SVG_TYPE = "image/svg+xml"
@@ -137,8 +139,11 @@ class _Maker:
             if placeholder.element is not title.element:
                 placeholder.element.getparent().remove(placeholder.element)
         scale = self._design.scale
-        self._append(shapes.text_box(self._next(), "Place", place, [shapes.run(slide.place, 11 * scale, bold=True)]))
-        self._append(shapes.text_box(self._next(), "Lead", lead, [shapes.run(slide.lead, size)]))
+        accent = self._theme.words(self._theme.accent)
+        where = [shapes.run(slide.place, 11 * scale, colour=accent, bold=True)]
+        self._append(shapes.text_box(self._next(), "Place", place, where))
+        said = [shapes.run(slide.lead, size, colour=self._theme.dim)]
+        self._append(shapes.text_box(self._next(), "Lead", lead, said))
 
     def _heading(self, piece: Heading) -> list[str]:
         theme = self._theme
@@ -160,25 +165,37 @@ class _Maker:
             related.append(made.part.relate_to(part, RT.IMAGE))
         self._append(shapes.picture(self._next(), piece, *related))
 
-    def _caption(self, words: str) -> str:
+    def _caption(self, words: str, footer: Any) -> str:
         """The footer's paragraph; on our master it says the looks of the layout again, which some programs forget."""
         if self._design.own:
             return '<a:pPr algn="l"/>' + shapes.run(words, 9, colour=self._theme.dim)
-        return f'<a:r><a:rPr lang="en-GB"/><a:t>{escape(shapes.clean(words))}</a:t></a:r>'
+        # A department's footer has room for its name, and a caption says more than that.
+        width, height = ((side or 0) / EMU for side in (footer.width, footer.height))
+        size = 6.0
+        for size in _FOOTER_SIZES:
+            if _fitting(words, width - _INSET, (size,), 1)[1] * size * 1.2 <= height:
+                break
+        return shapes.run(words, size)
 
     def _foot(self, slide: Slide) -> None:
         """Caption and number in the layout's placeholders; a caption without one stands nowhere but in the notes."""
-        found = {}
+        found: dict[str, Any] = {}
         for placeholder in self._layout.placeholders:
             kind = placeholder.element.ph.get("type")
             if kind in ("ftr", "sldNum"):
-                found[kind] = placeholder.placeholder_format.idx
+                found[kind] = placeholder
         if "ftr" in found and slide.job.caption:
-            words = self._caption(slide.job.caption)
-            self._append(shapes.copied_placeholder(self._next(), "Footer", "ftr", found["ftr"], words))
+            words = self._caption(slide.job.caption, found["ftr"])
+            self._append(
+                shapes.copied_placeholder(self._next(), "Footer", "ftr", found["ftr"].placeholder_format.idx, words)
+            )
         if "sldNum" in found:
             number = shapes.slide_number(len(self._deck.slides))
-            self._append(shapes.copied_placeholder(self._next(), "Number", "sldNum", found["sldNum"], number))
+            self._append(
+                shapes.copied_placeholder(
+                    self._next(), "Number", "sldNum", found["sldNum"].placeholder_format.idx, number
+                )
+            )
 
 
 def _empty(deck: Any) -> None:
