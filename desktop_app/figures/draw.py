@@ -23,7 +23,7 @@ from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Words
 from desktop_app.figures.theme import Theme
 
 FORMATS = ("svg", "pdf", "png")
-_VECTOR_CELLS = 1600  # unless told, larger heatmaps become a picture inside the figure
+_VECTOR_CELLS = 1000  # unless told, larger heatmaps become a picture inside the figure
 
 _SETTINGS: Any = {
     **fonts.GENERIC,
