@@ -3,27 +3,20 @@
 import argparse
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from desktop_app.cli.shared import (
-    add_model,
-    add_output,
-    add_prompt,
-    add_sampling,
-    model_folder,
-    prompt_ids,
-    prompt_text,
-    sampling_of,
-    say,
-    shown,
-    size_of,
-)
+from desktop_app.cli.figure import state_of
+from desktop_app.cli.shared import add_model, add_output, add_sampling, model_folder, prompt_text, say, shown, size_of
 from desktop_app.gpt2.errors import LogitscopeError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
+    prompt = parser.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
+    prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
+    prompt.add_argument("--session", metavar="FILE", type=Path, help="prompt, place and settings of a saved session")
     add_model(parser)
     parser.add_argument(
         "--steps",
@@ -33,13 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names like tokens,blocks.*.attn.pattern,blocks.3,probabilities (default overview)",
     )
     parser.add_argument("--block", type=int, metavar="L", help="the block that is shown in full (default 0)")
-    parser.add_argument("--head", type=int, default=0, metavar="H", help="the head, counted from 0 (default 0)")
+    parser.add_argument("--head", type=int, metavar="H", help="the head, counted from 0 (default 0)")
     parser.add_argument("--token", type=int, metavar="N", help="position of the token, the query (default: the last)")
     parser.add_argument("--position", type=int, metavar="N", help="the next token after this one (default: the last)")
-    parser.add_argument("--scale", choices=("linear", "sqrt", "log"), default="linear", help="colours of a pattern")
+    parser.add_argument("--scale", choices=("linear", "sqrt", "log"), help="colours of a pattern (default linear)")
+    parser.add_argument("--limits", choices=("view", "layer"), help="colours of scores by this head, or all of a block")
     parser.add_argument("--keys-down", action="store_true", help="attention grids with queries as columns")
     parser.add_argument("--skip-first", action="store_true", help="leave position 0 out of the colours")
+    parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
     add_sampling(parser)
+    parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
     parser.add_argument("--theme", help="light, dark or print (default light, or what goes with the template)")
     parser.add_argument(
         "--template", metavar="FILE", type=Path, help="a .pptx or .potx whose master and layouts to use"
@@ -55,43 +51,42 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.figures.deck.walk import SELECTIONS, choose, slides
     from desktop_app.figures.order import check_index
     from desktop_app.gpt2.files import refuse_existing
+    from desktop_app.gpt2.tokenizer import parse_ids
 
     out: Path = arguments.out
     refuse_existing(out, force=arguments.force)
     wish = Wish(kind_of(out), arguments.theme, arguments.template, arguments.seconds)
     if arguments.jobs is not None and not 1 <= arguments.jobs <= 64:
         raise LogitscopeError(f"--jobs {arguments.jobs} is out of range; choose from 1 to 64.")
-    sampling = sampling_of(arguments)
-    text = prompt_text(arguments)
+    state, folder = state_of(arguments, prompt_text(arguments))
     ready = prepare(wish)
 
     from desktop_app.core.model import open_model
     from desktop_app.core.scene import make_scene
-    from desktop_app.core.state import State, ViewOptions
+    from desktop_app.core.state import encode
 
-    model = open_model(model_folder(arguments))
+    # The model that was named goes before the session's own.
+    model = open_model(folder if folder is not None and arguments.model is None else model_folder(arguments))
     names: str | list[str] = arguments.steps
     if names not in SELECTIONS:
         names = [name for part in arguments.steps.split(",") if (name := part.strip())]
-    items = choose(model.config, names, arguments.block)
-    ids = prompt_ids(arguments, model.config, text, model.tokenizer)
+    block = min(state.layer, model.config.n_layer - 1) if arguments.block is None else arguments.block
+    items = choose(model.config, names, block)
+    given = arguments.ids
+    ids = encode(state, model.tokenizer) if given is None else parse_ids(given, model.config.vocab_size)
     model.engine.check_ids(ids)
-    check_index("head", arguments.head, model.config.n_head)
-    check_index("token", arguments.token, len(ids))
-    check_index("position", arguments.position, len(ids))
-    state = State(
-        text=text or "",
-        head=arguments.head,
-        token=arguments.token,
-        position=arguments.position,
-        sampling=sampling,
-        view=ViewOptions(pattern_scale=arguments.scale, skip_first=arguments.skip_first, keys_down=arguments.keys_down),
-    )
+    state = state if arguments.head is None else replace(state, head=arguments.head)
+    check_index("head", state.head, model.config.n_head)
+    check_index("token", state.token, len(ids))
+    check_index("position", state.position, len(ids))
     scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
     walk = slides(scene, items, captions=not arguments.no_caption)
-    signal.signal(signal.SIGTERM, _end)
-    with _Line() as line:
-        make_deck(walk, len(items), ready, out, jobs=arguments.jobs, progress=line.tell)
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        with _Line() as line:
+            make_deck(walk, len(items), ready, out, jobs=arguments.jobs, progress=line.tell)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     noun = {"pptx": "slide", "pdf": "page"}.get(wish.kind, "frame")
     print(f"{shown(str(out))}: {len(items)} {noun}{'s' * (len(items) != 1)}, {size_of(out)}")
     return 0

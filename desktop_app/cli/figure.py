@@ -95,7 +95,7 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         font_size=arguments.font_size,
         language=arguments.lang,
     )
-    state, model = _state(arguments, text)
+    state, model = state_of(arguments, text)
     if arguments.step is None and arguments.cell is None and arguments.session is None:
         raise LogitscopeError("Say what to show: --step NAME, like blocks.0.attn.pattern, or --cell.")
     return Order(
@@ -113,7 +113,7 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
     )
 
 
-def _state(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
+def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
     """The state that was asked for, on top of a session's where there is one; and the session's model."""
     from dataclasses import replace
 

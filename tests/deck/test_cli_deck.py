@@ -74,6 +74,19 @@ def test_a_deck_is_written_by_workers_with_progress_and_a_summary_and_is_the_sam
     assert path.read_bytes() == first, "whatever the number of workers"
 
 
+def test_a_session_brings_its_prompt_place_and_settings(capfd, model, tmp_path):
+    from desktop_app.core.session_file import save_session
+    from desktop_app.core.state import State
+
+    session, out = tmp_path / "one.logitscope", tmp_path / "deck.pptx"
+    save_session(session, State(text="Say", appended=(33, 34), head=2, layer=1, model=str(model)))
+    arguments = ["--session", str(session), "--out", str(out), "--steps", "blocks.1.attn.z", "--jobs", "1"]
+    assert cli.main(["deck", *arguments]) == 0, capfd.readouterr().err
+    deck = Presentation(out)
+    assert deck.slides[0].shapes.title.text_frame.text.startswith("Block 1 · Head 2")
+    assert any("5 tokens" in s.text_frame.text for s in deck.slides[0].placeholders)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
