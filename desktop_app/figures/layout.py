@@ -40,15 +40,15 @@ PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
 }
 """One painter for each kind of panel: (least and wanted height for a width, draw)."""
 
-_STRETCH: dict[type[Panel], float] = {
-    StripsPanel: 1.8,
-    MapPanel: 2.2,
-    GridPanel: 1.8,
-    MultiplesPanel: 3.0,
-    BarsPanel: 1.5,
-    CurvePanel: 1.8,
+_MOST: dict[type[Panel], Callable[[Any, float], float]] = {
+    StripsPanel: lambda panel, wanted: wanted + 30 * sum(-(-len(s.values) // panel.wrap) for s in panel.strips),
+    MapPanel: lambda panel, wanted: wanted + 46 * len(panel.values),
+    GridPanel: lambda panel, wanted: wanted if panel.small else 1.8 * wanted,
+    MultiplesPanel: lambda _panel, wanted: 3 * wanted,
+    BarsPanel: lambda panel, wanted: wanted + 22 * len(panel.bars),
+    CurvePanel: lambda _panel, wanted: 1.8 * wanted,
 }
-"""How many times what it wants a panel takes where a page has room to spare; text does not grow by itself."""
+"""The height that a panel can make use of where a page has room to spare, given what it wants; text does not grow."""
 
 _LEAST_WIDTH: dict[type[Panel], float] = {
     TokensPanel: 150,
@@ -109,8 +109,9 @@ def height_in(content: Box, width: float, height: float, page: Page) -> float:
 def _most(item: Any, width: float, page: Page) -> float:
     """The height that an item can still make use of."""
     if not isinstance(item, Box):
-        small = isinstance(item, GridPanel) and item.small
-        return _extent(item, width, page)[1] * (1.0 if small else _STRETCH.get(type(item), 1.0))
+        wanted = _extent(item, width, page)[1]
+        grown = _MOST.get(type(item))
+        return wanted if grown is None else grown(item, wanted)
     if _beside(item, width, page):
         widths = _widths(item, width, page)
         return max(_most(child, w, page) for child, w in zip(item.children, widths, strict=True))

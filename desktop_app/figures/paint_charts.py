@@ -12,7 +12,7 @@ from desktop_app.figures.theme import mix
 
 Extent = tuple[float, float]
 _CUT = 18.0
-_LEAST_ROW, _MOST_ROW = 18.5, 34.0
+_LEAST_ROW, _MOST_ROW = 18.5, 44.0
 
 
 def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:

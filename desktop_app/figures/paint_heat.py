@@ -26,7 +26,7 @@ Extent = tuple[float, float]
 """Least and wanted height, in design units."""
 
 _STRIP_LABEL = 118.0
-_HIGHEST = 40.0  # a row of cells, at most
+_HIGHEST, _HIGHEST_IN_MAP = 48.0, 64.0  # a row of cells, at most
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
 _THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
@@ -156,7 +156,7 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     left = labels_width(panel.row_labels, body.h, rect.w * 0.3, page) + page.u(4)
     rows, columns = panel.values.shape
     box = body.inset(left=left)
-    box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(_HIGHEST)))
+    box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(_HIGHEST_IN_MAP)))
     said = heat(panel.values, panel.levels, box, page)
     beyond_marks(panel.values, panel.levels, box, page)
     cell_numbers(panel.values, panel.levels, box, page)
@@ -191,7 +191,7 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     left, top, over, _ = _grid_margins(panel, width, width, page)
     side = min(width - left - over, _grid_side(panel, page))
     wanted = heading_height(panel) + LEGEND + (top + side) / page.scale
-    return min(300, wanted), wanted
+    return min(260, wanted), wanted
 
 
 def _grid_side(panel: GridPanel, page: Page) -> float:
