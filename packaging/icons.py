@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make resources/icons/logitscope-SIZE.png from the drawings beside them: python packaging/icons.py
+"""Make the PNG files in resources/icons from the drawings beside them: python packaging/icons.py
 
-Each small size has the drawing whose edges lie on whole pixels there; from 64 on it is the large one.
+Each small size of the icon has the drawing whose edges lie on whole pixels there; from 64 on it is the large one.
 """
 
 import os
@@ -20,12 +20,16 @@ from desktop_app.ui.icon import SIZES
 DRAWINGS = {16: "logitscope-16.svg", 32: "logitscope-16.svg", 24: "logitscope-24.svg", 48: "logitscope-24.svg"}
 
 
-def drawn(size: int) -> QImage:
-    """The icon in a square of `size` pixels."""
+CONTROLS = ("chevron", "tick-light", "tick-dark")
+"""What the style sheet puts on buttons; drawn for twice their size on a screen."""
+
+
+def drawn(name: str, size: int) -> QImage:
+    """A drawing in a square of `size` pixels."""
     picture = QImage(size, size, QImage.Format.Format_ARGB32_Premultiplied)
     picture.fill(0)
     painter = QPainter(picture)
-    QSvgRenderer(str(resource("icons", DRAWINGS.get(size, "logitscope.svg")))).render(painter)
+    QSvgRenderer(str(resource("icons", name))).render(painter)
     painter.end()
     return picture.convertToFormat(QImage.Format.Format_ARGB32)
 
@@ -33,9 +37,11 @@ def drawn(size: int) -> QImage:
 def main() -> None:
     """Write every size."""
     _application = QGuiApplication([])
-    for size in SIZES:
-        if not drawn(size).save(str(resource("icons") / f"logitscope-{size}.png")):
-            raise SystemExit(f"logitscope-{size}.png could not be written.")
+    wanted = {f"logitscope-{size}.png": (DRAWINGS.get(size, "logitscope.svg"), size) for size in SIZES}
+    wanted |= {f"{name}.png": (f"{name}.svg", 32) for name in CONTROLS}
+    for file, (drawing, size) in wanted.items():
+        if not drawn(drawing, size).save(str(resource("icons") / file)):
+            raise SystemExit(f"{file} could not be written.")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`logitscope --selftest`: says what this installation is made of, and tries all that it brings along. No display."""
 
+import io
 import json
 import os
 import platform
@@ -8,8 +9,10 @@ import sys
 import tomllib
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 from desktop_app import __version__
@@ -28,7 +31,8 @@ def run_selftest() -> int:
 def _checks() -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
     """Title -> a check, which gives what it found line by line, or raises."""
     yield from (("paths", _paths), ("versions", _versions), ("providers", _providers), ("resources", _resources))
-    yield from (("models", _models), ("pass", _pass), ("figures", _figures), ("window", _window))
+    yield from (("models", _models), ("pass", _pass), ("figures", _figures), ("slides", _slides))
+    yield ("window", _window)
 
 
 def _passes(title: str, check: Callable[[], Iterator[str]]) -> bool:
@@ -198,6 +202,20 @@ def _figures() -> Iterator[str]:
     for kind in FORMATS:
         sizes = [len(render(job, Options(kind, theme=theme, dpi=96))) for theme in THEMES]
         yield f"{kind}: {', '.join(f'{theme} {size:,} bytes' for theme, size in zip(THEMES, sizes, strict=True))}"
+
+
+def _slides() -> Iterator[str]:
+    """One step as slides and as a film, through the command that makes them."""
+    from desktop_app.cli import main
+
+    with TemporaryDirectory() as folder:
+        for kind in ("pptx", "gif"):
+            out, said = Path(folder) / f"walk.{kind}", io.StringIO()
+            with redirect_stdout(said), redirect_stderr(said):
+                status = main(["deck", "A B", "--steps", "tokens", "--jobs", "1", "--out", str(out)])
+            if status:
+                raise LogitscopeError(said.getvalue().strip())
+            yield f"{kind}: {out.stat().st_size:,} bytes"
 
 
 def _window() -> Iterator[str]:

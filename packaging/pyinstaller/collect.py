@@ -48,7 +48,12 @@ def analysis() -> Analysis:
     """PyInstaller's analysis, thinned."""
     found = Analysis(
         [str(HERE / "entry.py")],
-        datas=[*collect_data_files("desktop_app"), *(row for made in distributions() for row in _metadata(made.name))],
+        datas=[
+            *collect_data_files("desktop_app"),
+            # python-pptx looks for its templates in oxml/../templates, so the first of these folders must be there too.
+            *collect_data_files("pptx.oxml", include_py_files=True, includes=["__init__.py"]),
+            *(row for made in distributions() for row in copy_metadata(made.name)),
+        ],
         # pyqtgraph names its Qt modules in strings; commands are found by name too.
         hiddenimports=[*collect_submodules("desktop_app"), "PySide6.QtOpenGL", "PySide6.QtOpenGLWidgets"],
         excludes=[*EXCLUDED, *_others()],
@@ -71,11 +76,6 @@ def _others() -> list[str]:
     """What is installed here for other purposes, such as packing itself, and no part of the program."""
     ours = {made.name for made in distributions()}
     return [name for name, owners in packages_distributions().items() if not ours & set(owners)]
-
-
-def _metadata(name: str) -> list[tuple[str, str]]:
-    """Names and versions of all that is inside, as `--selftest` lists them; licences go beside the program."""
-    return copy_metadata(name)
 
 
 def _wanted_data(place: Path) -> bool:
