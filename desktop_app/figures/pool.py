@@ -31,7 +31,10 @@ def pool(values: Array, rows: int, columns: int) -> Array:
     return _floats(keys)
 
 
-_WORDS = {np.dtype(np.float32): np.dtype(np.uint32), np.dtype(np.float64): np.dtype(np.uint64)}
+_WORDS: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.float32): np.dtype(np.uint32),
+    np.dtype(np.float64): np.dtype(np.uint64),
+}
 
 
 def _keys(values: Array) -> Array:
