@@ -2,6 +2,7 @@
 
 from PySide6.QtGui import QColor, QPalette
 
+from desktop_app.core.bundle import resource
 from desktop_app.figures.fonts_table import MONO, SANS
 from desktop_app.figures.theme import Theme, mix
 
@@ -37,6 +38,9 @@ def style_sheet(theme: Theme, scale: float) -> str:
 
     def px(size: float) -> str:
         return f"{round(size * scale)}px"
+
+    def icon(name: str) -> str:
+        return resource("icons", f"{name}.png").as_posix()
 
     hover = mix(theme.accent, theme.panel, 0.10)
     return f"""
@@ -118,13 +122,17 @@ def style_sheet(theme: Theme, scale: float) -> str:
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: {px(4)}; }}
     QComboBox {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {px(6)};
                  padding: {px(4)} {px(8)}; }}
-    QComboBox::drop-down {{ border: none; width: {px(18)}; }}
+    QComboBox::drop-down {{ border: none; width: {px(22)}; }}
+    QComboBox::down-arrow {{ image: url("{icon("chevron")}"); width: {px(14)}; height: {px(14)}; }}
     QComboBox:focus {{ border: 1px solid {theme.accent}; }}
     QComboBox QAbstractItemView {{ background: {theme.panel}; selection-background-color: {theme.accent_fill};
                                    selection-color: {theme.ink}; }}
     QCheckBox::indicator, QListView::indicator {{ width: {px(14)}; height: {px(14)}; border: 1px solid {theme.faint};
                             border-radius: {px(3)}; background: {theme.panel}; }}
     QCheckBox::indicator:checked, QListView::indicator:checked {{ background: {theme.accent};
-                                                                  border-color: {theme.accent}; }}
+                                                                  border-color: {theme.accent};
+                            image: url("{icon("tick-dark" if theme.dark else "tick-light")}"); }}
+    QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button {{
+        width: 0; border: none; }}
     #mono {{ font-family: "{MONO}"; }}
     """

@@ -20,16 +20,18 @@ def pixels(image):
     return np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4).astype(int)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_a_picture_is_what_its_drawing_gives(qapp, size, monkeypatch):
+@pytest.mark.parametrize("name", [*map(str, SIZES), "chevron", "tick-light", "tick-dark"])
+def test_a_picture_is_what_its_drawing_gives(qapp, name, monkeypatch):
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     spec = importlib.util.spec_from_file_location("icons", SCRIPT)
     icons = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(icons)
-    found = QImage(str(resource("icons", f"logitscope-{size}.png")))
+    size, file = (int(name), f"logitscope-{name}.png") if name.isdigit() else (32, f"{name}.png")
+    drawing = icons.DRAWINGS.get(size, "logitscope.svg") if name.isdigit() else f"{name}.svg"
+    found = QImage(str(resource("icons", file)))
     assert (found.width(), found.height()) == (size, size)
     # Another version of Qt may round an edge otherwise.
-    assert np.abs(pixels(found) - pixels(icons.drawn(size))).mean() < 2, "run: python packaging/icons.py"
+    assert np.abs(pixels(found) - pixels(icons.drawn(drawing, size))).mean() < 2, "run: python packaging/icons.py"
 
 
 def test_the_icon_stands_out_from_light_and_dark_panels_at_every_size():
