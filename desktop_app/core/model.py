@@ -8,7 +8,7 @@ from desktop_app.core.library.cache import bytes_on_disk
 from desktop_app.core.library.catalogue import title_of
 from desktop_app.core.library.memory import needed, too_large
 from desktop_app.core.state import State
-from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint
+from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint, name_of
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
@@ -53,13 +53,15 @@ class Doubt:
 
 def doubt_room(folder: Path, tokens: int) -> str:
     """Why the model in `folder` may not fit into memory with `tokens` tokens of text, in a sentence; "" if it does."""
+    if title_of(folder) is not None:
+        return ""  # it came with the program: there is none smaller to fall back to
     try:
         config = load_config(folder / "config.json")
     except ModelError:
         return ""  # whatever it is, opening it will say
     if needed(config, tokens).weights > 4 * bytes_on_disk(folder):
         return ""  # the config is not of these weights, and opening will say that, too
-    return too_large(config, tokens, title_of(folder) or folder.name)
+    return too_large(config, tokens, name_of(folder))
 
 
 def open_model(folder: Path, on_stage: Callable[[str], None] = lambda _stage: None, stop: Stop | None = None) -> Model:

@@ -50,17 +50,22 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The folder's name, or `owner/name` for a snapshot in the hub's cache (models--owner--name/snapshots/HASH)."""
-        folder = self.folder.resolve() if self.folder.name in ("", "..") else self.folder.absolute()
-        repository = folder.parent.parent.name
-        if folder.parent.name == "snapshots" and repository.startswith("models--"):
-            return repository.removeprefix("models--").replace("--", "/")
-        return folder.name or str(folder)
+        """What `name_of` says of its folder."""
+        return name_of(self.folder)
 
     def layer_weights(self, layer: int) -> dict[str, NDArray[np.float32]]:
         """The weights of one block under their names without `blocks.L.`."""
         prefix = expand("blocks.{L}.", layer)
         return {n.removeprefix(prefix): w for n, w in self.weights.items() if n.startswith(prefix)}
+
+
+def name_of(folder: Path) -> str:
+    """A folder's name, or `owner/name` for a snapshot in the hub's cache (models--owner--name/snapshots/HASH)."""
+    folder = folder.resolve() if folder.name in ("", "..") else folder.absolute()
+    repository = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repository.startswith("models--"):
+        return repository.removeprefix("models--").replace("--", "/")
+    return folder.name or str(folder)
 
 
 def load_checkpoint(folder: Path, on_stage: Callable[[str], None] = lambda _stage: None) -> Checkpoint:

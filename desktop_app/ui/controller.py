@@ -17,6 +17,7 @@ from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State
 from desktop_app.core.steps import Step, find_step, step_list
 from desktop_app.core.views.opened import CHECK, view_of
+from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
@@ -62,7 +63,7 @@ class Controller(QObject):
         self.passes.idle.connect(self._on_idle)
         self.loads.answered.connect(self._on_model)
         self.loads.failed.connect(self._on_load_failed)
-        self.loads.stage.connect(self._say_loading)
+        self.loads.stage.connect(self._on_stage)
         # Typing and dragging give many changes in one turn of the event loop; one request answers them all.
         self._due = QTimer(self)
         self._due.setSingleShot(True)
@@ -78,7 +79,7 @@ class Controller(QObject):
         """
         self._wanted_state = then
         self.complain("")
-        self._say_loading(f"opening {folder.name}")
+        self._say_loading(f"opening {name_of(folder)}")
         tokens = len(self._trace) if self._trace is not None else 1
         self.loads.request(folder, then, tokens=tokens, anyway=anyway)
 
@@ -102,6 +103,11 @@ class Controller(QObject):
             self.state = self.fitted(self.state)
             self.state_changed.emit(self.state)
             self._due.start(0)
+
+    def _on_stage(self, stage: str) -> None:
+        # A stage that was on its way when opening was stopped is no news.
+        if self.is_loading:
+            self._say_loading(stage)
 
     def _say_loading(self, stage: str) -> None:
         self.is_loading = bool(stage)

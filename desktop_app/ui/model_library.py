@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QToolButton, QWid
 from desktop_app.core.library.catalogue import HubEntry, hub_entries
 from desktop_app.core.library.find import full_name
 from desktop_app.core.library.folders import remember_folder
-from desktop_app.core.library.listing import BUNDLED, HUB, Row, list_models
+from desktop_app.core.library.listing import BUNDLED, HUB, Row, list_bundled, list_models
 from desktop_app.core.library.progress import Progress, in_bytes
 from desktop_app.core.library.references import HubName, parse_hub_name
 from desktop_app.core.library.remove import remove_model
@@ -44,18 +44,17 @@ class ModelLibrary(QObject):
         controller.trouble.connect(self._on_trouble)
         self.menu = QMenu(button)
         self.menu.setToolTipsVisible(True)
-        self.menu.aboutToShow.connect(self._fill)
+        self.menu.aboutToShow.connect(lambda: self._fill(list_models()))
         button.setMenu(self.menu)
-        self._fill()
+        self._fill(list(list_bundled()))  # the start does not wait for what may be a large cache
 
     # The menu
 
-    def _fill(self) -> None:
+    def _fill(self, rows: list[Row]) -> None:
         self.menu.clear()
         if self._controller.is_loading:
             self.menu.addAction("Stop opening the model", self._controller.cancel_loading)
             self.menu.addSeparator()
-        rows = list_models()
         for bundled in (True, False):
             for row in rows:
                 if row.ready and (row.kind == BUNDLED) == bundled:

@@ -60,10 +60,11 @@ def list_models() -> list[Row]:
     """Every model there is to name. Reads the disk, never the network; what is damaged is a row that says so."""
     cached = list(_cached())
     here = {row.reference for row in cached}
-    return [*_bundled(), *_remembered(), *cached, *(row for row in _catalogue() if row.reference not in here)]
+    return [*list_bundled(), *_remembered(), *cached, *(row for row in _catalogue() if row.reference not in here)]
 
 
-def _bundled() -> Iterator[Row]:
+def list_bundled() -> Iterator[Row]:
+    """The models that came with the program, which are few and near."""
     entries = {entry.folder: entry for entry in bundled_entries()}
     for name, folder in bundled_models().items():
         entry = entries.get(name)
