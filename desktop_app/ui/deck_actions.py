@@ -29,8 +29,8 @@ class DeckLane(Lane):
             scene = full_scene(stop)
             walk = slides(scene, order.items, captions=order.captions)
             # A core is left to whoever goes on typing.
-            jobs = max(1, usable_cores() - 1)
-            make_deck(walk, len(order.items), ready, order.path, jobs=jobs, progress=self.progress.emit, stop=stop)
+            jobs, count = max(1, usable_cores() - 1), len(order.items)
+            make_deck(walk, count, ready, order.path, jobs=jobs, progress=self.progress.emit, stop=stop, polite=True)
             return order
 
         self.submit(work)

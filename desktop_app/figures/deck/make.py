@@ -91,16 +91,18 @@ def make_deck(
     jobs: int | None = None,
     progress: Progress = lambda _done, _all, _what: None,
     stop: "Stop | None" = None,
+    polite: bool = False,
 ) -> None:
     """Write the deck of `count` slides to `out`; it appears whole or not at all.
 
-    `slides` is asked for the next one when a worker is free. Raises ExportError, and Cancelled when `stop` is set.
+    `slides` is asked for the next one when a worker is free; `polite` workers give way to a window. Raises ExportError,
+    and Cancelled when `stop` is set.
     """
     workers = max(1, min(jobs or usable_cores(), count))
     made: list[Slide] = []
     sizes: list[int] = []  # how many slides each task draws
     results: dict[int, Any] = {}
-    with whole_files([out]) as folder, Workers(workers, stop) as pool:
+    with whole_files([out]) as folder, Workers(workers, stop, polite=polite) as pool:
         progress(0, count, "drawing")
         with closing(pool.each(_tasks(slides, made, sizes, ready, folder))) as finished:
             for number, result in finished:

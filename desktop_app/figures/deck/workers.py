@@ -29,14 +29,17 @@ def usable_cores() -> int:
 
 
 class Workers:
-    """A few processes that do tasks; `with` it, they have ended when the block has, however it ends."""
+    """A few processes that do tasks; `with` it, they have ended when the block has, however it ends.
 
-    def __init__(self, count: int, stop: "Stop | None" = None) -> None:
+    `polite` ones give way to whatever else wants the processor: a window that goes on being used.
+    """
+
+    def __init__(self, count: int, stop: "Stop | None" = None, *, polite: bool = False) -> None:
         self._stop = stop
         self._count = count
         # Fresh processes: a fork of a program with threads and a window may hang.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+        self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(polite,))
 
     def __enter__(self) -> "Workers":
         return self
@@ -95,9 +98,9 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin() -> None:
-    """In a worker: yield to the window, and end with the process that asked, even if that is killed."""
-    if hasattr(os, "nice"):
+def _begin(polite: bool) -> None:
+    """In a worker: give way to others if asked, and end with the process that asked, even if that is killed."""
+    if polite and hasattr(os, "nice"):
         os.nice(_NICE)
     parent = multiprocessing.parent_process()
     if parent is not None:
