@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -158,6 +161,21 @@ def test_workers_make_the_same_bytes(built, place):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert files_in(place) == first
+
+
+def test_a_worker_that_is_killed_fails_its_figure_and_no_more(built, place, monkeypatch):
+    class Dying:
+        def submit(self, *_arguments):
+            future = Future()
+            future.set_exception(BrokenProcessPool("killed"))
+            return future
+
+    monkeypatch.setattr(build, "_workers", lambda _count: nullcontext(Dying()))
+    status, out, err = built(ONCE)
+    assert status == 2
+    assert "0 made, 0 as they were, 3 failed." in out
+    assert err.count("ended from outside") == 3
+    assert files_in(place) == {}
 
 
 def test_a_file_that_no_build_wrote_is_not_replaced_unasked(built, place):

@@ -6,10 +6,12 @@ options, program) and that of what was written. A figure is up to date if both a
 
 import hashlib
 import json
+import signal
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -33,6 +35,7 @@ from desktop_app.gpt2.trace import Trace
 _VERSION = 1
 _MODEL_FILES = (".json", ".safetensors", ".txt")
 _DRAWN_WITH = ("matplotlib", "numpy", "onnxruntime")
+_ENDED = "its process was ended from outside; build again, with --jobs 1 where memory is short."
 _TRACES, _MODELS = 4, 2  # how many of each are held, for entries that share them
 
 
@@ -191,6 +194,8 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
                 under_way[pool.submit(files_of, job, entry.order.options, entry.order.data)] = entry
             except LogitscopeError as reason:
                 yield entry, reason
+            except BrokenProcessPool:
+                yield entry, ExportError(_ENDED)
             while len(under_way) > 2 * jobs:
                 yield from _finished(under_way)
         while under_way:
@@ -207,6 +212,8 @@ def _finished(
             yield entry, future.result()
         except LogitscopeError as reason:
             yield entry, reason
+        except BrokenProcessPool:
+            yield entry, ExportError(_ENDED)
 
 
 @contextmanager
@@ -215,11 +222,16 @@ def _workers(count: int) -> Iterator[Executor | None]:
     if count < 2:
         yield None
         return
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_deaf)
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _deaf() -> None:
+    """Ctrl+C goes to every process of a terminal; who began the work ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class _Bench:
