@@ -87,8 +87,10 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
     amounts.visible = False
     amounts.has_major_gridlines = False
     least = min(bar.value for bar in panel.bars)
-    # Below zero the number stands left of its bar, and needs room there beside the names.
-    amounts.minimum_scale = 0 if least >= 0 else 1.3 * least
+    most = max(max(bar.value, bar.outline or 0) for bar in panel.bars)
+    # Numbers stand behind the ends of their bars, and need room there; below zero beside the names.
+    amounts.minimum_scale = 0 if least >= 0 else least - 0.3 * max(-least, most)
+    amounts.maximum_scale = most + 0.25 * max(-least, most) if most > 0 else 0
     series = plot.series[0]
     series.invert_if_negative = False
     _paint(series.format, theme.hues[panel.hue])
