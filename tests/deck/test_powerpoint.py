@@ -207,3 +207,21 @@ def test_tokens_that_xml_cannot_hold_are_written_out(build, tiny):
 def test_a_deck_without_captions_has_no_prompt_in_its_footer(build, scene):
     slide = opened(build(scene, ["tokens"], captions=False)).slides[0]
     assert not [s for s in slide.placeholders if "The cat" in s.text_frame.text]
+
+
+def test_a_thousand_long_tokens_find_room_on_a_slide(tmp_path):
+    """What does not fit would be cut off by the picture's edge."""
+    from desktop_app.figures.deck import pieces, powerpoint
+    from desktop_app.figures.deck.template import own_design
+    from desktop_app.figures.layout import height_in
+    from tests.scenes import CONFIG, open_tiny
+
+    model = open_tiny(tmp_path / "long", {**CONFIG, "n_positions": 1024})
+    scene = scene_of(model, ids=tuple(model.tokenizer.encode("日本語" * 200).ids[:1024]))
+    design = own_design("light")
+    for slide in slides(scene, choose(model.config, ["text", "tokens", "blocks.0.attn.pattern", "blocks.0", "append"])):
+        *_, room, _ = powerpoint.words_above(slide, design)
+        content = slide.view.content
+        shrink = pieces._largest(content, room, THEMES["light"], 1.0)
+        page = Page(THEMES["light"], fonts.width, shrink, 4)
+        assert height_in(content, room.w, room.h, page) <= room.h + 1, slide.key

@@ -38,7 +38,22 @@ _MANY = 12  # from here on a table needs the room of the small grids beside it
 _CELLS = 256  # larger heatmaps are pictures inside a picture's SVG: thousands of shapes take programs long to show
 _BLEED = 4.0
 _BAR = 32.0
-_SHRINK = (1.0, 0.92, 0.85, 0.78, 0.7, 0.66, 0.6, 0.5, 0.4)
+_SHRINK = (
+    1.0,
+    0.92,
+    0.85,
+    0.78,
+    0.7,
+    0.66,
+    0.6,
+    0.5,
+    0.4,
+    0.33,
+    0.27,
+    0.22,
+    0.18,
+    0.15,
+)  # the end: a thousand long tokens
 _LEAST_TEXT = 4.5  # points: a table of smaller numbers is better a picture
 
 
