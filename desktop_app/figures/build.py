@@ -191,7 +191,9 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
                 if pool is None:
                     yield entry, files_of(job, entry.order.options, entry.order.data)
                     continue
-                under_way[pool.submit(files_of, job, entry.order.options, entry.order.data)] = entry
+                with _deaf():
+                    future = pool.submit(files_of, job, entry.order.options, entry.order.data)
+                under_way[future] = entry
             except LogitscopeError as reason:
                 yield entry, reason
             except BrokenProcessPool:
@@ -222,16 +224,24 @@ def _workers(count: int) -> Iterator[Executor | None]:
     if count < 2:
         yield None
         return
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_deaf)
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
     try:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _deaf() -> None:
-    """Ctrl+C goes to every process of a terminal; who began the work ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that start within do not hear Ctrl+C, which goes to all of a terminal: who began the work ends it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Bench:

@@ -57,8 +57,10 @@ def job_of(tmp_path_factory):
     return job
 
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [(n, c) for n in NAMES for c in COUNTS if c == 8 or not n.startswith(("census", "check", "weights"))],
+)
 def test_words_are_on_the_page_apart_and_legible_in_every_format_and_theme(job_of, name, count):
     job = job_of(name, count)
     for kind in FORMATS:
@@ -131,5 +133,4 @@ def test_the_renderer_s_own_boxes_are_those_that_were_laid_out(job_of, name):
 @pytest.mark.parametrize("theme", THEMES)
 def test_a_sample_is_drawn_in_every_format_and_theme(job_of, kind, theme):
     start = {"svg": b"<?xml", "pdf": b"%PDF-", "png": b"\x89PNG"}[kind]
-    for name in ("append", "overview:blocks.1.attn.pattern"):
-        assert render(job_of(name, 40), Options(kind, theme=theme, dpi=60)).startswith(start)
+    assert render(job_of("append", 40), Options(kind, theme=theme, dpi=60)).startswith(start)
