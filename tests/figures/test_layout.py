@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from desktop_app.core.arithmetic import Cell
-from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, MapPanel, View, column
+from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Line, MapPanel, TextPanel, View, column
 from desktop_app.core.probabilities import bars_panel
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import STEPS, build_view
@@ -14,7 +14,7 @@ from desktop_app.core.views.opening import opening_view
 from desktop_app.figures import fonts
 from desktop_app.figures.export import SIZES, Options, lay_out, make_job
 from desktop_app.figures.layout import place_view
-from desktop_app.figures.marks import Fill, Heat, Page, Rect, Words
+from desktop_app.figures.marks import Dots, Fill, Heat, Page, Rect, Words
 from desktop_app.figures.paint_charts import bars_extent, paint_bars, ticks
 from desktop_app.figures.theme import DARK, LIGHT
 from desktop_app.gpt2.sampling import Sampling
@@ -214,6 +214,55 @@ def test_a_level_line_is_named_where_it_covers_nothing():
     (box,) = (m.rect for m in page.marks if isinstance(m, Fill) and m.stroke == LIGHT.line)
     (name,) = (m for m in page.marks if isinstance(m, Words) and m.text == "mean 0.2")
     assert max(y for _, y in corners(name)) <= box.y + 1
+
+
+def test_a_named_point_beyond_the_axes_says_so_and_where_it_is():
+    x = np.linspace(-4, 4, 50)
+    inside = painted(CurvePanel(lines=((x, x),), focus=(2.0, 2.0, "neuron 7")))
+    assert "neuron 7" in [m.text for m in inside.marks if isinstance(m, Words)]
+    assert any(isinstance(m, Dots) for m in inside.marks)
+    beyond = painted(CurvePanel(lines=((x, x),), focus=(60.0, 60.0, "neuron 7")))
+    assert "neuron 7 beyond, at (60, 60)" in [m.text for m in beyond.marks if isinstance(m, Words)]
+    assert not any(isinstance(m, Dots) for m in beyond.marks), "no dot where the point is not"
+    assert faults(beyond.marks, 500, 300) == []
+
+
+def test_the_axis_of_the_activation_reaches_to_the_neuron_that_is_named(scenes):
+    for scene in scenes.values():
+        curve = next(
+            p for p in panels(build_view(scene, step_of(scene, "mlp.post")).content) if p.__class__ is CurvePanel
+        )
+        x, _, _ = curve.focus
+        assert curve.lines[0][0].min() <= x
+        assert x <= curve.lines[0][0].max() or x > 16
+
+
+def test_a_grid_of_one_token_is_no_stamp(scenes):
+    page = Page(LIGHT, fonts.width)
+    place_view(build_view(scenes[1], step_of(scenes[1], "pattern")), 900, 560, page)
+    assert max(cells.rect.w for cells in page.cells) >= 200
+
+
+def test_headings_of_the_stages_are_whole_where_the_window_is_small(scenes):
+    for width, height in ((700, 540), (760, 430), (520, 700)):
+        page = Page(LIGHT, fonts.width)
+        place_view(build_view(scenes[8], step_of(scenes[8], "scores")), width, height, page)
+        assert {"Scores q·k", "Scaled", "Masked", "Pattern"} <= {m.text for m in page.marks if isinstance(m, Words)}
+
+
+@pytest.mark.parametrize("op", [op for op in OPS if op not in ("text", "tokens", "append", "draw", "top_k", "top_p")])
+def test_a_few_tokens_fill_a_large_page(scenes, op):
+    page = Page(LIGHT, fonts.width)
+    assert place_view(build_view(scenes[8], step_of(scenes[8], op)), 1300, 900, page) > 0.66 * 900
+
+
+def test_a_long_list_stands_in_columns():
+    lines = tuple(Line(f"tensor {n}", "1.2", "differs by 0") for n in range(60))
+    tall, wide = (painted(TextPanel(lines=lines), width=width, height=2000) for width in (300, 1200))
+    heights = [max(m.y for m in page.marks if isinstance(m, Words)) for page in (tall, wide)]
+    assert heights[1] < 0.5 * heights[0]
+    for page in (tall, wide):
+        assert [m.text for m in page.marks if isinstance(m, Words)].count("1.2") == 60
 
 
 def test_one_enormous_dimension_does_not_flatten_a_profile():
