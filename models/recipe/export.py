@@ -1,6 +1,7 @@
 """Write a model in the Hugging Face layout: float16 weights, config, vocabulary and merges.
 
-python export.py WORK OUTPUT_FOLDER         the newest checkpoint of a training, its running mean of the weights
+python export.py WORK OUTPUT_FOLDER                      the running mean of the newest checkpoint
+python export.py WORK3 OUTPUT_FOLDER --after WORK1 WORK2    of the third round: the rounds before it count along
 """
 
 from __future__ import annotations
@@ -36,17 +37,27 @@ def export(model: GPT2, tokenizer: Path, output: Path, training: dict[str, str] 
     temporary.replace(output / "model.safetensors")
 
 
+def progress_of(work: Path) -> dict[str, float]:
+    """Read how far a training went."""
+    with safe_open(work / "checkpoint.safetensors", "pt") as file:
+        return json.loads(file.metadata()["progress"])
+
+
 def main() -> None:
     """Export the running mean of the weights from the newest checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("work", type=Path, help="the folder that train.py works in")
     parser.add_argument("output", type=Path)
+    parser.add_argument(
+        "--after", type=Path, nargs="+", default=[], metavar="WORK", help="earlier rounds, each begun with --start-from"
+    )
     args = parser.parse_args()
     with safe_open(args.work / "checkpoint.safetensors", "pt") as file:
         metadata = file.metadata()
         model = GPT2(Shape(**json.loads(metadata["shape"])))
         model.load_state_dict({name: file.get_tensor(f"mean/{name}") for name in model.state_dict()})
-    progress = json.loads(metadata["progress"])
+    rounds = [progress_of(work) for work in (*args.after, args.work)]
+    progress = {name: sum(r[name] for r in rounds) for name in ("step", "tokens", "seconds")}
     training = {
         "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
         "steps": f"{progress['step']:,}",
