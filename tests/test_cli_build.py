@@ -107,6 +107,19 @@ def test_the_figures_are_those_of_the_command(built, place, capfd):
     assert "A cat?” ·" not in says.split("</metadata>")[1]  # no caption
 
 
+def test_a_saved_pass_in_a_listing_is_drawn_again_when_its_file_changes(built, place, capfd):
+    listing = '[[figure]]\nname = "a.svg"\nmodel = "tiny"\nstep = "tokens"\ntrace = "t.safetensors"\n'
+    for text, tokens in (("A cat", "5 tokens"), ("A cats", "6 tokens")):
+        arguments = ["--model", str(place / "tiny"), "--force", "--out", str(place / "t.safetensors")]
+        assert cli.main(["trace", text, *arguments]) == 0
+        assert tokens in capfd.readouterr().out
+        assert "1 made" in built(listing)[1]
+        assert "0 made" in built(listing)[1]
+    status, _, err = built(listing + 'prompt = "A cat"\n')
+    assert status == 2
+    assert "prompt, ids, session and trace exclude each other" in err
+
+
 @pytest.mark.parametrize(
     ("change", "made"),
     [

@@ -256,6 +256,26 @@ def test_a_session_brings_its_prompt_place_and_settings(figure, model, tmp_path)
     assert any("temperature 0.5" in text for text in words(out))
 
 
+def test_a_saved_pass_and_the_same_settings_give_the_same_bytes(figure, model, tmp_path, capfd):
+    saved = tmp_path / "t.safetensors"
+    assert cli.main(["trace", "A cat?", "--model", str(model), "--out", str(saved)]) == 0
+    few = tmp_path / "few.safetensors"
+    names = ["blocks.*.resid_pre", "blocks.*.attn.[qkvz]", "blocks.*.resid_mid", "blocks.*.mlp.pre"]
+    assert cli.main(["trace", "A cat?", "--model", str(model), "--names", *names, "--out", str(few)]) == 0
+    for step in ("blocks.1.attn.pattern", "blocks.0.mlp.post", "probabilities"):
+        _, _, first = figure("--trace", saved, "--step", step, name=f"1{step}.svg", text=None)
+        _, _, again = figure("--trace", saved, "--step", step, name=f"2{step}.svg", text=None)
+        assert first.read_bytes() == again.read_bytes()
+        assert words(first) == words(figure("--step", step, name=f"3{step}.svg")[2])
+        assert figure("--trace", few, "--step", step, name=f"4{step}.svg", text=None)[0] == 0
+    for other, words_of_it in ((CONFIG | {"n_layer": 1}, "another shape"), (CONFIG, "another model")):
+        folder = write_checkpoint(tmp_path / words_of_it, other, seed=5)
+        arguments = ["--trace", saved, "--model", folder, "--step", "text", "--out", tmp_path / "x.svg"]
+        capfd.readouterr()
+        assert cli.main(["figure", *map(str, arguments)]) == 2
+        assert words_of_it in capfd.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(capfd, tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_arguments: False)  # root may write anywhere
     arguments = ["figure", "x", "--model", str(tmp_path / "nowhere"), "--step", "tokens"]

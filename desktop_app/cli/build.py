@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     def declare(inner: argparse.ArgumentParser) -> None:
         inner.add_argument("--ids")
         inner.add_argument("--session", type=Path)
+        inner.add_argument("--trace", type=Path)
         figure.add_what(inner)
 
     entries = read_listing(listing, folder, declare, figure.order_of)

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
     prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
     prompt.add_argument("--session", metavar="FILE", type=Path, help="prompt, place and settings of a saved session")
+    prompt.add_argument("--trace", metavar="FILE", type=Path, help="a pass saved by logitscope trace, as safetensors")
     add_what(parser)
     add_output(parser, "SVG, PDF or PNG")
 
@@ -105,8 +106,9 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         layer=arguments.layer,
         head=arguments.head,
         model=model if arguments.model is None else model_folder(arguments),
-        prompted=text is not None or arguments.ids is not None or arguments.session is not None,
+        prompted=any(p is not None for p in (text, arguments.ids, arguments.session, arguments.trace)),
         ids=arguments.ids,
+        trace=arguments.trace,
         state=state,
         options=options,
         data=data_kinds(arguments.data),

@@ -133,13 +133,17 @@ def _up_to_date(entry: Entry, record: Record, inputs: str) -> bool:
 
 def _written(order: Order) -> str:
     """The fingerprint of the files as they are; "" where one is missing."""
-    digest = hashlib.sha256()
-    for path in order.files:
-        try:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        except OSError:
-            return ""
-    return digest.hexdigest()
+    digests = [_digest(path) for path in order.files]
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if all(digests) else ""
+
+
+def _digest(path: Path) -> str:
+    """The sha256 of a file; "" if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def fingerprint(order: Order) -> str:
@@ -150,6 +154,7 @@ def fingerprint(order: Order) -> str:
         "model": model_digest(order.model or default_model()),
         "options": options,
         "state": to_json(order.state).decode(),
+        "trace": None if order.trace is None else _digest(order.trace),
         "rest": [order.step, order.cell, order.layer, order.head, order.ids, order.prompted, order.data],
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

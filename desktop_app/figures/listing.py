@@ -1,7 +1,7 @@
 """Reads a file that lists figures (figures.toml) into orders, saying for each fault where it stands.
 
-An entry `[[figure]]` has a `name`, a `prompt` (or `ids`, or `session`), and otherwise the keys of `logitscope figure`
-without their dashes; `[defaults]` holds what every entry has unless it says otherwise.
+An entry `[[figure]]` has a `name`, a `prompt` (or `ids`, `session` or `trace`), and otherwise the keys of `logitscope
+figure` without their dashes; `[defaults]` holds what every entry has unless it says otherwise.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from desktop_app.gpt2.errors import ExportError, LogitscopeError
 _LIMIT = 4 << 20
 _OWN = ("name", "format", "prompt")  # keys that are no options of the command
 _LISTS = ("ids", "data")
-_PATHS = ("model", "session")
+_PATHS = ("model", "session", "trace")
+_PROMPTS = ("prompt", "ids", "session", "trace")
 _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
 
 
@@ -98,8 +99,8 @@ def read_listing(path: Path, folder: Path, declare: Declare, make_order: MakeOrd
         key = ""
         try:
             fields = {**listing.table.get("defaults", {}), **own}
-            for place in ("prompt", "ids", "session", "step", "cell"):
-                rivals = ("step", "cell") if place in ("step", "cell") else ("prompt", "ids", "session")
+            for place in (*_PROMPTS, "step", "cell"):
+                rivals = ("step", "cell") if place in ("step", "cell") else _PROMPTS
                 if place in own:  # an entry's own prompt takes the place of another kind of it among the defaults
                     fields = {k: v for k, v in fields.items() if k == place or k not in rivals or k in own}
             files = _names(fields)
@@ -111,8 +112,8 @@ def read_listing(path: Path, folder: Path, declare: Declare, make_order: MakeOrd
                 arguments.out = folder / name
                 arguments.data = arguments.data if name == files[0] else ""  # once, beside the first
                 prompt = fields.get("prompt")
-                if [prompt, arguments.ids, arguments.session].count(None) < 2:
-                    raise ExportError("prompt, ids and session exclude each other; give one of them.")
+                if sum(place in fields for place in _PROMPTS) > 1:
+                    raise ExportError("prompt, ids, session and trace exclude each other; give one of them.")
                 entries.append(Entry(make_order(arguments, prompt), name, listing.where(n)))
         except LogitscopeError as reason:
             faults.append(f"{listing.where(n, key or _named_in(str(reason), own))}: {reason}")
