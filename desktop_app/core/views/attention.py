@@ -204,7 +204,7 @@ def _stage(scene: Scene, current: str) -> Box:
         every=every_nth,
     )
     beside = row(large, column(row(*small), all_heads, weights=(1, 2)))
-    return replace(column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(2, 5)), wide=beside)
+    return replace(column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(1, 8)), wide=beside)
 
 
 def scores(scene: Scene) -> Box:
