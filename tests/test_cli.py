@@ -160,6 +160,13 @@ def test_ids_stand_in_for_a_text_and_then_no_tokenizer_is_needed(command, model,
 )
 def test_ids_outside_the_embedding_are_refused(command, model, tmp_path, ids, words):
     assert refused(command("trace", f"--ids={ids}", "--model", model, "--out", tmp_path / "t"), words)
+
+
+@pytest.mark.parametrize("name", ["trace", "figure", "deck", "generate", "check"])
+def test_ids_that_begin_with_a_minus_are_refused_in_one_sentence_too(command, model, tmp_path, name):
+    needs = {"trace": ["--out", tmp_path / "t.npz"], "figure": ["--step", "tokens", "--out", tmp_path / "f.svg"]}
+    more = needs.get(name, ["--out", tmp_path / "d.pdf"] if name == "deck" else [])
+    assert refused(command(name, "--ids", "-1,2", "--model", model, *more), "negative")
     assert list(tmp_path.iterdir()) == []
 
 

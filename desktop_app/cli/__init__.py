@@ -6,6 +6,7 @@ here, imported when it is called for, so that `--help` and a wrong option are an
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -74,7 +75,18 @@ def _dispatch(argv: list[str]) -> int:
     command: Command = import_module(f"desktop_app.cli.{argv[0]}")
     parser = argparse.ArgumentParser(prog=f"logitscope {argv[0]}", description=about, allow_abbrev=False)
     command.add_arguments(parser)
-    return command.run(parser.parse_args(argv[1:]))
+    return command.run(parser.parse_args(_with_ids(argv[1:])))
+
+
+def _with_ids(argv: list[str]) -> list[str]:
+    """`--ids -1,2` as `--ids=-1,2`: argparse would take the list for an option, and not say what is wrong with it."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--ids" and re.match(r"-[\d\s,]", word):
+            joined[-1] = f"--ids={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _fail(message: str) -> int:
