@@ -11,6 +11,7 @@ from desktop_app.core.bundle import resource
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.describe import describe
 from desktop_app.core.examples import examples
+from desktop_app.core.levels import percent
 from desktop_app.core.panels import (
     BarsPanel,
     CurvePanel,
@@ -283,6 +284,9 @@ def test_bars_show_every_stage_of_sampling(model, sampling, position):
     for bar in panel.bars:
         assert bar.value == pytest.approx(float(truth["final"][bar.pick[1]]), rel=1e-6, abs=1e-12)
         assert bar.outline == pytest.approx(float(truth["scaled"][bar.pick[1]]), rel=1e-6)
+        # One column must not mix two kinds of numbers unsaid.
+        was = "" if bar.kept else "was "
+        assert bar.text == was + percent(float(truth["final" if bar.kept else "scaled"][bar.pick[1]]))
     assert sum(bar.marked for bar in panel.bars) == 1
 
 
