@@ -1,6 +1,7 @@
 """`logitscope --selftest`: 0 on a whole installation, 1 with the name of what is damaged; a window is worked."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,8 +42,14 @@ def copy(tmp_path):
     return tmp_path
 
 
-def test_a_whole_installation_passes_with_no_display():
-    done = logitscope("--selftest")
+@pytest.fixture(scope="module")
+def whole():
+    """The self-test of this installation."""
+    return logitscope("--selftest")
+
+
+def test_a_whole_installation_passes_with_no_display(whole):
+    done = whole
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("All is well.")
     for words in (
@@ -53,6 +60,25 @@ def test_a_whole_installation_passes_with_no_display():
         "offscreen",
     ):
         assert words in done.stdout
+
+
+def said_by(*command):
+    """What another program prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def test_what_is_left_aside_is_told_with_the_library_that_it_lacks(whole):
+    from PySide6.QtCore import QLibraryInfo
+
+    folder = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)) / "imageformats"
+    linked = {path.name: said_by("ldd", path) for path in folder.iterdir()}
+    lacking = {name: re.findall(r"(\S+) => not found", said) for name, said in linked.items()}
+    lines = whole.stdout.splitlines()
+    assert not [line for line in lines if "nknown error" in line]
+    for name, libraries in lacking.items():
+        [line] = [line for line in lines if name in line]
+        assert ("left aside" in line) == bool(libraries)
+        assert not libraries or any(library in line for library in libraries)
 
 
 def test_every_damage_is_named_and_the_exit_code_is_1(copy):

@@ -1,5 +1,6 @@
 """Qt's part of `logitscope --selftest`: its plugins, our fonts, pictures and looks, and the window's own modules."""
 
+import ctypes
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -52,10 +53,30 @@ def findings() -> Iterator[str]:
     formats = sorted(bytes(name.data()).decode() for name in QImageReader.supportedImageFormats())
     yield f"{len(pictures)} pictures, an icon of {len(sizes)} sizes; Qt reads {', '.join(formats)}"
 
-    for plugin in sorted(Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)).glob("imageformats/*")):
-        loader = QPluginLoader(str(plugin))
-        loads = loader.load()
-        # PySide6 brings some that lack a system library here; of what we pack ourselves, each must load.
-        if not loads and getattr(sys, "frozen", False):
-            raise LogitscopeError(f"Qt cannot load {plugin}: {loader.errorString()}.")
-        yield f"{plugin.name}: {'loads' if loads else loader.errorString()}"
+    yield from _picture_plugins()
+
+
+def _picture_plugins() -> Iterator[str]:
+    """Qt's plugins for pictures beyond those it reads by itself: which of them load, and what the others lack."""
+    folder = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)) / "imageformats"
+    reasons = {plugin.name: _why_not(plugin) for plugin in sorted(folder.glob("*"))}
+    idle = {name: why for name, why in reasons.items() if why}
+    # A wheel of Qt's brings some whose libraries it leaves to others; of what we pack ourselves, each must load.
+    if idle and getattr(sys, "frozen", False):
+        raise LogitscopeError("; ".join(f"Qt cannot load its plugin {name}: {why}" for name, why in idle.items()) + ".")
+    if len(reasons) > len(idle):
+        yield f"its plugins for pictures: {', '.join(name for name in reasons if name not in idle)}"
+    for name, why in idle.items():
+        yield f"{name} is left aside, no picture here needs it: {why}"
+
+
+def _why_not(plugin: Path) -> str:
+    """Why the plugin does not load, as the system's loader says it (Qt calls it an unknown error); "" if it does."""
+    loader = QPluginLoader(str(plugin))
+    if loader.load():
+        return ""
+    try:
+        ctypes.CDLL(str(plugin))
+    except OSError as reason:
+        return str(reason)
+    return loader.errorString()
