@@ -3,15 +3,17 @@
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
+_MARGIN = 16
 _SHORT = {
-    "scale_linear": "linear",
-    "scale_sqrt": "√",
-    "scale_log": "log",
-    "skip_first": "without position 0",
-    "keys_down": "queries as columns",
-    "sort_neurons": "sorted",
-    "layer_limits": "one scale for the block",
+    "scale_linear": ("linear", "lin"),
+    "scale_sqrt": ("√", "√"),
+    "scale_log": ("log", "log"),
+    "skip_first": ("without position 0", "without 0"),
+    "keys_down": ("queries as columns", "turned"),
+    "sort_neurons": ("sorted", "sorted"),
+    "layer_limits": ("one scale for the block", "one scale"),
 }
+"""What a switch is called where there is room, and where there is little."""
 
 
 class ViewBar(QWidget):
@@ -19,14 +21,14 @@ class ViewBar(QWidget):
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget) -> None:
         super().__init__(parent)
+        self._pane = parent
         self._buttons: dict[str, QToolButton] = {}
-        line = QHBoxLayout(self)
+        self._line = line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(4)
-        for name, short in _SHORT.items():
+        for name in _SHORT:
             button = QToolButton()
             button.setObjectName("small")
-            button.setText(short)
             button.setCheckable(True)
             button.setToolTip(actions[name].text())
             button.setAccessibleName(actions[name].text())
@@ -40,11 +42,16 @@ class ViewBar(QWidget):
             button.setVisible(name in names)
             button.setChecked(name in on)
         self.setVisible(bool(names))
-        self.adjustSize()
         self.place()
 
     def place(self) -> None:
-        """Sit in the upper right corner of the parent."""
-        parent = self.parentWidget()
-        if parent is not None:
-            self.move(parent.width() - self.width() - 16, 4)
+        """Sit in the upper right corner of the pane, with the longest names that fit."""
+        room = self._pane.width() - 2 * _MARGIN
+        for length in (0, 1):
+            for name, button in self._buttons.items():
+                button.setText(_SHORT[name][length])
+            self._line.activate()
+            if self.sizeHint().width() <= room:
+                break
+        self.adjustSize()
+        self.move(self._pane.width() - self.width() - _MARGIN, 4)

@@ -184,7 +184,23 @@ def test_large_type_still_fits_a_full_hd_screen(desk, size):
     assert least.width() <= 1920 and least.height() <= 1040
 
 
-@pytest.mark.parametrize(("width", "size"), [(1280, 1.0), (1920, 1.0), (1920, 1.5), (1920, 2.0)])
+@pytest.mark.parametrize(("width", "size"), [(900, 1.0), (1280, 1.0), (1920, 2.0)])
+def test_the_switches_of_a_view_are_all_in_sight(desk, width, size):
+    while desk.window.scale < size:
+        desk.window.do("larger")
+    desk.window.resize(width, 700)
+    desk.settle()
+    seen = 0
+    for step in desk.c.steps[5:22]:
+        desk.go(step.key)
+        bar = desk.window.view_bar
+        if bar.isVisible():
+            assert desk.window.canvas.rect().contains(bar.geometry()), step.key
+            seen += 1
+    assert seen >= 4
+
+
+@pytest.mark.parametrize(("width", "size"), [(900, 1.0), (1280, 1.0), (1920, 1.0), (1920, 1.5), (1920, 2.0)])
 def test_the_switches_of_a_view_hide_none_of_its_words(desk, width, size):
     while desk.window.scale < size:
         desk.window.do("larger")
