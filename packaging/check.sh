@@ -41,6 +41,16 @@ complaints=$(LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l -Tutf8 -Z "$w
 for command in $("$work/deb/usr/bin/../lib/logitscope/logitscope" --help | awk '/^commands/ {on = 1; next} on {print $1}'); do
     zgrep -q "^.SS \"logitscope $command\"" "$work/deb/usr/share/man/man1/logitscope.1.gz" || fail "no word of $command in the manual page"
 done
+inside=$work/deb/usr/lib/logitscope/_internal said=$work/deb/usr/share/doc/logitscope
+for part in "$inside"/*.dist-info; do
+    name=$(sed -n 's/^Name: //p' "$part/METADATA" | head -1)
+    [ "$name" = logitscope ] || [ -s "$said/licences/$name.txt" ] || fail "no licence of $name"
+done
+twice=$(grep -E '^[^ ]+ [0-9][^ ]*: ' "$said/copyright" | sort | uniq -d)
+[ -z "$twice" ] || fail "named twice in the copyright file: $twice"
+idle=$(find "$inside" \( -name tests -o -name test -o -name recipe -o -name RECORD -o -name '*.pyi' -o -name '*.h' \) | head)
+[ -z "$idle" ] || fail "nobody who uses the program needs $idle"
+if grep -rlF "$here/" "$work/deb"; then fail "these hold the path of the checkout, so no other would give the same bytes"; fi
 rm -rf -- "$work/deb"
 
 say "the wheel, in an empty environment outside the checkout"

@@ -3,6 +3,7 @@
 from importlib.metadata import Distribution, distribution
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 
 def distributions() -> list[Distribution]:
@@ -10,9 +11,9 @@ def distributions() -> list[Distribution]:
     waiting, found = [Requirement("logitscope")], {}
     while waiting:
         asked = waiting.pop()
-        if asked.name.lower() in found or (asked.marker and not asked.marker.evaluate({"extra": ""})):
+        name = canonicalize_name(asked.name)  # one name, however it is spelled by whom
+        if name in found or (asked.marker and not asked.marker.evaluate({"extra": ""})):
             continue
-        made = distribution(asked.name)
-        found[asked.name.lower()] = made
+        made = found[name] = distribution(name)
         waiting += [Requirement(line) for line in made.requires or []]
     return [found[name] for name in sorted(found)]

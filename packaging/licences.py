@@ -6,6 +6,7 @@ from pathlib import Path
 
 from debian import packages_of
 from inside import distributions
+from notices import notices
 
 ROOT = Path(__file__).resolve().parent.parent
 _TEXT = re.compile(
@@ -28,13 +29,14 @@ def write_licences(frozen: Path, folder: Path) -> str:
         words = _licence(made)
         if not texts and not words:
             raise SystemExit(f"{made.name} {made.version} names no licence; find out which it has before packing it.")
+        compiled_in = notices(made)
+        texts += compiled_in
         (folder / f"{made.name}.txt").write_text(f"{made.name} {made.version}: {words}\n\n" + "\n\n".join(texts))
-        lines.append(f"{made.name} {made.version}: {words}")
+        more = ", and what is compiled into it" if compiled_in else ""
+        lines.append(f"{made.name} {made.version}: {words}{more}")
     for package, text in _system_packages(frozen).items():
         (folder / f"{package}.txt").write_text(text)
         lines.append(f"{package}, from the system that it was packed on: see the text")
-    (folder / "ICU.txt").write_text(_icu())
-    lines.append("ICU, inside Qt: Unicode licence")
     (folder / "PyInstaller.txt").write_text("\n\n".join(_texts(_pyinstaller())))
     lines.append("the starter, PyInstaller's: GPL-2.0-or-later with an exception that lets it start any program")
     for path in sorted((ROOT / "resources" / "fonts").glob("*LICENSE*")):
@@ -46,14 +48,6 @@ def write_licences(frozen: Path, folder: Path) -> str:
     if not any(frozen.rglob("libQt6Core*")):
         raise SystemExit(f"{frozen} holds no Qt library of its own; it is to be replaceable, and so a file.")
     return "\n".join(lines)
-
-
-def _icu() -> str:
-    """ICU's licence, which PySide6's wheel leaves out; Debian's package of ICU has it."""
-    found = sorted(Path("/usr/share/doc").glob("libicu[0-9]*/copyright"))
-    if not found:
-        raise SystemExit("Packing needs the licence of ICU; install it with: apt install '^libicu[0-9]+$'")
-    return found[-1].read_text(encoding="utf-8", errors="replace")
 
 
 def _pyinstaller() -> Distribution:

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import notices
+
 ROOT = Path(__file__).resolve().parent.parent
 DIST, BUILD = ROOT / "dist", ROOT / "build"
 TOOLS = {"objdump": "binutils", "dpkg-shlibdeps": "dpkg-dev"}
@@ -26,9 +28,11 @@ LIMIT_MB = 150
 
 def main() -> None:
     """Make everything; what was in dist/ before goes."""
-    missing = sorted({package for command, package in TOOLS.items() if shutil.which(command) is None})
+    missing = {package for command, package in TOOLS.items() if shutil.which(command) is None}
+    missing.update(notices.NEEDED if notices.lacking() else ())
     if missing:
-        raise SystemExit(f"Packing needs what is not installed; install it with: apt install {' '.join(missing)}")
+        wanted = " ".join(sorted(missing))
+        raise SystemExit(f"Packing needs what is not installed; install it with: apt install {wanted}")
     epoch = os.environ.setdefault("SOURCE_DATE_EPOCH", commit_time())
     date = time.strftime("%Y-%m-%d", time.gmtime(int(epoch)))
     os.environ.update(PYTHONHASHSEED="0", TZ="UTC", LC_ALL="C.UTF-8")

@@ -2,12 +2,14 @@
 
 import argparse
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -114,6 +116,21 @@ def test_what_is_packed_is_what_is_locked_for_the_program():
     packing = ROOT / "packaging" / "requirements-package.lock"
     assert pins(ROOT / "requirements.lock") <= pins(packing), "run: python packaging/lock.py"
     assert {name.partition("==")[0] for name in pins(packing)} >= {"pyinstaller", "hatchling", "build", "twine"}
+
+
+def test_what_a_wheel_says_is_compiled_in_goes_along_with_its_licence(tmp_path):
+    folder = tmp_path / "thing-1.0.dist-info"
+    (folder / "sboms").mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.4\nName: thing\nVersion: 1.0\n")
+    (folder / "RECORD").write_text("thing-1.0.dist-info/sboms/thing.cdx.json,,\n")
+    parts = [
+        {"name": "ahash", "version": "0.8", "licenses": [{"expression": "MIT OR Apache-2.0"}]},
+        {"name": "abseil", "licenses": [{"license": {"id": "Apache-2.0"}}, {"license": {"name": "a word of thanks"}}]},
+        {"name": "nobody's"},
+    ]
+    (folder / "sboms" / "thing.cdx.json").write_text(json.dumps({"bomFormat": "CycloneDX", "components": parts}))
+    [said] = script("notices").notices(PathDistribution(folder))
+    assert said.splitlines()[2:] == ["ahash 0.8: MIT OR Apache-2.0", "abseil : Apache-2.0, a word of thanks"]
 
 
 def test_the_version_stands_in_one_place():

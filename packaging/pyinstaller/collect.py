@@ -83,8 +83,9 @@ def _wanted_data(place: Path) -> bool:
     if "PySide6" in parts:
         return not parts & {"translations", "qml", "resources"}
     if place.parts[0].endswith(".dist-info"):
-        return place.name in {"METADATA", "RECORD", "WHEEL", "entry_points.txt"}
-    return not parts & {"tests", "testing", "sample_data", "examples", "docs", "include"}
+        # Not RECORD: it holds sums of commands in the environment's bin/, which begin with where that lies.
+        return place.name in {"METADATA", "WHEEL", "entry_points.txt"}
+    return place.suffix != ".pyi" and not parts & {"tests", "testing", "sample_data", "examples", "docs", "include"}
 
 
 def _wanted_binary(place: Path, source: Path) -> bool:
