@@ -1,6 +1,5 @@
 """The documentation's figures are those that its listing names, made by the program and not edited since."""
 
-import argparse
 import re
 from pathlib import Path
 
@@ -12,14 +11,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 LISTING = DOCS / "figures" / "figures.toml"
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ids")
-    parser.add_argument("--session", type=Path)
-    figure.add_what(parser)
-
-
 def test_every_listed_figure_is_there_as_it_was_made():
-    entries = read_listing(LISTING, LISTING.parent, declare, figure.order_of)
+    entries = read_listing(LISTING, LISTING.parent, figure.add_listed, figure.order_of)
     record = Record(LISTING.parent / "figures.built.json")
     assert {entry.name for entry in entries} == set(record.outputs)
     for entry in entries:

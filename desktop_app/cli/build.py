@@ -31,13 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.figures.build import Record, build
     from desktop_app.figures.listing import read_listing
 
-    def declare(inner: argparse.ArgumentParser) -> None:
-        inner.add_argument("--ids")
-        inner.add_argument("--session", type=Path)
-        inner.add_argument("--trace", type=Path)
-        figure.add_what(inner)
-
-    entries = read_listing(listing, folder, declare, figure.order_of)
+    entries = read_listing(listing, folder, figure.add_listed, figure.order_of)
     record = Record(folder / f"{listing.stem}.built.json")
     report = build(entries, record, jobs=jobs, force=arguments.force, progress=_progress)
     for name in report.unlisted:

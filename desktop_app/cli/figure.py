@@ -31,6 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "SVG, PDF or PNG")
 
 
+def add_listed(parser: argparse.ArgumentParser) -> None:
+    """Add what an entry of a listing may say, beside its text and its files' names."""
+    parser.add_argument("--ids")
+    parser.add_argument("--session", type=Path)
+    parser.add_argument("--trace", type=Path)
+    add_what(parser)
+
+
 def add_what(parser: argparse.ArgumentParser) -> None:
     """Add everything but the prompt and the place: what `logitscope build` shares."""
     add_model(parser)

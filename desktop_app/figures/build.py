@@ -6,7 +6,6 @@ options, program) and that of what was written. A figure is up to date if both a
 
 import hashlib
 import json
-import signal
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ import desktop_app
 from desktop_app import __version__
 from desktop_app.core.bundle import default_model, resource
 from desktop_app.core.model import Model, open_model
+from desktop_app.core.processes import deaf_to_interrupts
 from desktop_app.core.session_file import to_json
 from desktop_app.figures.listing import Entry
 from desktop_app.figures.order import Order, files_of, make, write_files
@@ -196,7 +196,7 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
                 if pool is None:
                     yield entry, files_of(job, entry.order.options, entry.order.data)
                     continue
-                with _deaf():
+                with deaf_to_interrupts():
                     future = pool.submit(files_of, job, entry.order.options, entry.order.data)
                 under_way[future] = entry
             except LogitscopeError as reason:
@@ -234,19 +234,6 @@ def _workers(count: int) -> Iterator[Executor | None]:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes that start within do not hear Ctrl+C, which goes to all of a terminal: who began the work ends it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Bench:

@@ -1,7 +1,6 @@
 """Downloads run in a process of their own: one that waits for the network can be killed, a thread cannot."""
 
 import multiprocessing
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from desktop_app.core.library.progress import Progress
 from desktop_app.core.library.references import HubName
 from desktop_app.core.library.worker import fetch
+from desktop_app.core.processes import deaf_to_interrupts
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import Lane
@@ -32,13 +32,11 @@ class DownloadLane(Lane):
     def _fetch(self, name: HubName, stop: Stop) -> Path:
         # A fresh process: a fork of a program with threads and a window may hang.
         context = multiprocessing.get_context("spawn")
-        if hasattr(signal, "pthread_sigmask"):
-            # Ctrl+C in the terminal is for the window, which ends the process.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         here, there = context.Pipe(duplex=False)
         process = context.Process(target=fetch, args=(str(name), there), daemon=True)
         try:
-            process.start()
+            with deaf_to_interrupts():
+                process.start()
             there.close()
             while True:
                 stop.check()

@@ -1,7 +1,6 @@
 """Figures are drawn in a worker process: drawing in a thread would share the interpreter with the window."""
 
 import multiprocessing
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -9,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
 
+from desktop_app.core.processes import deaf_to_interrupts
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, render
 from desktop_app.gpt2.errors import ExportError
@@ -30,10 +30,6 @@ class ExportLane(Lane):
         if self._pool is None:
             # A fresh process: a fork of a program with threads and a window may hang.
             context = multiprocessing.get_context("spawn")
-            if hasattr(signal, "pthread_sigmask"):
-                # Ctrl+C in the terminal goes to every process of it. What this thread starts does not hear it: the
-                # window does, and ends the worker.
-                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             self._pool = ProcessPoolExecutor(1, mp_context=context)
         return self._pool
 
@@ -49,7 +45,7 @@ class ExportLane(Lane):
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
             try:
-                with self._lock:
+                with self._lock, deaf_to_interrupts():
                     stop.check()
                     pool = self._workers()
                     futures = [pool.submit(render, made, options) for options in wanted]

@@ -2,15 +2,14 @@
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from desktop_app.core.processes import deaf_to_interrupts
 from desktop_app.gpt2.errors import ExportError
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class Workers:
         waiting: dict[Future[Any], int] = {}
         try:
             for number, (function, arguments) in enumerate(tasks):
-                with _deaf_to_interrupts():
+                with deaf_to_interrupts():
                     waiting[self._pool.submit(function, *arguments)] = number
                 # One more than there are workers: none waits for the next task to be made.
                 while len(waiting) > self._count:
@@ -83,19 +82,6 @@ class Workers:
                 break
         for future in done:
             yield waiting.pop(future), future.result()
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Ctrl+C in a terminal goes to all its processes; what is started here does not hear it, and is ended by us."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(polite: bool) -> None:
