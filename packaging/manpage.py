@@ -17,7 +17,7 @@ def manual(date: str) -> str:
         r"logitscope \- a desktop microscope for GPT\-2",
         ".SH SYNOPSIS",
         ".B logitscope",
-        r"[\fB\-\-model\fR \fIDIR\fR] [\fB\-\-prompt\fR \fITEXT\fR] [\fISESSION\fR]",
+        r"[\fB\-\-model\fR \fIMODEL\fR] [\fB\-\-prompt\fR \fITEXT\fR] [\fISESSION\fR]",
         ".br",
         ".B logitscope",
         r"\fICOMMAND\fR [\fIOPTIONS\fR]",
@@ -49,9 +49,19 @@ def manual(date: str) -> str:
         ".TP",
         r".I $XDG_CONFIG_HOME/logitscope/settings.json",
         _escaped("What the program remembers between starts (~/.config where XDG_CONFIG_HOME is not set)."),
+        *(".TP", ".I ~/.cache/huggingface/hub"),
+        _escaped("Downloaded models, in a cache shared with other programs; `logitscope models remove` deletes one."),
         ".SH ENVIRONMENT",
         *(".TP", ".B NO_COLOR"),
         "Where it is set, no command colours what it prints.",
+        *(".TP", ".B HF_HOME"),
+        "The folder of downloads, instead of ~/.cache/huggingface.",
+        *(".TP", ".B HF_ENDPOINT"),
+        "The address of the hub that models come from.",
+        *(".TP", ".B HF_TOKEN"),
+        "Your token, for models that the hub gives only to those who may read them.",
+        *(".TP", ".B HF_HUB_OFFLINE"),
+        "Where it is 1, nothing is fetched.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -64,10 +74,10 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
         if isinstance(action, argparse._SubParsersAction):
             about = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for name, parser_of_it in action.choices.items():
-                lines += [".TP", rf"\fB{_escaped(name)}\fR", _escaped(_sentence(about.get(name, ""))), ".RS"]
-                lines += [*_options(parser_of_it), ".RE"]
+                lines += [".TP", " ".join([rf"\fB{_escaped(name)}\fR", *_unexplained(parser_of_it)])]
+                lines += [_escaped(about[name]), ".RS", *_options(parser_of_it), ".RE"]
             continue
-        if action.dest == "help":
+        if action.dest == "help" or not action.help:
             continue
         value = action.metavar or action.dest.upper()
         if action.choices and not action.metavar:
@@ -75,13 +85,13 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
         shown = rf"\fI{_escaped(str(value))}\fR" if value and action.nargs != 0 else ""
         names = ", ".join(rf"\fB{_escaped(name)}\fR" for name in action.option_strings)
         text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
-        lines += [".TP", f"{names} {shown}".strip(), _escaped(_sentence(text))]
+        lines += [".TP", f"{names} {shown}".strip(), _escaped(text)]
     return lines
 
 
-def _sentence(text: str) -> str:
-    """A help text, which begins small and ends without a stop, as a sentence."""
-    return text[:1].upper() + text[1:].rstrip(".") + "."
+def _unexplained(parser: argparse.ArgumentParser) -> list[str]:
+    """The arguments that say by their names alone what they are: they stand beside their command."""
+    return [rf"\fI{_escaped(str(action.metavar))}\fR" for action in parser._actions if not action.help]
 
 
 def _escaped(text: str) -> str:

@@ -59,6 +59,22 @@ def test_the_manual_page_names_every_command_and_every_option(page):
     assert "--smoke" not in said
 
 
+def test_the_manual_page_describes_options_in_the_words_of_help(page):
+    said = page.read_text(encoding="utf-8").replace(r"\-", "-").splitlines()
+    assert "slide, half (a slide), column, page or poster" in said  # values stand as they are typed
+    assert r"\fBget\fR \fIOWNER/NAME[@REVISION]\fR" in said
+    assert not [line for line in said if line.strip(r"\&") == "."]
+
+
+def test_the_manual_page_names_what_the_environment_says_of_downloads(page):
+    said = page.read_text(encoding="utf-8")
+    for path in (ROOT / "desktop_app" / "core" / "library").glob("*.py"):
+        for name in re.findall(
+            r"\bset (HF_[A-Z_]+)|check (HF_[A-Z_]+)|(HF_HUB_OFFLINE) is set", path.read_text(encoding="utf-8")
+        ):
+            assert f".B {''.join(name)}" in said.splitlines()
+
+
 def test_man_has_no_warning_about_the_page(page):
     if shutil.which("man") is None:
         pytest.skip("man is not installed")
