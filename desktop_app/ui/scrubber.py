@@ -48,9 +48,9 @@ class Track(QWidget):
         gap = 3.0 if len(parts) < 60 else 1.0
         room = self.width() - gap * (len(parts) - 1)
         # The way in and out would be slivers beside many blocks; they keep a width that can be hit.
-        least = min(24.0, room / max(len(parts), 1))
+        least = min(26.0 * self._scale, room / 6)
         total = max(len(self._steps), 1)
-        widths = [max(least, room * count / total) for _, _, count in parts]
+        widths = [max(0 if name.startswith("block") else least, room * count / total) for name, _, count in parts]
         shrink = room / sum(widths) if widths else 1
         found, x = [], 0.0
         for (name, first, count), width in zip(parts, widths, strict=True):
@@ -63,27 +63,37 @@ class Track(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         page, theme = Page(self._theme, fonts.measure, self._scale), self._theme
         top, height = page.u(8), page.u(6)
-        end_of_last = -1e9
-        for name, first, count, x, width in self._segments():
+        segments = self._segments()
+        for _, first, count, x, width in segments:
             passed = (self._current - first + 1) / count
             page.fill(Rect(x, top, width, height), theme.line, radius=page.u(3))
             if passed > 0:
                 inside = first <= self._current < first + count
                 colour = theme.accent if inside else mix(theme.accent, theme.panel, 0.45)
                 page.fill(Rect(x, top, width * min(passed, 1), height), colour, radius=page.u(3))
-            label = (
-                name if page.width(name, size=10) + 4 < width or name in ("in", "out") else name.removeprefix("block ")
-            )
-            if x > end_of_last + page.u(6) or first <= self._current < first + count:
-                page.words(x, top + page.u(18), label, size=10,
-                           colour=theme.ink if first <= self._current < first + count else theme.dim)  # fmt: skip
-                end_of_last = x + page.width(label, size=10)
+        self._name_parts(segments, top + page.u(18), page)
         draw_marks(painter, page.marks)
         if self.hasFocus():
             painter.setPen(QPen(QColor(theme.accent), 1, Qt.PenStyle.DotLine))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()
+
+    def _name_parts(self, segments: list[tuple[str, int, int, float, float]], y: float, page: Page) -> None:
+        """Names under the parts: the current one's for certain, then the ends', and of the others those with room."""
+        whole = all(page.width(name, size=10) + page.u(4) < width for name, _, _, _, width in segments)
+        taken: list[tuple[float, float]] = []
+        if not segments:
+            return
+        current = next((n for n, s in enumerate(segments) if s[1] <= self._current < s[1] + s[2]), 0)
+        for n in dict.fromkeys((current, 0, len(segments) - 1, *range(len(segments)))):
+            name, _, _, x, _ = segments[n]
+            label = name if whole else name.removeprefix("block ")
+            wide = page.width(label, size=10)
+            x = max(0.0, min(x, self.width() - wide))
+            if all(x + wide + page.u(6) <= left or right + page.u(6) <= x for left, right in taken):
+                page.words(x, y, label, size=10, colour=page.theme.ink if n == current else page.theme.dim)
+                taken.append((x, x + wide))
 
     def step_at(self, x: float) -> int:
         """Index of the step at a place of the track."""

@@ -183,9 +183,14 @@ def test_each_place_of_the_scrubber_leads_to_its_step(desk):
     assert reached == list(range(len(desk.c.steps)))
 
 
-def test_every_part_of_the_scrubber_has_its_name(open_desk, bundled):
+@pytest.mark.parametrize(("width", "size"), [(900, 1.0), (1280, 1.0), (1280, 1.5), (1920, 2.0)])
+def test_every_part_of_the_scrubber_has_its_name(open_desk, bundled, width, size):
     desk = open_desk(bundled, "Once")
     desk.go("logits")
+    while desk.window.scale < size:
+        desk.window.do("larger")
+    desk.window.resize(width, 800)
+    desk.settle()
     track = desk.window.scrubber.track
     picture = pixels(track)
     ground = picture[-1, -1]
