@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from desktop_app.gpt2.errors import LogitscopeError
 
 _LONGEST_NUMBER = 4300  # digits; Python converts no more
+_CURE = "the file is damaged or was cut off, take a whole copy of it"  # of a checkpoint, of a session alike
 
 
 def read_json(path: Path, *, limit: int, error: type[LogitscopeError]) -> dict[str, Any]:
@@ -52,11 +53,11 @@ def parse_json(data: bytes, *, what: str, error: type[LogitscopeError]) -> dict[
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse, parse_int=whole)
     except UnicodeDecodeError as reason:
-        raise error(f"{what} is not UTF-8 text (byte {reason.start}); fetch the file again.") from reason
+        raise error(f"{what} is not UTF-8 text (byte {reason.start}); {_CURE}.") from reason
     except RecursionError as reason:
         raise error(f"{what} is nested too deeply to be what its name says.") from reason
     except ValueError as reason:
-        raise error(f"{what} is not valid JSON: {str(reason)[:200]}. Fetch the file again.") from reason
+        raise error(f"{what} is not valid JSON: {str(reason)[:200]}; {_CURE}.") from reason
     if not isinstance(value, dict):
         raise error(f"{what} holds a JSON {type(value).__name__} where an object is expected.")
     return value

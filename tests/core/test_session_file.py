@@ -252,6 +252,15 @@ def test_a_file_that_was_cut_short_is_refused(state, at):
     assert refused(data[: at % len(data)])
 
 
+def test_a_damaged_session_is_not_to_be_fetched_from_a_hub_it_never_came_from(tmp_path):
+    path = tmp_path / "lecture.logitscope"
+    for data in (b'{"logitscope": 1, "text": "The', b'{"logitscope": 1, "text": "\xff"}'):
+        path.write_bytes(data)
+        with pytest.raises(SessionError, match="take a whole copy of it") as refusal:
+            load_session(path)
+        assert "fetch" not in str(refusal.value)
+
+
 def test_files_that_are_none_and_files_that_are_too_large_are_refused(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "huge").write_bytes(b"")
