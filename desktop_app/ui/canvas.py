@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
@@ -121,7 +121,7 @@ class Canvas(PaintedPane):
         return self._cursor is not None
 
     def _place(self) -> None:
-        page = Page(self._theme, fonts.measure, self._scale)
+        page = Page(self._theme, fonts.measure, self._scale, self.devicePixelRatioF())
         zoom = _ZOOMS[self._zoom]
         width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
         height = max(200.0, self.viewport().height() - self._top - _MARGIN) * zoom
@@ -167,6 +167,11 @@ class Canvas(PaintedPane):
         super().resizeEvent(event)
         self._place()
         self.resized.emit()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.DevicePixelRatioChange:
+            self._place()  # on a finer screen more cells have a pixel of their own
+        return super().event(event)
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         self._picture = None

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLabel, QLineEdit, QTabBar
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLabel, QLineEdit, QTabBar
 
 from desktop_app.core.settings import TYPE_SIZES
-from desktop_app.figures.marks import Words
+from desktop_app.figures.marks import Heat, Words
+from desktop_app.ui.canvas import Canvas
 from tests.ui.driver import CTRL, pixels
 
 
@@ -270,6 +271,21 @@ def test_the_dark_theme_is_dark_before_anything_is_computed(open_desk, tiny, tmp
     desk = open_desk(tmp_path / "nowhere", "a")
     for part in (desk.window.canvas, desk.window.map, desk.window.chips, desk.window.probabilities.bars):
         assert np.median(pixels(part)) < 60, f"{part.accessibleName()} is light"
+
+
+def test_on_a_fine_screen_more_cells_have_a_pixel_of_their_own(open_desk, bundled, monkeypatch):
+    desk = open_desk(bundled, "the cat sat on the mat " * 30)
+    desk.window.resize(1280, 720)
+    desk.go("blocks.0.attn.pattern")
+
+    def finest():
+        return max(m.fractions.shape[1] / m.rect.w for m in desk.window.canvas.page.marks if isinstance(m, Heat))
+
+    assert finest() <= 1
+    monkeypatch.setattr(Canvas, "devicePixelRatioF", lambda _canvas: 2.0)
+    QApplication.sendEvent(desk.window.canvas, QEvent(QEvent.Type.DevicePixelRatioChange))  # as on another screen
+    assert finest() > 1
+    assert desk.window.canvas._render().width() == 2 * desk.window.canvas.viewport().width()
 
 
 def test_switches_of_the_view_change_what_is_drawn_and_no_number(desk):
