@@ -113,6 +113,13 @@ def test_a_folder_is_meant_before_a_bundled_model_and_that_before_the_hub(tiny, 
     assert find_model("owner/tiny") == Path("owner/tiny")
 
 
+def test_the_address_of_a_models_page_names_it(tiny):
+    page = "https://huggingface.co/owner/tiny"
+    with pytest.raises(ModelError, match=r"models get owner/tiny$"):
+        find_model(page)
+    assert put_in_cache("owner/tiny", tiny) == find_model(page)
+
+
 def test_a_short_name_finds_what_was_cached_under_it_or_under_its_full_name(tiny):
     with pytest.raises(ModelError, match=r"models get openai-community/gpt2$"):
         find_model("gpt2")
@@ -234,13 +241,15 @@ def test_a_folder_that_is_gone_or_broken_is_a_row_that_says_so(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "config.json").write_text("{")
-    for name in ("empty", "bad", "gone"):
+    unreadable = "x" * 300  # asking for it is an error, as it is in a share that is gone or without permission
+    for name in ("empty", "bad", "gone", unreadable):
         remember_folder(tmp_path / name)
     states = {row.title: (row.state, row.ready) for row in list_models() if row.kind == "folder"}
     assert states == {
         "empty": ("config.json is missing", False),
         "bad": ("config.json cannot be used", False),
         "gone": ("the folder is gone", False),
+        unreadable: ("cannot be read: File name too long", False),
     }
 
 
@@ -317,6 +326,9 @@ def test_times_and_counts_in_words():
         Progress("f", 1, 2, note="the hub asks to wait 3 s").words()
         == "f: 1 bytes of 2 bytes; the hub asks to wait 3 s"
     )
+    assert (
+        Progress("", 0, 0, note="the hub cannot be reached, trying again in 1 s").words().startswith("the hub cannot")
+    )
 
 
 # Removing
@@ -339,10 +351,11 @@ def test_remove_of_a_revision_keeps_what_the_other_needs(tiny, capfd):
     assert cli.main(["models", "remove", "owner/tiny@v2"]) == 2
 
 
-@pytest.mark.parametrize("name", ["bundled", "owner/nothing", "../../etc", "/etc", "sorter"])
+@pytest.mark.parametrize("name", ["bundled", "owner/nothing", "../../etc", "/etc", "sorter", "~/nothing"])
 def test_remove_refuses_what_is_not_its_own(name, capfd):
     assert cli.main(["models", "remove", name]) == 2
-    assert capfd.readouterr().err.count("\n") == 1
+    words = capfd.readouterr().err
+    assert words.count("\n") == 1 and "names no model" not in words
 
 
 def test_remove_of_a_folder_leaves_its_files(tiny, capfd):

@@ -6,7 +6,7 @@ from pathlib import Path
 from desktop_app.core.bundle import bundled_models, program
 from desktop_app.core.library.cache import find_snapshot
 from desktop_app.core.library.catalogue import hub_entry
-from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.core.library.references import PAGE, HubName, parse_hub_name
 from desktop_app.gpt2.errors import ModelError
 
 
@@ -57,6 +57,8 @@ def as_path(text: str) -> Path:
 
 def _may_be_hub_name(text: str) -> bool:
     """Whether `text` is not plainly a path."""
+    if text.startswith(PAGE):
+        return True
     name = text.partition("@")[0]
     return not text.startswith((".", "/", "~", os.sep)) and "\\" not in text and name.count("/") < 2
 

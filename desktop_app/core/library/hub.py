@@ -27,7 +27,7 @@ from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, h
 
 from desktop_app import __version__
 from desktop_app.core.library.cache import INDEX, hub_cache, missing_files, repository_folder
-from desktop_app.core.library.hub_errors import disk_full, explained, is_passing, retry_after
+from desktop_app.core.library.hub_errors import disk_full, explained, is_passing, retry_after, waits_for
 from desktop_app.core.library.progress import Meter, Progress, in_time
 from desktop_app.core.library.references import HubName
 from desktop_app.gpt2.config import CONFIG_LIMIT, parse_config
@@ -314,8 +314,7 @@ class _Patience:
         if not is_passing(reason) or self._tries >= most or (asked or 0) > LONGEST_WAIT:
             raise reason
         pause = float(asked) if asked is not None else FIRST_WAIT * 2 ** (self._tries - 1)
-        why = "the hub asks to wait" if asked is not None else "the connection broke off, trying again in"
-        self._meter.say(f"{why} {in_time(pause)}")
+        self._meter.say(f"{waits_for(reason)} {in_time(pause)}")
         time.sleep(pause)
 
 

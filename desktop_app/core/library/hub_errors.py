@@ -55,6 +55,17 @@ def retry_after(reason: Exception) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 7 else None
 
 
+def waits_for(reason: Exception) -> str:
+    """Why it is tried again, in words that a time is put behind."""
+    if retry_after(reason) is not None:
+        return "the hub asks to wait"
+    if isinstance(reason, hub.HfHubHTTPError):
+        return "the hub has a fault of its own, trying again in"
+    if isinstance(reason, httpx2.ConnectError):
+        return "the hub cannot be reached, trying again in"
+    return "the connection broke off, trying again in"
+
+
 def is_passing(reason: Exception) -> bool:
     """Whether trying again may help: the line, or a server that has too much to do."""
     if isinstance(reason, hub.HfHubHTTPError):

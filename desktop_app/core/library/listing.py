@@ -111,9 +111,13 @@ def _catalogue() -> Iterator[Row]:
 
 
 def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, state: str) -> Row:
-    config, trouble = _config(folder)
-    if config is not None and (missing := missing_files(folder)):
-        trouble = f"{missing[0]} is missing"
+    try:
+        config, trouble = _config(folder)
+        if config is not None and (missing := missing_files(folder)):
+            trouble = f"{missing[0]} is missing"
+    except OSError as reason:
+        # No permission, a share that is gone: one row's trouble, not the whole list's.
+        config, trouble = None, f"cannot be read: {reason.strerror or reason}"
     return Row(kind, reference, title, about, folder, config, bytes_on_disk(folder), trouble or state, not trouble)
 
 

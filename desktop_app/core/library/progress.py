@@ -23,7 +23,9 @@ class Progress:
     note: str = ""
 
     def words(self) -> str:
-        """One line, like `model.safetensors: 120 of 548 MB, 11 MB/s, 39 s left`."""
+        """One line, like `model.safetensors: 120 MB of 551 MB, 11 MB/s, 39 s left`."""
+        if not self.total:  # what there is to fetch is still being asked for
+            return self.note or "asking the hub"
         parts = [f"{self.file}: {in_bytes(self.done)} of {in_bytes(self.total)}"]
         if self.note:
             return f"{parts[0]}; {self.note}"

@@ -7,7 +7,9 @@ from desktop_app.gpt2.errors import ModelError
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY = re.compile(rf"(?:{_PART}/)?{_PART}")
-_PAGE = "https://huggingface.co/"
+PAGE = "https://huggingface.co/"
+"""What the address of a model's page begins with."""
+
 # What git allows in a branch's name, less what no branch has and a path must not.
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}")
 
@@ -29,7 +31,7 @@ def parse_hub_name(text: str) -> HubName:
     Raises ModelError for anything else.
     """
     text = text.strip()
-    page = text.removeprefix(_PAGE)
+    page = text.removeprefix(PAGE)
     name, at, revision = (page if page == text else page.rstrip("/")).partition("@")
     revision = revision if at else "main"
     clean = ".." not in name and "--" not in name and _REPOSITORY.fullmatch(name)

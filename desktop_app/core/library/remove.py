@@ -25,7 +25,7 @@ def remove_model(text: str) -> str:
         raise ModelError(f"{text} came with the program and stays.")
     if forget_folder(as_path(text)):
         return f"{text} is no longer listed; its files are where they were."
-    if Path(text).is_absolute() or text.startswith("."):
+    if as_path(text).is_absolute() or text.startswith("."):
         raise ModelError(f"{text} is not in the list; there is nothing to remove.")
     name = parse_hub_name(text)
     if not repository_folder(name.repository).is_dir():
@@ -33,15 +33,16 @@ def remove_model(text: str) -> str:
     storage = repository_folder(name.repository)
     if not storage.is_dir():
         raise ModelError(f"{text} is not in the cache, {hub_cache()}; there is nothing to remove.")
-    before = bytes_below(storage)
     try:
+        before = bytes_below(storage)
         if "@" in text:
             _remove_revision(name)
         else:
             _remove_repository(name, storage)
+        freed = before - bytes_below(storage)
     except OSError as reason:
         raise ModelError(f"{text} could not be removed: {reason.filename}: {reason.strerror or reason}.") from reason
-    return f"{name} is removed; {in_bytes(before - bytes_below(storage))} are free again."
+    return f"{name} is removed; {in_bytes(freed)} are free again."
 
 
 def _remove_revision(name: HubName) -> None:
