@@ -56,8 +56,8 @@ def build_deb(frozen: Path, licences: Path, summary: str, manual: str, out: Path
         root = Path(name) / "root"
         _lay_out(root, frozen, licences, summary, manual, date)
         size = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file()) // 1024
+        (root / "DEBIAN").mkdir()  # dpkg-shlibdeps takes a folder with this in it for a package
         depends = dependencies(root)
-        (root / "DEBIAN").mkdir()
         (root / "DEBIAN" / "control").write_text(
             _CONTROL.format(
                 version=__version__,
@@ -102,7 +102,8 @@ def dependencies(root: Path) -> list[str]:
 def _linked(root: Path) -> dict[str, str]:
     """Package -> package with its least version, for all that the files in `root` are linked to."""
     files = [str(path) for path in sorted(root.rglob("*")) if path.is_file() and _is_elf(path)]
-    inside = sorted({f"-l{Path(file).parent}" for file in files})
+    # Named as they will be when installed, these folders go before the build machine's, which may have a Qt of its own.
+    inside = sorted({f"-l/{Path(file).parent.relative_to(root)}" for file in files})
     packed = [f"-x{package}" for package in packages_of(root / "usr/lib/logitscope")]
     with TemporaryDirectory() as name:
         (Path(name) / "debian").mkdir()
