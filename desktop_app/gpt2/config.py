@@ -69,6 +69,8 @@ class Config:
     """Whether it has biases; a nanoGPT may do without, and computes as if all were zero."""
     says_tied: bool = field(default=True, compare=False)
     """Whether the config settles that the head is tied; nanoGPT's and minGPT's leave it to the weights."""
+    int8: bool = False
+    """Whether matrix products take their operands rounded to int8 (`gpt2/int8.py`); no config.json says so."""
 
     @property
     def d_head(self) -> int:
@@ -133,7 +135,7 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
     """
     own_form = "block_size" in raw and "n_positions" not in raw
     if own_form:
-        raw = _from_nanogpt(raw)
+        raw = _from_nanogpt(raw, where)
     kind = raw.get("model_type", "gpt2")
     if kind != "gpt2":
         raise ModelError(f"{where}: model_type is {_short(kind)}; only checkpoints of type 'gpt2' can be opened.")
@@ -186,15 +188,22 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
     return config
 
 
-def _from_nanogpt(raw: dict[str, Any]) -> dict[str, Any]:
+def _from_nanogpt(raw: dict[str, Any], where: str) -> dict[str, Any]:
     """The arguments of a nanoGPT or a minGPT as fields of GPT2Config.
 
     Both call the context block_size; model_type names a size there. minGPT (told by its embd_pdrop) computes GELU by
     the tanh formula, nanoGPT by the error function; a field activation_function overrules both.
     """
+    for name in ("n_layer", "n_head", "n_embd", "vocab_size"):
+        # Their defaults are not GPT-2's, and a wrong number of heads would compute, and wrongly.
+        if raw.get(name) is None:
+            raise ModelError(f"{where}: block_size stands there, as in nanoGPT and minGPT, but no {name}; add it.")
+    bias = raw.get("bias", True)
+    if not isinstance(bias, bool):
+        raise ModelError(f"{where}: bias is {_short(bias)}; it must be true or false.")
     fields = {name: value for name, value in raw.items() if name not in ("model_type", "block_size", "dropout")}
     fields["n_positions"] = raw["block_size"]
-    fields["bias"] = raw.get("bias", True) is not False
+    fields["bias"] = bias
     fields.setdefault("activation_function", "gelu_new" if "embd_pdrop" in raw else "gelu")
     return fields
 

@@ -14,8 +14,10 @@ from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.mapped import released
 from desktop_app.gpt2.session import Stop, make_session
+from desktop_app.gpt2.stitched import Stitched
 from desktop_app.gpt2.tensors import size_in_bytes, tensor_table
 from desktop_app.gpt2.trace import Trace
+from desktop_app.gpt2.weights import matrices
 
 CAPTURE_LIMIT = 256 << 20
 """Bytes up to which a trace takes every tensor from the graph; a larger one keeps a few and derives the rest."""
@@ -39,7 +41,7 @@ class Engine:
         self._all = [n for n in self.table if n != "logits"]
         self._kept = [n for n, row in self.table.items() if row.spec.kept]
         self._lean_names = frozenset([*self._kept, "ln_final.out"])
-        self.packed = False
+        self.packed = self.config.int8  # what is rounded is always packed
         # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
         # two graphs share the weights: one exposes every tensor, the other what a long trace keeps.
         self._full = make_session(checkpoint, head=False)
@@ -54,8 +56,7 @@ class Engine:
     @property
     def packed_bytes(self) -> int:
         """Memory that packing takes: a copy of every matrix that is multiplied with."""
-        matrices = (w for name, w in self.checkpoint.weights.items() if w.ndim == 2 and name != "pos_embed.W_pos")
-        return sum(w.nbytes for w in matrices)
+        return 0 if self.packed else sum(4 * prod(shape) for shape in matrices(self.config).values())
 
     def prepack(self, stop: Stop | None = None) -> None:
         """Pack the weights of what runs most: takes a second or two and a copy of the matrices, and runs faster.
@@ -115,14 +116,17 @@ class Engine:
         if shared and reuse is not None:
             new = self.run(ids[shared:], reuse.past(shared), [*self._kept, "ln_final.out"], stop)
             final = new.pop("ln_final.out")
-            captured = {
-                name: np.concatenate([reuse.read_rows(name, shared), new[name]], self.table[name].spec.row_axis)
-                for name in self._kept
-            }
+            captured: Mapping[str, NDArray[Any]] = Stitched(
+                {
+                    name: (self.table[name].spec.row_axis, (*reuse.first_rows(name, shared), new[name]))
+                    for name in self._kept
+                }
+            )
         else:
             fits = everything or size_in_bytes(self.config, len(ids)) <= CAPTURE_LIMIT
-            captured = self.run(ids, None, self._all if fits else [*self._kept, "ln_final.out"], stop)
-            final = captured["ln_final.out"] if fits else captured.pop("ln_final.out")
+            found = self.run(ids, None, self._all if fits else [*self._kept, "ln_final.out"], stop)
+            final = found["ln_final.out"] if fits else found.pop("ln_final.out")
+            captured = found
         last = self.logits(final[-1:], stop)[0]
         return Trace(
             self.config,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.rounding import rounded
 
 Array = NDArray[Any]
 
@@ -25,6 +26,11 @@ class Place:
     config: Config
     layer: int
     rows: NDArray[np.int64]
+
+
+def multiplied(place: Place, x: Array) -> Array:
+    """The vectors [..., d] that a product with a matrix takes for `x`: `x` itself, or rounded in an int8 model."""
+    return rounded(x) if place.config.int8 else x
 
 
 def rows_of_table(_place: Place, tokens: Array, table: Array) -> Array:
@@ -73,7 +79,7 @@ def _project_heads(place: Place, x: Array, w: Array, b: Array, part: int) -> Arr
     """The query (0), key (1) or value (2) third of x . W_QKV + b_QKV, cut into heads: [head, pos, d_head]."""
     d = place.config.n_embd
     third = slice(part * d, (part + 1) * d)
-    flat = x @ w[:, third] + b[third]
+    flat = multiplied(place, x) @ w[:, third] + b[third]
     return flat.reshape(len(x), place.config.n_head, place.config.d_head).transpose(1, 0, 2)
 
 
@@ -125,14 +131,14 @@ def join_heads(_place: Place, z: Array) -> Array:
     return z.transpose(1, 0, 2).reshape(rows, heads * width)
 
 
-def affine(_place: Place, x: Array, w: Array, b: Array) -> Array:
+def affine(place: Place, x: Array, w: Array, b: Array) -> Array:
     """X . W + b."""
-    return x @ w + b
+    return multiplied(place, x) @ w + b
 
 
-def unembed(_place: Place, x: Array, w: Array) -> Array:
+def unembed(place: Place, x: Array, w: Array) -> Array:
     """Dot product with every token's row of W_U: [pos, d_vocab]."""
-    return x @ w.T
+    return multiplied(place, x) @ w.T
 
 
 def activation(place: Place, x: Array) -> Array:

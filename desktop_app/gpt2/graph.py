@@ -4,7 +4,7 @@ Inputs: `input_ids` [pos] int64, and `past.L.key`, `past.L.value` [head, past, d
 batch axis. The body ends at `ln_final.out`; the head, `logits`, is a third of a pass and can be a graph of its own.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.tensors import Tensor, tensor_table
-from desktop_app.gpt2.weights import all_weights
+from desktop_app.gpt2.weights import UNEMBEDDING, all_weights
 
 OPSET = 18
 IR_VERSION = 9
@@ -22,7 +23,8 @@ IR_VERSION = 9
 class _Builder:
     """Collects nodes; every method returns the name of its result."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config) -> None:
+        self.config = config
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
@@ -42,6 +44,12 @@ class _Builder:
     def real(self, value: float) -> str:
         """A scalar float32 constant."""
         return self._constant(f"_f_{np.float32(value).tobytes().hex()}", np.array(value, np.float32))
+
+    def rounded_product(self, x: str, w: str, width: tuple[int, int], out: str | None = None) -> str:
+        """`x` times the int8 weight `w`, which has this (d_in, d_out)."""
+        operands = (x, w + CODES, w + SCALES)
+        form = {"K": width[0], "N": width[1], "bits": 8, "block_size": GROUP, "accuracy_level": 4}
+        return self.op("MatMulNBits", *operands, out=out, domain=_CONTRIB, **form)
 
     def _constant(self, name: str, value: np.ndarray[Any, Any]) -> str:
         if name not in self.constants:
@@ -64,7 +72,9 @@ def _layer_norm(b: _Builder, x: str, name: str, config: Config) -> str:
     return b.op("Add", b.op("Mul", normalized, f"{name}.w"), f"{name}.b", out=f"{name}.out")
 
 
-def _affine(b: _Builder, x: str, w: str, bias: str, out: str | None = None) -> str:
+def _affine(b: _Builder, x: str, w: str, bias: str, width: tuple[int, int], out: str | None = None) -> str:
+    if b.config.int8:
+        return b.op("Add", b.rounded_product(x, w, width), bias, out=out)
     return b.op("Gemm", x, w, bias, out=out)
 
 
@@ -85,7 +95,8 @@ def _activation(b: _Builder, x: str, kind: str, out: str) -> str:
 
 def _attention(b: _Builder, x: str, layer: int, config: Config, hidden: str) -> str:
     name = f"blocks.{layer}.attn"
-    qkv = _affine(b, x, f"{name}.W_QKV", f"{name}.b_QKV")
+    d = config.n_embd
+    qkv = _affine(b, x, f"{name}.W_QKV", f"{name}.b_QKV", (d, 3 * d))
     flat = [f"_{name}.{letter}" for letter in "qkv"]
     b.split(qkv, flat, (config.n_embd,) * 3, axis=1)
     heads = b.ints(-1, config.n_head, config.d_head)
@@ -102,7 +113,7 @@ def _attention(b: _Builder, x: str, layer: int, config: Config, hidden: str) -> 
     z = b.op("MatMul", pattern, values, out=f"{name}.z")
     side_by_side = b.op("Transpose", z, perm=[1, 0, 2])
     concat = b.op("Reshape", side_by_side, b.ints(-1, config.n_embd), out=f"{name}.concat")
-    return _affine(b, concat, f"{name}.W_O", f"{name}.b_O", out=f"blocks.{layer}.attn_out")
+    return _affine(b, concat, f"{name}.W_O", f"{name}.b_O", (d, d), out=f"blocks.{layer}.attn_out")
 
 
 def _body(b: _Builder, config: Config) -> str:
@@ -125,9 +136,10 @@ def _body(b: _Builder, config: Config) -> str:
         out = _attention(b, _layer_norm(b, resid, f"{name}.ln1", config), layer, config, hidden)
         resid = b.op("Add", resid, out, out=f"{name}.resid_mid")
         x = _layer_norm(b, resid, f"{name}.ln2", config)
-        pre = _affine(b, x, f"{name}.mlp.W_in", f"{name}.mlp.b_in", out=f"{name}.mlp.pre")
+        up, down = (config.n_embd, config.d_mlp), (config.d_mlp, config.n_embd)
+        pre = _affine(b, x, f"{name}.mlp.W_in", f"{name}.mlp.b_in", up, out=f"{name}.mlp.pre")
         post = _activation(b, pre, config.activation, out=f"{name}.mlp.post")
-        out = _affine(b, post, f"{name}.mlp.W_out", f"{name}.mlp.b_out", out=f"{name}.mlp_out")
+        out = _affine(b, post, f"{name}.mlp.W_out", f"{name}.mlp.b_out", down, out=f"{name}.mlp_out")
         resid = b.op("Add", resid, out, out=f"{name}.resid_post")
     return _layer_norm(b, resid, "ln_final", config)
 
@@ -147,9 +159,15 @@ PLACEHOLDER = "weights"
 """The file that the weights of a built graph point to. Nothing reads it: whoever takes the graph provides the data."""
 
 
-def _placeholder(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
-    """A float32 initializer whose bytes are to come from elsewhere."""
-    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
+CODES, SCALES = ".codes", ".scales"
+"""What the name of an int8 weight goes on with: its whole numbers [d_out, group, GROUP], its scales [d_out x group]."""
+
+_CONTRIB = "com.microsoft"
+
+
+def _placeholder(name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT) -> onnx.TensorProto:
+    """An initializer whose bytes are to come from elsewhere."""
+    tensor = TensorProto(name=name, data_type=kind, dims=shape)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=PLACEHOLDER)
     return tensor
@@ -157,7 +175,20 @@ def _placeholder(name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
 
 def unembedding_name(config: Config) -> str:
     """The weight that gives the logits: the embedding itself where the head is tied."""
-    return "embed.W_E" if config.tie_word_embeddings else "unembed.W_U"
+    return "embed.W_E" if config.tie_word_embeddings else UNEMBEDDING
+
+
+def _weights(config: Config, used: Collection[str]) -> Iterator[onnx.TensorProto]:
+    """The initializers that nodes read, in the order of the forward pass."""
+    for name, _, spec in all_weights(config):
+        shape = spec.shape(config)
+        if name in used:
+            yield _placeholder(name, shape)
+        if name + CODES in used:
+            d_in, d_out = reversed(shape) if name == UNEMBEDDING else shape
+            groups = -(-d_in // GROUP)
+            yield _placeholder(name + CODES, (d_out, groups, GROUP), TensorProto.UINT8)
+            yield _placeholder(name + SCALES, (d_out * groups,))
 
 
 def build_graph(
@@ -168,9 +199,11 @@ def build_graph(
     With `body` alone the outputs end at `ln_final.out`; with `head` alone that is the input. `only` names the outputs
     to expose where that is not every one: whatever is exposed takes memory during a run, asked for or not.
     """
-    b = _Builder()
+    b = _Builder(config)
     final = _body(b, config) if body else "ln_final.out"
-    if head:
+    if head and config.int8:
+        b.rounded_product(final, UNEMBEDDING, (config.n_embd, config.vocab_size), out="logits")
+    elif head:
         b.op("Gemm", final, unembedding_name(config), out="logits", transB=1)
 
     inputs, outputs = [], []
@@ -187,11 +220,10 @@ def build_graph(
             outputs.append(_output(row, config))
 
     used = {name for node in b.nodes for name in node.input}
-    weights = [_placeholder(name, spec.shape(config)) for name, _, spec in all_weights(config) if name in used]
-    graph = helper.make_graph(b.nodes, "gpt2", inputs, outputs, [*weights, *b.constants.values()])
+    graph = helper.make_graph(b.nodes, "gpt2", inputs, outputs, [*_weights(config, used), *b.constants.values()])
     return helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET), *([helper.make_opsetid(_CONTRIB, 1)] if config.int8 else [])],
         ir_version=IR_VERSION,
         producer_name="logitscope",
     )

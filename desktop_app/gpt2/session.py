@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime as ort
 
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import Cancelled, ModelError
-from desktop_app.gpt2.graph import PLACEHOLDER, build_graph
+from desktop_app.gpt2.graph import CODES, PLACEHOLDER, SCALES, build_graph
+from desktop_app.gpt2.int8 import RoundedWeights
 
 
 class Stop:
@@ -78,14 +80,16 @@ def make_session(
     """A session on the checkpoint's own arrays, of which it makes no copy: it starts at once and takes a few megabytes.
 
     `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
-    so that a tensor is the same to the bit whatever else is exposed. Raises Cancelled if `stop` was set.
+    so that a tensor is the same to the bit whatever else is exposed. What is rounded to int8 is always packed. Raises
+    Cancelled if `stop` was set, ModelError if there is no room on disk for what is rounded.
     """
+    stop = stop or Stop()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     # Idle threads must not burn a laptop's battery, and a long text's memory goes back once it is done.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False
-    if not packed:
+    if not packed and not checkpoint.config.int8:
         options.add_session_config_entry("session.disable_prepacking", "1")
     if not fuse:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -97,11 +101,34 @@ def make_session(
     }
     for name, value in values.items():
         options.add_initializer(name, value)
-    # onnxruntime wants to see the file that data which it never reads would come from.
-    with tempfile.TemporaryDirectory(prefix="logitscope-") as folder:
+    # onnxruntime wants to see the file that data which it never reads would come from. What is rounded it does read
+    # from there, packs, and lets go of, so that those weights are in memory once.
+    with tempfile.TemporaryDirectory(prefix="logitscope-", ignore_cleanup_errors=True) as folder:
         path = Path(folder).resolve() / PLACEHOLDER
-        path.touch()
+        if isinstance(checkpoint.weights, RoundedWeights):
+            _write_rounded(path, model, checkpoint.weights, stop)
+        else:
+            path.touch()
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
-        session = (stop or Stop()).load(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        session = stop.load(model.SerializeToString(), options, ["CPUExecutionProvider"])
     session.values = values  # onnxruntime has bare pointers to them, so they must live as long
     return session
+
+
+def _write_rounded(path: Path, model: onnx.ModelProto, weights: RoundedWeights, stop: Stop) -> None:
+    """Write the int8 weights that `model` asks for into its data file, and note in `model` where each begins."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    try:
+        with path.open("wb") as file:
+            for name in [n.removesuffix(CODES) for n in tensors if n.endswith(CODES)]:
+                stop.check()
+                codes, scales = weights.codes(name)
+                for suffix, data in ((CODES, codes.tobytes()), (SCALES, scales.tobytes())):
+                    file.seek(-file.tell() % 4096, 1)  # where a mapping may begin
+                    for key, value in (("offset", file.tell()), ("length", len(data))):
+                        tensors[name + suffix].external_data.add(key=key, value=str(value))
+                    file.write(data)
+    except OSError as reason:
+        raise ModelError(
+            f"{path.parent} has no room for the rounded weights: {reason.strerror or reason}; free some space there."
+        ) from reason

@@ -4,9 +4,8 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,9 @@ from desktop_app.gpt2.formulas import Place
 from desktop_app.gpt2.jsonfile import parse_json
 from desktop_app.gpt2.npz_file import write_npz
 from desktop_app.gpt2.safetensors_file import SafetensorsFile, write_safetensors
+from desktop_app.gpt2.stitched import Stitched
 from desktop_app.gpt2.tensors import tensor_table
+from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 _CACHE_LIMIT = 96 << 20
@@ -75,9 +76,7 @@ class Trace:
     ) -> None:
         self.config = config
         self.table = tensor_table(config)
-        for array in captured.values():
-            array.flags.writeable = False
-        self.captured: Mapping[str, Array] = MappingProxyType(dict(captured))
+        self.captured = captured if isinstance(captured, Stitched) else self._whole(captured)
         self.ids: tuple[int, ...] = tuple(captured["tokens"].tolist())
         self.computed = len(self.ids) if computed is None else computed
         """How many positions this pass computed; the others were taken over from an earlier trace."""
@@ -88,6 +87,9 @@ class Trace:
         self._cached_bytes = 0
         for row, logits in (logit_rows or {}).items():
             self._remember(("logits", row), logits)
+
+    def _whole(self, captured: Mapping[str, Array]) -> Stitched:
+        return Stitched({name: (self.table[name].spec.row_axis, (array,)) for name, array in captured.items()})
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -124,6 +126,10 @@ class Trace:
         if name == "logits" and name not in self.captured:
             return _frozen(self._unembedded(self._read("ln_final.out", None, (start, stop, 1))))
         return _frozen(self._read(name, None, (start, stop, 1)))
+
+    def first_rows(self, name: str, count: int) -> tuple[Array, ...]:
+        """The tensor for the first `count` positions, in as many pieces as it is held in."""
+        return self.captured.first(name, count) if name in self.captured else (self.read_rows(name, count),)
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits [d_vocab] after position `row` (negative counts from the end). Raises ModelError as `read` does."""
@@ -172,7 +178,8 @@ class Trace:
     def _unembedded(self, final: Array) -> Array:
         if self._unembed is not None:
             return self._unembed(final)
-        return final @ self._weight("unembed.W_U").T
+        spec = self.table["logits"].spec
+        return np.asarray(spec.compute(Place(self.config, 0, np.arange(len(final))), final, self._weight(UNEMBEDDING)))
 
     def _weight(self, name: str) -> Array:
         if self._weights is None:
@@ -227,7 +234,9 @@ class Trace:
         if file.metadata.get("format") != _FORMAT or "tokens" not in file.entries:
             raise ModelError(f"{path} is not a trace saved by Logitscope.")
         raw = parse_json(file.metadata.get("config", "").encode(), what=f"The config in {path}", error=ModelError)
-        config = parse_config(raw, str(path))
+        # What is no field of a config.json, and changes the numbers all the same.
+        own = (raw.get("bias") is not False, raw.get("int8") is True)
+        config = replace(parse_config(raw, str(path)), bias=own[0], int8=own[1])
         table = tensor_table(config)
         positions = file.entries["tokens"].shape
         for name, entry in file.entries.items():

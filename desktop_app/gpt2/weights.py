@@ -28,6 +28,9 @@ class WeightSpec:
         return tuple(3 * config.n_embd if a == "qkv" else config.size(a, 0) for a in self.axes)
 
 
+UNEMBEDDING = "unembed.W_U"
+"""Its rows are the embedding's where the head is tied."""
+
 _B = "blocks.{L}."
 _H = "h.{L}."
 
@@ -49,7 +52,7 @@ WEIGHTS: tuple[WeightSpec, ...] = (
     WeightSpec("ln_final.w", "ln_f.weight", ("d_model",), "final layer norm, gain"),
     WeightSpec("ln_final.b", "ln_f.bias", ("d_model",), "final layer norm, bias"),
     # [d_vocab, d_model], as stored; the embedding itself where the head is tied.
-    WeightSpec("unembed.W_U", "lm_head.weight", ("d_vocab", "d_model"), "unembedding"),
+    WeightSpec(UNEMBEDDING, "lm_head.weight", ("d_vocab", "d_model"), "unembedding"),
 )
 
 
@@ -69,6 +72,11 @@ def all_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
             yield expand(spec.name, layer), expand(spec.stored, layer), spec
     for spec in WEIGHTS[first + len(blocks) :]:
         yield spec.name, spec.stored, spec
+
+
+def matrices(config: Config) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every weight that vectors are multiplied with: all matrices but the embeddings as such."""
+    return {name: spec.shape(config) for name, _, spec in all_weights(config) if spec.matrix or name == UNEMBEDDING}
 
 
 def parameter_count(config: Config) -> int:
