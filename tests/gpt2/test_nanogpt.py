@@ -131,3 +131,17 @@ def test_check_knows_that_absent_biases_are_no_fault(tmp_path, capfd):
     folder = store(tmp_path / "m", weights, {**NANO, "bias": False})
     assert cli.main(["models", "check", str(folder)]) == 0
     assert f"{len(weights)} of {len(weights)} tensors are sound" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["n_layer", "n_head", "n_embd", "vocab_size"])
+@pytest.mark.parametrize("args", [NANO, MINI])
+def test_a_size_that_is_left_out_is_asked_for_and_never_guessed(args, name):
+    for raw in ({k: v for k, v in args.items() if k != name}, args | {name: None}):
+        with pytest.raises(ModelError, match=rf"config.json: .* no {name}; add it"):
+            parse_config(raw, "config.json")
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "False"])
+def test_biases_are_there_or_not_and_nothing_between(value):
+    with pytest.raises(ModelError, match=r"bias is .*must be true or false"):
+        parse_config(NANO | {"bias": value}, "config.json")
