@@ -12,6 +12,7 @@ from desktop_app.figures.theme import mix
 
 Extent = tuple[float, float]
 _CUT = 18.0
+_SHORT_NAME = 96.0  # names up to this width, as of a neuron, are never cut for the sake of a remark
 _LEAST_ROW, _MOST_ROW = 18.5, 44.0
 
 
@@ -31,10 +32,16 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     label = max(page.width(b.label, size=12, mono=True, bold=b.marked) for b in panel.bars) + page.u(10)
     # Remarks and labels take a third, or more where that leaves enough of the bars.
     spare = body.w - text - min(label, body.w * 0.34) - page.u(110)
-    remark = min(remark, max(body.w * 0.3, spare)) + page.u(8) if remark else 0.0
-    label = min(label, max(body.w * 0.34, min(body.w * 0.5, body.w - text - remark - page.u(70))))
+    whole, remark = label, min(remark, max(body.w * 0.3, spare)) + page.u(8) if remark else 0.0
+
+    def label_beside(remark: float) -> float:
+        spare = body.w - text - remark - page.u(70)
+        return min(whole, max(body.w * 0.34, page.u(_SHORT_NAME), min(body.w * 0.5, spare)))
+
+    label = label_beside(remark)
     if body.w - label - text - remark < page.u(34):
         remark = 0.0
+        label = label_beside(remark)
     # On the narrowest of pages labels are cut before a number leaves it.
     label = min(label, max(page.u(30), body.w - text - remark - page.u(30)))
     track = Rect(body.x + label, body.y, max(page.u(8), body.w - label - text - remark), body.h)

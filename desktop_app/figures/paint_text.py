@@ -11,7 +11,7 @@ from desktop_app.figures.paint_common import heading, heading_height
 Extent = tuple[float, float]
 _MANY = 160  # from so many tokens on chips lose their second line
 _LINE, _UNDER, _PROSE_LINE = 24.0, 17.0, 28.0
-_LONG, _COLUMN_GAP = 24, 28.0  # a list of so many lines is long
+_LONG, _COLUMN_GAP = 12, 28.0  # a list of so many lines is long
 
 
 def _chip_size(panel: TokensPanel) -> tuple[float, float]:

@@ -171,6 +171,14 @@ def test_bars_are_as_long_as_their_values():
     assert spans[2] / spans[0] == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("width", [200, 230, 260, 320, 500])
+def test_a_name_stays_whole_before_a_remark_is_written(width):
+    names = ("neuron 1015", "neuron 148")
+    panel = BarsPanel(bars=tuple(Bar(name, 0.2, "0.2118", remark="activation 0.4478") for name in names))
+    written = [m.text for m in painted(panel, width).marks if isinstance(m, Words)]
+    assert set(names) <= set(written), "which neuron it is must be seen"
+
+
 def test_negative_bars_go_the_other_way_from_the_same_zero():
     (left_a, right_a), (left_b, right_b) = lengths(painted(bars(3.0, -1.0)))
     assert right_b == pytest.approx(left_a)
@@ -263,6 +271,11 @@ def test_a_long_list_stands_in_columns():
     assert heights[1] < 0.5 * heights[0]
     for page in (tall, wide):
         assert [m.text for m in page.marks if isinstance(m, Words)].count("1.2") == 60
+
+
+def test_a_short_text_fits_a_slide_without_becoming_small(bundled):
+    scene = scene_of(bundled, "The Eiffel Tower is in")
+    assert place_view(build_view(scene, step_of(scene, "text")), 860, 400, Page(LIGHT, fonts.width)) < 400
 
 
 def test_one_enormous_dimension_does_not_flatten_a_profile():

@@ -82,7 +82,7 @@ def _first_bytes(words: str) -> tuple[Line, ...]:
     shown = words[:_SHOWN_CHARACTERS]
     lines = [Line(label(c.encode()), c.encode().hex(" ").upper(), f"U+{ord(c):04X}") for c in shown]
     if len(words) > len(shown):
-        lines.append(Line("…", f"{len(words) - len(shown):,} more"))
+        lines.append(Line("…", "", f"{len(words) - len(shown):,} more"))
     return tuple(lines)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from desktop_app.core.levels import diverging, number
+from desktop_app.core.levels import diverging, number, short
 from desktop_app.core.panels import Box, CurvePanel, Hue, Strip, StripsPanel, column, row
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
@@ -17,7 +17,7 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
     scale = float(scene.trace.read(f"{name}.scale", row=position)[0])
     before = strip(scene, source, source.rsplit(".", 1)[-1])
     strips = (
-        replace(before, label="before", remark=f"mean {number(mean)}"),
+        replace(before, label="before", remark=f"mean {short(mean)}"),
         Strip("centred", x - np.float32(mean), None, remark="x − mean"),
         strip(scene, f"{name}.normalized", "normalized", remark=f"÷ {number(scale)}"),
         strip(scene, f"{name}.out", "out", hue=Hue.ACCENT, remark="· w + b"),
