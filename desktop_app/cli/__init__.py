@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from desktop_app import __version__
-from desktop_app.cli.shared import add_model, checked_text, say
+from desktop_app.cli.shared import add_engine, add_model, checked_text, choose_provider, say
 from desktop_app.gpt2.errors import LogitscopeError
 
 COMMANDS = {
@@ -99,7 +99,7 @@ def _window_parser() -> argparse.ArgumentParser:
     lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="logitscope",
-        usage="logitscope [--model MODEL] [--prompt TEXT] [SESSION]\n"
+        usage="logitscope [--model MODEL] [--int8] [--provider NAME] [--prompt TEXT] [SESSION]\n"
         "       logitscope --selftest\n       logitscope COMMAND ... [--help]",
         description="A desktop microscope for GPT-2. Without a command it opens the window.",
         epilog="\n".join(["commands that need no window:", *lines]),
@@ -107,6 +107,7 @@ def _window_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_model(parser)
+    add_engine(parser)
     parser.add_argument("--prompt", metavar="TEXT", help="the text to start with")
     parser.add_argument("session", metavar="SESSION", nargs="?", type=Path, help="a session file to open")
     parser.add_argument("--selftest", action="store_true", help="try everything that came with the program, and quit")
@@ -133,10 +134,11 @@ def _window(arguments: argparse.Namespace) -> int:
         raise LogitscopeError(f"{folder} is no folder; give the one that holds config.json and the weights.")
     text = None if arguments.prompt is None else checked_text(arguments.prompt, "--prompt")
 
+    choose_provider(arguments)
     from desktop_app.launch import require_display
 
     require_display()
 
     from desktop_app.ui.app import run_window
 
-    return run_window(folder, text, session, smoke=arguments.smoke)
+    return run_window(folder, text, session, int8=arguments.int8, smoke=arguments.smoke)

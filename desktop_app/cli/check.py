@@ -5,12 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-from desktop_app.cli.shared import add_model, add_prompt, model_folder, prompt_ids, prompt_text
+from desktop_app.cli.shared import add_engine, add_model, add_prompt, open_checkpoint, prompt_ids, prompt_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompt(parser)
     add_model(parser)
+    add_engine(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the findings to this file too")
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
 
@@ -23,12 +24,11 @@ def run(arguments: argparse.Namespace) -> int:
     text = prompt_text(arguments)
 
     from desktop_app.core.check import TOLERANCE, as_json, check_pass
-    from desktop_app.gpt2.checkpoint import load_checkpoint
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.files import whole_file
     from desktop_app.gpt2.tokenizer import Tokenizer
 
-    checkpoint = load_checkpoint(model_folder(arguments))
+    checkpoint = open_checkpoint(arguments)
     config = checkpoint.config
     tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
     ids = prompt_ids(arguments, config, text, tokenizer)

@@ -8,7 +8,18 @@ from pathlib import Path
 from types import FrameType
 
 from desktop_app.cli.figure import state_of
-from desktop_app.cli.shared import add_model, add_output, add_sampling, model_folder, prompt_text, say, shown, size_of
+from desktop_app.cli.shared import (
+    add_engine,
+    add_model,
+    add_output,
+    add_sampling,
+    choose_provider,
+    model_folder,
+    prompt_text,
+    say,
+    shown,
+    size_of,
+)
 from desktop_app.gpt2.errors import LogitscopeError
 
 
@@ -18,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
     prompt.add_argument("--session", metavar="FILE", type=Path, help="prompt, place and settings of a saved session")
     add_model(parser)
+    add_engine(parser)
     parser.add_argument(
         "--steps",
         metavar="WHICH",
@@ -66,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.state import encode
 
     # The model that was named goes before the session's own.
-    model = open_model(folder if folder is not None and arguments.model is None else model_folder(arguments))
+    choose_provider(arguments)
+    named = folder if folder is not None and arguments.model is None else model_folder(arguments)
+    model = open_model(named, int8=state.int8)
     names: str | list[str] = arguments.steps
     if names not in SELECTIONS:
         names = [name for part in arguments.steps.split(",") if (name := part.strip())]

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.cli.shared import (
+    add_engine,
+    add_int8,
     add_model,
     add_output,
     add_sampling,
     checked_text,
+    choose_provider,
     model_folder,
     prompt_text,
     shown,
@@ -28,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prompt.add_argument("--session", metavar="FILE", type=Path, help="prompt, place and settings of a saved session")
     prompt.add_argument("--trace", metavar="FILE", type=Path, help="a pass saved by logitscope trace, as safetensors")
     add_what(parser)
+    add_engine(parser)
     add_output(parser, "SVG, PDF or PNG")
 
 
@@ -37,6 +41,7 @@ def add_listed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", type=Path)
     parser.add_argument("--trace", type=Path)
     add_what(parser)
+    add_int8(parser)
 
 
 def add_what(parser: argparse.ArgumentParser) -> None:
@@ -76,12 +81,13 @@ def add_what(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from desktop_app.figures.order import files_of, make, refuse, write_files
 
+    choose_provider(arguments)
     order = order_of(arguments, prompt_text(arguments))
     refuse(order, force=arguments.force)
 
     from desktop_app.core.model import open_model
 
-    job = make(order, open_model(order.model or model_folder(arguments)))
+    job = make(order, open_model(order.model or model_folder(arguments), int8=order.state.int8))
     write_files(order, files_of(job, order.options, order.data))
     more = "".join(f", {shown(path.name)}" for path in order.files[1:])
     print(f"{shown(str(order.out))}{more}: {shown(job.view.title)}, {size_of(order.out)}")
@@ -147,6 +153,6 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     )
     places = {name: getattr(arguments, name) for name in ("token", "position")}
     chosen = {name: value for name, value in places.items() if value is not None}
-    state = replace(state, view=view, **chosen).with_sampling(**sampling)
+    state = replace(state, view=view, int8=state.int8 or arguments.int8, **chosen).with_sampling(**sampling)
     model = Path(checked_text(state.model, "The session's model")) if state.model else None
     return state, model if model is not None and model.is_dir() else None

@@ -4,9 +4,11 @@ import argparse
 import sys
 
 from desktop_app.cli.shared import (
+    add_engine,
     add_model,
     add_prompt,
     add_sampling,
+    choose_provider,
     model_folder,
     prompt_ids,
     prompt_text,
@@ -20,6 +22,7 @@ from desktop_app.gpt2.errors import LogitscopeError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompt(parser)
     add_model(parser)
+    add_engine(parser)
     parser.add_argument("-n", type=int, default=20, metavar="N", help="how many tokens at most (default 20)")
     add_sampling(parser)
 
@@ -35,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.model import open_model
 
     sampling = sampling_of(arguments)
-    model = open_model(model_folder(arguments))
+    choose_provider(arguments)
+    model = open_model(model_folder(arguments), int8=arguments.int8)
     ids = prompt_ids(arguments, model.config, text, model.tokenizer)
     # A character may be spread over several tokens; it is printed when its last byte is there.
     decoder = getincrementaldecoder("utf-8")(errors="replace")
@@ -56,6 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         write(None)
         print(flush=True)
+        if model.config.int8:
+            from desktop_app.core.exactness import effect_of_rounding, words_of
+
+            logits = model.engine.trace(ids).logits(-1)
+            say(words_of(effect_of_rounding(model, ids, len(ids) - 1, logits), model.tokenizer))
         if event.reason is End.END_OF_TEXT:
             say(f"The model ended the text with <|endoftext|>, its token {count} of {arguments.n}.")
         elif event.reason is End.CONTEXT:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
+    from desktop_app.gpt2.checkpoint import Checkpoint
     from desktop_app.gpt2.config import Config
     from desktop_app.gpt2.sampling import Sampling
     from desktop_app.gpt2.tokenizer import Tokenizer
@@ -23,6 +24,23 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a checkpoint's folder, a bundled model's name, or owner/name of the Hugging Face Hub, downloaded before "
         "(default: the bundled model; see `models list`)",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add how the model computes: --int8 and --provider."""
+    add_int8(parser)
+    parser.add_argument(
+        "--provider",
+        metavar="NAME",
+        help="what computes, of what onnxruntime offers here, like cuda (default cpu)",
+    )
+
+
+def add_int8(parser: argparse.ArgumentParser) -> None:
+    """Add --int8."""
+    parser.add_argument(
+        "--int8", action="store_true", help="round the weights to int8: faster, less memory, not the exact numbers"
     )
 
 
@@ -77,6 +95,24 @@ def model_folder(arguments: argparse.Namespace) -> Path:
     if words := doubt_room(folder, 1):
         say(f"{words} Going on all the same.")
     return folder
+
+
+def choose_provider(arguments: argparse.Namespace) -> None:
+    """Let compute what --provider says. Raises ModelError if it is not here."""
+    if arguments.provider is not None:
+        from desktop_app.gpt2.provider import choose
+
+        choose(arguments.provider)
+
+
+def open_checkpoint(arguments: argparse.Namespace) -> "Checkpoint":
+    """The checkpoint of --model, rounded if --int8 was given. Raises LogitscopeError."""
+    from desktop_app.gpt2.checkpoint import load_checkpoint
+    from desktop_app.gpt2.int8 import round_checkpoint
+
+    choose_provider(arguments)
+    checkpoint = load_checkpoint(model_folder(arguments))
+    return round_checkpoint(checkpoint) if arguments.int8 else checkpoint
 
 
 def prompt_text(arguments: argparse.Namespace) -> str | None:

@@ -4,10 +4,11 @@ import argparse
 
 from desktop_app import __version__
 from desktop_app.cli.shared import (
+    add_engine,
     add_model,
     add_output,
     add_prompt,
-    model_folder,
+    open_checkpoint,
     prompt_ids,
     prompt_text,
     shown,
@@ -18,6 +19,7 @@ from desktop_app.cli.shared import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompt(parser)
     add_model(parser)
+    add_engine(parser)
     parser.add_argument(
         "--names",
         metavar="GLOB",
@@ -34,18 +36,17 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_existing(arguments.out, force=arguments.force)
     text = prompt_text(arguments)
 
-    from desktop_app.gpt2.checkpoint import load_checkpoint
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.tensors import match_names
     from desktop_app.gpt2.tokenizer import Tokenizer
     from desktop_app.gpt2.trace import names_to_save, save_tensors
 
-    checkpoint = load_checkpoint(model_folder(arguments))
+    checkpoint = open_checkpoint(arguments)
     config = checkpoint.config
     names = names_to_save(config, match_names(arguments.names, config) if arguments.names else None)
     tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
     ids = prompt_ids(arguments, config, text, tokenizer)
-    note = {"model": checkpoint.name, "logitscope": __version__}
+    note = {"model": checkpoint.name, "logitscope": __version__} | ({"weights": "int8"} if config.int8 else {})
     if text is not None:
         note["prompt"] = text
     engine = Engine(checkpoint)

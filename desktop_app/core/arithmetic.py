@@ -16,6 +16,7 @@ from desktop_app.core.levels import number
 from desktop_app.core.panels import Source
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.rounding import rounded
 from desktop_app.gpt2.tensors import Tensor
 from desktop_app.gpt2.trace import Trace
 
@@ -110,6 +111,13 @@ class _Place:
             else:
                 values = self.trace.read(name, **part, row=row)[along[spec.row_axis + 1 :]]
         return Vector(label or name.rsplit(".", 1)[-1], np.asarray(values, np.float64), Source(name, index))
+
+    def multiplied(self, name: str, row: int) -> Vector:
+        """The row of `name` that a product with a matrix takes: in an int8 model, rounded."""
+        x = self.vector(name, (row, "col"), "x")
+        if not self.trace.config.int8:
+            return x
+        return Vector("x in int8", rounded(x.values), x.source)
 
     def sizes(self, vector: Vector) -> Array:
         """How large each element counts in the sum of absolute terms."""
@@ -263,7 +271,7 @@ def _projection(part: int) -> Callable[[_Place], Opening]:
     def opener(p: _Place) -> Opening:
         head, row, d = p.index
         column = part * p.trace.config.n_embd + head * p.trace.config.d_head + d
-        x = p.vector(p.inputs[0], (row, "col"), "x")
+        x = p.multiplied(p.inputs[0], row)
         w = p.vector(p.inputs[1], ("col", column), f"W_{letter}")
         return p.dot(x, w, p.scalar(p.inputs[2], (column,), f"b_{letter}"))
 
@@ -322,7 +330,7 @@ def _join(p: _Place) -> Opening:
 
 def _affine(p: _Place) -> Opening:
     row, column = p.index
-    x, w = p.vector(p.inputs[0], (row, "col"), "x"), p.vector(p.inputs[1], ("col", column), "W")
+    x, w = p.multiplied(p.inputs[0], row), p.vector(p.inputs[1], ("col", column), "W")
     return p.dot(x, w, p.scalar(p.inputs[2], (column,), "b"))
 
 
@@ -336,7 +344,7 @@ def _activation(p: _Place) -> Opening:
 
 def _unembed(p: _Place) -> Opening:
     row, token = p.index
-    x, w = p.vector(p.inputs[0], (row, "col"), "x"), p.vector(p.inputs[1], (token, "col"), f"W_U[{token}]")
+    x, w = p.multiplied(p.inputs[0], row), p.vector(p.inputs[1], (token, "col"), f"W_U[{token}]")
     return p.dot(x, w)
 
 

@@ -13,9 +13,11 @@ from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.checkpoint import Checkpoint, StoredWeight
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.int8 import summed_axis
+from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tensors import Tensor, tensor_table
-from desktop_app.gpt2.weights import all_weights
+from desktop_app.gpt2.weights import all_weights, matrices
 
 TRACE_FILE = Path("trace.safetensors")
 """Where the lines look for the saved trace unless told."""
@@ -39,6 +41,11 @@ def as_numpy(
     about = "a learned weight" if name in weight_axes else table[name].spec.formula
     writer = _Writer(checkpoint, trace_file, f"{name}{where}: {about}")
     if name in weight_axes or not table[name].inputs:
+        if index is not None and writer.is_rounded(name):
+            # A number is rounded with its neighbours along the axis that is summed over.
+            across = 1 - summed_axis(name)
+            writer.read("result", name, f"[:, {index[1]}]" if across else f"[{index[0]}]")
+            return writer.text([f"result = result[{index[1 - across]}]"])
         writer.read("result", name, "" if index is None else f"[{', '.join(map(str, index))}]")
         return writer.text([])
     tensor, recipe = table[name], _RECIPES[table[name].spec.compute]
@@ -46,6 +53,8 @@ def as_numpy(
     for source, operand in zip(tensor.inputs, recipe.operands, strict=True):
         part = operand.whole if index is None else operand.cell
         writer.read(operand.variable, source, part.format(**slots))
+    if any(writer.is_rounded(source) for source in tensor.inputs):
+        writer.round(recipe.operands[0].variable)
     *before, last = (recipe.whole if index is None else recipe.cell).format(**slots).split("\n")
     return writer.text([*before, f"result = {last}"])
 
@@ -96,9 +105,20 @@ class _Writer:
         """Let `variable` be the part `part` ("[3]", or "" for all) of a tensor of the trace or of a weight."""
         if name in self._checkpoint.stored:
             self._weight(variable, self._checkpoint.stored[name], part)
+            if self.is_rounded(name):
+                self.round(variable, summed_axis(name))
         else:
             wide = "" if name == "tokens" else ".astype(float)"
             self._reads.append(f'{variable} = trace.get_tensor("{name}"){part}{wide}')
+
+    def is_rounded(self, name: str) -> bool:
+        """Whether it is a weight that the model has in int8."""
+        return self._checkpoint.config.int8 and name in matrices(self._checkpoint.config)
+
+    def round(self, variable: str, axis: int = 1) -> None:
+        """Round a vector or a matrix that was read, along this axis of a matrix."""
+        turn = "" if axis else ".T"
+        self._reads.append(f"{variable} = rounded({variable}{turn}){turn}")
 
     def _weight(self, variable: str, stored: StoredWeight, part: str) -> None:
         turn = ".T" if stored.turned else ""
@@ -128,7 +148,20 @@ class _Writer:
         ]
         imports = ["import math"] if any("math." in line for line in lines) else []
         imports += ["import numpy as np", *(["from safetensors import safe_open"] if opened else [])]
+        if any("rounded(" in line for line in self._reads):
+            imports += _ROUNDED
         return "\n".join([f"# {self._about}", *imports, "", *opened, *self._reads, *lines, "print(result)", ""])
+
+
+_ROUNDED = [
+    "",
+    "def rounded(x):  # to int8: along the last axis, each 128 numbers share a scale",
+    f"    groups = np.zeros((*x.shape[:-1], -(-x.shape[-1] // {GROUP}), {GROUP}), np.float32)",
+    "    groups.reshape(*x.shape[:-1], -1)[..., : x.shape[-1]] = x",
+    "    scale = np.abs(groups).max(-1, keepdims=True) / np.float32(127)",
+    "    whole = np.rint(groups / np.where(scale > 0, scale, 1))",
+    "    return (whole * scale).reshape(*x.shape[:-1], -1)[..., : x.shape[-1]].astype(float)",
+]
 
 
 def _quoted(path: Path) -> str:

@@ -20,6 +20,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("save_session", "Save session …", "File", ("Ctrl+S",)),
     Command("open_models", "Models …", "File", ("Ctrl+Shift+M",), "always"),
     Command("open_model", "Open model folder …", "File", ("Ctrl+M",), "always"),
+    Command("int8", "Weights rounded to int8: faster, not exact", "File", (), "model", True),
     Command("stop_loading", "Stop opening the model", "File", (), "loading"),
     Command("export", "Export figure …", "File", ("Ctrl+E",), "scene"),
     Command("deck", "Export the walk …", "File", ("Ctrl+Shift+E",), "scene"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from desktop_app.core.state import State
 
-UNDOABLE = ("text", "appended", "start", "model", "sampling", "draws", "pinned")
+UNDOABLE = ("text", "appended", "start", "model", "int8", "sampling", "draws", "pinned")
 """Fields that undo brings back; where one looks is left alone."""
 
 _LIMIT = 500
@@ -96,7 +96,7 @@ class Walk:
 
 def same_prompt(one: State, other: State) -> bool:
     """Whether two states stand for the same pass."""
-    return all(getattr(one, f) == getattr(other, f) for f in ("text", "appended", "start", "model"))
+    return all(getattr(one, f) == getattr(other, f) for f in ("text", "appended", "start", "model", "int8"))
 
 
 def typing_key(before: str, after: str) -> object:

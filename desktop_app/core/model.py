@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from desktop_app.core.library.cache import bytes_on_disk
@@ -12,7 +13,9 @@ from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint, name_of
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.int8 import exact_checkpoint, round_checkpoint
 from desktop_app.gpt2.machine import available_memory
+from desktop_app.gpt2.provider import CPU, chosen
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tokenizer import Tokenizer
 
@@ -35,6 +38,11 @@ class Model:
         """Whether the machine can spare the memory for `engine.prepack` and as much again."""
         free = available_memory()
         return free is not None and 2 * self.engine.packed_bytes <= free
+
+    @cached_property
+    def exact(self) -> Engine:
+        """The engine of the float32 weights: the model's own, unless that computes in int8."""
+        return Engine(exact_checkpoint(self.checkpoint)) if self.config.int8 else self.engine
 
     @property
     def folder(self) -> Path:
@@ -64,8 +72,14 @@ def doubt_room(folder: Path, tokens: int) -> str:
     return too_large(config, tokens, name_of(folder))
 
 
-def open_model(folder: Path, on_stage: Callable[[str], None] = lambda _stage: None, stop: Stop | None = None) -> Model:
-    """Open the model in `folder`.
+def open_model(
+    folder: Path,
+    on_stage: Callable[[str], None] = lambda _stage: None,
+    stop: Stop | None = None,
+    *,
+    int8: bool = False,
+) -> Model:
+    """Open the model in `folder`, with its weights rounded to int8 if asked; its name says so then.
 
     Args:
         folder: a checkpoint with its tokenizer files.
@@ -86,7 +100,15 @@ def open_model(folder: Path, on_stage: Callable[[str], None] = lambda _stage: No
     checkpoint = load_checkpoint(folder, enter)
     enter("reading the tokenizer")
     tokenizer = Tokenizer.load(folder, vocab_size=checkpoint.config.vocab_size)
+    notes = []
+    if int8:
+        enter("rounding the weights to int8")
+        checkpoint = round_checkpoint(checkpoint)
+        notes.append("int8 weights")
+    if chosen() != CPU:
+        notes.append(f"on {chosen()}")
     enter("building the graph")
-    engine = Engine(checkpoint)
+    engine = Engine(checkpoint, stop)
     stop.check()
-    return Model(checkpoint, engine, tokenizer, title_of(folder) or checkpoint.name)
+    name = title_of(folder) or checkpoint.name
+    return Model(checkpoint, engine, tokenizer, f"{name} ({', '.join(notes)})" if notes else name)

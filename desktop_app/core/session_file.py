@@ -82,6 +82,7 @@ def _state(raw: dict[str, Any], where: str) -> State:
         appended=read.numbers("appended"),
         start=read.flag("start"),
         model=read.text("model", 4096),
+        int8=read.flag("int8"),
         step=read.text("step", 200) or "text",
         layer=read.whole("layer", 0, 0, 511),
         head=read.whole("head", 0, 0, 511),

@@ -32,6 +32,7 @@ class State:
     appended: tuple[int, ...] = ()
     start: bool = False  # prepend <|endoftext|>
     model: str = ""
+    int8: bool = False  # the model's weights rounded to int8
     step: str = "text"
     layer: int = 0
     head: int = 0

@@ -240,15 +240,15 @@ class _Bench:
     """Models and traces that several figures share."""
 
     def __init__(self) -> None:
-        self._models: OrderedDict[Path, Model] = OrderedDict()
-        self._traces: OrderedDict[tuple[Path, tuple[int, ...]], Trace] = OrderedDict()
+        self._models: OrderedDict[tuple[Path, bool], Model] = OrderedDict()
+        self._traces: OrderedDict[tuple[Path, bool, tuple[int, ...]], Trace] = OrderedDict()
 
     def job(self, order: Order) -> Any:
-        folder = order.model or default_model()
-        model = _held(self._models, folder, lambda: open_model(folder), _MODELS)
+        folder, int8 = order.model or default_model(), order.state.int8
+        model = _held(self._models, (folder, int8), lambda: open_model(folder, int8=int8), _MODELS)
 
         def trace(ids: tuple[int, ...]) -> Trace:
-            return _held(self._traces, (folder, ids), lambda: model.engine.trace(ids), _TRACES)
+            return _held(self._traces, (folder, int8, ids), lambda: model.engine.trace(ids), _TRACES)
 
         return make(order, model, trace)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.int8 import RoundedWeights
 from desktop_app.gpt2.mapped import released
 from desktop_app.gpt2.session import Stop, make_session
 from desktop_app.gpt2.stitched import Stitched
@@ -34,7 +35,7 @@ Past = Mapping[str, NDArray[np.float32]]
 class Engine:
     """A checkpoint ready to run. Threads may share it; onnxruntime sessions are safe to run concurrently."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, stop: Stop | None = None) -> None:
         self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.table = tensor_table(self.config)
@@ -44,8 +45,10 @@ class Engine:
         self.packed = self.config.int8  # what is rounded is always packed
         # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
         # two graphs share the weights: one exposes every tensor, the other what a long trace keeps.
-        self._full = make_session(checkpoint, head=False)
-        self._head = make_session(checkpoint, body=False)
+        source = checkpoint.weights.source if isinstance(checkpoint.weights, RoundedWeights) else {}
+        with released(source.values()):
+            self._full = make_session(checkpoint, stop, head=False)
+            self._head = make_session(checkpoint, stop, body=False)
         self._making = threading.Lock()
 
     @cached_property

@@ -32,5 +32,5 @@ def rounded(x: Array, axis: int = -1) -> Array:
     """The numbers that stand for `x` in an int8 product that sums over `axis`; same shape and dtype."""
     along = np.moveaxis(x, axis, -1)
     whole, scales = codes_of(along)
-    flat = (whole.astype(x.dtype, copy=False) * scales[..., None].astype(x.dtype)).reshape(*along.shape[:-1], -1)
+    flat = (whole * scales[..., None]).astype(x.dtype, copy=False).reshape(*along.shape[:-1], -1)
     return np.ascontiguousarray(np.moveaxis(flat[..., : along.shape[-1]], -1, axis))

@@ -14,6 +14,7 @@ from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import Cancelled, ModelError
 from desktop_app.gpt2.graph import CODES, PLACEHOLDER, SCALES, build_graph
 from desktop_app.gpt2.int8 import RoundedWeights
+from desktop_app.gpt2.provider import providers
 
 
 class Stop:
@@ -110,7 +111,7 @@ def make_session(
         else:
             path.touch()
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
-        session = stop.load(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        session = stop.load(model.SerializeToString(), options, providers())
     session.values = values  # onnxruntime has bare pointers to them, so they must live as long
     return session
 

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -33,11 +34,13 @@ def make_application(argv: list[str] | None = None) -> QApplication:
     return app
 
 
-def open_window(model: Path | None = None, text: str | None = None, session: Path | None = None) -> Window:
+def open_window(
+    model: Path | None = None, text: str | None = None, session: Path | None = None, *, int8: bool = False
+) -> Window:
     """The window as it was left, shown; its model and session are being opened."""
     settings = load_settings()
     folder = model or default_model()
-    window = Window(initial_state(settings, folder, text), settings)
+    window = Window(replace(initial_state(settings, folder, text), int8=int8), settings)
     window.show()
     window.controller.fallback = default_model() if model is not None else None
     window.controller.open_model(folder)
@@ -46,13 +49,15 @@ def open_window(model: Path | None = None, text: str | None = None, session: Pat
     return window
 
 
-def run_window(model: Path | None, text: str | None, session: Path | None, *, smoke: Path | None = None) -> int:
-    """Open the window on a model, a prompt and a session file where given. Returns the exit code.
+def run_window(
+    model: Path | None, text: str | None, session: Path | None, *, int8: bool = False, smoke: Path | None = None
+) -> int:
+    """Open the window on a model (in int8 if asked), a prompt and a session file where given. Returns the exit code.
 
     `smoke` names an SVG file that a worked window, instead of a person, is to write before it quits.
     """
     app = make_application()
-    window = open_window(model, text, session)
+    window = open_window(model, text, session, int8=int8)
     worked = Smoke(window, smoke) if smoke is not None else None
     with _closed_by_signals(window), _faults_shown(window):
         status = app.exec()

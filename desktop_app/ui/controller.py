@@ -81,7 +81,7 @@ class Controller(QObject):
         self.complain("")
         self._say_loading(f"opening {name_of(folder)}")
         tokens = len(self._trace) if self._trace is not None else 1
-        self.loads.request(folder, then, tokens=tokens, anyway=anyway)
+        self.loads.request(folder, then, tokens=tokens, int8=(then or self.state).int8, anyway=anyway)
 
     def cancel_loading(self) -> None:
         """Keep the present model."""
@@ -97,8 +97,8 @@ class Controller(QObject):
             # Never a window without a model.
             folder, self.fallback = self.fallback or default_model(), None
             self.state = replace(self.state, model=str(folder))
-            self.loads.request(folder)
-        elif self.state.model != str(self.model.folder):
+            self.loads.request(folder, int8=self.state.int8)
+        elif not self._is_open(self.state):
             # An undo asked for a model that is gone: the state says which one is open.
             self.state = self.fitted(self.state)
             self.state_changed.emit(self.state)
@@ -147,12 +147,18 @@ class Controller(QObject):
         return replace(
             state,
             model=str(self.model.folder),
+            int8=self.model.config.int8,
             step=step,
             layer=min(state.layer, config.n_layer - 1),
             head=min(state.head, config.n_head - 1),
             appended=state.appended if known else (),
             pinned=tuple(t for t in state.pinned if t < config.vocab_size),
         )
+
+    def _is_open(self, state: State) -> bool:
+        """Whether the open model is the one that `state` asks for."""
+        model = self.model
+        return model is not None and (state.model, state.int8) == (str(model.folder), model.config.int8)
 
     def _on_load_failed(self, words: str) -> None:
         self.complain(words)
@@ -187,7 +193,7 @@ class Controller(QObject):
         self.state_changed.emit(self.state)
         if self.model is None:
             return
-        if before.model != self.state.model and self.state.model != str(self.model.folder):
+        if (before.model, before.int8) != (self.state.model, self.state.int8) and not self._is_open(self.state):
             self.open_model(Path(self.state.model))
         elif not same_prompt(before, self.state):
             self._due.start(0)
@@ -426,7 +432,7 @@ class Controller(QObject):
             return
         # While the next pass runs, or cannot be run, the trace and whatever is said of it are of the prompt before.
         of = self._computed
-        state = replace(self.state, text=of.text, appended=of.appended, start=of.start, model=of.model)
+        state = replace(self.state, text=of.text, appended=of.appended, start=of.start, model=of.model, int8=of.int8)
         try:
             self.scene = make_scene(
                 self.model.name, self.model.checkpoint, self.model.tokenizer, self._trace, state, self.scene

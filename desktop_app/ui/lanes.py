@@ -95,8 +95,10 @@ class LoadLane(Lane):
 
     stage = Signal(str)
 
-    def request(self, folder: Path, then: State | None = None, *, tokens: int = 0, anyway: bool = True) -> None:
-        """Open the model in `folder`; tells its stages, answers the Model.
+    def request(
+        self, folder: Path, then: State | None = None, *, tokens: int = 0, int8: bool = False, anyway: bool = True
+    ) -> None:
+        """Open the model in `folder`, rounded if `int8`; tells its stages, answers the Model.
 
         Unless it is to be opened `anyway`, one that may not fit into memory with a text of `tokens` tokens is answered
         by a Doubt, which keeps `then`.
@@ -104,6 +106,6 @@ class LoadLane(Lane):
 
         def work(stop: Stop) -> Model | Doubt:
             words = "" if anyway else doubt_room(folder, tokens)
-            return Doubt(folder, words, then) if words else open_model(folder, self.stage.emit, stop)
+            return Doubt(folder, words, then) if words else open_model(folder, self.stage.emit, stop, int8=int8)
 
         self.submit(work)

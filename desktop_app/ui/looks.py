@@ -55,6 +55,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
     #heading {{ font-weight: 600; }}
     #dim {{ color: {theme.dim}; font-size: {px(12)}; }}
     QTextBrowser {{ background: {theme.panel}; border: none; }}
+    #warning {{ color: {theme.accent}; font-size: {px(12)}; }}
     #trouble {{ background: {theme.accent_fill}; color: {theme.ink}; padding: {px(6)} {px(12)};
                 border-bottom: 1px solid {theme.accent}; }}
     QPlainTextEdit, QLineEdit, QSpinBox, QDoubleSpinBox {{

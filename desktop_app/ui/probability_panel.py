@@ -73,6 +73,12 @@ class ProbabilityPanel(QWidget):
         self.search.installEventFilter(self)
         column.addWidget(self.search)
         column.addWidget(self.found)
+        self.exactness = QLabel()
+        self.exactness.setObjectName("warning")
+        self.exactness.setTextFormat(Qt.TextFormat.PlainText)
+        self.exactness.setWordWrap(True)
+        self.exactness.hide()
+        column.addWidget(self.exactness)
         self.bars = BarsView()
         column.addWidget(self.bars, 1)
 

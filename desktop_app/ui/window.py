@@ -43,6 +43,7 @@ from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
 from desktop_app.ui.command_palette import Chooser, CommandPalette
 from desktop_app.ui.controller import Controller
+from desktop_app.ui.exactness import Exactness
 from desktop_app.ui.file_actions import FileActions
 from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.inspector import Inspector
@@ -215,6 +216,7 @@ class Window(QMainWindow):
         self.view_bar = ViewBar(self.actions_, self.canvas)
         self.canvas.resized.connect(self.view_bar.place)
         self.library = ModelLibrary(self.models, self.controller, self)
+        self.exactness = Exactness(self.controller, self.probabilities.exactness)
 
     def _connect(self) -> None:
         c = self.controller
@@ -304,6 +306,7 @@ class Window(QMainWindow):
         for name, on in (
             ("greedy", state.sampling.greedy),
             ("prepend", state.start),
+            ("int8", state.int8),
             ("skip_first", state.view.skip_first),
             ("keys_down", state.view.keys_down),
             ("sort_neurons", state.view.sort_neurons),
@@ -531,6 +534,7 @@ class Window(QMainWindow):
             "scale_sqrt": lambda: self._view(pattern_scale="sqrt"),
             "scale_log": lambda: self._view(pattern_scale="log"),
             "prepend": lambda: c.set(replace(c.state, start=not c.state.start, token=None, position=None)),
+            "int8": lambda: c.set(replace(c.state, int8=not c.state.int8)),
             "focus_prompt": self.prompt.setFocus,
             "find_token": self.probabilities.open_search,
             "export": lambda: self.files.ask_export(self._theme_name()),
@@ -666,6 +670,7 @@ class Window(QMainWindow):
             self.files.close()
             self.library.close()
             self.inspection.close()
+            self.exactness.close()
             self.controller.close()
         super().closeEvent(event)
 

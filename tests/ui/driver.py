@@ -34,7 +34,14 @@ class Desk:
         c = self.c
 
         def quiet():
-            others = (c.passes, c.loads, c.packing, self.window.files.exports, self.window.inspection.checks)
+            others = (
+                c.passes,
+                c.loads,
+                c.packing,
+                self.window.files.exports,
+                self.window.inspection.checks,
+                self.window.exactness.lane,
+            )
             return not (c.pending or c.running or any(lane.busy for lane in others))
 
         self.bot.waitUntil(quiet, timeout=LONG_MS)

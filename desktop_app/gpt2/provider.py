@@ -1,0 +1,39 @@
+"""Which of onnxruntime's execution providers computes: the processor, unless another one is there and was chosen.
+
+One choice for the whole process, made before the first session is.
+"""
+
+import onnxruntime as ort
+
+from desktop_app.gpt2.errors import ModelError
+
+CPU = "cpu"
+_SUFFIX = "ExecutionProvider"
+_chosen = CPU
+
+
+def offered() -> dict[str, str]:
+    """Short name -> onnxruntime's name of every provider that is here, like cuda -> CUDAExecutionProvider."""
+    return {name.removesuffix(_SUFFIX).lower(): name for name in ort.get_available_providers()}
+
+
+def choose(name: str) -> None:
+    """Let `name`, short or whole, compute from now on. Raises ModelError if it is not here."""
+    global _chosen  # noqa: PLW0603 - onnxruntime's own choice is one a process, too: by the package that is installed
+    short = name.removesuffix(_SUFFIX).lower()
+    if short not in offered():
+        raise ModelError(
+            f"There is no execution provider {name[:40]!r} here; onnxruntime offers {', '.join(offered())}. "
+            "Others come with their own build of it, like onnxruntime-gpu."
+        )
+    _chosen = short
+
+
+def chosen() -> str:
+    """The short name of the provider that computes."""
+    return _chosen
+
+
+def providers() -> list[str]:
+    """The chosen provider and, for what it cannot do, the processor, as onnxruntime names them."""
+    return list(dict.fromkeys([offered()[_chosen], offered()[CPU]]))

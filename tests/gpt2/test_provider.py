@@ -1,0 +1,46 @@
+"""The provider that computes is one that onnxruntime has, and is named where it is not the processor."""
+
+import subprocess
+import sys
+
+import onnxruntime as ort
+import pytest
+
+from desktop_app.gpt2 import provider
+from desktop_app.gpt2.errors import ModelError
+
+
+@pytest.fixture
+def before(monkeypatch):
+    monkeypatch.setattr(provider, "_chosen", "cpu")
+
+
+def test_the_processor_computes_unless_told(before):
+    assert provider.chosen() == "cpu"
+    assert provider.providers() == ["CPUExecutionProvider"]
+
+
+def test_what_is_offered_is_what_onnxruntime_has(before):
+    assert list(provider.offered().values()) == ort.get_available_providers()
+
+
+def test_another_provider_has_the_processor_behind_it(before, monkeypatch):
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    for name in ("cuda", "CUDA", "CUDAExecutionProvider"):
+        provider.choose(name)
+        assert provider.chosen() == "cuda"
+        assert provider.providers() == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def test_one_that_is_not_here_is_refused_with_those_that_are(before):
+    with pytest.raises(ModelError, match=r"no execution provider 'warp' here; onnxruntime offers .*cpu"):
+        provider.choose("warp")
+    assert provider.chosen() == "cpu"
+
+
+def test_the_command_refuses_it_before_anything_else():
+    command = [sys.executable, "-m", "desktop_app", "generate", "hi", "--provider", "warp"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "no execution provider 'warp'" in done.stderr
