@@ -6,7 +6,7 @@
 # It judges the files; installs the wheel into an empty environment; and installs the Debian package in a fresh Debian
 # made by debootstrap, where the program has to open its window on X11 and on Wayland, compute, export and quit as a user
 # without rights, to survive an upgrade with its settings, and to leave nothing when it is removed. Debian's packages
-# come from the mirror that apt uses here; MIRROR and SUITE name another.
+# come from the mirror that apt uses here; MIRROR, SUITE and COMPONENTS (Ubuntu's: main,universe) name another.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "$0")/.." && pwd)
@@ -66,10 +66,13 @@ rm -rf -- "$work/venv"
 say "a fresh Debian"
 root=$work/root
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
-suite=${SUITE:-$codename}
+suite=${SUITE:-$codename} components=${COMPONENTS:-main}
+unset COMPONENTS  # debootstrap has a use of its own for this name
 mirror=${MIRROR:-$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' | awk -v release="$codename" '$1 == release {print $2; exit}')}
 [ -n "$mirror" ] || fail "apt names no mirror here; set MIRROR."
-debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$work/debootstrap.log" || fail "debootstrap: $(tail -3 "$work/debootstrap.log")"
+script=()
+[ -e "/usr/share/debootstrap/scripts/$suite" ] || script=(gutsy)  # a suite newer than debootstrap; Ubuntu's go by this one
+debootstrap --variant=minbase --components="$components" "$suite" "$root" "$mirror" "${script[@]}" >"$work/debootstrap.log" || fail "debootstrap: $(tail -3 "$work/debootstrap.log")"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm" || { mkdir -p "$root/dev/shm" && mount -t tmpfs tmpfs "$root/dev/shm"; }
 cp /etc/resolv.conf "$root/etc/resolv.conf"

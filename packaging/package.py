@@ -126,11 +126,12 @@ def write_sums() -> None:
 
 
 def commit_time() -> str:
-    """Seconds since 1970 of the commit that is packed; without a repository, of this file."""
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or str(int(Path(__file__).stat().st_mtime))
+    """Seconds since 1970 of the commit that is packed; without a repository or git, of this file."""
+    said = ""
+    if shutil.which("git"):
+        command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return said or str(int(Path(__file__).stat().st_mtime))
 
 
 def python(*arguments: str) -> None:
