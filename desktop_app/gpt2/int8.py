@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.provider import CPU, chosen
 from desktop_app.gpt2.rounding import codes_of, rounded
 from desktop_app.gpt2.weights import UNEMBEDDING, matrices
 
@@ -63,7 +65,10 @@ class RoundedWeights(Mapping[str, NDArray[np.float32]]):
 
 
 def round_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
-    """The same model with its matrices in int8."""
+    """The same model with its matrices in int8. Raises ModelError where another provider than the cpu was chosen."""
+    if chosen() != CPU:
+        # OpenVINO, for one, multiplies the rounded weights with vectors that it does not round.
+        raise ModelError(f"int8 weights are for the cpu alone, not for {chosen()}; leave one of the two out.")
     config = replace(checkpoint.config, int8=True)
     return replace(checkpoint, config=config, weights=RoundedWeights(checkpoint.weights, config))
 

@@ -2,19 +2,21 @@
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import Cancelled, ModelError
 from desktop_app.gpt2.graph import CODES, PLACEHOLDER, SCALES, build_graph
 from desktop_app.gpt2.int8 import RoundedWeights
-from desktop_app.gpt2.provider import providers
+from desktop_app.gpt2.provider import CPU, chosen, providers
 
 
 class Stop:
@@ -48,8 +50,8 @@ class Stop:
         with self._ended_by(lambda: setattr(options, "terminate", True), "run"):
             return list(session.run(list(names), feeds, options))
 
-    def load(self, model: bytes, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
-        """A session on `model`, whose making is ended by `set`. Raises as `run` does."""
+    def load(self, model: bytes | str, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
+        """A session on `model` (a graph, or its path), whose making is ended by `set`. Raises as `run` does."""
         with self._ended_by(lambda: options.set_load_cancellation_flag(True), "load"):
             return ort.InferenceSession(model, options, providers=list(providers))
 
@@ -95,41 +97,56 @@ def make_session(
     if not fuse:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     model = build_graph(checkpoint.config, body=body, head=head, only=only)
-    values = {
-        tensor.name: ort.OrtValue.ortvalue_from_numpy(checkpoint.weights[tensor.name])
-        for tensor in model.graph.initializer
-        if tensor.name in checkpoint.weights
-    }
-    for name, value in values.items():
-        options.add_initializer(name, value)
+    in_file = [t for t in model.graph.initializer if t.external_data]
+    values = {}
+    if chosen() == CPU:
+        values = {
+            t.name: ort.OrtValue.ortvalue_from_numpy(checkpoint.weights[t.name])
+            for t in in_file
+            if t.name in checkpoint.weights
+        }
+        in_file = [t for t in in_file if t.name not in values]
+        for name, value in values.items():
+            options.add_initializer(name, value)
     # onnxruntime wants to see the file that data which it never reads would come from. What is rounded it does read
-    # from there, packs, and lets go of, so that those weights are in memory once.
+    # from there, packs, and lets go of, so that those weights are in memory once. Other providers read everything.
     with tempfile.TemporaryDirectory(prefix="logitscope-", ignore_cleanup_errors=True) as folder:
         path = Path(folder).resolve() / PLACEHOLDER
-        if isinstance(checkpoint.weights, RoundedWeights):
-            _write_rounded(path, model, checkpoint.weights, stop)
-        else:
-            path.touch()
+        _write_data(path, in_file, checkpoint.weights, stop)
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
-        session = stop.load(model.SerializeToString(), options, providers())
+        source: bytes | str = model.SerializeToString()
+        if chosen() != CPU:
+            source = str(path.parent / "model.onnx")
+            Path(source).write_bytes(model.SerializeToString())
+        session = stop.load(source, options, providers())
     session.values = values  # onnxruntime has bare pointers to them, so they must live as long
     return session
 
 
-def _write_rounded(path: Path, model: onnx.ModelProto, weights: RoundedWeights, stop: Stop) -> None:
-    """Write the int8 weights that `model` asks for into its data file, and note in `model` where each begins."""
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+def _write_data(
+    path: Path, tensors: Sequence[onnx.TensorProto], weights: Mapping[str, NDArray[Any]], stop: Stop
+) -> None:
+    """Write the data of `tensors` into the file `path`, and note in each where its own begins."""
     try:
         with path.open("wb") as file:
-            for name in [n.removesuffix(CODES) for n in tensors if n.endswith(CODES)]:
+            for tensor, array in zip(tensors, _arrays([t.name for t in tensors], weights), strict=True):
                 stop.check()
-                codes, scales = weights.codes(name)
-                for suffix, data in ((CODES, codes.tobytes()), (SCALES, scales.tobytes())):
-                    file.seek(-file.tell() % 4096, 1)  # where a mapping may begin
-                    for key, value in (("offset", file.tell()), ("length", len(data))):
-                        tensors[name + suffix].external_data.add(key=key, value=str(value))
-                    file.write(data)
+                file.seek(-file.tell() % 4096, 1)  # where a mapping may begin
+                data = np.ascontiguousarray(array)
+                for key, value in (("offset", file.tell()), ("length", data.nbytes)):
+                    tensor.external_data.add(key=key, value=str(value))
+                file.write(data.data)
     except OSError as reason:
         raise ModelError(
-            f"{path.parent} has no room for the rounded weights: {reason.strerror or reason}; free some space there."
+            f"{path.parent} has no room for the weights: {reason.strerror or reason}; free some space there."
         ) from reason
+
+
+def _arrays(names: Iterable[str], weights: Mapping[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """The data of initializers; the codes and the scales of a rounded weight stand one after the other, made once."""
+    made: dict[str, NDArray[Any]] = {}
+    for name in names:
+        if isinstance(weights, RoundedWeights) and name not in weights and name not in made:
+            weight = name.removesuffix(CODES).removesuffix(SCALES)
+            made = dict(zip((weight + CODES, weight + SCALES), weights.codes(weight), strict=True))
+        yield made[name] if name in made else weights[name]

@@ -6,8 +6,13 @@ import sys
 import onnxruntime as ort
 import pytest
 
+from desktop_app.core.check import check_pass
 from desktop_app.gpt2 import provider
+from desktop_app.gpt2.checkpoint import load_checkpoint
+from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.int8 import round_checkpoint
+from tests.checkpoints import TINY, write_checkpoint
 
 
 @pytest.fixture
@@ -44,3 +49,22 @@ def test_the_command_refuses_it_before_anything_else():
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "no execution provider 'warp'" in done.stderr
+
+
+def test_another_provider_reads_the_weights_from_a_file_and_computes_the_same(before, tmp_path):
+    # This one is in every build of onnxruntime and leaves all the work to the processor.
+    if "azure" not in provider.offered():
+        pytest.skip("this onnxruntime offers the cpu alone")
+    checkpoint = load_checkpoint(write_checkpoint(tmp_path / "m", TINY))
+    expected = Engine(checkpoint).trace((3, 1, 4)).logits(-1)
+    provider.choose("azure")
+    engine = Engine(checkpoint)
+    assert [f.name for f in check_pass(engine, (3, 1, 4)) if not f.good] == []
+    assert engine.trace((3, 1, 4)).logits(-1) == pytest.approx(expected, rel=1e-5)
+
+
+def test_int8_is_for_the_processor_alone(before, tmp_path, monkeypatch):
+    checkpoint = load_checkpoint(write_checkpoint(tmp_path / "m", TINY))
+    monkeypatch.setattr(provider, "_chosen", "cuda")
+    with pytest.raises(ModelError, match="int8 weights are for the cpu alone, not for cuda"):
+        round_checkpoint(checkpoint)
