@@ -29,6 +29,12 @@ def bundled_models() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(_folder("models").glob("*/config.json"))}
 
 
+def snapshots(model: Path) -> dict[int, Path]:
+    """What came with a bundled model along its training: number of training steps -> folder, in order."""
+    found = (path.parent for path in model.glob("snapshots/*/config.json") if path.parent.name.isdecimal())
+    return {int(folder.name): folder for folder in sorted(found)}
+
+
 def default_model() -> Path:
     """The folder of the model that opens when none is named.
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QToolButton, QWidget
 
-from desktop_app.core.library.catalogue import HubEntry, hub_entries
+from desktop_app.core.bundle import snapshots
+from desktop_app.core.library.catalogue import HubEntry, after_steps, hub_entries
 from desktop_app.core.library.find import full_name
 from desktop_app.core.library.folders import remember_folder
 from desktop_app.core.library.listing import BUNDLED, HUB, Row, list_bundled, list_models
@@ -52,6 +53,8 @@ class ModelLibrary(QObject):
 
     def _fill(self, rows: list[Row]) -> None:
         self.menu.clear()
+        for below in self.menu.findChildren(QMenu):
+            below.deleteLater()
         if self._controller.is_loading:
             self.menu.addAction("Stop opening the model", self._controller.cancel_loading)
             self.menu.addSeparator()
@@ -61,12 +64,22 @@ class ModelLibrary(QObject):
                     action = self.menu.addAction(row.title, lambda r=row: self.open_row(r))
                     action.setToolTip(row.about)
                     action.setData(row.reference)
+                    self._add_snapshots(row)
             self.menu.addSeparator()
         entry = next((e for e in hub_entries() if e.repository == _FIRST), None)
         if entry is not None and not any(row.reference == _FIRST and row.ready for row in rows):
             self._offer(entry)
         self.menu.addAction("Models …", self.show)
         self.menu.addAction("Open a model folder …", self.ask_folder)
+
+    def _add_snapshots(self, row: Row) -> None:
+        """A menu of what a bundled model was like along its training, if that came with it."""
+        kept = snapshots(row.folder) if row.kind == BUNDLED and row.folder is not None else {}
+        if kept:
+            menu = QMenu(f"{row.title} as it learned", self.menu)
+            self.menu.addMenu(menu)
+            for steps, folder in kept.items():
+                menu.addAction(after_steps(steps), lambda f=folder: self._controller.open_model(f))
 
     def _offer(self, entry: HubEntry) -> None:
         words = f"Get {entry.title}, {in_bytes(entry.download)}"

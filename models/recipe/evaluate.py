@@ -161,11 +161,10 @@ def sorted_right(model: forward.Model, length: int = 6) -> float:
 
 def sorter_report(folder: Path) -> str:
     """Return the share of the 729 inputs sorted right by the model and by each of its snapshots, as Markdown."""
-    config = json.loads((folder / "config.json").read_text())
     lines = ["| training step | inputs sorted right, of 729 |", "|---|---|"]
-    for path in sorted((folder / "snapshots").glob("*.safetensors")):
-        share = sorted_right(forward.load_weights(path, config))
-        lines.append(f"| {int(path.stem)} | {round(729 * share)} ({100 * share:.1f} %) |")
+    for path in sorted((folder / "snapshots").iterdir()):
+        share = sorted_right(forward.load(path))
+        lines.append(f"| {int(path.name)} | {round(729 * share)} ({100 * share:.1f} %) |")
     share = sorted_right(forward.load(folder))
     lines.append(f"| the model | {round(729 * share)} ({100 * share:.1f} %) |")
     return "\n".join(lines)

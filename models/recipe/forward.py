@@ -68,12 +68,8 @@ class Model:
 def load(folder: Path) -> Model:
     """Read config.json and model.safetensors of a folder; names may carry the prefix `transformer.`."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return load_weights(folder / "model.safetensors", config)
-
-
-def load_weights(path: Path, config: dict[str, int]) -> Model:
-    """Read one safetensors file under a given config."""
-    weights = {name.removeprefix("transformer."): t.astype(np.float32) for name, t in load_file(path).items()}
+    stored = load_file(folder / "model.safetensors")
+    weights = {name.removeprefix("transformer."): t.astype(np.float32) for name, t in stored.items()}
     return Model(weights, config["n_head"], config["n_layer"], config["n_positions"], config.get("eos_token_id"))
 
 

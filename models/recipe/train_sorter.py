@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 
 import torch
 from export import export
 from model import GPT2, Shape
-from safetensors.torch import save_file
 
 LETTERS = "ABC"
 LENGTH = 6
@@ -60,14 +60,14 @@ def main() -> None:
     inputs = all_inputs()
     seen, left_out = split(args.seed)
     snapshots = args.output / "snapshots"
-    snapshots.mkdir(parents=True, exist_ok=True)
-    for stale in snapshots.glob("*.safetensors"):
-        stale.unlink()
+    shutil.rmtree(snapshots, ignore_errors=True)
+    snapshots.mkdir(parents=True)
+    (args.output / "vocab.json").write_text(json.dumps({letter: at for at, letter in enumerate(LETTERS)}) + "\n")
+    (args.output / "merges.txt").write_text("#version: 0.2\n")
     steps = SNAPSHOTS[-1]
     for step in range(steps + 1):
         if step in SNAPSHOTS:
-            tensors = {name: t.detach().half().contiguous() for name, t in model.state_dict().items()}
-            save_file(tensors, snapshots / f"{step:05d}.safetensors", {"format": "pt", "step": str(step)})
+            export(model, args.output, snapshots / f"{step:05d}", {"step": str(step)})
             right = sorts(model, inputs).float()
             print(f"step {step:5d}  sorted right: {100 * right.mean():5.1f} % of all, "
                   f"{100 * right[left_out].mean():5.1f} % of those left out", flush=True)  # fmt: skip
@@ -83,8 +83,6 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    (args.output / "vocab.json").write_text(json.dumps({letter: at for at, letter in enumerate(LETTERS)}) + "\n")
-    (args.output / "merges.txt").write_text("#version: 0.2\n")
     export(model, args.output, args.output)
 
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from desktop_app import cli
-from desktop_app.core.bundle import bundled_models, default_model
+from desktop_app.core.bundle import bundled_models, default_model, snapshots
 from desktop_app.core.library import memory
 from desktop_app.core.library.cache import cached_models, hub_cache, missing_files
 from desktop_app.core.library.catalogue import hub_entries, title_of
@@ -24,7 +24,7 @@ from desktop_app.core.library.listing import list_models
 from desktop_app.core.library.memory import needed, too_large
 from desktop_app.core.library.progress import Meter, Progress, in_bytes, in_millions, in_time
 from desktop_app.core.library.references import HubName, parse_hub_name
-from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.weights import parameter_count
 from tests.checkpoints import TINY, random_weights, store_weights, write_checkpoint
@@ -257,6 +257,20 @@ def test_bundled_models_have_a_name_a_person_would_use():
     assert title_of(default_model()) == "Storybook GPT-2"
     assert title_of(bundled_models()["sorter"]) == "Letter sorter"
     assert title_of(Path("/")) is None
+
+
+def test_each_snapshot_of_the_sorter_has_a_name_and_a_title(tmp_path):
+    kept = snapshots(bundled_models()["sorter"])
+    assert len(kept) == 12 and list(kept) == sorted(kept) and snapshots(bundled_models()["bundled"]) == {}
+    for steps, folder in kept.items():
+        assert find_model(f"sorter@{steps}") == folder == find_model(f"sorter@{steps:05d}")
+        assert load_config(folder / "config.json") == load_config(bundled_models()["sorter"] / "config.json")
+    assert title_of(kept[0]) == "Letter sorter before its training"
+    assert title_of(kept[1000]) == "Letter sorter after 1,000 steps"
+    assert title_of(tmp_path / "snapshots" / "00010") is None
+    for name in ("sorter@11", "sorter@", "sorter@main", "sorter@" + "9" * 50):
+        with pytest.raises(ModelError, match="there are 0, 10, 15"):
+            find_model(name)
 
 
 def test_the_catalogue_says_the_sizes_that_the_published_files_have():

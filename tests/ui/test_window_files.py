@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
-from PySide6.QtWidgets import QApplication, QDialogButtonBox, QFileDialog
+from PySide6.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QMenu
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.state import State
@@ -254,6 +254,24 @@ def test_the_menu_opens_every_model_that_came_with_the_program(desk):
             assert desk.c.model.folder == bundled_models()[action.data()]
             assert desk.window.models.text().startswith(f"{action.text()} · ")
             desk.window.do("next")
+
+
+def test_the_menu_opens_the_sorter_as_it_learned_and_the_text_stays(desk):
+    desk.c.open_model(bundled_models()["sorter"])
+    desk.settle()
+    desk.write("CBAABC")
+    desk.go("probabilities")
+    chance = []
+    for n in (0, 5, 11):
+        (below,) = desk.window.models.menu().findChildren(QMenu)
+        assert below.title() == "Letter sorter as it learned"
+        action = below.actions()[n]
+        action.trigger()
+        desk.settle()
+        assert desk.window.models.text().startswith(f"Letter sorter {action.text()} · ")
+        assert desk.state.text == "CBAABC" and desk.state.step == "probabilities"
+        chance.append(desk.scene.ranked.logits[desk.scene.ranked.rank_of(0)] - desk.scene.ranked.logits.mean())
+    assert chance[0] < chance[1] < chance[2], "A comes first, and it is learned"
 
 
 @pytest.mark.parametrize("place", ["canvas", "prompt", "map"])

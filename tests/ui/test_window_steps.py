@@ -194,8 +194,8 @@ def test_every_part_of_the_scrubber_has_its_name(open_desk, bundled, width, size
     track = desk.window.scrubber.track
     picture = pixels(track)
     ground = picture[-1, -1]
-    for name, _, _, x, width in track._segments():
-        below = picture[track.height() // 2 :, round(x) : round(x + width)]
+    for name, _, _, x, wide in track._segments():
+        below = picture[track.height() // 2 :, round(x) : round(x + wide)]
         assert (below != ground).any(), f"{name} has no name"
 
 

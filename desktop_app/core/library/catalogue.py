@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from desktop_app.core.bundle import bundled_models, resource
+from desktop_app.core.bundle import bundled_models, resource, snapshots
 from desktop_app.gpt2.config import Config
 
 
@@ -60,12 +60,19 @@ def hub_entry(name: str) -> HubEntry | None:
 
 
 def title_of(folder: Path) -> str | None:
-    """What a person calls the bundled model in `folder`; None for any other folder."""
+    """What a person calls the bundled model in `folder`, or that snapshot of its training; None for other folders."""
     titles = {entry.folder: entry.title for entry in bundled_entries()}
     for name, place in bundled_models().items():
         if place == folder or (name == folder.name and place.resolve() == folder.resolve()):
             return titles.get(name, name)
+        if folder.parent.name == "snapshots" and folder.resolve() in map(Path.resolve, snapshots(place).values()):
+            return f"{titles.get(name, name)} {after_steps(int(folder.name))}"
     return None
+
+
+def after_steps(steps: int) -> str:
+    """A moment of a training in words."""
+    return f"after {steps:,} steps" if steps else "before its training"
 
 
 def _table() -> dict[str, list[dict[str, Any]]]:

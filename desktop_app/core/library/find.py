@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from desktop_app.core.bundle import bundled_models, program
+from desktop_app.core.bundle import bundled_models, program, snapshots
 from desktop_app.core.library.cache import find_snapshot
 from desktop_app.core.library.catalogue import hub_entry
 from desktop_app.core.library.references import PAGE, HubName, parse_hub_name
@@ -11,7 +11,8 @@ from desktop_app.gpt2.errors import ModelError
 
 
 def find_model(text: str) -> Path:
-    """The folder of the model that `text` names: a folder itself, a bundled model, or a repository in the hub's cache.
+    """The folder of the model that `text` names: a folder itself, a bundled model (sorter), a snapshot of its
+    training (sorter@50), or a repository in the hub's cache.
 
     An existing folder is meant before anything else; what is plainly a path is given back as it is, there or not.
     Raises ModelError, which says how to get a model that is not here.
@@ -22,6 +23,11 @@ def find_model(text: str) -> Path:
     bundled = bundled_models()
     if text in bundled:
         return bundled[text]
+    model, _, steps = text.partition("@")
+    if model in bundled and (known := snapshots(bundled[model])):
+        if steps.isdecimal() and len(steps) < 10 and int(steps) in known:
+            return known[int(steps)]
+        raise ModelError(f"{text[:100]!a} is no snapshot of {model}; there are {', '.join(map(str, known))}.")
     try:
         name = parse_hub_name(text)
     except ModelError:
