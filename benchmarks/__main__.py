@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import loading, passes, peers, start, window
+from benchmarks import int8, loading, passes, peers, start, window
 from benchmarks.table import RUNS, Row, show, write_json
 from desktop_app.gpt2.machine import available_memory
 
@@ -44,7 +44,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-_PARTS = ("loading", "passes", "peers", "window", "start")
+_PARTS = ("loading", "passes", "int8", "peers", "window", "start")
 
 
 def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
@@ -54,6 +54,8 @@ def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
             yield from loading.rows(root, runs)
         elif part == "passes":
             yield from passes.rows(root, runs)
+        elif part == "int8":
+            yield from int8.rows(root, runs)
         elif part == "window":
             yield from window.rows(root, runs)
         elif part == "start":

@@ -19,28 +19,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.shapes import SIZES, shape
 from desktop_app.core.library.memory import needed
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.safetensors_file import write_safetensors
 from desktop_app.gpt2.weights import all_weights, parameter_count
 from tests.checkpoints import write_byte_tokenizer
 
-SIZES = {  # Radford et al. 2019, table 2, and distilbert/distilgpt2's config.json
-    "distil": (6, 12, 768),
-    "small": (12, 12, 768),
-    "medium": (24, 16, 1024),
-    "large": (36, 20, 1280),
-    "xl": (48, 25, 1600),
-}
-
 
 def write_shape(folder: Path, size: str) -> Path:
     """A checkpoint of that shape, written tensor by tensor."""
-    blocks, heads, width = SIZES[size]
-    raw = {"model_type": "gpt2", "vocab_size": 50257, "n_positions": 1024}
-    raw |= {"n_layer": blocks, "n_head": heads, "n_embd": width}
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(raw))
+    (folder / "config.json").write_text(json.dumps(shape(size)))
     write_byte_tokenizer(folder, 50257)
     config = load_config(folder / "config.json")
     specs = {stored: spec for _, stored, spec in all_weights(config) if stored != "lm_head.weight"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.checkpoints import random_weights, write_checkpoint
 
-_SIZES = {  # Radford et al. 2019, table 2, and distilbert/distilgpt2's config
+SIZES = {  # Radford et al. 2019, table 2, and distilbert/distilgpt2's config
     "distil": (6, 768, 12),
     "small": (12, 768, 12),
     "medium": (24, 1024, 16),
@@ -16,7 +16,7 @@ _SIZES = {  # Radford et al. 2019, table 2, and distilbert/distilgpt2's config
 
 def shape(size: str, **changes: Any) -> dict[str, Any]:
     """config.json of a size."""
-    blocks, width, heads = _SIZES[size]
+    blocks, width, heads = SIZES[size]
     return {
         "model_type": "gpt2",
         "vocab_size": 50257,

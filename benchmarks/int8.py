@@ -1,0 +1,48 @@
+"""Weights in int8 beside float32: the time of a token, and the memory that a model takes."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.child import ask, status
+from benchmarks.passes import ids_of
+from benchmarks.shapes import checkpoint
+from benchmarks.table import Row, against, bounded, interleaved, timed
+from desktop_app.core.model import Model, open_model
+
+_HERE = "benchmarks.int8"
+
+
+def rows(root: Path, runs: int) -> Iterator[Row]:
+    """Every row of this module."""
+    folder = checkpoint(root, "small")
+    exact, rounded = open_model(folder), open_model(folder, int8=True)
+    exact.engine.prepack()
+    yield against(
+        "int8: one token after 127, against float32", *interleaved(edit(rounded), edit(exact), runs=runs), 0.5
+    )
+    taken = {kind: ask(_HERE, kind, str(folder))["own"] for kind in ("int8", "float32")}
+    note = f"{taken['int8'] / 1e6:,.0f} of {taken['float32'] / 1e6:,.0f} MB, after a pass"
+    yield bounded("... memory of its own, against float32", taken["int8"] / taken["float32"], 0.35, "x", note)
+
+
+def edit(model: Model) -> Callable[[], float]:
+    """Computes one token after 127, as often as it is called."""
+    ids = ids_of(model, 128)
+    before = model.engine.trace(ids)
+    letters = iter(range(10_000))
+    return lambda: timed(lambda: model.engine.trace((*ids[:-1], 97 + next(letters) % 26), reuse=before))
+
+
+def take(folder: Path, *, int8: bool) -> dict[str, int]:
+    """The bytes that a model has of its own once it is open, packed and has answered."""
+    before = status()["RssAnon"]
+    model = open_model(folder, int8=int8)
+    model.engine.prepack()
+    model.engine.trace(ids_of(model, 1))
+    return {"own": status()["RssAnon"] - before}
+
+
+if __name__ == "__main__":
+    print(json.dumps(take(Path(sys.argv[2]), int8=sys.argv[1] == "int8")))
