@@ -28,7 +28,7 @@ done
 deb=$(echo "$dist"/logitscope_*.deb) wheel=$(echo "$dist"/logitscope-*.whl)
 [ -f "$deb" ] && [ -f "$wheel" ] || fail "$dist holds no Debian package and wheel; make them with: ./run package"
 work=$(mktemp -d)
-trap 'rm -rf --one-file-system -- "$work"' EXIT
+trap 'umount --quiet "$work/root/proc" "$work/root/dev/shm" || :; rm -rf --one-file-system -- "$work"' EXIT
 
 say "sums, and what Debian's own judges say"
 (cd "$dist" && sha256sum --check --quiet SHA256SUMS)
@@ -79,7 +79,8 @@ cp /etc/resolv.conf "$root/etc/resolv.conf"
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
 quietly() { "$@" >"$work/apt.log" 2>&1 || { cat "$work/apt.log"; fail "apt could not do it: $*"; }; }
 add() { quietly inside apt-get install -y --no-install-recommends "$@"; }
-take() { quietly inside apt-get purge -y --autoremove "$@"; }
+# What something left merely recommends goes too: it came because of what is taken.
+take() { quietly inside apt-get purge -y --autoremove -o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false "$@"; }
 # A user without rights; what the program says must not hold a word of trouble.
 user() { inside su -s /bin/sh someone -c "cd ~ && timeout 300 $1" >"$work/said" 2>&1 || { cat "$work/said"; fail "ended with an error: $1"; }; }
 quiet() { cat "$work/said"; if grep -iE 'error|traceback|warning|cannot|fail|qt\.' "$work/said"; then fail "there was trouble, see above"; fi; }
@@ -129,7 +130,8 @@ grep -q 'The smoke test types this' "$root/home/someone/wayland.svg" || fail "th
 
 say "a desktop: the menu's entry, the icon, and the program for session files"
 add shared-mime-info desktop-file-utils hicolor-icon-theme gtk-update-icon-cache libglib2.0-bin
-inside gio mime application/x-logitscope | grep -q logitscope.desktop || fail "session files open with something else"
+inside gio mime application/x-logitscope >"$work/said"
+grep -q logitscope.desktop "$work/said" || fail "session files open with something else"
 user "gio info -a standard::content-type mine.logitscope"; grep -q 'application/x-logitscope' "$work/said" || fail "a session file is taken for something else: $(cat "$work/said")"
 
 say "an upgrade keeps what is the user's"
@@ -153,5 +155,4 @@ grep -i logitscope "$work/after" && fail "files of the program are left"
 [ "$kept" = "$(find "$root/home/someone" -type f -exec sha256sum {} + | sort)" ] || fail "removal touched the user's files"
 comm -13 "$work/before" "$work/after" | grep -vE '^\./(etc|usr/share/(fonts|icons|mime|applications|X11|glib-2.0)|usr/lib/[^/]*/gio)' >"$work/left" || true
 if [ -s "$work/left" ]; then cat "$work/left"; fail "these files are left"; fi
-umount "$root/proc" "$root/dev/shm"
 say "all is well"

@@ -74,3 +74,25 @@ def test_a_polite_kill_closes_the_window(started):
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
+
+
+_DIALOG = """
+from PySide6.QtWidgets import QDialogButtonBox as Box
+from desktop_app.figures.theme import THEMES
+from desktop_app.ui import looks
+from desktop_app.ui.app import make_application
+app = make_application([])
+app.setStyleSheet(looks.style_sheet(THEMES["light"], 1.0))
+box = Box(Box.StandardButton.Save | Box.StandardButton.Cancel)
+print([button.text() for button in box.buttons() if not button.icon().isNull()])
+"""
+
+
+def test_buttons_of_dialogs_carry_words_and_no_pictures_of_qt(xserver):
+    environ = {**os.environ, "DISPLAY": xserver, "QT_QPA_PLATFORM": "xcb", "PYTHONPATH": str(ROOT)}
+    lacking = [words for words in launch.problems(environ) if "libraries" in words]
+    if lacking:
+        pytest.skip(lacking[0])
+    command = [sys.executable, "-P", "-c", _DIALOG]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
