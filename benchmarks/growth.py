@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.child import ask, status
 from benchmarks.real_shapes import write_shape
 from benchmarks.shapes import SIZES
-from benchmarks.table import timed
+from benchmarks.table import timed, write_between
 
 _HERE = "benchmarks.growth"
 TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -70,23 +70,42 @@ def exponents(x: Sequence[float], y: Sequence[float]) -> list[float]:
     return [math.log(b[1] / a[1]) / math.log(b[0] / a[0]) for a, b in pairwise(points)]
 
 
+def tokens_table(points: Sequence[tuple[float, float, float]]) -> list[str]:
+    """The lines of the table of texts."""
+    slopes = ["", *(f"{s:.2f}" for s in exponents([p[0] for p in points], [p[1] for p in points]))]
+    return [
+        "| tokens | a pass | exponent | memory above the open model's |",
+        "|---|---|---|---|",
+        *(
+            f"| {count:,} | {1000 * seconds:.3g} ms | {slope} | {peak / 1e6:,.0f} MB |"
+            for (count, seconds, peak), slope in zip(points, slopes, strict=True)
+        ),
+    ]
+
+
+def shapes_table(points: Sequence[tuple[str, float, float, float]]) -> list[str]:
+    """The lines of the table of shapes."""
+    slopes = ["", *(f"{s:.2f}" for s in exponents([p[1] for p in points], [p[2] for p in points]))]
+    lines = ["| shape | blocks x width | parameters | a pass of 64 tokens | exponent |", "|---|---|---|---|---|"]
+    for (size, parameters, seconds, _), slope in zip(points, slopes, strict=True):
+        blocks, width, _ = SIZES[size]
+        lines.append(f"| {size} | {blocks} x {width} | {parameters / 1e6:,.0f} M | {1000 * seconds:.3g} ms | {slope} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", metavar="FILE", type=Path)
+    parser.add_argument("--write", metavar="FILE", type=Path, help="put the tables into this document")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     tokens = list(by_tokens(given.folder))
-    slopes = ["", *(f"{s:.2f}" for s in exponents([t[0] for t in tokens], [t[1] for t in tokens]))]
-    print("| tokens | a pass | exponent | memory above the open model's |\n|---|---|---|---|")
-    for (count, seconds, peak), slope in zip(tokens, slopes, strict=True):
-        print(f"| {count:,} | {1000 * seconds:.3g} ms | {slope} | {peak / 1e6:,.0f} MB |")
     shapes = list(by_shape(given.folder))
-    slopes = ["", *(f"{s:.2f}" for s in exponents([s[1] for s in shapes], [s[2] for s in shapes]))]
-    print("\n| shape | blocks x width | parameters | a pass of 64 tokens | exponent |\n|---|---|---|---|---|")
-    for (size, parameters, seconds, _), slope in zip(shapes, slopes, strict=True):
-        blocks, width, _ = SIZES[size]
-        print(f"| {size} | {blocks} x {width} | {parameters / 1e6:,.0f} M | {1000 * seconds:.3g} ms | {slope} |")
+    found = "\n".join([*tokens_table(tokens), "", *shapes_table(shapes)])
+    print(found)
+    if given.write is not None:
+        write_between(given.write, "growth", found)
     if given.json is not None:
         given.json.write_text(json.dumps({"tokens": tokens, "shapes": shapes}, indent=1) + "\n", encoding="utf-8")
 

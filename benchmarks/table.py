@@ -78,6 +78,24 @@ def show(row: Row) -> str:
     return f"{row.name:74} {row.value:44} {found:>12}  ≤ {row.reach:<5g} {'pass' if row.passed else 'MISS'}"
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a table of a document."""
+    lines = ["| what | measured | ratio | reach | |", "|---|---|---|---|---|"]
+    for row in rows:
+        found = "not measured" if row.ratio is None else f"{row.ratio:.3g}"
+        lines.append(f"| {row.name} | {row.value} | {found} | {row.reach:g} | {'pass' if row.passed else '**miss**'} |")
+    return "\n".join(lines)
+
+
+def write_between(path: Path, mark: str, text: str) -> None:
+    """Put `text` between the lines `<!-- mark -->` and `<!-- end of mark -->` of a document. Raises ValueError."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {mark} -->\n")
+    if not begin or not end:
+        raise ValueError(f"{path} has no lines <!-- {mark} --> and <!-- end of {mark} -->")
+    path.write_text(f"{before}{begin}{text}\n{end}{after}", encoding="utf-8")
+
+
 def as_json(rows: Sequence[Row]) -> str:
     found = [{"name": r.name, "value": r.value, "ratio": r.ratio, "reach": r.reach, "pass": r.passed} for r in rows]
     return json.dumps({"rows": found}, indent=1, ensure_ascii=False) + "\n"

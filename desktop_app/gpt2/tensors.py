@@ -5,9 +5,11 @@ Names follow TransformerLens, with two differences: a layer norm's `normalized` 
 and q, k, v, z are [head, pos, d_head].
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
+from types import MappingProxyType
 
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
@@ -267,7 +269,8 @@ def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
     return Tensor(full(spec.name), layer, spec, inputs, frozenset(full(w) for w in spec.whole))
 
 
-def tensor_table(config: Config) -> dict[str, Tensor]:
+@lru_cache(maxsize=32)
+def tensor_table(config: Config) -> Mapping[str, Tensor]:
     """Name -> row, in the order of the forward pass, for a model of this config."""
 
     def rows() -> Iterator[Tensor]:
@@ -280,7 +283,7 @@ def tensor_table(config: Config) -> dict[str, Tensor]:
         for spec in _OUTPUT:
             yield _place(spec, None, config)
 
-    return {row.name: row for row in rows()}
+    return MappingProxyType({row.name: row for row in rows()})
 
 
 def match_names(patterns: list[str], config: Config) -> list[str]:
@@ -304,6 +307,7 @@ def match_names(patterns: list[str], config: Config) -> list[str]:
     return [n for n in names if n in chosen]
 
 
+@lru_cache(maxsize=256)
 def size_in_bytes(config: Config, positions: int, keys: int | None = None, *, kept_only: bool = False) -> int:
     """Bytes that a pass over `positions` tokens gives: everything but logits, or only what is marked `kept`.
 
