@@ -30,6 +30,7 @@ def main() -> None:
     """Make everything; what was in dist/ before goes."""
     missing = {package for command, package in TOOLS.items() if shutil.which(command) is None}
     missing.update(notices.NEEDED if notices.lacking() else ())
+    missing.update(libraries_lacking())
     if missing:
         wanted = " ".join(sorted(missing))
         raise SystemExit(f"Packing needs what is not installed; install it with: apt install {wanted}")
@@ -60,6 +61,20 @@ def main() -> None:
         print(f"{path.stat().st_size / 1e6:8.1f} MB  {path.relative_to(ROOT)}")
     if deb.stat().st_size > LIMIT_MB * 1e6:
         raise SystemExit(f"{deb.name} has more than {LIMIT_MB} MB; leave something out in packaging/pyinstaller/.")
+
+
+def libraries_lacking() -> list[str]:
+    """Debian's packages of Qt's libraries that are not here: modules are looked into by importing them."""
+    code = (
+        "from desktop_app import launch\n"
+        "tables = [launch.ALWAYS, *launch.WINDOW.values()]\n"
+        "print(*{name for table in tables for library, name in table.items() if not launch._loads(library)})"
+    )  # in another process, because what is packed is to be the installed program and not this checkout
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environ, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout.split()
 
 
 def build_wheel() -> Path:

@@ -54,7 +54,7 @@ def test_the_manual_page_names_every_command_and_every_option(page):
         assert f'.SS "logitscope {name}"' in said
         parser = argparse.ArgumentParser()
         import_module(f"desktop_app.cli.{name}").add_arguments(parser)
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", parser.format_help()):
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", parser.format_help()):
             assert rf"\fB{option}\fR" in said or option == "--help", f"{name} {option}"
     assert "--smoke" not in said
 
