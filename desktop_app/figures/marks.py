@@ -282,14 +282,14 @@ class Page:
                 high = middle - 1
         return text[:low] + "…" if low else ""
 
-    def wrap(self, text: str, room: float, *, size: float = 13, bold: bool = False) -> list[str]:
+    def wrap(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> list[str]:
         """The text in lines no wider than `room`, also where they come out wider than measured; broken at spaces."""
         room /= 1 + self.slack
         lines: list[str] = []
         line = ""
         for word in text.split(" "):
             longer = f"{line} {word}" if line else word
-            if line and self.width(longer, size=size, bold=bold) > room:
+            if line and self.width(longer, size=size, mono=mono, bold=bold) > room:
                 lines.append(line)
                 line = word
             else:

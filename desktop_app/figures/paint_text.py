@@ -10,7 +10,7 @@ from desktop_app.figures.paint_common import heading, heading_height
 
 Extent = tuple[float, float]
 _MANY = 160  # from so many tokens on chips lose their second line
-_LINE, _UNDER, _PROSE_LINE = 24.0, 17.0, 28.0
+_LINE, _MORE, _UNDER, _PROSE_LINE = 24.0, 19.0, 17.0, 28.0
 _LONG, _COLUMN_GAP = 12, 28.0  # a list of so many lines is long
 
 
@@ -101,7 +101,7 @@ def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
     """One row a line; a long list stands in several columns where there is room for them."""
     grid = _grid(panel, width, page)
-    height = max(sum(_line_height(_remark(line, grid, page)) for line in part) for part in _parts(panel, grid.count))
+    height = max(sum(_line_height(*_wrapped(line, grid, page)) for line in part) for part in _parts(panel, grid.count))
     return heading_height(panel) + height + 8, heading_height(panel) + height + 8
 
 
@@ -132,15 +132,18 @@ def _parts(panel: TextPanel, count: int) -> list[tuple[Line, ...]]:
     return [panel.lines[n : n + rows] for n in range(0, max(1, len(panel.lines)), rows)]
 
 
-def _remark(line: Line, grid: _Grid, page: Page) -> list[str]:
-    """The remark's lines under its text; none where it stands beside it."""
-    if grid.label + grid.text + page.width(line.remark, size=12) <= grid.width:
-        return []
-    return page.wrap(line.remark, grid.width - grid.label, size=12)
+def _wrapped(line: Line, grid: _Grid, page: Page) -> tuple[list[str], list[str]]:
+    """The text in lines, and the remark's lines under it; none where it stands beside it."""
+    room = grid.width - grid.label
+    fits = page.width(line.text, size=13, mono=True) * (1 + page.slack) <= room
+    texts = [line.text] if fits else page.wrap(line.text, room, size=13, mono=True)
+    if len(texts) == 1 and grid.label + grid.text + page.width(line.remark, size=12) <= grid.width:
+        return texts, []
+    return texts, page.wrap(line.remark, room, size=12)
 
 
 def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
-    """Lines in three columns; a remark without room goes under its text."""
+    """Lines in three columns; a text without room takes several, a remark without room goes under its text."""
     body = heading(panel, rect, page)
     grid = _grid(panel, body.w, page)
     for n, part in enumerate(_parts(panel, grid.count)):
@@ -153,15 +156,17 @@ def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
     """Draw one line; returns its height."""
     middle, start = y + page.u(_LINE / 2), x + grid.label
     page.words(x, middle, line.label, size=12, colour=page.theme.dim, room=grid.label - page.u(6))
-    page.words(start, middle, line.text, size=13, mono=True, colour=page.theme.hues[line.hue], room=grid.text)
-    under = _remark(line, grid, page)
-    if not under:
+    texts, under = _wrapped(line, grid, page)
+    for n, words in enumerate(texts):
+        page.words(start, middle + page.u(n * _MORE), words, size=13, mono=True, colour=page.theme.hues[line.hue],
+                   room=grid.text)  # fmt: skip
+    if len(texts) == 1 and not under:
         page.words(start + grid.text, middle, line.remark, size=12, colour=page.theme.dim)
     for n, words in enumerate(under):
-        page.words(start, middle + page.u(20 + n * _UNDER), words, size=12, colour=page.theme.dim,
-                   room=grid.width - grid.label)  # fmt: skip
-    return page.u(_line_height(under))
+        page.words(start, middle + page.u((len(texts) - 1) * _MORE + 20 + n * _UNDER), words, size=12,
+                   colour=page.theme.dim, room=grid.width - grid.label)  # fmt: skip
+    return page.u(_line_height(texts, under))
 
 
-def _line_height(under: list[str]) -> float:
-    return _LINE + len(under) * _UNDER + (4 if under else 0)
+def _line_height(texts: list[str], under: list[str]) -> float:
+    return _LINE + (len(texts) - 1) * _MORE + len(under) * _UNDER + (4 if under else 0)
