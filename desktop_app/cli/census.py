@@ -20,10 +20,12 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_existing(arguments.json, force=arguments.force)
 
     from desktop_app.core.census import as_data, as_table, census, references
+    from desktop_app.core.library.catalogue import title_of
     from desktop_app.gpt2.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(model_folder(arguments))
-    models = (census(checkpoint.name, checkpoint.config), *references())
+    folder = model_folder(arguments)
+    checkpoint = load_checkpoint(folder)
+    models = (census(title_of(folder) or checkpoint.name, checkpoint.config), *references())
     table = [[shown(cell) for cell in line] for line in as_table(models)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for title, *cells in table:

@@ -159,7 +159,7 @@ def test_the_command_prints_a_line_for_each_family_and_the_totals(capsys, tmp_pa
                               "14,495,514,624"]  # fmt: skip
     assert lines["all"][1:] == [f"{total:,}" for total in SIZES.values()] + ["175,181,291,520"]
     assert lines["norms"][-1] == "-"
-    assert "3Blue1Brown" in out
+    assert "3Blue1Brown" in out and "Storybook GPT-2 " in out.splitlines()[0], "the name that the window has, too"
     written = json.loads((tmp_path / "census.json").read_text())
     assert [model["total"] for model in written] == [counted.total, *SIZES.values(), 175_181_291_520]
     assert written[0]["families"][2] == {
