@@ -47,7 +47,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
     * {{ font-family: "{SANS}"; font-size: {px(13)}; }}
     QWidget {{ color: {theme.ink}; }}
     QMainWindow, QDialog {{ background: {theme.background}; }}
-    QDialogButtonBox, QMessageBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
+    QDialogButtonBox, QMessageBox {{ dialogbuttonbox-buttons-have-icons: 0; button-layout: 3; }}
     #topBar, #chipBar, #bottomBar, #leftPane, #rightPane {{ background: {theme.panel}; }}
     #topBar, #chipBar {{ border-bottom: 1px solid {theme.line}; }}
     #bottomBar {{ border-top: 1px solid {theme.line}; }}

@@ -456,9 +456,14 @@ def test_the_dialog_previews_what_it_would_write(desk, qtbot, tmp_path):
     assert (tmp_path / "two.csv").read_text() == "mine"
 
 
-def test_cancel_writes_nothing(desk, tmp_path):
+def test_cancel_writes_nothing_and_stands_where_the_other_dialogs_have_it(desk, tmp_path):
     desk.window.do("export")
     (dialog,) = desk.window.findChildren(ExportDialog)
+    box = dialog.findChild(QDialogButtonBox)
+    cancel, save = (
+        box.button(b) for b in (QDialogButtonBox.StandardButton.Cancel, QDialogButtonBox.StandardButton.Save)
+    )
+    assert cancel.x() < save.x(), "as in the dialog of the walk: what is done stands last"
     dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Cancel).click()
     desk.settle()
     assert not desk.window.findChildren(ExportDialog) and desk.window.files.exports._pool is None
