@@ -31,7 +31,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
     return Bar(
         scene.tokenizer.label(token),
         probability,
-        percent(probability) if kept else f"was {percent(before)}",
+        _share(scene, rank),
         f"#{rank} {logit}" if pinned else logit,
         outline=before,
         kept=kept,
@@ -42,8 +42,14 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
 
 
 def found_words(scene: Scene, token: int) -> str:
-    """A token's place in words: "' Paris' · rank 312 of 4,096 · 0.030 % before the cut · cut"."""
+    """A token's place in words: "' Paris' · rank 312 of 4,096 · was 0.030 % · cut"."""
     rank = scene.ranked.rank_of(token)
-    share = percent(float(scene.stages.probs_scaled[rank]))
     fate = "kept" if rank < scene.stages.n_kept else "cut"
-    return f"{scene.tokenizer.quoted(token)} · rank {rank:,} of {len(scene.ranked):,} · {share} before the cut · {fate}"
+    return f"{scene.tokenizer.quoted(token)} · rank {rank:,} of {len(scene.ranked):,} · {_share(scene, rank)} · {fate}"
+
+
+def _share(scene: Scene, rank: int) -> str:
+    """What is drawn from, or for a token that was cut what it was before that, and said to be."""
+    if rank < scene.stages.n_kept:
+        return percent(float(scene.stages.final[rank]))
+    return f"was {percent(float(scene.stages.probs_scaled[rank]))}"

@@ -23,7 +23,7 @@ from desktop_app.core.panels import (
     StripsPanel,
     TokensPanel,
 )
-from desktop_app.core.probabilities import bars_panel
+from desktop_app.core.probabilities import bars_panel, found_words
 from desktop_app.core.state import State, ViewOptions
 from desktop_app.core.steps import STEPS, build_view, find_step, step_list
 from desktop_app.gpt2.config import parse_config
@@ -287,6 +287,7 @@ def test_bars_show_every_stage_of_sampling(model, sampling, position):
         # One column must not mix two kinds of numbers unsaid.
         was = "" if bar.kept else "was "
         assert bar.text == was + percent(float(truth["final" if bar.kept else "scaled"][bar.pick[1]]))
+        assert f" · {bar.text} · {'kept' if bar.kept else 'cut'}" in found_words(scene, bar.pick[1])
     assert sum(bar.marked for bar in panel.bars) == 1
 
 
