@@ -1,6 +1,7 @@
 """How models are named, found, listed, remembered and removed; what they need; and what `models check` finds."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from desktop_app.core.library.listing import list_models
 from desktop_app.core.library.memory import needed, too_large
 from desktop_app.core.library.progress import Meter, Progress, in_bytes, in_millions, in_time
 from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.core.library.worker import fetch
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.weights import parameter_count
@@ -343,6 +345,13 @@ def test_times_and_counts_in_words():
     assert (
         Progress("", 0, 0, note="the hub cannot be reached, trying again in 1 s").words().startswith("the hub cannot")
     )
+
+
+def test_a_download_whose_window_is_gone_ends_without_a_word(capfd):
+    here, there = multiprocessing.Pipe(duplex=False)
+    here.close()
+    fetch("no/such/name", there)
+    assert capfd.readouterr() == ("", "")
 
 
 # Removing

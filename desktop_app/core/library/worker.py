@@ -1,5 +1,6 @@
 """What the process that downloads for the window runs; it can be killed at any moment, and nothing is lost."""
 
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from desktop_app.core.library.references import parse_hub_name
@@ -13,4 +14,5 @@ def fetch(text: str, out: Connection) -> None:
 
         out.send(download(parse_hub_name(text), out.send))
     except LogitscopeError as reason:
-        out.send(str(reason))
+        with suppress(BrokenPipeError):  # the window is gone, and whoever would have read it
+            out.send(str(reason))
