@@ -27,9 +27,7 @@ def main() -> int:
     )
     peer.add_argument("--no-peers", action="store_true", help="leave the rows that need it out")
     parser.add_argument("--only", metavar="WORD", help="only rows of modules with this name: " + ", ".join(_PARTS))
-    parser.add_argument(
-        "--write", metavar="FILE", type=Path, help="put the table into this document"
-    )
+    parser.add_argument("--write", metavar="FILE", type=Path, help="put the table into this document")
     parser.add_argument("--models", metavar="DIR", type=Path, help="keep the checkpoints that are made here")
     arguments = parser.parse_args()
     runs = 3 if arguments.quick else RUNS
