@@ -87,16 +87,19 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
             page.words(0, y + page.u(8), line, colour=page.theme.dim)
             y += page.u(_LEAD)
         y += page.u(12)
-    content = arrangement(view.content, width, height - y)
+    content = arrangement(view.content, width, height - y, page)
     room = height_in(content, width, height - y, page)
     for panel, rect in places(content, Rect(0, y, width, room), page):
         PAINTERS[type(panel)][1](panel, rect, page)
     return y + room
 
 
-def arrangement(content: Box, width: float, height: float) -> Box:
-    """The panels of a view as they are arranged in a room of this shape."""
-    return content.wide if content.wide is not None and 0 < height < width / _WIDE else content
+def arrangement(content: Box, width: float, height: float, page: Page) -> Box:
+    """The panels of a view as they are arranged in a room of this shape: the low one in a low room, if it is lower."""
+    if content.wide is None or not 0 < height < width / _WIDE:
+        return content
+    low, high = _extent(content.wide, width, page)[0], _extent(content, width, page)[0]
+    return content.wide if low <= high else content
 
 
 def height_in(content: Box, width: float, height: float, page: Page) -> float:

@@ -191,7 +191,7 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     left, top, over, _ = _grid_margins(panel, width, width, page)
     side = min(width - left - over, _grid_side(panel, page))
     wanted = heading_height(panel) + LEGEND + (top + side) / page.scale
-    return min(260, wanted), wanted
+    return min(300, wanted), wanted
 
 
 def _grid_side(panel: GridPanel, page: Page) -> float:

@@ -58,7 +58,7 @@ def lay_out(slide: Slide, theme: Theme) -> tuple[list[Mark], float]:
     line, small = page.u(19), page.u(15)
     fixed = len(below) * line + len(foot) * small + page.u(40) + _MARGIN
     room = HEIGHT - y - fixed
-    content = arrangement(slide.view.content, width, room)
+    content = arrangement(slide.view.content, width, room, page)
     height = room
     for shrink in _SHRINK:
         inner = Page(theme, fonts.width, _SCALE * shrink, _DENSITY)

@@ -110,7 +110,8 @@ def compose(content: Box, area: Rect, theme: Theme, scale: float, draw: "Draw") 
     """The pieces of a slide in the room that it has for them, in points; `draw` makes what is not native."""
     from desktop_app.figures import fonts
 
-    content = arrangement(_with_room_for_tables(content), area.w, area.h)
+    page = Page(theme, fonts.width, scale)
+    content = arrangement(_with_room_for_tables(content), area.w, area.h, page)
     content, shrink = max(
         ((box, _largest(box, area, theme, scale)) for box in (content, _in_two_columns(content))),
         # Another arrangement is taken where it makes the words larger by much.
