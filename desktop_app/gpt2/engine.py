@@ -28,6 +28,8 @@ STREAM_LIMIT = 1 << 29
 
 _LOGIT_ROWS = 32  # positions a run of the head, so that a stop takes effect within tens of milliseconds
 
+_CHUNK = 256  # positions of a long text that run at once
+
 Past = Mapping[str, NDArray[np.float32]]
 """`past.L.key` and `past.L.value` -> [head, past, d_head]."""
 
@@ -45,8 +47,7 @@ class Engine:
         self.packed = self.config.int8  # what is rounded is always packed
         # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
         # two graphs share the weights: one exposes every tensor, the other what a long trace keeps.
-        source = checkpoint.weights.source if isinstance(checkpoint.weights, RoundedWeights) else {}
-        with released(source.values()):
+        with released(self._source.values() if self.config.int8 else ()):
             self._full = make_session(checkpoint, stop, head=False)
             self._head = make_session(checkpoint, stop, body=False)
         self._making = threading.Lock()
@@ -54,7 +55,13 @@ class Engine:
     @cached_property
     def _lean(self) -> ort.InferenceSession:
         with self._making:
-            return make_session(self.checkpoint, head=False, only=self._lean_names)
+            return make_session(self.checkpoint, head=False, only=self._lean_names, arena=False)
+
+    @property
+    def _source(self) -> Mapping[str, NDArray[np.float32]]:
+        """The weights as they lie in their files."""
+        weights = self.checkpoint.weights
+        return weights.source if isinstance(weights, RoundedWeights) else weights
 
     @property
     def packed_bytes(self) -> int:
@@ -68,15 +75,23 @@ class Engine:
         The other threads go on with the unpacked weights until it is done. Raises Cancelled if `stop` was set.
         """
         if not self.packed:
-            with released(self.checkpoint.weights.values()):
+            with released(self._source.values()):
                 self._head = make_session(self.checkpoint, stop, body=False, packed=True)
                 self._full = make_session(self.checkpoint, stop, head=False, packed=True)
             self.packed = True
 
     def run(
-        self, ids: Sequence[int], past: Past | None, names: Sequence[str], stop: Stop | None = None
+        self,
+        ids: Sequence[int],
+        past: Past | None,
+        names: Sequence[str],
+        stop: Stop | None = None,
+        *,
+        lean: bool = False,
     ) -> dict[str, NDArray[Any]]:
         """The named tensors (not logits) for `ids`, which stand after `past`. q, k, v hold the new positions only.
+
+        Where `names` allow, many tokens run through the graph that exposes little; with `lean` few do, too.
 
         Raises ModelError for ids outside the vocabulary or a text longer than the context, Cancelled on a stop.
         """
@@ -84,9 +99,9 @@ class Engine:
         length = next(iter(past.values())).shape[1]
         self.check_ids(ids, length)
         feeds = {"input_ids": np.asarray(ids, np.int64), **past}
-        every = size_in_bytes(self.config, len(ids), length + len(ids))
-        lean = every > CAPTURE_LIMIT and self._lean_names.issuperset(names)
-        session = self._lean if lean else self._full
+        exposed = size_in_bytes(self.config, len(ids), length + len(ids))
+        lean = lean or exposed > CAPTURE_LIMIT
+        session = self._lean if lean and self._lean_names.issuperset(names) else self._full
         return dict(zip(names, (stop or Stop()).run(session, names, feeds), strict=True))
 
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
@@ -116,20 +131,13 @@ class Engine:
         if everything or (reuse is not None and not reuse.is_of(self.checkpoint.weights)):
             reuse = None
         shared = reuse.shared_prefix(ids) if reuse is not None else 0
-        if shared and reuse is not None:
-            new = self.run(ids[shared:], reuse.past(shared), [*self._kept, "ln_final.out"], stop)
-            final = new.pop("ln_final.out")
-            captured: Mapping[str, NDArray[Any]] = Stitched(
-                {
-                    name: (self.table[name].spec.row_axis, (*reuse.first_rows(name, shared), new[name]))
-                    for name in self._kept
-                }
-            )
+        if not shared and (everything or size_in_bytes(self.config, len(ids)) <= CAPTURE_LIMIT):
+            captured: Mapping[str, NDArray[Any]] = self.run(ids, None, self._all, stop)
+            final = captured["ln_final.out"]
         else:
-            fits = everything or size_in_bytes(self.config, len(ids)) <= CAPTURE_LIMIT
-            found = self.run(ids, None, self._all if fits else [*self._kept, "ln_final.out"], stop)
-            final = found["ln_final.out"] if fits else found.pop("ln_final.out")
-            captured = found
+            source = self._source.values() if len(ids) - shared > _CHUNK else ()
+            with released(source):  # a long text needs the room
+                captured, final = self._run_on(ids, reuse if shared else None, shared, stop)
         last = self.logits(final[-1:], stop)[0]
         return Trace(
             self.config,
@@ -139,6 +147,28 @@ class Engine:
             logit_rows={len(ids) - 1: last},
             computed=len(ids) - shared,
         )
+
+    def _run_on(
+        self, ids: tuple[int, ...], before: Trace | None, shared: int, stop: Stop
+    ) -> tuple[Stitched, NDArray[np.float32]]:
+        """What a trace keeps of `ids`, the first `shared` positions taken over from `before`; and ln_final.out's end.
+
+        A long text runs in chunks, each on top of the keys and values of those before it: the causal mask makes that
+        the same sums, less those that it hides; a stop takes effect sooner, and grids take less room.
+        """
+        lean = len(ids) - shared > _CHUNK
+        while True:
+            end = min(shared + _CHUNK, len(ids))
+            past = before.past(shared) if before is not None else None
+            new = self.run(ids[shared:end], past, [*self._kept, "ln_final.out"], stop, lean=lean)
+            final = new.pop("ln_final.out")
+            held: dict[str, tuple[int, tuple[NDArray[Any], ...]]] = {}
+            for name in self._kept:
+                first = before.first_rows(name, shared) if before is not None else ()
+                held[name] = (self.table[name].spec.row_axis, (*first, new[name]))
+            if end == len(ids):
+                return Stitched(held), final
+            before, shared = Trace(self.config, Stitched(held), weights=self.checkpoint.weights), end
 
     def tensors(self, ids: Sequence[int], names: Sequence[str], stop: Stop | None = None) -> Iterator[NDArray[Any]]:
         """The named tensors of the full pass over `ids`, one after the other, all taken from the graph.

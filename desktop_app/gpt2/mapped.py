@@ -24,10 +24,14 @@ def release(arrays: Iterable[NDArray[Any]]) -> None:
 def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
     """Within, what is read of mapped arrays is let go of again soon, so that a copy does not stand beside it whole."""
     arrays, over = list(arrays), threading.Event()
+    if not arrays:
+        yield
+        return
 
     def let_go() -> None:
         while not over.wait(_PAUSE):
             release(arrays)
+        release(arrays)  # here, so that nobody waits for it
 
     thread = threading.Thread(target=let_go, name="release")
     thread.start()
@@ -35,8 +39,6 @@ def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join()
-        release(arrays)
 
 
 def _mapping(array: NDArray[Any]) -> mmap.mmap | None:
