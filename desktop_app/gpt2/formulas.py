@@ -7,7 +7,7 @@ works on any slice of rows, and of heads where the operands have heads. GPT-2 is
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -110,8 +110,19 @@ def scaled(place: Place, s: Array) -> Array:
 
 def masked(place: Place, s: Array) -> Array:
     """-inf where the key comes after the query: [head, query, key]."""
-    later = np.arange(s.shape[-1])[None, :] > place.rows[:, None]
-    return np.where(later, s.dtype.type(-np.inf), s)
+    return np.where(later_keys(place.rows, s.shape[-1]), s.dtype.type(-np.inf), s)
+
+
+def later_keys(rows: NDArray[np.int64], keys: int) -> NDArray[np.bool_]:
+    """[query, key]: true where the key comes after the query, which stands at one of `rows`. Read-only."""
+    return _later_keys(rows.tobytes(), keys)
+
+
+@lru_cache(maxsize=4)
+def _later_keys(rows: bytes, keys: int) -> NDArray[np.bool_]:
+    later = np.arange(keys)[None, :] > np.frombuffer(rows, np.int64)[:, None]
+    later.flags.writeable = False
+    return later
 
 
 def softmax(_place: Place, m: Array) -> Array:

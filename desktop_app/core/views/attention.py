@@ -22,6 +22,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import heads_strip, strip, token_map, token_name, without_first, wrap_width
+from desktop_app.gpt2.formulas import later_keys
 
 _STAGES = {
     "scores": ("Scores q·k", "before scaling"),
@@ -128,7 +129,8 @@ def _grid(scene: Scene, stage: str, head: int | None = None) -> tuple[Array, Lev
 
 def _shown(scene: Scene, stage: str, values: Array, every: int) -> Array:
     if stage in ("masked", "pattern"):
-        later = np.arange(values.shape[-1]) > np.array(_queries(scene, every))[:, None]
+        queries = _queries(scene, every)
+        later = later_keys(np.arange(queries.start, queries.stop, queries.step), values.shape[-1])
         values = np.where(later, values.dtype.type(np.nan), values)
     return without_first(scene, values, values.ndim - 1)
 
@@ -151,8 +153,9 @@ def _stage(scene: Scene, current: str) -> Box:
     axes = ("col", "row") if turned else ("row", "col")
     source = {s: Source(scene.block(f"attn.{s}"), (scene.head, *axes)) for s in _STAGES}
     small = []
+    grids = {stage: _grid(scene, stage, scene.head) for stage in _STAGES}
     for stage, (title, note) in _STAGES.items():
-        values, levels = _grid(scene, stage, scene.head)
+        values, levels = grids[stage]
         small.append(
             GridPanel(
                 title=title,
@@ -169,7 +172,7 @@ def _stage(scene: Scene, current: str) -> Box:
                 keys_down=turned,
             )
         )
-    values, levels = _grid(scene, current, scene.head)
+    values, levels = grids[current]
     note = f"head {scene.head} · {'[key, query]' if turned else '[query, key]'}"
     if scene.fresh:
         note += f" · 1 query × {len(scene.trace)} keys new, the rest cached"
