@@ -36,6 +36,8 @@ class BarsView(PaintedPane):
 
     def show_panel(self, panel: BarsPanel, theme: Theme, scale: float) -> None:
         """Show these bars."""
+        if self.painted and (panel, theme, scale) == (self._panel, self._theme, self._scale):
+            return
         self._panel, self._theme, self._scale = panel, theme, scale
         self._lay_out()
 

@@ -31,17 +31,24 @@ class Chips(PaintedPane):
         self._theme: Theme = LIGHT
         self._scale = 1.0
         self._edges: list[tuple[float, float]] = []
+        self._shown: object = None
 
     def show_scene(self, scene: Scene | None, theme: Theme, scale: float) -> None:
         """Show the scene's tokens; the selected one is scrolled into sight."""
-        before = (self._scene.trace if self._scene is not None else None, self._scale)
+        before, was = (self._scene.trace if self._scene is not None else None, self._scale), self._shown
         self._scene, self._theme, self._scale = scene, theme, scale
+        if scene is not None:
+            self._shown = (scene.trace, scene.token, scene.state.position, len(scene.state.appended), theme, scale)
+            if was == self._shown:
+                return  # a step further, the same tokens
         if before != (scene.trace if scene is not None else None, scale):
             self.setFixedHeight(self.sizeHint().height())
             self._edges = _edges(scene, scale) if scene is not None else []
             self._set_range()
         if scene is not None:
             self._show(scene.token)
+        else:
+            self._shown = None
         self.viewport().update()
 
     def sizeHint(self) -> QSize:
