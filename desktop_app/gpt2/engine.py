@@ -45,17 +45,27 @@ class Engine:
         self._kept = [n for n, row in self.table.items() if row.spec.kept]
         self._lean_names = frozenset([*self._kept, "ln_final.out"])
         self.packed = self.config.int8  # what is rounded is always packed
-        # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
-        # two graphs share the weights: one exposes every tensor, the other what a long trace keeps.
-        with released(self._source.values() if self.config.int8 else ()):
-            self._full = make_session(checkpoint, stop, head=False)
-            self._head = make_session(checkpoint, stop, body=False)
         self._making = threading.Lock()
+        with released(self._source.values() if self.config.int8 else ()):
+            self._head = make_session(checkpoint, stop, body=False)
+            # The one that answers first is made at once, so that what cannot run is told here.
+            if self.packed:
+                self._lean = make_session(checkpoint, stop, head=False, only=self._lean_names)
+            else:
+                self._full = make_session(checkpoint, stop, head=False)
+
+    # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So two
+    # graphs share the weights: one exposes every tensor, the other what a trace cannot derive.
+
+    @cached_property
+    def _full(self) -> ort.InferenceSession:
+        with self._making:
+            return make_session(self.checkpoint, head=False)
 
     @cached_property
     def _lean(self) -> ort.InferenceSession:
         with self._making:
-            return make_session(self.checkpoint, head=False, only=self._lean_names, arena=False)
+            return make_session(self.checkpoint, head=False, only=self._lean_names)
 
     @property
     def _source(self) -> Mapping[str, NDArray[np.float32]]:
@@ -71,13 +81,13 @@ class Engine:
     def prepack(self, stop: Stop | None = None) -> None:
         """Pack the weights of what runs most: takes a second or two and a copy of the matrices, and runs faster.
 
-        A few tokens take half the time then. Long texts stay on the weights as they are: packing gains them nothing.
-        The other threads go on with the unpacked weights until it is done. Raises Cancelled if `stop` was set.
+        A few tokens take half the time then; traces hold what they cannot derive. The other threads go on with the
+        unpacked weights until it is done. Raises Cancelled if `stop` was set.
         """
         if not self.packed:
             with released(self._source.values()):
                 self._head = make_session(self.checkpoint, stop, body=False, packed=True)
-                self._full = make_session(self.checkpoint, stop, head=False, packed=True)
+                self._lean = make_session(self.checkpoint, stop, head=False, only=self._lean_names, packed=True)
             self.packed = True
 
     def run(
@@ -86,12 +96,8 @@ class Engine:
         past: Past | None,
         names: Sequence[str],
         stop: Stop | None = None,
-        *,
-        lean: bool = False,
     ) -> dict[str, NDArray[Any]]:
         """The named tensors (not logits) for `ids`, which stand after `past`. q, k, v hold the new positions only.
-
-        Where `names` allow, many tokens run through the graph that exposes little; with `lean` few do, too.
 
         Raises ModelError for ids outside the vocabulary or a text longer than the context, Cancelled on a stop.
         """
@@ -100,9 +106,10 @@ class Engine:
         self.check_ids(ids, length)
         feeds = {"input_ids": np.asarray(ids, np.int64), **past}
         exposed = size_in_bytes(self.config, len(ids), length + len(ids))
-        lean = lean or exposed > CAPTURE_LIMIT
-        session = self._lean if lean and self._lean_names.issuperset(names) else self._full
-        return dict(zip(names, (stop or Stop()).run(session, names, feeds), strict=True))
+        large = exposed > CAPTURE_LIMIT
+        lean = (large or self.packed) and self._lean_names.issuperset(names)
+        session = self._lean if lean else self._full
+        return dict(zip(names, (stop or Stop()).run(session, names, feeds, shrink=large), strict=True))
 
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
         """Logits [pos, d_vocab] of rows of `ln_final.out` [pos, d_model], some positions at a time."""
@@ -131,11 +138,12 @@ class Engine:
         if everything or (reuse is not None and not reuse.is_of(self.checkpoint.weights)):
             reuse = None
         shared = reuse.shared_prefix(ids) if reuse is not None else 0
-        if not shared and (everything or size_in_bytes(self.config, len(ids)) <= CAPTURE_LIMIT):
+        fits = not self.packed and size_in_bytes(self.config, len(ids)) <= CAPTURE_LIMIT
+        if not shared and (everything or fits):
             captured: Mapping[str, NDArray[Any]] = self.run(ids, None, self._all, stop)
             final = captured["ln_final.out"]
         else:
-            source = self._source.values() if len(ids) - shared > _CHUNK else ()
+            source = () if self.packed or len(ids) - shared <= _CHUNK else self._source.values()
             with released(source):  # a long text needs the room
                 captured, final = self._run_on(ids, reuse if shared else None, shared, stop)
         last = self.logits(final[-1:], stop)[0]
@@ -156,11 +164,10 @@ class Engine:
         A long text runs in chunks, each on top of the keys and values of those before it: the causal mask makes that
         the same sums, less those that it hides; a stop takes effect sooner, and grids take less room.
         """
-        lean = len(ids) - shared > _CHUNK
         while True:
             end = min(shared + _CHUNK, len(ids))
             past = before.past(shared) if before is not None else None
-            new = self.run(ids[shared:end], past, [*self._kept, "ln_final.out"], stop, lean=lean)
+            new = self.run(ids[shared:end], past, [*self._kept, "ln_final.out"], stop)
             final = new.pop("ln_final.out")
             held: dict[str, tuple[int, tuple[NDArray[Any], ...]]] = {}
             for name in self._kept:

@@ -44,9 +44,16 @@ class Stop:
         if self._wanted:
             raise Cancelled("Stopped.")
 
-    def run(self, session: ort.InferenceSession, names: Sequence[str], feeds: dict[str, Any]) -> list[Any]:
-        """`session.run`, ended by `set`. Raises Cancelled then, ModelError if onnxruntime cannot run it."""
+    def run(
+        self, session: ort.InferenceSession, names: Sequence[str], feeds: dict[str, Any], *, shrink: bool = False
+    ) -> list[Any]:
+        """`session.run`, ended by `set`. Raises Cancelled then, ModelError if onnxruntime cannot run it.
+
+        With `shrink` the memory that the session keeps for its next run goes back to the system.
+        """
         options = ort.RunOptions()
+        if shrink:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         with self._ended_by(lambda: setattr(options, "terminate", True), "run"):
             return list(session.run(list(names), feeds, options))
 

@@ -202,17 +202,17 @@ def test_a_long_text_runs_in_chunks_and_each_stands_on_those_before(engine, monk
     monkeypatch.setattr("desktop_app.gpt2.engine._CHUNK", 2)
     runs, run = [], type(engine).run
 
-    def counted(self, ids, past, names, stop=None, *, lean=False):
-        runs.append((len(ids), next(iter(past.values())).shape[1] if past else 0, lean))
-        return run(self, ids, past, names, stop, lean=lean)
+    def counted(self, ids, past, names, stop=None):
+        runs.append((len(ids), next(iter(past.values())).shape[1] if past else 0))
+        return run(self, ids, past, names, stop)
 
     monkeypatch.setattr(type(engine), "run", counted)
     trace = engine.trace(IDS)
-    assert runs == [(min(2, len(IDS) - n), n, True) for n in range(0, len(IDS), 2)]
+    assert runs == [(min(2, len(IDS) - n), n) for n in range(0, len(IDS), 2)]
     assert trace.computed == len(IDS)
     for name in whole.table:
         np.testing.assert_allclose(trace[name], whole[name], rtol=1e-4, atol=1e-5, err_msg=name)
     runs.clear()
     again = engine.trace((*IDS[:-1], IDS[0]), reuse=trace)
-    assert runs == [(1, len(IDS) - 1, False)]
+    assert runs == [(1, len(IDS) - 1)]
     assert again.computed == 1
