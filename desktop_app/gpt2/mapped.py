@@ -31,7 +31,6 @@ def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
     def let_go() -> None:
         while not over.wait(_PAUSE):
             release(arrays)
-        release(arrays)  # here, so that nobody waits for it
 
     thread = threading.Thread(target=let_go, name="release")
     thread.start()
@@ -39,6 +38,8 @@ def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
         yield
     finally:
         over.set()
+        thread.join()
+        release(arrays)
 
 
 def _mapping(array: NDArray[Any]) -> mmap.mmap | None:
