@@ -45,6 +45,7 @@ class Engine:
         self._kept = [n for n, row in self.table.items() if row.spec.kept]
         self._lean_names = frozenset([*self._kept, "ln_final.out"])
         self.packed = self.config.int8  # what is rounded is always packed
+        self._swollen = 0  # in how many more runs the session gives the memory of a long text back
         self._making = threading.Lock()
         with released(self._source.values() if self.config.int8 else ()):
             self._head = make_session(checkpoint, stop, body=False)
@@ -109,7 +110,10 @@ class Engine:
         large = exposed > CAPTURE_LIMIT
         lean = (large or self.packed) and self._lean_names.issuperset(names)
         session = self._lean if lean else self._full
-        return dict(zip(names, (stop or Stop()).run(session, names, feeds, shrink=large), strict=True))
+        # What a long text took goes back to the system with the short ones after it: not before, for that takes its
+        # time, and not with the first alone, while somebody still looks at the long one's trace.
+        shrink, self._swollen = self._swollen > 0 and not large, 3 if large else max(0, self._swollen - 1)
+        return dict(zip(names, (stop or Stop()).run(session, names, feeds, shrink=shrink), strict=True))
 
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
         """Logits [pos, d_vocab] of rows of `ln_final.out` [pos, d_model], some positions at a time."""
