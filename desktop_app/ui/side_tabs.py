@@ -20,6 +20,7 @@ class SideTabs(QTabWidget):
         self.setDocumentMode(True)
         self.setAccessibleName("Explain and Inspect")
         self.setMinimumHeight(90)
+        self._written: dict[QTextBrowser, tuple[str, str]] = {}
         self.explain = self._page("Explain")
         self.inspect = self._page("Inspect")
         self.show_readout(None)
@@ -39,12 +40,12 @@ class SideTabs(QTabWidget):
         """The words of a step, its formula, and its tensors with their shapes."""
         text = step.text
         formula = f'<p style="font-size: large"><i>{text.formula}</i></p>'
-        self.explain.setHtml(f"<p>{escape(text.explain)}</p>{formula}<p>{_shapes(scene, step)}</p>")
+        self._write(self.explain, f"<p>{escape(text.explain)}</p>{formula}<p>{_shapes(scene, step)}</p>")
 
     def show_readout(self, readout: Readout | None) -> None:
         """One number: its value, tensor, place, formula, and what it is computed from."""
         if readout is None:
-            self.inspect.setHtml("<p>Click a cell, or press Enter in the view and move with the arrow keys.</p>")
+            self._write(self.inspect, "<p>Click a cell, or press Enter in the view and move with the arrow keys.</p>")
             return
         parts = [f'<p style="font-size: xx-large"><b>{escape(readout.value)}</b></p>']
         parts.append(f"<p><b>{escape(readout.name)}</b><br>{escape(readout.place)}</p>")
@@ -54,7 +55,13 @@ class SideTabs(QTabWidget):
             parts.append(f"<p><i>{escape(readout.formula)}</i></p>")
         if readout.inputs:
             parts.append(f"<p>computed from {', '.join(_link(n) for n in readout.inputs)}</p>")
-        self.inspect.setHtml("".join(parts))
+        self._write(self.inspect, "".join(parts))
+
+    def _write(self, page: QTextBrowser, words: str) -> None:
+        made_of = (words, page.palette().link().color().name())  # links keep the colour that they were written in
+        if self._written.get(page) != made_of:
+            self._written[page] = made_of
+            page.setHtml(words)
 
 
 def _link(name: str) -> str:
