@@ -49,7 +49,13 @@ def open_and_pack(folder: Path) -> dict[str, float]:
     seconds = timed(lambda: opened.append(models.open_model(folder)))
     grown = status()["RssAnon"] - before["RssAnon"]
     pack = timed(opened[0].engine.prepack)
-    return {"open": seconds, "grown": grown, "pack": pack, "peak": status()["VmHWM"], "weights": weight_bytes(opened[0])}
+    return {
+        "open": seconds,
+        "grown": grown,
+        "pack": pack,
+        "peak": status()["VmHWM"],
+        "weights": weight_bytes(opened[0]),
+    }
 
 
 def hold(folder: Path) -> dict[str, float]:

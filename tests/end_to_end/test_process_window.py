@@ -31,8 +31,8 @@ def after(window, what, condition=lambda: True):
             what()
     timer.timeout.connect(look)
     timer.start(5)
-def open_window(*arguments):
-    window = made(*arguments)
+def open_window(*arguments, **how):
+    window = made(*arguments, **how)
     plot(window)
     return window
 program.open_window = open_window
