@@ -296,7 +296,7 @@ def test_the_whole_suite_runs_the_packages_below_the_window_once_without_qt(chec
     first, first_qt, second, second_qt = checkout.calls()[-4:]
     assert first.endswith("tests/gpt2 tests/core tests/figures")
     assert (first_qt, second_qt) == ("LOGITSCOPE_NO_QT=1", "LOGITSCOPE_NO_QT=")
-    assert second == "-P -m pytest"
+    assert second == "-P -m pytest -n auto --dist loadfile"  # no folder named: all of them, on all cores
 
 
 def test_one_failed_tool_fails_the_suite_but_the_others_still_run(checkout):
