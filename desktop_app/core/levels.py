@@ -1,5 +1,6 @@
 """How numbers become colours: limits that survive outliers, and scales that are said out loud."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,20 +68,22 @@ def diverging(*arrays: Array, rule: str = "this view") -> Levels:
     twenty times above all others are left out as well.
     """
     sample = np.abs(_sampled(arrays))
-    # "higher" takes a cell that is there: a view of a few cells then has none beyond its limits.
-    limit = float(np.percentile(sample, PERCENTILE, method="higher")) if sample.size else 1.0
-    limit = min(limit, _below_outliers(sample, _FEW * len(arrays)))
-    limit = limit or float(sample.max(initial=0)) or 1.0
+    limit = _limit(sample, _FEW * len(arrays)) or float(sample.max(initial=0)) or 1.0
     beyond = sum(int(np.count_nonzero(np.abs(a) > limit)) - int(np.count_nonzero(np.isinf(a))) for a in arrays)
     return Levels(-limit, limit, beyond=beyond, rule=rule)
 
 
-def _below_outliers(sizes: Array, most: int) -> float:
-    """The largest of `sizes` below a wide gap with at most so many above it; infinite where there is none."""
-    count = min(most + 1, sizes.size)
-    top = np.sort(np.partition(sizes, sizes.size - count)[sizes.size - count :])
-    wide = np.flatnonzero((top[1:] > _FAR * top[:-1]) & (top[:-1] > 0))
-    return float(top[wide[0]]) if wide.size else float("inf")
+def _limit(sizes: Array, most: int) -> float:
+    """The percentile of `sizes`, or the largest below a wide gap with at most `most` above it, whichever is less."""
+    if not sizes.size:
+        return 1.0
+    # A cell that is there, not a number between two: a view of a few cells then has none beyond its limits.
+    rank = math.ceil((sizes.size - 1) * PERCENTILE / 100)
+    first = min(rank, max(0, sizes.size - most - 1))
+    top = np.sort(np.partition(sizes, first)[first:])
+    last = top[-most - 1 :]
+    wide = np.flatnonzero((last[1:] > _FAR * last[:-1]) & (last[:-1] > 0))
+    return float(min(top[rank - first], last[wide[0]] if wide.size else np.inf))
 
 
 def unit(scale: str = "linear") -> Levels:

@@ -6,6 +6,12 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.views.sampling import cut_lines, cut_words, shown_ranks
 
 
+def chances_key(scene: Scene) -> tuple[object, ...]:
+    """What the panel depends on; panels of two scenes with equal keys are the same."""
+    state = scene.state
+    return scene.trace, scene.position, state.position, state.sampling, state.draws, state.pinned
+
+
 def bars_panel(scene: Scene, count: int) -> BarsPanel:
     """At most `count` tokens by rank, then the pinned ones with their ranks."""
     stages, ranked = scene.stages, scene.ranked

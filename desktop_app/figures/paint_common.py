@@ -81,7 +81,7 @@ def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
         return
     side = min(w, h) * 0.3
     colour = page.theme.background
-    outside = np.argwhere(np.abs(np.nan_to_num(values)) > max(abs(levels.low), abs(levels.high)))
+    outside = np.argwhere(np.abs(values) > max(abs(levels.low), abs(levels.high)))
     for row, column in outside[:400]:
         page.fill(Rect(rect.x + (column + 1) * w - side, rect.y + row * h, side, side), colour)
 

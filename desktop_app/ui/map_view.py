@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.panels import Hue
 from desktop_app.core.steps import BLOCK, Step
-from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.marks import Fill, Mark, Page, Rect, Words
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
 from desktop_app.ui.painted_pane import PaintedPane
@@ -22,6 +22,13 @@ class _Item:
     rect: Rect
     step: Step
     block: bool  # a block's head, folded or not
+
+
+def _reaches(mark: Mark, top: float, bottom: float) -> bool:
+    """Whether something of a line of words or of a box lies between two heights."""
+    if isinstance(mark, Words):
+        return top - mark.size < mark.y < bottom + mark.size
+    return not isinstance(mark, Fill) or (mark.rect.y < bottom + 1 and mark.rect.y + mark.rect.h > top - 1)
 
 
 class MapView(PaintedPane):
@@ -44,15 +51,19 @@ class MapView(PaintedPane):
         self._page = Page(LIGHT, fonts.measure)
         self._hover: Step | None = None
         self._sizes: tuple[int, int] = (0, 0)
+        self._shown: object = None
 
     def show_steps(
         self, steps: tuple[Step, ...], current: Step | None, theme: Theme, scale: float, sizes: tuple[int, int]
     ) -> None:
         """Show the steps of a model; `sizes` are its d_model and d_mlp."""
-        moved = current is not self._current
-        self._steps, self._current, self._theme, self._scale, self._sizes = steps, current, theme, scale, sizes
+        before, shown = self._current, (steps, current, theme, scale, sizes)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self._steps, self._current, self._theme, self._scale, self._sizes = shown
         self._lay_out()
-        if moved:
+        if current is not before:
             self._show_current()
 
     def sizeHint(self) -> QSize:
@@ -153,7 +164,8 @@ class MapView(PaintedPane):
         painter.fillRect(self.viewport().rect(), QColor(self._theme.panel))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(0, -self.verticalScrollBar().value())
-        draw_marks(painter, self._page.marks)
+        top = event.rect().top() + self.verticalScrollBar().value()
+        draw_marks(painter, [m for m in self._page.marks if _reaches(m, top, top + event.rect().height())])
         painter.resetTransform()
         self.draw_ring(painter, self._theme.accent)
         painter.end()

@@ -1,12 +1,13 @@
 """Marks on a QPainter: the screen's counterpart of figures.draw."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen, QPolygonF
 
 from desktop_app.figures.fonts_table import BASELINE
@@ -19,6 +20,16 @@ pg.setConfigOptions(imageAxisOrder="row-major")
 def rectangle(rect: Rect) -> QRectF:
     """A place as Qt's own."""
     return QRectF(rect.x, rect.y, rect.w, rect.h)
+
+
+@lru_cache(maxsize=256)
+def _pen(colour: str, width: float = 1) -> QPen:
+    return QPen(QColor(colour), width)
+
+
+@lru_cache(maxsize=256)
+def _brush(colour: str) -> QBrush:
+    return QBrush(QColor(colour))
 
 
 def draw_marks(painter: QPainter, marks: Sequence[Mark]) -> None:
@@ -38,7 +49,7 @@ def draw_marks(painter: QPainter, marks: Sequence[Mark]) -> None:
 
 def _words(painter: QPainter, mark: Words) -> None:
     painter.setFont(fonts.font(mark.size, mark.mono, mark.bold))
-    painter.setPen(QColor(mark.colour))
+    painter.setPen(_pen(mark.colour))
     shift = 0.0
     if mark.align != "left":
         width = fonts.measure(mark.text, mark.size, mono=mark.mono, bold=mark.bold)
@@ -55,9 +66,9 @@ def _words(painter: QPainter, mark: Words) -> None:
 
 def _fill(painter: QPainter, mark: Fill) -> None:
     box = rectangle(mark.rect)
-    painter.setBrush(QBrush(QColor(mark.fill)) if mark.fill else Qt.BrushStyle.NoBrush)
+    painter.setBrush(_brush(mark.fill) if mark.fill else Qt.BrushStyle.NoBrush)
     if mark.stroke:
-        painter.setPen(QPen(QColor(mark.stroke), mark.width))
+        painter.setPen(_pen(mark.stroke, mark.width))
     else:
         painter.setPen(Qt.PenStyle.NoPen)
     rounded = mark.radius > 0.5
@@ -79,9 +90,8 @@ def _path(painter: QPainter, mark: Path) -> None:
     there = ~np.isnan(mark.y)
     if not (there[2:] & there[1:-1] & there[:-2]).any():
         # Lines of two points each, as from a number to the one it becomes: hundreds of them in one call.
-        first = np.flatnonzero(there[:-1] & there[1:])
-        ends = np.stack([mark.x[first], mark.y[first], mark.x[first + 1], mark.y[first + 1]], axis=1)
-        painter.drawLines([QLineF(*end) for end in ends.tolist()])
+        pairs = np.stack([np.flatnonzero(there[:-1] & there[1:])] * 2, axis=1) + (0, 1)
+        painter.drawPath(pg.arrayToQPath(mark.x[pairs].ravel(), mark.y[pairs].ravel(), connect="pairs"))
         return
     breaks = np.flatnonzero(~there)
     for part in np.split(np.arange(len(mark.x)), breaks):
@@ -104,11 +114,15 @@ def _polygon(x: NDArray[Any], y: NDArray[Any]) -> QPolygonF:
 
 def heat_image(mark: Heat) -> QImage:
     """The cells as a picture, one pixel a cell; cells that are not there are transparent."""
-    # pyqtgraph scales by the number of entries; half an entry is taken off so that 1.0 is the last one.
     fractions = np.ascontiguousarray(mark.fractions, np.float32)
-    argb, _alpha = pg.makeARGB(fractions, lut=mark.table, levels=(0.0, 1.0), scale=255)
-    argb[np.isnan(fractions), 3] = 0
-    return pg.functions.ndarray_to_qimage(argb, QImage.Format.Format_ARGB32).copy()
+    gone = np.isnan(fractions)
+    table = np.asarray(mark.table, np.uint32)
+    colours = 0xFF000000 | table[:, 0] << 16 | table[:, 1] << 8 | table[:, 2]
+    pixels = colours.take((np.where(gone, 0, fractions) * np.float32(255)).astype(np.uint8))
+    pixels[gone] = 0
+    # Of the formats with transparency this is the one that Qt enlarges without converting each pixel of the screen.
+    rows, columns = fractions.shape
+    return QImage(pixels.data, columns, rows, QImage.Format.Format_ARGB32_Premultiplied).copy()
 
 
 def _heat(painter: QPainter, mark: Heat) -> None:

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.core.panels import BarsPanel
-from desktop_app.core.probabilities import bars_panel, found_words
+from desktop_app.core.probabilities import bars_panel, chances_key, found_words
 from desktop_app.core.scene import Scene
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui.bars_view import BarsView
@@ -33,6 +33,7 @@ class ProbabilityPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._scene: Scene | None = None
+        self._made_of: tuple[object, ...] | None = None
         self._theme: Theme = LIGHT
         self._scale = 1.0
         column = QVBoxLayout(self)
@@ -121,6 +122,12 @@ class ProbabilityPanel(QWidget):
     def show_scene(self, scene: Scene, theme: Theme, scale: float, *, has_room: bool, running: bool) -> None:
         """Show the distribution of the scene's position."""
         self._scene, self._theme, self._scale = scene, theme, scale
+        self.show_running(has_room=has_room, running=running)
+        # Of a walk through the steps the panel sees nothing new.
+        made_of = (chances_key(scene), theme, scale, self.bars.rows_that_fit())
+        if made_of == self._made_of:
+            return
+        self._made_of = made_of
         self._show_heading()
         self.to_last.setVisible(scene.state.position is not None)
         self.bars.show_panel(bars_panel(scene, self.bars.rows_that_fit()), theme, scale)
@@ -128,7 +135,6 @@ class ProbabilityPanel(QWidget):
         token = int(scene.ranked.order[scene.landed])
         how = "greedy" if scene.state.sampling.greedy else f"draw {scene.state.draws}: u = {scene.u:.4f}"
         self.u_label.setText(f"{how} → {scene.tokenizer.quoted(token)}")
-        self.show_running(has_room=has_room, running=running)
         self._show_found()
 
     def show_running(self, *, has_room: bool, running: bool) -> None:
@@ -146,6 +152,7 @@ class ProbabilityPanel(QWidget):
     def show_nothing(self, theme: Theme, scale: float) -> None:
         """There is no distribution."""
         self._scene, self._theme, self._scale = None, theme, scale
+        self._made_of = None
         self.heading.setText("Next token")
         self.heading.setToolTip("")
         self.to_last.hide()

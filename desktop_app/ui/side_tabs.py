@@ -3,11 +3,15 @@
 from html import escape
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QTabWidget, QTextBrowser, QWidget
 
 from desktop_app.core.describe import Readout
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step
+
+
+_KEPT = 64  # pages as they were laid out; laying out takes longer than anything else on some steps
 
 
 class SideTabs(QTabWidget):
@@ -20,7 +24,7 @@ class SideTabs(QTabWidget):
         self.setDocumentMode(True)
         self.setAccessibleName("Explain and Inspect")
         self.setMinimumHeight(90)
-        self._written: dict[QTextBrowser, tuple[str, str]] = {}
+        self._pages: dict[QTextBrowser, dict[tuple[str, ...], QTextDocument]] = {}
         self.explain = self._page("Explain")
         self.inspect = self._page("Inspect")
         self.show_readout(None)
@@ -30,7 +34,7 @@ class SideTabs(QTabWidget):
         page.setOpenLinks(False)
         page.setFrameShape(QTextBrowser.Shape.NoFrame)
         page.setAccessibleName(title)
-        page.document().setDocumentMargin(2)
+        self._pages[page] = {}
         # Links name tensors; nothing is ever fetched.
         page.anchorClicked.connect(lambda url: self.tensor_asked.emit(url.toString()))
         self.addTab(page, title)
@@ -58,10 +62,20 @@ class SideTabs(QTabWidget):
         self._write(self.inspect, "".join(parts))
 
     def _write(self, page: QTextBrowser, words: str) -> None:
-        made_of = (words, page.palette().link().color().name())  # links keep the colour that they were written in
-        if self._written.get(page) != made_of:
-            self._written[page] = made_of
-            page.setHtml(words)
+        # Links keep the colour that they were written in, and words the font.
+        made_of = (words, page.palette().link().color().name(), page.font().toString())
+        pages = self._pages[page]
+        written = pages.pop(made_of, None)
+        if written is None:
+            written = QTextDocument(self)
+            written.setDocumentMargin(2)
+            written.setDefaultFont(page.font())
+            written.setHtml(words)
+        pages[made_of] = written
+        if page.document() is not written:
+            page.setDocument(written)
+        if len(pages) > _KEPT:
+            pages.pop(next(iter(pages))).deleteLater()
 
 
 def _link(name: str) -> str:
