@@ -22,6 +22,8 @@ class Scene:
     trace: Trace
     state: State
     ranked: Ranked
+    labels: tuple[str, ...]
+    """Display form of each token."""
 
     @property
     def config(self) -> Config:
@@ -49,11 +51,6 @@ class Scene:
         """Position whose next-token distribution is shown: the last unless chosen."""
         last = len(self.trace) - 1
         return last if self.state.position is None else min(self.state.position, last)
-
-    @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """Display form of each token."""
-        return tuple(self.tokenizer.label(i) for i in self.trace.ids)
 
     @cached_property
     def weight_axes(self) -> dict[str, tuple[str, ...]]:
@@ -93,11 +90,13 @@ def make_scene(
     state: State,
     before: Scene | None = None,
 ) -> Scene:
-    """A scene; the ranking of `before` is taken over where trace and position are the same, so nothing is sorted."""
+    """A scene. With the same trace and position what `before` sorted and spelled is taken over."""
     last = len(trace) - 1
     position = last if state.position is None else min(state.position, last)
-    if before is not None and before.trace is trace and before.position == position:
+    same = before is not None and before.trace is trace
+    if before is not None and same and before.position == position:
         ranked = before.ranked
     else:
         ranked = Ranked(trace.logits(position))
-    return Scene(name, checkpoint, tokenizer, trace, state, ranked)
+    labels = before.labels if before is not None and same else tuple(tokenizer.label(i) for i in trace.ids)
+    return Scene(name, checkpoint, tokenizer, trace, state, ranked, labels)

@@ -123,8 +123,12 @@ def _most(item: Any, width: float, page: Page) -> float:
 
 def _extent(item: Any, width: float, page: Page) -> Extent:
     if not isinstance(item, Box):
-        least, wanted = PAINTERS[type(item)][0](item, width, page)
-        return least, max(least, wanted)
+        # Asked for several times while rooms are shared out, and long to say for a thousand tokens.
+        key = (id(item), width)
+        if key not in page.extents:
+            least, wanted = PAINTERS[type(item)][0](item, width, page)
+            page.extents[key] = least, max(least, wanted)
+        return page.extents[key]
     if _beside(item, width, page):
         widths = _widths(item, width, page)
         extents = [_extent(child, w, page) for child, w in zip(item.children, widths, strict=True)]

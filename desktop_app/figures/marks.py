@@ -90,6 +90,17 @@ class Heat:
 Mark = Fill | Words | Path | Dots | Heat
 
 
+def reaches(mark: Mark, top: float, bottom: float) -> bool:
+    """Whether a line of words, a box or a picture may be seen between two heights; any other mark always may."""
+    if isinstance(mark, Words):
+        # A leaning word may be as high as it is long.
+        far = mark.size * (1 if not mark.angle else len(mark.text))
+        return top - far < mark.y < bottom + far
+    if isinstance(mark, Fill | Heat):
+        return mark.rect.y - 2 < bottom and mark.rect.y + mark.rect.h + 2 > top
+    return True
+
+
 @dataclass(frozen=True)
 class Cells:
     """A place where each point is a cell of a tensor (or of a value that only the panel knows).
@@ -229,6 +240,7 @@ class Page:
     marks: list[Mark] = field(default_factory=list)
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)
+    extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels, as laid out
 
     def u(self, size: float) -> float:
         """A size of the design (an 8-pixel rhythm, 13-pixel text) on this page."""

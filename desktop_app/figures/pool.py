@@ -27,50 +27,23 @@ def pool(values: Array, rows: int, columns: int) -> Array:
     """
     if values.shape[0] <= max(1, rows) and values.shape[1] <= max(1, columns):
         return values
-    keys = _strongest(_strongest(_keys(values), max(1, rows), 0), max(1, columns), 1)
-    return _floats(keys)
+    floats = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
+    highest, lowest = (
+        _blockwise(_blockwise(floats, max(1, rows), 0, larger), max(1, columns), 1, larger)
+        for larger in (np.fmax, np.fmin)
+    )
+    return np.where(highest >= -lowest, highest, lowest)
 
 
-_WORDS: dict[np.dtype[Any], np.dtype[Any]] = {
-    np.dtype(np.float32): np.dtype(np.uint32),
-    np.dtype(np.float64): np.dtype(np.uint64),
-}
-
-
-def _keys(values: Array) -> Array:
-    """Floats as whole numbers in the order of their strength, which compare many times faster: 0 for NaN.
-
-    The bits of a positive IEEE 754 number grow with it, so |x|'s bits shifted up by one order numbers by strength; the
-    freed lowest bit is 1 for positive ones.
-    """
-    floats = np.ascontiguousarray(values if values.dtype in _WORDS else values.astype(np.float64))
-    bits = floats.view(_WORDS[floats.dtype])
-    one = bits.dtype.type(1)
-    keys = (bits << one) + one  # what the sign was is shifted out
-    keys += one - (bits >> bits.dtype.type(8 * bits.itemsize - 1))
-    keys[np.isnan(floats)] = 0
-    return keys
-
-
-def _floats(keys: Array) -> Array:
-    one = keys.dtype.type(1)
-    top = keys.dtype.type(8 * keys.itemsize - 1)
-    plain = keys - one  # wraps for NaN, which is put back below
-    positive = plain & one
-    bits = (plain >> one) | ((one - positive) << top)
-    floats: Array = bits.view(np.float32 if keys.dtype == np.uint32 else np.float64)
-    return np.where(keys == 0, floats.dtype.type(np.nan), floats)
-
-
-def _strongest(keys: Array, count: int, axis: int) -> Array:
-    length = keys.shape[axis]
+def _blockwise(values: Array, count: int, axis: int, larger: np.ufunc) -> Array:
+    length = values.shape[axis]
     if length <= count:
-        return keys
+        return values
     edges = np.arange(count + 1) * length // count
     starts, last = edges[:-1], edges[1:] - 1
-    found = keys.take(starts, axis)
+    found = values.take(starts, axis)
     for step in range(1, int((last - starts).max()) + 1):
-        np.maximum(found, keys.take(np.minimum(starts + step, last), axis), out=found)
+        larger(found, values.take(np.minimum(starts + step, last), axis), out=found)
     return found
 
 

@@ -74,7 +74,8 @@ class BarsView(PaintedPane):
         painter.fillRect(self.viewport().rect(), QColor(self._theme.panel))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(0, -self.verticalScrollBar().value())
-        draw_marks(painter, self._page.marks)
+        top = event.rect().top() + self.verticalScrollBar().value()
+        draw_marks(painter, self._page.marks, top, top + event.rect().height())
         if 0 <= self._hover < len(self._page.picks):
             painter.setPen(QPen(QColor(self._theme.accent), 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -199,7 +199,7 @@ class Canvas(PaintedPane):
         painter = QPainter(picture)
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
         painter.translate(self.origin)
-        draw_marks(painter, self._page.marks)
+        draw_marks(painter, self._page.marks, -self.origin.y(), self.viewport().height() - self.origin.y())
         painter.end()
         return picture
 

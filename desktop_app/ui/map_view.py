@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.panels import Hue
 from desktop_app.core.steps import BLOCK, Step
-from desktop_app.figures.marks import Fill, Mark, Page, Rect, Words
+from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
 from desktop_app.ui.painted_pane import PaintedPane
@@ -22,13 +22,6 @@ class _Item:
     rect: Rect
     step: Step
     block: bool  # a block's head, folded or not
-
-
-def _reaches(mark: Mark, top: float, bottom: float) -> bool:
-    """Whether something of a line of words or of a box lies between two heights."""
-    if isinstance(mark, Words):
-        return top - mark.size < mark.y < bottom + mark.size
-    return not isinstance(mark, Fill) or (mark.rect.y < bottom + 1 and mark.rect.y + mark.rect.h > top - 1)
 
 
 class MapView(PaintedPane):
@@ -165,7 +158,7 @@ class MapView(PaintedPane):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(0, -self.verticalScrollBar().value())
         top = event.rect().top() + self.verticalScrollBar().value()
-        draw_marks(painter, [m for m in self._page.marks if _reaches(m, top, top + event.rect().height())])
+        draw_marks(painter, self._page.marks, top, top + event.rect().height())
         painter.resetTransform()
         self.draw_ring(painter, self._theme.accent)
         painter.end()

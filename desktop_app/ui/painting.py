@@ -1,5 +1,6 @@
 """Marks on a QPainter: the screen's counterpart of figures.draw."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen, QPolygonF
 
 from desktop_app.figures.fonts_table import BASELINE
-from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Rect, Words
+from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Rect, Words, reaches
 from desktop_app.ui import fonts
 
 pg.setConfigOptions(imageAxisOrder="row-major")
@@ -32,9 +33,11 @@ def _brush(colour: str) -> QBrush:
     return QBrush(QColor(colour))
 
 
-def draw_marks(painter: QPainter, marks: Sequence[Mark]) -> None:
-    """Draw marks in their order."""
+def draw_marks(painter: QPainter, marks: Sequence[Mark], top: float = -math.inf, bottom: float = math.inf) -> None:
+    """Draw marks in their order, of which at least those that reach between two heights will be seen."""
     for mark in marks:
+        if not reaches(mark, top, bottom):
+            continue
         if isinstance(mark, Words):
             _words(painter, mark)
         elif isinstance(mark, Fill):
@@ -90,7 +93,7 @@ def _path(painter: QPainter, mark: Path) -> None:
     there = ~np.isnan(mark.y)
     if not (there[2:] & there[1:-1] & there[:-2]).any():
         # Lines of two points each, as from a number to the one it becomes: hundreds of them in one call.
-        pairs = np.stack([np.flatnonzero(there[:-1] & there[1:])] * 2, axis=1) + (0, 1)
+        pairs = np.flatnonzero(there[:-1] & there[1:])[:, None] + (0, 1)
         painter.drawPath(pg.arrayToQPath(mark.x[pairs].ravel(), mark.y[pairs].ravel(), connect="pairs"))
         return
     breaks = np.flatnonzero(~there)

@@ -10,7 +10,6 @@ from desktop_app.core.describe import Readout
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step
 
-
 _KEPT = 64  # pages as they were laid out; laying out takes longer than anything else on some steps
 
 

@@ -1,10 +1,11 @@
 """Takes a model out of the library: a download out of the hub's cache, or a folder off the list."""
 
+from __future__ import annotations
+
 import shutil
 from dataclasses import replace
 from pathlib import Path
-
-from huggingface_hub import HFCacheInfo, scan_cache_dir
+from typing import TYPE_CHECKING
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.library.cache import bytes_below, hub_cache, repository_folder
@@ -13,6 +14,9 @@ from desktop_app.core.library.folders import forget_folder
 from desktop_app.core.library.progress import in_bytes
 from desktop_app.core.library.references import HubName, parse_hub_name
 from desktop_app.gpt2.errors import ModelError
+
+if TYPE_CHECKING:
+    from huggingface_hub import HFCacheInfo
 
 
 def remove_model(text: str) -> str:
@@ -76,6 +80,10 @@ def _scan(name: HubName) -> HFCacheInfo:
 
     The library deletes by commit alone, and two repositories may share one: gpt2 and openai-community/gpt2 do.
     """
+    from huggingface_hub import (
+        scan_cache_dir,
+    )  # with it comes a client for the network, which the window starts without
+
     scan = scan_cache_dir(hub_cache())
     own = (r for r in scan.repos if r.repo_type == "model" and r.repo_id == name.repository)
     return replace(scan, repos=frozenset(own))

@@ -131,7 +131,8 @@ def _shown(scene: Scene, stage: str, values: Array, every: int) -> Array:
     if stage in ("masked", "pattern"):
         queries = _queries(scene, every)
         later = later_keys(np.arange(queries.start, queries.stop, queries.step), values.shape[-1])
-        values = np.where(later, values.dtype.type(np.nan), values)
+        values = values.copy()
+        np.copyto(values, np.nan, where=later)
     return without_first(scene, values, values.ndim - 1)
 
 
