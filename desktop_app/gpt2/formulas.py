@@ -110,7 +110,9 @@ def scaled(place: Place, s: Array) -> Array:
 
 def masked(place: Place, s: Array) -> Array:
     """-inf where the key comes after the query: [head, query, key]."""
-    return np.where(later_keys(place.rows, s.shape[-1]), s.dtype.type(-np.inf), s)
+    found = s.copy()
+    np.copyto(found, -np.inf, where=later_keys(place.rows, s.shape[-1]))
+    return found
 
 
 def later_keys(rows: NDArray[np.int64], keys: int) -> NDArray[np.bool_]:
@@ -127,8 +129,10 @@ def _later_keys(rows: bytes, keys: int) -> NDArray[np.bool_]:
 
 def softmax(_place: Place, m: Array) -> Array:
     """exp(m - max) over its sum, along the last axis."""
-    shifted = np.exp(m - m.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)
+    raised = m - m.max(-1, keepdims=True)
+    np.exp(raised, out=raised)
+    raised /= raised.sum(-1, keepdims=True)
+    return raised
 
 
 def weigh_values(_place: Place, pattern: Array, v: Array) -> Array:

@@ -13,15 +13,17 @@ from desktop_app.core.bundle import default_model
 from desktop_app.core.check import Finding
 from desktop_app.core.history import History, Walk, same_prompt, typing_key
 from desktop_app.core.model import Doubt, Model
+from desktop_app.core.panels import View
+from desktop_app.core.prepared import Prepared, pass_of
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State
-from desktop_app.core.steps import Step, find_step, step_list
+from desktop_app.core.steps import Step, build_view, find_step, step_list
 from desktop_app.core.views.opened import CHECK, view_of
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
-from desktop_app.ui.lanes import Lane, LoadLane, PassLane
+from desktop_app.ui.lanes import Lane, LoadLane
 
 
 class Controller(QObject):
@@ -49,13 +51,14 @@ class Controller(QObject):
         self.history = History()
         self.walk = Walk()
         self._trace: Trace | None = None
+        self._prepared: Prepared | None = None
         self._left_to_run = 0
         self._prompt_trouble = ""
         self._complaint = ""
         self._wanted_state: State | None = None
         # The state whose prompt was asked for last, and the one whose prompt the trace stands for.
         self._asked = self._computed = state
-        self.passes = PassLane("pass", self)
+        self.passes = Lane("pass", self)
         self.loads = LoadLane("load", self)
         self.packing = Lane("pack", self)
         self.passes.answered.connect(self._on_pass)
@@ -386,7 +389,7 @@ class Controller(QObject):
             self._run_soon()
             return
         self.working.emit(True)
-        self.passes.request(model, ids, self._trace)
+        self.passes.submit(pass_of(model, ids, self._trace, self.state))
 
     def _say_prompt_trouble(self, words: str) -> None:
         self._prompt_trouble = words
@@ -398,11 +401,11 @@ class Controller(QObject):
             words = words.removesuffix(".") + "; the view still shows the text before."
         self.trouble.emit(self._complaint or words)
 
-    def _on_pass(self, answer: tuple[Model, Trace]) -> None:
-        model, trace = answer
-        if model is not self.model:
+    def _on_pass(self, prepared: Prepared) -> None:
+        if prepared.model is not self.model:
             return
-        self._trace, self._computed = trace, self._asked
+        self._prepared = prepared
+        self._trace, self._computed = prepared.scene.trace, self._asked
         # What was found of the trace before says nothing of this one.
         self.findings = ()
         self.path = tuple(cell for cell in self.path if cell != CHECK)
@@ -434,14 +437,20 @@ class Controller(QObject):
         of = self._computed
         state = replace(self.state, text=of.text, appended=of.appended, start=of.start, model=of.model, int8=of.int8)
         try:
+            before = self.scene if self._prepared is None else self._prepared.scene
             self.scene = make_scene(
-                self.model.name, self.model.checkpoint, self.model.tokenizer, self._trace, state, self.scene
+                self.model.name, self.model.checkpoint, self.model.tokenizer, self._trace, state, before
             )
         except LogitscopeError as reason:
             self._say_prompt_trouble(str(reason))
             return
         self._keep_path(self.scene)
         self.scene_changed.emit(self.scene)
+        self._prepared = None  # taken over, or of another step
+
+    def view_of(self, scene: Scene, step: Step) -> View:
+        """The view of a step of the present scene."""
+        return build_view(scene, step) if self._prepared is None else self._prepared.view_of(scene, step)
 
     def full_scene(self) -> Callable[[Stop], Scene]:
         """A job that makes the present scene from one whole pass, for exports: never from a stitched trace."""

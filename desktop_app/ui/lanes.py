@@ -1,7 +1,7 @@
 """Lanes: one thread each for passes and for loading, behind objects that answer in the window's thread."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from desktop_app.core.model import Doubt, Model, doubt_room, open_model
 from desktop_app.core.state import State
 from desktop_app.gpt2.errors import Cancelled, LogitscopeError
 from desktop_app.gpt2.session import Stop
-from desktop_app.gpt2.trace import Trace
 
 
 class Lane(QObject):
@@ -80,14 +79,6 @@ class Lane(QObject):
         """Stop, and wait until the thread has ended."""
         self.cancel()
         self._executor.shutdown(wait=True, cancel_futures=True)
-
-
-class PassLane(Lane):
-    """Forward passes."""
-
-    def request(self, model: Model, ids: Sequence[int], reuse: Trace | None) -> None:
-        """Compute the pass over `ids`; answers (model, trace)."""
-        self.submit(lambda stop: (model, model.engine.trace(ids, reuse=reuse, stop=stop)))
 
 
 class LoadLane(Lane):

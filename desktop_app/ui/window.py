@@ -33,7 +33,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.session_file import to_json
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State
-from desktop_app.core.steps import build_view, find_step, view_key
+from desktop_app.core.steps import find_step, view_key
 from desktop_app.core.views.weights import weight_names
 from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.gpt2.errors import LogitscopeError
@@ -326,7 +326,7 @@ class Window(QMainWindow):
         made_from = (view_key(scene, step), self.theme, self.scale)
         if made_from != self._shown:
             self._shown = made_from
-            self.canvas.show_view(build_view(scene, step), self.theme, self.scale)
+            self.canvas.show_view(self.controller.view_of(scene, step), self.theme, self.scale)
         view = scene.state.view
         on = {f"scale_{view.pattern_scale}"}
         on |= {name for name in ("skip_first", "keys_down", "sort_neurons") if getattr(view, name)}

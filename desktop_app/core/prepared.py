@@ -1,0 +1,44 @@
+"""What a pass answers with: its scene and the view of the step one is at, made before the window takes them over."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from desktop_app.core.model import Model
+from desktop_app.core.navigation import current_step
+from desktop_app.core.panels import View
+from desktop_app.core.scene import Scene, make_scene
+from desktop_app.core.state import State
+from desktop_app.core.steps import Step, build_view, step_list, view_key
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scene of a model, and one view of it. Of a long text a view's numbers are derived, which takes its time."""
+
+    model: Model
+    scene: Scene
+    key: tuple[object, ...]
+    view: View | None
+
+    def view_of(self, scene: Scene, step: Step) -> View:
+        """The view of a step: the prepared one if it is that, else a new one."""
+        if self.view is not None and self.key == view_key(scene, step):
+            return self.view
+        return build_view(scene, step)
+
+
+def pass_of(model: Model, ids: tuple[int, ...], reuse: Trace | None, state: State) -> Callable[[Stop], Prepared]:
+    """A job that computes the pass over `ids` and prepares it for a window in `state`."""
+
+    def work(stop: Stop) -> Prepared:
+        trace = model.engine.trace(ids, reuse=reuse, stop=stop)
+        scene = make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
+        step = current_step(state, step_list(model.config))
+        stop.check()
+        if step is None:
+            return Prepared(model, scene, (), None)
+        return Prepared(model, scene, view_key(scene, step), build_view(scene, step))
+
+    return work
