@@ -68,7 +68,7 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
     """Draw cells; where they are smaller than a pixel the strongest is shown, and the words say so."""
     page.fill(rect, page.theme.void)
     rows, columns = pixels(rect.h, page.density), pixels(rect.w, page.density)
-    shown = pool(values, rows, columns)
+    shown = pool(values, rows, columns, signed=levels.low < 0)
     page.marks.append(Heat(rect, levels.fraction(shown), page.theme.table(levels.diverging)))
     return pooled_words(values.shape, rows, columns)
 

@@ -19,20 +19,20 @@ def strength(values: Array) -> Array:
     return np.where(np.isnan(size), -1, size)
 
 
-def pool(values: Array, rows: int, columns: int) -> Array:
+def pool(values: Array, rows: int, columns: int, *, signed: bool = True) -> Array:
     """`values` [r, c] reduced to at most `rows` x `columns`, each cell the strongest (largest |x|) of its block.
 
     NaN counts as nothing; a block of NaN alone stays NaN. Block k of n of a side holds cells k*r//n to (k+1)*r//n. Of
-    x and -x in one block x is shown. Floats stay of their precision.
+    x and -x in one block x is shown. Floats stay of their precision. Not `signed`, nothing is below zero.
     """
     if values.shape[0] <= max(1, rows) and values.shape[1] <= max(1, columns):
         return values
     floats = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
-    highest, lowest = (
+    found = [
         _blockwise(_blockwise(floats, max(1, rows), 0, larger), max(1, columns), 1, larger)
-        for larger in (np.fmax, np.fmin)
-    )
-    return np.where(highest >= -lowest, highest, lowest)
+        for larger in ((np.fmax, np.fmin) if signed else (np.fmax,))
+    ]
+    return np.where(found[0] >= -found[-1], found[0], found[-1]) if signed else found[0]
 
 
 def _blockwise(values: Array, count: int, axis: int, larger: np.ufunc) -> Array:

@@ -55,6 +55,11 @@ class Engine:
             else:
                 self._full = make_session(checkpoint, stop, head=False)
 
+    def __del__(self) -> None:
+        # onnxruntime frees a session with the interpreter locked, 30 ms of it: other threads get their turn in between.
+        for session in ("_lean", "_head", "_full"):
+            self.__dict__.pop(session, None)
+
     # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So two
     # graphs share the weights: one exposes every tensor, the other what a trace cannot derive.
 

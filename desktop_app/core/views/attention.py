@@ -107,7 +107,7 @@ def heads(scene: Scene) -> Box:
     )
 
 
-_THUMBNAIL = 128  # queries that a small grid of every head shows: about as many as it has pixels
+_THUMBNAIL = 96  # queries that a small grid of every head shows: about as many as it has pixels
 
 
 def _every(scene: Scene) -> int:
