@@ -46,7 +46,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     """Open the window on a model and use it; all times in seconds."""
     from dataclasses import replace
 
-    from PySide6.QtCore import QTimer
+    from PySide6.QtCore import QEventLoop, QTimer
     from PySide6.QtGui import QPainter
     from PySide6.QtWidgets import QWidget
 
@@ -136,10 +136,10 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
 
     # A sentence about the export stands for some seconds, and goes by a timer.
     until(lambda: quiet() and not any(timer.isActive() for timer in window.findChildren(QTimer)))
-    idle = 5.0
+    idle, loop = 5.0, QEventLoop()
     begun = time.process_time()
-    QTimer.singleShot(int(1000 * idle), app.quit)
-    app.exec()
+    QTimer.singleShot(int(1000 * idle), loop.quit)  # the application's own would close the window
+    loop.exec()
     found["idle"] = (time.process_time() - begun) / idle
     found["timers"] = sum(timer.isActive() for timer in window.findChildren(QTimer))
     window.close()
