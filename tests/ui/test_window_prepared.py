@@ -61,7 +61,8 @@ def test_a_trace_that_is_not_shown_any_more_is_freed(desk):
 
 
 def test_a_model_that_was_closed_is_freed(desk, other):
-    old = weakref.ref(desk.c.model.engine)
+    desk.go("embed")  # which keeps what it found in the model's tables
+    old = weakref.ref(desk.c.model.checkpoint)
     desk.c.open_model(other)
     desk.settle()
     desk.until(lambda: old() is None)

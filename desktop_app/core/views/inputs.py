@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -114,23 +114,35 @@ def tokens(scene: Scene) -> Box:
     )
 
 
-@lru_cache(maxsize=4)
+_Rows = tuple[tuple[int, float], ...]
+_lengths: WeakKeyDictionary[Checkpoint, dict[str, Array]] = WeakKeyDictionary()
+_neighbours: WeakKeyDictionary[Checkpoint, dict[tuple[str, int], _Rows]] = WeakKeyDictionary()
+
+
 def _row_lengths(checkpoint: Checkpoint, name: str) -> Array:
-    return np.linalg.norm(checkpoint.weights[name], axis=1) + 1e-12
+    kept = _lengths.setdefault(checkpoint, {})
+    if name not in kept:
+        kept[name] = np.linalg.norm(checkpoint.weights[name], axis=1) + 1e-12
+    return kept[name]
 
 
-@lru_cache(maxsize=64)
-def _similarities(checkpoint: Checkpoint, name: str, index: int) -> Array:
-    table = checkpoint.weights[name]
-    lengths = _row_lengths(checkpoint, name)
-    return (table @ table[index]) / (lengths * lengths[index])
+def _nearest_rows(checkpoint: Checkpoint, name: str, index: int) -> _Rows:
+    """The rows of a table at the smallest angles to row `index`, and the cosines; all rows are read, so it is kept."""
+    kept = _neighbours.setdefault(checkpoint, {})
+    if (name, index) not in kept:
+        table, lengths = checkpoint.weights[name], _row_lengths(checkpoint, name)
+        cosines = (table @ table[index]) / (lengths * lengths[index])
+        cosines[index] = -np.inf
+        first = max(0, len(cosines) - _NEAREST)
+        found = np.flatnonzero(cosines >= np.partition(cosines, first)[first])
+        found = found[np.argsort(-cosines[found], kind="stable")][: min(_NEAREST, len(cosines) - 1)]
+        kept[name, index] = tuple((int(i), float(cosines[i])) for i in found)
+    return kept[name, index]
 
 
 def _nearest(scene: Scene, weight: str, index: int, names: Callable[[Scene, int], str], title: str) -> BarsPanel:
-    cosines = _similarities(scene.checkpoint, weight, index)
-    order = np.argsort(-cosines, kind="stable")
-    order = order[order != index][:_NEAREST]
-    bars = tuple(Bar(names(scene, int(i)), float(cosines[i]), f"{cosines[i]:.3f}") for i in order)
+    rows = _nearest_rows(scene.checkpoint, weight, index)
+    bars = tuple(Bar(names(scene, row), cosine, f"{cosine:.3f}") for row, cosine in rows)
     return BarsPanel(title=title, note="by cosine of the angle between rows", bars=bars, hue=Hue.RESIDUAL)
 
 
