@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -24,14 +23,7 @@ from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
-from desktop_app.ui.lanes import Lane, LoadLane
-
-_FREE_MS = 200
-
-
-def _let_go(old: list[object], _stop: Stop) -> None:
-    while old:
-        old.pop()
+from desktop_app.ui.lanes import FreeLane, Lane, LoadLane
 
 
 class Controller(QObject):
@@ -60,7 +52,6 @@ class Controller(QObject):
         self.walk = Walk()
         self._trace: Trace | None = None
         self._prepared: Prepared | None = None
-        self._old: list[object] = []
         self._left_to_run = 0
         self._prompt_trouble = ""
         self._complaint = ""
@@ -70,16 +61,13 @@ class Controller(QObject):
         self.passes = Lane("pass", self)
         self.loads = LoadLane("load", self)
         self.packing = Lane("pack", self)
-        self.away = Lane("away", self)
+        self.freeing = FreeLane("free", self)
         self.passes.answered.connect(self._on_pass)
         self.passes.failed.connect(self._on_pass_failed)
         self.passes.idle.connect(self._on_idle)
         self.loads.answered.connect(self._on_model)
         self.loads.failed.connect(self._on_load_failed)
         self.loads.stage.connect(self._on_stage)
-        # What is not shown any more is freed elsewhere, after the next picture: hundreds of megabytes take a while.
-        self._freeing = QTimer(self, interval=_FREE_MS, singleShot=True)
-        self._freeing.timeout.connect(self._free_old)
         # Typing and dragging give many changes in one turn of the event loop; one request answers them all.
         self._due = QTimer(self)
         self._due.setSingleShot(True)
@@ -139,7 +127,7 @@ class Controller(QObject):
         wanted = self._wanted_state or self.state
         self._wanted_state = None
         first = self.model is None
-        self._old += [self.model, self._trace, self.scene]
+        self.freeing.hold(self.model, self._trace, self.scene)
         self.model = model
         self.packing.cancel()
         self._trace = None
@@ -419,19 +407,14 @@ class Controller(QObject):
         if prepared.model is not self.model:
             return
         self._prepared = prepared
-        self._old += [self._trace, self.scene]
+        self.freeing.hold(self._trace, self.scene)
         self._trace, self._computed = prepared.scene.trace, self._asked
         # What was found of the trace before says nothing of this one.
         self.findings = ()
         self.path = tuple(cell for cell in self.path if cell != CHECK)
         self._make_scene()
-        if not self._freeing.isActive():
-            self._freeing.start()
+        self.freeing.free_soon()
         self._run_soon()
-
-    def _free_old(self) -> None:
-        self.away.submit(partial(_let_go, self._old), in_turn=True)
-        self._old = []
 
     def _on_idle(self) -> None:
         self.working.emit(False)
@@ -490,8 +473,7 @@ class Controller(QObject):
         """End the lanes; nothing is emitted afterwards."""
         self._left_to_run = 0
         self._due.stop()
-        self._freeing.stop()
         self.passes.close()
         self.loads.close()
         self.packing.close()
-        self.away.close()
+        self.freeing.close()

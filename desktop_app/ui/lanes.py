@@ -3,15 +3,18 @@
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.core.model import Doubt, Model, doubt_room, open_model
 from desktop_app.core.state import State
 from desktop_app.gpt2.errors import Cancelled, LogitscopeError
 from desktop_app.gpt2.session import Stop
+
+_FREE_MS = 200
 
 
 class Lane(QObject):
@@ -79,6 +82,38 @@ class Lane(QObject):
         """Stop, and wait until the thread has ended."""
         self.cancel()
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class FreeLane(Lane):
+    """Lets go of what is not shown any more: freeing hundreds of megabytes takes longer than a frame may."""
+
+    def __init__(self, name: str, parent: QObject | None = None) -> None:
+        super().__init__(name, parent)
+        self._old: list[object] = []
+        self._timer = QTimer(self, interval=_FREE_MS, singleShot=True)
+        self._timer.timeout.connect(self._free)
+
+    def hold(self, *old: object) -> None:
+        """Keep `old`, so that whoever else lets go of it is not the last."""
+        self._old += old
+
+    def free_soon(self) -> None:
+        """Let go of all that is held, once what came in its place has been painted."""
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _free(self) -> None:
+        old, self._old = self._old, []
+        self.submit(partial(_let_go, old), in_turn=True)
+
+    def close(self) -> None:
+        self._timer.stop()
+        super().close()
+
+
+def _let_go(old: list[object], _stop: Stop) -> None:
+    while old:
+        old.pop()  # one by one, so that other threads get their turn
 
 
 class LoadLane(Lane):
