@@ -44,18 +44,21 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
 
 def measure(folder: Path, runs: int) -> dict[str, Any]:
     """Open the window on a model and use it; all times in seconds."""
-    from dataclasses import replace
+    from desktop_app.launch import loading
 
-    from PySide6.QtCore import QEventLoop, QTimer
-    from PySide6.QtGui import QPainter
-    from PySide6.QtWidgets import QWidget
+    with loading():  # as the program does
+        from dataclasses import replace
 
-    from desktop_app.core.settings import Settings
-    from desktop_app.core.steps import step_list
-    from desktop_app.figures.export import Options
-    from desktop_app.gpt2.sampling import Ranked, Sampling, stages
-    from desktop_app.ui.app import make_application
-    from desktop_app.ui.window import Window, initial_state
+        from PySide6.QtCore import QEventLoop, QTimer
+        from PySide6.QtGui import QPainter
+        from PySide6.QtWidgets import QWidget
+
+        from desktop_app.core.settings import Settings
+        from desktop_app.core.steps import step_list
+        from desktop_app.figures.export import Options
+        from desktop_app.gpt2.sampling import Ranked, Sampling, stages
+        from desktop_app.ui.app import make_application
+        from desktop_app.ui.window import Window, initial_state
 
     app = make_application()
     window = Window(initial_state(Settings(), folder, text(64)), Settings(theme="light"))

@@ -1,5 +1,6 @@
 """What a person is told when no window can open, and that nothing is said when one can."""
 
+import gc
 import os
 import platform
 import re
@@ -135,3 +136,19 @@ def test_the_command_ends_with_2_and_the_apt_command_where_a_library_is_missing(
     assert done.returncode == 2, done.stderr
     assert "libno-such.so.9" in done.stderr and "libno-such9" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_loaded_is_not_looked_through_for_rubbish_and_what_comes_after_is():
+    before = gc.get_freeze_count()
+    try:
+        with pytest.raises(ImportError), launch.loading():
+            assert not gc.isenabled()
+            loaded = [[] for _ in range(1000)]
+            raise ImportError
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= before + len(loaded)
+        later = []
+        assert any(later is o for o in gc.get_objects())
+        assert not any(loaded[0] is o for o in gc.get_objects())
+    finally:
+        gc.unfreeze()

@@ -5,7 +5,6 @@ here, imported when it is called for, so that `--help` and a wrong option are an
 """
 
 import argparse
-import gc
 import os
 import re
 import sys
@@ -136,13 +135,13 @@ def _window(arguments: argparse.Namespace) -> int:
     text = None if arguments.prompt is None else checked_text(arguments.prompt, "--prompt")
 
     choose_provider(arguments)
-    from desktop_app.launch import require_display
+    from desktop_app.launch import loading, require_display
 
     require_display()
 
-    gc.disable()  # while modules are loaded nothing is rubbish, and looking for it takes a tenth of the start
-    for module in ("core.model", "figures.export"):
-        import_module(f"desktop_app.{module}")  # PySide6 reads the source of each module that is loaded after it
-    from desktop_app.ui.app import run_window
+    with loading():
+        for module in ("core.model", "figures.export"):
+            import_module(f"desktop_app.{module}")  # PySide6 reads the source of each module that is loaded after it
+        from desktop_app.ui.app import run_window
 
     return run_window(folder, text, session, int8=arguments.int8, smoke=arguments.smoke)

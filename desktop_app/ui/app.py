@@ -1,6 +1,5 @@
 """Opens the window and runs the event loop until it closes."""
 
-import gc
 import signal
 import socket
 import sys
@@ -26,9 +25,6 @@ def make_application(argv: list[str] | None = None) -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
-    # What has been loaded stays: looking through all of it for rubbish would stop the window for 50 ms now and then.
-    gc.freeze()
-    gc.enable()
     app = QApplication(argv if argv is not None else sys.argv[:1])
     app.setApplicationName("Logitscope")
     app.setDesktopFileName("logitscope")
