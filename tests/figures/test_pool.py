@@ -44,6 +44,12 @@ def test_every_pooled_cell_is_the_strongest_of_its_block(grid, rows, columns):
             assert same(float(pooled[i, j]), strongest(block))
 
 
+@given(values, st.integers(1, 50), st.integers(1, 50))
+def test_where_nothing_is_below_zero_half_the_work_gives_the_same(grid, rows, columns):
+    sizes = np.abs(grid)
+    assert np.array_equal(pool(sizes, rows, columns, signed=False), pool(sizes, rows, columns), equal_nan=True)
+
+
 def test_a_bright_diagonal_survives():
     grid = np.full((1024, 1024), 0.001)
     np.fill_diagonal(grid, 1.0)
