@@ -15,12 +15,13 @@ from desktop_app.gpt2.trace import Trace
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A scene of a model, and one view of it. Of a long text a view's numbers are derived, which takes its time."""
+    """A pass of a model, its scene and one view of that, whose numbers may take time to derive."""
 
     model: Model
-    scene: Scene
-    key: tuple[object, ...]
-    view: View | None
+    trace: Trace
+    scene: Scene | None = None
+    view: View | None = None
+    key: tuple[object, ...] = ()
 
     def view_of(self, scene: Scene, step: Step) -> View:
         """The view of a step: the prepared one if it is that, else a new one."""
@@ -34,11 +35,18 @@ def pass_of(model: Model, ids: tuple[int, ...], reuse: Trace | None, state: Stat
 
     def work(stop: Stop) -> Prepared:
         trace = model.engine.trace(ids, reuse=reuse, stop=stop)
-        scene = make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
-        step = current_step(state, step_list(model.config))
         stop.check()
-        if step is None:
-            return Prepared(model, scene, (), None)
-        return Prepared(model, scene, view_key(scene, step), build_view(scene, step))
+        try:
+            return _prepared(model, trace, state)
+        except Exception:  # noqa: BLE001 - the pass is good: whoever shows it will try the same again, and tell
+            return Prepared(model, trace)
 
     return work
+
+
+def _prepared(model: Model, trace: Trace, state: State) -> Prepared:
+    scene = make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
+    step = current_step(state, step_list(model.config))
+    if step is None:
+        return Prepared(model, trace, scene)
+    return Prepared(model, trace, scene, build_view(scene, step), view_key(scene, step))

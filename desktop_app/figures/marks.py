@@ -97,7 +97,8 @@ def reaches(mark: Mark, top: float, bottom: float) -> bool:
         far = mark.size * (1 if not mark.angle else len(mark.text))
         return top - far < mark.y < bottom + far
     if isinstance(mark, Fill | Heat):
-        return mark.rect.y - 2 < bottom and mark.rect.y + mark.rect.h + 2 > top
+        far = 1 + (mark.width / 2 if isinstance(mark, Fill) else 0)
+        return mark.rect.y - far < bottom and mark.rect.y + mark.rect.h + far > top
     return True
 
 

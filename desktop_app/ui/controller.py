@@ -380,6 +380,7 @@ class Controller(QObject):
                 # What the model before this one computed is not this model's.
                 self.scene, self.path = None, ()
                 self.scene_changed.emit(None)
+            self.freeing.free_soon()
             self._say_prompt_trouble(str(reason))
             return
         self._say_prompt_trouble("")
@@ -408,7 +409,7 @@ class Controller(QObject):
             return
         self._prepared = prepared
         self.freeing.hold(self._trace, self.scene)
-        self._trace, self._computed = prepared.scene.trace, self._asked
+        self._trace, self._computed = prepared.trace, self._asked
         # What was found of the trace before says nothing of this one.
         self.findings = ()
         self.path = tuple(cell for cell in self.path if cell != CHECK)
@@ -432,6 +433,7 @@ class Controller(QObject):
 
     def _on_pass_failed(self, words: str) -> None:
         self._left_to_run = 0
+        self.freeing.free_soon()
         self._say_prompt_trouble(words)
 
     def _make_scene(self) -> None:
@@ -441,18 +443,19 @@ class Controller(QObject):
         of = self._computed
         state = replace(self.state, text=of.text, appended=of.appended, start=of.start, model=of.model, int8=of.int8)
         try:
-            before = self.scene if self._prepared is None else self._prepared.scene
+            before = (self._prepared.scene if self._prepared is not None else None) or self.scene
             self.scene = make_scene(
                 self.model.name, self.model.checkpoint, self.model.tokenizer, self._trace, state, before
             )
         except LogitscopeError as reason:
+            self._prepared = None
             self._say_prompt_trouble(str(reason))
             return
         self._keep_path(self.scene)
         self.scene_changed.emit(self.scene)
         self._prepared = None  # taken over, or of another step
 
-    def view_of(self, scene: Scene, step: Step) -> View:
+    def present_view(self, scene: Scene, step: Step) -> View:
         """The view of a step of the present scene."""
         return build_view(scene, step) if self._prepared is None else self._prepared.view_of(scene, step)
 

@@ -1,4 +1,4 @@
-"""Lanes: one thread each for passes and for loading, behind objects that answer in the window's thread."""
+"""Lanes: a thread each for passes, loading, packing and freeing, behind objects that answer in the window's thread."""
 
 import traceback
 from collections.abc import Callable

@@ -23,7 +23,7 @@ class SideTabs(QTabWidget):
         self.setDocumentMode(True)
         self.setAccessibleName("Explain and Inspect")
         self.setMinimumHeight(90)
-        self._pages: dict[QTextBrowser, dict[tuple[str, ...], QTextDocument]] = {}
+        self._pages: dict[QTextBrowser, dict[tuple[str, str], QTextDocument]] = {}
         self.explain = self._page("Explain")
         self.inspect = self._page("Inspect")
         self.show_readout(None)
@@ -61,16 +61,16 @@ class SideTabs(QTabWidget):
         self._write(self.inspect, "".join(parts))
 
     def _write(self, page: QTextBrowser, words: str) -> None:
-        # Links keep the colour that they were written in, and words the font.
-        made_of = (words, page.palette().link().color().name(), page.font().toString())
+        made_of = (words, page.palette().link().color().name())  # links keep the colour that they were written in
         pages = self._pages[page]
         written = pages.pop(made_of, None)
         if written is None:
             written = QTextDocument(self)
             written.setDocumentMargin(2)
-            written.setDefaultFont(page.font())
             written.setHtml(words)
         pages[made_of] = written
+        if written.defaultFont() != page.font():
+            written.setDefaultFont(page.font())
         if page.document() is not written:
             page.setDocument(written)
         if len(pages) > _KEPT:

@@ -326,7 +326,7 @@ class Window(QMainWindow):
         made_from = (view_key(scene, step), self.theme, self.scale)
         if made_from != self._shown:
             self._shown = made_from
-            self.canvas.show_view(self.controller.view_of(scene, step), self.theme, self.scale)
+            self.canvas.show_view(self.controller.present_view(scene, step), self.theme, self.scale)
         view = scene.state.view
         on = {f"scale_{view.pattern_scale}"}
         on |= {name for name in ("skip_first", "keys_down", "sort_neurons") if getattr(view, name)}

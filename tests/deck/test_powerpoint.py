@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_grids_are_tables_with_the_traces_numbers_in_the_painters_colours(build,
     key = f"blocks.1.attn.{stage}"
     table = table_of(opened(build(scene, [key], theme=theme)).slides[0])
     truth = scene.trace[key][1]
-    here = scene.__class__(**{**vars_of(scene), "state": state_at(scene, key)})
+    here = replace(scene, state=state_at(scene, key))
     panel = next(p for p in panels_of(here, find_step(key, scene.config)) if isinstance(p, GridPanel) and not p.small)
     page = Page(THEMES[theme], fonts.width)
     PAINTERS[GridPanel][1](panel, Rect(0, 0, 500, 500), page)
@@ -115,10 +116,6 @@ def test_grids_are_tables_with_the_traces_numbers_in_the_painters_colours(build,
             assert value == pytest.approx(float(truth[r, c]), abs=0.0051 if abs(truth[r, c]) < 9.99 else 0.051)
             painted = heat.table[int(heat.fractions[r, c] * 255)]
             assert colour == "{:02X}{:02X}{:02X}".format(*painted)
-
-
-def vars_of(scene):
-    return {name: getattr(scene, name) for name in ("name", "checkpoint", "tokenizer", "trace", "state", "ranked")}
 
 
 def state_at(scene, key):

@@ -303,3 +303,16 @@ def test_switches_of_the_view_change_what_is_drawn_and_no_number(desk):
     plain = pixels(desk.window.canvas)
     desk.window.do("sort_neurons")
     assert (pixels(desk.window.canvas) != plain).any()
+
+
+def test_words_beside_the_bars_follow_the_type_size_there_and_back(desk):
+    page = desk.window.tabs.explain
+    sizes = []
+    for command in ("larger", "smaller"):
+        before = page.document().size().height()
+        desk.window.do(command)
+        desk.settle()
+        assert page.document().defaultFont() == page.font()
+        sizes.append((before, page.document().size().height()))
+    assert sizes[0] == sizes[1][::-1]
+    assert sizes[0][0] != sizes[0][1]

@@ -39,7 +39,8 @@ def test_a_view_of_a_new_text_is_built_beside_the_window_and_once(desk, built):
 def test_a_prepared_view_is_not_shown_for_another_step_head_or_text(desk):
     desk.go("blocks.0.attn.pattern")
     scene, step = desk.scene, desk.c.step
-    ready = prepared.Prepared(desk.c.model, scene, view_key(scene, step), prepared.build_view(scene, step))
+    view, key = prepared.build_view(scene, step), view_key(scene, step)
+    ready = prepared.Prepared(desk.c.model, scene.trace, scene, view, key)
     assert ready.view_of(scene, step) is ready.view
     desk.c.go_head(1)
     assert ready.view_of(desk.scene, step) is not ready.view
@@ -51,6 +52,33 @@ def test_a_prepared_view_is_not_shown_for_another_step_head_or_text(desk):
     desk.paste("x")
     desk.settle()
     assert ready.view_of(desk.scene, desk.c.step) is not ready.view
+
+
+def test_a_view_that_cannot_be_prepared_leaves_the_pass_and_every_other_step(desk, monkeypatch):
+    real = prepared.build_view
+
+    def build_view(scene, step):
+        if threading.current_thread() is not threading.main_thread() or step.key == "tokens":
+            raise MemoryError
+        return real(scene, step)
+
+    for module in ("desktop_app.core.prepared", "desktop_app.ui.controller"):
+        monkeypatch.setattr(f"{module}.build_view", build_view)
+    desk.go("blocks.0.ln1")
+    desk.paste(" more")
+    desk.settle()
+    assert desk.c.is_current
+    assert desk.c.present_view(desk.scene, desk.c.step).title.startswith("Block 0")
+
+
+def test_a_model_goes_although_the_next_one_cannot_run_the_text(desk, other):
+    desk.until(lambda: not desk.c.freeing.busy)
+    desk.write("")
+    desk.settle()
+    old = weakref.ref(desk.c.model.checkpoint)
+    desk.c.open_model(other)
+    desk.settle()
+    desk.until(lambda: old() is None)
 
 
 def test_a_trace_that_is_not_shown_any_more_is_freed(desk):

@@ -80,9 +80,8 @@ def _scan(name: HubName) -> HFCacheInfo:
 
     The library deletes by commit alone, and two repositories may share one: gpt2 and openai-community/gpt2 do.
     """
-    from huggingface_hub import (
-        scan_cache_dir,
-    )  # with it comes a client for the network, which the window starts without
+    # With it comes a client for the network, which the window starts without.
+    from huggingface_hub import scan_cache_dir
 
     scan = scan_cache_dir(hub_cache())
     own = (r for r in scan.repos if r.repo_type == "model" and r.repo_id == name.repository)
