@@ -27,6 +27,8 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
     """Every row of this module."""
     found = ask(_HERE, str(checkpoint(root, "small")), str(runs))
     blank = f"a blank window {ms(statistics.median(found['blank']))}"
+    same = found["steady"]
+    steady = f"the same arithmetic again and again: median {ms(statistics.median(same))}, 99th {ms(percentile(same))}"
     yield bounded("sampling of 50,257 tokens: the maths", 1000 * percentile(found["maths"]), 1, "ms")
     for name, key, most in (
         ("temperature, top-k or top-p moved, 50,257 tokens: painted, 99th percentile", "sampling", _FRAME),
@@ -34,7 +36,7 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
         ("step, head or block changed, 1,024 tokens: painted, 99th percentile", "steps 1024", 2 * _FRAME),
     ):
         times = found[key]
-        note = f"median {ms(statistics.median(times))}, {len(times)} frames; {blank}"
+        note = f"median {ms(statistics.median(times))}, {len(times)} frames; {blank}; {steady}"
         yield bounded(name, 1000 * percentile(times), most, "ms", note)
     for what, seconds in found["stalls"].items():
         yield bounded(f"the event loop's longest stall during {what}", 1000 * seconds, 50, "ms")
@@ -49,6 +51,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     with loading():  # as the program does
         from dataclasses import replace
 
+        import numpy as np
         from PySide6.QtCore import QEventLoop, QTimer
         from PySide6.QtGui import QPainter
         from PySide6.QtWidgets import QWidget
@@ -92,6 +95,10 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     app.processEvents()
     found["blank"] = [timed(blank.repaint) for _ in range(20 * runs)]
     blank.close()
+
+    # How steady the machine is: nothing but one matrix, looked through as often as there are frames.
+    cells = np.random.default_rng(0).normal(size=(2048, 2048)).astype(np.float32)
+    found["steady"] = [timed(lambda: np.exp(cells)) for _ in range(250)]
 
     assert c.scene is not None and c.model is not None
     ranked = Ranked(c.scene.trace.logits(-1))
