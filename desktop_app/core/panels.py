@@ -164,6 +164,7 @@ class GridPanel(Panel):
     head: int = 0
     op: str = ""  # the step that a click on a small grid leads to
     keys_down: bool = False  # rows are keys and columns queries; `values` are turned already
+    every: int = 1  # a small grid of a long text shows every so many queries
 
 
 @dataclass(frozen=True)

@@ -263,19 +263,20 @@ def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
     size = page.fitting(panel.title, rect.w, (13, 12, 11, 10, 9), bold=True)
     page.words(rect.x, rect.y + page.u(9), panel.title, size=size, bold=True, colour=colour, room=rect.w)
     limits = f"{short(panel.levels.low)} … {short(panel.levels.high)}"
-    words = f"{panel.note} · {limits}"
+    if panel.every > 1:
+        limits += " · " + page.say(f"one query in {panel.every}")
+    words = f"{panel.note} · {limits}" if panel.note else limits
     if page.width(words, size=11) > rect.w:
-        words = limits
+        words = limits if page.width(limits, size=9) <= rect.w else limits.split(" · ")[0]
     size = page.fitting(words, rect.w, (11, 10, 9))
     page.words(rect.x, rect.y + page.u(27), words, size=size, colour=page.theme.dim, room=rect.w)
     side = max(page.u(24), min(rect.w - page.u(8), rect.h - page.u(44)))
     box = Rect(rect.x + page.u(2), rect.y + page.u(40), side, side)
     heat(panel.values, panel.levels, box, page)
-    count = len(panel.values)
     if panel.current:
         edge = Rect(box.x - page.u(2), box.y - page.u(2), side + page.u(4), side + page.u(4))
         page.fill(edge, stroke=page.theme.accent, width=page.u(2))
-    page.put_cells(box, (count, count), panel.values, panel.source, panel.title)
+    page.put_cells(box, panel.values.shape, panel.values, panel.source, panel.title)
     page.picks.append(Pick(box, "stage", panel.op, f"go to {panel.title}"))
 
 

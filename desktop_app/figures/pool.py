@@ -28,23 +28,29 @@ def pool(values: Array, rows: int, columns: int, *, signed: bool = True) -> Arra
     if values.shape[0] <= max(1, rows) and values.shape[1] <= max(1, columns):
         return values
     floats = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
-    found = [
-        _blockwise(_blockwise(floats, max(1, rows), 0, larger), max(1, columns), 1, larger)
-        for larger in ((np.fmax, np.fmin) if signed else (np.fmax,))
-    ]
+    found = [floats, floats] if signed else [floats]  # what is highest, and what is lowest
+    for axis, count in enumerate((rows, columns)):
+        found = _reduced(found, max(1, count), axis)
     return np.where(found[0] >= -found[-1], found[0], found[-1]) if signed else found[0]
 
 
-def _blockwise(values: Array, count: int, axis: int, larger: np.ufunc) -> Array:
-    length = values.shape[axis]
+def _reduced(extremes: list[Array], count: int, axis: int) -> list[Array]:
+    """The highest of each block along an axis of the first array, and the lowest of the second, if there is one."""
+    length = extremes[0].shape[axis]
     if length <= count:
-        return values
+        return extremes
     edges = np.arange(count + 1) * length // count
     starts, last = edges[:-1], edges[1:] - 1
-    found = values.take(starts, axis)
+    cells = [x.take(starts, axis) for x in extremes]
     for step in range(1, int((last - starts).max()) + 1):
-        larger(found, values.take(np.minimum(starts + step, last), axis), out=found)
-    return found
+        at = np.minimum(starts + step, last)
+        further = extremes[0].take(at, axis)
+        np.fmax(cells[0], further, out=cells[0])
+        if len(cells) > 1:
+            if extremes[1] is not extremes[0]:
+                further = extremes[1].take(at, axis)
+            np.fmin(cells[1], further, out=cells[1])
+    return cells
 
 
 def pooled_words(shape: tuple[int, ...], rows: int, columns: int) -> str:

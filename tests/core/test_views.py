@@ -536,3 +536,13 @@ def test_thumbnails_of_a_long_text_show_whole_rows_of_every_head_and_know_which(
         assert (query, key) == ((count - 1) % every + every * row, 7)
         assert np.allclose(shown[:, row, : query + 1], whole[:, query, : query + 1], atol=1e-6)
         assert np.isnan(shown[:, row, query + 1 :]).all()
+    grids = [p for p in panels_of(scene, step) if isinstance(p, GridPanel)]
+    assert [g.every for g in grids if g.small] == [every] * 4
+    for grid in grids:
+        numbers = scene.trace[grid.source.name][scene.head]
+        for row, column in np.ndindex(grid.values.shape):
+            value = grid.values[row, column]
+            head, query, key = grid.source.at(row, column)
+            assert head == scene.head
+            assert np.isnan(value) or value == pytest.approx(numbers[query, key], rel=1e-4, abs=1e-6)
+        assert grid.small or grid.values.shape == (count, count)

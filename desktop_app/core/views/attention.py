@@ -107,21 +107,21 @@ def heads(scene: Scene) -> Box:
     )
 
 
-_THUMBNAIL = 96  # queries that a small grid of every head shows: about as many as it has pixels
+_LONG = 256  # tokens; up to so many small grids show every query
+_THUMBNAIL = 96  # queries that they show beyond: about as many as they have pixels
 
 
 def _every(scene: Scene) -> int:
-    """Of every head's grids each so many-th query is shown: all of a block's cells are millions in a long text."""
-    return -(-len(scene.trace) // _THUMBNAIL) if len(scene.trace) > 2 * _THUMBNAIL else 1
+    """Of small grids each so many-th query is shown: all cells of a block's heads are millions in a long text."""
+    return -(-len(scene.trace) // _THUMBNAIL) if len(scene.trace) > _LONG else 1
 
 
 def _queries(scene: Scene, every: int) -> range:
     return range((len(scene.trace) - 1) % every, len(scene.trace), every)
 
 
-def _grid(scene: Scene, stage: str, head: int | None = None) -> tuple[Array, Levels]:
+def _grid(scene: Scene, stage: str, head: int | None = None, every: int = 1) -> tuple[Array, Levels]:
     """One head's grid, or every head's, as it is shown: what cannot be seen is NaN. And its limits."""
-    every = _every(scene) if head is None else 1
     name = scene.block(f"attn.{stage}")
     shown = _shown(scene, stage, scene.trace.read(name, head=head, every=every), every)
     return shown, _levels(scene, stage, shown)
@@ -152,11 +152,12 @@ def _levels(scene: Scene, stage: str, shown: Array) -> Levels:
 def _stage(scene: Scene, current: str) -> Box:
     turned = scene.state.view.keys_down
     axes = ("col", "row") if turned else ("row", "col")
-    source = {s: Source(scene.block(f"attn.{s}"), (scene.head, *axes)) for s in _STAGES}
+    every = _every(scene)
+    queries = tuple(_queries(scene, every)) if every > 1 else None
+    across, down = (queries, None) if turned else (None, queries)
     small = []
-    grids = {stage: _grid(scene, stage, scene.head) for stage in _STAGES}
     for stage, (title, note) in _STAGES.items():
-        values, levels = grids[stage]
+        values, levels = _grid(scene, stage, scene.head, every)
         small.append(
             GridPanel(
                 title=title,
@@ -165,15 +166,16 @@ def _stage(scene: Scene, current: str) -> Box:
                 values=values.T if turned else values,
                 levels=levels,
                 labels=scene.labels,
-                source=source[stage],
+                source=Source(scene.block(f"attn.{stage}"), (scene.head, *axes), cols=across, rows=down),
                 selected=scene.token,
                 fresh=scene.fresh,
                 small=True,
                 op=stage,
                 keys_down=turned,
+                every=every,
             )
         )
-    values, levels = grids[current]
+    values, levels = _grid(scene, current, scene.head)
     note = f"head {scene.head} · {'[key, query]' if turned else '[query, key]'}"
     if scene.fresh:
         note += f" · 1 query × {len(scene.trace)} keys new, the rest cached"
@@ -183,29 +185,22 @@ def _stage(scene: Scene, current: str) -> Box:
         values=values.T if turned else values,
         levels=levels,
         labels=scene.labels,
-        source=source[current],
+        source=Source(scene.block(f"attn.{current}"), (scene.head, *axes)),
         selected=scene.token,
         fresh=scene.fresh,
         head=scene.head,
         keys_down=turned,
     )
-    every, shared = _grid(scene, current)
-    every_nth = _every(scene)
-    queries = tuple(_queries(scene, every_nth)) if every_nth > 1 else None
+    each, shared = _grid(scene, current, None, every)
     all_heads = MultiplesPanel(
         title=f"All heads of block {scene.layer}",
         note=f"head {scene.head} is outlined",
-        values=every.transpose(0, 2, 1) if turned else every,
+        values=each.transpose(0, 2, 1) if turned else each,
         levels=shared,
         names=tuple(f"head {n}" for n in range(scene.config.n_head)),
         selected=scene.head,
-        source=Source(
-            scene.block(f"attn.{current}"),
-            (0, *axes),
-            rows=None if turned else queries,
-            cols=queries if turned else None,
-        ),
-        every=every_nth,
+        source=Source(scene.block(f"attn.{current}"), (0, *axes), cols=across, rows=down),
+        every=every,
     )
     beside = row(large, column(row(*small), all_heads, weights=(1, 2)))
     return replace(column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(1, 8)), wide=beside)
