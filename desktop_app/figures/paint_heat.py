@@ -101,7 +101,8 @@ def _strip_label(strip: Strip, place: Rect, page: Page, head: float) -> None:
     room = page.u(_STRIP_LABEL - 30)
     page.words(place.x + page.u(27), first, strip.label, size=12, mono=True, bold=True, room=room)
     if both:
-        page.words(place.x + page.u(27), first + page.u(15), strip.remark, size=11, colour=page.theme.dim, room=room)
+        size = page.fitting(strip.remark, room, (11, 10, 9))
+        page.words(place.x + page.u(27), first + page.u(15), strip.remark, size=size, colour=page.theme.dim, room=room)
 
 
 def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, page: Page) -> str:
