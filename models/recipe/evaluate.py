@@ -90,7 +90,7 @@ def bigram_figure(folder: Path, corpus_folder: Path | None) -> float:
     kept = DATA / "bigram.json"
     if corpus_folder:
         figure = bigram.bits_per_byte(corpus_folder, folder, DATA / corpus.HELD_OUT_BOOK)
-        record = {"tokenizer": tokenizer_digest(folder), "bits_per_byte": round(figure, 4)}
+        record = {"tokenizer": tokenizer_digest(folder), "bits_per_byte": round(figure, 6)}
         kept.write_text(json.dumps(record, indent=2) + "\n")
         return figure
     record = json.loads(kept.read_text())
