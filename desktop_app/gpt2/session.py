@@ -97,9 +97,8 @@ def make_session(
     stop = stop or Stop()
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    # Threads wait for the next operation awake, and sleep from the end of a run on: an idle laptop spares its battery.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Idle threads must not burn a laptop's battery.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Memory that the system has to give anew, page by page, costs a captured pass a third of its time.
     options.enable_cpu_mem_arena = arena
     if not packed and not checkpoint.config.int8:
