@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.core.check import sizes_at
+from desktop_app.core.check import sizes_at, weight_sizes
 from desktop_app.core.levels import number
 from desktop_app.core.panels import Source
 from desktop_app.gpt2 import formulas as f
@@ -122,6 +122,8 @@ class _Place:
     def sizes(self, vector: Vector) -> Array:
         """How large each element counts in the sum of absolute terms."""
         name, index = vector.source.name, vector.source.index
+        if name in self.weights:
+            return weight_sizes(self.trace.config, name, vector.values)
         row = None if self._counts_itself(name) else index[self.trace.table[name].spec.row_axis]
         if not isinstance(row, int):
             return np.abs(vector.values)

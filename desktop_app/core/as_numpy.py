@@ -158,9 +158,9 @@ _ROUNDED = [
     "def rounded(x):  # to int8: along the last axis, each 128 numbers share a scale",
     f"    groups = np.zeros((*x.shape[:-1], -(-x.shape[-1] // {GROUP}), {GROUP}), np.float32)",
     "    groups.reshape(*x.shape[:-1], -1)[..., : x.shape[-1]] = x",
-    "    scale = np.abs(groups).max(-1, keepdims=True) / np.float32(127)",
-    "    whole = np.rint(groups / np.where(scale > 0, scale, 1))",
-    "    return (whole * scale).reshape(*x.shape[:-1], -1)[..., : x.shape[-1]].astype(float)",
+    "    largest = np.abs(groups).max(-1, keepdims=True)",
+    "    whole = np.rint(groups * (np.float32(127) / np.where(largest > 0, largest, 1)))",
+    "    return (whole * (largest / np.float32(127))).reshape(*x.shape[:-1], -1)[..., : x.shape[-1]].astype(float)",
 ]
 
 

@@ -18,9 +18,12 @@ from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.formulas import Place
+from desktop_app.gpt2.int8 import summed_axis
+from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tensors import Tensor
 from desktop_app.gpt2.trace import Trace
+from desktop_app.gpt2.weights import matrices
 
 Array = NDArray[Any]
 
@@ -94,6 +97,24 @@ def sizes_at(trace: Trace, weights: Mapping[str, Array], name: str, row: int) ->
     What the trace holds counts by its absolute value, what it derives by the sum of the absolute terms behind it.
     """
     return _judge(trace, weights).size(name, row, row + 1).squeeze(trace.table[name].spec.row_axis)
+
+
+def weight_sizes(config: Config, name: str, values: Array, axis: int = -1) -> Array:
+    """How large numbers of the weight `name` count as operands, where a product sums over `axis` of `values`.
+
+    onnxruntime sums an int8 product with 128 added to each whole number of the weight, and takes 128 times the sum of
+    each group of the vector off at the end. Both are float32 numbers, rounded once for each group they go through:
+    beside a weight that is large for its group, that is more than the rounding of the other terms.
+    """
+    sizes = np.abs(values)
+    if not (config.int8 and name in matrices(config)):
+        return sizes
+    groups = -(-values.shape[axis] // GROUP)
+    starts = range(0, values.shape[axis], GROUP)
+    steps = np.maximum.reduceat(sizes, starts, axis) / 127
+    roundings = (2 * groups + 3) * np.finfo(np.float32).eps / 2
+    offsets = np.repeat(steps, GROUP, axis).take(range(values.shape[axis]), axis)
+    return sizes + offsets * (128 * roundings / TOLERANCE)
 
 
 def as_json(findings: Sequence[Finding], table: Mapping[str, Tensor], model: str, ids: Sequence[int]) -> str:
@@ -198,8 +219,11 @@ class _Judge:
     def _fixed_size(self, name: str) -> Array:
         if name not in self._sizes:
             weight = name in self._weights
-            self._sizes[name] = np.abs(self._weights[name]) if weight else self.size(name, 0, self._count)
+            self._sizes[name] = self._weight_sizes(name) if weight else self.size(name, 0, self._count)
         return self._sizes[name]
+
+    def _weight_sizes(self, name: str) -> Array:
+        return weight_sizes(self._config, name, self._weights[name], summed_axis(name))
 
 
 def _judge(trace: Trace, weights: Mapping[str, Array]) -> _Judge:

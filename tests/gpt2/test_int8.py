@@ -3,17 +3,21 @@
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from onnx import helper, numpy_helper
 
-from desktop_app.core.check import check, check_pass
+from desktop_app.core.arithmetic import Cell, open_cell
+from desktop_app.core.bundle import default_model
+from desktop_app.core.check import TOLERANCE, check, check_pass
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.int8 import exact_checkpoint, round_checkpoint
-from desktop_app.gpt2.rounding import rounded
+from desktop_app.gpt2.rounding import codes_of, rounded
 from desktop_app.gpt2.trace import Trace
 from tests.checkpoints import TINY, random_weights, write_checkpoint
 
@@ -43,6 +47,66 @@ def test_rounding_is_that_of_the_definition(vector):
     off = np.abs(rounded(vector.astype(np.float64)) - by_hand)
     assert (off <= steps * 1.001 + 1e-6).all()
     assert (np.abs(rounded(vector) - vector) <= steps * 0.501 + 1e-6).all()
+
+
+def codes_of_the_kernel(rows, scales):
+    """The whole numbers that onnxruntime makes of rows [n, 128]: it multiplies them with the identity, in int8."""
+    codes = np.full((128, 1, 128), 128, np.uint8)  # 128 stands for zero
+    codes[np.arange(128), 0, np.arange(128)] = 129
+    form = {"K": 128, "N": 128, "bits": 8, "block_size": 128, "accuracy_level": 4}
+    node = helper.make_node("MatMulNBits", ["x", "codes", "scales"], ["y"], domain="com.microsoft", **form)
+    shape = helper.make_tensor_value_info("x", 1, ["n", 128]), helper.make_tensor_value_info("y", 1, ["n", 128])
+    constants = {"codes": codes, "scales": np.ones(128, np.float32)}
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph([node], "g", [shape[0]], [shape[1]], initializers)
+    imports = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.rint(session.run(None, {"x": rows})[0] / scales)
+
+
+@pytest.mark.parametrize("count", [1, 3, 500])  # the kernel has a way for one row, and another for many
+def test_a_number_between_two_steps_goes_where_the_kernel_sends_it(count):
+    rng = np.random.default_rng(count)
+    rows = rng.normal(size=(count, 128)).astype(np.float32)
+    largest = np.abs(rows).max(1, keepdims=True)
+    halves = (rng.integers(-126, 126, rows.shape) + 0.5) * (largest / 127)
+    rows = np.where(np.abs(rows) == largest, rows, halves).astype(np.float32)
+    whole, scales = codes_of(rows)
+    np.testing.assert_array_equal(whole[:, 0], codes_of_the_kernel(rows, scales))
+
+
+def random_model(folder):
+    shape = TINY | {"vocab_size": 503, "n_positions": 128, "n_embd": 384, "n_layer": 4, "n_head": 6}
+    return write_checkpoint(folder / "m", shape, seed=7)
+
+
+def model_with_an_outlier(folder):
+    """One weight a thousand times its neighbours, which are zero in int8 then: all that is left is the bias."""
+    shape = TINY | {"n_positions": 128, "n_embd": 128, "n_head": 4}
+    weights = random_weights(shape, 5)
+    weights["h.1.mlp.c_proj.weight"][7, 11] = 1000
+    weights["h.1.mlp.c_fc.bias"][7] = -40  # and that neuron is dead
+    return write_checkpoint(folder / "m", shape, weights)
+
+
+MODELS = {"bundled": lambda _folder: default_model(), "random": random_model, "outlier": model_with_an_outlier}
+
+
+@pytest.mark.parametrize("which", MODELS)
+def test_a_long_text_is_what_its_formulas_say_and_so_is_each_opened_number(which, tmp_path):
+    model = round_checkpoint(load_checkpoint(MODELS[which](tmp_path)))
+    engine = Engine(model)
+    ids = np.random.default_rng(11).integers(0, model.config.vocab_size, 128).tolist()
+    findings = list(check_pass(engine, ids))
+    assert [f.name for f in findings if not f.good] == []
+    trace = engine.trace(ids)
+    wrong = []
+    for finding in findings:  # the cell that is farthest off, of every tensor
+        opened = open_cell(trace, model.weights, Cell(finding.name, finding.index))
+        if opened.difference > TOLERANCE * opened.magnitude:
+            wrong.append((finding.name, finding.index, opened.value, opened.recomputed))
+    assert wrong == []
 
 
 SHAPES = {
