@@ -133,7 +133,7 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     """The state that was asked for, on top of a session's where there is one; and the session's model."""
     from dataclasses import replace
 
-    from desktop_app.core.state import State, ViewOptions
+    from desktop_app.core.state import State
 
     state = State(text=text or "")
     if arguments.session is not None:
@@ -144,7 +144,8 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     sampling = {name: value for name, value in given.items() if value is not None}
     if arguments.greedy:
         sampling["greedy"] = True
-    view = ViewOptions(
+    view = replace(
+        state.view,
         pattern_scale=arguments.scale or state.view.pattern_scale,
         limits=arguments.limits or state.view.limits,
         skip_first=arguments.skip_first or state.view.skip_first,

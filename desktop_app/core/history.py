@@ -7,6 +7,9 @@ from desktop_app.core.state import State
 UNDOABLE = ("text", "appended", "start", "model", "int8", "sampling", "draws", "pinned")
 """Fields that undo brings back; where one looks is left alone."""
 
+UNDOABLE_OPTIONS = ("limit", "pattern_limit")
+"""Of the view options those that undo brings back: chosen numbers, not switches, which show their other side."""
+
 _LIMIT = 500
 
 
@@ -60,11 +63,15 @@ class History:
             return now
         target.append(now)
         then = source.pop()
-        return replace(now, token=None, position=None, **{f: getattr(then, f) for f in UNDOABLE})
+        view = replace(now.view, **{f: getattr(then.view, f) for f in UNDOABLE_OPTIONS})
+        if not same_prompt(now, then):
+            now = replace(now, token=None, position=None)
+        return replace(now, view=view, **{f: getattr(then, f) for f in UNDOABLE})
 
 
 def _same_result(one: State, other: State) -> bool:
-    return all(getattr(one, f) == getattr(other, f) for f in UNDOABLE)
+    same_view = all(getattr(one.view, f) == getattr(other.view, f) for f in UNDOABLE_OPTIONS)
+    return same_view and all(getattr(one, f) == getattr(other, f) for f in UNDOABLE)
 
 
 class Walk:

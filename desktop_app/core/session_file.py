@@ -76,6 +76,8 @@ def _state(raw: dict[str, Any], where: str) -> State:
         skip_first=view.flag("skip_first"),
         keys_down=view.flag("keys_down"),
         sort_neurons=view.flag("sort_neurons"),
+        limit=view.size("limit"),
+        pattern_limit=view.size("pattern_limit"),
     )
     return State(
         text=read.text("text", _TEXT_LIMIT),
@@ -139,6 +141,15 @@ class _Reader:
         if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e300:
             raise self._refuse(name, "a number")
         return float(value)
+
+    def size(self, name: str) -> float | None:
+        """A number above zero, or None where it is not given."""
+        if self._raw.get(name) is None:
+            return None
+        value = self.real(name, 0.0)
+        if not value > 0:
+            raise self._refuse(name, "a number above 0")
+        return value
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self._raw.get(name, choices[0])

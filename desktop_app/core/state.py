@@ -17,6 +17,8 @@ class ViewOptions:
     skip_first: bool = False  # leave position 0 out
     keys_down: bool = False  # attention grids with queries as columns, as some films draw them, not as rows
     sort_neurons: bool = False
+    limit: float | None = None  # colours end at this |number| in every view of a step, in place of its own limits
+    pattern_limit: float | None = None  # the same for patterns, whose own scale goes from 0 to 1
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop_app.core.history import UNDOABLE, History, Walk, same_prompt, typing_key
-from desktop_app.core.state import State
+from desktop_app.core.history import UNDOABLE, UNDOABLE_OPTIONS, History, Walk, same_prompt, typing_key
+from desktop_app.core.state import State, ViewOptions
 
 FIELDS = {
     "text": st.text(max_size=5),
@@ -20,6 +20,12 @@ FIELDS = {
     "step": st.sampled_from(["text", "tokens"]),
     "head": st.integers(0, 3),
     "token": st.none() | st.integers(0, 3),
+    "view": st.builds(
+        ViewOptions,
+        limit=st.none() | st.sampled_from([0.5, 2.0]),
+        pattern_limit=st.none() | st.sampled_from([0.1]),
+        skip_first=st.booleans(),
+    ),
 }
 changes = st.tuples(
     st.fixed_dictionaries({}, optional=FIELDS),
@@ -28,7 +34,8 @@ changes = st.tuples(
 
 
 def result(state):
-    return {name: getattr(state, name) for name in UNDOABLE}
+    options = {name: getattr(state.view, name) for name in UNDOABLE_OPTIONS}
+    return {name: getattr(state, name) for name in UNDOABLE} | options
 
 
 def play(history, start, steps):
@@ -121,6 +128,17 @@ def test_a_drag_that_ends_where_it_began_leaves_no_entry():
     history.record(start, moved, "drag")
     history.record(moved, start, "drag")
     assert not history.can_undo
+
+
+def test_undo_brings_a_limit_back_and_leaves_switches_and_the_selected_token():
+    history, before = History(), State(text="one", token=2, view=ViewOptions(limit=3.0, skip_first=True))
+    after = replace(before, view=replace(before.view, limit=5.0))
+    history.record(before, after)
+    now = replace(after, token=1, view=replace(after.view, skip_first=False))
+    undone = history.undo(now)
+    assert undone.view == ViewOptions(limit=3.0, skip_first=False)
+    assert undone.token == 1
+    assert history.redo(undone) == now
 
 
 def test_undo_leaves_where_one_looks_alone_except_for_positions_in_the_text():

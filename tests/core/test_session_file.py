@@ -46,6 +46,8 @@ states = st.builds(
         skip_first=st.booleans(),
         keys_down=st.booleans(),
         sort_neurons=st.booleans(),
+        limit=st.none() | st.floats(1e-300, 1e300),
+        pattern_limit=st.none() | st.floats(1e-9, 1),
     ),
 )
 
@@ -213,6 +215,11 @@ def test_hostile_bytes_are_refused_in_one_sentence(data):
         ("view", {"pattern_scale": ["log"]}),
         ("view", {"limits": {}}),
         ("view", {"skip_first": None}),
+        ("view", {"limit": 0}),
+        ("view", {"limit": -2.5}),
+        ("view", {"limit": "2"}),
+        ("view", {"limit": True}),
+        ("view", {"pattern_limit": 1e301}),
         ("view", {"sort_neurons": 1}),
         ("view", {"keys_down": "yes"}),
     ],
@@ -301,7 +308,7 @@ def test_every_field_of_the_state_is_in_the_file():
         sampling=Sampling(0.5, 5, 0.5, True, 5),
         draws=1,
         pinned=(2,),
-        view=ViewOptions("log", "layer", True, True, True),
+        view=ViewOptions("log", "layer", True, True, True, 2.5, 0.1),
     )
     default = State()
     for part, plain in ((changed, default), (changed.sampling, default.sampling), (changed.view, default.view)):
