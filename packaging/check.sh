@@ -18,7 +18,7 @@ fail() { printf 'check.sh: %s\n' "$1" >&2; exit 1; }
 # Mounts below are this script's alone, and end with it.
 [ "${LOGITSCOPE_UNSHARED-}" ] || exec env LOGITSCOPE_UNSHARED=1 unshare --mount --propagation private -- "$0" "$dist"
 
-needed=(appstream debootstrap desktop-file-utils lintian man-db python3-venv)
+needed=(appstream debootstrap desktop-file-utils lintian man-db python3-venv strace)
 missing=()
 for package in "${needed[@]}"; do
     [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
@@ -102,6 +102,22 @@ user "logitscope trace 'The cat sat on the' --out trace.safetensors"; quiet
 [ -s "$root/home/someone/trace.safetensors" ] || fail "trace wrote no file"
 user "logitscope figure 'The cat sat on the' --step blocks.0.attn.pattern --out figure.pdf"; quiet
 user "logitscope deck 'The cat sat' --out walk.pptx --jobs 2"; quiet  # python-pptx's template, and worker processes
+
+say "it calls nobody, and writes where it is told to and into its own folders"
+home=/home/someone
+watched() {
+    python3 "$here/tests/watched.py" --own "$home/.config/logitscope" --own "$home/.cache" --own "$home/out" --own /tmp -- \
+        chroot --userspec=someone:someone "$root" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 HOME="$home" \
+        QT_QPA_PLATFORM=offscreen logitscope "$@" >"$work/said" 2>&1 || { cat "$work/said"; fail "this was not quiet: $*"; }
+}
+inside install -d -o someone -g someone "$home/out"
+watched models list
+watched generate "Once upon a time" -n 2
+watched figure "The cat sat" --step blocks.0.attn.pattern --out "$home/out/figure.svg"
+watched deck "The cat sat" --steps tokens,probabilities --jobs 2 --out "$home/out/walk.pptx"
+watched --smoke "$home/out/window.svg"
+strangers=$(find "$root$home/.cache" -mindepth 1 -maxdepth 1 ! -name logitscope ! -name fontconfig)
+[ -z "$strangers" ] || fail "the cache holds what is not ours: $strangers"
 
 say "a screen: X11"
 add xvfb xauth

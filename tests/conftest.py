@@ -16,6 +16,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import desktop_app  # first of all: it tells libraries not to phone home
+
+__all__ = ["desktop_app"]
+
 # How long an example takes to make or to run says how busy the machine is; timings are no tests.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")

@@ -16,6 +16,7 @@ from typing import Protocol
 from desktop_app import __version__
 from desktop_app.cli.shared import add_engine, add_model, checked_text, choose_provider, say
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.switches import keep_to_own_folders
 
 COMMANDS = {
     "models": "list, download, add, remove and check models",
@@ -43,6 +44,7 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own unless given); the exit code."""
+    keep_to_own_folders()
     try:
         for stream in (sys.stdout, sys.stderr):
             # A terminal that cannot show a character gets its escape instead of ending the program.

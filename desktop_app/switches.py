@@ -1,0 +1,38 @@
+"""What libraries are told before they are imported: nothing phones home. Environment variables, so workers know too.
+
+A library reads its variable when it is imported, so this package sets them as it is imported itself, before all others.
+"""
+
+import os
+
+from platformdirs import user_cache_path
+
+OFF = {
+    # onnxruntime writes a device's id into the home and sends events; its disable_telemetry_events() comes too late.
+    "ORT_DISABLE_TELEMETRY": "1",
+    # huggingface_hub asks the hub for names of environment variables, and tells it in each request which are set.
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+}
+"""Set whatever stood there: that nothing is sent is a promise, and no setting."""
+
+UNLESS_SET = {
+    # What numpy multiplies here is small; its BLAS would keep every core spinning between two products, and takes ten
+    # times as long where something else wants a core. onnxruntime, which does the large work, has threads of its own.
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+def set_switches() -> None:
+    """Set them for this process, and for all that it starts."""
+    os.environ.update(OFF)
+    for name, value in UNLESS_SET.items():
+        os.environ.setdefault(name, value)
+
+
+def keep_to_own_folders() -> None:
+    """As a program, not as a package in somebody's script: keep what libraries cache in a folder of our own.
+
+    matplotlib would make folders in the home for its list of fonts.
+    """
+    os.environ.setdefault("MPLCONFIGDIR", str(user_cache_path("logitscope", appauthor=False) / "matplotlib"))

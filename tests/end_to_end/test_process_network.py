@@ -1,0 +1,140 @@
+"""Nothing phones home: every entry under strace, which says whom it called, what names it asked for, what it wrote.
+
+Each runs in a home of its own that has nothing in it, as on the day it is installed.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from desktop_app.cli import COMMANDS
+from tests.checkpoints import TINY, write_checkpoint
+from tests.hub.fixtures import NAME, hub
+from tests.watched import watch
+
+__all__ = ["hub"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = (sys.executable, "-P")
+OWN = (".config/logitscope", ".cache/logitscope", ".local/state/logitscope")
+"""The program's own folders in a home."""
+
+
+def can_trace():
+    return (
+        shutil.which("strace") is not None
+        and subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, check=False).returncode == 0
+    )
+
+
+pytestmark = pytest.mark.skipif(not can_trace(), reason="needs strace (apt install strace) and leave to use it")
+
+
+@pytest.fixture
+def tiny(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("upload") / "tiny", {**TINY, "vocab_size": 257, "n_positions": 48})
+
+
+@pytest.fixture
+def place(tmp_path):
+    """home: an empty home; work: the folder that a person works in; tmp: the one for what is unfinished."""
+    for name in ("home", "work", "tmp"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def tried(place):
+    """Runs a command as on a new machine; what it tried, after it went well."""
+    kept = {n: v for n, v in os.environ.items() if n in ("PATH", "LC_ALL", "FONTCONFIG_FILE", "QT_QPA_PLATFORM")}
+    environment = kept | {"HOME": str(place / "home"), "TMPDIR": str(place / "tmp"), "PYTHONPATH": str(ROOT)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run(*command, **more):
+        found = watch(command, env=environment | more, cwd=place / "work")
+        assert found.status == 0, found.said[-2000:]
+        return found
+
+    return run
+
+
+def strange(found, place):
+    """What was changed outside the program's own folders, the folder for temporary files, and where a person works."""
+    cache = Path(os.environ["FONTCONFIG_FILE"]).parent / "fontconfig"  # the system's, of all programs that draw text
+    return found.outside([place / "work", place / "tmp", cache, *(place / "home" / folder for folder in OWN)])
+
+
+def quiet(found, place):
+    return (found.network, found.names, strange(found, place)) == ((), (), ())
+
+
+EVERY_COMMAND = [
+    ["models", "list"],
+    ["trace", "A cat", "--out", "t.safetensors"],
+    ["generate", "A cat", "-n", "2"],
+    ["figure", "A cat", "--step", "blocks.0.attn.pattern", "--out", "a.svg"],
+    ["build", "figures.toml", "--jobs", "2"],
+    ["deck", "A cat", "--steps", "tokens,probabilities", "--jobs", "2", "--out", "walk.pptx"],
+    ["check", "A cat"],
+    ["census"],
+    ["onnx", "--out", "model.onnx"],
+]
+LISTING = '[[figure]]\nname = "{0}.svg"\nprompt = "A"\nstep = "tokens"\n'
+
+
+def test_every_command_and_its_workers_call_nobody_and_write_where_they_are_told(tried, place):
+    assert {command[0] for command in EVERY_COMMAND} == set(COMMANDS)
+    (place / "work" / "figures.toml").write_text(LISTING.format("one") + LISTING.format("two"))
+    program = (
+        "import json, sys\n"
+        "from desktop_app.cli import main\n"
+        "if __name__ == '__main__':\n"
+        "    sys.exit(max(main(command) for command in json.loads(sys.argv[1])))\n"
+    )
+    (place / "work" / "script.py").write_text(program)
+    found = tried(*PYTHON, "script.py", json.dumps(EVERY_COMMAND))
+    assert quiet(found, place), (found.network, found.names, strange(found, place))
+    assert {"one.svg", "walk.pptx", "model.onnx"} <= {path.name for path in (place / "work").iterdir()}
+
+
+def test_the_window_and_its_export_call_nobody(tried, place):
+    found = tried(*PYTHON, "-m", "desktop_app", "--smoke", "figure.svg")
+    assert "wrote figure.svg" in found.said
+    assert quiet(found, place), (found.network, found.names, strange(found, place))
+
+
+def test_a_script_that_imports_the_program_calls_nobody(tried, place):
+    program = (
+        "from desktop_app.core.bundle import default_model\n"
+        "from desktop_app.core.model import open_model\n"
+        "model = open_model(default_model())\n"
+        "print(model.engine.trace(model.tokenizer.encode('A cat').ids)['logits'].shape)\n"
+    )
+    found = tried(*PYTHON, "-c", program)
+    assert quiet(found, place), (found.network, found.names, strange(found, place))
+
+
+def test_a_download_asks_its_hub_for_the_model_and_nobody_for_anything_else(tried, place, hub):
+    found = tried(*PYTHON, "-m", "desktop_app", "models", "get", NAME, HF_ENDPOINT=hub.url, MY_TOOL="secret")
+    assert all('inet_addr("127.0.0.1")' in call for call in found.network), found.network  # the hub and its storage
+    cache = str(place / "home" / ".cache" / "huggingface")  # where a download is asked to go, for other programs too
+    assert [path for path in strange(found, place) if not path.startswith(cache)] == []
+    assert hub.requests and all(NAME in request["path"] for request in hub.requests)
+    assert all("logitscope/" in r["headers"]["User-Agent"] and "agent/" not in str(r["headers"]) for r in hub.requests)
+
+
+@pytest.mark.parametrize("package", ["desktop_app", "benchmarks", "tests.conftest"])
+def test_the_switches_are_set_before_anything_else_is_imported(package, place):
+    program = (
+        f"import {package}, os; print(os.environ['ORT_DISABLE_TELEMETRY'], os.environ['HF_HUB_DISABLE_TELEMETRY'])"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(place), "ORT_DISABLE_TELEMETRY": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "1"]
