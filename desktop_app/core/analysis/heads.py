@@ -1,0 +1,332 @@
+"""How every head looks: on a battery of repeated random tokens, and on the text at hand.
+
+The battery is `sequences` texts of a begin token, T random tokens s, and s again; in numbers, positions 0, 1 to T and
+T + 1 to 2 T. With A the pattern, and the mean over the queries i that are named:
+
+    previous   A[i, i-1], i >= 2             duplicate  A[i, i-T], i in the second copy
+    first      A[i, 0], i >= 1               induction  A[i, i-T+1], i in the second copy (Olsson et al. 2022)
+    self       A[i, i], i >= 1               entropy    -sum A ln A / ln(i+1), i >= 1: 1 where it looks at all alike
+    distance   sum of A |i - j|, i >= 1      share      |result_i| / |resid_pre_i|, i >= 1
+
+`without_first` are the first five once key 0 is left out and the rest of each row is what counts: sum of A on the
+pattern over the sum of A beyond key 0 (`first` is 0 then). A head that rests on the first token shows there what it
+does besides. Source of the induction score: Olsson et al. 2022, "In-context Learning and Induction Heads".
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Progress, unheard
+from desktop_app.core.analysis.parts import output_matrices
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+SEQUENCES = 8
+REPEATED = 50
+
+_AT_ONCE = 16 << 20  # bytes of a block's patterns that are read at once
+
+PATTERNS = ("previous", "first", "self", "duplicate", "induction")
+"""Scores that are the weight on a pattern of keys, from 0 to 1."""
+
+MEASURES = (*PATTERNS, "entropy", "distance", "share")
+"""Every score of a head."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """Scores of every head on a battery.
+
+    `scores` of MEASURES and `without_first` of PATTERNS are [layer, head], means over the battery's texts; `spread` of
+    MEASURES is the standard deviation between its texts. `uniform` is what each of PATTERNS would be if every query
+    looked at all it may see alike. `tokens` [sequence, pos]; `begin` the token that they begin with, `repeated` is T.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **dict.fromkeys(MEASURES, ("layer", "head")),
+        **{f"{name}_spread": ("layer", "head") for name in MEASURES},
+        **{f"{name}_without_first": ("layer", "head") for name in PATTERNS},
+        "tokens": ("sequence", "pos"),
+    }
+
+    scores: Mapping[str, Array]
+    spread: Mapping[str, Array]
+    without_first: Mapping[str, Array]
+    uniform: Mapping[str, float]
+    tokens: Array
+    begin: int
+    repeated: int
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        found = {name: self.scores[name] for name in MEASURES} | {"tokens": self.tokens}
+        found |= {f"{name}_spread": self.spread[name] for name in MEASURES}
+        return found | {f"{name}_without_first": self.without_first[name] for name in PATTERNS}
+
+
+@dataclass(frozen=True, eq=False)
+class HeadsOnText:
+    """Scores of every head on one text, [layer, head]: of PATTERNS, the share of attention that lies on the pattern.
+
+    Sum of A on the pattern over the sum of A, over all queries from position 1 on, less what was left out of A. There a
+    duplicate is any earlier key of the query's own token, and induction looks at the key after one; not a number where
+    the text has no such key. `entropy`, `distance` and `share` as on the battery, of all of A.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(MEASURES, ("layer", "head"))
+
+    scores: Mapping[str, Array]
+    leave_first: bool
+    leave_self: bool
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return dict(self.scores)
+
+
+def compute(
+    engine: Engine,
+    *,
+    begin: int | None = None,
+    seed: int = 0,
+    sequences: int = SEQUENCES,
+    repeated: int | None = None,
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> Heads:
+    """Measure every head on a battery.
+
+    Args:
+        engine: the model.
+        begin: the token that texts begin with; the first id (0) if there is none.
+        seed: the same seed gives the same tokens.
+        sequences: how many texts.
+        repeated: T; as many as REPEATED and the context allow unless told.
+        stop: ends it within a pass or between two blocks.
+        progress: hears the share that is done.
+
+    Raises:
+        ModelError: the context is too short to repeat a token.
+        Cancelled: `stop` was set.
+    """
+    stop, config = stop or Stop(), engine.config
+    tokens = battery(config, begin or 0, seed, sequences, repeated)
+    count = (tokens.shape[1] - 1) // 2
+    each = np.empty((len(MEASURES), sequences, config.n_layer, config.n_head))
+    beyond = np.empty((len(PATTERNS), sequences, config.n_layer, config.n_head))
+    for n, ids in enumerate(tokens):
+        trace = engine.trace(ids.tolist(), stop=stop)
+        for layer in range(config.n_layer):
+            stop.check()
+            pattern = trace.read(f"blocks.{layer}.attn.pattern")
+            looks = on_battery(pattern, count)
+            measured = looks | entropy_and_distance(pattern)
+            measured["share"] = share_of_norm(engine.checkpoint, trace, layer)
+            each[:, n, layer] = [measured[name] for name in MEASURES]
+            beyond[:, n, layer] = [without_first(pattern, looks, name, count) for name in PATTERNS]
+        progress((n + 1) / sequences)
+    return Heads(
+        scores=dict(zip(MEASURES, each.mean(1), strict=True)),
+        spread=dict(zip(MEASURES, each.std(1), strict=True)),
+        without_first=dict(zip(PATTERNS, beyond.mean(1), strict=True)),
+        uniform=uniform(count),
+        tokens=tokens,
+        begin=begin or 0,
+        repeated=count,
+    )
+
+
+_kept: WeakKeyDictionary[Checkpoint, dict[tuple[Any, ...], Heads]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def kept(
+    engine: Engine,
+    *,
+    begin: int | None = None,
+    seed: int = 0,
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> Heads:
+    """What `compute` gives, remembered for as long as the checkpoint is in memory."""
+    key = (begin, seed)
+    with _lock:
+        found = _kept.get(engine.checkpoint, {}).get(key)
+    if found is None:
+        found = compute(engine, begin=begin, seed=seed, stop=stop, progress=progress)
+        with _lock:
+            _kept.setdefault(engine.checkpoint, {})[key] = found
+    return found
+
+
+def battery(config: Config, begin: int, seed: int, sequences: int = SEQUENCES, repeated: int | None = None) -> Array:
+    """Token ids [sequence, pos]: `begin`, T random tokens, the same again.
+
+    Drawn from the middle of the ids, which byte-pair encoding gives in the order of how frequent a token was, and no
+    token twice where there are enough. Raises ModelError if the context holds no repetition.
+    """
+    room = (config.n_positions - 1) // 2
+    count = min(room, REPEATED if repeated is None else repeated)
+    if count < 1:
+        raise ModelError(
+            f"A context of {config.n_positions} holds no repeated token; scores of heads need at least 3 positions."
+        )
+    ids = np.setdiff1d(np.arange(config.vocab_size), [begin]) if config.vocab_size > 1 else np.array([0])
+    low, high = len(ids) // 8, len(ids) - len(ids) // 4
+    middle = ids[low:high] if high - low >= count else ids
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([rng.choice(middle, count, replace=len(middle) < count) for _ in range(sequences)])
+    return np.concatenate([np.full((sequences, 1), begin), drawn, drawn], 1).astype(np.int64)
+
+
+_CELLS: Mapping[str, Callable[[int], tuple[int, int | None]]] = {
+    "previous": lambda _repeated: (2, -1),
+    "first": lambda _repeated: (1, None),
+    "self": lambda _repeated: (1, 0),
+    "duplicate": lambda repeated: (repeated + 1, -repeated),
+    "induction": lambda repeated: (repeated + 1, 1 - repeated),
+}
+"""Of T: the first query that counts, and how far from it the key stands (None: it is key 0)."""
+
+
+def cells(name: str, repeated: int) -> tuple[Array, Array]:
+    """The queries that a score of PATTERNS is a mean over, and the key of each."""
+    first, offset = _CELLS[name](repeated)
+    queries = np.arange(first, 2 * repeated + 1)
+    return queries, np.zeros_like(queries) if offset is None else queries + offset
+
+
+def on_battery(pattern: Array, repeated: int) -> dict[str, Array]:
+    """Scores of PATTERNS from patterns [head, query, key] of one of the battery's texts: name -> [head]."""
+    found = {}
+    for name in PATTERNS:
+        queries, keys = cells(name, repeated)
+        found[name] = pattern[:, queries, keys].mean(-1)
+    return found
+
+
+def without_first(pattern: Array, looks: Mapping[str, Array], name: str, repeated: int) -> Array:
+    """A score of PATTERNS once key 0 is left out: its weight over all weight beyond key 0, of the same queries."""
+    if name == "first":
+        return np.zeros(len(pattern))
+    beyond = 1 - pattern[:, cells(name, repeated)[0], 0].mean(-1, dtype=np.float64)
+    return looks[name] / np.maximum(beyond, 1e-12)
+
+
+def uniform(repeated: int) -> dict[str, float]:
+    """What each score of PATTERNS is for a head that looks at all it may see alike."""
+    return {name: float((1 / (cells(name, repeated)[0] + 1)).mean()) for name in PATTERNS}
+
+
+def entropy_and_distance(pattern: Array) -> dict[str, Array]:
+    """Means over queries from 1 on of patterns [head, query, key]: entropy over that of looking at all alike; distance.
+
+    Not a number for a text of one token.
+    """
+    count = pattern.shape[-1]
+    if count < 2:
+        return dict.fromkeys(("entropy", "distance"), np.full(len(pattern), np.nan))
+    queries, looks = np.arange(1, count), pattern[:, 1:]
+    entropy = -np.vecdot(looks, np.log(np.maximum(looks, 1e-30))) / np.log(queries + 1)  # what is 0 adds 0
+    places = looks @ np.arange(count, dtype=pattern.dtype)
+    return {"entropy": entropy.mean(-1), "distance": (queries - places).mean(-1)}
+
+
+def share_of_norm(checkpoint: Checkpoint, trace: Trace, layer: int) -> Array:
+    """|result| / |resid_pre| of each head of a block, mean over positions from 1 on: [head].
+
+    The norm of z W_O comes from the [d_head, d_head] products of W_O's rows, so that no result is made.
+    """
+    matrices = output_matrices(checkpoint, layer)
+    inner = matrices @ matrices.transpose(0, 2, 1)
+    z = trace.read(f"blocks.{layer}.attn.z")[:, 1:]
+    if not z.shape[1]:
+        return np.full(len(z), np.nan)
+    norms = np.sqrt(np.maximum(0, np.vecdot(z @ inner, z)))
+    return (norms / np.linalg.norm(trace.read(f"blocks.{layer}.resid_pre")[1:], axis=-1)).mean(-1)
+
+
+def on_text(
+    checkpoint: Checkpoint,
+    trace: Trace,
+    *,
+    leave_first: bool = False,
+    leave_self: bool = False,
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> HeadsOnText:
+    """Measure every head on the text of `trace`.
+
+    With `leave_first` key 0 is left out of the attention that counts, with `leave_self` every token's look at itself.
+    Raises Cancelled on a stop.
+    """
+    stop, config = stop or Stop(), checkpoint.config
+    masks = text_patterns(trace.ids)
+    counted = np.tri(len(trace), dtype=np.float32)
+    counted[0] = 0
+    if leave_first:
+        counted[:, 0] = 0
+    if leave_self:
+        np.fill_diagonal(counted, 0)
+    found = {name: np.full((config.n_layer, config.n_head), np.nan) for name in MEASURES}
+    for layer in range(config.n_layer):
+        for heads, pattern in patterns(trace, layer):
+            stop.check()
+            whole = _weight_on(pattern, counted)
+            for name, mask in masks.items():
+                on = mask * counted
+                if on.any():
+                    with np.errstate(divide="ignore", invalid="ignore"):
+                        found[name][layer, heads] = _weight_on(pattern, on) / whole
+            for name, values in entropy_and_distance(pattern).items():
+                found[name][layer, heads] = values
+        found["share"][layer] = share_of_norm(checkpoint, trace, layer)
+        progress((layer + 1) / config.n_layer)
+    return HeadsOnText(found, leave_first, leave_self)
+
+
+def patterns(trace: Trace, layer: int) -> Iterator[tuple[slice, Array]]:
+    """The attention of a block's heads, [head, query, key], with which heads: all at once, or one by one if large."""
+    name, heads = f"blocks.{layer}.attn.pattern", trace.config.n_head
+    if 4 * heads * len(trace) ** 2 <= _AT_ONCE:
+        yield slice(0, heads), trace.read(name)
+    else:
+        for head in range(heads):
+            yield slice(head, head + 1), trace.read(name, head=head)[None]
+
+
+def _weight_on(pattern: Array, mask: Array) -> Array:
+    """Sum of patterns [head, query, key] where `mask` [query, key] says: [head]."""
+    return pattern.reshape(len(pattern), -1) @ mask.reshape(-1)
+
+
+def text_patterns(ids: Sequence[int]) -> dict[str, Array]:
+    """[query, key] of each of PATTERNS in a text: 1 at the keys that belong to it, of the keys that a query may see."""
+    tokens = np.asarray(ids)
+    count = len(tokens)
+    same = tokens[:, None] == tokens[None, :]
+    earlier = np.tri(count, count, -1, dtype=bool)
+    after = np.zeros((count, count), bool)
+    after[:, 1:] = (same & earlier)[:, :-1]  # the key after an earlier one of the query's token
+    first = np.zeros((count, count), bool)
+    first[:, 0] = True
+    found = {
+        "previous": np.eye(count, k=-1, dtype=bool),
+        "first": first,
+        "self": np.eye(count, dtype=bool),
+        "duplicate": same & earlier,
+        "induction": after,
+    }
+    return {name: mask.astype(np.float32) for name, mask in found.items()}

@@ -1,0 +1,92 @@
+"""What a head is called, by its scores on the battery, and which other head is most like it.
+
+A label needs a score of LIMIT once key 0 is left out, and MULTIPLE times what looking at everything alike would give
+with key 0 counted: a head that gives all but nothing to the first token is not named by the rest. "First token" is a
+label only for heads that no other label fits, since nearly every head rests there at times. A head may have two labels,
+or none.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.heads import MEASURES, PATTERNS, Heads
+
+LIMIT = 0.4
+MULTIPLE = 3.0
+
+LABELS = {
+    "previous": "previous token",
+    "self": "itself",
+    "duplicate": "duplicate token",
+    "induction": "induction",
+    "first": "first token",
+}
+"""A score's name -> the label that it can give."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label of one head: the score behind it (`score` of PATTERNS), raw and once key 0 is left out."""
+
+    layer: int
+    head: int
+    score: str
+    value: float
+    without_first: float
+
+    @property
+    def words(self) -> str:
+        """What a person reads."""
+        return LABELS[self.score]
+
+
+def labels(heads: Heads) -> tuple[Label, ...]:
+    """Every label of every head, by block and head."""
+    layers, count = heads.scores["first"].shape
+    return tuple(label for layer in range(layers) for head in range(count) for label in labels_of(heads, layer, head))
+
+
+def labels_of(heads: Heads, layer: int, head: int) -> tuple[Label, ...]:
+    """The labels of one head, the strongest first."""
+
+    def label(name: str) -> Label:
+        return Label(
+            layer,
+            head,
+            name,
+            float(heads.scores[name][layer, head]),
+            float(heads.without_first[name][layer, head]),
+        )
+
+    def enough(name: str) -> bool:
+        return float(heads.scores[name][layer, head]) >= MULTIPLE * heads.uniform[name]
+
+    found = [label(name) for name in PATTERNS if name != "first" and enough(name)]
+    found = sorted((x for x in found if x.without_first >= LIMIT), key=lambda x: -x.without_first)
+    first = label("first")
+    if not found and enough("first") and first.value >= LIMIT:
+        found = [first]
+    return tuple(found)
+
+
+def most_like(heads: Heads, layer: int, head: int) -> tuple[tuple[int, int, float], ...]:
+    """(block, head, cosine) of every other head, the most alike first: cosine of the vectors of all scores.
+
+    Distances count as shares of the longest mean distance there can be, so that all scores are of one size.
+    """
+    vectors = vectors_of(heads)
+    flat = vectors.reshape(-1, vectors.shape[-1])
+    lengths = np.linalg.norm(flat, axis=-1)
+    own = layer * vectors.shape[1] + head
+    cosines = flat @ flat[own] / np.maximum(lengths * lengths[own], 1e-30)
+    order = np.argsort(-cosines, kind="stable")
+    return tuple((*divmod(int(n), vectors.shape[1]), float(cosines[n])) for n in order if n != own)
+
+
+def vectors_of(heads: Heads) -> NDArray[np.float64]:
+    """[layer, head, measure]: what heads are compared by."""
+    longest = heads.tokens.shape[1] / 2
+    columns = [heads.scores[name] / (longest if name == "distance" else 1) for name in MEASURES]
+    return np.stack(columns, -1).astype(np.float64)

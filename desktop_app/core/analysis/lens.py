@@ -1,0 +1,327 @@
+"""The logit lens: what each point of the residual stream would predict if the model ended there.
+
+    LN_f(y) W_U        with LN_f's mean and scale computed anew from y
+
+for y = x at the start of block 0, then after each attention and each MLP. The last point is the model's own output.
+With translators, LN_f(y T + c) W_U at the starts of blocks, and at the end of the last one the output as it is; the
+points after attention have no translator and stay as they are (`translated` says which are). What attention or an MLP
+alone writes can be read in the same way on request; that is no prediction.
+
+Logits are made for some rows and some of the vocabulary at a time, and only what is asked of them is kept.
+Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; Belrose et al. 2023, arXiv 2303.08112.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
+from desktop_app.core.analysis.translators import Translators
+from desktop_app.gpt2 import formulas as f
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+from desktop_app.gpt2.weights import UNEMBEDDING
+
+Array = NDArray[Any]
+
+_ROWS = 1600  # vectors that are unembedded at once: enough that reading W_U costs little
+_CELLS = 1 << 21  # logits that are in memory at once
+
+What = Literal["stream", "attn_out", "mlp_out"]
+"""What is read: the residual stream at every point, or what attention or the MLP of each block alone writes."""
+
+
+def points(config: Config, what: What = "stream") -> tuple[str, ...]:
+    """The tensors that a lens reads, in the order of the pass."""
+    if what != "stream":
+        return tuple(f"blocks.{n}.{what}" for n in range(config.n_layer))
+    blocks = (f"blocks.{n}.{name}" for n in range(config.n_layer) for name in ("resid_mid", "resid_post"))
+    return ("blocks.0.resid_pre", *blocks)
+
+
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """What each point says at each position.
+
+    All [point, pos], where `pos` counts from position `start` of the text: `top_id` and `top_probability`, the
+    likeliest token; `entropy` of the distribution and `kl`, KL(model's own output || lens), in nats. For each of
+    `targets`, all [target, point, pos]: its logit, its probability, and its rank, which is how many tokens have a
+    greater logit (0 is the top). `translated` [point] says where a translator was used. `own_logits` [d_vocab] are the
+    model's, after the last of these positions; None where the last point is not the model's output.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "points": ("point",),
+        "translated": ("point",),
+        "top_id": ("point", "pos"),
+        "top_probability": ("point", "pos"),
+        "entropy": ("point", "pos"),
+        "kl": ("point", "pos"),
+        "target_logit": ("target", "point", "pos"),
+        "target_probability": ("target", "point", "pos"),
+        "target_rank": ("target", "point", "pos"),
+    }
+
+    points: tuple[str, ...]
+    translated: Array
+    start: int
+    top_id: Array
+    top_probability: Array
+    entropy: Array
+    kl: Array
+    targets: tuple[int, ...]
+    target_logit: Array
+    target_probability: Array
+    target_rank: Array
+    own_logits: Array | None
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file; of one target without the axis of targets."""
+        found = {
+            "points": np.array(self.points),
+            "top_id": self.top_id,
+            "top_probability": self.top_probability,
+            "entropy": self.entropy,
+            "kl": self.kl,
+        }
+        if self.translated.any():
+            found["translated"] = self.translated
+        if self.targets:
+            cut = 0 if len(self.targets) == 1 else slice(None)
+            found["target_logit"] = self.target_logit[cut]
+            found["target_probability"] = self.target_probability[cut]
+            found["target_rank"] = self.target_rank[cut]
+        return found
+
+    def closings(self) -> tuple[Closing, ...]:
+        """The last point says what the model says."""
+        if self.own_logits is None:
+            return ()
+        own = self.own_logits.astype(np.float64)
+        raised = np.exp(own - own.max())
+        shares = raised / raised.sum()
+        entropy = -float((shares * np.log(np.maximum(shares, 1e-300))).sum())
+        found = [
+            closing("lens: the last point's top probability", self.top_probability[-1, -1], shares.max(), 1.0),
+            closing("lens: the last point's entropy", self.entropy[-1, -1], entropy, entropy),
+        ]
+        if self.targets:
+            logits = own[list(self.targets)]
+            largest = np.abs(own).max()
+            found.append(closing("lens: the last point's logits", self.target_logit[:, -1, -1], logits, largest))
+        return tuple(found)
+
+
+def compute(
+    checkpoint: Checkpoint,
+    trace: Trace,
+    *,
+    what: What = "stream",
+    targets: Sequence[int] = (),
+    translators: Translators | None = None,
+    start: int = 0,
+    end: int | None = None,
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> Lens:
+    """Read every point of `trace` at positions `start` to `end` (all of them unless told) through the unembedding.
+
+    Args:
+        checkpoint: the model that made `trace`.
+        trace: the pass.
+        what: the residual stream, or what attention or the MLPs alone write.
+        targets: ids of tokens to follow.
+        translators: what to put before the final layer norm at the starts of blocks; for the stream alone.
+        start: the first position.
+        end: the position after the last.
+        stop: ends it between two pieces of the vocabulary.
+        progress: hears the share that is done.
+
+    Raises:
+        ModelError: a token or positions that are not there, a translator that cannot be used.
+        Cancelled: `stop` was set.
+    """
+    stop, config = stop or Stop(), checkpoint.config
+    end = len(trace) if end is None else end
+    if not 0 <= start < end <= len(trace):
+        raise ModelError(f"Positions {start} to {end} are not all in the text of {len(trace)} tokens.")
+    for token in targets:
+        if not 0 <= token < config.vocab_size:
+            raise ModelError(
+                f"Token id {token} is outside the model's vocabulary (0 to {config.vocab_size - 1:,}); give another."
+            )
+    names, output = points(config, what), f"blocks.{config.n_layer - 1}.resid_post"
+    read = names if names[-1] == output else (*names, output)
+    layers = _translated_layers(config, what) if translators is not None else {}
+    table = checkpoint.weights[UNEMBEDDING]
+    found = _Read(len(read), end - start, targets)
+    step = max(1, _ROWS // len(read))
+    starts = range(start, end, step)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for first in starts:
+            rows = slice(first, min(first + step, end))
+            vectors = np.stack(
+                [_final(checkpoint, trace, name, rows, layers.get(name), translators, stop) for name in read]
+            )
+            before, share = (first - start) / (end - start), (rows.stop - first) / (end - start)
+
+            def within(done: float, before: float = before, share: float = share) -> None:
+                progress(before + share * done)
+
+            part = _unembed(vectors, table, targets, pool, stop, within)
+            found.put(slice(rows.start - start, rows.stop - start), part)
+    return Lens(
+        points=names,
+        translated=np.array([name in layers for name in names]),
+        start=start,
+        top_id=found.top_id[: len(names)],
+        top_probability=found.top_probability[: len(names)],
+        entropy=found.entropy[: len(names)],
+        kl=found.kl[: len(names)],
+        targets=tuple(targets),
+        target_logit=found.target_logit[:, : len(names)],
+        target_probability=found.target_probability[:, : len(names)],
+        target_rank=found.target_rank[:, : len(names)],
+        own_logits=trace.logits(end - 1) if names[-1] == output else None,
+    )
+
+
+def _translated_layers(config: Config, what: What) -> dict[str, int]:
+    """Points that are the input of a block -> that block."""
+    if what != "stream":
+        raise ModelError("Translators are for the residual stream; leave them out for what attention or an MLP writes.")
+    return {"blocks.0.resid_pre": 0} | {f"blocks.{n - 1}.resid_post": n for n in range(1, config.n_layer)}
+
+
+def _final(
+    checkpoint: Checkpoint,
+    trace: Trace,
+    name: str,
+    rows: slice,
+    layer: int | None,
+    translators: Translators | None,
+    stop: Stop,
+) -> Array:
+    """What is multiplied with W_U for one point: [pos, d_model]."""
+    stop.check()
+    y = trace.read_rows(name, rows.stop, rows.start)
+    if layer is not None and translators is not None:
+        y = translators.apply(layer, y)
+    return final_norm(checkpoint, y)
+
+
+def final_norm(checkpoint: Checkpoint, y: Array) -> Array:
+    """The final layer norm of vectors [pos, d_model], its mean and scale computed from them; rounded in int8 models."""
+    place = f.Place(checkpoint.config, 0, np.arange(len(y)))
+    mean = f.mean(place, y)
+    flat = f.normalized(place, y, mean, f.scale(place, y, mean))
+    weights = checkpoint.weights
+    return f.multiplied(place, f.gain_and_bias(place, flat, weights["ln_final.w"], weights["ln_final.b"]))
+
+
+class _Read:
+    """What is kept of the logits of [point, pos]: it grows position by position, or vocabulary piece by piece."""
+
+    def __init__(self, count: int, length: int, targets: Sequence[int]) -> None:
+        shape, each = (count, length), (len(targets), count, length)
+        self.top_id = np.zeros(shape, np.int64)
+        self.top_probability, self.entropy, self.kl = (np.empty(shape, np.float32) for _ in range(3))
+        self.target_logit, self.target_probability = (np.empty(each, np.float32) for _ in range(2))
+        self.target_rank = np.zeros(each, np.int64)
+
+    def put(self, rows: slice, part: "_Read") -> None:
+        """Take over what `part` says of these positions."""
+        for name, array in vars(self).items():
+            array[..., rows] = getattr(part, name)
+
+
+class _Sums:
+    """Running sums of a softmax over pieces of the vocabulary, about the greatest logit so far; [point, pos], float64.
+
+    With m that maximum: `mass` is the sum of e^(l - m), `weighted` that of e^(l - m) (l - m), and `cross` that of
+    e^(f - m_f) (l - m), where f are the model's own logits. When a greater logit comes, they are brought to the new
+    maximum, so that no logit is read twice (Milakov and Gimelshein 2018, arXiv 1805.02867).
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.most = np.full(shape, -1e300)
+        self.mass, self.weighted, self.cross = (np.zeros(shape) for _ in range(3))
+
+    def add(self, point: int, logits: Array, most: Array) -> Array:
+        """Take in `logits` [pos, piece], whose greatest are `most`; they become l - m. Gives e^(l - m)."""
+        before = self.most[point]
+        after = np.maximum(before, most)
+        shrink, moved = np.exp(before - after), self.mass[point] * (before - after)
+        logits -= after.astype(np.float32)[:, None]
+        raised = np.exp(logits)
+        self.weighted[point] = shrink * (self.weighted[point] + moved) + np.vecdot(raised, logits)
+        self.mass[point] = shrink * self.mass[point] + raised @ np.ones(raised.shape[-1], np.float32)
+        self.most[point] = after
+        return raised
+
+
+def _unembed(
+    vectors: Array, table: Array, targets: Sequence[int], pool: ThreadPoolExecutor, stop: Stop, progress: Progress
+) -> _Read:
+    """What the logits of `vectors` [point, pos, d_model] say; the last point is the model's output."""
+    count, length, width = vectors.shape
+    flat = vectors.reshape(-1, width)
+    found, sums = _Read(count, length, targets), _Sums((count, length))
+    for at, token in enumerate(targets):
+        found.target_logit[at] = (flat @ table[token]).reshape(count, length)
+    piece = min(len(table), max(256, _CELLS // len(flat)))
+    room = np.empty(len(flat) * piece, np.float32)
+
+    def take(point: int, logits: Array, start: int) -> Array:
+        """Take in a point's logits [pos, piece], whose first is of token `start`; they become l - m."""
+        best = logits.argmax(-1)
+        most = np.take_along_axis(logits, best[:, None], -1)[:, 0]
+        greater = most > sums.most[point]
+        found.top_id[point, greater] = start + best[greater]
+        for at, token in enumerate(targets):
+            above = logits > found.target_logit[at, point, :, None]
+            if start <= token < start + logits.shape[-1]:
+                above[:, token - start] = False  # it is not above itself, however its logit was rounded
+            found.target_rank[at, point] += np.count_nonzero(above, axis=-1)
+        return sums.add(point, logits, most)
+
+    for start in range(0, len(table), piece):
+        stop.check()
+        rows = table[start : start + piece]
+        logits = np.matmul(flat, rows.T, out=room[: len(flat) * len(rows)].reshape(len(flat), len(rows)))
+        logits = logits.reshape(count, length, len(rows))
+        own_most, own_mass = sums.most[-1].copy(), sums.mass[-1].copy()
+        own = take(count - 1, logits[-1], start)
+        shrink = np.exp(own_most - sums.most[-1])
+
+        def compare(
+            point: int,
+            logits: Array = logits,
+            own: Array = own,
+            own_mass: Array = own_mass,
+            shrink: Array = shrink,
+            start: int = start,
+        ) -> None:
+            before = sums.most[point].copy()
+            take(point, logits[point], start)
+            moved = own_mass * (before - sums.most[point])
+            sums.cross[point] = shrink * (sums.cross[point] + moved) + np.vecdot(own, logits[point])
+
+        list(pool.map(compare, range(count - 1)))
+        progress(min(1.0, (start + piece) / len(table)))
+    sums.cross[-1] = sums.weighted[-1]
+    log_mass, own_mass = np.log(sums.mass), sums.mass[-1]
+    found.top_probability[:] = 1 / sums.mass
+    # Neither is ever negative: what is below zero is rounding.
+    found.entropy[:] = np.maximum(0, log_mass - sums.weighted / sums.mass)
+    found.kl[:] = np.maximum(0, (sums.weighted[-1] - sums.cross) / own_mass - np.log(own_mass) + log_mass)
+    found.target_probability[:] = np.exp(found.target_logit - sums.most) / sums.mass
+    return found

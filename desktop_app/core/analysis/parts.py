@@ -1,0 +1,242 @@
+"""The residual stream as the sum of what wrote into it: embeddings, every head, every MLP, and their biases.
+
+    x = embed + pos_embed + sum over earlier blocks of (result of each head + b_O + MLP without b_out + b_out)
+
+A head's result is z W_O, with the head's own rows of W_O. No function here makes the parts of every position: they are
+made for one position, or for a weighted sum of positions, or only measured along a direction.
+Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Residual stream".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Closing, closing
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.formulas import Place, join_heads, multiplied
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+
+class Kind(Enum):
+    """What a part is; the value is what a person calls several of them."""
+
+    EMBED = "token embedding"
+    POSITION = "position embedding"
+    HEAD = "heads"
+    ATTENTION_BIAS = "attention biases"
+    MLP = "MLPs"
+    MLP_BIAS = "MLP biases"
+    NORM_BIAS = "layer norm and projection bias"
+    ROUNDING = "rounding to int8"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part: its name, what it is, and the block and head that wrote it (None where there is none)."""
+
+    name: str
+    kind: Kind
+    layer: int | None = None
+    head: int | None = None
+
+
+@lru_cache(maxsize=256)
+def parts(config: Config, layer: int) -> tuple[Part, ...]:
+    """The parts of `resid_pre` of block `layer`; of the last `resid_post` where `layer` is the number of blocks."""
+    found = [Part("embed", Kind.EMBED), Part("pos_embed", Kind.POSITION)]
+    for n in range(layer):
+        found += [Part(f"blocks.{n}.attn.result.{h}", Kind.HEAD, n, h) for h in range(config.n_head)]
+        found += [
+            Part(f"blocks.{n}.attn.b_O", Kind.ATTENTION_BIAS, n),
+            Part(f"blocks.{n}.mlp", Kind.MLP, n),
+            Part(f"blocks.{n}.mlp.b_out", Kind.MLP_BIAS, n),
+        ]
+    return tuple(found)
+
+
+def combine(
+    checkpoint: Checkpoint, trace: Trace, layer: int, start: int, weights_of_rows: Array, stop: Stop | None = None
+) -> Array:
+    """Each part of `resid_pre` of block `layer`, summed over positions with weights: [part, d_model] in float64.
+
+    Position `start + n` counts `weights_of_rows[n]` times. With one row and a weight of 1 these are that position's
+    parts. The order is that of `parts`.
+    """
+    stop = stop or Stop()
+    config, total = checkpoint.config, float(weights_of_rows.sum())
+    by_row = np.asarray(weights_of_rows, np.float64)
+    end = start + len(by_row)
+
+    def summed(name: str) -> Array:
+        return by_row @ trace.read_rows(name, end, start).astype(np.float64)
+
+    found = np.empty((len(parts(config, layer)), config.n_embd))
+    found[0], found[1] = summed("embed"), summed("pos_embed")
+    at = 2
+    for n in range(layer):
+        stop.check()
+        # [head, d_head] x [head, d_head, d_model]: a head's result from the sum of its z, for both are linear.
+        z = by_row @ head_rows(trace, n, start, end)
+        found[at : at + config.n_head] = (z.astype(np.float32)[:, None, :] @ output_matrices(checkpoint, n))[:, 0]
+        at += config.n_head
+        bias = {name: bias_of(checkpoint, n, name).astype(np.float64) for name in ("attn.b_O", "mlp.b_out")}
+        found[at] = total * bias["attn.b_O"]
+        found[at + 1] = summed(f"blocks.{n}.mlp_out") - total * bias["mlp.b_out"]
+        found[at + 2] = total * bias["mlp.b_out"]
+        at += 3
+    return found
+
+
+def project(
+    checkpoint: Checkpoint, trace: Trace, layer: int, row: int, direction: Array, stop: Stop | None = None
+) -> Array:
+    """Each part of `resid_pre` of block `layer` at position `row`, along `direction` [d_model]: [part] in float64.
+
+    What `combine` gives times the direction, without making a single part: W_O is multiplied with the direction first.
+    """
+    stop = stop or Stop()
+    config = checkpoint.config
+    narrow, wide = direction.astype(np.float32), direction.astype(np.float64)
+
+    def along(vector: Array) -> float:
+        return float(vector.astype(np.float64) @ wide)
+
+    found = np.empty(len(parts(config, layer)))
+    found[0], found[1] = along(trace.read("embed", row=row)), along(trace.read("pos_embed", row=row))
+    at = 2
+    for n in range(layer):
+        stop.check()
+        by_head = output_matrices(checkpoint, n) @ narrow  # [head, d_head]
+        found[at : at + config.n_head] = np.vecdot(head_rows(trace, n, row, row + 1)[:, 0], by_head)
+        at += config.n_head
+        bias = along(bias_of(checkpoint, n, "mlp.b_out"))
+        found[at] = along(bias_of(checkpoint, n, "attn.b_O"))
+        found[at + 1] = along(trace.read(f"blocks.{n}.mlp_out", row=row)) - bias
+        found[at + 2] = bias
+        at += 3
+    return found
+
+
+def head_rows(trace: Trace, layer: int, start: int, end: int) -> Array:
+    """What each head's rows of W_O are multiplied with at some positions: z, rounded in an int8 model.
+
+    [head, pos, d_head] in float64.
+    """
+    z = trace.read_rows(f"blocks.{layer}.attn.z", end, start)
+    if trace.config.int8:
+        place = Place(trace.config, layer, np.arange(start, end))
+        flat = multiplied(place, join_heads(place, z))
+        z = flat.reshape(end - start, trace.config.n_head, trace.config.d_head).transpose(1, 0, 2)
+    return z.astype(np.float64)
+
+
+def output_matrices(checkpoint: Checkpoint, layer: int) -> Array:
+    """W_O of each head of a block: [head, d_head, d_model], a view of the weight."""
+    config = checkpoint.config
+    whole = checkpoint.weights[f"blocks.{layer}.attn.W_O"]
+    return whole.reshape(config.n_head, config.d_head, config.n_embd)
+
+
+def bias_of(checkpoint: Checkpoint, layer: int, name: str) -> Array:
+    """A bias that is a part of its own: `attn.b_O` or `mlp.b_out` of a block, [d_model]."""
+    return checkpoint.weights[f"blocks.{layer}.{name}"]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The parts of the residual stream at one position.
+
+    `vectors` [part, d_model] in the order of `parts`; `whole` [d_model] is the tensor `tensor` there, as the model has
+    it.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "parts": ("part",),
+        "vectors": ("part", "d_model"),
+        "whole": ("d_model",),
+    }
+
+    tensor: str
+    position: int
+    parts: tuple[Part, ...]
+    vectors: Array
+    whole: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {"parts": names_of(self.parts), "vectors": self.vectors, "whole": self.whole}
+
+    def closings(self) -> tuple[Closing, ...]:
+        """The parts add up to the stream."""
+        name = f"parts of {self.tensor}: their sum"
+        return (closing(name, self.vectors.sum(0), self.whole, np.abs(self.vectors).max(0)),)
+
+
+def compute(checkpoint: Checkpoint, trace: Trace, *, layer: int, position: int, stop: Stop | None = None) -> Parts:
+    """The parts of `resid_pre` of block `layer` at one position (of the last `resid_post` if `layer` is past the end).
+
+    A negative position counts from the end. Raises ModelError for one outside the text, Cancelled on a stop.
+    """
+    tensor = f"blocks.{layer}.resid_pre" if layer < checkpoint.config.n_layer else f"blocks.{layer - 1}.resid_post"
+    whole = trace.read(tensor, row=position)
+    row = position % len(trace)
+    vectors = combine(checkpoint, trace, layer, row, np.ones(1), stop)
+    return Parts(tensor, row, parts(checkpoint.config, layer), vectors, whole)
+
+
+def names_of(which: Sequence[Part]) -> Array:
+    """The parts' names as an array of texts."""
+    return np.array([part.name for part in which])
+
+
+LEVELS = ("parts", "heads and MLPs", "sublayers", "blocks", "kinds")
+"""Ways of folding parts, from fine to coarse.
+
+`heads and MLPs` gives each block's biases one row, `sublayers` puts a block's heads and b_O together, and its MLP and
+b_out, `blocks` all of a block, and `kinds` all parts of one kind, whatever their block.
+"""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Parts put together: the groups' names, and which parts (by index) are in each."""
+
+    names: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...]
+
+    def summed(self, values: Array, axis: int = 0) -> Array:
+        """`values` with the axis of parts summed up to groups."""
+        along = np.moveaxis(values, axis, 0)
+        return np.moveaxis(np.stack([along[list(group)].sum(0) for group in self.members]), 0, axis)
+
+
+def fold(which: Sequence[Part], level: str) -> Fold:
+    """`which` parts, folded to one of LEVELS."""
+    groups: dict[str, list[int]] = {}
+    for index, part in enumerate(which):
+        groups.setdefault(_group(part, level), []).append(index)
+    return Fold(tuple(groups), tuple(map(tuple, groups.values())))
+
+
+_SUBLAYER = {Kind.HEAD: "attn", Kind.ATTENTION_BIAS: "attn", Kind.MLP: "mlp", Kind.MLP_BIAS: "mlp"}
+
+
+def _group(part: Part, level: str) -> str:
+    if level == "kinds":
+        return part.kind.value
+    if level == "parts" or part.layer is None or part.kind not in _SUBLAYER:
+        return part.name
+    if level == "blocks":
+        return f"blocks.{part.layer}"
+    if level == "sublayers":
+        return f"blocks.{part.layer}.{_SUBLAYER[part.kind]}"
+    return f"blocks.{part.layer} biases" if part.kind in (Kind.ATTENTION_BIAS, Kind.MLP_BIAS) else part.name

@@ -1,0 +1,105 @@
+"""Attention summed up: means over heads and blocks, and attention rollout, a baseline.
+
+Rollout multiplies the blocks' mean patterns, each mixed with the residual stream's own path:
+
+    R_l = (mean over heads of A_l / 2 + I / 2) R_(l-1),    R_0 = I
+
+It follows weights alone, not what is written, and in GPT-2 it drains to the first token; so it is also made without it.
+Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", arXiv 2005.00928, section 3.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
+from desktop_app.core.analysis.heads import patterns
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """One grid [query, key] that sums up many: `kind` says how ("mean" or "rollout"), `layers` over which blocks.
+
+    Rows add up to 1. Without the first token (`leave_first`) its column is 0 but for the first row, which has only it.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {"grid": ("query", "key")}
+
+    kind: str
+    layers: tuple[int, ...]
+    leave_first: bool
+    grid: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {"grid": self.grid}
+
+    def closings(self) -> tuple[Closing, ...]:
+        """Rows add up to 1."""
+        sums = self.grid.sum(-1, dtype=np.float64)
+        return (closing(f"{self.kind} of attention: rows", sums, np.ones(len(sums)), 1.0),)
+
+
+def mean(
+    trace: Trace,
+    layers: Sequence[int] | None = None,
+    *,
+    leave_first: bool = False,
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> Summary:
+    """The mean pattern over the heads of `layers`, of all blocks unless told. Raises Cancelled on a stop."""
+    chosen = tuple(range(trace.config.n_layer)) if layers is None else tuple(layers)
+    found = np.zeros((len(trace), len(trace)))
+    for n, layer in enumerate(chosen):
+        found += _mean_of_heads(trace, layer, stop or Stop()) / len(chosen)
+        progress((n + 1) / len(chosen))
+    return Summary("mean", chosen, leave_first, _without_first(found) if leave_first else found)
+
+
+def rollout(
+    trace: Trace,
+    layer: int | None = None,
+    *,
+    leave_first: bool = False,
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> Summary:
+    """Rollout up to block `layer` and with it, the last unless told. Raises Cancelled on a stop.
+
+    With `leave_first` each block's mean pattern is left without key 0, its rows brought back to 1.
+    """
+    last = trace.config.n_layer - 1 if layer is None else layer
+    found = np.eye(len(trace))
+    for n in range(last + 1):
+        grid = _mean_of_heads(trace, n, stop or Stop())
+        if leave_first:
+            grid = _without_first(grid)
+        found = (grid @ found + found) / 2
+        progress((n + 1) / (last + 1))
+    return Summary("rollout", tuple(range(last + 1)), leave_first, found)
+
+
+def _mean_of_heads(trace: Trace, layer: int, stop: Stop) -> Array:
+    found = np.zeros((len(trace), len(trace)))
+    for _, grid in patterns(trace, layer):
+        stop.check()
+        found += grid.sum(0)
+    return found / trace.config.n_head
+
+
+def _without_first(grid: Array) -> Array:
+    """Rows of a pattern without key 0, brought back to 1; a row that has nothing else keeps it."""
+    rest = grid.copy()
+    rest[:, 0] = 0
+    sums = rest.sum(-1, keepdims=True)
+    empty = sums[:, 0] <= 0
+    rest[empty, 0] = sums[empty] = 1
+    return rest / sums

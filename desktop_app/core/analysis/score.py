@@ -1,0 +1,187 @@
+"""Why a head looks where it does: one attention score as the sum over query parts and key parts.
+
+Layer norm 1's scale s is frozen at both positions. Part c of the residual stream becomes c' = (c - mean c) / s * w; the
+norm's bias with b_Q (or b_K) is one more part. Then, with the config's divisor (the root of d_head for GPT-2),
+
+    score_ij = sum over query parts a, key parts b of (a'_i W_Q) . (b'_j W_K) / divisor
+
+and the sum is exact, because GPT-2 adds positions at the embedding and not inside attention. Softmax passes over what
+is the same for a whole row of keys, so `relative` shows each term less its mean over the keys that the query may see.
+Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "QK circuit".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Closing, closing
+from desktop_app.core.analysis.parts import Kind, Part, combine, names_of, parts
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.formulas import Place, multiplied
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """One cell of `attn.scaled` opened.
+
+    `terms` [query part, key part] add up to `score`, the model's own number (scale included). `relative`, of the same
+    axes, is `terms` less their mean over the keys 0 to `query`; they add up to `relative_score`, how far the score
+    stands above its row's mean. `query_vectors` and `key_vectors` [part, d_head]: a term is the dot product of a row of
+    each, over `divisor`.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "query_parts": ("query part",),
+        "key_parts": ("key part",),
+        "terms": ("query part", "key part"),
+        "relative": ("query part", "key part"),
+        "score": (),
+        "relative_score": (),
+    }
+
+    layer: int
+    head: int
+    query: int
+    key: int
+    query_parts: tuple[Part, ...]
+    key_parts: tuple[Part, ...]
+    terms: Array
+    relative: Array
+    score: float
+    relative_score: float
+    query_vectors: Array
+    key_vectors: Array
+    divisor: float
+
+    def asked(self, *, relative: bool = False) -> Array:
+        """Who asked: each query part's sum over the key parts."""
+        return (self.relative if relative else self.terms).sum(1)
+
+    def answered(self, *, relative: bool = False) -> Array:
+        """Who answered: each key part's sum over the query parts."""
+        return (self.relative if relative else self.terms).sum(0)
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {
+            "query_parts": names_of(self.query_parts),
+            "key_parts": names_of(self.key_parts),
+            "terms": self.terms,
+            "relative": self.relative,
+            "score": np.array(self.score),
+            "relative_score": np.array(self.relative_score),
+        }
+
+    def closings(self) -> tuple[Closing, ...]:
+        """The terms add up to the score, and relative to their means to what the score has above its row's mean."""
+        raw, relative = np.abs(self.terms).max(), np.abs(self.relative).max()
+        cell = f"blocks.{self.layer}.attn.scaled[{self.head},{self.query},{self.key}]"
+        return (
+            closing(f"score {cell}: query parts x key parts", self.terms.sum(), self.score, raw),
+            closing(
+                f"score {cell}: above its row's mean", self.relative.sum(), self.relative_score, max(raw, relative)
+            ),
+        )
+
+
+def compute(
+    checkpoint: Checkpoint,
+    trace: Trace,
+    *,
+    layer: int,
+    head: int,
+    query: int,
+    key: int,
+    stop: Stop | None = None,
+) -> Score:
+    """Open the cell [head, query, key] of `blocks.layer.attn.scaled`. Positions count from 0.
+
+    Raises ModelError if there is no such block, head or position, Cancelled on a stop.
+    """
+    stop, config = stop or Stop(), checkpoint.config
+    if not 0 <= layer < config.n_layer:
+        raise ModelError(f"There is no block {layer}; this model's blocks are 0 to {config.n_layer - 1}.")
+    for position in (query, key):
+        if not 0 <= position < len(trace):
+            raise ModelError(
+                f"Position {position} is outside the text of {len(trace)} tokens; give one from 0 to {len(trace) - 1}."
+            )
+    row = trace.read(f"blocks.{layer}.attn.scaled", head=head, row=query).astype(np.float64)
+    one = np.ones(1)
+    queries = _projected(checkpoint, trace, layer, head, "q", query, one, stop)
+    keys = _projected(checkpoint, trace, layer, head, "k", key, one, stop)
+    visible = query + 1
+    mean_keys = _projected(checkpoint, trace, layer, head, "k", 0, np.full(visible, 1 / visible), stop)
+    divisor = config.score_divisor(layer)
+    terms = queries @ keys.T / divisor
+    score = float(row[key])
+    return Score(
+        layer=layer,
+        head=head,
+        query=query,
+        key=key,
+        query_parts=score_parts(checkpoint, layer, "q"),
+        key_parts=score_parts(checkpoint, layer, "k"),
+        terms=terms,
+        relative=terms - queries @ mean_keys.T / divisor,
+        score=score,
+        relative_score=score - float(row[:visible].mean()),
+        query_vectors=queries,
+        key_vectors=keys,
+        divisor=divisor,
+    )
+
+
+def score_parts(checkpoint: Checkpoint, layer: int, letter: str) -> tuple[Part, ...]:
+    """The parts of a query ("q") or key ("k") of block `layer`, in the order of a score's axes."""
+    config = checkpoint.config
+    bias = Part(f"blocks.{layer}.attn.b_{letter.upper()}", Kind.NORM_BIAS, layer)
+    rounding = (Part("rounding", Kind.ROUNDING),) if config.int8 else ()
+    return (*parts(config, layer), bias, *rounding)
+
+
+def _projected(
+    checkpoint: Checkpoint,
+    trace: Trace,
+    layer: int,
+    head: int,
+    letter: str,
+    start: int,
+    share: Array,
+    stop: Stop,
+) -> Array:
+    """Each part's share of a query or key, summed over positions from `start` on with weights: [part, d_head]."""
+    config, weights, end = checkpoint.config, checkpoint.weights, start + len(share)
+    columns = _columns(config.n_embd, config.d_head, head, letter)
+    matrix = weights[f"blocks.{layer}.attn.W_QKV"][:, columns].astype(np.float64)
+    total = float(share.sum())
+    vectors = combine(checkpoint, trace, layer, start, share / frozen_scales(trace, layer, start, end), stop)
+    vectors -= vectors.mean(-1, keepdims=True)
+    found = [
+        (vectors * weights[f"blocks.{layer}.ln1.w"]) @ matrix,
+        total * (weights[f"blocks.{layer}.ln1.b"] @ matrix + weights[f"blocks.{layer}.attn.b_QKV"][columns])[None],
+    ]
+    if config.int8:
+        out = trace.read_rows(f"blocks.{layer}.ln1.out", end, start)
+        rounded = multiplied(Place(config, layer, np.arange(start, end)), out)
+        found.append((share @ (rounded.astype(np.float64) - out) @ matrix)[None])
+    return np.concatenate(found)
+
+
+def _columns(width: int, d_head: int, head: int, letter: str) -> slice:
+    """The columns of W_QKV that make a head's queries or keys."""
+    start = "qkv".index(letter) * width + head * d_head
+    return slice(start, start + d_head)
+
+
+def frozen_scales(trace: Trace, layer: int, start: int, end: int) -> Array:
+    """Layer norm 1's scale at some positions, [pos]: taken as it is, not as something that the parts cause."""
+    return trace.read_rows(f"blocks.{layer}.ln1.scale", end, start)[:, 0].astype(np.float64)

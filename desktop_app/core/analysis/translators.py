@@ -1,0 +1,81 @@
+"""Translators of a lens: a matrix and a bias for each block's input, from a safetensors file.
+
+`lens.L.weight` [d_model, d_model] and `lens.L.bias` [d_model] (left out: zeros) take the vectors x of `resid_pre` of
+block L, as rows, to x . weight + bias, which the final layer norm and W_U read then. The tuned lens (Belrose et al.
+2023, arXiv 2303.08112) and lenses from mean Jacobians are of this form. A tuned lens that is stored as torch has it,
+h + h A^T + b, has weight = identity + A^T.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.safetensors_file import SafetensorsFile
+
+Array = NDArray[Any]
+
+_FLOATS = ("F32", "F16", "BF16", "F64")
+
+
+class Translators(Protocol):
+    """Whatever takes the vectors at the start of a block to what the final layer norm reads."""
+
+    def apply(self, layer: int, x: Array) -> Array:
+        """Rows of `resid_pre` of block `layer`, [pos, d_model], translated."""
+
+
+@dataclass(frozen=True, eq=False)
+class TranslatorsFile:
+    """A checked file of translators; each is read when it is used, and not kept."""
+
+    file: SafetensorsFile
+    biased: frozenset[int]
+
+    def apply(self, layer: int, x: Array) -> Array:
+        """Rows of `resid_pre` of block `layer`, [pos, d_model], translated. Raises ModelError if it is not finite."""
+        found = x @ self._read(f"lens.{layer}.weight")
+        return found + self._read(f"lens.{layer}.bias") if layer in self.biased else found
+
+    def _read(self, name: str) -> Array:
+        array = np.require(self.file.read(name), np.float32, ["C", "ALIGNED"])
+        if not np.isfinite(array).all():
+            raise ModelError(f"{self.file.path}: {name} holds values that are not finite; fit it again.")
+        return array
+
+
+def load_translators(path: Path, config: Config) -> TranslatorsFile:
+    """The translators in the file `path`, one for each block of a model of this config.
+
+    Raises ModelError, naming the tensor, for a file that is damaged, of another model, incomplete, or with more in it.
+    """
+    file = SafetensorsFile(path)
+    width, biased = config.n_embd, set()
+    left = set(file.entries)
+    for layer in range(config.n_layer):
+        for name, shape in ((f"lens.{layer}.weight", (width, width)), (f"lens.{layer}.bias", (width,))):
+            entry = file.entries.get(name)
+            if entry is None:
+                if len(shape) == 1:
+                    continue
+                raise ModelError(
+                    f"{path} has no {name}; a model of {config.n_layer} blocks needs one [{width}, {width}] for each."
+                )
+            if entry.shape != shape or entry.dtype not in _FLOATS:
+                raise ModelError(
+                    f"{path}: {name} is {entry.dtype} {list(entry.shape)}; this model needs floating-point numbers "
+                    f"{list(shape)}."
+                )
+            left.discard(name)
+            if len(shape) == 1:
+                biased.add(layer)
+    if left:
+        raise ModelError(
+            f"{path}: {min(left)[:80]!r} is no translator of this model, whose blocks are 0 to {config.n_layer - 1}; "
+            "name them lens.L.weight and lens.L.bias."
+        )
+    return TranslatorsFile(file, frozenset(biased))
