@@ -9,13 +9,12 @@ import json
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import desktop_app
 from desktop_app import __version__
 from desktop_app.core.bundle import default_model, resource
 from desktop_app.core.model import Model, open_model
-from desktop_app.core.processes import deaf_to_interrupts
+from desktop_app.core.processes import starting_workers, worker_pool
 from desktop_app.core.session_file import to_json
 from desktop_app.figures.listing import Entry
 from desktop_app.figures.order import Order, files_of, make, write_files
@@ -196,7 +195,7 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
                 if pool is None:
                     yield entry, files_of(job, entry.order.options, entry.order.data)
                     continue
-                with deaf_to_interrupts():
+                with starting_workers():
                     future = pool.submit(files_of, job, entry.order.options, entry.order.data)
                 under_way[future] = entry
             except LogitscopeError as reason:
@@ -229,7 +228,7 @@ def _workers(count: int) -> Iterator[Executor | None]:
     if count < 2:
         yield None
         return
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    pool = worker_pool(count)
     try:
         yield pool
     finally:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from desktop_app.core.library.progress import Progress
 from desktop_app.core.library.references import HubName
 from desktop_app.core.library.worker import fetch
-from desktop_app.core.processes import deaf_to_interrupts
+from desktop_app.core.processes import starting_workers
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import Lane
@@ -35,7 +35,7 @@ class DownloadLane(Lane):
         here, there = context.Pipe(duplex=False)
         process = context.Process(target=fetch, args=(str(name), there), daemon=True)
         try:
-            with deaf_to_interrupts():
+            with starting_workers():
                 process.start()
             there.close()
             while True:

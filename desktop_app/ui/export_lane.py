@@ -1,6 +1,5 @@
 """Figures are drawn in a worker process: drawing in a thread would share the interpreter with the window."""
 
-import multiprocessing
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -8,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.core.processes import deaf_to_interrupts
+from desktop_app.core.processes import starting_workers, worker_pool
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, render
 from desktop_app.gpt2.errors import ExportError
@@ -28,9 +27,7 @@ class ExportLane(Lane):
 
     def _workers(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            # A fresh process: a fork of a program with threads and a window may hang.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context)
+            self._pool = worker_pool(1)
         return self._pool
 
     def request(
@@ -45,7 +42,7 @@ class ExportLane(Lane):
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
             try:
-                with self._lock, deaf_to_interrupts():
+                with self._lock, starting_workers():
                     stop.check()
                     pool = self._workers()
                     futures = [pool.submit(render, made, options) for options in wanted]

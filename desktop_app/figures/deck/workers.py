@@ -4,12 +4,12 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from desktop_app.core.processes import deaf_to_interrupts
+from desktop_app.core.processes import starting_workers, worker_pool
 from desktop_app.gpt2.errors import ExportError
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ class Workers:
     def __init__(self, count: int, stop: "Stop | None" = None, *, polite: bool = False) -> None:
         self._stop = stop
         self._count = count
-        # Fresh processes: a fork of a program with threads and a window may hang.
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(polite,))
+        self._pool = worker_pool(count, _begin, (polite,))
 
     def __enter__(self) -> "Workers":
         return self
@@ -59,7 +57,7 @@ class Workers:
         waiting: dict[Future[Any], int] = {}
         try:
             for number, (function, arguments) in enumerate(tasks):
-                with deaf_to_interrupts():
+                with starting_workers():
                     waiting[self._pool.submit(function, *arguments)] = number
                 # One more than there are workers: none waits for the next task to be made.
                 while len(waiting) > self._count:
