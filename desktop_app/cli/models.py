@@ -93,12 +93,12 @@ def _list(arguments: argparse.Namespace) -> int:
 def _get(arguments: argparse.Namespace) -> int:
     from desktop_app.core.bundle import program
     from desktop_app.core.library.find import full_name
-    from desktop_app.core.library.hub import download
     from desktop_app.core.library.references import parse_hub_name
+    from desktop_app.core.library.worker import load_download
 
     name = full_name(parse_hub_name(arguments.name))
     with _Line() as line:
-        folder = download(name, line.show)
+        folder = load_download()(name, line.show)
     print(shown(f"{name} is here: {folder}"))
     print(shown(f"open it with: {program()} --model {name}"))
     return 0

@@ -3,7 +3,6 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import constants
@@ -12,17 +11,28 @@ from huggingface_hub import errors as hub
 from desktop_app.core.library.cache import hub_cache
 from desktop_app.core.library.progress import in_bytes
 from desktop_app.core.library.references import HubName
+from desktop_app.core.library.secrecy import without_login, without_secrets
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 
 
 @contextmanager
 def explained(name: HubName) -> Iterator[None]:
-    """Turns what the hub's client raises while it fetches `name` into ModelError."""
+    """Turns what the hub's client raises while it fetches `name` into ModelError, whose sentence holds no secret."""
+    try:
+        with _told(name):
+            yield
+    except LogitscopeError as reason:
+        words = without_secrets(str(reason))
+        if words == str(reason):
+            raise
+        raise type(reason)(words) from None
+
+
+@contextmanager
+def _told(name: HubName) -> Iterator[None]:
     try:
         yield
-    except LogitscopeError:
-        raise
-    except UnicodeError as reason:
+    except (UnicodeError, httpx2.LocalProtocolError) as reason:
         raise ModelError("HF_TOKEN or HF_ENDPOINT holds characters that neither has; set it anew.") from reason
     except (hub.HFValidationError, hub.OfflineModeIsEnabled, httpx2.HTTPError, httpx2.InvalidURL) as reason:
         raise ModelError(_sentence(reason, name)) from reason
@@ -31,6 +41,11 @@ def explained(name: HubName) -> Iterator[None]:
             raise disk_full(name) from reason
         where = f"{reason.filename}: " if reason.filename else ""
         raise ModelError(f"{name} could not be stored: {where}{reason.strerror or reason}.") from reason
+    except (ValueError, ImportError) as reason:  # what the client says of an address, before it asks anybody
+        raise ModelError(
+            f"HF_ENDPOINT or the address of a proxy cannot be used ({_short(reason)}); check HF_ENDPOINT, HTTPS_PROXY, "
+            "HTTP_PROXY and ALL_PROXY."
+        ) from reason
 
 
 def disk_full(name: HubName, need: int | None = None, free: int | None = None) -> ModelError:
@@ -72,12 +87,12 @@ def is_passing(reason: Exception) -> bool:
         status = reason.response.status_code
         return status in (408, 429) or status >= 500
     return isinstance(reason, httpx2.TransportError) and not isinstance(
-        reason, (httpx2.UnsupportedProtocol, httpx2.ProxyError)
+        reason, (httpx2.UnsupportedProtocol, httpx2.ProxyError, httpx2.LocalProtocolError)
     )
 
 
 def _sentence(reason: Exception, name: HubName) -> str:
-    host = urlsplit(constants.ENDPOINT).netloc or constants.ENDPOINT
+    host = without_login(constants.ENDPOINT)
     if isinstance(reason, hub.OfflineModeIsEnabled):
         return f"{name} was not fetched: HF_HUB_OFFLINE is set; unset it to use the network."
     if isinstance(reason, hub.RevisionNotFoundError):
@@ -126,4 +141,5 @@ def _status(reason: hub.HfHubHTTPError, host: str, name: HubName) -> str:
 
 
 def _short(reason: Exception) -> str:
-    return " ".join(str(reason).split())[:120] or type(reason).__name__
+    # Before it is cut, which might leave a part of a secret that nobody knows again.
+    return " ".join(without_secrets(str(reason)).split())[:120] or type(reason).__name__

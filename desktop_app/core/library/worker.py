@@ -1,18 +1,32 @@
 """What the process that downloads for the window runs; it can be killed at any moment, and nothing is lost."""
 
+import os
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from desktop_app.core.library.references import parse_hub_name
-from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.core.library.progress import Progress
+from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
+
+
+def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
+    """`hub.download`, its client imported, which takes a moment. Raises ModelError where HF_ENDPOINT is no address."""
+    try:
+        urlsplit(os.environ.get("HF_ENDPOINT", "")).port  # noqa: B018 - raises, as the client does when it is imported
+    except ValueError as reason:  # before the client would show the address, with the password in it
+        raise ModelError("HF_ENDPOINT is no address of a hub; set it to one like https://huggingface.co.") from reason
+    from desktop_app.core.library.hub import download
+
+    return download
 
 
 def fetch(text: str, out: Connection) -> None:
     """Download `owner/name[@revision]`; sends each Progress, and at the end the folder (a Path) or a sentence (str)."""
     try:
-        from desktop_app.core.library.hub import download
-
-        out.send(download(parse_hub_name(text), out.send))
+        out.send(load_download()(parse_hub_name(text), out.send))
     except LogitscopeError as reason:
         with suppress(BrokenPipeError):  # the window is gone, and whoever would have read it
             out.send(str(reason))

@@ -1,0 +1,46 @@
+"""What no message may hold: the token of the hub, and names and passwords in the addresses of hub and proxies."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from huggingface_hub import constants
+
+_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_ADDRESSES = re.compile("HF_ENDPOINT|.*_proxy", re.IGNORECASE)
+# Who logs in, in an address; up to the last @, since a password that is not escaped may hold anything.
+_LOGIN = re.compile(r"://(\S*)@")
+_LOGIN_OF = re.compile(r"(?:[^:/]*://)?(.*)@.*", re.DOTALL)
+_KNOWN_FORMS = re.compile(r"""(?<=Bearer )[^'"]*|\bhf_\w+""")
+
+
+def without_secrets(text: str) -> str:
+    """`text` with every secret that this process was given replaced by …, however it is written there."""
+    for secret in sorted(set(_secrets()), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return _KNOWN_FORMS.sub("…", _LOGIN.sub("://", text))
+
+
+def without_login(address: str) -> str:
+    """The host of an address, with its port, as a person may be told it."""
+    return address.partition("://")[2].rpartition("@")[2].partition("/")[0] or without_secrets(address)
+
+
+def _secrets() -> Iterator[str]:
+    for secret in _given():
+        if len(secret) > 3:  # a shorter one would blot out half of every sentence
+            yield from (secret, unquote(secret), quote(secret))
+            yield from (repr(secret)[1:-1], repr(secret.encode("utf-8", "surrogatepass"))[2:-1])
+
+
+def _given() -> Iterator[str]:
+    """The secrets as they were set: tokens, and of the addresses of hub and proxies the login and its password."""
+    yield from (os.environ[name] for name in _TOKENS if name in os.environ)
+    with suppress(OSError, ValueError):
+        yield Path(constants.HF_TOKEN_PATH).read_text(encoding="utf-8").strip()
+    for name, value in os.environ.items():
+        if _ADDRESSES.fullmatch(name) and (found := _LOGIN_OF.fullmatch(value)):
+            yield from (found[1], found[1].partition(":")[2])
