@@ -19,13 +19,19 @@ ABOUT = "about"
 def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write tensors one after the other, uncompressed and undated, so that the same tensors give the same bytes.
 
-    `tokens` becomes int64, everything else float32. Nothing in the file is pickled: `numpy.load` reads it as it is.
-    The file appears under `path` only when it is whole. Raises ExportError.
+    Whole numbers become int64, texts stay texts, everything else is float32. Nothing in the file is pickled:
+    `numpy.load` reads it as it is. The file appears under `path` only when it is whole. Raises ExportError.
     """
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, ABOUT, np.array(json.dumps(dict(metadata))))
         for name, array in zip(names, arrays, strict=True):
-            _add(archive, name, np.ascontiguousarray(array, np.int64 if name == "tokens" else np.float32))
+            _add(archive, name, stored(array))
+
+
+def stored(array: NDArray[Any]) -> NDArray[Any]:
+    """An array as files have it: int64, float32, or text."""
+    kinds = {"i": np.int64, "u": np.int64, "b": np.int64, "U": None}
+    return np.asarray(array, kinds.get(array.dtype.kind, np.float32), order="C")
 
 
 def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:

@@ -109,7 +109,7 @@ class Trace:
         if name == "logits":
             return self._all_logits() if row is None else self.logits(row)
         spec = self.table[name].spec
-        at = self._position(row) if row is not None else None
+        at = self.position(row) if row is not None else None
         rows = ((len(self) - 1) % every, len(self), every) if at is None else (at, at + 1, 1)
         if head is not None and not 0 <= head < self.config.n_head:
             raise ModelError(f"There is no head {head}; this model's heads are 0 to {self.config.n_head - 1}.")
@@ -133,7 +133,7 @@ class Trace:
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits [d_vocab] after position `row` (negative counts from the end). Raises ModelError as `read` does."""
-        row = self._position(row)
+        row = self.position(row)
         if "logits" in self.captured:
             return _frozen(self.captured["logits"][row])
         key = ("logits", row)
@@ -165,7 +165,8 @@ class Trace:
             for part, letter in (("key", "k"), ("value", "v"))
         }
 
-    def _position(self, row: int) -> int:
+    def position(self, row: int) -> int:
+        """A row counted from 0; a negative one counts from the end. Raises ModelError if the text has none such."""
         if not -len(self) <= row < len(self):
             raise ModelError(f"Position {row} is outside the text of {len(self)} tokens.")
         return row % len(self)

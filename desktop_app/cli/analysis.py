@@ -1,0 +1,153 @@
+"""What the commands lens, attribute, heads and score share: arguments, the pass, tables, and what closes."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from desktop_app import __version__
+from desktop_app.cli.shared import add_engine, add_model, checked_text, open_checkpoint, prompt_ids, say, shown, size_of
+from desktop_app.gpt2.errors import LogitscopeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from desktop_app.core.analysis.closing import Closing
+    from desktop_app.gpt2.engine import Engine
+    from desktop_app.gpt2.tokenizer import Tokenizer
+    from desktop_app.gpt2.trace import Trace
+
+_ENDINGS = (".npz", ".safetensors")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the model, how it computes, and where the arrays go."""
+    add_model(parser)
+    add_engine(parser)
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="write the arrays to this .npz or .safetensors file; else print a table",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+
+
+def add_token(parser: argparse.ArgumentParser, name: str, what: str, *, required: bool = False) -> None:
+    """Add --NAME TOKEN, a token by its text, and --NAME-id, by its id."""
+    either = parser.add_mutually_exclusive_group(required=required)
+    either.add_argument(f"--{name}", metavar="TOKEN", help=f"{what}, as text with its space, like ' Paris'")
+    either.add_argument(f"--{name}-id", metavar="ID", type=int, help=f"{what}, by its id")
+
+
+def refuse_output(arguments: argparse.Namespace) -> None:
+    """Raise LogitscopeError if it is plain beforehand that --out cannot be written."""
+    from desktop_app.gpt2.errors import ExportError
+    from desktop_app.gpt2.files import refuse_existing
+
+    if arguments.out is None:
+        return
+    if arguments.out.suffix.lower() not in _ENDINGS:
+        raise ExportError(f"{arguments.out} ends in neither .npz nor .safetensors; name one of them.")
+    refuse_existing(arguments.out, force=arguments.force)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A model with its words, and the prompt's ids (none for a command without a prompt)."""
+
+    engine: "Engine"
+    tokenizer: "Tokenizer | None"
+    ids: tuple[int, ...]
+    text: str | None
+
+    @cached_property
+    def trace(self) -> "Trace":
+        """The pass over the prompt."""
+        return self.engine.trace(self.ids)
+
+    def quoted(self, token: int) -> str:
+        """A token as it stands in a sentence."""
+        return shown(self.tokenizer.quoted(token)) if self.tokenizer is not None else f"id {token}"
+
+    def token(self, arguments: argparse.Namespace, name: str) -> int | None:
+        """The token of --NAME or --NAME-id; None if neither was given. Raises LogitscopeError."""
+        given: int | None = getattr(arguments, f"{name}_id")
+        text: str | None = getattr(arguments, name)
+        config = self.engine.config
+        if given is not None and not 0 <= given < config.vocab_size:
+            raise LogitscopeError(f"--{name}-id is {given}; the model's ids are 0 to {config.vocab_size - 1:,}.")
+        if text is None:
+            return given
+        if self.tokenizer is None:
+            raise LogitscopeError(
+                f"{self.engine.checkpoint.folder} has no tokenizer that could read --{name}; give --{name}-id."
+            )
+        ids = self.tokenizer.encode(checked_text(text, f"--{name}")).ids
+        if len(ids) != 1:
+            pieces = ", ".join(map(self.quoted, ids[:6]))
+            count = f"is {len(ids)} tokens ({pieces}{', …' if len(ids) > 6 else ''})" if ids else "is empty"
+            raise LogitscopeError(f"--{name} {shown(text[:40])!r} {count}; give one token.")
+        return ids[0]
+
+    def where(self, position: int) -> str:
+        """A position in words."""
+        return f"after {self.quoted(self.ids[position])}, position {position}"
+
+
+def open_model(arguments: argparse.Namespace, text: str | None, *, prompt: bool = True) -> Opened:
+    """Open the model that was named and read the prompt. Raises LogitscopeError."""
+    from desktop_app.gpt2.engine import Engine
+    from desktop_app.gpt2.errors import TokenizerError
+    from desktop_app.gpt2.tokenizer import Tokenizer
+
+    checkpoint = open_checkpoint(arguments)
+    tokenizer = None
+    try:
+        tokenizer = Tokenizer.load(checkpoint.folder, vocab_size=checkpoint.config.vocab_size)
+    except TokenizerError:
+        if text is not None:
+            raise
+        # Ids can do without words.
+    ids = prompt_ids(arguments, checkpoint.config, text, tokenizer) if prompt else ()
+    engine = Engine(checkpoint)
+    if prompt:
+        engine.check_ids(ids)
+    return Opened(engine, tokenizer, ids, text)
+
+
+def finish(
+    arguments: argparse.Namespace,
+    opened: Opened,
+    arrays: Mapping[str, "NDArray[Any]"],
+    about: Mapping[str, object],
+    closings: Sequence["Closing"],
+) -> int:
+    """Write the arrays if --out was given, and say what does not add up: the exit code."""
+    from desktop_app.core.analysis.files import write_arrays
+
+    if arguments.out is not None:
+        config = opened.engine.config
+        note = {"model": opened.engine.checkpoint.name, "logitscope": __version__}
+        note |= {"weights": "int8"} if config.int8 else {}
+        note |= {"prompt": opened.text} if opened.text is not None else {}
+        note |= {name: str(value) for name, value in about.items() if value is not None}
+        write_arrays(arguments.out, arrays, note)
+        print(f"{shown(str(arguments.out))}: {len(arrays)} arrays, {size_of(arguments.out)}")
+    wrong = [closing for closing in closings if not closing.good]
+    for closing in wrong:
+        say(f"This does not add up: {closing.name} gives {closing.found:.9g}, the model {closing.own:.9g}.")
+    return 1 if wrong else 0
+
+
+def print_table(rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """Print rows of cells in columns, the first `left` of them flush left, the numbers flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            f"{cell:{width}}" if n < left else f"{cell:>{width}}"
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join(cells).rstrip())

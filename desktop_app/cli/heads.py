@@ -1,0 +1,59 @@
+"""`logitscope heads`: how each head looks on repeated random tokens, and what it is called for that."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from desktop_app.cli.analysis import Opened, add_common, finish, open_model, print_table, refuse_output
+from desktop_app.cli.shared import say
+from desktop_app.gpt2.errors import LogitscopeError
+
+if TYPE_CHECKING:
+    from desktop_app.core.analysis.heads import Heads
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same random tokens (default 0)")
+    add_common(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    refuse_output(arguments)
+    if arguments.seed < 0:
+        raise LogitscopeError(f"--seed is {arguments.seed}; it must be a whole number from 0.")
+
+    from desktop_app.core.analysis.heads import compute
+
+    opened = open_model(arguments, None, prompt=False)
+    begin = None if opened.tokenizer is None else opened.tokenizer.eos_id
+    if begin is None:
+        say(f"The vocabulary has no token that begins a text; texts begin with the first id, {opened.quoted(0)}.")
+    heads = compute(opened.engine, begin=begin, seed=arguments.seed)
+    if arguments.out is None:
+        _print(opened, heads)
+    about = {"command": "heads", "seed": arguments.seed, "begin": heads.begin, "repeated": heads.repeated}
+    return finish(arguments, opened, heads.arrays(), about, ())
+
+
+def _print(opened: Opened, heads: "Heads") -> None:
+    from desktop_app.core.analysis.heads import MEASURES, PATTERNS
+    from desktop_app.core.analysis.labels import labels_of
+
+    layers, count = heads.scores["first"].shape
+    rows = [["head", "label", *MEASURES]]
+    for layer in range(layers):
+        for head in range(count):
+            words = ", ".join(
+                label.words
+                if label.score == "first"
+                else f"{label.words} ({label.without_first:.2f} beyond the first token)"
+                for label in labels_of(heads, layer, head)
+            )
+            numbers = (f"{heads.scores[name][layer, head]:.3f}" for name in MEASURES)
+            rows.append([f"L{layer}H{head}", words or "-", *numbers])
+    print(
+        f"Means over {len(heads.tokens)} texts of {opened.quoted(heads.begin)}, {heads.repeated} random tokens, and "
+        "the same again."
+    )
+    print_table(rows, left=2)
+    chance = ", ".join(f"{name} {heads.uniform[name]:.3f}" for name in PATTERNS)
+    print(f"A head that looked at everything alike would have: {chance}.")

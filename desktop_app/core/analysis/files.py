@@ -1,0 +1,26 @@
+"""Products written to files: a numpy archive, or safetensors by the file's ending."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.npz_file import stored, write_npz
+from desktop_app.gpt2.safetensors_file import write_safetensors
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, str]) -> None:
+    """Write a product's arrays: whole numbers as int64, the others as float32, and `about` beside them.
+
+    The file is safetensors where its name ends so, else a numpy archive. Safetensors holds no text: there an array of
+    texts is a JSON list in the metadata, under its name. The file appears only when it is whole. Raises ExportError.
+    """
+    if path.suffix.lower() != ".safetensors":
+        write_npz(path, list(arrays), arrays.values(), about)
+        return
+    texts = {name: json.dumps(array.tolist()) for name, array in arrays.items() if array.dtype.kind == "U"}
+    numbers = {name: stored(array) for name, array in arrays.items() if name not in texts}
+    shapes = {name: (array.dtype, array.shape) for name, array in numbers.items()}
+    write_safetensors(path, shapes, numbers.values(), {**about, **texts})
