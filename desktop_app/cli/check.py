@@ -1,8 +1,9 @@
-"""`logitscope check`: recompute every tensor from its inputs."""
+"""`logitscope check`: recompute every tensor from its inputs, and what analyses make of them."""
 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from desktop_app.cli.shared import add_engine, add_model, add_prompt, open_checkpoint, prompt_ids, prompt_text
@@ -23,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
         refuse_existing(arguments.json, force=arguments.force)
     text = prompt_text(arguments)
 
+    from desktop_app.core.analysis.checks import check_analyses
+    from desktop_app.core.analysis.closing import TOLERANCE as CLOSES
     from desktop_app.core.check import TOLERANCE, as_json, check_pass
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.files import whole_file
@@ -50,16 +53,29 @@ def run(arguments: argparse.Namespace) -> int:
         print(line if finding.good else _red(line), flush=True)
         findings.append(finding)
     wrong = [finding.name for finding in findings if not finding.good]
+    told = [_verdict(f"{len(findings)} tensors of {len(ids)} tokens", wrong, "what their formulas say")]
+    print(f"\nWhat analyses take apart, beside the model's own numbers; tolerance {CLOSES:g} of the largest term.")
+    closings = []
+    for closing in check_analyses(engine, ids):
+        line = f"{closing.difference:8.2g}  {closing.name}"
+        if not closing.good:
+            line = _red(f"{line}: WRONG, is {closing.found:.9g}, should be {closing.own:.9g}")
+        print(line, flush=True)
+        closings.append(closing)
     if arguments.json is not None:
         with whole_file(arguments.json) as file:
-            file.write(as_json(findings, engine.table, checkpoint.name, ids).encode())
-    verdict = f"{len(findings)} tensors of {len(ids)} tokens"
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        print(_red(f"{verdict}: {len(wrong)} not what the formula says: {', '.join(wrong[:3])}{more}"))
-        return 1
-    print(f"{verdict}: all are what their formulas say, up to rounding.")
-    return 0
+            file.write(as_json(findings, engine.table, checkpoint.name, ids, closings).encode())
+    amiss = [closing.name for closing in closings if not closing.good]
+    told.append(_verdict(f"{len(closings)} numbers of analyses", amiss, "what they should be"))
+    print("\n".join(["", *told]))
+    return 1 if wrong or amiss else 0
+
+
+def _verdict(what: str, wrong: Sequence[str], right: str) -> str:
+    if not wrong:
+        return f"{what}: all are {right}, up to rounding."
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return _red(f"{what}: {len(wrong)} not {right}: {', '.join(wrong[:3])}{more}")
 
 
 _NAME = 26  # wide enough for blocks.11.attn.pattern

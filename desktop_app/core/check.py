@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.core.analysis.closing import Closing
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.engine import Engine
@@ -117,8 +118,14 @@ def weight_sizes(config: Config, name: str, values: Array, axis: int = -1) -> Ar
     return sizes + offsets * (128 * roundings / TOLERANCE)
 
 
-def as_json(findings: Sequence[Finding], table: Mapping[str, Tensor], model: str, ids: Sequence[int]) -> str:
-    """The findings as a JSON document; an infinity or what is not a number is null there."""
+def as_json(
+    findings: Sequence[Finding],
+    table: Mapping[str, Tensor],
+    model: str,
+    ids: Sequence[int],
+    closings: Sequence[Closing] = (),
+) -> str:
+    """Findings and what analyses close, as a JSON document; an infinity or what is not a number is null there."""
 
     def real(value: float) -> float | None:
         return value if np.isfinite(value) else None
@@ -136,8 +143,20 @@ def as_json(findings: Sequence[Finding], table: Mapping[str, Tensor], model: str
         }
         for x in findings
     ]
-    whole = {"model": model, "ids": list(ids), "tolerance": TOLERANCE, "good": all(x.good for x in findings)}
-    return json.dumps(whole | {"tensors": rows}, indent=1, allow_nan=False) + "\n"
+    analyses = [
+        {
+            "name": x.name,
+            "index": x.index,
+            "sum": real(x.found),
+            "own": real(x.own),
+            "largest": real(x.largest),
+            "good": x.good,
+        }
+        for x in closings
+    ]
+    good = all(x.good for x in findings) and all(x.good for x in closings)
+    whole = {"model": model, "ids": list(ids), "tolerance": TOLERANCE, "good": good}
+    return json.dumps(whole | {"tensors": rows, "analyses": analyses}, indent=1, allow_nan=False) + "\n"
 
 
 class _Judge:

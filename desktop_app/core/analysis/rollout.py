@@ -44,7 +44,8 @@ class Summary:
     def closings(self) -> tuple[Closing, ...]:
         """Rows add up to 1."""
         sums = self.grid.sum(-1, dtype=np.float64)
-        return (closing(f"{self.kind} of attention: rows", sums, np.ones(len(sums)), 1.0),)
+        without = " without the first token" if self.leave_first else ""
+        return (closing(f"{self.kind} of attention{without}: rows", sums, np.ones(len(sums)), 1.0),)
 
 
 def mean(
