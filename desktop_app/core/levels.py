@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ Array = NDArray[Any]
 PERCENTILE = 99.5
 """Limits stand at this percentile of |x|: GPT-2 has a few activations in the thousands where the rest is about 2."""
 
-_FEW, _FAR = 4, 20.0
+BY_HAND = "set by hand"
 
-_SAMPLE = 65_536  # above this many cells every n-th is looked at; limits need no more
+_FEW, _FEW_OF_A_VECTOR, _FAR = 4, 0.02, 16.0
+_LINES, _APART = 0.05, 4.0
+_PIECE = 1 << 22  # cells that are compared at once
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Levels:
     """A colour scale: from `low` to `high`, diverging around zero or sequential from zero.
 
     `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over so many powers of ten.
-    `beyond` counts the cells outside, which take the end colour; `rule` says where the limits come from.
+    Cells outside take the end colour. `rule` says where the limits come from, and `apart` how many rows and columns
+    had no part in that.
     """
 
     low: float
@@ -31,8 +34,8 @@ class Levels:
     diverging: bool = True
     power: float = 1.0
     decades: int = 0
-    beyond: int = 0
     rule: str = ""
+    apart: int = 0
 
     def fraction(self, values: Array) -> Array:
         """Values -> 0..1 along the colour table; NaN stays NaN, infinities go to the ends."""
@@ -45,6 +48,24 @@ class Levels:
         linear = np.clip((values - self.low) / span, 0, 1)
         return linear if self.power == 1 else linear**self.power
 
+    def is_beyond(self, values: Array) -> Array:
+        """Which cells lie outside the limits; what a mask made infinite does not."""
+        return ((values > self.high) | (values < self.low)) & np.isfinite(values)
+
+    def beyond(self, *arrays: Array) -> int:
+        """How many cells lie outside the limits."""
+        return sum(
+            int(np.count_nonzero(self.is_beyond(piece)))
+            for flat in (np.ravel(a) for a in arrays)
+            for piece in np.array_split(flat, 1 + flat.size // _PIECE)
+        )
+
+    def limited(self, limit: float | None) -> "Levels":
+        """The same scale with a limit that was set by hand, where one was."""
+        if limit is None:
+            return self
+        return replace(self, low=-limit if self.diverging else 0.0, high=limit, rule=BY_HAND, apart=0)
+
     @property
     def scale_name(self) -> str:
         """In words, where the scale is not linear."""
@@ -53,24 +74,81 @@ class Levels:
         return "square root" if self.power == 0.5 else ""
 
 
-def _sampled(arrays: Sequence[Array]) -> Array:
-    cells = sum(a.size for a in arrays)
-    step = max(1, cells // _SAMPLE)
-    found = [np.ravel(a)[::step] for a in arrays]
-    joined = np.concatenate(found) if found else np.zeros(0)
-    return joined[np.isfinite(joined)]
-
-
 def diverging(*arrays: Array, rule: str = "this view") -> Levels:
-    """Limits centred on zero at the 99.5th percentile of |x| of the finite cells.
+    """Limits centred on zero at the 99.5th percentile of |x| of the finite cells, all of them counted.
 
-    In a short vector three enormous cells are more than half a per cent of it: up to four cells an array that stand
-    twenty times above all others are left out as well.
+    What stands apart does not set the scale, at any length of text:
+
+    - A few whole columns or rows (the key that every query looks at, dimensions that are large in every token,
+      position 0): up to a twentieth of them, and two in a small picture, are left out where the percentile without
+      them is less than a fourth of that with them.
+    - A few cells: up to four an array, or a fiftieth of a vector, that stand sixteen times above all others.
     """
-    sample = np.abs(_sampled(arrays))
-    limit = _limit(sample, _FEW * len(arrays)) or float(sample.max(initial=0)) or 1.0
-    beyond = sum(int(np.count_nonzero(np.abs(a) > limit)) - int(np.count_nonzero(np.isinf(a))) for a in arrays)
-    return Levels(-limit, limit, beyond=beyond, rule=rule)
+    tables = [table for a in arrays for table in _tables(a)]
+    sizes, apart = _present(tables), 0
+    for axis in (0, 1):
+        lines = _leave_out(tables, sizes, axis)
+        if lines:
+            sizes, apart = _present(tables), apart + lines
+    few = sum(max(_FEW, math.ceil(_FEW_OF_A_VECTOR * t.size)) if len(t) == 1 else _FEW for t in tables)
+    limit = _limit(sizes, few) or float(sizes.max(initial=0)) or 1.0
+    return Levels(-limit, limit, rule=rule, apart=apart)
+
+
+def _tables(values: Array) -> list[Array]:
+    """|x| as tables [row, column], of a stack one each; -1 where a cell is masked or not there."""
+    there = np.isfinite(values)
+    sizes = np.abs(values) if there.all() else np.where(there, np.abs(values), np.asarray(-1, values.dtype))
+    if sizes.ndim < 2 or not sizes.size:
+        return [sizes.reshape(1, -1)]
+    return list(sizes.reshape(-1, *sizes.shape[-2:]))
+
+
+def _present(tables: Sequence[Array]) -> Array:
+    """The cells that are there, one after the other."""
+    joined = tables[0].ravel() if len(tables) == 1 else np.concatenate([t.ravel() for t in tables] or [np.zeros(0)])
+    return joined if joined.min(initial=0) >= 0 else joined[joined >= 0]
+
+
+def _leave_out(tables: list[Array], sizes: Array, axis: int) -> int:
+    """Take columns (`axis` 0) or rows (1) that stand apart out of `tables`, whose cells are `sizes`; returns how many.
+
+    A line is a row or column of two cells at least: of a vector's cells each stands for itself.
+    """
+    counts = [t.shape[1 - axis] if t.shape[axis] > 1 else 0 for t in tables]
+    most = [min(max(2, math.ceil(_LINES * n)), n // 2) for n in counts]
+    if not sizes.size or not any(most):
+        return 0
+    whole = _percentile(sizes)
+    # Were all that may be left out the largest of all, the percentile of the rest would be this one.
+    left = sizes.size - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
+    if left > 0 and whole <= _APART * _percentile(sizes, left):
+        return 0
+    typical = [_middle(t, axis) for t in tables]
+    strongest = [np.argsort(-m, kind="stable")[:n] for m, n in zip(typical, most, strict=True)]
+    rest = _present([np.delete(t, lines, 1 - axis) for t, lines in zip(tables, strongest, strict=True)])
+    core = _percentile(rest) if rest.size else 0.0
+    if not 0 < _APART * core < whole:
+        return 0
+    # Of these only the lines that lie above the rest as a whole.
+    apart = [lines[m[lines] > core] for m, lines in zip(typical, strongest, strict=True)]
+    tables[:] = [np.delete(t, lines, 1 - axis) for t, lines in zip(tables, apart, strict=True)]
+    return sum(map(len, apart))
+
+
+def _middle(table: Array, axis: int) -> Array:
+    """The lower median along an axis; cells that are not there count as the smallest."""
+    across = np.ascontiguousarray(table.T if axis == 0 else table)
+    if not across.shape[1]:
+        return np.zeros(len(across))
+    middle = (across.shape[1] - 1) // 2
+    return np.partition(across, middle, axis=1)[:, middle]
+
+
+def _percentile(sizes: Array, count: int | None = None) -> float:
+    """The cell at the percentile, of all or of the smallest `count`: one that is there, not a number between two."""
+    rank = math.ceil(((count or sizes.size) - 1) * PERCENTILE / 100)
+    return float(np.partition(sizes, rank)[rank])
 
 
 def _limit(sizes: Array, most: int) -> float:
@@ -124,6 +202,33 @@ def short(value: float) -> str:
         mantissa = mantissa.rstrip("0").rstrip(".")
         return power if mantissa == "1" else f"−{power}" if mantissa == "−1" else f"{mantissa}·{power}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def cell_text(value: float, *, share: bool = False) -> str:
+    """A number for the inside of a cell: two decimals, or two significant digits where it is smaller; "" for NaN.
+
+    Of a `share`, which goes from 0 to 1, what is less than 1 is not written as 1.00.
+    """
+    if np.isnan(value):
+        return ""
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size >= 99.95:
+        text = f"{size:.0f}" if size < 99999.5 else _power(size, 2)
+    elif size >= 9.995:
+        text = f"{size:.1f}"
+    elif share and 0.995 <= size < 1:
+        text = f"{size:.{min(4, -_exponent(1 - size))}f}"
+        text = ">0.9999" if text == "1.0000" else text
+    elif size >= 0.0995:
+        text = f"{size:.2f}"
+    else:
+        rounded = float(f"{size:.1e}")
+        text = f"{rounded:.{1 - _exponent(rounded)}f}" if rounded >= 1e-3 else _power(size, 2)
+    return ("−" if value < 0 else "") + text
 
 
 def percent(probability: float) -> str:

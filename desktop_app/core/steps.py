@@ -10,6 +10,7 @@ from desktop_app.core.bundle import resource
 from desktop_app.core.panels import Box, Hue, View
 from desktop_app.core.scene import Scene
 from desktop_app.core.views import attention, inputs, mlp, sampling, vectors
+from desktop_app.core.views.limits import with_limits
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.weights import expand
@@ -200,7 +201,8 @@ def build_view(scene: Scene, step: Step) -> View:
             where.append(f"Head {scene.head}")
     title = step.text.title if not where else f"{' · '.join(where)} — {step.text.title}"
     turned = scene.state.view.keys_down and step.text.lead_turned
-    return View(title[0].upper() + title[1:], turned or step.text.lead, step.spec.content(scene))
+    view = View(title[0].upper() + title[1:], turned or step.text.lead, step.spec.content(scene))
+    return with_limits(view, scene.state.view)
 
 
 def view_key(scene: Scene, step: Step) -> tuple[object, ...]:

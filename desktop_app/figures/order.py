@@ -10,6 +10,7 @@ from desktop_app.core.check import check_pass
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State, encode
+from desktop_app.core.views.limits import with_limits
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, kind_of, render
 from desktop_app.figures.subject import CHECK, Subject, find_cell, find_subject, subject_job
@@ -94,7 +95,13 @@ def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scen
 
 def make(order: Order, model: Model, trace_of: Callable[[tuple[int, ...]], Trace] | None = None) -> Job:
     """Compute what the order asks for; `trace_of` runs a pass, the model's engine unless given."""
-    subject = find(order, model.config)
+    job = _make(order, find(order, model.config), model, trace_of)
+    return replace(job, view=with_limits(job.view, order.state.view))
+
+
+def _make(
+    order: Order, subject: Subject, model: Model, trace_of: Callable[[tuple[int, ...]], Trace] | None = None
+) -> Job:
     if not order.prompted:
         return subject_job(subject, model, None)
     saved = None if order.trace is None else load_trace(order.trace, model)

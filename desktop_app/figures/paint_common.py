@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, short
+from desktop_app.core.levels import Levels, cell_text, short
 from desktop_app.core.panels import Array, Panel
 from desktop_app.figures.marks import Heat, Page, Rect
 from desktop_app.figures.pool import pixels, pool, pooled_words
@@ -11,6 +11,7 @@ from desktop_app.figures.theme import mix
 HEADING = 26.0
 LEGEND = 24.0
 ROW = 22.0
+_LEAST_BAR = 24.0
 
 
 def heading_height(panel: Panel) -> float:
@@ -33,27 +34,14 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
     return rect.inset(top=page.u(HEADING))
 
 
-def legend(levels: Levels, rect: Rect, page: Page, pooled: str = "", label: str = "") -> None:
-    """A colour bar with numbers at its ends, the rule that its limits follow, what a pixel stands for, and a label."""
-    theme, y = page.theme, rect.y + rect.h / 2
+def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = "", label: str = "") -> None:
+    """A colour bar with numbers at its ends; how many cells lie beyond them, what a pixel stands for, and a label."""
+    theme, say = page.theme, page.say
     low, high = short(levels.low), short(levels.high)
     ends = page.width(low, size=11) + page.width(high, size=11) + page.u(24)
-    say = page.say
-    parts = [
-        say(levels.scale_name),
-        f"{say('limits:')} {say(levels.rule)}" if levels.rule else "",
-        say(f"{levels.beyond:,} beyond") if levels.beyond else "",
-        say(pooled),
-        label,
-    ]
-    # Where room is short the label goes first, then the rule; what would mislead if it were missing goes last.
-    words = ""
-    for dropped in ((), (4,), (4, 1), (4, 1, 2), (4, 1, 2, 0)):
-        words = " · ".join(part for n, part in enumerate(parts) if part and n not in dropped)
-        if ends + page.u(96) + page.width(words, size=11) <= rect.w:
-            break
-    bar = min(page.u(96), max(page.u(8), rect.w - ends - page.width(words, size=11)))
-    x = rect.x
+    first, second = _legend_words(levels, (rect.w - ends, rect.w), page, beyond, say(pooled), label)
+    bar = min(page.u(96), max(page.u(8), rect.w - ends - page.width(first, size=11)))
+    x, y = rect.x, rect.y + (page.u(6.5) if second else rect.h / 2)
     x += page.words(x, y, low, size=11, colour=theme.dim) + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))
     # A log or root scale squeezes the numbers between the ends, never the colours of the bar.
@@ -61,7 +49,46 @@ def legend(levels: Levels, rect: Rect, page: Page, pooled: str = "", label: str 
     page.fill(place, stroke=theme.line)
     x += bar + page.u(6)
     x += page.words(x, y, high, size=11, colour=theme.dim) + page.u(12)
-    page.words(x, y, words, size=11, colour=theme.dim, room=rect.x + rect.w - x)
+    page.words(x, y, first, size=11, colour=theme.dim, room=rect.x + rect.w - x)
+    if second:
+        size = page.fitting(second, rect.w, (10, 9, 8))
+        page.words(rect.x, y + page.u(12), second, size=size, colour=theme.dim, room=rect.w)
+
+
+def _legend_words(
+    levels: Levels, rooms: tuple[float, float], page: Page, beyond: int, pooled: str, label: str
+) -> tuple[str, str]:
+    """What is said beside a colour bar, and below it. `rooms`: of the bar with the words beside it, and of those below.
+
+    Where room is short the label goes first, then the rule; what would mislead if it were missing takes a second line.
+    """
+    say = page.say
+    scale, outside, rule = say(levels.scale_name), say(f"{beyond:,} beyond") if beyond else "", _rule(levels, page)
+    choices = (
+        ((scale, rule, outside, pooled, label), ()),
+        ((scale, rule, outside, pooled), ()),
+        ((scale, outside, pooled), ()),
+        ((scale, outside), (pooled,)),
+        ((outside,), (scale, pooled)),
+        ((), (outside, scale, pooled)),
+        ((), (outside, scale)),
+    )
+    joined = [tuple(" · ".join(part for part in line if part) for line in choice) for choice in choices]
+    for first, second in joined:
+        bar = page.u(_LEAST_BAR if second else 96)
+        if bar + page.width(first, size=11) <= rooms[0] and page.width(second, size=9) <= rooms[1]:
+            break
+    return first, second
+
+
+def _rule(levels: Levels, page: Page) -> str:
+    if not levels.rule:
+        return ""
+    words = f"{page.say('limits:')} {page.say(levels.rule)}"
+    if levels.apart:
+        lines = "line" if levels.apart == 1 else "lines"
+        words += f", {page.say(f'without {levels.apart} outlying {lines}')}"
+    return words
 
 
 def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
@@ -77,12 +104,11 @@ def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
     """A small tick in the corner of each cell that lies outside the limits, where cells are large enough for one."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
-    if min(w, h) < page.u(5) or not levels.beyond:
+    if min(w, h) < page.u(5):
         return
     side = min(w, h) * 0.3
     colour = page.theme.background
-    outside = np.argwhere(np.abs(values) > max(abs(levels.low), abs(levels.high)))
-    for row, column in outside[:400]:
+    for row, column in np.argwhere(levels.is_beyond(values))[:400]:
         page.fill(Rect(rect.x + (column + 1) * w - side, rect.y + row * h, side, side), colour)
 
 
@@ -92,7 +118,7 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
     w, h = rect.w / columns, rect.h / rows
     if h < page.u(20) or w < page.u(36) or rows * columns > 900:
         return
-    texts = [[_cell_text(float(v)) for v in line] for line in values]
+    texts = [[cell_text(float(v), share=not levels.diverging) for v in line] for line in values]
     size = 11.0
     widest = max((page.width(t, size=size) for line in texts for t in line), default=0)
     if widest > w - page.u(4):
@@ -107,14 +133,6 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
                 continue
             ground = "#{:02x}{:02x}{:02x}".format(*table[int(fractions[r, c] * 255)])
             page.words(rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, text, size=size, on=ground, align="center")
-
-
-def _cell_text(value: float) -> str:
-    if np.isnan(value):
-        return ""
-    size = abs(value)
-    text = f"{size:.2f}" if size < 9.995 else f"{size:.1f}" if size < 99.95 else f"{size:.0f}"
-    return ("−" if value < 0 and float(text) else "") + text
 
 
 def label_step(count: int, length: float, page: Page, least: float = 11) -> int:

@@ -29,6 +29,7 @@ _STRIP_LABEL = 118.0
 _HIGHEST, _HIGHEST_IN_MAP = 48.0, 64.0  # a row of cells, at most
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
+_SMALL_WORDS = 58.0  # above a small grid, and under it
 _THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
@@ -71,6 +72,7 @@ def paint_strips(panel: StripsPanel, rect: Rect, page: Page) -> None:
         panel.levels,
         Rect(body.x + page.u(_STRIP_LABEL), y - page.u(4), body.w - page.u(_STRIP_LABEL), page.u(LEGEND)),
         page,
+        panel.levels.beyond(*(s.values for s in panel.strips)),
         said,
     )
 
@@ -168,7 +170,8 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     page.put_cells(box, (rows, columns), panel.values, panel.source, panel.title)
     if panel.picks:
         page.picks.append(Pick(Rect(body.x, box.y, left, box.h), "row", rows, f"choose this {panel.picks}"))
-    legend(panel.levels, Rect(box.x, box.y + box.h, box.w, page.u(LEGEND)), page, said, panel.x_label)
+    under = Rect(box.x, box.y + box.h, box.w, page.u(LEGEND))
+    legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label)
 
 
 def _outline_row(selected: int | None, rows: int, box: Rect, page: Page) -> None:
@@ -188,7 +191,7 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     """A square as wide as the room leaves it, labels and colour bar apart."""
     if panel.small:
-        return 44 + 96, 44 + min(width / page.scale, 190)
+        return _SMALL_WORDS + 96, _SMALL_WORDS + min(width / page.scale, 190)
     left, top, over, _ = _grid_margins(panel, width, width, page)
     side = min(width - left - over, _grid_side(panel, page))
     wanted = heading_height(panel) + LEGEND + (top + side) / page.scale
@@ -243,7 +246,8 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     page.words(
         box.x - page.u(10), box.y - page.u(9), page.say(_corner(panel)), size=10, colour=page.theme.dim, align="right"
     )
-    legend(panel.levels, Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND)), page, said)
+    under = Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND))
+    legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
 
 
 def _column_labels(panel: GridPanel, box: Rect, room: float, page: Page) -> None:
@@ -271,8 +275,13 @@ def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
         words = limits if page.width(limits, size=9) <= rect.w else limits.split(" · ")[0]
     size = page.fitting(words, rect.w, (11, 10, 9))
     page.words(rect.x, rect.y + page.u(27), words, size=size, colour=page.theme.dim, room=rect.w)
-    side = max(page.u(24), min(rect.w - page.u(8), rect.h - page.u(44)))
+    side = max(page.u(24), min(rect.w - page.u(8), rect.h - page.u(_SMALL_WORDS)))
     box = Rect(rect.x + page.u(2), rect.y + page.u(40), side, side)
+    beyond = panel.levels.beyond(panel.values)
+    if beyond:
+        outside = page.say(f"{beyond:,} beyond")
+        size = page.fitting(outside, rect.w, (11, 10, 9, 8))
+        page.words(rect.x, box.y + side + page.u(9), outside, size=size, colour=page.theme.dim, room=rect.w)
     heat(panel.values, panel.levels, box, page)
     if panel.current:
         edge = Rect(box.x - page.u(2), box.y - page.u(2), side + page.u(4), side + page.u(4))
@@ -321,4 +330,5 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     bottom = body.y + rows * (side + name + page.u(4))
     if panel.every > 1:
         said = page.say(f"one query in {panel.every}") + (f" · {said}" if said else "")
-    legend(panel.levels, Rect(body.x, bottom, body.w, page.u(LEGEND)), page, said)
+    under = Rect(body.x, bottom, body.w, page.u(LEGEND))
+    legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop_app.core.levels import diverging, number, percent, short, unit
+from desktop_app.core.levels import cell_text, diverging, number, percent, short, unit
 
 INF = math.inf
 MINUS = "−"
@@ -126,8 +126,8 @@ def test_limits_stand_at_the_percentile_and_count_what_lies_beyond():
     levels = diverging(values)
     assert levels.low == -levels.high
     assert levels.high == pytest.approx(float(np.percentile(np.abs(values), 99.5)), rel=0.01)
-    assert levels.beyond == int((np.abs(values) > levels.high).sum())
-    assert 200 <= levels.beyond <= 300
+    assert levels.beyond(values) == int((np.abs(values) > levels.high).sum())
+    assert 200 <= levels.beyond(values) <= 300
 
 
 @pytest.mark.parametrize("width", [24, 64, 256, 768, 1600])
@@ -137,7 +137,7 @@ def test_three_enormous_dimensions_do_not_blind_a_vector_of_any_width(width):
     planted[[1, 5, 9]] = (3000, -2800, 900)
     levels = diverging(planted)
     assert levels.high <= 1.2 * np.abs(plain).max()
-    assert levels.beyond >= 3
+    assert levels.beyond(planted) >= 3
     fractions = levels.fraction(planted)
     assert fractions[1] == 1
     assert fractions[5] == 0
@@ -151,11 +151,79 @@ def test_several_vectors_on_one_scale_survive_their_outliers():
     assert diverging(*vectors).high < 4
 
 
+sides = st.integers(1, 64) | st.sampled_from([96, 255, 256, 400, 512, 768, 1000, 1023, 1024])
+tables = st.tuples(sides, sides, st.integers(0, 2**32))
+"""Rows, columns and a seed; with the sides at which a stride through the cells would meet the same columns again."""
+
+
+def even(rows, columns, seed):
+    """Numbers of either sign whose sizes lie between 1 and 3: none of them stands apart."""
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(1, 3, (rows, columns)) * rng.choice([-1, 1], (rows, columns))).astype(np.float32)
+
+
+@given(tables)
+def test_the_limit_is_the_percentile_of_all_cells_whatever_the_shape(table):
+    values = even(*table)
+    assert diverging(values).high == np.percentile(np.abs(values), 99.5, method="higher")
+
+
+@given(tables, st.booleans(), st.floats(1, 1e4), st.floats(0, 1))
+def test_no_column_and_no_row_sets_the_scale_at_any_length(table, turned, factor, where):
+    values = even(*table)
+    if len(values[0]) > 1 and len(values) > 1:
+        values[:, int(where * (len(values[0]) - 1))] = 3 * factor
+    high = diverging(values.T if turned else values).high
+    # What is up to four times as large as the rest does not stand apart.
+    assert 1 <= high <= (12.001 if min(values.shape) > 1 else 3)
+    if factor > 4 and min(values.shape) > 1:
+        assert high <= 3
+
+
+@given(tables, st.floats(4.1, 1e4))
+def test_a_few_dimensions_that_are_large_in_every_token_do_not_set_the_scale(table, factor):
+    rows, columns, seed = table
+    few = min(max(2, columns // 20), columns // 2)
+    values = even(max(rows, 2), columns, seed)
+    values[:, np.random.default_rng(seed).choice(columns, few, replace=False)] = 3 * factor
+    levels = diverging(values)
+    assert levels.high <= (3 if few else 1.001 * np.abs(values).max())
+    assert levels.beyond(values) >= few * len(values)
+
+
+@given(tables, st.integers(0, 3))
+def test_limits_do_not_depend_on_where_a_cell_stands(table, large):
+    rng = np.random.default_rng(table[2])
+    values = rng.standard_t(3, table[:2])
+    values[:, :large] *= 50
+    mixed = values[rng.permutation(len(values))][:, rng.permutation(values.shape[1])]
+    assert diverging(mixed) == diverging(values)
+    assert diverging(values.T).high == pytest.approx(diverging(values).high, rel=3)
+
+
+@pytest.mark.parametrize("sink", [20, 60, 500])
+def test_a_picture_of_a_text_that_grows_keeps_its_colours(sink):
+    highs = []
+    for count in (2, 3, 5, 8, 16, 50, 128, 199, 200, 201, 256, 400, 512, 1000, 1023, 1024):
+        scores = normal(count, count)
+        scores[:, 0] = sink
+        highs.append(diverging(np.where(np.tri(count, dtype=bool), scores, -np.inf)).high)
+    assert min(highs[4:]) > 2
+    assert max(highs) < 4.6
+
+
+def test_nine_large_dimensions_of_a_vector_are_beyond_and_said():
+    q = normal(768)
+    q[::86] = 100
+    assert diverging(q).high < 4
+    assert diverging(q).beyond(q) >= 9
+
+
 def test_what_is_merely_large_is_not_cut_off():
     values = np.linspace(-1, 1, 24)
     values[3] = 15
     assert diverging(values).high == 15
-    assert diverging(values).beyond == 0
+    assert diverging(values).beyond(values) == 0
 
 
 def test_masked_cells_and_cells_that_are_not_there_do_not_count():
@@ -169,7 +237,7 @@ def test_masked_cells_and_cells_that_are_not_there_do_not_count():
 def test_nothing_to_show_still_has_limits(values):
     levels = diverging(values)
     assert levels.high > 0
-    assert levels.beyond == 0
+    assert levels.beyond(values) == 0
 
 
 def test_one_lone_value_among_zeros_is_the_limit():
@@ -196,3 +264,45 @@ def test_a_head_that_rests_on_the_first_token_can_be_read_on_the_other_scales():
     for scale in ("linear", "sqrt", "log"):
         assert unit(scale).fraction(np.array([0.95]))[0] > 0.9
         assert (unit(scale).low, unit(scale).high) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "words", "share"),
+    [
+        (0.2236, "0.22", "0.22"),
+        (0.998, "1.00", "0.998"),
+        (0.9996, "1.00", "0.9996"),
+        (0.99999, "1.00", ">0.9999"),
+        (1.0, "1.00", "1.00"),
+        (0.0203, "0.020", "0.020"),
+        (0.00312, "0.0031", "0.0031"),
+        (0.00024, "2.4·10⁻⁴", "2.4·10⁻⁴"),
+        (0.0999, "0.10", "0.10"),
+        (0.0, "0", "0"),
+        (-0.004, "−0.0040", None),
+        (-1.239, "−1.24", None),
+        (9.999, "10.0", None),
+        (-87.64, "−87.6", None),
+        (99.96, "100", None),
+        (-3076.1, "−3076", None),
+        (2.5e6, "2.5·10⁶", None),
+        (INF, "∞", None),
+        (-INF, "−∞", None),
+        (math.nan, "", ""),
+    ],
+)
+def test_the_number_in_a_cell_is_never_nothing_and_never_all(value, words, share):
+    assert cell_text(value) == words
+    if share is not None:
+        assert cell_text(value, share=True) == share
+
+
+def test_limits_that_are_set_by_hand_hold_and_say_so():
+    values = normal(40, 40)
+    levels = diverging(values).limited(0.5)
+    assert (levels.low, levels.high, levels.rule) == (-0.5, 0.5, "set by hand")
+    assert levels.beyond(values) == int((np.abs(values) > 0.5).sum())
+    assert diverging(values).limited(None) == diverging(values)
+    pattern = unit("log").limited(0.1)
+    assert (pattern.low, pattern.high, pattern.decades) == (0, 0.1, 4)
+    assert pattern.beyond(np.array([0.05, 0.1, 0.2, math.nan])) == 1

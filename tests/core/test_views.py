@@ -498,22 +498,12 @@ def test_three_enormous_dimensions_at_position_0_leave_every_view_readable(tiny,
                     # A norm's own view of position 0 is spared: mean and spread are those of the three alone.
                     if token or not op.startswith("ln"):
                         assert now >= usual / 8, (op, panel.title, token)
-                    assert panel.levels.beyond == beyond(panel)
 
 
 def contrast(values, levels):
     """How much of the colour scale the middle half of the cells spans."""
     fractions = levels.fraction(values[np.isfinite(values)])
     return float(np.subtract(*np.percentile(fractions, [75, 25]))) if fractions.size else 0.0
-
-
-def beyond(panel):
-    if isinstance(panel, MultiplesPanel | GridPanel) and not panel.levels.diverging:
-        return 0
-    found = [values for values, _ in pictures(panel)]
-    if isinstance(panel, MapPanel) and panel.levels.rule == "shared by the three":
-        return panel.levels.beyond  # counted over the three panels together
-    return sum(int((np.abs(v[np.isfinite(v)]) > panel.levels.high).sum()) for v in found)
 
 
 def test_the_state_without_a_prompt_is_the_first_step():

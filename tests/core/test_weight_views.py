@@ -218,7 +218,7 @@ def test_limits_of_a_tall_matrix_are_those_of_the_strongest_that_its_picture_sho
     strongest = [np.abs(values[n : n + 10]).max(0) for n in range(0, 97, 10)]
     assert tall.high == pytest.approx(np.percentile(strongest, 99.5, method="higher"))
     assert tall.low == -tall.high
-    assert tall.beyond == (np.abs(values) > tall.high).sum()
+    assert tall.beyond(values) == (np.abs(values) > tall.high).sum()
     assert "every 10 rows" in tall.rule
 
 

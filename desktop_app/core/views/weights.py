@@ -1,7 +1,7 @@
 """Views of weights: a matrix, or the part of it that one head uses, as a heatmap with its size and distribution."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -149,9 +149,7 @@ def _levels(values: Array) -> Levels:
         return diverging(values, rule=f"{PERCENTILE} % of |w|")
     starts = np.arange(0, len(values), together)
     strongest = np.maximum(np.maximum.reduceat(values, starts), -np.minimum.reduceat(values, starts))
-    shown = diverging(strongest, rule=f"{PERCENTILE} % of the strongest |w| in every {together} rows")
-    beyond = int((values > shown.high).sum()) + int((values < shown.low).sum())
-    return replace(shown, beyond=beyond)
+    return diverging(strongest, rule=f"{PERCENTILE} % of the strongest |w| in every {together} rows")
 
 
 def _shape(values: Array) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, number, short
+from desktop_app.core.levels import Levels, cell_text, number, short
 from desktop_app.core.panels import (
     BarsPanel,
     Box,
@@ -176,7 +176,7 @@ def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
         if table is not None:
             left, width = table.place.x + table.left, body.w - table.left
             under = Rect(left, table.place.y + table.place.h + page.u(4), width, page.u(LEGEND))
-            return [*head, table, draw.scale(panel.levels, under, page)]
+            return [*head, table, draw.scale(panel.levels, panel.levels.beyond(panel.values), under, page)]
     return []
 
 
@@ -197,7 +197,7 @@ def _table(panel: GridPanel, body: Rect, page: Page) -> Table | None:
     upright = widest > width
     top = min(widest, 0.3 * room) if upright else page.u(22)
     height = min((room - top) / count, page.u(56))
-    texts = [cell_text(float(v)) for v in panel.values.ravel()]
+    texts = [cell_text(float(v), share=not panel.levels.diverging) for v in panel.values.ravel()]
     broadest = max((page.width(text, size=11) for text in texts), default=0.0) or 1.0
     size = min(page.u(11), page.u(11) * (width - 2) / (broadest * SLACK), height / 1.3)
     if size < _LEAST_TEXT:
@@ -210,17 +210,6 @@ def _table(panel: GridPanel, body: Rect, page: Page) -> Table | None:
 def corner(panel: GridPanel) -> str:
     """What the rows of a grid are, as its corner says."""
     return "key ↓" if panel.keys_down else "query ↓"
-
-
-def cell_text(value: float) -> str:
-    """A cell's number with two decimals, as far as that makes sense; nothing for what is not there."""
-    if np.isnan(value):
-        return ""
-    if np.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    size = abs(value)
-    text = f"{size:.2f}" if size < 9.995 else f"{size:.1f}" if size < 99.95 else f"{size:.0f}"
-    return ("−" if value < 0 and float(text) else "") + text
 
 
 def cell_colour(value: float, levels: Levels, theme: Theme) -> str:
@@ -242,11 +231,12 @@ class Draw:
         name = panel.title or type(panel).__name__.removesuffix("Panel")
         return self._picture(lambda r, p: PAINTERS[type(panel)][1](panel, r, p), rect, page, name, alt_of(panel))
 
-    def scale(self, levels: Levels, rect: Rect, page: Page) -> Picture:
+    def scale(self, levels: Levels, beyond: int, rect: Rect, page: Page) -> Picture:
         """The colour bar that goes with a table."""
         alt = f"Colours from {short(levels.low)} to {short(levels.high)}"
         alt += f", limits: {levels.rule}" if levels.rule else ""
-        return self._picture(lambda r, p: legend(levels, r, p), rect, page, "Colour scale", f"{alt}.")
+        alt += f", {beyond:,} beyond" if beyond else ""
+        return self._picture(lambda r, p: legend(levels, r, p, beyond), rect, page, "Colour scale", f"{alt}.")
 
     def _picture(self, paint: Callable[[Rect, Page], None], rect: Rect, page: Page, name: str, alt: str) -> Picture:
         from desktop_app.figures import draw

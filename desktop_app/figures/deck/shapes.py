@@ -5,8 +5,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
+from desktop_app.core.levels import cell_text
 from desktop_app.figures.deck.master import EMU, NAMESPACES, plain_colour, transform
-from desktop_app.figures.deck.pieces import Picture, Table, cell_colour, cell_text, corner
+from desktop_app.figures.deck.pieces import Picture, Table, cell_colour, corner
 from desktop_app.figures.fonts_table import MONO
 from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import Theme, words_on
@@ -110,7 +111,12 @@ def table(number: int, piece: Table, theme: Theme) -> str:
         cells = [_label(panel.labels[r], piece, theme, chosen=r == chosen_row, column=False)]
         for c, value in enumerate(np.asarray(line, float)):
             colour = cell_colour(float(value), panel.levels, theme)
-            words = run(cell_text(float(value)), piece.cell_size, colour=words_on(colour), cell=True)
+            words = run(
+                cell_text(float(value), share=not panel.levels.diverging),
+                piece.cell_size,
+                colour=words_on(colour),
+                cell=True,
+            )
             edges = _edges(theme, row=r == chosen_row, column=c == chosen_column)
             cells.append(_cell(words, piece.cell_size, fill=colour, edges=edges))
         rows.append(_row(cells, height))
