@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -46,32 +45,30 @@ class Engine:
         self._lean_names = frozenset([*self._kept, "ln_final.out"])
         self.packed = self.config.int8  # what is rounded is always packed
         self._swollen = 0  # in how many more runs the session gives the memory of a long text back
-        self._making = threading.Lock()
+        self._full: ort.InferenceSession | None = None
+        self._lean: ort.InferenceSession | None = None
+        self._swapping = threading.Lock()  # held while one of them is put in place, by whichever thread
         with released(self._source.values() if self.config.int8 else ()):
             self._head = make_session(checkpoint, stop, body=False)
-            # The one that answers first is made at once, so that what cannot run is told here.
-            if self.packed:
-                self._lean = make_session(checkpoint, stop, head=False, only=self._lean_names)
-            else:
-                self._full = make_session(checkpoint, stop, head=False)
+            self._graph(self.packed, stop)  # the one that answers first, so that what cannot run is told here
 
     def __del__(self) -> None:
         # onnxruntime frees a session with the interpreter locked, 30 ms of it: other threads get their turn in between.
         for session in ("_lean", "_head", "_full"):
             self.__dict__.pop(session, None)
 
-    # Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So two
-    # graphs share the weights: one exposes every tensor, the other what a trace cannot derive.
+    def _graph(self, lean: bool, stop: Stop | None = None) -> ort.InferenceSession:
+        """The graph that exposes every tensor, or the `lean` one with what a trace cannot derive; made when first used.
 
-    @cached_property
-    def _full(self) -> ort.InferenceSession:
-        with self._making:
-            return make_session(self.checkpoint, head=False)
-
-    @cached_property
-    def _lean(self) -> ort.InferenceSession:
-        with self._making:
-            return make_session(self.checkpoint, head=False, only=self._lean_names)
+        Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
+        two graphs share the weights.
+        """
+        with self._swapping:
+            if lean:
+                self._lean = self._lean or make_session(self.checkpoint, stop, head=False, only=self._lean_names)
+                return self._lean
+            self._full = self._full or make_session(self.checkpoint, stop, head=False)
+            return self._full
 
     @property
     def _source(self) -> Mapping[str, NDArray[np.float32]]:
@@ -92,9 +89,10 @@ class Engine:
         """
         if not self.packed:
             with released(self._source.values()):
-                self._head = make_session(self.checkpoint, stop, body=False, packed=True)
-                self._lean = make_session(self.checkpoint, stop, head=False, only=self._lean_names, packed=True)
-            self.packed = True
+                head = make_session(self.checkpoint, stop, body=False, packed=True)
+                lean = make_session(self.checkpoint, stop, head=False, only=self._lean_names, packed=True)
+            with self._swapping:
+                self._head, self._lean, self.packed = head, lean, True
 
     def run(
         self,
@@ -114,7 +112,7 @@ class Engine:
         exposed = size_in_bytes(self.config, len(ids), length + len(ids))
         large = exposed > CAPTURE_LIMIT
         lean = (large or self.packed) and self._lean_names.issuperset(names)
-        session = self._lean if lean else self._full
+        session = self._graph(lean)
         # What a long text took goes back to the system with the short ones after it: not before, for that takes its
         # time, and not with the first alone, while somebody still looks at the long one's trace.
         shrink, self._swollen = self._swollen > 0 and not large, 3 if large else max(0, self._swollen - 1)
@@ -199,8 +197,9 @@ class Engine:
         one_pass = size_in_bytes(self.config, len(ids)) <= STREAM_LIMIT
         for group in self._groups(names, len(ids)):
             sources = list(dict.fromkeys("ln_final.out" if name == "logits" else name for name in group))
-            session = self._full
-            if not one_pass:
+            if one_pass:
+                session = self._graph(lean=False)
+            else:
                 session = make_session(self.checkpoint, head=False, only=frozenset(sources), fuse=False)
             found = dict(zip(sources, stop.run(session, sources, feeds), strict=True))
             for name in group:

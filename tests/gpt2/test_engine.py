@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+import desktop_app.gpt2.engine
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import Cancelled, ModelError
@@ -85,14 +86,94 @@ def test_packing_can_be_stopped_and_leaves_a_working_engine(tmp_path):
     assert np.allclose(engine.trace(IDS).logits(-1), before, rtol=1e-4, atol=1e-4)
 
 
-def test_a_text_beyond_the_capture_limit_runs_on_the_graph_that_exposes_little(tmp_path, monkeypatch):
+@pytest.fixture
+def made(monkeypatch):
+    """The sessions that the engine makes, as (what is exposed, packed, session); `before` and `after` are called around each."""
+    make = desktop_app.gpt2.engine.make_session
+
+    class Made(list):
+        before = after = staticmethod(lambda options: None)
+
+        def bodies(self, packed):
+            """The graphs that expose little, packed or not."""
+            return [session for only, was_packed, session in self if only is not None and was_packed == packed]
+
+    record = Made()
+
+    def making(checkpoint, stop=None, **options):
+        record.before(options)
+        session = make(checkpoint, stop, **options)
+        record.append((options.get("only"), options.get("packed", False), session))
+        record.after(options)
+        return session
+
+    monkeypatch.setattr("desktop_app.gpt2.engine.make_session", making)
+    return record
+
+
+class Watched(Stop):
+    """Notes the sessions that were run."""
+
+    def __init__(self):
+        super().__init__()
+        self.ran = []
+
+    def run(self, session, *arguments, **options):
+        self.ran.append(session)
+        return super().run(session, *arguments, **options)
+
+
+def test_an_unpacked_graph_that_is_ready_late_does_not_take_the_packed_ones_place(tmp_path, made, monkeypatch):
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path, tokenizer=False)))
+    begun, packed = threading.Event(), threading.Event()
+
+    def before(options):
+        if options.get("only") and not options.get("packed"):
+            begun.set()
+            packed.wait(10)  # a long text's graph is being built, and packing ends before it does
+
+    def after(options):
+        if options.get("only") and options.get("packed"):
+            packed.set()
+
+    made.before, made.after = before, after
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
+    slow = threading.Thread(target=engine.trace, args=(IDS,))
+    slow.start()
+    assert begun.wait(10)
+    engine.prepack()
+    slow.join()
+    assert engine.packed
+    watched = Watched()
+    engine.trace((*IDS, 7), stop=watched)
+    assert watched.ran[0] in made.bodies(packed=True)
+
+
+def test_two_threads_that_need_the_same_graph_make_it_once(tmp_path, made, monkeypatch):
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path, tokenizer=False)))
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
+    both = threading.Barrier(2)
+
+    def work():
+        both.wait(10)
+        engine.trace(IDS)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made.bodies(packed=False)) == 1
+
+
+def test_a_text_beyond_the_capture_limit_runs_on_the_graph_that_exposes_little(tmp_path, made, monkeypatch):
     engine = Engine(load_checkpoint(write_checkpoint(tmp_path, tokenizer=False)))
     engine.trace(IDS)
-    assert "_lean" not in vars(engine), "a short text needs no second graph"
+    assert not made.bodies(packed=False), "a short text needs no second graph"
     whole = engine.trace((*IDS, 7))
     monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 1000)
     lean = engine.trace((*IDS, 7), reuse=engine.trace(IDS))
-    assert "_lean" in vars(engine) and set(lean.captured) < set(whole.captured)
+    assert made.bodies(packed=False) and set(lean.captured) < set(whole.captured)
     for name in whole.table:
         assert np.allclose(lean[name], whole[name], rtol=1e-5, atol=1e-5), name
 
