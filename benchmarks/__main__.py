@@ -1,4 +1,4 @@
-"""Everything that this program is to be fast at, measured on this machine: `python -m benchmarks [--quick]`.
+"""Everything that this program is to be fast at, measured on this machine: `./run benchmarks [--quick]`.
 
 Prints a table and exits with 1 if a row misses what it is to reach.
 """
@@ -18,7 +18,7 @@ from desktop_app.gpt2.machine import available_memory
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="./run benchmarks", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="three rounds instead of nine: an impression, no proof")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows to this file too")
     peer = parser.add_mutually_exclusive_group()

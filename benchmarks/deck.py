@@ -1,4 +1,4 @@
-"""How long a deck of all 205 steps of a model of GPT-2 small's shape takes: `python -m benchmarks.deck [KIND ...]`.
+"""How long a deck of all 205 steps of a model of GPT-2 small's shape takes: `./run benchmarks.deck [KIND ...]`.
 
 Random weights, an eight-token text, two processes. Prints the time of each kind (pptx unless told), the share of it
 that a processor worked, and the file's size; the reach for slides is 90 s on two idle cores. Exits with 1 on a miss.

@@ -1,4 +1,4 @@
-"""How time and memory grow with the text and with the model: `python -m benchmarks.growth FOLDER [--json FILE]`.
+"""How time and memory grow with the text and with the model: `./run benchmarks.growth FOLDER [--json FILE]`.
 
 Makes a checkpoint of each shape below FOLDER (6.2 GB for XL) and deletes it again. Each point is measured in a process
 of its own. The exponent between two points is that of the power law through them: 1 where twice the tokens take twice

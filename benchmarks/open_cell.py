@@ -1,4 +1,4 @@
-"""How long opening a cell takes at 1,024 tokens of GPT-2 small's shape: `python -m benchmarks.open_cell`.
+"""How long opening a cell takes at 1,024 tokens of GPT-2 small's shape: `./run benchmarks.open_cell`.
 
 Prints, for each kind of tensor, the median and the worst of cells opened in random places, beside the reach of 50 ms
 and the time of one forward pass of the same text, measured in the same run. Exits with 1 on a miss.

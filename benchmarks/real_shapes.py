@@ -1,6 +1,6 @@
 """All five GPT-2s by shape, random weights: does each open and answer, how long does it take, what memory does it need.
 
-    python -m benchmarks.real_shapes FOLDER [--sizes small xl] [--tokens 8 256 1024] [--keep]
+    ./run benchmarks.real_shapes FOLDER [--sizes small xl] [--tokens 8 256 1024] [--keep]
 
 Writes each checkpoint below FOLDER (6.2 GB for XL), measures it in a process of its own, and deletes it again. Prints
 the table of docs/models.md; "expected" is what the library says beforehand.

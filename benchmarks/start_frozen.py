@@ -1,4 +1,4 @@
-"""How long the frozen program takes to its first drawn pass, beside the source: `python -m benchmarks.start_frozen`.
+"""How long the frozen program takes to its first drawn pass, beside the source: `./run benchmarks.start_frozen`.
 
 Takes the frozen program's path (build/frozen/logitscope/logitscope unless given). Both start in turns on the bundled
 model, offscreen, as a person without settings would start them; what is timed ends at the line "ready" of `--smoke`.

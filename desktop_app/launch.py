@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.system import is_root
 
 # Library -> Debian package. What Qt links to beyond a bare Debian, on any platform plugin (offscreen too).
 ALWAYS = {
@@ -166,5 +167,5 @@ def _other_display() -> str:
 
 
 def _apt_install(*packages: str) -> str:
-    sudo = "" if os.geteuid() == 0 else "sudo "
+    sudo = "" if is_root() else "sudo "
     return f"{sudo}apt install {' '.join(packages)}"

@@ -1,27 +1,27 @@
 """Worker processes that live and die with the program that started them, and run nothing of the current directory."""
 
 import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process
 from typing import Any
+
+from desktop_app.gpt2.system import deaf_to_interrupts, give_way
 
 _SAFE_PATH = "PYTHONSAFEPATH"
 _lock = threading.RLock()
 
 
-def worker_pool(
-    count: int, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = ()
-) -> ProcessPoolExecutor:
-    """A pool of fresh processes, since a fork of a program with threads and a window may hang.
+def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
+    """A pool of fresh processes, since a fork of a program with threads and a window may hang; they end with this one.
 
-    They start as tasks are submitted, which is to be done within `starting_workers`.
+    They start as tasks are submitted, which is to be done within `starting_workers`. `polite` ones give way to whatever
+    else wants the processor: a window that goes on being used.
     """
     with starting_workers():  # the pool's own locks start a process already
-        return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=initializer, initargs=initargs)
+        return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin, initargs=(polite,))
 
 
 @contextmanager
@@ -49,19 +49,20 @@ def _safe_path() -> Iterator[None]:
                 os.environ[_SAFE_PATH] = before
 
 
-@contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Processes that this thread starts within do not hear Ctrl+C.
+def _begin(polite: bool) -> None:
+    """In a worker: give way to others if asked, and end with the process that asked, even if that is killed."""
+    if polite:
+        give_way()
+    end_with_parent()
 
-    A terminal sends it to all of its processes; who began the work hears it and ends its workers.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    # multiprocessing starts this helper before its first worker, and unblocks the signal as it does.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+def end_with_parent() -> None:
+    """In a worker: end when the process that started it has ended, however that came."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

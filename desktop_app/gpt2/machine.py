@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
+import psutil
+
 
 def available_memory() -> int | None:
-    """Bytes that new data may take without pushing other programs' memory out; None where it is not known.
+    """Bytes that new data may take without pushing other programs' memory out; None where the system does not tell.
 
-    Linux's own estimate, MemAvailable, and no more than a control group (a container) leaves.
+    The system's own estimate (Linux's MemAvailable), and no more than a control group (a container) leaves.
     """
     try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
+        free = int(psutil.virtual_memory().available)
+    except (OSError, ValueError, psutil.Error):
         return None
     group = Path("/sys/fs/cgroup")
     try:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.gpt2.system import let_go
+
 _PAUSE = 0.03  # seconds in which a gigabyte a second reads thirty megabytes
 
 
 def release(arrays: Iterable[NDArray[Any]]) -> None:
     """Let the system take back the pages of mapped arrays; they are read from the file again when they are needed."""
-    if not hasattr(mmap, "MADV_DONTNEED"):
-        return  # the system decides by itself
     for mapping in {id(m): m for m in map(_mapping, arrays) if m is not None}.values():
-        mapping.madvise(mmap.MADV_DONTNEED)
+        let_go(mapping)
 
 
 @contextmanager

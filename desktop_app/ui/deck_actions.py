@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QWidget
 from desktop_app.core.scene import Scene
 from desktop_app.figures.deck.make import make_deck, prepare
 from desktop_app.figures.deck.walk import slides
-from desktop_app.figures.deck.workers import usable_cores
 from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.system import usable_cores
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.deck_dialog import DeckDialog, DeckOrder
 from desktop_app.ui.lanes import Lane

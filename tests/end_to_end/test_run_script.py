@@ -273,6 +273,13 @@ def test_the_test_tools_go_on_top_of_what_is_there(checkout):
     assert checkout.calls("-m pip") == []
 
 
+@pytest.mark.parametrize("name", ["benchmarks", "benchmarks.growth"])
+def test_the_benchmarks_find_what_they_need_where_nothing_was_set_up(checkout, tmp_path, name):
+    assert checkout(name, "--only", "two words", cwd=tmp_path).returncode == 0
+    assert checkout.calls("-m pip")[-1].endswith("requirements-test.lock")
+    assert checkout.calls()[-1] == f"-P -m {name} --only two words"
+
+
 def test_test_tools_that_cannot_be_installed_leave_the_app_running(checkout):
     checkout()
     said(checkout("test", FAKE_PIP_EXIT="1"))
@@ -287,7 +294,11 @@ def test_the_suite_runs_every_tool_and_ends_with_pytests_summary(checkout, tmp_p
     assert done.stdout.splitlines()[-1] == "1 passed in 0.01s"
     tools = [call.removeprefix("-P ") for call in checkout.calls("-P")]
     assert tools[:3] == ["-m ruff check", "-m ruff format --check", "-m mypy"]
-    assert "importlinter" in tools[3]
+    assert [call.split(" --cache-dir")[0] for call in tools[3:5]] == [
+        "-m mypy --platform win32",
+        "-m mypy --platform darwin",
+    ]
+    assert "importlinter" in tools[5]
     assert tools[-1] == "-m pytest -k two words"
 
 

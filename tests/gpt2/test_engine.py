@@ -88,11 +88,11 @@ def test_packing_can_be_stopped_and_leaves_a_working_engine(tmp_path):
 
 @pytest.fixture
 def made(monkeypatch):
-    """The sessions that the engine makes, as (what is exposed, packed, session); `before` and `after` are called around each."""
+    """The sessions that the engine makes: (what is exposed, packed, session). Each is made between two calls."""
     make = desktop_app.gpt2.engine.make_session
 
     class Made(list):
-        before = after = staticmethod(lambda options: None)
+        before = after = staticmethod(lambda _options: None)
 
         def bodies(self, packed):
             """The graphs that expose little, packed or not."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from desktop_app.core.library.progress import Progress
 from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.core.processes import end_with_parent
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 
 
@@ -25,6 +26,7 @@ def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
 
 def fetch(text: str, out: Connection) -> None:
     """Download `owner/name[@revision]`; sends each Progress, and at the end the folder (a Path) or a sentence (str)."""
+    end_with_parent()
     try:
         out.send(load_download()(parse_hub_name(text), out.send))
     except LogitscopeError as reason:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from desktop_app.figures.deck.template import Design, own_design, read_template
 from desktop_app.figures.deck.walk import Slide
-from desktop_app.figures.deck.workers import Task, Workers, usable_cores
+from desktop_app.figures.deck.workers import Task, Workers
 from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.files import whole_files
+from desktop_app.gpt2.system import usable_cores
 
 if TYPE_CHECKING:
     from desktop_app.gpt2.session import Stop

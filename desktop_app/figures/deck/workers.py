@@ -1,8 +1,5 @@
 """Worker processes for long exports: without Qt, at lower priority, and never left behind."""
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,13 +15,7 @@ if TYPE_CHECKING:
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
 """A function of a module, and what it is called with."""
 
-_NICE = 10
 _LOOK = 0.1  # seconds between two looks at whether to stop
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Workers:
@@ -36,7 +27,7 @@ class Workers:
     def __init__(self, count: int, stop: "Stop | None" = None, *, polite: bool = False) -> None:
         self._stop = stop
         self._count = count
-        self._pool = worker_pool(count, _begin, (polite,))
+        self._pool = worker_pool(count, polite=polite)
 
     def __enter__(self) -> "Workers":
         return self
@@ -80,17 +71,3 @@ class Workers:
                 break
         for future in done:
             yield waiting.pop(future), future.result()
-
-
-def _begin(polite: bool) -> None:
-    """In a worker: give way to others if asked, and end with the process that asked, even if that is killed."""
-    if polite and hasattr(os, "nice"):
-        os.nice(_NICE)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
