@@ -15,16 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing
-from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.engine import Engine
-from desktop_app.gpt2.formulas import Place
-from desktop_app.gpt2.int8 import summed_axis
+from desktop_app.gpt2.formula import Place, itself
 from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tensors import Tensor
 from desktop_app.gpt2.trace import Trace
-from desktop_app.gpt2.weights import matrices
+from desktop_app.gpt2.weights import matrices, summed_axis
 
 Array = NDArray[Any]
 
@@ -185,11 +183,10 @@ class _Judge:
         return max((self._worst_of(tensor, *chunk) for chunk in chunks), key=lambda finding: finding.relative)
 
     def _worst_of(self, tensor: Tensor, start: int, stop: int) -> Finding:
-        compute = tensor.spec.compute
         operands = [self._operand(tensor, name, start, stop) for name in tensor.inputs]
         found = self._rows(tensor.name, start, stop).astype(np.float64)
         with np.errstate(all="ignore"):  # what is not a number is judged below
-            expected = compute(self._place(tensor, start, stop), *operands)
+            expected = tensor.spec.formula.evaluate(self._place(tensor, start, stop), *operands)
             size = self._magnitude(tensor, expected, start, stop)
             difference = np.where(found == expected, 0.0, np.abs(found - expected))
         difference = np.where(np.isfinite(difference), difference, np.inf)
@@ -210,7 +207,7 @@ class _Judge:
         if name not in self._weights and name not in tensor.whole:
             rows = self._rows(name, start, stop)
             return rows if name == "tokens" else rows.astype(np.float64)
-        if tensor.spec.compute in (f.rows_of_table, f.rows_of_positions):
+        if tensor.spec.formula.kind == "gather":
             return self._weights[name]  # rows gathered in float32 are as exact
         if name not in self._wide:
             whole = self._weights[name] if name in self._weights else self._rows(name, 0, self._count)
@@ -219,14 +216,14 @@ class _Judge:
 
     def _magnitude(self, tensor: Tensor, result: Array, start: int, stop: int) -> Array:
         """The sum of absolute terms of each of the tensor's values at these positions."""
-        magnitude = _MAGNITUDES[tensor.spec.compute]
-        if magnitude is _itself:
+        formula = tensor.spec.formula
+        if formula.magnitude is itself:
             return np.abs(result)
         sizes = [
             self._fixed_size(name) if name in self._weights or name in tensor.whole else self.size(name, start, stop)
             for name in tensor.inputs
         ]
-        return magnitude(self._place(tensor, start, stop), sizes, result)
+        return formula.sizes_of(self._place(tensor, start, stop), sizes, result)
 
     def size(self, name: str, start: int, stop: int) -> Array:
         """How large an operand counts: its absolute value; a derived one what it is made of. float32 is enough."""
@@ -251,60 +248,3 @@ def _judge(trace: Trace, weights: Mapping[str, Array]) -> _Judge:
 
     derived = {name for name in trace.table if name not in trace.captured}
     return _Judge(trace.config, len(trace), trace.table, weights, rows, derived)
-
-
-_Magnitude = Callable[[Place, Sequence[Array], Array], Array]
-"""(place, sizes of the operands, result) -> the sum of absolute terms."""
-
-
-def _itself(_place: Place, _sizes: Sequence[Array], result: Array) -> Array:
-    return np.abs(result)
-
-
-def _by(compute: Callable[..., Array]) -> _Magnitude:
-    """The formula over absolute values: for sums of products that is the sum of absolute terms."""
-    return lambda place, sizes, _result: compute(place, *sizes)
-
-
-def _normalized(_place: Place, sizes: Sequence[Array], _result: Array) -> Array:
-    x, mean, scale = sizes
-    return (x + mean) / scale
-
-
-def _masked(place: Place, sizes: Sequence[Array], _result: Array) -> Array:
-    return np.abs(f.masked(place, sizes[0]))
-
-
-def _softmax(_place: Place, sizes: Sequence[Array], result: Array) -> Array:
-    # The error of a probability is that of its exponent, in which scores of this size were subtracted.
-    largest = np.where(np.isfinite(sizes[0]), sizes[0], 0).max(-1, keepdims=True)
-    return np.maximum(1.0, largest) * np.maximum(result, 1e-9)
-
-
-def _activation(_place: Place, sizes: Sequence[Array], _result: Array) -> Array:
-    return sizes[0]
-
-
-_MAGNITUDES: dict[Callable[..., Any], _Magnitude] = {
-    f.rows_of_table: _itself,
-    f.rows_of_positions: _itself,
-    f.add: _by(f.add),
-    f.same: _by(f.same),
-    f.mean: _by(f.mean),
-    f.scale: _itself,
-    f.normalized: _normalized,
-    f.gain_and_bias: _by(f.gain_and_bias),
-    f.query: _by(f.query),
-    f.key: _by(f.key),
-    f.value: _by(f.value),
-    f.scores: _by(f.scores),
-    f.scaled: _by(f.scaled),
-    f.masked: _masked,
-    f.softmax: _softmax,
-    f.weigh_values: _by(f.weigh_values),
-    f.join_heads: _by(f.join_heads),
-    f.affine: _by(f.affine),
-    f.activation: _activation,
-    f.unembed: _by(f.unembed),
-}
-"""The sum of absolute terms of each formula of the tensor table."""

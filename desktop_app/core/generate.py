@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from desktop_app.gpt2.engine import Engine, Past
 from desktop_app.gpt2.sampling import Ranked, Sampling, Stages, stages, uniform
 from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.tensors import past_inputs
 from desktop_app.gpt2.trace import Trace
 
 
@@ -103,11 +104,7 @@ def _advance(
     engine: Engine, ids: Sequence[int], past: Past, stop: Stop | None
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
     """Run `ids` after `past`: the past with them in it, and the logits [d_vocab] after the last."""
-    sources = {
-        f"past.{layer}.{part}": f"blocks.{layer}.attn.{letter}"
-        for layer in range(engine.config.n_layer)
-        for part, letter in (("key", "k"), ("value", "v"))
-    }
+    sources = past_inputs(engine.config)
     new = engine.run(ids, past, [*sources.values(), "ln_final.out"], stop)
     grown = {name: np.concatenate([past[name], new[source]], axis=1) for name, source in sources.items()}
     return grown, engine.logits(new["ln_final.out"][-1:], stop)[0]

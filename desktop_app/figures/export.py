@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from desktop_app.core.arithmetic import Cell
 from desktop_app.core.caption import alt_text, caption
 from desktop_app.core.check import Finding
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import view_of
 from desktop_app.core.panels import Box, View
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step, build_view
-from desktop_app.core.views.opened import view_of
 from desktop_app.figures.language import ENGLISH, caption_in, languages, translated, translator
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Fill, Heat, Mark, Page, Rect, Words

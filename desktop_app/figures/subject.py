@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from desktop_app.core.arithmetic import Cell
 from desktop_app.core.caption import caption
 from desktop_app.core.check import Finding
 from desktop_app.core.model import Model
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import check_view, view_of
+from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.panels import Box, MultiplesPanel, View, column
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step, build_view, find_step, step_list
 from desktop_app.core.views.census import census_view
-from desktop_app.core.views.opened import check_view, view_of
-from desktop_app.core.views.opening import PROBABILITY
 from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
 from desktop_app.figures.export import Job, job_of, make_job
 from desktop_app.gpt2.config import Config

@@ -15,7 +15,7 @@ from desktop_app.gpt2.int8 import RoundedWeights
 from desktop_app.gpt2.mapped import released
 from desktop_app.gpt2.session import Stop, make_session
 from desktop_app.gpt2.stitched import Stitched
-from desktop_app.gpt2.tensors import size_in_bytes, tensor_table
+from desktop_app.gpt2.tensors import past_inputs, size_in_bytes, tensor_table
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import matrices
 
@@ -223,7 +223,7 @@ class Engine:
     def empty_past(self) -> dict[str, NDArray[np.float32]]:
         """The past of a text that starts here."""
         nothing = np.zeros((self.config.n_head, 0, self.config.d_head), np.float32)
-        return {f"past.{n}.{part}": nothing for n in range(self.config.n_layer) for part in ("key", "value")}
+        return dict.fromkeys(past_inputs(self.config), nothing)
 
     def check_ids(self, ids: Sequence[int], past: int = 0) -> None:
         """Raise ModelError if `ids` cannot stand after `past` tokens: none, unknown to the embedding, or too many."""

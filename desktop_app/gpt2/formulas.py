@@ -1,31 +1,29 @@
-"""The arithmetic of the tensor table in plain numpy, one function a formula.
+"""The formulas of the tensor table, one row each (`formula.Formula`): the one place that a formula is known in.
 
-Each takes the place (config, block, rows of positions) and its operands in the order of the table's `inputs`, and
-works on any slice of rows, and of heads where the operands have heads. GPT-2 is described in Radford et al. 2019,
-"Language Models are Unsupervised Multitask Learners", section 2.3, and attention in Vaswani et al. 2017, 3.2.
+In a pattern, h is the head, i the row (a position), j the column, n what is summed over, t the token. `compute` works
+on any slice of rows, and of heads where the operands have heads. GPT-2 is described in Radford et al. 2019, "Language
+Models are Unsupervised Multitask Learners", section 2.3, and attention in Vaswani et al. 2017, 3.2.
 """
 
-import math
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.activations import ACTIVATIONS
+from desktop_app.gpt2.formula import TOKEN, Columns, Formula, Letters, Operand, Place, Site, first, itself
 from desktop_app.gpt2.rounding import rounded
+
+if TYPE_CHECKING:
+    from desktop_app.gpt2.nodes import Nodes
 
 Array = NDArray[Any]
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where a formula is evaluated: config, block (0 outside blocks), absolute positions of the rows."""
-
-    config: Config
-    layer: int
-    rows: NDArray[np.int64]
+_VECTOR, _GRID = ("i", "j"), ("h", "i", "j")
+_ROW, _GRID_ROW = ("i", "n"), ("h", "i", "n")
+_OF_ROW = ("i", 0)  # one number a row
 
 
 def multiplied(place: Place, x: Array) -> Array:
@@ -33,101 +31,263 @@ def multiplied(place: Place, x: Array) -> Array:
     return rounded(x) if place.config.int8 else x
 
 
-def rows_of_table(_place: Place, tokens: Array, table: Array) -> Array:
-    """Row `table[token]` for each token: [pos, d_model]."""
-    return table[tokens]
+# Tables
+
+ROWS_OF_TABLE = Formula(
+    compute=lambda _place, tokens, table: table[tokens],
+    emit=lambda nodes, _site, out, tokens, table: nodes.op("Gather", table, tokens, out=out, axis=0),
+    cell=_VECTOR,
+    reads=(Operand("token", ("i",), "token"), Operand("w", (TOKEN, "j"), "W_E[{t}]")),
+    numpy="w",
+    kind="gather",
+    numbers="W_E[{t}, {j}]",
+    magnitude=itself,
+)
+"""Row `table[token]` for each token: [pos, d_model]."""
+
+ROWS_OF_POSITIONS = Formula(
+    compute=lambda place, table: table[place.rows],
+    emit=lambda nodes, site, out, w: nodes.op("Gather", w, site.positions, out=out, axis=0),
+    cell=_VECTOR,
+    reads=(Operand("w", _VECTOR, "W_pos[{i}]"),),
+    numpy="w",
+    kind="gather",
+    numbers="W_pos[{i}, {j}]",
+    magnitude=itself,
+)
+"""Row `table[position]` for each position: [pos, d_model]."""
+
+# The residual stream
+
+ADD = Formula(
+    compute=lambda _place, a, b: a + b,
+    emit=lambda nodes, _site, out, a, b: nodes.op("Add", a, b, out=out),
+    cell=_VECTOR,
+    reads=(Operand("a", _VECTOR), Operand("b", _VECTOR)),
+    numpy="a + b",
+    numbers="{a} + {b} = {result}",
+)
+"""Elementwise sum."""
+
+SAME = Formula(
+    compute=lambda _place, a: a,
+    emit=lambda nodes, _site, out, a: nodes.op("Identity", a, out=out),
+    cell=_VECTOR,
+    reads=(Operand("a", _VECTOR),),
+    numpy="a",
+    numbers="{result}",
+)
+"""The value itself."""
+
+# Layer norm. Ba et al. 2016, eq. 4.
 
 
-def rows_of_positions(place: Place, table: Array) -> Array:
-    """Row `table[position]` for each position: [pos, d_model]."""
-    return table[place.rows]
+def _mean_terms(_letters: Letters, operands: Sequence[Array]) -> Mapping[str, float | str]:
+    return {"sum": float(operands[0].sum()), "count": str(operands[0].size)}
 
 
-def add(_place: Place, left: Array, right: Array) -> Array:
-    """Elementwise sum."""
-    return left + right
+MEAN = Formula(
+    compute=lambda _place, x: x.mean(-1, keepdims=True),
+    emit=lambda nodes, _site, out, x: nodes.op("ReduceMean", x, nodes.ints(-1), out=out, keepdims=1),
+    cell=_OF_ROW,
+    reads=(Operand("x", _ROW, "x"),),
+    numpy="x.mean()",
+    numpy_whole="x.mean(-1, keepdims=True)",
+    kind="mean",
+    numbers="({sum}) / {count} = {result}",
+    terms=_mean_terms,
+)
+"""Mean over d_model: [pos, 1]."""
 
 
-def same(_place: Place, value: Array) -> Array:
-    """The value itself."""
-    return value
-
-
-def mean(_place: Place, x: Array) -> Array:
-    """Mean over d_model: [pos, 1]."""
-    return x.mean(-1, keepdims=True)
-
-
-def scale(place: Place, x: Array, mean_: Array) -> Array:
-    """sqrt(variance + eps) over d_model, the variance with divisor d_model: [pos, 1]. Ba et al. 2016, eq. 4."""
-    centred = x - mean_
+def _scale(place: Place, x: Array, mean: Array) -> Array:
+    centred = x - mean
     variance = (centred * centred).mean(-1, keepdims=True)
     return np.sqrt(variance + x.dtype.type(place.config.layer_norm_epsilon))
 
 
-def normalized(_place: Place, x: Array, mean_: Array, scale_: Array) -> Array:
-    """(x - mean) / scale: [pos, d_model]."""
-    return (x - mean_) / scale_
+def _emit_scale(nodes: "Nodes", _site: Site, out: str, x: str, mean: str) -> None:
+    centred = nodes.op("Sub", x, mean)
+    variance = nodes.op("ReduceMean", nodes.op("Mul", centred, centred), nodes.ints(-1), keepdims=1)
+    nodes.op("Sqrt", nodes.op("Add", variance, nodes.real(nodes.config.layer_norm_epsilon)), out=out)
 
 
-def gain_and_bias(_place: Place, x: Array, w: Array, b: Array) -> Array:
-    """X * w + b: [pos, d_model]."""
-    return x * w + b
+def _scale_terms(_letters: Letters, operands: Sequence[Array]) -> Mapping[str, float | str]:
+    x, mean = operands
+    return {"variance": float(((x - mean) ** 2).mean())}
 
 
-def _project_heads(place: Place, x: Array, w: Array, b: Array, part: int) -> Array:
-    """The query (0), key (1) or value (2) third of x . W_QKV + b_QKV, cut into heads: [head, pos, d_head]."""
-    d = place.config.n_embd
-    third = slice(part * d, (part + 1) * d)
-    flat = multiplied(place, x) @ w[:, third] + b[third]
-    return flat.reshape(len(x), place.config.n_head, place.config.d_head).transpose(1, 0, 2)
+SCALE = Formula(
+    compute=_scale,
+    emit=_emit_scale,
+    cell=_OF_ROW,
+    reads=(Operand("x", _ROW, "x"), Operand("mean", _OF_ROW, "mean μ")),
+    numpy="np.sqrt(((x - mean) ** 2).mean() + {eps!r})",
+    numpy_whole="np.sqrt(((x - mean) ** 2).mean(-1, keepdims=True) + {eps!r})",
+    kind="spread",
+    numbers="√({variance} + {eps}) = {result}",
+    settings=lambda config, _layer: {"eps": config.layer_norm_epsilon},
+    terms=_scale_terms,
+    constants=(("ε", "eps"),),
+    magnitude=itself,
+)
+"""sqrt(variance + eps) over d_model, the variance with divisor d_model: [pos, 1]."""
 
 
-def query(place: Place, x: Array, w: Array, b: Array) -> Array:
-    """Queries of all heads: [head, pos, d_head]."""
-    return _project_heads(place, x, w, b, 0)
+def _normalized_size(sizes: Sequence[Array], _result: Array) -> Array:
+    x, mean, scale = sizes
+    return (x + mean) / scale
 
 
-def key(place: Place, x: Array, w: Array, b: Array) -> Array:
-    """Keys of all heads: [head, pos, d_head]."""
-    return _project_heads(place, x, w, b, 1)
+NORMALIZED = Formula(
+    compute=lambda _place, x, mean, scale: (x - mean) / scale,
+    emit=lambda nodes, _site, out, x, mean, scale: nodes.op("Div", nodes.op("Sub", x, mean), scale, out=out),
+    cell=_VECTOR,
+    reads=(Operand("x", _VECTOR, "x"), Operand("mean", _OF_ROW, "mean μ"), Operand("scale", _OF_ROW, "scale σ")),
+    numpy="(x - mean) / scale",
+    numbers="({x} − {mean}) / {scale} = {result}",
+    magnitude=_normalized_size,
+)
+"""(x - mean) / scale: [pos, d_model]."""
+
+GAIN_AND_BIAS = Formula(
+    compute=lambda _place, x, w, b: x * w + b,
+    emit=lambda nodes, _site, out, x, w, b: nodes.op("Add", nodes.op("Mul", x, w), b, out=out),
+    cell=_VECTOR,
+    reads=(Operand("x", _VECTOR, "x̂"), Operand("w", ("j",), "w"), Operand("b", ("j",), "b")),
+    numpy="x * w + b",
+    numbers="{x} · {w} + {b} = {result}",
+)
+"""x * w + b, elementwise: [pos, d_model]."""
+
+# Products with weights
+
+AFFINE = Formula(
+    compute=lambda place, x, w, b: multiplied(place, x) @ w + b,
+    emit=lambda nodes, _site, out, x, w, b: nodes.product(x, w, b, out=out),
+    cell=_VECTOR,
+    reads=(Operand("x", _ROW, "x"), Operand("W", ("n", "j"), "W"), Operand("b", ("j",), "b")),
+    numpy="x @ W + b",
+    kind="dot",
+    rounds=True,
+)
+"""x . W + b."""
 
 
-def value(place: Place, x: Array, w: Array, b: Array) -> Array:
-    """Values of all heads: [head, pos, d_head]."""
-    return _project_heads(place, x, w, b, 2)
+def _heads(place: Place, x: Array, w: Array, b: Array) -> Array:
+    flat = multiplied(place, x) @ w + b
+    # Of a single column, which is one head's, [1, pos, 1].
+    return flat.reshape(len(x), -1, min(place.config.d_head, flat.shape[1])).transpose(1, 0, 2)
 
 
-def scores(_place: Place, q: Array, k: Array) -> Array:
-    """Dot product of every query with every key: [head, query, key]."""
-    return q @ k.transpose(0, 2, 1)
+def _projection(part: int) -> Formula:
+    letter = "qkv"[part]
+
+    def emit(nodes: "Nodes", _site: Site, out: str, x: str, w: str, b: str) -> None:
+        config = nodes.config
+        stem = out.removesuffix(letter)
+        parts = [f"_{stem}{name}" for name in "qkv"]
+        nodes.split(nodes.product(x, w, b), parts, (config.n_embd,) * 3, axis=1)
+        heads = nodes.ints(-1, config.n_head, config.d_head)
+        nodes.op("Transpose", nodes.op("Reshape", parts[part], heads), out=out, perm=[1, 0, 2])
+
+    return Formula(
+        compute=_heads,
+        emit=emit,
+        cell=_GRID,
+        reads=(
+            Operand("x", _ROW, "x"),
+            Operand("W", ("n", Columns(part)), f"W_{letter.upper()}"),
+            Operand("b", (Columns(part),), f"b_{letter.upper()}"),
+        ),
+        numpy="x @ W + b",
+        numpy_whole="(x @ W + b).reshape(-1, {heads}, {d_head}).transpose(1, 0, 2)",
+        settings=lambda config, _layer: {"heads": config.n_head, "d_head": config.d_head},
+        kind="dot",
+        rounds=True,
+    )
 
 
-def scaled(place: Place, s: Array) -> Array:
-    """Scores over sqrt(d_head), and over layer + 1 where the config asks for it: [head, query, key]."""
-    return s / s.dtype.type(place.config.score_divisor(place.layer))
+QUERY, KEY, VALUE = (_projection(part) for part in range(3))
+"""Queries, keys and values: a third of x . W_QKV + b_QKV, cut into heads: [head, pos, d_head]."""
+
+UNEMBED = Formula(
+    compute=lambda place, x, w: multiplied(place, x) @ w.T,
+    emit=lambda nodes, _site, out, x, w: nodes.product(x, w, out=out, turned=True),
+    cell=_VECTOR,
+    reads=(Operand("x", _ROW, "x"), Operand("W_U", ("j", "n"), "W_U[{j}]")),
+    numpy="x @ W_U",
+    numpy_whole="x @ W_U.T",
+    kind="dot",
+    rounds=True,
+)
+"""Dot product with every token's row of W_U: [pos, d_vocab]."""
+
+# Attention
+
+SCORES = Formula(
+    compute=lambda _place, q, k: q @ k.transpose(0, 2, 1),
+    emit=lambda nodes, _site, out, q, k: nodes.op("MatMul", q, nodes.op("Transpose", k, perm=[0, 2, 1]), out=out),
+    cell=_GRID,
+    reads=(Operand("q", _GRID_ROW, "q"), Operand("k", ("h", "j", "n"), "k")),
+    numpy="q @ k",
+    numpy_whole="q @ k.transpose(0, 2, 1)",
+    kind="dot",
+)
+"""Dot product of every query with every key: [head, query, key]."""
+
+SCALED = Formula(
+    compute=lambda place, s: s / s.dtype.type(place.config.score_divisor(place.layer)),
+    emit=lambda nodes, site, out, s: nodes.op("Div", s, nodes.real(nodes.config.score_divisor(site.layer)), out=out),
+    cell=_GRID,
+    reads=(Operand("s", _GRID, "score"),),
+    numpy="s / {divisor!r}",
+    numbers="{s} / {divisor} = {result}",
+    settings=lambda config, layer: {"divisor": config.score_divisor(layer)},
+    constants=(("divisor", "divisor"),),
+)
+"""Scores over sqrt(d_head), and over layer + 1 where the config asks for it: [head, query, key]."""
 
 
-def masked(place: Place, s: Array) -> Array:
-    """-inf where the key comes after the query: [head, query, key]."""
-    found = s.copy()
-    np.copyto(found, -np.inf, where=later_keys(place.rows, s.shape[-1]))
-    return found
-
-
-def later_keys(rows: NDArray[np.int64], keys: int) -> NDArray[np.bool_]:
+def later_keys(rows: NDArray[np.int64], keys: int, first_key: int = 0) -> NDArray[np.bool_]:
     """[query, key]: true where the key comes after the query, which stands at one of `rows`. Read-only."""
-    return _later_keys(rows.tobytes(), keys)
+    return _later_keys(rows.tobytes(), keys, first_key)
 
 
 @lru_cache(maxsize=4)
-def _later_keys(rows: bytes, keys: int) -> NDArray[np.bool_]:
-    later = np.arange(keys)[None, :] > np.frombuffer(rows, np.int64)[:, None]
+def _later_keys(rows: bytes, keys: int, first_key: int) -> NDArray[np.bool_]:
+    later = np.arange(first_key, first_key + keys)[None, :] > np.frombuffer(rows, np.int64)[:, None]
     later.flags.writeable = False
     return later
 
 
-def softmax(_place: Place, m: Array) -> Array:
+def _masked(place: Place, s: Array) -> Array:
+    found = s.copy()
+    np.copyto(found, -np.inf, where=later_keys(place.rows, s.shape[-1], place.first_key))
+    return found
+
+
+def _masked_terms(letters: Letters, _operands: Sequence[Array]) -> Mapping[str, float | str]:
+    query, key = letters["i"], letters["j"]
+    later = f"key {key} comes after query {query}: −∞"
+    return {"why": later if key > query else f"key {key} is not after query {query}"}
+
+
+MASKED = Formula(
+    compute=_masked,
+    emit=lambda nodes, site, out, s: nodes.op("Where", site.later, nodes.real(-np.inf), s, out=out),
+    cell=_GRID,
+    reads=(Operand("s", _GRID, "scaled score"),),
+    numpy="-np.inf if {j} > {i} else s  # key > query",
+    numpy_whole="np.where(np.tri(s.shape[-1], dtype=bool), s, -np.inf)",
+    numbers="{why}, so {result}",
+    terms=_masked_terms,
+    magnitude=lambda sizes, result: np.where(np.isfinite(result), sizes[0], np.inf),
+)
+"""-inf where the key comes after the query: [head, query, key]."""
+
+
+def softmax(m: Array) -> Array:
     """exp(m - max) over its sum, along the last axis."""
     raised = m - m.max(-1, keepdims=True)
     np.exp(raised, out=raised)
@@ -135,74 +295,80 @@ def softmax(_place: Place, m: Array) -> Array:
     return raised
 
 
-def weigh_values(_place: Place, pattern: Array, v: Array) -> Array:
-    """Sum of value rows, each times its weight in the pattern: [head, pos, d_head]."""
-    return pattern @ v
+def _softmax_terms(letters: Letters, operands: Sequence[Array]) -> Mapping[str, float | str]:
+    (m,) = operands
+    top = float(m.max())
+    return {"score": float(m[letters["j"]]), "top": top, "total": float(np.exp(m - top).sum())}
 
 
-def join_heads(_place: Place, z: Array) -> Array:
-    """Heads side by side: [pos, d_model]."""
+def _softmax_size(sizes: Sequence[Array], result: Array) -> Array:
+    # The error of a probability is that of its exponent, in which scores of this size were subtracted.
+    largest = np.where(np.isfinite(sizes[0]), sizes[0], 0).max(-1, keepdims=True)
+    return np.maximum(1.0, largest) * np.maximum(result, 1e-9)
+
+
+SOFTMAX = Formula(
+    compute=lambda _place, m: softmax(m),
+    emit=lambda nodes, _site, out, m: nodes.op("Softmax", m, out=out, axis=-1),
+    cell=_GRID,
+    reads=(Operand("m", _GRID_ROW, "masked"),),
+    numpy="e = np.exp(m - m.max())\ne[{j}] / e.sum()",
+    numpy_whole="e = np.exp(m - m.max(-1, keepdims=True))\ne / e.sum(-1, keepdims=True)",
+    kind="softmax",
+    numbers="exp({score} − {top}) / {total} = {result}",
+    terms=_softmax_terms,
+    constants=(("largest of the row", "top"), ("sum of exponentials", "total")),
+    magnitude=_softmax_size,
+)
+"""The softmax of each row: [head, query, key]."""
+
+WEIGH_VALUES = Formula(
+    compute=lambda _place, pattern, v: pattern @ v,
+    emit=lambda nodes, _site, out, pattern, v: nodes.op("MatMul", pattern, v, out=out),
+    cell=_GRID,
+    reads=(Operand("pattern", _GRID_ROW, "pattern"), Operand("v", ("h", "n", "j"), "v")),
+    numpy="pattern @ v",
+    kind="dot",
+)
+"""Sum of value rows, each times its weight in the pattern: [head, pos, d_head]."""
+
+
+def _join_heads(_place: Place, z: Array) -> Array:
     heads, rows, width = z.shape
     return z.transpose(1, 0, 2).reshape(rows, heads * width)
 
 
-def affine(place: Place, x: Array, w: Array, b: Array) -> Array:
-    """X . W + b."""
-    return multiplied(place, x) @ w + b
+def _emit_join_heads(nodes: "Nodes", _site: Site, out: str, z: str) -> None:
+    side_by_side = nodes.op("Transpose", z, perm=[1, 0, 2])
+    nodes.op("Reshape", side_by_side, nodes.ints(-1, nodes.config.n_embd), out=out)
 
 
-def unembed(place: Place, x: Array, w: Array) -> Array:
-    """Dot product with every token's row of W_U: [pos, d_vocab]."""
-    return multiplied(place, x) @ w.T
+JOIN_HEADS = Formula(
+    compute=_join_heads,
+    emit=_emit_join_heads,
+    cell=("i", Columns()),
+    reads=(Operand("z", _GRID, "z of head {h}"),),
+    numpy="z",
+    numpy_whole="z.transpose(1, 0, 2).reshape(-1, {d_model})",
+    settings=lambda config, _layer: {"d_model": config.n_embd},
+    numbers="{result}",
+)
+"""Heads side by side: [pos, d_model]."""
 
+# The MLP
 
-def activation(place: Place, x: Array) -> Array:
-    """The config's activation function, elementwise."""
-    return ACTIVATION[place.config.activation](x)
-
-
-def gelu_tanh(x: Array) -> Array:
-    """0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). Hendrycks and Gimpel 2016, section 2."""
-    inner = x.dtype.type(math.sqrt(2 / math.pi)) * (x + x.dtype.type(0.044715) * x * x * x)
-    return x.dtype.type(0.5) * x * (1 + np.tanh(inner))
-
-
-def gelu_erf(x: Array) -> Array:
-    """0.5 x (1 + erf(x / sqrt 2)). Hendrycks and Gimpel 2016, section 2."""
-    return (0.5 * x * (1 + erf(x.astype(np.float64) / math.sqrt(2)))).astype(x.dtype)
-
-
-def relu(x: Array) -> Array:
-    """max(x, 0)."""
-    return np.maximum(x, 0)
-
-
-def silu(x: Array) -> Array:
-    """x / (1 + exp(-x)), written with tanh so that large negative x do not overflow."""
-    return x * (x.dtype.type(0.5) * (1 + np.tanh(x.dtype.type(0.5) * x)))
-
-
-ACTIVATION = {"gelu_tanh": gelu_tanh, "gelu_erf": gelu_erf, "relu": relu, "silu": silu}
-
-
-@cache
-def _erf_table() -> tuple[Array, Array, Array]:
-    nodes = np.linspace(-6, 6, 8193)
-    values = np.array([math.erf(float(t)) for t in nodes])
-    return nodes, values, 2 / math.sqrt(math.pi) * np.exp(-nodes * nodes)
-
-
-def erf(x: Array) -> Array:
-    """Gauss's error function in float64, within 1e-12: cubic Hermite between 8,193 exact values of math.erf."""
-    nodes, values, slopes = _erf_table()
-    step = nodes[1] - nodes[0]
-    inside = np.clip(x, nodes[0], nodes[-1])
-    left = np.minimum(((inside - nodes[0]) / step).astype(np.int64), len(nodes) - 2)
-    t = (inside - nodes[left]) / step
-    t2, t3 = t * t, t * t * t
-    return np.asarray(
-        values[left] * (2 * t3 - 3 * t2 + 1)
-        + slopes[left] * step * (t3 - 2 * t2 + t)
-        + values[left + 1] * (3 * t2 - 2 * t3)
-        + slopes[left + 1] * step * (t3 - t2)
-    )
+ACTIVATION = Formula(
+    compute=lambda place, x: ACTIVATIONS[place.config.activation].compute(x),
+    emit=lambda nodes, _site, out, x: ACTIVATIONS[nodes.config.activation].emit(nodes, x, out),
+    cell=_VECTOR,
+    reads=(Operand("x", _VECTOR, "x"),),
+    numpy="{line}",
+    kind="curve",
+    numbers="{function}({x:bare}) = {result}",
+    settings=lambda config, _layer: {
+        "function": config.activation_function,
+        "line": ACTIVATIONS[config.activation].numpy,
+    },
+    magnitude=first,
+)
+"""The config's activation function, elementwise."""

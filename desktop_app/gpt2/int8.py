@@ -19,14 +19,9 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.provider import CPU, chosen
 from desktop_app.gpt2.rounding import codes_of, rounded
-from desktop_app.gpt2.weights import UNEMBEDDING, matrices
+from desktop_app.gpt2.weights import matrices, summed_axis
 
 Array = NDArray[Any]
-
-
-def summed_axis(name: str) -> int:
-    """The axis of a rounded weight that a product sums over: d_model of the unembedding, the first of the others."""
-    return 1 if name == UNEMBEDDING else 0
 
 
 class RoundedWeights(Mapping[str, NDArray[np.float32]]):

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import Cancelled, ModelError
-from desktop_app.gpt2.graph import CODES, PLACEHOLDER, SCALES, build_graph
+from desktop_app.gpt2.graph import PLACEHOLDER, build_graph
 from desktop_app.gpt2.int8 import RoundedWeights
+from desktop_app.gpt2.nodes import CODES, SCALES
 from desktop_app.gpt2.provider import CPU, chosen, providers
 
 

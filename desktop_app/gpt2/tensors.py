@@ -5,7 +5,7 @@ Names follow TransformerLens, with two differences: a layer norm's `normalized` 
 and q, k, v, z are [head, pos, d_head].
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -14,6 +14,7 @@ from types import MappingProxyType
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.formula import Formula
 from desktop_app.gpt2.weights import expand
 
 
@@ -21,18 +22,16 @@ from desktop_app.gpt2.weights import expand
 class TensorSpec:
     """One tensor. `{L}` stands for the block's number in `name` and `inputs`.
 
-    `inputs` are tensors and weights, in the order in which `compute` takes them; of those in `whole` a row needs
-    every earlier row too (keys and values), of the other tensors only its own.
-    `kept` marks what a trace holds when it cannot hold everything: the rest follows from it.
+    `inputs` are tensors and weights, in the order in which the formula reads them; `written` is the formula in the
+    notation of papers. `kept` marks what a trace holds when it cannot hold everything: the rest follows from it.
     """
 
     name: str
     axes: tuple[str, ...]
     meaning: str
-    formula: str
+    written: str
     inputs: tuple[str, ...]
-    compute: Callable[..., f.Array]
-    whole: frozenset[str] = frozenset()
+    formula: Formula
     kept: bool = False
 
     @property
@@ -60,14 +59,14 @@ _HEADS = ("head", "pos", "d_head")
 def _layer_norm(place: str, name: str, source: str) -> tuple[TensorSpec, ...]:
     mean, scale, normalized = f"{name}.mean", f"{name}.scale", f"{name}.normalized"
     return (
-        TensorSpec(mean, ("pos", "one"), f"{place}: mean of the vector", "μ = Σ x / d_model", (source,), f.mean),
+        TensorSpec(mean, ("pos", "one"), f"{place}: mean of the vector", "μ = Σ x / d_model", (source,), f.MEAN),
         TensorSpec(
             scale,
             ("pos", "one"),
             f"{place}: standard deviation, a little ε added",
             "σ = √(Σ (x − μ)² / d_model + ε)",
             (source, mean),
-            f.scale,
+            f.SCALE,
         ),
         TensorSpec(
             normalized,
@@ -75,7 +74,7 @@ def _layer_norm(place: str, name: str, source: str) -> tuple[TensorSpec, ...]:
             f"{place}: mean 0 and variance 1",
             "x̂ = (x − μ) / σ",
             (source, mean, scale),
-            f.normalized,
+            f.NORMALIZED,
         ),
         TensorSpec(
             f"{name}.out",
@@ -83,12 +82,12 @@ def _layer_norm(place: str, name: str, source: str) -> tuple[TensorSpec, ...]:
             f"{place}: rescaled by learned gain and bias",
             "x̂ · w + b",
             (normalized, f"{name}.w", f"{name}.b"),
-            f.gain_and_bias,
+            f.GAIN_AND_BIAS,
         ),
     )
 
 
-def _qkv(letter: str, word: str, compute: Callable[..., f.Array]) -> TensorSpec:
+def _qkv(letter: str, word: str, formula: Formula) -> TensorSpec:
     inputs = (_B + "ln1.out", _B + "attn.W_QKV", _B + "attn.b_QKV")
     return TensorSpec(
         f"{_B}attn.{letter}",
@@ -96,21 +95,21 @@ def _qkv(letter: str, word: str, compute: Callable[..., f.Array]) -> TensorSpec:
         f"{word} of every head",
         f"{letter} = x W_{letter.upper()} + b_{letter.upper()}",
         inputs,
-        compute,
+        formula,
         kept=True,
     )
 
 
 _INPUT = (
-    TensorSpec("tokens", ("pos",), "token ids", "the typed text, cut by the tokenizer", (), f.same, kept=True),
-    TensorSpec("embed", _POS_MODEL, "token embedding", "row W_E[token]", ("tokens", "embed.W_E"), f.rows_of_table),
+    TensorSpec("tokens", ("pos",), "token ids", "the typed text, cut by the tokenizer", (), f.SAME, kept=True),
+    TensorSpec("embed", _POS_MODEL, "token embedding", "row W_E[token]", ("tokens", "embed.W_E"), f.ROWS_OF_TABLE),
     TensorSpec(
         "pos_embed",
         _POS_MODEL,
         "position embedding",
         "row W_pos[position]",
         ("pos_embed.W_pos",),
-        f.rows_of_positions,
+        f.ROWS_OF_POSITIONS,
     ),
 )
 
@@ -120,7 +119,7 @@ _FIRST_RESID = TensorSpec(
     "residual stream at the start of the block",
     "token embedding + position embedding",
     ("embed", "pos_embed"),
-    f.add,
+    f.ADD,
     kept=True,
 )
 _NEXT_RESID = TensorSpec(
@@ -129,32 +128,31 @@ _NEXT_RESID = TensorSpec(
     "residual stream at the start of the block",
     "resid_post of the block before",
     ("blocks.{L-1}.resid_post",),
-    f.same,
+    f.SAME,
     kept=True,
 )
 
 _BLOCK = (
     *_layer_norm("layer norm 1", _B + "ln1", _B + "resid_pre"),
-    _qkv("q", "query", f.query),
-    _qkv("k", "key", f.key),
-    _qkv("v", "value", f.value),
+    _qkv("q", "query", f.QUERY),
+    _qkv("k", "key", f.KEY),
+    _qkv("v", "value", f.VALUE),
     TensorSpec(
         _B + "attn.scores",
         _GRID,
         "how well each query matches each key",
         "S_ij = q_i · k_j",
         (_B + "attn.q", _B + "attn.k"),
-        f.scores,
-        whole=frozenset({_B + "attn.k"}),
+        f.SCORES,
     ),
-    TensorSpec(_B + "attn.scaled", _GRID, "scores made comparable", "S_ij / √d_head", (_B + "attn.scores",), f.scaled),
+    TensorSpec(_B + "attn.scaled", _GRID, "scores made comparable", "S_ij / √d_head", (_B + "attn.scores",), f.SCALED),
     TensorSpec(
         _B + "attn.masked",
         _GRID,
         "later tokens hidden",
         "−∞ where j > i, else the scaled score",
         (_B + "attn.scaled",),
-        f.masked,
+        f.MASKED,
     ),
     TensorSpec(
         _B + "attn.pattern",
@@ -162,7 +160,7 @@ _BLOCK = (
         "how much of each value is read",
         "A_ij = exp(S_ij) / Σ_m≤i exp(S_im)",
         (_B + "attn.masked",),
-        f.softmax,
+        f.SOFTMAX,
     ),
     TensorSpec(
         _B + "attn.z",
@@ -170,18 +168,17 @@ _BLOCK = (
         "values, weighted and added",
         "z_i = Σ_j A_ij v_j",
         (_B + "attn.pattern", _B + "attn.v"),
-        f.weigh_values,
-        whole=frozenset({_B + "attn.v"}),
+        f.WEIGH_VALUES,
         kept=True,
     ),
-    TensorSpec(_B + "attn.concat", _POS_MODEL, "heads side by side", "[z⁰ z¹ … ]", (_B + "attn.z",), f.join_heads),
+    TensorSpec(_B + "attn.concat", _POS_MODEL, "heads side by side", "[z⁰ z¹ … ]", (_B + "attn.z",), f.JOIN_HEADS),
     TensorSpec(
         _B + "attn_out",
         _POS_MODEL,
         "what attention writes",
         "concat · W_O + b_O",
         (_B + "attn.concat", _B + "attn.W_O", _B + "attn.b_O"),
-        f.affine,
+        f.AFFINE,
         kept=True,
     ),
     TensorSpec(
@@ -190,7 +187,7 @@ _BLOCK = (
         "residual stream after attention",
         "resid_pre + attn_out",
         (_B + "resid_pre", _B + "attn_out"),
-        f.add,
+        f.ADD,
     ),
     *_layer_norm("layer norm 2", _B + "ln2", _B + "resid_mid"),
     TensorSpec(
@@ -199,7 +196,7 @@ _BLOCK = (
         "neurons before the activation",
         "x W_in + b_in",
         (_B + "ln2.out", _B + "mlp.W_in", _B + "mlp.b_in"),
-        f.affine,
+        f.AFFINE,
         kept=True,
     ),
     TensorSpec(
@@ -208,7 +205,7 @@ _BLOCK = (
         "neurons after the activation",
         "activation(pre)",
         (_B + "mlp.pre",),
-        f.activation,
+        f.ACTIVATION,
     ),
     TensorSpec(
         _B + "mlp_out",
@@ -216,7 +213,7 @@ _BLOCK = (
         "what the MLP writes",
         "post · W_out + b_out",
         (_B + "mlp.post", _B + "mlp.W_out", _B + "mlp.b_out"),
-        f.affine,
+        f.AFFINE,
         kept=True,
     ),
     TensorSpec(
@@ -225,7 +222,7 @@ _BLOCK = (
         "residual stream after the MLP",
         "resid_mid + mlp_out",
         (_B + "resid_mid", _B + "mlp_out"),
-        f.add,
+        f.ADD,
     ),
 )
 
@@ -237,14 +234,17 @@ _OUTPUT = (
         "score of every token as the next one",
         "x · W_U[token]",
         ("ln_final.out", "unembed.W_U"),
-        f.unembed,
+        f.UNEMBED,
     ),
 )
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One row of the table for one model: full name, block (None outside), spec, full names of its inputs."""
+    """One row of the table for one model: full name, block (None outside), spec, full names of its inputs.
+
+    Of the inputs in `whole` a row needs other rows too (keys and values, and weights), of the rest only its own.
+    """
 
     name: str
     layer: int | None
@@ -266,7 +266,8 @@ def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
         return expand(name, layer)
 
     inputs = tuple(full(i) for i in spec.inputs)
-    return Tensor(full(spec.name), layer, spec, inputs, frozenset(full(w) for w in spec.whole))
+    whole = {name for name, operand in zip(inputs, spec.formula.reads, strict=False) if not operand.own_row}
+    return Tensor(full(spec.name), layer, spec, inputs, frozenset(whole))
 
 
 @lru_cache(maxsize=32)
@@ -284,6 +285,16 @@ def tensor_table(config: Config) -> Mapping[str, Tensor]:
             yield _place(spec, None, config)
 
     return MappingProxyType({row.name: row for row in rows()})
+
+
+def past_of(layer: int) -> dict[str, str]:
+    """The graph's inputs that hold a block's keys and values of earlier positions -> the tensors that they continue."""
+    return {f"past.{layer}.{part}": f"blocks.{layer}.attn.{part[0]}" for part in ("key", "value")}
+
+
+def past_inputs(config: Config) -> dict[str, str]:
+    """The same of every block, in the order of the graph's inputs."""
+    return {name: own for layer in range(config.n_layer) for name, own in past_of(layer).items()}
 
 
 def match_names(patterns: list[str], config: Config) -> list[str]:

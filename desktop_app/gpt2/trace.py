@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.config import Config, parse_config
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.formulas import Place
+from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.jsonfile import parse_json
 from desktop_app.gpt2.npz_file import write_npz
 from desktop_app.gpt2.safetensors_file import SafetensorsFile, write_safetensors
 from desktop_app.gpt2.stitched import Stitched
-from desktop_app.gpt2.tensors import tensor_table
+from desktop_app.gpt2.tensors import past_inputs, tensor_table
 from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
@@ -158,11 +158,8 @@ class Trace:
     def past(self, length: int) -> dict[str, Array]:
         """Keys and values of the first `length` positions, as the graph takes them."""
         return {
-            f"past.{layer}.{part}": np.ascontiguousarray(
-                self._read(f"blocks.{layer}.attn.{letter}", None, (0, length, 1))
-            )
-            for layer in range(self.config.n_layer)
-            for part, letter in (("key", "k"), ("value", "v"))
+            name: np.ascontiguousarray(self._read(own, None, (0, length, 1)))
+            for name, own in past_inputs(self.config).items()
         }
 
     def position(self, row: int) -> int:
@@ -179,8 +176,9 @@ class Trace:
     def _unembedded(self, final: Array) -> Array:
         if self._unembed is not None:
             return self._unembed(final)
-        spec = self.table["logits"].spec
-        return np.asarray(spec.compute(Place(self.config, 0, np.arange(len(final))), final, self._weight(UNEMBEDDING)))
+        formula = self.table["logits"].spec.formula
+        place = Place(self.config, 0, np.arange(len(final)))
+        return np.asarray(formula.evaluate(place, final, self._weight(UNEMBEDDING)))
 
     def _weight(self, name: str) -> Array:
         if self._weights is None:
@@ -204,7 +202,7 @@ class Trace:
             # Keys and values up to the end: the grids before the mask have columns for later tokens too.
             wanted = (0, len(self), 1) if source in tensor.whole else rows
             operands.append(self._read(source, heads if self.table[source].spec.per_head else None, wanted))
-        return self._remember(key, np.asarray(tensor.spec.compute(place, *operands)))
+        return self._remember(key, np.asarray(tensor.spec.formula.evaluate(place, *operands)))
 
     def _remembered(self, key: tuple[Any, ...]) -> Array | None:
         with self._lock:

@@ -74,6 +74,16 @@ def all_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
         yield spec.name, spec.stored, spec
 
 
+def unembedding_name(config: Config) -> str:
+    """The weight that gives the logits: the embedding itself where the head is tied."""
+    return WEIGHTS[0].name if config.tie_word_embeddings else UNEMBEDDING
+
+
+def summed_axis(name: str) -> int:
+    """The axis of a matrix that a product sums over: d_model of the unembedding, the first of the others."""
+    return 1 if name == UNEMBEDDING else 0
+
+
 def matrices(config: Config) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every weight that vectors are multiplied with: all matrices but the embeddings as such."""
     return {name: spec.shape(config) for name, _, spec in all_weights(config) if spec.matrix or name == UNEMBEDDING}
@@ -83,7 +93,7 @@ def parameter_count(config: Config) -> int:
     """Number of parameters of the model; a tied unembedding counts once."""
     total = 0
     for name, _, spec in all_weights(config):
-        if name == "unembed.W_U" and config.tie_word_embeddings:
+        if name == UNEMBEDDING and config.tie_word_embeddings:
             continue
         if spec.is_absent(config):
             continue

@@ -16,8 +16,8 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from desktop_app.core.describe import Readout
-from desktop_app.core.links import Region
+from desktop_app.core.opening.cells import Region
+from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import View
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect

@@ -8,17 +8,17 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.core import navigation
 from desktop_app.core import state as states
-from desktop_app.core.arithmetic import Cell
 from desktop_app.core.bundle import default_model
 from desktop_app.core.check import Finding
 from desktop_app.core.history import History, Walk, same_prompt, typing_key
 from desktop_app.core.model import Doubt, Model
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import CHECK, view_of
 from desktop_app.core.panels import View
 from desktop_app.core.prepared import Prepared, pass_of
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State
 from desktop_app.core.steps import Step, build_view, find_step, step_list
-from desktop_app.core.views.opened import CHECK, view_of
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop

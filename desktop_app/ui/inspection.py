@@ -4,14 +4,14 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QSplitter
 
-from desktop_app.core.arithmetic import Cell
-from desktop_app.core.as_numpy import as_numpy, probabilities_as_numpy
 from desktop_app.core.check import Finding, check_pass
-from desktop_app.core.describe import Readout, describe
 from desktop_app.core.levels import number
-from desktop_app.core.links import Region, computed_from, feeds
-from desktop_app.core.views.opened import CENSUS, CHECK, view_of
-from desktop_app.core.views.opening import PROBABILITY
+from desktop_app.core.opening.as_numpy import as_numpy, probabilities_as_numpy
+from desktop_app.core.opening.cells import Cell, Region
+from desktop_app.core.opening.describe import Readout, describe
+from desktop_app.core.opening.links import computed_from, feeds
+from desktop_app.core.opening.opened import CENSUS, CHECK, view_of
+from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import LIGHT, Theme
@@ -72,7 +72,7 @@ class Inspection(QObject):
         if cells is not None and cells.source is not None and scene is not None:
             cell = Cell(cells.source.name, cells.source.at(row, column))
             if cell.name in scene.trace.table:
-                sources = computed_from(scene.trace, scene.checkpoint.weights, cell)
+                sources = computed_from(scene.trace, cell)
                 targets = feeds(scene.trace, cell)
         for shown in (self._canvas, self._inspector.canvas):
             shown.set_lit(shown.lit_places(sources), shown.lit_places(targets))

@@ -5,7 +5,7 @@ from html import escape
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from desktop_app.core.arithmetic import Cell
+from desktop_app.core.opening.cells import Cell
 from desktop_app.core.panels import View
 from desktop_app.figures.theme import Theme
 from desktop_app.ui.canvas import Canvas

@@ -6,7 +6,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QTabWidget, QTextBrowser, QWidget
 
-from desktop_app.core.describe import Readout
+from desktop_app.core.opening.describe import Readout
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step
 

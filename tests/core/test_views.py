@@ -9,9 +9,9 @@ import pytest
 
 from desktop_app.core.bundle import resource
 from desktop_app.core.commands import COMMANDS
-from desktop_app.core.describe import describe
 from desktop_app.core.examples import examples
 from desktop_app.core.levels import percent
+from desktop_app.core.opening.describe import describe
 from desktop_app.core.panels import (
     BarsPanel,
     CurvePanel,

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from desktop_app.core.arithmetic import Cell, read_cell
+from desktop_app.core.opening.cells import Cell, read_cell
 from desktop_app.core.panels import BarsPanel, MapPanel, Source, StripsPanel
 from desktop_app.core.views import weights as views
 from desktop_app.core.views.weights import find_part, has_heads, weight_names, weight_view

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from desktop_app.core.arithmetic import Cell
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.view import opening_view
 from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Line, MapPanel, TextPanel, View, column
 from desktop_app.core.probabilities import bars_panel
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import STEPS, build_view
-from desktop_app.core.views.opening import opening_view
 from desktop_app.figures import fonts
 from desktop_app.figures.export import SIZES, Options, lay_out, make_job
 from desktop_app.figures.layout import place_view

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from desktop_app import cli
-from desktop_app.core.as_numpy import as_numpy
+from desktop_app.core.opening.as_numpy import as_numpy
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.engine import Engine

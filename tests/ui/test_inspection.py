@@ -4,9 +4,9 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
-from desktop_app.core.arithmetic import Cell
 from desktop_app.core.levels import number
-from desktop_app.core.views.opened import CENSUS, CHECK
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import CENSUS, CHECK
 from desktop_app.figures.marks import Words
 
 

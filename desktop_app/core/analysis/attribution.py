@@ -25,7 +25,8 @@ from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.core.analysis.parts import Kind, Part, head_rows, names_of, output_matrices, parts, project
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.formulas import Place, multiplied
+from desktop_app.gpt2.formula import Place
+from desktop_app.gpt2.formulas import multiplied
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import UNEMBEDDING

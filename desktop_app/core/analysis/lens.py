@@ -26,6 +26,7 @@ from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import UNEMBEDDING
@@ -220,11 +221,11 @@ def _final(
 
 def final_norm(checkpoint: Checkpoint, y: Array) -> Array:
     """The final layer norm of vectors [pos, d_model], its mean and scale computed from them; rounded in int8 models."""
-    place = f.Place(checkpoint.config, 0, np.arange(len(y)))
-    mean = f.mean(place, y)
-    flat = f.normalized(place, y, mean, f.scale(place, y, mean))
+    place = Place(checkpoint.config, 0, np.arange(len(y)))
+    mean = f.MEAN.compute(place, y)
+    flat = f.NORMALIZED.compute(place, y, mean, f.SCALE.compute(place, y, mean))
     weights = checkpoint.weights
-    return f.multiplied(place, f.gain_and_bias(place, flat, weights["ln_final.w"], weights["ln_final.b"]))
+    return f.multiplied(place, f.GAIN_AND_BIAS.compute(place, flat, weights["ln_final.w"], weights["ln_final.b"]))
 
 
 class _Read:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.formulas import Place, join_heads, multiplied
+from desktop_app.gpt2.formula import Place
+from desktop_app.gpt2.formulas import JOIN_HEADS, multiplied
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -134,7 +135,7 @@ def head_rows(trace: Trace, layer: int, start: int, end: int) -> Array:
     z = trace.read_rows(f"blocks.{layer}.attn.z", end, start)
     if trace.config.int8:
         place = Place(trace.config, layer, np.arange(start, end))
-        flat = multiplied(place, join_heads(place, z))
+        flat = multiplied(place, JOIN_HEADS.compute(place, z))
         z = flat.reshape(end - start, trace.config.n_head, trace.config.d_head).transpose(1, 0, 2)
     return z.astype(np.float64)
 

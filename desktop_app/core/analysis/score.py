@@ -21,7 +21,8 @@ from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.core.analysis.parts import Kind, Part, combine, names_of, parts
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.formulas import Place, multiplied
+from desktop_app.gpt2.formula import Place
+from desktop_app.gpt2.formulas import multiplied
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 

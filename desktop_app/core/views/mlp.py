@@ -18,7 +18,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
-from desktop_app.gpt2.formulas import ACTIVATION
+from desktop_app.gpt2.activations import ACTIVATIONS
 
 _STRONGEST = 12
 _REACH = 16.0
@@ -109,7 +109,7 @@ def post(scene: Scene) -> Box:
             CurvePanel(
                 title=name,
                 note=f"{active:,} of {len(y):,} neurons above zero",
-                lines=((grid, ACTIVATION[scene.config.activation](grid)),),
+                lines=((grid, ACTIVATIONS[scene.config.activation].compute(grid)),),
                 points=(x[inside], y[inside]),
                 focus=(float(x[best]), float(y[best]), f"neuron {best}"),
                 x_label="before",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from desktop_app.core.describe import describe
 from desktop_app.core.levels import number
+from desktop_app.core.opening.describe import describe
 from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, RulerPanel, StripsPanel, TextPanel, View
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import Step

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from desktop_app.core.arithmetic import Cell, read_cell
 from desktop_app.core.levels import number
+from desktop_app.core.opening.cells import Cell, read_cell
 from desktop_app.core.scene import Scene
 
 
@@ -29,7 +29,7 @@ def describe(scene: Scene, name: str, index: tuple[int, ...]) -> Readout:
     places = [_place(scene, axis, i) for axis, i in zip(tensor.axes, index, strict=True)]
     text = str(int(value)) if name == "tokens" else number(value)
     words = ", ".join(p for p in places if p)
-    return Readout(text, name, words, tensor.spec.formula, tensor.spec.meaning, tensor.inputs)
+    return Readout(text, name, words, tensor.spec.written, tensor.spec.meaning, tensor.inputs)
 
 
 def _place(scene: Scene, axis: str, i: int) -> str:

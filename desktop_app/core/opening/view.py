@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from desktop_app.core.arithmetic import Cell, Opening, Scalar, Vector, open_cell
 from desktop_app.core.check import TOLERANCE
-from desktop_app.core.describe import describe
 from desktop_app.core.levels import diverging, number, percent
+from desktop_app.core.opening.arithmetic import Opening, Scalar, Vector, open_cell
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.describe import describe
 from desktop_app.core.panels import (
     AnyPanel,
     Bar,
@@ -25,7 +26,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import wrap_width
 from desktop_app.core.views.sampling import FATES
-from desktop_app.gpt2 import formulas as f
+from desktop_app.gpt2.activations import ACTIVATIONS
 
 _TERMS = 8
 PROBABILITY = "probability"
@@ -60,14 +61,12 @@ def _summary(opening: Opening) -> TextPanel:
 
 
 def _operands(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
-    if opening.kind == "dot":
-        return _dot(scene, opening)
-    if opening.kind == "softmax":
-        return _softmax(scene, opening)
-    if opening.kind in ("mean", "spread"):
-        return _vector(scene, opening)
-    if opening.kind == "few":
-        return _few(scene, opening)
+    """The operands, drawn as the kind of formula asks; of any other kind, as they are."""
+    drawn = {"dot": _dot, "softmax": _softmax, "mean": _vector, "spread": _vector, "given": _nothing}
+    return drawn.get(opening.kind, _plain)(scene, opening)
+
+
+def _nothing(_scene: Scene, _opening: Opening) -> tuple[AnyPanel | Box, ...]:
     return ()
 
 
@@ -182,10 +181,14 @@ def _vector(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     return tuple(panels)
 
 
-def _few(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
-    panels: list[AnyPanel | Box] = [_scalars(scene, "Made from", opening.scalars)]
-    compute = scene.trace.table[opening.cell.name].spec.compute
-    if compute in (f.rows_of_table, f.rows_of_positions):
+def _plain(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
+    panels: list[AnyPanel | Box] = [
+        StripsPanel(strips=(_strip(x, Hue.RESIDUAL),), levels=diverging(x.values), wrap=wrap_width(len(x.values)))
+        for x in opening.vectors
+    ]
+    if opening.scalars:
+        panels.append(_scalars(scene, "Made from", opening.scalars))
+    if opening.kind == "gather":
         source = opening.scalars[-1]
         assert source.cell is not None
         table, index = source.cell.name, source.cell.index[0]
@@ -199,14 +202,14 @@ def _few(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
                 wrap=wrap_width(len(values)),
             )
         )
-    if compute is f.activation:
+    if opening.kind == "curve":
         x = opening.scalars[0].value
         reach = max(4.0, abs(x) * 1.2)
         grid = np.linspace(-reach, reach, 400, dtype=np.float32)
         panels.append(
             CurvePanel(
                 title=scene.config.activation_function,
-                lines=((grid, f.ACTIVATION[scene.config.activation](grid)),),
+                lines=((grid, ACTIVATIONS[scene.config.activation].compute(grid)),),
                 focus=(x, opening.recomputed, f"{number(x)} → {number(opening.recomputed)}"),
                 x_label="before",
                 y_label="after",

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from desktop_app.core.arithmetic import Cell, read_cell
 from desktop_app.core.levels import number, percent
+from desktop_app.core.opening.cells import Cell, read_cell
+from desktop_app.core.opening.view import PROBABILITY, opening_view
 from desktop_app.core.panels import BarsPanel, StripsPanel, TextPanel
-from desktop_app.core.views.opening import PROBABILITY, opening_view
 from desktop_app.figures import fonts
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Page

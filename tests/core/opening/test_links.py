@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from desktop_app.core.arithmetic import Cell
-from desktop_app.core.links import computed_from, feeds
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.panels import Source
 from desktop_app.figures.marks import Cells, Rect
-from desktop_app.gpt2.formulas import Place
+from desktop_app.gpt2.formula import Place
 from tests.scenes import open_tiny, scene_of
 
 
@@ -24,7 +24,7 @@ def recompute(scene, tensor, changed):
         for n in tensor.inputs
     ]
     place = Place(scene.config, tensor.layer or 0, np.arange(len(scene.trace)))
-    return tensor.spec.compute(place, *operands)
+    return tensor.spec.formula.evaluate(place, *operands)
 
 
 def covered(shape, index):
@@ -63,7 +63,7 @@ def test_what_a_cell_came_from_is_all_that_can_change_it(scene):
             continue
         shape = tensor.spec.shape(scene.config, len(scene.trace))
         index = tuple(int(rng.integers(n)) for n in shape)
-        regions = computed_from(scene.trace, scene.checkpoint.weights, Cell(name, index))
+        regions = computed_from(scene.trace, Cell(name, index))
         noise = {}
         for source in tensor.inputs:
             values = scene.checkpoint.weights.get(source)

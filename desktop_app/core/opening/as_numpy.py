@@ -4,20 +4,16 @@ The lines need numpy and the safetensors library alone. They read the tensor's d
 weights from the checkpoint's own files under the names that these have there.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.checkpoint import Checkpoint, StoredWeight
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.int8 import summed_axis
+from desktop_app.gpt2.formula import TOKEN, Columns, Letters, Pattern, bind, fill
 from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.sampling import Sampling
-from desktop_app.gpt2.tensors import Tensor, tensor_table
-from desktop_app.gpt2.weights import all_weights, matrices
+from desktop_app.gpt2.tensors import tensor_table
+from desktop_app.gpt2.weights import all_weights, matrices, summed_axis
 
 TRACE_FILE = Path("trace.safetensors")
 """Where the lines look for the saved trace unless told."""
@@ -38,7 +34,7 @@ def as_numpy(
     if index is not None and len(index) != len(axes):
         raise ModelError(f"{name} has {len(axes)} axes; there is no cell {list(index)}.")
     where = "" if index is None else " [" + ", ".join(f"{a} {i}" for a, i in zip(axes, index, strict=True)) + "]"
-    about = "a learned weight" if name in weight_axes else table[name].spec.formula
+    about = "a learned weight" if name in weight_axes else table[name].spec.written
     writer = _Writer(checkpoint, trace_file, f"{name}{where}: {about}")
     if name in weight_axes or not table[name].inputs:
         if index is not None and writer.is_rounded(name):
@@ -48,14 +44,17 @@ def as_numpy(
             return writer.text([f"result = result[{index[1 - across]}]"])
         writer.read("result", name, "" if index is None else f"[{', '.join(map(str, index))}]")
         return writer.text([])
-    tensor, recipe = table[name], _RECIPES[table[name].spec.compute]
-    slots = _slots(tensor, checkpoint.config, index)
-    for source, operand in zip(tensor.inputs, recipe.operands, strict=True):
-        part = operand.whole if index is None else operand.cell
-        writer.read(operand.variable, source, part.format(**slots))
-    if any(writer.is_rounded(source) for source in tensor.inputs):
-        writer.round(recipe.operands[0].variable)
-    *before, last = (recipe.whole if index is None else recipe.cell).format(**slots).split("\n")
+    tensor, config = table[name], checkpoint.config
+    formula = tensor.spec.formula
+    letters = {} if index is None else bind(formula.cell, index, config) or {}
+    for source, operand in zip(tensor.inputs, formula.reads, strict=True):
+        whole = _part(operand.at, source in weight_axes, config)
+        writer.read(operand.variable, source, whole if index is None else _place(operand.at, letters, config))
+    if formula.rounds and config.int8:
+        writer.round(formula.reads[0].variable)
+    lines = formula.numpy if index is not None else formula.numpy_whole or formula.numpy
+    slots = {**formula.settings(config, tensor.layer or 0), **letters}
+    *before, last = lines.format(**slots).split("\n")
     return writer.text([*before, f"result = {last}"])
 
 
@@ -170,109 +169,30 @@ def _quoted(path: Path) -> str:
     return text if '"' in text or "\\" in text else f'"{text[1:-1]}"'
 
 
-@dataclass(frozen=True)
-class _Operand:
-    """One input: the variable that it is read into, and which part of it a cell and the whole tensor need."""
+def _part(pattern: Pattern, is_weight: bool, config: Config) -> str:
+    """Which part of an operand its whole tensor needs, as an index: "[:, 0:24]", or "" for all of it."""
 
-    variable: str
-    cell: str
-    whole: str = ""
+    def along(entry: str | int | Columns) -> str:
+        if isinstance(entry, Columns):
+            part = entry.range(config)
+            return f"{part.start}:{part.stop}"
+        if entry == TOKEN:
+            return "token"
+        # A table of positions is longer than the text.
+        return ':len(trace.get_tensor("tokens"))' if entry == "i" and is_weight else ":"
 
-
-@dataclass(frozen=True)
-class _Recipe:
-    """A formula in numpy, for a cell and for the whole tensor; the last line is the result.
-
-    `{slots}` are filled in: the cell's index by axis, and numbers of the config.
-    """
-
-    operands: tuple[_Operand, ...]
-    cell: str
-    whole: str
+    return _index([along(entry) for entry in pattern])
 
 
-def _slots(tensor: Tensor, config: Config, index: tuple[int, ...] | None) -> dict[str, Any]:
-    part = {f.query: 0, f.key: 1, f.value: 2}.get(tensor.spec.compute, 0)
-    slots: dict[str, Any] = {
-        "first": part * config.n_embd,
-        "last": (part + 1) * config.n_embd,
-        "heads": config.n_head,
-        "d_head": config.d_head,
-        "d_model": config.n_embd,
-        "eps": config.layer_norm_epsilon,
-        "divisor": config.score_divisor(tensor.layer or 0),
-        "activation": _ACTIVATIONS[config.activation],
-    }
-    if index is not None:
-        *head, row, col = index
-        slots |= {"head": head[0] if head else 0, "row": row, "col": col}
-        slots["column"] = slots["first"] + slots["head"] * config.d_head + col
-        slots["z_head"], slots["z_col"] = divmod(col, config.d_head)
-    return slots
+def _place(pattern: Pattern, letters: Letters, config: Config) -> str:
+    """Which part of an operand a cell reads, as an index."""
+    index = fill(pattern, letters, config)
+    return _index(
+        ["token" if entry == TOKEN else ":" if i is None else str(i) for entry, i in zip(pattern, index, strict=True)]
+    )
 
 
-_ACTIVATIONS = {
-    "gelu_tanh": "0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))",
-    "gelu_erf": "0.5 * x * (1 + np.vectorize(math.erf)(x / 2**0.5))",
-    "relu": "np.maximum(x, 0)",
-    "silu": "x / (1 + np.exp(-x))",
-}
-
-
-def _alike(expression: str, *operands: _Operand) -> _Recipe:
-    """A formula that reads the same for a cell as for the whole."""
-    return _Recipe(operands, expression, expression)
-
-
-_CELL, _GRID_CELL = "[{row}, {col}]", "[{head}, {row}, {col}]"
-_PROJECTION = _Recipe(
-    (
-        _Operand("x", "[{row}]"),
-        _Operand("W", "[:, {column}]", "[:, {first}:{last}]"),
-        _Operand("b", "[{column}]", "[{first}:{last}]"),
-    ),
-    "x @ W + b",
-    "(x @ W + b).reshape(-1, {heads}, {d_head}).transpose(1, 0, 2)",
-)
-
-_RECIPES: dict[Callable[..., Any], _Recipe] = {
-    f.rows_of_table: _alike("w", _Operand("token", "[{row}]"), _Operand("w", "[token, {col}]", "[token]")),
-    f.rows_of_positions: _alike("w", _Operand("w", _CELL, '[:len(trace.get_tensor("tokens"))]')),
-    f.add: _alike("a + b", _Operand("a", _CELL), _Operand("b", _CELL)),
-    f.same: _alike("a", _Operand("a", _CELL)),
-    f.mean: _Recipe((_Operand("x", "[{row}]"),), "x.mean()", "x.mean(-1, keepdims=True)"),
-    f.scale: _Recipe(
-        (_Operand("x", "[{row}]"), _Operand("mean", "[{row}, 0]")),
-        "np.sqrt(((x - mean) ** 2).mean() + {eps!r})",
-        "np.sqrt(((x - mean) ** 2).mean(-1, keepdims=True) + {eps!r})",
-    ),
-    f.normalized: _alike(
-        "(x - mean) / scale", _Operand("x", _CELL), _Operand("mean", "[{row}, 0]"), _Operand("scale", "[{row}, 0]")
-    ),
-    f.gain_and_bias: _alike("x * w + b", _Operand("x", _CELL), _Operand("w", "[{col}]"), _Operand("b", "[{col}]")),
-    f.query: _PROJECTION,
-    f.key: _PROJECTION,
-    f.value: _PROJECTION,
-    f.scores: _Recipe(
-        (_Operand("q", "[{head}, {row}]"), _Operand("k", "[{head}, {col}]")), "q @ k", "q @ k.transpose(0, 2, 1)"
-    ),
-    f.scaled: _alike("s / {divisor!r}", _Operand("s", _GRID_CELL)),
-    f.masked: _Recipe(
-        (_Operand("s", _GRID_CELL),),
-        "-np.inf if {col} > {row} else s  # key > query",
-        "np.where(np.tri(s.shape[-1], dtype=bool), s, -np.inf)",
-    ),
-    f.softmax: _Recipe(
-        (_Operand("m", "[{head}, {row}]"),),
-        "e = np.exp(m - m.max())\ne[{col}] / e.sum()",
-        "e = np.exp(m - m.max(-1, keepdims=True))\ne / e.sum(-1, keepdims=True)",
-    ),
-    f.weigh_values: _alike("pattern @ v", _Operand("pattern", "[{head}, {row}]"), _Operand("v", "[{head}, :, {col}]")),
-    f.join_heads: _Recipe(
-        (_Operand("z", "[{z_head}, {row}, {z_col}]"),), "z", "z.transpose(1, 0, 2).reshape(-1, {d_model})"
-    ),
-    f.affine: _alike("x @ W + b", _Operand("x", "[{row}]"), _Operand("W", "[:, {col}]"), _Operand("b", "[{col}]")),
-    f.activation: _alike("{activation}", _Operand("x", _CELL)),
-    f.unembed: _Recipe((_Operand("x", "[{row}]"), _Operand("W_U", "[{col}]")), "x @ W_U", "x @ W_U.T"),
-}
-"""Each formula of the tensor table in numpy; operands in the order of the table's inputs."""
+def _index(entries: list[str]) -> str:
+    while entries and entries[-1] == ":":
+        entries.pop()
+    return f"[{', '.join(entries)}]" if entries else ""

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from desktop_app.core.arithmetic import Cell
 from desktop_app.core.check import TOLERANCE, Finding
 from desktop_app.core.levels import number
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.view import opening_view
 from desktop_app.core.panels import Bar, BarsPanel, Hue, Line, TextPanel, View, column
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.census import census_view
-from desktop_app.core.views.opening import opening_view
 from desktop_app.core.views.weights import find_part, has_heads, weight_view
 
 CENSUS = Cell("census", ())

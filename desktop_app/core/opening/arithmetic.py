@@ -1,0 +1,222 @@
+"""Opens one number: the values that it was computed from, and the same number recomputed from them in float64.
+
+Which numbers those are and what is done with them stands in the row of the tensor's formula (`gpt2/formulas.py`); here
+it is done for a single cell. Recomputed values take the traced operands as they are, so an error shows at the tensor
+that made it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from desktop_app.core.check import sizes_at, weight_sizes
+from desktop_app.core.levels import number
+from desktop_app.core.opening.cells import Array, Cell, Region, read_cell
+from desktop_app.core.opening.links import computed_from, letters_of
+from desktop_app.core.panels import Source
+from desktop_app.gpt2.formula import Kind, Place
+from desktop_app.gpt2.rounding import rounded
+from desktop_app.gpt2.tensors import Tensor
+from desktop_app.gpt2.trace import Trace
+from desktop_app.gpt2.weights import summed_axis
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """An operand of many numbers, [n] float64, and which cells these are (element i is `source.at(0, i)`)."""
+
+    label: str
+    values: Array
+    source: Source
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """An operand of one number; `cell` is where it stands, None for a constant of the config."""
+
+    label: str
+    value: float
+    cell: Cell | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """One number opened.
+
+    `kind` is the formula's, or "given" where there is none. `numbers` is the formula with this cell's numbers put in,
+    `magnitude` the sum of the absolute terms: what rounding is measured against. An operand that the trace does not
+    hold but derives counts there for the terms that it is itself made of.
+    """
+
+    cell: Cell
+    value: float
+    recomputed: float
+    magnitude: float
+    kind: Kind | Literal["given"]
+    formula: str
+    numbers: str
+    vectors: tuple[Vector, ...] = ()
+    scalars: tuple[Scalar, ...] = ()
+
+    @property
+    def products(self) -> Array | None:
+        """The terms of a dot product, [n]."""
+        return self.vectors[0].values * self.vectors[1].values if self.kind == "dot" else None
+
+    @property
+    def difference(self) -> float:
+        """How far the traced value is from the recomputed one; 0 for two equal infinities."""
+        return 0.0 if self.value == self.recomputed else abs(self.value - self.recomputed)
+
+
+class _Number(float):
+    """A number in a sentence: "{x}" puts a negative one in parentheses, "{x:bare}" does not."""
+
+    def __format__(self, form: str) -> str:
+        text = number(float(self))
+        return f"({text})" if text.startswith("−") and form != "bare" else text
+
+
+def _n(value: float) -> str:
+    return f"{_Number(value)}"
+
+
+def open_cell(trace: Trace, weights: Mapping[str, Array], cell: Cell) -> Opening:
+    """Take one cell of a tensor apart. Raises ModelError where there is no such cell.
+
+    A weight, or a token id, was not computed from anything here: it opens to itself.
+    """
+    value = read_cell(trace, weights, cell)
+    if cell.name in weights or not trace.table[cell.name].inputs:
+        what = "a learned number" if cell.name in weights else "an id from the tokenizer"
+        said = number(value) if cell.name in weights else str(int(value))
+        return Opening(cell, value, value, abs(value), "given", what, said)
+    return _Opener(trace, weights, cell).opening(value)
+
+
+class _Opener:
+    """Reads the operands of one cell, and does with them what the formula says."""
+
+    def __init__(self, trace: Trace, weights: Mapping[str, Array], cell: Cell) -> None:
+        self.trace, self.weights, self.cell = trace, weights, cell
+        self.tensor: Tensor = trace.table[cell.name]
+        self.formula = self.tensor.spec.formula
+        self.letters = letters_of(trace, self.tensor, cell.index)
+        self.regions = computed_from(trace, cell)
+        # Each operand's cells, and the axes of these: one place long where the cell reads one place.
+        self.operands = [np.asarray(self._read(region), np.float64) for region in self.regions]
+        # The same as numbers, or as [n].
+        self.plain = [
+            values.reshape(-1 if None in region.index else ())
+            for region, values in zip(self.regions, self.operands, strict=True)
+        ]
+        keys = self.letters.get("j", 0) if "key" in self.tensor.axes else 0
+        self.place = Place(trace.config, self.tensor.layer or 0, np.array([self.letters["i"]]), keys)
+
+    def _read(self, region: Region) -> Array:
+        """The cells of a region, one row where one is enough: a grid of a long text is not made for a single cell."""
+        along = tuple(slice(None) if i is None else slice(i, i + 1) for i in region.index)
+        if region.name in self.weights:
+            return self.weights[region.name][along]
+        spec = self.trace.table[region.name].spec
+        head = region.index[0] if spec.per_head else None
+        row = region.index[spec.row_axis]
+        found = self.trace.read(region.name, head=head, row=row)
+        if row is not None:
+            found = np.expand_dims(found, 0)
+        if head is not None:
+            found = np.expand_dims(found, 0)
+        rest = spec.row_axis + 1
+        return found[(slice(None),) * rest + along[rest:]]
+
+    def _sizes(self, region: Region, values: Array) -> Array:
+        """How large each of an operand's numbers counts in the sum of absolute terms."""
+        if region.name in self.weights:
+            return weight_sizes(self.trace.config, region.name, values, summed_axis(region.name))
+        row_axis = self.trace.table[region.name].spec.row_axis
+        row = region.index[row_axis]
+        if region.name in self.trace.captured or row is None:
+            return np.abs(values)
+        sizes = np.expand_dims(sizes_at(self.trace, self.weights, region.name, row), row_axis)
+        along = tuple(
+            slice(None) if i is None or axis == row_axis else slice(i, i + 1) for axis, i in enumerate(region.index)
+        )
+        return np.asarray(sizes[along], np.float64)
+
+    def _result(self, results: Array) -> float:
+        """The cell's own among the results that its operands make."""
+        return float(results[tuple(0 if n == 1 else i for n, i in zip(results.shape, self.cell.index, strict=True))])
+
+    def opening(self, value: float) -> Opening:
+        """The cell opened; `value` is what the trace has there."""
+        formula = self.formula
+        if formula.kind == "gather":
+            results = self.operands[-1]
+        else:
+            with np.errstate(all="ignore"):  # what is not a number is said as it is
+                results = np.asarray(formula.compute(self.place, *self.operands))
+        result = self._result(results)
+        sizes = [self._sizes(region, values) for region, values in zip(self.regions, self.operands, strict=True)]
+        if formula.magnitude is not None:
+            magnitude = formula.magnitude(sizes, results)
+        else:
+            magnitude = formula.compute(self.place, *sizes)
+        vectors, scalars = self._shown()
+        terms: dict[str, Any] = {
+            **formula.settings(self.trace.config, self.place.layer),
+            **formula.terms(self.letters, self.plain),
+        }
+        constants = tuple(Scalar(label, float(terms[name])) for label, name in formula.constants)
+        return Opening(
+            self.cell,
+            value,
+            result,
+            self._result(np.asarray(magnitude)),
+            formula.kind,
+            self.tensor.spec.written,
+            self._sentence(vectors, scalars, terms, result),
+            vectors,
+            (*scalars, *constants),
+        )
+
+    def _shown(self) -> tuple[tuple[Vector, ...], tuple[Scalar, ...]]:
+        vectors: list[Vector] = []
+        scalars: list[Scalar] = []
+        for operand, region, values in zip(self.formula.reads, self.regions, self.plain, strict=True):
+            label = operand.label.format(**self.letters) or region.name.rsplit(".", 1)[-1]
+            index = tuple(i for i in region.index if i is not None)
+            if len(index) == len(region.index):
+                scalars.append(Scalar(label, float(values), Cell(region.name, index)))
+                continue
+            source = Source(region.name, tuple("col" if i is None else i for i in region.index))
+            if self.formula.rounds and self.trace.config.int8 and not vectors:
+                vectors.append(Vector(f"{label} in int8", rounded(values), source))
+            else:
+                vectors.append(Vector(label, values, source))
+        return tuple(vectors), tuple(scalars)
+
+    def _sentence(
+        self, vectors: tuple[Vector, ...], scalars: tuple[Scalar, ...], terms: Mapping[str, Any], result: float
+    ) -> str:
+        """The formula with the numbers of this cell put in."""
+        if self.formula.kind == "dot":
+            left, right = vectors
+            return _products(left, right, scalars, result)
+        names: dict[str, Any] = {**self.letters, **terms}
+        for operand, values in zip(self.formula.reads, self.plain, strict=True):
+            if not values.ndim:
+                names[operand.variable] = float(values)
+        numbers = {name: _Number(value) if isinstance(value, float) else value for name, value in names.items()}
+        return self.formula.numbers.format(**numbers, result=number(result))
+
+
+def _products(left: Vector, right: Vector, biases: tuple[Scalar, ...], result: float) -> str:
+    """The largest products of a dot product, and what is added to them."""
+    products = left.values * right.values
+    order = np.argsort(-np.abs(products), kind="stable")[:3]
+    terms = " + ".join(f"{_n(left.values[i])}·{_n(right.values[i])}" for i in order)
+    more = f" + {len(products) - 3} more" if len(products) > 3 else ""
+    plus = "".join(f" + {_n(bias.value)}" for bias in biases)
+    return f"{terms}{more}{plus} = {number(result)}"

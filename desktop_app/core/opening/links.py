@@ -1,0 +1,47 @@
+"""Which cells a cell was computed from, and which it feeds next, as regions of tensors: for lighting them up."""
+
+from collections.abc import Sequence
+
+from desktop_app.core.opening.cells import Cell, Region
+from desktop_app.gpt2.formula import TOKEN, bind, fill
+from desktop_app.gpt2.tensors import Tensor
+from desktop_app.gpt2.trace import Trace
+
+
+def letters_of(trace: Trace, tensor: Tensor, index: Sequence[int]) -> dict[str, int]:
+    """What the letters of the tensor's formula are for its cell `index`."""
+    formula = tensor.spec.formula
+    letters = bind(formula.cell, index, trace.config) or {}
+    if any(TOKEN in operand.at for operand in formula.reads):
+        letters[TOKEN] = trace.ids[letters["i"]]
+    return letters
+
+
+def computed_from(trace: Trace, cell: Cell) -> tuple[Region, ...]:
+    """The operands of a cell of a tensor, in the order of the tensor's inputs."""
+    tensor = trace.table[cell.name]
+    letters = letters_of(trace, tensor, cell.index)
+    return tuple(
+        Region(name, fill(operand.at, letters, trace.config))
+        for name, operand in zip(tensor.inputs, tensor.spec.formula.reads, strict=False)
+    )
+
+
+def feeds(trace: Trace, cell: Cell) -> tuple[Region, ...]:
+    """The cells of the next tensors that a cell of a tensor or of a weight goes into."""
+    found = []
+    for tensor in trace.table.values():
+        formula = tensor.spec.formula
+        for name, operand in zip(tensor.inputs, formula.reads, strict=False):
+            letters = bind(operand.at, cell.index, trace.config) if name == cell.name else None
+            if letters is None:
+                continue
+            # A row of a table is looked up wherever its token stands, that of a position where the text has it.
+            token = letters.pop(TOKEN, None)
+            rows = [{}] if token is None else [{"i": i} for i, own in enumerate(trace.ids) if own == token]
+            found += [
+                Region(tensor.name, fill(formula.cell, letters | row, trace.config))
+                for row in rows
+                if (letters | row).get("i", 0) < len(trace)
+            ]
+    return tuple(found)

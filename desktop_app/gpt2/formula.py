@@ -1,0 +1,194 @@
+"""What is known of one formula, in one row: how it is computed, emitted, read, judged, said and copied.
+
+Which numbers a result is made from is written once, in the manner of einsum: the result's cell and each operand are
+indexed by letters. Of `scores`, whose cell is [h, i, j], q is read at [h, i, n] and k at [h, j, n]: letters that the
+cell lacks run over every place. From that follow the operands of a cell, the cells that an operand feeds, the part of
+a weight that a tensor needs, and whether a row needs other rows than its own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.config import Config
+
+Array = NDArray[Any]
+Letters = Mapping[str, int]
+"""What the letters of a pattern are for one cell: h the head, i the row (a position), j the column, t the token."""
+
+TOKEN = "t"
+"""The letter of an axis that is looked up: the number that the first operand holds."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """An axis on which heads lie side by side: column j of head h, in query (0), key (1) or value (2) of W_QKV."""
+
+    part: int = 0
+
+    def index(self, letters: Letters, config: Config) -> int | None:
+        """The place on the axis; None where head or column are not given."""
+        if "h" not in letters or "j" not in letters:
+            return None
+        return self.part * config.n_embd + letters["h"] * config.d_head + letters["j"]
+
+    def letters(self, index: int, config: Config) -> dict[str, int] | None:
+        """Head and column at a place on the axis; None where that belongs to another part."""
+        part, column = divmod(index, config.n_embd)
+        head, within = divmod(column, config.d_head)
+        return {"h": head, "j": within} if part == self.part else None
+
+    def range(self, config: Config) -> slice:
+        """The part's places on the axis."""
+        return slice(self.part * config.n_embd, (self.part + 1) * config.n_embd)
+
+
+Pattern = tuple[str | int | Columns, ...]
+"""One entry for each axis: a letter, a fixed place, or heads side by side."""
+
+
+def bind(pattern: Pattern, index: Sequence[int], config: Config) -> dict[str, int] | None:
+    """What the letters of `pattern` are at `index`; None where no letters give that index."""
+    found: dict[str, int] = {}
+    for entry, i in zip(pattern, index, strict=True):
+        if isinstance(entry, Columns):
+            letters = entry.letters(i, config)
+            if letters is None:
+                return None
+            found |= letters
+        elif isinstance(entry, str):
+            found[entry] = i
+        elif entry != i:
+            return None
+    return found
+
+
+def fill(pattern: Pattern, letters: Letters, config: Config) -> tuple[int | None, ...]:
+    """The index that `letters` give; None for an axis of which every place is meant."""
+    return tuple(
+        entry.index(letters, config)
+        if isinstance(entry, Columns)
+        else letters.get(entry)
+        if isinstance(entry, str)
+        else entry
+        for entry in pattern
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a formula is evaluated: config, block (0 outside blocks), absolute positions of the rows.
+
+    `first_key` is the position of an attention grid's first column.
+    """
+
+    config: Config
+    layer: int
+    rows: NDArray[np.int64]
+    first_key: int = 0
+
+
+@dataclass(frozen=True)
+class Site:
+    """The same in a graph: block, and the names of the rows' positions and of what each row must not see."""
+
+    layer: int
+    positions: str
+    later: str
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One input: its variable in numpy lines and sentences, where it is read, and what the inspector calls it.
+
+    A label may name letters, "W_U[{j}]"; without one the operand is called by the end of its tensor's name.
+    """
+
+    variable: str
+    at: Pattern
+    label: str = ""
+
+    @property
+    def own_row(self) -> bool:
+        """Whether a row of the result reads the same row of it, and no other."""
+        return self.at[self.at[0] == "h"] == "i"
+
+
+Magnitude = Callable[[Sequence[Array], Array], Array]
+"""(sizes of the operands, result) -> the sum of the absolute terms of each result."""
+
+
+def itself(_sizes: Sequence[Array], result: Array) -> Array:
+    """The magnitude of what is no sum: its own size."""
+    return np.abs(result)
+
+
+def first(sizes: Sequence[Array], _result: Array) -> Array:
+    """The magnitude of what is as exact as the first operand."""
+    return sizes[0]
+
+
+Kind = Literal["few", "dot", "softmax", "mean", "spread", "gather", "curve"]
+"""How operands make a cell, which decides how it is drawn when it is opened: a handful of numbers; the products of two
+vectors added up, and perhaps a bias; a row's softmax, mean or spread; a number read from a table; a point of a curve.
+"""
+
+Terms = Callable[[Letters, Sequence[Array]], Mapping[str, float | str]]
+"""(letters, operands of the cell) -> further numbers of its sentence, by name."""
+
+Settings = Callable[[Config, int], Mapping[str, float | str]]
+"""(config, block) -> what the config puts into the formula, by name."""
+
+
+def _nothing(*_of: object) -> dict[str, float | str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula, whole.
+
+    `compute` takes a place and the operands, on any slice of rows, heads and columns that fit each other, and gives
+    the results that these make. `emit` takes `nodes.Nodes`, a site, the result's name and those of the operands, and
+    adds the same to a graph. `cell` and each operand's `at` say what is read.
+
+    `numpy` are lines that make a cell of the variables, the last one being the result, and `numpy_whole` those for the
+    whole tensor where they differ; both may name letters and `settings`. `numbers` is the sentence with a cell's
+    numbers put in, which may name the variables, the `result` and `terms` too; for a "dot" it is made of the products.
+    `constants` are those settings and terms that are shown as operands: (label, name).
+
+    `magnitude` is None where the formula of the operands' sizes gives the sum of the absolute terms, as it does for
+    sums of products. `rounds` marks a product with a weight: in an int8 model its first operand is rounded.
+    """
+
+    compute: Callable[..., Array]
+    emit: Callable[..., object]
+    cell: Pattern
+    reads: tuple[Operand, ...]
+    numpy: str
+    numpy_whole: str = ""
+    kind: Kind = "few"
+    numbers: str = ""
+    settings: Settings = _nothing
+    terms: Terms = _nothing
+    constants: tuple[tuple[str, str], ...] = ()
+    magnitude: Magnitude | None = None
+    rounds: bool = False
+
+    def evaluate(self, place: Place, *operands: Array) -> Array:
+        """The results of the rows of `place`, of operands that are whole but for rows and heads."""
+        parts = (_part(operand.at, array, place.config) for operand, array in zip(self.reads, operands, strict=True))
+        return self.compute(place, *parts)
+
+    def sizes_of(self, place: Place, sizes: Sequence[Array], result: Array) -> Array:
+        """The sum of the absolute terms of each result, by the operands' sizes, these whole as for `evaluate`."""
+        return self.evaluate(place, *sizes) if self.magnitude is None else self.magnitude(sizes, result)
+
+
+def _part(pattern: Pattern, array: Array, config: Config) -> Array:
+    if not any(isinstance(entry, Columns) for entry in pattern):
+        return array
+    return array[tuple(entry.range(config) if isinstance(entry, Columns) else slice(None) for entry in pattern)]
