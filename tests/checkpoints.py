@@ -1,5 +1,6 @@
 """Makes checkpoint folders for tests: random weights in the Hugging Face layout, written by the safetensors library."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -139,9 +140,15 @@ def safetensors_bytes(tensors, metadata=None):
     for name, (dtype, shape, data) in tensors.items():
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
         offset += len(data)
-    raw = json.dumps(header).encode()
+    raw = json.dumps(header, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % 8)  # as the library pads it, so that tensors start where they can be mapped
     return with_header(raw, b"".join(data for _, _, data in tensors.values()))
+
+
+def sealed(data: bytes) -> bytes:
+    """A safetensors file with the digest of all of it in its metadata's `sha256`, where 64 zeros stood."""
+    digest = hashlib.sha256(data).hexdigest()
+    return data.replace(b'"sha256":"' + b"0" * 64, f'"sha256":"{digest}'.encode())
 
 
 def with_header(header: bytes, data: bytes = b""):

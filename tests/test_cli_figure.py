@@ -276,6 +276,25 @@ def test_a_saved_pass_and_the_same_settings_give_the_same_bytes(figure, model, t
         assert words_of_it in capfd.readouterr().err
 
 
+def test_a_saved_pass_is_not_drawn_under_another_model_s_name(capfd, tmp_path):
+    saved, out = tmp_path / "t.safetensors", tmp_path / "t.svg"
+    made = ["--ids", "0,1,2", "--model", "sorter@50", "--names", "blocks.*.attn.pattern", "--out", str(saved)]
+    assert cli.main(["trace", *made]) == 0
+    asked = ["figure", "--trace", str(saved), "--step", "blocks.0.attn.pattern", "--out", str(out)]
+    capfd.readouterr()
+    assert cli.main([*asked, "--model", "sorter"]) == 2
+    assert (
+        capfd.readouterr().err.count("computed by another model ('Letter sorter after 50 steps') than sorter") == 1
+        and not out.exists()
+    )
+    assert cli.main([*asked, "--model", "sorter@50"]) == 0
+    numbers = bytearray(saved.read_bytes())
+    numbers[-4:] = bytes(4)
+    saved.write_bytes(numbers)
+    assert cli.main([*asked, "--model", "sorter@50", "--force"]) == 2
+    assert "not as it was saved" in capfd.readouterr().err
+
+
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(capfd, tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_arguments: False)  # root may write anywhere
     arguments = ["figure", "x", "--model", str(tmp_path / "nowhere"), "--step", "tokens"]

@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_existing(arguments.out, force=arguments.force)
     text = prompt_text(arguments)
 
+    from desktop_app.core.library.catalogue import title_of
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.tensors import match_names
     from desktop_app.gpt2.tokenizer import Tokenizer
@@ -46,11 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     names = names_to_save(config, match_names(arguments.names, config) if arguments.names else None)
     tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
     ids = prompt_ids(arguments, config, text, tokenizer)
-    note = {"model": checkpoint.name, "logitscope": __version__} | ({"weights": "int8"} if config.int8 else {})
+    note = {"model": title_of(checkpoint.folder) or checkpoint.name, "logitscope": __version__} | (
+        {"weights": "int8"} if config.int8 else {}
+    )
     if text is not None:
         note["prompt"] = text
     engine = Engine(checkpoint)
     engine.check_ids(ids)
-    save_tensors(arguments.out, config, len(ids), names, engine.tensors(ids, names), note)
+    save_tensors(arguments.out, config, len(ids), names, engine.tensors(ids, names), note, digest=checkpoint.digest)
     print(f"{shown(str(arguments.out))}: {len(names)} tensors of {len(ids)} tokens, {size_of(arguments.out)}")
     return 0

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from desktop_app.core.check import check_pass
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene, make_scene
@@ -15,7 +13,7 @@ from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, kind_of, render
 from desktop_app.figures.subject import CHECK, Subject, find_cell, find_subject, subject_job
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.errors import ExportError, LogitscopeError, ModelError
+from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_files
 from desktop_app.gpt2.tokenizer import parse_ids
 from desktop_app.gpt2.trace import Trace
@@ -66,19 +64,6 @@ def ids_of(order: Order, model: Model) -> tuple[int, ...]:
     return ids
 
 
-def load_trace(path: Path, model: Model) -> Trace:
-    """A pass that `logitscope trace` saved. Raises ModelError if it is none, or was computed by another model."""
-    trace = Trace.load(path, model.checkpoint.weights)
-    if trace.config != model.config:
-        raise ModelError(f"{path} was saved with a model of another shape than {model.name}; name that with --model.")
-    # The picture will name the model, so what the file holds of its tables must be what this model's tables hold.
-    ours = Trace(trace.config, {"tokens": np.array(trace.ids)}, weights=model.checkpoint.weights)
-    for name in sorted({"embed", "pos_embed", "blocks.0.resid_pre"} & set(trace.captured)):
-        if not np.allclose(trace.read(name), ours.read(name), rtol=1e-5, atol=1e-6):
-            raise ModelError(f"{path} was computed by another model than {model.name}; name that with --model.")
-    return trace
-
-
 def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scene:
     """The moment that is shown. Raises LogitscopeError for a token or a position that is not there."""
     check_index("token", order.state.token, len(trace))
@@ -104,7 +89,7 @@ def _make(
 ) -> Job:
     if not order.prompted:
         return subject_job(subject, model, None)
-    saved = None if order.trace is None else load_trace(order.trace, model)
+    saved = None if order.trace is None else Trace.load(order.trace, model.checkpoint)
     ids = ids_of(order, model) if saved is None else saved.ids
     model.engine.check_ids(ids)
     for what in ("token", "position"):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.config import Config, load_config
+from desktop_app.gpt2.digest import weights_digest
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.safetensors_file import Entry, SafetensorsFile
 from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files
@@ -52,6 +54,14 @@ class Checkpoint:
     def name(self) -> str:
         """What `name_of` says of its folder."""
         return name_of(self.folder)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells its weights from any others: SHA-256, in hex, over names, shapes and float32 values.
+
+        The same however they are stored: in float16 or float32, in one file or in several, transposed or not.
+        """
+        return weights_digest(self.weights)
 
     def layer_weights(self, layer: int) -> dict[str, NDArray[np.float32]]:
         """The weights of one block under their names without `blocks.L.`."""

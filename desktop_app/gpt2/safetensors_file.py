@@ -5,6 +5,7 @@ header of name -> {dtype, shape, data_offsets}, then the tensors end to end. The
 than by the library because the graph points into the file by offset, and a lying offset must not get there.
 """
 
+import hashlib
 import json
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -120,6 +121,15 @@ class SafetensorsFile:
             )
         return Entry(dtype, tuple(shape), start, stop)
 
+    def is_as_sealed(self) -> bool:
+        """Whether every byte is as `write_safetensors` sealed it; false of a file without a seal. Reads all of it."""
+        length = int.from_bytes(self._data[:8].tobytes(), "little")
+        head = self._data[: 8 + length].tobytes()
+        seal = self.metadata.get(SEAL, "")
+        digest = hashlib.sha256(head.replace(_written(seal), _written(_UNSEALED)))
+        digest.update(self._data[8 + length :].data)
+        return digest.hexdigest() == seal
+
     def read(self, name: str) -> NDArray[Any]:
         """The tensor as it is stored, a read-only view of the mapped file; BF16 comes widened to float32."""
         entry = self.entries[name]
@@ -133,6 +143,17 @@ class SafetensorsFile:
         return raw.view(_NUMPY[entry.dtype]).reshape(entry.shape)
 
 
+SEAL = "sha256"
+"""The entry of the metadata that holds the digest of the whole file, itself taken as zeros."""
+
+_UNSEALED = "0" * 64
+
+
+def _written(seal: str) -> bytes:
+    """A seal as it stands in the header, and nothing else does: within a text a quotation mark is escaped."""
+    return f'"{SEAL}":"{seal}"'.encode()
+
+
 _CODES = {np.dtype(np.int64): "I64", np.dtype(np.float32): "F32"}
 
 
@@ -142,13 +163,17 @@ def write_safetensors(
     arrays: Iterable[NDArray[Any]],
     metadata: Mapping[str, str],
     progress: Callable[[int], None] = lambda _written: None,
+    *,
+    sealed: bool = False,
 ) -> None:
     """Write tensors one after the other, so that only one need be in memory at a time.
 
     `shapes` gives name -> (dtype, shape) in order (int64 and float32 are known), `arrays` yields the tensors in
     the same order. The file appears under `path` only when it is whole. Raises ExportError.
+
+    `sealed`, its metadata hold a digest of all of it, by which `is_as_sealed` knows it again.
     """
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    header: dict[str, Any] = {"__metadata__": {**metadata, SEAL: _UNSEALED} if sealed else dict(metadata)}
     offset = 0
     for name, (dtype, shape) in shapes.items():
         length = prod(shape) * dtype.itemsize
@@ -161,10 +186,18 @@ def write_safetensors(
     raw = json.dumps(header, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % 8)  # tensors start on 8 bytes, so that they can be mapped
 
+    head = len(raw).to_bytes(8, "little") + raw
+    digest = hashlib.sha256(head)
     with whole_file(path) as file:
-        file.write(len(raw).to_bytes(8, "little") + raw)
+        file.write(head)
         for (name, (dtype, shape)), array in zip(shapes.items(), arrays, strict=True):
             if array.shape != shape:
                 raise ExportError(f"{name} has shape {array.shape} where {shape} was announced.")
-            file.write(np.ascontiguousarray(array, dtype).data)
+            data = np.ascontiguousarray(array, dtype).data
+            file.write(data)
+            if sealed:
+                digest.update(data)
             progress(file.tell())
+        if sealed:
+            file.seek(head.index(_written(_UNSEALED)))
+            file.write(_written(digest.hexdigest()))

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config, parse_config
+from desktop_app.gpt2.digest import weights_digest
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.jsonfile import parse_json
@@ -23,7 +25,9 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 _CACHE_LIMIT = 96 << 20
-_FORMAT = "logitscope.trace.1"
+_FORMAT = "logitscope.trace.2"
+_WITHOUT_DIGESTS = "logitscope.trace.1"
+_MADE_WITH = "weights_sha256"
 
 
 def names_to_save(config: Config, names: Sequence[str] | None = None) -> list[str]:
@@ -38,13 +42,18 @@ def save_tensors(
     names: Sequence[str],
     arrays: Iterable[Array],
     note: Mapping[str, str] | None = None,
+    *,
+    digest: str = "",
 ) -> None:
     """Write tensors of `positions` tokens under their own names; `tokens` as int64, the rest as float32.
 
-    The file is safetensors, or a numpy archive where the name ends in .npz. `arrays` yields the tensors in the order
-    of `names`, so that only one need be in memory. Raises ExportError.
+    The file is safetensors, sealed, or a numpy archive where the name ends in .npz. `arrays` yields the tensors in the
+    order of `names`, so that only one need be in memory. `digest` is the checkpoint's, which `load` compares.
+    Raises ExportError.
     """
     about = {"format": _FORMAT, "config": json.dumps(asdict(config)), **(note or {})}
+    if digest:
+        about[_MADE_WITH] = digest
     if path.suffix.lower() == ".npz":
         write_npz(path, names, arrays, about)
         return
@@ -53,7 +62,7 @@ def save_tensors(
         name: (np.dtype(np.int64 if name == "tokens" else np.float32), table[name].spec.shape(config, positions))
         for name in names
     }
-    write_safetensors(path, shapes, arrays, about)
+    write_safetensors(path, shapes, arrays, about, sealed=True)
 
 
 class Trace:
@@ -224,14 +233,26 @@ class Trace:
     def save(self, path: Path, names: Sequence[str] | None = None, note: Mapping[str, str] | None = None) -> None:
         """Write tensors as `save_tensors` does. `names` default to the whole table. Raises ExportError."""
         chosen = names_to_save(self.config, names)
-        save_tensors(path, self.config, len(self), chosen, map(self.read, chosen), note)
+        digest = "" if self._weights is None else weights_digest(self._weights)
+        save_tensors(path, self.config, len(self), chosen, map(self.read, chosen), note, digest=digest)
 
     @classmethod
-    def load(cls, path: Path, weights: Mapping[str, Array] | None = None) -> "Trace":
-        """Open a saved trace, its tensors mapped from the file. Raises ModelError for anything else."""
+    def load(cls, path: Path, model: Checkpoint | None = None) -> "Trace":
+        """Open a saved trace, its tensors mapped from the file; with `model`, the others are derived by its weights.
+
+        Raises ModelError for anything else, for numbers that are not as they were saved, and where another model than
+        `model` computed them.
+        """
         file = SafetensorsFile(path)
+        if file.metadata.get("format") == _WITHOUT_DIGESTS:
+            raise ModelError(
+                f"{path} was saved by an earlier Logitscope, which kept no digests of its model and its numbers; "
+                "save it again with logitscope trace."
+            )
         if file.metadata.get("format") != _FORMAT or "tokens" not in file.entries:
             raise ModelError(f"{path} is not a trace saved by Logitscope.")
+        if not file.is_as_sealed():
+            raise ModelError(f"{path} is not as it was saved: something in it was changed; save it again.")
         raw = parse_json(file.metadata.get("config", "").encode(), what=f"The config in {path}", error=ModelError)
         # What is no field of a config.json, and changes the numbers all the same.
         own = (raw.get("bias") is not False, raw.get("int8") is True)
@@ -246,7 +267,27 @@ class Trace:
         ids = file.read("tokens")
         if not 0 <= ids.min() <= ids.max() < config.vocab_size:
             raise ModelError(f"{path}: token ids from {ids.min()} to {ids.max()} do not fit the trace's own config.")
-        return cls(config, {name: file.read(name) for name in file.entries}, weights=weights)
+        if model is not None:
+            _require_made_by(model, config, file)
+        return cls(
+            config, {name: file.read(name) for name in file.entries}, weights=None if model is None else model.weights
+        )
+
+
+def _require_made_by(model: Checkpoint, config: Config, file: SafetensorsFile) -> None:
+    """Raise ModelError unless `model` computed what is in a file: its numbers would stand under another's name."""
+    maker = file.metadata.get("model", "")
+    named = f" ({maker[:80]!a})" if maker else ""
+    if config != model.config:
+        ours, theirs = replace(model.config, int8=False), replace(config, int8=False)
+        if ours == theirs:
+            how = "rounded to int8" if config.int8 else "exact"
+            raise ModelError(f"{file.path} was saved with weights that are {how}; open {model.name} so, too.")
+        raise ModelError(
+            f"{file.path} was saved with a model of another shape{named} than {model.name}; name that one."
+        )
+    if file.metadata.get(_MADE_WITH) != model.digest:
+        raise ModelError(f"{file.path} was computed by another model{named} than {model.name}; name that one.")
 
 
 def _frozen(array: Array) -> Array:

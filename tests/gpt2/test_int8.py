@@ -174,7 +174,7 @@ def test_what_a_long_text_derives_is_rounded_too(model, monkeypatch):
 def test_a_saved_pass_says_that_it_is_in_int8_and_derives_so(model, tmp_path):
     trace = Engine(model).trace(IDS)
     trace.save(tmp_path / "t.safetensors", ["tokens", "ln_final.out"])
-    again = Trace.load(tmp_path / "t.safetensors", model.weights)
+    again = Trace.load(tmp_path / "t.safetensors", model)
     assert again.config == model.config
     assert again.config != exact_checkpoint(model).config
     np.testing.assert_allclose(again.logits(2), trace.logits(2), atol=1e-5)

@@ -7,8 +7,9 @@ from safetensors import safe_open
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ExportError, ModelError
+from desktop_app.gpt2.int8 import round_checkpoint
 from desktop_app.gpt2.trace import Trace
-from tests.checkpoints import TINY, safetensors_bytes, write_checkpoint
+from tests.checkpoints import TINY, random_weights, safetensors_bytes, sealed, store_weights, write_checkpoint
 
 IDS = (3, 1, 4, 1, 5, 9, 2, 6, 5)
 
@@ -156,7 +157,7 @@ def test_what_was_not_saved_is_derived_with_the_model_and_refused_without(engine
     full.save(tmp_path / "t.safetensors", ["blocks.0.resid_pre"])
     with pytest.raises(ModelError, match="needs the model"):
         Trace.load(tmp_path / "t.safetensors")["blocks.1.attn.pattern"]
-    loaded = Trace.load(tmp_path / "t.safetensors", engine.checkpoint.weights)
+    loaded = Trace.load(tmp_path / "t.safetensors", engine.checkpoint)
     for name in full.table:
         assert np.allclose(loaded[name], full[name], rtol=1e-4, atol=1e-4), name
 
@@ -193,7 +194,8 @@ def saved(trace, tmp_path, **changes):
         else:
             where[name] = value
     rows = {name: (dtype, array.shape, array.tobytes()) for name, (dtype, array) in tensors.items()}
-    (tmp_path / "changed").write_bytes(safetensors_bytes(rows, metadata))
+    metadata["sha256"] = "0" * 64
+    (tmp_path / "changed").write_bytes(sealed(safetensors_bytes(rows, metadata)))
     return tmp_path / "changed"
 
 
@@ -214,6 +216,99 @@ def test_files_that_are_no_saved_trace_are_refused(engine, tmp_path):
     for config in ("", "[]", "{", '{"n_layer": 1e9}', '{"vocab_size": 0}'):
         with pytest.raises(ModelError):
             Trace.load(saved(trace, tmp_path, config=config))
+
+
+def spoiled(data, how):
+    """The bytes of a saved trace with its last number changed, two tensors swapped by name, or its prompt's note."""
+    if how == "a number":
+        return data[:-4] + np.float32(0.5).tobytes()
+    if how == "not a number":
+        return data[:-4] + np.float32(np.nan).tobytes()
+    if how == "a name":
+        for old, new in ((b"0.mlp_out", b"9.mlp_out"), (b"1.mlp_out", b"0.mlp_out"), (b"9.mlp_out", b"1.mlp_out")):
+            data = data.replace(b"blocks." + old, b"blocks." + new)
+        return data
+    return data.replace(b"a prompt", b"b prompt")
+
+
+@pytest.mark.parametrize("how", ["a number", "not a number", "a name", "a note"])
+def test_a_trace_that_was_changed_afterwards_is_refused_with_a_sentence(engine, tmp_path, how):
+    path = tmp_path / "t.safetensors"
+    engine.trace(IDS).save(path, note={"prompt": f"a prompt, and {'0' * 64}"})
+    assert Trace.load(path, engine.checkpoint).ids == IDS
+    data = path.read_bytes()
+    changed = spoiled(data, how)
+    assert changed != data and len(changed) == len(data)
+    path.write_bytes(changed)
+    with pytest.raises(ModelError, match="not as it was saved"):
+        Trace.load(path)
+
+
+def test_a_trace_without_digests_is_told_from_one_that_is_none(trace, tmp_path):
+    with pytest.raises(ModelError, match="by an earlier Logitscope, which kept no digests"):
+        Trace.load(saved(trace, tmp_path, format="logitscope.trace.1"))
+
+
+def test_the_seal_is_the_digest_of_the_file_as_anybody_can_make_it(trace, tmp_path):
+    trace.save(tmp_path / "t.safetensors")
+    data = (tmp_path / "t.safetensors").read_bytes()
+    with safe_open(tmp_path / "t.safetensors", "numpy") as file:
+        seal = file.metadata()["sha256"]
+    assert sealed(data.replace(seal.encode(), b"0" * 64)) == data
+
+
+# Whose numbers
+
+
+def finetuned(folder, change):
+    """The model of random weights 0 with `change` made to them (name as it is stored -> array), in `folder`."""
+    weights = {name: array.copy() for name, array in random_weights(TINY, 0).items()}
+    change(weights)
+    return load_checkpoint(write_checkpoint(folder, TINY, weights))
+
+
+def halve_attention(weights):
+    weights["h.1.attn.c_attn.weight"] /= 2
+
+
+def one_bit(weights):
+    weights["h.0.mlp.c_proj.bias"][3] = np.nextafter(weights["h.0.mlp.c_proj.bias"][3], np.float32(9))
+
+
+@pytest.mark.parametrize("names", [None, ["blocks.0.attn.pattern"], ["tokens"]])
+@pytest.mark.parametrize("change", [halve_attention, one_bit])
+def test_a_trace_opens_with_the_model_that_made_it_and_with_no_other(tmp_path, change, names):
+    made = load_checkpoint(write_checkpoint(tmp_path / "made", TINY, random_weights(TINY, 0)))
+    path = tmp_path / "t.safetensors"
+    Engine(made).trace(IDS).save(path, names, note={"model": "made"})
+    assert Trace.load(path, made).ids == IDS
+    with pytest.raises(ModelError, match=r"computed by another model \('made'\) than other"):
+        Trace.load(path, finetuned(tmp_path / "other", change))
+    shorter = write_checkpoint(tmp_path / "short", TINY | {"n_layer": 1})
+    with pytest.raises(ModelError, match=r"of another shape \('made'\) than short"):
+        Trace.load(path, load_checkpoint(shorter))
+    with pytest.raises(ModelError, match="weights that are exact; open made so, too"):
+        Trace.load(path, round_checkpoint(made))
+
+
+def test_a_trace_saved_without_a_model_is_nobody_s(engine, trace, tmp_path):
+    Trace(trace.config, {name: trace[name] for name in ("tokens", "embed")}).save(tmp_path / "t", ["tokens", "embed"])
+    with pytest.raises(ModelError, match="another model"):
+        Trace.load(tmp_path / "t", engine.checkpoint)
+
+
+def test_a_model_is_the_same_however_it_is_stored(tmp_path):
+    weights = {name: array.astype(np.float16).astype(np.float32) for name, array in random_weights(TINY, 0).items()}
+    forms = {"plain": {}, "half": {"dtype": "F16"}, "shards": {"shards": 3}, "turned": {"linear": True}}
+    digests = set()
+    for form, how in forms.items():
+        folder = write_checkpoint(tmp_path / form, TINY, weights)
+        if how:
+            (folder / "model.safetensors").unlink()
+            store_weights(folder, weights, **how)
+        checkpoint = load_checkpoint(folder)
+        digests |= {checkpoint.digest, round_checkpoint(checkpoint).digest}
+    assert len(digests) == 1
 
 
 def test_token_ids_in_a_file_that_the_model_lacks_are_refused(engine, tmp_path):
