@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from desktop_app.core.library.catalogue import title_of
     from desktop_app.gpt2.engine import Engine
-    from desktop_app.gpt2.tensors import match_names
+    from desktop_app.gpt2.names import match_names
     from desktop_app.gpt2.tokenizer import Tokenizer
     from desktop_app.gpt2.trace import names_to_save, save_tensors
 

@@ -18,9 +18,10 @@ from desktop_app.gpt2.machine import available_memory
 from desktop_app.gpt2.provider import CPU, chosen
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tokenizer import Tokenizer
+from desktop_app.gpt2.weights import parameter_count
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """One opened model. `name` is what a person calls it."""
 
@@ -28,6 +29,9 @@ class Model:
     engine: Engine
     tokenizer: Tokenizer
     name: str
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}: {parameter_count(self.config):,} parameters, from {self.folder}>"
 
     @property
     def config(self) -> Config:

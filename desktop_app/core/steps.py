@@ -13,6 +13,7 @@ from desktop_app.core.views import attention, inputs, mlp, sampling, vectors
 from desktop_app.core.views.limits import with_limits
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.names import answer
 from desktop_app.gpt2.weights import expand
 
 IN, BLOCK, OUT = "in", "block", "out"
@@ -188,7 +189,9 @@ def find_step(name: str, config: Config) -> Step:
         if name in step.tensors:
             return step
     near = get_close_matches(name, [s.key for s in steps], 3, 0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "try tokens, blocks.0.attn.pattern or probabilities."
+    hint = answer(name, config) or (
+        f"did you mean {' or '.join(near)}?" if near else "try tokens, blocks.0.attn.pattern or probabilities."
+    )
     raise ExportError(f"There is no step {name[:80]!r} in this model; {hint}")
 
 

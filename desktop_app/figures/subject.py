@@ -19,6 +19,7 @@ from desktop_app.core.views.weights import Part, find_part, has_heads, weight_na
 from desktop_app.figures.export import Job, job_of, make_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.names import answer
 
 CENSUS, CHECK, OVERVIEW, WEIGHTS = "census", "check", "overview", "weights"
 _CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*")
@@ -94,6 +95,8 @@ def _step(name: str, layer: int | None, config: Config) -> Step:
     try:
         step = find_step(name, config)
     except ExportError as reason:
+        if layer is not None and (theirs := answer((name, layer), config)):
+            raise ExportError(f"There is no step {name[:80]!r} in this model; {theirs}") from reason
         near = get_close_matches(name, (CENSUS, CHECK, OVERVIEW), 1, 0.7)
         raise ExportError(f"There is no step {name[:80]!r}; did you mean {near[0]}?") if near else reason from reason
     if None not in (layer, step.layer) and step.layer != layer:

@@ -37,7 +37,7 @@ class StoredWeight:
     turned: bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
     """A model's folder after every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
 
@@ -49,6 +49,11 @@ class Checkpoint:
     config: Config
     weights: Mapping[str, NDArray[np.float32]]
     stored: Mapping[str, StoredWeight]
+
+    def __repr__(self) -> str:
+        c = self.config
+        form = "int8" if c.int8 else "float32"
+        return f"<Checkpoint {self.name}: {c.n_layer} blocks, {c.n_head} heads, d_model {c.n_embd}, {form}>"
 
     @property
     def name(self) -> str:

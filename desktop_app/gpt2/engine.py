@@ -52,6 +52,9 @@ class Engine:
             self._head = make_session(checkpoint, stop, body=False)
             self._graph(self.packed, stop)  # the one that answers first, so that what cannot run is told here
 
+    def __repr__(self) -> str:
+        return f"<Engine of {self.checkpoint.name}: weights {'packed' if self.packed else 'as they lie'}>"
+
     def __del__(self) -> None:
         # onnxruntime frees a session with the interpreter locked, 30 ms of it: other threads get their turn in between.
         for session in ("_lean", "_head", "_full"):

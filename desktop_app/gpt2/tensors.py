@@ -13,7 +13,6 @@ from types import MappingProxyType
 
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Formula
 from desktop_app.gpt2.weights import expand
 
@@ -295,27 +294,6 @@ def past_of(layer: int) -> dict[str, str]:
 def past_inputs(config: Config) -> dict[str, str]:
     """The same of every block, in the order of the graph's inputs."""
     return {name: own for layer in range(config.n_layer) for name, own in past_of(layer).items()}
-
-
-def match_names(patterns: list[str], config: Config) -> list[str]:
-    """The table's names that match any of the glob `patterns`, in the order of the table.
-
-    Raises ModelError for a pattern that matches nothing.
-    """
-    from fnmatch import fnmatchcase
-
-    names = list(tensor_table(config))
-    chosen = set()
-    for pattern in patterns:
-        found = [n for n in names if fnmatchcase(n, pattern)]
-        if not found:
-            from difflib import get_close_matches
-
-            close = get_close_matches(pattern, names, 3, 0.5)
-            hint = f"; did you mean {' or '.join(close)}?" if close else "; try blocks.0.attn.*."
-            raise ModelError(f"No tensor is named {pattern[:80]!r}{hint}")
-        chosen.update(found)
-    return [n for n in names if n in chosen]
 
 
 @lru_cache(maxsize=256)

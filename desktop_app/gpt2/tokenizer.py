@@ -70,6 +70,9 @@ class Tokenizer:
             self._library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         self._spelled = {byte for byte, char in enumerate(BYTE_ALPHABET) if char in vocabulary.ids}
 
+    def __repr__(self) -> str:
+        return f"<Tokenizer of {len(self._bytes):,} tokens>"
+
     @classmethod
     def load(cls, folder: Path, *, vocab_size: int | None = None) -> "Tokenizer":
         """Reads tokenizer.json, or vocab.json and merges.txt, from a checkpoint folder.

@@ -17,6 +17,7 @@ from desktop_app.gpt2.digest import weights_digest
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.jsonfile import parse_json
+from desktop_app.gpt2.names import no_such_tensor
 from desktop_app.gpt2.npz_file import write_npz
 from desktop_app.gpt2.safetensors_file import SafetensorsFile, write_safetensors
 from desktop_app.gpt2.stitched import Stitched
@@ -103,7 +104,12 @@ class Trace:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, name: str) -> Array:
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self)} tokens: {len(self.table)} tensors, {len(self.captured)} of them held>"
+
+    def __getitem__(self, name: object) -> Array:
+        if not isinstance(name, str):
+            raise ModelError(no_such_tensor(name, self.config))
         return self.read(name)
 
     def read(self, name: str, *, head: int | None = None, row: int | None = None, every: int = 1) -> Array:
@@ -114,7 +120,7 @@ class Trace:
         tensor cannot be derived because a saved trace was opened without its model.
         """
         if name not in self.table:
-            raise ModelError(f"This model has no tensor {name[:80]!r}.")
+            raise ModelError(no_such_tensor(name, self.config))
         if name == "logits":
             return self._all_logits() if row is None else self.logits(row)
         spec = self.table[name].spec

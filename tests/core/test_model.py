@@ -59,3 +59,17 @@ def test_a_folder_without_tokenizer_and_one_without_weights_are_refused(tmp_path
     (tmp_path / "b" / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="no weights"):
         open_model(tmp_path / "b")
+
+
+def test_what_a_notebook_prints_of_it_is_a_short_line(tmp_path):
+    model = open_model(write_checkpoint(tmp_path / "small"), int8=True)
+    trace = model.engine.trace((1, 2, 3))
+    for thing, words in {
+        model: ("small (int8 weights)", f"parameters, from {tmp_path / 'small'}"),
+        model.checkpoint: ("small", "2 blocks, 3 heads, d_model 24, int8"),
+        model.engine: ("small",),
+        model.tokenizer: ("Tokenizer", "tokens"),
+        trace: ("Trace of 3 tokens", f"{len(trace.table)} tensors"),
+    }.items():
+        assert len(repr(thing)) < 120 + len(str(tmp_path)) and "\n" not in repr(thing)
+        assert all(word in repr(thing) for word in words)

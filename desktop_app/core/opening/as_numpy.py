@@ -10,6 +10,7 @@ from desktop_app.gpt2.checkpoint import Checkpoint, StoredWeight
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import TOKEN, Columns, Letters, Pattern, bind, fill
+from desktop_app.gpt2.names import no_such_tensor
 from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tensors import tensor_table
@@ -29,7 +30,7 @@ def as_numpy(
     table = tensor_table(checkpoint.config)
     weight_axes = {own: spec.axes for own, _, spec in all_weights(checkpoint.config)}
     if name not in table and name not in weight_axes:
-        raise ModelError(f"This model has no tensor {name[:80]!r}.")
+        raise ModelError(no_such_tensor(name, checkpoint.config))
     axes = weight_axes[name] if name in weight_axes else table[name].axes
     if index is not None and len(index) != len(axes):
         raise ModelError(f"{name} has {len(axes)} axes; there is no cell {list(index)}.")

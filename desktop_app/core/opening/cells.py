@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.names import no_such_tensor
 from desktop_app.gpt2.trace import Trace
 
 Array = NDArray[Any]
@@ -36,7 +37,7 @@ def read_cell(trace: Trace, weights: Mapping[str, Array], cell: Cell) -> float:
             raise ModelError(f"{cell.name} has shape {list(shape)}; there is no cell {list(cell.index)}.")
         return float(weights[cell.name][cell.index])
     if cell.name not in trace.table:
-        raise ModelError(f"This model has no tensor {cell.name[:80]!r}.")
+        raise ModelError(no_such_tensor(cell.name, trace.config))
     spec = trace.table[cell.name].spec
     shape = spec.shape(trace.config, len(trace))
     if len(cell.index) != len(shape) or not all(0 <= i < n for i, n in zip(cell.index, shape, strict=True)):
