@@ -16,7 +16,7 @@ PERCENTILE = 99.5
 BY_HAND = "set by hand"
 
 _FEW, _FEW_OF_A_VECTOR, _FAR = 4, 0.02, 16.0
-_LINES, _APART = 0.05, 4.0
+_LINES, _APART, _ABOVE = 0.05, 4.0, 2.0
 _PIECE = 1 << 22  # cells that are compared at once
 
 
@@ -130,8 +130,8 @@ def _leave_out(tables: list[Array], sizes: Array, axis: int) -> int:
     core = _percentile(rest) if rest.size else 0.0
     if not 0 < _APART * core < whole:
         return 0
-    # Of these only the lines that lie above the rest as a whole.
-    apart = [lines[m[lines] > core] for m, lines in zip(typical, strongest, strict=True)]
+    # Of these only the lines that lie far above the rest as a whole: those next to it belong to it.
+    apart = [lines[m[lines] > _ABOVE * core] for m, lines in zip(typical, strongest, strict=True)]
     tables[:] = [np.delete(t, lines, 1 - axis) for t, lines in zip(tables, apart, strict=True)]
     return sum(map(len, apart))
 

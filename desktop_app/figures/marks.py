@@ -120,6 +120,11 @@ class Cells:
     stride: int | None = None
     density: float = 1.0
 
+    @property
+    def what(self) -> tuple[object, ...]:
+        """What is shown, wherever it stands on the page: which cells of which tensor, and under which name."""
+        return self.source, self.label, self.start
+
     def cell(self, x: float, y: float) -> tuple[int, int]:
         """Row and column of `values` under a point of the page; in a pooled picture the strongest one there."""
         rows = _span(y - self.rect.y, self.rect.h, self.rows, self.density)
@@ -327,6 +332,13 @@ class Page:
     ) -> None:
         """Let a place of `shape` rows and columns answer to the pointer."""
         self.cells.append(Cells(rect, *shape, values, source, label, start, stride, self.density))
+
+    def again(self, cells: Cells, before: "Page") -> Cells | None:
+        """The place that shows here what `cells` showed on the page `before`; None where nothing does."""
+        twins = [c for c in before.cells if c.what == cells.what]
+        nth = next((n for n, c in enumerate(twins) if c is cells), 0)
+        own = [c for c in self.cells if c.what == cells.what]
+        return own[nth] if nth < len(own) else None
 
     def path(self, x: Any, y: Any, colour: str, width: float = 1, *, dashed: bool = False) -> None:
         """Draw a polyline."""

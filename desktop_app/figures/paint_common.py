@@ -106,7 +106,7 @@ def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
     w, h = rect.w / columns, rect.h / rows
     if min(w, h) < page.u(5):
         return
-    side = min(w, h) * 0.3
+    side = min(min(w, h) * 0.3, page.u(8))
     colour = page.theme.background
     for row, column in np.argwhere(levels.is_beyond(values))[:400]:
         page.fill(Rect(rect.x + (column + 1) * w - side, rect.y + row * h, side, side), colour)

@@ -55,29 +55,35 @@ class Canvas(PaintedPane):
         self._at: tuple[Cells, int, int] | None = None
         self._readout: Readout | None = None
         self._marked: Region | None = None
-        self._sources: list[Rect] = []
-        self._targets: list[Rect] = []
-        self._cursor: tuple[int, int, int] | None = None  # index into page.cells, row, column
+        self._lit: tuple[tuple[Region, ...], tuple[Region, ...]] = ((), ())
+        self._lit_places: tuple[list[Rect], list[Rect]] = ([], [])
+        self._cursor: tuple[Cells, int, int] | None = None
         self.placed = 0
         """How many times a view was laid out; tests count it."""
 
     def show_view(self, view: View | None, theme: Theme, scale: float) -> None:
         """Show `view`; the cell cursor stays where it can."""
         self._view, self._theme, self._scale = view, theme, scale
-        self._at = self._readout = None
-        self._sources, self._targets = [], []
+        self._point(None, 0, 0)
+        self.set_lit((), ())
         self._place()
 
-    def set_lit(self, sources: list[Rect], targets: list[Rect]) -> None:
-        """Places that the cell under the pointer was computed from, and places that it feeds."""
-        if (sources, targets) != (self._sources, self._targets):
-            self._sources, self._targets = sources, targets
-            self.viewport().update()
+    def set_lit(self, sources: Iterable[Region], targets: Iterable[Region]) -> None:
+        """What the cell under the pointer was computed from, and what it feeds: lit wherever it is shown."""
+        lit = tuple(sources), tuple(targets)
+        if lit != self._lit:
+            self._lit = lit
+            self._find_lit()
+
+    def _find_lit(self) -> None:
+        sources, targets = self._lit
+        self._lit_places = self.lit_places(sources), self.lit_places(targets)
+        self.viewport().update()
 
     @property
     def lit(self) -> tuple[list[Rect], list[Rect]]:
         """Places that are lit: what the pointed cell came from, and what it feeds."""
-        return self._sources, self._targets
+        return self._lit_places
 
     def set_marked(self, region: Region | None) -> None:
         """The cell that is opened: outlined wherever it is shown, and kept in sight when the view is laid out anew."""
@@ -126,14 +132,19 @@ class Canvas(PaintedPane):
         width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
         height = max(200.0, self.viewport().height() - self._top - _MARGIN) * zoom
         self._height = place_view(self._view, width, height, page) if self._view is not None else 0.0
-        pointed = next((n for n, cells in enumerate(self._page.cells) if self._at and cells is self._at[0]), None)
-        self._page = page
+        before, self._page = self._page, page
         self._picture = None
         self.placed += 1
+        # The same cell of the same picture, where that stands now: another arrangement has it in another order.
         if self._at is not None:
-            # The same cell, where it stands now.
-            _, row, column = self._at
-            self._point(page.cells[pointed] if pointed is not None and pointed < len(page.cells) else None, row, column)
+            cells, row, column = self._at
+            self._point(page.again(cells, before), row, column)
+        if self._cursor is not None:
+            cells, row, column = self._cursor
+            largest = max(page.cells, key=lambda c: c.rect.w * c.rect.h, default=None)
+            here = page.again(cells, before) or largest
+            self._cursor = None if here is None else (here, row, column)
+        self._find_lit()
         self._set_scroll_bars(width)  # a bar that comes or goes lays all of this out anew, from within
         if self._cursor is not None:
             self._move_cursor(0, 0)
@@ -210,7 +221,7 @@ class Canvas(PaintedPane):
             for rect in self.lit_places([self._marked]):
                 painter.drawRect(rectangle(rect).adjusted(-2, -2, 2, 2))
         # Solid for what it was computed from, dashed for what it feeds: never by colour alone.
-        for rects, style in ((self._sources, Qt.PenStyle.SolidLine), (self._targets, Qt.PenStyle.DashLine)):
+        for rects, style in zip(self._lit_places, (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine), strict=True):
             painter.setPen(QPen(QColor(self._theme.ink), 1.5, style))
             for rect in rects:
                 painter.drawRect(rectangle(rect).adjusted(-1, -1, 1, 1))
@@ -330,7 +341,21 @@ class Canvas(PaintedPane):
     def zoom(self, step: int) -> None:
         """Enlarge (1), shrink (-1) or reset (0) the view itself; labels appear as cells grow."""
         self._zoom = 0 if step == 0 else min(max(self._zoom + step, 0), len(_ZOOMS) - 1)
+        before = self._pointed_at()
         self._place()
+        after = self._pointed_at()
+        if before is not None and after is not None:
+            # The cell under the pointer stays there.
+            moved = (after - before).toPoint()
+            for bar, by in ((self.horizontalScrollBar(), moved.x()), (self.verticalScrollBar(), moved.y())):
+                bar.setValue(bar.value() + by)
+
+    def _pointed_at(self) -> QPointF | None:
+        """Where in the viewport the middle of the pointed cell is."""
+        if self._at is None:
+            return None
+        cells, row, column = self._at
+        return rectangle(cells.place(row, column)).center() + self.origin
 
     # Cell cursor
 
@@ -338,9 +363,8 @@ class Canvas(PaintedPane):
         """Put the cursor into the largest picture of cells."""
         if not self._page.cells:
             return
-        sizes = [c.rect.w * c.rect.h for c in self._page.cells]
-        index = sizes.index(max(sizes))
-        self._cursor = (index, 0, self._page.cells[index].start)
+        largest = max(self._page.cells, key=lambda c: c.rect.w * c.rect.h)
+        self._cursor = (largest, 0, largest.start)
         self._move_cursor(0, 0)
 
     def leave_cursor(self) -> None:
@@ -350,26 +374,23 @@ class Canvas(PaintedPane):
 
     def _move_cursor(self, down: int, across: int) -> None:
         assert self._cursor is not None
-        index, row, column = self._cursor
-        if index >= len(self._page.cells):
-            self.leave_cursor()
-            return
-        cells = self._page.cells[index]
+        cells, row, column = self._cursor
         if cells.stride is not None:
             last = min(cells.values.shape[-1], cells.start + cells.rows * cells.stride) - 1
             column = min(max(column + across + down * cells.stride, cells.start), last)
         else:
             row = min(max(row + down, 0), cells.rows - 1)
             column = min(max(column + across, 0), cells.columns - 1)
-        self._cursor = (index, row, column)
+        self._cursor = (cells, row, column)
         self._at = None
         self._point(cells, row, column)
         self._show_place(cells.place(row, column))
 
     def _switch_cells(self, by: int) -> None:
         assert self._cursor is not None
-        index = (self._cursor[0] + by) % len(self._page.cells)
-        self._cursor = (index, 0, self._page.cells[index].start)
+        at = next(n for n, cells in enumerate(self._page.cells) if cells is self._cursor[0])
+        cells = self._page.cells[(at + by) % len(self._page.cells)]
+        self._cursor = (cells, 0, cells.start)
         self._move_cursor(0, 0)
 
     def _show_place(self, place: Rect) -> None:

@@ -75,7 +75,7 @@ class Inspection(QObject):
                 sources = computed_from(scene.trace, cell)
                 targets = feeds(scene.trace, cell)
         for shown in (self._canvas, self._inspector.canvas):
-            shown.set_lit(shown.lit_places(sources), shown.lit_places(targets))
+            shown.set_lit(sources, targets)
 
     # Opening
 
