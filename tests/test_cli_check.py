@@ -57,7 +57,8 @@ def wrong_divisor(monkeypatch):
 def test_every_computed_tensor_has_its_line_in_the_order_of_the_pass(command, model):
     status, out, err = command("A cat?", "--model", model)
     assert (status, err) == (0, "")
-    head, columns, *lines, verdict = out.splitlines()
+    head, columns, *lines = out.splitlines()
+    lines, analyses, verdicts = lines[: len(TABLE) - 1], lines[len(TABLE) - 1 : -3], lines[-3:]
     assert "float64" in head
     assert "1e-05" in head
     assert columns.split() == ["tensor", "worst", "of", "sum", "cell"]
@@ -68,7 +69,16 @@ def test_every_computed_tensor_has_its_line_in_the_order_of_the_pass(command, mo
     assert 0 < float(relative) < 1e-5
     assert 0 < float(absolute) < 1e-5
     assert cell[::2] == ["head", "pos", "d_head"]
-    assert verdict == f"{len(TABLE) - 1} tensors of 6 tokens: all are what their formulas say, up to rounding."
+    assert analyses[0] == ""
+    assert "0.0001" in analyses[1]
+    assert all(0 <= float(line.split()[0]) < 1e-4 for line in analyses[2:])
+    for name in ("parts of", "attribution:", "score", "lens:", "heads: induction", "rollout", "flow:"):
+        assert any(name in line for line in analyses[2:])
+    assert verdicts == [
+        "",
+        f"{len(TABLE) - 1} tensors of 6 tokens: all are what their formulas say, up to rounding.",
+        f"{len(analyses) - 2} numbers of analyses: all are what they should be, up to rounding.",
+    ]
     assert "\x1b" not in out
 
 
@@ -77,9 +87,10 @@ def test_a_wrong_tensor_is_named_with_both_numbers_and_the_exit_code_is_1(comman
     status, out, err = command("A cat?", "--model", model, "--json", report)
     assert (status, err) == (1, "")
     lines = out.splitlines()
-    [wrong] = [line for line in lines if "WRONG" in line]
+    wrong, *opened = [line for line in lines if "WRONG" in line]
     assert wrong.startswith("blocks.1.attn.scaled ")
-    assert lines[-1] == f"{len(TABLE) - 1} tensors of 6 tokens: 1 not what the formula says: blocks.1.attn.scaled"
+    assert all("score blocks.1.attn.scaled[" in line for line in opened)  # whose parts add up to what it should be
+    assert lines[-2] == f"{len(TABLE) - 1} tensors of 6 tokens: 1 not what their formulas say: blocks.1.attn.scaled"
     [row] = [row for row in json.loads(report.read_text())["tensors"] if not row["good"]]
     assert row["name"] == "blocks.1.attn.scaled"
     assert row["traced"] * 1.001 == pytest.approx(row["recomputed"], rel=1e-5)
@@ -96,6 +107,8 @@ def test_a_report_is_written_whole_and_replaced_only_when_told(command, model, t
     assert written["good"] is True
     assert written["tolerance"] == 1e-5
     assert [row["name"] for row in written["tensors"]] == [name for name in TABLE if name != "tokens"]
+    assert {row["good"] for row in written["analyses"]} == {True}
+    assert {"name", "index", "sum", "own", "largest"} < written["analyses"][0].keys()
     status, out, err = command("A", "--model", model, "--json", report)
     assert (status, out) == (2, "")
     assert "--force" in err

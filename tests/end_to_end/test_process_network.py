@@ -81,6 +81,10 @@ EVERY_COMMAND = [
     ["build", "figures.toml", "--jobs", "2"],
     ["deck", "A cat", "--steps", "tokens,probabilities", "--jobs", "2", "--out", "walk.pptx"],
     ["check", "A cat"],
+    ["lens", "A cat", "--out", "lens.npz"],
+    ["attribute", "A cat", "--target", " the", "--out", "attribute.safetensors"],
+    ["score", "A cat", "--cell", "blocks.0.attn.scaled[0,1,0]"],
+    ["heads"],
     ["census"],
     ["onnx", "--out", "model.onnx"],
 ]
