@@ -1,5 +1,6 @@
 """`logitscope figure`: what it draws, what it refuses before it computes anything, and that it needs no window."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -254,6 +255,31 @@ def test_a_session_brings_its_prompt_place_and_settings(figure, model, tmp_path)
     assert any("5 tokens" in text for text in shown)
     status, _, out = figure("--session", tmp_path / "one.logitscope", "--step", "draw", name="two.svg", text=None)
     assert any("temperature 0.5" in text for text in words(out))
+
+
+@pytest.mark.parametrize("command", ["figure", "deck", "build"])
+def test_a_session_whose_model_is_gone_is_drawn_with_another_on_purpose_only(command, model, capfd, tmp_path):
+    session = {"logitscope": 1, "state": {"text": "A c", "model": "/gone/far", "step": "tokens"}}
+    (tmp_path / "s.logitscope").write_text(json.dumps(session))
+    out, listing = tmp_path / ("f.pptx" if command == "deck" else "f.svg"), tmp_path / "list.toml"
+    named = ["--model", str(model)]
+    if command == "build":
+        entry = '[[figure]]\nname = "f.svg"\nsession = "s.logitscope"\n'
+        listing.write_text(entry)
+        arguments, named = [str(listing)], [str(listing)]
+    else:
+        steps = ["--steps", "tokens", "--jobs", "1"] if command == "deck" else []
+        arguments = ["--session", str(tmp_path / "s.logitscope"), "--out", str(out), *steps]
+        named += arguments
+    assert cli.main([command, *arguments]) == 2
+    said = capfd.readouterr().err
+    assert said.count("The session's model, /gone/far, is not here") == 1 and said.count("\n") == 1 and not out.exists()
+    if command == "build":
+        listing.write_text(entry + f'model = "{model}"\n')
+    assert cli.main([command, *named]) == 0
+    assert out.exists()
+    if out.suffix == ".svg":
+        assert any(model.name in text for text in words(out))
 
 
 def test_a_saved_pass_and_the_same_settings_give_the_same_bytes(figure, model, tmp_path, capfd):

@@ -130,9 +130,13 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
 
 
 def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
-    """The state that was asked for, on top of a session's where there is one; and the session's model."""
+    """The state that was asked for, on top of a session's where there is one; and the session's model.
+
+    Raises ModelError where that model is not here, and --model does not name another in its place.
+    """
     from dataclasses import replace
 
+    from desktop_app.core.library.find import require_here
     from desktop_app.core.state import State
 
     state = State(text=text or "")
@@ -155,5 +159,6 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     places = {name: getattr(arguments, name) for name in ("token", "position")}
     chosen = {name: value for name, value in places.items() if value is not None}
     state = replace(state, view=view, int8=state.int8 or arguments.int8, **chosen).with_sampling(**sampling)
-    model = Path(checked_text(state.model, "The session's model")) if state.model else None
-    return state, model if model is not None and model.is_dir() else None
+    if arguments.model is not None or not state.model:
+        return state, None
+    return state, require_here(checked_text(state.model, "The session's model"))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from desktop_app.core.library.find import reference_of, referred
 from desktop_app.core.state import State, ViewOptions
 from desktop_app.gpt2.errors import SamplingError, SessionError
 from desktop_app.gpt2.files import whole_file
@@ -29,7 +30,8 @@ def save_session(path: Path, state: State) -> None:
 
 def to_json(state: State) -> bytes:
     """A state as the bytes of a session file, in ASCII; half a surrogate pair, which is no text, becomes U+FFFD."""
-    fields = {name: _text(value) if isinstance(value, str) else value for name, value in asdict(state).items()}
+    fields = asdict(state) | {"model": reference_of(state.model)}
+    fields = {name: _text(value) if isinstance(value, str) else value for name, value in fields.items()}
     return json.dumps({"logitscope": VERSION, "state": fields}, indent=1).encode("ascii")
 
 
@@ -83,7 +85,7 @@ def _state(raw: dict[str, Any], where: str) -> State:
         text=read.text("text", _TEXT_LIMIT),
         appended=read.numbers("appended"),
         start=read.flag("start"),
-        model=read.text("model", 4096),
+        model=referred(read.text("model", 4096)),
         int8=read.flag("int8"),
         step=read.text("step", 200) or "text",
         layer=read.whole("layer", 0, 0, 511),

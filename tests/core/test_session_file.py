@@ -9,20 +9,24 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from desktop_app.core.bundle import bundled_models, snapshots
+from desktop_app.core.library.find import require_here
 from desktop_app.core.session_file import VERSION, from_json, load_session, save_session, to_json
 from desktop_app.core.state import State, ViewOptions
-from desktop_app.gpt2.errors import SessionError
+from desktop_app.gpt2.errors import ModelError, SessionError
 from desktop_app.gpt2.sampling import MAX_SEED, MAX_TOP_K, Sampling
+from tests.checkpoints import write_checkpoint
 
 text = st.text(max_size=20)  # never half a surrogate pair, which no text file holds
 positions = st.none() | st.integers(0, 200_000)
 ids = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
+models = st.just("") | text.filter(lambda t: "\0" not in t).map(lambda t: os.path.normpath(f"/models/m{t}"))
 states = st.builds(
     State,
     text=text,
     appended=ids,
     start=st.booleans(),
-    model=text,
+    model=models,
     int8=st.booleans(),
     step=text.filter(bool),
     layer=st.integers(0, 511),
@@ -298,7 +302,7 @@ def test_every_field_of_the_state_is_in_the_file():
         text="a",
         appended=(1,),
         start=True,
-        model="m",
+        model="/m",
         int8=True,
         step="tokens",
         layer=1,
@@ -316,3 +320,32 @@ def test_every_field_of_the_state_is_in_the_file():
             assert getattr(part, name) != getattr(plain, name), f"the test leaves {name} at its default"
     assert from_json(to_json(changed), "x") == changed
     assert from_json(to_json(replace(changed, token=None)), "x").token is None
+
+
+def test_a_session_names_a_model_so_that_it_is_found_on_another_machine(tmp_path, monkeypatch):
+    def named(folder):
+        return json.loads(to_json(State(model=str(folder))))["state"]["model"]
+
+    sorter = bundled_models()["sorter"]
+    assert named(sorter) == "sorter" and named(snapshots(sorter)[50]) == "sorter@50"
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    commit = "0123456789" * 4
+    fetched = write_checkpoint(tmp_path / "hub" / "models--ann--small" / "snapshots" / commit)
+    assert named(fetched) == f"ann/small@{commit}"
+    assert named("/some/where") == "/some/where" and named("") == ""
+    monkeypatch.chdir(tmp_path)
+    assert named("here") == str(tmp_path / "here")  # the next start may be elsewhere
+    for name in ("sorter", "sorter@50", "ann"):
+        (tmp_path / name).mkdir()  # what the current directory holds is nobody's model
+    for folder in (sorter, snapshots(sorter)[50], fetched):
+        assert from_json(to_json(State(model=str(folder))), "it").model == str(folder)
+
+
+@pytest.mark.parametrize("gone", ["sorter@51", "ann/small@" + "0" * 40, "/no/where", "here", "sorter@x", "a\0b"])
+def test_a_session_s_model_that_is_not_here_is_a_sentence(gone, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    state = from_json(json.dumps({"logitscope": 1, "state": {"model": gone}}).encode(), "it")
+    assert state.model == gone
+    with pytest.raises(ModelError, match="is not here"):
+        require_here(state.model)

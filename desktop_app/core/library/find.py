@@ -1,12 +1,14 @@
 """Finds the folder of a model by what a person calls it. Never fetches anything."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from desktop_app.core.bundle import bundled_models, program, snapshots
-from desktop_app.core.library.cache import find_snapshot
+from desktop_app.core.library.cache import find_snapshot, hub_cache
 from desktop_app.core.library.catalogue import hub_entry
 from desktop_app.core.library.references import PAGE, HubName, parse_hub_name
+from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import ModelError
 
 
@@ -44,6 +46,55 @@ def find_model(text: str) -> Path:
             "named owner/name."
         )
     raise ModelError(f"{text} is not on this machine; get it with: {program()} models get {full_name(name)}")
+
+
+def reference_of(folder: str) -> str:
+    """What a session calls the model in `folder`: a name that holds on other machines too, where the model has one.
+
+    A bundled model's name, a snapshot's (sorter@50), `owner/name@commit` of the hub's cache, else the whole path.
+    """
+    path = Path(folder)
+    if not folder or "\0" in folder:
+        return folder
+    for name, place in bundled_models().items():
+        known = {name: place} | {f"{name}@{steps}": snapshot for steps, snapshot in snapshots(place).items()}
+        for reference, bundled in known.items():
+            if path.absolute() == bundled.absolute():
+                return reference
+    if path.parent.name == "snapshots" and path.parent.parent.parent == hub_cache():
+        return f"{name_of(path)}@{path.name}"
+    return str(path.absolute())
+
+
+def referred(reference: str) -> str:
+    """The folder of what `reference_of` named, if it is here; else the reference, which is no folder then.
+
+    Nothing depends on the current directory.
+    """
+    model, _, rest = reference.partition("@")
+    bundled = bundled_models()
+    if reference in bundled:
+        return str(bundled[reference])
+    if model in bundled:
+        folder = snapshots(bundled[model]).get(int(rest)) if rest.isdecimal() and len(rest) < 10 else None
+        return reference if folder is None else str(folder)
+    if rest and not Path(reference).is_absolute():
+        with suppress(ModelError):
+            return str(find_snapshot(parse_hub_name(reference)) or reference)
+    return reference
+
+
+def require_here(reference: str) -> Path:
+    """The folder of a session's model, as `referred` gives it. Raises ModelError if it is not here."""
+    path = Path(reference)
+    try:
+        here = path.is_absolute() and path.is_dir()
+    except (OSError, ValueError):
+        here = False
+    if here:
+        return path
+    how = "" if path.is_absolute() or "/" not in reference else f"; get it with: {program()} models get {reference}"
+    raise ModelError(f"The session's model, {reference[:200]}, is not here{how}.")
 
 
 def full_name(name: HubName) -> HubName:
