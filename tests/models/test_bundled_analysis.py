@@ -37,8 +37,8 @@ def test_heads_called_after_the_first_token_are_those_that_nothing_else_fits(mea
 def test_the_induction_head_s_score_opens_to_the_previous_token_head(model, measured):
     """On a made-up word that is repeated: the key that is looked at is known by what stood before it."""
     first, second = "My friend", " Vexilo came. I like"
-    query = len(model.tokenizer.encode(first + second).ids)
-    key = len(model.tokenizer.encode(first).ids) + 1  # the word's second piece
+    query = len(model.tokenizer.encode(first + second).ids) + 1  # the second piece of the word's second time
+    key = len(model.tokenizer.encode(first).ids) + 2  # the third piece of its first
     ids = model.tokenizer.encode(f"{first}{second} Vexilo").ids[: query + 1]
     assert ids[query] == ids[key - 1]
     trace = model.engine.trace(ids)
