@@ -8,6 +8,7 @@ a weight that a tensor needs, and whether a row needs other rows than its own.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -180,8 +181,17 @@ class Formula:
 
     def evaluate(self, place: Place, *operands: Array) -> Array:
         """The results of the rows of `place`, of operands that are whole but for rows and heads."""
-        parts = (_part(operand.at, array, place.config) for operand, array in zip(self.reads, operands, strict=True))
-        return self.compute(place, *parts)
+        if self._of_parts:
+            parts = [
+                _part(operand.at, array, place.config) for operand, array in zip(self.reads, operands, strict=True)
+            ]
+            return self.compute(place, *parts)
+        return self.compute(place, *operands)
+
+    @cached_property
+    def _of_parts(self) -> bool:
+        """Whether some operand is only read in part, however much of the tensor is asked for."""
+        return any(isinstance(entry, Columns) for operand in self.reads for entry in operand.at)
 
     def sizes_of(self, place: Place, sizes: Sequence[Array], result: Array) -> Array:
         """The sum of the absolute terms of each result, by the operands' sizes, these whole as for `evaluate`."""
@@ -189,6 +199,4 @@ class Formula:
 
 
 def _part(pattern: Pattern, array: Array, config: Config) -> Array:
-    if not any(isinstance(entry, Columns) for entry in pattern):
-        return array
     return array[tuple(entry.range(config) if isinstance(entry, Columns) else slice(None) for entry in pattern)]
