@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from desktop_app.core.library.catalogue import hub_entries
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.weights import all_weights
+from desktop_app.gpt2.weights import own_weights
 
 EMBEDDING, POSITION, UNEMBEDDING = "embedding", "position", "unembedding"
 QUERY, KEY, VALUE, OUTPUT = "query", "key", "value", "output"
@@ -75,9 +76,7 @@ class Census:
 def census(name: str, config: Config) -> Census:
     """The census of a model of this config; its total is what `parameter_count` says."""
     counts, biases, blocks = dict.fromkeys(FAMILIES, 0), dict.fromkeys(FAMILIES, 0), 0
-    for weight, _, spec in all_weights(config):
-        if spec.is_absent(config) or (weight == "unembed.W_U" and config.tie_word_embeddings):
-            continue
+    for weight, _, spec in own_weights(config):
         size, last = prod(spec.shape(config)), weight.rsplit(".", 1)[-1]
         families = (QUERY, KEY, VALUE) if last in ("W_QKV", "b_QKV") else (_FAMILY[last],)
         for family in families:
@@ -94,13 +93,10 @@ def _made(name: str, counts: Mapping[str, int], blocks: int, biases: Mapping[str
     return Census(name, rows, blocks, note)
 
 
-GPT2_SIZES = {
-    "GPT-2 small": Config(),
-    "GPT-2 medium": Config(n_embd=1024, n_layer=24, n_head=16),
-    "GPT-2 large": Config(n_embd=1280, n_layer=36, n_head=20),
-    "GPT-2 XL": Config(n_embd=1600, n_layer=48, n_head=25),
-}
-"""The four published sizes, as the hub's config files have them."""
+def gpt2_sizes() -> dict[str, Config]:
+    """The four published sizes, by title: the catalogue's rows that are OpenAI's own."""
+    return {row.title: row.config for row in hub_entries() if row.repository.startswith("openai-community/")}
+
 
 GPT3_SOURCE = "3Blue1Brown, “But what is a GPT? Visual intro to transformers”, Deep Learning chapter 5, 2024"
 """Where the eight families of GPT-3, and the shapes behind them, are counted out."""
@@ -120,7 +116,7 @@ def gpt3() -> Census:
 
 def references() -> tuple[Census, ...]:
     """What a model is shown beside: GPT-2 from small to XL, and GPT-3."""
-    return (*(census(name, config) for name, config in GPT2_SIZES.items()), gpt3())
+    return (*(census(name, config) for name, config in gpt2_sizes().items()), gpt3())
 
 
 def as_table(models: Sequence[Census]) -> list[list[str]]:

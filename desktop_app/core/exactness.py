@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.levels import percent
 from desktop_app.core.model import Model
+from desktop_app.gpt2.formulas import softmax
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tokenizer import Tokenizer
 
@@ -34,16 +35,11 @@ class Effect:
 
 def compare(exact: NDArray[np.float32], rounded: NDArray[np.float32]) -> Effect:
     """The effect of rounding on logits [d_vocab] after one position."""
-    p, q = _softmax(exact), _softmax(rounded)
+    p, q = softmax(exact.astype(np.float64)), softmax(rounded.astype(np.float64))
     token = int(np.argmax(np.abs(p - q)))
     return Effect(
         token, float(p[token]), float(q[token]), float(np.abs(p - q).sum() / 2), int(p.argmax()) == int(q.argmax())
     )
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    exponentials = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(exponentials / exponentials.sum())
 
 
 def effect_of_rounding(

@@ -131,7 +131,6 @@ class StripsPanel(Panel):
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
     wrap: int = 64
     group: int = 0
-    group_name: str = ""
     selected_group: int | None = None
 
 
@@ -202,7 +201,6 @@ class BarsPanel(Panel):
     bars: tuple[Bar, ...] = ()
     hue: Hue = Hue.ACCENT
     cuts: tuple[tuple[int, str], ...] = ()
-    compact: bool = False
 
 
 @dataclass(frozen=True)

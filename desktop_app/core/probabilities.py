@@ -24,7 +24,7 @@ def bars_panel(scene: Scene, count: int) -> BarsPanel:
     rows = ranks + [r for r in pinned if r not in ranks]
     bars = tuple(_bar(scene, rank, pinned=rank in pinned) for rank in rows)
     cuts = cut_lines(ranks, stages.n_kept, cut_words(scene)) or ((len(ranks), cut_words(scene)),)
-    return BarsPanel(bars=bars, cuts=cuts, compact=True)
+    return BarsPanel(bars=bars, cuts=cuts)
 
 
 def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:

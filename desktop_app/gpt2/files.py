@@ -51,6 +51,17 @@ def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def regular(path: Path, error: type[LogitscopeError]) -> os.stat_result:
+    """What is known of the file at `path`, links followed. Raises `error` if it is no regular file, OSError as `stat`.
+
+    Opening a pipe would wait for ever.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise error(f"{path} is not a regular file; put the file itself there.")
+    return status
+
+
 def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = ExportError) -> None:
     """Raise `error` if it is plain beforehand that `path` cannot be written, or if it exists and `force` is not given.
 

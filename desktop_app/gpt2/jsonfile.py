@@ -1,11 +1,11 @@
 """Bounded, strict reading of JSON files that came from outside."""
 
 import json
-import stat
 from pathlib import Path
 from typing import Any, NoReturn
 
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.files import regular
 
 _LONGEST_NUMBER = 4300  # digits; Python converts no more
 _CURE = "the file is damaged or was cut off, take a whole copy of it"  # of a checkpoint, of a session alike
@@ -18,8 +18,7 @@ def read_json(path: Path, *, limit: int, error: type[LogitscopeError]) -> dict[s
     refused with `error`, whose sentence names the file.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            raise error(f"{path} is not a regular file.")
+        regular(path, error)
         with path.open("rb") as file:
             data = file.read(limit + 1)
         if len(data) > limit:

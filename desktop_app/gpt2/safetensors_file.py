@@ -1,13 +1,13 @@
 """One safetensors file: its header checked to the byte, its tensors mapped, and a writer that streams.
 
 The format (https://huggingface.co/docs/safetensors, "Format"): 8 bytes of little-endian header length, a JSON
-header of name -> {dtype, shape, data_offsets}, then the tensors end to end. The header is read here rather
-than by the library because the graph points into the file by offset, and a lying offset must not get there.
+header of name -> {dtype, shape, data_offsets}, then the tensors end to end. It is read here rather than by the library
+because the arrays are mappings of the file, bfloat16 among them, which numpy has no type for; because whatever is wrong
+with a file is one sentence that names it; and because a lying offset must not lead out of the data.
 """
 
 import hashlib
 import json
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.errors import ExportError, LogitscopeError, ModelError
-from desktop_app.gpt2.files import whole_file
+from desktop_app.gpt2.files import regular, whole_file
 from desktop_app.gpt2.jsonfile import parse_json
 
 _HEADER_LIMIT = 100_000_000  # the library's own bound
@@ -56,10 +56,7 @@ class SafetensorsFile:
         self.metadata: dict[str, str] = {}
         self.entries: dict[str, Entry] = {}
         try:
-            status = path.stat()
-            size = status.st_size
-            if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-                raise error(f"{path} is not a regular file; fetch it again.")
+            size = regular(path, error).st_size
             with path.open("rb") as file:
                 head = file.read(8)
                 length = int.from_bytes(head, "little")

@@ -87,7 +87,6 @@ def make_session(
     only: frozenset[str] | None = None,
     packed: bool = False,
     fuse: bool = True,
-    arena: bool = True,
 ) -> ort.InferenceSession:
     """A session on the checkpoint's own arrays, of which it makes no copy: it starts at once and takes a few megabytes.
 
@@ -101,7 +100,7 @@ def make_session(
     # Idle threads must not burn a laptop's battery.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Memory that the system has to give anew, page by page, costs a captured pass a third of its time.
-    options.enable_cpu_mem_arena = arena
+    options.enable_cpu_mem_arena = True
     if not packed and not checkpoint.config.int8:
         options.add_session_config_entry("session.disable_prepacking", "1")
     if not fuse:

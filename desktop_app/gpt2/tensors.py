@@ -14,7 +14,7 @@ from types import MappingProxyType
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.formula import Formula
-from desktop_app.gpt2.weights import expand
+from desktop_app.gpt2.weights import UNEMBEDDING, expand
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ _OUTPUT = (
         ("pos", "d_vocab"),
         "score of every token as the next one",
         "x · W_U[token]",
-        ("ln_final.out", "unembed.W_U"),
+        ("ln_final.out", UNEMBEDDING),
         f.UNEMBED,
     ),
 )

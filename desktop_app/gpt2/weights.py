@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from desktop_app.gpt2.config import Config
 
@@ -89,16 +90,13 @@ def matrices(config: Config) -> dict[str, tuple[int, ...]]:
     return {name: spec.shape(config) for name, _, spec in all_weights(config) if spec.matrix or name == UNEMBEDDING}
 
 
+def own_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
+    """Those of `all_weights` that have parameters of their own: none that is absent, no unembedding that is tied."""
+    for name, stored, spec in all_weights(config):
+        if not spec.is_absent(config) and not (name == UNEMBEDDING and config.tie_word_embeddings):
+            yield name, stored, spec
+
+
 def parameter_count(config: Config) -> int:
     """Number of parameters of the model; a tied unembedding counts once."""
-    total = 0
-    for name, _, spec in all_weights(config):
-        if name == UNEMBEDDING and config.tie_word_embeddings:
-            continue
-        if spec.is_absent(config):
-            continue
-        size = 1
-        for length in spec.shape(config):
-            size *= length
-        total += size
-    return total
+    return sum(prod(spec.shape(config)) for _, _, spec in own_weights(config))

@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from desktop_app import cli
 from desktop_app.core.bundle import default_model
-from desktop_app.core.census import ATTENTION, EMBEDDINGS, FAMILIES, GPT2_SIZES, GPT3_SOURCE, MLP, census, gpt3
+from desktop_app.core.census import ATTENTION, EMBEDDINGS, FAMILIES, GPT3_SOURCE, MLP, census, gpt2_sizes, gpt3
 from desktop_app.core.panels import BarsPanel, TextPanel
 from desktop_app.core.views.census import census_view
 from desktop_app.gpt2.checkpoint import load_checkpoint
@@ -51,7 +51,7 @@ def test_the_bundled_model_is_counted_as_its_file_has_it():
 
 @pytest.mark.parametrize("name", SIZES)
 def test_the_gpt2_sizes_have_the_parameters_that_they_are_known_for(name):
-    assert census(name, GPT2_SIZES[name]).total == SIZES[name]
+    assert census(name, gpt2_sizes()[name]).total == SIZES[name]
 
 
 def test_one_small_model_counted_by_hand():
@@ -112,10 +112,10 @@ def test_gpt3_comes_to_the_eight_families_and_the_total_of_its_source():
 
 
 def test_attention_is_a_third_and_the_mlp_two_thirds_of_the_blocks_of_every_size():
-    for counted in (*(census(name, config) for name, config in GPT2_SIZES.items()), gpt3()):
+    for counted in (*(census(name, config) for name, config in gpt2_sizes().items()), gpt3()):
         assert counted.of_blocks(*ATTENTION) == pytest.approx(1 / 3, abs=0.001)
         assert counted.of_blocks(*MLP) == pytest.approx(2 / 3, abs=0.001)
-    small, xl = (census(name, GPT2_SIZES[name]) for name in ("GPT-2 small", "GPT-2 XL"))
+    small, xl = (census(name, gpt2_sizes()[name]) for name in ("GPT-2 small", "GPT-2 XL"))
     assert small.of_all(*EMBEDDINGS) > 0.3
     assert xl.of_all(*EMBEDDINGS) < 0.06
 

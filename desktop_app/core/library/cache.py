@@ -11,14 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from desktop_app.core.library.references import HubName
+from desktop_app.core.library.references import COMMIT, HubName
 from desktop_app.gpt2.config import load_config
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.jsonfile import read_json
 
 INDEX = "model.safetensors.index.json"
 _INDEX_LIMIT = 1 << 26
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def hub_cache(environ: Mapping[str, str] | None = None) -> Path:
@@ -123,7 +122,7 @@ def _refs(storage: Path) -> dict[str, str]:
     found = {}
     try:
         for path in (storage / "refs").rglob("*"):
-            if path.is_file() and _COMMIT.fullmatch(commit := path.read_text("ascii", "replace").strip()):
+            if path.is_file() and COMMIT.fullmatch(commit := path.read_text("ascii", "replace").strip()):
                 found[path.relative_to(storage / "refs").as_posix()] = commit
     except OSError:
         return found

@@ -29,7 +29,7 @@ from desktop_app import __version__
 from desktop_app.core.library.cache import INDEX, hub_cache, missing_files, repository_folder
 from desktop_app.core.library.hub_errors import disk_full, explained, is_passing, retry_after, waits_for
 from desktop_app.core.library.progress import Meter, Progress, in_time
-from desktop_app.core.library.references import HubName
+from desktop_app.core.library.references import COMMIT, HubName
 from desktop_app.gpt2.config import CONFIG_LIMIT, parse_config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.files import whole_file
@@ -51,7 +51,6 @@ LONGEST_WAIT = 60
 """Seconds that a server may ask to wait; asked for more, one is told to come back."""
 
 _DIGEST = re.compile("[0-9a-f]{64}|[0-9a-f]{40}")
-_COMMIT = re.compile("[0-9a-f]{40}")
 _CHUNK = 1 << 20
 _LISTING_TIMEOUT = 20.0
 
@@ -89,7 +88,7 @@ def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _pr
             place.link(file)
         if missing := missing_files(place.snapshot):
             raise ModelError(f"{name} lacks {', '.join(missing[:3])} on the hub, so it cannot be opened here.")
-        if not _COMMIT.fullmatch(name.revision):
+        if not COMMIT.fullmatch(name.revision):
             place.point(name.revision)
         return place.snapshot
 
@@ -166,7 +165,7 @@ def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple
             patience.wait_out(reason)
         except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as reason:
             raise ModelError(f"{constants.ENDPOINT} does not answer as a hub does; check HF_ENDPOINT.") from reason
-    if not info.sha or not _COMMIT.fullmatch(info.sha):
+    if not info.sha or not COMMIT.fullmatch(info.sha):
         raise ModelError(f"The hub names no commit of {name}; check that HF_ENDPOINT points to a hub.")
     files = []
     for sibling in info.siblings or ():

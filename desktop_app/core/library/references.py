@@ -10,6 +10,9 @@ _REPOSITORY = re.compile(rf"(?:{_PART}/)?{_PART}")
 PAGE = "https://huggingface.co/"
 """What the address of a model's page begins with."""
 
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""A commit in full."""
+
 # What git allows in a branch's name, less what no branch has and a path must not.
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}")
 

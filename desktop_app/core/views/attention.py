@@ -301,7 +301,6 @@ def concat(scene: Scene) -> Box:
             levels=diverging(one.values),
             wrap=wrap_width(scene.config.n_embd, width),
             group=width,
-            group_name="head",
             selected_group=scene.head,
         ),
         token_map(

@@ -1,7 +1,5 @@
 """What views have in common: strips and maps of a tensor, with levels, sources and the state's options applied."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from desktop_app.core.levels import Levels, diverging, number
@@ -91,8 +89,3 @@ def token_map(
         fresh=scene.fresh,
         x_label=x_label or f"{values.shape[1]} dimensions",
     )
-
-
-def shared_levels(scene: Scene, names: Sequence[str]) -> Levels:
-    """One scale for several [pos, feature] tensors, so that their colours can be compared."""
-    return diverging(*(without_first(scene, scene.trace.read(n), 0) for n in names), rule="shared by these views")
