@@ -9,12 +9,14 @@ from types import FrameType
 
 from desktop_app.cli.figure import state_of
 from desktop_app.cli.shared import (
+    add_begin,
     add_engine,
     add_model,
     add_output,
     add_sampling,
     choose_provider,
     model_folder,
+    open_for,
     prompt_text,
     say,
     shown,
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
     prompt.add_argument("--session", metavar="FILE", type=Path, help="prompt, place and settings of a saved session")
     add_model(parser)
+    add_begin(parser)
     add_engine(parser)
     parser.add_argument(
         "--steps",
@@ -73,14 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     state, folder = state_of(arguments, prompt_text(arguments))
     ready = prepare(wish)
 
-    from desktop_app.core.model import open_model
     from desktop_app.core.scene import make_scene
     from desktop_app.core.state import encode
 
     # The model that was named goes before the session's own.
     choose_provider(arguments)
     named = folder if folder is not None and arguments.model is None else model_folder(arguments)
-    model = open_model(named, int8=state.int8)
+    model = open_for(named, int8=state.int8, text=arguments.ids is None)
     names: str | list[str] = arguments.steps
     if names not in SELECTIONS:
         names = [name for part in arguments.steps.split(",") if (name := part.strip())]

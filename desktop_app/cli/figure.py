@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.cli.shared import (
+    add_begin,
     add_engine,
     add_int8,
     add_model,
@@ -13,6 +14,7 @@ from desktop_app.cli.shared import (
     checked_text,
     choose_provider,
     model_folder,
+    open_for,
     prompt_text,
     shown,
     size_of,
@@ -47,6 +49,7 @@ def add_listed(parser: argparse.ArgumentParser) -> None:
 def add_what(parser: argparse.ArgumentParser) -> None:
     """Add everything but the prompt and the place: what `logitscope build` shares."""
     add_model(parser)
+    add_begin(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--step",
@@ -85,9 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     order = order_of(arguments, prompt_text(arguments))
     refuse(order, force=arguments.force)
 
-    from desktop_app.core.model import open_model
-
-    job = make(order, open_model(order.model or model_folder(arguments), int8=order.state.int8))
+    folder = order.model or model_folder(arguments)
+    job = make(order, open_for(folder, int8=order.state.int8, text=order.needs_text))
     write_files(order, files_of(job, order.options, order.data))
     more = "".join(f", {shown(path.name)}" for path in order.files[1:])
     print(f"{shown(str(order.out))}{more}: {shown(job.view.title)}, {size_of(order.out)}")
@@ -156,7 +158,8 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
         keys_down=arguments.keys_down or state.view.keys_down,
         sort_neurons=arguments.sort_neurons or state.view.sort_neurons,
     )
-    places = {name: getattr(arguments, name) for name in ("token", "position")}
+    places = {"token": arguments.token, "position": arguments.position}
+    places |= {"start": arguments.bos, "space": arguments.prefix_space}
     chosen = {name: value for name, value in places.items() if value is not None}
     state = replace(state, view=view, int8=state.int8 or arguments.int8, **chosen).with_sampling(**sampling)
     if arguments.model is not None or not state.model:

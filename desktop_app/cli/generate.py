@@ -10,6 +10,7 @@ from desktop_app.cli.shared import (
     add_sampling,
     choose_provider,
     model_folder,
+    open_for,
     prompt_ids,
     prompt_text,
     sampling_of,
@@ -35,11 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     from codecs import getincrementaldecoder
 
     from desktop_app.core.generate import Drawn, End, generate
-    from desktop_app.core.model import open_model
 
     sampling = sampling_of(arguments)
     choose_provider(arguments)
-    model = open_model(model_folder(arguments), int8=arguments.int8)
+    model = open_for(model_folder(arguments), int8=arguments.int8, text=text is not None)
     ids = prompt_ids(arguments, model.config, text, model.tokenizer)
     # A character may be spread over several tokens; it is printed when its last byte is there.
     decoder = getincrementaldecoder("utf-8")(errors="replace")
@@ -51,11 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     for token in ids:
         write(token)
-    count = 0
-    for event in generate(model.engine, ids, sampling, arguments.n, end_of_text=model.tokenizer.eos_id):
+    count, last = 0, ids[-1]
+    for event in generate(model.engine, ids, sampling, arguments.n, ends=model.ends):
         if isinstance(event, Drawn):
-            count += 1
-            if event.token != model.tokenizer.eos_id:
+            count, last = count + 1, event.token
+            if event.token not in model.ends:
                 write(event.token)
             continue
         write(None)
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             logits = model.engine.trace(ids).logits(-1)
             say(words_of(effect_of_rounding(model, ids, len(ids) - 1, logits), model.tokenizer))
         if event.reason is End.END_OF_TEXT:
-            say(f"The model ended the text with <|endoftext|>, its token {count} of {arguments.n}.")
+            say(f"The model ended the text with {model.tokenizer.label(last)}, its token {count} of {arguments.n}.")
         elif event.reason is End.CONTEXT:
             say(f"The context of {model.config.n_positions:,} tokens is full after {count} of {arguments.n} tokens.")
     return 0

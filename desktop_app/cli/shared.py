@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
+    from desktop_app.core.model import Model
     from desktop_app.gpt2.checkpoint import Checkpoint
     from desktop_app.gpt2.config import Config
     from desktop_app.gpt2.sampling import Sampling
@@ -49,6 +50,20 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     prompt = parser.add_mutually_exclusive_group(required=True)
     prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
     prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
+    add_begin(parser)
+
+
+def add_begin(parser: argparse.ArgumentParser) -> None:
+    """Add how a text begins: --bos and --prefix-space, each with its opposite."""
+    for name, what in (
+        ("bos", "begin with the token that texts of this model begin with, like <|endoftext|>, or do not"),
+        ("prefix-space", "put a space in front of the text, or do not"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            action=argparse.BooleanOptionalAction,
+            help=f"{what} (default: as the tokenizer's files say)",
+        )
 
 
 def add_output(parser: argparse.ArgumentParser, kind: str) -> None:
@@ -112,7 +127,22 @@ def open_checkpoint(arguments: argparse.Namespace) -> "Checkpoint":
 
     choose_provider(arguments)
     checkpoint = load_checkpoint(model_folder(arguments))
+    for words in checkpoint.remarks:
+        say(words)
     return round_checkpoint(checkpoint) if arguments.int8 else checkpoint
+
+
+def open_for(folder: Path, *, int8: bool, text: bool) -> "Model":
+    """The model in `folder`, what is passed over said; without `text` its tokenizer need not be one that can be used.
+
+    Raises LogitscopeError.
+    """
+    from desktop_app.core.model import open_model
+
+    model = open_model(folder, int8=int8, text=text)
+    for words in model.remarks:
+        say(words)
+    return model
 
 
 def prompt_text(arguments: argparse.Namespace) -> str | None:
@@ -144,7 +174,9 @@ def prompt_ids(
 ) -> tuple[int, ...]:
     """The token ids of the prompt. Raises LogitscopeError for an empty one and for what the model cannot take."""
     if text is not None and tokenizer is not None:
-        return tokenizer.encode(text).ids
+        from desktop_app.core.state import State, encode
+
+        return encode(State(text, start=arguments.bos, space=arguments.prefix_space), tokenizer)
     from desktop_app.gpt2.tokenizer import parse_ids
 
     return parse_ids(arguments.ids, config.vocab_size)

@@ -1,6 +1,6 @@
 """The decode loop: token after token with past keys and values, as plain values for the command and the window."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -49,21 +49,21 @@ def generate(
     sampling: Sampling,
     count: int,
     *,
-    end_of_text: int | None,
+    ends: Collection[int],
     first_draw: int = 0,
     trace: Trace | None = None,
     stop: Stop | None = None,
 ) -> Iterator[Drawn | Ended]:
     """Draw up to `count` tokens after `ids`: each as it is drawn, then why it ended.
 
-    After the first pass each token costs the pass of one position. The token `end_of_text` is drawn and ends the text.
+    After the first pass each token costs the pass of one position. A token of `ends` is drawn and ends the text.
 
     Args:
         engine: the model's.
         ids: the text so far; a full context ends generation before anything runs.
         sampling: how to draw, the seed included.
         count: how many tokens at most.
-        end_of_text: the id that ends a text, or None if the vocabulary has none.
+        ends: the ids that end a text (`gpt2/endings.py`).
         first_draw: the number of the first draw.
         trace: saves the first pass if it is the trace of exactly these `ids`.
         stop: ends the work at once.
@@ -88,7 +88,7 @@ def generate(
         rank = result.landing(u)
         token = int(result.ranked.order[rank])
         yield Drawn(len(ids) + step, token, first_draw + step, u, rank, result)
-        if token == end_of_text:
+        if token in ends:
             yield Ended(End.END_OF_TEXT)
             return
         if step + 1 == count:

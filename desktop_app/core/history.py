@@ -4,7 +4,10 @@ from dataclasses import replace
 
 from desktop_app.core.state import State
 
-UNDOABLE = ("text", "appended", "start", "model", "int8", "sampling", "draws", "pinned")
+OF_THE_PASS = ("text", "appended", "start", "space", "model", "int8")
+"""Fields that settle which pass is run."""
+
+UNDOABLE = (*OF_THE_PASS, "sampling", "draws", "pinned")
 """Fields that undo brings back; where one looks is left alone."""
 
 UNDOABLE_OPTIONS = ("limit", "pattern_limit")
@@ -103,7 +106,7 @@ class Walk:
 
 def same_prompt(one: State, other: State) -> bool:
     """Whether two states stand for the same pass."""
-    return all(getattr(one, f) == getattr(other, f) for f in ("text", "appended", "start", "model", "int8"))
+    return all(getattr(one, f) == getattr(other, f) for f in OF_THE_PASS)
 
 
 def typing_key(before: str, after: str) -> object:

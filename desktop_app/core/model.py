@@ -11,8 +11,9 @@ from desktop_app.core.library.memory import needed, too_large
 from desktop_app.core.state import State
 from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint, name_of
 from desktop_app.gpt2.config import Config, load_config
+from desktop_app.gpt2.endings import text_ends
 from desktop_app.gpt2.engine import Engine
-from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.errors import ModelError, TokenizerError
 from desktop_app.gpt2.int8 import exact_checkpoint, round_checkpoint
 from desktop_app.gpt2.machine import available_memory
 from desktop_app.gpt2.provider import CPU, chosen
@@ -29,6 +30,8 @@ class Model:
     engine: Engine
     tokenizer: Tokenizer
     name: str
+    ends: frozenset[int] = frozenset()
+    """The ids at which a text ends."""
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {parameter_count(self.config):,} parameters, from {self.folder}>"
@@ -37,6 +40,11 @@ class Model:
     def config(self) -> Config:
         """The model's hyper-parameters."""
         return self.checkpoint.config
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of the folder is passed over, in sentences."""
+        return (*self.checkpoint.remarks, *self.tokenizer.remarks)
 
     def has_room_to_pack(self) -> bool:
         """Whether the machine can spare the memory for `engine.prepack` and as much again."""
@@ -82,6 +90,7 @@ def open_model(
     stop: Stop | None = None,
     *,
     int8: bool = False,
+    text: bool = True,
 ) -> Model:
     """Open the model in `folder`, with its weights rounded to int8 if asked; its name says so then.
 
@@ -89,6 +98,8 @@ def open_model(
         folder: a checkpoint with its tokenizer files.
         on_stage: called with the name of each stage before it begins.
         stop: ends the work between two stages.
+        text: whether text will be cut into tokens; without it a model opens whose tokenizer cannot be used, too, and
+            its tokens are known by their ids.
 
     Raises:
         ModelError: the checkpoint cannot be used.
@@ -103,7 +114,7 @@ def open_model(
 
     checkpoint = load_checkpoint(folder, enter)
     enter("reading the tokenizer")
-    tokenizer = Tokenizer.load(folder, vocab_size=checkpoint.config.vocab_size)
+    tokenizer = _tokenizer(folder, checkpoint.config.vocab_size, text=text)
     notes = []
     if int8:
         enter("rounding the weights to int8")
@@ -115,4 +126,14 @@ def open_model(
     engine = Engine(checkpoint, stop)
     stop.check()
     name = title_of(folder) or checkpoint.name
-    return Model(checkpoint, engine, tokenizer, f"{name} ({', '.join(notes)})" if notes else name)
+    title = f"{name} ({', '.join(notes)})" if notes else name
+    return Model(checkpoint, engine, tokenizer, title, text_ends(folder, tokenizer))
+
+
+def _tokenizer(folder: Path, vocab_size: int, *, text: bool) -> Tokenizer:
+    try:
+        return Tokenizer.load(folder, vocab_size=vocab_size)
+    except TokenizerError as reason:
+        if text:
+            raise
+        return Tokenizer.without_text(str(reason), vocab_size)

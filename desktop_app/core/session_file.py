@@ -84,7 +84,8 @@ def _state(raw: dict[str, Any], where: str) -> State:
     return State(
         text=read.text("text", _TEXT_LIMIT),
         appended=read.numbers("appended"),
-        start=read.flag("start"),
+        start=read.switch("start"),
+        space=read.switch("space"),
         model=referred(read.text("model", 4096)),
         int8=read.flag("int8"),
         step=read.text("step", 200) or "text",
@@ -128,6 +129,10 @@ class _Reader:
         if not isinstance(value, bool):
             raise self._refuse(name, "true or false")
         return value
+
+    def switch(self, name: str) -> bool | None:
+        """On, off, or neither: as it is by itself."""
+        return None if self._raw.get(name) is None else self.flag(name)
 
     def whole(self, name: str, default: int, low: int, high: int) -> int:
         value = self._raw.get(name, default)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.sampling import Sampling
-from desktop_app.gpt2.tokenizer import Tokenizer
+from desktop_app.gpt2.tokenizer import Encoding, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class State:
 
     text: str = ""
     appended: tuple[int, ...] = ()
-    start: bool = False  # prepend <|endoftext|>
+    start: bool | None = None  # begin with the tokenizer's first token, like <|endoftext|>; None: as its files say
+    space: bool | None = None  # begin with a space; None: as the tokenizer's files say
     model: str = ""
     int8: bool = False  # the model's weights rounded to int8
     step: str = "text"
@@ -52,8 +53,22 @@ class State:
 
 def encode(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:
     """The ids that the state's prompt stands for. Raises TokenizerError for text that cannot be spelled."""
-    first = (tokenizer.eos_id,) if state.start and tokenizer.eos_id is not None else ()
-    return (*first, *tokenizer.encode(state.text).ids, *state.appended)
+    first = tokenizer.first if begins(state, tokenizer) else ()
+    return (*first, *_typed(state, tokenizer).ids, *state.appended)
+
+
+def begins(state: State, tokenizer: Tokenizer) -> bool:
+    """Whether the prompt begins with the tokenizer's first token."""
+    return bool(tokenizer.first) and (tokenizer.begins if state.start is None else state.start)
+
+
+def spaced(state: State, tokenizer: Tokenizer) -> bool:
+    """Whether the text begins with a space, one in front unless it has one."""
+    return tokenizer.has_space and (tokenizer.prefix_space if state.space is None else state.space)
+
+
+def _typed(state: State, tokenizer: Tokenizer) -> Encoding:
+    return tokenizer.encode(state.text, prefix_space=spaced(state, tokenizer))
 
 
 def full_text(state: State, tokenizer: Tokenizer) -> str:
@@ -74,11 +89,12 @@ def cut_after(state: State, count: int, tokenizer: Tokenizer) -> State:
     typed = len(encode(replace(state, appended=()), tokenizer))
     if count >= typed:
         return replace(state, appended=ids[typed:])
-    spans = tokenizer.encode(state.text).spans
+    spans = _typed(state, tokenizer).spans
     for kept in range(count - first, 0, -1):
         text = state.text[: spans[kept - 1][1]]
-        if tokenizer.encode(text).ids == ids[first : first + kept]:
-            return replace(state, text=text, appended=ids[first + kept :])
+        cut = replace(state, text=text, appended=())
+        if _typed(cut, tokenizer).ids == ids[first : first + kept]:
+            return replace(cut, appended=ids[first + kept :])
     return replace(state, text="", appended=ids[first:])
 
 

@@ -244,7 +244,7 @@ class _Bench:
 
     def job(self, order: Order) -> Any:
         folder, int8 = order.model or default_model(), order.state.int8
-        model = _held(self._models, (folder, int8), lambda: open_model(folder, int8=int8), _MODELS)
+        model = _held(self._models, (folder, int8), lambda: open_model(folder, int8=int8, text=False), _MODELS)
 
         def trace(ids: tuple[int, ...]) -> Trace:
             return _held(self._traces, (folder, int8, ids), lambda: model.engine.trace(ids), _TRACES)

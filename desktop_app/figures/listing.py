@@ -186,10 +186,11 @@ def _check_value(key: str, value: Any, flags: Mapping[str, bool]) -> None:
 def _parsed(parser: _Parser, fields: Mapping[str, Any], flags: Mapping[str, bool], base: Path) -> argparse.Namespace:
     argv = []
     for key, value in fields.items():
-        if key in _OWN or value is False:
+        if key in _OWN:
             continue
         if flags[key]:
-            argv.append(f"--{key}")
+            option = f"--{key}" if value else f"--no-{key}"  # some can be switched off, against what else would be
+            argv += [option] if option in parser._option_string_actions else []
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         # A model may be named instead: bundled, or owner/name of the hub.

@@ -37,6 +37,11 @@ class Order:
     data: tuple[str, ...] = ()
 
     @property
+    def needs_text(self) -> bool:
+        """Whether a text will be cut into tokens, for which the model's tokenizer is needed."""
+        return self.prompted and self.ids is None and self.trace is None
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """What will be written: the figure, and its data beside it."""
         return (self.out, *(self.out.with_suffix(f".{kind}") for kind in self.data))

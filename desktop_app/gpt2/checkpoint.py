@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.gpt2.config import Config, load_config
+from desktop_app.gpt2 import foreign
+from desktop_app.gpt2.config import CONFIG_LIMIT, Config, load_config
 from desktop_app.gpt2.digest import weights_digest
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.foreign import adapter
+from desktop_app.gpt2.jsonfile import read_json
 from desktop_app.gpt2.safetensors_file import Entry, SafetensorsFile
-from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files
+from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files, take_heads
 from desktop_app.gpt2.weights import WeightSpec, all_weights, expand
 
 _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
@@ -49,6 +52,8 @@ class Checkpoint:
     config: Config
     weights: Mapping[str, NDArray[np.float32]]
     stored: Mapping[str, StoredWeight]
+    remarks: tuple[str, ...] = ()
+    """What of the folder is passed over, in sentences."""
 
     def __repr__(self) -> str:
         c = self.config
@@ -99,12 +104,15 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise ModelError(f"{folder} {what}; give the folder that holds config.json and model.safetensors.")
+    if (fault := adapter(folder)) is not None:
+        raise fault
     on_stage("reading the config")
     if not (folder / "config.json").exists():
         raise no_config(folder)
     config = load_config(folder / "config.json")
     on_stage("opening the weights")
     stored = by_own_name(open_files(folder), folder)
+    remarks = remarks_on(folder, take_heads(stored))
     config = settle_head(config, stored, folder)
     transposed = is_linear(config, stored, folder)
 
@@ -135,11 +143,21 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
             f"{folder}: {', '.join(repr(n[:80]) for n in extra[:3])}{more} is no weight of this GPT-2; "
             "config.json and the weights do not belong together, or this is another architecture."
         )
-    return Checkpoint(folder, config, MappingProxyType(weights), MappingProxyType(forms))
+    return Checkpoint(folder, config, MappingProxyType(weights), MappingProxyType(forms), remarks)
 
 
 def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
-    """Tell a tied head from an untied one; a copy of the embedding stored as tied head is passed over."""
+    """Tell a tied head from an untied one; a copy of the embedding stored as tied head is passed over.
+
+    Where only one of a tied pair is stored, it is both, whichever name it has.
+    """
+    if (
+        "wte.weight" not in stored
+        and "lm_head.weight" in stored
+        and (config.tie_word_embeddings or not config.says_tied)
+    ):
+        stored["wte.weight"] = stored.pop("lm_head.weight")
+        return replace(config, tie_word_embeddings=True)
     if "lm_head.weight" not in stored:
         if not config.tie_word_embeddings:
             raise ModelError(
@@ -164,8 +182,24 @@ def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
     return replace(config, tie_word_embeddings=True)
 
 
+def remarks_on(folder: Path, heads: Mapping[str, str]) -> tuple[str, ...]:
+    """What of a folder is passed over, in sentences: `heads` are the names of tensors and what they are."""
+    remarks = []
+    for what in dict.fromkeys(heads.values()):
+        names = [name for name, kind in heads.items() if kind == what]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        remarks.append(f"{names[0][:80]}{more}, {what}, is passed over: no next token depends on it.")
+    if read_json(folder / "config.json", limit=CONFIG_LIMIT, error=ModelError).get("auto_map"):
+        remarks.append(
+            "config.json asks for code of its own (auto_map), which is never run here: the numbers are plain GPT-2's."
+        )
+    return tuple(remarks)
+
+
 def no_config(folder: Path) -> ModelError:
-    """What to do about a folder without config.json: what its weights say of their shape, and what they do not."""
+    """What to do about a folder without config.json: what it is, or what its weights say of their shape."""
+    if (words := foreign.no_config(folder)) is not None:
+        return words
     try:
         stored = by_own_name(open_files(folder), folder)
         (vocab, width), (positions, _) = (

@@ -10,12 +10,16 @@ from desktop_app.gpt2.jsonfile import read_json
 ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
     "gelu": "gelu_erf",
+    "gelu_python": "gelu_erf",
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",
 }
-"""Names in `config.json` -> the function that they mean (gelu_new and gelu_pytorch_tanh are one formula)."""
+"""Names in `config.json` -> the function that they mean, as transformers computes it: several are one formula."""
 
 CONFIG_LIMIT = 1 << 20
 
@@ -35,6 +39,8 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "cross_attention_hidden_size": (None,),
     "pruned_heads": ({}, None),
     "quantization_config": (None,),
+    "quantization": (None,),
+    "compression_config": (None,),
     "position_embedding_type": ("absolute", None),
     "rope_scaling": (None,),
     "rope_parameters": (None,),
@@ -142,8 +148,8 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
     for name, neutral in _NEUTRAL.items():
         if name in raw and not any(raw[name] is n or raw[name] == n for n in neutral):
             raise ModelError(
-                f"{where}: {name} is {_short(raw[name])}, which changes the numbers and is not supported; "
-                "open a plain GPT-2 checkpoint instead."
+                f"{where}: {name} is {_short(raw[name])}, which plain GPT-2 does not have and which changes the "
+                "numbers; it is not supported."
             )
     fields = dict(raw)
     for alias, name in _ALIASES.items():
@@ -154,16 +160,16 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
 
     values: dict[str, Any] = {}
     for name, (low, high) in _INTEGERS.items():
-        value = fields.get(name)
-        if value is None:
+        if name not in fields or (name == "n_inner" and fields[name] is None):
             continue
+        value = fields[name]
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise ModelError(f"{where}: {name} is {_short(value)}; it must be a whole number from {low} to {high:,}.")
         values[name] = value
     for name in _FLAGS:
-        value = fields.get(name)
-        if value is None:
+        if name not in fields:
             continue
+        value = fields[name]
         if not isinstance(value, bool):
             raise ModelError(f"{where}: {name} is {_short(value)}; it must be true or false.")
         values[name] = value
@@ -209,5 +215,5 @@ def _from_nanogpt(raw: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = "null" if value is None else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

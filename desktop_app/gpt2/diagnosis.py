@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from desktop_app.gpt2.checkpoint import as_float32, settle_head, storage_fault
+from desktop_app.gpt2.checkpoint import as_float32, remarks_on, settle_head, storage_fault
 from desktop_app.gpt2.config import Config, load_config
+from desktop_app.gpt2.endings import text_ends
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.safetensors_file import SafetensorsFile
-from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files
+from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files, take_heads
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.weights import WeightSpec, all_weights, parameter_count
 
@@ -32,6 +33,8 @@ class Diagnosis:
     tokens: int | None
     troubles: tuple[str, ...]
     tensors: tuple[TensorFinding, ...]
+    remarks: tuple[str, ...] = ()
+    """What is passed over, and is nothing wrong."""
 
     @property
     def faults(self) -> int:
@@ -52,6 +55,8 @@ class Diagnosis:
             yield f"  weights    {words}"
         if self.tokens is not None:
             yield f"  tokenizer  {self.tokens:,} tokens"
+        for remark in self.remarks:
+            yield f"  note       {remark}"
         for trouble in self.troubles:
             yield f"  WRONG      {trouble}"
         width = max((len(finding.name) for finding in self.tensors), default=0)
@@ -83,15 +88,20 @@ def diagnose(folder: Path) -> Diagnosis:
     except LogitscopeError as reason:
         troubles.append(str(reason))
     tensors: list[TensorFinding] = []
+    remarks: list[str] = []
     if config is not None and stored:
+        remarks += remarks_on(folder, take_heads(stored))
         tensors = _tensors(config, stored, folder, troubles)
     tokens = None
     try:
-        tokens = Tokenizer.load(folder, vocab_size=config.vocab_size if config else None).size
+        tokenizer = Tokenizer.load(folder, vocab_size=config.vocab_size if config else None)
+        tokens = tokenizer.size
+        remarks += tokenizer.remarks
+        text_ends(folder, tokenizer)
     except LogitscopeError as reason:
         troubles.append(str(reason))
     described = tuple(_described(file) for file in files)
-    return Diagnosis(folder, config, described, tokens, tuple(troubles), tuple(tensors))
+    return Diagnosis(folder, config, described, tokens, tuple(troubles), tuple(tensors), tuple(remarks))
 
 
 def _config(folder: Path, troubles: list[str]) -> Config | None:

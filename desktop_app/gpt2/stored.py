@@ -2,7 +2,8 @@
 
 Hugging Face's names are taken as they are. Prefixes that say who held the model when it was saved (`transformer.`, and
 `_orig_mod.` after torch.compile) are cut off, and mask buffers, which hold no parameters, are left out; so the tensors
-of nanoGPT and minGPT are read too, which store their matrices transposed (Linear).
+of nanoGPT and minGPT are read too, which store their matrices transposed (Linear). What a model has beside a language
+model is told apart, and names of other forms are told for what they are.
 """
 
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.foreign import adapter, no_weights
 from desktop_app.gpt2.jsonfile import read_json
 from desktop_app.gpt2.safetensors_file import SafetensorsFile
 
@@ -19,8 +21,41 @@ _INDEX_LIMIT = 1 << 26
 _PREFIX = re.compile(r"^(_orig_mod\.)?(module\.)?(transformer\.)?")
 # Causal masks that old checkpoints carry along; they hold no parameters.
 _BUFFER = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
-# minGPT as it was until 2022: queries, keys and values apart, and other names.
-_APART = re.compile(r"(blocks|h)\.\d+\.attn\.(query|key|value)\.weight|tok_emb\.weight")
+# A name that tells that the weights are of another form: what form, and what to do.
+_FOREIGN = (
+    (
+        re.compile(r"(blocks|h)\.\d+\.attn\.(query|key|value)\.weight|tok_emb\.weight"),
+        "minGPT as it was until 2022, which keeps query, key and value apart; join them as docs/models.md shows",
+    ),
+    (
+        re.compile(r"blocks\.\d+\.attn\.(W|b)_[QKVO]|embed\.W_E"),
+        "TransformerLens, which keeps every head apart and folds layer norms into what follows; open the model that it "
+        "was made from",
+    ),
+    (
+        re.compile(r".*\.(lora_|ia3_|base_layer\.).*"),
+        "an adapter; merge it into its base (peft: merge_and_unload, then save_pretrained)",
+    ),
+    (
+        re.compile(r".*\.(absmax|quant_map|nested_absmax|qweight|qzeros|g_idx|scales|SCB|weight_scale)"),
+        "quantized weights; open the model that they were made from",
+    ),
+    (
+        re.compile(r"h\.\d+\.(crossattention|ln_cross_attn)\..*"),
+        "cross-attention, by which a decoder reads an encoder; only a language model by itself can be opened",
+    ),
+)
+# What a model may have on top of a language model, by the first part of the name: no next token depends on it.
+_HEADS = {
+    "v_head": "a value head",
+    "value_head": "a value head",
+    "reward_head": "a reward head",
+    "score": "a classification or reward head",
+    "classifier": "a classification head",
+    "qa_outputs": "a question answering head",
+    "multiple_choice_head": "a multiple choice head",
+}
+_TIED = ("wte.weight", "lm_head.weight")
 
 StoredTensors = dict[str, tuple[SafetensorsFile, str]]
 """GPT-2's own name -> the file, and the tensor's name in it."""
@@ -28,6 +63,8 @@ StoredTensors = dict[str, tuple[SafetensorsFile, str]]
 
 def open_files(folder: Path) -> Iterator[SafetensorsFile]:
     """The safetensors files of a folder: the one, or those that its index names. Raises ModelError."""
+    if (fault := adapter(folder)) is not None:
+        raise fault
     single, index = folder / "model.safetensors", folder / _INDEX
     if single.exists():
         yield SafetensorsFile(single)
@@ -44,13 +81,7 @@ def open_files(folder: Path) -> Iterator[SafetensorsFile]:
             f"{folder} has {len(found)} safetensors files but no {_INDEX} that says which holds what; "
             "add the index, or leave one file."
         )
-    pickles = sorted(p.name for end in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(end))
-    if pickles:
-        raise ModelError(
-            f"{folder} has only {pickles[0]!r}, a pickle, which can run code when it is opened and never is here; "
-            "save the model as safetensors (save_pretrained does) or fetch model.safetensors."
-        )
-    raise ModelError(f"{folder} has no weights; put model.safetensors there.")
+    raise no_weights(folder)
 
 
 def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
@@ -63,8 +94,9 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
         if not (folder / name).exists():
             raise ModelError(f"{index} names {name!r}, which is not in the folder; fetch it.")
         file = SafetensorsFile(folder / name)
-        expected = {tensor for tensor, shard in mapping.items() if shard == name}
-        if difference := expected ^ file.entries.keys():
+        listed = {tensor for tensor, shard in mapping.items() if shard == name}
+        # Savers differ about the half of a tied pair, and about buffers: a file may have them and the index not.
+        if difference := {tensor for tensor in listed ^ file.entries.keys() if not _is_spare(tensor)}:
             raise ModelError(f"{index} and {name!r} disagree about {min(difference)[:80]!r}; fetch both again.")
         yield file
 
@@ -72,7 +104,7 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
 def by_own_name(files: Iterator[SafetensorsFile], folder: Path) -> StoredTensors:
     """Every tensor of `files` by GPT-2's own name for it, mask buffers left out.
 
-    Raises ModelError for a name that is there twice, for no tensors at all, and for the older minGPT's layout.
+    Raises ModelError for a name that is there twice, for no tensors at all, and for weights of another form.
     """
     stored: StoredTensors = {}
     for file in files:
@@ -85,12 +117,22 @@ def by_own_name(files: Iterator[SafetensorsFile], folder: Path) -> StoredTensors
             stored[name] = (file, full_name)
     if not stored:
         raise ModelError(f"{folder} has no weights in its safetensors files; fetch model.safetensors again.")
-    if apart := next(filter(_APART.fullmatch, stored), None):
-        raise ModelError(
-            f"{folder}: {apart!r} is of minGPT as it was until 2022, which keeps query, key and value apart; join them "
-            "as docs/models.md shows."
-        )
+    for pattern, what in _FOREIGN:
+        if found := next(filter(pattern.fullmatch, stored), None):
+            raise ModelError(f"{folder}: {found[:80]!r} is of {what}.")
     return stored
+
+
+def take_heads(stored: StoredTensors) -> dict[str, str]:
+    """Take the heads of a model that is more than a language model out of `stored`: name in the file -> what it is."""
+    names = [name for name in stored if name.split(".")[0] in _HEADS]
+    return {stored.pop(name)[1]: _HEADS[name.split(".")[0]] for name in names}
+
+
+def _is_spare(full_name: str) -> bool:
+    """Whether a model can do without the tensor, going by its name: a buffer, or one of a tied pair."""
+    name = _PREFIX.sub("", full_name)
+    return name in _TIED or _BUFFER.fullmatch(name) is not None
 
 
 def is_linear(config: Config, stored: StoredTensors, folder: Path) -> bool:

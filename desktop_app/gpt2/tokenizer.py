@@ -8,12 +8,14 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
+from tokenizers import AddedToken as _LibraryToken
 from tokenizers import Tokenizer as _Library
 from tokenizers import models, pre_tokenizers
 
 from desktop_app.gpt2 import display
 from desktop_app.gpt2.errors import TokenizerError
-from desktop_app.gpt2.vocabulary import BYTE_ALPHABET, END_OF_TEXT, AddedToken, Vocabulary, bytes_of, read_vocabulary
+from desktop_app.gpt2.tokenizer_settings import AddedToken
+from desktop_app.gpt2.vocabulary import BYTE_ALPHABET, Vocabulary, bytes_of, normalized, read_vocabulary
 
 MAX_IDS_CHARS = 2**20
 _NO_TOKEN = "\ufffd".encode()
@@ -51,37 +53,45 @@ class Tokenizer:
         """Builds the tokenizer; `vocab_size` is the number of rows of the embedding, if known.
 
         Raises:
-            TokenizerError: a token's id has no row in the embedding, or the library refuses the vocabulary.
+            TokenizerError: the library refuses the vocabulary.
         """
+        # A token that no file names or lists is one where the model has a row for it.
+        rows = {*vocabulary.ids.values(), *range(len(vocabulary.ids), vocab_size or 0)}
+        added = [token for token in vocabulary.added if not token.assumed or token.id in rows]
         tokens = {number: bytes_of(token) for token, number in vocabulary.ids.items()}
-        tokens.update((added.id, added.text.encode()) for added in vocabulary.added)
+        tokens.update((token.id, token.text.encode()) for token in added)
         self._bytes = tokens
-        self._added = {added.id: added for added in vocabulary.added}
+        self._added = {token.id: token for token in added}
         self._vocabulary = vocabulary
-        self._id_limit = vocab_size if vocab_size is not None else max(tokens) + 1
-        if (last := max(tokens)) >= self._id_limit:
-            raise TokenizerError(
-                f"The tokenizer gives {self.quoted(last)} the id {last}, but the model has only {self._id_limit} "
-                f"embeddings; these tokenizer files belong to another model."
-            )
-        self._splitters = _splitters(vocabulary.added)
+        self._id_limit = vocab_size if vocab_size is not None else max(tokens, default=-1) + 1
         with _library_errors("The tokenizers library cannot use this vocabulary"):
+            self._splitter = _splitter(added, split_special=vocabulary.split_special) if added else None
             self._library = _Library(models.BPE(dict(vocabulary.ids), list(vocabulary.merges)))
             self._library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-        self._spelled = {byte for byte, char in enumerate(BYTE_ALPHABET) if char in vocabulary.ids}
+        # An entry may look like a byte and yet be a character.
+        self._spelled = {
+            byte for byte, char in enumerate(BYTE_ALPHABET) if tokens.get(vocabulary.ids.get(char, -1)) == bytes([byte])
+        }
+        self._reason = ""
 
     def __repr__(self) -> str:
         return f"<Tokenizer of {len(self._bytes):,} tokens>"
 
     @classmethod
     def load(cls, folder: Path, *, vocab_size: int | None = None) -> "Tokenizer":
-        """Reads tokenizer.json, or vocab.json and merges.txt, from a checkpoint folder.
+        """Reads the tokenizer's files of a checkpoint folder, as `read_vocabulary` says.
 
         Raises:
-            TokenizerError: files that are missing, malformed, of another kind of tokenizer, or with ids outside the
-                embedding of `vocab_size` rows.
+            TokenizerError: files that are missing, malformed, or of another kind of tokenizer.
         """
         return cls(read_vocabulary(folder), vocab_size=vocab_size)
+
+    @classmethod
+    def without_text(cls, reason: str, vocab_size: int) -> "Tokenizer":
+        """The tokenizer of a model that has none to use: it knows tokens by their ids, and refuses text by `reason`."""
+        bare = cls(Vocabulary({}, ()), vocab_size=vocab_size)
+        bare._reason = reason
+        return bare
 
     @property
     def size(self) -> int:
@@ -89,24 +99,72 @@ class Tokenizer:
         return len(self._bytes)
 
     @property
+    def rowless(self) -> tuple[int, ...]:
+        """The ids of tokens that have no row in the embedding; text that needs one of them is refused."""
+        return tuple(sorted(number for number in self._bytes if number >= self._id_limit))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know who types a text, in sentences."""
+        if self._reason:
+            return (f"{self._reason.removesuffix('.')}; tokens are shown by their ids.",)
+        if not (rowless := self.rowless):
+            return ()
+        more = f" and {len(rowless) - 1} tokens more have" if len(rowless) > 1 else " has"
+        return (
+            f"{self.quoted(rowless[0])}{more} no row in the embedding of {self._id_limit}; a text that needs one is "
+            "refused.",
+        )
+
+    @property
     def eos_id(self) -> int | None:
-        """The id of `<|endoftext|>`, at which generation stops; None if the vocabulary has none."""
-        return next((added.id for added in self._added.values() if added.text == END_OF_TEXT), None)
+        """The id of the token by which the tokenizer's files end a text; None if there is none with a row."""
+        end = self._vocabulary.end
+        return end if end in self._added and end < self._id_limit else None
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """The ids that a text may begin with, like that of `<s>` or `<|endoftext|>`; none where a row is missing."""
+        first = self._vocabulary.first
+        return first if all(number in self._added and number < self._id_limit for number in first) else ()
+
+    @property
+    def begins(self) -> bool:
+        """Whether a text begins with `first`, going by the tokenizer's files."""
+        return self._vocabulary.begins
+
+    @property
+    def prefix_space(self) -> bool:
+        """Whether a text gets a space in front unless it has one, going by the tokenizer's files."""
+        return self._vocabulary.prefix_space
 
     @property
     def is_byte_complete(self) -> bool:
         """Whether all 256 bytes are tokens, so that any Unicode text can be spelled and round-trips exactly."""
         return len(self._spelled) == 256
 
+    @property
+    def has_space(self) -> bool:
+        """Whether a space can be spelled, and so be put in front of a text."""
+        return 0x20 in self._spelled
+
     def is_special(self, token_id: int) -> bool:
         """Whether the id is a special token, matched as a whole and never made by merging."""
         return token_id in self._added and self._added[token_id].special
 
-    def encode(self, text: str) -> Encoding:
+    def is_added(self, token_id: int) -> bool:
+        """Whether the id is an added token, special or not: no word that merges make."""
+        return token_id in self._added
+
+    def encode(self, text: str, *, prefix_space: bool = False) -> Encoding:
         """Cuts `text` into tokens. Added tokens such as `<|endoftext|>` typed in it are found as whole strings.
 
+        With `prefix_space` the text, and what follows an added token, gets a space in front unless it has one, or the
+        vocabulary has none; that space is of no character, so the span of a token that is nothing else is empty.
+
         Raises:
-            TokenizerError: a lone surrogate, or a character that a vocabulary without all bytes cannot spell.
+            TokenizerError: a lone surrogate, a character that a vocabulary without all bytes cannot spell, what the
+                tokenizer's normalizer would change, or a token without a row in the embedding.
         """
         try:
             text.encode()
@@ -115,6 +173,8 @@ class Tokenizer:
                 f"Character {error.start} of the text is U+{ord(text[error.start]):04X}, half of a surrogate pair, "
                 f"which no Unicode text holds; delete it."
             ) from error
+        if self._reason and text:
+            raise TokenizerError(self._reason)
         ids: list[int] = []
         spans: list[tuple[int, int]] = []
         for start, piece, added in self._split(text):
@@ -122,8 +182,26 @@ class Tokenizer:
                 ids.append(added)
                 spans.append((start, start + len(piece)))
             elif piece:
-                self._encode_piece(piece, start, ids, spans)
+                self._check_normal(piece, start)
+                padded = prefix_space and self.has_space and not piece.startswith(" ")
+                self._encode_piece(" " * padded + piece, start, ids, spans, padded=padded)
+        for number, (start, _) in zip(ids, spans, strict=True):
+            if number >= self._id_limit:
+                raise TokenizerError(
+                    f"Character {start} of the text begins {self.quoted(number)}, the token {number}, for which the "
+                    f"model has no row: its embedding has {self._id_limit}; delete it."
+                )
         return Encoding(tuple(ids), tuple(spans))
+
+    def _check_normal(self, piece: str, start: int) -> None:
+        normal = normalized(piece, self._vocabulary.normalizers)
+        if normal != piece:
+            at = next((n for n, (a, b) in enumerate(zip(piece, normal, strict=False)) if a != b), len(normal))
+            names = ", ".join(self._vocabulary.normalizers)
+            raise TokenizerError(
+                f"This model's tokenizer first changes the text (normalizer {names}), from character {start + at} on; "
+                f"type it as it would be then, {display.quoted(normal[at : at + 12].encode())} from there."
+            )
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the tokens: their bytes joined and read as UTF-8, with U+FFFD for what is not.
@@ -204,25 +282,23 @@ class Tokenizer:
 
     def _split(self, text: str) -> Iterator[tuple[int, str, int | None]]:
         """Cuts out the added tokens: (start, piece, id of the added token or None), in order."""
-        pieces: list[tuple[int, str, int | None]] = [(0, text, None)]
-        for splitter, ids in self._splitters:
-            finer: list[tuple[int, str, int | None]] = []
-            for start, piece, added in pieces:
-                if added is not None:
-                    finer.append((start, piece, added))
-                    continue
-                at = 0
-                for match in splitter.finditer(piece):
-                    finer.append((start + at, piece[at : match.start()], None))
-                    finer.append((start + match.start(), match.group(), ids[match.group()]))
-                    at = match.end()
-                finer.append((start + at, piece[at:], None))
-            pieces = finer
-        yield from pieces
+        at = 0
+        if self._splitter is not None:
+            library, numbers = self._splitter
+            with _library_errors("The tokenizers library cannot encode this text"):
+                found = library.encode(text, add_special_tokens=False)
+            for number, (start, stop) in zip(found.ids, found.offsets, strict=True):
+                yield at, text[at:start], None
+                yield start, text[start:stop], numbers[number]
+                at = stop
+        yield at, text[at:], None
 
-    def _encode_piece(self, piece: str, start: int, ids: list[int], spans: list[tuple[int, int]]) -> None:
+    def _encode_piece(
+        self, piece: str, start: int, ids: list[int], spans: list[tuple[int, int]], *, padded: bool
+    ) -> None:
+        """Cuts a piece between added tokens; where it was `padded`, its first space is not of the text."""
         owner: list[int] = []  # of each byte, the index of its character in the whole text
-        for position, char in enumerate(piece, start):
+        for position, char in enumerate(piece, start - padded):
             data = char.encode()
             if not self._spelled.issuperset(data):
                 raise TokenizerError(
@@ -235,7 +311,7 @@ class Tokenizer:
         at = 0
         for number in new:
             end = at + len(self._bytes[number])
-            spans.append((owner[at], owner[end - 1] + 1))
+            spans.append((max(start, owner[at]), owner[end - 1] + 1))
             at = end
         if b"".join(self._bytes[number] for number in new) != piece.encode():
             raise TokenizerError(
@@ -280,17 +356,24 @@ def check_ids(ids: Sequence[int], vocab_size: int) -> None:
             )
 
 
-def _splitters(added: Sequence[AddedToken]) -> list[tuple[re.Pattern[str], dict[str, int]]]:
-    """One pattern for the tokens that the library looks for first and one for the rest; the longest match wins."""
-    groups = ([a for a in added if not a.normalized], [a for a in added if a.normalized])
-    return [
-        (
-            re.compile("|".join(re.escape(a.text) for a in sorted(group, key=lambda a: -len(a.text)))),
-            {a.text: a.id for a in group},
-        )
-        for group in groups
-        if group
-    ]
+def _splitter(added: Sequence[AddedToken], *, split_special: bool) -> tuple[_Library, list[int]]:
+    """The library with added tokens alone, which finds them and leaves out all else; and the ids of what it finds."""
+    library = _Library(models.BPE())
+    library.add_tokens(
+        [
+            _LibraryToken(
+                token.text,
+                special=token.special,
+                normalized=token.normalized,
+                lstrip=token.lstrip,
+                rstrip=token.rstrip,
+                single_word=token.single_word,
+            )
+            for token in added
+        ]
+    )
+    library.encode_special_tokens = split_special
+    return library, [token.id for token in added]
 
 
 @contextmanager

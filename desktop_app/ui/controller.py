@@ -10,7 +10,7 @@ from desktop_app.core import navigation
 from desktop_app.core import state as states
 from desktop_app.core.bundle import default_model
 from desktop_app.core.check import Finding
-from desktop_app.core.history import History, Walk, same_prompt, typing_key
+from desktop_app.core.history import OF_THE_PASS, History, Walk, same_prompt, typing_key
 from desktop_app.core.model import Doubt, Model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import CHECK, view_of
@@ -136,6 +136,8 @@ class Controller(QObject):
         if not first:
             self.history.record(before, self.state)
         self.model_changed.emit(model)
+        if model.remarks:
+            self.notice.emit(" ".join(model.remarks))
         self.state_changed.emit(self.state)
         self._request()
 
@@ -285,9 +287,9 @@ class Controller(QObject):
             return
         if not self.is_current:
             return  # a pass is under way, and its answer will go on from here
-        eos = self.model.tokenizer.eos_id
-        if self.state.position is None and self.state.appended and self.state.appended[-1] == eos and eos is not None:
-            self._end_run("Stopped at <|endoftext|>.")
+        last = self.state.appended[-1] if self.state.position is None and self.state.appended else None
+        if last in self.model.ends:
+            self._end_run(f"Stopped at {self.model.tokenizer.label(last)}.")
         elif len(self.scene.trace) >= self.model.config.n_positions:
             self._end_run(f"Stopped at the context's end, {self.model.config.n_positions:,} tokens.")
         else:
@@ -441,7 +443,7 @@ class Controller(QObject):
             return
         # While the next pass runs, or cannot be run, the trace and whatever is said of it are of the prompt before.
         of = self._computed
-        state = replace(self.state, text=of.text, appended=of.appended, start=of.start, model=of.model, int8=of.int8)
+        state = replace(self.state, **{f: getattr(of, f) for f in OF_THE_PASS})
         try:
             before = (self._prepared.scene if self._prepared is not None else None) or self.scene
             self.scene = make_scene(

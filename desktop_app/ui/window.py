@@ -32,12 +32,13 @@ from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
 from desktop_app.core.session_file import to_json
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
-from desktop_app.core.state import State
+from desktop_app.core.state import State, begins, spaced
 from desktop_app.core.steps import find_step, view_key
 from desktop_app.core.views.weights import weight_names
 from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.sampling import MAX_SEED, Sampling
+from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.ui import looks
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
@@ -305,7 +306,8 @@ class Window(QMainWindow):
         self.scrubber.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale)
         for name, on in (
             ("greedy", state.sampling.greedy),
-            ("prepend", state.start),
+            ("prepend", self._is_on(begins)),
+            ("space", self._is_on(spaced)),
             ("int8", state.int8),
             ("skip_first", state.view.skip_first),
             ("keys_down", state.view.keys_down),
@@ -372,6 +374,8 @@ class Window(QMainWindow):
         c = model.config
         self.models.setText(f"{model.name} · {c.n_layer} blocks × {c.n_head} heads ▾")
         self.models.setToolTip(str(model.folder))
+        first = "".join(map(model.tokenizer.label, model.tokenizer.first)) or "<|endoftext|>"
+        self.actions_["prepend"].setText(f"Begin with {first}".replace("&", "&&"))
         self._show_state(self.controller.state)
 
     def _show_trouble(self, words: str) -> None:
@@ -419,7 +423,8 @@ class Window(QMainWindow):
             "running": c.running,
             "path": bool(c.path),
             "loading": c.is_loading,
-            "endoftext": tokenizer is not None and tokenizer.eos_id is not None,
+            "space": tokenizer is not None and tokenizer.has_space,
+            "first": tokenizer is not None and bool(tokenizer.first),
         }
         for command in COMMANDS:
             self.actions_[command.id].setEnabled(met[command.needs])
@@ -533,7 +538,8 @@ class Window(QMainWindow):
             "scale_linear": lambda: self._view(pattern_scale="linear"),
             "scale_sqrt": lambda: self._view(pattern_scale="sqrt"),
             "scale_log": lambda: self._view(pattern_scale="log"),
-            "prepend": lambda: c.set(replace(c.state, start=not c.state.start, token=None, position=None)),
+            "prepend": lambda: c.set(replace(c.state, start=not self._is_on(begins), token=None, position=None)),
+            "space": lambda: c.set(replace(c.state, space=not self._is_on(spaced), token=None, position=None)),
             "int8": lambda: c.set(replace(c.state, int8=not c.state.int8)),
             "focus_prompt": self.prompt.setFocus,
             "find_token": self.probabilities.open_search,
@@ -555,6 +561,11 @@ class Window(QMainWindow):
             "quit": self.close,
         }
         simple[name]()
+
+    def _is_on(self, switch: Callable[[State, Tokenizer], bool]) -> bool:
+        """Whether a switch of how the text begins is on: by a person, or by the tokenizer's files."""
+        model = self.controller.model
+        return model is not None and switch(self.controller.state, model.tokenizer)
 
     def _view(self, **changes: Any) -> None:
         c = self.controller
@@ -686,7 +697,7 @@ def initial_state(settings: Settings, model: Path, text: str | None) -> State:
         except LogitscopeError:
             last = State()  # a damaged memory of the last session is no reason not to start
     if text is not None:
-        last = replace(last, text=text, appended=(), token=None, position=None, start=False)
+        last = replace(last, text=text, appended=(), token=None, position=None, start=None, space=None)
     elif not last.text and not last.appended:
         last = open_in(examples()[0], State(sampling=Sampling(0.8, 40, 0.9)))
     return replace(last, model=str(model))

@@ -19,7 +19,7 @@ def engine(tmp_path_factory):
 
 
 def run(engine, ids, count, **options):
-    options.setdefault("end_of_text", None)
+    options.setdefault("ends", ())
     *drawn, ended = generate(engine, ids, options.pop("sampling", Sampling()), count, **options)
     assert all(isinstance(event, Drawn) for event in drawn)
     assert isinstance(ended, Ended)
@@ -75,7 +75,7 @@ def test_a_trace_of_the_prompt_saves_its_pass_and_changes_nothing(engine):
 def test_the_token_that_ends_a_text_is_drawn_and_then_it_ends(engine):
     drawn, _ = run(engine, (3,), 10)
     wanted = drawn[4].token
-    ended, reason = run(engine, (3,), 10, end_of_text=wanted)
+    ended, reason = run(engine, (3,), 10, ends=[wanted])
     first = [event.token for event in drawn].index(wanted)
     assert [event.token for event in ended] == [event.token for event in drawn[: first + 1]]
     assert reason is End.END_OF_TEXT
@@ -98,7 +98,7 @@ def test_ids_that_the_model_cannot_take_are_refused(engine):
 
 def test_stop_ends_it_between_two_tokens(engine):
     stop = Stop()
-    events = generate(engine, (3,), Sampling(), 10, end_of_text=None, stop=stop)
+    events = generate(engine, (3,), Sampling(), 10, ends=(), stop=stop)
     next(events)
     stop.set()
     with pytest.raises(Cancelled):

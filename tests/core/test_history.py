@@ -13,7 +13,8 @@ from desktop_app.core.state import State, ViewOptions
 FIELDS = {
     "text": st.text(max_size=5),
     "appended": st.lists(st.integers(0, 9), max_size=3).map(tuple),
-    "start": st.booleans(),
+    "start": st.none() | st.booleans(),
+    "space": st.none() | st.booleans(),
     "model": st.sampled_from(["", "a", "b"]),
     "draws": st.integers(0, 3),
     "pinned": st.lists(st.integers(0, 9), max_size=2).map(tuple),

@@ -77,7 +77,7 @@ def test_greedy_generation_draws_the_same_tokens(pretrained, seed):
     config = random_config(seed)
     model, engine = pretrained(config, seed)
     ids = random_ids(config, seed, 4)
-    events = generate(engine, ids, Sampling(greedy=True), 10, end_of_text=None)
+    events = generate(engine, ids, Sampling(greedy=True), 10, ends=())
     ours = [event.token for event in events if isinstance(event, Drawn)]
     options = {"do_sample": False, "max_new_tokens": 10, "eos_token_id": None, "pad_token_id": 0}
     theirs = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, 4, dtype=torch.long), **options)

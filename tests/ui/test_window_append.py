@@ -140,7 +140,7 @@ def test_run_on_appends_what_generation_draws(desk):
     model = desk.c.model
     wanted = [
         event.token
-        for event in generate(model.engine, desk.scene.trace.ids, desk.state.sampling, 12, end_of_text=256)
+        for event in generate(model.engine, desk.scene.trace.ids, desk.state.sampling, 12, ends={256})
         if isinstance(event, Drawn)
     ]
     desk.window.probabilities.count.setValue(12)

@@ -1,5 +1,6 @@
 """Typing and pasting: the editor keeps every character, ids follow, and only the last state is computed and shown."""
 
+import json
 import threading
 from dataclasses import replace
 from operator import attrgetter
@@ -312,6 +313,42 @@ def test_endoftext_is_prepended_only_when_asked(desk):
     desk.window.actions_["prepend"].trigger()
     desk.settle()
     assert desk.scene.trace.ids == ids
+
+
+def test_a_space_goes_in_front_only_when_asked_and_undo_takes_it_back(desk):
+    ids = desk.scene.trace.ids
+    space = desk.window.actions_["space"]
+    assert not space.isChecked()
+    space.trigger()
+    desk.settle()
+    assert desk.scene.trace.ids == (0, *ids)  # the byte of a space has the id 0 here
+    assert desk.window.prompt.text() == "Hello, you" and space.isChecked()
+    desk.window.actions_["prepend"].trigger()
+    desk.settle()
+    assert desk.scene.trace.ids == (256, 0, *ids)
+    desk.window.do("undo")
+    desk.window.do("undo")
+    desk.settle()
+    assert desk.scene.trace.ids == ids and not space.isChecked()
+
+
+def test_a_model_that_begins_its_texts_and_puts_a_space_does_so_until_switched_off(open_desk, tmp_path):
+    from tests.checkpoints import TINY, write_checkpoint
+
+    folder = write_checkpoint(tmp_path / "begins", TINY | {"vocab_size": 300})
+    settings = {"add_bos_token": True, "add_prefix_space": True, "bos_token": "<s>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    desk = open_desk(folder, "abc")
+    begin, space = (desk.window.actions_[name] for name in ("prepend", "space"))
+    assert begin.text() == "Begin with <s>" and begin.isChecked() and space.isChecked()
+    assert desk.scene.trace.ids[:2] == (257, 0)  # <s> is the next id after the end of text
+    assert (desk.state.start, desk.state.space) == (None, None)  # the files', not a person's
+    begin.trigger()
+    desk.settle()
+    assert desk.scene.trace.ids[:2] == (0, 65)
+    space.trigger()
+    desk.settle()
+    assert desk.scene.trace.ids == (65, 66, 67) and not begin.isChecked() and not space.isChecked()
 
 
 def test_only_what_changed_is_computed(desk, counted):

@@ -1,0 +1,36 @@
+"""Which tokens end a text: what config.json, generation_config.json and the tokenizer say, in one place.
+
+transformers stops where generation_config.json says, else config.json; and a tokenizer has its own end of text, which
+fine-tuning often moves without telling the others.
+"""
+
+from pathlib import Path
+
+from desktop_app.gpt2.config import CONFIG_LIMIT
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.jsonfile import read_json
+from desktop_app.gpt2.tokenizer import Tokenizer
+
+
+def text_ends(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
+    """The ids at which generation ends with the model in `folder`.
+
+    Where generation_config.json names ids, config.json is not asked. An id that they name is not believed if it is an
+    ordinary word and the tokenizer has an end of its own: configs keep GPT-2's 50256 under other vocabularies.
+
+    Raises ModelError for an eos_token_id that is neither an id nor a list of ids.
+    """
+    said = _named(folder / "generation_config.json") or _named(folder / "config.json")
+    own = tokenizer.eos_id
+    believed = {number for number in said if own is None or tokenizer.is_added(number)}
+    return frozenset(believed | ({own} if own is not None else set()))
+
+
+def _named(path: Path) -> set[int]:
+    if not path.exists():
+        return set()
+    value = read_json(path, limit=CONFIG_LIMIT, error=ModelError).get("eos_token_id")
+    ids = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(type(number) is int for number in ids):
+        raise ModelError(f"{path}: eos_token_id is {str(value)[:60]!r}; it must be a token's id or a list of them.")
+    return set(ids)
