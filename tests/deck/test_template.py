@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pptx import Presentation
 from pptx.util import Inches
 
-from desktop_app.figures.deck import template
+from desktop_app.figures.deck import package
 from desktop_app.figures.deck.master import empty_deck
 from desktop_app.figures.deck.template import read_template
 from desktop_app.figures.theme import DARK, LIGHT
@@ -122,8 +122,11 @@ def test_a_template_without_room_says_so(saved):
         read_template(saved(default_deck(shrink)))
 
 
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
 def relation(kind, target):
-    row = f'<Relationship Id="rId99" Type="http://x/{kind}" Target="{target}" TargetMode="External"/></Relationships>'
+    row = f'<Relationship Id="rId99" Type="{OFFICE}/{kind}" Target="{target}" TargetMode="External"/></Relationships>'
 
     def change(parts):
         name = "ppt/slideMasters/_rels/slideMaster1.xml.rels"
@@ -194,7 +197,7 @@ def test_a_missing_template_is_told(tmp_path):
 
 
 def test_what_unpacks_to_too_much_is_not_unpacked(saved, monkeypatch):
-    monkeypatch.setattr(template, "_UNPACKED_LIMIT", 1 << 20)
+    monkeypatch.setattr(package, "_UNPACKED_LIMIT", 1 << 20)
     with pytest.raises(ExportError, match="unpacks to more"):
         read_template(saved(with_parts(default_deck(), part("ppt/media/zeros.bin", bytes(2 << 20)))))
 
@@ -211,7 +214,7 @@ def test_a_part_that_is_longer_than_it_says_is_refused(saved):
 
 
 def test_too_many_parts_are_refused(saved, monkeypatch):
-    monkeypatch.setattr(template, "_PARTS", 10)
+    monkeypatch.setattr(package, "_PARTS", 10)
     with pytest.raises(ExportError, match="too many parts"):
         read_template(saved(default_deck()))
 

@@ -69,9 +69,9 @@ def open_desk(qtbot):
     from PySide6.QtWidgets import QApplication
 
     from desktop_app.ui.app import open_window
-    from tests.ui.driver import Desk, lanes
+    from tests.ui.driver import Desk, threads
 
-    desks = []
+    desks, before = [], threads()
 
     def make(model=None, text=None, session=None, *, size=(1280, 800), settle=True):
         window = open_window(model, text, session)
@@ -88,7 +88,7 @@ def open_desk(qtbot):
         desk.window.close()
     awake = [t for d in desks for t in d.window.findChildren(QTimer) if t.isActive() and t.interval()]
     assert not awake, f"timers still awake after closing: {awake}"
-    assert not lanes(), "threads still there after closing"
+    assert not threads() - before, "threads still there after closing"
     assert not multiprocessing.active_children(), "a worker is still there after closing"
     for desk in desks:
         desk.window.deleteLater()

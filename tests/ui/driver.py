@@ -9,6 +9,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.figures.marks import Words
+from desktop_app.ui.deck_actions import DeckLane
+from desktop_app.ui.download_lane import DownloadLane
+from desktop_app.ui.lanes import FreeLane, Lane
 
 LONG_MS = 60_000
 NONE, SHIFT, CTRL, ALT = (
@@ -30,19 +33,15 @@ class Desk:
     # Waiting
 
     def settle(self):
-        """Wait until no pass, no load and no figure is under way and everything is painted."""
-        c = self.c
+        """Wait until nothing that changes what is shown is under way, and everything is painted.
+
+        A deck, a download and freeing go on behind what a person does next; tests of them wait with `until`.
+        """
+        c, behind = self.c, (DeckLane, DownloadLane, FreeLane)
 
         def quiet():
-            others = (
-                c.passes,
-                c.loads,
-                c.packing,
-                self.window.files.exports,
-                self.window.inspection.checks,
-                self.window.exactness.lane,
-            )
-            return not (c.pending or c.running or any(lane.busy for lane in others))
+            lanes = [lane for lane in self.window.findChildren(Lane) if not isinstance(lane, behind)]
+            return not (c.pending or c.running or any(lane.busy for lane in lanes))
 
         self.bot.waitUntil(quiet, timeout=LONG_MS)
         QApplication.processEvents()
@@ -163,7 +162,10 @@ def colours(picture):
     return len(np.unique(red << 16 | green << 8 | blue))
 
 
-def lanes():
-    """Names of the threads that lanes own."""
-    known = ("pass", "load", "export", "check", "download")
-    return [t.name for t in threading.enumerate() if t.name.split("_")[0] in known]
+def threads():
+    """The threads of this process that a window may have started: all but Qt's own and those of the tests' hub."""
+    return {
+        thread
+        for thread in threading.enumerate()
+        if not isinstance(thread, threading._DummyThread) and "process_request_thread" not in thread.name
+    }

@@ -64,7 +64,6 @@ def _fitting(text: str, width: float, sizes: Sequence[float], most: int, *, bold
 def build(design: Design, slides: Sequence[Slide], pieces: Sequence[Sequence[Piece]], folder: Path, out: Path) -> None:
     """Write the deck to `out`, with pictures from `folder`."""
     deck = Presentation(io.BytesIO(design.data))
-    _empty(deck)
     maker = _Maker(deck, design, folder)
     for slide, parts in zip(slides, pieces, strict=True):
         maker.add(slide, parts)
@@ -196,18 +195,6 @@ class _Maker:
                     self._next(), "Number", "sldNum", found["sldNum"].placeholder_format.idx, number
                 )
             )
-
-
-def _empty(deck: Any) -> None:
-    """Take out the slides that a template has, and what refers to them by number."""
-    root = deck.part._element
-    if root.sldIdLst is not None:
-        for entry in list(root.sldIdLst):
-            deck.part.drop_rel(entry.rId)
-            root.sldIdLst.remove(entry)
-    for name in ("extLst", "custShowLst"):
-        for element in root.findall(f"{_P}{name}"):
-            root.remove(element)
 
 
 def _name_notes_master(deck: Any) -> None:

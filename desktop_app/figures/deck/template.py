@@ -2,25 +2,19 @@
 
 import io
 import re
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import unescape
 
 from desktop_app.figures.deck.master import CONTENT, EMU, HEIGHT, STEP_LAYOUT, WIDTH, empty_deck
 from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import THEMES, luminance
 from desktop_app.gpt2.errors import ExportError
 
-_FILE_LIMIT = 200 << 20
-_UNPACKED_LIMIT = 400 << 20
-_XML_LIMIT = 32 << 20
-_PARTS = 5000
-_MAIN = "application/vnd.openxmlformats-officedocument.presentationml.{}.main+xml"
 _SIDES = (1.0, 56.0)  # inches that PowerPoint allows a slide
-_LINK = re.compile(rb"<Relationship\b[^>]*>")
-_LINKS_ALLOWED = ("http://", "https://", "mailto:")
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_SLOTS = {"bg1": "lt1", "tx1": "dk1", "bg2": "lt2", "tx2": "dk2"}
+"""What the default map of colours calls the theme's own."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Design:
 def own_design(theme: str) -> Design:
     """Our master in one of our themes."""
     data = empty_deck(THEMES[theme])
-    names = [layout.name for layout in _open(data, Path("our master")).slide_layouts]
+    names = [layout.name for layout in _open(data).slide_layouts]
     return Design(data, names.index(STEP_LAYOUT), CONTENT, WIDTH, HEIGHT, theme, True)
 
 
@@ -54,8 +48,21 @@ def read_template(path: Path, theme: str | None = None) -> Design:
 
     Raises ExportError, saying what the file is, or what is missing in it.
     """
-    data = _checked(path)
-    deck = _open(data, path)
+    from pptx.exc import PythonPptxError
+
+    from desktop_app.figures.deck.package import clean_package
+
+    data = clean_package(path)
+    # What python-pptx raises for parts that are XML, and not what they should be.
+    damage = (PythonPptxError, SyntaxError, LookupError, ValueError, AttributeError, TypeError, OverflowError)
+    try:
+        return _design(_open(data), data, path, theme)
+    except damage as reason:
+        raise ExportError(f"{path} is damaged, or no presentation: {type(reason).__name__}; save it anew.") from reason
+
+
+def _design(deck: Any, data: bytes, path: Path, theme: str | None) -> Design:
+    """The design of an opened presentation."""
     width, height = ((side or 0) / EMU for side in (deck.slide_width, deck.slide_height))
     if not all(_SIDES[0] <= side / 72 <= _SIDES[1] for side in (width, height)):
         raise ExportError(f"{path}: its slides are {width / 72:.3g} by {height / 72:.3g} inches; give it a size.")
@@ -151,112 +158,24 @@ def _is_dark(deck: Any) -> bool:
 
 def _theme_colour(master: Any, name: str) -> str:
     """The colour of that name in the master's theme, "" where there is none."""
+    from pptx.oxml import parse_xml
+
     for relation in master.part.rels.values():
         if not relation.is_external and relation.reltype.endswith("/theme"):
-            text = relation.target_part.blob
-            if match := re.search(rb"<a:%s>\s*<a:\w+ [^>]*?(?:lastClr|val)=\"([0-9A-Fa-f]{6})\"" % name.encode(), text):
-                return match.group(1).decode()
+            for scheme in parse_xml(relation.target_part.blob).iter(f"{_A}clrScheme"):
+                for slot in scheme.iterchildren(f"{_A}{_SLOTS.get(name, name)}"):
+                    return next((c.get("lastClr") or c.get("val", "") for c in slot.iterchildren()), "")
     return ""
 
 
-def _open(data: bytes, path: Path) -> Any:
-    """The presentation in `data`. Raises ExportError for whatever python-pptx cannot make sense of."""
+def _open(data: bytes) -> Any:
+    """The presentation in `data`. Raises many things where python-pptx cannot make sense of it."""
     from pptx import Presentation
-    from pptx.exc import PythonPptxError
 
-    try:
-        deck: Any = Presentation(io.BytesIO(data))
-        # Read what will be used, so that damage shows now and not when all slides have been drawn.
-        for layout in deck.slide_layouts:
-            for placeholder in list(layout.placeholders):
-                _ = _kind(placeholder), _area(placeholder), placeholder.left, placeholder.top
-        return deck
-    except (PythonPptxError, SyntaxError, KeyError, ValueError, AttributeError, IndexError, TypeError) as reason:
-        raise ExportError(f"{path} is damaged, or no presentation: {type(reason).__name__}; save it anew.") from reason
-
-
-def _checked(path: Path) -> bytes:
-    """The bytes of a template that may be opened: whole, of sane size, without macros, nothing fetched from outside.
-
-    A POTX is given the type of a PPTX, and slides that the template has stay in it until the deck is built.
-    """
-    try:
-        if not path.is_file():
-            raise ExportError(f"There is no template {path}; name a .pptx or .potx file.")
-        if path.stat().st_size > _FILE_LIMIT:
-            raise ExportError(f"{path} has more than {_FILE_LIMIT >> 20} MB; a template is a few layouts, not more.")
-        data = path.read_bytes()
-    except OSError as reason:
-        raise ExportError(f"{path} cannot be read: {reason.strerror or reason}.") from reason
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _repacked(archive, path)
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as reason:
-        raise ExportError(f"{path} is no PowerPoint file; save the template as .pptx or .potx.") from reason
-    except OSError as reason:
-        raise ExportError(f"{path} cannot be read: {reason.strerror or reason}.") from reason
-
-
-def _repacked(archive: zipfile.ZipFile, path: Path) -> bytes:
-    """What a ZIP file holds, packed anew by us. Raises ExportError."""
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    names = {entry.filename for entry in entries}
-    if len(entries) > _PARTS or len(names) != len(entries):
-        raise ExportError(f"{path} has too many parts, or one twice; save the template anew in PowerPoint.")
-    if not {"[Content_Types].xml", "_rels/.rels"} <= names:
-        raise ExportError(f"{path} is no PowerPoint file; save the template as .pptx or .potx.")
-    # The sizes are the file's own claim; reading stops at them, and zipfile refuses what is longer.
-    if sum(entry.file_size for entry in entries) > _UNPACKED_LIMIT:
-        raise ExportError(f"{path} unpacks to more than {_UNPACKED_LIMIT >> 20} MB; a template is a few layouts.")
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        for entry in entries:
-            name = PurePosixPath(entry.filename)
-            if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
-                raise ExportError(f"{path}: its part {entry.filename[:60]!r} would stand outside of it.")
-            is_xml = name.suffix in (".xml", ".rels", ".vml")
-            if is_xml and entry.file_size > _XML_LIMIT:
-                raise ExportError(f"{path}: its part {name} has more than {_XML_LIMIT >> 20} MB.")
-            with archive.open(entry) as part:
-                content = part.read(entry.file_size + 1)
-            if is_xml:
-                content = _safe(content, str(name), path)
-            packed.writestr(zipfile.ZipInfo(entry.filename), content, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def _safe(content: bytes, name: str, path: Path) -> bytes:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise ExportError(f"{path}: its part {name} is in UTF-16; save the template anew in PowerPoint.")
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise ExportError(f"{path}: its part {name} defines entities, which no PowerPoint file does; it is not opened.")
-    if name == "[Content_Types].xml":
-        for kind in ("presentation", "slideshow", "template"):
-            if f"ms-powerpoint.{kind}.macroEnabled".encode() in content:
-                raise ExportError(f"{path} holds macros, which a deck does not take over; save it as .pptx or .potx.")
-        for kind in ("template", "slideshow"):
-            content = content.replace(_MAIN.format(kind).encode(), _MAIN.format("presentation").encode())
-    if name.endswith(".rels"):
-        for link in _LINK.findall(content):
-            _refuse_outside(link.decode("utf-8", "replace"), path)
-    return content
-
-
-def _refuse_outside(link: str, path: Path) -> None:
-    """Raise ExportError for a relation that whoever opens the deck would fetch from elsewhere."""
-    found = dict(re.findall(r"([\w:]+)\s*=\s*[\"']([^\"']*)[\"']", link))
-    if found.get("TargetMode") != "External":
-        return
-    target = unescape(found.get("Target", ""))
-    harmless = found.get("Type", "").endswith("/hyperlink") and target.lower().startswith(_LINKS_ALLOWED)
-    if not harmless:
-        raise ExportError(
-            f"{path} fetches {target[:80]!r} from outside whenever it is opened; embed that in the template instead."
-        )
+    deck: Any = Presentation(io.BytesIO(data))
+    # Read what will be used, so that damage shows now and not when all slides have been drawn.
+    for layout in deck.slide_layouts:
+        for placeholder in list(layout.placeholders):
+            _ = _kind(placeholder), _area(placeholder), placeholder.left, placeholder.top, placeholder.name
+            _ = placeholder.placeholder_format.idx
+    return deck
