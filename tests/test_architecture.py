@@ -1,5 +1,6 @@
-"""The arrows between packages, and the lock files."""
+"""The arrows between packages, what is drawn and said of them, and the lock files."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -36,6 +37,14 @@ def locked(name):
 
 def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def script(name):
+    """A module of packaging/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "packaging" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_everything_below_ui_imports_where_qt_does_not_exist():
@@ -85,3 +94,26 @@ def test_every_pin_has_hashes_and_no_index_is_named(lock):
     assert "://" not in text
     for entry in re.split(r"\n(?=[a-z])", text)[1:]:
         assert "--hash=sha256:" in entry, entry
+
+
+# What is said of it
+
+
+def test_the_drawing_is_made_from_the_imports_as_they_are():
+    drawing = script("drawing")
+    assert drawing.FILE.read_text(encoding="utf-8") == drawing.drawing(), "run: python packaging/drawing.py"
+
+
+def test_a_drawing_has_each_folder_below_all_that_import_it_and_no_arrow_that_follows_from_others():
+    graph = {"cli": {"ui", "gpt2"}, "ui": {"views"}, "views": {"core"}, "core": {"views", "gpt2"}, "gpt2": set()}
+    rows, arrows = script("drawing").ordered(graph)
+    assert rows == [[("cli",)], [("ui",)], [("core", "views")], [("gpt2",)]]
+    assert arrows == {(("cli",), ("ui",)), (("ui",), ("core", "views")), (("core", "views"), ("gpt2",))}
+
+
+def test_every_file_that_the_page_names_is_there():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:gpt2|core|figures|ui|resources|packaging)/[\w./]*)`", page)
+    assert len(named) > 15
+    for name in named:
+        assert (PACKAGE / name).exists() or (ROOT / name).exists(), name
