@@ -56,15 +56,16 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
         from PySide6.QtGui import QPainter
         from PySide6.QtWidgets import QWidget
 
+        from desktop_app.core.last_session import beginning
         from desktop_app.core.settings import Settings
         from desktop_app.core.steps import step_list
         from desktop_app.figures.export import Options
         from desktop_app.gpt2.sampling import Ranked, Sampling, stages
         from desktop_app.ui.app import make_application
-        from desktop_app.ui.window import Window, initial_state
+        from desktop_app.ui.window import Window
 
     app = make_application()
-    window = Window(initial_state(Settings(), folder, text(64)), Settings(theme="light"))
+    window = Window(beginning(folder, text(64)).state, Settings(theme="light"))
     window.resize(*_SIZE)
     window.show()
     c = window.controller

@@ -106,7 +106,7 @@ user "logitscope deck 'The cat sat' --out walk.pptx --jobs 2"; quiet  # python-p
 say "it calls nobody, and writes where it is told to and into its own folders"
 home=/home/someone
 watched() {
-    python3 "$here/tests/watched.py" --own "$home/.config/logitscope" --own "$home/.cache" --own "$home/out" --own /tmp -- \
+    python3 "$here/tests/watched.py" --own "$home/.config/logitscope" --own "$home/.local/state/logitscope" --own "$home/.cache" --own "$home/out" --own /tmp -- \
         chroot --userspec=someone:someone "$root" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 HOME="$home" \
         QT_QPA_PLATFORM=offscreen logitscope "$@" >"$work/said" 2>&1 || { cat "$work/said"; fail "this was not quiet: $*"; }
 }

@@ -112,7 +112,7 @@ def _window_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_model(parser)
+    add_model(parser, "the one that was open last")
     add_engine(parser)
     parser.add_argument("--prompt", metavar="TEXT", help="the text to start with")
     parser.add_argument("session", metavar="SESSION", nargs="?", type=Path, help="a session file to open")

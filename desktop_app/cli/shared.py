@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _STDIN_LIMIT = 1 << 22
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add --model."""
+def add_model(parser: argparse.ArgumentParser, default: str = "the bundled model") -> None:
+    """Add --model; `default` says what is opened without it."""
     parser.add_argument(
         "--model",
         metavar="MODEL",
         help="a checkpoint's folder, a bundled model's name, or owner/name of the Hugging Face Hub, downloaded before "
-        "(default: the bundled model; see `models list`)",
+        f"(default: {default}; see `models list`)",
     )
 
 

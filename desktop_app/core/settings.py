@@ -1,7 +1,7 @@
-"""What the program remembers between starts: theme, type size, geometry, last session. Losing it loses nothing else."""
+"""What the program remembers between starts: theme, type size, geometry. Losing it loses nothing else."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ _LIMIT = 1 << 22
 
 @dataclass(frozen=True)
 class Settings:
-    """`theme` is light, dark or system; `geometry` is Qt's own, in hex; `session` the last state, as JSON."""
+    """`theme` is light, dark or system; `geometry` and `splitter` are Qt's own, in hex."""
 
     theme: str = "system"
     type_size: float = 1.0
     geometry: str = ""
     splitter: str = ""
-    session: str = ""
     speed: float = 1.0
     export_folder: str = ""
 
@@ -59,9 +58,5 @@ def save_settings(settings: Settings) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
         raise SessionError(f"Settings cannot be kept: {path.parent}: {reason.strerror or reason}.") from reason
-    data = json.dumps(asdict(settings), indent=1).encode()
-    if len(data) > _LIMIT:
-        # A prompt so long would make the whole file unreadable at the next start; the rest is worth more.
-        data = json.dumps(asdict(replace(settings, session="")), indent=1).encode()
     with whole_file(path, SessionError) as file:
-        file.write(data)
+        file.write(json.dumps(asdict(settings), indent=1).encode())

@@ -148,9 +148,8 @@ def _panel(panel: AnyPanel, say: Say) -> AnyPanel:
     elif isinstance(panel, MultiplesPanel):
         more["names"] = tuple(map(say, panel.names))
     elif isinstance(panel, BarsPanel):
-        more["bars"], more["peers"] = (
-            tuple(replace(b, label=_unless_token(b.label, say), text=say(b.text), remark=say(b.remark)) for b in bars)
-            for bars in (panel.bars, panel.peers)
+        more["bars"] = tuple(
+            replace(b, label=_unless_token(b.label, say), text=say(b.text), remark=say(b.remark)) for b in panel.bars
         )
         more["cuts"] = tuple((place, say(words)) for place, words in panel.cuts)
     elif isinstance(panel, CurvePanel):

@@ -5,19 +5,18 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.core.bundle import default_model
+from desktop_app.core.last_session import beginning
 from desktop_app.core.settings import load_settings
 from desktop_app.ui import fonts
 from desktop_app.ui.icon import window_icon
 from desktop_app.ui.smoke import Smoke
-from desktop_app.ui.window import Window, initial_state
+from desktop_app.ui.window import Window
 
 
 def make_application(argv: list[str] | None = None) -> QApplication:
@@ -38,12 +37,11 @@ def open_window(
     model: Path | None = None, text: str | None = None, session: Path | None = None, *, int8: bool = False
 ) -> Window:
     """The window as it was left, shown; its model and session are being opened."""
-    settings = load_settings()
-    folder = model or default_model()
-    window = Window(replace(initial_state(settings, folder, text), int8=int8), settings)
+    begin = beginning(model, text, int8=int8)
+    window = Window(begin.state, load_settings())
     window.show()
-    window.controller.fallback = default_model() if model is not None else None
-    window.controller.open_model(folder)
+    window.controller.instead = list(begin.instead)
+    window.controller.open_model(Path(begin.state.model))
     if session is not None:
         window.files.open_session(session)
     return window
@@ -82,12 +80,12 @@ def _faults_shown(window: Window) -> Iterator[None]:
 
 @contextmanager
 def _closed_by_signals(window: Window) -> Iterator[None]:
-    """Ctrl+C in the terminal and a polite kill close the window as its own button does.
+    """Ctrl+C in the terminal, its closing, and a polite kill close the window as its own button does.
 
     Python runs a handler only between two of its own instructions, and an idle event loop has none: each signal also
     writes to a socket, which wakes the loop.
     """
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     reader, writer = socket.socketpair()
     for end in (reader, writer):
         end.setblocking(False)

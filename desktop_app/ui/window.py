@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
@@ -27,20 +26,20 @@ from PySide6.QtWidgets import (
 
 from desktop_app import __version__
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS, WORKSPACE
+from desktop_app.core.commands import COMMANDS
 from desktop_app.core.examples import Example, examples, open_in
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
-from desktop_app.core.session_file import to_json
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State, begins, spaced
 from desktop_app.core.steps import find_step, view_key
 from desktop_app.core.views.weights import weight_names
 from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.sampling import MAX_SEED, Sampling
+from desktop_app.gpt2.sampling import MAX_SEED
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.ui import looks
+from desktop_app.ui.autosave import Autosave
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
 from desktop_app.ui.command_palette import Chooser, CommandPalette
@@ -57,10 +56,8 @@ from desktop_app.ui.scrubber import Scrubber
 from desktop_app.ui.side_tabs import SideTabs
 from desktop_app.ui.top_bar import TopBar
 from desktop_app.ui.view_bar import ViewBar
-from desktop_app.ui.workspace_bar import WorkspaceBar
 
 _SLOW_MS = 250
-_PATIENCE_MS = 300
 
 
 class Window(QMainWindow):
@@ -73,13 +70,11 @@ class Window(QMainWindow):
         self.settings = settings
         self.controller = Controller(state, self)
         self.files = FileActions(self.controller, self, settings.export_folder)
+        self.autosave = Autosave(self.controller, self)
         self.actions_: dict[str, QAction] = {}
         self._closing = False
         self._look = ""
         self._shown: object = None
-        self._waited = False
-        self._product_since: float | None = None
-        self._says_progress = False
         self._build()
         self._make_actions()
         self._connect()
@@ -179,10 +174,6 @@ class Window(QMainWindow):
         self._slow_timer = QTimer(self)
         self._slow_timer.setSingleShot(True)
         self._slow_timer.timeout.connect(self._show_count)
-        # A view whose products are not ready leaves the one before it on the screen for as long as nobody minds.
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.timeout.connect(lambda: self._show_scene(self.controller.scene))
         # Tab goes from the prompt to what one does next, not through every button on the way.
         order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.scrubber.track)
         for one, next_ in pairwise(order):
@@ -225,7 +216,6 @@ class Window(QMainWindow):
             action.setToolTip(example.look)
         self.examples.setMenu(menu)
         self.view_bar = ViewBar(self.actions_, self.canvas)
-        self.workspaces = WorkspaceBar(self.actions_, self.canvas)
         self.canvas.resized.connect(self.view_bar.place)
         self.library = ModelLibrary(self.models, self.controller, self)
         self.exactness = Exactness(self.controller, self.probabilities.exactness)
@@ -248,7 +238,7 @@ class Window(QMainWindow):
         inside = self.inspector.canvas
         inside.picked.connect(lambda what, value: self.do(str(value)) if what == "command" else None)
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self._theme_name(), opened=True))
-        c.progressed.connect(self._show_progress)
+        c.path_changed.connect(self._enable)
         self.inspection.said.connect(self.say)
         self.library.said.connect(self.say)
         p = self.probabilities
@@ -268,6 +258,7 @@ class Window(QMainWindow):
         self.scrubber.command.connect(self.do)
         self.scrubber.played.connect(self.actions_["play"].setChecked)
         self.files.said.connect(lambda words, stays: self.say(words, lasting=stays))
+        self.autosave.said.connect(self.say)
 
     # Showing
 
@@ -310,11 +301,11 @@ class Window(QMainWindow):
             appended = model.tokenizer.decode(state.appended)
             self.prompt.show_text(state.text + appended, len(appended), self.theme.accent)
             sizes = (model.config.n_embd, model.config.d_mlp)
-            self.map.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale, sizes)
+            self.map.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale, sizes)
         else:
             self.prompt.show_text(state.text, 0, self.theme.accent)
             self.map.show_steps((), None, self.theme, self.scale, (0, 0))
-        self.scrubber.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale)
+        self.scrubber.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale)
         for name, on in (
             ("greedy", state.sampling.greedy),
             ("prepend", self._is_on(begins)),
@@ -324,7 +315,6 @@ class Window(QMainWindow):
             ("keys_down", state.view.keys_down),
             ("sort_neurons", state.view.sort_neurons),
             ("layer_limits", state.view.limits == "layer"),
-            *((name, name == f"{WORKSPACE}{state.workspace}") for name in self.actions_ if name.startswith(WORKSPACE)),
         ):
             self.actions_[name].setChecked(on)
         self._enable()
@@ -338,13 +328,7 @@ class Window(QMainWindow):
         self._show_count()
         # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
         made_from = (view_key(scene, step), self.theme, self.scale)
-        missing = any(scene.result(want) is None for want in step.spec.wants(scene))
-        if missing and self._shown is not None and not self._waited:
-            self._waited = True
-            self._patience.start(_PATIENCE_MS)
-        elif made_from != self._shown and not (missing and self._patience.isActive()):
-            self._waited = missing
-            self._patience.stop()
+        if made_from != self._shown:
             self._shown = made_from
             self.canvas.show_view(self.controller.present_view(scene, step), self.theme, self.scale)
         view = scene.state.view
@@ -352,7 +336,6 @@ class Window(QMainWindow):
         on |= {name for name in ("skip_first", "keys_down", "sort_neurons") if getattr(view, name)}
         on |= {"layer_limits"} if view.limits == "layer" else set()
         self.view_bar.show_options(step.spec.options, on)
-        self.workspaces.show_workspace(scene.state.workspace)
         if self._look:
             self.say(self._look, seconds=20)
             self._look = ""
@@ -376,20 +359,6 @@ class Window(QMainWindow):
             self._show_count()
         elif not self._slow_timer.isActive():
             self._slow_timer.start(_SLOW_MS)
-        self._enable()
-
-    def _show_progress(self, words: str, part: float) -> None:
-        """Say what a view waits for, once that has taken a while."""
-        if not words:
-            self._product_since = None
-            if self._says_progress:
-                self._says_progress = False
-                self.notice.hide()
-        elif self._product_since is None:
-            self._product_since = monotonic()
-        elif 1000 * (monotonic() - self._product_since) > _PATIENCE_MS:
-            self._says_progress = True
-            self.say(f"{words} … {part:.0%}   (Ctrl+. stops)", lasting=True)
         self._enable()
 
     def _show_nothing(self) -> None:
@@ -453,7 +422,7 @@ class Window(QMainWindow):
             "undo": c.history.can_undo,
             "redo": c.history.can_redo,
             "room": c.has_room,
-            "running": c.running or c.products.busy,
+            "running": c.running,
             "path": bool(c.path),
             "loading": c.is_loading,
             "space": tokenizer is not None and tokenizer.has_space,
@@ -464,7 +433,7 @@ class Window(QMainWindow):
         self.undo.setEnabled(met["undo"])
         self.redo.setEnabled(met["redo"])
         self.export.setEnabled(met["scene"])
-        self.probabilities.show_running(has_room=met["room"], running=c.running)
+        self.probabilities.show_running(has_room=met["room"], running=met["running"])
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
@@ -593,10 +562,7 @@ class Window(QMainWindow):
             "about": self._about,
             "quit": self.close,
         }
-        if name.startswith(WORKSPACE):
-            c.go_to_workspace(name.removeprefix(WORKSPACE))
-        else:
-            simple[name]()
+        simple[name]()
 
     def _is_on(self, switch: Callable[[State, Tokenizer], bool]) -> bool:
         """Whether a switch of how the text begins is on: by a person, or by the tokenizer's files."""
@@ -609,26 +575,27 @@ class Window(QMainWindow):
 
     def _play(self) -> None:
         c, on = self.controller, not self.scrubber.playing
-        if on and c.walk_step is c.steps[-1]:
+        if on and c.step is c.steps[-1]:
             self._go_to_index(0)
         self.scrubber.set_playing(on)
 
     def _stop(self) -> None:
         self.scrubber.set_playing(False)
         self.controller.stop()
-        self.controller.stop_products()
         if self.controller.scene is not None:
             self._show_scene(self.controller.scene)
 
     def _switch_theme(self) -> None:
         name = "light" if self._theme_name() == "dark" else "dark"
         self.settings = replace(self.settings, theme=name)
+        self._remember()
         self._set_theme(name)
 
     def _type_size(self, by: int) -> None:
         at = TYPE_SIZES.index(self.settings.type_size)
         at = TYPE_SIZES.index(1.0) if by == 0 else min(max(at + by, 0), len(TYPE_SIZES) - 1)
         self.settings = replace(self.settings, type_size=TYPE_SIZES[at])
+        self._remember()
         self._set_theme(self._theme_name())
 
     def _choose_weight(self) -> None:
@@ -698,14 +665,13 @@ class Window(QMainWindow):
             self.settings,
             geometry=bytes(self.saveGeometry().toHex().data()).decode(),
             splitter=bytes(self.splitter.saveState().toHex().data()).decode(),
-            session=to_json(self.controller.state).decode("ascii"),
             speed=self.scrubber.steps_a_second,
             export_folder=self.files.folder,
         )
         try:
             save_settings(changed)
         except LogitscopeError as reason:
-            # The window is closing: there is nobody left to tell but whoever started it.
+            # A theme is not worth a sentence in the window, which may be closing.
             print(f"logitscope: {reason}", file=sys.stderr)
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -715,26 +681,10 @@ class Window(QMainWindow):
             self._notice_timer.stop()
             self._slow_timer.stop()
             self._remember()
+            self.autosave.close()
             self.files.close()
             self.library.close()
-            self._patience.stop()
+            self.inspection.close()
             self.exactness.close()
             self.controller.close()
         super().closeEvent(event)
-
-
-def initial_state(settings: Settings, model: Path, text: str | None) -> State:
-    """The state of the first moment: what was asked for, or what was there last, or the first example."""
-    from desktop_app.core.session_file import from_json
-
-    last = State()
-    if settings.session:
-        try:
-            last = from_json(settings.session.encode("ascii", "replace"), "the last session")
-        except LogitscopeError:
-            last = State()  # a damaged memory of the last session is no reason not to start
-    if text is not None:
-        last = replace(last, text=text, appended=(), token=None, position=None, start=None, space=None)
-    elif not last.text and not last.appended:
-        last = open_in(examples()[0], State(sampling=Sampling(0.8, 40, 0.9)))
-    return replace(last, model=str(model))

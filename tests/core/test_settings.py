@@ -9,12 +9,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from desktop_app.core.session_file import to_json
 from desktop_app.core.settings import Settings, load_settings, save_settings, settings_file
-from desktop_app.core.state import State
 from desktop_app.gpt2.errors import SessionError
 
-CHOSEN = Settings("dark", 1.3, "0a0b", "0c", to_json(State(text="é\ud800")).decode(), 2.0, "/home/someone")
+CHOSEN = Settings("dark", 1.3, "0a0b", "0c", 2.0, "/home/someone")
 
 
 @pytest.fixture
@@ -110,8 +108,3 @@ def test_a_folder_that_cannot_be_made_is_named(own_home):
     with pytest.raises(SessionError, match=str(settings_file().parent)):
         save_settings(Settings())
     assert config.read_text() == "in the way"
-
-
-def test_an_endless_prompt_does_not_cost_the_other_settings(own_home):
-    save_settings(Settings(theme="dark", session="x" * (5 << 20)))
-    assert load_settings() == Settings(theme="dark")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from desktop_app.core.last_session import load_last
 from tests.checkpoints import TINY, write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,13 +168,35 @@ SIGNALLED = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("busy", SIGNALLED)
 def test_a_signal_to_the_whole_group_closes_the_window(play, busy, number):
     process = play(f"def plot(window):\n    {SIGNALLED[busy].strip()}\n")
     assert process.stdout.readline() == "now\n"
     os.killpg(process.pid, number)  # as a terminal's Ctrl+C does: the worker gets it too
     assert ended(process) == QUIET
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=["SIGHUP", "SIGKILL"])
+def test_the_next_start_has_what_was_typed_before_the_end(play, model, number):
+    kept = f"kept({number == signal.SIGKILL})"  # nobody hears SIGKILL: then the second is waited for
+    plot = f"""
+def kept(must):
+    from desktop_app.core.last_session import load_last
+    last = load_last()
+    return not must or (last is not None and last.text == "Hello, you there")
+def plot(window):
+    def typed():
+        window.controller.edit_text("Hello, you there")
+        after(window, lambda: print("now", flush=True), lambda: {kept})
+    after(window, typed, lambda: window.controller.scene is not None)
+"""
+    process = play(plot)
+    assert process.stdout.readline() == "now\n"
+    process.send_signal(number)
+    process.wait(60)
+    last = load_last()
+    assert (last.text, last.model) == ("Hello, you there", str(model))
 
 
 def test_closing_stops_a_pass_that_is_under_way(play, slow):

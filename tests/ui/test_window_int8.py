@@ -60,16 +60,12 @@ def test_undo_brings_the_exact_weights_back(desk):
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_a_start_is_exact_unless_asked_whatever_was_left(qtbot, tmp_path, monkeypatch, asked):
-    from dataclasses import replace
-
-    from desktop_app.core.session_file import to_json
-    from desktop_app.core.settings import Settings
+def test_a_start_is_exact_unless_asked_whatever_was_left(qtbot, asked):
+    from desktop_app.core.last_session import keep
     from desktop_app.core.state import State
     from desktop_app.ui import app
 
-    left = Settings(session=to_json(State(text="A cat", int8=True)).decode())
-    monkeypatch.setattr(app, "load_settings", lambda: replace(left))
+    keep(State(text="A cat", int8=True))
     window = app.open_window(int8=asked)
     qtbot.addWidget(window)
     qtbot.waitUntil(lambda: window.controller.scene is not None, timeout=20_000)

@@ -1,13 +1,15 @@
 """The first moment of the window: with nothing remembered, with a memory, with a damaged one."""
 
 import json
+import shutil
 
 import pytest
 from PySide6.QtCore import QPoint
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.examples import examples
-from desktop_app.core.session_file import from_json
+from desktop_app.core.last_session import aside_file, keep, last_file, load_last
+from desktop_app.core.session_file import load_session
 from desktop_app.core.settings import load_settings, settings_file
 from tests.ui.driver import colours, pixels
 
@@ -78,13 +80,10 @@ DAMAGED = {
     "not JSON": "{",
     "another kind": "[1, 2]",
     "empty": "",
-    "wrong types": json.dumps({"theme": 3, "type_size": "big", "geometry": None, "speed": "fast", "session": 7}),
+    "wrong types": json.dumps({"theme": 3, "type_size": "big", "geometry": None, "speed": "fast"}),
     "numbers out of range": json.dumps({"type_size": 99.0, "speed": -1.0, "theme": "pink"}),
     "geometry of rubbish": json.dumps({"geometry": "zz not hex", "splitter": "ffff"}),
     "geometry of lone surrogates": '{"geometry": "\\ud800", "splitter": "\\udfff"}',
-    "a session of rubbish": json.dumps({"session": '{"logitscope": 1, "state": {"text": 5}}'}),
-    "a session from the future": json.dumps({"session": '{"logitscope": 99}'}),
-    "a session of lone surrogates": '{"session": "{\\ud800"}',
 }
 
 
@@ -96,7 +95,25 @@ def test_damaged_settings_start_as_the_first_time(open_desk, bundled, kind):
     assert desk.window.prompt.text() == examples()[0].text
     assert desk.scene is not None and not desk.trouble()
     desk.window.close()
-    assert json.loads(json.loads(settings_file().read_text())["session"])["state"]["text"] == examples()[0].text
+    assert json.loads(settings_file().read_text())["type_size"] == 1.0
+
+
+LAST = {
+    "rubbish": b'{"logitscope": 1, "state": {"text": 5}}',
+    "from the future": b'{"logitscope": 99}',
+    "cut off": b'{"logitscope": 1, "sta',
+    "lone surrogates": b'{"logitscope": 1, "state": {"text": "\\ud800"',
+}
+
+
+@pytest.mark.parametrize("kind", LAST)
+def test_a_damaged_last_session_starts_as_the_first_time(open_desk, bundled, kind):
+    last_file().parent.mkdir(parents=True)
+    last_file().write_bytes(LAST[kind])
+    desk = open_desk(bundled)
+    assert desk.window.prompt.text() == examples()[0].text and not desk.trouble()
+    desk.window.close()
+    assert load_session(last_file()).text == examples()[0].text
 
 
 def test_a_remembered_place_that_the_model_lacks_becomes_one_that_it_has(open_desk, tiny, other):
@@ -128,6 +145,91 @@ def test_a_folder_without_a_model_gets_a_sentence_and_a_window_that_lives(open_d
     assert not desk.trouble() and len(desk.scene.trace) == 4
 
 
+def test_a_restart_opens_the_model_that_was_open_last(open_desk, tiny):
+    first = open_desk(tiny, "of the tiny one")
+    first.window.close()
+    second = open_desk()
+    assert second.c.model.folder == tiny and second.state == first.state and not second.trouble()
+    assert second.scene.trace.ids == first.scene.trace.ids
+
+
+@pytest.mark.parametrize("fault", ["gone", "broken"])
+def test_a_restart_whose_model_is_gone_says_so_and_shows_no_other_model_s_numbers_of_its_text(
+    open_desk, tmp_path, tiny, fault
+):
+    place = tmp_path / "mine"
+    shutil.copytree(tiny, place)
+    first = open_desk(place, "of my own model")
+    first.window.do("append")
+    first.settle()
+    left = first.state
+    first.window.close()
+    place.rename(tmp_path / "away") if fault == "gone" else (place / "model.safetensors").write_bytes(b"cut")
+
+    second = open_desk()
+    assert second.c.model.folder == bundled_models()["bundled"]
+    assert str(place) in second.trouble() and str(aside_file()) in second.trouble()
+    assert second.window.prompt.text() == examples()[0].text
+    assert second.scene.trace.ids == second.scene.tokenizer.encode(examples()[0].text).ids
+    assert load_session(aside_file()) == left
+    second.window.do("undo")  # on purpose, it is this model's text too
+    second.settle()
+    assert second.state.text == "of my own model" and second.scene.state.text == "of my own model"
+    assert second.c.model.folder == bundled_models()["bundled"]
+
+
+def test_a_model_asked_for_that_cannot_be_opened_leaves_what_was_open_last(open_desk, tmp_path, tiny):
+    first = open_desk(tiny, "still here")
+    first.window.close()
+    second = open_desk(tmp_path / "nowhere")
+    assert "nowhere" in second.trouble() and second.c.model.folder == tiny
+    assert second.window.prompt.text() == "still here" and not aside_file().exists()
+
+
+def test_a_restart_whose_model_has_no_room_asks_and_brings_its_text_back(open_desk, tiny, monkeypatch):
+    first = open_desk(tiny, "a large one")
+    first.window.close()
+    monkeypatch.setattr(
+        "desktop_app.ui.lanes.doubt_room", lambda folder, _tokens: "too large" if folder == tiny else ""
+    )
+    asked = []
+    monkeypatch.setattr("desktop_app.ui.model_library.ModelLibrary._ask_about_memory", lambda _self, d: asked.append(d))
+    second = open_desk()
+    assert len(asked) == 1 and second.c.model.folder == bundled_models()["bundled"]
+    assert second.window.prompt.text() == examples()[0].text
+    second.window.library._answer(asked[0], go_on=True)
+    second.settle()
+    assert second.c.model.folder == tiny and second.window.prompt.text() == "a large one"
+
+
+def test_a_change_is_kept_within_a_second_also_while_one_goes_on_typing(open_desk, tiny, monkeypatch):
+    desk = open_desk(tiny, "kept")
+    desk.until(lambda: load_last() == desk.state)
+    written = []
+    monkeypatch.setattr("desktop_app.ui.autosave.keep", lambda state: (written.append(state.text), keep(state)))
+    assert desk.window.autosave._timer.interval() <= 500 and not desk.window.autosave._timer.isActive()
+    desk.type("a")
+    due = desk.window.autosave._timer.remainingTime()
+    desk.bot.wait(20)
+    desk.type("b")  # the next letter does not put it off
+    assert 0 <= desk.window.autosave._timer.remainingTime() < due
+    desk.until(lambda: load_last().text == "keptab")
+    assert written == ["keptab"]
+    desk.go("blocks.1.attn.pattern")
+    desk.until(lambda: load_last().step == "blocks.1.attn.pattern")
+    desk.bot.wait(20)
+    assert len(written) == 2  # nothing changed: nothing is written
+
+
+def test_a_session_that_cannot_be_kept_is_told_once(open_desk, tiny, own_home, capsys):
+    (own_home / "state" / "logitscope").write_text("a file where the folder should be")
+    desk = open_desk(tiny, "text")
+    desk.until(lambda: "session cannot be kept" in desk.notice())
+    assert desk.scene is not None
+    desk.window.close()
+    assert "session cannot be kept" in capsys.readouterr().err
+
+
 def test_the_model_button_names_every_model_that_came_with_the_program(desk):
     titles = {a.data(): a.text() for a in desk.window.models.menu().actions()}
     assert set(bundled_models()) <= set(titles)
@@ -155,7 +257,7 @@ def test_the_window_says_which_model_is_open(desk):
 def test_what_is_remembered_is_a_session_that_opens(open_desk, tiny):
     desk = open_desk(tiny, "as it was")
     desk.window.close()
-    assert from_json(load_settings().session.encode(), "it") == desk.state
+    assert load_session(last_file()) == desk.state
 
 
 def test_an_unplugged_screen_does_not_hide_the_window(open_desk, tiny, qapp):

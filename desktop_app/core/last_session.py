@@ -1,0 +1,74 @@
+"""The session as it was left: kept while one works, so that a crash loses nothing, and what the next start begins with.
+
+It is a session file like any other. What a start cannot open is set aside beside it, not overwritten.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from desktop_app.core.bundle import default_model
+from desktop_app.core.examples import examples, open_in
+from desktop_app.core.session_file import load_session, save_session
+from desktop_app.core.state import State
+from desktop_app.gpt2.errors import LogitscopeError, SessionError
+from desktop_app.gpt2.sampling import Sampling
+
+
+def last_file() -> Path:
+    """Where the last session is kept."""
+    return user_state_path("logitscope", appauthor=False) / "last.logitscope"
+
+
+def aside_file() -> Path:
+    """Where a session is put that a start could not open, and went on without."""
+    return last_file().with_name("not-opened.logitscope")
+
+
+def load_last() -> State | None:
+    """The session as it was left; None if there is none, or it is damaged, which is no reason not to start."""
+    try:
+        return load_session(last_file())
+    except (LogitscopeError, OSError):
+        return None
+
+
+def keep(state: State, path: Path | None = None) -> None:
+    """Write the last session (or the file `path`), whole or not at all. Raises SessionError."""
+    path = path or last_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise SessionError(f"The session cannot be kept: {path.parent}: {reason.strerror or reason}.") from reason
+    save_session(path, state)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a window begins with. `instead` are for when its model cannot be opened, the first that can."""
+
+    state: State
+    instead: tuple[State, ...]
+
+
+def beginning(model: Path | None, text: str | None, *, int8: bool = False) -> Beginning:
+    """The state of the first moment: what was asked for, else as it was left, else the first example.
+
+    Where the model cannot be opened, a text that was asked for is shown with the bundled one; one that was left is not:
+    another model's numbers would stand under it. Then comes the session as it was left, or the first example.
+    """
+    last = load_last()
+    bundled = str(default_model())
+    example = open_in(examples()[0], State(sampling=Sampling(0.8, 40, 0.9), model=bundled))
+    if last is None or not (last.text or last.appended):
+        last = example
+    last = replace(last, model=last.model or bundled, int8=False)
+    first = last if text is None else _with_text(last, text)
+    first = replace(first, model=first.model if model is None else str(model), int8=int8)
+    others = (last, example) if text is None else (replace(first, model=bundled, int8=False),)
+    return Beginning(first, tuple(other for other in others if other.model != first.model))
+
+
+def _with_text(state: State, text: str) -> State:
+    return replace(state, text=text, appended=(), token=None, position=None, start=None, space=None)

@@ -1,0 +1,73 @@
+"""Keeps the session while one works: at most a second after a change, whole or not at all, in a thread of its own."""
+
+import sys
+from functools import partial
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from desktop_app.core.last_session import aside_file, keep
+from desktop_app.core.state import State
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.session import Stop
+from desktop_app.ui.controller import Controller
+from desktop_app.ui.lanes import Lane
+
+_AFTER_MS = 500
+"""From the first change that is not kept yet; not from the last, or steady typing would never be kept."""
+
+
+class Autosave(QObject):
+    """Listens to the controller; `said` tells once why a session cannot be kept."""
+
+    said = Signal(str)
+
+    def __init__(self, controller: Controller, parent: QObject) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self._kept: State | None = None
+        self._told = ""
+        self._lane = Lane("keep", self)
+        self._lane.failed.connect(self._tell)
+        self._timer = QTimer(self, interval=_AFTER_MS, singleShot=True)
+        self._timer.timeout.connect(self._save)
+        controller.state_changed.connect(self._changed)
+        controller.given_up.connect(self._set_aside)
+
+    def _changed(self, _state: State) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _save(self) -> None:
+        state = self._controller.state
+        if state != self._kept:
+            self._kept = state
+            self._lane.submit(partial(_keep, state), in_turn=True)
+
+    def _set_aside(self, state: State) -> None:
+        """Keep what the start could not open where nothing overwrites it, and say so."""
+        try:
+            keep(state, aside_file())
+        except LogitscopeError as reason:
+            self._tell(str(reason))
+        else:
+            where = f"What was open is kept in {aside_file()}; Undo brings its text to this model."
+            self._controller.complain(" ".join(filter(None, (self._controller.complaint, where))))
+
+    def _tell(self, words: str) -> None:
+        if words != self._told:
+            self._told = words
+            self.said.emit(words)
+
+    def close(self) -> None:
+        """Keep the last change; nothing is written afterwards."""
+        self._timer.stop()
+        self._lane.close()
+        try:
+            keep(self._controller.state)
+        except LogitscopeError as reason:
+            # The window is closing: there is nobody left to tell but whoever started it.
+            print(f"logitscope: {reason}", file=sys.stderr)
+
+
+def _keep(state: State, _stop: Stop) -> None:
+    keep(state)
