@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from math import prod
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.int8 import RoundedWeights
-from desktop_app.gpt2.mapped import released
+from desktop_app.gpt2.mapped import release, released
 from desktop_app.gpt2.session import Stop, make_session
 from desktop_app.gpt2.stitched import Stitched
 from desktop_app.gpt2.tensors import past_inputs, size_in_bytes, tensor_table
@@ -22,8 +23,8 @@ from desktop_app.gpt2.weights import matrices
 CAPTURE_LIMIT = 256 << 20
 """Bytes up to which a trace takes every tensor from the graph; a larger one keeps a few and derives the rest."""
 
-STREAM_LIMIT = 1 << 29
-"""Bytes of tensors that one pass of `Engine.tensors` exposes."""
+STREAM_LIMIT = 1 << 28
+"""Bytes of tensors up to which `Engine.tensors` computes a whole pass at once; a larger one block by block."""
 
 _LOGIT_ROWS = 32  # positions a run of the head, so that a stop takes effect within tens of milliseconds
 
@@ -188,40 +189,48 @@ class Engine:
             before, shared = Trace(self.config, Stitched(held), weights=self.checkpoint.weights), end
 
     def tensors(self, ids: Sequence[int], names: Sequence[str], stop: Stop | None = None) -> Iterator[NDArray[Any]]:
-        """The named tensors of the full pass over `ids`, one after the other, all taken from the graph.
+        """The named tensors of the full pass over `ids`, in the order of the table, all taken from the graph.
 
-        The pass is repeated where memory asks for it, each time exposing up to STREAM_LIMIT bytes of tensors. Raises
-        as `run` does.
+        A long text's pass is computed in pieces: what stands before the blocks, each block, and what comes after, each
+        from what the piece before it left; so a block's tensors are all that is in memory. Raises as `run` does.
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
         self.check_ids(ids)
         feeds = {"input_ids": np.asarray(ids, np.int64), **self.empty_past()}
-        one_pass = size_in_bytes(self.config, len(ids)) <= STREAM_LIMIT
-        for group in self._groups(names, len(ids)):
-            sources = list(dict.fromkeys("ln_final.out" if name == "logits" else name for name in group))
-            if one_pass:
-                session = self._graph(lean=False)
-            else:
-                session = make_session(self.checkpoint, head=False, only=frozenset(sources), fuse=False)
-            found = dict(zip(sources, stop.run(session, sources, feeds), strict=True))
-            for name in group:
+        if size_in_bytes(self.config, len(ids)) <= STREAM_LIMIT:
+            sources = list(dict.fromkeys("ln_final.out" if name == "logits" else name for name in names))
+            found = dict(zip(sources, stop.run(self._graph(lean=False), sources, feeds), strict=True))
+            for name in names:
                 yield self.logits(found["ln_final.out"], stop) if name == "logits" else found[name]
-            found.clear()  # before the next pass, which needs the room
+            return
+        for piece, given, left in self._pieces(names):
+            release(self._source.values())  # a piece needs its own weights alone
+            wanted = list(dict.fromkeys([*("ln_final.out" if name == "logits" else name for name in piece), *left]))
+            session = make_session(self.checkpoint, stop, head=False, only=wanted, given=given, fuse=False)
+            found = dict(zip(wanted, stop.run(session, wanted, feeds), strict=True))
+            del session
+            for name in given:
+                del feeds[name]
+            feeds |= {name: found[name] for name in left}
+            for name in piece:
+                if name == "logits":
+                    yield self.logits(found["ln_final.out"], stop)
+                else:
+                    yield found[name] if name == "ln_final.out" else found.pop(name)
+            found.clear()  # before the next piece, which needs the room
 
-    def _groups(self, names: Sequence[str], positions: int) -> Iterator[list[str]]:
-        """`names` in runs of at most STREAM_LIMIT bytes each, or of one name."""
-        group: list[str] = []
-        total = 0
-        for name in names:
-            size = 4 * prod(self.table["ln_final.out" if name == "logits" else name].spec.shape(self.config, positions))
-            if group and total + size > STREAM_LIMIT:
-                yield group
-                group, total = [], 0
-            group.append(name)
-            total += size
-        if group:
-            yield group
+    def _pieces(self, names: Sequence[str]) -> Iterator[tuple[list[str], list[str], list[str]]]:
+        """The pass in pieces: (those of `names` in it, the tensors it starts from, those it leaves to the next)."""
+        pieces = [list(rows) for _, rows in groupby(self.table.values(), lambda row: row.layer)]
+        last = max(n for n, rows in enumerate(pieces) if not {row.name for row in rows}.isdisjoint(names))
+        given: list[str] = []
+        for n, rows in enumerate(pieces[: last + 1]):
+            own = {row.name for row in rows} - {"logits"}
+            later = {source for rest in pieces[n + 1 : last + 1] for row in rest for source in row.inputs}
+            left = [name for name in self.table if name in later and name in own]
+            yield [row.name for row in rows if row.name in names], given, left
+            given = left
 
     def empty_past(self) -> dict[str, NDArray[np.float32]]:
         """The past of a text that starts here."""

@@ -35,9 +35,12 @@ def _prologue(nodes: Nodes) -> tuple[str, str]:
     return positions, nodes.op("Greater", columns, rows)
 
 
-def _with_past(nodes: Nodes, layer: int) -> dict[str, str]:
-    """Keys and values of a block -> the same with those of the past before them."""
-    return {own: nodes.op("Concat", past, own, axis=1) for past, own in past_of(layer).items()}
+def _with_past(nodes: Nodes, row: Tensor) -> dict[str, str]:
+    """Those of a block's keys and values that `row` reads -> the same with those of the past before them."""
+    if row.layer is None:
+        return {}
+    pairs = past_of(row.layer).items()
+    return {own: nodes.op("Concat", past, own, axis=1) for past, own in pairs if own in row.whole}
 
 
 def _emit(nodes: Nodes, row: Tensor, positions: str, later: str) -> None:
@@ -46,8 +49,7 @@ def _emit(nodes: Nodes, row: Tensor, positions: str, later: str) -> None:
     names = {"tokens": "input_ids"}
     if not nodes.config.int8:
         names[UNEMBEDDING] = unembedding_name(nodes.config)
-    if not row.whole.isdisjoint(past_of(layer).values()):
-        names |= _with_past(nodes, layer)
+    names |= _with_past(nodes, row)
     operands = (names.get(name, name) for name in row.inputs)
     row.spec.formula.emit(nodes, Site(layer, positions, later), row.name, *operands)
 
@@ -89,17 +91,39 @@ def _weights(config: Config, used: Collection[str]) -> Iterator[onnx.TensorProto
             yield _placeholder(name + SCALES, (d_out * groups,))
 
 
+def _between(config: Config, given: Collection[str], only: Collection[str]) -> list[Tensor]:
+    """The rows of the table that make the tensors `only` from those that are `given`."""
+    table = tensor_table(config)
+    needed: set[str] = set()
+    behind = list(only)
+    while behind:
+        name = behind.pop()
+        if name in table and name not in needed and name not in given:
+            needed.add(name)
+            behind += table[name].inputs
+    return [row for row in table.values() if row.name in needed]
+
+
 def build_graph(
-    config: Config, *, body: bool = True, head: bool = True, only: Collection[str] | None = None
+    config: Config,
+    *,
+    body: bool = True,
+    head: bool = True,
+    only: Collection[str] | None = None,
+    given: Collection[str] | None = None,
 ) -> onnx.ModelProto:
     """The graph as an ONNX model; its weights are initializers without data.
 
     With `body` alone the outputs end at `ln_final.out`; with `head` alone that is the input. `only` names the outputs
-    to expose where that is not every one: whatever is exposed takes memory during a run, asked for or not.
+    to expose where that is not every one: whatever is exposed takes memory during a run, asked for or not. Where
+    tensors are `given`, be they none, these are inputs, and the graph is what computes `only` from them and no more.
     """
     nodes = Nodes(config)
     positions, later = _prologue(nodes) if body else ("", "")
-    rows = [row for row in tensor_table(config).values() if (head if row.name == "logits" else body)]
+    table = tensor_table(config)
+    rows = [row for row in table.values() if (head if row.name == "logits" else body)]
+    if given is not None:
+        rows = _between(config, given, only or ())
     for row in rows:
         if row.inputs:
             _emit(nodes, row, positions, later)
@@ -112,6 +136,7 @@ def build_graph(
                 inputs.append(_value(name, TensorProto.FLOAT, [config.n_head, "past", config.d_head]))
     else:
         inputs.append(_value("ln_final.out", TensorProto.FLOAT, ["pos", config.n_embd]))
+    inputs += [_output(table[name], config) for name in given or ()]
     outputs = [_output(row, config) for row in rows if only is None or row.name in only]
 
     used = {name for node in nodes.nodes for name in node.input}

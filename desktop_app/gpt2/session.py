@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,15 +84,17 @@ def make_session(
     *,
     body: bool = True,
     head: bool = True,
-    only: frozenset[str] | None = None,
+    only: Collection[str] | None = None,
+    given: Collection[str] | None = None,
     packed: bool = False,
     fuse: bool = True,
 ) -> ort.InferenceSession:
     """A session on the checkpoint's own arrays, of which it makes no copy: it starts at once and takes a few megabytes.
 
-    `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
-    so that a tensor is the same to the bit whatever else is exposed. What is rounded to int8 is always packed. Raises
-    Cancelled if `stop` was set, ModelError if there is no room on disk for what is rounded.
+    What it computes say `body`, `head`, `only` and `given`, as `build_graph` takes them. `packed` copies the matrices
+    into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph, so that a tensor is the same
+    to the bit whatever else is exposed. What is rounded to int8 is always packed. Raises Cancelled if `stop` was set,
+    ModelError if there is no room on disk for what is rounded.
     """
     stop = stop or Stop()
     options = ort.SessionOptions()
@@ -105,7 +107,7 @@ def make_session(
         options.add_session_config_entry("session.disable_prepacking", "1")
     if not fuse:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    model = build_graph(checkpoint.config, body=body, head=head, only=only)
+    model = build_graph(checkpoint.config, body=body, head=head, only=only, given=given)
     in_file = [t for t in model.graph.initializer if t.external_data]
     values = {}
     if chosen() == CPU:

@@ -297,3 +297,38 @@ def test_a_long_text_runs_in_chunks_and_each_stands_on_those_before(engine, monk
     again = engine.trace((*IDS[:-1], IDS[0]), reuse=trace)
     assert runs == [(1, len(IDS) - 1)]
     assert again.computed == 1
+
+
+def test_a_long_text_is_written_block_by_block_with_the_same_bits(tmp_path, monkeypatch):
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path / "m", TINY | {"n_layer": 4})))
+    names = list(engine.table)
+    whole = dict(zip(names, engine.tensors(IDS, names), strict=True))
+    monkeypatch.setattr("desktop_app.gpt2.engine.STREAM_LIMIT", 0)
+    given, run = [], Stop.run
+
+    def watched(self, session, wanted, feeds, **more):
+        found = run(self, session, wanted, feeds, **more)
+        given.append((set(wanted), sum(array.nbytes for array in found)))
+        return found
+
+    monkeypatch.setattr(Stop, "run", watched)
+    found = dict(zip(names, engine.tensors(IDS, names), strict=True))
+    for name in names:
+        np.testing.assert_array_equal(found[name], whole[name])
+    # No tensor is computed twice, and a run gives what one block holds.
+    blocks = [bytes_ for wanted, bytes_ in given if "logits" not in wanted]
+    assert len(blocks) == 4 + 2
+    assert sum(len(wanted) for wanted, _ in given) == len(names)
+    assert max(blocks) == sum(whole[n].nbytes for n in names if n.startswith("blocks.1."))
+
+
+def test_of_a_long_text_nothing_is_computed_beyond_what_is_asked_for(tmp_path, monkeypatch):
+    engine = Engine(load_checkpoint(write_checkpoint(tmp_path / "m", TINY | {"n_layer": 4})))
+    monkeypatch.setattr("desktop_app.gpt2.engine.STREAM_LIMIT", 0)
+    asked, run = [], Stop.run
+    monkeypatch.setattr(
+        Stop, "run", lambda self, session, wanted, *a, **k: asked.append(wanted) or run(self, session, wanted, *a, **k)
+    )
+    (pattern,) = engine.tensors(IDS, ["blocks.1.attn.pattern"])
+    np.testing.assert_allclose(pattern, engine.trace(IDS)["blocks.1.attn.pattern"], atol=1e-6)
+    assert asked[:3] == [["embed", "pos_embed"], ["blocks.0.resid_post"], ["blocks.1.attn.pattern"]]
