@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.analysis.heads import compute
 
     opened = open_model(arguments, None, prompt=False)
-    begin = None if opened.tokenizer is None else opened.tokenizer.eos_id
+    begin = None if opened.tokenizer is None else next(iter(opened.tokenizer.first), None)
     if begin is None:
         say(f"The vocabulary has no token that begins a text; texts begin with the first id, {opened.quoted(0)}.")
     heads = compute(opened.engine, begin=begin, seed=arguments.seed)
