@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from benchmarks import int8, loading, passes, peers, start, window
+from benchmarks import analysis, int8, loading, passes, peers, start, window
 from benchmarks.table import RUNS, Row, markdown, show, write_between, write_json
 from desktop_app.gpt2.machine import available_memory
 
@@ -48,7 +48,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-_PARTS = ("loading", "passes", "int8", "peers", "window", "start")
+_PARTS = ("loading", "passes", "int8", "peers", "analysis", "window", "start")
 
 
 def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
@@ -60,6 +60,10 @@ def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
             yield from passes.rows(root, runs)
         elif part == "int8":
             yield from int8.rows(root, runs)
+        elif part == "analysis":
+            yield from analysis.rows(root, arguments.peers, runs)
+            if arguments.peers is None and not arguments.no_peers:
+                yield from analysis.missing()
         elif part == "window":
             yield from window.rows(root, runs)
         elif part == "start":

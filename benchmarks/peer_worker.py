@@ -1,8 +1,8 @@
 """A peer's forward pass, timed in an environment of its own: reads a line of JSON a pass, answers with its seconds.
 
-    {"peer": "transformers" | "transformer_lens", "ids": [...]}  ->  {"seconds": 0.1}
+    {"peer": "transformers", "ids": [...]}  ->  {"seconds": 0.1}
 
-Runs by path with the peers' Python, so nothing of this project is imported.
+`peer` is one of PEERS. Runs by path with the peers' Python, so nothing of this project is imported.
 """
 
 import json
@@ -24,6 +24,8 @@ def main() -> None:
         if peer not in run:
             run[peer] = PEERS[peer](folder)
         with torch.inference_mode():
+            if peer in PREPARED:
+                ids = run[peer].prepare(ids)
             begun = time.perf_counter()
             run[peer](ids)
             print(json.dumps({"seconds": time.perf_counter() - begun}), flush=True)
@@ -37,13 +39,67 @@ def transformers(folder):
 
 
 def transformer_lens(folder):
+    return lens_model(folder).run_with_cache
+
+
+class Lens:
+    """Every point's likeliest token, from a cache that is made before."""
+
+    def __init__(self, folder):
+        self.model = lens_model(folder)
+
+    def prepare(self, ids):
+        return self.model.run_with_cache(ids)[1]
+
+    def __call__(self, cache):
+        stack = cache.accumulated_resid(layer=-1, incl_mid=True, apply_ln=True)
+        return (stack @ self.model.W_U).softmax(-1).max(-1)
+
+
+def attribution(folder):
+    """Every head's share of a difference of logits after the last token."""
+    model = lens_model(folder)
+
+    def work(ids):
+        cache = model.run_with_cache(ids)[1]
+        results = cache.stack_head_results(layer=-1, pos_slice=-1)
+        return cache.logit_attrs(results, tokens=torch.tensor(5), incorrect_tokens=torch.tensor(6), pos_slice=-1)
+
+    return work
+
+
+def heads(folder):
+    """Means of each pattern on its offsets, as for one text of a begin token and T tokens twice."""
+    model = lens_model(folder)
+
+    def work(ids):
+        cache = model.run_with_cache(ids)[1]
+        count = ids.shape[1]
+        repeated = (count - 1) // 2
+        grids = torch.stack([cache["pattern", n][0] for n in range(model.cfg.n_layers)])
+        offsets = (-1, 0, -repeated, 1 - repeated)
+        means = [grids.diagonal(offset, -2, -1).mean(-1) for offset in offsets]
+        entropy = -(grids * grids.clamp_min(1e-30).log()).sum(-1).mean(-1)
+        distance = (grids * (torch.arange(count)[:, None] - torch.arange(count)[None])).sum(-1).mean(-1)
+        return *means, grids[..., 0].mean(-1), entropy, distance
+
+    return work
+
+
+def lens_model(folder):
     from transformer_lens.model_bridge import TransformerBridge
 
-    model = TransformerBridge.boot_transformers(folder)
-    return model.run_with_cache
+    return TransformerBridge.boot_transformers(folder)
 
 
-PEERS = {"transformers": transformers, "transformer_lens": transformer_lens}
+PEERS = {
+    "transformers": transformers,
+    "transformer_lens": transformer_lens,
+    "transformer_lens lens": Lens,
+    "transformer_lens attribution": attribution,
+    "transformer_lens heads": heads,
+}
+PREPARED = {"transformer_lens lens"}
 
 if __name__ == "__main__":
     main()

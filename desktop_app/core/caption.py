@@ -1,7 +1,7 @@
 """The caption of a figure: prompt, model, place and settings, written from the state."""
 
+from desktop_app.core.places import OUT, Step
 from desktop_app.core.scene import Scene
-from desktop_app.core.steps import OUT, Step
 from desktop_app.gpt2.display import is_visible
 
 _PROMPT = 70

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from desktop_app.core.state import WALK
+from desktop_app.core.steps import WORKSPACES, texts
+
 
 @dataclass(frozen=True)
 class Command:
@@ -14,6 +17,17 @@ class Command:
     needs: str = "model"
     checkable: bool = False
 
+
+WORKSPACE = "workspace:"
+"""How the id of a command begins that shows a workspace; its key follows."""
+
+_TABS = tuple(
+    Command(f"{WORKSPACE}{key}", name, "Go", keys, "scene", True)
+    for key, name, keys in (
+        (WALK, "The walk", ("Ctrl+1",)),
+        *((spec.key, texts()[spec.op].name, spec.keys) for spec in WORKSPACES if spec.keys),
+    )
+)
 
 COMMANDS: tuple[Command, ...] = (
     Command("open_session", "Open session …", "File", ("Ctrl+O",), "always"),
@@ -42,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("last", "Last step", "Go", ("Ctrl+End",), "scene"),
     Command("back", "Back", "Go", ("Alt+Left",), "scene"),
     Command("forward", "Forward", "Go", ("Alt+Right",), "scene"),
+    *_TABS,
     Command("play", "Play", "Go", ("F5",), "scene", True),
     Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene"),
     Command("append", "Append the drawn token", "Sample", ("Ctrl+Return",), "room"),

@@ -2,16 +2,7 @@
 
 from dataclasses import replace
 
-from desktop_app.core.state import State
-
-OF_THE_PASS = ("text", "appended", "start", "space", "model", "int8")
-"""Fields that settle which pass is run."""
-
-UNDOABLE = (*OF_THE_PASS, "sampling", "draws", "pinned")
-"""Fields that undo brings back; where one looks is left alone."""
-
-UNDOABLE_OPTIONS = ("limit", "pattern_limit")
-"""Of the view options those that undo brings back: chosen numbers, not switches, which show their other side."""
+from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State
 
 _LIMIT = 500
 
@@ -67,7 +58,7 @@ class History:
         target.append(now)
         then = source.pop()
         view = replace(now.view, **{f: getattr(then.view, f) for f in UNDOABLE_OPTIONS})
-        if not same_prompt(now, then):
+        if now.asked != then.asked:
             now = replace(now, token=None, position=None)
         return replace(now, view=view, **{f: getattr(then, f) for f in UNDOABLE})
 
@@ -77,16 +68,24 @@ def _same_result(one: State, other: State) -> bool:
     return same_view and all(getattr(one, f) == getattr(other, f) for f in UNDOABLE)
 
 
+_PLACE = ("workspace", "step", "layer", "head", "opened")
+
+
+def place_of(state: State) -> tuple[object, ...]:
+    """Where one looks: workspace, step, block, head, and what is opened."""
+    return tuple(getattr(state, name) for name in _PLACE)
+
+
 class Walk:
-    """Where one has been: (step, layer, head), for going back and forward."""
+    """Where one has been, for going back and forward."""
 
     def __init__(self) -> None:
-        self._places: list[tuple[str, int, int]] = []
+        self._places: list[tuple[object, ...]] = []
         self._at = -1
 
     def visit(self, state: State) -> None:
         """Remember the place; what was ahead is forgotten."""
-        place = (state.step, state.layer, state.head)
+        place = place_of(state)
         if self._at >= 0 and self._places[self._at] == place:
             return
         del self._places[self._at + 1 :]
@@ -100,13 +99,7 @@ class Walk:
         if not 0 <= at < len(self._places):
             return now
         self._at = at
-        step, layer, head = self._places[at]
-        return replace(now, step=step, layer=layer, head=head)
-
-
-def same_prompt(one: State, other: State) -> bool:
-    """Whether two states stand for the same pass."""
-    return all(getattr(one, f) == getattr(other, f) for f in OF_THE_PASS)
+        return replace(now, **dict(zip(_PLACE, self._places[at], strict=True)))  # type: ignore[arg-type] # State's own
 
 
 def typing_key(before: str, after: str) -> object:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from desktop_app.core.state import State
-from desktop_app.core.steps import BLOCK, IN, Step
+from desktop_app.core.places import BLOCK, IN, Step
+from desktop_app.core.state import WALK, State
 
 
 def current_step(state: State, steps: Sequence[Step]) -> Step | None:
@@ -12,9 +12,14 @@ def current_step(state: State, steps: Sequence[Step]) -> Step | None:
     return next((s for s in steps if s.key == state.step), None)
 
 
+def at_workspace(state: State, key: str) -> State:
+    """At a workspace; the step of the walk stays where it was, for coming back."""
+    return replace(state, workspace=key)
+
+
 def at_step(state: State, step: Step) -> State:
     """At `step`; its block becomes the shown one."""
-    return replace(state, step=step.key, layer=state.layer if step.layer is None else step.layer)
+    return replace(state, workspace=WALK, step=step.key, layer=state.layer if step.layer is None else step.layer)
 
 
 def by_steps(state: State, steps: Sequence[Step], by: int) -> State:

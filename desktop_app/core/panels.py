@@ -196,16 +196,26 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarsPanel(Panel):
-    """Horizontal bars from zero; `cuts` maps the number of bars above a line to the line's words."""
+    """Horizontal bars from `base`; `cuts` maps the number of bars above a line to the line's words.
+
+    `reach` is what a bar of full length stands for, where that is more than the largest. `peers` are the bars of panels
+    beside it, on the same scale: they leave each other the same room.
+    """
 
     bars: tuple[Bar, ...] = ()
     hue: Hue = Hue.ACCENT
     cuts: tuple[tuple[int, str], ...] = ()
+    base: float = 0.0
+    reach: float = 0.0
+    peers: tuple[Bar, ...] = ()
 
 
 @dataclass(frozen=True)
 class CurvePanel(Panel):
-    """A function's curve or a vector's profile: lines of (x, y), points on it, level lines and bands with names."""
+    """A function's curve or a vector's profile: lines of (x, y), points on it, level lines and bands with names.
+
+    The axes leave out stems that stand far above all others, and points outside `x_range`; how many is said.
+    """
 
     lines: tuple[tuple[Array, Array], ...] = ()
     points: tuple[Array, Array] | None = None
@@ -215,6 +225,7 @@ class CurvePanel(Panel):
     x_label: str = ""
     y_label: str = ""
     hue: Hue = Hue.MLP
+    x_range: tuple[float, float] | None = None
     stems: bool = False  # draw the points' values as thin bars from the first level line
 
 

@@ -1,14 +1,16 @@
-"""What a pass answers with: its scene and the view of the step one is at, made before the window takes them over."""
+"""What a pass answers with: its scene and the view of the place one is at, made before the window takes them over."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from desktop_app.core.model import Model
-from desktop_app.core.navigation import current_step
 from desktop_app.core.panels import View
+from desktop_app.core.places import Step
+from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State
-from desktop_app.core.steps import Step, build_view, step_list, view_key
+from desktop_app.core.steps import build_view, current_place, view_key
+from desktop_app.gpt2.errors import Cancelled
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -37,16 +39,19 @@ def pass_of(model: Model, ids: tuple[int, ...], reuse: Trace | None, state: Stat
         trace = model.engine.trace(ids, reuse=reuse, stop=stop)
         stop.check()
         try:
-            return _prepared(model, trace, state)
+            return _prepared(model, trace, state, stop)
+        except Cancelled:
+            raise
         except Exception:  # noqa: BLE001 - the pass is good: whoever shows it will try the same again, and tell
             return Prepared(model, trace)
 
     return work
 
 
-def _prepared(model: Model, trace: Trace, state: State) -> Prepared:
+def _prepared(model: Model, trace: Trace, state: State, stop: Stop) -> Prepared:
     scene = make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
-    step = current_step(state, step_list(model.config))
-    if step is None:
+    place = current_place(state, model.config)
+    if place is None:
         return Prepared(model, trace, scene)
-    return Prepared(model, trace, scene, build_view(scene, step), view_key(scene, step))
+    scene = completed(scene, place.spec.wants, model, stop, quick_only=True)
+    return Prepared(model, trace, scene, build_view(scene, place), view_key(scene, place))

@@ -1,9 +1,12 @@
 """What a view is made from: the model, the trace of the prompt, the state, and the sampling stages at one position."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from desktop_app.core.state import State
+from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.sampling import Ranked, Stages, stages, uniform
@@ -24,6 +27,17 @@ class Scene:
     ranked: Ranked
     labels: tuple[str, ...]
     """Display form of each token."""
+    products: Mapping[Want, Made] = field(default_factory=dict)
+    """What was computed beside the pass, as far as it is ready."""
+
+    def result(self, want: Want) -> Made | None:
+        """What a want gave, as a thing to compare by identity; None while it is not ready."""
+        return self.products.get(want)
+
+    def made(self, want: Want) -> Any:
+        """What a want gave; None while it is not ready."""
+        found = self.products.get(want)
+        return None if found is None else found.value
 
     @property
     def config(self) -> Config:
@@ -89,6 +103,7 @@ def make_scene(
     trace: Trace,
     state: State,
     before: Scene | None = None,
+    products: Mapping[Want, Made] | None = None,
 ) -> Scene:
     """A scene. With the same trace and position what `before` sorted and spelled is taken over."""
     last = len(trace) - 1
@@ -99,4 +114,4 @@ def make_scene(
     else:
         ranked = Ranked(trace.logits(position))
     labels = before.labels if before is not None and same else tuple(tokenizer.label(i) for i in trace.ids)
-    return Scene(name, checkpoint, tokenizer, trace, state, ranked, labels)
+    return Scene(name, checkpoint, tokenizer, trace, state, ranked, labels, products or {})

@@ -1,24 +1,32 @@
 """Everything that a person chose, in one frozen record, and the changes that keep it consistent."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
+from desktop_app.core import fields as kinds
+from desktop_app.core.fields import kept
+from desktop_app.core.opening.cells import Cell
 from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tokenizer import Encoding, Tokenizer
+
+WALK = "walk"
+TEXT_LIMIT = 1_000_000  # characters; at twelve bytes each, the most that JSON needs, they fit into a session file
 
 
 @dataclass(frozen=True)
 class ViewOptions:
     """How views show numbers; none of it changes a number."""
 
-    pattern_scale: str = "linear"  # linear, sqrt, log
-    limits: str = "view"  # view: from what is shown; layer: from the whole block
-    skip_first: bool = False  # leave position 0 out
-    keys_down: bool = False  # attention grids with queries as columns, as some films draw them, not as rows
-    sort_neurons: bool = False
-    limit: float | None = None  # colours end at this |number| in every view of a step, in place of its own limits
-    pattern_limit: float | None = None  # the same for patterns, whose own scale goes from 0 to 1
+    pattern_scale: str = kept("linear", kinds.choice("linear", "sqrt", "log"))
+    limits: str = kept("view", kinds.choice("view", "layer"))  # from what is shown, or from the whole block
+    skip_first: bool = kept(False, kinds.flag)  # leave position 0 out
+    keys_down: bool = kept(False, kinds.flag)  # attention grids with queries as columns, as some films draw them
+    sort_neurons: bool = kept(False, kinds.flag)
+    # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
+    # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
+    limit: float | None = kept(None, kinds.size, undo=True)
+    pattern_limit: float | None = kept(None, kinds.size, undo=True)
 
 
 @dataclass(frozen=True)
@@ -28,27 +36,47 @@ class State:
     `text` is what was typed and `appended` the ids that were drawn or picked after it: drawn tokens need not
     re-encode to themselves, so ids are the truth of a trace. `token` is the selected token (the query), `position`
     the one whose next-token distribution is shown; None means the last. `draws` numbers the draws made so far.
+    `workspace` is what the centre shows, the walk at `step` or one of the workspaces beside it; `opened` is the way
+    through opened numbers, the last of which is shown.
     """
 
-    text: str = ""
-    appended: tuple[int, ...] = ()
-    start: bool | None = None  # begin with the tokenizer's first token, like <|endoftext|>; None: as its files say
-    space: bool | None = None  # begin with a space; None: as the tokenizer's files say
-    model: str = ""
-    int8: bool = False  # the model's weights rounded to int8
-    step: str = "text"
-    layer: int = 0
-    head: int = 0
-    token: int | None = None
-    position: int | None = None
-    sampling: Sampling = field(default_factory=Sampling)
-    draws: int = 0
-    pinned: tuple[int, ...] = ()
+    text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
+    appended: tuple[int, ...] = kept((), kinds.ids, run=True)
+    # Begin with the tokenizer's first token, like <|endoftext|>, or with a space; None is as its files say.
+    start: bool | None = kept(None, kinds.switch, run=True)
+    space: bool | None = kept(None, kinds.switch, run=True)
+    model: str = kept("", kinds.text(4096), run=True)
+    int8: bool = kept(False, kinds.flag, run=True)  # the model's weights rounded to int8
+    workspace: str = kept(WALK, kinds.text(40))
+    step: str = kept("text", kinds.text(200))
+    layer: int = kept(0, kinds.whole(0, 511))
+    head: int = kept(0, kinds.whole(0, 511))
+    token: int | None = kept(None, kinds.position)
+    position: int | None = kept(None, kinds.position)
+    opened: tuple[Cell, ...] = kept((), kinds.cells)
+    sampling: Sampling = field(default_factory=Sampling, metadata={"undo": True})
+    draws: int = kept(0, kinds.whole(0, 2**53), undo=True)
+    pinned: tuple[int, ...] = kept((), kinds.ids, undo=True)
     view: ViewOptions = field(default_factory=ViewOptions)
+
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What decides the pass: states with equal values stand for the same one."""
+        return tuple(getattr(self, name) for name in ASKED)
 
     def with_sampling(self, **changes: object) -> "State":
         """The same with sampling settings changed. Raises SamplingError."""
         return replace(self, sampling=replace(self.sampling, **changes))  # type: ignore[arg-type] # names are Sampling's
+
+
+ASKED = tuple(f.name for f in fields(State) if f.metadata.get("run"))
+"""Fields that decide what the pass computes."""
+
+UNDOABLE = tuple(f.name for f in fields(State) if f.metadata.get("undo"))
+"""Fields that undo brings back; where one looks is left alone."""
+
+UNDOABLE_OPTIONS = tuple(f.name for f in fields(ViewOptions) if f.metadata.get("undo"))
+"""Of the view options those that undo brings back."""
 
 
 def encode(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -90,11 +118,11 @@ def cut_after(state: State, count: int, tokenizer: Tokenizer) -> State:
     if count >= typed:
         return replace(state, appended=ids[typed:])
     spans = _typed(state, tokenizer).spans
-    for kept in range(count - first, 0, -1):
-        text = state.text[: spans[kept - 1][1]]
+    for left in range(count - first, 0, -1):
+        text = state.text[: spans[left - 1][1]]
         cut = replace(state, text=text, appended=())
-        if _typed(cut, tokenizer).ids == ids[first : first + kept]:
-            return replace(cut, appended=ids[first + kept :])
+        if _typed(cut, tokenizer).ids == ids[first : first + left]:
+            return replace(cut, appended=ids[first + left :])
     return replace(state, text="", appended=ids[first:])
 
 

@@ -1,41 +1,20 @@
-"""The one table of steps: the forward pass in the order in which it is walked through, and which view shows each."""
+"""The tables of places: the steps of the forward pass in the order in which it is walked through, and workspaces."""
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
 from desktop_app.core.bundle import resource
-from desktop_app.core.panels import Box, Hue, View
+from desktop_app.core.panels import Hue, View
+from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
-from desktop_app.core.views import attention, inputs, mlp, sampling, vectors
+from desktop_app.core.state import WALK, State
+from desktop_app.core.views import attention, census, check, inputs, mlp, sampling, vectors
 from desktop_app.core.views.limits import with_limits
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
 from desktop_app.gpt2.weights import expand
-
-IN, BLOCK, OUT = "in", "block", "out"
-
-
-@dataclass(frozen=True)
-class StepSpec:
-    """One operation. `key` names the step (mostly the tensor that it makes), `{L}` stands for the block.
-
-    `tensors` are what it shows, which also name it on the command line; texts stand in resources/steps.toml.
-    `options` are commands that change how this view shows its numbers; the window puts them beside it.
-    """
-
-    op: str
-    part: str
-    key: str
-    hue: Hue
-    tensors: tuple[str, ...]
-    content: Callable[[Scene], Box]
-    per_head: bool = False
-    options: tuple[str, ...] = ()
-
 
 _SCALES = ("scale_linear", "scale_sqrt", "scale_log")
 _B = "blocks.{L}."
@@ -110,38 +89,21 @@ STEPS: tuple[StepSpec, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Text:
-    """The words of one step, from resources/steps.toml; `formula` may use <sub> and <sup>."""
-
-    name: str
-    title: str
-    lead: str
-    explain: str
-    formula: str
-    lead_turned: str = ""  # the lead where attention grids have queries as columns, if it speaks of rows
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of one model."""
-
-    key: str
-    layer: int | None
-    index: int
-    spec: StepSpec
-    text: Text
-
-    @property
-    def tensors(self) -> tuple[str, ...]:
-        """Full names of the tensors that the step shows."""
-        return tuple(expand(t, self.layer) for t in self.spec.tensors)
+WORKSPACES: tuple[StepSpec, ...] = (
+    StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
+    StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),
+)
+"""What stands beside the walk, over the same pass. Those with keys have a tab; the others open under the view."""
 
 
 @cache
 def texts() -> dict[str, Text]:
-    """op -> words, for every step of the table; "op/variant" has what a model of another config says instead."""
-    raw = tomllib.loads(resource("steps.toml").read_text(encoding="utf-8"))
+    """op -> words, for every row of the tables; "op/variant" has what a model of another config says instead."""
+    raw = {
+        name: words
+        for file in ("steps.toml", "workspaces.toml")
+        for name, words in tomllib.loads(resource(file).read_text(encoding="utf-8")).items()
+    }
     for name, words in raw.items():
         op = name.split("/")[0]
         raw[name] = {**raw[op], **words}
@@ -179,9 +141,15 @@ def step_list(config: Config) -> tuple[Step, ...]:
     return tuple(found)
 
 
+@cache
+def workspaces(config: Config) -> tuple[Step, ...]:
+    """Every workspace of a model of this config."""
+    return tuple(Step(spec.key, None, -1, spec, texts()[_variant(spec.op, config)]) for spec in WORKSPACES)
+
+
 def find_step(name: str, config: Config) -> Step:
-    """The step of that key, operation or tensor name. Raises ExportError, with the closest names."""
-    steps = step_list(config)
+    """The step or workspace of that key, operation or tensor name. Raises ExportError, with the closest names."""
+    steps = (*step_list(config), *workspaces(config))
     for step in steps:
         if name == step.key:
             return step
@@ -195,21 +163,35 @@ def find_step(name: str, config: Config) -> Step:
     raise ExportError(f"There is no step {name[:80]!r} in this model; {hint}")
 
 
+def current_place(state: State, config: Config) -> Step | None:
+    """What the centre shows: the state's workspace, or its step of the walk; None if the model has no such thing."""
+    steps, key = (step_list(config), state.step) if state.workspace == WALK else (workspaces(config), state.workspace)
+    return next((s for s in steps if s.key == key), None)
+
+
 def build_view(scene: Scene, step: Step) -> View:
     """The view of `step`: its headline says block and head, its panels come from the table's own function."""
+    content = step.spec.content(scene)
+    if isinstance(content, View):
+        return content
     where = []
     if step.layer is not None:
         where.append(f"Block {step.layer}")
-        if step.spec.per_head:
-            where.append(f"Head {scene.head}")
+    if step.spec.per_head:
+        if step.layer is None:
+            where.append(f"Block {scene.layer}")
+        where.append(f"Head {scene.head}")
     title = step.text.title if not where else f"{' · '.join(where)} — {step.text.title}"
     turned = scene.state.view.keys_down and step.text.lead_turned
-    view = View(title[0].upper() + title[1:], turned or step.text.lead, step.spec.content(scene))
+    view = View(title[0].upper() + title[1:], turned or step.text.lead, content)
     return with_limits(view, scene.state.view)
 
 
 def view_key(scene: Scene, step: Step) -> tuple[object, ...]:
     """What the view of `step` depends on; views of two scenes with equal keys are the same."""
-    state = scene.state
+    state, spec = scene.state, step.spec
     key = (scene.trace, step.key, scene.layer, scene.head, scene.token, state.view, len(state.appended))
-    return (*key, state) if step.spec.part == OUT else key
+    if spec.part == OUT:
+        return (*key, state)
+    made = tuple(scene.result(want) for want in spec.wants(scene))
+    return (*key, tuple(getattr(state, name) for name in spec.reads), made)

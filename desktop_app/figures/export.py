@@ -2,17 +2,16 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desktop_app.core.caption import alt_text, caption
-from desktop_app.core.check import Finding
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
 from desktop_app.core.panels import Box, View
+from desktop_app.core.places import BESIDE, Step
 from desktop_app.core.scene import Scene
-from desktop_app.core.steps import Step, build_view
+from desktop_app.core.steps import build_view
 from desktop_app.figures.language import ENGLISH, caption_in, languages, translated, translator
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Fill, Heat, Mark, Page, Rect, Words
@@ -90,8 +89,9 @@ class Job:
 
 
 def make_job(scene: Scene, step: Step) -> Job:
-    """The figure of one step."""
-    return replace(job_of(build_view(scene, step), caption(scene, step)), description=alt_text(scene, step))
+    """The figure of one step or workspace."""
+    job = job_of(build_view(scene, step), caption(scene, step))
+    return job if step.spec.part == BESIDE else replace(job, description=alt_text(scene, step))
 
 
 def job_of(view: View, words: str) -> Job:
@@ -125,9 +125,9 @@ def described(view: View, caption: str) -> str:
     return " ".join(part for part in (f"{view.title}.", view.lead, caption) if part)
 
 
-def make_path_job(scene: Scene, step: Step, cell: Cell, findings: Sequence[Finding] = ()) -> Job:
-    """The figure of what is opened: a number, a weight, the census, or the `findings` of a check."""
-    return job_of(view_of(scene, cell, findings), caption(scene, step))
+def make_path_job(scene: Scene, step: Step, cell: Cell) -> Job:
+    """The figure of what is opened: a number, a weight, or a workspace without a tab."""
+    return job_of(view_of(scene, cell), caption(scene, step))
 
 
 def kind_of(path: Path) -> str:

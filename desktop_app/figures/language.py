@@ -148,8 +148,9 @@ def _panel(panel: AnyPanel, say: Say) -> AnyPanel:
     elif isinstance(panel, MultiplesPanel):
         more["names"] = tuple(map(say, panel.names))
     elif isinstance(panel, BarsPanel):
-        more["bars"] = tuple(
-            replace(b, label=_unless_token(b.label, say), text=say(b.text), remark=say(b.remark)) for b in panel.bars
+        more["bars"], more["peers"] = (
+            tuple(replace(b, label=_unless_token(b.label, say), text=say(b.text), remark=say(b.remark)) for b in bars)
+            for bars in (panel.bars, panel.peers)
         )
         more["cuts"] = tuple((place, say(words)) for place, words in panel.cuts)
     elif isinstance(panel, CurvePanel):

@@ -289,6 +289,8 @@ class Page:
 
     def shorten(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> str:
         """The text, or as much of its start as fits with an ellipsis."""
+        # Room that was measured for this text, and a margin added and taken off again, may come out a hair narrower.
+        room += 1e-6 * room + 1e-6
         if self.width(text, size=size, mono=mono, bold=bold) <= room:
             return text
         low, high = 0, len(text)

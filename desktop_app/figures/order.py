@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from desktop_app.core.check import check_pass
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State, encode
 from desktop_app.core.views.limits import with_limits
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, kind_of, render
-from desktop_app.figures.subject import CHECK, Subject, find_cell, find_subject, subject_job
+from desktop_app.figures.subject import Subject, find_cell, find_subject, subject_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_files
@@ -100,8 +99,7 @@ def _make(
     for what in ("token", "position"):
         check_index(what, getattr(order.state, what), len(ids))
     scene = scene_of(order, subject, model, saved or (trace_of or model.engine.trace)(ids))
-    findings = list(check_pass(model.engine, ids)) if subject.kind == CHECK else []
-    return subject_job(subject, model, scene, findings)
+    return subject_job(subject, model, scene)
 
 
 def files_of(job: Job, options: Options, data: Sequence[str]) -> list[bytes]:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from desktop_app.core.levels import diverging, short
+from desktop_app.core.levels import diverging, number, short
 from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, RulerPanel, Source
 from desktop_app.figures.marks import Dots, Page, Pick, Rect
 from desktop_app.figures.paint_common import ROW, heading, heading_height
@@ -14,6 +14,8 @@ Extent = tuple[float, float]
 _CUT = 18.0
 _SHORT_NAME = 96.0  # names up to this width, as of a neuron, are never cut for the sake of a remark
 _LEAST_ROW, _MOST_ROW = 18.5, 44.0
+_NAMES = 18.0  # a line of words above the axes
+_LISTED = 6
 
 
 def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
@@ -23,13 +25,14 @@ def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
 
 
 def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
-    """Horizontal bars from zero with label, value and remark; a dashed line where something was cut."""
+    """Horizontal bars from the base with label, value and remark; a dashed line where something was cut."""
     body = heading(panel, rect, page)
     if not panel.bars:
         return
-    text = max(page.width(b.text, size=12) for b in panel.bars) + page.u(10)
-    remark = max(page.width(b.remark, size=11) for b in panel.bars)
-    label = max(page.width(b.label, size=12, mono=True, bold=b.marked) for b in panel.bars) + page.u(10)
+    measured = panel.peers or panel.bars
+    text = max(page.width(b.text, size=12) for b in measured) + page.u(10)
+    remark = max(page.width(b.remark, size=11) for b in measured)
+    label = max(page.width(b.label, size=12, mono=True, bold=b.marked) for b in measured) + page.u(10)
     # Remarks and labels take a third, or more where that leaves enough of the bars.
     spare = body.w - text - min(label, body.w * 0.34) - page.u(110)
     whole, remark = label, min(remark, max(body.w * 0.3, spare)) + page.u(8) if remark else 0.0
@@ -45,9 +48,9 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     # On the narrowest of pages labels are cut before a number leaves it.
     label = min(label, max(page.u(30), body.w - text - remark - page.u(30)))
     track = Rect(body.x + label, body.y, max(page.u(8), body.w - label - text - remark), body.h)
-    # Bars below zero go to the left of it, which then stands as far in as they need.
-    below = max(0.0, *(-b.value for b in panel.bars))
-    above = max(0.0, *(max(b.value, b.outline or 0.0) for b in panel.bars))
+    # Bars below the base go to the left of it, which then stands as far in as they need.
+    below = max(0.0, *(panel.base - b.value for b in measured))
+    above = max(panel.reach, 0.0, *(max(b.value, b.outline or panel.base) - panel.base for b in measured))
     unit = track.w / (above + below or 1.0)
     zero = track.x + below * unit
     y = body.y
@@ -75,16 +78,17 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
         page.fill(Rect(line.x, line.y, line.w, line.h), theme.accent_fill, radius=page.u(3))
     page.words(line.x + label - page.u(8), y, bar.label, size=12, mono=True, align="right", bold=bar.marked,
                colour=theme.ink if bar.kept else theme.dim, room=label - page.u(10))  # fmt: skip
-    length = abs(bar.value) * unit
-    left = zero - length if bar.value < 0 else zero
+    length = abs(bar.value - panel.base) * unit
+    left = zero - length if bar.value < panel.base else zero
     colour = theme.hues[panel.hue] if bar.kept else theme.faint
-    if bar.value:
+    if bar.value != panel.base:
         # A value too small for a pixel still gets a hairline: it is not zero.
         drawn = Rect(left, y - height / 2, max(length, page.u(1)), height)
         page.fill(drawn, colour, radius=min(page.u(3), drawn.w / 2))
     if bar.outline:
         # Over the bar and a little higher, so that it is seen as a frame of its own and not as a part of the bar.
-        frame = Rect(zero, y - height / 2 - page.u(1.5), max(bar.outline * unit, page.u(1)), height + page.u(3))
+        reached = (bar.outline - panel.base) * unit
+        frame = Rect(zero, y - height / 2 - page.u(1.5), max(reached, page.u(1)), height + page.u(3))
         page.fill(frame, stroke=theme.ink, width=page.u(1), radius=page.u(2))
     if bar.source is not None:
         name, index = bar.source
@@ -131,14 +135,14 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     ys = [b for _, b in panel.lines] + ([panel.points[1]] if panel.points else [])
     if not xs and panel.focus is not None:
         xs, ys = [np.array([panel.focus[0]])], [np.array([panel.focus[1]])]
-    x0, x1 = float(min(a.min() for a in xs)), float(max(a.max() for a in xs))
-    y0, y1 = _limits(panel, ys)
+    x0, x1 = panel.x_range or (float(min(a.min() for a in xs)), float(max(a.max() for a in xs)))
     x1 = x1 if x1 > x0 else x0 + 1
-    marks = ticks(y0, y1, max(2, int((body.h - page.u(56)) / page.u(36))))
+    y0, y1 = _limits(panel, ys, (x0, x1))
+    outside = _outside(panel, (x0, x1, y0, y1))
+    marks = _marks(y0, y1, body.h - page.u(56 + (_NAMES if outside.any() else 0)), page, ends=panel.stems)
     left = max((page.width(short(t), size=10) for t in marks), default=0) + page.u(26 if panel.y_label else 12)
-    box = body.inset(
-        left=left, bottom=page.u(36), right=page.u(14), top=page.u(4) + _named_lines(panel, body, left, page)
-    )
+    top = page.u(4) + _above(panel, outside, body.inset(left=left), page)
+    box = body.inset(left=left, bottom=page.u(36), right=page.u(14), top=top)
 
     def px(x: object) -> np.ndarray:
         return box.x + (np.asarray(x, float) - x0) / (x1 - x0) * box.w
@@ -165,7 +169,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
         )
     hue = theme.hues[panel.hue]
     if panel.points is not None:
-        _points(panel, px, py, hue, page)
+        _points(panel, outside, px, py, hue, page)
     for line_x, line_y in panel.lines:
         page.path(px(line_x), py(line_y), hue, page.u(2))
     for level, _ in panel.levels_at:
@@ -211,28 +215,96 @@ def _band_colour(page: Page) -> str:
     return mix(page.theme.accent, page.theme.panel, 0.16)
 
 
-def _named_lines(panel: CurvePanel, body: Rect, left: float, page: Page) -> float:
-    """Names of level lines and band above the axes, where they cover nothing; returns the room that they take."""
+def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> float:
+    """What stands above the axes, where it covers nothing: names of lines, and what is beyond. Returns its height."""
+    end = _named_lines(panel, room, page)
+    height = page.u(_NAMES) if end > room.x else 0.0
+    if outside.any():
+        words = _beyond_words(panel, outside, room.w, page)
+        if page.width(words, size=10) > room.x + room.w - end:
+            end, height = room.x, height + page.u(_NAMES)
+        height = max(height, page.u(_NAMES))
+        page.words(end, room.y + height - page.u(10), words, size=10, colour=page.theme.dim, room=room.x + room.w - end)
+    return height
+
+
+def _named_lines(panel: CurvePanel, room: Rect, page: Page) -> float:
+    """Names of level lines and band; returns where their line goes on."""
     names = [words for _, words in panel.levels_at if words != "0"]
-    if not names and panel.band is None:
-        return 0.0
-    x, y, end = body.x + left, body.y + page.u(8), body.x + body.w
+    x, y, end = room.x, room.y + page.u(8), room.x + room.w
     for words in names:
         page.path([x, x + page.u(18)], [y, y], page.theme.accent, page.u(1.5), dashed=True)
         x += page.u(24)
         x += page.words(x, y, words, size=10, colour=page.theme.dim, room=end - x) + page.u(14)
     if panel.band is not None and end - x > page.u(24) + page.width(page.say("± scale"), size=10):
         page.fill(Rect(x, y - page.u(5), page.u(18), page.u(10)), _band_colour(page))
-        page.words(x + page.u(24), y, page.say("± scale"), size=10, colour=page.theme.dim)
-    return page.u(18)
+        x += page.u(24)
+        x += page.words(x, y, page.say("± scale"), size=10, colour=page.theme.dim) + page.u(14)
+    return x
 
 
-def _limits(panel: CurvePanel, ys: list[np.ndarray]) -> tuple[float, float]:
+def _outside(panel: CurvePanel, limits: tuple[float, float, float, float]) -> np.ndarray:
+    """Which points lie outside the axes."""
+    if panel.points is None:
+        return np.zeros(0, bool)
+    x0, x1, y0, y1 = limits
+    x, y = panel.points
+    return np.asarray((x < x0) | (x > x1) | (y < y0) | (y > y1))
+
+
+def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Page) -> str:
+    """How many points the axes leave out; the largest of them with their values, as many as there is room for."""
+    assert panel.points is not None
+    x, y = (values[outside] for values in panel.points)
+    words = page.say(f"{len(y):,} beyond the axes")
+    if not panel.stems:
+        return words
+    order = np.argsort(-np.abs(y), kind="stable")
+    values = [f"{number(float(y[n]))} {page.say('at')} {short(float(x[n]))}" for n in order[:_LISTED]]
+    for count in range(len(values), 0, -1):
+        longer = f"{words}: {', '.join(values[:count])}" + (", …" if count < len(y) else "")
+        if page.width(longer, size=10) <= room:
+            return longer
+    return words
+
+
+def _marks(low: float, high: float, length: float, page: Page, *, ends: bool) -> list[float]:
+    """The numbers on an axis of that length: round ones, two at least; with its `ends` where asked, none too near."""
+    apart = page.u(13) * (high - low) / max(length, 1.0)
+    count = max(2, int(length / page.u(36)))
+    while len(found := ticks(low, high, count)) < 2 and count < 8:
+        count += 1
+    if ends:
+        zero = [0.0] if low < 0 < high else []
+        found = [low, *zero, *(t for t in found if t), high]
+        order = (0, len(found) - 1, *range(1, len(found) - 1))
+        kept: list[float] = []
+        for tick in (found[n] for n in order):
+            if all(abs(tick - other) >= apart for other in kept):
+                kept.append(tick)
+        found = sorted(kept)
+    return found
+
+
+def _rounded_out(value: float) -> float:
+    """The next number away from zero that has two significant digits."""
+    if not value or not math.isfinite(value):
+        return value
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    return math.copysign(math.ceil(abs(value) / unit - 1e-9) * unit, value)
+
+
+def _limits(panel: CurvePanel, ys: list[np.ndarray], xs: tuple[float, float]) -> tuple[float, float]:
+    if panel.x_range is not None and panel.points is not None:
+        x, y = panel.points
+        ys = [*(line for _, line in panel.lines), y[(x >= xs[0]) & (x <= xs[1])]]
     everything = np.concatenate([np.ravel(y) for y in ys])
     if panel.stems:
-        # One huge dimension must not flatten the others; it is drawn up to the edge.
+        # One huge dimension must not flatten the others; it is drawn up to the edge, and said.
         reach = diverging(everything).high * 1.15
-        low, high = max(float(everything.min()), -reach), min(float(everything.max()), reach)
+        low, high = float(everything.min()), float(everything.max())
+        if max(-low, high) > 2 * reach:
+            low, high = max(low, -reach), min(high, reach)
     else:
         low, high = float(everything.min()), float(everything.max())
     for level, _ in panel.levels_at:
@@ -242,13 +314,16 @@ def _limits(panel: CurvePanel, ys: list[np.ndarray]) -> tuple[float, float]:
         more = (high - low) / 2
         low, high = min(low, max(panel.band[0], low - more)), max(high, min(panel.band[1], high + more))
     margin = (high - low) * 0.06 or 1.0
+    if panel.stems:
+        return _rounded_out(low - margin / 2), _rounded_out(high + margin / 2)
     return low - margin, high + margin
 
 
-def _points(panel: CurvePanel, px, py, hue: str, page: Page) -> None:  # type: ignore[no-untyped-def] # two local closures
+def _points(panel: CurvePanel, outside: np.ndarray, px, py, hue: str, page: Page) -> None:  # type: ignore[no-untyped-def] # two local closures
     assert panel.points is not None
     x, y = panel.points
     if not panel.stems:
+        x, y = x[~outside], y[~outside]
         page.marks.append(Dots(px(x), py(y), mix(hue, page.theme.panel, 0.65), page.u(1.8)))
         return
     base = panel.levels_at[0][0] if panel.levels_at else 0.0
@@ -256,6 +331,10 @@ def _points(panel: CurvePanel, px, py, hue: str, page: Page) -> None:  # type: i
     stems_x = np.repeat(px(x), 3)
     stems_y = np.stack([np.full(len(tops), foot), tops, np.full(len(tops), np.nan)], 1).ravel()
     page.path(stems_x, stems_y, hue, page.u(1))
+    # An arrow's head where a stem goes on beyond the frame.
+    for at, edge in zip(px(x[outside]), tops[outside], strict=True):
+        back = page.u(7) if edge < foot else -page.u(7)
+        page.path([at - page.u(4), at, at + page.u(4)], [edge + back, edge, edge + back], page.theme.accent, page.u(2))
 
 
 def ruler_extent(panel: RulerPanel, _width: float, _page: Page) -> Extent:

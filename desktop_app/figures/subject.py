@@ -1,27 +1,28 @@
 """What a figure can show, by name: a step, all heads of a block, a weight, an opened number, the census, the check."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from desktop_app.core.caption import caption
-from desktop_app.core.check import Finding
 from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.opening.opened import check_view, view_of
+from desktop_app.core.opening.opened import view_of
 from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.panels import Box, MultiplesPanel, View, column
+from desktop_app.core.places import Step
+from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene
-from desktop_app.core.steps import Step, build_view, find_step, step_list
+from desktop_app.core.steps import build_view, find_step, step_list
 from desktop_app.core.views.census import census_view
 from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
+from desktop_app.core.want import Want
 from desktop_app.figures.export import Job, job_of, make_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
 
-CENSUS, CHECK, OVERVIEW, WEIGHTS = "census", "check", "overview", "weights"
+CENSUS, OVERVIEW, WEIGHTS = "census", "overview", "weights"
 _CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*")
 
 
@@ -48,7 +49,7 @@ def find_subject(name: str, config: Config, *, layer: int | None = None, head: i
     for a head that is not there.
     """
     start = step_list(config)[0]
-    if name in (CENSUS, CHECK):
+    if name == CENSUS:
         return Subject(name, start)
     kind, colon, rest = name.partition(":")
     if name == OVERVIEW or (colon and kind == OVERVIEW):
@@ -97,7 +98,7 @@ def _step(name: str, layer: int | None, config: Config) -> Step:
     except ExportError as reason:
         if layer is not None and (theirs := answer((name, layer), config)):
             raise ExportError(f"There is no step {name[:80]!r} in this model; {theirs}") from reason
-        near = get_close_matches(name, (CENSUS, CHECK, OVERVIEW), 1, 0.7)
+        near = get_close_matches(name, (CENSUS, OVERVIEW), 1, 0.7)
         raise ExportError(f"There is no step {name[:80]!r}; did you mean {near[0]}?") if near else reason from reason
     if None not in (layer, step.layer) and step.layer != layer:
         raise ExportError(f"{name} stands in block {step.layer}, not in block {layer}; leave --layer out.")
@@ -115,8 +116,13 @@ def _part(name: str, config: Config, layer: int | None, head: int | None) -> Par
     raise ExportError(f"This model has no weight {name[:80]!r}; {hint}")
 
 
-def subject_job(subject: Subject, model: Model, scene: Scene | None, findings: Sequence[Finding] = ()) -> Job:
-    """The figure of a subject; `scene` is needed where the subject needs a prompt, `findings` for the check.
+def wants_of(subject: Subject, scene: Scene) -> tuple[Want, ...]:
+    """The products that the subject's figure reads."""
+    return subject.step.spec.wants(scene) if subject.kind == "step" else ()
+
+
+def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
+    """The figure of a subject; `scene` is needed where the subject needs a prompt.
 
     Raises ModelError for a number that is not there.
     """
@@ -126,11 +132,9 @@ def subject_job(subject: Subject, model: Model, scene: Scene | None, findings: S
         return job_of(census_view(model.name, model.config), model.name)
     assert scene is not None
     if subject.kind == "step":
-        return make_job(scene, subject.step)
+        return make_job(completed(scene, lambda s: wants_of(subject, s), model), subject.step)
     if subject.kind == OVERVIEW:
         view = overview(scene, subject.step)
-    elif subject.kind == CHECK:
-        view = check_view(findings)
     else:
         assert subject.cell is not None
         view = view_of(scene, subject.cell)

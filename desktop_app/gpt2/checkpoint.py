@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from desktop_app.gpt2.digest import weights_digest
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.foreign import adapter
 from desktop_app.gpt2.jsonfile import read_json
+from desktop_app.gpt2.run import new_model_key
 from desktop_app.gpt2.safetensors_file import Entry, SafetensorsFile
 from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files, take_heads
 from desktop_app.gpt2.weights import WeightSpec, all_weights, expand
@@ -54,6 +55,8 @@ class Checkpoint:
     stored: Mapping[str, StoredWeight]
     remarks: tuple[str, ...] = ()
     """What of the folder is passed over, in sentences."""
+    key: int = field(default_factory=new_model_key, init=False)
+    """The model's part of a `Run`: another one for every set of weights that is opened, or rounded."""
 
     def __repr__(self) -> str:
         c = self.config

@@ -14,6 +14,7 @@ from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.int8 import RoundedWeights
 from desktop_app.gpt2.mapped import release, released
+from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop, make_session
 from desktop_app.gpt2.stitched import Stitched
 from desktop_app.gpt2.tensors import past_inputs, size_in_bytes, tensor_table
@@ -146,9 +147,8 @@ class Engine:
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
-        if everything or (reuse is not None and not reuse.is_of(self.checkpoint.weights)):
-            reuse = None
-        shared = reuse.shared_prefix(ids) if reuse is not None else 0
+        run = Run(self.checkpoint.key, ids)
+        shared = run.reusable(reuse.run) if reuse is not None and not everything else 0
         fits = not self.packed and size_in_bytes(self.config, len(ids)) <= CAPTURE_LIMIT
         if not shared and (everything or fits):
             captured: Mapping[str, NDArray[Any]] = self.run(ids, None, self._all, stop)
@@ -161,6 +161,7 @@ class Engine:
         return Trace(
             self.config,
             captured,
+            run=run,
             weights=self.checkpoint.weights,
             unembed=self.logits,
             logit_rows={len(ids) - 1: last},

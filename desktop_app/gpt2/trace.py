@@ -19,6 +19,7 @@ from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.jsonfile import parse_json
 from desktop_app.gpt2.names import no_such_tensor
 from desktop_app.gpt2.npz_file import write_npz
+from desktop_app.gpt2.run import Run, new_model_key
 from desktop_app.gpt2.safetensors_file import SafetensorsFile, write_safetensors
 from desktop_app.gpt2.stitched import Stitched
 from desktop_app.gpt2.tensors import past_inputs, tensor_table
@@ -79,6 +80,7 @@ class Trace:
         config: Config,
         captured: Mapping[str, Array],
         *,
+        run: Run | None = None,
         weights: Mapping[str, Array] | None = None,
         unembed: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
         logit_rows: Mapping[int, Array] | None = None,
@@ -87,7 +89,9 @@ class Trace:
         self.config = config
         self.table = tensor_table(config)
         self.captured = captured if isinstance(captured, Stitched) else self._whole(captured)
-        self.ids: tuple[int, ...] = tuple(captured["tokens"].tolist())
+        self.run = run or Run(new_model_key(), tuple(captured["tokens"].tolist()))
+        """What was computed; a trace without one, from a file, is the pass of a model of its own."""
+        self.ids = self.run.ids
         self.computed = len(self.ids) if computed is None else computed
         """How many positions this pass computed; the others were taken over from an earlier trace."""
         self._weights = weights
@@ -156,19 +160,6 @@ class Trace:
         if found is None:
             found = self._remember(key, self._unembedded(self._read("ln_final.out", None, (row, row + 1, 1)))[0])
         return found
-
-    def is_of(self, weights: Mapping[str, Array]) -> bool:
-        """Whether the trace was made with these very weights."""
-        return self._weights is weights
-
-    def shared_prefix(self, ids: Sequence[int]) -> int:
-        """How many positions of `ids` this trace already holds; one at least is always left to compute."""
-        count = 0
-        for mine, theirs in zip(self.ids, ids[:-1], strict=False):
-            if mine != theirs:
-                break
-            count += 1
-        return count
 
     def past(self, length: int) -> dict[str, Array]:
         """Keys and values of the first `length` positions, as the graph takes them."""

@@ -9,21 +9,27 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from desktop_app.core import navigation
 from desktop_app.core import state as states
 from desktop_app.core.bundle import default_model
-from desktop_app.core.check import Finding
-from desktop_app.core.history import OF_THE_PASS, History, Walk, same_prompt, typing_key
+from desktop_app.core.history import History, Walk, place_of, typing_key
 from desktop_app.core.model import Doubt, Model
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.opening.opened import CHECK, view_of
+from desktop_app.core.opening.opened import check_cell, wants_of
 from desktop_app.core.panels import View
+from desktop_app.core.places import BESIDE, Step
 from desktop_app.core.prepared import Prepared, pass_of
+from desktop_app.core.products import Results
 from desktop_app.core.scene import Scene, make_scene
-from desktop_app.core.state import State
-from desktop_app.core.steps import Step, build_view, find_step, step_list
+from desktop_app.core.state import ASKED, WALK, State
+from desktop_app.core.steps import build_view, current_place, find_step, step_list, workspaces
+from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
-from desktop_app.ui.lanes import FreeLane, Lane, LoadLane
+from desktop_app.ui.lanes import FreeLane, Lane, LoadLane, ProductLane
+
+CHECKED = Cell("check", ())
+"""The check of every tensor, as it is opened."""
 
 
 class Controller(QObject):
@@ -38,7 +44,7 @@ class Controller(QObject):
     doubted = Signal(object)  # a Doubt: somebody must say whether to open the model all the same
     loading = Signal(str)  # the stage of a model being opened; "" when done
     working = Signal(bool)
-    path_changed = Signal()
+    progressed = Signal(str, float)  # what is computed for a view, and how far it is, from 0 to 1; "" when it is done
 
     def __init__(self, state: State, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -48,10 +54,10 @@ class Controller(QObject):
         self.instead: list[State] = []  # what to begin with if the first model cannot be opened
         self._begins_instead = False
         self.is_loading = False
-        self.path: tuple[Cell, ...] = ()
-        self.findings: tuple[Finding, ...] = ()  # of the last check of this trace
         self.history = History()
         self.walk = Walk()
+        self.results = Results()
+        self._wanted: tuple[Want, ...] = ()  # what the product lane is at
         self._trace: Trace | None = None
         self._prepared: Prepared | None = None
         self._left_to_run = 0
@@ -62,11 +68,15 @@ class Controller(QObject):
         self._asked = self._computed = state
         self.passes = Lane("pass", self)
         self.loads = LoadLane("load", self)
+        self.products = ProductLane("product", self)
         self.packing = Lane("pack", self)
         self.freeing = FreeLane("free", self)
         self.passes.answered.connect(self._on_pass)
         self.passes.failed.connect(self._on_pass_failed)
         self.passes.idle.connect(self._on_idle)
+        self.products.answered.connect(self._on_product)
+        self.products.failed.connect(self._on_product_failed)
+        self.products.progress.connect(self._on_progress)
         self.loads.answered.connect(self._on_model)
         self.loads.failed.connect(self._on_load_failed)
         self.loads.stage.connect(self._on_stage)
@@ -143,6 +153,8 @@ class Controller(QObject):
         self.freeing.hold(self.model, self._trace, self.scene)
         self.model = model
         self.packing.cancel()
+        self._drop_products()
+        self.results.clear()
         self._trace = None
         self._left_to_run = 0
         before, self.state = self.state, self.fitted(wanted)
@@ -160,14 +172,17 @@ class Controller(QObject):
             return state
         config = self.model.config
         try:
-            step = find_step(state.step, config).key
+            found = find_step(state.step, config)
+            step = found.key if found.spec.part != BESIDE else "tokens"
         except LogitscopeError:
             step = "tokens"
         known = all(t < config.vocab_size for t in state.appended)
+        tabs = (WALK, *(w.key for w in workspaces(config) if w.spec.keys))
         return replace(
             state,
             model=str(self.model.folder),
             int8=self.model.config.int8,
+            workspace=state.workspace if state.workspace in tabs else WALK,
             step=step,
             layer=min(state.layer, config.n_layer - 1),
             head=min(state.head, config.n_head - 1),
@@ -208,7 +223,7 @@ class Controller(QObject):
             return
         before, self.state = self.state, state
         self.history.record(before, state, key)
-        if (before.step, before.layer, before.head) != (state.step, state.layer, state.head):
+        if place_of(before) != place_of(state):
             self.walk.visit(before)
             self.walk.visit(state)
         self.complain("")
@@ -221,7 +236,7 @@ class Controller(QObject):
             return
         if (before.model, before.int8) != (self.state.model, self.state.int8) and not self._is_open(self.state):
             self.open_model(Path(self.state.model))
-        elif not same_prompt(before, self.state):
+        elif before.asked != self.state.asked:
             self._due.start(0)
         else:
             self._make_scene()
@@ -335,7 +350,7 @@ class Controller(QObject):
     @property
     def is_current(self) -> bool:
         """Whether the scene is that of the prompt as it stands; not while its pass runs, or if it cannot be run."""
-        return self.scene is not None and same_prompt(self.scene.state, self.state)
+        return self.scene is not None and self.scene.state.asked == self.state.asked
 
     # Steps
 
@@ -345,9 +360,18 @@ class Controller(QObject):
         return step_list(self.model.config) if self.model is not None else ()
 
     @property
-    def step(self) -> Step | None:
-        """The current step."""
+    def walk_step(self) -> Step | None:
+        """The current step of the walk, also while a workspace stands in front of it."""
         return navigation.current_step(self.state, self.steps)
+
+    @property
+    def step(self) -> Step | None:
+        """What the centre shows: the current step of the walk, or a workspace."""
+        return current_place(self.state, self.model.config) if self.model is not None else None
+
+    def go_to_workspace(self, key: str) -> None:
+        """Show a workspace in the centre, or the walk again where it was left."""
+        self.set(navigation.at_workspace(self.state, key))
 
     def go_to(self, step: Step) -> None:
         """Go to a step; its block becomes the shown one."""
@@ -368,22 +392,77 @@ class Controller(QObject):
 
     # Opened numbers
 
+    @property
+    def path(self) -> tuple[Cell, ...]:
+        """The way through opened numbers; the last is shown."""
+        return self.state.opened
+
     def open_path(self, path: tuple[Cell, ...]) -> None:
         """Show the last cell of `path` taken apart; an empty path closes the inspector."""
-        if path != self.path:
-            self.path = path
-            self.path_changed.emit()
+        self.set(replace(self.state, opened=path))
 
-    def _keep_path(self, scene: Scene) -> None:
+    def _keep_path(self) -> None:
         """Drop what the new trace no longer has."""
+        assert self.scene is not None
         kept: list[Cell] = []
         for cell in self.path:
             try:
-                view_of(scene, cell)
+                check_cell(self.scene, cell)
             except (LogitscopeError, IndexError):
                 break
             kept.append(cell)
-        self.path = tuple(kept)
+        if len(kept) < len(self.path):
+            self.state = replace(self.state, opened=tuple(kept))
+            self.scene = replace(self.scene, state=replace(self.scene.state, opened=tuple(kept)))
+
+    # Products
+
+    @property
+    def waiting_for(self) -> tuple[Want, ...]:
+        """What the shown views need and do not have yet."""
+        scene, place = self.scene, self.step
+        if scene is None or place is None:
+            return ()
+        wants = (*place.spec.wants(scene), *(wants_of(scene, self.path[-1]) if self.path else ()))
+        return tuple(dict.fromkeys(want for want in wants if scene.result(want) is None))
+
+    def _make_products(self) -> None:
+        """Have computed what the shown views need; what nobody looks at any more is not."""
+        wants = self.waiting_for
+        if wants == self._wanted:
+            return
+        self._drop_products()
+        if wants and self.model is not None and self._trace is not None:
+            self._wanted = wants
+            self.products.make(wants, self.model, self._trace)
+
+    def _drop_products(self) -> None:
+        if self._wanted:
+            self._wanted = ()
+            self.products.cancel()
+            self.progressed.emit("", 0.0)
+
+    def stop_products(self) -> None:
+        """Leave what is being computed for a view as it is, until the view or the text changes."""
+        if self._wanted:
+            self.products.cancel()
+            self.progressed.emit("", 0.0)
+
+    def _on_product(self, answer: tuple[Run, dict[Want, Made]]) -> None:
+        run, made = answer
+        self.results.put(run, made)
+        self._wanted = ()
+        self.progressed.emit("", 0.0)
+        if self._trace is not None and self._trace.run == run:
+            self._make_scene()
+
+    def _on_product_failed(self, words: str) -> None:
+        self.progressed.emit("", 0.0)
+        self.complain(words)
+
+    def _on_progress(self, words: str, done: int, of: int) -> None:
+        if self._wanted:
+            self.progressed.emit(words, done / max(of, 1))
 
     # Passes
 
@@ -399,7 +478,7 @@ class Controller(QObject):
             self._left_to_run = 0
             if self._trace is None and self.scene is not None:
                 # What the model before this one computed is not this model's.
-                self.scene, self.path = None, ()
+                self.scene, self.state = None, replace(self.state, opened=())
                 self.scene_changed.emit(None)
             self.freeing.free_soon()
             self._say_prompt_trouble(str(reason))
@@ -431,9 +510,11 @@ class Controller(QObject):
         self._prepared = prepared
         self.freeing.hold(self._trace, self.scene)
         self._trace, self._computed = prepared.trace, self._asked
-        # What was found of the trace before says nothing of this one.
-        self.findings = ()
-        self.path = tuple(cell for cell in self.path if cell != CHECK)
+        if prepared.scene is not None:
+            self.results.put(prepared.trace.run, prepared.scene.products)
+        # A check of the text before is not made again with every letter.
+        if any(cell == CHECKED for cell in self.path):
+            self.state = replace(self.state, opened=tuple(cell for cell in self.path if cell != CHECKED))
         self._make_scene()
         self.freeing.free_soon()
         self._run_soon()
@@ -462,17 +543,24 @@ class Controller(QObject):
             return
         # While the next pass runs, or cannot be run, the trace and whatever is said of it are of the prompt before.
         of = self._computed
-        state = replace(self.state, **{f: getattr(of, f) for f in OF_THE_PASS})
+        state = replace(self.state, **{f: getattr(of, f) for f in ASKED})
         try:
             before = (self._prepared.scene if self._prepared is not None else None) or self.scene
             self.scene = make_scene(
-                self.model.name, self.model.checkpoint, self.model.tokenizer, self._trace, state, before
+                self.model.name,
+                self.model.checkpoint,
+                self.model.tokenizer,
+                self._trace,
+                state,
+                before,
+                self.results.of(self._trace.run),
             )
         except LogitscopeError as reason:
             self._prepared = None
             self._say_prompt_trouble(str(reason))
             return
-        self._keep_path(self.scene)
+        self._keep_path()
+        self._make_products()
         self.scene_changed.emit(self.scene)
         self._prepared = None  # taken over, or of another step
 
@@ -498,6 +586,7 @@ class Controller(QObject):
         self._left_to_run = 0
         self._due.stop()
         self.passes.close()
+        self.products.close()
         self.loads.close()
         self.packing.close()
         self.freeing.close()

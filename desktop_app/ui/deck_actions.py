@@ -57,9 +57,9 @@ class DeckActions(QObject):
             self.dialog.raise_()
             self.dialog.activateWindow()
             return
-        if controller.model is None or controller.scene is None or controller.step is None:
+        if controller.model is None or controller.scene is None or controller.walk_step is None:
             return
-        dialog = DeckDialog(controller.model.config, controller.step, folder, theme, self._window)
+        dialog = DeckDialog(controller.model.config, controller.walk_step, folder, theme, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.ordered.connect(self._begin)
         dialog.stopped.connect(self.lane.cancel)

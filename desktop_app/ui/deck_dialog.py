@@ -24,7 +24,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from desktop_app.core.steps import Step, step_list
+from desktop_app.core.places import Step
+from desktop_app.core.steps import step_list
 from desktop_app.figures.deck.make import FORMATS, Wish
 from desktop_app.figures.deck.walk import ALL, BLOCK, OVERVIEW, Item, choose
 from desktop_app.gpt2.config import Config

@@ -9,6 +9,8 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 from shiboken6 import Shiboken
 
+from desktop_app.core.opening.opened import wants_of
+from desktop_app.core.products import completed
 from desktop_app.core.session_file import load_session, save_session
 from desktop_app.figures.export import Job, Options, make_job, make_path_job
 from desktop_app.figures.order import write_together
@@ -164,16 +166,16 @@ class FileActions(QObject):
 
     def _job(self, *, opened: bool = False) -> Callable[[Stop], Job] | None:
         """What makes the figure of the current view, or of the opened number; None where nothing is shown."""
-        controller, step = self._controller, self._controller.step
-        if controller.scene is None or step is None:
+        controller, step, model = self._controller, self._controller.step, self._controller.model
+        if controller.scene is None or step is None or model is None:
             return None
         cell = controller.path[-1] if opened and controller.path else None
-        findings = controller.findings
         full_scene = controller.full_scene()
 
         def job(stop: Stop) -> Job:
-            scene = full_scene(stop)
-            return make_job(scene, step) if cell is None else make_path_job(scene, step, cell, findings)
+            if cell is None:
+                return make_job(completed(full_scene(stop), step.spec.wants, model, stop), step)
+            return make_path_job(completed(full_scene(stop), lambda s: wants_of(s, cell), model, stop), step, cell)
 
         return job
 

@@ -4,24 +4,23 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QSplitter
 
-from desktop_app.core.check import Finding, check_pass
 from desktop_app.core.levels import number
 from desktop_app.core.opening.as_numpy import as_numpy, probabilities_as_numpy
 from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.describe import Readout, describe
 from desktop_app.core.opening.links import computed_from, feeds
-from desktop_app.core.opening.opened import CENSUS, CHECK, view_of
+from desktop_app.core.opening.opened import view_of, workspace_of
 from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.trace import Trace
 from desktop_app.ui.canvas import Canvas
-from desktop_app.ui.controller import Controller
+from desktop_app.ui.controller import CHECKED, Controller
 from desktop_app.ui.inspector import Inspector
-from desktop_app.ui.lanes import Lane
 from desktop_app.ui.side_tabs import SideTabs
+
+_CENSUS = Cell("census", ())
 
 
 class Inspection(QObject):
@@ -37,9 +36,6 @@ class Inspection(QObject):
         self._tabs, self._centre = tabs, centre
         self._theme: Theme = LIGHT
         self._scale = 1.0
-        self.checks = Lane("check", self)
-        self.checks.answered.connect(self._take_findings)
-        self.checks.failed.connect(self.said)
         canvas.pointed.connect(lambda cells, row, column: self._point(canvas, cells, row, column))
         canvas.opened.connect(self._open)
         inside = inspector.canvas
@@ -47,7 +43,6 @@ class Inspection(QObject):
         inside.opened.connect(self._open_inside)
         inspector.back_to.connect(lambda count: controller.open_path(controller.path[:count]))
         inspector.numpy_asked.connect(self.copy_numpy)
-        controller.path_changed.connect(self.show)
 
     def set_look(self, theme: Theme, scale: float) -> None:
         """Show from now on in this theme and type size."""
@@ -107,25 +102,11 @@ class Inspection(QObject):
 
     def open_census(self) -> None:
         """Open the census of parameters."""
-        self._controller.open_path((CENSUS,))
+        self._controller.open_path((_CENSUS,))
 
     def check_all(self) -> None:
         """Recompute every tensor of the present text, and open what was found."""
-        scene, model = self._controller.scene, self._controller.model
-        if scene is None or model is None:
-            return
-        trace = scene.trace
-        self._controller.findings = ()
-        self._controller.open_path((CHECK,))
-        self.show()
-        self.checks.submit(lambda stop: (trace, tuple(check_pass(model.engine, trace.ids, stop=stop))))
-
-    def _take_findings(self, answer: tuple[Trace, tuple[Finding, ...]]) -> None:
-        trace, findings = answer
-        scene = self._controller.scene
-        if scene is not None and scene.trace is trace:
-            self._controller.findings = findings
-            self.show()
+        self._controller.open_path((CHECKED,))
 
     def show(self) -> None:
         """Bring inspector and Inspect tab in line with the controller's path."""
@@ -147,7 +128,7 @@ class Inspection(QObject):
         readout = None
         if path and scene is not None:
             cell = path[-1]
-            self._inspector.show_path(path, view_of(scene, cell, self._controller.findings), self._theme, self._scale)
+            self._inspector.show_path(path, view_of(scene, cell), self._theme, self._scale)
             if cell.index and (cell.name in scene.trace.table or cell.name in scene.checkpoint.weights):
                 readout = describe(scene, cell.name, cell.index)
         self._tabs.show_readout(readout)
@@ -158,7 +139,7 @@ class Inspection(QObject):
         if scene is None or step is None:
             return
         shown = (*step.tensors, "logits")[0]  # steps of sampling begin with the logits
-        cell = path[-1] if path and path[-1] not in (CENSUS, CHECK) else Cell(shown, ())
+        cell = path[-1] if path and workspace_of(scene, path[-1]) is None else Cell(shown, ())
         try:
             if cell.name == PROBABILITY:
                 lines = probabilities_as_numpy(scene.checkpoint, cell.index[0], scene.state.sampling, cell.index[1])
@@ -172,7 +153,3 @@ class Inspection(QObject):
             return
         QGuiApplication.clipboard().setText(lines)
         self.said.emit("Copied a few lines of numpy; they read trace.safetensors, as `logitscope trace` writes it.")
-
-    def close(self) -> None:
-        """Stop a check that is under way."""
-        self.checks.close()

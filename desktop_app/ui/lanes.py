@@ -1,7 +1,7 @@
 """Lanes: a thread each for passes, loading, packing and freeing, behind objects that answer in the window's thread."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -10,9 +10,13 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.core.model import Doubt, Model, doubt_room, open_model
+from desktop_app.core.products import compute
 from desktop_app.core.state import State
+from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.errors import Cancelled, LogitscopeError
+from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
 
 _FREE_MS = 200
 
@@ -114,6 +118,23 @@ class FreeLane(Lane):
 def _let_go(old: list[object], _stop: Stop) -> None:
     while old:
         old.pop()  # one by one, so that other threads get their turn
+
+
+class ProductLane(Lane):
+    """Products being computed for the views that are shown."""
+
+    progress = Signal(str, int, int)
+
+    def make(self, wants: Sequence[Want], model: Model, trace: Trace) -> None:
+        """Compute `wants` one after the other; answers the run and all of them."""
+
+        def work(stop: Stop) -> tuple[Run, dict[Want, Made]]:
+            made = {}
+            for want in wants:
+                made[want] = compute(want, model, trace, stop, partial(self.progress.emit, want.product.words))
+            return trace.run, made
+
+        self.submit(work)
 
 
 class LoadLane(Lane):

@@ -7,8 +7,8 @@ from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QTabWidget, QTextBrowser, QWidget
 
 from desktop_app.core.opening.describe import Readout
+from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
-from desktop_app.core.steps import Step
 
 _KEPT = 64  # pages as they were laid out; laying out takes longer than anything else on some steps
 

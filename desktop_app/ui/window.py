@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
@@ -26,7 +27,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app import __version__
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS
+from desktop_app.core.commands import COMMANDS, WORKSPACE
 from desktop_app.core.examples import Example, examples, open_in
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
@@ -56,8 +57,10 @@ from desktop_app.ui.scrubber import Scrubber
 from desktop_app.ui.side_tabs import SideTabs
 from desktop_app.ui.top_bar import TopBar
 from desktop_app.ui.view_bar import ViewBar
+from desktop_app.ui.workspace_bar import WorkspaceBar
 
 _SLOW_MS = 250
+_PATIENCE_MS = 300
 
 
 class Window(QMainWindow):
@@ -75,6 +78,9 @@ class Window(QMainWindow):
         self._closing = False
         self._look = ""
         self._shown: object = None
+        self._waited = False
+        self._product_since: float | None = None
+        self._says_progress = False
         self._build()
         self._make_actions()
         self._connect()
@@ -174,6 +180,10 @@ class Window(QMainWindow):
         self._slow_timer = QTimer(self)
         self._slow_timer.setSingleShot(True)
         self._slow_timer.timeout.connect(self._show_count)
+        # A view whose products are not ready leaves the one before it on the screen for as long as nobody minds.
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.timeout.connect(lambda: self._show_scene(self.controller.scene))
         # Tab goes from the prompt to what one does next, not through every button on the way.
         order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.scrubber.track)
         for one, next_ in pairwise(order):
@@ -216,6 +226,7 @@ class Window(QMainWindow):
             action.setToolTip(example.look)
         self.examples.setMenu(menu)
         self.view_bar = ViewBar(self.actions_, self.canvas)
+        self.workspaces = WorkspaceBar(self.actions_, self.canvas)
         self.canvas.resized.connect(self.view_bar.place)
         self.library = ModelLibrary(self.models, self.controller, self)
         self.exactness = Exactness(self.controller, self.probabilities.exactness)
@@ -238,7 +249,7 @@ class Window(QMainWindow):
         inside = self.inspector.canvas
         inside.picked.connect(lambda what, value: self.do(str(value)) if what == "command" else None)
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self._theme_name(), opened=True))
-        c.path_changed.connect(self._enable)
+        c.progressed.connect(self._show_progress)
         self.inspection.said.connect(self.say)
         self.library.said.connect(self.say)
         p = self.probabilities
@@ -301,11 +312,11 @@ class Window(QMainWindow):
             appended = model.tokenizer.decode(state.appended)
             self.prompt.show_text(state.text + appended, len(appended), self.theme.accent)
             sizes = (model.config.n_embd, model.config.d_mlp)
-            self.map.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale, sizes)
+            self.map.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale, sizes)
         else:
             self.prompt.show_text(state.text, 0, self.theme.accent)
             self.map.show_steps((), None, self.theme, self.scale, (0, 0))
-        self.scrubber.show_steps(self.controller.steps, self.controller.step, self.theme, self.scale)
+        self.scrubber.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale)
         for name, on in (
             ("greedy", state.sampling.greedy),
             ("prepend", self._is_on(begins)),
@@ -315,6 +326,7 @@ class Window(QMainWindow):
             ("keys_down", state.view.keys_down),
             ("sort_neurons", state.view.sort_neurons),
             ("layer_limits", state.view.limits == "layer"),
+            *((name, name == f"{WORKSPACE}{state.workspace}") for name in self.actions_ if name.startswith(WORKSPACE)),
         ):
             self.actions_[name].setChecked(on)
         self._enable()
@@ -328,7 +340,13 @@ class Window(QMainWindow):
         self._show_count()
         # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
         made_from = (view_key(scene, step), self.theme, self.scale)
-        if made_from != self._shown:
+        missing = any(scene.result(want) is None for want in step.spec.wants(scene))
+        if missing and self._shown is not None and not self._waited:
+            self._waited = True
+            self._patience.start(_PATIENCE_MS)
+        elif made_from != self._shown and not (missing and self._patience.isActive()):
+            self._waited = missing
+            self._patience.stop()
             self._shown = made_from
             self.canvas.show_view(self.controller.present_view(scene, step), self.theme, self.scale)
         view = scene.state.view
@@ -336,6 +354,7 @@ class Window(QMainWindow):
         on |= {name for name in ("skip_first", "keys_down", "sort_neurons") if getattr(view, name)}
         on |= {"layer_limits"} if view.limits == "layer" else set()
         self.view_bar.show_options(step.spec.options, on)
+        self.workspaces.show_workspace(scene.state.workspace)
         if self._look:
             self.say(self._look, seconds=20)
             self._look = ""
@@ -359,6 +378,20 @@ class Window(QMainWindow):
             self._show_count()
         elif not self._slow_timer.isActive():
             self._slow_timer.start(_SLOW_MS)
+        self._enable()
+
+    def _show_progress(self, words: str, part: float) -> None:
+        """Say what a view waits for, once that has taken a while."""
+        if not words:
+            self._product_since = None
+            if self._says_progress:
+                self._says_progress = False
+                self.notice.hide()
+        elif self._product_since is None:
+            self._product_since = monotonic()
+        elif 1000 * (monotonic() - self._product_since) > _PATIENCE_MS:
+            self._says_progress = True
+            self.say(f"{words} … {part:.0%}   (Ctrl+. stops)", lasting=True)
         self._enable()
 
     def _show_nothing(self) -> None:
@@ -422,7 +455,7 @@ class Window(QMainWindow):
             "undo": c.history.can_undo,
             "redo": c.history.can_redo,
             "room": c.has_room,
-            "running": c.running,
+            "running": c.running or c.products.busy,
             "path": bool(c.path),
             "loading": c.is_loading,
             "space": tokenizer is not None and tokenizer.has_space,
@@ -433,7 +466,7 @@ class Window(QMainWindow):
         self.undo.setEnabled(met["undo"])
         self.redo.setEnabled(met["redo"])
         self.export.setEnabled(met["scene"])
-        self.probabilities.show_running(has_room=met["room"], running=met["running"])
+        self.probabilities.show_running(has_room=met["room"], running=c.running)
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
@@ -562,7 +595,10 @@ class Window(QMainWindow):
             "about": self._about,
             "quit": self.close,
         }
-        simple[name]()
+        if name.startswith(WORKSPACE):
+            c.go_to_workspace(name.removeprefix(WORKSPACE))
+        else:
+            simple[name]()
 
     def _is_on(self, switch: Callable[[State, Tokenizer], bool]) -> bool:
         """Whether a switch of how the text begins is on: by a person, or by the tokenizer's files."""
@@ -575,13 +611,14 @@ class Window(QMainWindow):
 
     def _play(self) -> None:
         c, on = self.controller, not self.scrubber.playing
-        if on and c.step is c.steps[-1]:
+        if on and c.walk_step is c.steps[-1]:
             self._go_to_index(0)
         self.scrubber.set_playing(on)
 
     def _stop(self) -> None:
         self.scrubber.set_playing(False)
         self.controller.stop()
+        self.controller.stop_products()
         if self.controller.scene is not None:
             self._show_scene(self.controller.scene)
 
@@ -684,7 +721,7 @@ class Window(QMainWindow):
             self.autosave.close()
             self.files.close()
             self.library.close()
-            self.inspection.close()
+            self._patience.stop()
             self.exactness.close()
             self.controller.close()
         super().closeEvent(event)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desktop_app.core.history import UNDOABLE, UNDOABLE_OPTIONS, History, Walk, same_prompt, typing_key
-from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.history import History, Walk, typing_key
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State, ViewOptions
+from desktop_app.gpt2.sampling import Sampling
 
 FIELDS = {
     "text": st.text(max_size=5),
@@ -16,6 +18,8 @@ FIELDS = {
     "start": st.none() | st.booleans(),
     "space": st.none() | st.booleans(),
     "model": st.sampled_from(["", "a", "b"]),
+    "int8": st.booleans(),
+    "sampling": st.sampled_from([Sampling(), Sampling(0.5), Sampling(greedy=True)]),
     "draws": st.integers(0, 3),
     "pinned": st.lists(st.integers(0, 9), max_size=2).map(tuple),
     "step": st.sampled_from(["text", "tokens"]),
@@ -200,6 +204,7 @@ def test_the_walk_goes_back_the_way_it_came(places):
 
 def test_the_same_prompt_is_the_same_pass_whatever_one_looks_at():
     state = State(text="a", appended=(1,))
-    assert same_prompt(state, replace(state, step="tokens", head=3, draws=9, token=0))
-    for change in ({"text": "b"}, {"appended": ()}, {"start": True}, {"model": "other"}):
-        assert not same_prompt(state, replace(state, **change))
+    looked_at = {"workspace": "lens", "step": "tokens", "head": 3, "token": 0, "opened": (Cell("embed", (0, 0)),)}
+    assert state.asked == replace(state, draws=9, **looked_at).asked
+    for change in ({"text": "b"}, {"appended": ()}, {"start": True}, {"model": "other"}, {"int8": True}):
+        assert state.asked != replace(state, **change).asked

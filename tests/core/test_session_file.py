@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from desktop_app.core.bundle import bundled_models, snapshots
 from desktop_app.core.library.find import require_here
+from desktop_app.core.opening.cells import Cell
 from desktop_app.core.session_file import VERSION, from_json, load_session, save_session, to_json
 from desktop_app.core.state import State, ViewOptions
 from desktop_app.gpt2.errors import ModelError, SessionError
@@ -306,6 +307,8 @@ def test_every_field_of_the_state_is_in_the_file():
         space=True,
         model="/m",
         int8=True,
+        workspace="lens",
+        opened=(Cell("embed.W_E", ()), Cell("blocks.0.attn.pattern", (0, 1, 2))),
         step="tokens",
         layer=1,
         head=1,

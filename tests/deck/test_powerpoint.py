@@ -45,7 +45,10 @@ def pictures(slide):
 
 def shown(text):
     """A cell's number, or None where it is empty."""
-    return float(text.replace("−", "-").replace("∞", "inf")) if text else None
+    if not text:
+        return None
+    mantissa, _, power = text.replace("−", "-").replace("∞", "inf").lstrip(">").partition("·10")
+    return float(mantissa) * 10.0 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
 
 
 def described(shape):

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from desktop_app.core.bundle import resource
-from desktop_app.core.check import check_pass
+from desktop_app.core.products import completed
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import texts
+from desktop_app.core.views import check
 from desktop_app.core.views.weights import weight_names
+from desktop_app.core.want import Made
 from desktop_app.figures import language
 from desktop_app.figures.export import Options, in_language, lay_out, make_job
 from desktop_app.figures.language import ENGLISH, Translator, grouped, languages
@@ -47,8 +49,9 @@ def model(request, tmp_path_factory):
 
 def jobs_of(model, state):
     scene = scene_of(model, TEXT, layer=1, head=1, **state)
-    findings = list(check_pass(model.engine, scene.trace.ids))
-    findings[0] = replace(findings[0], relative=1.0)
+    checked = completed(scene, check.wants, model)
+    first, *others = checked.made(check.CHECK)
+    checked = replace(scene, products={check.CHECK: Made((replace(first, relative=1.0), *others))})
     yield from (make_job(scene, step) for step in shown_steps(scene.config, 1))
     names = ["overview:blocks.1.attn.pattern", "census", "check", *weight_names(scene.config)[:22]]
     found = [find_subject(name, scene.config, head=1) for name in names]
@@ -57,7 +60,7 @@ def jobs_of(model, state):
             index = ",".join("0" if axis == "one" else "1" for axis in row.axes)
             found.append(find_cell(f"{name}[{index}]", scene.config))
     found += [find_cell(cell, scene.config) for cell in ("probability[5]", "probability[200]")]
-    yield from (subject_job(subject, model, scene, findings) for subject in found)
+    yield from (subject_job(subject, model, checked) for subject in found)
 
 
 @pytest.mark.parametrize("code", OTHERS)

@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from desktop_app.core.check import check_pass
 from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, StripsPanel
 from desktop_app.core.steps import STEPS
 from desktop_app.figures import draw, fonts
@@ -42,17 +41,13 @@ def job_of(tmp_path_factory):
         return scene_of(model, model.tokenizer.decode(cut), cut, layer=LAYER, head=HEAD, sampling=sampling)
 
     @cache
-    def findings():
-        return list(check_pass(model.engine, ids[:8]))
-
-    @cache
     def job(name, count):
         own = scene(count)
         step = next((s for s in shown_steps(own.config, LAYER) if s.spec.op == name), None)
         if step is not None:
             return make_job(own, step)
         find = find_cell if "[" in name else find_subject
-        return subject_job(find(name, own.config), model, own, findings() if name == "check" else ())
+        return subject_job(find(name, own.config), model, own)
 
     return job
 

@@ -116,16 +116,6 @@ def test_a_name_outside_the_table_is_refused(trace):
             trace.read(name)
 
 
-def test_the_shared_prefix_leaves_one_position_to_compute(engine):
-    trace = engine.trace(IDS)
-    assert trace.shared_prefix(IDS) == len(IDS) - 1
-    assert trace.shared_prefix((*IDS, 7)) == len(IDS)
-    assert trace.shared_prefix(IDS[:4]) == 3
-    assert trace.shared_prefix((9, *IDS[1:])) == 0
-    assert trace.shared_prefix((3,)) == 0
-    assert trace.shared_prefix(()) == 0
-
-
 # Files
 
 

@@ -1,14 +1,17 @@
 """Downloads from the hub into its cache: what is asked for, every fault, and what is left behind."""
 
 import errno
+import gzip
 import json
 import os
 import shutil
 import signal
 import time
+from functools import partial
 
 import pytest
 
+from desktop_app.core.library import bounded
 from desktop_app.core.library import hub as client
 from desktop_app.core.library.cache import cached_models, find_snapshot
 from desktop_app.core.library.find import find_model
@@ -205,6 +208,27 @@ NO_HUB = (
     b'{"id": 1, "sha": {}}',
     b'{"id": "a/b", "sha": "main", "siblings": []}',
     b'{"id": "a/b", "siblings": [{"size": 3}]}',
+    b"[" * 200_000,
+    b'{"sha": "\xff"}',
+    b'{"sha": 7, "siblings": []}',
+    b'{"sha": NaN}',
+    b'{"sha": ' + b"1" * 5000 + b"}",
+    *(
+        b'{"id": "a/b", "sha": "%s", "siblings": [%s]}' % (server.COMMIT.encode(), row)
+        for row in (
+            b"3",
+            b'{"rfilename": 3}',
+            b'{"rfilename": null}',
+            b'{"rfilename": "\\ud800"}',
+            b'{"rfilename": "config.json", "size": "12"}',
+            b'{"rfilename": "config.json", "size": [1]}',
+            b'{"rfilename": "config.json", "size": true}',
+            b'{"rfilename": "config.json", "size": -1}',
+            b'{"rfilename": "config.json", "size": 3, "blobId": 7}',
+            b'{"rfilename": "config.json", "lfs": {"sha256": 5, "size": 3}}',
+            b'{"rfilename": "config.json", "lfs": {"sha256": "a", "size": 1e400}}',
+        )
+    ),
 )
 
 
@@ -213,6 +237,59 @@ def test_an_answer_that_is_no_hubs_is_told(hub, answer):
     hub.fault("/revision/main", lambda handler, _path: handler.reply(200, answer))
     with pytest.raises(ModelError, match=r"check (that )?HF_ENDPOINT"):
         fetch()
+
+
+def endless(handler, _path, *, code=200, pause=0.0, headers=()):
+    """Spaces without end, which JSON may have in front."""
+    handler.send_response(code)
+    for key, value in headers:
+        handler.send_header(key, value)
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    piece = b" " * (1 if pause else 1 << 16)
+    for _ in range(4000):  # 250 MB
+        handler.wfile.write(piece)
+        handler.wfile.flush()
+        time.sleep(pause)
+    raise server.Fault
+
+
+def test_a_listing_without_end_is_given_up(hub):
+    hub.fault("/revision/main", endless)
+    with pytest.raises(ModelError, match=r"list of files of owner/tiny has more than 16\.8 MB"):
+        fetch()
+
+
+def test_a_listing_that_unpacks_to_more_than_was_sent_is_not_unpacked(hub):
+    bomb = gzip.compress(b" " * (64 << 20))
+    hub.fault("/revision/main", lambda handler, _path: handler.reply(200, bomb, {"Content-Encoding": "gzip"}))
+    with pytest.raises(ModelError, match="sends compressed what was asked for plain"):
+        fetch()
+
+
+def test_a_listing_that_comes_byte_by_byte_is_given_up_as_a_whole(hub, monkeypatch):
+    """The timeout between two reads never ends it."""
+    monkeypatch.setattr(client, "_LISTING_SECONDS", 0.05)
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.0)
+    hub.fault("/revision/main", *[partial(endless, pause=0.01)] * client.MOST_TRIES)
+    with pytest.raises(ModelError, match="does not answer"):
+        fetch()
+    assert len(hub.asked("/revision/main")) == client.MOST_TRIES
+
+
+def test_an_error_without_end_is_given_up(hub):
+    hub.fault("/revision/main", partial(endless, code=404))
+    with pytest.raises(ModelError, match="An error of the hub has more than"):
+        fetch()
+
+
+def test_a_content_that_hardly_comes_counts_as_broken_off(hub, tiny, monkeypatch):
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(bounded.Pace, "seconds", 0.0)
+    monkeypatch.setattr(hub, "piece", 16)
+    with pytest.raises(ModelError, match="does not answer"):
+        fetch()
+    assert len(hub.asked("config.json", "hub")) == client.MOST_TRIES
 
 
 def test_bad_bytes_of_an_earlier_try_are_replaced(hub, tiny, cache):

@@ -6,8 +6,8 @@ from PySide6.QtGui import QGuiApplication
 
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.opening.opened import CENSUS, CHECK
 from desktop_app.figures.marks import Words
+from desktop_app.ui.controller import CHECKED
 
 
 def inside_words(desk):
@@ -74,17 +74,17 @@ def test_what_is_opened_follows_the_prompt_or_is_closed(desk):
 
 def test_the_check_of_every_tensor_finds_all_of_them_good(desk):
     desk.window.do("check_all")
-    desk.until(lambda: bool(desk.c.findings))
-    assert desk.c.path == (CHECK,)
+    desk.settle()
+    assert desk.c.path == (CHECKED,)
     computed = sum(bool(t.inputs) for t in desk.scene.trace.table.values())
     assert f"{computed} of {computed} tensors are what their formulas say" in inside_words(desk)
     desk.write("another text")
-    assert desk.c.findings == () and CHECK not in desk.c.path
+    assert CHECKED not in desk.c.path and not desk.scene.products
 
 
 def test_census_and_weights_open_and_say_the_models_own_numbers(desk):
     desk.window.do("open_census")
-    assert desk.c.path == (CENSUS,)
+    assert desk.c.path == (Cell("census", ()),)
     total = sum(w.size for n, w in desk.scene.checkpoint.weights.items() if n != "unembed.W_U")
     assert any(f"{total:,} parameters" in words for words in inside_words(desk))
     desk.window.inspection.open_weight("blocks.1.attn.W_O")

@@ -8,7 +8,6 @@ contents only, config.json last, and `refs/` names the commit once all is there.
 """
 
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -18,22 +17,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import httpx2
-from huggingface_hub import HfApi, constants, hf_hub_url
+from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, hf_raise_for_status
+from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, hf_raise_for_status, validate_repo_id
 
 from desktop_app import __version__
+from desktop_app.core.library.bounded import Pace, read_bounded
 from desktop_app.core.library.cache import INDEX, hub_cache, missing_files, repository_folder
 from desktop_app.core.library.hub_errors import disk_full, explained, is_passing, retry_after, waits_for
 from desktop_app.core.library.progress import Meter, Progress, in_time
 from desktop_app.core.library.references import COMMIT, HubName
+from desktop_app.core.library.secrecy import without_login
 from desktop_app.gpt2.config import CONFIG_LIMIT, parse_config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.files import whole_file
-from desktop_app.gpt2.jsonfile import read_json
+from desktop_app.gpt2.jsonfile import parse_json, read_json
 
 SMALL_FILES = (
     "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -53,6 +55,8 @@ LONGEST_WAIT = 60
 _DIGEST = re.compile("[0-9a-f]{64}|[0-9a-f]{40}")
 _CHUNK = 1 << 20
 _LISTING_TIMEOUT = 20.0
+_LISTING_LIMIT, _LISTING_SECONDS = 16 << 20, 60.0
+_ERROR_LIMIT, _ERROR_SECONDS = 1 << 16, 10.0
 
 
 @dataclass(frozen=True)
@@ -152,30 +156,57 @@ _NO_FILE = RemoteFile("", 0, "")
 
 def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple[str, list[RemoteFile]]:
     """The commit that a revision means, and its files."""
-    api = HfApi(endpoint=constants.ENDPOINT, library_name="logitscope", library_version=__version__)
+    validate_repo_id(name.repository)
     # No sizes are known yet, but a wait is told; without a network it is soon over.
     patience = _Patience(Meter(0, on_progress), connections=2)
     while True:
         try:
-            info = api.model_info(
-                name.repository, revision=name.revision, files_metadata=True, timeout=_LISTING_TIMEOUT
-            )
-            break
+            return _read_listing(name, _ask_listing(name))
         except (HfHubHTTPError, httpx2.TransportError) as reason:
             patience.wait_out(reason)
-        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as reason:
-            raise ModelError(f"{constants.ENDPOINT} does not answer as a hub does; check HF_ENDPOINT.") from reason
-    if not info.sha or not COMMIT.fullmatch(info.sha):
-        raise ModelError(f"The hub names no commit of {name}; check that HF_ENDPOINT points to a hub.")
-    files = []
-    for sibling in info.siblings or ():
-        path = sibling.rfilename
-        if path.startswith("/") or "\\" in path or "\0" in path or ".." in PurePosixPath(path).parts:
-            raise ModelError(f"{name} lists {path[:80]!a}, a path that leads out of its folder; nothing was fetched.")
-        digest = (sibling.lfs.sha256 if sibling.lfs else sibling.blob_id) or ""
-        size = (sibling.lfs.size if sibling.lfs else sibling.size) or 0
-        files.append(RemoteFile(path, size, digest))
-    return info.sha, files
+
+
+def _ask_listing(name: HubName) -> bytes:
+    """What the hub says of a revision: bounded in bytes and in time, whatever it sends."""
+    url = f"{constants.ENDPOINT}/api/models/{name.repository}/revision/{quote(name.revision, safe='')}"
+    with _answer(url, {}, _LISTING_TIMEOUT, {"blobs": "true"}) as response:
+        return read_bounded(response, _LISTING_LIMIT, _LISTING_SECONDS, f"The list of files of {name}")
+
+
+def _read_listing(name: HubName, data: bytes) -> tuple[str, list[RemoteFile]]:
+    """Commit and files, each value of the type that it must have."""
+    host = without_login(constants.ENDPOINT)
+    try:
+        raw = parse_json(data, what="the answer", error=ModelError)
+        commit, siblings = raw.get("sha"), raw.get("siblings")
+        if not isinstance(siblings, list) or not all(isinstance(row, dict) for row in siblings):
+            raise ModelError("it lists no files")
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            raise ModelError("it names no commit")
+        return commit, [_file(name, row) for row in siblings]
+    except _Hostile as reason:
+        raise ModelError(str(reason)) from reason
+    except ModelError as reason:
+        raise ModelError(f"{host} does not answer as a hub does ({reason}); check HF_ENDPOINT.") from reason
+
+
+class _Hostile(ModelError):
+    """A listing that is one, and asks for what must not be done."""
+
+
+def _file(name: HubName, row: dict[str, Any]) -> RemoteFile:
+    path, lfs = row.get("rfilename"), row.get("lfs")
+    size, digest = row.get("size", 0), row.get("blobId", "")
+    if isinstance(lfs, dict):
+        size, digest = lfs.get("size", size), lfs.get("sha256")
+    if not isinstance(path, str) or not path or not path.isprintable():
+        raise ModelError("a file of it has no name")
+    if path.startswith("/") or "\\" in path or ".." in PurePosixPath(path).parts:
+        raise _Hostile(f"{name} lists {path[:80]!a}, a path that leads out of its folder; nothing was fetched.")
+    size, digest = 0 if size is None else size, "" if digest is None else digest
+    if type(size) is not int or not 0 <= size < 1 << 60 or not isinstance(digest, str):
+        raise ModelError(f"the size or the checksum of {path[:80]} is none")
+    return RemoteFile(path, size, digest)
 
 
 def _wanted(name: HubName, listed: list[RemoteFile]) -> list[RemoteFile]:
@@ -260,7 +291,7 @@ def _stream(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> Non
             with partial.open("ab") as out:
                 _request(name, file, place.commit, have, out, meter)
         except (HfHubHTTPError, httpx2.TransportError) as reason:
-            if _length(partial) > have:
+            if _length(partial) >= have + Pace.least:
                 patience.renew()
             patience.wait_out(reason)
 
@@ -268,14 +299,8 @@ def _stream(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> Non
 def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: BinaryIO, meter: Meter) -> None:
     """One request for the bytes of `file` from `have` on, appended to `out`."""
     url = hf_hub_url(name.repository, file.name, revision=commit, endpoint=constants.ENDPOINT)
-    headers = build_hf_headers(library_name="logitscope", library_version=__version__)
-    headers["Accept-Encoding"] = "identity"  # what is counted is what is stored
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    timeout = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT)
-    # Redirects are followed, without the token where they leave the hub.
-    with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
-        hf_raise_for_status(response)
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with _answer(url, headers, constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
         skip = have if response.status_code != 206 else 0  # a server may send all of it again
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) != file.size - (have - skip):
@@ -283,7 +308,9 @@ def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: Binar
                 f"The hub sends {int(length) + have - skip:,} bytes as {file.name} of {name}, which has {file.size:,}; "
                 "try again later."
             )
-        for received in response.iter_bytes():
+        pace = Pace()
+        for received in response.iter_raw():
+            pace.keep(len(received))
             chunk, skip = received[skip:], max(0, skip - len(received))
             have += len(chunk)
             if have > file.size:
@@ -292,6 +319,35 @@ def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: Binar
             meter.add(len(chunk))
     if have < file.size:
         raise httpx2.RemoteProtocolError(f"{file.name} ended at byte {have:,} of {file.size:,}")
+
+
+@contextmanager
+def _answer(
+    url: str, headers: dict[str, str], timeout: float, params: dict[str, str] | None = None
+) -> Iterator[httpx2.Response]:
+    """The hub's answer as it begins to come, as it is: nothing unpacks to more than was sent. Raises for a refusal."""
+    asked = build_hf_headers(library_name="logitscope", library_version=__version__, headers=headers)
+    asked["Accept-Encoding"] = "identity"  # what is counted is what is stored
+    # Redirects are followed, without the token where they leave the hub.
+    with get_session().stream("GET", url, headers=asked, params=params, timeout=httpx2.Timeout(timeout)) as response:
+        if response.is_error:
+            # The client reads an error's text to its end, so it is given what has an end.
+            text = read_bounded(response, _ERROR_LIMIT, _ERROR_SECONDS, "An error of the hub")
+            whole = httpx2.Response(
+                response.status_code, headers=_plain(response), content=text, request=response.request
+            )
+            hf_raise_for_status(whole)
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise ModelError(
+                f"{without_login(constants.ENDPOINT)} sends compressed what was asked for plain; check HF_ENDPOINT."
+            )
+        yield response
+
+
+def _plain(response: httpx2.Response) -> dict[str, str]:
+    """The headers of an answer, less those that say how it came."""
+    coming = ("content-encoding", "content-length", "transfer-encoding")
+    return {key: value for key, value in response.headers.items() if key.lower() not in coming}
 
 
 class _Patience:

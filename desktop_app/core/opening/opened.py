@@ -1,70 +1,44 @@
-"""The view of whatever is opened: one number, a whole weight, the census, or the check of every tensor."""
+"""The view of whatever is opened under the centre: one number, a whole weight, or a workspace without a tab."""
 
-from collections.abc import Sequence
-
-from desktop_app.core.check import TOLERANCE, Finding
-from desktop_app.core.levels import number
-from desktop_app.core.opening.cells import Cell
-from desktop_app.core.opening.view import opening_view
-from desktop_app.core.panels import Bar, BarsPanel, Hue, Line, TextPanel, View, column
+from desktop_app.core.opening.cells import Cell, read_cell
+from desktop_app.core.opening.view import PROBABILITY, opening_view
+from desktop_app.core.panels import View
+from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.census import census_view
+from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views.weights import find_part, has_heads, weight_view
-
-CENSUS = Cell("census", ())
-CHECK = Cell("check", ())
-_WORST = 12
+from desktop_app.core.want import Want
 
 
-def view_of(scene: Scene, cell: Cell, findings: Sequence[Finding] = ()) -> View:
-    """What `cell` opens to; an empty index means a whole weight. Raises ModelError where there is no such thing."""
-    if cell == CENSUS:
-        return census_view(scene.name, scene.config)
-    if cell == CHECK:
-        return check_view(findings)
+def workspace_of(scene: Scene, cell: Cell) -> Step | None:
+    """The workspace that a name without an index stands for, if it does."""
+    return None if cell.index else next((w for w in workspaces(scene.config) if w.key == cell.name), None)
+
+
+def wants_of(scene: Scene, cell: Cell) -> tuple[Want, ...]:
+    """The products that the view of `cell` reads."""
+    place = workspace_of(scene, cell)
+    return () if place is None else place.spec.wants(scene)
+
+
+def check_cell(scene: Scene, cell: Cell) -> None:
+    """Raise ModelError where the model or the text has no such number, weight or workspace."""
+    if workspace_of(scene, cell) is None:
+        if cell.index and cell.name != PROBABILITY:
+            read_cell(scene.trace, scene.checkpoint.weights, cell)
+        elif not cell.index:
+            find_part(scene.config, cell.name, scene.head if has_heads(cell.name) else None)
+
+
+def view_of(scene: Scene, cell: Cell) -> View:
+    """What `cell` opens to; an empty index means a workspace or a whole weight.
+
+    Raises ModelError where there is no such thing.
+    """
+    place = workspace_of(scene, cell)
+    if place is not None:
+        return build_view(scene, place)
     if not cell.index:
         part = find_part(scene.config, cell.name, scene.head if has_heads(cell.name) else None)
         return weight_view(scene.checkpoint, part, scene.tokenizer)
     return opening_view(scene, cell)
-
-
-def check_view(findings: Sequence[Finding]) -> View:
-    """Every tensor recomputed: the worst first, then all in the order of the pass."""
-    bad = [f for f in findings if not f.good]
-    verdict = f"{len(findings) - len(bad)} of {len(findings)} tensors are what their formulas say"
-    lead = (
-        "Each tensor is computed again in float64 from the traced values of its direct inputs. A difference counts "
-        f"against the sum of the absolute terms; up to {number(TOLERANCE)} of that is rounding."
-    )
-    if not findings:
-        return View("Checking every tensor …", lead, column(TextPanel()))
-    worst = sorted(findings, key=lambda f: -f.relative)[:_WORST]
-    bars = tuple(
-        Bar(
-            f.name,
-            min(f.relative, 10 * TOLERANCE),
-            number(f.relative),
-            f"differs by {number(f.absolute)}",
-            kept=f.good,
-            marked=not f.good,
-            source=(f.name, f.index),
-        )
-        for f in worst
-    )
-    lines = tuple(
-        Line(
-            f.name,
-            number(f.relative),
-            f"differs by {number(f.absolute)} at {list(f.index)}",
-            Hue.INK if f.good else Hue.KEY,
-        )
-        for f in findings
-    )
-    return View(
-        verdict,
-        lead,
-        column(
-            BarsPanel(title="Largest differences", note="against the sum of absolute terms; click one", bars=bars),
-            TextPanel(title="All of them", note="in the order of the forward pass", lines=lines),
-        ),
-    )

@@ -237,7 +237,7 @@ def chain(scene: Scene, token: int) -> View:
     stages, sampling = scene.stages, scene.state.sampling
     rank = scene.ranked.rank_of(token)
     logit, scaled = float(scene.ranked.logits[rank]), float(stages.scaled[rank])
-    best = float(stages.scaled[0])
+    best, middle = float(stages.scaled[0]), float(scene.ranked.logits.mean())
     total = float(np.exp(stages.scaled - best).sum())
     lines = [
         Line("logit", number(logit), f"rank {rank:,} of {len(scene.ranked):,}; open it below"),
@@ -268,6 +268,12 @@ def chain(scene: Scene, token: int) -> View:
     title = f"probability of {scene.tokenizer.quoted(token)} = {percent(final)}"
     content = column(
         TextPanel(title="From logit to probability", lines=tuple(lines)),
-        BarsPanel(title="Where it begins", note="click to open", bars=(bar,), hue=Hue.RESIDUAL),
+        BarsPanel(
+            title="Where it begins",
+            note=f"the bar begins at the mean of all, {number(middle)}; click to open",
+            bars=(bar,),
+            hue=Hue.RESIDUAL,
+            base=middle,
+        ),
     )
     return View(title, f"after position {scene.position}, in the order in which the stages run", content)

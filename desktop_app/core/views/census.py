@@ -3,7 +3,13 @@
 from desktop_app.core.census import ATTENTION, EMBEDDINGS, MLP, Census, census, references
 from desktop_app.core.levels import percent
 from desktop_app.core.panels import Bar, BarsPanel, Box, Hue, Line, TextPanel, View, column, row
+from desktop_app.core.scene import Scene
 from desktop_app.gpt2.config import Config
+
+
+def content(scene: Scene) -> View:
+    """The census of the scene's model."""
+    return census_view(scene.name, scene.config)
 
 
 def census_view(name: str, config: Config) -> View:

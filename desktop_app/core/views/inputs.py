@@ -143,7 +143,7 @@ def _nearest_rows(checkpoint: Checkpoint, name: str, index: int) -> _Rows:
 def _nearest(scene: Scene, weight: str, index: int, names: Callable[[Scene, int], str], title: str) -> BarsPanel:
     rows = _nearest_rows(scene.checkpoint, weight, index)
     bars = tuple(Bar(names(scene, row), cosine, f"{cosine:.3f}") for row, cosine in rows)
-    return BarsPanel(title=title, note="by cosine of the angle between rows", bars=bars, hue=Hue.RESIDUAL)
+    return BarsPanel(title=title, note="by cosine of the angle between rows", bars=bars, hue=Hue.RESIDUAL, reach=1.0)
 
 
 def _token_label(scene: Scene, token: int) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from desktop_app.core.levels import diverging, number
+from desktop_app.core.levels import Levels, diverging, number
 from desktop_app.core.panels import (
     Array,
     Bar,
@@ -17,11 +17,13 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+from desktop_app.core.views.common import norm, strip, token_map, token_name, without_first, wrap_width
 from desktop_app.gpt2.activations import ACTIVATIONS
 
 _STRONGEST = 12
+_LOWEST = 4
 _REACH = 16.0
+_SILENT = 1e-3
 
 
 def _order(scene: Scene) -> Array:
@@ -46,6 +48,36 @@ def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
     return BarsPanel(title=title, note="by size, named by index", bars=bars, hue=Hue.MLP)
 
 
+def _silent(scene: Scene, pre: Array) -> Array:
+    """Which numbers below zero the activation lets less than a thousandth of through: what they are does not matter."""
+    passed = ACTIVATIONS[scene.config.activation].compute(np.asarray(pre, np.float32))
+    return (pre < 0) & (np.abs(passed) < _SILENT * np.abs(pre))
+
+
+def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
+    """Limits of `everything`; of what is heard of it, where what is silent would set the scale by itself."""
+    whole, own = diverging(*everything, rule=rule), diverging(heard, rule=f"{rule}, without the silent")
+    return own if heard.size and 2 * own.high < whole.high else whole
+
+
+def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
+    """Neurons before the activation: the highest, and the lowest of those that are heard at some token."""
+    name = scene.block("mlp.pre")
+    values = scene.trace.read(name, row=scene.token)
+    order = np.argsort(-values, kind="stable")
+    heard = order[~silent[order]]
+    highest = heard[: _STRONGEST - _LOWEST]
+    lowest = heard[len(highest) :][-_LOWEST:]
+    bars = tuple(
+        Bar(f"neuron {i}", float(values[i]), number(float(values[i])), source=(name, (scene.token, int(i))))
+        for i in (*highest.tolist(), *lowest.tolist())
+    )
+    cuts = [(len(highest), "the lowest")] if lowest.size else []
+    if silent.any():
+        cuts.append((len(bars), f"{int(silent.sum()):,} silent neurons"))
+    return BarsPanel(title="Highest neurons", note="named by index", bars=bars, hue=Hue.MLP, cuts=tuple(cuts))
+
+
 def _sorting(scene: Scene) -> str:
     return "most active first" if scene.state.view.sort_neurons else "in place, by index"
 
@@ -54,6 +86,10 @@ def pre(scene: Scene) -> Box:
     """The stream's vector widened to every neuron."""
     source = strip(scene, scene.block("ln2.out"), "ln2.out")
     neurons = _neurons(scene, scene.block("mlp.pre"), "mlp.pre", Hue.MLP)
+    everything = without_first(scene, scene.trace[scene.block("mlp.pre")], 0)
+    silent = _silent(scene, np.nanmax(everything, axis=0))
+    count = int(silent.sum())
+    heard = neurons.values[~silent[_order(scene)]]
     return column(
         StripsPanel(
             title=f"In: {token_name(scene, scene.token)}",
@@ -63,19 +99,20 @@ def pre(scene: Scene) -> Box:
         ),
         StripsPanel(
             title=f"Out: {scene.config.d_mlp:,} neurons before the activation",
-            note=_sorting(scene),
+            note=" · ".join([_sorting(scene), *([f"{count:,} silent at every token"] if count else [])]),
             strips=(neurons,),
-            levels=diverging(neurons.values),
+            levels=_limits(heard, (neurons.values,), "this view"),
             wrap=wrap_width(scene.config.d_mlp),
         ),
         row(
-            _strongest(scene, scene.block("mlp.pre"), "Strongest neurons"),
+            _highest_and_lowest(scene, silent),
             token_map(
                 scene,
                 scene.block("mlp.pre"),
                 scene.block("mlp.pre"),
                 hue=Hue.MLP,
                 x_label=f"{scene.config.d_mlp:,} neurons",
+                levels=_limits(everything[:, ~silent], (everything,), "this view"),
             ),
             weights=(2, 3),
         ),
@@ -88,13 +125,15 @@ def post(scene: Scene) -> Box:
     after = _neurons(scene, scene.block("mlp.post"), "after", Hue.ACCENT)
     x = scene.trace.read(scene.block("mlp.pre"), row=scene.token)
     y = scene.trace.read(scene.block("mlp.post"), row=scene.token)
-    low, high = min(-4.0, float(np.percentile(x, 0.5))), max(4.0, float(np.percentile(x, 99.5)))
+    heard = x[~_silent(scene, x)]
+    low, high = (float(v) for v in np.percentile(heard if heard.size else x, (0.5, 99.5)))
+    low, high = min(-4.0, low), max(4.0, high)
+    shown = before.values, after.values
     best = int(np.argmax(np.abs(y)))
     # The axis reaches to the named neuron, unless that is so far out that the bend of the curve would not be seen.
     if high < x[best] <= _REACH:
         high = float(x[best]) * 1.05
     grid = np.linspace(low, high, 400, dtype=np.float32)
-    inside = (x >= low) & (x <= high)
     name = scene.config.activation_function
     active = int((y > 0).sum())
     return column(
@@ -102,7 +141,7 @@ def post(scene: Scene) -> Box:
             title=f"{scene.config.d_mlp:,} neurons of {token_name(scene, scene.token)}",
             note=_sorting(scene),
             strips=(before, after),
-            levels=diverging(before.values, after.values, rule="shared by both"),
+            levels=_limits(before.values[~_silent(scene, before.values)], shown, "shared by both"),
             wrap=wrap_width(scene.config.d_mlp),
         ),
         row(
@@ -110,7 +149,8 @@ def post(scene: Scene) -> Box:
                 title=name,
                 note=f"{active:,} of {len(y):,} neurons above zero",
                 lines=((grid, ACTIVATIONS[scene.config.activation].compute(grid)),),
-                points=(x[inside], y[inside]),
+                points=(x, y),
+                x_range=(low, high),
                 focus=(float(x[best]), float(y[best]), f"neuron {best}"),
                 x_label="before",
                 y_label="after",

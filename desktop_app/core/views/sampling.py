@@ -1,6 +1,7 @@
 """Views of the way out: logits, then every stage of sampling with what it cut and why, and the draw."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -101,6 +102,12 @@ def _bars(
     return tuple(found)
 
 
+def _compared(*panels: BarsPanel) -> Box:
+    """Panels side by side whose bars are drawn on one scale: a longer bar is a larger number."""
+    bars = tuple(bar for panel in panels for bar in panel.bars)
+    return row(*(replace(panel, peers=bars) for panel in panels))
+
+
 def _after(scene: Scene) -> str:
     return f"after {token_name(scene, scene.position)}"
 
@@ -112,7 +119,7 @@ def logits(scene: Scene) -> Box:
     values = scene.ranked.logits
     bars = _bars(scene, ranks, lambda r: float(values[r]), kept=len(values), text=number)
     # All of them by rank, thinned on a logarithmic axis of ranks so that the top is not lost.
-    count = len(values)
+    count, middle = len(values), float(values.mean())
     picked = np.unique(np.round(np.geomspace(1, count, 300)).astype(int)) - 1
     curve = CurvePanel(
         title=f"All {count:,} logits by rank",
@@ -131,7 +138,11 @@ def logits(scene: Scene) -> Box:
             wrap=wrap_width(len(final.values)),
         ),
         row(
-            BarsPanel(title="Highest logits", note="dot product with the token's row", bars=bars),
+            # A number added to every logit changes nothing, and GPT-2's lie about -100: only how far one stands above
+            # the others means something.
+            BarsPanel(
+                title="Highest logits", note=f"bars begin at the mean of all, {number(middle)}", bars=bars, base=middle
+            ),
             curve,
         ),
     )
@@ -148,7 +159,7 @@ def temperature(scene: Scene) -> Box:
                   remark=lambda r: number(float(stages.scaled[r])),
                   outline=lambda r: float(stages.probs_full[r]))  # fmt: skip
     flatter = "nothing changes" if value == 1 else "flatter" if value > 1 else "sharper"
-    return row(
+    return _compared(
         BarsPanel(title="Softmax of the logits", note="temperature 1 · with logit", bars=before, hue=Hue.RESIDUAL),
         BarsPanel(title=f"Divided by {value:g} first", note=f"{flatter}; outline: before", bars=after),
     )  # fmt: skip
@@ -171,7 +182,7 @@ def top_k(scene: Scene) -> Box:
     )
     cut = cut_lines(ranks, kept, f"top-k {sampling.top_k} cuts here")
     mass = float(stages.probs_scaled[:kept].sum())
-    return row(
+    return _compared(
         BarsPanel(title="After temperature", note=words, bars=before, hue=Hue.RESIDUAL, cuts=cut),
         BarsPanel(
             title=f"{kept:,} kept, renormalised",
@@ -210,7 +221,7 @@ def top_p(scene: Scene) -> Box:
         outline=lambda r: float(stages.probs_top_k[r]),
     )
     cut = cut_lines(ranks, kept, f"top-p {sampling.top_p:g} is reached")
-    return row(
+    return _compared(
         BarsPanel(title="Running sum", note=words, bars=running, hue=Hue.RESIDUAL, cuts=cut),
         BarsPanel(title=f"{kept:,} kept, renormalised", note="outline: before top-p", bars=after, cuts=cut),
     )  # fmt: skip
@@ -244,7 +255,7 @@ def probabilities(scene: Scene) -> Box:
         ),
     )
     return column(
-        row(
+        _compared(
             BarsPanel(title="What the model says", note=_after(scene), bars=raw, hue=Hue.RESIDUAL),
             BarsPanel(
                 title="What is drawn from",

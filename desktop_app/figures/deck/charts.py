@@ -86,11 +86,14 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
     amounts = chart.value_axis
     amounts.visible = False
     amounts.has_major_gridlines = False
-    least = min(bar.value for bar in panel.bars)
-    most = max(max(bar.value, bar.outline or 0) for bar in panel.bars)
-    # Numbers stand behind the ends of their bars, and need room there; below zero beside the names.
-    amounts.minimum_scale = 0 if least >= 0 else least - 0.3 * max(-least, most)
-    amounts.maximum_scale = most + 0.25 * max(-least, most) if most > 0 else 0
+    measured = panel.peers or panel.bars
+    least = min(bar.value for bar in measured) - panel.base
+    most = max(panel.reach, *(max(bar.value, bar.outline or panel.base) - panel.base for bar in measured))
+    # Numbers stand behind the ends of their bars, and need room there; below the base beside the names.
+    amounts.minimum_scale = panel.base + (0 if least >= 0 else least - 0.3 * max(-least, most))
+    amounts.maximum_scale = panel.base + (most + 0.25 * max(-least, most) if most > 0 else 0)
+    if panel.base:
+        amounts.crosses_at = panel.base
     series = plot.series[0]
     series.invert_if_negative = False
     _paint(series.format, theme.hues[panel.hue])

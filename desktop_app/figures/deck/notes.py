@@ -8,8 +8,8 @@ import numpy as np
 from desktop_app.core.levels import number
 from desktop_app.core.opening.describe import describe
 from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, RulerPanel, StripsPanel, TextPanel, View
+from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
-from desktop_app.core.steps import Step
 
 _LISTED = 5
 

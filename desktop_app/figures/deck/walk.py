@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from desktop_app.core.caption import alt_text, caption
 from desktop_app.core.navigation import at_step
 from desktop_app.core.panels import Box, View
+from desktop_app.core.places import IN, OUT, Step
 from desktop_app.core.scene import Scene, make_scene
-from desktop_app.core.steps import IN, OUT, Step, build_view, find_step, step_list
+from desktop_app.core.steps import build_view, find_step, step_list
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes
 from desktop_app.figures.export import Job

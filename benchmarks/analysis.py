@@ -1,0 +1,100 @@
+"""Lens, attribution and scores of heads: beside TransformerLens, bare products, and a pass."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.passes import ids_of
+from benchmarks.peers import Peers
+from benchmarks.shapes import checkpoint
+from benchmarks.table import Row, against, bounded, interleaved, timed
+from desktop_app.core.analysis import attribution, flow, heads, lens
+from desktop_app.core.model import Model, open_model
+from desktop_app.gpt2.weights import UNEMBEDDING
+
+_LENS = "every point's likeliest token at 16 positions, against TransformerLens"
+_ATTRIBUTED = "attribution of every head with its pass, {} tokens, against TransformerLens"
+_HEADS = "scores of every head on two times 50 tokens with the pass, against TransformerLens"
+_LONG = {16: 0.5, 128: 0.5}
+
+
+def missing() -> Iterator[Row]:
+    """The rows that need the peers, not measured."""
+    yield Row(_LENS, "no --peers", None, 0.6)
+    for tokens, reach in _LONG.items():
+        yield Row(_ATTRIBUTED.format(tokens), "no --peers", None, reach)
+    yield Row(_HEADS, "no --peers", None, 0.6)
+
+
+def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
+    """Every row of this module; those that need the peers only with their environment."""
+    folder = checkpoint(root, "small")
+    model = open_model(folder)
+    model.engine.prepack()
+    yield products(model, runs)
+    yield from long_texts(model, runs)
+    if venv is not None:
+        with Peers(venv, folder) as peers:
+            yield from beside(model, peers, runs)
+
+
+def products(model: Model, runs: int) -> Row:
+    """A lens on 128 positions against the products with W_U alone, which it cannot do without."""
+    config, trace = model.config, model.engine.trace(ids_of(model, 128))
+    points = len(lens.points(config))
+    vectors = np.random.default_rng(0).standard_normal((points * len(trace), config.n_embd)).astype(np.float32)
+    table = model.checkpoint.weights[UNEMBEDDING]
+    room = np.empty((len(vectors), 1024), np.float32)
+
+    def bare() -> None:
+        for start in range(0, len(table) - 1024, 1024):
+            np.matmul(vectors, table[start : start + 1024].T, out=room)
+        np.matmul(vectors, table[start + 1024 :].T)
+
+    times = interleaved(
+        lambda: timed(lambda: lens.compute(model.checkpoint, trace)), lambda: timed(bare), runs=max(3, runs // 3)
+    )
+    return against(f"lens of {points} points at 128 positions, against its bare matrix products", *times, 1.15)
+
+
+def long_texts(model: Model, runs: int) -> Iterator[Row]:
+    """1,024 tokens: what it takes to look at every head, and 256 tokens followed down."""
+    engine, ids = model.engine, ids_of(model, 1024)
+    traces = []
+
+    def run() -> None:
+        traces[:] = [engine.trace(ids)]
+
+    times = interleaved(
+        lambda: timed(lambda: heads.on_text(model.checkpoint, traces[-1])) if traces else 0.0,
+        lambda: timed(run),
+        runs=max(3, runs // 3),
+    )
+    yield against("1,024 tokens: scores of every head, against one pass", *times, 1.3)
+    trace = engine.trace(ids_of(model, 256))
+    [seconds] = interleaved(lambda: timed(lambda: flow.compute(model.checkpoint, trace)), runs=max(3, runs // 3))
+    yield bounded("256 tokens: the flow below the last", 1000 * float(np.median(seconds)), 1000, "ms")
+
+
+def beside(model: Model, peers: Peers, runs: int) -> Iterator[Row]:
+    """The same work by TransformerLens, interleaved."""
+    engine, weights = model.engine, model.checkpoint
+
+    def pair(name: str, ids: Sequence[int], work: str, ours: Callable[[], object], reach: float) -> Row:
+        times = interleaved(lambda: timed(ours), lambda: peers.seconds(f"transformer_lens {work}", ids), runs=runs)
+        return against(name, *times, reach)
+
+    ids = ids_of(model, 16)
+    trace = engine.trace(ids)
+    yield pair(_LENS, ids, "lens", lambda: lens.compute(weights, trace), 0.6)
+    for tokens, reach in _LONG.items():
+        ids = ids_of(model, tokens)
+
+        def attribute(ids: Sequence[int] = ids) -> None:
+            made = engine.trace(ids)
+            attribution.compute(weights, made, target=5, against=6, sources=False, neurons=False)
+
+        yield pair(_ATTRIBUTED.format(tokens), ids, "attribution", attribute, reach)
+    ids = heads.battery(model.config, 256, 0, 1)[0].tolist()
+    yield pair(_HEADS, ids, "heads", lambda: heads.compute(engine, begin=256, sequences=1), 0.6)

@@ -1,0 +1,144 @@
+"""What a session file may hold for a field of the state: each kind reads one JSON value within its bounds."""
+
+import reprlib
+from collections.abc import Callable
+from dataclasses import field, fields
+from typing import Any
+
+from desktop_app.core.opening.cells import Cell
+from desktop_app.gpt2.errors import SessionError
+
+_LIST_LIMIT = 200_000
+_PATH_LIMIT = 200
+
+
+class Reader:
+    """Reads fields of one JSON object; a missing field has its default. Raises SessionError naming the field."""
+
+    def __init__(self, raw: Any, where: str) -> None:
+        if not isinstance(raw, dict):
+            raise SessionError(f"{where} holds no state; the file is damaged.")
+        self._raw = raw
+        self._where = where
+
+    def read(self, name: str, default: Any, kind: "Kind") -> Any:
+        """The value of a field as `kind` takes it."""
+        if name not in self._raw:
+            return default
+        return kind(self._raw[name], lambda wanted: self._refuse(name, wanted))
+
+    def _refuse(self, name: str, wanted: str) -> SessionError:
+        return SessionError(f"{self._where}: {name} is {reprlib.repr(self._raw[name])}; it must be {wanted}.")
+
+    def record(self, name: str) -> "Reader":
+        """The reader of an object within the object."""
+        value = self._raw.get(name, {})
+        if not isinstance(value, dict):
+            raise self._refuse(name, "an object")
+        return Reader(value, f"{self._where}: {name}")
+
+    def all_of(self, record: type[Any]) -> dict[str, Any]:
+        """The values of every field of a dataclass that was declared with `kept`."""
+        kinds = ((f.name, f.default, f.metadata["kind"]) for f in fields(record) if "kind" in f.metadata)
+        return {name: self.read(name, default, kind) for name, default, kind in kinds}
+
+
+Kind = Callable[[Any, Callable[[str], SessionError]], Any]
+"""Takes a JSON value and what makes the refusal of it from the words for what it must be; gives the field's value."""
+
+
+def kept(default: Any, kind: Kind, *, run: bool = False, undo: bool = False) -> Any:
+    """A field that sessions keep. `run`: it decides what the pass computes. `undo`: undo brings it back."""
+    return field(default=default, metadata={"kind": kind, "run": run, "undo": undo or run})
+
+
+def text(limit: int) -> Kind:
+    """A text of at most so many characters."""
+
+    def read(value: Any, refuse: Callable[[str], SessionError]) -> str:
+        if not isinstance(value, str) or len(value) > limit:
+            raise refuse(f"a text of at most {limit:,} characters")
+        return value
+
+    return read
+
+
+def flag(value: Any, refuse: Callable[[str], SessionError]) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise refuse("true or false")
+    return value
+
+
+def switch(value: Any, refuse: Callable[[str], SessionError]) -> bool | None:
+    """On, off, or null: as it is by itself."""
+    return None if value is None else flag(value, refuse)
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number within bounds."""
+
+    def read(value: Any, refuse: Callable[[str], SessionError]) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise refuse(f"a whole number from {low} to {high:,}")
+        return value
+
+    return read
+
+
+def position(value: Any, refuse: Callable[[str], SessionError]) -> int | None:
+    """A position of the text, or null."""
+    return None if value is None else whole(0, _LIST_LIMIT)(value, refuse)
+
+
+def real(value: Any, refuse: Callable[[str], SessionError]) -> float:
+    """A finite number."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e300:
+        raise refuse("a number")
+    return float(value)
+
+
+def size(value: Any, refuse: Callable[[str], SessionError]) -> float | None:
+    """A number above zero, or null."""
+    if value is None:
+        return None
+    if not (found := real(value, refuse)) > 0:
+        raise refuse("a number above 0")
+    return found
+
+
+def choice(*choices: str) -> Kind:
+    """One of a few words."""
+
+    def read(value: Any, refuse: Callable[[str], SessionError]) -> str:
+        if value not in choices:
+            raise refuse(f"one of {', '.join(choices)}")
+        return str(value)
+
+    return read
+
+
+def ids(value: Any, refuse: Callable[[str], SessionError]) -> tuple[int, ...]:
+    """A list of token ids."""
+    good = isinstance(value, list) and len(value) <= _LIST_LIMIT
+    if not good or not all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 2**31 for v in value):
+        raise refuse("a list of token ids")
+    return tuple(value)
+
+
+def cells(value: Any, refuse: Callable[[str], SessionError]) -> tuple[Cell, ...]:
+    """A list of cells, each an object with `name` and `index`."""
+    wanted = "a list of cells, each a name and an index of up to four whole numbers"
+    if not isinstance(value, list) or len(value) > _PATH_LIMIT:
+        raise refuse(wanted)
+    found = []
+    for raw in value:
+        if not isinstance(raw, dict) or raw.keys() != {"name", "index"}:
+            raise refuse(wanted)
+        name, index = raw["name"], raw["index"]
+        if not isinstance(name, str) or len(name) > 200 or not isinstance(index, list) or len(index) > 4:
+            raise refuse(wanted)
+        if not all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < 2**31 for i in index):
+            raise refuse(wanted)
+        found.append(Cell(name, tuple(index)))
+    return tuple(found)

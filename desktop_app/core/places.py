@@ -1,0 +1,68 @@
+"""Places one can look from: what a row of the tables of steps and workspaces says, and a row in one model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from desktop_app.core.panels import Box, Hue, View
+from desktop_app.core.scene import Scene
+from desktop_app.core.want import Want
+from desktop_app.gpt2.weights import expand
+
+IN, BLOCK, OUT, BESIDE = "in", "block", "out", "beside"
+
+
+def _nothing(_scene: Scene) -> tuple[Want, ...]:
+    return ()
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """One operation of the walk, or one workspace beside it.
+
+    `key` names the place (mostly the tensor that it makes), `{L}` stands for the block. `tensors` are what it shows,
+    which also name it on the command line; its texts stand in resources/steps.toml, a workspace's in workspaces.toml.
+    `content` gives the panels, or a whole view where the title says what was found. `options` are commands that
+    change how this view shows its numbers; the window puts them beside it. `wants` names the products that the view
+    reads, and `reads` the fields of the state that it depends on besides block, head, token and view options. `keys`
+    are the shortcuts of a workspace that has a tab of its own.
+    """
+
+    op: str
+    part: str
+    key: str
+    hue: Hue
+    tensors: tuple[str, ...]
+    content: Callable[[Scene], Box | View]
+    per_head: bool = False
+    options: tuple[str, ...] = ()
+    wants: Callable[[Scene], tuple[Want, ...]] = _nothing
+    reads: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Text:
+    """The words of one place; `formula` may use <sub> and <sup>."""
+
+    name: str
+    title: str
+    lead: str
+    explain: str
+    formula: str
+    lead_turned: str = ""  # the lead where attention grids have queries as columns, if it speaks of rows
+
+
+@dataclass(frozen=True)
+class Step:
+    """One place in one model. `index` counts the steps of the walk; a workspace has -1."""
+
+    key: str
+    layer: int | None
+    index: int
+    spec: StepSpec
+    text: Text
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Full names of the tensors that it shows."""
+        return tuple(expand(t, self.layer) for t in self.spec.tensors)

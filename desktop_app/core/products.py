@@ -1,0 +1,83 @@
+"""Products: what is computed beside a pass for the views that ask for it, and where the results are kept.
+
+A view names what it needs (`Want`) and shows what is there; whoever shows the view has the rest computed off the
+window's thread and shows it again. A result is known by the pass it was made from, so none can stand beside another.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from desktop_app.core.model import Model
+from desktop_app.core.scene import Scene
+from desktop_app.core.want import Made, Product, Want
+from desktop_app.gpt2.run import Run
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+_KEPT = 48
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a product is computed from, and how it tells of its progress: (done, of) in whatever it counts."""
+
+    model: Model
+    trace: Trace
+    stop: Stop
+    progress: Callable[[int, int], None]
+
+
+def _quiet(_done: int, _of: int) -> None: ...
+
+
+def compute(
+    want: Want, model: Model, trace: Trace, stop: Stop | None = None, progress: Callable[[int, int], None] = _quiet
+) -> Made:
+    """The result of one want. Raises Cancelled if stopped, and whatever the product raises."""
+    work = Work(model, trace, stop or Stop(), progress)
+    return Made(want.product.compute(work, *want.args))
+
+
+def completed(
+    scene: Scene,
+    wants: Callable[[Scene], Iterable[Want]],
+    model: Model,
+    stop: Stop | None = None,
+    *,
+    quick_only: bool = False,
+) -> Scene:
+    """The scene with all that a view of it needs; what is made may ask for more, so it is asked again."""
+    while missing := [w for w in wants(scene) if scene.result(w) is None and (w.product.quick or not quick_only)]:
+        made = {want: compute(want, model, scene.trace, stop) for want in missing}
+        scene = replace(scene, products={**scene.products, **made})
+    return scene
+
+
+class Results:
+    """Results of this and of earlier passes; the ones used longest ago are dropped."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[Hashable, Want], Made] = OrderedDict()
+
+    def put(self, run: Run, made: Mapping[Want, Made]) -> None:
+        """Keep what was made from a pass."""
+        for want, result in made.items():
+            key = (_about(run, want.product), want)
+            self._made[key] = result
+            self._made.move_to_end(key)
+        while len(self._made) > _KEPT:
+            self._made.popitem(last=False)
+
+    def of(self, run: Run) -> dict[Want, Made]:
+        """Everything that holds for a pass."""
+        return {want: made for (about, want), made in self._made.items() if about == _about(run, want.product)}
+
+    def clear(self) -> None:
+        """Drop all: the model is another one."""
+        self._made.clear()
+
+
+def _about(run: Run, product: Product) -> Any:
+    return run if product.of_text else run.model

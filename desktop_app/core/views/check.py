@@ -1,0 +1,73 @@
+"""The view of the check: every tensor recomputed, the worst first."""
+
+from desktop_app.core.check import TOLERANCE, Finding, check_pass
+from desktop_app.core.levels import number
+from desktop_app.core.panels import Bar, BarsPanel, Hue, Line, TextPanel, View, column
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.want import Product, Want
+
+_WORST = 12
+
+
+def _check(work: Work) -> tuple[Finding, ...]:
+    found, count = [], len(work.trace.table)
+    for finding in check_pass(work.model.engine, work.trace.ids, stop=work.stop):
+        found.append(finding)
+        work.progress(len(found), count)
+    return tuple(found)
+
+
+CHECK = Want(Product("check", "Checking every tensor", _check, quick=False))
+
+
+def wants(_scene: Scene) -> tuple[Want, ...]:
+    """The findings."""
+    return (CHECK,)
+
+
+def content(scene: Scene) -> View:
+    """What was found for this text, or that it is still being checked."""
+    return check_view(scene.made(CHECK))
+
+
+def check_view(findings: tuple[Finding, ...] | None) -> View:
+    """Every tensor recomputed: the worst first, then all in the order of the pass; None while that goes on."""
+    lead = (
+        "Each tensor is computed again in float64 from the traced values of its direct inputs. A difference counts "
+        f"against the sum of the absolute terms; up to {number(TOLERANCE)} of that is rounding."
+    )
+    if findings is None:
+        return View("Checking every tensor …", lead, column(TextPanel()))
+    good = sum(f.good for f in findings)
+    verdict = f"{good} of {len(findings)} tensors are what their formulas say"
+    worst = sorted(findings, key=lambda f: -f.relative)[:_WORST]
+    bars = tuple(
+        Bar(
+            f.name,
+            min(f.relative, 10 * TOLERANCE),
+            number(f.relative),
+            f"differs by {number(f.absolute)}",
+            kept=f.good,
+            marked=not f.good,
+            source=(f.name, f.index),
+        )
+        for f in worst
+    )
+    lines = tuple(
+        Line(
+            f.name,
+            number(f.relative),
+            f"differs by {number(f.absolute)} at {list(f.index)}",
+            Hue.INK if f.good else Hue.KEY,
+        )
+        for f in findings
+    )
+    return View(
+        verdict,
+        lead,
+        column(
+            BarsPanel(title="Largest differences", note="against the sum of absolute terms; click one", bars=bars),
+            TextPanel(title="All of them", note="in the order of the forward pass", lines=lines),
+        ),
+    )

@@ -1,0 +1,36 @@
+"""What a view may need beside its pass, as values: a product, its arguments, and a result."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Product:
+    """One thing that is computed beside a pass.
+
+    `compute` takes a `Work` (core/products.py) and the arguments of the want; what it returns is never changed after.
+    `words` say what is being done, as in "Measuring every head". `of_text` is False for what is about the weights alone
+    and stays when the text changes. `quick` is True for what takes a fraction of a pass and may be computed with it.
+    """
+
+    id: str
+    words: str
+    compute: Callable[..., Any]
+    of_text: bool = True
+    quick: bool = True
+
+
+@dataclass(frozen=True)
+class Want:
+    """A product with its arguments."""
+
+    product: Product
+    args: tuple[Hashable, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A result; two are the same only if they are one."""
+
+    value: Any

@@ -1,0 +1,41 @@
+"""What a forward pass is, as a value: two passes with equal runs have the same numbers."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from itertools import count
+
+CAUSAL = "causal"
+"""The mask of GPT-2: a query sees the keys up to its own position."""
+
+_opened = count(1)
+
+
+def new_model_key() -> int:
+    """A number for weights that were just opened, never given twice in a process."""
+    return next(_opened)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pass: the weights (`Checkpoint.key`), the token ids, what was edited on the way, and the attention mask."""
+
+    model: int
+    ids: tuple[int, ...]
+    edits: tuple[Hashable, ...] = ()
+    mask: str = CAUSAL
+
+    def reusable(self, earlier: "Run") -> int:
+        """How many positions of this pass can be taken over from an earlier one; one at least is left to compute.
+
+        None where weights, edits or mask are others; none under any mask but the causal one, where a position may
+        depend on those after it.
+        """
+        same = (self.model, self.edits, self.mask) == (earlier.model, earlier.edits, earlier.mask)
+        if not same or self.mask != CAUSAL:
+            return 0
+        shared = 0
+        for mine, theirs in zip(self.ids[:-1], earlier.ids, strict=False):
+            if mine != theirs:
+                break
+            shared += 1
+        return shared

@@ -1,0 +1,246 @@
+"""Pictures of a model with GPT-2's quirks, of three tokens up to a whole context: none of them hides or misleads."""
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+
+from desktop_app.core.panels import (
+    BarsPanel,
+    CurvePanel,
+    GridPanel,
+    MapPanel,
+    MultiplesPanel,
+    StripsPanel,
+)
+from desktop_app.core.state import ViewOptions
+from desktop_app.core.steps import STEPS, build_view
+from desktop_app.figures import fonts
+from desktop_app.figures.export import SIZES, Options, lay_out, make_job
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Fill, Page, Path, Rect, Words
+from desktop_app.figures.paint_charts import paint_bars, paint_curve
+from desktop_app.figures.theme import LIGHT, THEMES
+from tests.figures.boxes import faint, faults
+from tests.quirky import COUNTS, DEAD, DEAD_AT, LARGE, MIDDLE, SINK, SINKS, open_quirky
+from tests.scenes import panels, scene_of, shown_steps
+
+LAYER = 1
+OPS = [step.op for step in STEPS]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return open_quirky(tmp_path_factory.mktemp("models") / "quirky")
+
+
+@pytest.fixture(scope="module")
+def scene(model):
+    """(count, state) -> the scene of so many tokens."""
+    ids = np.random.default_rng(1).integers(0, 256, max(COUNTS)).tolist()
+
+    @cache
+    def trace(count):
+        return model.engine.trace(tuple(ids[:count]))
+
+    def make(count, **state):
+        cut = tuple(ids[:count])
+        return scene_of(model, model.tokenizer.decode(cut), cut, trace(count), **{"layer": LAYER, **state})
+
+    return make
+
+
+def view_of(scene, op):
+    return build_view(scene, next(s for s in shown_steps(scene.config, LAYER) if s.spec.op == op))
+
+
+def pictures(panel):
+    """The arrays that a panel draws in colours."""
+    if isinstance(panel, StripsPanel):
+        return [np.asarray(s.values) for s in panel.strips]
+    return [panel.values] if isinstance(panel, MapPanel | GridPanel | MultiplesPanel) else []
+
+
+def test_the_quirks_are_there(scene):
+    for count in COUNTS:
+        now = scene(count)
+        first = now.trace.read(f"blocks.{LAYER}.resid_pre", row=0)
+        assert np.abs(first[list(LARGE)]).min() > 2700
+        assert np.abs(np.delete(first, list(LARGE))).max() < 10
+        for head in range(3):
+            pattern = now.trace.read(f"blocks.{LAYER}.attn.pattern", head=head, row=count - 1)
+            assert (pattern[0] > 0.9) == (head in SINKS and count < 1024) or head in SINKS
+            assert now.trace.read(f"blocks.{LAYER}.attn.q", head=head)[:, 0].min() > 50 or head not in SINKS
+        pre = now.trace.read(f"blocks.{LAYER}.mlp.pre")
+        assert np.allclose(pre[:, DEAD], DEAD_AT)
+        assert -130 < now.ranked.logits.min() < now.ranked.logits.max() < -70
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_picture_can_be_read_and_says_what_lies_beyond(scene, op):
+    for count in COUNTS:
+        now = scene(count)
+        job = make_job(now, next(s for s in shown_steps(now.config, LAYER) if s.spec.op == op))
+        for size in ("slide", "column"):
+            sheet = lay_out(job, Options(size=size))
+            assert faults(sheet.marks, sheet.width, sheet.height) == [], (count, size)
+            assert faint(sheet.marks, THEMES["light"].background) == [], (count, size)
+            words = [m.text for m in sheet.marks if isinstance(m, Words)]
+            seen = {id(p): p for p in panels(job.view.content)}.values()
+            for panel in seen:
+                beyond = sum(panel.levels.beyond(values) for values in pictures(panel)) if pictures(panel) else 0
+                if beyond:
+                    assert any(f"{beyond:,} beyond" in text for text in words), (panel.title, beyond, count, size)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_no_picture_is_one_flat_colour_and_none_changes_its_scale_as_the_text_grows(scene, op):
+    scales = {}
+    for count in COUNTS:
+        for n, panel in enumerate(panels(view_of(scene(count), op).content)):
+            found = [v for v in pictures(panel)]
+            if not found or not panel.levels.diverging or panel.title == "Weight × value":
+                continue  # what keys send that are hardly read is nothing, beside the values as they are
+            scales.setdefault((n, panel.title.split(":")[0]), []).append(panel.levels.high)
+            sizes = np.concatenate([np.abs(v[np.isfinite(v)]).ravel() for v in found])
+            # Of most cells the size is a good part of the scale: it is not set by a few.
+            assert np.percentile(sizes, 90) > panel.levels.high / 12, (panel.title, count)
+    for title, highs in scales.items():
+        assert max(highs) < 4.5 * min(highs), (title, highs)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_limits_of_scores_are_those_of_the_other_keys(scene, count):
+    (large,) = (p for p in panels(view_of(scene(count), "scores").content) if type(p) is GridPanel and not p.small)
+    others = np.abs(large.values[:, 1:])
+    assert large.levels.high <= others.max()
+    assert large.levels.high < SINK / 4
+    assert large.levels.beyond(large.values) >= count
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_few_large_query_dimensions_do_not_set_the_scale(scene, count):
+    for op in ("qkv", "heads"):
+        for panel in panels(view_of(scene(count), op).content):
+            if pictures(panel):
+                assert panel.levels.high < SINK / 4, (op, panel.title)
+
+
+def test_stems_beyond_the_frame_are_marked_counted_and_told(scene):
+    view = view_of(scene(128, token=0), "ln1")
+    profile = next(p for p in panels(view.content) if isinstance(p, CurvePanel) and p.title.endswith("resid_pre"))
+    for width, height in ((400, 170), (320, 140)):
+        page = Page(LIGHT, fonts.width)
+        paint_curve(profile, Rect(0, 0, width, height), page)
+        words = " ".join(m.text for m in page.marks if isinstance(m, Words))
+        assert "3 beyond the axes" in words
+        assert "3100" in words
+        assert "at 70" in words
+        arrows = [m for m in page.marks if isinstance(m, Path) and len(m.x) == 3]
+        assert len(arrows) == 3
+        box = next(m.rect for m in page.marks if isinstance(m, Fill) and m.fill == LIGHT.panel)
+        up = sorted(round(float(m.y[1] - box.y), 3) for m in arrows)
+        assert up == pytest.approx([0, 0, box.h], abs=0.01), "two at the upper edge, one at the lower"
+        scale = [m.text for m in page.marks if isinstance(m, Words) and m.align == "right"]
+        assert "0" in scale
+        assert len(scale) >= 3
+        low, high = (float(t.replace("−", "-")) for t in (scale[0], scale[-1]))
+        assert low < 0 < high < 100
+
+
+def test_stems_that_fit_are_not_cut(scene):
+    view = view_of(scene(128, token=60), "ln1")
+    for panel in panels(view.content):
+        if isinstance(panel, CurvePanel):
+            page = Page(LIGHT, fonts.width)
+            paint_curve(panel, Rect(0, 0, 400, 170), page)
+            assert not any("beyond" in m.text for m in page.marks if isinstance(m, Words))
+
+
+def bar_lengths(panel, width=500):
+    page = Page(LIGHT, fonts.width)
+    paint_bars(panel, Rect(0, 0, width, 400), page)
+    return [m.rect.w for m in page.marks if isinstance(m, Fill) and m.fill == LIGHT.hues[panel.hue]]
+
+
+def test_the_best_logit_has_the_longest_bar_and_the_note_says_where_bars_begin(scene):
+    now = scene(16)
+    panel = next(p for p in panels(view_of(now, "logits").content) if isinstance(p, BarsPanel))
+    lengths = bar_lengths(panel)
+    logits = np.sort(now.ranked.logits)[::-1][: len(lengths)]
+    assert logits[0] < -70
+    assert lengths == sorted(lengths, reverse=True)
+    above = logits - now.ranked.logits.mean()
+    assert np.allclose(np.array(lengths) / lengths[0], above / above[0], rtol=1e-3)
+    said = re.search("bars begin at the mean of all, −(.*)", panel.note)
+    assert float(said[1]) == pytest.approx(-MIDDLE, abs=10)
+
+
+def test_silent_neurons_are_told_apart_and_are_not_the_strongest(scene):
+    for count in COUNTS:
+        now = scene(count)
+        found = list(panels(view_of(now, "mlp.pre").content))
+        bars = next(p for p in found if isinstance(p, BarsPanel))
+        names = {int(bar.label.split()[1]) for bar in bars.bars}
+        assert names.isdisjoint(DEAD)
+        pre = now.trace.read(f"blocks.{LAYER}.mlp.pre", row=now.token)
+        assert bars.bars[0].value == pytest.approx(pre.max())
+        silent = int(re.search(r"([\d,]+) silent neurons", bars.cuts[-1][1])[1].replace(",", ""))
+        assert silent >= len(DEAD)
+        assert any(f"{silent:,} silent at every token" in p.note for p in found)
+        assert all(p.levels.high < -DEAD_AT / 2 for p in found if pictures(p))
+        post = next(p for p in panels(view_of(now, "mlp.post").content) if isinstance(p, StripsPanel))
+        assert post.levels.high < -DEAD_AT / 2
+
+
+def test_the_gelu_view_says_how_many_points_its_axes_leave_out(scene):
+    now = scene(128)
+    curve = next(p for p in panels(view_of(now, "mlp.post").content) if isinstance(p, CurvePanel))
+    page = Page(LIGHT, fonts.width)
+    paint_curve(curve, Rect(0, 0, 400, 200), page)
+    pre = now.trace.read(f"blocks.{LAYER}.mlp.pre", row=now.token)
+    outside = int(((pre < curve.x_range[0]) | (pre > curve.x_range[1])).sum())
+    assert outside >= len(DEAD)
+    assert any(f"{outside} beyond the axes" in m.text for m in page.marks if isinstance(m, Words))
+
+
+def test_a_pattern_without_position_0_has_numbers_that_say_something(scene):
+    now = scene(3, view=ViewOptions(skip_first=True))
+    page = Page(LIGHT, fonts.width)
+    place_view(view_of(now, "pattern"), 1200, 800, page)
+    pattern = now.trace.read(f"blocks.{LAYER}.attn.pattern", head=0)
+    texts = [m.text for m in page.marks if isinstance(m, Words)]
+    assert "0.00" not in texts
+    assert "1.00" not in texts
+    assert 0 < pattern[2, 1] < 0.005
+    mantissa, _, power = f"{pattern[2, 1]:.1e}".partition("e")
+    assert any(t.startswith(mantissa) for t in texts), (pattern[2, 1], power)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_indices_of_an_opened_number_are_never_cut(model, scene, size):
+    from desktop_app.core.model import Model
+    from desktop_app.figures.subject import find_cell, subject_job
+
+    assert isinstance(model, Model)
+    job = subject_job(find_cell("blocks.1.mlp_out[3,50]", model.config), model, scene(16))
+    (bars,) = (p for p in panels(job.view.content) if isinstance(p, BarsPanel) and p.title == "Largest terms")
+    texts = [m.text for m in lay_out(job, Options(size=size)).marks if isinstance(m, Words)]
+    for bar in bars.bars:
+        assert bar.label in texts
+
+
+def test_bars_beside_each_other_are_as_long_as_their_numbers_say(scene):
+    from desktop_app.gpt2.sampling import Sampling
+
+    now = scene(16, sampling=Sampling(temperature=0.5, top_k=40, top_p=0.9))
+    for op in ("temperature", "top_k", "top_p", "probabilities"):
+        page = Page(LIGHT, fonts.width)
+        place_view(view_of(now, op), 1200, 700, page)
+        left, right = (p for p in panels(view_of(now, op).content) if isinstance(p, BarsPanel))
+        unit = set()
+        for panel in (left, right):
+            fills = [m.rect.w for m in page.marks if isinstance(m, Fill) and m.fill == LIGHT.hues[panel.hue]]
+            unit.add(round(max(fills) / max(b.value for b in panel.bars if b.kept), 1))
+        assert len(unit) == 1, (op, unit)
