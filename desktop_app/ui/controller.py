@@ -123,7 +123,7 @@ class Controller(QObject):
         wanted = self.state
         self.state = self.instead.pop(0) if self.instead else replace(wanted, model=str(default_model()))
         self._begins_instead = True
-        if not same_prompt(replace(wanted, model=self.state.model, int8=self.state.int8), self.state):
+        if replace(wanted, model=self.state.model, int8=self.state.int8).asked != self.state.asked:
             self.history.record(replace(wanted, model=self.state.model, int8=self.state.int8), self.state)
             self.given_up.emit(wanted)
         self.state_changed.emit(self.state)
