@@ -70,6 +70,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("skip_first", "Leave position 0 out", "View", (), "scene", True),
     Command("keys_down", "Queries as columns of attention grids", "View", (), "scene", True),
     Command("sort_neurons", "Sort neurons by activity", "View", (), "scene", True),
+    Command("limit", "Set the limit of the colours …", "View", (), "scene"),
     Command("layer_limits", "One colour scale for all heads of a block", "View", (), "scene", True),
     Command("scale_linear", "Patterns on a linear scale", "View", (), "scene"),
     Command("scale_sqrt", "Patterns on a square-root scale", "View", (), "scene"),

@@ -64,6 +64,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
         padding: {px(4)} {px(8)}; selection-background-color: {theme.accent};
         selection-color: {theme.background}; }}
     QPlainTextEdit#prompt {{ font-size: {px(15)}; }}
+    QLineEdit#small {{ font-size: {px(11)}; padding: {px(1)} {px(6)}; min-height: {px(14)}; border-radius: {px(5)}; }}
     QSpinBox, QDoubleSpinBox {{ padding: {px(2)} {px(4)}; border-radius: {px(5)}; }}
     QPlainTextEdit:focus, QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border: 1px solid {theme.accent}; }}
     QPushButton, QToolButton {{

@@ -1,7 +1,8 @@
-"""Small switches in the corner of the view: the commands that change how this step shows its numbers."""
+"""Small switches in the corner of the view: the commands that change how this step shows its numbers, and a limit."""
 
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QToolButton, QWidget
 
 _MARGIN = 16
 _SHORT = {
@@ -16,12 +17,17 @@ _SHORT = {
 """What a switch is called where there is room, and where there is little."""
 
 
-class ViewBar(QWidget):
-    """Shows the actions of one step as buttons; it draws nothing of its own."""
+_LIMIT = "Colours end at this number in every view; empty: at each view's own limits"
 
-    def __init__(self, actions: dict[str, QAction], parent: QWidget) -> None:
+
+class ViewBar(QWidget):
+    """Shows the actions of one step as buttons, and a field for its colours' limit; it draws nothing of its own."""
+
+    limit_typed = Signal(str)
+
+    def __init__(self, actions: dict[str, QAction], beside: QWidget, parent: QWidget) -> None:
         super().__init__(parent)
-        self._pane = parent
+        self._pane, self._beside = parent, beside
         self._buttons: dict[str, QToolButton] = {}
         self._line = line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
@@ -35,21 +41,46 @@ class ViewBar(QWidget):
             button.clicked.connect(actions[name].trigger)
             line.addWidget(button)
             self._buttons[name] = button
+        self.limit = QLineEdit()
+        self.limit.setObjectName("small")
+        self.limit.setPlaceholderText("limit")
+        self.limit.setToolTip(_LIMIT)
+        self.limit.setAccessibleName("Limit of the colours")
+        self.limit.editingFinished.connect(self._take_limit)
+        line.addWidget(self.limit)
+        self._shown_limit = ""
+
+    def show_limit(self, limit: float | None, *, there: bool) -> None:
+        """Show the limit that is set, `there` where the view has colours; before `show_options`."""
+        self._shown_limit = "" if limit is None else f"{limit:g}"
+        if self.limit.text() != self._shown_limit:
+            self.limit.setText(self._shown_limit)
+        self.limit.setVisible(there)
+
+    def _take_limit(self) -> None:
+        typed = self.limit.text()
+        if typed != self._shown_limit:
+            self.limit_typed.emit(typed)
+        if self.limit.hasFocus():
+            self._pane.setFocus()  # where Ctrl+Z takes it back, and arrows go on
 
     def show_options(self, names: tuple[str, ...], on: set[str]) -> None:
         """Show the switches `names`, those in `on` pressed; the bar moves into its corner."""
         for name, button in self._buttons.items():
             button.setVisible(name in names)
             button.setChecked(name in on)
-        self.setVisible(bool(names))
+        self.setVisible(bool(names) or not self.limit.isHidden())
         self.place()
 
     def place(self) -> None:
         """Sit in the upper right corner of the pane, with the longest names that fit."""
         room = self._pane.width() - 2 * _MARGIN
+        if not self._beside.isHidden():
+            room -= self._beside.geometry().right()
         for length in (0, 1):
             for name, button in self._buttons.items():
                 button.setText(_SHORT[name][length])
+            self.limit.setFixedWidth(self.limit.fontMetrics().horizontalAdvance("0" * (9 - 2 * length)))
             self._line.activate()
             if self.sizeHint().width() <= room:
                 break

@@ -34,6 +34,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State, begins, spaced
 from desktop_app.core.steps import find_step, view_key
+from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.core.views.weights import weight_names
 from desktop_app.figures.theme import THEMES, Theme
 from desktop_app.gpt2.errors import LogitscopeError
@@ -225,9 +226,11 @@ class Window(QMainWindow):
             action = menu.addAction(example.title, lambda e=example: self.open_example(e))
             action.setToolTip(example.look)
         self.examples.setMenu(menu)
-        self.view_bar = ViewBar(self.actions_, self.canvas)
         self.workspaces = WorkspaceBar(self.actions_, self.canvas)
+        self.view_bar = ViewBar(self.actions_, self.workspaces, self.canvas)
         self.canvas.resized.connect(self.view_bar.place)
+        self.view_bar.limit_typed.connect(self._set_limit)
+        self._limit_field: str | None = None
         self.library = ModelLibrary(self.models, self.controller, self)
         self.exactness = Exactness(self.controller, self.probabilities.exactness)
 
@@ -348,11 +351,14 @@ class Window(QMainWindow):
             self._waited = missing
             self._patience.stop()
             self._shown = made_from
-            self.canvas.show_view(self.controller.present_view(scene, step), self.theme, self.scale)
+            shown = self.controller.present_view(scene, step)
+            self._limit_field = limit_field(shown)
+            self.canvas.show_view(shown, self.theme, self.scale)
         view = scene.state.view
         on = {f"scale_{view.pattern_scale}"}
         on |= {name for name in ("skip_first", "keys_down", "sort_neurons") if getattr(view, name)}
         on |= {"layer_limits"} if view.limits == "layer" else set()
+        self._show_limit()
         self.view_bar.show_options(step.spec.options, on)
         self.workspaces.show_workspace(scene.state.workspace)
         if self._look:
@@ -400,6 +406,7 @@ class Window(QMainWindow):
         self.chips.show_scene(None, self.theme, self.scale)
         self._show_count()
         self.canvas.show_view(None, self.theme, self.scale)
+        self.view_bar.show_limit(None, there=False)
         self.view_bar.show_options((), set())
         self.inspection.show()
         self.probabilities.show_nothing(self.theme, self.scale)
@@ -569,6 +576,7 @@ class Window(QMainWindow):
             "keys_down": lambda: self._view(keys_down=not c.state.view.keys_down),
             "skip_first": lambda: self._view(skip_first=not c.state.view.skip_first),
             "sort_neurons": lambda: self._view(sort_neurons=not c.state.view.sort_neurons),
+            "limit": self.view_bar.limit.setFocus,
             "layer_limits": lambda: self._view(limits="view" if c.state.view.limits == "layer" else "layer"),
             "scale_linear": lambda: self._view(pattern_scale="linear"),
             "scale_sqrt": lambda: self._view(pattern_scale="sqrt"),
@@ -604,6 +612,23 @@ class Window(QMainWindow):
         """Whether a switch of how the text begins is on: by a person, or by the tokenizer's files."""
         model = self.controller.model
         return model is not None and switch(self.controller.state, model.tokenizer)
+
+    def _show_limit(self) -> None:
+        field = self._limit_field
+        limit = None if field is None else getattr(self.controller.state.view, field)
+        self.view_bar.show_limit(limit, there=field is not None)
+
+    def _set_limit(self, typed: str) -> None:
+        """Fix the limit of the colours of this view and of all that go by the same."""
+        try:
+            limit = read_limit(typed)
+        except LogitscopeError as reason:
+            self.say(str(reason))
+            self._show_limit()
+            return
+        if self._limit_field is not None:
+            self._view(**{self._limit_field: limit})
+            self._show_limit()
 
     def _view(self, **changes: Any) -> None:
         c = self.controller

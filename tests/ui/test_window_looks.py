@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QFontMetrics
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLabel, QLineEdit, QTabBar
 
+from desktop_app.core.panels import GridPanel
+from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.settings import TYPE_SIZES
 from desktop_app.figures.marks import Heat, Words
 from desktop_app.ui.canvas import Canvas
+from tests.scenes import panels
 from tests.ui.driver import CTRL, pixels
 
 
@@ -316,3 +320,46 @@ def test_words_beside_the_bars_follow_the_type_size_there_and_back(desk):
         sizes.append((before, page.document().size().height()))
     assert sizes[0] == sizes[1][::-1]
     assert sizes[0][0] != sizes[0][1]
+
+
+def test_a_limit_that_is_typed_holds_in_every_view_is_undone_and_is_in_the_session(desk):
+    canvas, field = desk.window.canvas, desk.window.view_bar.limit
+
+    def limits():
+        view = canvas._view
+        return {p.levels.high for p in panels(view.content) if hasattr(p, "levels") and p.levels.diverging}
+
+    def type_limit(words):
+        field.setFocus()
+        field.selectAll()
+        QTest.keyClicks(field, words) if words else QTest.keyClick(field, Qt.Key.Key_Delete)
+        QTest.keyClick(field, Qt.Key.Key_Return)
+
+    desk.go("blocks.0.attn.scores")
+    own = limits()
+    assert field.isVisible() and field.text() == ""
+    trace = desk.scene.trace
+    type_limit("2.5")
+    assert limits() == {2.5} and canvas.hasFocus()
+    assert desk.scene.trace is trace, "none of it changes a number"
+    desk.go("blocks.1.resid_post")
+    assert limits() == {2.5} and field.text() == "2.5"
+    assert from_json(to_json(desk.state), "").view.limit == 2.5
+    desk.go("blocks.0.attn.pattern")
+    assert field.text() == "", "a pattern has a scale of its own"
+    type_limit("0,25")
+    (large,) = (p for p in panels(canvas._view.content) if isinstance(p, GridPanel) and not p.small)
+    assert (large.levels.low, large.levels.high) == (0, 0.25)
+    assert any(m.text.startswith("0.25") for m in canvas.page.marks if isinstance(m, Words))
+    desk.press(Qt.Key.Key_Z, CTRL, widget=canvas)
+    assert field.text() == ""
+    desk.go("blocks.0.attn.scores")
+    assert field.text() == "2.5"
+    for wrong in ("no", "0", "-1", "nan", "inf"):
+        type_limit(wrong)
+        assert field.text() == "2.5" and limits() == {2.5}
+        assert "number above 0" in desk.window.notice.text()
+    type_limit("")
+    assert limits() == own
+    desk.go("text")
+    assert not field.isVisible(), "nothing here is in colours"

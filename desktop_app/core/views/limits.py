@@ -1,9 +1,13 @@
-"""Colour limits that a person set, put in place of a view's own."""
+"""Colour limits that a person sets: which of them a view goes by, and what they make of it."""
 
+import math
 from dataclasses import replace
 
 from desktop_app.core.panels import AnyPanel, Box, GridPanel, MapPanel, MultiplesPanel, StripsPanel, View
 from desktop_app.core.state import ViewOptions
+from desktop_app.gpt2.errors import LogitscopeError
+
+MOST = 1e300
 
 
 def with_limits(view: View, options: ViewOptions) -> View:
@@ -11,6 +15,37 @@ def with_limits(view: View, options: ViewOptions) -> View:
     if options.limit is None and options.pattern_limit is None:
         return view
     return replace(view, content=_box(view.content, options))
+
+
+def limit_field(view: View) -> str | None:
+    """The view option that fixes the limit of this view's largest picture; None where nothing is in colours."""
+    found = [p for p in _coloured(view.content) if not (isinstance(p, GridPanel) and p.small)]
+    if not found:
+        return None
+    return "limit" if found[0].levels.diverging else "pattern_limit"
+
+
+def read_limit(text: str) -> float | None:
+    """The limit that was typed, None for nothing. Raises LogitscopeError for what is no number above 0."""
+    if not text.strip():
+        return None
+    try:
+        limit = float(text.strip().replace(",", ".").replace("±", ""))
+    except ValueError:
+        limit = math.nan
+    if not 0 < limit <= MOST:
+        raise LogitscopeError(f"A colour limit is a number above 0, like 2.5; {text[:40]!r} is none.")
+    return limit
+
+
+def _coloured(box: Box) -> list[StripsPanel | MapPanel | GridPanel | MultiplesPanel]:
+    found: list[StripsPanel | MapPanel | GridPanel | MultiplesPanel] = []
+    for child in box.children:
+        if isinstance(child, Box):
+            found += _coloured(child)
+        elif isinstance(child, StripsPanel | MapPanel | GridPanel | MultiplesPanel):
+            found.append(child)
+    return found
 
 
 def _box(box: Box, options: ViewOptions) -> Box:
