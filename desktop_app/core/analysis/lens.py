@@ -12,6 +12,7 @@ Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; Belrose et al.
 """
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 Array = NDArray[Any]
 
 _ROWS = 1600  # vectors that are unembedded at once: enough that reading W_U costs little
-_CELLS = 1 << 21  # logits that are in memory at once
+_CELLS = 1 << 22  # logits that are in memory at once
 
 What = Literal["stream", "attn_out", "mlp_out"]
 """What is read: the residual stream at every point, or what attention or the MLP of each block alone writes."""
@@ -252,9 +253,19 @@ class _Sums:
     maximum, so that no logit is read twice (Milakov and Gimelshein 2018, arXiv 1805.02867).
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], piece: int) -> None:
+        self._ones = np.ones(piece, np.float32)
         self.most = np.full(shape, -1e300)
         self.mass, self.weighted, self.cross = (np.zeros(shape) for _ in range(3))
+        self._own = threading.local()
+
+    def _room(self, shape: tuple[int, int]) -> Array:
+        """Memory of this thread's own, used again and again: what is new to a process has to be cleared first."""
+        size = shape[0] * shape[1]
+        if getattr(self._own, "room", np.empty(0)).size < size:
+            self._own.room = np.empty(size, np.float32)
+        room: Array = self._own.room
+        return room[:size].reshape(shape)
 
     def add(self, point: int, logits: Array, most: Array) -> Array:
         """Take in `logits` [pos, piece], whose greatest are `most`; they become l - m. Gives e^(l - m)."""
@@ -262,9 +273,9 @@ class _Sums:
         after = np.maximum(before, most)
         shrink, moved = np.exp(before - after), self.mass[point] * (before - after)
         logits -= after.astype(np.float32)[:, None]
-        raised = np.exp(logits)
+        raised = np.exp(logits, out=self._room(logits.shape))
         self.weighted[point] = shrink * (self.weighted[point] + moved) + np.vecdot(raised, logits)
-        self.mass[point] = shrink * self.mass[point] + raised @ np.ones(raised.shape[-1], np.float32)
+        self.mass[point] = shrink * self.mass[point] + raised @ self._ones[: raised.shape[-1]]
         self.most[point] = after
         return raised
 
@@ -275,16 +286,18 @@ def _unembed(
     """What the logits of `vectors` [point, pos, d_model] say; the last point is the model's output."""
     count, length, width = vectors.shape
     flat = vectors.reshape(-1, width)
-    found, sums = _Read(count, length, targets), _Sums((count, length))
+    piece = min(len(table), max(256, _CELLS // len(flat)))
+    found, sums = _Read(count, length, targets), _Sums((count, length), piece)
     for at, token in enumerate(targets):
         found.target_logit[at] = (flat @ table[token]).reshape(count, length)
-    piece = min(len(table), max(256, _CELLS // len(flat)))
     room = np.empty(len(flat) * piece, np.float32)
+
+    every = np.arange(length)
 
     def take(point: int, logits: Array, start: int) -> Array:
         """Take in a point's logits [pos, piece], whose first is of token `start`; they become l - m."""
         best = logits.argmax(-1)
-        most = np.take_along_axis(logits, best[:, None], -1)[:, 0]
+        most = logits[every, best]
         greater = most > sums.most[point]
         found.top_id[point, greater] = start + best[greater]
         for at, token in enumerate(targets):
@@ -300,7 +313,7 @@ def _unembed(
         logits = np.matmul(flat, rows.T, out=room[: len(flat) * len(rows)].reshape(len(flat), len(rows)))
         logits = logits.reshape(count, length, len(rows))
         own_most, own_mass = sums.most[-1].copy(), sums.mass[-1].copy()
-        own = take(count - 1, logits[-1], start)
+        own = take(count - 1, logits[-1], start).copy()  # this thread's memory may be used for another point
         shrink = np.exp(own_most - sums.most[-1])
 
         def compare(
