@@ -93,8 +93,8 @@ def require_here(reference: str) -> Path:
         here = False
     if here:
         return path
-    how = "" if path.is_absolute() or "/" not in reference else f"; get it with: {program()} models get {reference}"
-    raise ModelError(f"The session's model, {reference[:200]}, is not here{how}.")
+    how = "" if path.is_absolute() or "/" not in reference else f": get it with {program()} models get {reference}"
+    raise ModelError(f"The session's model, {reference[:200]}, is not here{how}; to use another, name it with --model.")
 
 
 def full_name(name: HubName) -> HubName:

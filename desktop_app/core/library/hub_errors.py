@@ -41,7 +41,11 @@ def _told(name: HubName) -> Iterator[None]:
             raise disk_full(name) from reason
         where = f"{reason.filename}: " if reason.filename else ""
         raise ModelError(f"{name} could not be stored: {where}{reason.strerror or reason}.") from reason
-    except (ValueError, ImportError) as reason:  # what the client says of an address, before it asks anybody
+    except ImportError as reason:  # what it would take is not among our packages
+        raise ModelError(
+            "A SOCKS proxy cannot be used here; set HTTPS_PROXY to one that speaks http, and unset ALL_PROXY."
+        ) from reason
+    except ValueError as reason:  # what the client says of an address, before it asks anybody
         raise ModelError(
             f"HF_ENDPOINT or the address of a proxy cannot be used ({_short(reason)}); check HF_ENDPOINT, HTTPS_PROXY, "
             "HTTP_PROXY and ALL_PROXY."
