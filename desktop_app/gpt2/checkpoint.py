@@ -122,7 +122,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
     weights: dict[str, NDArray[np.float32]] = {}
     forms: dict[str, StoredWeight] = {}
     for name, stored_name, spec in all_weights(config):
-        if name == "unembed.W_U" and config.tie_word_embeddings:
+        if spec.is_tied(config):
             weights[name], forms[name] = weights["embed.W_E"], forms["embed.W_E"]
             continue
         if name.endswith(".ln1.w"):  # a block begins

@@ -123,8 +123,8 @@ def _tensors(config: Config, stored: StoredTensors, folder: Path, troubles: list
     except LogitscopeError:
         turned = False  # c_attn itself is named below
     found = []
-    for name, stored_name, spec in all_weights(config):
-        if name == "unembed.W_U" and config.tie_word_embeddings:
+    for _, stored_name, spec in all_weights(config):
+        if spec.is_tied(config):
             stored.pop(stored_name, None)
         elif stored_name in stored:
             file, full_name = stored.pop(stored_name)

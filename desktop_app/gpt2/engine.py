@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
-from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.int8 import RoundedWeights
 from desktop_app.gpt2.mapped import release, released
 from desktop_app.gpt2.run import Run
@@ -244,10 +244,8 @@ class Engine:
             raise ModelError("There is nothing to run: the prompt is empty; type at least one character.")
         for position, token in enumerate(ids):
             if not 0 <= token < self.config.vocab_size:
-                raise ModelError(
-                    f"Token id {token} at position {past + position} is outside the model's vocabulary "
-                    f"(0 to {self.config.vocab_size - 1:,})."
-                )
+                where = f" at position {past + position}"
+                raise ModelError(outside_vocabulary(token, self.config.vocab_size, where))
         excess = past + len(ids) - self.config.n_positions
         if excess > 0:
             raise ModelError(

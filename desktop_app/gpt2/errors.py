@@ -25,5 +25,10 @@ class ExportError(LogitscopeError):
     """An output file cannot be made."""
 
 
+def outside_vocabulary(token: int, vocab_size: int, where: str = "") -> str:
+    """The sentence on an id that the embedding has no row for; `where` says where it stands, " at position 3"."""
+    return f"Token id {token}{where} is outside the model's vocabulary, 0 to {vocab_size - 1:,}; give another."
+
+
 class Cancelled(LogitscopeError):
     """Work was stopped on request; nothing is wrong."""

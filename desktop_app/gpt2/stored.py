@@ -16,7 +16,9 @@ from desktop_app.gpt2.foreign import adapter, no_weights
 from desktop_app.gpt2.jsonfile import read_json
 from desktop_app.gpt2.safetensors_file import SafetensorsFile
 
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
+"""Says which of several files holds which tensor."""
+
 _INDEX_LIMIT = 1 << 26
 _PREFIX = re.compile(r"^(_orig_mod\.)?(module\.)?(transformer\.)?")
 # Causal masks that old checkpoints carry along; they hold no parameters.
@@ -65,7 +67,7 @@ def open_files(folder: Path) -> Iterator[SafetensorsFile]:
     """The safetensors files of a folder: the one, or those that its index names. Raises ModelError."""
     if (fault := adapter(folder)) is not None:
         raise fault
-    single, index = folder / "model.safetensors", folder / _INDEX
+    single, index = folder / "model.safetensors", folder / INDEX
     if single.exists():
         yield SafetensorsFile(single)
         return
@@ -78,16 +80,22 @@ def open_files(folder: Path) -> Iterator[SafetensorsFile]:
         return
     if found:
         raise ModelError(
-            f"{folder} has {len(found)} safetensors files but no {_INDEX} that says which holds what; "
+            f"{folder} has {len(found)} safetensors files but no {INDEX} that says which holds what; "
             "add the index, or leave one file."
         )
     raise no_weights(folder)
 
 
-def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
+def read_index(index: Path) -> dict[str, str]:
+    """Tensor -> the file that an index names for it, whatever that is. Raises ModelError where it names none."""
     mapping = read_json(index, limit=_INDEX_LIMIT, error=ModelError).get("weight_map")
     if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
         raise ModelError(f"{index}: weight_map must map weight names to file names; fetch the file again.")
+    return mapping
+
+
+def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
+    mapping = read_index(index)
     for name in sorted(set(mapping.values())):
         if Path(name).name != name or not name.endswith(".safetensors") or "\\" in name or "\0" in name:
             raise ModelError(f"{index} points to {name[:80]!r}, which is not a safetensors file beside it.")

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer as _Library
 from tokenizers import models, pre_tokenizers
 
 from desktop_app.gpt2 import display
-from desktop_app.gpt2.errors import TokenizerError
+from desktop_app.gpt2.errors import TokenizerError, outside_vocabulary
 from desktop_app.gpt2.tokenizer_settings import AddedToken
 from desktop_app.gpt2.vocabulary import BYTE_ALPHABET, Vocabulary, bytes_of, normalized, read_vocabulary
 
@@ -351,9 +351,7 @@ def check_ids(ids: Sequence[int], vocab_size: int) -> None:
     """
     for position, number in enumerate(ids):
         if not 0 <= number < vocab_size:
-            raise TokenizerError(
-                f"The id {number} at position {position} is outside the model's vocabulary, 0 to {vocab_size - 1}."
-            )
+            raise TokenizerError(outside_vocabulary(number, vocab_size, f" at position {position}"))
 
 
 def _splitter(added: Sequence[AddedToken], *, split_special: bool) -> tuple[_Library, list[int]]:

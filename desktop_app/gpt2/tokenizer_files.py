@@ -1,10 +1,10 @@
 """Reads a tokenizer's files with bounds, and says in one sentence what is wrong with a part of one."""
 
-import stat
 from pathlib import Path
 from typing import Any
 
 from desktop_app.gpt2.errors import TokenizerError
+from desktop_app.gpt2.files import regular
 from desktop_app.gpt2.jsonfile import parse_json
 
 MAX_FILE_BYTES = 32 * 2**20  # the tokenizer.json of GPT-2 has 3.5 MB, of large multilingual ones some 20
@@ -72,8 +72,7 @@ def short(value: object) -> str:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            raise TokenizerError(f"{path} is not a regular file.")
+        regular(path, TokenizerError)
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:

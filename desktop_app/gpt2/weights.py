@@ -24,6 +24,10 @@ class WeightSpec:
         """Whether a model of this config does without it, as a nanoGPT may without its biases: all zeros then."""
         return not config.bias and self.stored.endswith(".bias")
 
+    def is_tied(self, config: Config) -> bool:
+        """Whether it is the embedding under another name, in a model of this config."""
+        return self.name == UNEMBEDDING and config.tie_word_embeddings
+
     def shape(self, config: Config) -> tuple[int, ...]:
         """The shape that this weight has under `config`."""
         return tuple(3 * config.n_embd if a == "qkv" else config.size(a, 0) for a in self.axes)
@@ -93,7 +97,7 @@ def matrices(config: Config) -> dict[str, tuple[int, ...]]:
 def own_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
     """Those of `all_weights` that have parameters of their own: none that is absent, no unembedding that is tied."""
     for name, stored, spec in all_weights(config):
-        if not spec.is_absent(config) and not (name == UNEMBEDDING and config.tie_word_embeddings):
+        if not spec.is_absent(config) and not spec.is_tied(config):
             yield name, stored, spec
 
 

@@ -482,7 +482,7 @@ def test_ids_are_read_as_written(text):
         ("1.5", "'1.5' is not a token id"),
         ("1e3", "'1e3' is not a token id"),
         ("٣", "is not a token id"),
-        ("464,50257", "50257 at position 1 is outside the model's vocabulary, 0 to 50256"),
+        ("464,50257", "50257 at position 1 is outside the model's vocabulary, 0 to 50,256"),
         ("9" * 5000, "is not a token id"),
         ("1," * 2**20, "longer than"),
     ],

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.core.analysis.parts import Kind, Part, head_rows, names_of, output_matrices, parts, project
 from desktop_app.gpt2.checkpoint import Checkpoint
-from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.formulas import multiplied
 from desktop_app.gpt2.session import Stop
@@ -135,9 +135,7 @@ def compute(
     stop, config, weights = stop or Stop(), checkpoint.config, checkpoint.weights
     for token in (target, against):
         if token is not None and not 0 <= token < config.vocab_size:
-            raise ModelError(
-                f"Token id {token} is outside the model's vocabulary (0 to {config.vocab_size - 1:,}); give another."
-            )
+            raise ModelError(outside_vocabulary(token, config.vocab_size))
     logits = trace.logits(position)
     row = position % len(trace)
     kind: Baseline = "token" if against is not None else baseline

@@ -26,7 +26,7 @@ from desktop_app.core.analysis.translators import Translators
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
@@ -157,9 +157,7 @@ def compute(
         raise ModelError(f"Positions {start} to {end} are not all in the text of {len(trace)} tokens.")
     for token in targets:
         if not 0 <= token < config.vocab_size:
-            raise ModelError(
-                f"Token id {token} is outside the model's vocabulary (0 to {config.vocab_size - 1:,}); give another."
-            )
+            raise ModelError(outside_vocabulary(token, config.vocab_size))
     names, output = points(config, what), f"blocks.{config.n_layer - 1}.resid_post"
     read = names if names[-1] == output else (*names, output)
     layers = _translated_layers(config, what) if translators is not None else {}

@@ -14,10 +14,7 @@ from pathlib import Path
 from desktop_app.core.library.references import COMMIT, HubName
 from desktop_app.gpt2.config import load_config
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
-from desktop_app.gpt2.jsonfile import read_json
-
-INDEX = "model.safetensors.index.json"
-_INDEX_LIMIT = 1 << 26
+from desktop_app.gpt2.stored import INDEX, read_index
 
 
 def hub_cache(environ: Mapping[str, str] | None = None) -> Path:
@@ -97,12 +94,10 @@ def _missing_weights(folder: Path) -> list[str]:
         return []
     if _is_file(folder / INDEX):
         try:
-            shards = read_json(folder / INDEX, limit=_INDEX_LIMIT, error=ModelError).get("weight_map")
-        except LogitscopeError:
+            shards = set(read_index(folder / INDEX).values())
+        except ModelError:
             return [INDEX]
-        if not isinstance(shards, dict):
-            return [INDEX]
-        return sorted(str(name) for name in set(map(str, shards.values())) if not _is_file(folder / str(name)))
+        return sorted(name for name in shards if not _is_file(folder / name))
     return [] if len([p for p in folder.glob("*.safetensors") if _is_file(p)]) == 1 else ["model.safetensors"]
 
 

@@ -27,7 +27,7 @@ from huggingface_hub.utils import WeakFileLock, build_hf_headers, get_session, h
 
 from desktop_app import __version__
 from desktop_app.core.library.bounded import Pace, read_bounded
-from desktop_app.core.library.cache import INDEX, hub_cache, missing_files, repository_folder
+from desktop_app.core.library.cache import hub_cache, missing_files, repository_folder
 from desktop_app.core.library.hub_errors import disk_full, explained, is_passing, retry_after, waits_for
 from desktop_app.core.library.progress import Meter, Progress, in_time
 from desktop_app.core.library.references import COMMIT, HubName
@@ -36,6 +36,7 @@ from desktop_app.gpt2.config import CONFIG_LIMIT, parse_config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.files import whole_file
 from desktop_app.gpt2.jsonfile import parse_json, read_json
+from desktop_app.gpt2.stored import INDEX
 
 SMALL_FILES = (
     "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
