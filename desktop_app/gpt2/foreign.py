@@ -20,6 +20,9 @@ class _Kind:
     cure: str
 
 
+# What trainers write beside weights.
+_NO_MODEL = ("training_args", "optimizer.", "scheduler.", "scaler.", "rng_state")
+
 _WEIGHTS = (
     _Kind(
         ("*.gguf", "ggml-model*.bin"),
@@ -71,25 +74,25 @@ def adapter(folder: Path) -> ModelError | None:
 
 def no_weights(folder: Path) -> ModelError:
     """What a folder without safetensors files is, and what to do about it."""
-    if kind := _found(folder, _WEIGHTS):
-        name, found = kind
-        return ModelError(f"{folder} has only {name!r}, {found.what}; {found.cure}.")
     if inner := checkpoints_below(folder):
         return ModelError(
             f"{folder} has no weights itself, but folders that a trainer wrote, like {inner[-1]!r}; open one of them."
         )
+    if kind := _found(folder, _WEIGHTS):
+        name, found = kind
+        return ModelError(f"{folder} has only {name!r}, {found.what}; {found.cure}.")
     return ModelError(f"{folder} has no weights; put model.safetensors there.")
 
 
 def no_config(folder: Path) -> ModelError | None:
     """What a folder without config.json is, if its files tell; None if they do not."""
-    if (kind := _found(folder, _WEIGHTS)) and not any(folder.glob("*.safetensors")):
-        name, found = kind
-        return ModelError(f"{folder} has no config.json, only {name!r}, {found.what}; {found.cure}.")
     if inner := checkpoints_below(folder):
         return ModelError(
             f"{folder} has no config.json itself, but folders that a trainer wrote, like {inner[-1]!r}; open one."
         )
+    if (kind := _found(folder, _WEIGHTS)) and not any(folder.glob("*.safetensors")):
+        name, found = kind
+        return ModelError(f"{folder} has no config.json, only {name!r}, {found.what}; {found.cure}.")
     return None
 
 
@@ -119,8 +122,9 @@ def tokenizer_of_another_kind(folder: Path) -> str:
 
 def _found(folder: Path, kinds: tuple[_Kind, ...]) -> tuple[str, _Kind] | None:
     for kind in kinds:
-        if names := sorted(path.name for pattern in kind.files for path in folder.glob(pattern)):
-            return names[0][:80], kind
+        names = {path.name for pattern in kind.files for path in folder.glob(pattern)}
+        if names := {name for name in names if not name.startswith(_NO_MODEL)}:
+            return min(names)[:80], kind
     return None
 
 

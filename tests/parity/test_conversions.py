@@ -2,6 +2,8 @@
 
 import json
 import re
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,9 @@ import pytest
 from desktop_app.core.model import open_model
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import TokenizerError
+from desktop_app.gpt2.tokenizer import Tokenizer
+from desktop_app.gpt2.vocabulary import BYTE_ALPHABET
 from tests.checkpoints import write_byte_tokenizer
 
 torch = pytest.importorskip("torch", reason="the conversions need torch")
@@ -115,6 +120,28 @@ def test_nanogpt(tmp_path, monkeypatch, bias, prefix):
     assert close(opened(tmp_path), logits(model))
 
 
+@dataclass
+class GPTConfig:
+    """As build-nanogpt has it; its checkpoints hold one, pickled from a script."""
+
+    block_size: int = CONTEXT
+    vocab_size: int = VOCAB
+    n_layer: int = LAYERS
+    n_head: int = HEADS
+    n_embd: int = WIDTH
+
+
+def test_build_nanogpt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = Gpt(nn.GELU("tanh"), tied=True)
+    monkeypatch.setattr(GPTConfig, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "GPTConfig", GPTConfig, raising=False)
+    ckpt = {"model": model.state_dict(), "config": GPTConfig(), "step": 19072, "val_loss": 3.0}
+    torch.save(ckpt, "model_19072.pt")
+    exec(snippet("build-nanogpt"), {"__name__": "__main__"})
+    assert close(opened(tmp_path), logits(model))
+
+
 def test_mingpt(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = Gpt(nn.GELU("tanh"))
@@ -145,9 +172,20 @@ def test_old_mingpt(tmp_path, monkeypatch):
     assert close(opened(tmp_path), logits(model))
 
 
-def test_a_model_of_characters_reads_its_text(tmp_path, monkeypatch):
+TEXTS = {
+    "English": "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll: $3 & 'tis-so?!\n",
+    "German": "Größe über Äpfel – §1: süß & öd.\n",
+    "Chinese": "床前明月光，\n疑是地上霜。\n",
+    "tabs": "a\tb c\n",
+    "Portuguese": "NÃO É ÂNGULO.\n",
+    "emoji": "🙂🙃 \u00a0\u2028é e\u0301\n",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_model_of_characters_reads_its_text(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    text = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll: $3 & 'tis-so?!\n"
+    text = TEXTS[name]
     Path("input.txt").write_text(text)
     exec(snippet("characters"), {})
     chars = sorted(set(text))
@@ -158,5 +196,32 @@ def test_a_model_of_characters_reads_its_text(tmp_path, monkeypatch):
     from tests.checkpoints import random_weights
 
     save_file(random_weights({**args, "n_positions": 128}), "model.safetensors")
-    ids = open_model(tmp_path).tokenizer.encode(text).ids
-    assert [chars[i] for i in ids] == list(text)
+    tokenizer = open_model(tmp_path).tokenizer
+    encoding = tokenizer.encode(text)
+    assert [chars[i] for i in encoding.ids] == list(text)
+    assert tokenizer.decode(encoding.ids) == text
+    assert encoding.spans == tuple((n, n + 1) for n in range(len(text)))
+    with pytest.raises(TokenizerError, match="cannot be spelled"):
+        tokenizer.encode("Ω")
+    transformers = pytest.importorskip("transformers")
+    assert transformers.GPT2Tokenizer.from_pretrained(tmp_path)(text)["input_ids"] == list(encoding.ids)
+
+
+@pytest.mark.parametrize("name", ["German", "Chinese", "tabs", "emoji"])
+def test_a_vocabulary_of_characters_as_they_are_is_known_by_their_order(tmp_path, name):
+    """As the recipe was before it named characters that are no ASCII apart."""
+    chars = sorted(set(TEXTS[name]))
+    ids = {{" ": "Ġ", "\n": "Ċ"}.get(c, c): n for n, c in enumerate(chars)}
+    (tmp_path / "vocab.json").write_text(json.dumps(ids))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = Tokenizer.load(tmp_path, vocab_size=len(chars))
+    assert [chars[i] for i in tokenizer.encode(TEXTS[name]).ids] == list(TEXTS[name])
+
+
+def test_a_vocabulary_of_the_bytes_of_a_text_is_none_of_characters(tmp_path):
+    """As byte-level models of one file have it: the bytes that occur, in their order."""
+    data = sorted(set(TEXTS["German"].encode()))
+    (tmp_path / "vocab.json").write_text(json.dumps({BYTE_ALPHABET[byte]: n for n, byte in enumerate(data)}))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = Tokenizer.load(tmp_path, vocab_size=len(data))
+    assert [data[i] for i in tokenizer.encode(TEXTS["German"]).ids] == list(TEXTS["German"].encode())
