@@ -92,7 +92,9 @@ LISTING = '[[figure]]\nname = "{0}.svg"\nprompt = "A"\nstep = "tokens"\n'
 
 
 def test_every_command_and_its_workers_call_nobody_and_write_where_they_are_told(tried, place):
-    assert {command[0] for command in EVERY_COMMAND} == set(COMMANDS)
+    assert {command[0] for command in EVERY_COMMAND} == set(COMMANDS), (
+        "a new command is watched, too: add it to the list"
+    )
     (place / "work" / "figures.toml").write_text(LISTING.format("one") + LISTING.format("two"))
     program = (
         "import json, sys\n"
