@@ -35,21 +35,19 @@ def _prologue(nodes: Nodes) -> tuple[str, str]:
     return positions, nodes.op("Greater", columns, rows)
 
 
-def _with_past(nodes: Nodes, row: Tensor) -> dict[str, str]:
-    """Those of a block's keys and values that `row` reads -> the same with those of the past before them."""
-    if row.layer is None:
-        return {}
-    pairs = past_of(row.layer).items()
-    return {own: nodes.op("Concat", past, own, axis=1) for past, own in pairs if own in row.whole}
+def _with_past(nodes: Nodes, layer: int, there: Collection[str]) -> dict[str, str]:
+    """Keys and values of a block, as far as the graph has them -> the same with those of the past before them."""
+    return {own: nodes.op("Concat", past, own, axis=1) for past, own in past_of(layer).items() if own in there}
 
 
-def _emit(nodes: Nodes, row: Tensor, positions: str, later: str) -> None:
-    """The nodes of one tensor, by its formula."""
+def _emit(nodes: Nodes, row: Tensor, there: Collection[str], positions: str, later: str) -> None:
+    """The nodes of one tensor, by its formula, in a graph of the tensors `there`."""
     layer = row.layer or 0
     names = {"tokens": "input_ids"}
     if not nodes.config.int8:
         names[UNEMBEDDING] = unembedding_name(nodes.config)
-    names |= _with_past(nodes, row)
+    if not row.whole.isdisjoint(past_of(layer).values()):
+        names |= _with_past(nodes, layer, there)
     operands = (names.get(name, name) for name in row.inputs)
     row.spec.formula.emit(nodes, Site(layer, positions, later), row.name, *operands)
 
@@ -124,9 +122,10 @@ def build_graph(
     rows = [row for row in table.values() if (head if row.name == "logits" else body)]
     if given is not None:
         rows = _between(config, given, only or ())
+    there = {row.name for row in rows}.union(given or ())
     for row in rows:
         if row.inputs:
-            _emit(nodes, row, positions, later)
+            _emit(nodes, row, there, positions, later)
 
     inputs = []
     if body:
