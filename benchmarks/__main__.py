@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from benchmarks import analysis, int8, loading, passes, peers, start, window
+from benchmarks import analysis, int8, loading, long_use, passes, peers, start, window
 from benchmarks.table import RUNS, Row, markdown, show, write_between, write_json
 from desktop_app.gpt2.machine import available_memory
 
@@ -48,7 +48,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-_PARTS = ("loading", "passes", "int8", "peers", "analysis", "window", "start")
+_PARTS = ("loading", "passes", "int8", "peers", "analysis", "window", "long_use", "start")
 
 
 def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
@@ -66,6 +66,8 @@ def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
                 yield from analysis.missing()
         elif part == "window":
             yield from window.rows(root, runs)
+        elif part == "long_use":
+            yield from long_use.rows(root, runs)
         elif part == "start":
             yield from start.rows(runs)
         elif arguments.peers is not None:

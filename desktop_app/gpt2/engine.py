@@ -98,6 +98,8 @@ class Engine:
                 lean = make_session(self.checkpoint, stop, head=False, only=self._lean_names, packed=True)
             with self._swapping:
                 self._head, self._lean, self.packed = head, lean, True
+                # With it goes the memory of its passes, up to two traces' worth. An export makes it anew.
+                self._full = None
 
     def run(
         self,
@@ -121,7 +123,16 @@ class Engine:
         # What a long text took goes back to the system with the short ones after it: not before, for that takes its
         # time, and not with the first alone, while somebody still looks at the long one's trace.
         shrink, self._swollen = self._swollen > 0 and not large, 3 if large else max(0, self._swollen - 1)
-        return dict(zip(names, (stop or Stop()).run(session, names, feeds, shrink=shrink), strict=True))
+        found = (stop or Stop()).run(session, names, feeds, shrink=shrink)
+        if lean:
+            # What onnxruntime answers lies in the memory that it keeps for its passes, and would hold all of that.
+            found = [np.array(array) for array in found]
+        return dict(zip(names, found, strict=True))
+
+    def give_back(self) -> None:
+        """Let the system take back what views and opened numbers read of the weights, where passes have a copy."""
+        if self.packed:
+            release(self._source.values())
 
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
         """Logits [pos, d_vocab] of rows of `ln_final.out` [pos, d_model], some positions at a time."""

@@ -3,6 +3,7 @@
 It imports nothing but the standard library: the check before the window opens uses it, too.
 """
 
+import ctypes
 import mmap
 import os
 import signal
@@ -37,6 +38,13 @@ def let_go(mapping: mmap.mmap) -> None:
     """Let the system take back the pages of a mapped file at once; Windows does so by itself when it needs them."""
     if sys.platform != "win32":
         mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def give_back_memory() -> None:
+    """Let the system have what the C library keeps of memory that was freed; only glibc needs to be told."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def closing_signals() -> tuple[signal.Signals, ...]:

@@ -516,7 +516,7 @@ class Controller(QObject):
         if any(cell == CHECKED for cell in self.path):
             self.state = replace(self.state, opened=tuple(cell for cell in self.path if cell != CHECKED))
         self._make_scene()
-        self.freeing.free_soon()
+        self.freeing.free_soon(prepared.model.engine.give_back)
         self._run_soon()
 
     def _on_idle(self) -> None:

@@ -16,6 +16,7 @@ from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.errors import Cancelled, LogitscopeError
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.system import give_back_memory
 from desktop_app.gpt2.trace import Trace
 
 _FREE_MS = 200
@@ -94,6 +95,7 @@ class FreeLane(Lane):
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(name, parent)
         self._old: list[object] = []
+        self._then: Callable[[], None] | None = None
         self._timer = QTimer(self, interval=_FREE_MS, singleShot=True)
         self._timer.timeout.connect(self._free)
 
@@ -101,23 +103,31 @@ class FreeLane(Lane):
         """Keep `old`, so that whoever else lets go of it is not the last."""
         self._old += old
 
-    def free_soon(self) -> None:
-        """Let go of all that is held, once what came in its place has been painted."""
+    def free_soon(self, then: Callable[[], None] | None = None) -> None:
+        """Let go of all that is held, once what came in its place has been painted, and give its memory back.
+
+        `then` is called before, to let go of more.
+        """
+        if then is not None:
+            self._then = then
         if not self._timer.isActive():
             self._timer.start()
 
     def _free(self) -> None:
-        old, self._old = self._old, []
-        self.submit(partial(_let_go, old), in_turn=True)
+        old, self._old, then, self._then = self._old, [], self._then, None
+        self.submit(partial(_let_go, old, then), in_turn=True)
 
     def close(self) -> None:
         self._timer.stop()
         super().close()
 
 
-def _let_go(old: list[object], _stop: Stop) -> None:
+def _let_go(old: list[object], then: Callable[[], None] | None, _stop: Stop) -> None:
     while old:
         old.pop()  # one by one, so that other threads get their turn
+    if then is not None:
+        then()
+    give_back_memory()
 
 
 class ProductLane(Lane):

@@ -1,0 +1,173 @@
+"""Memory over ten minutes of random use of the window: it must stay level, with short texts and with long ones.
+
+Somebody with a seed walks through steps, heads and blocks, clicks, opens numbers, types, appends, undoes and redoes, in
+a process of its own, offscreen unless QT_QPA_PLATFORM says otherwise. The memory that Linux counts as the process's own
+is read after each action; the row compares the last third of the time with the third before it.
+"""
+
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.child import ask, status
+from benchmarks.shapes import checkpoint, text
+from benchmarks.table import RUNS, Row
+
+_HERE = "benchmarks.long_use"
+_SIZE = (1440, 900)
+MINUTES = 10.0
+QUICK = 2.0
+TEXTS = {"texts of 5 to 30 tokens": (5, 30), "texts of 350 to 500 tokens": (350, 500)}
+
+
+def rows(root: Path, runs: int) -> Iterator[Row]:
+    """Every row of this module; two minutes of use each instead of ten where `runs` are fewer than usual."""
+    minutes = MINUTES if runs >= RUNS else QUICK
+    for name, (least, most) in TEXTS.items():
+        found = ask(_HERE, str(checkpoint(root, "small")), str(least), str(most), str(minutes))
+        yield level(f"{minutes:g} minutes of random use, {name}: memory of the last third", found)
+
+
+def level(name: str, found: dict[str, Any]) -> Row:
+    """The row of one run: medians of the last third of the time against the third before it."""
+    own = found["own"]
+    third = len(own) // 3
+    before, last = statistics.median(own[third : 2 * third]), statistics.median(own[2 * third :])
+    note = f"at most {max(own) / 1e6:,.0f}, {found['after'] / 1e6:,.0f} with 7 tokens in the end"
+    value = f"{last / 1e6:,.0f} / {before / 1e6:,.0f} MB; {note}; {found['actions']:,} actions"
+    return Row(name, value, last / before, 1.1)
+
+
+def measure(folder: Path, least: int, most: int, minutes: float, seed: int = 0) -> dict[str, Any]:
+    """Use the window for some minutes; the process's own bytes after each action, and in the end with 7 tokens."""
+    from desktop_app.launch import loading
+
+    with loading():  # as the program does
+        from desktop_app.core.last_session import beginning
+        from desktop_app.core.settings import Settings
+        from desktop_app.ui.app import make_application
+        from desktop_app.ui.window import Window
+
+    app = make_application()
+    window = Window(beginning(folder, text(least)).state, Settings(theme="light"))
+    window.resize(*_SIZE)
+    window.show()
+    c = window.controller
+    c.open_model(folder)
+
+    def until_quiet() -> None:
+        end = time.monotonic() + 120
+        lanes = (c.passes, c.loads, c.packing, c.freeing)
+        while time.monotonic() < end:
+            app.processEvents()
+            if c.scene is not None and not c.pending and not any(lane.busy for lane in lanes):
+                return
+            time.sleep(0.001)
+        raise RuntimeError("the window did not get done in two minutes")
+
+    until_quiet()
+    somebody = Somebody(window, least, most, seed)
+    own, actions = [], 0
+    end = time.monotonic() + 60 * minutes
+    while time.monotonic() < end:
+        somebody.act()
+        until_quiet()
+        actions += 1
+        own.append(status()["RssAnon"])
+    somebody.write(7)
+    for _ in range(5):
+        until_quiet()
+        window.controller.go_by(1)
+        time.sleep(0.3)
+    found = {"own": own, "after": status()["RssAnon"], "actions": actions}
+    window.close()
+    app.processEvents()
+    return found
+
+
+class Somebody:
+    """Does what people do, by the dice."""
+
+    def __init__(self, window: Any, least: int, most: int, seed: int) -> None:
+        self.window, self.least, self.most, self.dice = window, least, most, random.Random(seed)
+
+    def act(self) -> None:
+        """One action."""
+        kinds: list[tuple[Callable[[], None], int]] = [
+            (self.step, 25), (self.head, 15), (self.block, 15), (self.click, 20), (self.hover, 10), (self.edit, 10),
+            (self.append, 5), (self.undo, 5), (self.redo, 2), (self.slide, 5), (self.rewrite, 2),
+        ]  # fmt: skip
+        (kind,) = self.dice.choices([k for k, _ in kinds], [w for _, w in kinds])
+        kind()
+
+    def step(self) -> None:
+        c = self.window.controller
+        c.go_to(self.dice.choice(c.steps))
+
+    def head(self) -> None:
+        self.window.controller.go_head(self.dice.choice((-1, 1)))
+
+    def block(self) -> None:
+        self.window.controller.go_block(self.dice.choice((-1, 1)))
+
+    def _place(self) -> Any:
+        from PySide6.QtCore import QPoint
+
+        view = self.window.canvas.viewport()
+        return QPoint(self.dice.randrange(max(1, view.width())), self.dice.randrange(max(1, view.height())))
+
+    def click(self) -> None:
+        from PySide6.QtCore import Qt
+        from PySide6.QtTest import QTest
+
+        view = self.window.canvas.viewport()
+        QTest.mouseClick(view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, self._place())
+
+    def hover(self) -> None:
+        from PySide6.QtTest import QTest
+
+        QTest.mouseMove(self.window.canvas.viewport(), self._place())
+
+    def edit(self) -> None:
+        c = self.window.controller
+        words = self.window.prompt.text()
+        at = self.dice.randrange(len(words) + 1)
+        grown = self.dice.random() < 0.5 if self.least < len(words) < self.most else len(words) <= self.least
+        c.edit_text(words[:at] + "a" + words[at:] if grown else words[: at - 1] + words[at:] if at else words[1:])
+
+    def append(self) -> None:
+        if len(self.window.prompt.text()) < self.most:
+            self.window.controller.append_drawn()
+
+    def undo(self) -> None:
+        self.window.controller.undo()
+
+    def redo(self) -> None:
+        self.window.controller.redo()
+
+    def slide(self) -> None:
+        c = self.window.controller
+        c.set(c.state.with_sampling(temperature=self.dice.uniform(0.5, 2)), "temperature")
+
+    def rewrite(self) -> None:
+        self.write(self.dice.randrange(self.least, self.most + 1))
+
+    def write(self, tokens: int) -> None:
+        """Another text of so many tokens."""
+        words = text(tokens + 200)
+        start = self.dice.randrange(200)
+        self.window.controller.edit_text(words[start : start + tokens])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    with tempfile.TemporaryDirectory() as config:
+        os.environ["XDG_CONFIG_HOME"] = config
+        print(json.dumps(measure(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))))
