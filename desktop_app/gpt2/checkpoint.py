@@ -20,7 +20,7 @@ from desktop_app.gpt2.jsonfile import read_json
 from desktop_app.gpt2.run import new_model_key
 from desktop_app.gpt2.safetensors_file import Entry, SafetensorsFile
 from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files, take_heads
-from desktop_app.gpt2.weights import WeightSpec, all_weights, expand
+from desktop_app.gpt2.weights import WeightSpec, all_weights
 
 _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 
@@ -75,11 +75,6 @@ class Checkpoint:
         The same however they are stored: in float16 or float32, in one file or in several, transposed or not.
         """
         return weights_digest(self.weights)
-
-    def layer_weights(self, layer: int) -> dict[str, NDArray[np.float32]]:
-        """The weights of one block under their names without `blocks.L.`."""
-        prefix = expand("blocks.{L}.", layer)
-        return {n.removeprefix(prefix): w for n, w in self.weights.items() if n.startswith(prefix)}
 
 
 def name_of(folder: Path) -> str:
