@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 def weights_digest(weights: Mapping[str, NDArray[np.float32]]) -> str:
     """SHA-256, in hex, over the names, shapes and values of all weights. Those of an int8 model are what it rounds.
 
-    Reads every weight, on every core: some 0.3 s for GPT-2 small, 4 s for GPT-2 XL.
+    Reads every weight, on every core, 1 GB/s each: 0.5 s of one core for GPT-2 small, 6 s for GPT-2 XL.
     """
     exact = getattr(weights, "source", weights)
     arrays = {id(array): array for array in exact.values()}  # a tied unembedding is the embedding: read once
