@@ -16,6 +16,14 @@ _AFTER_MS = 500
 """From the first change that is not kept yet; not from the last, or steady typing would never be kept."""
 
 
+class KeepLane(Lane):
+    """Writes the session, behind whatever a person does next."""
+
+    def request(self, state: State) -> None:
+        """Write `state`, after those before it."""
+        self.submit(partial(_keep, state), in_turn=True)
+
+
 class Autosave(QObject):
     """Listens to the controller; `said` tells once why a session cannot be kept."""
 
@@ -26,7 +34,7 @@ class Autosave(QObject):
         self._controller = controller
         self._kept: State | None = None
         self._told = ""
-        self._lane = Lane("keep", self)
+        self._lane = KeepLane("keep", self)
         self._lane.failed.connect(self._tell)
         self._timer = QTimer(self, interval=_AFTER_MS, singleShot=True)
         self._timer.timeout.connect(self._save)
@@ -41,7 +49,7 @@ class Autosave(QObject):
         state = self._controller.state
         if state != self._kept:
             self._kept = state
-            self._lane.submit(partial(_keep, state), in_turn=True)
+            self._lane.request(state)
 
     def _set_aside(self, state: State) -> None:
         """Keep what the start could not open where nothing overwrites it, and say so."""

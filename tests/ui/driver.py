@@ -9,6 +9,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.figures.marks import Words
+from desktop_app.ui.autosave import KeepLane
 from desktop_app.ui.deck_actions import DeckLane
 from desktop_app.ui.download_lane import DownloadLane
 from desktop_app.ui.lanes import FreeLane, Lane
@@ -35,9 +36,10 @@ class Desk:
     def settle(self):
         """Wait until nothing that changes what is shown is under way, and everything is painted.
 
-        A deck, a download and freeing go on behind what a person does next; tests of them wait with `until`.
+        A deck, a download, freeing and keeping the session go on behind what a person does next; tests of them wait
+        with `until`.
         """
-        c, behind = self.c, (DeckLane, DownloadLane, FreeLane)
+        c, behind = self.c, (DeckLane, DownloadLane, FreeLane, KeepLane)
 
         def quiet():
             lanes = [lane for lane in self.window.findChildren(Lane) if not isinstance(lane, behind)]
