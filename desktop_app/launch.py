@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,6 +48,10 @@ WINDOW = {
         "libwayland-egl.so.1": "libwayland-egl1",
     },
 }
+
+
+PLATFORMS = ("xcb", "wayland", "wayland-egl", "offscreen", "minimal", "vnc")
+"""What Qt can open a window on here; the others that it knows want a screen of their own, without a desktop."""
 
 
 @contextmanager
@@ -92,6 +97,8 @@ def problems(
     """
     if platform.system() != "Linux":
         return []
+    if odd := _odd_settings(environ):
+        return odd
     loads = loads or _loads
     answers = answers or _answers
     chosen = _platforms(environ)
@@ -113,11 +120,24 @@ def problems(
     return sentences
 
 
+def _odd_settings(environ: Mapping[str, str]) -> list[str]:
+    """Sentences about variables with which Qt would end the process without one."""
+    asked = environ.get("QT_QPA_PLATFORM", "")
+    found = []
+    if asked and not any(name.split(":")[0] in PLATFORMS for name in asked.split(";")):
+        found.append(f"QT_QPA_PLATFORM is {asked[:60]!a}; unset it, or choose one of {', '.join(PLATFORMS)}.")
+    for name in ("QT_SCALE_FACTOR", "QT_FONT_DPI"):
+        value = environ.get(name, "")
+        if value and not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", value):
+            found.append(f"{name} is {value[:60]!a}, which is no number; unset it.")
+    return found
+
+
 def _platforms(environ: Mapping[str, str]) -> list[str]:
     """Qt's platform plugins that may be tried under `environ`, without their options."""
     asked = environ.get("QT_QPA_PLATFORM", "")
     if asked:
-        return [name.split(":")[0] for name in asked.split(";")]
+        return [name.split(":")[0] for name in asked.split(";") if name.split(":")[0] in PLATFORMS]
     displays = {"wayland": "WAYLAND_DISPLAY", "xcb": "DISPLAY"}
     return [name for name, variable in displays.items() if environ.get(variable)]
 

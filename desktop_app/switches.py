@@ -33,6 +33,8 @@ def set_switches() -> None:
 def keep_to_own_folders() -> None:
     """As a program, not as a package in somebody's script: keep what libraries cache in a folder of our own.
 
-    matplotlib would make folders in the home for its list of fonts.
+    matplotlib would make folders in the home for its list of fonts; and with the backend that Jupyter names to whatever
+    a notebook starts, it would not start.
     """
+    os.environ["MPLBACKEND"] = "agg"
     os.environ.setdefault("MPLCONFIGDIR", str(user_cache_path("logitscope", appauthor=False) / "matplotlib"))

@@ -152,3 +152,22 @@ def test_what_is_loaded_is_not_looked_through_for_rubbish_and_what_comes_after_i
         assert not any(loaded[0] is o for o in gc.get_objects())
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("QT_QPA_PLATFORM", value) for value in ("nonsense", ";", "eglfs", "linuxfb", "xcb\n")),
+        *(("QT_SCALE_FACTOR", value) for value in ("nan", "inf", "-1", "1e400", "two")),
+        ("QT_FONT_DPI", "nan"),
+    ],
+)
+def test_a_setting_that_would_end_qt_without_a_word_gets_one(name, value):
+    (sentence,) = launch.problems({"DISPLAY": ":0", name: value}, loads=lambda _: True, answers=lambda _: True)
+    assert sentence.startswith(f"{name} is ") and "unset it" in sentence and "\n" not in sentence
+
+
+@pytest.mark.parametrize("value", ["offscreen", "wayland;xcb", "nonsense;xcb", "xcb:option"])
+def test_a_setting_that_qt_can_use_is_left_alone(value):
+    environment = {"DISPLAY": ":0", "QT_QPA_PLATFORM": value, "QT_SCALE_FACTOR": "1.5"}
+    assert launch.problems(environment, loads=lambda _: True, answers=lambda _: True) == []

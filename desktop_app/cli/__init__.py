@@ -7,15 +7,20 @@ here, imported when it is called for, so that `--help` and a wrong option are an
 import argparse
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Protocol
 
 from desktop_app import __version__
 from desktop_app.cli.shared import add_engine, add_model, checked_text, choose_provider, say
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.system import closing_signals
 from desktop_app.switches import keep_to_own_folders
 
 COMMANDS = {
@@ -49,12 +54,14 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own unless given); the exit code."""
     keep_to_own_folders()
+    _open_streams()
     try:
         for stream in (sys.stdout, sys.stderr):
             # A terminal that cannot show a character gets its escape instead of ending the program.
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        with _ended_by_signals():
+            status = _dispatch(list(sys.argv[1:] if argv is None else argv))
         print(end="", flush=True)
     except LogitscopeError as error:
         return _fail(str(error))
@@ -95,8 +102,34 @@ def _with_ids(argv: list[str]) -> list[str]:
     return joined
 
 
+def _open_streams() -> None:
+    """Where a stream was closed by whoever started this, nothing is read from it, and what is said goes nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Asked to end, or left by its terminal, a command clears away on the way out, as after Ctrl+C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _end) for number in closing_signals() if number != signal.SIGINT}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 def _fail(message: str) -> int:
-    say(message)
+    with suppress(OSError):  # standard error itself may be what cannot be written
+        say(message)
     return 2
 
 

@@ -29,10 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.cli import figure
     from desktop_app.cli.shared import say
     from desktop_app.figures.build import Record, build
-    from desktop_app.figures.listing import read_listing
+    from desktop_app.figures.listing import read_listing, record_file
 
     entries = read_listing(listing, folder, figure.add_listed, figure.order_of)
-    record = Record(folder / f"{listing.stem}.built.json")
+    record = Record(record_file(listing, folder))
     report = build(entries, record, jobs=jobs, force=arguments.force, progress=_progress)
     for name in report.unlisted:
         print(f"{shown(name)} is no longer listed; it was left where it is.")

@@ -1,11 +1,9 @@
 """`logitscope deck`: the whole walk as slides, a booklet or a film."""
 
 import argparse
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 from desktop_app.cli.figure import state_of
 from desktop_app.cli.shared import (
@@ -97,20 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_index("position", state.position, len(ids))
     scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
     walk = slides(scene, items, captions=not arguments.no_caption)
-    before = signal.signal(signal.SIGTERM, _end)
-    try:
-        with _Line() as line:
-            make_deck(walk, len(items), ready, out, jobs=arguments.jobs, progress=line.tell)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with _Line() as line:
+        make_deck(walk, len(items), ready, out, jobs=arguments.jobs, progress=line.tell)
     noun = {"pptx": "slide", "pdf": "page"}.get(wish.kind, "frame")
     print(f"{shown(str(out))}: {len(items)} {noun}{'s' * (len(items) != 1)}, {size_of(out)}")
     return 0
-
-
-def _end(_signal: int, _frame: FrameType | None) -> None:
-    """Asked to end, clear away on the way out: as after Ctrl+C."""
-    sys.exit(143)
 
 
 class _Line:

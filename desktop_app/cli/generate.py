@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     choose_provider(arguments)
     model = open_for(model_folder(arguments), int8=arguments.int8, text=text is not None)
     ids = prompt_ids(arguments, model.config, text, model.tokenizer)
+    model.engine.check_ids(ids)
     # A character may be spread over several tokens; it is printed when its last byte is there.
     decoder = getincrementaldecoder("utf-8")(errors="replace")
 

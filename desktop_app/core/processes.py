@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from pathlib import Path
 from typing import Any
 
 from desktop_app.gpt2.system import deaf_to_interrupts, give_way
@@ -27,8 +28,17 @@ def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
 @contextmanager
 def starting_workers() -> Iterator[None]:
     """Processes that this thread starts within neither hear Ctrl+C nor look for modules in the current directory."""
+    _stand_somewhere()
     with _safe_path(), deaf_to_interrupts():
         yield
+
+
+def _stand_somewhere() -> None:
+    """Leave a working directory that has been deleted: no process can be started from one."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        os.chdir(os.sep)
 
 
 @contextmanager

@@ -34,6 +34,8 @@ from desktop_app.gpt2.trace import Trace
 _VERSION = 1
 _MODEL_FILES = (".json", ".safetensors", ".txt")
 _DRAWN_WITH = ("matplotlib", "numpy", "onnxruntime")
+_BEGUN = {"inputs": "", "written": ""}
+"""What is kept of a figure that is to be made, until it is."""
 _ENDED = "its process was ended from outside; build again, with --jobs 1 where memory is short."
 _TRACES, _MODELS = 4, 2  # how many of each are held, for entries that share them
 
@@ -95,6 +97,11 @@ def build(
             refuse_existing(path, force=True)
     if strange:
         raise ExportError("\n".join(strange))
+    # Said before the first is made: a build that is killed goes on the next time, and knows its own figures again.
+    begun = [entry.name for entry in todo if entry.name not in record.outputs]
+    if begun:
+        record.outputs |= dict.fromkeys(begun, _BEGUN)
+        record.save()
     kept = [e.name for e in entries if e not in todo]
     made: list[str] = []
     failed: list[str] = []
@@ -114,13 +121,17 @@ def build(
                 progress(done, len(entries), entry.name, "failed")
                 continue
             record.outputs[entry.name] = {"inputs": inputs[entry.name], "written": _written(entry.order)}
+            record.save()
             made.append(entry.name)
             progress(done, len(entries), entry.name, "made")
     finally:
-        names = {e.name for e in entries}
-        unlisted = sorted(set(record.outputs) - names)
-        record.outputs = {name: row for name, row in record.outputs.items() if name in names}
-        if made or unlisted:
+        listed = {e.name for e in entries}
+        unlisted = sorted(set(record.outputs) - listed)
+        never = {
+            e.name for e in todo if record.outputs.get(e.name) == _BEGUN and not any(map(Path.exists, e.order.files))
+        }
+        record.outputs = {name: row for name, row in record.outputs.items() if name in listed - never}
+        if begun or unlisted:
             record.save()
     return Report(tuple(made), tuple(kept), tuple(failed), tuple(unlisted))
 
@@ -137,8 +148,10 @@ def _written(order: Order) -> str:
 
 
 def _digest(path: Path) -> str:
-    """The sha256 of a file; "" if it cannot be read."""
+    """The sha256 of a file; "" if it cannot be read. A pipe is none: it would be waited for."""
     try:
+        if not path.is_file():
+            return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
@@ -231,6 +244,10 @@ def _workers(count: int) -> Iterator[Executor | None]:
     pool = worker_pool(count)
     try:
         yield pool
+    except BaseException:  # Ctrl+C, a signal: what is being drawn is not waited for
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

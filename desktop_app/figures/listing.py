@@ -5,6 +5,7 @@ figure` without their dashes; `[defaults]` holds what every entry has unless it 
 """
 
 import argparse
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -16,8 +17,14 @@ from typing import Any, NoReturn
 from desktop_app.figures.export import FORMATS
 from desktop_app.figures.order import Order
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
+from desktop_app.gpt2.files import regular
 
 _LIMIT = 4 << 20
+_MOST_FAULTS = 20  # that are told at once
+_PARTS = 32
+_QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL)
+"""Texts and comments, whose dots are none of a key's."""
+_DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_PARTS},}}")
 _OWN = ("name", "format", "prompt")  # keys that are no options of the command
 _LISTS = ("ids", "data")
 _PATHS = ("model", "session", "trace")
@@ -40,6 +47,7 @@ class Listing:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            regular(path, ExportError)
             with path.open("rb") as file:
                 data = file.read(_LIMIT + 1)
         except OSError as reason:
@@ -48,10 +56,12 @@ class Listing:
             raise ExportError(f"{path} has more than {_LIMIT >> 20} MB; no list of figures is so long.")
         try:
             text = data.decode("utf-8")
+            if _DOTTED.search(_QUOTED.sub("_", text)):  # the time that a key takes grows with the square of its parts
+                raise ExportError(f"{path} has a key of more than {_PARTS} parts; no figure has one.")
             self.table = tomllib.loads(text)
         except UnicodeDecodeError as reason:
             raise ExportError(f"{path} is not UTF-8 text (byte {reason.start}).") from reason
-        except (tomllib.TOMLDecodeError, RecursionError) as reason:
+        except (ValueError, RecursionError) as reason:
             raise ExportError(f"{path} is no TOML: {reason}.") from reason
         self._lines = text.splitlines()
         self._starts = [n for n, line in enumerate(self._lines) if _HEADER.match(line)]
@@ -92,8 +102,7 @@ def read_listing(path: Path, folder: Path, declare: Declare, make_order: MakeOrd
     flags = {a.option_strings[0].removeprefix("--"): a.nargs == 0 for a in parser._actions if a.option_strings}
     known = (*_OWN, *flags)
     faults = _shape_faults(listing, known)
-    if faults:
-        raise ExportError("\n".join(faults))
+    _refuse(faults)
     entries: list[Entry] = []
     for n, own in enumerate(listing.table["figure"]):
         key = ""
@@ -116,16 +125,34 @@ def read_listing(path: Path, folder: Path, declare: Declare, make_order: MakeOrd
                     raise ExportError("prompt, ids, session and trace exclude each other; give one of them.")
                 entries.append(Entry(make_order(arguments, prompt), name, listing.where(n)))
         except LogitscopeError as reason:
+            if len(faults) > _MOST_FAULTS:
+                break
             faults.append(f"{listing.where(n, key or _named_in(str(reason), own))}: {reason}")
-    seen: dict[Path, str] = {}
+    taken = {_place(file): f"{file.name} is the build's own" for file in (path, record_file(path, folder))}
     for entry in entries:
         for file in entry.order.files:
-            if file in seen:
-                faults.append(f"{entry.where}: {file.name} is written by the figure in {seen[file]} already.")
-            seen.setdefault(file, entry.where)
-    if faults:
-        raise ExportError("\n".join(faults))
+            if (place := _place(file)) in taken:
+                faults.append(f"{entry.where}: {taken[place]}; give the figure another name.")
+            taken.setdefault(place, f"{file.name} is written by the figure in {entry.where} already")
+    _refuse(faults)
     return entries
+
+
+def record_file(path: Path, folder: Path) -> Path:
+    """Where a build of the listing `path` into `folder` remembers what it made."""
+    return folder / f"{path.stem}.built.json"
+
+
+def _place(file: Path) -> str:
+    """A file's place as the system compares names: without their case on Windows."""
+    return os.path.normcase(file.absolute())
+
+
+def _refuse(faults: list[str]) -> None:
+    """Raise ExportError with the first of the faults, if there are any."""
+    if faults:
+        more = [f"... and {len(faults) - _MOST_FAULTS} more."] if len(faults) > _MOST_FAULTS else []
+        raise ExportError("\n".join([*faults[:_MOST_FAULTS], *more]))
 
 
 def _shape_faults(listing: Listing, known: tuple[str, ...]) -> list[str]:
@@ -144,7 +171,11 @@ def _shape_faults(listing: Listing, known: tuple[str, ...]) -> list[str]:
         return [*faults, f"{path.name}: defaults must be a table, [defaults]."]
     faults += [f"{path.name}, [defaults]: {_unknown(key, known)}" for key in defaults if key not in known]
     for n, figure in enumerate(figures):
-        faults += [f"{listing.where(n, key)}: {_unknown(key, known)}" for key in figure if key not in known]
+        for key in figure:
+            if key not in known:
+                # To find the line of each of thousands would take minutes.
+                told = len(faults) < _MOST_FAULTS
+                faults.append(f"{listing.where(n, key)}: {_unknown(key, known)}" if told else key)
     return faults
 
 
@@ -172,6 +203,11 @@ def _names(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _check_value(key: str, value: Any, flags: Mapping[str, bool]) -> None:
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str) and "\0" in one:
+            raise ExportError(f"{key} holds a null character, which no text may.")
+        if isinstance(one, int) and abs(one) >= 1 << 63:
+            raise ExportError(f"{key} is a number beyond all bounds.")
     if key in _LISTS and isinstance(value, list):
         return
     if flags.get(key):

@@ -1,7 +1,6 @@
 """Output files that appear whole or not at all."""
 
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
+from desktop_app.gpt2.leftovers import clear_leftovers, unfinished_name
 
 
 @contextmanager
@@ -20,11 +20,13 @@ def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterat
     nothing is left.
     """
     refuse_existing(path, force=True, error=error)
-    temporary = path.parent / _temporary_name()
+    final = _final(path)
+    clear_leftovers(final.parent)
+    temporary = final.parent / unfinished_name()
     try:
         with temporary.open("xb") as file:
             yield file
-        temporary.replace(path)
+        _put(temporary, final)
     except OSError as reason:
         raise error(f"{path} cannot be written: {reason.strerror or reason}.") from reason
     finally:
@@ -39,12 +41,13 @@ def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -
     """
     for path in paths:
         refuse_existing(path, force=True, error=error)
-    folder = paths[0].parent / _temporary_name()
+    clear_leftovers(paths[0].parent)
+    folder = paths[0].parent / unfinished_name()
     try:
         folder.mkdir()
         yield folder
         for path in reversed(paths):
-            (folder / path.name).replace(path)
+            _put(folder / path.name, _final(path))
     except OSError as reason:
         raise error(f"{paths[0]} cannot be written: {reason.strerror or reason}.") from reason
     finally:
@@ -69,7 +72,9 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
     """
     try:
         mode = path.stat().st_mode if path.exists() else None
-        folder_exists = path.parent.is_dir()
+        dangling = mode is None and path.is_symlink()
+        parent = _final(path).parent
+        folder_exists = parent.is_dir()
     except OSError as reason:
         raise error(f"{path} cannot be written: {reason.strerror or reason}.") from reason
     if mode is not None and stat.S_ISDIR(mode):
@@ -78,12 +83,21 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
         raise error(f"{path} is not a regular file; name another to write.")
     if mode is not None and not force:
         raise error(f"{path} exists already; give --force to replace it, or another name.")
+    if dangling:
+        raise error(f"{path} is a link that leads to nothing; delete it, or name another file.")
     if not folder_exists:
-        raise error(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise error(f"{path} cannot be written: the folder {path.parent} is not open to you for writing.")
+        raise error(f"{path} cannot be written: there is no folder {parent}; make it first.")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise error(f"{path} cannot be written: the folder {parent} is not open to you for writing.")
 
 
-def _temporary_name() -> str:
-    """A name for something unfinished, short whatever the final name, and new in its folder."""
-    return f".logitscope-{secrets.token_hex(8)}"
+def _final(path: Path) -> Path:
+    """Where a file is to stand: a link stays one, and what it leads to is replaced."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def _put(made: Path, final: Path) -> None:
+    """Move a finished file to its place, with the mode of the one that it replaces."""
+    if final.exists():
+        made.chmod(stat.S_IMODE(final.stat().st_mode))
+    made.replace(final)

@@ -16,6 +16,7 @@ from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import Cancelled, ModelError
 from desktop_app.gpt2.graph import PLACEHOLDER, build_graph
 from desktop_app.gpt2.int8 import RoundedWeights
+from desktop_app.gpt2.leftovers import clear_leftovers, unfinished_name
 from desktop_app.gpt2.nodes import CODES, SCALES
 from desktop_app.gpt2.provider import CPU, chosen, providers
 
@@ -121,7 +122,8 @@ def make_session(
             options.add_initializer(name, value)
     # onnxruntime wants to see the file that data which it never reads would come from. What is rounded it does read
     # from there, packs, and lets go of, so that those weights are in memory once. Other providers read everything.
-    with tempfile.TemporaryDirectory(prefix="logitscope-", ignore_cleanup_errors=True) as folder:
+    clear_leftovers(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=unfinished_name(""), ignore_cleanup_errors=True) as folder:
         path = Path(folder).resolve() / PLACEHOLDER
         _write_data(path, in_file, checkpoint.weights, stop)
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))

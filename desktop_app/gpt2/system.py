@@ -48,12 +48,16 @@ def give_back_memory() -> None:
 
 
 def closing_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a program to end: Ctrl+C, a polite kill, and that its terminal was closed."""
+    """The signals that ask a program to end: Ctrl+C, a polite kill, and that its terminal was closed.
+
+    One that is ignored (nohup) is left out: whoever started this wants it so.
+    """
     if sys.platform == "win32":
         third = signal.SIGBREAK
     else:
         third = signal.SIGHUP
-    return (signal.SIGINT, signal.SIGTERM, third)
+    asked = (signal.SIGINT, signal.SIGTERM, third)
+    return tuple(number for number in asked if signal.getsignal(number) != signal.SIG_IGN)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from desktop_app.core.last_session import beginning
 from desktop_app.core.settings import load_settings
+from desktop_app.gpt2.system import closing_signals
 from desktop_app.ui import fonts
 from desktop_app.ui.icon import window_icon
 from desktop_app.ui.smoke import Smoke
@@ -85,7 +86,7 @@ def _closed_by_signals(window: Window) -> Iterator[None]:
     Python runs a handler only between two of its own instructions, and an idle event loop has none: each signal also
     writes to a socket, which wakes the loop.
     """
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    numbers = closing_signals()
     reader, writer = socket.socketpair()
     for end in (reader, writer):
         end.setblocking(False)

@@ -2,10 +2,13 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from desktop_app.gpt2 import leftovers
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.files import refuse_existing, whole_file, whole_files
 
@@ -64,17 +67,6 @@ def test_a_name_as_long_as_the_file_system_takes_can_be_written(tmp_path):
     assert path.read_bytes() == b"new"
 
 
-def test_a_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path):
-    (tmp_path / "target").write_text("mine")
-    (tmp_path / "link").symlink_to("target")
-    with pytest.raises(ExportError, match="exists"):
-        refuse_existing(tmp_path / "link", force=False)
-    with whole_file(tmp_path / "link") as file:
-        file.write(b"new")
-    assert (tmp_path / "target").read_text() == "mine"
-    assert (tmp_path / "link").read_bytes() == b"new"
-
-
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_what_is_no_file_is_never_replaced(tmp_path, kind):
     path = tmp_path / kind
@@ -89,3 +81,64 @@ def test_what_is_no_file_is_never_replaced(tmp_path, kind):
     with pytest.raises(ExportError), whole_file(path):
         pytest.fail("nothing may be written")
     assert not path.is_file()
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_stays_a_link(tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.write_bytes(b"old")
+    real.chmod(0o600)
+    link.symlink_to("real")
+    with whole_file(link) as file:
+        file.write(b"new")
+    assert link.is_symlink() and real.read_bytes() == b"new"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+    with whole_files([link, tmp_path / "beside"]) as folder:
+        for name in ("link", "beside"):
+            (folder / name).write_bytes(b"newer")
+    assert link.is_symlink() and real.read_bytes() == b"newer"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o600
+
+
+def test_a_link_that_leads_to_nothing_is_not_replaced_unasked(tmp_path):
+    (tmp_path / "link").symlink_to("nothing")
+    for force in (False, True):
+        with pytest.raises(ExportError, match="leads to nothing"):
+            refuse_existing(tmp_path / "link", force=force)
+    assert (tmp_path / "link").is_symlink()
+
+
+# What killed programs left behind
+
+
+def ended_process():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_program_left_unfinished_is_cleared_and_nothing_else(tmp_path):
+    host = leftovers.unfinished_name().split("-")[1]
+    other = "0" * 8 if host != "0" * 8 else "1" * 8
+    dead = ended_process()
+    names = {
+        f".logitscope-{host}-{dead}-00000001": True,
+        f"logitscope-{host}-{dead}-00000002xyz": True,  # a temporary folder of ours
+        f".logitscope-{host}-{os.getpid()}-00000003": False,  # of a process that runs
+        f".logitscope-{other}-{dead}-00000004": False,  # of another machine, on a shared disk
+        "logitscope-notes.txt": False,
+        f".logitscope-{host}-{dead}-00000005": False,  # fresh
+    }
+    for name in names:
+        path = tmp_path / name
+        path.mkdir() if name.startswith("logitscope-" + host) else path.touch()
+        if not name.endswith("5"):
+            os.utime(path, (0, 0))
+    with whole_file(tmp_path / "out") as file:
+        file.write(b"new")
+    assert {name: not (tmp_path / name).exists() for name in names} == names
+
+
+def test_a_name_for_something_unfinished_is_new_and_found_again():
+    one, two = leftovers.unfinished_name(), leftovers.unfinished_name()
+    assert one != two and len(one) < 64
+    assert leftovers._NAME.fullmatch(one).group(1) == str(os.getpid())

@@ -42,7 +42,17 @@ def test_on_windows_nothing_is_asked_for_that_is_not_there(windows):
 
 
 def test_on_windows_ctrl_break_ends_the_program_and_nothing_hangs_up(windows):
+    system.signal.getsignal = lambda _number: signal.SIG_DFL
     assert system.closing_signals() == (signal.SIGINT, signal.SIGTERM, 21)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="POSIX")
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in system.closing_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_on_windows_workers_start_without_signal_masks(windows):

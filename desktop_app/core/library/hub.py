@@ -10,7 +10,6 @@ contents only, config.json last, and `refs/` names the commit once all is there.
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +35,7 @@ from desktop_app.gpt2.config import CONFIG_LIMIT, parse_config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.files import whole_file
 from desktop_app.gpt2.jsonfile import parse_json, read_json
+from desktop_app.gpt2.leftovers import unfinished_name
 from desktop_app.gpt2.stored import INDEX
 
 SMALL_FILES = (
@@ -134,7 +134,7 @@ class _Place:
         blob, path = self.blob(file), self.snapshot / file.name
         if not blob.exists() or (path.exists() and path.samefile(blob)):
             return
-        temporary = path.with_name(f".logitscope-{secrets.token_hex(8)}")
+        temporary = path.with_name(unfinished_name())
         try:
             if constants.HF_HUB_DISABLE_SYMLINKS:
                 raise OSError("links are switched off")

@@ -1,0 +1,50 @@
+"""Names for what is unfinished, which tell whose it is, so that what a killed program left behind is cleared later."""
+
+import os
+import platform
+import re
+import secrets
+import shutil
+import time
+import zlib
+from pathlib import Path
+
+import psutil
+
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+_NAME = re.compile(rf"\.?logitscope-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}.*")
+_AGE = 3600.0
+"""Seconds that something must have lain untouched: two containers may have one name, and count processes apart."""
+
+_swept: set[Path] = set()
+
+
+def unfinished_name(prefix: str = ".") -> str:
+    """A name that is new in its folder, short whatever the final one, and says which process of which host has it."""
+    return f"{prefix}logitscope-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Delete what processes of this host that have ended left unfinished in `folder`; once for each folder.
+
+    What cannot be looked at or deleted, being somebody else's, stays.
+    """
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    try:
+        found = [entry for entry in os.scandir(folder) if _NAME.fullmatch(entry.name)]
+    except OSError:
+        return
+    for entry in found:
+        name = _NAME.fullmatch(entry.name)
+        try:
+            old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _AGE
+            if name is None or not old or psutil.pid_exists(int(name.group(1))):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink()
+        except OSError:
+            continue
