@@ -171,7 +171,11 @@ def _listed(path: Path, name: str, value: object) -> list[AddedToken]:
     if value is None:
         return []
     values = value.values() if isinstance(value, dict) else as_list(path, name, value)
-    return [_special(path, item) for item in values]
+    # In tokenizer_config.json, an object says itself whether it is special.
+    return [
+        token_of(path, item) if path.name == _CONFIG and isinstance(item, dict) else _special(path, item)
+        for item in values
+    ]
 
 
 def _named(values: Mapping[str, object], where: Mapping[str, Path], *, is_gpt2: bool) -> dict[str, AddedToken | None]:

@@ -125,6 +125,8 @@ def _settled(
     """The vocabulary under the settings of all files. Raises TokenizerError where they contradict each other."""
     in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)  # of the same, the latter last
     named = [token for token in settings.named.values() if token is not None]
+    special = {token.text for token in named}
+    in_order = [replace(token, special=token.special or token.text in special) for token in in_order]
     added = _with_ids(path, ids, in_order, [*named, *settings.extra])
     if not merges:
         added += _characters(ids, added)
@@ -134,7 +136,8 @@ def _settled(
             raise TokenizerError(
                 f"{path}: the added token {short(token.text)} is changed by the normalizer, which is not supported."
             )
-    bos, end = (settings.named.get(name) for name in ("bos_token", "eos_token"))
+    parts = {name: token for name, token in settings.named.items() if token is not None and token.text in number}
+    bos, end = parts.get("bos_token"), parts.get("eos_token")
     if unknown := [text for text in rules.leading if text not in number]:
         raise TokenizerError(f"{path}: the post-processor puts {short(unknown[0])} in front, which is no added token.")
     if end is None and "eos_token" not in settings.named:  # nothing says how a text ends: as with GPT-2
@@ -158,13 +161,16 @@ def _with_ids(
 ) -> tuple[AddedToken, ...]:
     """The added tokens with the ids that the tokenizers library gives them, one after the other.
 
-    One that is an entry of the vocabulary has its id; others take the number of entries, and on from there. Raises
+    One that is an entry of the vocabulary has its id; others take the number of entries, and on from there. Of several
+    with the same text the latter's flags count; `further` are passed over where `declared` has them. Raises
     TokenizerError for a token whose files say another id.
     """
     entry_of = {number: token for token, number in ids.items()}
     added: dict[str, AddedToken] = {}
-    named, top = {token.text for token in declared}, len(ids) - 1
-    for token in (*declared, *(token for token in further if token.text not in named)):
+    known, top = {token.text for token in declared}, len(ids) - 1
+    asked = known | {token.text for token in further if not token.assumed}
+    alike = dict.fromkeys(replace(token, assumed=token.text not in asked) for token in further)
+    for token in (*declared, *(token for token in alike if token.text not in known)):
         number = added[token.text].id if token.text in added else ids.get(token.text, top + 1)
         if token.id not in (NEXT, number):
             if entry_of.get(token.id, token.text) != token.text or token.text in ids:
@@ -176,6 +182,8 @@ def _with_ids(
                 f"{number}, the next one free; the tokenizer's files do not belong together."
             )
         if number in entry_of and token.text not in ids:
+            if token.assumed:  # nobody asked for it
+                continue
             raise TokenizerError(
                 f"{path}: the added token {short(token.text)} would get the id {number} of {short(entry_of[number])}; "
                 "the vocabulary has gaps."

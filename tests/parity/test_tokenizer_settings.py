@@ -27,6 +27,7 @@ TEXTS = (
     "  <x>\t the<x>the <y><y>\u00a0",
     "a_<x>b <x>, <x>",
     "\nthe",
+    "abc",
 )
 
 
@@ -116,8 +117,11 @@ CASES = {
     "both": two_files(add_bos_token=True, add_prefix_space=True, bos_token="<s>"),
     "split_special_tokens": two_files(split_special_tokens=True, pad_token="<pad>", added_tokens_decoder={
         "259": X | {"special": False, "normalized": True}}),
-    "merges written twice": two_files(VOCAB | {"eĠt": 259}, [*MERGES, ("e", "Ġt"), ("Ġ", "t")]),
+    "merges written twice": two_files(
+        VOCAB | {"ab": 259, "bc": 260}, [*MERGES, ("a", "b"), ("b", "c"), ("a", "b")]),
     "no first line": two_files() | {"merges.txt": "Ġ t\nh e\nĠt he\n"},
+    "what is named is special": two_files(split_special_tokens=True, pad_token="<x>", added_tokens_decoder={
+        "259": X | {"special": False, "normalized": True}}),
     "settings of no matter": two_files(
         errors="ignore", model_max_length=4, padding_side="left", chat_template="{{ x }}", truncation_side="left",
         clean_up_tokenization_spaces=True),
