@@ -23,10 +23,16 @@ class Model:
     context: int
     end_of_text: int | None
 
-    def forward(self, tokens: np.ndarray, patterns: list[np.ndarray] | None = None) -> np.ndarray:
+    def forward(
+        self,
+        tokens: np.ndarray,
+        patterns: list[np.ndarray] | None = None,
+        streams: list[np.ndarray] | None = None,
+    ) -> np.ndarray:
         """Map ids [batch, pos] to the final layer norm's output [batch, pos, d_model].
 
-        If `patterns` is a list, each block's attention pattern [batch, head, query, key] is appended to it.
+        If `patterns` is a list, each block's attention pattern [batch, head, query, key] is appended to it; if
+        `streams` is one, the residual stream [batch, pos, d_model] before each block and, last, after all.
         """
         w = self.weights
         batch, length = tokens.shape
@@ -34,7 +40,9 @@ class Model:
         future = np.triu(np.full((length, length), -np.inf, np.float32), 1)
         for block in range(self.blocks):
             at = f"h.{block}."
-            qkv = _linear(_norm(x, w, at + "ln_1"), w, at + "attn.c_attn")
+            if streams is not None:
+                streams.append(x)
+            qkv = _linear(norm(x, w, at + "ln_1"), w, at + "attn.c_attn")
             q, k, v = (
                 part.reshape(batch, length, self.heads, -1).transpose(0, 2, 1, 3) for part in np.split(qkv, 3, axis=-1)
             )
@@ -45,9 +53,11 @@ class Model:
                 patterns.append(pattern)
             z = (pattern @ v).transpose(0, 2, 1, 3).reshape(batch, length, -1)
             x = x + _linear(z, w, at + "attn.c_proj")
-            inner = _linear(_norm(x, w, at + "ln_2"), w, at + "mlp.c_fc")
+            inner = _linear(norm(x, w, at + "ln_2"), w, at + "mlp.c_fc")
             x = x + _linear(_gelu(inner), w, at + "mlp.c_proj")
-        return _norm(x, w, "ln_f")
+        if streams is not None:
+            streams.append(x)
+        return norm(x, w, "ln_f")
 
     def logits(self, tokens: np.ndarray) -> np.ndarray:
         """Map ids [batch, pos] to logits [batch, pos, vocab]."""
@@ -90,7 +100,8 @@ def sample(model: Model, prompt: list[int], count: int, temperature: float, top_
     return ids[len(prompt) :]
 
 
-def _norm(x: np.ndarray, w: dict[str, np.ndarray], name: str) -> np.ndarray:
+def norm(x: np.ndarray, w: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """Apply the layer norm `name` of the weights to [..., d_model]."""
     centred = x - x.mean(-1, keepdims=True)
     scale = np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(1e-5))
     return centred / scale * w[name + ".weight"] + w[name + ".bias"]

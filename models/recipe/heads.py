@@ -1,4 +1,4 @@
-"""Scores of attention heads on random repeated tokens.
+"""Scores of attention heads: where they look on random repeated tokens, and whether they write what comes next.
 
 Definitions after Olsson et al. 2022, In-context Learning and Induction Heads. The text is the end-of-text token,
 then random ids, then the same ids again. A score is the mean attention that a head pays, over all positions for
@@ -6,14 +6,21 @@ which it is defined, to one key:
 
 - previous-token: the token before; first-token: position 0; same-position: the token itself;
 - duplicate-token: the first copy of the current token; induction: the token after the first copy of the current token.
+
+A successor head (Gould et al. 2023) writes " Tuesday" where it reads " Monday", wherever it looks. Its score is the
+share of words, over all sequences, for which the head's output from that word's stream alone favours the next word over
+all others of the sequence, by the unembedding's directions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
-from forward import Model
+from forward import Model, norm
 
 KINDS = ("previous-token", "first-token", "induction", "duplicate-token", "same-position")
+SUCCESSOR = "successor"
 
 
 def scores(model: Model, sequences: int = 16, length: int = 60, seed: int = 0) -> dict[str, np.ndarray]:
@@ -35,6 +42,39 @@ def scores(model: Model, sequences: int = 16, length: int = 60, seed: int = 0) -
         "same-position": (queries, queries),
     }
     return {kind: pattern[:, :, q, k].mean(-1) for kind, (q, k) in keys.items()}
+
+
+def successor_scores(
+    model: Model, encode: Callable[[str], list[int]], cycles: Sequence[tuple[Sequence[str], bool]]
+) -> np.ndarray:
+    """Return the successor score of every head, [block, head].
+
+    `cycles` are words that follow each other, and whether the first follows the last; each word must be one token,
+    with a space before it.
+    """
+    w = model.weights
+    right = np.zeros((model.blocks, model.heads))
+    asked = 0
+    for words, closed in cycles:
+        ids = np.array([encode(f" {word}") for word in words])[:, 0]
+        tokens = np.stack((np.full(len(ids), model.end_of_text), ids), axis=1)
+        streams: list[np.ndarray] = []
+        model.forward(tokens, streams=streams)
+        count = len(ids) if closed else len(ids) - 1
+        following = (np.arange(count) + 1) % len(ids)
+        asked += count
+        for block in range(model.blocks):
+            at = f"h.{block}."
+            x = norm(streams[block][:count, 1], w, at + "ln_1")
+            width = x.shape[-1]
+            value = x @ w[at + "attn.c_attn.weight"][:, 2 * width :] + w[at + "attn.c_attn.bias"][2 * width :]
+            for head, part in enumerate(np.split(value, model.heads, axis=-1)):
+                rows = slice(head * part.shape[-1], (head + 1) * part.shape[-1])
+                written = part @ w[at + "attn.c_proj.weight"][rows]
+                favoured = (written * w["ln_f.weight"]) @ w["wte.weight"][ids].T
+                favoured -= favoured.mean(0)  # what a head always writes says nothing of the word that it read
+                right[block, head] += (favoured.argmax(-1) == following).sum()
+    return right / asked
 
 
 def best(score: np.ndarray) -> tuple[int, int, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from model import GPT2
-from passages import MAKERS, held_out_items
+from passages import SKILLS, held_out_items
 from rows import Progress
 
 LOOK_ITEMS = 20
@@ -29,12 +29,13 @@ def bits_per_byte(model: GPT2, ids: torch.Tensor, bytes_in: int, context: int) -
 def skill_accuracies(model: GPT2, encode: Callable[[str], list[int]], count: int, device: str) -> dict[str, float]:
     """Return the top-1 accuracy on a few held-out items of every skill."""
     result = {}
-    for skill in MAKERS:
+    for skill in SKILLS:
         right = 0
-        for item in held_out_items(skill, count):
+        items = held_out_items(skill, count)
+        for item in items:
             logits = model(torch.tensor([encode(item.prompt)], device=device))
             right += int(logits[0, -1].argmax()) == encode(item.answer)[0]
-        result[skill] = right / count
+        result[skill] = right / len(items)
     return result
 
 
@@ -69,9 +70,10 @@ class Journal:
         with self.history.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def step(self, progress: Progress, loss: float) -> None:
-        """Keep the loss of a step."""
-        self._keep({"step": progress.step, "tokens": progress.tokens, "loss": round(loss, 4)})
+    def steps(self, steps: list[tuple[int, int, float]]) -> None:
+        """Keep step, tokens seen and loss of some steps."""
+        for step, tokens, loss in steps:
+            self._keep({"step": step, "tokens": tokens, "loss": round(loss, 4)})
 
     def look(self, model: GPT2, progress: Progress) -> None:
         """Measure the start of the held-out book and a few items of every skill, and draw the loss curve."""

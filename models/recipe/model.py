@@ -54,15 +54,20 @@ class Shape:
         }
 
 
+def wave_features(context: int, width: int, longest: int) -> torch.Tensor:
+    """Return sines and cosines of the position [pos, width // 4], of wavelengths from pi to `longest`."""
+    lengths = torch.logspace(math.log10(math.pi), math.log10(longest), width // 8)
+    phase = torch.arange(context)[:, None] * (2 * math.pi / lengths)
+    return torch.cat((phase.sin(), phase.cos()), dim=1)
+
+
 def waves(context: int, width: int, rms: float) -> torch.Tensor:
     """Return position vectors [pos, width] made of waves, the longest twice the context, turned at random.
 
     Learned positions that start as noise take long to tell neighbours apart; in these, "one back" is a rotation from
     the start, so heads that look at the previous token, and with them induction heads, form early.
     """
-    lengths = torch.logspace(math.log10(math.pi), math.log10(2 * context), width // 8)
-    phase = torch.arange(context)[:, None] * (2 * math.pi / lengths)
-    features = torch.cat((phase.sin(), phase.cos()), dim=1)
+    features = wave_features(context, width, 2 * context)
     basis = torch.linalg.qr(torch.randn(width, width)).Q[: features.shape[1]]
     positions = features @ basis
     return positions * (rms / positions.square().mean().sqrt())
@@ -119,8 +124,9 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Attention and MLP, each behind its layer norm and added to the residual stream."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
+        self.dropout = dropout
         self.ln_1 = nn.LayerNorm(shape.width, eps=1e-5)
         self.attn = Attention(shape)
         self.ln_2 = nn.LayerNorm(shape.width, eps=1e-5)
@@ -128,8 +134,8 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map resid_pre [batch, pos, width] to resid_post."""
-        x = x + self.attn(self.ln_1(x))
-        return x + self.mlp(self.ln_2(x))
+        x = x + functional.dropout(self.attn(self.ln_1(x)), self.dropout, self.training)
+        return x + functional.dropout(self.mlp(self.ln_2(x)), self.dropout, self.training)
 
 
 class GPT2(nn.Module):
@@ -141,7 +147,7 @@ class GPT2(nn.Module):
         self.dropout = dropout
         self.wte = nn.Embedding(shape.vocab, shape.width)
         self.wpe = nn.Embedding(shape.context, shape.width)
-        self.h = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.h = nn.ModuleList(Block(shape, dropout) for _ in range(shape.blocks))
         self.ln_f = nn.LayerNorm(shape.width, eps=1e-5)
         nn.init.normal_(self.wte.weight, std=0.02)
         self.wpe.weight.data = waves(shape.context, shape.width, 0.02)

@@ -7,6 +7,7 @@ roughly half the tokens of AdamW for the same loss.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -14,17 +15,17 @@ import torch
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # the quintic's coefficients, from the Muon write-up
 
 
-def orthogonalize(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """Return about U V^T of the singular value decomposition of a [rows, columns] matrix."""
+def orthogonalize(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
+    """Return about U V^T of the singular value decomposition of each matrix, [..., rows, columns]."""
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    x = (x.t() if tall else x).contiguous()
-    x = x / (x.norm() + 1e-7)
+    x = matrices.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    x = (x.mT if tall else x).contiguous()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
-        gram = x @ x.t()
+        gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return (x.t() if tall else x).to(matrix.dtype)
+    return (x.mT if tall else x).to(matrices.dtype)
 
 
 class Optimizer:
@@ -42,37 +43,52 @@ class Optimizer:
         self.steps = 0
 
     @torch.no_grad()
-    def step(self, scale: float, pool: ThreadPoolExecutor) -> float:
-        """Apply the gradients at `scale` times the peak rates, clear them, and return their norm before clipping."""
+    def step(self, scale: float, pool: ThreadPoolExecutor, parts: int = 1) -> torch.Tensor:
+        """Apply the gradients at `scale` times the peak rates, clear them, and return their norm before clipping.
+
+        Matrices are taken in `parts` groups, each by a thread of the pool and all at once in it.
+        """
         self.steps += 1
-        everything = [*self.matrices.values(), *self.others.values()]
-        norm = float(torch.nn.utils.clip_grad_norm_(everything, 1.0))
-        list(pool.map(lambda name: self._muon(name, scale), self.matrices))
-        for name, p in self.others.items():
-            self._adam(name, p, scale)
+        norm = torch.nn.utils.clip_grad_norm_([*self.matrices.values(), *self.others.values()], 1.0)
+        names = list(self.matrices)
+        list(pool.map(lambda part: self._muon(names[part::parts], scale), range(min(parts, len(names)))))
+        self._adam(scale)
         return norm
 
-    @torch.no_grad()
-    def _muon(self, name: str, scale: float) -> None:
-        p, momentum = self.matrices[name], self.momentum[name]
-        momentum.lerp_(p.grad, 0.05)
-        update = p.grad.lerp(momentum, 0.95)
-        p.grad = None
-        p.mul_(1 - self.matrix_rate * scale * self.decay)
-        # The joint projection is three matrices side by side; each is orthogonalized by itself.
-        width = p.shape[0] if name.endswith("c_attn.weight") else p.shape[1]
-        for part, target in zip(update.split(width, dim=1), p.split(width, dim=1), strict=True):
-            gain = max(1.0, part.shape[1] / part.shape[0]) ** 0.5  # weights are [in, out]
-            target.add_(orthogonalize(part), alpha=-self.matrix_rate * scale * gain)
+    def _muon(self, names: list[str], scale: float) -> None:
+        """Update matrices; those of one shape are orthogonalized together, which an accelerator likes."""
+        parameters = [self.matrices[name] for name in names]
+        gradients = [p.grad for p in parameters]
+        momenta = [self.momentum[name] for name in names]
+        torch._foreach_lerp_(momenta, gradients, 0.05)
+        updates = torch._foreach_lerp(gradients, momenta, 0.95)
+        torch._foreach_mul_([p.data for p in parameters], 1 - self.matrix_rate * scale * self.decay)
+        by_shape: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
+        for name, p, update in zip(names, parameters, updates, strict=True):
+            p.grad = None
+            # The joint projection is three matrices side by side; each is orthogonalized by itself.
+            width = p.shape[0] if name.endswith("c_attn.weight") else p.shape[1]
+            for part, target in zip(update.split(width, dim=1), p.data.split(width, dim=1), strict=True):
+                by_shape[part.shape].append((part, target))
+        for (rows, columns), pairs in by_shape.items():
+            gain = max(1.0, columns / rows) ** 0.5  # weights are [in, out]
+            directions = orthogonalize(torch.stack([part for part, _ in pairs])).unbind()
+            torch._foreach_add_([target for _, target in pairs], directions, alpha=-self.matrix_rate * scale * gain)
 
-    @torch.no_grad()
-    def _adam(self, name: str, p: torch.nn.Parameter, scale: float) -> None:
-        first, second = self.first[name], self.second[name]
-        first.lerp_(p.grad, 0.1)
-        second.lerp_(p.grad.square(), 0.05)
-        p.grad = None
-        corrected = (second / (1 - 0.95**self.steps)).sqrt_().add_(1e-10)
-        p.addcdiv_(first, corrected, value=-self.other_rate * scale / (1 - 0.9**self.steps))
+    def _adam(self, scale: float) -> None:
+        parameters = list(self.others.values())
+        if not parameters:
+            return
+        gradients = [p.grad for p in parameters]
+        first, second = list(self.first.values()), list(self.second.values())
+        torch._foreach_lerp_(first, gradients, 0.1)
+        torch._foreach_lerp_(second, torch._foreach_mul(gradients, gradients), 0.05)
+        root = torch._foreach_sqrt(torch._foreach_div(second, 1 - 0.95**self.steps))
+        torch._foreach_add_(root, 1e-10)
+        rate = self.other_rate * scale / (1 - 0.9**self.steps)
+        torch._foreach_addcdiv_([p.data for p in parameters], first, root, value=-rate)
+        for p in parameters:
+            p.grad = None
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return all momenta under flat names."""

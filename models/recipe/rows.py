@@ -15,9 +15,17 @@ class Progress:
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    stretch: int = 1  # which stretch this is, or was if it has ended
+    stretch_step: int = 0
+    stretch_seconds: float = 0.0
+    ended: bool = False  # the rate has fallen to nothing
     book_rows: int = 0
     passage_rows: int = 0
     snapshots: list[int] = field(default_factory=list)
+
+    def begin_stretch(self) -> None:
+        """Count what follows as a new stretch."""
+        self.stretch, self.stretch_step, self.stretch_seconds, self.ended = self.stretch + 1, 0, 0.0, False
 
 
 class Rows:

@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corpus import book_text, passage_texts, training_books
-from passages import answer_words
+from passages import answer_words, first_words
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 END_OF_TEXT = "<|endoftext|>"
-VOCAB_SIZE = 4096
-PASSAGES = 20_000
+VOCAB_SIZE = 6144
+PASSAGES = 40_000
 WHOLE_WORD_COUNT = 1_500
 
 
-def train(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def train(folder: Path, size: int = VOCAB_SIZE) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Return vocabulary and merges learned from the books and from generated passages.
 
-    The words that answer the passages are repeated often enough to become one token each. All 256 bytes are in the
+    The words that the passages turn on are repeated often enough to become one token each. All 256 bytes are in the
     vocabulary, so any text can be encoded; the end-of-text token has the last id.
     """
 
@@ -31,10 +31,11 @@ def train(folder: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
         yield from (book_text(path) for path in training_books(folder))
         yield from passage_texts(PASSAGES, seed=0)
         yield from (f" {word}" * WHOLE_WORD_COUNT for word in answer_words())
+        yield from (f"\n{word}" * WHOLE_WORD_COUNT for word in first_words())
 
     tokenizer = _byte_level(models.BPE())
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB_SIZE - 1,
+        vocab_size=size - 1,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -78,8 +79,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the byte-level BPE on a folder of books.")
     parser.add_argument("corpus", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--size", type=int, default=VOCAB_SIZE, help="number of tokens")
     args = parser.parse_args()
-    save(args.output, *train(args.corpus))
+    save(args.output, *train(args.corpus, args.size))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 """Train the bundled model: a small GPT-2 on a folder of books and on generated passages.
 
-    python train.py CORPUS WORK --minutes 120             start, or go on where the last run stopped
-    python train.py CORPUS WORK --minutes 480             go on for longer (the schedule is planned anew)
+    python train.py CORPUS WORK --minutes 60            a stretch of 60 minutes
+    python train.py CORPUS WORK --minutes 60            go on where it was stopped, or add a stretch
+    python train.py CORPUS WORK --million 6             a stretch of 6 million tokens, for a machine that others use
+    python train.py CORPUS WORK --prepare               make tokenizer and token streams, train nothing
 
 WORK receives the tokenizer, `checkpoint.safetensors` (weights, their running mean, momenta, counters), snapshots of
-the weights in the Hugging Face layout, `loss.jsonl` and `loss.svg`. The learning rate warms up, stays, and falls
-linearly over the last part of the budget. `stable.safetensors` is the checkpoint from before the fall: a later, longer
-run goes on from there (`--from-stable`), since a rate that has fallen to nothing cannot be taken up again.
+the weights in the Hugging Face layout, `loss.jsonl` and `loss.svg`. Training goes in stretches. In each, the learning
+rate warms up, stays, and falls linearly over the last part, so that every stretch ends with a model worth keeping
+(after WSD-S, Wen et al. 2024). A stretch that was interrupted goes on; after one that has ended, the same command
+begins another from its weights. Once prepared, WORK is all that training needs: the books may be missing.
 
 On a CPU the rows of a batch are shared out to one thread per worker, each with its own gradients: a core that is
-busy elsewhere then does fewer of them and holds nobody up.
+busy elsewhere then does fewer of them and holds nobody up. On an accelerator (`--device cuda`) a batch is taken at once
+and nothing waits for the device except the progress lines.
 """
 
 from __future__ import annotations
@@ -17,7 +21,6 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-import shutil
 import signal
 import threading
 import time
@@ -31,22 +34,30 @@ import tokenizer as bpe
 import torch
 from checkpoint import restore, save
 from export import export
+from grow import grown
 from journal import Journal
 from model import GPT2, Shape
 from optimizer import Optimizer
 from rows import Progress, Rows
-from safetensors.torch import load_file
 from workers import Workers
 
 WARM_UP_STEPS = 60
 MEAN_HORIZON = 200  # steps over which the running mean of the weights looks back
-PASSAGES = 300_000
+LOOK_TOKENS = 10_240
+READ_EVERY = 20  # steps
 
 
 def rate(progress: Progress, done: float, fall: float) -> float:
-    """Return the factor of the peak rate after the share `done` of the budget: up, level, then linearly down."""
-    warm = min(1.0, (progress.step + 1) / WARM_UP_STEPS)
+    """Return the factor of the peak rate after the share `done` of a stretch: up, level, then linearly down."""
+    warm = min(1.0, (progress.stretch_step + 1) / WARM_UP_STEPS)
     return warm * min(1.0, max(0.02, (1 - done) / fall))
+
+
+def done(args: argparse.Namespace, progress: Progress) -> float:
+    """Return the share of a stretch that is behind, by the clock or by tokens."""
+    if args.million:
+        return progress.stretch_step * args.rows * args.context / (args.million * 1e6)
+    return progress.stretch_seconds / (args.minutes * 60)
 
 
 def arguments() -> argparse.Namespace:
@@ -54,49 +65,53 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("corpus", type=Path, help="folder of plain-text books")
     parser.add_argument("work", type=Path, help="folder for checkpoints, snapshots and logs")
-    parser.add_argument(
-        "--minutes", type=float, default=120, help="whole budget of training time, earlier runs included"
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, default=60, help="length of a stretch by the clock")
+    length.add_argument(
+        "--million", type=float, help="length of a stretch in millions of tokens, whatever the clock says"
     )
-    parser.add_argument("--fall", type=float, default=0.4, help="share of the budget over which the rate falls")
-    parser.add_argument("--from-stable", action="store_true", help="go on from before the last fall of the rate")
+    parser.add_argument("--fall", type=float, default=0.4, help="share of a stretch over which the rate falls")
+    parser.add_argument("--prepare", action="store_true", help="make tokenizer and token streams, and stop")
     parser.add_argument("--start-from", type=Path, metavar="FOLDER", help="begin with an exported model's weights")
-    parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--tokens", type=int, default=bpe.VOCAB_SIZE, help="size of a new tokenizer")
+    parser.add_argument("--blocks", type=int, default=8)
     parser.add_argument("--heads", type=int, default=8)
     parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--context", type=int, default=256)
-    parser.add_argument("--rows", type=int, default=32, help="rows in a batch")
-    parser.add_argument("--rows-at-once", type=int, default=4, help="rows that one worker takes at a time")
-    parser.add_argument("--share", type=float, default=0.35, help="share of generated passages")
-    parser.add_argument("--drills", type=int, default=2, help="rows of a batch that are random tokens, repeated")
+    parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--rows", type=int, default=16, help="rows in a batch")
+    parser.add_argument("--rows-at-once", type=int, default=2, help="rows that one worker takes at a time, on a CPU")
+    parser.add_argument("--passages", type=int, default=300_000, help="how many passages are generated")
+    parser.add_argument("--share", type=float, default=0.45, help="share of generated passages")
+    parser.add_argument("--drills", type=int, default=1, help="rows of a batch that are random tokens, repeated")
     parser.add_argument("--matrix-rate", type=float, default=0.015)
     parser.add_argument("--other-rate", type=float, default=0.003)
     parser.add_argument("--decay", type=float, default=0.1, help="weight decay of the matrices")
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads, on a CPU")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--checkpoint-minutes", type=float, default=3)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
 
-def prepare(args: argparse.Namespace, device: str) -> tuple[Rows, Journal, Shape]:
+def prepare(args: argparse.Namespace) -> tuple[Rows, Journal, Shape]:
     """Make or read the tokenizer and the token streams, and open the journal at the start of the held-out book."""
     folder = args.work / "tokenizer"
-    if args.start_from and not folder.exists():
-        folder.mkdir()
-        for name in ("vocab.json", "merges.txt"):
-            shutil.copyfile(args.start_from / name, folder / name)
     if not (folder / "vocab.json").exists():
-        bpe.save(folder, *bpe.train(args.corpus))
+        bpe.save(folder, *bpe.train(args.corpus, args.tokens))
     tokenizer = bpe.load(folder)
     end = bpe.end_of_text(folder)
     cache = args.work / f"tokens-{args.seed}-{args.context}.npz"
     if not cache.exists():
         books = corpus.book_ids(tokenizer, args.corpus, end)
-        rows = corpus.passage_rows(tokenizer, PASSAGES, args.seed, end, args.context + 1)
-        np.savez(args.work / "part.npz", books=books, passages=rows)
+        rows = corpus.passage_rows(tokenizer, args.passages, args.seed, end, args.context + 1)
+        look = [end, *tokenizer.encode(corpus.book_text(args.corpus / corpus.HELD_OUT_BOOK)).ids]
+        look = np.array(look[:LOOK_TOKENS], dtype=np.uint16)
+        np.savez_compressed(args.work / "part.npz", books=books, passages=rows, look=look)
         (args.work / "part.npz").replace(cache)
     with np.load(cache, allow_pickle=False) as streams:
+        look = torch.from_numpy(streams["look"].astype(np.int64))
         rows = Rows(
             streams["books"],
             streams["passages"],
@@ -107,20 +122,17 @@ def prepare(args: argparse.Namespace, device: str) -> tuple[Rows, Journal, Shape
             new_line=tokenizer.encode("\n").ids[0],
             seed=args.seed,
         )
-    look = torch.tensor([end, *tokenizer.encode(corpus.book_text(args.corpus / corpus.HELD_OUT_BOOK)).ids])
-    look = look[: 40 * args.context]
     look_bytes = len(tokenizer.decode(look[1:].tolist()).encode())
     shape = Shape(end + 1, args.context, args.width, args.blocks, args.heads)
-    journal = Journal(args.work, look, look_bytes, lambda text: tokenizer.encode(text).ids, device)
+    journal = Journal(args.work, look, look_bytes, lambda text: tokenizer.encode(text).ids, args.device)
     return rows, journal, shape
 
 
 def fall_behind(mean: GPT2, model: GPT2, step: int) -> None:
-    """Let the running mean of the weights follow the model by one step."""
+    """Let the running mean of the weights follow the model by one step, closely at the start of a stretch."""
     keep = min(1 - 1 / MEAN_HORIZON, (step + 1) / (step + 10))
     with torch.no_grad():
-        for slow, fast in zip(mean.parameters(), model.parameters(), strict=True):
-            slow.lerp_(fast, 1 - keep)
+        torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - keep)
 
 
 def snapshot_is_due(progress: Progress) -> bool:
@@ -131,64 +143,75 @@ def snapshot_is_due(progress: Progress) -> bool:
 
 
 def main() -> None:
-    """Train until the budget is used up or a termination signal comes."""
+    """Train until the stretch has ended or a termination signal comes."""
     args = arguments()
     args.work.mkdir(parents=True, exist_ok=True)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(args.seed)
-    rows, journal, shape = prepare(args, device)
-    model = GPT2(shape, args.dropout).to(device)
-    if args.start_from:
-        model.load_state_dict(load_file(args.start_from / "model.safetensors"))
+    rows, journal, shape = prepare(args)
+    if args.prepare:
+        return
+    checkpoint = args.work / "checkpoint.safetensors"
+    if args.start_from and not checkpoint.exists():
+        model = grown(args.start_from, args.work / "tokenizer", shape, args.dropout).to(args.device)
+    else:
+        model = GPT2(shape, args.dropout).to(args.device)
     mean = copy.deepcopy(model).eval()
     optimizer = Optimizer(dict(model.named_parameters()), args.matrix_rate, args.other_rate, args.decay)
-    checkpoint, stable = args.work / "checkpoint.safetensors", args.work / "stable.safetensors"
-    source = stable if args.from_stable else checkpoint
-    progress = restore(source, model, mean, optimizer) if source.exists() else Progress()
-    threads, rows_at_once = (args.workers, args.rows_at_once) if device == "cpu" else (1, args.rows)
-    workers = Workers(model, threads, rows_at_once, device, not args.no_compile)
+    progress = restore(checkpoint, model, mean, optimizer) if checkpoint.exists() else Progress()
+    if progress.ended:
+        progress.begin_stretch()
+        # What the fall has settled on is the mean; go on from there.
+        model.load_state_dict(mean.state_dict())
+    threads, rows_at_once = (args.workers, args.rows_at_once) if args.device == "cpu" else (1, args.rows)
+    workers = Workers(model, threads, rows_at_once, args.device, not args.no_compile)
     print(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(rows.books):,} book tokens, "
-        f"{rows.passages.size:,} passage tokens, on {device}, from step {progress.step}",
+        f"{rows.passages.size:,} passage tokens, on {args.device}, stretch {progress.stretch}, step {progress.step}",
         flush=True,
     )
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    budget = args.minutes * 60
-    last_checkpoint, last_line, before = time.monotonic(), 0.0, time.monotonic()
-    falling = progress.seconds / budget > 1 - args.fall
+    before = last_checkpoint = last_line = time.monotonic()
+    tokens_before = progress.tokens
+    losses: list[tuple[int, int, torch.Tensor]] = []
     model.train()
-    while not stopped.is_set() and progress.seconds < budget:
+    while not progress.ended:
         if snapshot_is_due(progress):
             export(mean, args.work / "tokenizer", args.work / "snapshots" / f"step_{progress.step:06d}")
             progress.snapshots.append(progress.step)
-        done = progress.seconds / budget
-        if done > 1 - args.fall and not falling:
-            falling = True
-            save(stable, model, mean, optimizer, progress)
-        scale = rate(progress, done, args.fall)
+        scale = rate(progress, done(args, progress), args.fall)
         loss = workers.gradient(*rows.batch(progress, args.rows))
-        norm = optimizer.step(scale, workers.pool)
-        fall_behind(mean, model, progress.step)
+        norm = optimizer.step(scale, workers.pool, threads)
+        fall_behind(mean, model, progress.stretch_step)
         progress.step += 1
+        progress.stretch_step += 1
         progress.tokens += args.rows * args.context
+        losses.append((progress.step, progress.tokens, loss))
+        if len(losses) % READ_EVERY == 0:
+            loss.item()  # the clock must not run away from the device
         now = time.monotonic()
-        speed = args.rows * args.context / (now - before)
         progress.seconds += now - before
+        progress.stretch_seconds += now - before
         before = now
-        journal.step(progress, loss)
-        if now - last_line > 10:
-            last_line = now
+        progress.ended = done(args, progress) >= 1
+        leaving = progress.ended or stopped.is_set()
+        if leaving or now - last_line > 10:
+            speed = (progress.tokens - tokens_before) / max(1e-9, now - last_line)
+            journal.steps([(step, tokens, value.item()) for step, tokens, value in losses])
+            losses, last_line, tokens_before = [], now, progress.tokens
             print(
-                f"step {progress.step}  {progress.tokens / 1e6:.2f} M tokens  loss {loss:.3f}  norm {norm:.2f}  "
-                f"rate {scale:.2f}  {speed:,.0f} tokens/s  {(budget - progress.seconds) / 60:.0f} min left",
+                f"step {progress.step}  {progress.tokens / 1e6:.2f} M tokens  loss {loss.item():.3f}  "
+                f"norm {norm.item():.2f}  rate {scale:.2f}  {speed:,.0f} tokens/s  "
+                f"{100 * done(args, progress):.1f} % of the stretch",
                 flush=True,
             )
-        if now - last_checkpoint > args.checkpoint_minutes * 60 or progress.seconds >= budget or stopped.is_set():
+        if leaving or now - last_checkpoint > args.checkpoint_minutes * 60:
             save(checkpoint, model, mean, optimizer, progress)
             journal.look(mean, progress)
-            last_checkpoint = time.monotonic()
-    print("stopped; the same command goes on from here" if stopped.is_set() else "done", flush=True)
+            before = last_checkpoint = time.monotonic()  # looking is no training
+        if stopped.is_set():
+            break
+    print("the stretch has ended" if progress.ended else "stopped; the same command goes on from here", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ class Workers:
     """Computes the gradient of a batch: on an accelerator at once, on a CPU by threads that share the weights."""
 
     def __init__(self, model: GPT2, count: int, rows: int, device: str, compiled: bool) -> None:
-        self.model, self.rows, self.device = model, rows, device
+        self.model, self.rows, self.device, self.count = model, rows, device, count
         self.replicas = [model]
         for _ in range(count - 1):
             replica = copy.deepcopy(model)
@@ -34,26 +34,33 @@ class Workers:
 
         return torch.compile(loss) if compiled else loss
 
-    def gradient(self, ids: torch.Tensor, targets: torch.Tensor) -> float:
-        """Leave the mean gradient of the batch in the model's parameters and return its mean loss in nats."""
-        ids, targets = ids.to(self.device), targets.to(self.device)
-        parts = list(zip(ids.split(self.rows), targets.split(self.rows), strict=True))
-        counted, total, lock = int((targets != -100).sum()), 0.0, threading.Lock()
+    def gradient(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Leave the mean gradient of the batch in the model's parameters and return its mean loss in nats.
+
+        On an accelerator nothing waits for the result: it is a tensor there.
+        """
+        counted = int((targets != -100).sum())
+        parts = [
+            (part, wanted, int((wanted != -100).sum()) / counted)
+            for part, wanted in zip(ids.split(self.rows), targets.split(self.rows), strict=True)
+        ]
+        total, lock = torch.zeros((), device=self.device), threading.Lock()
 
         def work(loss: Loss) -> None:
-            nonlocal total
             while True:
                 with lock:
                     if not parts:
                         return
-                    part = parts.pop()
-                share = int((part[1] != -100).sum()) / counted
-                value = loss(*part) * share
+                    part, wanted, share = parts.pop()
+                value = loss(part.to(self.device), wanted.to(self.device)) * share
                 value.backward()
                 with lock:
-                    total += value.item()
+                    total.add_(value.detach())
 
-        list(self.pool.map(work, self.losses))
+        if self.device == "cpu":
+            list(self.pool.map(work, self.losses))
+        else:
+            work(self.losses[0])
         for replica in self.replicas[1:]:
             for mine, other in zip(self.model.parameters(), replica.parameters(), strict=True):
                 if other.grad is None:

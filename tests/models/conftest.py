@@ -1,14 +1,19 @@
-"""Makes the recipe's scripts importable and opens the committed models once."""
+"""Makes the recipe's scripts importable, opens the committed models once and measures the bundled one once."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "models" / "recipe"))
+RECIPE = REPOSITORY / "models" / "recipe"
+sys.path.insert(0, str(RECIPE))
 
-import forward  # noqa: E402 (the path above comes first)
+import evaluate  # noqa: E402 (the path above comes first)
+import forward  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +29,18 @@ def sorter_folder() -> Path:
 @pytest.fixture(scope="session")
 def bundled(bundled_folder: Path) -> forward.Model:
     return forward.load(bundled_folder)
+
+
+@pytest.fixture(scope="session")
+def kept_figures() -> dict[str, Any]:
+    """The figures that the card was written from."""
+    return json.loads(evaluate.KEPT.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def figures(bundled_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """All figures of the committed weights, measured anew by the command, in a process of its own."""
+    path = tmp_path_factory.mktemp("figures") / "bundled.json"
+    command = [sys.executable, RECIPE / "evaluate.py", bundled_folder, "--figures", path]
+    subprocess.run(command, check=True, capture_output=True)
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import bigram
-import evaluate
+import card
 import forward
+import measure
 import numpy as np
 import pytest
 import tokenizer as bpe
@@ -31,7 +32,7 @@ def test_a_model_without_weights_needs_the_logarithm_of_its_vocabulary(bundled):
         bundled.heads, bundled.blocks, bundled.context, bundled.end_of_text,
     )  # fmt: skip
     ids = list(range(600))  # several windows: every id must count exactly once
-    assert evaluate.book_bits_per_byte(flat, ids, bytes_in=600) == pytest.approx(12)
+    assert measure.book_bits_per_byte(flat, ids, bytes_in=600) == pytest.approx(12)
 
 
 def test_a_nearly_cold_draw_takes_the_likeliest_token(bundled, bundled_folder):
@@ -41,18 +42,18 @@ def test_a_nearly_cold_draw_takes_the_likeliest_token(bundled, bundled_folder):
 
 
 def test_a_card_without_a_place_for_figures_is_refused(tmp_path: Path):
-    card = tmp_path / "README.md"
-    card.write_text("No marks here.")
+    path = tmp_path / "README.md"
+    path.write_text("No marks here.")
     with pytest.raises(SystemExit, match="no place for the figures"):
-        evaluate.write_card(card, "figures")
-    assert card.read_text() == "No marks here."
+        card.write(path, "figures")
+    assert path.read_text() == "No marks here."
 
 
 def test_figures_replace_the_old_ones_and_nothing_else(tmp_path: Path):
-    card = tmp_path / "README.md"
-    card.write_text(f"before\n{evaluate.MARKS[0]}\nold\n{evaluate.MARKS[1]}\nafter\n")
-    evaluate.write_card(card, r"new \1")
-    assert card.read_text() == f"before\n{evaluate.MARKS[0]}\nnew \\1\n{evaluate.MARKS[1]}\nafter\n"
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{card.MARKS[0]}\nold\n{card.MARKS[1]}\nafter\n")
+    card.write(path, r"new \1")
+    assert path.read_text() == f"before\n{card.MARKS[0]}\nnew \\1\n{card.MARKS[1]}\nafter\n"
 
 
 @pytest.mark.usefixtures("torch")
@@ -185,11 +186,83 @@ class TestTraining:
             assert wanted[length:] == [*row[length + 1 :], row[64 % length]]
             assert max(row) < 899
 
-    def test_the_rate_rises_stays_and_falls(self):
+    def test_the_rate_of_a_stretch_rises_stays_and_falls(self):
         from rows import Progress
         from train import WARM_UP_STEPS, rate
 
-        assert rate(Progress(step=0), 0.0, 0.4) == pytest.approx(1 / WARM_UP_STEPS)
-        assert rate(Progress(step=999), 0.5, 0.4) == 1
-        assert rate(Progress(step=999), 0.8, 0.4) == pytest.approx(0.5)
-        assert rate(Progress(step=999), 1.0, 0.4) == pytest.approx(0.02)
+        assert rate(Progress(step=5_000, stretch_step=0), 0.0, 0.4) == pytest.approx(1 / WARM_UP_STEPS)
+        assert rate(Progress(stretch_step=999), 0.5, 0.4) == 1
+        assert rate(Progress(stretch_step=999), 0.8, 0.4) == pytest.approx(0.5)
+        assert rate(Progress(stretch_step=999), 1.0, 0.4) == pytest.approx(0.02)
+
+    def test_a_stretch_that_has_ended_is_followed_by_another_and_nothing_else_is_forgotten(self):
+        from rows import Progress
+
+        progress = Progress(step=70, tokens=900, seconds=8.0, stretch_step=30, stretch_seconds=4.0, ended=True)
+        progress.begin_stretch()
+        assert progress == Progress(step=70, tokens=900, seconds=8.0, stretch=2)
+
+    def test_matrices_are_updated_alike_in_one_part_and_in_several(self, torch, model):
+        import copy
+        from concurrent.futures import ThreadPoolExecutor
+
+        from optimizer import Optimizer
+
+        ids = torch.randint(50, (2, 17))
+        model.loss(ids[:, :-1], ids[:, 1:]).backward()
+        results = []
+        for parts in (1, 3):
+            one = copy.deepcopy(model)
+            for mine, source in zip(one.parameters(), model.parameters(), strict=True):
+                mine.grad = source.grad.clone()
+            Optimizer(dict(one.named_parameters()), 0.01, 0.003, 0.1).step(1.0, ThreadPoolExecutor(2), parts)
+            results.append(one.state_dict())
+        for name, tensor in results[0].items():
+            torch.testing.assert_close(tensor, results[1][name], atol=2e-4, rtol=0.01)
+
+    def test_adam_is_adam(self, torch):
+        from concurrent.futures import ThreadPoolExecutor
+
+        from optimizer import Optimizer
+
+        mine = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+        theirs = torch.nn.Parameter(mine.detach().clone())
+        optimizer = Optimizer({"bias": mine}, 0.0, 0.01, 0.0)
+        adam = torch.optim.Adam([theirs], lr=0.01, betas=(0.9, 0.95), eps=1e-10)
+        for gradient in ([0.3, -0.1], [0.2, 0.4], [-0.5, 0.1]):
+            mine.grad, theirs.grad = torch.tensor(gradient), torch.tensor(gradient)
+            optimizer.step(1.0, ThreadPoolExecutor(1))
+            adam.step()
+        torch.testing.assert_close(mine, theirs)
+
+    def test_a_deeper_model_begins_by_computing_what_the_small_one_does(self, torch, model, tmp_path: Path):
+        from export import export
+        from grow import grown
+        from model import Shape
+
+        old, new = tmp_path / "old", tmp_path / "new"
+        letters = [chr(97 + at) for at in range(26)] + [chr(65 + at) for at in range(24)]
+        bpe.save(old, {letter: at for at, letter in enumerate(letters)}, [])
+        bpe.save(new, {letter: at for at, letter in enumerate([*reversed(letters), "ab"])}, [("a", "b")])
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_((parameter + 0.05 * torch.randn_like(parameter)).half().float())
+            export(model, old, tmp_path / "model")
+            bigger = grown(tmp_path / "model", new, Shape(vocab=51, context=32, width=32, blocks=5, heads=4))
+            ids = torch.randint(50, (3, 16))
+            torch.testing.assert_close(bigger(49 - ids)[..., :50], model(ids).flip(-1), atol=1e-4, rtol=1e-4)
+            made = bigger.wte.weight[50]
+            torch.testing.assert_close(made, model.wte.weight[:2].mean(0))
+            assert float(bigger.wpe.weight.abs().max()) < 3 * float(model.wpe.weight.abs().max())
+
+    def test_a_model_grows_in_blocks_and_positions_alone(self, model, tmp_path: Path):
+        from dataclasses import replace
+
+        from export import export
+        from grow import grown
+
+        bpe.save(tmp_path / "t", {"a": 0}, [])
+        export(model, tmp_path / "t", tmp_path / "model")
+        for change, words in (({"width": 64}, "--width"), ({"blocks": 1}, "only grows")):
+            with pytest.raises(SystemExit, match=words):
+                grown(tmp_path / "model", tmp_path / "t", replace(model.shape, **change))

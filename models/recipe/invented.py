@@ -1,0 +1,29 @@
+"""Words that nobody knows: made-up ones that sound English, and pieces of codes."""
+
+from __future__ import annotations
+
+import random
+
+import words as w
+
+Rng = random.Random
+
+
+def made_up_word(rng: Rng) -> str:
+    """Return a word that sounds English and is not."""
+    syllables = rng.choice((1, 1, 2, 2, 3))
+    starts, middles = w.words("syllable_start"), w.words("syllable_middle")
+    stem = "".join(rng.choice(starts) + rng.choice(middles) for _ in range(syllables))
+    return stem + rng.choice((*w.words("syllable_end"), *[""] * 6))
+
+
+def code_word(rng: Rng) -> str:
+    """Return a word of a secret code: digits, capitals, or pieces of words stuck together."""
+    kind = rng.random()
+    if kind < 0.2:
+        return str(rng.randrange(10, 10_000))
+    if kind < 0.4:
+        return "".join(rng.choices("BCDFGHJKLMNPQRSTVWXYZ", k=rng.randint(2, 4)))
+    joint = rng.choice(("", "", "-", "'", "/", "_"))
+    pieces = joint.join(rng.choices(w.words("piece"), k=rng.randint(2, 3)))
+    return pieces.capitalize() if kind < 0.6 else pieces

@@ -1,0 +1,48 @@
+"""Short stories: from a grammar of plots (`data/stories/grammar.txt`), and some written by hand (`by_hand.txt`)."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import words as w
+from templates import Template
+
+Rng = random.Random
+BY_HAND_SHARE = 0.05
+_CALL = re.compile(r"\[([a-z ]+)\]")
+
+
+def read_grammar() -> dict[str, list[str]]:
+    """Read the sections of the grammar, each a list of ways to say one thing.
+
+    Raises:
+        ValueError: a line calls a section that is not there.
+    """
+    sections: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in (w.DATA / "stories" / "grammar.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("== "):
+            current = sections.setdefault(line.removeprefix("== "), [])
+        elif line and not line.startswith("#"):
+            current.append(line)
+    for lines in sections.values():
+        for called in (name for line in lines for name in _CALL.findall(line)):
+            if called not in sections:
+                raise ValueError(f"The stories' grammar has no section [{called}]; write one or mend the name.")
+    return sections
+
+
+GRAMMAR = read_grammar()
+BY_HAND = [text for text in (w.DATA / "stories" / "by_hand.txt").read_text(encoding="utf-8").split("\n\n") if text]
+
+
+def _expand(section: str, rng: Rng) -> str:
+    return _CALL.sub(lambda call: _expand(call[1], rng), rng.choice(GRAMMAR[section]))
+
+
+def story(rng: Rng) -> str:
+    """Tell one story; its slots keep their words from the first sentence to the last."""
+    if rng.random() < BY_HAND_SHARE:
+        return rng.choice(BY_HAND).strip()
+    return Template("stories", _expand("story", rng)).fill(rng).text

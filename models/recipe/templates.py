@@ -1,0 +1,168 @@
+"""Phrasings with slots, read from `data/phrasings/*.txt`, one file a skill, and how their slots are filled.
+
+A line is a phrasing. `{country}` is a slot of words.toml, `{country2}` another row of the same table, `{day+1}` the row
+after `{day}`, `{Animal}` begins with a capital, `{x|y}` is x or y (slots may stand inside), `{madeup}` a word that
+nobody knows. What stands in `<...>` is the answer: what the skill is measured by. A line without an answer is text to
+learn from. After the line `## held out` come phrasings that are never trained on; `## choices 2` says how many answers
+make sense, where that is not the number of words that the answer's slot can be.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import words as w
+from invented import made_up_word
+
+Rng = random.Random
+HELD_OUT = "## held out"
+MADE_UP = "madeup"
+_SLOT = re.compile(r"\{([A-Za-z_]+)(\d*)([+-]\d+)?\}")
+_CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
+_CHOICES = re.compile(r"^## choices (\d+)\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One passage: `prompt + answer + rest` is its text.
+
+    `choices` is the number of answers that make sense, which gives chance; `held_out` tells that its phrasing is never
+    trained on; the answer is empty where nothing is asked.
+    """
+
+    skill: str
+    prompt: str
+    answer: str
+    rest: str
+    choices: int
+    held_out: bool = False
+
+    @property
+    def text(self) -> str:
+        """The whole passage."""
+        return self.prompt + self.answer + self.rest
+
+
+def with_articles(text: str) -> str:
+    """Write `an` before a vowel (`an owl`), but not before `ewe`, `one`, `uni...`, `use...`."""
+    return re.sub(r"\b([aA]) (?=[aeiouAEIO])(?!ewe\b|one\b|uni|use|Eu)", r"\1n ", text)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot of a phrasing: a column, which row of its table (any two indices differ), and the rows to move on."""
+
+    column: str
+    index: str
+    offset: int
+    capital: bool
+
+    @staticmethod
+    def of(match: re.Match[str]) -> Slot:
+        """Read a slot as it is written."""
+        column = match[1] if match[1] in w.SLOTS else match[1].lower()
+        return Slot(column, match[2], int(match[3] or 0), match[1][0].isupper() and column != match[1])
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What is drawn for it: one row for all columns of a table and an index."""
+        return (0 if self.column == MADE_UP else id(w.SLOTS[self.column]), self.index)
+
+
+@dataclass(frozen=True)
+class Template:
+    """One phrasing of a skill; `choices` as in `Passage`, 0 where the words of the answer's slot are counted."""
+
+    skill: str
+    text: str
+    held_out: bool = False
+    stated_choices: int = 0
+
+    @cached_property
+    def slots(self) -> list[Slot]:
+        """Its slots in order.
+
+        Raises:
+            ValueError: one has no column of that name, or two answers are marked.
+        """
+        if self.text.count("<") > 1:
+            raise ValueError(f"A phrasing of {self.skill} has two answers; mark one: {self.text}")
+        found = [Slot.of(match) for match in _SLOT.finditer(self.text)]
+        for slot in found:
+            if slot.column not in w.SLOTS and slot.column != MADE_UP:
+                raise ValueError(f"In the phrasings of {self.skill} no slot is called {{{slot.column}}}: {self.text}")
+        return found
+
+    @cached_property
+    def choices(self) -> int:
+        """How many words the answer is one of: as stated, or the different words of its slot."""
+        answer = re.search(r"<([^<>]*)>", self.text)
+        if not answer:
+            return 0
+        slot = _SLOT.search(answer[1])
+        if self.stated_choices or not slot or Slot.of(slot).column == MADE_UP:
+            return self.stated_choices or 2
+        return len(set(w.words(Slot.of(slot).column)))
+
+    def _draw(self, rng: Rng) -> dict[tuple[int, str], int | str]:
+        """Draw a row for every table and index; no two begin with the same word."""
+        tables = {slot.key: w.SLOTS.get(slot.column) for slot in self.slots}
+        offsets = {key: [slot.offset for slot in self.slots if slot.key == key] for key in tables}
+        while True:
+            rows: dict[tuple[int, str], int | str] = {}
+            firsts = []
+            for key, table in tables.items():
+                if table is None:
+                    rows[key] = made_up_word(rng)
+                    continue
+                low, high = 0, len(table.rows)
+                if table.order == "sequence":
+                    low, high = max(0, -min(offsets[key])), high - max(0, *offsets[key])
+                row = rng.randrange(low, high)
+                rows[key] = row
+                firsts.append(table.rows[row][0])
+            if len(firsts) == len(set(firsts)):
+                return rows
+
+    def fill(self, rng: Rng) -> Passage:
+        """Return a passage with every slot filled."""
+        rows = self._draw(rng)
+
+        def word(match: re.Match[str]) -> str:
+            slot = Slot.of(match)
+            row = rows[slot.key]
+            if isinstance(row, str):
+                found = row
+            else:
+                column = w.words(slot.column)
+                found = column[(row + slot.offset) % len(column)]
+            return found[0].upper() + found[1:] if slot.capital else found
+
+        text = _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), _SLOT.sub(word, self.text))
+        text = with_articles(text)
+        start, end = text.find("<"), text.find(">")
+        if start < 0:
+            return Passage(self.skill, text, "", "", 0, self.held_out)
+        prompt = text[:start].removesuffix(" ")
+        answer = text[len(prompt) : end].replace("<", "")
+        return Passage(self.skill, prompt, answer, text[end + 1 :], self.choices, self.held_out)
+
+
+def read(folder: Path = w.DATA / "phrasings") -> dict[str, list[Template]]:
+    """Read the phrasings of every skill; a skill is named by its file."""
+    skills = {}
+    for path in sorted(folder.glob("*.txt")):
+        text = path.read_text(encoding="utf-8")
+        stated = _CHOICES.search(text)
+        training, _, held_out = text.partition(HELD_OUT + "\n")
+        skills[path.stem] = [
+            Template(path.stem, line.strip(), apart, int(stated[1]) if stated else 0)
+            for apart, lines in ((False, training), (True, held_out))
+            for line in lines.splitlines()
+            if line.strip() and not line.startswith("#")
+        ]
+    return skills
