@@ -1,14 +1,20 @@
 """The one table of commands: menus, shortcuts, the command palette and the help page all read it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from desktop_app.core.state import WALK
+from desktop_app.core.navigation import at_workspace
+from desktop_app.core.state import WALK, State, with_option
 from desktop_app.core.steps import WORKSPACES, texts
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command. `keys` are Qt key sequences, the first is shown; `needs` says when it is enabled."""
+    """A command. `keys` are Qt key sequences, the first is shown; `needs` says when it is enabled.
+
+    What only changes the state says how (`change`), and whether that is so now (`on`); the window does the others.
+    `short` are its names on the switches beside a view, where there is room and where there is little.
+    """
 
     id: str
     title: str
@@ -16,17 +22,54 @@ class Command:
     keys: tuple[str, ...] = ()
     needs: str = "model"
     checkable: bool = False
+    change: Callable[[State], State] | None = None
+    on: Callable[[State], bool] | None = None
+    short: tuple[str, str] = ("", "")
 
 
 WORKSPACE = "workspace:"
 """How the id of a command begins that shows a workspace; its key follows."""
 
-_TABS = tuple(
-    Command(f"{WORKSPACE}{key}", name, "Go", keys, "scene", True)
-    for key, name, keys in (
-        (WALK, "The walk", ("Ctrl+1",)),
-        *((spec.key, texts()[spec.op].name, spec.keys) for spec in WORKSPACES if spec.keys),
-    )
+
+def _choice(name: str, title: str, short: tuple[str, str], field: str, value: str, other: str = "") -> Command:
+    """A command that sets a view option to `value`, or back to `other` if it has one and is on."""
+
+    def is_on(state: State) -> bool:
+        return bool(getattr(state.view, field) == value)
+
+    def change(state: State) -> State:
+        return with_option(state, field, other if other and is_on(state) else value)
+
+    return Command(name, title, "View", (), "scene", True, change, is_on, short)
+
+
+def _switch(field: str, title: str, short: tuple[str, str]) -> Command:
+    """A command that turns a view option on and off."""
+
+    def is_on(state: State) -> bool:
+        return bool(getattr(state.view, field))
+
+    def change(state: State) -> State:
+        return with_option(state, field, not is_on(state))
+
+    return Command(field, title, "View", (), "scene", True, change, is_on, short)
+
+
+def _workspace(key: str, name: str, keys: tuple[str, ...]) -> Command:
+    """A command that shows a workspace in the centre, or the walk again."""
+
+    def change(state: State) -> State:
+        return at_workspace(state, key)
+
+    def is_on(state: State) -> bool:
+        return state.workspace == key
+
+    return Command(f"{WORKSPACE}{key}", name, "Go", keys, "scene", True, change, is_on)
+
+
+_TABS = (
+    _workspace(WALK, "Walk", ("Ctrl+1",)),
+    *(_workspace(spec.key, texts()[spec.op].name, spec.keys) for spec in WORKSPACES if spec.keys),
 )
 
 COMMANDS: tuple[Command, ...] = (
@@ -67,14 +110,26 @@ COMMANDS: tuple[Command, ...] = (
     Command("larger", "Larger type", "View", ("Ctrl++", "Ctrl+="), "always"),
     Command("smaller", "Smaller type", "View", ("Ctrl+-",), "always"),
     Command("normal", "Normal type", "View", ("Ctrl+0",), "always"),
-    Command("skip_first", "Leave position 0 out", "View", (), "scene", True),
-    Command("keys_down", "Queries as columns of attention grids", "View", (), "scene", True),
-    Command("sort_neurons", "Sort neurons by activity", "View", (), "scene", True),
+    _choice("scale_linear", "Patterns on a linear scale", ("linear", "lin"), "pattern_scale", "linear"),
+    _choice("scale_sqrt", "Patterns on a square-root scale", ("√", "√"), "pattern_scale", "sqrt"),
+    _choice("scale_log", "Patterns on a logarithmic scale", ("log", "log"), "pattern_scale", "log"),
+    _switch("skip_first", "Leave position 0 out", ("without position 0", "without 0")),
+    _switch("keys_down", "Queries as columns of attention grids", ("queries as columns", "turned")),
+    _switch("sort_neurons", "Sort neurons by activity", ("sorted", "sorted")),
+    _choice(
+        "layer_limits",
+        "One colour scale for all heads of a block",
+        ("one scale for the block", "one scale"),
+        "limits",
+        "layer",
+        "view",
+    ),
     Command("limit", "Set the limit of the colours …", "View", (), "scene"),
-    Command("layer_limits", "One colour scale for all heads of a block", "View", (), "scene", True),
-    Command("scale_linear", "Patterns on a linear scale", "View", (), "scene"),
-    Command("scale_sqrt", "Patterns on a square-root scale", "View", (), "scene"),
-    Command("scale_log", "Patterns on a logarithmic scale", "View", (), "scene"),
+    _choice("lens_token", "Lens: the likeliest token", ("token", "token"), "lens", "token"),
+    _choice("lens_probability", "Lens: probability of a token", ("probability", "prob."), "lens", "probability"),
+    _choice("lens_rank", "Lens: rank of a token", ("rank", "rank"), "lens", "rank"),
+    _choice("lens_entropy", "Lens: entropy", ("entropy", "H"), "lens", "entropy"),
+    _choice("lens_kl", "Lens: distance from the model's output", ("KL", "KL"), "lens", "kl"),
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene"),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
     Command("open_census", "Count the parameters", "Inspect", (), "scene"),

@@ -147,6 +147,10 @@ class MapPanel(Panel):
     fresh: int = 0  # how many rows at the end were computed in the last, cached pass; 0 says all
     x_label: str = ""
     picks: str = "token"  # what a click on a row picks; "" where rows are nothing to choose
+    texts: tuple[tuple[str, ...], ...] = ()  # words over the colours, [row][column], where cells have room for them
+    column_labels: tuple[str, ...] = ()
+    selected_column: int | None = None
+    column_picks: str = ""  # what a click on a column's label picks
 
 
 @dataclass(frozen=True)
@@ -226,6 +230,7 @@ class CurvePanel(Panel):
     y_label: str = ""
     hue: Hue = Hue.MLP
     x_range: tuple[float, float] | None = None
+    line_names: tuple[str, ...] = ()  # written where each line ends
     stems: bool = False  # draw the points' values as thin bars from the first level line
 
 

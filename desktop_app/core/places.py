@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import Box, Hue, View
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Want
@@ -24,7 +26,8 @@ class StepSpec:
     `content` gives the panels, or a whole view where the title says what was found. `options` are commands that
     change how this view shows its numbers; the window puts them beside it. `wants` names the products that the view
     reads, and `reads` the fields of the state that it depends on besides block, head, token and view options. `keys`
-    are the shortcuts of a workspace that has a tab of its own.
+    are the shortcuts of a workspace that has a tab of its own. The cells that a workspace shows of its products are
+    named after it (`lens.kl`): `describe` says what stands in one, and `open` takes it apart.
     """
 
     op: str
@@ -38,6 +41,8 @@ class StepSpec:
     wants: Callable[[Scene], tuple[Want, ...]] = _nothing
     reads: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    describe: Callable[[Scene, Cell], Readout] | None = None
+    open: Callable[[Scene, Cell], View] | None = None
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,19 @@ _KEPT = 48
 
 @dataclass(frozen=True)
 class Work:
-    """What a product is computed from, and how it tells of its progress: (done, of) in whatever it counts."""
+    """What a product is computed from, and how it tells of its progress: the share that is done, from 0 to 1."""
 
     model: Model
     trace: Trace
     stop: Stop
-    progress: Callable[[int, int], None]
+    progress: Callable[[float], None]
 
 
-def _quiet(_done: int, _of: int) -> None: ...
+def _quiet(_share: float) -> None: ...
 
 
 def compute(
-    want: Want, model: Model, trace: Trace, stop: Stop | None = None, progress: Callable[[int, int], None] = _quiet
+    want: Want, model: Model, trace: Trace, stop: Stop | None = None, progress: Callable[[float], None] = _quiet
 ) -> Made:
     """The result of one want. Raises Cancelled if stopped, and whatever the product raises."""
     work = Work(model, trace, stop or Stop(), progress)

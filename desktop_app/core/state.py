@@ -23,6 +23,7 @@ class ViewOptions:
     skip_first: bool = kept(False, kinds.flag)  # leave position 0 out
     keys_down: bool = kept(False, kinds.flag)  # attention grids with queries as columns, as some films draw them
     sort_neurons: bool = kept(False, kinds.flag)
+    lens: str = kept("token", kinds.choice("token", "probability", "rank", "entropy", "kl"))  # what its cells show
     # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
     # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
     limit: float | None = kept(None, kinds.size, undo=True)
@@ -67,6 +68,11 @@ class State:
     def with_sampling(self, **changes: object) -> "State":
         """The same with sampling settings changed. Raises SamplingError."""
         return replace(self, sampling=replace(self.sampling, **changes))  # type: ignore[arg-type] # names are Sampling's
+
+
+def with_option(state: State, name: str, value: object) -> State:
+    """The state with one view option changed."""
+    return replace(state, view=replace(state.view, **{name: value}))  # type: ignore[arg-type] # names are ViewOptions'
 
 
 ASKED = tuple(f.name for f in fields(State) if f.metadata.get("run"))

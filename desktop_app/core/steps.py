@@ -9,7 +9,7 @@ from desktop_app.core.panels import Hue, View
 from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import WALK, State
-from desktop_app.core.views import attention, census, check, inputs, mlp, sampling, vectors
+from desktop_app.core.views import attention, census, check, inputs, lens, mlp, sampling, vectors
 from desktop_app.core.views.limits import with_limits
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
@@ -90,6 +90,20 @@ STEPS: tuple[StepSpec, ...] = (
 
 
 WORKSPACES: tuple[StepSpec, ...] = (
+    StepSpec(
+        "lens",
+        BESIDE,
+        "lens",
+        Hue.ACCENT,
+        (),
+        lens.content,
+        options=("lens_token", "lens_probability", "lens_rank", "lens_entropy", "lens_kl"),
+        wants=lens.wants,
+        reads=("pinned", "position"),
+        keys=("Ctrl+3",),
+        describe=lens.describe,
+        open=lens.open_cell,
+    ),
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),
 )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from desktop_app.core.levels import diverging, number, short
-from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, RulerPanel, Source
+from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Hue, RulerPanel, Source
 from desktop_app.figures.marks import Dots, Page, Pick, Rect
 from desktop_app.figures.paint_common import ROW, heading, heading_height
 from desktop_app.figures.theme import mix
@@ -16,6 +16,9 @@ _SHORT_NAME = 96.0  # names up to this width, as of a neuron, are never cut for 
 _LEAST_ROW, _MOST_ROW = 18.5, 44.0
 _NAMES = 18.0  # a line of words above the axes
 _LISTED = 6
+
+_LINE_HUES = (Hue.ACCENT, Hue.KEY, Hue.VALUE, Hue.MLP, Hue.QUERY, Hue.RESIDUAL)
+"""Of several lines, each named, in this order."""
 
 
 def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
@@ -142,7 +145,9 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     marks = _marks(y0, y1, body.h - page.u(56 + (_NAMES if outside.any() else 0)), page, ends=panel.stems)
     left = max((page.width(short(t), size=10) for t in marks), default=0) + page.u(26 if panel.y_label else 12)
     top = page.u(4) + _above(panel, outside, body.inset(left=left), page)
-    box = body.inset(left=left, bottom=page.u(36), right=page.u(14), top=top)
+    names = min(max((page.width(n, size=11) for n in panel.line_names), default=0), body.w / 4)
+    right = page.u(14) + (names + page.u(8) if names else 0)
+    box = body.inset(left=left, bottom=page.u(36), right=right, top=top)
 
     def px(x: object) -> np.ndarray:
         return box.x + (np.asarray(x, float) - x0) / (x1 - x0) * box.w
@@ -170,13 +175,32 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     hue = theme.hues[panel.hue]
     if panel.points is not None:
         _points(panel, outside, px, py, hue, page)
-    for line_x, line_y in panel.lines:
-        page.path(px(line_x), py(line_y), hue, page.u(2))
+    colours = [theme.hues[h] for h in _LINE_HUES] if panel.line_names else [hue]
+    for n, (line_x, line_y) in enumerate(panel.lines):
+        dashed = n // len(colours) % 2 == 1  # more lines than hues: the second time round they are dashed
+        page.path(px(line_x), py(line_y), colours[n % len(colours)], page.u(2), dashed=dashed)
+    if panel.line_names:
+        ends = [float(py(line_y[-1])) for _, line_y in panel.lines]
+        _line_names(panel.line_names, ends, colours, Rect(box.x + box.w, box.y, names + page.u(8), box.h), page)
     for level, _ in panel.levels_at:
         y = float(py(level))
         page.path([box.x, box.x + box.w], [y, y], theme.accent, page.u(1.5), dashed=True)
     if panel.focus is not None:
         _named_point(panel.focus, (x0, x1, y0, y1), box, page)
+
+
+def _line_names(names: tuple[str, ...], ends: list[float], colours: list[str], room: Rect, page: Page) -> None:
+    """Each line's name where it ends, moved apart where they would touch."""
+    height, at, foot = page.u(14), room.y - page.u(14), room.y + room.h
+    order, places = sorted(range(len(names)), key=lambda n: ends[n]), list(ends)
+    for n in order:
+        at = places[n] = max(at + height, ends[n])
+    for n in reversed(order):
+        places[n] = min(places[n], foot)
+        foot = places[n] - height
+    for n in order:
+        colour = colours[n % len(colours)]
+        page.words(room.x + page.u(6), places[n], names[n], size=11, colour=colour, room=room.w - page.u(6), mono=True)
 
 
 def _named_point(

@@ -135,6 +135,22 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
             page.words(rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, text, size=size, on=ground, align="center")
 
 
+def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels, rect: Rect, page: Page) -> None:
+    """Words over the cells, each shortened to its cell; none where cells are too small for three letters."""
+    rows, columns = values.shape
+    w, h = rect.w / columns, rect.h / rows
+    size = min(12.0, 0.72 * h / page.scale)
+    if size < 8 or w < page.u(26):
+        return
+    table = page.theme.table(levels.diverging)
+    fractions = np.nan_to_num(levels.fraction(values))
+    for r, line in enumerate(texts):
+        for c, text in enumerate(line):
+            ground = "#{:02x}{:02x}{:02x}".format(*table[int(fractions[r, c] * 255)])
+            x, y = rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h
+            page.words(x, y, text, size=size, on=ground, mono=True, align="center", room=w - page.u(4))
+
+
 def label_step(count: int, length: float, page: Page, least: float = 11) -> int:
     """Every how manieth of `count` labels in a row of `length` can be written without touching the next."""
     return max(1, int(np.ceil(count * page.u(least) / max(length, 1))))

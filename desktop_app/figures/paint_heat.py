@@ -12,6 +12,7 @@ from desktop_app.figures.paint_common import (
     LEGEND,
     beyond_marks,
     cell_numbers,
+    cell_words,
     heading,
     heading_height,
     heat,
@@ -31,6 +32,7 @@ _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
 _SMALL_WORDS = 58.0  # above a small grid, and under it
 _THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
+_LONGEST_LABEL = 118.0  # over a column
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
 
@@ -146,30 +148,44 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
     return said
 
 
-def map_extent(panel: MapPanel, _width: float, _page: Page) -> Extent:
-    """Rows of 3 to 18 units, between 70 and 460 in all."""
+def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
+    """Rows of 3 to 18 units, between 70 and 460 in all; rows with words in them are as high as those need."""
     fixed = heading_height(panel) + LEGEND
     rows = len(panel.values)
+    if panel.column_labels:
+        fixed += (_column_room(panel.column_labels, width, page) * _SIN + page.u(12)) / page.scale
+    if panel.texts:
+        return fixed + min(max(rows * 12, 40), 400), fixed + max(rows * 20, 40)
     return fixed + min(max(rows * 9, 40), 200), fixed + min(max(rows * 18, 40), 460)
 
 
 def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
-    """A table of numbers as colours with labelled rows."""
+    """A table of numbers as colours with labelled rows, and columns where they have names."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     left = labels_width(panel.row_labels, body.h, rect.w * 0.3, page) + page.u(4)
     rows, columns = panel.values.shape
-    box = body.inset(left=left)
+    label = _column_room(panel.column_labels, rect.w, page)
+    box = body.inset(left=left, top=label * _SIN + page.u(12) if label else 0, right=label * _COS)
     box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(_HIGHEST_IN_MAP)))
+    _column_labels(panel.column_labels, panel.selected_column, box, label, page)
     said = heat(panel.values, panel.levels, box, page)
     beyond_marks(panel.values, panel.levels, box, page)
-    cell_numbers(panel.values, panel.levels, box, page)
+    if panel.texts:
+        cell_words(panel.texts, panel.values, panel.levels, box, page)
+    else:
+        cell_numbers(panel.values, panel.levels, box, page)
     row_labels(
         panel.row_labels, Rect(body.x, box.y, left - page.u(4), box.h), page, selected=panel.selected, fresh=panel.fresh
     )
     _outline_row(panel.selected, rows, box, page)
+    _outline_column(panel.selected_column, columns, box, page)
     page.put_cells(box, (rows, columns), panel.values, panel.source, panel.title)
     if panel.picks:
         page.picks.append(Pick(Rect(body.x, box.y, left, box.h), "row", rows, f"choose this {panel.picks}"))
+    if panel.column_picks:
+        for n in range(columns):
+            place = Rect(box.x + n * box.w / columns, body.y, box.w / columns, box.y - body.y)
+            page.picks.append(Pick(place, panel.column_picks, n, f"choose this {panel.column_picks}"))
     under = Rect(box.x, box.y + box.h, box.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label)
 
@@ -208,7 +224,7 @@ def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> 
     corner = page.width(page.say(_corner(panel)), size=10) + page.u(12)
     left = max(labels_width(panel.labels, 0.7 * length, 0.28 * width, page) + page.u(4), corner)
     # Column labels lean to the right at 55 degrees, over the end of the grid.
-    label = min(labels_width(panel.labels, 0.7 * length, 0.3 * width, page), page.u(118))
+    label = min(labels_width(panel.labels, 0.7 * length, 0.3 * width, page), page.u(_LONGEST_LABEL))
     return left, label * _SIN + page.u(12), label * _COS, label
 
 
@@ -236,7 +252,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         selected=None if panel.keys_down else panel.selected,
         fresh=0 if panel.keys_down else panel.fresh,
     )
-    _column_labels(panel, box, label, page)
+    _column_labels(panel.labels, panel.selected if panel.keys_down else None, box, label, page)
     if panel.keys_down:
         _outline_column(panel.selected, count, box, page)
     else:
@@ -250,16 +266,20 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
 
 
-def _column_labels(panel: GridPanel, box: Rect, room: float, page: Page) -> None:
-    count = len(panel.labels)
-    width = box.w / count
-    step = label_step(count, box.w, page, 13)
+def _column_room(labels: tuple[str, ...], width: float, page: Page) -> float:
+    """The length of the longest label over the columns of a table this wide; 0 where there are none."""
+    return min(labels_width(labels, 0.7 * width, 0.3 * width, page), page.u(_LONGEST_LABEL)) if labels else 0.0
+
+
+def _column_labels(labels: tuple[str, ...], selected: int | None, box: Rect, room: float, page: Page) -> None:
+    """Labels that lean to the right over the columns of `box`."""
+    width = box.w / max(len(labels), 1)
+    step = label_step(len(labels), box.w, page, 13)
     size = 11 if step == 1 else 10
-    for n in range(0, count, step):
-        words = label_words(panel.labels[n], n, step, room, page, size)
-        chosen = panel.keys_down and n == panel.selected
+    for n in range(0, len(labels), step):
+        words = label_words(labels[n], n, step, room, page, size)
         page.words(box.x + (n + 0.5) * width + page.u(3), box.y - page.u(7), words, size=size, mono=True, angle=55,
-                   room=room, bold=chosen, colour=page.theme.accent if chosen else None)  # fmt: skip
+                   room=room, bold=n == selected, colour=page.theme.accent if n == selected else None)  # fmt: skip
 
 
 def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:

@@ -369,10 +369,6 @@ class Controller(QObject):
         """What the centre shows: the current step of the walk, or a workspace."""
         return current_place(self.state, self.model.config) if self.model is not None else None
 
-    def go_to_workspace(self, key: str) -> None:
-        """Show a workspace in the centre, or the walk again where it was left."""
-        self.set(navigation.at_workspace(self.state, key))
-
     def go_to(self, step: Step) -> None:
         """Go to a step; its block becomes the shown one."""
         self.set(navigation.at_step(self.state, step))
@@ -460,9 +456,9 @@ class Controller(QObject):
         self.progressed.emit("", 0.0)
         self.complain(words)
 
-    def _on_progress(self, words: str, done: int, of: int) -> None:
+    def _on_progress(self, words: str, share: float) -> None:
         if self._wanted:
-            self.progressed.emit(words, done / max(of, 1))
+            self.progressed.emit(words, share)
 
     # Passes
 

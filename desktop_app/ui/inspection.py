@@ -7,9 +7,9 @@ from PySide6.QtWidgets import QApplication, QSplitter
 from desktop_app.core.levels import number
 from desktop_app.core.opening.as_numpy import as_numpy, probabilities_as_numpy
 from desktop_app.core.opening.cells import Cell, Region
-from desktop_app.core.opening.describe import Readout, describe
+from desktop_app.core.opening.describe import Readout
 from desktop_app.core.opening.links import computed_from, feeds
-from desktop_app.core.opening.opened import view_of, workspace_of
+from desktop_app.core.opening.opened import readout_of, view_of, workspace_of
 from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
@@ -56,7 +56,7 @@ class Inspection(QObject):
         if cells.source is None:
             value = float(cells.values[row, column])
             return Readout(number(value), cells.label, f"row {row}, column {column}")
-        return describe(scene, cells.source.name, cells.source.at(row, column))
+        return readout_of(scene, Cell(cells.source.name, cells.source.at(row, column)))
 
     def _point(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
         """Say what is under the pointer, and light what it came from and what it feeds in every view."""
@@ -129,8 +129,8 @@ class Inspection(QObject):
         if path and scene is not None:
             cell = path[-1]
             self._inspector.show_path(path, view_of(scene, cell), self._theme, self._scale)
-            if cell.index and (cell.name in scene.trace.table or cell.name in scene.checkpoint.weights):
-                readout = describe(scene, cell.name, cell.index)
+            if cell.index and cell.name != PROBABILITY:
+                readout = readout_of(scene, cell)
         self._tabs.show_readout(readout)
 
     def copy_numpy(self) -> None:

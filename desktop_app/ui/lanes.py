@@ -133,7 +133,7 @@ def _let_go(old: list[object], then: Callable[[], None] | None, _stop: Stop) -> 
 class ProductLane(Lane):
     """Products being computed for the views that are shown."""
 
-    progress = Signal(str, int, int)
+    progress = Signal(str, float)
 
     def make(self, wants: Sequence[Want], model: Model, trace: Trace) -> None:
         """Compute `wants` one after the other; answers the run and all of them."""

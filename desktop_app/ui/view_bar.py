@@ -4,20 +4,12 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QToolButton, QWidget
 
-_MARGIN = 16
-_SHORT = {
-    "scale_linear": ("linear", "lin"),
-    "scale_sqrt": ("√", "√"),
-    "scale_log": ("log", "log"),
-    "skip_first": ("without position 0", "without 0"),
-    "keys_down": ("queries as columns", "turned"),
-    "sort_neurons": ("sorted", "sorted"),
-    "layer_limits": ("one scale for the block", "one scale"),
-}
-"""What a switch is called where there is room, and where there is little."""
-
+from desktop_app.core.commands import COMMANDS
 
 _LIMIT = "Colours end at this number in every view; empty: at each view's own limits"
+_MARGIN = 16
+_SHORT = {command.id: command.short for command in COMMANDS if any(command.short)}
+"""What a switch is called where there is room, and where there is little."""
 
 
 class ViewBar(QWidget):

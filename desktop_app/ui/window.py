@@ -27,12 +27,12 @@ from PySide6.QtWidgets import (
 
 from desktop_app import __version__
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS, WORKSPACE
+from desktop_app.core.commands import COMMANDS
 from desktop_app.core.examples import Example, examples, open_in
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
-from desktop_app.core.state import State, begins, spaced
+from desktop_app.core.state import State, begins, spaced, with_option
 from desktop_app.core.steps import find_step, view_key
 from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.core.views.weights import weight_names
@@ -62,6 +62,7 @@ from desktop_app.ui.workspace_bar import WorkspaceBar
 
 _SLOW_MS = 250
 _PATIENCE_MS = 300
+_CHANGES = {command.id: command.change for command in COMMANDS if command.change is not None}
 
 
 class Window(QMainWindow):
@@ -325,11 +326,7 @@ class Window(QMainWindow):
             ("prepend", self._is_on(begins)),
             ("space", self._is_on(spaced)),
             ("int8", state.int8),
-            ("skip_first", state.view.skip_first),
-            ("keys_down", state.view.keys_down),
-            ("sort_neurons", state.view.sort_neurons),
-            ("layer_limits", state.view.limits == "layer"),
-            *((name, name == f"{WORKSPACE}{state.workspace}") for name in self.actions_ if name.startswith(WORKSPACE)),
+            *((command.id, command.on(state)) for command in COMMANDS if command.on is not None),
         ):
             self.actions_[name].setChecked(on)
         self._enable()
@@ -354,10 +351,7 @@ class Window(QMainWindow):
             shown = self.controller.present_view(scene, step)
             self._limit_field = limit_field(shown)
             self.canvas.show_view(shown, self.theme, self.scale)
-        view = scene.state.view
-        on = {f"scale_{view.pattern_scale}"}
-        on |= {name for name in ("skip_first", "keys_down", "sort_neurons") if getattr(view, name)}
-        on |= {"layer_limits"} if view.limits == "layer" else set()
+        on = {command.id for command in COMMANDS if command.on is not None and command.on(scene.state)}
         self._show_limit()
         self.view_bar.show_options(step.spec.options, on)
         self.workspaces.show_workspace(scene.state.workspace)
@@ -550,6 +544,10 @@ class Window(QMainWindow):
             self.scrubber.set_playing(self.scrubber.playing)  # a button that was pressed in vain comes up again
             return
         c = self.controller
+        change = _CHANGES.get(name)
+        if change is not None:
+            c.set(change(c.state))
+            return
         simple: dict[str, Callable[[], object]] = {
             "undo": c.undo,
             "redo": c.redo,
@@ -573,14 +571,7 @@ class Window(QMainWindow):
             "larger": lambda: self._type_size(1),
             "smaller": lambda: self._type_size(-1),
             "normal": lambda: self._type_size(0),
-            "keys_down": lambda: self._view(keys_down=not c.state.view.keys_down),
-            "skip_first": lambda: self._view(skip_first=not c.state.view.skip_first),
-            "sort_neurons": lambda: self._view(sort_neurons=not c.state.view.sort_neurons),
             "limit": self.view_bar.limit.setFocus,
-            "layer_limits": lambda: self._view(limits="view" if c.state.view.limits == "layer" else "layer"),
-            "scale_linear": lambda: self._view(pattern_scale="linear"),
-            "scale_sqrt": lambda: self._view(pattern_scale="sqrt"),
-            "scale_log": lambda: self._view(pattern_scale="log"),
             "prepend": lambda: c.set(replace(c.state, start=not self._is_on(begins), token=None, position=None)),
             "space": lambda: c.set(replace(c.state, space=not self._is_on(spaced), token=None, position=None)),
             "int8": lambda: c.set(replace(c.state, int8=not c.state.int8)),
@@ -603,10 +594,7 @@ class Window(QMainWindow):
             "about": self._about,
             "quit": self.close,
         }
-        if name.startswith(WORKSPACE):
-            c.go_to_workspace(name.removeprefix(WORKSPACE))
-        else:
-            simple[name]()
+        simple[name]()
 
     def _is_on(self, switch: Callable[[State, Tokenizer], bool]) -> bool:
         """Whether a switch of how the text begins is on: by a person, or by the tokenizer's files."""
@@ -627,12 +615,8 @@ class Window(QMainWindow):
             self._show_limit()
             return
         if self._limit_field is not None:
-            self._view(**{self._limit_field: limit})
+            self.controller.set(with_option(self.controller.state, self._limit_field, limit))
             self._show_limit()
-
-    def _view(self, **changes: Any) -> None:
-        c = self.controller
-        c.set(replace(c.state, view=replace(c.state.view, **changes)))
 
     def _play(self) -> None:
         c, on = self.controller, not self.scrubber.playing

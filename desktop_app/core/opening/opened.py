@@ -1,6 +1,7 @@
 """The view of whatever is opened under the centre: one number, a whole weight, or a workspace without a tab."""
 
 from desktop_app.core.opening.cells import Cell, read_cell
+from desktop_app.core.opening.describe import Readout, describe
 from desktop_app.core.opening.view import PROBABILITY, opening_view
 from desktop_app.core.panels import View
 from desktop_app.core.places import Step
@@ -11,8 +12,11 @@ from desktop_app.core.want import Want
 
 
 def workspace_of(scene: Scene, cell: Cell) -> Step | None:
-    """The workspace that a name without an index stands for, if it does."""
-    return None if cell.index else next((w for w in workspaces(scene.config) if w.key == cell.name), None)
+    """The workspace that a name stands for without an index, or whose product a cell is of; None for any other."""
+    if cell.name in scene.trace.table:
+        return None
+    key = cell.name.partition(".")[0] if cell.index else cell.name
+    return next((w for w in workspaces(scene.config) if w.key == key), None)
 
 
 def wants_of(scene: Scene, cell: Cell) -> tuple[Want, ...]:
@@ -21,13 +25,23 @@ def wants_of(scene: Scene, cell: Cell) -> tuple[Want, ...]:
     return () if place is None else place.spec.wants(scene)
 
 
+def readout_of(scene: Scene, cell: Cell) -> Readout:
+    """What stands in a cell of a tensor, a weight or a product. Raises ModelError where there is no such cell."""
+    place = workspace_of(scene, cell)
+    if place is None or place.spec.describe is None:
+        return describe(scene, cell.name, cell.index)
+    return place.spec.describe(scene, cell)
+
+
 def check_cell(scene: Scene, cell: Cell) -> None:
     """Raise ModelError where the model or the text has no such number, weight or workspace."""
-    if workspace_of(scene, cell) is None:
-        if cell.index and cell.name != PROBABILITY:
-            read_cell(scene.trace, scene.checkpoint.weights, cell)
-        elif not cell.index:
-            find_part(scene.config, cell.name, scene.head if has_heads(cell.name) else None)
+    if workspace_of(scene, cell) is not None:
+        if cell.index:
+            readout_of(scene, cell)
+    elif not cell.index:
+        find_part(scene.config, cell.name, scene.head if has_heads(cell.name) else None)
+    elif cell.name != PROBABILITY:
+        read_cell(scene.trace, scene.checkpoint.weights, cell)
 
 
 def view_of(scene: Scene, cell: Cell) -> View:
@@ -36,8 +50,10 @@ def view_of(scene: Scene, cell: Cell) -> View:
     Raises ModelError where there is no such thing.
     """
     place = workspace_of(scene, cell)
-    if place is not None:
+    if place is not None and not cell.index:
         return build_view(scene, place)
+    if place is not None and place.spec.open is not None:
+        return place.spec.open(scene, cell)
     if not cell.index:
         part = find_part(scene.config, cell.name, scene.head if has_heads(cell.name) else None)
         return weight_view(scene.checkpoint, part, scene.tokenizer)

@@ -14,7 +14,7 @@ def _check(work: Work) -> tuple[Finding, ...]:
     found, count = [], len(work.trace.table)
     for finding in check_pass(work.model.engine, work.trace.ids, stop=work.stop):
         found.append(finding)
-        work.progress(len(found), count)
+        work.progress(len(found) / count)
     return tuple(found)
 
 

@@ -1,0 +1,205 @@
+"""The lens workspace: what every point of the residual stream would already predict, through the final norm and W_U."""
+
+import numpy as np
+
+from desktop_app.core.analysis import lens as analysis
+from desktop_app.core.analysis.lens import Lens
+from desktop_app.core.levels import Levels, cell_text, number, percent, unit
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import (
+    Array,
+    Bar,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    Hue,
+    Line,
+    MapPanel,
+    Source,
+    TextPanel,
+    View,
+    column,
+)
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError
+
+_CURVES = 6  # tokens that are followed
+_LIKELIEST = 3  # of them where none is pinned
+_NATS = "nats"
+
+_TITLES = {
+    "token": ("The likeliest token", "colour: its probability"),
+    "probability": ("Probability of {}", ""),
+    "rank": ("Rank of {}", "1 is the likeliest"),
+    "entropy": ("Entropy", "in nats; 0 is certain"),
+    "kl": ("KL from the model's own prediction", "in nats; 0 at the last row"),
+}
+
+
+def _compute(work: Work, targets: tuple[int, ...]) -> Lens:
+    checkpoint = work.model.checkpoint
+    return analysis.compute(checkpoint, work.trace, targets=targets, stop=work.stop, progress=work.progress)
+
+
+_LENS = Product("lens", "Reading every point through the unembedding", _compute)
+
+
+def followed(scene: Scene) -> tuple[int, ...]:
+    """Ids of the tokens that are followed: those pinned, or the likeliest after the position that is shown."""
+    pinned = scene.state.pinned[:_CURVES]
+    return pinned or tuple(int(i) for i in scene.ranked.order[:_LIKELIEST])
+
+
+def want(scene: Scene) -> Want:
+    """The lens over this text, with the tokens that are followed."""
+    return Want(_LENS, (followed(scene),))
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads."""
+    return (want(scene),)
+
+
+def content(scene: Scene) -> Box:
+    """The grid of points by positions, and the followed tokens through depth at the selected token."""
+    lens: Lens | None = scene.made(want(scene))
+    if lens is None:
+        return column(TextPanel(lines=(Line("", f"{_LENS.words} …"),)))
+    return column(_grid(scene, lens), _curves(scene, lens), weights=(3.0, 1.0))
+
+
+def _grid(scene: Scene, lens: Lens) -> MapPanel:
+    shows = scene.state.view.lens
+    title, note = _TITLES[shows]
+    name, values, levels = _shown(lens, shows)
+    tokens = lens.top_id
+    if shows == "token":
+        known = {int(i): scene.tokenizer.label(int(i)) for i in np.unique(tokens)}
+        texts = tuple(tuple(known[int(i)] for i in row) for row in tokens)
+    elif shows == "rank":
+        texts = tuple(tuple(f"{int(v):,}" for v in row) for row in values)
+    else:
+        texts = tuple(tuple(cell_text(float(v), share=shows == "probability") for v in row) for row in values)
+    index: tuple[int | str, ...] = (0, "row", "col") if name.startswith("target") else ("row", "col")
+    return MapPanel(
+        title=title.format(scene.tokenizer.quoted(followed(scene)[0])),
+        note=note,
+        values=values,
+        levels=levels,
+        row_labels=tuple(short_point(p) for p in lens.points),
+        column_labels=scene.labels,
+        selected_column=scene.token,
+        column_picks="token",
+        picks="",
+        texts=texts,
+        source=Source(f"lens.{name}", index),
+        hue=Hue.ACCENT,
+    )
+
+
+def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
+    """Name, numbers [point, pos] and colours of what the cells show. Ranks count from 1 on the screen."""
+    if shows == "token":
+        return "top_probability", lens.top_probability, unit()
+    if shows == "probability":
+        return "target_probability", lens.target_probability[0], unit()
+    if shows == "rank":
+        ranks = lens.target_rank[0] + 1.0
+        return "target_rank", ranks, Levels(1.0, float(ranks.max()), diverging=False, power=0.25)
+    values = lens.entropy if shows == "entropy" else lens.kl
+    return shows, values, Levels(0.0, max(float(values.max()), 1e-9), diverging=False)
+
+
+def short_point(point: str) -> str:
+    """A point of the residual stream as a row's label: `2 mid` for blocks.2.resid_mid."""
+    _, layer, name = point.split(".")
+    return f"{layer} {name.removeprefix('resid_')}"
+
+
+def _curves(scene: Scene, lens: Lens) -> CurvePanel:
+    depth = np.arange(len(lens.points), dtype=float)
+    names = tuple(scene.tokenizer.label(i) for i in followed(scene))
+    return CurvePanel(
+        title=f"After {token_name(scene, scene.token)}",
+        note="probability through depth; pin tokens to follow them",
+        lines=tuple((depth, lens.target_probability[n, :, scene.token].astype(float)) for n in range(len(names))),
+        line_names=names,
+        x_label="points, from the embedding to the output",
+    )
+
+
+# Cells
+
+
+def _row(scene: Scene, cell: Cell) -> tuple[Lens, int, int]:
+    """The lens, and point and position of a cell of it. Raises ModelError where there is none."""
+    lens: Lens | None = scene.made(want(scene))
+    if lens is None:
+        raise ModelError(f"{cell.name} is not computed yet; open it when the lens is shown.")
+    point, position = cell.index[-2:] if len(cell.index) >= 2 else (-1, -1)
+    if not (0 <= point < len(lens.points) and 0 <= position < lens.top_id.shape[1]):
+        raise ModelError(f"The lens has no cell {list(cell.index)}.")
+    return lens, point, position
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a cell of the lens says."""
+    lens, point, position = _row(scene, cell)
+    top = scene.tokenizer.quoted(int(lens.top_id[point, position]))
+    words = {
+        "lens.top_probability": f"{top} {percent(float(lens.top_probability[point, position]))}",
+        "lens.entropy": f"{number(float(lens.entropy[point, position]))} {_NATS}",
+        "lens.kl": f"{number(float(lens.kl[point, position]))} {_NATS}",
+    }.get(cell.name)
+    if words is None:
+        target = cell.index[0] if len(cell.index) == 3 else 0
+        probability = percent(float(lens.target_probability[target, point, position]))
+        words = f"rank {int(lens.target_rank[target, point, position]) + 1:,}, {probability}"
+    return Readout(words, lens.points[point], f"after {token_name(scene, position)}; likeliest {top}")
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A cell of the lens taken apart: the point's vector, the scale made from it, and what the tokens come to."""
+    lens, point, position = _row(scene, cell)
+    name = lens.points[point]
+    y = scene.trace.read(name, row=position).astype(np.float64)
+    mean, scale = float(y.mean()), float(np.sqrt(y.var() + scene.config.layer_norm_epsilon))
+    weights = scene.checkpoint.weights
+    normed = (y - mean) / scale * weights["ln_final.w"] + weights["ln_final.b"]
+    logits = (weights["unembed.W_U"] @ normed).astype(np.float64)
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    order = np.argsort(-logits, kind="stable")[:8]
+    shown = [*order, *(i for i in followed(scene) if i not in order)]
+    lines = (
+        Line("formula", "softmax( LN_final(y) · W_U ), mean and scale made anew from y"),
+        Line("with numbers", f"mean {number(mean)}, scale {number(scale)} of {name}, which opens below"),
+    )
+    first = Bar(name, scale, f"scale {number(scale)}", "open one of its numbers", source=(name, (position, 0)))
+    return View(
+        f"{name} after {token_name(scene, position)}: {scene.tokenizer.quoted(int(order[0]))} "
+        f"{percent(float(shares[order[0]]))}",
+        "What the model would predict if nothing were added to the stream after this point.",
+        column(
+            TextPanel(lines=lines),
+            BarsPanel(
+                title="What it would predict",
+                note="made again here in float64",
+                bars=tuple(
+                    Bar(
+                        scene.tokenizer.label(int(i)),
+                        float(shares[i]),
+                        percent(float(shares[i])),
+                        f"logit {number(float(logits[i]))}",
+                        marked=i in followed(scene),
+                    )
+                    for i in shown
+                ),
+            ),
+            BarsPanel(title="Read from", note="click to open", bars=(first,), hue=Hue.RESIDUAL),
+        ),
+    )
