@@ -145,7 +145,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     marks = _marks(y0, y1, body.h - page.u(56 + (_NAMES if outside.any() else 0)), page, ends=panel.stems)
     left = max((page.width(short(t), size=10) for t in marks), default=0) + page.u(26 if panel.y_label else 12)
     top = page.u(4) + _above(panel, outside, body.inset(left=left), page)
-    names = min(max((page.width(n, size=11) for n in panel.line_names), default=0), body.w / 4)
+    names = min(max((page.width(n, size=11, mono=True) for n in panel.line_names), default=0), body.w / 4)
     right = page.u(14) + (names + page.u(8) if names else 0)
     box = body.inset(left=left, bottom=page.u(36), right=right, top=top)
 

@@ -21,7 +21,7 @@ class WorkspaceBar(QWidget):
             if not name.startswith(WORKSPACE):
                 continue
             button = QToolButton()
-            button.setObjectName("tab")
+            button.setObjectName("small")
             button.setText(action.text())
             button.setCheckable(True)
             button.setAccessibleName(action.text())
