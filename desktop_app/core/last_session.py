@@ -58,13 +58,13 @@ def beginning(model: Path | None, text: str | None, *, int8: bool = False) -> Be
     Where the model cannot be opened, a text that was asked for is shown with the bundled one; one that was left is not:
     another model's numbers would stand under it. Then comes the session as it was left, or the first example.
     """
-    last = load_last()
+    left = load_last()
     bundled = str(default_model())
     example = open_in(examples()[0], State(sampling=Sampling(0.8, 40, 0.9), model=bundled))
-    if last is None or not (last.text or last.appended):
-        last = example
+    last = example if left is None or not (left.text or left.appended) else left
     last = replace(last, model=last.model or bundled, int8=False)
-    first = last if text is None else _with_text(last, text)
+    # A text of one's own is not looked at where the first example is.
+    first = last if text is None else _with_text(left or State(model=bundled), text)
     first = replace(first, model=first.model if model is None else str(model), int8=int8)
     others = (last, example) if text is None else (replace(first, model=bundled, int8=False),)
     return Beginning(first, tuple(other for other in others if other.model != first.model))
