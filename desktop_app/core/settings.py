@@ -1,14 +1,14 @@
 """What the program remembers between starts: theme, type size, geometry. Losing it loses nothing else."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_config_path
 
 from desktop_app.gpt2.errors import LogitscopeError, SessionError
-from desktop_app.gpt2.files import whole_file
+from desktop_app.gpt2.files import alone, whole_file
 from desktop_app.gpt2.jsonfile import read_json
 
 TYPE_SIZES = (0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
@@ -51,12 +51,16 @@ def load_settings() -> Settings:
     return Settings(**kept)
 
 
-def save_settings(settings: Settings) -> None:
-    """Write settings. Raises SessionError where the folder cannot be written."""
+def save_settings(settings: Settings, since: Settings | None = None) -> None:
+    """Write settings: those that differ from what they were at the start, `since`, if that is given.
+
+    What another window has changed in the meantime stays. Raises SessionError where the folder cannot be written.
+    """
     path = settings_file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as reason:
-        raise SessionError(f"Settings cannot be kept: {path.parent}: {reason.strerror or reason}.") from reason
-    with whole_file(path, SessionError) as file:
-        file.write(json.dumps(asdict(settings), indent=1).encode())
+    with alone(path, SessionError):
+        if since is not None:
+            before = asdict(since)
+            own = {name: value for name, value in asdict(settings).items() if value != before[name]}
+            settings = replace(load_settings(), **own)
+        with whole_file(path, SessionError) as file:
+            file.write(json.dumps(asdict(settings), indent=1).encode())

@@ -17,6 +17,7 @@ from desktop_app.gpt2.digest import weights_digest
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.foreign import adapter
 from desktop_app.gpt2.jsonfile import read_json
+from desktop_app.gpt2.opened import OpenedWeights
 from desktop_app.gpt2.run import new_model_key
 from desktop_app.gpt2.safetensors_file import Entry, SafetensorsFile
 from desktop_app.gpt2.stored import StoredTensors, by_own_name, is_linear, open_files, take_heads
@@ -68,6 +69,20 @@ class Checkpoint:
         """What `name_of` says of its folder."""
         return name_of(self.folder)
 
+    def require_unchanged(self) -> None:
+        """Raise ModelError if a file of it was written to since it was opened."""
+        weights = getattr(self.weights, "source", self.weights)  # of a rounded model
+        if isinstance(weights, OpenedWeights):
+            weights.require_unchanged()
+
+    def is_rewritten(self) -> bool:
+        """Whether a file of it was written to since it was opened."""
+        try:
+            self.require_unchanged()
+        except ModelError:
+            return True
+        return False
+
     @cached_property
     def digest(self) -> str:
         """What tells its weights from any others: SHA-256, in hex, over names, shapes and float32 values.
@@ -109,7 +124,8 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
         raise no_config(folder)
     config = load_config(folder / "config.json")
     on_stage("opening the weights")
-    stored = by_own_name(open_files(folder), folder)
+    files = list(open_files(folder))
+    stored = by_own_name(files, folder)
     remarks = remarks_on(folder, take_heads(stored))
     config = settle_head(config, stored, folder)
     transposed = is_linear(config, stored, folder)
@@ -141,7 +157,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
             f"{folder}: {', '.join(repr(n[:80]) for n in extra[:3])}{more} is no weight of this GPT-2; "
             "config.json and the weights do not belong together, or this is another architecture."
         )
-    return Checkpoint(folder, config, MappingProxyType(weights), MappingProxyType(forms), remarks)
+    return Checkpoint(folder, config, OpenedWeights(weights, files), MappingProxyType(forms), remarks)
 
 
 def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:

@@ -115,6 +115,7 @@ class Engine:
         past = past or self.empty_past()
         length = next(iter(past.values())).shape[1]
         self.check_ids(ids, length)
+        self.checkpoint.require_unchanged()
         feeds = {"input_ids": np.asarray(ids, np.int64), **past}
         exposed = size_in_bytes(self.config, len(ids), length + len(ids))
         large = exposed > CAPTURE_LIMIT
@@ -137,6 +138,7 @@ class Engine:
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
         """Logits [pos, d_vocab] of rows of `ln_final.out` [pos, d_model], some positions at a time."""
         stop = stop or Stop()
+        self.checkpoint.require_unchanged()
         out = np.empty((len(final), self.config.vocab_size), np.float32)
         for start in range(0, len(final), _LOGIT_ROWS):
             rows = np.ascontiguousarray(final[start : start + _LOGIT_ROWS])
@@ -209,6 +211,7 @@ class Engine:
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
         self.check_ids(ids)
+        self.checkpoint.require_unchanged()
         feeds = {"input_ids": np.asarray(ids, np.int64), **self.empty_past()}
         if size_in_bytes(self.config, len(ids)) <= STREAM_LIMIT:
             sources = list(dict.fromkeys("ln_final.out" if name == "logits" else name for name in names))

@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.leftovers import clear_leftovers, unfinished_name
+
+_PATIENCE = 10.0  # seconds
 
 
 @contextmanager
@@ -52,6 +56,22 @@ def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -
         raise error(f"{paths[0]} cannot be written: {reason.strerror or reason}.") from reason
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def alone(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[None]:
+    """Within, no other process of ours changes the file at `path`, which is read and written. Makes its folder.
+
+    Raises `error` where the folder cannot be written, or where another holds it for ten seconds.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_PATIENCE):
+            yield
+    except Timeout as reason:
+        raise error(f"{path} is being written by another window or command; try again.") from reason
+    except OSError as reason:
+        raise error(f"{path} cannot be written: {path.parent}: {reason.strerror or reason}.") from reason
 
 
 def regular(path: Path, error: type[LogitscopeError]) -> os.stat_result:

@@ -44,6 +44,12 @@ class Entry:
     stop: int
 
 
+def _stamp(path: Path) -> tuple[int, int, int, int]:
+    """What tells that a file is another one (device, inode), or was written to (size, time)."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 class SafetensorsFile:
     """A checked, memory-mapped safetensors file.
 
@@ -66,6 +72,7 @@ class SafetensorsFile:
                     )
                 raw = file.read(length)
             self._data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r").view(np.ndarray)
+            self._seen = _stamp(path)
         except OSError as reason:
             raise error(f"{path} cannot be read: {reason.strerror or reason}.") from reason
         header = parse_json(raw, what=f"The header of {path}", error=error)
@@ -117,6 +124,20 @@ class SafetensorsFile:
                 f"{prod(shape) * _ITEM_BYTES[dtype]:,}; the file is damaged."
             )
         return Entry(dtype, tuple(shape), start, stop)
+
+    def require_unchanged(self) -> None:
+        """Raise ModelError if the file was written to since it was opened: its mapping has other numbers, or has none.
+
+        A file that was put in its place by a rename, or that was deleted, changes nothing: the old one stays mapped.
+        """
+        try:
+            now = _stamp(self.path)
+        except OSError:
+            return
+        if now != self._seen and now[:2] == self._seen[:2]:
+            raise ModelError(
+                f"{self.path} was written to while it was open, so its numbers are others now; open it anew."
+            )
 
     def is_as_sealed(self) -> bool:
         """Whether every byte is as `write_safetensors` sealed it; false of a file without a seal. Reads all of it."""

@@ -7,7 +7,7 @@ model is told apart, and names of other forms are told for what they are.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from desktop_app.gpt2.config import Config
@@ -109,7 +109,7 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
         yield file
 
 
-def by_own_name(files: Iterator[SafetensorsFile], folder: Path) -> StoredTensors:
+def by_own_name(files: Iterable[SafetensorsFile], folder: Path) -> StoredTensors:
     """Every tensor of `files` by GPT-2's own name for it, mask buffers left out.
 
     Raises ModelError for a name that is there twice, for no tensors at all, and for weights of another form.

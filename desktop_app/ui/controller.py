@@ -533,6 +533,8 @@ class Controller(QObject):
         self._left_to_run = 0
         self.freeing.free_soon()
         self._say_prompt_trouble(words)
+        if self.model is not None and self.model.checkpoint.is_rewritten():
+            self.open_model(self.model.folder)
 
     def _make_scene(self) -> None:
         if self._trace is None or self.model is None:

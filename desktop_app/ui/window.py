@@ -72,7 +72,7 @@ class Window(QMainWindow):
         super().__init__()
         self.setWindowTitle("Logitscope")
         self.setAcceptDrops(True)
-        self.settings = settings
+        self.settings = self._settings_before = settings
         self.controller = Controller(state, self)
         self.files = FileActions(self.controller, self, settings.export_folder)
         self.autosave = Autosave(self.controller, self)
@@ -715,7 +715,7 @@ class Window(QMainWindow):
             export_folder=self.files.folder,
         )
         try:
-            save_settings(changed)
+            save_settings(changed, self._settings_before)
         except LogitscopeError as reason:
             # A theme is not worth a sentence in the window, which may be closing.
             print(f"logitscope: {reason}", file=sys.stderr)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from desktop_app.core.library.listing import list_models
 from desktop_app.core.library.memory import needed, too_large
 from desktop_app.core.library.progress import Meter, Progress, in_bytes, in_millions, in_time
 from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.core.library.remove import remove_model
 from desktop_app.core.library.worker import fetch
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
@@ -446,3 +448,41 @@ def test_check_tells_a_missing_file_and_looks_at_the_rest(tmp_path, capfd, lost)
 def test_check_of_no_folder_is_an_error(tmp_path, capfd):
     assert cli.main(["models", "check", str(tmp_path / "nowhere")]) == 2
     assert capfd.readouterr().err.count("\n") == 1
+
+
+# What others left in the cache and in the list
+
+
+def test_a_ref_of_gigabytes_is_not_read(own_home):
+    refs = hub_cache() / "models--o--n" / "refs"
+    refs.mkdir(parents=True)
+    with (refs / "main").open("wb") as file:
+        file.truncate(64 << 30)  # holes: it takes no room, and reading it would take all memory
+    assert list(cached_models()) == []
+
+
+def test_a_home_that_nobody_has_is_a_folder_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", "~nobody-of-that-name/x")
+    assert hub_cache().name == "x" and list(cached_models()) == []
+
+
+def test_names_in_the_list_that_no_folder_can_have_are_passed_over(tmp_path):
+    folders_file().parent.mkdir(parents=True, exist_ok=True)
+    folders_file().write_text(json.dumps({"folders": ["\ud800", "a\0b", "", 3, str(tmp_path)]}))
+    assert remembered_folders() == (tmp_path,)
+
+
+def test_folders_that_are_added_at_once_are_all_kept(tmp_path):
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(remember_folder, [tmp_path / str(n) for n in range(12)]))
+    assert sorted(remembered_folders()) == sorted(tmp_path / str(n) for n in range(12))
+    assert forget_folder(tmp_path / "3") and not forget_folder(tmp_path / "3")
+
+
+def test_a_ref_that_is_no_text_does_not_end_a_removal_in_a_traceback(own_home):
+    refs = hub_cache() / "models--o--n" / "refs"
+    refs.mkdir(parents=True)
+    (refs.parent / "snapshots" / ("a" * 40)).mkdir(parents=True)
+    (refs / "main").write_bytes(b"\xff")
+    with pytest.raises(ModelError, match=r"does not belong there .*; delete .*models--o--n by hand"):
+        remove_model("o/n")

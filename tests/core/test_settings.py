@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -27,7 +27,7 @@ def test_settings_come_back_as_they_were(own_home):
     assert load_settings() == Settings()
     save_settings(CHOSEN)
     assert load_settings() == CHOSEN
-    assert [path.name for path in settings_file().parent.iterdir()] == ["settings.json"]
+    assert {path.name for path in settings_file().parent.iterdir()} == {"settings.json", ".settings.json.lock"}
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,11 @@ def test_a_folder_that_cannot_be_made_is_named(own_home):
     with pytest.raises(SessionError, match=str(settings_file().parent)):
         save_settings(Settings())
     assert config.read_text() == "in the way"
+
+
+def test_two_windows_do_not_undo_each_others_settings():
+    save_settings(Settings(theme="dark"))
+    one = two = load_settings()
+    save_settings(replace(one, type_size=1.5), one)
+    save_settings(replace(two, speed=2.0), two)
+    assert load_settings() == Settings(theme="dark", type_size=1.5, speed=2.0)

@@ -1,9 +1,11 @@
 """The Models dialog, its menu and its downloads: two clicks to a model, cancel, failure, and what stays."""
 
+import os
 import shutil
 import threading
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAccessible
@@ -14,7 +16,11 @@ from desktop_app.core.bundle import default_model
 from desktop_app.core.library.cache import find_snapshot
 from desktop_app.core.library.folders import remember_folder, remembered_folders
 from desktop_app.core.library.references import HubName
+from desktop_app.gpt2.checkpoint import load_checkpoint
+from desktop_app.gpt2.engine import Engine
+from tests.checkpoints import write_checkpoint
 from tests.hub.fixtures import NAME, hub
+from tests.ui.conftest import BYTES
 from tests.ui.driver import pixels
 from tests.ui.test_window_files import drop
 
@@ -340,3 +346,21 @@ def test_the_dialog_keeps_its_words_whole_at_every_type_size_and_theme(desk, the
         assert top + height <= below, "nothing lies on anything else"
     picture = pixels(dialog)
     assert (picture[4, 4].mean() < 60) == (theme == "dark")
+
+
+def test_a_model_file_that_is_written_to_is_noticed_told_and_read_anew(open_desk, tmp_path):
+    old = write_checkpoint(tmp_path / "old", BYTES) / "model.safetensors"
+    new = write_checkpoint(tmp_path / "new", BYTES, seed=5) / "model.safetensors"
+    desk = open_desk(old.parent, "Hello")
+    before, told = desk.scene.trace.logits(-1).copy(), []
+    desk.c.trouble.connect(told.append)
+    shutil.copyfile(new, old)
+    os.utime(old, ns=(1, 1))
+    desk.type("!")
+    desk.until(lambda: desk.scene is not None and desk.state.text == "Hello!" and not desk.c.is_loading)
+    desk.settle()
+    assert any("was written to while it was open" in words for words in told)
+    assert desk.trouble() == ""
+    expected = Engine(load_checkpoint(new.parent)).trace(desk.scene.trace.ids).logits(-1)
+    assert np.allclose(desk.scene.trace.logits(-1), expected, atol=1e-5)
+    assert not np.allclose(expected, before)

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,10 @@ def hub_cache(environ: Mapping[str, str] | None = None) -> Path:
     env = os.environ if environ is None else environ
     home = env.get("HF_HOME") or str(Path(env.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
     chosen = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or str(Path(home, "hub"))
-    return Path(os.path.expandvars(chosen)).expanduser().absolute()
+    path = Path(os.path.expandvars(chosen))
+    with suppress(RuntimeError):  # ~nobody3: who that is, the system does not know
+        path = path.expanduser()
+    return path.absolute()
 
 
 def repository_folder(repository: str) -> Path:
@@ -80,7 +84,7 @@ def bytes_on_disk(folder: Path) -> int:
     """The size of a folder's own files, links followed; folders in it aside."""
     try:
         return sum(_size(path) for path in folder.iterdir() if path.is_file())
-    except OSError:
+    except (OSError, ValueError):  # a name that the system cannot have is no folder's
         return 0
 
 
@@ -117,11 +121,17 @@ def _refs(storage: Path) -> dict[str, str]:
     found = {}
     try:
         for path in (storage / "refs").rglob("*"):
-            if path.is_file() and COMMIT.fullmatch(commit := path.read_text("ascii", "replace").strip()):
+            if path.is_file() and COMMIT.fullmatch(commit := _start_of(path).strip()):
                 found[path.relative_to(storage / "refs").as_posix()] = commit
     except OSError:
         return found
     return found
+
+
+def _start_of(path: Path) -> str:
+    """What a small file says; of one that is longer than any commit, no more than shows that it is none."""
+    with path.open("rb") as file:
+        return file.read(64).decode("ascii", "replace")
 
 
 def _is_gpt2(folder: Path) -> bool:

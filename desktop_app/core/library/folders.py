@@ -1,11 +1,12 @@
 """The folders of models that a person wants in the list; kept in `models.json` beside the settings."""
 
 import json
+import os
 from pathlib import Path
 
 from desktop_app.core.settings import settings_file
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
-from desktop_app.gpt2.files import whole_file
+from desktop_app.gpt2.files import alone, whole_file
 from desktop_app.gpt2.jsonfile import read_json
 
 _LIMIT = 1 << 20
@@ -23,30 +24,36 @@ def remembered_folders() -> tuple[Path, ...]:
     except LogitscopeError:
         return ()
     names = kept if isinstance(kept, list) else []
-    return tuple(Path(name) for name in names if isinstance(name, str) and name and "\0" not in name)
+    return tuple(Path(name) for name in names if _is_name(name))
+
+
+def _is_name(name: object) -> bool:
+    """Whether a system can have a folder of that name."""
+    try:
+        return isinstance(name, str) and name != "" and b"\0" not in os.fsencode(name)
+    except UnicodeError:
+        return False
 
 
 def remember_folder(folder: Path) -> None:
     """Put `folder` on the list, if it is not there. Raises ModelError if the list cannot be written."""
     folder = folder.absolute()
-    if folder not in remembered_folders():
-        _write((*remembered_folders(), folder))
+    with alone(folders_file(), ModelError):
+        if folder not in remembered_folders():
+            _write((*remembered_folders(), folder))
 
 
 def forget_folder(folder: Path) -> bool:
     """Take `folder` off the list; its files stay. Whether it was there. Raises ModelError as `remember_folder` does."""
-    kept = tuple(known for known in remembered_folders() if known != folder.absolute())
-    if kept == remembered_folders():
-        return False
-    _write(kept)
+    with alone(folders_file(), ModelError):
+        kept = tuple(known for known in remembered_folders() if known != folder.absolute())
+        if kept == remembered_folders():
+            return False
+        _write(kept)
     return True
 
 
 def _write(folders: tuple[Path, ...]) -> None:
     path = folders_file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as reason:
-        raise ModelError(f"The list of folders cannot be kept: {path.parent}: {reason.strerror or reason}.") from reason
     with whole_file(path, ModelError) as file:
         file.write(json.dumps({"folders": [str(folder) for folder in folders]}, indent=1).encode("utf-8", "replace"))

@@ -83,6 +83,12 @@ def _scan(name: HubName) -> HFCacheInfo:
     # With it comes a client for the network, which the window starts without.
     from huggingface_hub import scan_cache_dir
 
-    scan = scan_cache_dir(hub_cache())
+    try:
+        scan = scan_cache_dir(hub_cache())
+    except ValueError as reason:  # of some repository: a ref that is no text, a folder of another make
+        raise ModelError(
+            f"The cache {hub_cache()} holds what does not belong there ({type(reason).__name__}), so nothing was "
+            f"removed; delete {repository_folder(name.repository)} by hand."
+        ) from reason
     own = (r for r in scan.repos if r.repo_type == "model" and r.repo_id == name.repository)
     return replace(scan, repos=frozenset(own))

@@ -1,0 +1,39 @@
+"""The weights of an opened checkpoint, which look at their files before they are read."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.safetensors_file import SafetensorsFile
+
+
+class OpenedWeights(Mapping[str, NDArray[np.float32]]):
+    """Read-only arrays by name, mapped from `files`.
+
+    Asking for one raises ModelError where a file was written to in the meantime: reading on would give other numbers
+    under the old name, or, where it is shorter now, end the process (SIGBUS). A look takes a microsecond or two.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.float32]], files: Iterable[SafetensorsFile]) -> None:
+        self._arrays = dict(arrays)
+        self._files = tuple(files)
+
+    def require_unchanged(self) -> None:
+        """Raise ModelError if a file was written to since it was opened."""
+        for file in self._files:
+            file.require_unchanged()
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        array = self._arrays[name]
+        self.require_unchanged()
+        return array
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
