@@ -62,17 +62,19 @@ def closing_signals() -> tuple[signal.Signals, ...]:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Processes that this thread starts within do not hear Ctrl+C; on Windows, which cannot block signals, they do.
+    """Processes that this thread starts within hear neither Ctrl+C nor that the terminal was closed.
 
-    A terminal sends it to all of its processes; who began the work hears it and ends its workers.
+    A terminal tells all of its processes; who began the work hears it and ends its workers. On Windows, which cannot
+    block signals, they hear it, too.
     """
     if sys.platform == "win32":
         yield
     else:
-        # multiprocessing starts this helper before its first worker, and unblocks the signal as it does.
-        resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
+            # multiprocessing starts this helper before its first worker, and unblocks Ctrl+C as it does.
+            resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
