@@ -1,5 +1,6 @@
 """Reads a tokenizer's files with bounds, and says in one sentence what is wrong with a part of one."""
 
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from desktop_app.gpt2.jsonfile import parse_json
 MAX_FILE_BYTES = 32 * 2**20  # the tokenizer.json of GPT-2 has 3.5 MB, of large multilingual ones some 20
 MAX_ID = 2**24
 MAX_TOKEN_CHARS = 1024
+MAX_ADDED = 50_000  # of real tokenizers, those with most have a few thousand
 
 
 def read_text(path: Path) -> str:
@@ -37,6 +39,12 @@ def as_list(path: Path, what: str, value: object) -> list[Any]:
     if not isinstance(value, list):
         raise TokenizerError(f"{path}: {what} is not a JSON list.")
     return value
+
+
+def check_count(path: Path, entries: Sized) -> None:
+    """Raise TokenizerError for more added tokens than any tokenizer has, before time is spent on them."""
+    if len(entries) > MAX_ADDED:
+        raise TokenizerError(f"{path} adds {len(entries):,} tokens; no GPT-2 tokenizer adds more than {MAX_ADDED:,}.")
 
 
 def as_flag(path: Path, what: str, value: object) -> bool:

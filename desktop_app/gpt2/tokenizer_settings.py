@@ -4,13 +4,22 @@ As transformers 5 reads them: tokenizer_config.json; where that has no `added_to
 over it, and added_tokens.json beside it. Where transformers 4 gives other ids, docs/models.md says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from desktop_app.gpt2.errors import TokenizerError
-from desktop_app.gpt2.tokenizer_files import as_flag, as_id, as_list, as_object, as_token, read_object, short
+from desktop_app.gpt2.tokenizer_files import (
+    as_flag,
+    as_id,
+    as_list,
+    as_object,
+    as_token,
+    check_count,
+    read_object,
+    short,
+)
 
 END_OF_TEXT = "<|endoftext|>"
 NEXT = -1
@@ -70,40 +79,31 @@ def read_settings(folder: Path, *, one_file: bool) -> Settings:
     path = folder / _CONFIG
     config = read_object(path) if path.exists() else {}
     is_gpt2 = _is_gpt2(folder, config, one_file=one_file)
-    decoder = config.get("added_tokens_decoder")
-    declared: list[AddedToken] = []
-    named, where = {name: value for name, value in config.items() if _is_name(name, value)}, dict.fromkeys(config, path)
-    extra = [token for name in _LISTS for token in _listed(path, name, config.get(name))]
-    if decoder is not None:
-        for number, value in as_object(path, "added_tokens_decoder", decoder).items():
-            fields = as_object(path, "a token of added_tokens_decoder", value)
-            known = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else number
-            declared.append(token_with_id(path, fields, known))
-    else:
-        specials = folder / _MAP
-        if specials.exists():
-            found = read_object(specials)
-            named |= {name: value for name, value in found.items() if _is_name(name, value)}
-            where |= dict.fromkeys(found, specials)
-            extra = [*extra, *(token for name in _LISTS for token in _listed(specials, name, found.get(name)))]
-        added = folder / _ADDED
-        if added.exists():
-            parts = {_text(value) for value in named.values()} | {token.text for token in extra}
-            for text, number in read_object(added).items():
-                special = text in parts
-                declared.append(token_with_id(added, {"content": text, "special": special}, number))
     if config.get("add_eos_token") and not one_file:  # beside tokenizer.json, transformers passes it over
         raise TokenizerError(
             f"{path}: add_eos_token puts the end of the text behind every prompt, where the next token would be "
             "predicted; set it to false."
         )
+    named = _roles(path, config)
+    extra = _extra(path, config)
+    decoder = config.get("added_tokens_decoder")
+    if decoder is not None:
+        declared = _by_id(path, as_object(path, "added_tokens_decoder", decoder))
+    else:
+        specials, added = folder / _MAP, folder / _ADDED
+        if specials.exists():
+            found = read_object(specials)
+            named |= _roles(specials, found)
+            extra += _extra(specials, found)
+        special = {token.text for token in (*named.values(), *extra) if token is not None}
+        declared = _by_text(added, read_object(added), special) if added.exists() else []
     return Settings(
         is_gpt2=is_gpt2,
         prefix_space=as_flag(path, "add_prefix_space", config.get("add_prefix_space")),
         add_bos=as_flag(path, "add_bos_token", config.get("add_bos_token")) and not one_file,
         split_special=as_flag(path, "split_special_tokens", config.get("split_special_tokens")),
         declared=tuple(declared),
-        named=_named(named, where, is_gpt2=is_gpt2),
+        named=_in_order(named, is_gpt2=is_gpt2),
         extra=tuple(extra),
     )
 
@@ -151,38 +151,58 @@ def _is_gpt2(folder: Path, config: Mapping[str, Any], *, one_file: bool) -> bool
     )
 
 
-def _is_name(name: str, value: object) -> bool:
-    """Whether a key names a special token: one of the seven, or a model's own like `image_token`."""
-    return name in _NAMES or (name.endswith("_token") and isinstance(value, str))
+def _roles(path: Path, fields: Mapping[str, Any]) -> dict[str, AddedToken | None]:
+    """The tokens that have a part to play: the seven of transformers, and a model's own like `image_token`."""
+    return {
+        name: None if value is None else _special(path, value)
+        for name, value in fields.items()
+        if name in _NAMES or (name.endswith("_token") and isinstance(value, str))
+    }
 
 
-def _text(value: object) -> object:
-    return value.get("content") if isinstance(value, dict) else value
+def _in_order(named: Mapping[str, AddedToken | None], *, is_gpt2: bool) -> dict[str, AddedToken | None]:
+    """The same in the order in which transformers adds them, with those that it gives to every GPT-2 tokenizer."""
+    assumed = AddedToken(END_OF_TEXT, NEXT, special=True, assumed=True)
+    first: dict[str, AddedToken | None] = {}
+    for name in _NAMES:
+        if name in named:
+            first[name] = named[name]
+        elif is_gpt2 and name in _ASSUMED:
+            first[name] = assumed
+    return first | {name: token for name, token in named.items() if name not in _NAMES}
+
+
+def _extra(path: Path, fields: Mapping[str, Any]) -> list[AddedToken]:
+    """The tokens of `additional_special_tokens` and the like: lists, or objects of named ones."""
+    tokens = []
+    for name in _LISTS:
+        value = fields.get(name) or []
+        values = [*value.values()] if isinstance(value, dict) else as_list(path, name, value)
+        check_count(path, values)
+        # In tokenizer_config.json, an object says itself whether it is special.
+        own = path.name == _CONFIG
+        tokens += [token_of(path, v) if own and isinstance(v, dict) else _special(path, v) for v in values]
+    return tokens
+
+
+def _by_id(path: Path, decoder: Mapping[str, Any]) -> list[AddedToken]:
+    check_count(path, decoder)
+    tokens = []
+    for number, value in decoder.items():
+        fields = as_object(path, "a token of added_tokens_decoder", value)
+        known = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else number
+        tokens.append(token_with_id(path, fields, known))
+    return tokens
+
+
+def _by_text(path: Path, listed: Mapping[str, Any], special: Collection[str]) -> list[AddedToken]:
+    check_count(path, listed)
+    return [
+        token_with_id(path, {"content": text, "special": text in special}, number) for text, number in listed.items()
+    ]
 
 
 def _special(path: Path, value: object) -> AddedToken:
     if isinstance(value, str):
         return token_of(path, {"content": value, "special": True})
     return token_of(path, as_object(path, "a special token", value) | {"special": True})
-
-
-def _listed(path: Path, name: str, value: object) -> list[AddedToken]:
-    """The tokens of `additional_special_tokens` and the like: a list, or an object of named ones."""
-    if value is None:
-        return []
-    values = value.values() if isinstance(value, dict) else as_list(path, name, value)
-    # In tokenizer_config.json, an object says itself whether it is special.
-    return [
-        token_of(path, item) if path.name == _CONFIG and isinstance(item, dict) else _special(path, item)
-        for item in values
-    ]
-
-
-def _named(values: Mapping[str, object], where: Mapping[str, Path], *, is_gpt2: bool) -> dict[str, AddedToken | None]:
-    named: dict[str, AddedToken | None] = {}
-    for name in (*_NAMES, *(name for name in values if name not in _NAMES)):
-        if name in values:
-            named[name] = None if values[name] is None else _special(where[name], values[name])
-        elif is_gpt2 and name in _ASSUMED:
-            named[name] = AddedToken(END_OF_TEXT, NEXT, special=True, assumed=True)
-    return named

@@ -8,7 +8,16 @@ from typing import Any
 
 from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.foreign import tokenizer_of_another_kind
-from desktop_app.gpt2.tokenizer_files import as_id, as_list, as_object, as_token, read_object, read_text, short
+from desktop_app.gpt2.tokenizer_files import (
+    as_id,
+    as_list,
+    as_object,
+    as_token,
+    check_count,
+    read_object,
+    read_text,
+    short,
+)
 from desktop_app.gpt2.tokenizer_json import LOWER_CASE, Rules, read_rules
 from desktop_app.gpt2.tokenizer_settings import END_OF_TEXT, NEXT, AddedToken, Settings, read_settings, token_with_id
 
@@ -251,6 +260,7 @@ def _check_merges(path: Path, pairs: Iterable[tuple[str, Any]], ids: Mapping[str
 
 def _declared(path: Path, entries: list[Any]) -> tuple[AddedToken, ...]:
     """The tokens that tokenizer.json lists with their ids, each once."""
+    check_count(path, entries)
     added: dict[str, AddedToken] = {}
     for entry in entries:
         fields = as_object(path, "an added token", entry)

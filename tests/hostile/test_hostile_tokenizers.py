@@ -128,6 +128,19 @@ def test_a_file_of_absurd_size_is_refused_before_it_is_parsed(tmp_path):
         refused(tmp_path, f"{name} is larger than 32 MB")
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "added_tokens.json", "tokenizer_config.json"])
+def test_more_added_tokens_than_any_tokenizer_has_are_refused_before_time_is_spent_on_them(tmp_path, name):
+    texts = [f"<{number}>" for number in range(tokenizer_files.MAX_ADDED + 1)]
+    two_files(tmp_path)
+    if name == "tokenizer.json":
+        one_file(tmp_path, added_tokens=[{"content": text, "id": 4 + n} for n, text in enumerate(texts)])
+    elif name == "added_tokens.json":
+        (tmp_path / name).write_text(json.dumps({text: 4 + n for n, text in enumerate(texts)}))
+    else:
+        (tmp_path / name).write_text(json.dumps({"additional_special_tokens": texts}))
+    refused(tmp_path, f"{name} adds 50,001 tokens; no GPT-2 tokenizer adds more than 50,000")
+
+
 # --- JSON
 
 
