@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from desktop_app.core.bundle import resource
 from desktop_app.core.state import State
@@ -13,7 +14,8 @@ class Example:
     """A prompt, the step and head at which it is opened, and `look`: what is to be seen there.
 
     `token` is the selected position (None: the last). The claim is either `key`, a position that head `head` of the
-    step's block reads with more than 0.4 of its attention from `token`, or `next`, the most likely next token.
+    step's block reads with more than 0.4 of its attention from `token`, or `next`, the most likely next token. `role`
+    names the head by what it does, where the file does.
     """
 
     title: str
@@ -25,13 +27,32 @@ class Example:
     key: int | None = None
     next: str | None = None
     model: str = "bundled"
+    role: str | None = None
+
+
+@cache
+def heads_by_role() -> dict[str, tuple[int, int]]:
+    """The bundled model's heads that the examples look at, by what they do: role -> (block, head)."""
+    return {role: (block, head) for role, (block, head) in _file()["heads"].items()}
 
 
 @cache
 def examples() -> tuple[Example, ...]:
     """All examples; the first is what the very first start shows."""
-    raw = tomllib.loads(resource("examples.toml").read_text(encoding="utf-8"))
-    return tuple(Example(**row) for row in raw["example"])
+    return tuple(_example(row) for row in _file()["example"])
+
+
+def _file() -> dict[str, Any]:
+    return tomllib.loads(resource("examples.toml").read_text(encoding="utf-8"))
+
+
+def _example(row: dict[str, Any]) -> Example:
+    """A row of the file; one that names a role is opened at that head, and `{Head}` in its text says which it is."""
+    if "role" not in row:
+        return Example(**row)
+    block, head = heads_by_role()[row["role"]]
+    look = row["look"].replace("{Head}", f"Block {block}, head {head}")
+    return Example(**{**row, "look": look, "step": f"blocks.{block}.attn.pattern", "head": head})
 
 
 def open_in(example: Example, state: State) -> State:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.examples import examples
+from desktop_app.core.examples import examples, heads_by_role
 from desktop_app.core.model import open_model
 from desktop_app.core.steps import find_step
 
@@ -37,8 +37,23 @@ def test_the_claim_of_an_example_holds(models, example):
 @pytest.mark.parametrize("example", ALL, ids=[e.title for e in ALL])
 def test_an_example_says_where_to_look_as_it_is_opened(example):
     assert example.look
+    assert "{" not in example.look
     for block, head in re.findall(r"[Bb]lock (\d+), head (\d+)", example.look):
         assert (f"blocks.{block}.attn.pattern", int(head)) == (example.step, example.head)
+
+
+@pytest.mark.parametrize("role", ["induction", "previous-token"])
+def test_a_head_that_examples_name_is_the_strongest_of_its_kind(kept_figures, role):
+    score = np.array(kept_figures["heads"][role])
+    assert np.unravel_index(score.argmax(), score.shape) == heads_by_role()[role]
+
+
+def test_an_example_that_names_a_role_is_opened_at_its_head():
+    named = [example for example in ALL if example.role]
+    assert {example.role for example in named} == heads_by_role().keys()
+    for example in named:
+        block, head = heads_by_role()[example.role]
+        assert (example.step, example.head) == (f"blocks.{block}.attn.pattern", head)
 
 
 def test_there_are_twelve_examples_for_the_bundled_model_and_the_sort_is_shown_whole():
