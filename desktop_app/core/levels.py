@@ -86,12 +86,14 @@ def diverging(*arrays: Array, rule: str = "this view") -> Levels:
     """
     tables = [table for a in arrays for table in _tables(a)]
     sizes, apart = _present(tables), 0
+    whole = _percentile(sizes)
     for axis in (0, 1):
-        lines = _leave_out(tables, sizes, axis)
+        lines = _leave_out(tables, sizes, whole, axis)
         if lines:
             sizes, apart = _present(tables), apart + lines
+            whole = _percentile(sizes)
     few = sum(max(_FEW, math.ceil(_FEW_OF_A_VECTOR * t.size)) if len(t) == 1 else _FEW for t in tables)
-    limit = _limit(sizes, few) or float(sizes.max(initial=0)) or 1.0
+    limit = _limit(sizes, whole, few) or float(sizes.max(initial=0)) or 1.0
     return Levels(-limit, limit, rule=rule, apart=apart)
 
 
@@ -110,8 +112,10 @@ def _present(tables: Sequence[Array]) -> Array:
     return joined if joined.min(initial=0) >= 0 else joined[joined >= 0]
 
 
-def _leave_out(tables: list[Array], sizes: Array, axis: int) -> int:
-    """Take columns (`axis` 0) or rows (1) that stand apart out of `tables`, whose cells are `sizes`; returns how many.
+def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> int:
+    """Take columns (`axis` 0) or rows (1) that stand apart out of `tables`; returns how many.
+
+    `sizes` are the tables' cells and `whole` the percentile of them.
 
     A line is a row or column of two cells at least: of a vector's cells each stands for itself.
     """
@@ -119,15 +123,15 @@ def _leave_out(tables: list[Array], sizes: Array, axis: int) -> int:
     most = [min(max(2, math.ceil(_LINES * n)), n // 2) for n in counts]
     if not sizes.size or not any(most):
         return 0
-    whole = _percentile(sizes)
-    # Were all that may be left out the largest of all, the percentile of the rest would be this one.
+    # Were all that may be left out the largest of all, the percentile of the rest would be the cell at this rank:
+    # where that is large enough nothing stands apart, and counting tells it sooner than sorting.
     left = sizes.size - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
-    if left > 0 and whole <= _APART * _percentile(sizes, left):
+    if left > 0 and np.count_nonzero(sizes >= whole / _APART) >= sizes.size - _rank(left):
         return 0
     typical = [_middle(t, axis) for t in tables]
     strongest = [np.argsort(-m, kind="stable")[:n] for m, n in zip(typical, most, strict=True)]
     rest = _present([np.delete(t, lines, 1 - axis) for t, lines in zip(tables, strongest, strict=True)])
-    core = _percentile(rest) if rest.size else 0.0
+    core = _percentile(rest)
     if not 0 < _APART * core < whole:
         return 0
     # Of these only the lines that lie far above the rest as a whole: those next to it belong to it.
@@ -145,23 +149,28 @@ def _middle(table: Array, axis: int) -> Array:
     return np.partition(across, middle, axis=1)[:, middle]
 
 
-def _percentile(sizes: Array, count: int | None = None) -> float:
-    """The cell at the percentile, of all or of the smallest `count`: one that is there, not a number between two."""
-    rank = math.ceil(((count or sizes.size) - 1) * PERCENTILE / 100)
+def _rank(count: int) -> int:
+    """Where the percentile of so many cells in order is: a cell that is there, not a number between two."""
+    return math.ceil((count - 1) * PERCENTILE / 100)
+
+
+def _percentile(sizes: Array) -> float:
+    if not sizes.size:
+        return 0.0
+    rank = _rank(sizes.size)
     return float(np.partition(sizes, rank)[rank])
 
 
-def _limit(sizes: Array, most: int) -> float:
+def _limit(sizes: Array, whole: float, most: int) -> float:
     """The percentile of `sizes`, or the largest below a wide gap with at most `most` above it, whichever is less."""
     if not sizes.size:
         return 1.0
-    # A cell that is there, not a number between two: a view of a few cells then has none beyond its limits.
-    rank = math.ceil((sizes.size - 1) * PERCENTILE / 100)
-    first = min(rank, max(0, sizes.size - most - 1))
-    top = np.sort(np.partition(sizes, first)[first:])
-    last = top[-most - 1 :]
+    first = max(0, sizes.size - most - 1)
+    if first >= _rank(sizes.size):
+        return whole  # which lies below any such gap
+    last = np.sort(np.partition(sizes, first)[first:])
     wide = np.flatnonzero((last[1:] > _FAR * last[:-1]) & (last[:-1] > 0))
-    return float(min(top[rank - first], last[wide[0]] if wide.size else np.inf))
+    return float(min(whole, last[wide[0]] if wide.size else np.inf))
 
 
 def unit(scale: str = "linear") -> Levels:

@@ -56,8 +56,11 @@ def _silent(scene: Scene, pre: Array) -> Array:
 
 def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
     """Limits of `everything`; of what is heard of it, where what is silent would set the scale by itself."""
-    whole, own = diverging(*everything, rule=rule), diverging(heard, rule=f"{rule}, without the silent")
-    return own if heard.size and 2 * own.high < whole.high else whole
+    whole = diverging(*everything, rule=rule)
+    if not heard.size or heard.size == everything[0].size:
+        return whole
+    own = diverging(heard, rule=f"{rule}, without the silent")
+    return own if 2 * own.high < whole.high else whole
 
 
 def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
@@ -87,7 +90,7 @@ def pre(scene: Scene) -> Box:
     source = strip(scene, scene.block("ln2.out"), "ln2.out")
     neurons = _neurons(scene, scene.block("mlp.pre"), "mlp.pre", Hue.MLP)
     everything = without_first(scene, scene.trace[scene.block("mlp.pre")], 0)
-    silent = _silent(scene, np.nanmax(everything, axis=0))
+    silent = _silent(scene, np.fmax.reduce(everything, axis=0))
     count = int(silent.sum())
     heard = neurons.values[~silent[_order(scene)]]
     return column(
@@ -112,7 +115,7 @@ def pre(scene: Scene) -> Box:
                 scene.block("mlp.pre"),
                 hue=Hue.MLP,
                 x_label=f"{scene.config.d_mlp:,} neurons",
-                levels=_limits(everything[:, ~silent], (everything,), "this view"),
+                levels=_limits(everything[:, ~silent] if count else everything, (everything,), "this view"),
             ),
             weights=(2, 3),
         ),
