@@ -327,3 +327,32 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(cap
     assert cli.main([*arguments, "--out", str(tmp_path / "f.svg")]) == 2
     assert "not open to you for writing" in capfd.readouterr().err
     assert not (tmp_path / "f.svg").exists()
+
+
+def test_a_part_of_a_view_is_asked_for_by_options(figure):
+    status, err, out = figure(
+        "--step", "pattern", "--layer", 1, "--head", "2,0", "--tokens", "1:4", "--limits", 0.5, "--no-title"
+    )
+    assert (status, err) == (0, "")
+    shown = words(out)
+    assert {"head 2", "head 0"} <= set(shown) and "A" not in shown and "0.5" in shown
+    assert not any(text.startswith("Block 1 · Heads") for text in shown)
+    assert any("heads 2, 0 · positions 1 to 3" in text for text in shown)
+    alone = figure("--step", "pattern", "--layer", 1, "--panel", "--no-title", "--no-caption", name="alone.svg")[2]
+    assert not {text for text in words(alone) if "head" in text or "Block" in text or "Pattern" in text}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("--head", "x"), "1,5,9"),
+        (("--head", "0,7"), "0 to 2"),
+        (("--tokens", "3"), "3:20"),
+        (("--tokens", "3:60"), "6 tokens"),
+        (("--limits", "wide"), "above 0"),
+        (("--limits", "-1"), "above 0"),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused(figure, arguments, word):
+    option, value = arguments
+    assert refused(figure("--step", "blocks.1.attn.scores", f"{option}={value}"), word)

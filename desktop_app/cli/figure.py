@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from desktop_app.figures.order import Order
 
 
+_LIMITS = ("view", "layer")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     prompt = parser.add_mutually_exclusive_group()
     prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
@@ -59,11 +62,17 @@ def add_what(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--cell", metavar="CELL", help="open a number, like 'blocks.0.attn.pattern[3,5,1]'")
     parser.add_argument("--layer", type=int, metavar="L", help="the block, where the step's name does not say it")
-    parser.add_argument("--head", type=int, metavar="H", help="the head, from 0 (default 0; of a weight: all)")
+    parser.add_argument(
+        "--head", metavar="H", help="the head, from 0, or several side by side, 1,5,9 (default 0; of a weight: all)"
+    )
     parser.add_argument("--token", type=int, metavar="N", help="position of the token, the query (default: the last)")
     parser.add_argument("--position", type=int, metavar="N", help="the next token after this one (default: the last)")
     parser.add_argument("--scale", choices=("linear", "sqrt", "log"), help="colours of a pattern (default linear)")
-    parser.add_argument("--limits", choices=("view", "layer"), help="colours of scores by this head, or all of a block")
+    parser.add_argument("--tokens", metavar="A:B", help="of rows and columns of tokens those from position A to B - 1")
+    parser.add_argument("--panel", action="store_true", help="the main picture alone: no thumbnails, nothing beside it")
+    parser.add_argument(
+        "--limits", metavar="LIMITS", help="colours by what is shown (view), all heads of a block (layer), or a number"
+    )
     parser.add_argument("--keys-down", action="store_true", help="attention grids with queries as columns")
     parser.add_argument("--skip-first", action="store_true", help="leave position 0 out of the colours")
     parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
@@ -74,6 +83,7 @@ def add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--font-size", type=float, metavar="PT", help="body text in points; the page grows to hold it")
     parser.add_argument("--lang", default="en", help="language of titles and labels: en or de (default en)")
     parser.add_argument("--dpi", type=int, default=200, help="dots per inch of a PNG (default 200)")
+    parser.add_argument("--no-title", action="store_true", help="leave out headline and lead; a picture's own too")
     parser.add_argument("--no-caption", action="store_true", help="leave out prompt, model and settings at the foot")
     parser.add_argument("--transparent", action="store_true", help="no background")
     parser.add_argument(
@@ -98,7 +108,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
     """What was asked for, checked as far as that needs no model. Raises LogitscopeError."""
+    from desktop_app.core.views.limits import read_limit
     from desktop_app.figures.data import data_kinds
+    from desktop_app.figures.excerpt import Excerpt, read_heads, read_tokens
     from desktop_app.figures.export import Options, kind_of
     from desktop_app.figures.order import Order
 
@@ -111,7 +123,10 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         transparent=arguments.transparent,
         font_size=arguments.font_size,
         language=arguments.lang,
+        title=not arguments.no_title,
     )
+    heads = () if arguments.head is None else read_heads(arguments.head)
+    tokens = None if arguments.tokens is None else read_tokens(arguments.tokens)
     state, model = state_of(arguments, text)
     if arguments.step is None and arguments.cell is None and arguments.session is None:
         raise LogitscopeError("Say what to show: --step NAME, like blocks.0.attn.pattern, or --cell.")
@@ -120,7 +135,7 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         step=arguments.step,
         cell=arguments.cell,
         layer=arguments.layer,
-        head=arguments.head,
+        head=heads[0] if heads else None,
         model=model if arguments.model is None else model_folder(arguments),
         prompted=any(p is not None for p in (text, arguments.ids, arguments.session, arguments.trace)),
         ids=arguments.ids,
@@ -128,6 +143,8 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         state=state,
         options=options,
         data=data_kinds(arguments.data),
+        excerpt=Excerpt(arguments.panel, heads if len(heads) > 1 else (), tokens),
+        limit=None if arguments.limits in (None, *_LIMITS) else read_limit(arguments.limits),
     )
 
 
@@ -153,7 +170,7 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     view = replace(
         state.view,
         pattern_scale=arguments.scale or state.view.pattern_scale,
-        limits=arguments.limits or state.view.limits,
+        limits=arguments.limits if arguments.limits in _LIMITS else state.view.limits,
         skip_first=arguments.skip_first or state.view.skip_first,
         keys_down=arguments.keys_down or state.view.keys_down,
         sort_neurons=arguments.sort_neurons or state.view.sort_neurons,

@@ -7,8 +7,8 @@ from desktop_app.gpt2.display import is_visible
 _PROMPT = 70
 
 
-def caption(scene: Scene, step: Step) -> str:
-    """One line: what was typed, which model, which step, which sampling."""
+def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple[int, int] | None = None) -> str:
+    """One line: what was typed, which model, which step, which sampling; the `heads` and `tokens` that are shown."""
     words = " ".join(scene.tokenizer.decode(scene.trace.ids).split())
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
@@ -16,12 +16,16 @@ def caption(scene: Scene, step: Step) -> str:
     parts = [f"“{_seen(words)}”", f"{count} token{'s' * (count != 1)}", _seen(scene.name)]
     if step.layer is not None:
         parts.append(f"block {step.layer}")
-    if step.spec.per_head:
+    if heads:
+        parts.append(f"heads {', '.join(map(str, heads))}")
+    elif step.spec.per_head:
         parts.append(f"head {scene.head}")
     if step.spec.part == OUT and step.spec.op not in ("ln_final", "logits"):
         parts.append(sampling_words(scene))
     if "skip_first" in step.spec.options and scene.state.view.skip_first:
         parts.append("position 0 left out")
+    if tokens is not None:
+        parts.append(f"positions {tokens[0]} to {tokens[1] - 1}")
     return " · ".join(parts)
 
 

@@ -164,6 +164,7 @@ class GridPanel(Panel):
     selected: int | None = None  # the query
     fresh: int = 0
     small: bool = False
+    beside: bool = False  # one of several large grids, which may be narrow
     head: int = 0
     op: str = ""  # the step that a click on a small grid leads to
     keys_down: bool = False  # rows are keys and columns queries; `values` are turned already

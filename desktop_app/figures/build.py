@@ -168,6 +168,7 @@ def fingerprint(order: Order) -> str:
         "state": to_json(order.state).decode(),
         "trace": None if order.trace is None else _digest(order.trace),
         "rest": [order.step, order.cell, order.layer, order.head, order.ids, order.prompted, order.data],
+        "excerpt": [asdict(order.excerpt), order.limit],
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 

@@ -17,7 +17,6 @@ from desktop_app.core.panels import (
     AnyPanel,
     Array,
     BarsPanel,
-    Box,
     CurvePanel,
     GridPanel,
     MapPanel,
@@ -29,6 +28,7 @@ from desktop_app.core.panels import (
     TextPanel,
     TokensPanel,
 )
+from desktop_app.figures.excerpt import panels_of
 from desktop_app.figures.export import Job
 from desktop_app.gpt2.errors import ExportError
 
@@ -96,7 +96,11 @@ def data_kinds(text: str) -> tuple[str, ...]:
 
 
 def _tables(job: Job) -> list[tuple[int, AnyPanel, list[Table]]]:
-    found = [(n, panel, list(_of(panel))) for n, panel in enumerate(_panels(job.view.content), 1)]
+    panels = list(panels_of(job.view.content))
+    if any(isinstance(panel, GridPanel) and not panel.small for panel in panels):
+        # Thumbnails beside a large grid are a way to others, and would be nine tenths of the file.
+        panels = [p for p in panels if not (isinstance(p, MultiplesPanel) or (isinstance(p, GridPanel) and p.small))]
+    found = [(n, panel, list(_of(panel))) for n, panel in enumerate(panels, 1)]
     count = sum(table.values.size for _, _, tables in found for table in tables)
     if count > LIMIT:
         raise ExportError(
@@ -104,14 +108,6 @@ def _tables(job: Job) -> list[tuple[int, AnyPanel, list[Table]]]:
             f"(one head, a shorter text), or write the tensors with logitscope trace."
         )
     return found
-
-
-def _panels(box: Box) -> Iterator[AnyPanel]:
-    for child in box.children:
-        if isinstance(child, Box):
-            yield from _panels(child)
-        else:
-            yield child
 
 
 def _of(panel: AnyPanel) -> Iterator[Table]:

@@ -63,6 +63,7 @@ class Options:
     transparent: bool = False
     font_size: float | None = None
     language: str = ENGLISH
+    title: bool = True  # with headline and lead; without, a picture alone has no heading either
 
     def __post_init__(self) -> None:
         for value, choices, what in (
@@ -138,6 +139,14 @@ def kind_of(path: Path) -> str:
     return kind
 
 
+def _untitled(view: View) -> View:
+    """A view whose one panel, if it is one, has no heading: what stands under the figure says what it is."""
+    children = view.content.children
+    if len(children) != 1 or isinstance(children[0], Box):
+        return view
+    return replace(view, content=replace(view.content, children=(replace(children[0], title="", note=""),)))
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A figure laid out: marks on a page of so many points."""
@@ -152,6 +161,7 @@ def lay_out(job: Job, options: Options) -> Sheet:
     from desktop_app.figures import fonts  # matplotlib's, which a window without figures does not wait for
 
     job = in_language(job, options.language)
+    view = job.view if options.title else _untitled(job.view)
     size = SIZES[options.size]
     text = options.font_size or size.text
     margin = text * 1.6
@@ -167,7 +177,7 @@ def lay_out(job: Job, options: Options) -> Sheet:
         words = page.wrap(job.caption, width, size=11) if options.caption else []
         foot = page.u(_FOOT_LINE) * len(words) + (page.u(14) if words else 0)
         room = (size.height or math.inf) - 2 * margin - foot
-        used = place_view(job.view, width, room, page)
+        used = place_view(view, width, room, page, heading=options.title)
         if size.height is None or used <= room + 1:
             break
     height = max(size.height or 0, used + 2 * margin + foot)

@@ -63,7 +63,7 @@ _LEAST_WIDTH: dict[type[Panel], float] = {
     RulerPanel: 200,
 }
 """Design units of width below which a panel stands under its neighbour instead of beside it."""
-_SMALL_GRID = 60.0
+_SMALL_GRID, _GRID_BESIDE = 60.0, 150.0
 
 _GAP_ACROSS = 28.0
 _GAP_DOWN = 18.0
@@ -149,6 +149,8 @@ def _beside(box: Box, width: float, page: Page) -> bool:
 def _least_width(item: Any) -> float:
     if isinstance(item, GridPanel) and item.small:
         return _SMALL_GRID
+    if isinstance(item, GridPanel) and item.beside:
+        return _GRID_BESIDE
     if not isinstance(item, Box):
         return _LEAST_WIDTH[type(item)]
     # A row in a row gives way first: its own children can stand under each other, unless they are small.

@@ -26,7 +26,7 @@ _QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"
 """Texts and comments, whose dots are none of a key's."""
 _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_PARTS},}}")
 _OWN = ("name", "format", "prompt")  # keys that are no options of the command
-_LISTS = ("ids", "data")
+_LISTS = ("ids", "data", "head")
 _PATHS = ("model", "session", "trace")
 _PROMPTS = ("prompt", "ids", "session", "trace")
 _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")

@@ -7,10 +7,11 @@ from pathlib import Path
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State, encode
-from desktop_app.core.views.limits import with_limits
+from desktop_app.core.views.limits import limit_field, with_limits
 from desktop_app.figures.data import WRITERS
+from desktop_app.figures.excerpt import Excerpt, within
 from desktop_app.figures.export import Job, Options, kind_of, render
-from desktop_app.figures.subject import Subject, find_cell, find_subject, subject_job
+from desktop_app.figures.subject import OVERVIEW, Subject, excerpt_job, find_cell, find_subject, heads_job, subject_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_files
@@ -34,6 +35,8 @@ class Order:
     state: State = field(default_factory=State)
     options: Options = field(default_factory=Options)
     data: tuple[str, ...] = ()
+    excerpt: Excerpt = field(default_factory=Excerpt)
+    limit: float | None = None  # where the colours end, whatever they are of
 
     @property
     def needs_text(self) -> bool:
@@ -49,13 +52,18 @@ class Order:
 def find(order: Order, config: Config) -> Subject:
     """What the order is about. Raises ExportError and ModelError before anything is computed."""
     check_index("layer", order.layer, config.n_layer)
-    check_index("head", order.head, config.n_head)
+    for head in (order.head, *order.excerpt.heads):
+        check_index("head", head, config.n_head)
     if order.cell is not None:
         subject = find_cell(order.cell, config, order.state.position)
     else:
         subject = find_subject(order.step or order.state.step, config, layer=order.layer, head=order.head)
     if subject.needs_prompt and not order.prompted:
         raise ExportError("This figure is about a text: give the prompt, or --ids.")
+    if order.excerpt.heads and not (subject.kind in ("step", OVERVIEW) and subject.step.spec.per_head):
+        raise ExportError("--head names several heads, and this figure has none to stand side by side; give one.")
+    if order.excerpt.tokens is not None and not subject.needs_prompt:
+        raise ExportError("--tokens is a part of a text, and this figure is about none; leave it out.")
     return subject
 
 
@@ -85,21 +93,30 @@ def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scen
 def make(order: Order, model: Model, trace_of: Callable[[tuple[int, ...]], Trace] | None = None) -> Job:
     """Compute what the order asks for; `trace_of` runs a pass, the model's engine unless given."""
     job = _make(order, find(order, model.config), model, trace_of)
-    return replace(job, view=with_limits(job.view, order.state.view))
+    options = order.state.view
+    if order.limit is not None:
+        name = limit_field(job.view)
+        if name is None:
+            raise ExportError("--limits is where colours end, and nothing in this figure has any; leave it out.")
+        patterns = name == "pattern_limit"
+        options = replace(options, pattern_limit=order.limit) if patterns else replace(options, limit=order.limit)
+    return replace(job, view=with_limits(job.view, options))
 
 
 def _make(
     order: Order, subject: Subject, model: Model, trace_of: Callable[[tuple[int, ...]], Trace] | None = None
 ) -> Job:
     if not order.prompted:
-        return subject_job(subject, model, None)
+        return excerpt_job(subject_job(subject, model, None), order.excerpt, subject.step, None)
     saved = None if order.trace is None else Trace.load(order.trace, model.checkpoint)
     ids = ids_of(order, model) if saved is None else saved.ids
     model.engine.check_ids(ids)
     for what in ("token", "position"):
         check_index(what, getattr(order.state, what), len(ids))
+    within(order.excerpt.tokens, len(ids))
     scene = scene_of(order, subject, model, saved or (trace_of or model.engine.trace)(ids))
-    return subject_job(subject, model, scene)
+    job = heads_job(subject, model, scene, order.excerpt) if order.excerpt.heads else subject_job(subject, model, scene)
+    return excerpt_job(job, order.excerpt, subject.step, scene)
 
 
 def files_of(job: Job, options: Options, data: Sequence[str]) -> list[bytes]:

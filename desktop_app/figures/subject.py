@@ -9,7 +9,7 @@ from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
 from desktop_app.core.opening.view import PROBABILITY
-from desktop_app.core.panels import Box, MultiplesPanel, View, column
+from desktop_app.core.panels import MultiplesPanel, View, column
 from desktop_app.core.places import Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene
@@ -17,7 +17,8 @@ from desktop_app.core.steps import build_view, find_step, step_list
 from desktop_app.core.views.census import census_view
 from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
 from desktop_app.core.want import Want
-from desktop_app.figures.export import Job, job_of, make_job
+from desktop_app.figures.excerpt import Excerpt, cut, main_panel, panels_of, side_by_side, unmarked, within
+from desktop_app.figures.export import Job, described, job_of, make_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
@@ -141,18 +142,42 @@ def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
     return job_of(view, caption(scene, subject.step))
 
 
+def heads_job(subject: Subject, model: Model, scene: Scene, part: Excerpt) -> Job:
+    """The main pictures of several heads side by side, at the step of the subject."""
+    scenes = {head: replace(scene, state=replace(scene.state, head=head)) for head in part.heads}
+    views = {
+        head: build_view(completed(own, subject.step.spec.wants, model), subject.step) for head, own in scenes.items()
+    }
+    first = views[part.heads[0]]
+    title = first.title.replace(f"Head {part.heads[0]}", f"Heads {', '.join(map(str, part.heads))}", 1)
+    fixed = scene.state.view.limits == "layer"
+    view = View(title, first.lead, side_by_side(views, subject.step.tensors, fixed=fixed))
+    return job_of(view, caption(scene, subject.step))
+
+
+def excerpt_job(job: Job, part: Excerpt, step: Step, scene: Scene | None) -> Job:
+    """The figure of a part of the view; its caption says which. Raises ExportError for tokens that are not there."""
+    view, words = job.view, job.caption
+    if part.panel and not part.heads:
+        view = replace(view, content=column(main_panel(view, step.tensors)))
+    if (part.panel or part.heads) and scene is not None and scene.state.token is None:
+        view = unmarked(view)
+    tokens = None if scene is None else within(part.tokens, len(scene.trace))
+    if scene is not None:
+        words = caption(scene, step, part.heads, tokens) if part.heads or tokens else words
+        if tokens is not None:
+            fixed = scene.state.view.limits == "layer"
+            view = cut(view, tokens, scene.config, scene.labels, fixed=fixed)
+    if view is job.view and words == job.caption:
+        return job
+    return Job(view, words, described(view, words))
+
+
 def overview(scene: Scene, step: Step) -> View:
     """The grids of all heads of a block at one stage, as large as the page allows."""
     view = build_view(replace(scene, state=replace(scene.state, layer=step.layer or 0)), step)
-    (panel,) = {id(p): p for p in _panels(view.content) if isinstance(p, MultiplesPanel)}.values()
+    (panel,) = {id(p): p for p in panels_of(view.content) if isinstance(p, MultiplesPanel)}.values()
     where, dash, title = view.title.partition(" — ")
     return View(
         f"{where.split(' · ')[0]} · All heads{dash}{title}", view.lead, column(replace(panel, title="", note=""))
     )
-
-
-def _panels(box: Box) -> list[object]:
-    found: list[object] = []
-    for child in box.children:
-        found += _panels(child) if isinstance(child, Box) else [child]
-    return found
