@@ -33,7 +33,7 @@ def skill_accuracies(model: GPT2, encode: Callable[[str], list[int]], count: int
         right = 0
         items = held_out_items(skill, count)
         for item in items:
-            logits = model(torch.tensor([encode(item.prompt)], device=device))
+            logits = model(torch.tensor([encode(item.prompt)[-model.shape.context :]], device=device))
             right += int(logits[0, -1].argmax()) == encode(item.answer)[0]
         result[skill] = right / len(items)
     return result

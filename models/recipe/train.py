@@ -54,10 +54,10 @@ def rate(progress: Progress, done: float, fall: float) -> float:
 
 
 def done(args: argparse.Namespace, progress: Progress) -> float:
-    """Return the share of a stretch that is behind, by the clock or by tokens."""
-    if args.million:
-        return progress.stretch_step * args.rows * args.context / (args.million * 1e6)
-    return progress.stretch_seconds / (args.minutes * 60)
+    """Return the share of a stretch that is behind: by the clock or by tokens, whichever is further."""
+    by_tokens = progress.stretch_step * args.rows * args.context / (args.million * 1e6) if args.million else 0.0
+    minutes = args.minutes or (0 if args.million else 60)
+    return max(by_tokens, progress.stretch_seconds / (minutes * 60) if minutes else 0.0)
 
 
 def arguments() -> argparse.Namespace:
@@ -65,9 +65,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("corpus", type=Path, help="folder of plain-text books")
     parser.add_argument("work", type=Path, help="folder for checkpoints, snapshots and logs")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, default=60, help="length of a stretch by the clock")
-    length.add_argument(
+    parser.add_argument("--minutes", type=float, help="length of a stretch by the clock; 60 if no length is given")
+    parser.add_argument(
         "--million", type=float, help="length of a stretch in millions of tokens, whatever the clock says"
     )
     parser.add_argument("--fall", type=float, default=0.4, help="share of a stretch over which the rate falls")

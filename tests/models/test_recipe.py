@@ -1,5 +1,9 @@
 """The recipe's parts do what the training relies on; tests that need PyTorch are skipped where it is missing."""
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import bigram
@@ -9,6 +13,8 @@ import measure
 import numpy as np
 import pytest
 import tokenizer as bpe
+
+RECIPE = Path(bpe.__file__).parent
 
 
 def test_bigram_bits_by_hand():
@@ -195,6 +201,20 @@ class TestTraining:
         assert rate(Progress(stretch_step=999), 0.8, 0.4) == pytest.approx(0.5)
         assert rate(Progress(stretch_step=999), 1.0, 0.4) == pytest.approx(0.02)
 
+    def test_a_stretch_ends_by_tokens_or_by_the_clock_whichever_comes_first(self):
+        from argparse import Namespace
+
+        from rows import Progress
+        from train import done
+
+        at = Progress(stretch_step=100, stretch_seconds=90.0)
+        sizes = {"rows": 10, "context": 500}
+        assert done(Namespace(minutes=3, million=None, **sizes), at) == pytest.approx(0.5)
+        assert done(Namespace(minutes=None, million=2, **sizes), at) == pytest.approx(0.25)
+        assert done(Namespace(minutes=3, million=2, **sizes), at) == pytest.approx(0.5)
+        assert done(Namespace(minutes=3, million=0.5, **sizes), at) == pytest.approx(1)
+        assert done(Namespace(minutes=None, million=None, **sizes), at) == pytest.approx(90 / 3600)
+
     def test_a_stretch_that_has_ended_is_followed_by_another_and_nothing_else_is_forgotten(self):
         from rows import Progress
 
@@ -234,6 +254,31 @@ class TestTraining:
             optimizer.step(1.0, ThreadPoolExecutor(1))
             adam.step()
         torch.testing.assert_close(mine, theirs)
+
+    def test_training_goes_in_stretches_and_needs_the_books_only_to_prepare(self, bundled_folder, tmp_path: Path):
+        books, work = tmp_path / "books", tmp_path / "work"
+        books.mkdir()
+        text = measure.DATA.joinpath("pg501.txt").read_text(encoding="utf-8")
+        (books / "pg501.txt").write_text(text[:20_000])
+        (books / "pg1.txt").write_text(text[20_000:60_000])  # any book; what it is does not matter here
+        (work / "tokenizer").mkdir(parents=True)
+        for name in ("vocab.json", "merges.txt"):
+            shutil.copy(bundled_folder / name, work / "tokenizer")
+        sizes = ["--width", "32", "--heads", "4", "--blocks", "1", "--context", "256", "--rows", "4", "--no-compile"]
+        options = [*sizes, "--million", "0.004", "--passages", "300", "--device", "cpu", "--workers", "2"]
+
+        def train(corpus, *more):
+            command = [sys.executable, RECIPE / "train.py", corpus, work, *options, *more]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+        assert train(books, "--prepare") == ""
+        assert not (work / "checkpoint.safetensors").exists()
+        first, second = train(tmp_path / "nowhere"), train(tmp_path / "nowhere")
+        assert "stretch 1, step 0" in first
+        assert "stretch 2, step 4" in second
+        assert first.endswith("the stretch has ended\n") and second.endswith("the stretch has ended\n")
+        lines = [json.loads(line) for line in (work / "loss.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines if "loss" in line] == list(range(1, 9))
 
     def test_a_deeper_model_begins_by_computing_what_the_small_one_does(self, torch, model, tmp_path: Path):
         from export import export
