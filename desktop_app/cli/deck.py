@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.figures.deck.walk import SELECTIONS, choose, slides
     from desktop_app.figures.order import check_index
     from desktop_app.gpt2.files import refuse_existing
-    from desktop_app.gpt2.tokenizer import parse_ids
+    from desktop_app.gpt2.token_ids import parse_ids
 
     out: Path = arguments.out
     refuse_existing(out, force=arguments.force)

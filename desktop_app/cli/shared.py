@@ -177,7 +177,7 @@ def prompt_ids(
         from desktop_app.core.state import State, encode
 
         return encode(State(text, start=arguments.bos, space=arguments.prefix_space), tokenizer)
-    from desktop_app.gpt2.tokenizer import parse_ids
+    from desktop_app.gpt2.token_ids import parse_ids
 
     return parse_ids(arguments.ids, config.vocab_size)
 

@@ -15,7 +15,7 @@ from desktop_app.figures.subject import OVERVIEW, Subject, excerpt_job, find_cel
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_files
-from desktop_app.gpt2.tokenizer import parse_ids
+from desktop_app.gpt2.token_ids import parse_ids
 from desktop_app.gpt2.trace import Trace
 
 

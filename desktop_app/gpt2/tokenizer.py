@@ -13,11 +13,10 @@ from tokenizers import Tokenizer as _Library
 from tokenizers import models, pre_tokenizers
 
 from desktop_app.gpt2 import display
-from desktop_app.gpt2.errors import TokenizerError, outside_vocabulary
+from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.tokenizer_settings import AddedToken
 from desktop_app.gpt2.vocabulary import BYTE_ALPHABET, Vocabulary, bytes_of, normalized, read_vocabulary
 
-MAX_IDS_CHARS = 2**20
 _NO_TOKEN = "\ufffd".encode()
 
 
@@ -318,40 +317,6 @@ class Tokenizer:
                 "The tokenizers library lost a part of the text; the tokenizer files are inconsistent."
             )
         ids += new
-
-
-def parse_ids(text: str, vocab_size: int | None = None) -> tuple[int, ...]:
-    """Reads token ids as a person writes them, `464,3797` (spaces and square brackets allowed).
-
-    Raises:
-        TokenizerError: no ids, something that is no id, or an id that `check_ids` refuses.
-    """
-    if len(text) > MAX_IDS_CHARS:
-        raise TokenizerError(f"The list of ids is longer than {MAX_IDS_CHARS} characters; no model takes so many.")
-    body = text.strip()
-    if body.startswith("[") and body.endswith("]"):
-        body = body[1:-1]
-    ids = []
-    for part in re.split(r"\s*,\s*|\s+", body.strip()):
-        if re.fullmatch("-[0-9]+", part):
-            raise TokenizerError(f"The id {part[:20]} is negative; token ids count from 0.")
-        if not re.fullmatch("[0-9]{1,10}", part):
-            raise TokenizerError(f"{part[:20]!a} is not a token id; write ids like 464,3797.")
-        ids.append(int(part))
-    if vocab_size is not None:
-        check_ids(ids, vocab_size)
-    return tuple(ids)
-
-
-def check_ids(ids: Sequence[int], vocab_size: int) -> None:
-    """Checks that every id has a row in an embedding of `vocab_size` rows.
-
-    Raises:
-        TokenizerError: names the first id that has none.
-    """
-    for position, number in enumerate(ids):
-        if not 0 <= number < vocab_size:
-            raise TokenizerError(outside_vocabulary(number, vocab_size, f" at position {position}"))
 
 
 def _splitter(added: Sequence[AddedToken], *, split_special: bool) -> tuple[_Library, list[int]]:

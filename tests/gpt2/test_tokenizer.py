@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from desktop_app.gpt2 import display
 from desktop_app.gpt2.errors import TokenizerError
-from desktop_app.gpt2.tokenizer import Encoding, Tokenizer, check_ids, parse_ids
+from desktop_app.gpt2.token_ids import check_ids, parse_ids
+from desktop_app.gpt2.tokenizer import Encoding, Tokenizer
 from desktop_app.gpt2.vocabulary import BYTE_ALPHABET, AddedToken, Vocabulary
 
 DATA = Path(__file__).parents[1] / "data"
