@@ -16,6 +16,8 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
     parts = [f"“{_seen(words)}”", f"{count} token{'s' * (count != 1)}", _seen(scene.name)]
     if step.layer is not None:
         parts.append(f"block {step.layer}")
+    elif step.spec.per_head:
+        parts.append(f"block {scene.layer}")
     if heads:
         parts.append(f"heads {', '.join(map(str, heads))}")
     elif step.spec.per_head:

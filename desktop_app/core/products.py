@@ -49,7 +49,7 @@ def completed(
     quick_only: bool = False,
 ) -> Scene:
     """The scene with all that a view of it needs; what is made may ask for more, so it is asked again."""
-    while missing := [w for w in wants(scene) if scene.result(w) is None and (w.product.quick or not quick_only)]:
+    while missing := [w for w in wants(scene) if scene.result(w) is None and (w.with_pass or not quick_only)]:
         made = {want: compute(want, model, scene.trace, stop) for want in missing}
         scene = replace(scene, products={**scene.products, **made})
     return scene

@@ -1,7 +1,7 @@
 """What a view may need beside its pass, as values: a product, its arguments, and a result."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -23,10 +23,16 @@ class Product:
 
 @dataclass(frozen=True)
 class Want:
-    """A product with its arguments."""
+    """A product with its arguments; `quick` is False where this one takes longer than the product's others."""
 
     product: Product
     args: tuple[Hashable, ...] = ()
+    quick: bool = field(default=True, compare=False)
+
+    @property
+    def with_pass(self) -> bool:
+        """Whether it may be computed together with the pass, before that is shown."""
+        return self.quick and self.product.quick
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import pytest
 from desktop_app.core.bundle import resource
 from desktop_app.core.products import completed
 from desktop_app.core.state import ViewOptions
-from desktop_app.core.steps import texts
+from desktop_app.core.steps import WORKSPACES, texts
 from desktop_app.core.views import check
 from desktop_app.core.views.weights import weight_names
 from desktop_app.core.want import Made
@@ -53,7 +53,8 @@ def jobs_of(model, state):
     first, *others = checked.made(check.CHECK)
     checked = replace(scene, products={check.CHECK: Made((replace(first, relative=1.0), *others))})
     yield from (make_job(scene, step) for step in shown_steps(scene.config, 1))
-    names = ["overview:blocks.1.attn.pattern", "census", "check", *weight_names(scene.config)[:22]]
+    tabs = [spec.key for spec in WORKSPACES if spec.keys]
+    names = ["overview:blocks.1.attn.pattern", "census", "check", *tabs, *weight_names(scene.config)[:22]]
     found = [find_subject(name, scene.config, head=1) for name in names]
     for name, row in scene.trace.table.items():
         if row.layer in (None, 1) and name != "tokens":
@@ -79,6 +80,8 @@ def test_a_table_has_every_word_that_a_figure_can_show(model, code, monkeypatch)
 def test_a_table_has_the_title_and_the_lead_of_every_step(code):
     said = tomllib.loads(resource("languages", f"{code}.toml").read_text(encoding="utf-8"))["steps"]
     own = tomllib.loads(resource("steps.toml").read_text(encoding="utf-8"))
+    words = tomllib.loads(resource("workspaces.toml").read_text(encoding="utf-8"))
+    own |= {spec.op: words[spec.op] for spec in WORKSPACES if spec.keys}  # the others' titles are what was found
     for op, words in own.items():
         wanted = {part for part in ("title", "lead", "lead_turned") if part in words}
         assert set(said.get(op, {})) == wanted, op

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, StripsPanel
-from desktop_app.core.steps import STEPS
+from desktop_app.core.steps import STEPS, WORKSPACES
 from desktop_app.figures import draw, fonts
 from desktop_app.figures.export import FORMATS, SIZES, Options, lay_out, make_job, render
 from desktop_app.figures.marks import Heat, Words
@@ -21,11 +21,15 @@ from tests.scenes import open_tiny, panels, scene_of, shown_steps
 LAYER, HEAD = 1, 2
 COUNTS = (1, 8, 40, 250)
 TEXT = "The fluffy blue creature; “Straße”, naïve 中文 🙂 שלום \t\u200b and <|endoftext|>. " * 9
-NAMES = [step.op for step in STEPS] + [
-    *("overview:blocks.1.attn.pattern", "census", "check", "weights:blocks.1.attn.W_Q", "weights:embed.W_E"),
-    *("weights:blocks.0.ln1.w", "blocks.1.attn.pattern[1,0,0]", "blocks.1.attn.q[0,0,1]", "blocks.1.mlp.post[0,3]"),
-    *("blocks.1.ln1.mean[0,0]", "logits[0,4]", "probability[5]"),
-]
+NAMES = (
+    [step.op for step in STEPS]
+    + [spec.key for spec in WORKSPACES if spec.keys]
+    + [
+        *("overview:blocks.1.attn.pattern", "census", "check", "weights:blocks.1.attn.W_Q", "weights:embed.W_E"),
+        *("weights:blocks.0.ln1.w", "blocks.1.attn.pattern[1,0,0]", "blocks.1.attn.q[0,0,1]", "blocks.1.mlp.post[0,3]"),
+        *("blocks.1.ln1.mean[0,0]", "logits[0,4]", "probability[5]"),
+    ]
+)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from desktop_app.gpt2.errors import ModelError
 
 _CURVES = 6  # tokens that are followed
 _LIKELIEST = 3  # of them where none is pinned
-_NATS = "nats"
+_QUICK = 4e9  # multiplications and additions that nobody waits for
 
 _TITLES = {
     "token": ("The likeliest token", "colour: its probability"),
@@ -56,7 +56,9 @@ def followed(scene: Scene) -> tuple[int, ...]:
 
 def want(scene: Scene) -> Want:
     """The lens over this text, with the tokens that are followed."""
-    return Want(_LENS, (followed(scene),))
+    config = scene.config
+    products = 2 * (2 * config.n_layer + 1) * len(scene.trace) * config.n_embd * config.vocab_size
+    return Want(_LENS, (followed(scene),), quick=products <= _QUICK)
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
@@ -152,8 +154,8 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     top = scene.tokenizer.quoted(int(lens.top_id[point, position]))
     words = {
         "lens.top_probability": f"{top} {percent(float(lens.top_probability[point, position]))}",
-        "lens.entropy": f"{number(float(lens.entropy[point, position]))} {_NATS}",
-        "lens.kl": f"{number(float(lens.kl[point, position]))} {_NATS}",
+        "lens.entropy": f"{number(float(lens.entropy[point, position]))} nats",
+        "lens.kl": f"{number(float(lens.kl[point, position]))} nats",
     }.get(cell.name)
     if words is None:
         target = cell.index[0] if len(cell.index) == 3 else 0

@@ -1,0 +1,112 @@
+"""The lens workspace: its cells are what transformers' arithmetic would give, made here in plain numpy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import readout_of, view_of
+from desktop_app.core.panels import BarsPanel, CurvePanel, MapPanel
+from desktop_app.core.products import completed
+from desktop_app.core.state import ViewOptions
+from desktop_app.core.steps import build_view, workspaces
+from desktop_app.core.views import lens
+from desktop_app.gpt2.errors import ModelError
+from tests.scenes import open_tiny, panels, scene_of
+
+TEXT = "Hello, you"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def place(model):
+    return next(w for w in workspaces(model.config) if w.key == "lens")
+
+
+def scene(model, **state):
+    return completed(scene_of(model, TEXT, **state), lens.wants, model)
+
+
+def distribution(model, trace, point, position):
+    """Softmax of the logits that a point would give, in float64."""
+    y = trace.read(point, row=position).astype(np.float64)
+    w = {name: array.astype(np.float64) for name, array in model.checkpoint.weights.items() if "blocks" not in name}
+    normed = (y - y.mean()) / np.sqrt(y.var() + model.config.layer_norm_epsilon) * w["ln_final.w"] + w["ln_final.b"]
+    raised = np.exp(w["unembed.W_U"] @ normed - (w["unembed.W_U"] @ normed).max())
+    return raised / raised.sum()
+
+
+def points_of(config):
+    inside = [f"blocks.{n}.{part}" for n in range(config.n_layer) for part in ("resid_mid", "resid_post")]
+    return ["blocks.0.resid_pre", *inside]
+
+
+@pytest.mark.parametrize("shows", ["token", "probability", "rank", "entropy", "kl"])
+def test_every_cell_says_what_its_point_would_predict(model, place, shows):
+    pinned = (101, 7)
+    own = scene(model, pinned=pinned, view=ViewOptions(lens=shows))
+    grid, curves = panels(build_view(own, place).content)
+    assert isinstance(grid, MapPanel) and isinstance(curves, CurvePanel)
+    points = points_of(model.config)
+    assert grid.values.shape == (len(points), len(own.trace))
+    for row, point in enumerate(points):
+        for position in range(len(own.trace)):
+            p = distribution(model, own.trace, point, position)
+            final = distribution(model, own.trace, points[-1], position)
+            expected = {
+                "token": p.max(),
+                "probability": p[pinned[0]],
+                "rank": 1 + int((p > p[pinned[0]]).sum()),
+                "entropy": -(p * np.log(p)).sum(),
+                "kl": (final * np.log(final / p)).sum(),
+            }[shows]
+            assert grid.values[row, position] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+            if shows == "token":
+                assert grid.texts[row][position] == model.tokenizer.label(int(p.argmax()))
+    for n, token in enumerate(pinned):
+        _, ys = curves.lines[n]
+        through = [distribution(model, own.trace, point, own.token)[token] for point in points]
+        np.testing.assert_allclose(ys, through, rtol=1e-4, atol=1e-7)
+    assert curves.line_names == tuple(model.tokenizer.label(t) for t in pinned)
+
+
+def test_the_last_row_is_the_models_own_prediction(model, place):
+    own = scene(model)
+    grid = next(panels(build_view(own, place).content))
+    assert grid.texts[-1][-1] == model.tokenizer.label(int(own.ranked.order[0]))
+    assert grid.values[-1, -1] == pytest.approx(float(own.stages.probs_scaled[0]), rel=1e-5)
+
+
+def test_a_cell_opens_to_the_same_prediction_and_the_readout_says_it(model):
+    own = scene(model, pinned=(101,))
+    cell = Cell("lens.top_probability", (3, 2))
+    p = distribution(model, own.trace, points_of(model.config)[3], 2)
+    top = next(x for x in panels(view_of(own, cell).content) if isinstance(x, BarsPanel))
+    assert [b.value for b in top.bars[:8]] == pytest.approx(np.sort(p)[::-1][:8].tolist(), rel=1e-9)
+    assert top.bars[-1].value == pytest.approx(p[101]) and top.bars[-1].marked
+    said = readout_of(own, Cell("lens.target_rank", (0, 3, 2)))
+    assert said.value.startswith(f"rank {1 + int((p > p[101]).sum()):,}, ")
+    assert said.name == points_of(model.config)[3]
+
+
+@pytest.mark.parametrize("index", [(99, 0), (0, 99), (-1, 0), (0,)])
+def test_a_cell_that_is_not_there_is_refused(model, index):
+    with pytest.raises(ModelError, match="no cell"):
+        readout_of(scene(model), Cell("lens.kl", index))
+
+
+def test_before_it_is_computed_the_view_says_so(model, place):
+    (panel,) = panels(build_view(scene_of(model, TEXT), place).content)
+    assert panel.lines[0].text == "Reading every point through the unembedding …"
+
+
+def test_a_long_text_on_a_large_vocabulary_is_not_computed_with_the_pass(model):
+    short = scene_of(model, TEXT)
+    assert lens.want(short).with_pass
+    wide = replace(short.checkpoint, config=replace(model.config, n_embd=768, n_layer=12, vocab_size=50257))
+    assert not lens.want(replace(short, checkpoint=wide)).with_pass
