@@ -24,7 +24,7 @@ from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
 
 CENSUS, OVERVIEW, WEIGHTS = "census", "overview", "weights"
-_CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*")
+_CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -273,8 +273,8 @@ def test_the_test_tools_go_on_top_of_what_is_there(checkout):
     assert checkout.calls("-m pip") == []
 
 
-@pytest.mark.parametrize("name", ["benchmarks", "benchmarks.growth"])
-def test_the_benchmarks_find_what_they_need_where_nothing_was_set_up(checkout, tmp_path, name):
+@pytest.mark.parametrize("name", ["benchmarks", "benchmarks.growth", "fuzz", "fuzz.window"])
+def test_benchmarks_and_fuzzing_find_what_they_need_where_nothing_was_set_up(checkout, tmp_path, name):
     assert checkout(name, "--only", "two words", cwd=tmp_path).returncode == 0
     assert checkout.calls("-m pip")[-1].endswith("requirements-test.lock")
     assert checkout.calls()[-1] == f"-P -m {name} --only two words"

@@ -156,7 +156,7 @@ class _Bound:
             reader.Parse(content, True)
             parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
             return etree.fromstring(content, parser)
-        except (expat.ExpatError, etree.XMLSyntaxError, ValueError) as reason:
+        except (expat.ExpatError, etree.XMLSyntaxError, ValueError, LookupError) as reason:
             where = f"line {reason.lineno}" if isinstance(reason, expat.ExpatError) else "its text"
             raise ExportError(
                 f"{self._path} is damaged: its part {name} is no XML ({where}); save it anew."

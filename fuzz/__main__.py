@@ -1,0 +1,111 @@
+"""Changed inputs against every parser, for as long as is wanted: `./run fuzz [--seconds 120] [--seed N] [--only NAME]`.
+
+What ends in anything but a sentence of ours, or takes longer than ten seconds, is kept in a file and told; exit code 1.
+The same seed gives the same inputs. A past fault belongs, small, into tests/hostile/corpus/NAME/.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+
+from desktop_app.gpt2.errors import LogitscopeError
+
+_MOST_SECONDS = 10
+_MOST_MEMORY = 8 << 30
+
+
+class TooLong(Exception):
+    """An input took longer than any may."""
+
+
+def _too_long(_number: int, _frame: FrameType | None) -> None:
+    raise TooLong(f"more than {_MOST_SECONDS} seconds")
+
+
+def main() -> int:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(prog="./run fuzz", description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--seconds", type=float, default=120, help="how long, 120 unless given")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other inputs")
+    parser.add_argument("--only", metavar="NAME", help="one parser alone")
+    parser.add_argument("--keep", metavar="DIR", type=Path, default=Path("fuzz-found"), help="where faults are kept")
+    arguments = parser.parse_args()
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+        signal.signal(signal.SIGALRM, _too_long)
+    with tempfile.TemporaryDirectory() as scratch:
+        for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "HF_HOME"):
+            os.environ[variable] = str(Path(scratch, variable))
+        return _fuzz(arguments, Path(scratch))
+
+
+def _fuzz(arguments: argparse.Namespace, scratch: Path) -> int:
+    from fuzz.targets import targets
+
+    chosen = [target for target in targets(scratch) if arguments.only in (None, target.name)]
+    if not chosen:
+        print(f"there is no parser {arguments.only!r}", file=sys.stderr)
+        return 2
+    counts: Counter[tuple[str, str]] = Counter()
+    faults: set[str] = set()
+    ends, round_ = time.monotonic() + arguments.seconds, 0
+    while time.monotonic() < ends:
+        for target in chosen:
+            # Parsers take very different times: each has a tenth of a second, then it is another's turn.
+            turn, number = time.monotonic() + 0.1, 0
+            while time.monotonic() < turn:
+                chance = random.Random(f"{arguments.seed}:{target.name}:{round_}:{number}")
+                data = target.change(chance, chance.choice(target.seeds))
+                number += 1
+                kind, place = judge(target.read, data)
+                counts[target.name, kind] += 1
+                if kind == "fault" and place not in faults:
+                    faults.add(place)
+                    arguments.keep.mkdir(parents=True, exist_ok=True)
+                    path = arguments.keep / f"{target.name}-{hashlib.sha256(data).hexdigest()[:12]}"
+                    path.write_bytes(data)
+                    print(f"{target.name}: {place}\n  kept as {path}", flush=True)
+        round_ += 1
+    width = max(len(target.name) for target in chosen)
+    for target in chosen:
+        taken, refused = counts[target.name, "taken"], counts[target.name, "refused"]
+        print(
+            f"{target.name:{width}}  {taken:7,} taken  {refused:7,} refused  {counts[target.name, 'fault']:5,} faults"
+        )
+    print(f"{sum(counts.values()):,} inputs, {len(faults)} kinds of faults.")
+    return 1 if faults else 0
+
+
+def judge(read, data: bytes) -> tuple[str, str]:  # type: ignore[no-untyped-def]  # any of the targets' calls
+    """What became of an input: "taken", "refused" in a sentence, or "fault" and where."""
+    if hasattr(signal, "SIGALRM"):
+        signal.alarm(_MOST_SECONDS)
+    try:
+        read(data)
+        return "taken", ""
+    except LogitscopeError as reason:
+        words = str(reason)
+        return ("fault", f"a sentence that is none: {words[:80]!r}") if not words.strip() else ("refused", "")
+    except Exception as reason:  # noqa: BLE001 - what this looks for
+        steps = [f for f in traceback.extract_tb(reason.__traceback__) if "desktop_app" in f.filename] or ["?"]
+        last = steps[-1]
+        where = last if isinstance(last, str) else f"{Path(last.filename).name}:{last.lineno}"
+        return "fault", f"{type(reason).__name__} at {where}: {str(reason)[:100]}"
+    finally:
+        if hasattr(signal, "SIGALRM"):
+            signal.alarm(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Changes to inputs that keep most of their structure, so that what lies behind a parser's first checks is reached."""
+
+import copy
+import io
+import json
+import random
+import re
+import struct
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+ODD: tuple[Any, ...] = (
+    *(None, True, False, 0, -0.0, 1, -1, 2, 3, 255, 2**31 - 1, 2**31, 2**53, 2**63, -(2**63), 10**400),
+    *(0.5, 1e308, 1e-320, "", " ", "0", "-1", "nan", "\0", "\ud800", "\u202e", "a" * 5000, "../x", "/etc/passwd"),
+    *("C:\\x", "x\ny", "é", "🙂", [], {}, [[]], {"": ""}, [0] * 40, "[" * 200, "%s", "{0}", "(a+)+b", "("),
+)
+WORDS = ("0", "-1", "1e999", "nan", "0x" + "f" * 400, '""', '"\\u0000"', "[]", "{}", "true", "''", "9" * 30, "[[1]]")
+
+
+def odd(chance: random.Random) -> Any:
+    """One of the values that are often forgotten; lists and tables are new ones."""
+    return copy.deepcopy(chance.choice(ODD))
+
+
+Mutate = Callable[[random.Random, bytes], bytes]
+
+
+def in_bytes(chance: random.Random, data: bytes) -> bytes:
+    """Some bits flipped, some bytes cut out, doubled or put in."""
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(changed) + 1)
+        length = chance.choice((1, 1, 2, 8, 64))
+        kind = chance.randrange(5)
+        if kind == 0 and at < len(changed):
+            changed[at] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            del changed[at : at + length]
+        elif kind == 2:
+            changed[at:at] = changed[at : at + length] * chance.choice((1, 1, 1, 1000))
+        elif kind == 3:
+            changed[at:at] = chance.randbytes(length)
+        else:
+            del changed[at:]
+    return bytes(changed)
+
+
+def in_json(chance: random.Random, data: bytes) -> bytes:
+    """A few values of a JSON text made others; now and then its bytes, too."""
+    tree = json.loads(data)
+    for _ in range(chance.choice((1, 1, 1, 2, 5))):
+        tree = changed_tree(chance, tree)
+    text = json.dumps(tree, allow_nan=True, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
+    return in_bytes(chance, text) if chance.random() < 0.1 else text
+
+
+def changed_tree(chance: random.Random, tree: Any) -> Any:
+    """A tree of JSON values with one place of it changed."""
+    places: list[tuple[Any, Any]] = []
+
+    def collect(node: Any) -> None:
+        for key in list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ():
+            places.append((node, key))
+            collect(node[key])
+
+    collect(tree)
+    if not places or chance.random() < 0.02:
+        return odd(chance)
+    node, key = chance.choice(places)
+    kind = chance.randrange(6)
+    if kind == 0:
+        del node[key]
+    elif kind == 1:
+        other, place = chance.choice(places)
+        node[key] = copy.deepcopy(other[place]) if _has(other, place) else odd(chance)
+    elif kind == 2 and isinstance(node, dict):
+        name = chance.choice((key + " ", key.upper(), key[:-1], "", "\ud800", *node))
+        node[name] = node.pop(key)
+    elif kind == 3 and isinstance(node, list):
+        node[key:key] = [node[key]] * chance.choice((1, 2, 3000))
+    elif kind == 4 and isinstance(node[key], int | float) and not isinstance(node[key], bool):
+        value = node[key]
+        node[key] = chance.choice((value + 1, value - 1, -value, value * 2, value * 1000, str(value)))
+    else:
+        node[key] = odd(chance)
+    return tree
+
+
+def _has(node: Any, key: Any) -> bool:
+    return key in node if isinstance(node, dict) else key < len(node)
+
+
+def in_safetensors(chance: random.Random, data: bytes) -> bytes:
+    """The header changed as JSON, its length told as it then is; or the bytes."""
+    if chance.random() < 0.2:
+        return in_bytes(chance, data)
+    (length,) = struct.unpack("<Q", data[:8])
+    header = in_json(chance, data[8 : 8 + length])
+    told = len(header) + (chance.choice((1, -1, 1 << 40)) if chance.random() < 0.05 else 0)
+    return struct.pack("<Q", told % (1 << 64)) + header + data[8 + length :]
+
+
+def in_lines(chance: random.Random, data: bytes) -> bytes:
+    """A text whose lines are `key = value` or one token each: lines moved, doubled and cut, values made others."""
+    lines = data.decode().split("\n")
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        at = chance.randrange(len(lines))
+        kind = chance.randrange(6)
+        key, equals, _ = lines[at].partition("=")
+        if kind == 0:
+            del lines[at]
+        elif kind == 1:
+            lines.insert(chance.randrange(len(lines) + 1), lines[at])
+        elif kind == 2 and equals:
+            lines[at] = f"{key}= {chance.choice(WORDS)}"
+        elif kind == 3:
+            other = chance.randrange(len(lines))
+            lines[at], lines[other] = lines[other], lines[at]
+        elif kind == 4:
+            words = re.findall(r"\w+|\W", lines[at])
+            if words:
+                words[chance.randrange(len(words))] = chance.choice((*WORDS, "a.b", "[[", "\\u0000", "é"))
+            lines[at] = "".join(words)
+        else:
+            lines[at] = in_bytes(chance, lines[at].encode()).decode("utf-8", "replace")
+        lines = lines or [""]
+    return "\n".join(lines).encode()
+
+
+def in_package(chance: random.Random, data: bytes) -> bytes:
+    """A ZIP of XML parts: attributes, elements and names of parts changed, and packed again; or its bytes."""
+    if chance.random() < 0.15:
+        return in_bytes(chance, data)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        name = chance.choice(
+            [*(n for n in parts if n.endswith((".xml", ".rels"))), "[Content_Types].xml", "_rels/.rels"]
+        )
+        if name not in parts:
+            continue
+        kind = chance.randrange(12)
+        if kind == 0:
+            del parts[name]
+        elif kind == 1:
+            parts[chance.choice(("../x.xml", "X.xml", name.upper(), "a\\b.xml", "ppt/vbaProject.bin"))] = parts[name]
+        elif kind == 2:
+            parts[name] = parts[chance.choice(list(parts))]
+        else:
+            parts[name] = in_xml(chance, parts[name])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+def in_xml(chance: random.Random, content: bytes) -> bytes:
+    """An attribute's value made another, a tag cut out or doubled, an entity or an encoding put in front."""
+    kind = chance.randrange(8)
+    found = list(re.finditer(rb'="([^"]*)"', content)) if kind < 5 else list(re.finditer(rb"<[^<>]+>", content))
+    if kind == 7:
+        return content.replace(b"UTF-8", chance.choice((b"UTF-7", b"UTF-16", b"latin-1", b"nonsense")), 1)
+    if not found:
+        return in_bytes(chance, content)
+    place = chance.choice(found)
+    if kind < 5:
+        texts = (str(value) for value in ODD if isinstance(value, int | float | str))
+        value = chance.choice((*texts, "&#69;xternal", "&lt;"))
+        put = value.replace("\0", "&#0;").encode("utf-8", "replace").replace(b'"', b"").replace(b"<", b"")
+        return content[: place.start(1)] + put + content[place.end(1) :]
+    put = b"" if kind == 5 else place.group() * chance.choice((2, 2000))
+    return content[: place.start()] + put + content[place.end() :]

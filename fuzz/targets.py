@@ -1,0 +1,180 @@
+"""The parsers of what comes from outside: for each, sound inputs to begin with, how to change them, and the call."""
+
+import io
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.cli import figure
+from desktop_app.core.library.folders import folders_file, remembered_folders
+from desktop_app.core.library.listing import list_models
+from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.core.session_file import from_json, to_json
+from desktop_app.core.settings import Settings, load_settings, save_settings, settings_file
+from desktop_app.core.state import State
+from desktop_app.figures.build import Record
+from desktop_app.figures.listing import read_listing
+from desktop_app.figures.subject import find_cell, find_subject
+from desktop_app.gpt2.checkpoint import load_checkpoint
+from desktop_app.gpt2.config import parse_config
+from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.jsonfile import parse_json
+from desktop_app.gpt2.names import match_names
+from desktop_app.gpt2.tensors import tensor_table
+from desktop_app.gpt2.tokenizer import Tokenizer, parse_ids
+from desktop_app.gpt2.trace import Trace
+from fuzz import mutate
+from tests.checkpoints import TINY, write_checkpoint
+
+
+@dataclass(frozen=True)
+class Target:
+    """`read` may raise a LogitscopeError and nothing else; what it is given is a file of its own, or text."""
+
+    name: str
+    seeds: tuple[bytes, ...]
+    change: mutate.Mutate
+    read: Callable[[bytes], object]
+
+
+CELLS = ("blocks.{}.attn.pattern[{}, {}, {}]", "blocks.{}.resid_pre[{}, {}]", "probability[{}]", "logits[{}, {}]")
+
+
+def in_names(chance: random.Random, data: bytes) -> bytes:
+    """Most often a name that is one, with numbers near what there is: what lies behind the grammar is reached."""
+    if chance.random() < 0.3:
+        return mutate.in_bytes(chance, data)
+    form = chance.choice((*CELLS, "weights:blocks.{}.attn.W_Q", "overview:{}", "blocks.{}.attn.q[{}, {}, {}]"))
+    return form.format(*(chance.choice((0, 1, 2, 3, -1, 31, 32, 96, 97, 2**63)) for _ in range(4))).encode()
+
+
+def targets(folder: Path) -> list[Target]:
+    """All of them, working below `folder`."""
+    model = write_checkpoint(folder / "model")
+    checkpoint = load_checkpoint(model)
+    config, tokenizer = checkpoint.config, Tokenizer.load(model)
+    trace = Engine(checkpoint).trace((3, 1, 4))
+    saved = folder / "trace.safetensors"
+    trace.save(saved)
+    names = [name.encode() for name in tensor_table(config)]
+
+    def in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+        def call(data: bytes) -> object:
+            path = folder / name
+            path.write_bytes(data)
+            return read(path)
+
+        return call
+
+    def in_model(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+        """The file `name` of a copy of the model is the input."""
+
+        def call(data: bytes) -> object:
+            copy = folder / "copy"
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(model, copy)
+            if name in ("tokenizer.json",):
+                (copy / "vocab.json").unlink(missing_ok=True)
+            (copy / name).write_bytes(data)
+            return read(copy)
+
+        return call
+
+    def settings(data: bytes) -> object:
+        settings_file().parent.mkdir(parents=True, exist_ok=True)
+        settings_file().write_bytes(data)
+        found = load_settings()
+        save_settings(found)
+        return found
+
+    def folders(data: bytes) -> object:
+        folders_file().parent.mkdir(parents=True, exist_ok=True)
+        folders_file().write_bytes(data)
+        return remembered_folders(), list(list_models())
+
+    def as_config(data: bytes) -> object:
+        found = parse_config(parse_json(data, what="config.json", error=ModelError), "config.json")
+        return tensor_table(found) if found.n_layer < 100 else found
+
+    def as_session(data: bytes) -> object:
+        state = from_json(data, "session")
+        return from_json(to_json(state), "session")
+
+    def as_hub(data: bytes) -> object:
+        from desktop_app.core.library import hub
+
+        name = HubName("owner/tiny")
+        return hub._wanted(name, hub._read_listing(name, data)[1])
+
+    def as_template(path: Path) -> object:
+        from desktop_app.figures.deck.template import read_template
+
+        return read_template(path)
+
+    def text(call: Callable[[str], object]) -> Callable[[bytes], object]:
+        return lambda data: call(data.decode("utf-8", "replace"))
+
+    def as_listing(path: Path) -> object:
+        return read_listing(path, path.parent, figure.add_listed, figure.order_of)
+
+    files = [
+        {"rfilename": name, "size": 3, "blobId": "a" * 40}
+        for name in ("config.json", "vocab.json", "merges.txt", "model.safetensors")
+    ]
+    hub_answer = json.dumps({"id": "owner/tiny", "sha": "b" * 40, "siblings": files}).encode()
+    record = json.dumps({"logitscope": 1, "outputs": {"a.svg": {"inputs": "1", "written": "2"}}}).encode()
+    listing = (
+        b'[defaults]\nstep = "blocks.0.attn.pattern"\nmodel = "sorter"\n[[figure]]\nname = "a"\nprompt = "ABC"\n'
+        b'theme = "dark"\nhead = 1\n[[figure]]\nname = "b"\nids = [1, 2]\nformat = ["svg", "pdf"]\ndata = "csv"\n'
+        b'cell = "probability[1]"\nsize = "column"\n'
+    )
+    weights = (model / "model.safetensors").read_bytes()
+    vocab, merges = (model / "vocab.json").read_bytes(), (model / "merges.txt").read_bytes()
+    fresh = to_json(State(text="Hello", model=str(model)))
+    return [
+        Target("config", (json.dumps(TINY).encode(), (model / "config.json").read_bytes()), mutate.in_json, as_config),
+        Target("weights", (weights,), mutate.in_safetensors, in_model("model.safetensors", load_checkpoint)),
+        Target("vocabulary", (vocab,), mutate.in_json, in_model("vocab.json", _encode)),
+        Target("merges", (merges or b"#version: 0.2\nA B\n",), mutate.in_lines, in_model("merges.txt", _encode)),
+        Target("tokenizer", (_tokenizer_json(vocab),), mutate.in_json, in_model("tokenizer.json", _encode)),
+        Target("trace", (saved.read_bytes(),), mutate.in_safetensors, in_file("t.safetensors", Trace.load)),
+        Target("session", (fresh,), mutate.in_json, as_session),
+        Target("settings", (json.dumps(vars(Settings())).encode(),), mutate.in_json, settings),
+        Target("folders", (json.dumps({"folders": [str(model), "x"]}).encode(),), mutate.in_json, folders),
+        Target("listing", (listing,), mutate.in_lines, in_file("list.toml", as_listing)),
+        Target("record", (record,), mutate.in_json, in_file("list.built.json", Record)),
+        Target("template", _templates(), mutate.in_package, in_file("t.pptx", as_template)),
+        Target("hub", (hub_answer,), mutate.in_json, as_hub),
+        Target("cells", (b"blocks.0.attn.pattern[1, 2, 0]",), in_names, text(lambda t: find_cell(t, config, 2))),
+        Target("subjects", tuple(names), in_names, text(lambda t: find_subject(t, config))),
+        Target("names", tuple(names), mutate.in_bytes, text(lambda t: match_names([t], config))),
+        Target("ids", (b"64,37", b"[1, 2]"), mutate.in_bytes, text(lambda t: parse_ids(t, config.vocab_size))),
+        Target("hub names", (b"openai-community/gpt2@main",), mutate.in_bytes, text(parse_hub_name)),
+        Target("prompts", (b"AB CD",), mutate.in_bytes, text(tokenizer.encode)),
+    ]
+
+
+def _encode(folder: Path) -> object:
+    return Tokenizer.load(folder).encode("AB a")
+
+
+def _tokenizer_json(vocab: bytes) -> bytes:
+    model = {"type": "BPE", "vocab": json.loads(vocab), "merges": []}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    parts = {"pre_tokenizer": level, "decoder": level, "post_processor": level, "normalizer": None, "added_tokens": []}
+    return json.dumps({"version": "1.0", "truncation": None, "padding": None, "model": model, **parts}).encode()
+
+
+def _templates() -> tuple[bytes, ...]:
+    from pptx import Presentation
+
+    from desktop_app.figures.deck.master import empty_deck
+    from desktop_app.figures.theme import LIGHT
+
+    buffer = io.BytesIO()
+    Presentation().save(buffer)
+    return empty_deck(LIGHT), buffer.getvalue()

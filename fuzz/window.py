@@ -1,0 +1,158 @@
+"""Somebody who does anything at all in the real window, for as long as is wanted: `./run fuzz.window [--seconds 180]`.
+
+Typing, steps, workspaces, sliders, models, exports, sessions, and closing while busy, from a seed. Told, with exit code
+1: an exception, a "Something went wrong", a warning of Qt, a closed window that leaves threads or workers, and memory,
+descriptors or threads that grow from the second quarter of the time to the last, memory by more than 5 % and 20 MB.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+_ACTS = 150  # in one window, before it is closed and another opened
+_ROOM = 20 << 20
+
+
+class _Waiting:
+    """What the tests' hands want of pytest-qt: waiting until something holds."""
+
+    def waitUntil(self, condition: Callable[[], bool], timeout: int) -> None:
+        from PySide6.QtWidgets import QApplication
+
+        until = time.monotonic() + timeout / 1000
+        while not condition():
+            QApplication.processEvents()
+            if time.monotonic() > until:
+                raise TimeoutError("the window does not come to rest")
+            time.sleep(0.001)
+
+
+def main() -> int:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(prog="./run fuzz.window", description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--seconds", type=float, default=180, help="how long, 180 unless given")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other things done")
+    arguments = parser.parse_args()
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "HF_HOME"):
+            folder = Path(scratch, variable)
+            folder.mkdir()
+            os.environ[variable] = str(folder)
+        return _drive(arguments.seconds, arguments.seed, Path(scratch))
+
+
+def _drive(seconds: float, seed: int, scratch: Path) -> int:
+    from PySide6.QtCore import QEvent, QtMsgType, qInstallMessageHandler
+    from PySide6.QtWidgets import QApplication
+
+    from desktop_app.figures.export import Options
+    from desktop_app.ui.app import make_application, open_window
+    from tests.checkpoints import write_checkpoint
+    from tests.ui.conftest import BYTES
+    from tests.ui.driver import Desk, threads
+    from tests.ui.test_window_anything import Somebody
+
+    faults: list[str] = []
+
+    def caught(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+        faults.append("".join(traceback.format_exception(kind, fault, trace))[-3000:])
+
+    def told(words: str) -> None:
+        if words.startswith("Something went wrong"):
+            faults.append(words)
+
+    def said(kind: QtMsgType, _where: object, words: str | None) -> None:
+        # The offscreen platform has no window manager, and says so when a window asks to be put in front.
+        if kind != QtMsgType.QtDebugMsg and "This plugin does not support" not in (words or ""):
+            faults.append(f"Qt says: {words}")
+
+    sys.excepthook = caught
+    qInstallMessageHandler(said)
+    make_application(["logitscope"])
+    models = [write_checkpoint(scratch / name, BYTES | more) for name, more in (("one", {}), ("two", {"n_layer": 3}))]
+    process, chance = psutil.Process(), random.Random(seed)
+    ends, began, acts, round_ = time.monotonic() + seconds, time.monotonic(), 0, 0
+    seen: list[tuple[float, int, int, int]] = []
+    before = threads()
+    while time.monotonic() < ends and not faults:
+        window = open_window(models[round_ % 2], "Hello, you")
+        window.resize(1280, 800)
+        window.controller.trouble.connect(told)
+        desk = Desk(window, _Waiting())
+        somebody = Somebody(desk, models, chance.randrange(1 << 30))
+        try:
+            for number in range(_ACTS):
+                if time.monotonic() > ends or faults:
+                    break
+                if number % 25 == 24 and window.controller.scene is not None:
+                    window.files.export_figure(Options("svg"), scratch / "figure.svg")
+                elif number % 40 == 39:
+                    window.files.save_session(scratch / "kept.logitscope")
+                elif number % 40 == 10 and (scratch / "kept.logitscope").exists():
+                    window.files.open_session(scratch / "kept.logitscope")
+                else:
+                    somebody.act()
+                acts += 1
+            if round_ % 3:  # else it is closed while busy
+                desk.settle()
+        except Exception as reason:  # noqa: BLE001 - what this looks for
+            caught(type(reason), reason, reason.__traceback__)
+        if faults:
+            faults.append(f"seed {seed}, window {round_}, the last things done: {somebody.did[-12:]}")
+        window.close()
+        if left := threads() - before:
+            faults.append(f"threads left by a closed window: {left}")
+        if left := process.children():
+            time.sleep(1)
+            left = [other for other in left if other.is_running() and "tracker" not in _line(other)]
+            faults += [f"a process left by a closed window: {other}" for other in left]
+        window.deleteLater()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        QApplication.processEvents()
+        files = process.num_fds() if hasattr(process, "num_fds") else process.num_handles()
+        seen.append((time.monotonic() - began, process.memory_info().rss, files, process.num_threads()))
+        round_ += 1
+    faults += grown(seen)
+    last = seen[-1]
+    print(f"{acts:,} things done in {round_} windows, {last[0]:.0f} s; {last[1] / 1e6:.0f} MB, {last[2]} descriptors, "
+          f"{last[3]} threads.")  # fmt: skip
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+def grown(seen: list[tuple[float, int, int, int]]) -> list[str]:
+    """What kept growing: the median of the second quarter of the time against that of the last."""
+    if len(seen) < 12:
+        return []
+    quarter = len(seen) // 4
+    early, late = seen[quarter : 2 * quarter], seen[-quarter:]
+    found = []
+    for column, name, room in ((1, "memory", _ROOM), (2, "descriptors", 4), (3, "threads", 4)):
+        a, b = (statistics.median(row[column] for row in rows) for rows in (early, late))
+        if b > max(1.05 * a, a + room):
+            found.append(f"{name} grew from {a:,.0f} to {b:,.0f}")
+    return found
+
+
+def _line(process: Any) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return "tracker"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
