@@ -39,6 +39,10 @@ class Excerpt:
     tokens: tuple[int | None, int | None] | None = None
 
 
+WHOLE = Excerpt()
+"""All of a view."""
+
+
 def read_heads(text: str) -> tuple[int, ...]:
     """The heads of a list like "1" or "1,5,9". Raises ExportError."""
     if not re.fullmatch(r"\s*-?\d{1,4}\s*(,\s*-?\d{1,4}\s*)*", text):

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop_app.figures.excerpt import Excerpt
 from desktop_app.figures.export import DPI, FORMATS, SIZES, Options
 from desktop_app.figures.language import language_name, languages
 
@@ -27,20 +28,20 @@ _PREVIEW = 640  # pixels across, about
 
 
 class ExportDialog(QDialog):
-    """Emits what was chosen: options, file, kinds of data beside it. Never blocks the window.
+    """Emits what was chosen: options, part of the view, file, kinds of data beside it. Never blocks the window.
 
-    It asks for previews (`preview_wanted`, options of a small PNG) one at a time; `show_preview` answers.
+    It asks for previews (`preview_wanted`, options of a small PNG and the part) one at a time; `show_preview` answers.
     """
 
-    chosen = Signal(object, object, object)
-    preview_wanted = Signal(object)
+    chosen = Signal(object, object, object, object)
+    preview_wanted = Signal(object, object)
 
     def __init__(self, name: str, folder: Path, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export figure")
         self._name, self._folder = name, folder
-        self._asked: Options | None = None  # of the preview that is being drawn
-        self._shown: Options | None = None
+        self._asked: tuple[Options, Excerpt] | None = None  # of the preview that is being drawn
+        self._shown: tuple[Options, Excerpt] | None = None
         form = QFormLayout()
         form.setVerticalSpacing(10)
         self.kind = self._choice([(k, k.upper()) for k in FORMATS], "Format")
@@ -58,6 +59,9 @@ class ExportDialog(QDialog):
         self.points.setSpecialValueText("as it fits")
         self.points.setValue(self.points.minimum())
         self.language = self._choice([(code, language_name(code)) for code in languages()], "Language")
+        self.panel = QCheckBox("The main picture alone")
+        self.title = QCheckBox("Headline and sentence")
+        self.title.setChecked(True)
         self.caption = QCheckBox("Caption with prompt, model, place and settings")
         self.caption.setChecked(True)
         self.transparent = QCheckBox("Transparent background")
@@ -71,7 +75,7 @@ class ExportDialog(QDialog):
             ("Language", self.language),
         ):
             form.addRow(title, field)
-        for box in (self.caption, self.transparent, self.csv, self.json):
+        for box in (self.panel, self.title, self.caption, self.transparent, self.csv, self.json):
             form.addRow(box)
         note = QLabel("SVG keeps its text as text; PDF embeds its fonts; PNG is a picture.")
         note.setObjectName("dim")
@@ -97,7 +101,7 @@ class ExportDialog(QDialog):
         for choice in (self.kind, self.size_, self.dpi, self.theme, self.language):
             choice.currentIndexChanged.connect(self._changed)
         self.points.valueChanged.connect(self._changed)
-        for box in (self.caption, self.transparent):
+        for box in (self.panel, self.title, self.caption, self.transparent):
             box.toggled.connect(self._changed)
         self._changed()
 
@@ -124,17 +128,22 @@ class ExportDialog(QDialog):
             transparent=self.transparent.isChecked(),
             font_size=None if points == self.points.minimum() else points,
             language=self.language.currentData(),
+            title=self.title.isChecked(),
         )
+
+    def excerpt(self) -> Excerpt:
+        """Which part of the view is chosen now."""
+        return Excerpt(panel=self.panel.isChecked())
 
     # The preview
 
     def _ask_preview(self) -> None:
         options = self.options()
         dpi = min(200, max(36, round(_PREVIEW * 72 / SIZES[options.size].width)))
-        wanted = replace(options, kind="png", dpi=dpi)
+        wanted = replace(options, kind="png", dpi=dpi), self.excerpt()
         if self._asked is None and wanted != self._shown:
             self._asked = wanted
-            self.preview_wanted.emit(wanted)
+            self.preview_wanted.emit(*wanted)
 
     def show_preview(self, data: bytes | None) -> None:
         """Show a preview that was asked for (None: it could not be drawn), and ask for the next if it is outdated."""
@@ -158,7 +167,7 @@ class ExportDialog(QDialog):
 
     def _take(self, name: str) -> None:
         data = tuple(kind for kind, box in (("csv", self.csv), ("json", self.json)) if box.isChecked())
-        self.chosen.emit(self.options(), Path(name), data)
+        self.chosen.emit(self.options(), self.excerpt(), Path(name), data)
         self.accept()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QMimeData, QObject, Qt, Signal
@@ -12,8 +13,10 @@ from shiboken6 import Shiboken
 from desktop_app.core.opening.opened import wants_of
 from desktop_app.core.products import completed
 from desktop_app.core.session_file import load_session, save_session
+from desktop_app.figures.excerpt import WHOLE, Excerpt
 from desktop_app.figures.export import Job, Options, make_job, make_path_job
 from desktop_app.figures.order import write_together
+from desktop_app.figures.subject import excerpt_job
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.controller import Controller
@@ -110,7 +113,11 @@ class FileActions(QObject):
         name = name.replace("blocks.", "block-").replace(".", "-")
         dialog = ExportDialog(name, Path(self._start_folder()), theme, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.chosen.connect(lambda options, place, data: self.export_figure(options, place, data=data, opened=opened))
+        dialog.chosen.connect(
+            lambda options, excerpt, place, data: self.export_figure(
+                options, place, data=data, opened=opened, excerpt=excerpt
+            )
+        )
         job = self._job(opened=opened)
         if job is not None:
             self._give_previews(dialog, job)
@@ -120,21 +127,31 @@ class FileActions(QObject):
         """Draw what `dialog` asks for while it is open; the figure's data are computed once."""
         made: list[Job] = []
 
-        def once(stop: Stop) -> Job:
+        def once(part: Callable[[Job], Job], stop: Stop) -> Job:
             if not made:
                 made.append(job(stop))
-            return made[0]
+            return part(made[0])
 
         def show(files: list[bytes] | None) -> None:
             if Shiboken.isValid(dialog):
                 dialog.show_preview(files[0] if files else None)
 
-        dialog.preview_wanted.connect(lambda options: self.exports.request(once, [options], show))
+        dialog.preview_wanted.connect(
+            lambda options, excerpt: self.exports.request(partial(once, self._part(excerpt)), [options], show)
+        )
         failed = self.exports.failed.connect(lambda _words: show(None))
         dialog.finished.connect(lambda _result: self.exports.failed.disconnect(failed))
 
-    def export_figure(self, options: Options, path: Path, *, data: tuple[str, ...] = (), opened: bool = False) -> None:
-        """Draw the current view, or the opened number, and write it to `path`, its numbers beside it."""
+    def export_figure(
+        self,
+        options: Options,
+        path: Path,
+        *,
+        data: tuple[str, ...] = (),
+        opened: bool = False,
+        excerpt: Excerpt = WHOLE,
+    ) -> None:
+        """Draw the current view, or the opened number, or a part of it, and write it to `path`, its numbers beside."""
         self.folder = str(path.parent)
         beside = [path.with_suffix(f".{kind}") for kind in data]
         strange = [place.name for place in beside if place.exists() and not path.exists()]
@@ -150,7 +167,7 @@ class FileActions(QObject):
             else:
                 self._done(f"Wrote {path.name}.")
 
-        self._request([options], done, opened=opened, data=data)
+        self._request([options], done, opened=opened, data=data, excerpt=excerpt)
 
     def copy_figure(self, theme: str) -> None:
         """Draw the current view and put it on the clipboard, as a picture and as SVG."""
@@ -186,11 +203,18 @@ class FileActions(QObject):
         *,
         opened: bool = False,
         data: tuple[str, ...] = (),
+        excerpt: Excerpt = WHOLE,
     ) -> None:
         job = self._job(opened=opened)
         if job is not None:
             self.said.emit("Drawing the figure …", True)
-            self.exports.request(job, wanted, done, data)
+            part = self._part(excerpt)
+            self.exports.request(lambda stop: part(job(stop)), wanted, done, data)
+
+    def _part(self, excerpt: Excerpt) -> Callable[[Job], Job]:
+        """What makes the figure of a part from that of all of the present view."""
+        step, scene = self._controller.step, self._controller.scene
+        return lambda job: job if step is None else excerpt_job(job, excerpt, step, scene)
 
     # The whole walk
 

@@ -124,7 +124,7 @@ def test_every_number_of_a_csv_file_is_the_one_that_stands_in_the_tensor(scene, 
             array = scene.trace[name] if name in scene.trace.table else scene.checkpoint.weights[name]
             assert np.float32(row["value"]) == array[index]
             seen += 1
-    assert seen > 50
+    assert seen > 30
 
 
 def test_weights_come_with_their_place_in_the_whole_matrix(model):
@@ -184,6 +184,6 @@ def test_kinds_of_data_are_a_list_of_two():
 
 
 def test_more_numbers_than_anybody_reads_are_refused(scene, monkeypatch):
-    monkeypatch.setattr("desktop_app.figures.data.LIMIT", 100)
-    with pytest.raises(ExportError, match="100"):
+    monkeypatch.setattr("desktop_app.figures.data.LIMIT", 50)
+    with pytest.raises(ExportError, match="50"):
         data_csv(job(scene, "pattern"))

@@ -424,6 +424,23 @@ def test_the_dialog_asks_for_a_place_and_exports_what_it_shows(desk, tmp_path):
     assert abs(image.width() - 470 * 96 / 72) < 1 and image.pixelColor(1, 1).lightness() < 60
 
 
+def test_the_dialog_exports_the_main_picture_alone_and_without_headline(desk, tmp_path):
+    desk.go("blocks.1.attn.pattern")
+    desk.window.do("export")
+    (dialog,) = desk.window.findChildren(ExportDialog)
+    dialog.kind.setCurrentIndex(dialog.kind.findData("svg"))
+    dialog.panel.setChecked(True)
+    dialog.title.setChecked(False)
+    dialog.caption.setChecked(False)
+    dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Save).click()
+    (place,) = dialog.findChildren(QFileDialog)
+    place.fileSelected.emit(str(tmp_path / "out.svg"))
+    wait_for(desk, tmp_path / "out.svg")
+    shown = [node.text for node in ET.parse(tmp_path / "out.svg").iter("{http://www.w3.org/2000/svg}text")]
+    assert "query ↓" in shown
+    assert not [text for text in shown if "Block" in text or "head" in text or text in ("Scores q·k", "Pattern")]
+
+
 def test_the_dialog_previews_what_it_would_write(desk, qtbot, tmp_path):
     desk.go("blocks.1.attn.pattern")
     desk.window.do("export")
