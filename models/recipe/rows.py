@@ -31,9 +31,10 @@ class Progress:
 class Rows:
     """Serves rows of context + 1 ids, from books and passages by a fixed share, each epoch in a new order.
 
-    Every other row of a book is moved back to the beginning of a paragraph, as prompts begin there too. A few rows of
-    a batch may be drills: random ids (all but the last id, which ends texts) said again and again. Only what can be
-    known, everything after the first time, counts there.
+    Passages may have been packed into longer rows, which are cut. Every other row of a book is moved back to the
+    beginning of a paragraph, as prompts begin there too. A few rows of a batch may be drills: random ids (all but the
+    last id, which ends texts) said again and again. Only what can be known, everything after the first time, counts
+    there.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Rows:
             progress.book_rows += 1
         for _ in range(from_passages):
             epoch, at = divmod(progress.passage_rows, len(self.passages))
-            out.append(self.passages[self._order(1, epoch, len(self.passages))[at]])
+            out.append(self.passages[self._order(1, epoch, len(self.passages))[at]][: self.context + 1])
             progress.passage_rows += 1
         drills = [self._drill(progress.step * self.drills + at) for at in range(self.drills)]
         ids = torch.from_numpy(np.stack([*out, *(row for row, _ in drills)]).astype(np.int64))

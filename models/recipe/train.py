@@ -55,9 +55,14 @@ def rate(progress: Progress, done: float, fall: float) -> float:
 
 def done(args: argparse.Namespace, progress: Progress) -> float:
     """Return the share of a stretch that is behind: by the clock or by tokens, whichever is further."""
-    by_tokens = progress.stretch_step * args.rows * args.context / (args.million * 1e6) if args.million else 0.0
+    by_tokens = progress.stretch_step * args.rows * length_of_rows(args) / (args.million * 1e6) if args.million else 0.0
     minutes = args.minutes or (0 if args.million else 60)
     return max(by_tokens, progress.stretch_seconds / (minutes * 60) if minutes else 0.0)
+
+
+def length_of_rows(args: argparse.Namespace) -> int:
+    """Return how many tokens a row has: as asked, else as many as the model reads."""
+    return min(args.length or args.context, args.context)
 
 
 def arguments() -> argparse.Namespace:
@@ -77,6 +82,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heads", type=int, default=8)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--context", type=int, default=512)
+    parser.add_argument(
+        "--length", type=int, help="tokens in a row, if shorter than the context; early stretches may be"
+    )
     parser.add_argument("--rows", type=int, default=16, help="rows in a batch")
     parser.add_argument("--rows-at-once", type=int, default=2, help="rows that one worker takes at a time, on a CPU")
     parser.add_argument("--passages", type=int, default=300_000, help="how many passages are generated")
@@ -116,7 +124,7 @@ def prepare(args: argparse.Namespace) -> tuple[Rows, Journal, Shape]:
             streams["passages"],
             share=args.share,
             drills=args.drills,
-            context=args.context,
+            context=length_of_rows(args),
             vocab=end + 1,
             new_line=tokenizer.encode("\n").ids[0],
             seed=args.seed,
@@ -184,7 +192,7 @@ def main() -> None:
         fall_behind(mean, model, progress.stretch_step)
         progress.step += 1
         progress.stretch_step += 1
-        progress.tokens += args.rows * args.context
+        progress.tokens += args.rows * length_of_rows(args)
         losses.append((progress.step, progress.tokens, loss))
         if len(losses) % READ_EVERY == 0:
             loss.item()  # the clock must not run away from the device

@@ -208,9 +208,10 @@ class TestTraining:
         from train import done
 
         at = Progress(stretch_step=100, stretch_seconds=90.0)
-        sizes = {"rows": 10, "context": 500}
+        sizes = {"rows": 10, "context": 500, "length": None}
         assert done(Namespace(minutes=3, million=None, **sizes), at) == pytest.approx(0.5)
         assert done(Namespace(minutes=None, million=2, **sizes), at) == pytest.approx(0.25)
+        assert done(Namespace(minutes=None, million=2, **{**sizes, "length": 100}), at) == pytest.approx(0.05)
         assert done(Namespace(minutes=3, million=2, **sizes), at) == pytest.approx(0.5)
         assert done(Namespace(minutes=3, million=0.5, **sizes), at) == pytest.approx(1)
         assert done(Namespace(minutes=None, million=None, **sizes), at) == pytest.approx(90 / 3600)
