@@ -25,7 +25,8 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.jsonfile import parse_json
 from desktop_app.gpt2.names import match_names
 from desktop_app.gpt2.tensors import tensor_table
-from desktop_app.gpt2.tokenizer import Tokenizer, parse_ids
+from desktop_app.gpt2.token_ids import parse_ids
+from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 from fuzz import mutate
 from tests.checkpoints import TINY, write_checkpoint

@@ -117,3 +117,9 @@ def test_every_file_that_the_page_names_is_there():
     assert len(named) > 15
     for name in named:
         assert (PACKAGE / name).exists() or (ROOT / name).exists(), name
+
+
+def test_what_builds_the_wheel_is_the_locked_backend():
+    (backend,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    ((version, _),) = locked("packaging/requirements-build.lock")["hatchling"]
+    assert backend == f"hatchling=={version}"

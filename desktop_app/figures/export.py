@@ -44,6 +44,9 @@ SIZES: dict[str, Size] = {
     "poster": Size("Poster", 1600, 1100, 22),
 }
 _HINT = re.compile(r"(?:^|; )click [a-z ]*$")
+MOST_PIXELS = 250_000_000
+"""Pixels of a PNG: an A0 poster at 300 dpi has 139 million, and drawing takes eight bytes and more for each."""
+
 DPI = (96, 150, 200, 300, 600)
 
 
@@ -192,9 +195,22 @@ def render(job: Job, options: Options) -> bytes:
     from desktop_app.figures import draw
 
     sheet, theme = lay_out(job, options), THEMES[options.theme]
+    _refuse_too_many(sheet, options)
     job = in_language(job, options.language)
     figure = draw.make_figure(sheet.marks, sheet.width, sheet.height, theme, transparent=options.transparent)
     return draw.figure_bytes(figure, options.kind, dpi=options.dpi, title=job.view.title, text=job.description)
+
+
+def _refuse_too_many(sheet: Sheet, options: Options) -> None:
+    """Raise ExportError for a PNG of more pixels than a program that is to show it, or this one, has memory for."""
+    pixels = sheet.width * sheet.height * (options.dpi / 72) ** 2
+    if options.kind == "png" and pixels > MOST_PIXELS:
+        fitting = int(options.dpi * math.sqrt(MOST_PIXELS / pixels))
+        raise ExportError(
+            f"The page is {sheet.width / 72:.0f} by {sheet.height / 72:.0f} inches, at {options.dpi} dpi "
+            f"{pixels / 1e6:,.0f} million pixels, and a PNG has {MOST_PIXELS / 1e6:.0f} million at most; choose "
+            f"at most {fitting} dpi, or SVG or PDF, which have none."
+        )
 
 
 def write(path: Path, data: bytes) -> None:

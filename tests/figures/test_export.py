@@ -20,11 +20,11 @@ from fontTools.ttLib import TTFont
 from matplotlib.image import imread
 
 from desktop_app.core.caption import caption
-from desktop_app.core.panels import GridPanel
+from desktop_app.core.panels import GridPanel, View, column
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import STEPS
 from desktop_app.figures import fonts
-from desktop_app.figures.export import SIZES, Options, kind_of, lay_out, make_job, render, write
+from desktop_app.figures.export import SIZES, Job, Options, Sheet, kind_of, lay_out, make_job, render, write
 from desktop_app.figures.marks import Heat
 from desktop_app.figures.theme import THEMES, rgb
 from desktop_app.gpt2.errors import ExportError
@@ -416,3 +416,14 @@ def test_the_bundled_model_has_figures():
     model = open_model(BUNDLED)
     for op in OPS[::3]:
         assert svg_words(render(job(model, op), Options("svg")))
+
+
+def test_a_png_of_more_pixels_than_memory_is_a_sentence_that_says_what_fits(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("desktop_app.figures.draw.make_figure", lambda *_, **__: drawn.append(1))
+    job = Job(View("A picture", "", column()), "", "")
+    high = Sheet(7200.0, 7200.0, ())  # a hundred inches square
+    monkeypatch.setattr("desktop_app.figures.export.lay_out", lambda *_: high)
+    with pytest.raises(ExportError, match=r"100 by 100 inches, at 300 dpi 900 million pixels.*choose at most 158 dpi"):
+        render(job, Options("png", dpi=300))
+    assert not drawn
