@@ -1,7 +1,7 @@
 """The one table of commands: menus, shortcuts, the command palette and the help page all read it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.state import WALK, State, with_option
@@ -67,6 +67,14 @@ def _workspace(key: str, name: str, keys: tuple[str, ...]) -> Command:
     return Command(f"{WORKSPACE}{key}", name, "Go", keys, "scene", True, change, is_on)
 
 
+def _int8(state: State) -> State:
+    return replace(state, int8=not state.int8)
+
+
+def _greedy(state: State) -> State:
+    return state.with_sampling(greedy=not state.sampling.greedy)
+
+
 _TABS = (
     _workspace(WALK, "Walk", ("Ctrl+1",)),
     *(_workspace(spec.key, texts()[spec.op].name, spec.keys) for spec in WORKSPACES if spec.keys),
@@ -77,7 +85,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("save_session", "Save session …", "File", ("Ctrl+S",)),
     Command("open_models", "Models …", "File", ("Ctrl+Shift+M",), "always"),
     Command("open_model", "Open model folder …", "File", ("Ctrl+M",), "always"),
-    Command("int8", "Weights rounded to int8: faster, not exact", "File", (), "model", True),
+    Command("int8", "Weights rounded to int8: faster, not exact", "File", (), "model", True, _int8, lambda s: s.int8),
     Command("stop_loading", "Stop opening the model", "File", (), "loading"),
     Command("export", "Export figure …", "File", ("Ctrl+E",), "scene"),
     Command("deck", "Export the walk …", "File", ("Ctrl+Shift+E",), "scene"),
@@ -103,7 +111,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("play", "Play", "Go", ("F5",), "scene", True),
     Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene"),
     Command("append", "Append the drawn token", "Sample", ("Ctrl+Return",), "room"),
-    Command("greedy", "Greedy", "Sample", ("Ctrl+G",), "scene", True),
+    Command("greedy", "Greedy", "Sample", ("Ctrl+G",), "scene", True, _greedy, lambda s: s.sampling.greedy),
     Command("run", "Run on", "Sample", ("Ctrl+R",), "room"),
     Command("stop", "Stop", "Sample", ("Ctrl+.",), "running"),
     Command("theme", "Light or dark", "View", ("Ctrl+T",), "always"),

@@ -4,10 +4,8 @@ A view names what it needs (`Want`) and shows what is there; whoever shows the v
 window's thread and shows it again. A result is known by the pass it was made from, so none can stand beside another.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
@@ -15,8 +13,6 @@ from desktop_app.core.want import Made, Product, Want
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
-
-_KEPT = 48
 
 
 @dataclass(frozen=True)
@@ -56,28 +52,24 @@ def completed(
 
 
 class Results:
-    """Results of this and of earlier passes; the ones used longest ago are dropped."""
+    """Results of this pass and of the one before it, which undo leads back to, and what is about the model alone."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[Hashable, Want], Made] = OrderedDict()
+        self._made: dict[tuple[Hashable, Want], Made] = {}
+        self._runs: tuple[Run, ...] = ()
 
     def put(self, run: Run, made: Mapping[Want, Made]) -> None:
         """Keep what was made from a pass."""
-        for want, result in made.items():
-            key = (_about(run, want.product), want)
-            self._made[key] = result
-            self._made.move_to_end(key)
-        while len(self._made) > _KEPT:
-            self._made.popitem(last=False)
+        if run not in self._runs:
+            self._runs = (run, *self._runs[:1])
+        self._made |= {(_about(run, want.product), want): result for want, result in made.items()}
+        abouts = {*self._runs, *(run.model for run in self._runs)}
+        self._made = {key: result for key, result in self._made.items() if key[0] in abouts}
 
     def of(self, run: Run) -> dict[Want, Made]:
         """Everything that holds for a pass."""
         return {want: made for (about, want), made in self._made.items() if about == _about(run, want.product)}
 
-    def clear(self) -> None:
-        """Drop all: the model is another one."""
-        self._made.clear()
 
-
-def _about(run: Run, product: Product) -> Any:
+def _about(run: Run, product: Product) -> Hashable:
     return run if product.of_text else run.model

@@ -16,17 +16,17 @@ from desktop_app.core.opening.opened import check_cell, wants_of
 from desktop_app.core.panels import View
 from desktop_app.core.places import BESIDE, Step
 from desktop_app.core.prepared import Prepared, pass_of
-from desktop_app.core.products import Results
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import ASKED, WALK, State
 from desktop_app.core.steps import build_view, current_place, find_step, step_list, workspaces
-from desktop_app.core.want import Made, Want
+from desktop_app.core.want import Want
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
-from desktop_app.ui.lanes import FreeLane, Lane, LoadLane, ProductLane
+from desktop_app.ui.lanes import FreeLane, Lane, LoadLane
+from desktop_app.ui.product_desk import ProductDesk
 
 CHECKED = Cell("check", ())
 """The check of every tensor, as it is opened."""
@@ -44,7 +44,6 @@ class Controller(QObject):
     doubted = Signal(object)  # a Doubt: somebody must say whether to open the model all the same
     loading = Signal(str)  # the stage of a model being opened; "" when done
     working = Signal(bool)
-    progressed = Signal(str, float)  # what is computed for a view, and how far it is, from 0 to 1; "" when it is done
 
     def __init__(self, state: State, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -56,8 +55,6 @@ class Controller(QObject):
         self.is_loading = False
         self.history = History()
         self.walk = Walk()
-        self.results = Results()
-        self._wanted: tuple[Want, ...] = ()  # what the product lane is at
         self._trace: Trace | None = None
         self._prepared: Prepared | None = None
         self._left_to_run = 0
@@ -68,15 +65,14 @@ class Controller(QObject):
         self._asked = self._computed = state
         self.passes = Lane("pass", self)
         self.loads = LoadLane("load", self)
-        self.products = ProductLane("product", self)
+        self.products = ProductDesk(self)
         self.packing = Lane("pack", self)
         self.freeing = FreeLane("free", self)
         self.passes.answered.connect(self._on_pass)
         self.passes.failed.connect(self._on_pass_failed)
         self.passes.idle.connect(self._on_idle)
-        self.products.answered.connect(self._on_product)
-        self.products.failed.connect(self._on_product_failed)
-        self.products.progress.connect(self._on_progress)
+        self.products.ready.connect(self._on_product)
+        self.products.failed.connect(self.complain)
         self.loads.answered.connect(self._on_model)
         self.loads.failed.connect(self._on_load_failed)
         self.loads.stage.connect(self._on_stage)
@@ -153,8 +149,7 @@ class Controller(QObject):
         self.freeing.hold(self.model, self._trace, self.scene)
         self.model = model
         self.packing.cancel()
-        self._drop_products()
-        self.results.clear()
+        self.products.drop()
         self._trace = None
         self._left_to_run = 0
         before, self.state = self.state, self.fitted(wanted)
@@ -422,43 +417,9 @@ class Controller(QObject):
         wants = (*place.spec.wants(scene), *(wants_of(scene, self.path[-1]) if self.path else ()))
         return tuple(dict.fromkeys(want for want in wants if scene.result(want) is None))
 
-    def _make_products(self) -> None:
-        """Have computed what the shown views need; what nobody looks at any more is not."""
-        wants = self.waiting_for
-        if wants == self._wanted:
-            return
-        self._drop_products()
-        if wants and self.model is not None and self._trace is not None:
-            self._wanted = wants
-            self.products.make(wants, self.model, self._trace)
-
-    def _drop_products(self) -> None:
-        if self._wanted:
-            self._wanted = ()
-            self.products.cancel()
-            self.progressed.emit("", 0.0)
-
-    def stop_products(self) -> None:
-        """Leave what is being computed for a view as it is, until the view or the text changes."""
-        if self._wanted:
-            self.products.cancel()
-            self.progressed.emit("", 0.0)
-
-    def _on_product(self, answer: tuple[Run, dict[Want, Made]]) -> None:
-        run, made = answer
-        self.results.put(run, made)
-        self._wanted = ()
-        self.progressed.emit("", 0.0)
+    def _on_product(self, run: Run) -> None:
         if self._trace is not None and self._trace.run == run:
             self._make_scene()
-
-    def _on_product_failed(self, words: str) -> None:
-        self.progressed.emit("", 0.0)
-        self.complain(words)
-
-    def _on_progress(self, words: str, share: float) -> None:
-        if self._wanted:
-            self.progressed.emit(words, share)
 
     # Passes
 
@@ -507,7 +468,7 @@ class Controller(QObject):
         self.freeing.hold(self._trace, self.scene)
         self._trace, self._computed = prepared.trace, self._asked
         if prepared.scene is not None:
-            self.results.put(prepared.trace.run, prepared.scene.products)
+            self.products.put(prepared.trace.run, prepared.scene.products)
         # A check of the text before is not made again with every letter.
         if any(cell == CHECKED for cell in self.path):
             self.state = replace(self.state, opened=tuple(cell for cell in self.path if cell != CHECKED))
@@ -551,14 +512,14 @@ class Controller(QObject):
                 self._trace,
                 state,
                 before,
-                self.results.of(self._trace.run),
+                self.products.of(self._trace.run),
             )
         except LogitscopeError as reason:
             self._prepared = None
             self._say_prompt_trouble(str(reason))
             return
         self._keep_path()
-        self._make_products()
+        self.products.make(self.waiting_for, self.model, self._trace)
         self.scene_changed.emit(self.scene)
         self._prepared = None  # taken over, or of another step
 

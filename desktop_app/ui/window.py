@@ -85,6 +85,7 @@ class Window(QMainWindow):
         self._says_progress = False
         self._build()
         self._make_actions()
+        self._handlers = self._make_handlers()
         self._connect()
         self._set_theme(self._theme_name())
         self._restore()
@@ -253,7 +254,7 @@ class Window(QMainWindow):
         inside = self.inspector.canvas
         inside.picked.connect(lambda what, value: self.do(str(value)) if what == "command" else None)
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self._theme_name(), opened=True))
-        c.progressed.connect(self._show_progress)
+        c.products.progressed.connect(self._show_progress)
         self.inspection.said.connect(self.say)
         self.library.said.connect(self.say)
         p = self.probabilities
@@ -322,10 +323,8 @@ class Window(QMainWindow):
             self.map.show_steps((), None, self.theme, self.scale, (0, 0))
         self.scrubber.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale)
         for name, on in (
-            ("greedy", state.sampling.greedy),
             ("prepend", self._is_on(begins)),
             ("space", self._is_on(spaced)),
-            ("int8", state.int8),
             *((command.id, command.on(state)) for command in COMMANDS if command.on is not None),
         ):
             self.actions_[name].setChecked(on)
@@ -456,7 +455,7 @@ class Window(QMainWindow):
             "undo": c.history.can_undo,
             "redo": c.history.can_redo,
             "room": c.has_room,
-            "running": c.running or c.products.busy,
+            "running": c.running or c.products.lane.busy,
             "path": bool(c.path),
             "loading": c.is_loading,
             "space": tokenizer is not None and tokenizer.has_space,
@@ -548,7 +547,12 @@ class Window(QMainWindow):
         if change is not None:
             c.set(change(c.state))
             return
-        simple: dict[str, Callable[[], object]] = {
+        self._handlers[name]()
+
+    def _make_handlers(self) -> dict[str, Callable[[], object]]:
+        """What the commands do that are more than a change of the state."""
+        c = self.controller
+        return {
             "undo": c.undo,
             "redo": c.redo,
             "next": lambda: c.go_by(1),
@@ -564,7 +568,6 @@ class Window(QMainWindow):
             "play": self._play,
             "draw": lambda: c.set(replace(c.state, draws=c.state.draws + 1), ("draw",)),
             "append": c.append_drawn,
-            "greedy": lambda: c.set(c.state.with_sampling(greedy=not c.state.sampling.greedy)),
             "run": lambda: c.run_on(self.probabilities.count.value()),
             "stop": self._stop,
             "theme": self._switch_theme,
@@ -574,7 +577,6 @@ class Window(QMainWindow):
             "limit": self.view_bar.limit.setFocus,
             "prepend": lambda: c.set(replace(c.state, start=not self._is_on(begins), token=None, position=None)),
             "space": lambda: c.set(replace(c.state, space=not self._is_on(spaced), token=None, position=None)),
-            "int8": lambda: c.set(replace(c.state, int8=not c.state.int8)),
             "focus_prompt": self.prompt.setFocus,
             "find_token": self.probabilities.open_search,
             "export": lambda: self.files.ask_export(self._theme_name()),
@@ -594,7 +596,6 @@ class Window(QMainWindow):
             "about": self._about,
             "quit": self.close,
         }
-        simple[name]()
 
     def _is_on(self, switch: Callable[[State, Tokenizer], bool]) -> bool:
         """Whether a switch of how the text begins is on: by a person, or by the tokenizer's files."""
@@ -627,7 +628,7 @@ class Window(QMainWindow):
     def _stop(self) -> None:
         self.scrubber.set_playing(False)
         self.controller.stop()
-        self.controller.stop_products()
+        self.controller.products.stop()
         if self.controller.scene is not None:
             self._show_scene(self.controller.scene)
 
