@@ -128,9 +128,14 @@ class Inspection(QObject):
         readout = None
         if path and scene is not None:
             cell = path[-1]
-            self._inspector.show_path(path, view_of(scene, cell), self._theme, self._scale)
-            if cell.index and cell.name != PROBABILITY:
-                readout = readout_of(scene, cell)
+            try:
+                view = view_of(scene, cell)
+                readout = readout_of(scene, cell) if cell.index and cell.name != PROBABILITY else None
+            except LogitscopeError:
+                if self._controller.is_current:
+                    raise
+                return  # it is of the text whose pass is under way, and shown or dropped when that is done
+            self._inspector.show_path(path, view, self._theme, self._scale)
         self._tabs.show_readout(readout)
 
     def copy_numpy(self) -> None:
