@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _PROMPT_LENGTH = 128
 
 
+_MOST_TOKENS = 1_000_000
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="what there is: bundled, folders, downloads, and a few to download")
@@ -43,7 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     from desktop_app.core.library.listing import list_models
     from desktop_app.core.library.progress import in_bytes
+    from desktop_app.gpt2.errors import LogitscopeError
 
+    if not 1 <= arguments.tokens <= _MOST_TOKENS:
+        raise LogitscopeError(f"--tokens {arguments.tokens} is out of range; choose from 1 to {_MOST_TOKENS}.")
     rows = list_models()
     if arguments.json:
         import json

@@ -391,6 +391,12 @@ def test_remove_of_a_folder_leaves_its_files(tiny, capfd):
     assert "is no folder" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("tokens", ["-5", "0", "1" + "0" * 26])
+def test_list_refuses_a_length_that_no_text_has(tokens, capfd):
+    assert cli.main(["models", "list", "--tokens", tokens]) == 2
+    assert "out of range; choose from 1 to 1000000" in capfd.readouterr().err
+
+
 def test_list_shows_the_same_as_a_table_and_as_json(tiny, capfd):
     put_in_cache("owner/tiny", tiny)
     assert cli.main(["models", "list", "--tokens", "48"]) == 0
