@@ -20,6 +20,7 @@ from desktop_app.figures.listing import read_listing
 from desktop_app.figures.subject import find_cell, find_subject
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
+from desktop_app.gpt2.endings import text_ends
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.jsonfile import parse_json
@@ -142,6 +143,10 @@ def targets(folder: Path) -> list[Target]:
         Target("vocabulary", (vocab,), mutate.in_json, in_model("vocab.json", _encode)),
         Target("merges", (merges or b"#version: 0.2\nA B\n",), mutate.in_lines, in_model("merges.txt", _encode)),
         Target("tokenizer", (_tokenizer_json(vocab),), mutate.in_json, in_model("tokenizer.json", _encode)),
+        Target("tokenizer settings", _settings(), mutate.in_json, in_model("tokenizer_config.json", _encode)),
+        Target("special tokens", _settings(), mutate.in_json, in_model("special_tokens_map.json", _encode)),
+        Target("added tokens", (b'{"<x>": 3, "<y>": 4}',), mutate.in_json, in_model("added_tokens.json", _encode)),
+        Target("ends", (b'{"eos_token_id": [1, 2]}',), mutate.in_json, in_model("generation_config.json", _ends)),
         Target("trace", (saved.read_bytes(),), mutate.in_safetensors, in_file("t.safetensors", Trace.load)),
         Target("session", (fresh,), mutate.in_json, as_session),
         Target("settings", (json.dumps(vars(Settings())).encode(),), mutate.in_json, settings),
@@ -161,6 +166,19 @@ def targets(folder: Path) -> list[Target]:
 
 def _encode(folder: Path) -> object:
     return Tokenizer.load(folder).encode("AB a")
+
+
+def _ends(folder: Path) -> object:
+    return text_ends(folder, Tokenizer.load(folder))
+
+
+def _settings() -> tuple[bytes, ...]:
+    """What tokenizer_config.json may say, with an `added_tokens_decoder` and without."""
+    end = {"__type": "AddedToken", "content": "</s>", "lstrip": True, "rstrip": False, "single_word": False}
+    named = {"bos_token": "<s>", "eos_token": end, "pad_token": None, "image_token": "<i>"}
+    flags = {"add_bos_token": True, "add_prefix_space": True, "tokenizer_class": "GPT2Tokenizer"}
+    plain = {**named, **flags, "additional_special_tokens": ["<x>", end], "model_max_length": 1024}
+    return json.dumps(plain).encode(), json.dumps(plain | {"added_tokens_decoder": {"3": end}}).encode()
 
 
 def _tokenizer_json(vocab: bytes) -> bytes:
