@@ -151,6 +151,7 @@ class MapPanel(Panel):
     column_labels: tuple[str, ...] = ()
     selected_column: int | None = None
     column_picks: str = ""  # what a click on a column's label picks
+    first_column: int = 0  # the number of the first column, where others before it are left out
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,9 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     if panel.column_picks:
         for n in range(columns):
             place = Rect(box.x + n * box.w / columns, body.y, box.w / columns, box.y - body.y)
-            page.picks.append(Pick(place, panel.column_picks, n, f"choose this {panel.column_picks}"))
+            page.picks.append(
+                Pick(place, panel.column_picks, panel.first_column + n, f"choose this {panel.column_picks}")
+            )
     under = Rect(box.x, box.y + box.h, box.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label)
 

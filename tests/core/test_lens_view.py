@@ -110,3 +110,16 @@ def test_a_long_text_on_a_large_vocabulary_is_not_computed_with_the_pass(model):
     assert lens.want(short).with_pass
     wide = replace(short.checkpoint, config=replace(model.config, n_embd=768, n_layer=12, vocab_size=50257))
     assert not lens.want(replace(short, checkpoint=wide)).with_pass
+
+
+def test_of_a_long_text_the_words_are_those_around_the_selected_token(model, place):
+    """The close-up is a cut of the whole, its cells named and picked by their positions in the text."""
+    own = completed(scene_of(model, "The cat sat on the mat; " * 3, token=30), lens.wants, model)
+    close, _, whole = panels(build_view(own, place).content)
+    assert len(own.trace) == whole.values.shape[1] > 20 and not whole.texts
+    first = close.first_column
+    assert first <= 30 < first + close.values.shape[1] and close.selected_column == 30 - first
+    np.testing.assert_array_equal(close.values, whole.values[:, first : first + close.values.shape[1]])
+    assert close.source.at(2, 1) == (2, first + 1) and whole.source.at(2, 1) == (2, 1)
+    p = distribution(model, own.trace, points_of(model.config)[2], first + 1)
+    assert close.texts[2][1] == model.tokenizer.label(int(p.argmax()))

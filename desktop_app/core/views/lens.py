@@ -1,5 +1,7 @@
 """The lens workspace: what every point of the residual stream would already predict, through the final norm and W_U."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from desktop_app.core.analysis import lens as analysis
@@ -28,6 +30,7 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 
 _CURVES = 6  # tokens that are followed
+_WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions up to which all are shown; shown of a longer text; after the selected
 _LIKELIEST = 3  # of them where none is pinned
 _QUICK = 4e9  # multiplications and additions that nobody waits for
 
@@ -71,14 +74,21 @@ def content(scene: Scene) -> Box:
     lens: Lens | None = scene.made(want(scene))
     if lens is None:
         return column(TextPanel(lines=(Line("", f"{_LENS.words} …"),)))
-    return column(_grid(scene, lens), _curves(scene, lens), weights=(3.0, 1.0))
+    if len(scene.trace) <= _WHOLE:
+        return column(_grid(scene, lens, 0, len(scene.trace)), _curves(scene, lens), weights=(3.0, 1.0))
+    # Of a long text words can be read where one looks; the whole of it stands below in colours.
+    end = min(len(scene.trace), max(_CLOSE, scene.token + 1 + _AHEAD))
+    close, whole = _grid(scene, lens, end - _CLOSE, end), _grid(scene, lens, 0, len(scene.trace))
+    whole = replace(whole, title="The whole text", note="", texts=())
+    return column(close, _curves(scene, lens), whole, weights=(3.0, 1.0, 1.0))
 
 
-def _grid(scene: Scene, lens: Lens) -> MapPanel:
+def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
+    """Points by positions `start` to `end`."""
     shows = scene.state.view.lens
     title, note = _TITLES[shows]
     name, values, levels = _shown(lens, shows)
-    tokens = lens.top_id
+    values, tokens = values[:, start:end], lens.top_id[:, start:end]
     if shows == "token":
         known = {int(i): scene.tokenizer.label(int(i)) for i in np.unique(tokens)}
         texts = tuple(tuple(known[int(i)] for i in row) for row in tokens)
@@ -93,12 +103,13 @@ def _grid(scene: Scene, lens: Lens) -> MapPanel:
         values=values,
         levels=levels,
         row_labels=tuple(short_point(p) for p in lens.points),
-        column_labels=scene.labels,
-        selected_column=scene.token,
+        column_labels=scene.labels[start:end],
+        first_column=start,
+        selected_column=scene.token - start,
         column_picks="token",
         picks="",
         texts=texts,
-        source=Source(f"lens.{name}", index),
+        source=Source(f"lens.{name}", index, first_col=start),
         hue=Hue.ACCENT,
     )
 
