@@ -38,8 +38,8 @@ def plural(noun: str, irregular: dict[str, str]) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Cut a list of words at commas and ends of lines."""
-    return [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
+    """Cut a list at its commas; where a line ends without one, a word of several parts goes on."""
+    return [" ".join(part.split()) for part in text.split(",") if part.strip()]
 
 
 def read(path: Path = DATA / "words.toml") -> dict[str, Table]:

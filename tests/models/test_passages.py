@@ -130,6 +130,10 @@ def test_facts_are_functions_and_word_lists_have_no_word_twice():
     assert not set(words.words("boy")) & set(words.words("girl"))
 
 
+def test_a_list_is_cut_at_commas_alone():
+    assert words.split("mended the\nfence, a\n  b c,\nd") == ["mended the fence", "a b c", "d"]
+
+
 @pytest.mark.parametrize(
     ("one", "many"),
     [("dog", "dogs"), ("fox", "foxes"), ("puppy", "puppies"), ("day", "days"), ("bush", "bushes"), ("leaf", "leaves")],
