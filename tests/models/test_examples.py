@@ -42,7 +42,7 @@ def test_an_example_says_where_to_look_as_it_is_opened(example):
         assert (f"blocks.{block}.attn.pattern", int(head)) == (example.step, example.head)
 
 
-@pytest.mark.parametrize("role", ["induction", "previous-token"])
+@pytest.mark.parametrize("role", ["induction", "previous-token", "successor"])
 def test_a_head_that_examples_name_is_the_strongest_of_its_kind(kept_figures, role):
     score = np.array(kept_figures["heads"][role])
     assert np.unravel_index(score.argmax(), score.shape) == heads_by_role()[role]
