@@ -55,6 +55,18 @@ def _switch(field: str, title: str, short: tuple[str, str]) -> Command:
     return Command(field, title, "View", (), "scene", True, change, is_on, short)
 
 
+def _baseline(name: str, title: str, short: tuple[str, str], value: str) -> Command:
+    """A command that measures the explained logit against the average token, or against nothing."""
+
+    def is_on(state: State) -> bool:
+        return state.against is None and state.view.baseline == value
+
+    def change(state: State) -> State:
+        return replace(with_option(state, "baseline", value), against=None)
+
+    return Command(name, title, "View", (), "scene", True, change, is_on, short)
+
+
 def _workspace(key: str, name: str, keys: tuple[str, ...]) -> Command:
     """A command that shows a workspace in the centre, or the walk again."""
 
@@ -138,6 +150,23 @@ COMMANDS: tuple[Command, ...] = (
     _choice("lens_rank", "Lens: rank of a token", ("rank", "rank"), "lens", "rank"),
     _choice("lens_entropy", "Lens: entropy", ("entropy", "H"), "lens", "entropy"),
     _choice("lens_kl", "Lens: distance from the model's output", ("KL", "KL"), "lens", "kl"),
+    Command("why_target", "Why: choose the token …", "View", (), "scene", short=("token …", "token …")),
+    _baseline("why_mean", "Why: against the average token", ("against the average", "average"), "mean"),
+    _baseline("why_none", "Why: the bare logit, against nothing", ("nothing", "nothing"), "none"),
+    Command(
+        "why_against",
+        "Why: against another token …",
+        "View",
+        (),
+        "scene",
+        True,
+        on=lambda state: state.against is not None,
+        short=("another token …", "token …"),
+    ),
+    _choice("flow_1", "Flow: edges of 1 % and more", ("≥ 1 %", "1 %"), "flow", "0.01"),
+    _choice("flow_2", "Flow: edges of 2 % and more", ("≥ 2 %", "2 %"), "flow", "0.02"),
+    _choice("flow_4", "Flow: edges of 4 % and more", ("≥ 4 %", "4 %"), "flow", "0.04"),
+    _choice("flow_10", "Flow: edges of 10 % and more", ("≥ 10 %", "10 %"), "flow", "0.1"),
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene"),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
     Command("open_census", "Count the parameters", "Inspect", (), "scene"),

@@ -91,6 +91,11 @@ def position(value: Any, refuse: Callable[[str], SessionError]) -> int | None:
     return None if value is None else whole(0, _LIST_LIMIT)(value, refuse)
 
 
+def token(value: Any, refuse: Callable[[str], SessionError]) -> int | None:
+    """A token's id, or null."""
+    return None if value is None else whole(0, 2**31 - 1)(value, refuse)
+
+
 def real(value: Any, refuse: Callable[[str], SessionError]) -> float:
     """A finite number."""
     if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e300:

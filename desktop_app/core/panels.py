@@ -217,6 +217,74 @@ class BarsPanel(Panel):
 
 
 @dataclass(frozen=True)
+class Rise:
+    """One bar of a waterfall, from `start` on by `value` (below zero: back).
+
+    `unfolded` is None for what has no parts to show, else whether they stand below it, each `deeper`; then it is drawn
+    hollow, for the parts are the sum once more. A `total` stands on 0 and belongs to none of the bars above.
+    """
+
+    label: str
+    value: float
+    start: float
+    text: str
+    remark: str = ""
+    unfolded: bool | None = None
+    deeper: bool = False
+    total: bool = False
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class WaterfallPanel(Panel):
+    """A sum as bars, each beginning where the one before it ends. The rows of `source` are the bars."""
+
+    rises: tuple[Rise, ...] = ()
+    source: Source | None = None
+    x_label: str = ""
+
+
+@dataclass(frozen=True)
+class Knot:
+    """A node of a graph, in a column and on a level (0 is the lowest); `weight` is from 0 to 1."""
+
+    column: int
+    level: int
+    weight: float
+    label: str
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Strand:
+    """An edge of a graph: indices of its upper and its lower node, a weight from 0 to 1, and which of `kinds` it is."""
+
+    upper: int
+    lower: int
+    weight: float
+    kind: int
+
+
+@dataclass(frozen=True)
+class GraphPanel(Panel):
+    """Nodes in columns and on levels, and edges between them.
+
+    Only columns that are used have room; `positions` says which place in the text each is, and where one is left out
+    between two, a gap. Levels are named where `level_labels` are not empty. `kinds` names the kinds of edges. Nodes and
+    edges are the columns of their sources.
+    """
+
+    knots: tuple[Knot, ...] = ()
+    strands: tuple[Strand, ...] = ()
+    positions: tuple[int, ...] = ()
+    column_labels: tuple[str, ...] = ()
+    level_labels: tuple[str, ...] = ()
+    kinds: tuple[tuple[str, Hue], ...] = ()
+    node_source: Source | None = None
+    edge_source: Source | None = None
+
+
+@dataclass(frozen=True)
 class CurvePanel(Panel):
     """A function's curve or a vector's profile: lines of (x, y), points on it, level lines and bands with names.
 
@@ -255,6 +323,8 @@ AnyPanel = (
     | GridPanel
     | MultiplesPanel
     | BarsPanel
+    | WaterfallPanel
+    | GraphPanel
     | CurvePanel
     | RulerPanel
 )

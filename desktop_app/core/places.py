@@ -7,6 +7,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import Box, Hue, View
 from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
 from desktop_app.core.want import Want
 from desktop_app.gpt2.weights import expand
 
@@ -27,7 +28,8 @@ class StepSpec:
     change how this view shows its numbers; the window puts them beside it. `wants` names the products that the view
     reads, and `reads` the fields of the state that it depends on besides block, head, token and view options. `keys`
     are the shortcuts of a workspace that has a tab of its own. The cells that a workspace shows of its products are
-    named after it (`lens.kl`): `describe` says what stands in one, and `open` takes it apart.
+    named after it (`lens.kl`): `describe` says what stands in one, and `open` takes it apart. `choose` gives the state
+    after one was clicked in the workspace itself; None where that only opens it.
     """
 
     op: str
@@ -43,6 +45,7 @@ class StepSpec:
     keys: tuple[str, ...] = ()
     describe: Callable[[Scene, Cell], Readout] | None = None
     open: Callable[[Scene, Cell], View] | None = None
+    choose: Callable[[Scene, Cell], State | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ class ViewOptions:
     keys_down: bool = kept(False, kinds.flag)  # attention grids with queries as columns, as some films draw them
     sort_neurons: bool = kept(False, kinds.flag)
     lens: str = kept("token", kinds.choice("token", "probability", "rank", "entropy", "kl"))  # what its cells show
+    baseline: str = kept("mean", kinds.choice("mean", "none"))  # what a logit is measured against, unless by a token
+    flow: str = kept("0.04", kinds.choice("0.01", "0.02", "0.04", "0.1"))  # the least share that a line stands for
     # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
     # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
     limit: float | None = kept(None, kinds.size, undo=True)
@@ -37,8 +39,9 @@ class State:
     `text` is what was typed and `appended` the ids that were drawn or picked after it: drawn tokens need not
     re-encode to themselves, so ids are the truth of a trace. `token` is the selected token (the query), `position`
     the one whose next-token distribution is shown; None means the last. `draws` numbers the draws made so far.
-    `workspace` is what the centre shows, the walk at `step` or one of the workspaces beside it; `opened` is the way
-    through opened numbers, the last of which is shown.
+    `target` is the token whose logit is explained, `against` one that it is measured against, and `unfolded` are the
+    blocks that are shown by their parts there. `workspace` is what the centre shows, the walk at `step` or one of the
+    workspaces beside it; `opened` is the way through opened numbers, the last of which is shown.
     """
 
     text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
@@ -58,6 +61,9 @@ class State:
     sampling: Sampling = field(default_factory=Sampling, metadata={"undo": True})
     draws: int = kept(0, kinds.whole(0, 2**53), undo=True)
     pinned: tuple[int, ...] = kept((), kinds.ids, undo=True)
+    target: int | None = kept(None, kinds.token, undo=True)
+    against: int | None = kept(None, kinds.token, undo=True)
+    unfolded: tuple[int, ...] = kept((), kinds.ids)
     view: ViewOptions = field(default_factory=ViewOptions)
 
     @property

@@ -1,6 +1,7 @@
 """The tables of places: the steps of the forward pass in the order in which it is walked through, and workspaces."""
 
 import tomllib
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 
@@ -9,7 +10,7 @@ from desktop_app.core.panels import Hue, View
 from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import WALK, State
-from desktop_app.core.views import attention, census, check, inputs, lens, mlp, sampling, vectors
+from desktop_app.core.views import attention, census, check, flow, inputs, lens, mlp, sampling, vectors, why
 from desktop_app.core.views.limits import with_limits
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
@@ -104,6 +105,35 @@ WORKSPACES: tuple[StepSpec, ...] = (
         describe=lens.describe,
         open=lens.open_cell,
     ),
+    StepSpec(
+        "why",
+        BESIDE,
+        "why",
+        Hue.ACCENT,
+        (),
+        why.content,
+        options=("why_target", "why_mean", "why_none", "why_against"),
+        wants=why.wants,
+        reads=("target", "against", "unfolded", "pinned", "position"),
+        keys=("Ctrl+4",),
+        describe=why.describe,
+        open=why.open_cell,
+        choose=why.choose,
+    ),
+    StepSpec(
+        "flow",
+        BESIDE,
+        "flow",
+        Hue.ATTENTION,
+        (),
+        flow.content,
+        options=("flow_1", "flow_2", "flow_4", "flow_10"),
+        wants=flow.wants,
+        keys=("Ctrl+6",),
+        describe=flow.describe,
+        open=flow.open_cell,
+        choose=flow.choose,
+    ),
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),
 )
@@ -187,7 +217,7 @@ def build_view(scene: Scene, step: Step) -> View:
     """The view of `step`: its headline says block and head, its panels come from the table's own function."""
     content = step.spec.content(scene)
     if isinstance(content, View):
-        return content
+        return content if content.lead else replace(content, lead=step.text.lead)
     where = []
     if step.layer is not None:
         where.append(f"Block {step.layer}")

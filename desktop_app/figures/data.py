@@ -18,6 +18,7 @@ from desktop_app.core.panels import (
     Array,
     BarsPanel,
     CurvePanel,
+    GraphPanel,
     GridPanel,
     MapPanel,
     MultiplesPanel,
@@ -27,6 +28,7 @@ from desktop_app.core.panels import (
     StripsPanel,
     TextPanel,
     TokensPanel,
+    WaterfallPanel,
 )
 from desktop_app.figures.excerpt import panels_of
 from desktop_app.figures.export import Job
@@ -122,6 +124,19 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
         for head, name in enumerate(panel.names):
             source = None if panel.source is None else replace(panel.source, index=(head, *panel.source.index[1:]))
             yield Table(name, panel.values[head], source=source)
+    elif isinstance(panel, WaterfallPanel):
+        labels = tuple(rise.label for rise in panel.rises)
+        yield Table("values", _column([rise.value for rise in panel.rises]), labels, source=panel.source)
+        yield Table("starts", _column([rise.start for rise in panel.rises]), labels)
+    elif isinstance(panel, GraphPanel):
+        names = tuple(knot.label for knot in panel.knots)
+        edges = tuple(f"{names[strand.upper]} ← {names[strand.lower]}" for strand in panel.strands)
+        kinds = tuple(panel.kinds[strand.kind][0] for strand in panel.strands)
+        yield Table("nodes", np.array([[knot.weight for knot in panel.knots]]), (), names, panel.node_source)
+        yield Table("edges", np.array([[s.weight for s in panel.strands]]), (), edges, panel.edge_source)
+        for kind in dict.fromkeys(kinds):
+            own = [n for n, other in enumerate(kinds) if other == kind]
+            yield Table(kind, np.array([[panel.strands[n].weight for n in own]]), (), tuple(edges[n] for n in own))
     elif isinstance(panel, BarsPanel):
         labels = tuple(bar.label for bar in panel.bars)
         yield Table("values", _column([b.value for b in panel.bars]), labels)

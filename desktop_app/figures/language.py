@@ -17,12 +17,14 @@ from desktop_app.core.panels import (
     BarsPanel,
     Box,
     CurvePanel,
+    GraphPanel,
     MapPanel,
     MultiplesPanel,
     RulerPanel,
     StripsPanel,
     TextPanel,
     View,
+    WaterfallPanel,
 )
 from desktop_app.core.steps import texts
 
@@ -153,6 +155,11 @@ def _panel(panel: AnyPanel, say: Say) -> AnyPanel:
             for bars in (panel.bars, panel.peers)
         )
         more["cuts"] = tuple((place, say(words)) for place, words in panel.cuts)
+    elif isinstance(panel, WaterfallPanel):
+        more["rises"] = tuple(replace(r, label=say(r.label), remark=say(r.remark)) for r in panel.rises)
+        more["x_label"] = say(panel.x_label)
+    elif isinstance(panel, GraphPanel):
+        more["kinds"] = tuple((say(words), hue) for words, hue in panel.kinds)
     elif isinstance(panel, CurvePanel):
         more["levels_at"] = tuple((level, say(words)) for level, words in panel.levels_at)
         more["x_label"], more["y_label"] = say(panel.x_label), say(panel.y_label)

@@ -8,6 +8,7 @@ from desktop_app.core.panels import (
     BarsPanel,
     Box,
     CurvePanel,
+    GraphPanel,
     GridPanel,
     MapPanel,
     MultiplesPanel,
@@ -18,8 +19,9 @@ from desktop_app.core.panels import (
     TextPanel,
     TokensPanel,
     View,
+    WaterfallPanel,
 )
-from desktop_app.figures import paint_charts, paint_heat, paint_text
+from desktop_app.figures import paint_charts, paint_graph, paint_heat, paint_text, paint_waterfall
 from desktop_app.figures.marks import Page, Rect
 
 Extent = tuple[float, float]
@@ -35,6 +37,8 @@ PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
     GridPanel: (paint_heat.grid_extent, paint_heat.paint_grid),
     MultiplesPanel: (paint_heat.multiples_extent, paint_heat.paint_multiples),
     BarsPanel: (paint_charts.bars_extent, paint_charts.paint_bars),
+    WaterfallPanel: (paint_waterfall.waterfall_extent, paint_waterfall.paint_waterfall),
+    GraphPanel: (paint_graph.graph_extent, paint_graph.paint_graph),
     CurvePanel: (paint_charts.curve_extent, paint_charts.paint_curve),
     RulerPanel: (paint_charts.ruler_extent, paint_charts.paint_ruler),
 }
@@ -46,6 +50,8 @@ _MOST: dict[type[Panel], Callable[[Any, float], float]] = {
     GridPanel: lambda panel, wanted: wanted if panel.small else 1.8 * wanted,
     MultiplesPanel: lambda _panel, wanted: 3 * wanted,
     BarsPanel: lambda panel, wanted: wanted + 22 * len(panel.bars),
+    WaterfallPanel: lambda panel, wanted: wanted + 8 * len(panel.rises),
+    GraphPanel: lambda _panel, wanted: 2.2 * wanted,
     CurvePanel: lambda _panel, wanted: 1.8 * wanted,
 }
 """The height that a panel can make use of where a page has room to spare, given what it wants; text does not grow."""
@@ -59,6 +65,8 @@ _LEAST_WIDTH: dict[type[Panel], float] = {
     GridPanel: 240,
     MultiplesPanel: 150,
     BarsPanel: 200,
+    WaterfallPanel: 260,
+    GraphPanel: 260,
     CurvePanel: 180,
     RulerPanel: 200,
 }

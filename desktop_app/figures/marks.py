@@ -140,6 +140,11 @@ class Cells:
         row, column = np.unravel_index(int(np.argmax(block)), block.shape)
         return rows[0] + int(row), columns[0] + int(column)
 
+    def reaches(self, x: float, y: float) -> bool:
+        """Whether a point of the page belongs to this place."""
+        r = self.rect
+        return r.x <= x < r.x + r.w and r.y <= y < r.y + r.h
+
     def place(self, row: int, column: int) -> Rect:
         """Where a cell of `values` is drawn."""
         if self.stride is not None:
@@ -196,6 +201,39 @@ class Cells:
         if first.y == last.y:
             return Rect(first.x, first.y, last.x + last.w - first.x, first.h)
         return Rect(self.rect.x, first.y, self.rect.w, last.y + last.h - first.y)
+
+
+@dataclass(frozen=True)
+class Strands(Cells):
+    """A row of cells that are lines: column n goes from (x, y) to (x, y), `ends[n]`; a point has both alike.
+
+    A point of the page belongs to the nearest of them that is not farther than `reach`.
+    """
+
+    ends: Array = field(default_factory=lambda: np.zeros((0, 4)))
+    reach: float = 6.0
+
+    def reaches(self, x: float, y: float) -> bool:
+        """Whether a line passes near a point of the page."""
+        return super().reaches(x, y) and float(self._distances(x, y).min()) <= self.reach
+
+    def cell(self, x: float, y: float) -> tuple[int, int]:
+        """The nearest line."""
+        return 0, int(self._distances(x, y).argmin())
+
+    def place(self, row: int, column: int) -> Rect:  # noqa: ARG002 - there is one row
+        """A small box around the middle of the line."""
+        x0, y0, x1, y1 = (float(v) for v in self.ends[column])
+        return Rect((x0 + x1) / 2 - self.reach, (y0 + y1) / 2 - self.reach, 2 * self.reach, 2 * self.reach)
+
+    def _distances(self, x: float, y: float) -> Array:
+        """From a point of the page to each line, [column]."""
+        start, along = self.ends[:, :2], self.ends[:, 2:] - self.ends[:, :2]
+        to_point = np.array([x, y]) - start
+        length = np.maximum((along**2).sum(1), 1e-9)
+        at = np.clip((to_point * along).sum(1) / length, 0, 1)
+        found: Array = np.hypot(*(to_point - at[:, None] * along).T)
+        return found
 
 
 def _place(wanted: int, shown: tuple[int, ...] | None, first: int) -> int:

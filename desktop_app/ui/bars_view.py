@@ -12,6 +12,8 @@ from desktop_app.ui import fonts
 from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks, rectangle
 
+_SHIFT = Qt.KeyboardModifier.ShiftModifier
+
 
 class BarsView(PaintedPane):
     """Emits the id of the bar that was clicked (append it) or asked to be pinned."""
@@ -19,6 +21,8 @@ class BarsView(PaintedPane):
     appended = Signal(int)
     pinned = Signal(int)
     asked = Signal(int)  # how its probability came about
+    explained = Signal(int)  # why it is as likely as it is
+    compared = Signal(int)  # why another token rather than it
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,6 +35,12 @@ class BarsView(PaintedPane):
         self._scale = 1.0
         self._page = Page(LIGHT, fonts.measure)
         self._hover = -1
+        # Letter -> what it asks for, and what it asks for with Shift.
+        self._keys = {
+            Qt.Key.Key_O: (self.asked, None),
+            Qt.Key.Key_P: (self.pinned, None),
+            Qt.Key.Key_W: (self.explained, self.compared),
+        }
         self.painted = 0
         """How many times bars were laid out; tests count it."""
 
@@ -118,6 +128,8 @@ class BarsView(PaintedPane):
         menu.addAction("Append", lambda: self.appended.emit(token))
         menu.addAction("Pin or unpin", lambda: self.pinned.emit(token))
         menu.addAction("Open the arithmetic", lambda: self.asked.emit(token))
+        menu.addAction("Why this token", lambda: self.explained.emit(token))
+        menu.addAction("Why not this token", lambda: self.compared.emit(token))
         menu.popup(event.globalPos())
         menu.aboutToHide.connect(menu.deleteLater)
 
@@ -131,13 +143,10 @@ class BarsView(PaintedPane):
             token = self._token(self._hover)
             if token is not None:
                 self.appended.emit(token)
-        elif key == Qt.Key.Key_O and not event.modifiers():
+        elif key in self._keys and event.modifiers() in (Qt.KeyboardModifier.NoModifier, _SHIFT):
             token = self._token(self._hover)
-            if token is not None:
-                self.asked.emit(token)
-        elif key == Qt.Key.Key_P and not event.modifiers():
-            token = self._token(self._hover)
-            if token is not None:
-                self.pinned.emit(token)
+            signal = self._keys[Qt.Key(key)][event.modifiers() == _SHIFT]
+            if token is not None and signal is not None:
+                signal.emit(token)
         else:
             super().keyPressEvent(event)

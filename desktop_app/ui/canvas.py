@@ -267,8 +267,7 @@ class Canvas(PaintedPane):
 
     def _cells_at(self, x: float, y: float) -> Cells | None:
         for cells in reversed(self._page.cells):
-            r = cells.rect
-            if r.x <= x < r.x + r.w and r.y <= y < r.y + r.h:
+            if cells.reaches(x, y):
                 return cells
         return None
 

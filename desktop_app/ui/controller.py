@@ -32,6 +32,11 @@ CHECKED = Cell("check", ())
 """The check of every tensor, as it is opened."""
 
 
+def _of(token: int | None, count: int) -> int | None:
+    """The token, if a vocabulary of `count` has it."""
+    return token if token is not None and token < count else None
+
+
 class Controller(QObject):
     """State in, scenes out. Widgets call its methods and listen to its signals; none keeps a state of its own."""
 
@@ -183,6 +188,9 @@ class Controller(QObject):
             head=min(state.head, config.n_head - 1),
             appended=state.appended if known else (),
             pinned=tuple(t for t in state.pinned if t < config.vocab_size),
+            target=_of(state.target, config.vocab_size),
+            against=_of(state.against, config.vocab_size),
+            unfolded=tuple(n for n in state.unfolded if n < config.n_layer),
         )
 
     def _is_open(self, state: State) -> bool:

@@ -1,5 +1,7 @@
 """What pointing at a cell and opening one does: readouts, lit operands, the inspector and its path."""
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QSplitter
@@ -9,7 +11,7 @@ from desktop_app.core.opening.as_numpy import as_numpy, probabilities_as_numpy
 from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.opening.links import computed_from, feeds
-from desktop_app.core.opening.opened import readout_of, view_of, workspace_of
+from desktop_app.core.opening.opened import clicked, readout_of, view_of, workspace_of
 from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
@@ -76,8 +78,11 @@ class Inspection(QObject):
 
     def _open(self, cells: Cells, row: int, column: int) -> None:
         pinned = self._inspector.pin.isChecked() and self._inspector.isVisible()
-        if cells.source is not None and not pinned:
-            self._controller.open_path((Cell(cells.source.name, cells.source.at(row, column)),))
+        scene = self._controller.scene
+        if cells.source is not None and not pinned and scene is not None:
+            # What was typed since the pass of the scene stays.
+            now = replace(scene, state=self._controller.state)
+            self._controller.set(clicked(now, Cell(cells.source.name, cells.source.at(row, column))))
         else:
             self._tabs.show_readout(self._readout(cells, row, column))
 

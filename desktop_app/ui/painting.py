@@ -85,7 +85,8 @@ def _fill(painter: QPainter, mark: Fill) -> None:
 
 
 def _path(painter: QPainter, mark: Path) -> None:
-    pen = QPen(QColor(mark.colour), mark.width)
+    # Lines end where they end, as in files: a thick one is no longer for being thick.
+    pen = QPen(QColor(mark.colour), mark.width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap)
     if mark.dashed:
         pen.setDashPattern([4, 3])
     painter.setPen(pen)

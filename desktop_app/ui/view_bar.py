@@ -27,7 +27,7 @@ class ViewBar(QWidget):
         for name in _SHORT:
             button = QToolButton()
             button.setObjectName("small")
-            button.setCheckable(True)
+            button.setCheckable(actions[name].isCheckable())
             button.setToolTip(actions[name].text())
             button.setAccessibleName(actions[name].text())
             button.clicked.connect(actions[name].trigger)

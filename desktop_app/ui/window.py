@@ -30,6 +30,7 @@ from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.examples import Example, examples, open_in
 from desktop_app.core.model import Model
+from desktop_app.core.navigation import at_workspace
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State, begins, spaced, with_option
@@ -56,6 +57,7 @@ from desktop_app.ui.probability_panel import ProbabilityPanel
 from desktop_app.ui.prompt import PromptEditor
 from desktop_app.ui.scrubber import Scrubber
 from desktop_app.ui.side_tabs import SideTabs
+from desktop_app.ui.token_chooser import TokenChooser
 from desktop_app.ui.top_bar import TopBar
 from desktop_app.ui.view_bar import ViewBar
 from desktop_app.ui.workspace_bar import WorkspaceBar
@@ -261,6 +263,8 @@ class Window(QMainWindow):
         p.bars.appended.connect(c.append)
         p.bars.pinned.connect(self._pin)
         p.bars.asked.connect(self.inspection.open_probability)
+        p.bars.explained.connect(lambda token: self._explain(target=token))
+        p.bars.compared.connect(lambda token: self._explain(against=token))
         p.pin_asked.connect(self._pin)
         p.command.connect(self.do)
         p.run_asked.connect(c.run_on)
@@ -501,6 +505,22 @@ class Window(QMainWindow):
         changed = tuple(t for t in pinned if t != token) if token in pinned else (*pinned, token)
         self.controller.set(replace(self.controller.state, pinned=changed))
 
+    def _explain(self, **tokens: int) -> None:
+        """Show why a token is as likely as it is (`target`), or why not another one (`against`)."""
+        c = self.controller
+        c.set(replace(at_workspace(c.state, "why"), **tokens))  # type: ignore[arg-type] # names are State's
+
+    def _choose_why(self, name: str) -> None:
+        """Ask which token is explained, or which one it is measured against."""
+        scene = self.controller.scene
+        if scene is None:
+            return
+        dialog = TokenChooser(scene, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.chosen.connect(lambda token: self._explain(**{name: int(token)}))
+        dialog.finished.connect(lambda _: self._show_scene(self.controller.scene))
+        dialog.open()
+
     def _change_sampling(self, name: str, value: object) -> None:
         try:
             self.controller.set(self.controller.state.with_sampling(**{name: value}), ("sampling", name))
@@ -590,6 +610,8 @@ class Window(QMainWindow):
             "close_inspector": lambda: c.open_path(()),
             "check_all": self.inspection.check_all,
             "open_weight": self._choose_weight,
+            "why_target": lambda: self._choose_why("target"),
+            "why_against": lambda: self._choose_why("against"),
             "open_census": self.inspection.open_census,
             "copy_numpy": self.inspection.copy_numpy,
             "palette": self._palette,

@@ -317,7 +317,10 @@ def test_every_field_of_the_state_is_in_the_file():
         sampling=Sampling(0.5, 5, 0.5, True, 5),
         draws=1,
         pinned=(2,),
-        view=ViewOptions("log", "layer", True, True, True, 2.5, 0.1),
+        target=3,
+        against=4,
+        unfolded=(1,),
+        view=ViewOptions("log", "layer", True, True, True, "kl", "none", "0.1", 2.5, 0.1),
     )
     default = State()
     for part, plain in ((changed, default), (changed.sampling, default.sampling), (changed.view, default.view)):

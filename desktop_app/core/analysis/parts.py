@@ -97,6 +97,22 @@ def combine(
     return found
 
 
+def vector_of(checkpoint: Checkpoint, trace: Trace, part: Part, row: int) -> Array:
+    """One part of the residual stream at position `row`, [d_model] in float64. Not for what stands outside of it."""
+    if part.layer is None:
+        return trace.read(part.name, row=row).astype(np.float64)
+    if part.kind is Kind.HEAD:
+        assert part.head is not None
+        z = head_rows(trace, part.layer, row, row + 1)[part.head, 0]
+        found: Array = z.astype(np.float32) @ output_matrices(checkpoint, part.layer)[part.head]
+        return found.astype(np.float64)
+    name = "attn.b_O" if part.kind is Kind.ATTENTION_BIAS else "mlp.b_out"
+    bias = bias_of(checkpoint, part.layer, name).astype(np.float64)
+    if part.kind is Kind.MLP:
+        return trace.read(f"blocks.{part.layer}.mlp_out", row=row).astype(np.float64) - bias
+    return bias
+
+
 def project(
     checkpoint: Checkpoint, trace: Trace, layer: int, row: int, direction: Array, stop: Stop | None = None
 ) -> Array:

@@ -1,11 +1,14 @@
 """The view of whatever is opened under the centre: one number, a whole weight, or a workspace without a tab."""
 
+from dataclasses import replace
+
 from desktop_app.core.opening.cells import Cell, read_cell
 from desktop_app.core.opening.describe import Readout, describe
 from desktop_app.core.opening.view import PROBABILITY, opening_view
 from desktop_app.core.panels import View
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views.weights import find_part, has_heads, weight_view
 from desktop_app.core.want import Want
@@ -31,6 +34,13 @@ def readout_of(scene: Scene, cell: Cell) -> Readout:
     if place is None or place.spec.describe is None:
         return describe(scene, cell.name, cell.index)
     return place.spec.describe(scene, cell)
+
+
+def clicked(scene: Scene, cell: Cell) -> State:
+    """The state after a cell of the centre was clicked: it is opened, unless its workspace does something else."""
+    place = workspace_of(scene, cell)
+    chosen = place.spec.choose(scene, cell) if place is not None and place.spec.choose is not None else None
+    return chosen or replace(scene.state, opened=(cell,))
 
 
 def check_cell(scene: Scene, cell: Cell) -> None:

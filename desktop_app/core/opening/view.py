@@ -21,10 +21,10 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
-    row,
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import wrap_width
+from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.sampling import FATES
 from desktop_app.gpt2.activations import ACTIVATIONS
 
@@ -76,45 +76,9 @@ def _strip(vector: Vector, hue: Hue, operator: str = "") -> Strip:
 
 def _dot(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     left, right = opening.vectors
-    products = opening.products
-    assert products is not None
-    wrap = wrap_width(len(products))
-    order = np.argsort(-np.abs(products), kind="stable")[:_TERMS]
-    bars = tuple(
-        Bar(
-            str(i),
-            float(products[i]),
-            number(float(products[i])),
-            f"{number(float(left.values[i]))} × {number(float(right.values[i]))}",
-        )
-        for i in order
-    )
-    running = np.concatenate([[0.0], np.cumsum(products)])
-    bias = opening.scalars[0].value if opening.scalars else 0.0
-    level = ((running[-1] + bias, "with the bias" if opening.scalars else "the sum"),)
-    panels: list[AnyPanel | Box] = [
-        StripsPanel(
-            strips=(_strip(left, Hue.QUERY),), levels=diverging(left.values), wrap=wrap, title="Two vectors, aligned"
-        ),
-        StripsPanel(strips=(_strip(right, Hue.KEY, "×"),), levels=diverging(right.values), wrap=wrap),
-        StripsPanel(
-            strips=(Strip("products", products, None, Hue.ACCENT, "="),), levels=diverging(products), wrap=wrap
-        ),
-        row(
-            BarsPanel(title="Largest terms", note="by index", bars=bars, hue=Hue.ACCENT),
-            CurvePanel(
-                title="Running sum",
-                note="left to right",
-                lines=((np.arange(len(running), dtype=float), running),),
-                levels_at=level,
-                x_label="terms added",
-                hue=Hue.ACCENT,
-            ),
-        ),
-    ]
-    if opening.scalars:
-        panels.append(_scalars(scene, "and the bias", opening.scalars))
-    return tuple(panels)
+    bias = opening.scalars[0].value if opening.scalars else None
+    panels = dot_panels(_strip(left, Hue.QUERY), _strip(right, Hue.KEY, "×"), bias)
+    return (*panels, *((_scalars(scene, "and the bias", opening.scalars),) if opening.scalars else ()))
 
 
 def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:

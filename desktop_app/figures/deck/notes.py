@@ -7,7 +7,18 @@ import numpy as np
 
 from desktop_app.core.levels import number
 from desktop_app.core.opening.describe import describe
-from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, RulerPanel, StripsPanel, TextPanel, View
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    GraphPanel,
+    RulerPanel,
+    StripsPanel,
+    TextPanel,
+    View,
+    WaterfallPanel,
+)
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 
@@ -57,6 +68,12 @@ def _of_panels(content: Box) -> Iterator[str]:
             shown = sorted(panel.bars, key=lambda bar: -abs(bar.value))[:_LISTED]
             if shown:
                 yield f"{panel.title}: {'; '.join(map(_bar, shown))}"
+        elif isinstance(panel, WaterfallPanel):
+            parts = sorted((r for r in panel.rises if not r.total), key=lambda r: -abs(r.value))[:_LISTED]
+            totals = [r for r in panel.rises if r.total]
+            yield f"{panel.title}: {'; '.join(f'{r.label} {r.text}' for r in (*parts, *totals))}"
+        elif isinstance(panel, GraphPanel):
+            yield f"{panel.title}, {panel.note}"
         elif isinstance(panel, TextPanel):
             for line in panel.lines:
                 yield " ".join(

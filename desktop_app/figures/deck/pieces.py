@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, cell_text, number, short
+from desktop_app.core.levels import Levels, cell_text, number, percent, short
 from desktop_app.core.panels import (
     BarsPanel,
     Box,
     CurvePanel,
+    GraphPanel,
     GridPanel,
     MapPanel,
     MultiplesPanel,
@@ -21,6 +22,7 @@ from desktop_app.core.panels import (
     StripsPanel,
     TextPanel,
     TokensPanel,
+    WaterfallPanel,
     row,
 )
 from desktop_app.figures.layout import PAINTERS, arrangement, height_in, places
@@ -271,6 +273,13 @@ def alt_of(panel: Panel) -> str:
 def _said(panel: Panel) -> str:
     if isinstance(panel, BarsPanel):
         return "Bars: " + "; ".join(f"{b.label} {b.text}" + ("" if b.kept else ", cut") for b in panel.bars) + "."
+    if isinstance(panel, WaterfallPanel):
+        return "A sum as bars: " + "; ".join(f"{r.label} {r.text}" for r in panel.rises) + "."
+    if isinstance(panel, GraphPanel):
+        return (
+            f"Graph of {len(panel.knots)} vectors and {len(panel.strands)} lines over "
+            f"{len(panel.positions)} tokens. {_thickest(panel)}"
+        )
     if isinstance(panel, GridPanel):
         count = len(panel.values)
         rows, columns = ("keys", "queries") if panel.keys_down else ("queries", "keys")
@@ -300,6 +309,15 @@ def _said(panel: Panel) -> str:
     if isinstance(panel, RulerPanel):
         return f"u = {number(panel.u)} falls on {panel.labels[panel.landed]}."
     return ""
+
+
+def _thickest(panel: GraphPanel, kind: int = 1, count: int = 3) -> str:
+    """The thickest lines of one kind of a graph, of attention unless told."""
+    own = sorted((s for s in panel.strands if s.kind == kind), key=lambda s: -s.weight)[:count]
+    said = "; ".join(
+        f"{panel.knots[s.upper].label} from {panel.knots[s.lower].label}, {percent(s.weight)}" for s in own
+    )
+    return f"The thickest lines of {panel.kinds[kind][0]}: {said}." if own else ""
 
 
 def _strongest(values: Any, rows: tuple[str, ...], columns: tuple[str, ...] | None) -> str:

@@ -1,0 +1,159 @@
+"""The flow workspace: which tokens and layers made a vector, as a graph that is walked down from the selected token.
+
+Its cells are `flow.node[n]` and `flow.edge[n]`, in the order of the product's nodes and edges.
+"""
+
+from dataclasses import replace
+
+from desktop_app.core.analysis import flow as analysis
+from desktop_app.core.analysis.flow import Edge, Flow
+from desktop_app.core.levels import percent
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import GraphPanel, Hue, Knot, Line, Source, Strand, TextPanel, View, column
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
+from desktop_app.core.views import flow_opened
+from desktop_app.core.views.common import token_name
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError
+
+NODES, EDGES = "flow.node", "flow.edge"
+_KINDS = {Edge.STREAM: Hue.RESIDUAL, Edge.ATTENTION: Hue.ATTENTION, Edge.MLP: Hue.MLP}
+
+
+def _compute(work: Work, position: int, threshold: float) -> Flow:
+    return analysis.compute(
+        work.model.checkpoint,
+        work.trace,
+        position=position,
+        threshold=threshold,
+        stop=work.stop,
+        progress=work.progress,
+    )
+
+
+_FLOW = Product("flow", "Walking down from the token", _compute, quick=False)
+
+
+def want(scene: Scene) -> Want:
+    """The graph below the selected token, of edges that reach the threshold."""
+    return Want(_FLOW, (scene.token, float(scene.state.view.flow)))
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads."""
+    return (want(scene),)
+
+
+def content(scene: Scene) -> View:
+    """The graph: tokens across, layers from the embeddings up to the last block."""
+    found: Flow | None = scene.made(want(scene))
+    title = f"What made the last vector of {token_name(scene, scene.token)}"
+    if found is None:
+        return View(title, "", column(TextPanel(lines=(Line("", f"{_FLOW.words} …"),))))
+    return View(title, "", column(_graph(scene, found)))
+
+
+def _graph(scene: Scene, found: Flow) -> GraphPanel:
+    positions = sorted({node.position for node in found.nodes})
+    columns = {position: n for n, position in enumerate(positions)}
+    kinds = list(_KINDS)
+    knots = tuple(
+        Knot(
+            columns[node.position],
+            level_of(node.tensor),
+            node.reached,
+            f"{node.tensor} {token_name(scene, node.position)}",
+            marked=n == 0,
+        )
+        for n, node in enumerate(found.nodes)
+    )
+    strands = tuple(
+        Strand(int(upper), int(lower), float(share), kinds.index(kind))
+        for upper, lower, share, kind in zip(found.upper, found.lower, found.importance, found.kinds, strict=True)
+    )
+    layers = [f"{n} {part}" for n in range(scene.config.n_layer) for part in ("mid", "post")]
+    return GraphPanel(
+        title=f"{len(strands):,} lines of {100 * found.threshold:g} % and more",
+        note=f"{len(positions):,} of {len(scene.trace):,} tokens are reached · the shares of each vector add up to 1",
+        knots=knots,
+        strands=strands,
+        positions=tuple(positions),
+        column_labels=tuple(scene.labels[p] for p in positions),
+        level_labels=("0 pre", *layers),
+        kinds=tuple((kind.value, hue) for kind, hue in _KINDS.items()),
+        node_source=Source(NODES, ("col",)),
+        edge_source=Source(EDGES, ("col",)),
+    )
+
+
+def level_of(tensor: str) -> int:
+    """Where a node's tensor stands, counted from the embeddings up."""
+    _, layer, name = tensor.split(".")
+    return 2 * int(layer) + {"resid_pre": 0, "resid_mid": 1, "resid_post": 2}[name]
+
+
+# Cells
+
+
+def _flow(scene: Scene, cell: Cell) -> tuple[Flow, int]:
+    """The graph, and which of its nodes or edges a cell is. Raises ModelError where there is none."""
+    found: Flow | None = scene.made(want(scene))
+    if found is None:
+        raise ModelError(f"{cell.name} is not computed yet; open it when the workspace is shown.")
+    count = {NODES: len(found.nodes), EDGES: len(found.kinds)}.get(cell.name, 0)
+    if len(cell.index) != 1 or not 0 <= cell.index[0] < count:
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
+    return found, cell.index[0]
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a node or an edge says: its share, and between which vectors."""
+    found, n = _flow(scene, cell)
+    if cell.name == NODES:
+        node = found.nodes[n]
+        edges = float(found.importance[found.upper == n].sum())
+        others = sum(node.made_of.values())
+        place = f"{token_name(scene, node.position)}; {percent(edges)} in lines below it, {percent(others)} in others"
+        return Readout(
+            percent(node.reached), node.tensor, f"at most along one way down; {place}", inputs=(node.tensor,)
+        )
+    upper, lower = (found.nodes[int(ends[n])] for ends in (found.upper, found.lower))
+    kind, share = found.kinds[n], float(found.importance[n])
+    words = f"{kind.value} of {upper.tensor} {token_name(scene, upper.position)}"
+    if kind is Edge.ATTENTION:
+        head = int(found.by_head[n].argmax())
+        words += (
+            f", from {token_name(scene, lower.position)}; most by head {head}, {percent(float(found.by_head[n, head]))}"
+        )
+    name = f"{upper.tensor} ← {lower.tensor}"
+    return Readout(percent(share), name, words, "share of the vector above", inputs=(upper.tensor,))
+
+
+def choose(scene: Scene, cell: Cell) -> State:
+    """It opens, and the walk goes to where it can be looked at: an edge of attention to its strongest head."""
+    found, n = _flow(scene, cell)
+    tensor = found.nodes[n if cell.name == NODES else int(found.upper[n])].tensor
+    layer, head = int(tensor.split(".")[1]), scene.state.head
+    step = "sum" if tensor == "blocks.0.resid_pre" else tensor
+    if cell.name == EDGES and found.kinds[n] is Edge.ATTENTION:
+        step, head = f"blocks.{layer}.attn.pattern", int(found.by_head[n].argmax())
+    elif cell.name == EDGES and found.kinds[n] is Edge.MLP:
+        step = f"blocks.{layer}.mlp.post"
+    return replace(scene.state, opened=(cell,), step=step, layer=layer, head=head)
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A node by all that it is made of; an edge by heads, with the share made again from the vectors."""
+    found, n = _flow(scene, cell)
+    readout = describe(scene, cell)
+    if cell.name == NODES:
+        node = found.nodes[n]
+        return View(
+            f"{node.tensor} of {token_name(scene, node.position)}",
+            readout.place,
+            flow_opened.node(scene, found, n, EDGES),
+        )
+    return View(f"{readout.name} = {readout.value}", readout.place, flow_opened.edge(scene, found, n))

@@ -1,0 +1,274 @@
+"""The workspace that explains a token: its logit as a waterfall over the parts of the residual stream.
+
+Its cells are `why.term[n]`: first the parts in the attribution's order, then the blocks, then what the final norm's
+bias adds, the sum of all, and the model's own number.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from desktop_app.core.analysis import attribution as analysis
+from desktop_app.core.analysis.attribution import Attribution, Baseline
+from desktop_app.core.analysis.parts import Kind, Part
+from desktop_app.core.levels import number, short
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import Line, Rise, Source, TextPanel, View, WaterfallPanel, column
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
+from desktop_app.core.views import why_opened
+from desktop_app.core.views.common import token_name
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError
+
+CELLS = "why.term"
+CONSTANT, SUM, OWN = "bias of the final norm", "sum of the parts", "the model's own"
+
+
+def _compute(work: Work, target: int, against: int | None, baseline: Baseline, position: int) -> Attribution:
+    return analysis.compute(
+        work.model.checkpoint,
+        work.trace,
+        target=target,
+        against=against,
+        baseline=baseline,
+        position=position,
+        stop=work.stop,
+    )
+
+
+_WHY = Product("why", "Measuring every part", _compute)
+
+_LABELS = {
+    Kind.EMBED: "token embedding",
+    Kind.POSITION: "position embedding",
+    Kind.ATTENTION_BIAS: "attention bias",
+    Kind.MLP: "MLP",
+    Kind.MLP_BIAS: "MLP bias",
+    Kind.ROUNDING: "rounding to int8",
+}
+
+
+def target_of(scene: Scene) -> int:
+    """The token that is explained: the one that was chosen, else the first that is pinned, else the likeliest."""
+    state = scene.state
+    if state.target is not None:
+        return state.target
+    return state.pinned[0] if state.pinned else int(scene.ranked.order[0])
+
+
+def want(scene: Scene) -> Want:
+    """The attribution at the position whose next token is shown."""
+    state = scene.state
+    against = state.against if state.against != target_of(scene) else None
+    return Want(_WHY, (target_of(scene), against, state.view.baseline, scene.position))
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads."""
+    return (want(scene),)
+
+
+def content(scene: Scene) -> View:
+    """The waterfall, from 0 to the logit or to the difference of two."""
+    found: Attribution | None = scene.made(want(scene))
+    if found is None:
+        return View(_title(scene), "", column(TextPanel(lines=(Line("", f"{_WHY.words} …"),))))
+    return View(_title(scene), "", column(_waterfall(scene, found)))
+
+
+def _title(scene: Scene) -> str:
+    quoted, (_, against, baseline, _) = scene.tokenizer.quoted, want(scene).args
+    if isinstance(against, int):
+        return f"Why {quoted(target_of(scene))} rather than {quoted(against)}"
+    if baseline == "mean":
+        return f"Why {quoted(target_of(scene))} rather than the average token"
+    return f"Where the logit of {quoted(target_of(scene))} comes from"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One row: the number of its cell, how it is called, and what it adds; a block has a layer and no part."""
+
+    code: int
+    label: str
+    value: float
+    part: Part | None = None
+    layer: int | None = None
+
+
+def label_of(part: Part) -> str:
+    """How a part is called within its block."""
+    return f"head {part.head}" if part.kind is Kind.HEAD else _LABELS[part.kind]
+
+
+def terms(scene: Scene, found: Attribution) -> dict[int, Term]:
+    """Every row that there can be, by the number of its cell."""
+    values = found.contribution
+    rows = [Term(n, label_of(p), float(values[n]), p, p.layer) for n, p in enumerate(found.parts)]
+    for layer in range(scene.config.n_layer):
+        own = sum(float(v) for v, p in zip(values, found.parts, strict=True) if p.layer == layer)
+        rows.append(Term(len(rows), f"block {layer}", own, None, layer))
+    last = ((CONSTANT, found.constant), (SUM, found.total), (OWN, found.own))
+    rows += [Term(len(rows) + n, *words) for n, words in enumerate(last)]
+    return {row.code: row for row in rows}
+
+
+def _shown(scene: Scene, found: Attribution) -> Iterator[Term]:
+    """The rows in their order: blocks, those that are unfolded followed by their parts."""
+    every = terms(scene, found)
+    count, layers = len(found.parts), scene.config.n_layer
+    parts = [every[n] for n in range(count)]
+    yield from (term for term in parts if term.part and term.part.kind in (Kind.EMBED, Kind.POSITION))
+    for layer in range(layers):
+        yield every[count + layer]
+        if layer in scene.state.unfolded:
+            yield from (term for term in parts if term.layer == layer)
+    yield from (term for term in parts if term.part and term.part.kind is Kind.ROUNDING)
+    yield from (every[count + layers + n] for n in range(3))
+
+
+def _waterfall(scene: Scene, found: Attribution) -> WaterfallPanel:
+    rows, rises, at = list(_shown(scene, found)), [], 0.0
+    unfolded, total = scene.state.unfolded, len(found.parts) + scene.config.n_layer + 1
+    moving = [t for t in rows if t.code < total and (t.part or t.layer not in unfolded)]
+    largest = max(moving, key=lambda t: abs(t.value))
+    say = aligned([t.value for t in rows])
+    for term in rows:
+        is_block = term.part is None and term.layer is not None
+        rises.append(
+            Rise(
+                label=term.label,
+                value=term.value,
+                start=0.0 if term.code >= total else at,
+                text=say(term.value),
+                remark=_remark(scene, found, term),
+                unfolded=term.layer in unfolded if is_block else None,
+                deeper=term.part is not None and term.layer is not None,
+                total=term.code >= total,
+                marked=term is largest,
+            )
+        )
+        if term in moving:
+            at += term.value
+    difference = found.against is not None or found.baseline == "mean"
+    return WaterfallPanel(
+        title="Part by part to the difference of the logits" if difference else "Part by part to the logit",
+        note=f"after {token_name(scene, found.position)}",
+        rises=tuple(rises),
+        source=Source(CELLS, ("row",), rows=tuple(t.code for t in rows)),
+        x_label="logits",
+    )
+
+
+def signed(value: float) -> str:
+    """A number with its sign."""
+    return ("+" if value > 0 else "") + number(value)
+
+
+def aligned(values: list[float]) -> Callable[[float], str]:
+    """Numbers with their signs and as many decimals as the largest has among four digits; none is a false zero."""
+    size = max(map(abs, values))
+    decimals = 3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0
+
+    def say(value: float) -> str:
+        text = f"{value:+.{decimals}f}"
+        return (text if float(text) or not value else f"{value:+.1g}").replace("-", "−")
+
+    return say
+
+
+def _brief(value: float) -> str:
+    return ("+" if value > 0 else "") + short(value)
+
+
+def _remark(scene: Scene, found: Attribution, term: Term) -> str:
+    """What stands behind a bar: the largest of what it is made of, or how near the sum is to the model's number."""
+    if term.label == OWN:
+        closing = found.closings()[0]
+        return f"differs by {number(closing.difference)}: {'rounding' if closing.good else 'more than rounding'}"
+    if term.part is None and term.layer is not None:
+        inside = [(float(v), p) for v, p in zip(found.contribution, found.parts, strict=True) if p.layer == term.layer]
+        value, part = max(inside, key=lambda pair: abs(pair[0]))
+        return f"largest: {label_of(part)} {_brief(value)}"
+    if term.part is None or term.layer is None:
+        return ""
+    if term.part.kind is Kind.HEAD and found.head_source is not None:
+        sources = found.head_source[term.layer, term.part.head]
+        key = int(abs(sources).argmax())
+        return f"from {scene.labels[key]} {_brief(float(sources[key]))}"
+    if term.part.kind is Kind.MLP and found.neuron is not None:
+        neuron = int(abs(found.neuron[term.layer]).argmax())
+        return f"neuron {neuron} {_brief(float(found.neuron[term.layer, neuron]))}"
+    return ""
+
+
+# Cells
+
+
+def _at(scene: Scene, cell: Cell) -> tuple[Attribution, Term]:
+    """The attribution and the row of a cell of it. Raises ModelError where there is none."""
+    found: Attribution | None = scene.made(want(scene))
+    if found is None:
+        raise ModelError(f"{cell.name} is not computed yet; open it when the workspace is shown.")
+    term = terms(scene, found).get(cell.index[0]) if cell.name == CELLS and len(cell.index) == 1 else None
+    if term is None:
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
+    return found, term
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a bar says."""
+    found, term = _at(scene, cell)
+    name = term.label if term.part is None else term.part.name
+    block = f" of block {term.layer}" if term.part is not None and term.layer is not None else ""
+    remark = _remark(scene, found, term)
+    place = f"{term.label}{block}, after {token_name(scene, found.position)}" + (f"; {remark}" if remark else "")
+    inputs = (place_of(term.part),) if term.part is not None and term.part.kind is not Kind.ROUNDING else ()
+    return Readout(f"{signed(term.value)} logits", name, place, "part · u / s", inputs=inputs)
+
+
+def place_of(part: Part) -> str:
+    """The tensor of the walk at which a part can be looked at."""
+    name = {Kind.HEAD: "attn.pattern", Kind.ATTENTION_BIAS: "attn_out", Kind.MLP: "mlp.post", Kind.MLP_BIAS: "mlp_out"}
+    return part.name if part.layer is None else f"blocks.{part.layer}.{name[part.kind]}"
+
+
+def choose(scene: Scene, cell: Cell) -> State:
+    """A block unfolds or folds; a part opens, and the walk goes to where it can be looked at."""
+    found, term = _at(scene, cell)
+    state = scene.state
+    if term.part is None and term.layer is not None:
+        folded = tuple(n for n in state.unfolded if n != term.layer)
+        return replace(state, unfolded=folded if term.layer in state.unfolded else tuple(sorted((*folded, term.layer))))
+    if term.label == OWN:
+        return replace(state, opened=(Cell("logits", (found.position, found.target)),))
+    state = replace(state, opened=(cell,))
+    if term.part is None or term.part.kind is Kind.ROUNDING:
+        return state
+    layer, head = term.layer, term.part.head
+    return replace(
+        state,
+        step=place_of(term.part),
+        token=found.position,
+        layer=state.layer if layer is None else layer,
+        head=state.head if head is None else head,
+    )
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A bar taken apart."""
+    found, term = _at(scene, cell)
+    title = f"{term.label} = {signed(term.value)}" if term.part is None else f"{term.part.name} = {signed(term.value)}"
+    lead = describe(scene, cell).place
+    if term.part is not None and term.part.kind is not Kind.ROUNDING:
+        return View(title, lead, why_opened.part(scene, found, term.part, term.value))
+    if term.label == CONSTANT:
+        return View(title, lead, why_opened.constant(scene, found))
+    own = [
+        (label_of(p), float(v), n)
+        for n, (p, v) in enumerate(zip(found.parts, found.contribution, strict=True))
+        if term.layer is not None and p.layer == term.layer
+    ]
+    return View(title, lead, why_opened.together(found, own, CELLS))

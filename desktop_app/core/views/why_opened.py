@@ -1,0 +1,174 @@
+"""A bar of the waterfall taken apart: a part's dot product, a head by the tokens that it read, an MLP by neuron."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from desktop_app.core.analysis.attribution import Attribution, frozen_scale, mean_column
+from desktop_app.core.analysis.parts import Kind, Part, vector_of
+from desktop_app.core.levels import number, percent
+from desktop_app.core.panels import (
+    AnyPanel,
+    Array,
+    Bar,
+    BarsPanel,
+    Box,
+    Hue,
+    Line,
+    Source,
+    Strip,
+    TextPanel,
+    column,
+)
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.dot import dot_panels
+from desktop_app.gpt2.weights import UNEMBEDDING
+
+_LISTED = 10
+
+
+def part(scene: Scene, found: Attribution, which: Part, value: float) -> Box:
+    """The part's vector, the direction, and their dot product; and what a head or an MLP is made of."""
+    vector = vector_of(scene.checkpoint, scene.trace, which, found.position)
+    scale = frozen_scale(scene.trace, found.position)
+    again = float(vector @ found.direction)
+    size = float(np.abs(vector * found.direction).sum())
+    good = abs(again - value) <= 1e-4 * max(1.0, size)
+    lines = (
+        Line(
+            "formula", "part · u / s", f"u = w_f ⊙ {_difference(scene, found)}, less its mean; s the final norm's scale"
+        ),
+        Line("with numbers", f"{number(again * scale)} / {number(scale)}", "the scale is taken as it is"),
+        Line(
+            "made again",
+            number(again),
+            f"in float64 from these vectors; differs by {number(abs(again - value))}: "
+            f"{'rounding' if good else 'more than rounding'}",
+        ),
+    )
+    left = Strip(which.name, vector, _source(which, found.position), Hue.QUERY)
+    right = Strip("u / s", found.direction, None, Hue.KEY, "×")
+    opened: list[AnyPanel | Box] = []
+    if which.kind is Kind.HEAD and found.head_source is not None:
+        opened.append(_by_source(scene, found, which))
+    if which.kind is Kind.MLP and found.neuron is not None:
+        opened.append(_by_neuron(scene, found, which))
+    return column(TextPanel(lines=lines), *opened, *dot_panels(left, right), _read_from(scene, found, scale))
+
+
+def _difference(scene: Scene, found: Attribution) -> str:
+    label = scene.tokenizer.quoted
+    other = {"none": "", "mean": " − mean of W_U"}.get(found.baseline, "")
+    if found.against is not None:
+        other = f" − W_U[{label(found.against)}]"
+    return f"(W_U[{label(found.target)}]{other})"
+
+
+def _source(which: Part, position: int) -> Source | None:
+    """The cells that a part's vector is; None where no tensor has it by itself."""
+    if which.layer is None:
+        return Source(which.name, (position, "col"))
+    if which.kind in (Kind.ATTENTION_BIAS, Kind.MLP_BIAS):
+        return Source(which.name, ("col",))
+    return None
+
+
+def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
+    bars = [Bar("s", scale, number(scale), "ln_final.scale", source=("ln_final.scale", (found.position, 0)))]
+    for token in (found.target, found.against):
+        if token is not None:
+            logit = float(scene.trace.logits(found.position)[token])
+            label = scene.tokenizer.label(token)
+            bars.append(Bar(label, logit, number(logit), "logits", source=("logits", (found.position, token))))
+    return BarsPanel(title="With", note="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
+
+
+def _by_source(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
+    assert found.head_source is not None
+    assert which.layer is not None
+    assert which.head is not None
+    values = found.head_source[which.layer, which.head, : found.position + 1]
+    name = f"blocks.{which.layer}.attn.pattern"
+    looks = scene.trace.read(name, head=which.head, row=found.position)
+    order = np.argsort(-np.abs(values), kind="stable")[:_LISTED]
+    bars = [
+        Bar(
+            scene.labels[key],
+            float(values[key]),
+            number(float(values[key])),
+            f"attention {percent(float(looks[key]))}",
+            source=(name, (which.head, found.position, int(key))),
+        )
+        for key in order
+    ]
+    rest = float(found.head_rounding[which.layer, which.head])
+    if rest:
+        bars.append(Bar("rounding to int8", rest, number(rest)))
+    return BarsPanel(
+        title="By the token that it read from",
+        note=f"all {len(values):,} add up to {number(float(values.sum()) + rest)}",
+        bars=(*bars, *_others(values, order)),
+        hue=Hue.ATTENTION,
+    )
+
+
+def _by_neuron(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
+    assert found.neuron is not None
+    assert which.layer is not None
+    values = found.neuron[which.layer]
+    name = f"blocks.{which.layer}.mlp.post"
+    post = scene.trace.read(name, row=found.position)
+    order = np.argsort(-np.abs(values), kind="stable")[:_LISTED]
+    worth = scene.checkpoint.weights[f"blocks.{which.layer}.mlp.W_out"][order] @ found.direction
+    bars = [
+        Bar(
+            f"neuron {n}",
+            float(values[n]),
+            number(float(values[n])),
+            f"{number(float(post[n]))} × {number(float(own))}",
+            source=(name, (found.position, int(n))),
+        )
+        for n, own in zip(order, worth, strict=True)
+    ]
+    return BarsPanel(
+        title="By neuron",
+        note=f"its activation × what its row of W_out is worth · all {len(values):,} add up to "
+        f"{number(float(values.sum()))}",
+        bars=(*bars, *_others(values, order)),
+        hue=Hue.MLP,
+    )
+
+
+def _others(values: Array, order: Array) -> tuple[Bar, ...]:
+    """What is not listed, as one bar."""
+    left = len(values) - len(order)
+    rest = float(values.sum() - values[order].sum())
+    return (Bar(f"{left:,} others", rest, number(rest), kept=False),) if left else ()
+
+
+def constant(scene: Scene, found: Attribution) -> Box:
+    """The final norm's bias: a dot product with the unembedding's columns, without the scale."""
+    weights = scene.checkpoint.weights
+    column_ = weights[UNEMBEDDING][found.target].astype(np.float64)
+    if found.against is not None:
+        column_ = column_ - weights[UNEMBEDDING][found.against]
+    elif found.baseline == "mean":
+        column_ = column_ - mean_column(scene.checkpoint)
+    bias = weights["ln_final.b"].astype(np.float64)
+    lines = (
+        Line("formula", f"b_f · {_difference(scene, found)}", "added after the scale, for every text the same"),
+        Line("made again", number(float(bias @ column_)), "in float64"),
+    )
+    left = Strip("ln_final.b", bias, Source("ln_final.b", ("col",)), Hue.QUERY)
+    return column(TextPanel(lines=lines), *dot_panels(left, Strip("W_U", column_, None, Hue.KEY, "×")))
+
+
+def together(found: Attribution, own: Sequence[tuple[str, float, int]], cells: str) -> Box:
+    """Parts that are added up: a block's, by name, or all of a kind where `own` is empty."""
+    bars = [Bar(label, value, number(value), source=(cells, (code,))) for label, value, code in own]
+    if not own:
+        kinds = {part.kind: float(found.of_kind(part.kind).sum()) for part in found.parts}
+        sums = [*((kind.value, value) for kind, value in kinds.items()), ("bias of the final norm", found.constant)]
+        bars = [Bar(label, value, number(value)) for label, value in sums]
+    total = sum(bar.value for bar in bars)
+    return column(BarsPanel(title="Added up", note=f"to {number(total)}", bars=tuple(bars), hue=Hue.RESIDUAL))

@@ -1,0 +1,144 @@
+"""The painter of graphs: nodes in columns and on levels, joined by lines as thick as their weights."""
+
+import math
+
+import numpy as np
+
+from desktop_app.core.panels import GraphPanel
+from desktop_app.figures.marks import Array, Dots, Page, Rect, Strands
+from desktop_app.figures.paint_common import heading, heading_height, label_words, labels_width
+from desktop_app.figures.theme import mix
+
+Extent = tuple[float, float]
+_LEVEL = 13.0
+_MOST_LABEL = 110.0
+_LEGEND = 28.0
+_THICK = (5.0, 13.0)  # an edge that is all of its node, where columns are near each other and where they are not
+_SHARES = (0.05, 0.2, 0.5, 1.0)
+_COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
+_GAP = 0.7  # of a column, where positions are left out
+_WIDEST = 120.0
+_MARGIN = 22  # between the lowest level and the labels of columns
+
+
+def graph_extent(panel: GraphPanel, width: float, page: Page) -> Extent:
+    """So much for each level, and the labels of the columns under them."""
+    fixed = heading_height(panel) + _LEGEND + _label_room(panel, width, page) * _SIN / page.scale + 34
+    levels = len(panel.level_labels)
+    return fixed + max(90, _LEVEL * levels), fixed + max(240, 1.7 * _LEVEL * levels)
+
+
+def _label_room(panel: GraphPanel, width: float, page: Page) -> float:
+    return min(labels_width(panel.column_labels, 0.7 * width, 0.3 * width, page, 11), page.u(_MOST_LABEL))
+
+
+def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
+    """Edges, the thick ones on top, nodes over them, names of levels at the left and of columns at the foot."""
+    body = heading(panel, rect, page)
+    theme, room = page.theme, _label_room(panel, rect.w, page)
+    left = max((page.width(words, size=10) for words in panel.level_labels), default=0.0) + page.u(12)
+    foot = page.u(_LEGEND + _MARGIN) + room * _SIN
+    box = body.inset(left=left, top=page.u(12), right=room * _COS + page.u(4), bottom=foot)
+    x, gaps, unit = _columns(panel, box, page)
+    thick = min(max(0.16 * unit, page.u(_THICK[0])), page.u(_THICK[1]))
+    levels = max(len(panel.level_labels) - 1, 1)
+
+    def py(level: int) -> float:
+        return box.y + box.h * (1 - level / levels)
+
+    for level, words in enumerate(panel.level_labels):
+        if words:
+            page.words(box.x - page.u(8), py(level), words, size=10, colour=theme.dim, align="right")
+            page.path([box.x, box.x + box.w], [py(level)] * 2, theme.line)
+    for gap in gaps:
+        page.path([gap, gap], [box.y, box.y + box.h], theme.line, dashed=True)
+    at = np.array([(x[knot.column], py(knot.level)) for knot in panel.knots]).reshape(-1, 2)
+    ends = _ends(panel, at, page)
+    for n in sorted(range(len(panel.strands)), key=lambda n: panel.strands[n].weight):
+        colour = _shade(theme.hues[panel.kinds[panel.strands[n].kind][1]], page)
+        page.path(ends[n, [0, 2]], ends[n, [1, 3]], colour, _width(panel.strands[n].weight, thick, page))
+    for knot, (kx, ky) in zip(panel.knots, at, strict=True):
+        size = page.u(2.2 + 2.6 * math.sqrt(knot.weight))
+        page.marks.append(Dots(np.array([kx]), np.array([ky]), theme.accent if knot.marked else theme.ink, size))
+    _labels(panel, x, box, room, page)
+    under = Rect(box.x, body.y + body.h - page.u(_LEGEND), rect.x + rect.w - box.x, page.u(_LEGEND))
+    _legend(panel, under, thick, page)
+    whole = Rect(box.x - page.u(8), box.y - page.u(8), box.w + page.u(16), box.h + page.u(16))
+    for points, values, source in (
+        (ends, [strand.weight for strand in panel.strands], panel.edge_source),
+        (np.hstack([at, at]), [knot.weight for knot in panel.knots], panel.node_source),
+    ):
+        if len(points):
+            page.cells.append(
+                Strands(
+                    whole, 1, len(points), np.array([values]), source, panel.title,
+                    density=page.density, ends=points, reach=page.u(7),
+                )
+            )  # fmt: skip
+
+
+def _columns(panel: GraphPanel, box: Rect, page: Page) -> tuple[list[float], list[float], float]:
+    """Where each column stands, where positions are left out between two, and how wide a column is."""
+    at, places, gaps = 0.5, [], []
+    for n, position in enumerate(panel.positions):
+        if n and position != panel.positions[n - 1] + 1:
+            gaps.append(at + _GAP / 2 - 0.5)
+            at += _GAP
+        places.append(at)
+        at += 1
+    unit = min(box.w / max(at - 0.5, 1), page.u(_WIDEST))
+    return [box.x + p * unit for p in places], [box.x + g * unit for g in gaps], unit
+
+
+def _ends(panel: GraphPanel, at: Array, page: Page) -> Array:
+    """[edge, (x, y of the upper end, x, y of the lower)]; edges between the same two nodes stand beside each other."""
+    seen: dict[tuple[int, int], int] = {}
+    ends = np.empty((len(panel.strands), 4))
+    for n, strand in enumerate(panel.strands):
+        nth = seen[strand.upper, strand.lower] = seen.get((strand.upper, strand.lower), -1) + 1
+        ends[n] = (*at[strand.upper], *at[strand.lower])
+        ends[n, [0, 2]] += page.u(8) * ((nth + 1) // 2) * (1 if nth % 2 else -1)
+    return ends
+
+
+def _width(weight: float, thick: float, page: Page) -> float:
+    return max(page.u(0.8), thick * weight)
+
+
+def _shade(colour: str, page: Page) -> str:
+    """Lighter than the nodes on it, and still told from the ground."""
+    return mix(colour, page.theme.background, 0.75)
+
+
+def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Page) -> None:
+    """The columns' labels, leaning down to the right from their columns; as many as have room."""
+    lowest, end = box.y + box.h + page.u(16), -math.inf
+    chosen = [knot.column for knot in panel.knots if knot.marked]
+    near = page.u(14)
+    for n, words in enumerate(panel.column_labels):
+        held = n in chosen
+        if not held and (x[n] - end < near or any(abs(x[c] - x[n]) < near for c in chosen)):
+            continue
+        step = 1 if len(panel.positions) == panel.positions[-1] + 1 else 2
+        said = label_words(words, panel.positions[n], step, room, page, 11)
+        page.words(x[n] - page.u(2), lowest, said, size=11, mono=True, angle=-55, room=room, bold=held,
+                   colour=page.theme.accent if held else None)  # fmt: skip
+        end = x[n]
+
+
+def _legend(panel: GraphPanel, rect: Rect, thick: float, page: Page) -> None:
+    """What the colours are, and how thick which share is."""
+    theme, x, y = page.theme, rect.x, rect.y + rect.h / 2
+    for words, hue in panel.kinds:
+        page.fill(Rect(x, y - page.u(3), page.u(16), page.u(6)), _shade(theme.hues[hue], page))
+        x += page.u(22)
+        x += page.words(x, y, words, size=11, colour=theme.dim, room=rect.x + rect.w - x) * (1 + page.slack) + page.u(
+            14
+        )
+    for share in _SHARES:
+        words = f"{100 * share:g} %"
+        if x + page.u(40) + page.width(words, size=11) > rect.x + rect.w:
+            break
+        page.path([x, x + page.u(16)], [y, y], theme.faint, _width(share, thick, page))
+        x += page.u(20)
+        x += page.words(x, y, words, size=11, colour=theme.dim) + page.u(10)

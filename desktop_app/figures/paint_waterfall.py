@@ -1,0 +1,136 @@
+"""The painter of waterfalls: a sum as bars, each beginning where the one before it ends."""
+
+import numpy as np
+
+from desktop_app.core.levels import short
+from desktop_app.core.panels import Rise, WaterfallPanel
+from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.paint_charts import ticks
+from desktop_app.figures.paint_common import ROW, heading, heading_height
+
+Extent = tuple[float, float]
+_LEAST_ROW, _MOST_ROW = 18.5, 30.0
+_AXIS = 34.0
+_INDENT = 16.0
+_BEFORE_TOTALS = 8.0
+_LEAST_TRACK = 60.0
+
+
+def waterfall_extent(panel: WaterfallPanel, _width: float, _page: Page) -> Extent:
+    """One row a bar, of 18.5 units at least, and the axis."""
+    fixed = heading_height(panel) + _AXIS + _BEFORE_TOTALS
+    return fixed + len(panel.rises) * _LEAST_ROW, fixed + len(panel.rises) * ROW
+
+
+def paint_waterfall(panel: WaterfallPanel, rect: Rect, page: Page) -> None:
+    """Bars from where the last one ended, with label, value and remark; totals stand on 0; numbers under them."""
+    body = heading(panel, rect, page)
+    rises, theme = panel.rises, page.theme
+    if not rises:
+        return
+    left = min(0.34 * body.w, max(_label_width(rise, page) for rise in rises))
+    text = max(page.width(rise.text, size=12, bold=rise.marked or rise.total) for rise in rises)
+    remark = max(page.width(rise.remark, size=11) for rise in rises)
+    remark = min(remark, max(0.0, body.w - left - text - page.u(_LEAST_TRACK + 40)), 0.3 * body.w)
+    if remark < page.u(40):
+        remark = 0.0
+    right = text + page.u(14) + (remark + page.u(10) if remark else 0)
+    track = Rect(body.x + left, body.y, max(page.u(8), body.w - left - right), body.h - page.u(_AXIS))
+    ends = [v for rise in rises for v in (rise.start, rise.start + rise.value)]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    span = high - low or 1.0
+    low, high = low - 0.02 * span, high + 0.02 * span
+
+    def px(value: float) -> float:
+        return track.x + (value - low) / (high - low) * track.w
+
+    height = min(max((track.h - page.u(_BEFORE_TOTALS)) / len(rises), page.u(_LEAST_ROW)), page.u(_MOST_ROW))
+    foot = track.y + len(rises) * height + (page.u(_BEFORE_TOTALS) if any(r.total for r in rises) else 0)
+    _axis(panel, (low, high), Rect(track.x, track.y, track.w, foot - track.y), page)
+    _colours(Rect(body.x, foot, left, page.u(_AXIS)), page)
+    first_total = next((n for n, rise in enumerate(rises) if rise.total), len(rises))
+    y, last = track.y, None
+    for n, rise in enumerate(rises):
+        if n == first_total:
+            y += page.u(_BEFORE_TOTALS)
+            page.path([body.x, body.x + body.w], [y - page.u(_BEFORE_TOTALS / 2)] * 2, theme.line)
+        line = Rect(body.x, y, body.w, height)
+        start, end = px(rise.start), px(rise.start + rise.value)
+        if last is not None and not rise.total:
+            page.path([start, start], [last, y + 0.2 * height], theme.faint)
+        _bar(rise, line, (start, end), page)
+        _words(rise, line, (left, track.x + track.w + page.u(14) + text, remark), page)
+        if not rise.unfolded:
+            last = y + 0.8 * height
+        y += height
+    if panel.source is not None:
+        values = np.array([[rise.value] for rise in rises])
+        # Rows of equal height: those of the totals stand a little lower than the rest, which no pointer minds.
+        page.put_cells(Rect(body.x, track.y, body.w, foot - track.y), values.shape, values, panel.source, panel.title)
+
+
+def _label_width(rise: Rise, page: Page) -> float:
+    inset = page.u(_INDENT * (2 if rise.deeper else 1))
+    return inset + page.width(rise.label, size=12, bold=rise.marked or rise.total) + page.u(12)
+
+
+def _bar(rise: Rise, line: Rect, ends: tuple[float, float], page: Page) -> None:
+    theme = page.theme
+    colour = theme.accent if rise.total else theme.diverging_stops[3 if rise.value >= 0 else 1]
+    thick = line.h * (0.64 if not rise.unfolded else 0.5)
+    left, width = min(ends), max(abs(ends[1] - ends[0]), page.u(1))
+    box = Rect(left, line.y + (line.h - thick) / 2, width, thick)
+    if rise.unfolded:
+        page.fill(box, stroke=colour, width=page.u(1))
+    else:
+        page.fill(box, colour, radius=min(page.u(2), width / 2))
+
+
+def _words(rise: Rise, line: Rect, columns: tuple[float, float, float], page: Page) -> None:
+    """Label, number and remark; `columns`: room of the labels, where numbers end, room of the remarks."""
+    left, numbers, remark = columns
+    theme, y = page.theme, line.y + line.h / 2
+    bold = rise.marked or rise.total
+    x = line.x + page.u(_INDENT * (2 if rise.deeper else 1))
+    if rise.unfolded is not None:
+        _arrow(line.x + page.u(5), y, page, down=rise.unfolded)
+    page.words(x, y, rise.label, size=12, bold=bold, colour=theme.dim if rise.unfolded else theme.ink,
+               room=line.x + left - x - page.u(8))  # fmt: skip
+    page.words(numbers, y, rise.text, size=12, bold=bold, align="right",
+               colour=theme.dim if rise.unfolded else theme.ink)  # fmt: skip
+    if remark:
+        page.words(numbers + page.u(10), y, rise.remark, size=11, colour=theme.dim, room=remark)
+
+
+def _arrow(x: float, y: float, page: Page, *, down: bool) -> None:
+    """Whether a row has parts to show (to the right) or shows them (down)."""
+    far, near = page.u(4), page.u(2)
+    if down:
+        page.path([x - far, x, x + far], [y - near, y + near, y - near], page.theme.dim, page.u(1.5))
+    else:
+        page.path([x - near, x + near, x - near], [y - far, y, y + far], page.theme.dim, page.u(1.5))
+
+
+def _axis(panel: WaterfallPanel, limits: tuple[float, float], box: Rect, page: Page) -> None:
+    """Lines at round numbers behind the bars, 0 darker, and the numbers under them."""
+    theme, (low, high) = page.theme, limits
+    foot = box.y + box.h
+    end = box.x - page.u(8)
+    for tick in ticks(low, high, max(3, int(box.w / page.u(70)))):
+        x = box.x + (tick - low) / (high - low) * box.w
+        page.path([x, x], [box.y, foot], theme.faint if tick == 0 else theme.line)
+        words = short(tick)
+        half = page.width(words, size=10) / 2
+        if x - half > end:
+            page.words(x, foot + page.u(8), words, size=10, colour=theme.dim, align="center")
+            end = x + half + page.u(4)
+    page.words(box.x + box.w / 2, foot + page.u(23), panel.x_label, size=10, colour=theme.dim, align="center")
+
+
+def _colours(rect: Rect, page: Page) -> None:
+    """What the two colours say, under the labels."""
+    x, y = rect.x, rect.y + page.u(8)
+    for stop, words in ((3, "adds"), (1, "takes away")):
+        page.fill(Rect(x, y - page.u(4), page.u(8), page.u(8)), page.theme.diverging_stops[stop], radius=page.u(2))
+        page.words(x + page.u(_INDENT), y, page.say(words), size=10, colour=page.theme.dim, room=rect.w - page.u(24))
+        y += page.u(15)
