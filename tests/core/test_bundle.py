@@ -16,7 +16,8 @@ PACKAGE = Path(bundle.__file__).parent.parent
 def install(folder, *, inside):
     """A copy of what bundle.py needs, laid out as a checkout or (`inside`) as a wheel in site-packages."""
     package = folder / "desktop_app"
-    for name in ("__init__.py", "gpt2/__init__.py", "gpt2/errors.py", "core/__init__.py", "core/bundle.py"):
+    needed = ("__init__.py", "switches.py", "gpt2/__init__.py", "gpt2/errors.py", "core/__init__.py", "core/bundle.py")
+    for name in needed:
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / name, package / name)
     data = package / "_data" if inside else folder
