@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(opened: Opened, heads: "Heads") -> None:
-    from desktop_app.core.analysis.heads import MEASURES, PATTERNS
     from desktop_app.core.analysis.labels import labels_of
+    from desktop_app.core.analysis.measures import MEASURES, PATTERNS
 
     layers, count = heads.scores["first"].shape
     rows = [["head", "label", *MEASURES]]

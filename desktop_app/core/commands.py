@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from desktop_app.core.analysis.measures import SCORES
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.state import WALK, State, with_option
 from desktop_app.core.steps import WORKSPACES, texts
@@ -31,7 +32,9 @@ WORKSPACE = "workspace:"
 """How the id of a command begins that shows a workspace; its key follows."""
 
 
-def _choice(name: str, title: str, short: tuple[str, str], field: str, value: str, other: str = "") -> Command:
+def _choice(
+    name: str, title: str, short: tuple[str, str], field: str, value: str, other: str = "", menu: str = "View"
+) -> Command:
     """A command that sets a view option to `value`, or back to `other` if it has one and is on."""
 
     def is_on(state: State) -> bool:
@@ -40,7 +43,7 @@ def _choice(name: str, title: str, short: tuple[str, str], field: str, value: st
     def change(state: State) -> State:
         return with_option(state, field, other if other and is_on(state) else value)
 
-    return Command(name, title, "View", (), "scene", True, change, is_on, short)
+    return Command(name, title, menu, (), "scene", True, change, is_on, short)
 
 
 def _switch(field: str, title: str, short: tuple[str, str]) -> Command:
@@ -90,6 +93,58 @@ def _greedy(state: State) -> State:
 _TABS = (
     _workspace(WALK, "Walk", ("Ctrl+1",)),
     *(_workspace(spec.key, texts()[spec.op].name, spec.keys) for spec in WORKSPACES if spec.keys),
+)
+
+
+def _head_in_walk(state: State) -> State:
+    return replace(state, workspace=WALK, step=f"blocks.{state.layer}.attn.pattern")
+
+
+_HEADS = (
+    *(
+        _choice(f"heads_{value}", f"Heads: {title}", short, "heads", value, menu="Heads")
+        for value, title, short in (
+            ("patterns", "every head's pattern", ("patterns", "all")),
+            ("scores", "a score of every head", ("scores", "scores")),
+            ("one", "the shown head", ("one head", "one")),
+            ("block", "mean over the heads of the block", ("block's mean", "block")),
+            ("mean", "mean over all heads", ("mean", "mean")),
+            ("rollout", "attention rollout", ("rollout", "rollout")),
+        )
+    ),
+    *(
+        _choice(f"heads_by_{value}", f"Heads: order by {words}", ("", ""), "heads_by", value, menu="Heads")
+        for value, words in SCORES.items()
+    ),
+    _choice(
+        "heads_by_like", "Heads: most like this one", ("most like it", "like"), "heads_by", "like", "induction", "Heads"
+    ),
+    _choice("heads_labelled", "Heads: list those with a label", ("", ""), "heads_of", "labelled", "all", "Heads"),
+    _choice("heads_of_block", "Heads: list those of the block", ("", ""), "heads_of", "block", "all", "Heads"),
+    Command("head_in_walk", "Show this head in the walk", "Heads", (), "scene", change=_head_in_walk),
+)
+
+_LOOK = (
+    Command("why_look", "Why this look", "Look", ("Ctrl+B",), "scene"),
+    _choice(
+        "look_relative",
+        "Why this look: less the row's mean",
+        ("less the mean", "less mean"),
+        "look",
+        "relative",
+        menu="Look",
+    ),
+    _choice("look_raw", "Why this look: the score as it is", ("raw", "raw"), "look", "raw", menu="Look"),
+    *(
+        _choice(f"look_{value}", f"Why this look: {title}", (short, short), "look_parts", value, menu="Look")
+        for value, title, short in (
+            ("heads", "heads and MLPs as parts", "heads"),
+            ("sublayers", "attention and MLP of each block as parts", "sublayers"),
+            ("blocks", "blocks as parts", "blocks"),
+            ("kinds", "kinds of parts", "kinds"),
+            ("parts", "every part, biases too", "parts"),
+        )
+    ),
 )
 
 COMMANDS: tuple[Command, ...] = (
@@ -167,6 +222,8 @@ COMMANDS: tuple[Command, ...] = (
     _choice("flow_2", "Flow: edges of 2 % and more", ("≥ 2 %", "2 %"), "flow", "0.02"),
     _choice("flow_4", "Flow: edges of 4 % and more", ("≥ 4 %", "4 %"), "flow", "0.04"),
     _choice("flow_10", "Flow: edges of 10 % and more", ("≥ 10 %", "10 %"), "flow", "0.1"),
+    *_HEADS,
+    *_LOOK,
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene"),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
     Command("open_census", "Count the parameters", "Inspect", (), "scene"),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State
+from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State, unplaced
 
 _LIMIT = 500
 
@@ -59,7 +59,7 @@ class History:
         then = source.pop()
         view = replace(now.view, **{f: getattr(then.view, f) for f in UNDOABLE_OPTIONS})
         if now.asked != then.asked:
-            now = replace(now, token=None, position=None)
+            now = unplaced(now)
         return replace(now, view=view, **{f: getattr(then, f) for f in UNDOABLE})
 
 

@@ -11,7 +11,7 @@ from platformdirs import user_state_path
 from desktop_app.core.bundle import default_model
 from desktop_app.core.examples import examples, open_in
 from desktop_app.core.session_file import load_session, save_session
-from desktop_app.core.state import State
+from desktop_app.core.state import State, unplaced
 from desktop_app.gpt2.errors import LogitscopeError, SessionError
 from desktop_app.gpt2.sampling import Sampling
 
@@ -71,4 +71,4 @@ def beginning(model: Path | None, text: str | None, *, int8: bool = False) -> Be
 
 
 def _with_text(state: State, text: str) -> State:
-    return replace(state, text=text, appended=(), token=None, position=None, start=None, space=None)
+    return replace(unplaced(state), text=text, appended=(), start=None, space=None)

@@ -93,12 +93,13 @@ class ProsePanel(Panel):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a text panel: a label, the text in the mono face, and a remark."""
+    """One line of a text panel: a label, the text in the mono face, a remark, and what a click on it picks."""
 
     label: str
     text: str
     remark: str = ""
     hue: Hue = Hue.INK
+    pick: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class MapPanel(Panel):
     selected_column: int | None = None
     column_picks: str = ""  # what a click on a column's label picks
     first_column: int = 0  # the number of the first column, where others before it are left out
+    sums: bool = False  # the last row and column are sums of the others, and set off from them
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,36 @@ class MultiplesPanel(Panel):
 
 
 @dataclass(frozen=True)
+class AtlasPanel(Panel):
+    """Every head's grid in one picture, [block, head, query, key]: blocks as rows, heads as columns.
+
+    Cells that are NaN are not there. The pointer reads `numbers` [block, head], the cells of `source`. `pooled` says
+    what a cell of a grid stands for where that is more than one number.
+    """
+
+    values: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 0)))
+    levels: Levels = field(default_factory=lambda: Levels(-1, 1))
+    numbers: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    source: Source | None = None
+    selected: tuple[int, int] | None = None
+    pooled: str = ""
+
+
+@dataclass(frozen=True)
+class ShadedPanel(Panel):
+    """Running text with each token on the colour of its number, [pos]; NaN is not shaded.
+
+    `source` names the cell of each: "col" is the position.
+    """
+
+    pieces: tuple[str, ...] = ()
+    values: Array = field(default_factory=lambda: np.zeros(0))
+    levels: Levels = field(default_factory=lambda: Levels(-1, 1))
+    source: Source | None = None
+    selected: int | None = None
+
+
+@dataclass(frozen=True)
 class Bar:
     """One bar: label, length as a fraction of the longest, texts at its end, and what became of the token."""
 
@@ -195,7 +227,7 @@ class Bar:
     outline: float | None = None  # the value before a cut
     kept: bool = True
     marked: bool = False  # the draw lands here
-    pick: tuple[str, int] | None = None
+    pick: tuple[str, int | str] | None = None
     source: tuple[str, tuple[int, ...]] | None = None
     pinned: bool = False
 
@@ -322,6 +354,8 @@ AnyPanel = (
     | MapPanel
     | GridPanel
     | MultiplesPanel
+    | AtlasPanel
+    | ShadedPanel
     | BarsPanel
     | WaterfallPanel
     | GraphPanel

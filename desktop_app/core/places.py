@@ -29,7 +29,8 @@ class StepSpec:
     reads, and `reads` the fields of the state that it depends on besides block, head, token and view options. `keys`
     are the shortcuts of a workspace that has a tab of its own. The cells that a workspace shows of its products are
     named after it (`lens.kl`): `describe` says what stands in one, and `open` takes it apart. `choose` gives the state
-    after one was clicked in the workspace itself; None where that only opens it.
+    after one was clicked in the workspace itself; None where that only opens it. `numpy` gives lines that make what is
+    shown, or such a cell, again from a saved trace.
     """
 
     op: str
@@ -46,6 +47,7 @@ class StepSpec:
     describe: Callable[[Scene, Cell], Readout] | None = None
     open: Callable[[Scene, Cell], View] | None = None
     choose: Callable[[Scene, Cell], State | None] | None = None
+    numpy: Callable[[Scene, Cell | None], str] | None = None
 
 
 @dataclass(frozen=True)

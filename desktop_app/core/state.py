@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 
 from desktop_app.core import fields as kinds
+from desktop_app.core.analysis.measures import MEASURES
 from desktop_app.core.fields import kept
 from desktop_app.core.opening.cells import Cell
 from desktop_app.gpt2.errors import TokenizerError
@@ -26,6 +27,11 @@ class ViewOptions:
     lens: str = kept("token", kinds.choice("token", "probability", "rank", "entropy", "kl"))  # what its cells show
     baseline: str = kept("mean", kinds.choice("mean", "none"))  # what a logit is measured against, unless by a token
     flow: str = kept("0.04", kinds.choice("0.01", "0.02", "0.04", "0.1"))  # the least share that a line stands for
+    heads: str = kept("patterns", kinds.choice("patterns", "scores", "one", "block", "mean", "rollout"))
+    heads_by: str = kept("induction", kinds.choice(*MEASURES, "like"))  # what heads are ordered by
+    heads_of: str = kept("all", kinds.choice("all", "labelled", "block"))  # which are listed
+    look: str = kept("relative", kinds.choice("relative", "raw"))  # less the row's mean, or as it is
+    look_parts: str = kept("heads", kinds.choice("parts", "heads", "sublayers", "blocks", "kinds"))
     # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
     # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
     limit: float | None = kept(None, kinds.size, undo=True)
@@ -38,7 +44,8 @@ class State:
 
     `text` is what was typed and `appended` the ids that were drawn or picked after it: drawn tokens need not
     re-encode to themselves, so ids are the truth of a trace. `token` is the selected token (the query), `position`
-    the one whose next-token distribution is shown; None means the last. `draws` numbers the draws made so far.
+    the one whose next-token distribution is shown; None means the last. `key` is the position that the selected token
+    is asked about, None for the one that it looks at most. `draws` numbers the draws made so far.
     `target` is the token whose logit is explained, `against` one that it is measured against, and `unfolded` are the
     blocks that are shown by their parts there. `workspace` is what the centre shows, the walk at `step` or one of the
     workspaces beside it; `opened` is the way through opened numbers, the last of which is shown.
@@ -57,6 +64,7 @@ class State:
     head: int = kept(0, kinds.whole(0, 511))
     token: int | None = kept(None, kinds.position)
     position: int | None = kept(None, kinds.position)
+    key: int | None = kept(None, kinds.position)
     opened: tuple[Cell, ...] = kept((), kinds.cells)
     sampling: Sampling = field(default_factory=Sampling, metadata={"undo": True})
     draws: int = kept(0, kinds.whole(0, 2**53), undo=True)
@@ -79,6 +87,11 @@ class State:
 def with_option(state: State, name: str, value: object) -> State:
     """The state with one view option changed."""
     return replace(state, view=replace(state.view, **{name: value}))  # type: ignore[arg-type] # names are ViewOptions'
+
+
+def unplaced(state: State) -> State:
+    """The state with no position chosen, as a text that is about to change needs it."""
+    return replace(state, token=None, position=None, key=None)
 
 
 ASKED = tuple(f.name for f in fields(State) if f.metadata.get("run"))
@@ -147,6 +160,7 @@ def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = Fals
         appended=(*state.appended, token),
         token=None,
         position=None,
+        key=None,
         draws=state.draws + 1 if drawn else state.draws,
     )
 
@@ -160,7 +174,7 @@ def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
     before = full_text(state, tokenizer)
     if text == before:
         return state, ""
-    moved = replace(state, token=None, position=None)
+    moved = unplaced(state)
     typed, edges = len(state.text), _edges(state.appended, tokenizer)
     if before.startswith(text) and len(text) - typed in edges:
         return replace(moved, appended=state.appended[: edges[len(text) - typed]]), ""

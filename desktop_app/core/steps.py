@@ -10,7 +10,20 @@ from desktop_app.core.panels import Hue, View
 from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import WALK, State
-from desktop_app.core.views import attention, census, check, flow, inputs, lens, mlp, sampling, vectors, why
+from desktop_app.core.views import (
+    attention,
+    census,
+    check,
+    flow,
+    heads,
+    inputs,
+    lens,
+    look,
+    mlp,
+    sampling,
+    vectors,
+    why,
+)
 from desktop_app.core.views.limits import with_limits
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
@@ -92,6 +105,21 @@ STEPS: tuple[StepSpec, ...] = (
 
 WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec(
+        "atlas",
+        BESIDE,
+        "heads",
+        Hue.ATTENTION,
+        (),
+        heads.content,
+        options=("heads_patterns", "heads_scores", "heads_one", "heads_mean", "heads_rollout", "skip_first"),
+        wants=heads.wants,
+        keys=("Ctrl+2",),
+        describe=heads.describe,
+        open=heads.open_cell,
+        choose=heads.choose,
+        numpy=heads.as_numpy,
+    ),
+    StepSpec(
         "lens",
         BESIDE,
         "lens",
@@ -119,6 +147,22 @@ WORKSPACES: tuple[StepSpec, ...] = (
         describe=why.describe,
         open=why.open_cell,
         choose=why.choose,
+    ),
+    StepSpec(
+        "look",
+        BESIDE,
+        "look",
+        Hue.QUERY,
+        (),
+        look.content,
+        per_head=True,
+        options=("look_relative", "look_raw", "look_heads", "look_sublayers", "look_blocks", "look_kinds"),
+        wants=look.wants,
+        reads=("key",),
+        keys=("Ctrl+5",),
+        describe=look.describe,
+        open=look.open_cell,
+        numpy=look.as_numpy,
     ),
     StepSpec(
         "flow",
@@ -214,10 +258,14 @@ def current_place(state: State, config: Config) -> Step | None:
 
 
 def build_view(scene: Scene, step: Step) -> View:
-    """The view of `step`: its headline says block and head, its panels come from the table's own function."""
+    """The view of `step`: its headline says block and head, its panels come from the table's own function.
+
+    Where that gives a whole view, what it leaves empty of headline and lead is the step's own.
+    """
     content = step.spec.content(scene)
     if isinstance(content, View):
-        return content if content.lead else replace(content, lead=step.text.lead)
+        title, lead = step.text.title[0].upper() + step.text.title[1:], step.text.lead
+        return replace(content, title=content.title or title, lead=content.lead or lead)
     where = []
     if step.layer is not None:
         where.append(f"Block {step.layer}")

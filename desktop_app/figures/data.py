@@ -16,6 +16,7 @@ import numpy as np
 from desktop_app.core.panels import (
     AnyPanel,
     Array,
+    AtlasPanel,
     BarsPanel,
     CurvePanel,
     GraphPanel,
@@ -24,6 +25,7 @@ from desktop_app.core.panels import (
     MultiplesPanel,
     ProsePanel,
     RulerPanel,
+    ShadedPanel,
     Source,
     StripsPanel,
     TextPanel,
@@ -117,7 +119,7 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
         for strip in panel.strips:
             yield Table(strip.label, np.asarray(strip.values)[None, :], source=strip.source)
     elif isinstance(panel, MapPanel):
-        yield Table("values", panel.values, panel.row_labels, source=panel.source)
+        yield Table("values", panel.values, panel.row_labels, panel.column_labels, panel.source)
     elif isinstance(panel, GridPanel):
         yield Table("values", panel.values, panel.labels, panel.labels, panel.source)
     elif isinstance(panel, MultiplesPanel):
@@ -137,6 +139,12 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
         for kind in dict.fromkeys(kinds):
             own = [n for n, other in enumerate(kinds) if other == kind]
             yield Table(kind, np.array([[panel.strands[n].weight for n in own]]), (), tuple(edges[n] for n in own))
+    elif isinstance(panel, AtlasPanel):
+        for layer, head in np.ndindex(*panel.values.shape[:2]):
+            yield Table(f"block {layer}, head {head}", panel.values[layer, head])
+        yield Table("heads", panel.numbers, source=panel.source)
+    elif isinstance(panel, ShadedPanel):
+        yield Table("values", panel.values[None, :], columns=panel.pieces, source=panel.source)
     elif isinstance(panel, BarsPanel):
         labels = tuple(bar.label for bar in panel.bars)
         yield Table("values", _column([b.value for b in panel.bars]), labels)

@@ -10,6 +10,7 @@ import numpy as np
 from desktop_app.core.levels import Levels, diverging
 from desktop_app.core.panels import (
     AnyPanel,
+    AtlasPanel,
     Box,
     GridPanel,
     MapPanel,
@@ -79,7 +80,7 @@ def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
     def rank(panel: AnyPanel) -> tuple[bool, bool, bool]:
         source = getattr(panel, "source", None)
         own = isinstance(source, Source) and source.name in tensors
-        return not isinstance(panel, GridPanel), not own, not isinstance(panel, MapPanel | MultiplesPanel)
+        return not isinstance(panel, GridPanel), not own, not isinstance(panel, MapPanel | MultiplesPanel | AtlasPanel)
 
     return min((p for p in panels_of(view.content) if not (isinstance(p, GridPanel) and p.small)), key=rank)
 

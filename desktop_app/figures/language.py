@@ -33,6 +33,7 @@ _PLACE = re.compile(r"\{(=?\d)\}")
 _TENSOR = re.compile(r"[A-Za-z]+\d?(?:[._]\w+)+(?:\[[\d, ]+\])?(?: = \S+)?")  # W_E[12], blocks.0.attn.q = 0.31
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _GAP = "\u00a0"
+_EDGES = ("row_labels", "column_labels")
 
 Say = Callable[[str], str]
 """English words -> the same in the language of the figure."""
@@ -147,6 +148,7 @@ def _panel(panel: AnyPanel, say: Say) -> AnyPanel:
         more["strips"] = tuple(replace(s, label=say(s.label), remark=say(s.remark)) for s in panel.strips)
     elif isinstance(panel, MapPanel):
         more["x_label"] = say(panel.x_label)
+        more |= {name: tuple(_unless_token(x, say) for x in getattr(panel, name)) for name in _EDGES}
     elif isinstance(panel, MultiplesPanel):
         more["names"] = tuple(map(say, panel.names))
     elif isinstance(panel, BarsPanel):

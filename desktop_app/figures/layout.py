@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from desktop_app.core.panels import (
+    AtlasPanel,
     BarsPanel,
     Box,
     CurvePanel,
@@ -15,6 +16,7 @@ from desktop_app.core.panels import (
     Panel,
     ProsePanel,
     RulerPanel,
+    ShadedPanel,
     StripsPanel,
     TextPanel,
     TokensPanel,
@@ -36,6 +38,8 @@ PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
     MapPanel: (paint_heat.map_extent, paint_heat.paint_map),
     GridPanel: (paint_heat.grid_extent, paint_heat.paint_grid),
     MultiplesPanel: (paint_heat.multiples_extent, paint_heat.paint_multiples),
+    AtlasPanel: (paint_heat.atlas_extent, paint_heat.paint_atlas),
+    ShadedPanel: (paint_text.shaded_extent, paint_text.paint_shaded),
     BarsPanel: (paint_charts.bars_extent, paint_charts.paint_bars),
     WaterfallPanel: (paint_waterfall.waterfall_extent, paint_waterfall.paint_waterfall),
     GraphPanel: (paint_graph.graph_extent, paint_graph.paint_graph),
@@ -49,6 +53,7 @@ _MOST: dict[type[Panel], Callable[[Any, float], float]] = {
     MapPanel: lambda panel, wanted: wanted + 46 * len(panel.values),
     GridPanel: lambda panel, wanted: wanted if panel.small else 1.8 * wanted,
     MultiplesPanel: lambda _panel, wanted: 3 * wanted,
+    AtlasPanel: lambda _panel, wanted: 3 * wanted,
     BarsPanel: lambda panel, wanted: wanted + 22 * len(panel.bars),
     WaterfallPanel: lambda panel, wanted: wanted + 8 * len(panel.rises),
     GraphPanel: lambda _panel, wanted: 2.2 * wanted,
@@ -64,6 +69,8 @@ _LEAST_WIDTH: dict[type[Panel], float] = {
     MapPanel: 150,
     GridPanel: 240,
     MultiplesPanel: 150,
+    AtlasPanel: 240,
+    ShadedPanel: 200,
     BarsPanel: 200,
     WaterfallPanel: 260,
     GraphPanel: 260,

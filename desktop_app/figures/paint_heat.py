@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from desktop_app.core.levels import short
-from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, Strip, StripsPanel
-from desktop_app.figures.marks import Page, Pick, Rect
+from desktop_app.core.panels import AtlasPanel, GridPanel, MapPanel, MultiplesPanel, Strip, StripsPanel
+from desktop_app.figures.marks import Array, Heat, Page, Pick, Rect
 from desktop_app.figures.paint_common import (
     LEGEND,
     beyond_marks,
@@ -22,6 +22,7 @@ from desktop_app.figures.paint_common import (
     legend,
     row_labels,
 )
+from desktop_app.figures.pool import pixels, pool, pooled_words
 
 Extent = tuple[float, float]
 """Least and wanted height, in design units."""
@@ -177,6 +178,8 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     row_labels(
         panel.row_labels, Rect(body.x, box.y, left - page.u(4), box.h), page, selected=panel.selected, fresh=panel.fresh
     )
+    if panel.sums:
+        _rule_off_sums(rows, columns, box, page)
     _outline_row(panel.selected, rows, box, page)
     _outline_column(panel.selected_column, columns, box, page)
     page.put_cells(box, (rows, columns), panel.values, panel.source, panel.title)
@@ -190,6 +193,14 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
             )
     under = Rect(box.x, box.y + box.h, box.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label)
+
+
+def _rule_off_sums(rows: int, columns: int, box: Rect, page: Page) -> None:
+    """Lines before the last row and column."""
+    x, y = box.x + box.w * (columns - 1) / columns, box.y + box.h * (rows - 1) / rows
+    for colour, width in ((page.theme.background, 5), (page.theme.ink, 1.2)):
+        page.path([x, x], [box.y, box.y + box.h], colour, page.u(width))
+        page.path([box.x, box.x + box.w], [y, y], colour, page.u(width))
 
 
 def _outline_row(selected: int | None, rows: int, box: Rect, page: Page) -> None:
@@ -354,3 +365,61 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
         said = page.say(f"one query in {panel.every}") + (f" · {said}" if said else "")
     under = Rect(body.x, bottom, body.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
+
+
+_ATLAS_SIDE, _ATLAS_WANTED, _ATLAS_MOST = 9.0, 52.0, 150.0  # of one head's grid
+_ATLAS_LABELS, _ATLAS_HEADS = 40.0, 20.0  # room beside the picture and above it
+
+
+def atlas_extent(panel: AtlasPanel, width: float, page: Page) -> Extent:
+    """Square grids as wide as the room leaves them; at least of a few units, which is enough to tell stripes apart."""
+    rows, columns = panel.values.shape[:2]
+    fixed = heading_height(panel) + LEGEND + _ATLAS_HEADS
+    side = (width / page.scale - _ATLAS_LABELS) / columns
+    return fixed + rows * min(_ATLAS_SIDE, side), fixed + rows * min(side, _ATLAS_WANTED)
+
+
+def paint_atlas(panel: AtlasPanel, rect: Rect, page: Page) -> None:
+    """Every head's grid as one picture, with the numbers of blocks and heads at its edges."""
+    body = heading(panel, rect, page).inset(left=page.u(_ATLAS_LABELS), top=page.u(_ATLAS_HEADS), bottom=page.u(LEGEND))
+    rows, columns = panel.values.shape[:2]
+    side = max(page.u(2), min(body.w / columns, body.h / rows, page.u(_ATLAS_MOST)))
+    box = Rect(body.x, body.y, side * columns, side * rows)
+    page.fill(box, page.theme.background)
+    picture, said = _atlas_picture(panel, pixels(side, page.density))
+    page.marks.append(Heat(box, panel.levels.fraction(picture), page.theme.table(panel.levels.diverging)))
+    for count, length, across in ((rows, box.h, False), (columns, box.w, True)):
+        step = label_step(count, length, page, 14)
+        for n in range(count):
+            chosen = panel.selected is not None and n == panel.selected[1 if across else 0]
+            near = panel.selected is not None and abs(n - panel.selected[1 if across else 0]) < step
+            if not chosen and (n % step or (near and step > 1)):
+                continue
+            at = (n + 0.5) * side
+            x, y = (box.x + at, box.y - page.u(9)) if across else (box.x - page.u(8), box.y + at)
+            colour = page.theme.accent if chosen else page.theme.dim
+            page.words(x, y, f"{'H' if across else 'L'}{n}", size=10, mono=True, bold=chosen, colour=colour,
+                       align="center" if across else "right")  # fmt: skip
+    if panel.selected is not None:
+        row, column = panel.selected
+        edge = Rect(box.x + column * side, box.y + row * side, side, side)
+        page.fill(edge, stroke=page.theme.accent, width=page.u(2))
+    page.put_cells(box, (rows, columns), panel.numbers, panel.source, panel.title)
+    under = Rect(box.x, box.y + box.h, max(box.w, body.w), page.u(LEGEND))
+    legend(panel.levels, under, page, panel.levels.beyond(panel.values), panel.pooled or said)
+
+
+def _atlas_picture(panel: AtlasPanel, side: int) -> tuple[Array, str]:
+    """All grids in one picture [row, column], each of `side` pixels with a gap after it; what a pixel stands for."""
+    rows, columns, queries, keys = panel.values.shape
+    gap = 1 if side < 24 else 2 if side < 60 else 4
+    inner = max(1, side - gap)
+    whole = np.full((rows * side, columns * side), np.nan, np.float32)
+    down, across = np.arange(inner) * min(queries, inner) // inner, np.arange(inner) * min(keys, inner) // inner
+    signed = panel.levels.low < 0
+    for row in range(rows):
+        for column in range(columns):
+            grid = pool(panel.values[row, column], inner, inner, signed=signed)
+            top, left = row * side, column * side
+            whole[top : top + inner, left : left + inner] = grid[down][:, across]
+    return whole, pooled_words((queries, keys), min(queries, inner), min(keys, inner))

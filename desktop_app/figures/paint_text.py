@@ -4,9 +4,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from desktop_app.core.panels import Chip, Line, ProsePanel, TextPanel, TokensPanel
+import numpy as np
+
+from desktop_app.core.panels import Chip, Line, ProsePanel, ShadedPanel, Source, TextPanel, TokensPanel
 from desktop_app.figures.marks import Page, Pick, Rect
-from desktop_app.figures.paint_common import heading, heading_height
+from desktop_app.figures.paint_common import LEGEND, heading, heading_height, legend
 
 Extent = tuple[float, float]
 _MANY = 160  # from so many tokens on chips lose their second line
@@ -98,6 +100,61 @@ def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
                             colour=page.theme.accent if added else page.theme.ink)  # fmt: skip
 
 
+_SHADED = ((24, 22.0), (60, 17.0), (160, 14.0), (400, 12.0))
+"""Up to so many tokens are written in so large a type; a text that is longer, in the smallest."""
+
+
+def _shaded_size(panel: ShadedPanel) -> float:
+    return next((size for most, size in _SHADED if len(panel.pieces) <= most), 11.0)
+
+
+def _shaded_flow(panel: ShadedPanel, width: float, page: Page) -> Iterator[tuple[int, float, float, float]]:
+    """(position, x, y, width) of each token, broken into lines."""
+    size = _shaded_size(panel)
+    x = y = 0.0
+    for n, piece in enumerate(panel.pieces):
+        w = min(page.width(piece, size=size, mono=True, bold=n == panel.selected) + page.u(6), width)
+        if x and x + w > width:
+            x, y = 0.0, y + page.u(1.7 * size)
+        yield n, x, y, w
+        x += w + page.u(2)
+        if piece.endswith("↵"):
+            x, y = 0.0, y + page.u(1.7 * size)
+
+
+def shaded_extent(panel: ShadedPanel, width: float, page: Page) -> Extent:
+    """As many lines as the text needs."""
+    bottom = max((y for _, _, y, _ in _shaded_flow(panel, width, page)), default=0.0) / page.scale
+    height = heading_height(panel) + bottom + 1.7 * _shaded_size(panel) + LEGEND
+    return height, height
+
+
+def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
+    """Tokens in reading order, each on the colour of its number; the selected one is framed."""
+    body = heading(panel, rect, page)
+    size, bottom = _shaded_size(panel), body.y
+    table, fractions = page.theme.table(panel.levels.diverging), panel.levels.fraction(panel.values)
+    for n, x, y, w in _shaded_flow(panel, body.w, page):
+        box = Rect(body.x + x, body.y + y, w, page.u(1.5 * size))
+        there, chosen = not np.isnan(panel.values[n]), n == panel.selected
+        ground = "#{:02x}{:02x}{:02x}".format(*table[int(fractions[n] * 255)]) if there else None
+        if ground is not None or chosen:
+            page.fill(box, ground, stroke=page.theme.accent if chosen else None, width=page.u(2), radius=page.u(3))
+        page.words(box.x + w / 2, box.y + box.h / 2, panel.pieces[n], size=size, mono=True, bold=chosen, on=ground,
+                   colour=None if chosen else page.theme.dim, align="center", room=w)  # fmt: skip
+        if panel.source is not None and there:
+            page.put_cells(box, (1, 1), panel.values[n : n + 1, None], _fixed(panel.source, n), panel.pieces[n])
+        page.picks.append(Pick(box, "token", n, panel.pieces[n]))
+        bottom = max(bottom, box.y + page.u(1.7 * size))
+    under = Rect(body.x, bottom, body.w, page.u(LEGEND))
+    legend(panel.levels, under, page, panel.levels.beyond(panel.values))
+
+
+def _fixed(source: Source, position: int) -> Source:
+    """The one cell of a source that this position stands for."""
+    return Source(source.name, source.at(0, position))
+
+
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
     """One row a line; a long list stands in several columns where there is room for them."""
     grid = _grid(panel, width, page)
@@ -162,6 +219,10 @@ def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
                    room=grid.text)  # fmt: skip
     if len(texts) == 1 and not under:
         page.words(start + grid.text, middle, line.remark, size=12, colour=page.theme.dim)
+    if line.pick is not None:
+        what, value = line.pick
+        place = Rect(x, y, grid.width, page.u(_line_height(texts, under)))
+        page.picks.append(Pick(place, what, value, line.label))
     for n, words in enumerate(under):
         page.words(start, middle + page.u((len(texts) - 1) * _MORE + 20 + n * _UNDER), words, size=12,
                    colour=page.theme.dim, room=grid.width - grid.label)  # fmt: skip

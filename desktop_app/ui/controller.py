@@ -271,7 +271,7 @@ class Controller(QObject):
             changed, note = states.edit(self.state, text, self.model.tokenizer)
         except LogitscopeError:
             # A text that cannot be spelled is kept as typed; the pass will say what is wrong with it.
-            changed, note = replace(self.state, text=text, appended=(), token=None, position=None), ""
+            changed, note = replace(states.unplaced(self.state), text=text, appended=()), ""
         self.set(changed, typing_key(old, text))
         if note:
             self.notice.emit(note)
@@ -426,7 +426,8 @@ class Controller(QObject):
         return tuple(dict.fromkeys(want for want in wants if scene.result(want) is None))
 
     def _on_product(self, run: Run) -> None:
-        if self._trace is not None and self._trace.run == run:
+        # What is about the model alone is there for the text that has been typed meanwhile, too.
+        if self._trace is not None and self._trace.run.model == run.model:
             self._make_scene()
 
     # Passes

@@ -38,6 +38,7 @@ class Inspection(QObject):
         self._tabs, self._centre = tabs, centre
         self._theme: Theme = LIGHT
         self._scale = 1.0
+        self._pointed: Cell | None = None
         canvas.pointed.connect(lambda cells, row, column: self._point(canvas, cells, row, column))
         canvas.opened.connect(self._open)
         inside = inspector.canvas
@@ -64,6 +65,9 @@ class Inspection(QObject):
         """Say what is under the pointer, and light what it came from and what it feeds in every view."""
         scene = self._controller.scene
         canvas.set_readout(None if cells is None or scene is None else self._readout(cells, row, column))
+        self._pointed = None
+        if cells is not None and cells.source is not None:
+            self._pointed = Cell(cells.source.name, cells.source.at(row, column))
         sources: tuple[Region, ...] = ()
         targets: tuple[Region, ...] = ()
         if cells is not None and cells.source is not None and scene is not None:
@@ -85,6 +89,13 @@ class Inspection(QObject):
             self._controller.set(clicked(now, Cell(cells.source.name, cells.source.at(row, column))))
         else:
             self._tabs.show_readout(self._readout(cells, row, column))
+
+    @property
+    def cell(self) -> Cell | None:
+        """The cell that is pointed at in the view, or else the one that is opened."""
+        if self._pointed is not None:
+            return self._pointed
+        return self._controller.path[-1] if self._controller.path else None
 
     def _open_inside(self, cells: Cells, row: int, column: int) -> None:
         if cells.source is not None:
@@ -149,9 +160,13 @@ class Inspection(QObject):
         if scene is None or step is None:
             return
         shown = (*step.tensors, "logits")[0]  # steps of sampling begin with the logits
-        cell = path[-1] if path and workspace_of(scene, path[-1]) is None else Cell(shown, ())
+        place = workspace_of(scene, path[-1]) if path else None
+        cell = path[-1] if path and place is None else Cell(shown, ())
+        of = place if place is not None and place.spec.numpy else None if path and place is None else step
         try:
-            if cell.name == PROBABILITY:
+            if of is not None and of.spec.numpy is not None:
+                lines = of.spec.numpy(scene, path[-1] if place is not None else None)
+            elif cell.name == PROBABILITY:
                 lines = probabilities_as_numpy(scene.checkpoint, cell.index[0], scene.state.sampling, cell.index[1])
             else:
                 # A part of a weight (W_Q of a head) is copied as the weight that it is stored in.

@@ -23,6 +23,7 @@ class ProductDesk(QObject):
         super().__init__(parent)
         self._results = Results()
         self._wanted: tuple[Want, ...] = ()
+        self._about: object = None  # these, and the text or the model that they are of
         self.lane = ProductLane("product", self)
         self.lane.answered.connect(self._take)
         self.lane.failed.connect(self._fail)
@@ -37,17 +38,21 @@ class ProductDesk(QObject):
         self._results.put(run, made)
 
     def make(self, wants: tuple[Want, ...], model: Model, trace: Trace) -> None:
-        """Have `wants` computed, and nothing else; what is under way for the same goes on."""
-        if wants != self._wanted:
+        """Have `wants` computed, and nothing else; what is under way for the same goes on.
+
+        What is of a text is not the same for another one; what is of the model alone is.
+        """
+        about = (wants, trace.run if any(want.product.of_text for want in wants) else trace.run.model)
+        if about != self._about:
             self.drop()
             if wants:
-                self._wanted = wants
+                self._wanted, self._about = wants, about
                 self.lane.make(wants, model, trace)
 
     def drop(self) -> None:
         """Nothing is waited for any more."""
         self.stop()
-        self._wanted = ()
+        self._wanted, self._about = (), None
 
     def stop(self) -> None:
         """Leave what is being computed as it is; it is not begun again until something else is waited for."""
@@ -58,7 +63,7 @@ class ProductDesk(QObject):
     def _take(self, answer: tuple[Run, dict[Want, Made]]) -> None:
         run, made = answer
         self._results.put(run, made)
-        self._wanted = ()
+        self._wanted, self._about = (), None
         self.progressed.emit("", 0.0)
         self.ready.emit(run)
 

@@ -33,8 +33,9 @@ from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
-from desktop_app.core.state import State, begins, spaced, with_option
+from desktop_app.core.state import State, begins, spaced, unplaced, with_option
 from desktop_app.core.steps import find_step, view_key
+from desktop_app.core.views import look
 from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.core.views.weights import weight_names
 from desktop_app.figures.theme import THEMES, Theme
@@ -480,12 +481,14 @@ class Window(QMainWindow):
     # What widgets ask for
 
     def _choose_token(self, token: int) -> None:
-        self.controller.set(replace(self.controller.state, token=token))
+        self.controller.set(replace(self.controller.state, token=token, key=None))
 
     def _choose_position(self, position: int) -> None:
         scene = self.controller.scene
         last = scene is not None and position == len(scene.trace) - 1
-        self.controller.set(replace(self.controller.state, position=None if last else position, token=position))
+        self.controller.set(
+            replace(self.controller.state, position=None if last else position, token=position, key=None)
+        )
 
     def _picked(self, what: str, value: Any) -> None:
         c = self.controller
@@ -493,6 +496,9 @@ class Window(QMainWindow):
             self._choose_token(int(value))
         elif what == "head":
             c.set(replace(c.state, head=int(value)))
+        elif what == "key":
+            key = int(value)
+            c.set(replace(c.state, key=None if c.state.key == key else key))
         elif what == "stage" and c.model is not None:
             c.go_to(find_step(f"blocks.{c.state.layer}.attn.{value}", c.model.config))
         elif what == "append":
@@ -595,8 +601,8 @@ class Window(QMainWindow):
             "smaller": lambda: self._type_size(-1),
             "normal": lambda: self._type_size(0),
             "limit": self.view_bar.limit.setFocus,
-            "prepend": lambda: c.set(replace(c.state, start=not self._is_on(begins), token=None, position=None)),
-            "space": lambda: c.set(replace(c.state, space=not self._is_on(spaced), token=None, position=None)),
+            "prepend": lambda: c.set(replace(unplaced(c.state), start=not self._is_on(begins))),
+            "space": lambda: c.set(replace(unplaced(c.state), space=not self._is_on(spaced))),
             "focus_prompt": self.prompt.setFocus,
             "find_token": self.probabilities.open_search,
             "export": lambda: self.files.ask_export(self._theme_name()),
@@ -607,6 +613,7 @@ class Window(QMainWindow):
             "open_models": self.library.show,
             "open_model": self.library.ask_folder,
             "stop_loading": c.cancel_loading,
+            "why_look": self._why_look,
             "close_inspector": lambda: c.open_path(()),
             "check_all": self.inspection.check_all,
             "open_weight": self._choose_weight,
@@ -666,6 +673,12 @@ class Window(QMainWindow):
         self.settings = replace(self.settings, type_size=TYPE_SIZES[at])
         self._remember()
         self._set_theme(self._theme_name())
+
+    def _why_look(self) -> None:
+        """Open the score of the attention cell that is pointed at or opened; else that of what is shown."""
+        cell = self.inspection.cell
+        if self.controller.model is not None:
+            self.controller.set(look.at_cell(self.controller.model.config, self.controller.state, cell))
 
     def _choose_weight(self) -> None:
         model = self.controller.model

@@ -3,10 +3,14 @@
 import re
 import tomllib
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from desktop_app.core.analysis.measures import SCORES
 from desktop_app.core.bundle import resource
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import view_of, wants_of
 from desktop_app.core.products import completed
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import WORKSPACES, texts
@@ -14,7 +18,7 @@ from desktop_app.core.views import check
 from desktop_app.core.views.weights import weight_names
 from desktop_app.core.want import Made
 from desktop_app.figures import language
-from desktop_app.figures.export import Options, in_language, lay_out, make_job
+from desktop_app.figures.export import Options, in_language, job_of, lay_out, make_job
 from desktop_app.figures.language import ENGLISH, Translator, grouped, languages
 from desktop_app.figures.marks import Words
 from desktop_app.figures.subject import find_cell, find_subject, subject_job
@@ -78,7 +82,39 @@ def test_a_table_has_every_word_that_a_figure_can_show(model, code, monkeypatch)
                 "Where",
             ):  # painters write a few words of their own
                 lay_out(job, Options(language=code))
-    assert table.missed - {model.name} == set()
+    assert sorted(table.missed - {model.name}) == []
+
+
+OPTIONS = [
+    ViewOptions(**{f: v}, skip_first=n % 2 == 1)
+    for f, values in {
+        "heads": ("patterns", "scores", "one", "block", "mean", "rollout"),
+        "heads_by": (*SCORES, "like"),
+        "heads_of": ("labelled", "block"),
+        "look_parts": ("parts", "heads", "sublayers", "blocks", "kinds"),
+        "look": ("raw",),
+    }.items()
+    for n, v in enumerate(values)
+]
+
+
+@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("ids", [(65,), (65, 66, 67, 65, 66), tuple(range(40, 256)) * 2])
+def test_a_table_has_every_word_of_heads_and_of_a_look_with_every_option(tmp_path, code, ids, monkeypatch):
+    model = open_tiny(tmp_path / "tiny", CONFIG | {"n_layer": 5, "n_positions": 512})
+    table, trace = Translator(code), model.engine.trace(ids)
+    monkeypatch.setattr(language, "translator_of", lambda _code: table)
+    for view in OPTIONS:
+        scene = scene_of(model, "", ids, trace, layer=4, head=1, view=view)
+        for name in ("heads", "look"):
+            job = subject_job(find_subject(name, scene.config), model, scene)
+            in_language(job, code)
+            lay_out(job, Options(language=code))
+    cells = [Cell("look.relative", (1, 2, 1)), Cell("heads.induction", (4, 1)), Cell("heads.share", (0, 0))]
+    for cell in cells:
+        done = completed(scene, partial(wants_of, cell=cell), model)
+        in_language(job_of(view_of(done, cell), ""), code)
+    assert sorted(table.missed - {model.name}) == []
 
 
 @pytest.mark.parametrize("code", OTHERS)

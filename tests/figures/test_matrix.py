@@ -1,13 +1,15 @@
 """Every kind of figure in every format, theme and length of text: clear words, the asked size, a bar for colours."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from xml.etree import ElementTree
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, StripsPanel
+from desktop_app.core.panels import AtlasPanel, GridPanel, MapPanel, MultiplesPanel, ShadedPanel, StripsPanel
+from desktop_app.core.state import with_option
 from desktop_app.core.steps import STEPS, WORKSPACES
 from desktop_app.figures import draw, fonts
 from desktop_app.figures.export import FORMATS, SIZES, Options, lay_out, make_job, render
@@ -21,9 +23,11 @@ from tests.scenes import open_tiny, panels, scene_of, shown_steps
 LAYER, HEAD = 1, 2
 COUNTS = (1, 8, 40, 250)
 TEXT = "The fluffy blue creature; “Straße”, naïve 中文 🙂 שלום \t\u200b and <|endoftext|>. " * 9
+COLOURED = StripsPanel | MapPanel | MultiplesPanel | AtlasPanel | ShadedPanel
 NAMES = (
     [step.op for step in STEPS]
-    + [spec.key for spec in WORKSPACES if spec.keys]
+    + [f"@{spec.key}" for spec in WORKSPACES if spec.keys]
+    + [f"@heads {shows}" for shows in ("scores", "one", "rollout")]
     + [
         *("overview:blocks.1.attn.pattern", "census", "check", "weights:blocks.1.attn.W_Q", "weights:embed.W_E"),
         *("weights:blocks.0.ln1.w", "blocks.1.attn.pattern[1,0,0]", "blocks.1.attn.q[0,0,1]", "blocks.1.mlp.post[0,3]"),
@@ -47,6 +51,10 @@ def job_of(tmp_path_factory):
     @cache
     def job(name, count):
         own = scene(count)
+        if name.startswith("@"):
+            key, _, shows = name[1:].partition(" ")
+            shown = replace(own, state=with_option(own.state, key, shows)) if shows else own
+            return subject_job(find_subject(key, own.config), model, shown)
         step = next((s for s in shown_steps(own.config, LAYER) if s.spec.op == name), None)
         if step is not None:
             return make_job(own, step)
@@ -74,9 +82,7 @@ def test_words_are_on_the_page_apart_and_legible_in_every_format_and_theme(job_o
 def test_every_picture_in_colours_has_a_bar_that_says_which(job_of, name):
     job = job_of(name, 40)
     coloured = [
-        p
-        for p in panels(job.view.content)
-        if isinstance(p, StripsPanel | MapPanel | MultiplesPanel) or (isinstance(p, GridPanel) and not p.small)
+        p for p in panels(job.view.content) if isinstance(p, COLOURED) or (isinstance(p, GridPanel) and not p.small)
     ]
     marks = lay_out(job, Options()).marks
     bars = [m for m in marks if isinstance(m, Heat) and m.fractions.shape == (1, 64)]

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Progress, unheard
+from desktop_app.core.analysis.measures import MEASURES, PATTERNS
 from desktop_app.core.analysis.parts import output_matrices
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
@@ -38,12 +39,6 @@ REPEATED = 50
 
 _AT_ONCE = 16 << 20  # bytes of a block's patterns that are read at once
 
-PATTERNS = ("previous", "first", "self", "duplicate", "induction")
-"""Scores that are the weight on a pattern of keys, from 0 to 1."""
-
-MEASURES = (*PATTERNS, "entropy", "distance", "share")
-"""Every score of a head."""
-
 
 @dataclass(frozen=True, eq=False)
 class Heads:
@@ -52,6 +47,7 @@ class Heads:
     `scores` of MEASURES and `without_first` of PATTERNS are [layer, head], means over the battery's texts; `spread` of
     MEASURES is the standard deviation between its texts. `uniform` is what each of PATTERNS would be if every query
     looked at all it may see alike. `tokens` [sequence, pos]; `begin` the token that they begin with, `repeated` is T.
+    `each` has MEASURES text by text, [sequence, layer, head].
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -68,6 +64,7 @@ class Heads:
     tokens: Array
     begin: int
     repeated: int
+    each: Mapping[str, Array]
 
     def arrays(self) -> dict[str, Array]:
         """What is written to a file."""
@@ -145,6 +142,7 @@ def compute(
         tokens=tokens,
         begin=begin or 0,
         repeated=count,
+        each=dict(zip(MEASURES, each, strict=True)),
     )
 
 

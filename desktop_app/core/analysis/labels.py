@@ -11,19 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.core.analysis.heads import MEASURES, PATTERNS, Heads
+from desktop_app.core.analysis.heads import Heads
+from desktop_app.core.analysis.measures import MEASURES, PATTERNS, SCORES
 
 LIMIT = 0.4
 MULTIPLE = 3.0
-
-LABELS = {
-    "previous": "previous token",
-    "self": "itself",
-    "duplicate": "duplicate token",
-    "induction": "induction",
-    "first": "first token",
-}
-"""A score's name -> the label that it can give."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class Label:
     @property
     def words(self) -> str:
         """What a person reads."""
-        return LABELS[self.score]
+        return SCORES[self.score]
 
 
 def labels(heads: Heads) -> tuple[Label, ...]:

@@ -36,7 +36,7 @@ class Score:
     `terms` [query part, key part] add up to `score`, the model's own number (scale included). `relative`, of the same
     axes, is `terms` less their mean over the keys 0 to `query`; they add up to `relative_score`, how far the score
     stands above its row's mean. `query_vectors` and `key_vectors` [part, d_head]: a term is the dot product of a row of
-    each, over `divisor`.
+    each, over `divisor`; a relative one, that with a row of `key_vectors` less `mean_key_vectors`.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -60,6 +60,7 @@ class Score:
     relative_score: float
     query_vectors: Array
     key_vectors: Array
+    mean_key_vectors: Array
     divisor: float
 
     def asked(self, *, relative: bool = False) -> Array:
@@ -137,6 +138,7 @@ def compute(
         relative_score=score - float(row[:visible].mean()),
         query_vectors=queries,
         key_vectors=keys,
+        mean_key_vectors=mean_keys,
         divisor=divisor,
     )
 

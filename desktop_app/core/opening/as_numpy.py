@@ -4,6 +4,7 @@ The lines need numpy and the safetensors library alone. They read the tensor's d
 weights from the checkpoint's own files under the names that these have there.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from desktop_app.gpt2.checkpoint import Checkpoint, StoredWeight
@@ -91,6 +92,24 @@ def probabilities_as_numpy(
             ]
     lines += ["probabilities = np.zeros(len(p))", "probabilities[order] = p"]
     return writer.text([*lines, f"result = probabilities{'' if token is None else f'[{token}]'}"])
+
+
+def program(
+    checkpoint: Checkpoint,
+    about: str,
+    reads: Sequence[tuple[str, str, str]],
+    lines: Sequence[str],
+    *,
+    trace_file: Path = TRACE_FILE,
+) -> str:
+    """Lines of one's own, which leave what they make in `result`, after those that read what they need.
+
+    `reads` are variable, name of a tensor or weight, and the part of it: "[3]", or "" for all.
+    """
+    writer = _Writer(checkpoint, trace_file, about)
+    for variable, name, part in reads:
+        writer.read(variable, name, part)
+    return writer.text(list(lines))
 
 
 class _Writer:

@@ -3,11 +3,22 @@
 import math
 from dataclasses import replace
 
-from desktop_app.core.panels import AnyPanel, Box, GridPanel, MapPanel, MultiplesPanel, StripsPanel, View
+from desktop_app.core.panels import (
+    AnyPanel,
+    AtlasPanel,
+    Box,
+    GridPanel,
+    MapPanel,
+    MultiplesPanel,
+    ShadedPanel,
+    StripsPanel,
+    View,
+)
 from desktop_app.core.state import ViewOptions
 from desktop_app.gpt2.errors import LogitscopeError
 
 MOST = 1e300
+_Coloured = StripsPanel | MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
 
 
 def with_limits(view: View, options: ViewOptions) -> View:
@@ -38,12 +49,12 @@ def read_limit(text: str) -> float | None:
     return limit
 
 
-def _coloured(box: Box) -> list[StripsPanel | MapPanel | GridPanel | MultiplesPanel]:
-    found: list[StripsPanel | MapPanel | GridPanel | MultiplesPanel] = []
+def _coloured(box: Box) -> list[_Coloured]:
+    found: list[_Coloured] = []
     for child in box.children:
         if isinstance(child, Box):
             found += _coloured(child)
-        elif isinstance(child, StripsPanel | MapPanel | GridPanel | MultiplesPanel):
+        elif isinstance(child, _Coloured):
             found.append(child)
     return found
 
@@ -54,7 +65,7 @@ def _box(box: Box, options: ViewOptions) -> Box:
 
 
 def _panel(panel: AnyPanel, options: ViewOptions) -> AnyPanel:
-    if not isinstance(panel, StripsPanel | MapPanel | GridPanel | MultiplesPanel):
+    if not isinstance(panel, _Coloured):
         return panel
     limit = options.limit if panel.levels.diverging else options.pattern_limit
     return replace(panel, levels=panel.levels.limited(limit))

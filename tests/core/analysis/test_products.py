@@ -8,7 +8,8 @@ from safetensors.numpy import save_file
 
 from desktop_app.core.analysis import attribution, flow, heads, labels, lens, parts, rollout, score
 from desktop_app.core.analysis.checks import check_analyses
-from desktop_app.core.analysis.heads import MEASURES, PATTERNS, Heads
+from desktop_app.core.analysis.heads import Heads
+from desktop_app.core.analysis.measures import MEASURES, PATTERNS
 from desktop_app.core.analysis.translators import load_translators
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import Config
@@ -212,6 +213,7 @@ def made_up(scores, without_first, repeated=50):
     """Scores of one block, one head, all else zero."""
     zero = np.zeros((1, 1))
     return Heads(
+        each={},
         scores={name: zero + scores.get(name, 0) for name in MEASURES},
         spread=dict.fromkeys(MEASURES, zero),
         without_first={name: zero + without_first.get(name, 0) for name in PATTERNS},

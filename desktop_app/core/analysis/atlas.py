@@ -1,0 +1,62 @@
+"""Every head's pattern on one text, small: what a picture of all heads of all blocks needs, and no more in memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Progress, unheard
+from desktop_app.gpt2.formulas import later_keys
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+_MANY = 300  # heads; of more than so many each is drawn in few pixels
+_SIDE, _SIDE_OF_MANY = 64, 32  # cells along a side of a head's grid, at most
+_WHOLE = 256  # tokens; up to so many every query is read
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """Patterns [block, head, query, key], each cell the strongest of `pooled` (queries, keys) cells; NaN: not there.
+
+    In a text of more than 256 tokens one query in `every` is read, the last among them, and `pooled` counts of those.
+    """
+
+    grids: Array
+    every: int
+    pooled: tuple[int, int]
+    leave_first: bool
+
+
+def compute(
+    trace: Trace, *, leave_first: bool = False, stop: Stop | None = None, progress: Progress = unheard
+) -> Atlas:
+    """Read and pool the patterns block by block. Raises Cancelled on a stop.
+
+    With `leave_first` key 0 is not there, unless the text is that token alone.
+    """
+    stop, config, count = stop or Stop(), trace.config, len(trace)
+    most = _SIDE if config.n_layer * config.n_head <= _MANY else _SIDE_OF_MANY
+    every = 1 if count <= _WHOLE else -(-count // most)
+    queries = np.arange((count - 1) % every, count, every)
+    hidden = later_keys(queries, count)
+    if leave_first and count > 1:
+        hidden = hidden | (np.arange(count) == 0)
+    rows, columns = min(most, len(queries)), min(most, count)
+    grids = np.empty((config.n_layer, config.n_head, rows, columns), np.float32)
+    for layer in range(config.n_layer):
+        stop.check()
+        pattern = np.where(hidden, -1, trace.read(f"blocks.{layer}.attn.pattern", every=every))
+        grids[layer] = _strongest(_strongest(pattern, rows, 1), columns, 2)
+        progress((layer + 1) / config.n_layer)
+    grids[grids < 0] = np.nan
+    return Atlas(grids, every, (-(-len(queries) // rows), -(-count // columns)), leave_first)
+
+
+def _strongest(values: Array, count: int, axis: int) -> Array:
+    """The largest of each of `count` blocks along an axis."""
+    length = values.shape[axis]
+    return values if length == count else np.maximum.reduceat(values, np.arange(count) * length // count, axis)

@@ -1,0 +1,281 @@
+"""One head's page: where it looks in this text, its scores, its strongest pairs, and what it adds to the stream."""
+
+import numpy as np
+
+from desktop_app.core.analysis.heads import Heads, HeadsOnText
+from desktop_app.core.analysis.labels import labels_of
+from desktop_app.core.analysis.measures import MEASURES, PATTERNS, SCORES
+from desktop_app.core.analysis.parts import head_rows, output_matrices
+from desktop_app.core.analysis.rollout import Summary
+from desktop_app.core.levels import Levels, number, percent, unit
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.panels import (
+    AnyPanel,
+    Bar,
+    BarsPanel,
+    GridPanel,
+    Hue,
+    Line,
+    ShadedPanel,
+    Source,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name, without_first
+
+_SHORT = 60  # tokens; the shaded text of a longer one stands under the grid
+_PAIRS, _KEYS = 8, 12
+
+LEAD = (
+    "Where one head looks in this text, and its scores on a battery of repeated random tokens. A label says what the "
+    "head does on that battery; what it takes from where it looks is another question."
+)
+
+_FORMULAS = {
+    "previous": "mean of A[i, i−1], i ≥ 2",
+    "first": "mean of A[i, 0], i ≥ 1",
+    "self": "mean of A[i, i], i ≥ 1",
+    "duplicate": "mean of A[i, i−T], i in the second copy",
+    "induction": "mean of A[i, i−T+1], i in the second copy",
+    "entropy": "mean of −Σ A ln A / ln(i+1), i ≥ 1",
+    "distance": "mean of Σ A |i−j|, i ≥ 1",
+    "share": "mean of |result| / |resid_pre|, i ≥ 1",
+}
+
+
+def name(layer: int, head: int) -> str:
+    """A head as people write it."""
+    return f"L{layer}H{head}"
+
+
+def label_words(heads: Heads, layer: int, head: int) -> str:
+    """The head's labels, or that it has none."""
+    return " and ".join(label.words for label in labels_of(heads, layer, head)) or "no label"
+
+
+def weight_levels(scene: Scene, values: Array) -> Levels:
+    """The scale of attention weights: 0 to 1, or up to the largest where position 0 is left out."""
+    levels = unit(scene.state.view.pattern_scale)
+    if not scene.state.view.skip_first or not np.isfinite(values).any():
+        return levels
+    top = float(np.nanmax(values, initial=1e-6))
+    return Levels(0, top, False, levels.power, levels.decades, rule="up to the largest left")
+
+
+def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts: bool = False) -> BarsPanel:
+    """The shown head's scores; a click on one opens it, or where it `sorts` orders the heads by it."""
+    at = scene.layer, scene.head
+    bars = []
+    for measure in MEASURES:
+        value, spread, remark = float(heads.scores[measure][at]), float(heads.spread[measure][at]), ""
+        if text is not None:
+            own = float(text.scores[measure][at])
+            remark = "none here" if np.isnan(own) else f"here {own:.2f}"
+        longest = heads.tokens.shape[1] / 2 if measure == "distance" else 1.0
+        beyond = measure in PATTERNS and measure != "first"
+        bars.append(
+            Bar(
+                measure,
+                value / longest,
+                f"{value:.2f} ± {spread:.2f}",
+                remark,
+                outline=float(heads.without_first[measure][at]) if beyond else None,
+                pick=("command", f"heads_by_{measure}") if sorts else None,
+                source=(f"heads.{measure}", at),
+                marked=sorts and measure == scene.state.view.heads_by,
+            )
+        )
+    return BarsPanel(
+        title=f"{name(*at)}: {label_words(heads, *at)}",
+        note="click one to order by it" if sorts else "frames: beyond the first token",
+        bars=tuple(bars),
+        hue=Hue.ATTENTION,
+        reach=1.0,
+    )
+
+
+def page(scene: Scene, scored: AnyPanel, labels: str) -> View:
+    """The page of the shown head; `scored` are its scores as far as they are known, `labels` its labels."""
+    short = len(scene.trace) <= _SHORT
+    shaded = row(_looks_at(scene), _looked_at(scene)) if short else column(_looks_at(scene), _looked_at(scene))
+    below = row(_grid(scene), column(scored, _pairs(scene), _writes(scene)), weights=(5, 4))
+    content = column(shaded, below, weights=(1, 3)) if short else column(below, shaded)
+    return View(f"Block {scene.layer} · Head {scene.head} — {labels}", LEAD, content)
+
+
+def _pattern(scene: Scene) -> tuple[str, Array]:
+    """The head's pattern as it is shown [query, key], NaN where a key is later or left out; and its tensor's name."""
+    tensor = scene.block("attn.pattern")
+    values = scene.trace.read(tensor, head=scene.head)
+    later = np.triu(np.ones(values.shape, bool), 1)
+    return tensor, without_first(scene, np.where(later, np.nan, values), 1)
+
+
+def _grid(scene: Scene) -> GridPanel:
+    tensor, values = _pattern(scene)
+    turned = scene.state.view.keys_down
+    return GridPanel(
+        title="Pattern",
+        note="each query sums to 1",
+        values=values.T if turned else values,
+        levels=weight_levels(scene, values),
+        labels=scene.labels,
+        source=Source(tensor, (scene.head, *(("col", "row") if turned else ("row", "col")))),
+        selected=scene.token,
+        head=scene.head,
+        keys_down=turned,
+    )
+
+
+def _looks_at(scene: Scene) -> ShadedPanel:
+    tensor, values = _pattern(scene)
+    return ShadedPanel(
+        title=f"What {token_name(scene, scene.token)} looks at",
+        note="click a token for its own",
+        pieces=scene.labels,
+        values=values[scene.token],
+        levels=weight_levels(scene, values[scene.token]),
+        source=Source(tensor, (scene.head, scene.token, "col")),
+        selected=scene.token,
+    )
+
+
+def _looked_at(scene: Scene) -> ShadedPanel:
+    tensor, values = _pattern(scene)
+    return ShadedPanel(
+        title=f"Who looks at {token_name(scene, scene.token)}",
+        pieces=scene.labels,
+        values=values[:, scene.token],
+        levels=weight_levels(scene, values[:, scene.token]),
+        source=Source(tensor, (scene.head, "col", scene.token)),
+        selected=scene.token,
+    )
+
+
+def strongest_pairs(pattern: Array, count: int) -> list[tuple[int, int]]:
+    """(query, key) of the largest weights of a pattern [query, key], key 0 left out, the largest first."""
+    seen = np.tril(pattern)[:, 1:]
+    order = np.argsort(-seen, axis=None, kind="stable")[:count]
+    found = [(int(n) // max(seen.shape[1], 1), int(n) % max(seen.shape[1], 1) + 1) for n in order]
+    return [(query, key) for query, key in found if key <= query and pattern[query, key] > 0]
+
+
+def _pairs(scene: Scene) -> BarsPanel:
+    tensor = scene.block("attn.pattern")
+    pattern, labels = scene.trace.read(tensor, head=scene.head), scene.labels
+    bars = tuple(
+        Bar(
+            f"{labels[i]} {i} ← {labels[j]} {j}",
+            float(pattern[i, j]),
+            percent(float(pattern[i, j])),
+            source=(tensor, (scene.head, i, j)),
+        )
+        for i, j in strongest_pairs(pattern, _PAIRS)
+    )
+    note = "query ← key, beyond the first token" if bars else "this text has none beyond the first token"
+    return BarsPanel(title="Strongest pairs", note=note, bars=bars, hue=Hue.ATTENTION, reach=1.0)
+
+
+def result_norm(scene: Scene) -> tuple[float, float]:
+    """Lengths of what the shown head adds at the selected token, z W_O, and of the stream before the block."""
+    z = head_rows(scene.trace, scene.layer, scene.token, scene.token + 1)[scene.head, 0]
+    result = z @ output_matrices(scene.checkpoint, scene.layer)[scene.head].astype(np.float64)
+    before = scene.trace.read(scene.block("resid_pre"), row=scene.token).astype(np.float64)
+    return float(np.linalg.norm(result)), float(np.linalg.norm(before))
+
+
+def _writes(scene: Scene) -> TextPanel:
+    result, before = result_norm(scene)
+    share = f"{percent(result / before)} of the stream's length {number(before)}" if before else ""
+    return TextPanel(
+        lines=(
+            Line("writes", number(result), share),
+            Line("in the walk", scene.block("attn.pattern"), "click to go", Hue.ACCENT, pick=("stage", "pattern")),
+        )
+    )
+
+
+# Summaries and what opens
+
+
+def row_of(scene: Scene, made: Summary) -> BarsPanel:
+    """The keys that the selected token's row of a summary gives most to."""
+    weights = made.grid[scene.token, : scene.token + 1]
+    order = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
+    bars = tuple(
+        Bar(
+            scene.labels[j],
+            float(weights[j]),
+            percent(float(weights[j])),
+            f"at {j}",
+            source=("heads.summary", (scene.token, j)),
+        )
+        for j in order
+    )
+    left = len(weights) - len(bars)
+    return BarsPanel(
+        title=f"The row of {token_name(scene, scene.token)}",
+        note=f"and {left} smaller" if left else "largest first",
+        bars=bars,
+        hue=Hue.ATTENTION,
+        reach=1.0,
+    )
+
+
+_ROLLOUT = "R_l = (mean over heads of A_l / 2 + I / 2) · R_(l−1), R_0 = I"
+
+
+def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
+    """A cell of a mean or of rollout: what it is made of, and in a mean every head's weight there."""
+    query, key = cell.index
+    place = f"query {token_name(scene, query)}, key {token_name(scene, key)}"
+    title = f"{words} = {number(value)}"
+    if scene.state.view.heads == "rollout":
+        return View(title, place, column(TextPanel(lines=(Line("formula", _ROLLOUT),))))
+    layers = (scene.layer,) if scene.state.view.heads == "block" else tuple(range(scene.config.n_layer))
+    found = []
+    for layer in layers:
+        tensor = f"blocks.{layer}.attn.pattern"
+        weights = scene.trace.read(tensor, row=query)[:, key]
+        found += [
+            (float(weight), name(layer, head), (tensor, (head, query, key))) for head, weight in enumerate(weights)
+        ]
+    found.sort(key=lambda one: -one[0])
+    bars = tuple(Bar(label, weight, percent(weight), source=at) for weight, label, at in found[:_KEYS])
+    lines: tuple[Line, ...] = (
+        Line("formula", "mean of A over the heads"),
+        Line("with numbers", f"{number(sum(w for w, _, _ in found))} / {len(found)}"),
+    )
+    if scene.state.view.skip_first:
+        lines = (*lines, Line("", "then brought back to 1", "the row without its first key is divided by its sum"))
+    return View(
+        title,
+        place,
+        column(TextPanel(lines=lines), BarsPanel(title="Heads that look there most", bars=bars, hue=Hue.ATTENTION)),
+    )
+
+
+def open_score(heads: Heads, measure: str, at: tuple[int, int]) -> View:
+    """A score of a head: the mean that it is, text by text of the battery."""
+    value, spread = float(heads.scores[measure][at]), float(heads.spread[measure][at])
+    each = heads.each[measure][:, at[0], at[1]]
+    count, repeated = len(each), heads.repeated
+    lines = [
+        Line("formula", _FORMULAS[measure], f"T = {repeated}"),
+        Line("with numbers", f"{number(float(each.sum()))} / {count}", f"± {number(spread)} between the texts"),
+    ]
+    if measure in PATTERNS:
+        lines.append(Line("looking at all alike", number(heads.uniform[measure])))
+        lines.append(Line("beyond the first token", number(float(heads.without_first[measure][at]))))
+    bars = tuple(Bar(f"text {n}", float(v), number(float(v))) for n, v in enumerate(each))
+    return View(
+        f"{SCORES[measure]} of {name(*at)} = {number(value)}",
+        f"Each of {count} texts is a begin token, {repeated} random tokens, and the same again.",
+        column(
+            TextPanel(lines=tuple(lines)),
+            BarsPanel(title="Text by text", note="of the battery", bars=bars, hue=Hue.ATTENTION),
+        ),
+    )

@@ -1,0 +1,358 @@
+"""The heads workspace: every head of every block on this text, what each does by its scores, and one head's page."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from desktop_app.core.analysis import atlas, rollout
+from desktop_app.core.analysis import heads as analysis
+from desktop_app.core.analysis.atlas import Atlas
+from desktop_app.core.analysis.heads import Heads, HeadsOnText
+from desktop_app.core.analysis.labels import labels_of, most_like
+from desktop_app.core.analysis.measures import MEASURES, SCORES
+from desktop_app.core.analysis.rollout import Summary
+from desktop_app.core.levels import Levels, cell_text, number
+from desktop_app.core.opening.as_numpy import program
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import (
+    AnyPanel,
+    AtlasPanel,
+    Bar,
+    BarsPanel,
+    GridPanel,
+    Hue,
+    Line,
+    MapPanel,
+    Source,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State, with_option
+from desktop_app.core.views import head_page
+from desktop_app.core.views.common import without_first
+from desktop_app.core.views.head_page import label_words, name, weight_levels
+from desktop_app.core.views.limits import with_limits
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError
+
+_LISTED = 14
+
+_BASELINE = (
+    "Attention summed up over heads and blocks. It follows the weights alone and passes over what is read and written: "
+    "a baseline to compare with, no account of where an answer comes from."
+)
+
+
+# Products
+
+
+def _battery(work: Work) -> Heads | str:
+    begin = next(iter(work.model.tokenizer.first), None)
+    try:
+        return analysis.kept(work.model.engine, begin=begin, stop=work.stop, progress=work.progress)
+    except ModelError as reason:  # a context too short to repeat anything: the view shows the rest, and says so
+        return str(reason)
+
+
+def _on_text(work: Work, leave_first: bool) -> HeadsOnText:
+    return analysis.on_text(
+        work.model.checkpoint, work.trace, leave_first=leave_first, stop=work.stop, progress=work.progress
+    )
+
+
+def _atlas(work: Work, leave_first: bool) -> Atlas:
+    return atlas.compute(work.trace, leave_first=leave_first, stop=work.stop, progress=work.progress)
+
+
+def _summary(work: Work, shows: str, layer: int, leave_first: bool) -> Summary:
+    if shows == "rollout":
+        return rollout.rollout(work.trace, leave_first=leave_first, stop=work.stop, progress=work.progress)
+    layers = (layer,) if shows == "block" else None
+    return rollout.mean(work.trace, layers, leave_first=leave_first, stop=work.stop, progress=work.progress)
+
+
+BATTERY = Want(Product("heads", "Measuring every head", _battery, of_text=False, quick=False))
+_TEXT = Product("heads.text", "Measuring every head on this text", _on_text, quick=False)
+_ATLAS = Product("heads.atlas", "Reading every head's pattern", _atlas)
+_SUMMARY = Product("heads.summary", "Summing up attention", _summary, quick=False)
+
+
+def _shown_want(scene: Scene) -> tuple[Want, ...]:
+    """What the picture itself is made from, beside the battery."""
+    view, leave = scene.state.view, scene.state.view.skip_first
+    if view.heads == "patterns":
+        return (Want(_ATLAS, (leave,)),)
+    if view.heads == "one":
+        return (Want(_TEXT, (leave,)),)
+    if view.heads == "scores":
+        return ()
+    return (Want(_SUMMARY, (view.heads, scene.layer if view.heads == "block" else -1, leave)),)
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads."""
+    return (*_shown_want(scene), BATTERY)
+
+
+def battery_of(scene: Scene) -> Heads | None:
+    """The scores, None while they are not ready or where the model has none."""
+    found = scene.made(BATTERY)
+    return found if isinstance(found, Heads) else None
+
+
+# The view
+
+
+def content(scene: Scene) -> View:
+    """What the options ask for: every head with the scores and the finder, one head's page, or a summary."""
+    shows = scene.state.view.heads
+    if shows == "one":
+        heads = battery_of(scene)
+        labels = "where it looks" if heads is None else label_words(heads, scene.layer, scene.head)
+        view = head_page.page(scene, _scores(scene, scene.made(_shown_want(scene)[0])), labels)
+    elif shows in ("patterns", "scores"):
+        picture = _all(scene) if shows == "patterns" else _map(scene)
+        beside = column(_scores(scene, sorts=True), _finder(scene), weights=(1, 2))
+        view = View("" if shows == "patterns" else "A score of every head", "", row(picture, beside, weights=(4, 3)))
+    else:
+        view = _summed(scene, shows)
+    return with_limits(view, scene.state.view)
+
+
+def _waiting(want: Want) -> TextPanel:
+    return TextPanel(lines=(Line("", f"{want.product.words} …"),))
+
+
+def _all(scene: Scene) -> AtlasPanel | TextPanel:
+    (want,) = _shown_want(scene)
+    found: Atlas | None = scene.made(want)
+    if found is None:
+        return _waiting(want)
+    said = [f"one query in {found.every}"] if found.every > 1 else []
+    if max(found.pooled) > 1:
+        said.append(f"a cell = {found.pooled[0]} × {found.pooled[1]}, strongest shown")
+    return AtlasPanel(
+        title="Patterns",
+        note=f"{scene.config.n_layer} blocks × {scene.config.n_head} heads; click one for its page",
+        values=found.grids,
+        levels=weight_levels(scene, found.grids),
+        numbers=_numbers(scene)[1],
+        source=Source("heads.head", ("row", "col")),
+        selected=(scene.layer, scene.head),
+        pooled=" · ".join(said),
+    )
+
+
+def _numbers(scene: Scene) -> tuple[str, Array]:
+    """What heads are ordered by, and the number of each, [layer, head]: a score, or how like the shown head it is."""
+    by = scene.state.view.heads_by
+    scores = battery_of(scene)
+    if scores is None:
+        return by, np.full((scene.config.n_layer, scene.config.n_head), np.nan)
+    if by != "like":
+        return by, scores.scores[by]
+    found = np.ones((scene.config.n_layer, scene.config.n_head))
+    for layer, head, cosine in most_like(scores, scene.layer, scene.head):
+        found[layer, head] = cosine
+    return by, found
+
+
+def _by(scene: Scene) -> str:
+    by = scene.state.view.heads_by
+    return f"most like {name(scene.layer, scene.head)}" if by == "like" else SCORES[by]
+
+
+def _map(scene: Scene) -> MapPanel | TextPanel:
+    if battery_of(scene) is None:
+        return _no_scores(scene)
+    by, values = _numbers(scene)
+    top = 1.0 if by not in ("distance", "share") else max(float(np.nanmax(values, initial=0)), 1e-9)
+    return MapPanel(
+        title=_by(scene).capitalize() if by != "like" else _by(scene)[0].upper() + _by(scene)[1:],
+        note="on the battery; click one for its page",
+        values=values,
+        levels=Levels(0.0, top, diverging=False),
+        row_labels=tuple(str(n) for n in range(scene.config.n_layer)),
+        column_labels=tuple(f"H{n}" for n in range(scene.config.n_head)),
+        texts=tuple(tuple(cell_text(float(v), share=top == 1) for v in line) for line in values),
+        source=Source("heads.head", ("row", "col")),
+        hue=Hue.ATTENTION,
+        selected=scene.layer,
+        selected_column=scene.head,
+        picks="",
+        x_label="block ↓, head →",
+    )
+
+
+def _no_scores(scene: Scene) -> TextPanel:
+    """What stands where scores would: that they are being made, or why there are none."""
+    found = scene.made(BATTERY)
+    if not isinstance(found, str):
+        return _waiting(BATTERY)
+    return TextPanel(title="Scores", lines=(Line("", "none", found),))
+
+
+def _scores(scene: Scene, text: HeadsOnText | None = None, *, sorts: bool = False) -> AnyPanel:
+    heads = battery_of(scene)
+    return _no_scores(scene) if heads is None else head_page.scores(scene, heads, text, sorts=sorts)
+
+
+def order(scene: Scene, heads: Heads) -> list[tuple[int, int]]:
+    """The heads that the options list, in their order."""
+    _, values = _numbers(scene)
+    flat = np.argsort(-values.reshape(-1), kind="stable")
+    found = [divmod(int(n), values.shape[1]) for n in flat]
+    which = scene.state.view.heads_of
+    if which == "block":
+        found = [at for at in found if at[0] == scene.layer]
+    elif which == "labelled":
+        found = [at for at in found if labels_of(heads, *at)]
+    return found
+
+
+def _finder(scene: Scene) -> AnyPanel:
+    heads = battery_of(scene)
+    if heads is None:
+        return TextPanel()
+    by, values = _numbers(scene)
+    found = order(scene, heads)
+    longest = max(float(np.nanmax(values, initial=0)), 1e-9) if by in ("distance", "share") else 1.0
+    which = {"all": "", "labelled": " with a label", "block": f" of block {scene.layer}"}[scene.state.view.heads_of]
+    bars = tuple(
+        Bar(
+            name(*at),
+            float(values[at]) / longest,
+            cell_text(float(values[at])),
+            ", ".join(label.words for label in labels_of(heads, *at)),
+            marked=at == (scene.layer, scene.head),
+            source=("heads.head", at),
+        )
+        for at in found[:_LISTED]
+    )
+    left = len(found) - len(bars)
+    return BarsPanel(
+        title=f"Heads{which}: {_by(scene)}",
+        note=f"and {left} below" if left else "click one for its page",
+        bars=bars,
+        hue=Hue.KEY,
+        reach=1.0,
+    )
+
+
+def _summed(scene: Scene, shows: str) -> View:
+    (want,) = _shown_want(scene)
+    made: Summary | None = scene.made(want)
+    titles = {
+        "block": f"Mean over the heads of block {scene.layer}",
+        "mean": "Mean over all heads of all blocks",
+        "rollout": "Attention rollout, a baseline",
+    }
+    if made is None:
+        return View(titles[shows], _BASELINE, column(_waiting(want)))
+    later = np.triu(np.ones(made.grid.shape, bool), 1)
+    values = without_first(scene, np.where(later, np.nan, made.grid), 1)
+    left = "without the first token, rows brought back to 1" if made.leave_first else "each row sums to 1"
+    turned = scene.state.view.keys_down
+    grid = GridPanel(
+        title="Rollout" if shows == "rollout" else "Mean pattern",
+        note=left,
+        values=values.T if turned else values,
+        levels=weight_levels(scene, values),
+        labels=scene.labels,
+        source=Source("heads.summary", ("col", "row") if turned else ("row", "col")),
+        selected=scene.token,
+        keys_down=turned,
+    )
+    return View(titles[shows], _BASELINE, row(grid, head_page.row_of(scene, made), weights=(5, 3)))
+
+
+# Cells
+
+
+def _at(scene: Scene, cell: Cell) -> tuple[int, int]:
+    """The head that a cell is of. Raises ModelError where there is none."""
+    layer, head = cell.index if len(cell.index) == 2 else (-1, -1)
+    if not (0 <= layer < scene.config.n_layer and 0 <= head < scene.config.n_head):
+        raise ModelError(f"There is no head {list(cell.index)} in this model.")
+    return layer, head
+
+
+def _scored(scene: Scene, cell: Cell) -> Heads:
+    heads = battery_of(scene)
+    if heads is None or cell.name.removeprefix("heads.") not in MEASURES:
+        raise ModelError(f"{cell.name} is not measured; open it when the heads are shown.")
+    return heads
+
+
+def _summary_cell(scene: Scene, cell: Cell) -> float:
+    made = next((scene.made(w) for w in _shown_want(scene) if w.product is _SUMMARY), None)
+    query, key = cell.index if len(cell.index) == 2 else (-1, -1)
+    if made is None or not (0 <= query < len(made.grid) and 0 <= key < len(made.grid)):
+        raise ModelError(f"{cell.name} has no cell {list(cell.index)} now; open it when that summary is shown.")
+    return float(made.grid[query, key])
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a head's place or score says."""
+    if cell.name == "heads.summary":
+        query, key = (scene.tokenizer.quoted(scene.trace.ids[i]) for i in cell.index[:2])
+        return Readout(number(_summary_cell(scene, cell)), _by_summary(scene), f"query {query}, key {key}")
+    at = _at(scene, cell)
+    if cell.name != "heads.head":
+        heads = _scored(scene, cell)
+        measure = cell.name.removeprefix("heads.")
+        value, spread = float(heads.scores[measure][at]), float(heads.spread[measure][at])
+        return Readout(number(value), SCORES[measure], f"{name(*at)}, ± {number(spread)} between texts of the battery")
+    heads_ = battery_of(scene)
+    if heads_ is None:
+        return Readout(name(*at), f"block {at[0]}, head {at[1]}", "not measured yet")
+    value = float(_numbers(scene)[1][at])
+    return Readout(
+        f"{name(*at)}: {label_words(heads_, *at)}", f"block {at[0]}, head {at[1]}", f"{_by(scene)} {number(value)}"
+    )
+
+
+def _by_summary(scene: Scene) -> str:
+    return "attention rollout" if scene.state.view.heads == "rollout" else "mean attention"
+
+
+def choose(scene: Scene, cell: Cell) -> State | None:
+    """The state in which a head that was clicked is the shown one, on its page."""
+    if cell.name != "heads.head":
+        return None
+    layer, head = cell.index
+    return with_option(replace(scene.state, layer=layer, head=head), "heads", "one")
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A score taken apart: what it is the mean of."""
+    if cell.name == "heads.summary":
+        return head_page.open_summary(scene, cell, _summary_cell(scene, cell), _by_summary(scene))
+    at = _at(scene, cell)
+    if cell.name == "heads.head":
+        raise ModelError("A head's place in the picture is no number; its scores are.")
+    return head_page.open_score(_scored(scene, cell), cell.name.removeprefix("heads."), at)
+
+
+def as_numpy(scene: Scene, _cell: Cell | None) -> str:
+    """Lines that make the shown head's scores on this text again."""
+    base, head = f"blocks.{scene.layer}.attn", scene.head
+    return program(
+        scene.checkpoint,
+        f"scores of {name(scene.layer, head)} on this text (those of the battery: logitscope heads)",
+        (("A", f"{base}.pattern", f"[{head}]"), ("ids", "tokens", "")),
+        [
+            "n = len(ids)",
+            "i, j = np.arange(n)[:, None], np.arange(n)[None, :]",
+            "counted = (i >= 1) & (j <= i)" + (" & (j > 0)" if scene.state.view.skip_first else ""),
+            "same = (ids[:, None] == ids[None, :]) & (j < i)",
+            "after = np.pad(same, ((0, 0), (1, 0)))[:, :n]  # the key after an earlier one of the query's token",
+            "masks = {'previous': j == i - 1, 'first': j == 0, 'self': j == i, 'duplicate': same, 'induction': after}",
+            "result = {name: A[mask & counted].sum() / A[counted].sum() for name, mask in masks.items() if mask.any()}",
+        ],
+    )

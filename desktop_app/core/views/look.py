@@ -1,0 +1,413 @@
+"""The workspace of one look: an attention score opened into what asked, in the query, and what answered, in the key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from desktop_app.core.analysis import score as analysis
+from desktop_app.core.analysis.parts import Kind, Part, fold
+from desktop_app.core.analysis.score import Score
+from desktop_app.core.levels import Levels, cell_text, diverging, number, percent
+from desktop_app.core.opening.as_numpy import program
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    Hue,
+    Line,
+    MapPanel,
+    Source,
+    Strip,
+    StripsPanel,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
+from desktop_app.core.views.common import token_name, wrap_width
+from desktop_app.core.views.limits import with_limits
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.tensors import tensor_table
+
+KEY = "look"
+_SHOWN = 8  # parts along a side; the others are put together
+_KEYS, _TERMS = 6, 8
+
+_FOLDS = {
+    "parts": "parts",
+    "heads": "heads and MLPs",
+    "sublayers": "sublayers",
+    "blocks": "blocks",
+    "kinds": "kinds",
+}
+"""The option's values -> the levels of core/analysis/parts.py; cells name a level by its place here."""
+
+_KINDS = {
+    Kind.EMBED: "embed",
+    Kind.POSITION: "pos_embed",
+    Kind.HEAD: "heads",
+    Kind.ATTENTION_BIAS: "b_O",
+    Kind.MLP: "MLPs",
+    Kind.MLP_BIAS: "b_out",
+    Kind.ROUNDING: "int8",
+}
+
+
+def _compute(work: Work, layer: int, head: int, query: int, key: int) -> Score:
+    return analysis.compute(
+        work.model.checkpoint, work.trace, layer=layer, head=head, query=query, key=key, stop=work.stop
+    )
+
+
+_SCORE = Product("look", "Opening the score", _compute, quick=False)
+
+
+def at_cell(config: Config, state: State, cell: Cell | None) -> State:
+    """The workspace, at a cell of an attention grid if it is one whose key the query may see."""
+    there = replace(state, workspace=KEY)
+    tensor = None if cell is None else tensor_table(config).get(cell.name)
+    if cell is None or tensor is None or tensor.axes != ("head", "query", "key") or len(cell.index) != 3:
+        return there
+    head, query, key = cell.index
+    if key > query:
+        return there
+    return replace(there, layer=tensor.layer or 0, head=head, token=query, key=key)
+
+
+def key_of(scene: Scene) -> int:
+    """The key that is shown: the chosen one, or the one that the query looks at most (not 0 where that is left out)."""
+    chosen = scene.state.key
+    if chosen is not None and chosen <= scene.token:
+        return chosen
+    weights = scene.trace.read(scene.block("attn.pattern"), head=scene.head, row=scene.token)[: scene.token + 1]
+    start = 1 if scene.state.view.skip_first and scene.token else 0
+    return start + int(np.argmax(weights[start:]))
+
+
+def want(scene: Scene) -> Want:
+    """The score that is shown, opened."""
+    return Want(_SCORE, (scene.layer, scene.head, scene.token, key_of(scene)))
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads."""
+    return (want(scene),)
+
+
+# Parts, folded
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parts that are shown as one: what they are called, and which they are."""
+
+    label: str
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The parts of the query or of the key: `groups` by the number that they have in cells, and those that are `shown`.
+
+    The last that is shown is the sum of all; before it stands what is left over, if anything is.
+    """
+
+    groups: Mapping[int, Group]
+    shown: tuple[int, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What those that are shown are called."""
+        return tuple(self.groups[n].label for n in self.shown)
+
+    def summed(self, values: Array) -> Array:
+        """`values` with their first axis, of parts, summed up to what is shown."""
+        return np.stack([values[list(self.groups[n].members)].sum(0) for n in self.shown])
+
+
+def sides(score: Score, parts: str, *, relative: bool) -> tuple[Side, Side]:
+    """Both sides folded as the option says, the largest sums first."""
+    asked, answered = score.asked(relative=relative), score.answered(relative=relative)
+    return (
+        _side(score.query_parts, parts, asked, "who answered"),
+        _side(score.key_parts, parts, answered, "who asked"),
+    )
+
+
+def _side(parts: Sequence[Part], level: str, sums: Array, total: str) -> Side:
+    folded = fold(parts, _FOLDS[level])
+    order = np.argsort(-np.abs(folded.summed(sums)), kind="stable").tolist()
+    count = len(order)
+    shown = order if count <= _SHOWN + 1 else order[:_SHOWN]
+    groups = {n: Group(_label([parts[m] for m in members], level), members) for n, members in enumerate(folded.members)}
+    if len(shown) < count:
+        left = tuple(m for n in order[len(shown) :] for m in folded.members[n])
+        groups[count] = Group(f"{count - len(shown)} others", left)
+        shown = [*shown, count]
+    groups[count + 1] = Group(total, tuple(range(len(parts))))
+    return Side(groups, (*shown, count + 1))
+
+
+def _label(members: Sequence[Part], level: str) -> str:
+    """What a part, or several that are folded into one, is called."""
+    first = members[0]
+    if first.kind is Kind.NORM_BIAS:
+        return f"{first.name.rpartition('.')[2]}, ln1.b"
+    if level == "kinds" or first.layer is None:
+        return _KINDS[first.kind]
+    if level == "blocks":
+        return f"block {first.layer}"
+    attends = first.kind in (Kind.HEAD, Kind.ATTENTION_BIAS)
+    if level == "sublayers":
+        return f"{'attn' if attends else 'mlp'} {first.layer}"
+    if first.kind is Kind.HEAD:
+        return f"L{first.layer}H{first.head}"
+    if first.kind is Kind.MLP:
+        return f"mlp {first.layer}"
+    return f"biases {first.layer}" if level == "heads" else f"{_KINDS[first.kind]} {first.layer}"
+
+
+def table(score: Score, query: Side, key: Side, *, relative: bool) -> Array:
+    """The numbers that are shown, [query part, key part], sums in the last row and column."""
+    terms = score.relative if relative else score.terms
+    return key.summed(query.summed(terms).T).T
+
+
+def _shown(scene: Scene) -> tuple[Score, Side, Side, Array] | None:
+    score: Score | None = scene.made(want(scene))
+    if score is None:
+        return None
+    relative = scene.state.view.look == "relative"
+    query, key = sides(score, scene.state.view.look_parts, relative=relative)
+    return score, query, key, table(score, query, key, relative=relative)
+
+
+# The view
+
+
+def content(scene: Scene) -> View:
+    """The table of parts with its sums, the sum beside the model's number, and the keys that can be chosen."""
+    key = key_of(scene)
+    where = f"Block {scene.layer} · Head {scene.head}"
+    title = f"{where} — why {token_name(scene, scene.token)} looks at {token_name(scene, key)}"
+    found = _shown(scene)
+    if found is None:
+        return View(title, "", column(TextPanel(lines=(Line("", f"{_SCORE.words} …"),))))
+    score, query_side, key_side, values = found
+    relative = scene.state.view.look == "relative"
+    inner = np.abs(values).copy()
+    inner[-1, -1] = 0  # the sum of all would make the rest pale
+    limit = float(inner.max()) or 1.0
+    picture = MapPanel(
+        title="Query parts × key parts",
+        note="largest sums first; less the row's mean" if relative else "largest sums first; scale included",
+        values=values,
+        levels=Levels(-limit, limit, rule="this view"),
+        row_labels=query_side.labels,
+        column_labels=key_side.labels,
+        source=Source(
+            f"look.{scene.state.view.look}",
+            (list(_FOLDS).index(scene.state.view.look_parts), "row", "col"),
+            rows=query_side.shown,
+            cols=key_side.shown,
+        ),
+        hue=Hue.QUERY,
+        picks="",
+        x_label="query part ↓, key part →",
+        texts=tuple(tuple(cell_text(float(v)) for v in line) for line in values),
+        sums=True,
+    )
+    view = View(title, "", column(picture, row(_closes(scene, score, values), _keys(scene, key)), weights=(3, 1)))
+    return with_limits(view, scene.state.view)
+
+
+def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
+    """The sum of all cells, and the model's own number."""
+    total, at = float(values[-1, -1]), (score.head, score.query, score.key)
+    relative = scene.state.view.look == "relative"
+    own = score.relative_score if relative else score.score
+    bars = [Bar("sum", total, number(total), "of all cells")]
+    if relative:
+        mean = score.score - own
+        bars.append(Bar("score − mean", own, number(own), "the model's"))
+        bars.append(Bar("mean", mean, number(mean), "of the row"))
+    source = (f"blocks.{score.layer}.attn.scaled", at)
+    bars.append(Bar("score", score.score, number(score.score), "click to open", source=source))
+    return BarsPanel(
+        title="It adds up", note=f"differs by {number(abs(total - own))}", bars=tuple(bars), hue=Hue.ACCENT
+    )
+
+
+def _keys(scene: Scene, key: int) -> BarsPanel:
+    """The keys that the query looks at most, and the one that is shown; a click chooses another."""
+    tensor = scene.block("attn.pattern")
+    weights = scene.trace.read(tensor, head=scene.head, row=scene.token)[: scene.token + 1]
+    shown = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
+    shown = shown if key in shown else [*shown[: _KEYS - 1], key]
+    bars = tuple(
+        Bar(
+            scene.labels[j],
+            float(weights[j]),
+            percent(float(weights[j])),
+            f"at {j}",
+            marked=j == key,
+            pick=("key", j),
+            source=(tensor, (scene.head, scene.token, j)),
+        )
+        for j in shown
+    )
+    title = f"What {token_name(scene, scene.token)} looks at"
+    return BarsPanel(title=title, note="click a key to ask about it", bars=bars, hue=Hue.ATTENTION)
+
+
+# Cells
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A cell of the table: the two sides' labels and parts, its number, and the vectors that it is the product of."""
+
+    score: Score
+    labels: tuple[str, str]
+    members: tuple[tuple[int, ...], tuple[int, ...]]
+    value: float
+    query: Array
+    key: Array
+
+
+def pair_of(scene: Scene, cell: Cell) -> Pair:
+    """What a cell stands for. Raises ModelError where it is not shown."""
+    score: Score | None = scene.made(want(scene))
+    if score is None:
+        raise ModelError(f"{cell.name} is not computed yet; open it when the score is shown.")
+    level, *at = cell.index if len(cell.index) == 3 else (-1, -1, -1)
+    if cell.name not in ("look.relative", "look.raw") or not 0 <= level < len(_FOLDS):
+        raise ModelError(f"A score has no cell {cell.name}{list(cell.index)}.")
+    relative = cell.name == "look.relative"
+    both = sides(score, list(_FOLDS)[level], relative=relative)
+    if not all(n in side.groups for side, n in zip(both, at, strict=True)):
+        raise ModelError(f"This score has no such parts: {cell.name}{list(cell.index)}.")
+    asking, answering = (side.groups[n] for side, n in zip(both, at, strict=True))
+    keys = score.key_vectors - score.mean_key_vectors if relative else score.key_vectors
+    terms = score.relative if relative else score.terms
+    # The sum of all says on its edge what it is a sum for; as one side of a cell it is all parts.
+    labels = ("all" if n == side.shown[-1] else side.groups[n].label for side, n in zip(both, at, strict=True))
+    return Pair(
+        score,
+        (next(labels), next(labels)),
+        (asking.members, answering.members),
+        float(terms[np.ix_(asking.members, answering.members)].sum()),
+        score.query_vectors[list(asking.members)].sum(0),
+        keys[list(answering.members)].sum(0),
+    )
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a cell of the table says."""
+    pair = pair_of(scene, cell)
+    return Readout(
+        number(pair.value),
+        f"{pair.labels[0]} × {pair.labels[1]}",
+        f"query {token_name(scene, pair.score.query)}, key {token_name(scene, pair.score.key)}",
+    )
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A cell taken apart: the two vectors whose product it is, and where in the model they come from."""
+    pair = pair_of(scene, cell)
+    products = pair.query * pair.key
+    total = float(products.sum())
+    again = total / pair.score.divisor
+    less = f", less its mean over keys 0 to {pair.score.query}" if cell.name == "look.relative" else ""
+    lines = (
+        Line("formula", "q · k / scale", f"q and k: the parts through layer norm's frozen scale, W_Q and W_K{less}"),
+        Line("with numbers", f"{number(total)} / {number(pair.score.divisor)}"),
+        Line("made again", number(again), f"differs by {number(abs(again - pair.value))}"),
+    )
+    wrap = wrap_width(len(products))
+    order = np.argsort(-np.abs(products), kind="stable")[:_TERMS]
+    bars = tuple(
+        Bar(
+            str(i),
+            float(products[i]),
+            number(float(products[i])),
+            f"{number(float(pair.query[i]))} × {number(float(pair.key[i]))}",
+        )
+        for i in order
+    )
+    strips = [
+        StripsPanel(title=title, strips=(Strip(label, x, None, hue, sign),), levels=diverging(x), wrap=wrap)
+        for title, label, x, hue, sign in (
+            ("Two vectors, aligned", "q", pair.query, Hue.QUERY, ""),
+            ("", "k", pair.key, Hue.KEY, "×"),
+            ("", "products", products, Hue.ACCENT, "="),
+        )
+    ]
+    made = (
+        *_made_by(pair.score.query_parts, pair.members[0], pair.score.query, "query"),
+        *_made_by(pair.score.key_parts, pair.members[1], pair.score.key, "key"),
+    )
+    largest = BarsPanel(title="Largest terms", note="by index", bars=bars, hue=Hue.ACCENT)
+    written = BarsPanel(title="Written by", note="click to open", bars=made, hue=Hue.RESIDUAL)
+    return View(
+        f"{pair.labels[0]} × {pair.labels[1]} = {number(pair.value)}",
+        f"query {token_name(scene, pair.score.query)}, key {token_name(scene, pair.score.key)}",
+        column(TextPanel(lines=lines), *strips, row(largest, written) if made else largest),
+    )
+
+
+_WRITERS = {Kind.EMBED: "embed", Kind.POSITION: "pos_embed", Kind.MLP: "mlp_out", Kind.HEAD: "attn.z"}
+
+
+def _made_by(parts: Sequence[Part], members: tuple[int, ...], position: int, side: str) -> tuple[Bar, ...]:
+    """A bar that leads to the tensor of a part that stands alone; none for parts that are folded."""
+    part = parts[members[0]]
+    name = _WRITERS.get(part.kind)
+    if len(members) > 1 or name is None:
+        return ()
+    name = name if part.layer is None else f"blocks.{part.layer}.{name}"
+    index = (part.head, position, 0) if part.head is not None else (position, 0)
+    return (Bar(side, 0.0, name, f"position {position}", source=(name, index)),)
+
+
+def as_numpy(scene: Scene, _cell: Cell | None) -> str:
+    """Lines that make every term again. Raises ModelError for a model that is rounded to int8."""
+    config, layer, head = scene.config, scene.layer, scene.head
+    if config.int8:
+        raise ModelError("The parts of a score are not written as numpy for weights rounded to int8; switch that off.")
+    query, key, block = scene.token, key_of(scene), f"blocks.{layer}"
+    width, start = config.d_head, head * config.d_head
+    columns = {c: f"{n * config.n_embd + start}:{n * config.n_embd + start + width}" for n, c in enumerate("qk")}
+    reads = [("embed", "embed", ""), ("pos_embed", "pos_embed", ""), ("scale", f"{block}.ln1.scale", "[:, 0]")]
+    reads += [("w", f"{block}.ln1.w", ""), ("b", f"{block}.ln1.b", "")]
+    for c in "qk":
+        reads += [(f"W_{c}", f"{block}.attn.W_QKV", f"[:, {columns[c]}]")]
+        reads += [(f"b_{c}", f"{block}.attn.b_QKV", f"[{columns[c]}]")]
+    for n in range(layer):
+        names = {"z": "attn.z", "W_O": "attn.W_O", "b_O": "attn.b_O", "mlp": "mlp_out", "b_out": "mlp.b_out"}
+        reads += [(f"{variable}_{n}", f"blocks.{n}.{name}", "") for variable, name in names.items()]
+    before = ", ".join(f"(z_{n}, W_O_{n}, b_O_{n}, mlp_{n}, b_out_{n})" for n in range(layer))
+    lines = [
+        f"blocks = [{before}]",
+        "def parts(t):  # what wrote the residual stream at position t: embeddings, heads, biases, MLPs",
+        "    found = [embed[t], pos_embed[t]]",
+        "    for z, W_O, b_O, mlp, b_out in blocks:",
+        f"        found += [z[h, t] @ W_O[h * {width} : (h + 1) * {width}] for h in range({config.n_head})]",
+        "        found += [b_O, mlp[t] - b_out, b_out]",
+        "    return np.array(found)",
+        "def through(t, W, bias):  # layer norm with its scale frozen, then W; its bias is a part of its own",
+        "    x = parts(t)",
+        "    return np.vstack([(x - x.mean(-1, keepdims=True)) / scale[t] * w @ W, b @ W + bias])",
+        f"q, k = through({query}, W_q, b_q), through({key}, W_k, b_k)",
+    ]
+    if scene.state.view.look == "relative":
+        lines.append(f"k -= np.mean([through(t, W_k, b_k) for t in range({query + 1})], 0)  # less the row's mean")
+    lines.append(f"result = q @ k.T / {config.score_divisor(layer)!r}  # [query part, key part]")
+    return program(scene.checkpoint, f"parts of {block}.attn.scaled[{head}, {query}, {key}]", reads, lines)
