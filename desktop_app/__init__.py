@@ -2,6 +2,6 @@
 
 from desktop_app.switches import set_switches
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 set_switches()
