@@ -51,15 +51,16 @@ def close(measured, kept):
         return measured.keys() == kept.keys() and all(close(measured[key], kept[key]) for key in kept)
     if isinstance(kept, list):
         return len(measured) == len(kept) and all(map(close, measured, kept))
-    return measured == (pytest.approx(kept, rel=0.005, abs=0.003) if isinstance(kept, float) else kept)
+    return measured == (pytest.approx(kept, rel=0.005, abs=0.005) if isinstance(kept, float) else kept)
 
 
 def test_the_committed_weights_give_the_figures_of_the_card(figures, kept_figures):
-    # A nearly even draw may fall the other way on another processor, and changes a sampled text from there on.
-    sampled = {"continuations"}
-    assert {name for name in kept_figures if not close(figures[name], kept_figures[name])} <= sampled
-    agreeing = map(close, figures["continuations"], kept_figures["continuations"])
-    assert sum(agreeing) >= 3
+    assert figures["bits_per_byte"] == pytest.approx(kept_figures["bits_per_byte"], abs=0.001)
+    # Where two tokens are nearly even, another processor may take the other, and goes on from there.
+    texts = {"plain": 2, "continuations": 2}
+    assert [name for name in kept_figures if name not in texts and not close(figures[name], kept_figures[name])] == []
+    for name, differing in texts.items():
+        assert sum(not close(*pair) for pair in zip(figures[name], kept_figures[name], strict=True)) <= differing
 
 
 def test_the_card_says_the_figures_that_were_kept(bundled_folder, kept_figures):
