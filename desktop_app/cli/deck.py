@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_index("token", state.token, len(ids))
     check_index("position", state.position, len(ids))
     scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
-    walk = slides(scene, items, captions=not arguments.no_caption)
+    walk = slides(scene, items, model=model, captions=not arguments.no_caption)
     with _Line() as line:
         make_deck(walk, len(items), ready, out, jobs=arguments.jobs, progress=line.tell)
     noun = {"pptx": "slide", "pdf": "page"}.get(wish.kind, "frame")

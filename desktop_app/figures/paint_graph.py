@@ -40,7 +40,7 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     foot = page.u(_LEGEND + _MARGIN) + room * _SIN
     box = body.inset(left=left, top=page.u(12), right=room * _COS + page.u(4), bottom=foot)
     x, gaps, unit = _columns(panel, box, page)
-    thick = min(max(0.16 * unit, page.u(_THICK[0])), page.u(_THICK[1]))
+    thick = min(max(0.16 * unit, page.u(_THICK[0])), page.u(_THICK[1]), 0.5 * unit)
     levels = max(len(panel.level_labels) - 1, 1)
 
     def py(level: int) -> float:
@@ -50,15 +50,15 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
         if words:
             page.words(box.x - page.u(8), py(level), words, size=10, colour=theme.dim, align="right")
             page.path([box.x, box.x + box.w], [py(level)] * 2, theme.line)
-    for gap in gaps:
+    for gap in gaps if unit > page.u(8) else ():
         page.path([gap, gap], [box.y, box.y + box.h], theme.line, dashed=True)
     at = np.array([(x[knot.column], py(knot.level)) for knot in panel.knots]).reshape(-1, 2)
-    ends = _ends(panel, at, page)
+    ends = _ends(panel, at, min(page.u(8), 0.45 * unit))
     for n in sorted(range(len(panel.strands)), key=lambda n: panel.strands[n].weight):
         colour = _shade(theme.hues[panel.kinds[panel.strands[n].kind][1]], page)
         page.path(ends[n, [0, 2]], ends[n, [1, 3]], colour, _width(panel.strands[n].weight, thick, page))
     for knot, (kx, ky) in zip(panel.knots, at, strict=True):
-        size = page.u(2.2 + 2.6 * math.sqrt(knot.weight))
+        size = page.u(2.2 + 2.6 * math.sqrt(knot.weight)) * min(1.0, max(unit / page.u(14), 0.4))
         page.marks.append(Dots(np.array([kx]), np.array([ky]), theme.accent if knot.marked else theme.ink, size))
     _labels(panel, x, box, room, page)
     under = Rect(box.x, body.y + body.h - page.u(_LEGEND), rect.x + rect.w - box.x, page.u(_LEGEND))
@@ -90,14 +90,14 @@ def _columns(panel: GraphPanel, box: Rect, page: Page) -> tuple[list[float], lis
     return [box.x + p * unit for p in places], [box.x + g * unit for g in gaps], unit
 
 
-def _ends(panel: GraphPanel, at: Array, page: Page) -> Array:
+def _ends(panel: GraphPanel, at: Array, apart: float) -> Array:
     """[edge, (x, y of the upper end, x, y of the lower)]; edges between the same two nodes stand beside each other."""
     seen: dict[tuple[int, int], int] = {}
     ends = np.empty((len(panel.strands), 4))
     for n, strand in enumerate(panel.strands):
         nth = seen[strand.upper, strand.lower] = seen.get((strand.upper, strand.lower), -1) + 1
         ends[n] = (*at[strand.upper], *at[strand.lower])
-        ends[n, [0, 2]] += page.u(8) * ((nth + 1) // 2) * (1 if nth % 2 else -1)
+        ends[n, [0, 2]] += apart * ((nth + 1) // 2) * (1 if nth % 2 else -1)
     return ends
 
 

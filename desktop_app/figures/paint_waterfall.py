@@ -116,7 +116,7 @@ def _axis(panel: WaterfallPanel, limits: tuple[float, float], box: Rect, page: P
     theme, (low, high) = page.theme, limits
     foot = box.y + box.h
     end = box.x - page.u(8)
-    for tick in ticks(low, high, max(3, int(box.w / page.u(70)))):
+    for tick in ticks(low, high, max(3, int(box.w / page.u(50)))):
         x = box.x + (tick - low) / (high - low) * box.w
         page.path([x, x], [box.y, foot], theme.faint if tick == 0 else theme.line)
         words = short(tick)

@@ -6,6 +6,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
+from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene
 from desktop_app.figures.deck.make import make_deck, prepare
 from desktop_app.figures.deck.walk import slides
@@ -21,13 +22,13 @@ class DeckLane(Lane):
 
     progress = Signal(int, int, str)
 
-    def request(self, full_scene: Callable[[Stop], Scene], order: DeckOrder) -> None:
+    def request(self, full_scene: Callable[[Stop], Scene], model: Model, order: DeckOrder) -> None:
         """Make the deck of the scene that `full_scene` answers."""
 
         def work(stop: Stop) -> DeckOrder:
             ready = prepare(order.wish)
             scene = full_scene(stop)
-            walk = slides(scene, order.items, captions=order.captions)
+            walk = slides(scene, order.items, model=model, captions=order.captions)
             # A core is left to whoever goes on typing.
             jobs, count = max(1, usable_cores() - 1), len(order.items)
             make_deck(walk, count, ready, order.path, jobs=jobs, progress=self.progress.emit, stop=stop, polite=True)
@@ -77,10 +78,10 @@ class DeckActions(QObject):
         fits = model is not None and all(
             i.step.layer is None or i.step.layer < model.config.n_layer for i in order.items
         )
-        if controller.scene is None or not fits:
+        if controller.scene is None or model is None or not fits:
             self._fail("There is nothing to export: the model or its text has changed; open this dialog anew.")
             return
-        self.lane.request(controller.full_scene(), order)
+        self.lane.request(controller.full_scene(), model, order)
 
     def _show_progress(self, done: int, count: int, what: str) -> None:
         if self.dialog is not None and self.dialog.running:

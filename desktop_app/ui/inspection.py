@@ -59,7 +59,11 @@ class Inspection(QObject):
         if cells.source is None:
             value = float(cells.values[row, column])
             return Readout(number(value), cells.label, f"row {row}, column {column}")
-        return readout_of(scene, Cell(cells.source.name, cells.source.at(row, column)))
+        try:
+            return readout_of(scene, Cell(cells.source.name, cells.source.at(row, column)))
+        except LogitscopeError as reason:
+            # The view of a moment ago, while what the next one shows is being computed.
+            return Readout("…", cells.source.name, str(reason))
 
     def _point(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
         """Say what is under the pointer, and light what it came from and what it feeds in every view."""
@@ -86,7 +90,10 @@ class Inspection(QObject):
         if cells.source is not None and not pinned and scene is not None:
             # What was typed since the pass of the scene stays.
             now = replace(scene, state=self._controller.state)
-            self._controller.set(clicked(now, Cell(cells.source.name, cells.source.at(row, column))))
+            try:
+                self._controller.set(clicked(now, Cell(cells.source.name, cells.source.at(row, column))))
+            except LogitscopeError as reason:
+                self.said.emit(str(reason))
         else:
             self._tabs.show_readout(self._readout(cells, row, column))
 

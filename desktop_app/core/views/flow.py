@@ -102,7 +102,7 @@ def _flow(scene: Scene, cell: Cell) -> tuple[Flow, int]:
     """The graph, and which of its nodes or edges a cell is. Raises ModelError where there is none."""
     found: Flow | None = scene.made(want(scene))
     if found is None:
-        raise ModelError(f"{cell.name} is not computed yet; open it when the workspace is shown.")
+        raise ModelError(f"{cell.name} is not computed yet for what is chosen now; open it when it is shown.")
     count = {NODES: len(found.nodes), EDGES: len(found.kinds)}.get(cell.name, 0)
     if len(cell.index) != 1 or not 0 <= cell.index[0] < count:
         raise ModelError(f"There is no {cell.name}{list(cell.index)}.")

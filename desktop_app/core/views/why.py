@@ -174,7 +174,7 @@ def aligned(values: list[float]) -> Callable[[float], str]:
 
     def say(value: float) -> str:
         text = f"{value:+.{decimals}f}"
-        return (text if float(text) or not value else f"{value:+.1g}").replace("-", "−")
+        return text.replace("-", "−") if float(text) or not value else _brief(float(f"{value:.1g}"))
 
     return say
 
@@ -211,7 +211,7 @@ def _at(scene: Scene, cell: Cell) -> tuple[Attribution, Term]:
     """The attribution and the row of a cell of it. Raises ModelError where there is none."""
     found: Attribution | None = scene.made(want(scene))
     if found is None:
-        raise ModelError(f"{cell.name} is not computed yet; open it when the workspace is shown.")
+        raise ModelError(f"{cell.name} is not computed yet for what is chosen now; open it when it is shown.")
     term = terms(scene, found).get(cell.index[0]) if cell.name == CELLS and len(cell.index) == 1 else None
     if term is None:
         raise ModelError(f"There is no {cell.name}{list(cell.index)}.")

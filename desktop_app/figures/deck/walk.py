@@ -6,9 +6,11 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from desktop_app.core.caption import alt_text, caption
+from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step
 from desktop_app.core.panels import Box, View
-from desktop_app.core.places import IN, OUT, Step
+from desktop_app.core.places import BESIDE, IN, OUT, Step
+from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.steps import build_view, find_step, step_list
 from desktop_app.core.views import block
@@ -113,11 +115,15 @@ def _named(name: str, config: Config) -> list[Item]:
     return [Item(find_step(name, config))]
 
 
-def slides(scene: Scene, items: Sequence[Item], *, captions: bool = True) -> Iterator[Slide]:
-    """Each item of the walk as a slide, made when it is asked for."""
+def slides(
+    scene: Scene, items: Sequence[Item], *, model: Model | None = None, captions: bool = True
+) -> Iterator[Slide]:
+    """Each item of the walk as a slide, made when it is asked for; `model` computes what workspaces need."""
     for number, item in enumerate(items, 1):
         state = at_step(scene.state, item.step)
         here = make_scene(scene.name, scene.checkpoint, scene.tokenizer, scene.trace, state, scene)
+        if model is not None:
+            here = completed(here, item.step.spec.wants, model)
         yield _slide(here, item, number, captions=captions)
 
 
@@ -133,13 +139,15 @@ def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
     else:
         view = build_view(scene, step)
         job = Job(view, caption(scene, step), alt_text(scene, step))
-        place = f"{part} · step {step.index + 1} of {total}"
+        place = part if step.spec.part == BESIDE else f"{part} · step {step.index + 1} of {total}"
         said = notes(scene, step, view, (step.text.explain, step.text.formula))
     job = job if captions else replace(job, caption="")
     return Slide(item.key, number, part, place, (step.index + 1) / total, job, view.lead, said)
 
 
 def _part(step: Step, config: Config) -> str:
+    if step.spec.part == BESIDE:
+        return step.text.name
     if step.layer is None:
         return "Input" if step.spec.part == IN else "Output"
     # Counted from 0 as everywhere: "block 3 of 6" would leave open which of the two is meant.
