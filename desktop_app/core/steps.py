@@ -147,6 +147,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         describe=why.describe,
         open=why.open_cell,
         choose=why.choose,
+        numpy=why.as_numpy,
     ),
     StepSpec(
         "look",
@@ -177,6 +178,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         describe=flow.describe,
         open=flow.open_cell,
         choose=flow.choose,
+        numpy=flow.as_numpy,
     ),
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),

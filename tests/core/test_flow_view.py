@@ -106,6 +106,23 @@ def test_a_line_of_attention_takes_the_walk_to_its_strongest_head(model):
     assert state.opened == (Cell(flow.EDGES, (n,)),)
 
 
+def test_copied_lines_make_the_shares_again(model, tmp_path, monkeypatch):
+    own = scene(model, view=ViewOptions(flow="0.01"))
+    monkeypatch.chdir(tmp_path)
+    model.engine.trace(own.trace.ids, everything=True).save(tmp_path / "trace.safetensors")
+    made, seen = own.made(flow.want(own)), set()
+    for n, kind in enumerate(made.kinds):
+        if kind not in seen:
+            seen.add(kind)
+            names = {}
+            exec(flow.as_numpy(own, Cell(flow.EDGES, (n,))), names)
+            assert names["result"] == pytest.approx(float(made.importance[n]), rel=1e-4)
+    for n in (0, 1, len(made.nodes) - 1):
+        names = {}
+        exec(flow.as_numpy(own, Cell(flow.NODES, (n,))), names)
+        assert names["result"].sum() == pytest.approx(1)
+
+
 def test_the_pointer_finds_the_nearest_line_and_none_where_there_is_none(model):
     own = scene(model)
     page = Page(LIGHT, fonts.width)

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import BarsPanel, CurvePanel, TextPanel, WaterfallPanel
@@ -137,10 +138,14 @@ def test_an_opened_part_is_the_dot_product_that_its_bar_says(model, label):
     assert running.lines[0][1][-1] == pytest.approx(bar.value, rel=1e-4, abs=1e-6)
     assert readout_of(own, cell).value == f"{why.signed(bar.value)} logits"
     if label in ("head 0", "MLP"):
-        opened = next(panel for panel in found if isinstance(panel, BarsPanel) and panel.title.startswith("By "))
+        opened = next(panel for panel in found if isinstance(panel, BarsPanel) and "add up" in panel.note)
         assert sum(b.value for b in opened.bars) == pytest.approx(bar.value, rel=1e-4, abs=1e-6)
         for b in opened.bars:
-            assert b.source is None or readout_of(own, Cell(*b.source)).name == b.source[0]
+            if b.source is not None and b.source[0] == why.SOURCES:
+                source = Cell(*b.source)
+                assert readout_of(own, source).value == f"{why.signed(b.value)} logits"
+                lines = next(iter(panels(view_of(own, source).content))).lines
+                assert lines[-1].text == number(b.value)
 
 
 def test_all_that_has_no_vector_of_its_own_adds_up_too(model):
@@ -150,6 +155,25 @@ def test_all_that_has_no_vector_of_its_own_adds_up_too(model):
         (bars,) = panels(view_of(own, cell).content)
         expected = next(rise.value for rise in waterfall(own).rises if rise.label == label)
         assert sum(bar.value for bar in bars.bars) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_copied_lines_make_the_waterfall_and_its_parts_again(model, state, tmp_path, monkeypatch):
+    own = scene(model, **{**state, "unfolded": (0, 1)})
+    monkeypatch.chdir(tmp_path)
+    model.engine.trace(own.trace.ids, everything=True).save(tmp_path / "trace.safetensors")
+
+    def run(cell=None):
+        names = {}
+        exec(why.as_numpy(own, cell), names)
+        return names["result"]
+
+    panel = waterfall(own)
+    folded = [rise.value for rise in panel.rises if not rise.deeper][:-2]
+    assert run().tolist() == pytest.approx(folded, rel=1e-4, abs=1e-5)
+    for rise, code in zip(panel.rises, panel.source.rows, strict=True):
+        if rise.deeper:
+            assert run(Cell(why.CELLS, (code,))) == pytest.approx(rise.value, rel=1e-4, abs=1e-6)
 
 
 def test_logits_of_a_hundred_below_zero_close_and_say_so(quirky):

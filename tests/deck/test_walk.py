@@ -81,3 +81,12 @@ def test_a_whole_block_shows_the_sum_that_it_makes(scene):
 def test_captions_can_be_left_out(tiny):
     scene = scene_of(tiny, "ab")
     assert not next(slides(scene, choose(tiny.config, ["text"]), captions=False)).job.caption
+
+
+def test_workspaces_are_slides_with_their_numbers(tiny):
+    scene = scene_of(tiny, "The cat (sat)")
+    why, flow = slides(scene, choose(tiny.config, ["why", "flow"]), model=tiny)
+    assert (why.place, flow.place) == ("Why this token", "Flow")
+    logits = scene.trace.logits(-1).astype(np.float64)
+    assert f"the model's own +{logits.max() - logits.mean():.3f}" in why.notes
+    assert "lines of 4 % and more" in flow.notes and "The thickest lines of attention: blocks." in flow.notes

@@ -145,6 +145,14 @@ def choose(scene: Scene, cell: Cell) -> State:
     return replace(scene.state, opened=(cell,), step=step, layer=layer, head=head)
 
 
+def as_numpy(scene: Scene, cell: Cell | None) -> str:
+    """Lines that make the shares of a node again, or an edge's. Raises ModelError in int8."""
+    found, n = _flow(scene, cell or Cell(NODES, (0,)))
+    if cell is not None and cell.name == EDGES:
+        return flow_opened.as_numpy(scene, found.nodes[int(found.upper[n])], found, n)
+    return flow_opened.as_numpy(scene, found.nodes[n], found, None)
+
+
 def open_cell(scene: Scene, cell: Cell) -> View:
     """A node by all that it is made of; an edge by heads, with the share made again from the vectors."""
     found, n = _flow(scene, cell)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from desktop_app.core.analysis.flow import Edge, Flow, attention_importance
+from desktop_app.core.analysis.flow import Edge, Flow, Node, attention_importance
 from desktop_app.core.analysis.parts import bias_of, head_rows, output_matrices
 from desktop_app.core.levels import diverging, number, percent
+from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.panels import (
     AnyPanel,
     Array,
@@ -21,6 +22,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import wrap_width
+from desktop_app.gpt2.errors import ModelError
 
 _LISTED = 10
 _OTHERS = {
@@ -178,3 +180,40 @@ def _by_source(scene: Scene, layer: int, row: int, key: int) -> BarsPanel:
     return BarsPanel(
         title="By token, all heads", note=f"attention adds up to {total}", bars=tuple(bars), hue=Hue.ATTENTION
     )
+
+
+def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
+    """Lines that make all shares of a node again, or that of one of its edges. Raises ModelError in int8."""
+    if scene.config.int8:
+        raise ModelError("Shares are not written as numpy for weights rounded to int8; switch that off.")
+    row, (_, layer, name) = own.position, own.tensor.split(".")
+    block = f"blocks.{layer}."
+    reads = [("f", own.tensor, f"[{row}]")]
+    if own.tensor == "blocks.0.resid_pre":
+        reads += [("embed", "embed", f"[{row}]"), ("pos_embed", "pos_embed", f"[{row}]")]
+        lines = ["parts = np.stack([embed, pos_embed])"]
+    elif name == "resid_post":
+        reads += [("mid", block + "resid_mid", f"[{row}]"), ("mlp", block + "mlp_out", f"[{row}]")]
+        reads += [("b_out", block + "mlp.b_out", "")]
+        lines = ["parts = np.stack([mid, mlp - b_out, b_out])"]
+    else:
+        seen = f":{row + 1}"
+        reads += [("pre", block + "resid_pre", f"[{row}]"), ("b_O", block + "attn.b_O", "")]
+        reads += [("A", block + "attn.pattern", f"[:, {row}, {seen}]"), ("v", block + "attn.v", f"[:, {seen}]")]
+        reads += [("W_O", block + "attn.W_O", "")]
+        lines = [
+            f"y = A[..., None] * (v @ W_O.reshape({scene.config.n_head}, {scene.config.d_head}, -1))  # [head, key, d]",
+            "parts = np.concatenate([pre[None], b_O[None], y.reshape(-1, len(pre))])",
+        ]
+    lines += [
+        "size = abs(f).sum()",
+        "raw = np.maximum(size - abs(f - parts).sum(-1), 1e-9 * size)",
+        "shares = raw / raw.sum()",
+    ]
+    result = "shares"
+    if edge_ is not None:
+        kind, key = found.kinds[edge_], found.nodes[int(found.lower[edge_])].position
+        of_heads = f"shares[2:].reshape({scene.config.n_head}, -1)[:, {key}].sum()"
+        result = {Edge.STREAM: "shares[0]", Edge.MLP: "shares[1]", Edge.ATTENTION: of_heads}[kind]
+    about = f"shares of {own.tensor} at position {row}"
+    return program(scene.checkpoint, about, reads, [*lines, f"result = {result}"])

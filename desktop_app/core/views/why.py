@@ -1,7 +1,8 @@
 """The workspace that explains a token: its logit as a waterfall over the parts of the residual stream.
 
 Its cells are `why.term[n]`: first the parts in the attribution's order, then the blocks, then what the final norm's
-bias adds, the sum of all, and the model's own number.
+bias adds, the sum of all, and the model's own number; and `why.source[layer, head, key]`, what a head adds for having
+read from a position.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,12 +18,12 @@ from desktop_app.core.panels import Line, Rise, Source, TextPanel, View, Waterfa
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
-from desktop_app.core.views import why_opened
+from desktop_app.core.views import why_numpy, why_opened
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 
-CELLS = "why.term"
+CELLS, SOURCES = "why.term", "why.source"
 CONSTANT, SUM, OWN = "bias of the final norm", "sum of the parts", "the model's own"
 
 
@@ -218,8 +219,24 @@ def _at(scene: Scene, cell: Cell) -> tuple[Attribution, Term]:
     return found, term
 
 
+def _source_at(scene: Scene, cell: Cell) -> tuple[Attribution, Part, int]:
+    """The attribution, and head and position of a cell of `why.source`. Raises ModelError where there is none."""
+    found: Attribution | None = scene.made(want(scene))
+    layer, head, key = cell.index if len(cell.index) == 3 else (-1, -1, -1)
+    part = next((p for p in found.parts if (p.layer, p.head) == (layer, head)), None) if found is not None else None
+    if found is None or part is None or not 0 <= key <= found.position:
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
+    return found, part, key
+
+
 def describe(scene: Scene, cell: Cell) -> Readout:
     """What a bar says."""
+    if cell.name == SOURCES:
+        found, part, key = _source_at(scene, cell)
+        assert found.head_source is not None
+        value = float(found.head_source[part.layer, part.head, key])
+        place = f"from {token_name(scene, key)}, after {token_name(scene, found.position)}"
+        return Readout(f"{signed(value)} logits", part.name, place, "pattern · v W_O · u / s", inputs=(place_of(part),))
     found, term = _at(scene, cell)
     name = term.label if term.part is None else term.part.name
     block = f" of block {term.layer}" if term.part is not None and term.layer is not None else ""
@@ -257,8 +274,21 @@ def choose(scene: Scene, cell: Cell) -> State:
     )
 
 
+def as_numpy(scene: Scene, cell: Cell | None) -> str:
+    """Lines that make an opened part again, or the folded waterfall. Raises ModelError in int8."""
+    if cell is not None and cell.name == SOURCES:
+        found, part, _ = _source_at(scene, cell)
+        return why_numpy.as_numpy(scene, found, part)
+    found, term = _at(scene, cell or Cell(CELLS, (0,)))
+    return why_numpy.as_numpy(scene, found, None if cell is None else term.part)
+
+
 def open_cell(scene: Scene, cell: Cell) -> View:
     """A bar taken apart."""
+    if cell.name == SOURCES:
+        found, part, key = _source_at(scene, cell)
+        readout = describe(scene, cell)
+        return View(f"{readout.name} = {readout.value}", readout.place, why_opened.source(scene, found, part, key))
     found, term = _at(scene, cell)
     title = f"{term.label} = {signed(term.value)}" if term.part is None else f"{term.part.name} = {signed(term.value)}"
     lead = describe(scene, cell).place

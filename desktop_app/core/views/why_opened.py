@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from desktop_app.core.analysis.attribution import Attribution, frozen_scale, mean_column
-from desktop_app.core.analysis.parts import Kind, Part, vector_of
-from desktop_app.core.levels import number, percent
+from desktop_app.core.analysis.parts import Kind, Part, output_matrices, vector_of
+from desktop_app.core.levels import diverging, number, percent
 from desktop_app.core.panels import (
     AnyPanel,
     Array,
@@ -15,6 +15,7 @@ from desktop_app.core.panels import (
     Box,
     Hue,
     Line,
+    ShadedPanel,
     Source,
     Strip,
     TextPanel,
@@ -50,7 +51,7 @@ def part(scene: Scene, found: Attribution, which: Part, value: float) -> Box:
     right = Strip("u / s", found.direction, None, Hue.KEY, "×")
     opened: list[AnyPanel | Box] = []
     if which.kind is Kind.HEAD and found.head_source is not None:
-        opened.append(_by_source(scene, found, which))
+        opened += _by_source(scene, found, which)
     if which.kind is Kind.MLP and found.neuron is not None:
         opened.append(_by_neuron(scene, found, which))
     return column(TextPanel(lines=lines), *opened, *dot_panels(left, right), _read_from(scene, found, scale))
@@ -83,13 +84,14 @@ def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
     return BarsPanel(title="With", note="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
 
 
-def _by_source(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
+def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel, ...]:
+    """The text on the colours of what the head brought from each token, and the largest of these as bars."""
     assert found.head_source is not None
     assert which.layer is not None
     assert which.head is not None
     values = found.head_source[which.layer, which.head, : found.position + 1]
-    name = f"blocks.{which.layer}.attn.pattern"
-    looks = scene.trace.read(name, head=which.head, row=found.position)
+    at = which.layer, which.head
+    looks = scene.trace.read(f"blocks.{which.layer}.attn.pattern", head=which.head, row=found.position)
     order = np.argsort(-np.abs(values), kind="stable")[:_LISTED]
     bars = [
         Bar(
@@ -97,18 +99,54 @@ def _by_source(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
             float(values[key]),
             number(float(values[key])),
             f"attention {percent(float(looks[key]))}",
-            source=(name, (which.head, found.position, int(key))),
+            source=("why.source", (*at, int(key))),
         )
         for key in order
     ]
-    rest = float(found.head_rounding[which.layer, which.head])
+    rest = float(found.head_rounding[at])
     if rest:
         bars.append(Bar("rounding to int8", rest, number(rest)))
-    return BarsPanel(
-        title="By the token that it read from",
-        note=f"all {len(values):,} add up to {number(float(values.sum()) + rest)}",
-        bars=(*bars, *_others(values, order)),
-        hue=Hue.ATTENTION,
+    seen = np.full(len(scene.labels), np.nan)
+    seen[: found.position + 1] = values
+    return (
+        ShadedPanel(
+            title="By the token that it read from",
+            pieces=scene.labels,
+            values=seen,
+            levels=diverging(values),
+            source=Source("why.source", (*at, "col")),
+            selected=found.position,
+        ),
+        BarsPanel(
+            title="The largest of them",
+            note=f"all {len(values):,} add up to {number(float(values.sum()) + rest)}",
+            bars=(*bars, *_others(values, order)),
+            hue=Hue.ATTENTION,
+        ),
+    )
+
+
+def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
+    """What a head brought from one token: the attention it paid times what that token's value is worth."""
+    assert which.layer is not None
+    assert which.head is not None
+    block = f"blocks.{which.layer}.attn."
+    value = scene.trace.read_rows(block + "v", key + 1, key)[which.head, 0].astype(np.float64)
+    worth = output_matrices(scene.checkpoint, which.layer)[which.head] @ found.direction
+    cell = (which.head, found.position, key)
+    weight = float(scene.trace.read(block + "pattern", head=which.head, row=found.position)[key])
+    own = float(value @ worth)
+    lines = (
+        Line("formula", "pattern · v W_O · u / s", "how much it looked there, times what is read there is worth"),
+        Line("with numbers", f"{number(weight)} × {number(own)}", ""),
+        Line("made again", number(weight * own), "in float64 from these vectors"),
+    )
+    left = Strip("v", value, Source(block + "v", (which.head, key, "col")), Hue.VALUE)
+    looked = Bar("pattern", weight, percent(weight), block + "pattern", source=(block + "pattern", cell))
+    return column(
+        TextPanel(lines=lines),
+        *dot_panels(left, Strip("W_O u / s", worth, None, Hue.KEY, "×")),
+        BarsPanel(title="With", note="click one to open it", bars=(looked,), hue=Hue.ATTENTION),
     )
 
 

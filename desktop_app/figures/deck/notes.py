@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from desktop_app.core.levels import number
+from desktop_app.core.levels import number, percent
 from desktop_app.core.opening.describe import describe
 from desktop_app.core.panels import (
     Bar,
@@ -73,7 +73,7 @@ def _of_panels(content: Box) -> Iterator[str]:
             totals = [r for r in panel.rises if r.total]
             yield f"{panel.title}: {'; '.join(f'{r.label} {r.text}' for r in (*parts, *totals))}"
         elif isinstance(panel, GraphPanel):
-            yield f"{panel.title}, {panel.note}"
+            yield f"{panel.title}, {panel.note}. {thickest(panel)}"
         elif isinstance(panel, TextPanel):
             for line in panel.lines:
                 yield " ".join(
@@ -91,3 +91,12 @@ def _of_panels(content: Box) -> Iterator[str]:
 
 def _bar(bar: Bar) -> str:
     return f"{bar.label} {bar.text}" + (f" ({bar.remark})" if bar.remark else "")
+
+
+def thickest(panel: GraphPanel, kind: int = 1, count: int = 3) -> str:
+    """The thickest lines of one kind of a graph, of attention unless told."""
+    own = sorted((s for s in panel.strands if s.kind == kind), key=lambda s: -s.weight)[:count]
+    said = "; ".join(
+        f"{panel.knots[s.upper].label} from {panel.knots[s.lower].label}, {percent(s.weight)}" for s in own
+    )
+    return f"The thickest lines of {panel.kinds[kind][0]}: {said}." if own else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, cell_text, number, percent, short
+from desktop_app.core.levels import Levels, cell_text, number, short
 from desktop_app.core.panels import (
     BarsPanel,
     Box,
@@ -25,6 +25,7 @@ from desktop_app.core.panels import (
     WaterfallPanel,
     row,
 )
+from desktop_app.figures.deck.notes import thickest
 from desktop_app.figures.layout import PAINTERS, arrangement, height_in, places
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_common import HEADING, LEGEND, legend
@@ -278,7 +279,7 @@ def _said(panel: Panel) -> str:
     if isinstance(panel, GraphPanel):
         return (
             f"Graph of {len(panel.knots)} vectors and {len(panel.strands)} lines over "
-            f"{len(panel.positions)} tokens. {_thickest(panel)}"
+            f"{len(panel.positions)} tokens. {thickest(panel)}"
         )
     if isinstance(panel, GridPanel):
         count = len(panel.values)
@@ -309,15 +310,6 @@ def _said(panel: Panel) -> str:
     if isinstance(panel, RulerPanel):
         return f"u = {number(panel.u)} falls on {panel.labels[panel.landed]}."
     return ""
-
-
-def _thickest(panel: GraphPanel, kind: int = 1, count: int = 3) -> str:
-    """The thickest lines of one kind of a graph, of attention unless told."""
-    own = sorted((s for s in panel.strands if s.kind == kind), key=lambda s: -s.weight)[:count]
-    said = "; ".join(
-        f"{panel.knots[s.upper].label} from {panel.knots[s.lower].label}, {percent(s.weight)}" for s in own
-    )
-    return f"The thickest lines of {panel.kinds[kind][0]}: {said}." if own else ""
 
 
 def _strongest(values: Any, rows: tuple[str, ...], columns: tuple[str, ...] | None) -> str:
