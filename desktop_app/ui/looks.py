@@ -80,6 +80,10 @@ def style_sheet(theme: Theme, scale: float) -> str:
     #topBar QToolButton, #topBar QPushButton {{ min-height: {px(22)}; max-height: {px(22)}; }}
     QToolButton#small {{ font-size: {px(11)}; padding: {px(1)} {px(6)}; min-height: {px(14)};
                           border-radius: {px(5)}; }}
+    QToolButton#tab {{ font-size: {px(12)}; background: transparent; color: {theme.dim}; border: none; border-radius: 0;
+                        border-bottom: 2px solid transparent; padding: {px(1)} {px(6)}; min-height: {px(14)}; }}
+    QToolButton#tab:hover, QToolButton#tab:focus {{ color: {theme.ink}; border-bottom: 2px solid {theme.line}; }}
+    QToolButton#tab:checked {{ color: {theme.ink}; font-weight: 600; border-bottom: 2px solid {theme.accent}; }}
     QToolButton::menu-indicator {{ image: none; width: 0; }}
     QTabWidget::pane {{ border: none; border-top: 1px solid {theme.line}; }}
     QTabBar {{ qproperty-drawBase: 0; background: transparent; }}

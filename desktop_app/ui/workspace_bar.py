@@ -21,7 +21,7 @@ class WorkspaceBar(QWidget):
             if not name.startswith(WORKSPACE):
                 continue
             button = QToolButton()
-            button.setObjectName("small")
+            button.setObjectName("tab")
             button.setText(action.text())
             button.setCheckable(True)
             button.setAccessibleName(action.text())
