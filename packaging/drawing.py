@@ -20,7 +20,7 @@ Group = tuple[Folder, ...]  # folders that import each other, or one
 
 _WIDTH, _MARGIN, _GAP, _RISE = 760, 16, 12, 30
 _LINE, _LETTER = 16, 6.4  # of the small type
-_TINT = {"gpt2": "#e7eef7", "core": "#e8f3ea", "figures": "#fbf0dd", "ui": "#f6e6ec", "cli": "#ece8f5"}
+_TINT = {"gpt2": "#e7eef7", "core": "#e8f3ea", "figures": "#fbf0dd", "ui": "#f6e6ec", "cli": "#ece8f5", "importable": "#ece8f5"}
 _INK, _EDGE, _FRAME = "#1d2733", "#5a6b7d", "#9aa7b4"
 
 

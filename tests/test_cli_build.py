@@ -205,7 +205,7 @@ def test_a_file_that_no_build_wrote_is_not_replaced_unasked(built, place):
 def test_a_figure_that_fails_leaves_the_others_and_is_named(built, place):
     status, out, err = built(ONCE.replace("head = 2", "head = 2\ntoken = 77"))
     assert status == 2
-    assert "figures.toml, line 7, pattern.svg: --token 77 is outside the prompt's tokens" in err
+    assert "figures.toml, line 7, pattern.svg: Token 77 is outside the prompt's tokens" in err
     assert "2 made, 0 as they were, 1 failed." in out
     assert not (place / "pattern.svg").exists()
     assert (place / "says.svg").exists()

@@ -5,6 +5,7 @@ here, imported when it is called for, so that `--help` and a wrong option are an
 """
 
 import argparse
+import logging
 import os
 import re
 import signal
@@ -18,10 +19,13 @@ from types import FrameType
 from typing import Protocol
 
 from desktop_app import __version__
-from desktop_app.cli.shared import add_engine, add_model, checked_text, choose_provider, say
+from desktop_app.cli.shared import Terminal, add_engine, add_log_level, add_model, checked_text, choose_provider, say
+from desktop_app.core import logs
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.system import closing_signals
 from desktop_app.switches import keep_to_own_folders
+
+log = logging.getLogger(__name__)
 
 COMMANDS = {
     "models": "list, download, add, remove and check models",
@@ -60,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A terminal that cannot show a character gets its escape instead of ending the program.
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        with _ended_by_signals():
-            status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        terminal = Terminal()
+        with _ended_by_signals(), logs.started(terminal):
+            status = _dispatch(list(sys.argv[1:] if argv is None else argv), terminal)
         print(end="", flush=True)
     except LogitscopeError as error:
         return _fail(str(error))
@@ -81,14 +86,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _dispatch(argv: list[str]) -> int:
+def _dispatch(argv: list[str], terminal: Terminal) -> int:
     about = COMMANDS.get(argv[0]) if argv else None
     if about is None:
-        return _window(_window_parser().parse_args(argv))
+        given = _window_parser().parse_args(argv)
+        _log_as_asked(given, terminal, "window")
+        return _window(given)
     command: Command = import_module(f"desktop_app.cli.{argv[0]}")
     parser = argparse.ArgumentParser(prog=f"logitscope {argv[0]}", description=about, allow_abbrev=False)
     command.add_arguments(parser)
-    return command.run(parser.parse_args(_with_ids(argv[1:])))
+    add_log_level(parser)
+    given = parser.parse_args(_with_ids(argv[1:]))
+    _log_as_asked(given, terminal, argv[0])
+    return command.run(given)
+
+
+def _log_as_asked(given: argparse.Namespace, terminal: Terminal, what: str) -> None:
+    if given.log_level is not None:
+        logs.set_level(given.log_level)
+        terminal.setLevel(given.log_level.upper())
+    log.info("Logitscope %s, %s", __version__, what)
 
 
 def _with_ids(argv: list[str]) -> list[str]:
@@ -139,7 +156,7 @@ def _window_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="logitscope",
         usage="logitscope [--model MODEL] [--int8] [--provider NAME] [--prompt TEXT] [SESSION]\n"
-        "       logitscope --selftest\n       logitscope COMMAND ... [--help]",
+        "       logitscope --selftest [--json]\n       logitscope COMMAND ... [--help]",
         description="A desktop microscope for GPT-2. Without a command it opens the window.",
         epilog="\n".join(["commands that need no window:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -150,6 +167,10 @@ def _window_parser() -> argparse.ArgumentParser:
     parser.add_argument("--prompt", metavar="TEXT", help="the text to start with")
     parser.add_argument("session", metavar="SESSION", nargs="?", type=Path, help="a session file to open")
     parser.add_argument("--selftest", action="store_true", help="try everything that came with the program, and quit")
+    parser.add_argument(
+        "--json", action="store_true", help="with --selftest: all of it as JSON, settings and log included"
+    )
+    add_log_level(parser)
     parser.add_argument("--version", action="version", version=f"logitscope {__version__}")
     # For whoever packs the program: ui/smoke.py works the window and quits.
     parser.add_argument("--smoke", metavar="FILE", type=Path, help=argparse.SUPPRESS)
@@ -160,7 +181,9 @@ def _window(arguments: argparse.Namespace) -> int:
     if arguments.selftest:
         from desktop_app.cli.selftest import run_selftest
 
-        return run_selftest()
+        return run_selftest(as_json=arguments.json)
+    if arguments.json:
+        raise LogitscopeError("--json says how --selftest answers; give both.")
     session: Path | None = arguments.session
     if session is not None and not session.exists():
         raise LogitscopeError(

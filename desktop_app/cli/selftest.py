@@ -2,30 +2,56 @@
 
 import io
 import json
+import logging
 import os
 import platform
-import re
 import sys
 import tomllib
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from importlib.metadata import PackageNotFoundError, distribution
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from xml.etree import ElementTree
 
 from desktop_app import __version__
 from desktop_app.cli.shared import shown
 from desktop_app.gpt2.errors import LogitscopeError
 
+log = logging.getLogger(__name__)
 
-def run_selftest() -> int:
-    """Print one line or more for each check. Returns 0 if all is well, 1 if anything is not."""
+
+@dataclass(frozen=True)
+class Result:
+    """A check that was made: the lines that it found, and what failed, "" if nothing did."""
+
+    title: str
+    lines: tuple[str, ...]
+    failure: str
+
+
+def run_selftest(*, as_json: bool = False) -> int:
+    """Print one line or more for each check, or all of it as JSON. Returns 0 if all is well, 1 if anything is not."""
+    if as_json:
+        with redirect_stdout(sys.stderr):  # a check may run what prints
+            results = [_tried(title, check) for title, check in _checks()]
+        print(json.dumps(_diagnostics(results), indent=1))
+        return 1 if any(result.failure for result in results) else 0
     print(f"Logitscope {__version__}")
-    failed = [title for title, check in _checks() if not _passes(title, check)]
+    results = [_tried(title, check, _show) for title, check in _checks()]
+    failed = [result.title for result in results if result.failure]
     print(f"\nFAILED: {', '.join(failed)}" if failed else "\nAll is well.")
     return 1 if failed else 0
+
+
+def _diagnostics(results: list[Result]) -> dict[str, Any]:
+    """What *Help > Copy diagnostics* tells, with the checks, and the log's last lines from its file."""
+    from desktop_app.core.diagnostics import collect
+    from desktop_app.core.logs import last_of_file
+    from desktop_app.core.settings import load_settings
+
+    return collect(load_settings(), last_of_file(), checks=[asdict(result) for result in results])
 
 
 def _checks() -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
@@ -35,21 +61,34 @@ def _checks() -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
     yield ("window", _window)
 
 
-def _passes(title: str, check: Callable[[], Iterator[str]]) -> bool:
-    before = ""
+def _tried(
+    title: str, check: Callable[[], Iterator[str]], show: Callable[[str, str], None] = lambda _title, _line: None
+) -> Result:
+    """Make a check; `show` is given each line with the title, which is empty but for the first line."""
+    lines: list[str] = []
     try:
         for line in check():
-            print(f"{title if title != before else '':10} {shown(line)}", flush=True)
-            before = title
-    except Exception as reason:  # noqa: BLE001 - whatever it is, it is what the check is for: told, and counted
-        if not isinstance(reason, LogitscopeError | OSError):
-            traceback.print_exc()
-        print(f"{title:10} FAILED: {type(reason).__name__}: {shown(str(reason))}", flush=True)
-        return False
-    return True
+            show(title if not lines else "", line)
+            lines.append(line)
+    except (LogitscopeError, OSError) as reason:
+        failure = f"{type(reason).__name__}: {reason}"
+        log.info("The check of %s failed: %s", title, failure)
+    except Exception as reason:
+        # Whatever it is, it is what the check is for: told, and counted.
+        failure = f"{type(reason).__name__}: {reason}"
+        log.exception("The check of %s failed.", title)
+    else:
+        return Result(title, tuple(lines), "")
+    show(title, f"FAILED: {failure}")
+    return Result(title, tuple(lines), failure)
+
+
+def _show(title: str, line: str) -> None:
+    print(f"{title:10} {shown(line)}", flush=True)
 
 
 def _paths() -> Iterator[str]:
+    from desktop_app.core.logs import log_file
     from desktop_app.core.settings import settings_file
     from desktop_app.core.sums import models_folder
 
@@ -59,43 +98,19 @@ def _paths() -> Iterator[str]:
     yield f"package   {Path(__file__).resolve().parent.parent}"
     yield f"models    {models_folder()}"
     yield f"settings  {settings_file()}"
+    yield f"log       {log_file()}"
 
 
 def _versions() -> Iterator[str]:
     """What it is made of, from the distributions' own metadata: what Logitscope asks for, and what that asks for."""
-    try:
-        waiting = _required("logitscope")
-    except PackageNotFoundError:  # a checkout: the same list from its own file
-        project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
-        waiting = [_name(line) for line in project["project"]["dependencies"]]
-    found: dict[str, str] = {}
-    missing = []
-    direct = set(waiting)
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        try:
-            made = distribution(name)
-        except PackageNotFoundError:
-            if name in direct:  # what another package asks for may be for another system or Python
-                missing.append(name)
-            continue
-        found[name] = made.version
-        waiting += _required(name)
+    from desktop_app.core.diagnostics import packages
+
+    found, missing = packages()
     if missing:
-        raise LogitscopeError(f"{', '.join(sorted(missing))} is not installed; install Logitscope again.")
-    words = [f"{name} {version}" for name, version in sorted(found.items())]
+        raise LogitscopeError(f"{', '.join(missing)} is not installed; install Logitscope again.")
+    words = [f"{name} {version}" for name, version in found.items()]
     for start in range(0, len(words), 5):
         yield ", ".join(words[start : start + 5])
-
-
-def _required(name: str) -> list[str]:
-    return [_name(line) for line in distribution(name).requires or [] if "extra ==" not in line]
-
-
-def _name(requirement: str) -> str:
-    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
 def _providers() -> Iterator[str]:

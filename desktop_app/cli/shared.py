@@ -1,11 +1,15 @@
 """What several commands share: arguments, the prompt, and words that a terminal may safely show."""
 
 import argparse
+import logging
 import sys
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from desktop_app.core.library.secrecy import without_secrets
+from desktop_app.core.logs import LEVELS
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
@@ -35,6 +39,15 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--provider",
         metavar="NAME",
         help="what computes, of what onnxruntime offers here, like cuda (default cpu)",
+    )
+
+
+def add_log_level(parser: argparse.ArgumentParser) -> None:
+    """Add --log-level."""
+    parser.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        help="log this and what is graver, and show it here, too (default: info in the log, warnings here)",
     )
 
 
@@ -180,6 +193,20 @@ def prompt_ids(
     from desktop_app.gpt2.token_ids import parse_ids
 
     return parse_ids(arguments.ids, config.vocab_size)
+
+
+class Terminal(logging.Handler):
+    """Shows warnings and faults, tracebacks included, on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.setFormatter(logging.Formatter("logitscope: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, unless it is about to be raised: Python shows that one itself."""
+        if not getattr(record, "raised", False):
+            with suppress(OSError):  # standard error itself may be what cannot be written
+                print(shown(without_secrets(self.format(record))), file=sys.stderr)
 
 
 def say(message: str) -> None:

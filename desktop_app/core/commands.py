@@ -230,5 +230,6 @@ COMMANDS: tuple[Command, ...] = (
     Command("copy_numpy", "Copy the number or step as numpy", "Inspect", (), "scene"),
     Command("close_inspector", "Close the inspector", "Inspect", (), "path"),
     Command("palette", "All commands …", "Help", ("Ctrl+Shift+P", "F1"), "always"),
+    Command("copy_diagnostics", "Copy diagnostics", "Help", (), "always"),
     Command("about", "About Logitscope", "Help", (), "always"),
 )

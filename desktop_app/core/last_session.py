@@ -3,6 +3,7 @@
 It is a session file like any other. What a start cannot open is set aside beside it, not overwritten.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from desktop_app.core.session_file import load_session, save_session
 from desktop_app.core.state import State, unplaced
 from desktop_app.gpt2.errors import LogitscopeError, SessionError
 from desktop_app.gpt2.sampling import Sampling
+
+log = logging.getLogger(__name__)
 
 
 def last_file() -> Path:
@@ -30,7 +33,9 @@ def load_last() -> State | None:
     """The session as it was left; None if there is none, or it is damaged, which is no reason not to start."""
     try:
         return load_session(last_file())
-    except (LogitscopeError, OSError):
+    except (LogitscopeError, OSError) as reason:
+        if last_file().exists():
+            log.warning("The last session cannot be opened: %s", reason)
         return None
 
 

@@ -1,5 +1,6 @@
 """What a pass answers with: its scene and the view of the place one is at, made before the window takes them over."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from desktop_app.core.steps import build_view, current_place, view_key
 from desktop_app.gpt2.errors import Cancelled
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,9 @@ def pass_of(model: Model, ids: tuple[int, ...], reuse: Trace | None, state: Stat
             return _prepared(model, trace, state, stop)
         except Cancelled:
             raise
-        except Exception:  # noqa: BLE001 - the pass is good: whoever shows it will try the same again, and tell
+        except Exception:
+            # The pass is good: whoever shows it will try the same again, and tell.
+            log.exception("A pass was computed, and its view could not be prepared.")
             return Prepared(model, trace)
 
     return work

@@ -9,6 +9,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
+from desktop_app.core import crashes, logs
 from desktop_app.gpt2.system import deaf_to_interrupts, give_way
 
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -22,7 +23,9 @@ def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
     else wants the processor: a window that goes on being used.
     """
     with starting_workers():  # the pool's own locks start a process already
-        return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin, initargs=(polite,))
+        return ProcessPoolExecutor(
+            count, mp_context=get_context("spawn"), initializer=_begin, initargs=(polite, *watched_by())
+        )
 
 
 @contextmanager
@@ -59,11 +62,24 @@ def _safe_path() -> Iterator[None]:
                 os.environ[_SAFE_PATH] = before
 
 
-def _begin(polite: bool) -> None:
+def _begin(polite: bool, level: str | None, crash_file: Path | None) -> None:
     """In a worker: give way to others if asked, and end with the process that asked, even if that is killed."""
     if polite:
         give_way()
+    be_watched(level, crash_file)
     end_with_parent()
+
+
+def watched_by() -> tuple[str | None, Path | None]:
+    """What `be_watched` takes, in a process that is about to start another."""
+    return logs.level(), crashes.crash_file()
+
+
+def be_watched(level: str | None, crash_file: Path | None) -> None:
+    """In a worker: its faults go into the program's log, its crash into the program's file of crashes."""
+    logs.start_in_worker(level)
+    if crash_file is not None:
+        crashes.watch(crash_file)
 
 
 def end_with_parent() -> None:

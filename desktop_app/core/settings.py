@@ -1,6 +1,7 @@
 """What the program remembers between starts: theme, type size, geometry. Losing it loses nothing else."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from desktop_app.gpt2.jsonfile import read_json
 
 TYPE_SIZES = (0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
 _LIMIT = 1 << 22
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def load_settings() -> Settings:
         if not path.is_file():
             return Settings()
         raw = read_json(path, limit=_LIMIT, error=SessionError)
-    except (LogitscopeError, OSError):
+    except (LogitscopeError, OSError) as reason:
+        log.warning("The settings cannot be read and begin anew: %s", reason)
         # A damaged settings file must not keep the program from starting; it is written anew at the end.
         return Settings()
     defaults = asdict(Settings())

@@ -7,6 +7,7 @@ from desktop_app.core import fields as kinds
 from desktop_app.core.analysis.measures import MEASURES
 from desktop_app.core.fields import kept
 from desktop_app.core.opening.cells import Cell
+from desktop_app.core.private import hide
 from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tokenizer import Encoding, Tokenizer
@@ -121,6 +122,7 @@ def spaced(state: State, tokenizer: Tokenizer) -> bool:
 
 
 def _typed(state: State, tokenizer: Tokenizer) -> Encoding:
+    hide(state.text)
     return tokenizer.encode(state.text, prefix_space=spaced(state, tokenizer))
 
 

@@ -148,4 +148,4 @@ def check_index(what: str, number: int | None, count: int) -> None:
     if number is not None and not 0 <= number < count:
         whole = "prompt's tokens" if what in ("token", "position") else f"model's {what}s"
         only = "only 0 is there" if count == 1 else f"they go from 0 to {count - 1}"
-        raise LogitscopeError(f"--{what} {number} is outside the {whole}; {only}.")
+        raise LogitscopeError(f"{what.capitalize()} {number} is outside the {whole}; {only}.")

@@ -30,5 +30,10 @@ def outside_vocabulary(token: int, vocab_size: int, where: str = "") -> str:
     return f"Token id {token}{where} is outside the model's vocabulary, 0 to {vocab_size - 1:,}; give another."
 
 
+def fault_words(fault: BaseException) -> str:
+    """The sentence on a fault of the program's own, which a person can do nothing about but report it."""
+    return f"Something went wrong that should not have: {type(fault).__name__}: {str(fault)[:200]}"
+
+
 class Cancelled(LogitscopeError):
     """Work was stopped on request; nothing is wrong."""

@@ -1,5 +1,6 @@
 """Opens the window and runs the event loop until it closes."""
 
+import logging
 import signal
 import socket
 import sys
@@ -11,13 +12,18 @@ from types import TracebackType
 from PySide6.QtCore import QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
+from desktop_app.core.crashes import take_crashes, watched
 from desktop_app.core.last_session import beginning
 from desktop_app.core.settings import load_settings
+from desktop_app.gpt2.errors import fault_words
 from desktop_app.gpt2.system import closing_signals
 from desktop_app.ui import fonts
 from desktop_app.ui.icon import window_icon
+from desktop_app.ui.qt_log import qt_logged
 from desktop_app.ui.smoke import Smoke
 from desktop_app.ui.window import Window
+
+log = logging.getLogger(__name__)
 
 
 def make_application(argv: list[str] | None = None) -> QApplication:
@@ -55,22 +61,33 @@ def run_window(
 
     `smoke` names an SVG file that a worked window, instead of a person, is to write before it quits.
     """
-    app = make_application()
-    window = open_window(model, text, session, int8=int8)
-    worked = Smoke(window, smoke) if smoke is not None else None
-    with _closed_by_signals(window), _faults_shown(window):
-        status = app.exec()
+    with qt_logged(), watched():
+        crashed = _crashed_before()
+        app = make_application()
+        window = open_window(model, text, session, int8=int8)
+        if crashed:
+            window.say(crashed, lasting=True)
+        worked = Smoke(window, smoke) if smoke is not None else None
+        with _closed_by_signals(window), _faults_shown(window):
+            status = app.exec()
     return status or (worked.status if worked is not None else 0)
+
+
+def _crashed_before() -> str:
+    """Log where programs that are gone have crashed; the sentence on it, "" if none has."""
+    crashes = take_crashes()
+    for crash in crashes:
+        log.error("Logitscope has crashed before:\n%s", crash)
+    return "Logitscope crashed the last time; Help > Copy diagnostics holds where." if crashes else ""
 
 
 @contextmanager
 def _faults_shown(window: Window) -> Iterator[None]:
-    """A fault of ours in an event handler is printed whole and told in the window, which lives on."""
+    """A fault of ours in an event handler is logged whole and told in the window, which lives on."""
 
     def show(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
-        sys.__excepthook__(kind, fault, trace)
-        words = f"Something went wrong that should not have: {kind.__name__}: {str(fault)[:200]}"
-        window.controller.trouble.emit(words)
+        before(kind, fault, trace)
+        window.controller.trouble.emit(fault_words(fault))
 
     before, sys.excepthook = sys.excepthook, show
     try:

@@ -1,6 +1,6 @@
 """Keeps the session while one works: at most a second after a change, whole or not at all, in a thread of its own."""
 
-import sys
+import logging
 from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -12,6 +12,7 @@ from desktop_app.gpt2.session import Stop
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.lanes import Lane
 
+log = logging.getLogger(__name__)
 _AFTER_MS = 500
 """From the first change that is not kept yet; not from the last, or steady typing would never be kept."""
 
@@ -74,7 +75,7 @@ class Autosave(QObject):
             keep(self._controller.state)
         except LogitscopeError as reason:
             # The window is closing: there is nobody left to tell but whoever started it.
-            print(f"logitscope: {reason}", file=sys.stderr)
+            log.warning("%s", reason)
 
 
 def _keep(state: State, _stop: Stop) -> None:

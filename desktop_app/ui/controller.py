@@ -16,6 +16,7 @@ from desktop_app.core.opening.opened import check_cell, wants_of
 from desktop_app.core.panels import View
 from desktop_app.core.places import BESIDE, Step
 from desktop_app.core.prepared import Prepared, pass_of
+from desktop_app.core.private import hide
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import ASKED, WALK, State
 from desktop_app.core.steps import build_view, current_place, find_step, step_list, workspaces
@@ -85,6 +86,12 @@ class Controller(QObject):
         self._due = QTimer(self)
         self._due.setSingleShot(True)
         self._due.timeout.connect(self._request)
+        self.state_changed.connect(self._hide_text)
+        hide(state.text)
+
+    def _hide_text(self, state: State) -> None:
+        """No line of the log may hold what is typed."""
+        hide(state.text if self.model is None else states.full_text(state, self.model.tokenizer))
 
     # Model
 

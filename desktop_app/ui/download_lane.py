@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from desktop_app.core.library.progress import Progress
 from desktop_app.core.library.references import HubName
 from desktop_app.core.library.worker import fetch
-from desktop_app.core.processes import starting_workers
+from desktop_app.core.processes import starting_workers, watched_by
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import Lane
@@ -33,7 +33,7 @@ class DownloadLane(Lane):
         # A fresh process: a fork of a program with threads and a window may hang.
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe(duplex=False)
-        process = context.Process(target=fetch, args=(str(name), there), daemon=True)
+        process = context.Process(target=fetch, args=(str(name), there, *watched_by()), daemon=True)
         try:
             with starting_workers():
                 process.start()

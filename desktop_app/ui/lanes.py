@@ -1,6 +1,6 @@
 """Lanes: a thread each for passes, loading, packing and freeing, behind objects that answer in the window's thread."""
 
-import traceback
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,13 +13,14 @@ from desktop_app.core.model import Doubt, Model, doubt_room, open_model
 from desktop_app.core.products import compute
 from desktop_app.core.state import State
 from desktop_app.core.want import Made, Want
-from desktop_app.gpt2.errors import Cancelled, LogitscopeError
+from desktop_app.gpt2.errors import Cancelled, LogitscopeError, fault_words
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.system import give_back_memory
 from desktop_app.gpt2.trace import Trace
 
 _FREE_MS = 200
+log = logging.getLogger(__name__)
 
 
 class Lane(QObject):
@@ -32,6 +33,7 @@ class Lane(QObject):
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._name = name
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._generation = 0
         self._stop = Stop()
@@ -66,11 +68,14 @@ class Lane(QObject):
             pass
         except LogitscopeError as reason:
             trouble = str(reason)
+            log.info("%s: %s", self._name, trouble)
         except MemoryError:
+            log.info("%s: there is not enough memory.", self._name, exc_info=True)
             trouble = "There is not enough memory for this; try a shorter prompt or a smaller model."
-        except Exception as reason:  # noqa: BLE001 - a fault of ours: told, printed whole, and the window lives on
-            traceback.print_exc()
-            trouble = f"Something went wrong that should not have: {type(reason).__name__}: {str(reason)[:200]}"
+        except Exception as reason:
+            # A fault of ours: told, logged whole, and the window lives on.
+            log.exception("%s: a fault.", self._name)
+            trouble = fault_words(reason)
         self._returned.emit(generation, result, trouble)
 
     def _receive(self, generation: int, result: object, trouble: object) -> None:

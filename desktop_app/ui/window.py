@@ -1,6 +1,6 @@
 """The window: puts the parts in place, wires state to views and commands to state."""
 
-import sys
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -48,6 +48,7 @@ from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
 from desktop_app.ui.command_palette import Chooser, CommandPalette
 from desktop_app.ui.controller import Controller
+from desktop_app.ui.diagnostics import diagnostics
 from desktop_app.ui.exactness import Exactness
 from desktop_app.ui.file_actions import FileActions
 from desktop_app.ui.inspection import Inspection
@@ -63,6 +64,7 @@ from desktop_app.ui.top_bar import TopBar
 from desktop_app.ui.view_bar import ViewBar
 from desktop_app.ui.workspace_bar import WorkspaceBar
 
+log = logging.getLogger(__name__)
 _SLOW_MS = 250
 _PATIENCE_MS = 300
 _CHANGES = {command.id: command.change for command in COMMANDS if command.change is not None}
@@ -622,6 +624,7 @@ class Window(QMainWindow):
             "open_census": self.inspection.open_census,
             "copy_numpy": self.inspection.copy_numpy,
             "palette": self._palette,
+            "copy_diagnostics": self._copy_diagnostics,
             "about": self._about,
             "quit": self.close,
         }
@@ -696,6 +699,10 @@ class Window(QMainWindow):
         dialog.chosen.connect(self.do)
         dialog.open()
 
+    def _copy_diagnostics(self) -> None:
+        QGuiApplication.clipboard().setText(diagnostics(self.settings, self.controller.model))
+        self.say("Copied: versions, settings and the log. Neither your text nor a token is in it.")
+
     def _about(self) -> None:
         box = QMessageBox(self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -754,7 +761,7 @@ class Window(QMainWindow):
             save_settings(changed, self._settings_before)
         except LogitscopeError as reason:
             # A theme is not worth a sentence in the window, which may be closing.
-            print(f"logitscope: {reason}", file=sys.stderr)
+            log.warning("%s", reason)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self._closing:

@@ -59,7 +59,9 @@ def qapp(tmp_path_factory):
     screen |= {"logicalDpi": 96, "logicalBaseDpi": 96, "dpr": 1}
     config = tmp_path_factory.mktemp("screen") / "offscreen.json"
     config.write_text(json.dumps({"screens": [screen]}))
-    return make_application(["logitscope", "-platform", f"offscreen:configfile={config}"])
+    app = make_application(["logitscope", "-platform", f"offscreen:configfile={config}"])
+    app.setCursorFlashTime(0)  # a caret that blinks makes two pictures of one window differ
+    return app
 
 
 @pytest.fixture

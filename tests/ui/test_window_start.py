@@ -221,13 +221,13 @@ def test_a_change_is_kept_within_a_second_also_while_one_goes_on_typing(open_des
     assert len(written) == 2  # nothing changed: nothing is written
 
 
-def test_a_session_that_cannot_be_kept_is_told_once(open_desk, tiny, own_home, capsys):
+def test_a_session_that_cannot_be_kept_is_told_once(open_desk, tiny, own_home, caplog):
     (own_home / "state" / "logitscope").write_text("a file where the folder should be")
     desk = open_desk(tiny, "text")
     desk.until(lambda: "session cannot be kept" in desk.notice())
     assert desk.scene is not None
     desk.window.close()
-    assert "session cannot be kept" in capsys.readouterr().err
+    assert "session cannot be kept" in caplog.text
 
 
 def test_the_model_button_names_every_model_that_came_with_the_program(desk):
@@ -268,11 +268,11 @@ def test_an_unplugged_screen_does_not_hide_the_window(open_desk, tiny, qapp):
     assert qapp.primaryScreen().geometry().intersects(second.window.frameGeometry())
 
 
-def test_settings_that_cannot_be_kept_do_not_keep_the_window_open(open_desk, tiny, own_home, capsys):
+def test_settings_that_cannot_be_kept_do_not_keep_the_window_open(open_desk, tiny, own_home, caplog):
     desk = open_desk(tiny, "text")
     (own_home / "config" / "logitscope").write_text("a file where the folder should be")
     assert desk.window.close()
-    assert capsys.readouterr().err.startswith("logitscope: ")
+    assert "settings.json cannot be written" in caplog.text
 
 
 def test_the_weights_are_packed_after_the_first_answer_and_only_where_there_is_room(open_desk, tiny, monkeypatch):

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, closing
+from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.core.analysis.parts import Kind, Part, head_rows, names_of, output_matrices, parts, project
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
@@ -37,8 +38,8 @@ Baseline = Literal["token", "mean", "none"]
 """What a token's logit is measured against: another token, the mean of all tokens, or nothing."""
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(NamedArrays):
     """What each part adds to the logit of `target` (less that of what it is measured against) after `position`.
 
     `contribution` [part] in the order of `parts`; `constant` what the final layer norm's bias adds; `total` the sum of

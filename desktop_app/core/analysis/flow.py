@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
+from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.core.analysis.parts import bias_of, head_rows, output_matrices
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
@@ -60,8 +61,8 @@ class Node:
     made_of: Mapping[str, float]
 
 
-@dataclass(frozen=True, eq=False)
-class Flow:
+@dataclass(frozen=True, eq=False, repr=False)
+class Flow(NamedArrays):
     """The graph below `position`. Edges are parallel arrays: `upper` and `lower` index `nodes`.
 
     `importance` [edge]; `by_head` [edge, head] how it is shared among heads (0 on edges of the residual stream).

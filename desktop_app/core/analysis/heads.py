@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Progress, unheard
 from desktop_app.core.analysis.measures import MEASURES, PATTERNS
+from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.core.analysis.parts import output_matrices
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
@@ -40,8 +41,8 @@ REPEATED = 50
 _AT_ONCE = 16 << 20  # bytes of a block's patterns that are read at once
 
 
-@dataclass(frozen=True, eq=False)
-class Heads:
+@dataclass(frozen=True, eq=False, repr=False)
+class Heads(NamedArrays):
     """Scores of every head on a battery.
 
     `scores` of MEASURES and `without_first` of PATTERNS are [layer, head], means over the battery's texts; `spread` of
@@ -73,8 +74,8 @@ class Heads:
         return found | {f"{name}_without_first": self.without_first[name] for name in PATTERNS}
 
 
-@dataclass(frozen=True, eq=False)
-class HeadsOnText:
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadsOnText(NamedArrays):
     """Scores of every head on one text, [layer, head]: of PATTERNS, the share of attention that lies on the pattern.
 
     Sum of A on the pattern over the sum of A, over all queries from position 1 on, less what was left out of A. There a

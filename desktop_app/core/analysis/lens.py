@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
+from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.core.analysis.translators import Translators
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.checkpoint import Checkpoint
@@ -49,8 +50,8 @@ def points(config: Config, what: What = "stream") -> tuple[str, ...]:
     return ("blocks.0.resid_pre", *blocks)
 
 
-@dataclass(frozen=True, eq=False)
-class Lens:
+@dataclass(frozen=True, eq=False, repr=False)
+class Lens(NamedArrays):
     """What each point says at each position.
 
     All [point, pos], where `pos` counts from position `start` of the text: `top_id` and `top_probability`, the

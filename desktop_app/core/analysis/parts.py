@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, closing
+from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.formula import Place
@@ -168,8 +169,8 @@ def bias_of(checkpoint: Checkpoint, layer: int, name: str) -> Array:
     return checkpoint.weights[f"blocks.{layer}.{name}"]
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
+@dataclass(frozen=True, eq=False, repr=False)
+class Parts(NamedArrays):
     """The parts of the residual stream at one position.
 
     `vectors` [part, d_model] in the order of `parts`; `whole` [d_model] is the tensor `tensor` there, as the model has

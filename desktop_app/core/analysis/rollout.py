@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
 from desktop_app.core.analysis.heads import patterns
+from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Summary:
+@dataclass(frozen=True, eq=False, repr=False)
+class Summary(NamedArrays):
     """One grid [query, key] that sums up many: `kind` says how ("mean" or "rollout"), `layers` over which blocks.
 
     Rows add up to 1. Without the first token (`leave_first`) its column is 0 but for the first row, which has only it.

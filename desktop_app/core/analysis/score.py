@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, closing
+from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.core.analysis.parts import Kind, Part, combine, names_of, parts
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
@@ -29,8 +30,8 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Score:
+@dataclass(frozen=True, eq=False, repr=False)
+class Score(NamedArrays):
     """One cell of `attn.scaled` opened.
 
     `terms` [query part, key part] add up to `score`, the model's own number (scale included). `relative`, of the same

@@ -2,12 +2,11 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
-
-from huggingface_hub import constants
 
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _ADDRESSES = re.compile("HF_ENDPOINT|.*_proxy", re.IGNORECASE)
@@ -39,8 +38,11 @@ def _secrets() -> Iterator[str]:
 def _given() -> Iterator[str]:
     """The secrets as they were set: tokens, and of the addresses of hub and proxies the login and its password."""
     yield from (os.environ[name] for name in _TOKENS if name in os.environ)
-    with suppress(OSError, ValueError):
-        yield Path(constants.HF_TOKEN_PATH).read_text(encoding="utf-8").strip()
+    # A token that the hub's client, not imported yet, has not read cannot stand anywhere.
+    client = sys.modules.get("huggingface_hub.constants")
+    if client is not None:
+        with suppress(OSError, ValueError):
+            yield Path(client.HF_TOKEN_PATH).read_text(encoding="utf-8").strip()
     for name, value in os.environ.items():
         if _ADDRESSES.fullmatch(name) and (found := _LOGIN_OF.fullmatch(value)):
             yield from (found[1], found[1].partition(":")[2])

@@ -1,5 +1,6 @@
 """What the process that downloads for the window runs; it can be killed at any moment, and nothing is lost."""
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,8 +10,10 @@ from urllib.parse import urlsplit
 
 from desktop_app.core.library.progress import Progress
 from desktop_app.core.library.references import HubName, parse_hub_name
-from desktop_app.core.processes import end_with_parent
-from desktop_app.gpt2.errors import LogitscopeError, ModelError
+from desktop_app.core.processes import be_watched, end_with_parent
+from desktop_app.gpt2.errors import LogitscopeError, ModelError, fault_words
+
+log = logging.getLogger(__name__)
 
 
 def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
@@ -24,11 +27,21 @@ def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
     return download
 
 
-def fetch(text: str, out: Connection) -> None:
-    """Download `owner/name[@revision]`; sends each Progress, and at the end the folder (a Path) or a sentence (str)."""
+def fetch(text: str, out: Connection, level: str | None = None, crash_file: Path | None = None) -> None:
+    """Download `owner/name[@revision]`; sends each Progress, and at the end the folder (a Path) or a sentence (str).
+
+    `level` and `crash_file` are the program's `watched_by`.
+    """
+    be_watched(level, crash_file)
     end_with_parent()
     try:
         out.send(load_download()(parse_hub_name(text), out.send))
     except LogitscopeError as reason:
-        with suppress(BrokenPipeError):  # the window is gone, and whoever would have read it
-            out.send(str(reason))
+        words = str(reason)
+    except Exception as reason:
+        log.exception("The download of a model ended by a fault.")
+        words = fault_words(reason)
+    else:
+        return
+    with suppress(BrokenPipeError):  # the window is gone, and whoever would have read it
+        out.send(words)

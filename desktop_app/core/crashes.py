@@ -1,0 +1,78 @@
+"""Crashes of native code (Qt, onnxruntime): where every thread was, in a file that the next start finds and clears.
+
+Python cannot catch them; its faulthandler writes to a file that is already open. Each program has a file of its own,
+named by its process; its workers write to the same one.
+"""
+
+import faulthandler
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from desktop_app.core.logs import log_file
+
+_NAME = re.compile(r"crash-(\d{1,9})\.txt")
+_LONGEST = 1 << 16
+log = logging.getLogger(__name__)
+_open: list[IO[bytes]] = []
+"""The file that the handler writes to; it must not be closed while it does."""
+
+
+def crash_file() -> Path | None:
+    """The file that a crash of this process would be written to, for its workers; None where none is watched."""
+    return Path(os.fsdecode(_open[-1].name)) if _open else None
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Within, a crash of this process is written to its file; what was watched before is watched again afterwards."""
+    before = faulthandler.is_enabled()
+    path = log_file().with_name(f"crash-{os.getpid()}.txt")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        watch(path)
+    except OSError as reason:
+        log.warning("Crashes cannot be written down: %s: %s.", path.parent, reason.strerror or reason)
+        yield
+        return
+    try:
+        yield
+    finally:
+        faulthandler.disable()
+        if before:
+            faulthandler.enable()
+        _open.pop().close()
+        if not path.stat().st_size:
+            path.unlink()
+
+
+def watch(path: Path) -> None:
+    """Write a crash of this process to `path`, behind what is there, from now on. Raises OSError."""
+    file = path.open("ab")
+    _open.append(file)
+    faulthandler.enable(file, all_threads=True)
+
+
+def take_crashes() -> tuple[str, ...]:
+    """What programs that are gone wrote as they crashed; their files are cleared, those of living ones left."""
+    found = []
+    for path in sorted(log_file().parent.glob("crash-*.txt")):
+        name = _NAME.fullmatch(path.name)
+        if name is None or psutil.pid_exists(int(name.group(1))):
+            continue
+        try:
+            with path.open("rb") as file:
+                text = file.read(_LONGEST).decode("utf-8", "replace").strip()
+            path.unlink()
+        except OSError as reason:
+            log.warning("%s cannot be read or cleared: %s.", path, reason.strerror or reason)
+            continue
+        if text:
+            found.append(text)
+    return tuple(found)

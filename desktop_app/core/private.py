@@ -1,0 +1,58 @@
+"""What no line of the log may hold: the text that a person typed, tokens of the hub, and logins.
+
+Texts are told to this module as they are typed or read; what an exception or a sentence quotes of anything is left out
+whether it was told or not. File names, line numbers and source lines of a traceback stay as they are.
+"""
+
+import re
+from collections import deque
+from pathlib import Path
+
+from desktop_app.core.library.secrecy import without_secrets
+
+GONE = "…"
+"""What stands in the place of what was left out."""
+
+_TEXTS = 64
+_SHORTEST = 4
+"""Characters; a shorter word says nothing, and leaving it out everywhere would spoil every sentence."""
+
+_QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)""")
+_WORD = re.compile(rf"\w{{{_SHORTEST},}}")
+
+_texts: deque[str] = deque(maxlen=_TEXTS)
+
+
+def hide(text: str) -> None:
+    """From now on, leave `text`, its lines and its words out of what is logged; the last 64 texts are remembered."""
+    if text and (not _texts or _texts[-1] != text):
+        _texts.append(text)
+
+
+def without_private(text: str) -> str:
+    """`text`, a log line or a traceback, without secrets, quotations, and what was hidden; the home is `~`.
+
+    Indented lines are the frames of a traceback: of them only whole hidden lines go.
+    """
+    text = without_secrets(text)
+    for line in sorted({line for hidden in _texts for line in _lines(hidden)}, key=len, reverse=True):
+        text = text.replace(line, GONE)
+    words = {word.casefold() for hidden in _texts for word in _WORD.findall(hidden)}
+    return without_home("\n".join(line if line[:1].isspace() else _said(line, words) for line in text.split("\n")))
+
+
+def without_home(text: str) -> str:
+    """`text` with the home's folder, which holds a person's name, written as `~`."""
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text
+
+
+def _lines(text: str) -> set[str]:
+    found = {text, *text.splitlines()}
+    return {form for line in found if len(line.strip()) >= _SHORTEST for form in (line, line.strip(), repr(line)[1:-1])}
+
+
+def _said(line: str, words: set[str]) -> str:
+    """A line that is a sentence or an exception's message."""
+    line = _QUOTED.sub(GONE, line)
+    return _WORD.sub(lambda word: GONE if word[0].casefold() in words else word[0], line)

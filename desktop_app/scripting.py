@@ -1,0 +1,340 @@
+"""Logitscope in a script or a notebook: open a model, run a text, read tensors, draw figures, take predictions apart.
+
+The package `logitscope` gives these names to scripts:
+
+    import logitscope
+
+    model = logitscope.open_model("bundled")
+    run = model.run("The cat sat on the")
+    run["blocks.0.attn.pattern"]                    # numpy, [head, query, key]
+    run.figure("blocks.0.attn.pattern", head=3)     # shown inline in Jupyter
+    run.attribute(" mat").contribution              # what each part adds to the logit of " mat"
+
+Nothing is fetched and no window is needed. What cannot be done raises LogitscopeError with one sentence that says why.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis import attribution as attributions
+from desktop_app.core.analysis import flow as flows
+from desktop_app.core.analysis import heads as batteries
+from desktop_app.core.analysis import lens as lenses
+from desktop_app.core.analysis import score as scores
+from desktop_app.core.analysis.attribution import Attribution
+from desktop_app.core.analysis.flow import Flow
+from desktop_app.core.analysis.heads import Heads, HeadsOnText
+from desktop_app.core.analysis.lens import Lens
+from desktop_app.core.analysis.score import Score
+from desktop_app.core.library.find import find_model
+from desktop_app.core.model import Model as OpenedModel
+from desktop_app.core.model import open_model as open_folder
+from desktop_app.core.state import State, ViewOptions, encode
+from desktop_app.core.views.weights import find_part
+from desktop_app.figures.export import Job, Options, kind_of, render, write
+from desktop_app.figures.order import Order, make
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import LogitscopeError, ModelError, TokenizerError, outside_vocabulary
+from desktop_app.gpt2.files import refuse_existing
+from desktop_app.gpt2.sampling import Ranked, Sampling, stages
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+
+def open_model(name: str | PathLike[str] = "bundled", *, int8: bool = False) -> "Model":
+    """Open a model that is on this machine.
+
+    Args:
+        name: a bundled model ("bundled", "sorter"), a checkpoint's folder, or `owner/name` of the Hugging Face Hub
+            that was downloaded before (`logitscope models get`).
+        int8: whether to round the weights to int8; the numbers are not the exact ones then.
+
+    Raises:
+        LogitscopeError: it is not here, or cannot be used; the sentence says why and what to do.
+    """
+    return Model(open_folder(find_model(str(name)), int8=int8, text=False))
+
+
+class Model:
+    """An opened model. `open_model` makes it."""
+
+    def __init__(self, opened: OpenedModel) -> None:
+        self._opened = opened
+
+    def __repr__(self) -> str:
+        return repr(self._opened)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self._opened.name
+
+    @property
+    def config(self) -> Config:
+        """Its hyper-parameters: n_layer, n_head, n_embd, n_positions, vocab_size and so on."""
+        return self._opened.config
+
+    def weight(self, name: str, *, head: int | None = None) -> Array:
+        """A weight by its name ("blocks.0.attn.W_Q", or "unembed.W_U" [d_vocab, d_model]), or the part of one head.
+
+        Read-only float32, as the model computes with it. Raises ModelError if there is no such weight or head.
+        """
+        part = find_part(self.config, name, head)
+        found = part.of(self._opened.checkpoint.weights[part.weight]).view()
+        found.flags.writeable = False
+        return found
+
+    def run(
+        self,
+        text: str | None = None,
+        *,
+        ids: Sequence[int] | None = None,
+        bos: bool | None = None,
+        prefix_space: bool | None = None,
+    ) -> "Run":
+        """Compute the forward pass over a text, or over token ids.
+
+        Args:
+            text: the prompt; give this or `ids`.
+            ids: the prompt as token ids.
+            bos: whether to begin with the token that texts of this model begin with; as its tokenizer says unless told.
+            prefix_space: whether to put a space in front of the text; as its tokenizer says unless told.
+
+        Raises:
+            LogitscopeError: both or neither were given, or the model cannot take them.
+        """
+        if (text is None) == (ids is None):
+            raise LogitscopeError("Give a text or ids, one of the two.")
+        model = self._opened
+        state = State(text or "", start=bos, space=prefix_space, int8=model.config.int8)
+        given = encode(state, model.tokenizer) if ids is None else tuple(int(token) for token in ids)
+        model.engine.check_ids(given)
+        return Run(self, model.engine.trace(given), state, from_ids=ids is not None)
+
+    def token(self, given: str | int) -> int:
+        """The id of a token by its text, with its space (" Paris"), or by its id.
+
+        Raises TokenizerError where a text is not one token, ModelError for an id that is not there.
+        """
+        tokenizer = self._opened.tokenizer
+        if isinstance(given, str):
+            ids = tokenizer.encode(given).ids
+            if len(ids) != 1:
+                pieces = ", ".join(map(tokenizer.quoted, ids[:6])) or "none"
+                raise TokenizerError(f"{given[:40]!r} is {len(ids)} tokens ({pieces}); give one token.")
+            return ids[0]
+        if not 0 <= given < self.config.vocab_size:
+            raise ModelError(outside_vocabulary(int(given), self.config.vocab_size))
+        return int(given)
+
+    def label(self, token: int) -> str:
+        """The text of a token, spaces shown as it is shown in the window."""
+        return self._opened.tokenizer.label(self.token(token))
+
+    def heads(self, *, seed: int = 0) -> Heads:
+        """Measure how every head looks on repeated random tokens, as `logitscope heads` does: axes in `Heads.AXES`."""
+        begin = next(iter(self._opened.tokenizer.first), None)
+        return batteries.compute(self._opened.engine, begin=begin, seed=seed)
+
+    def figure(
+        self, subject: str, *, layer: int | None = None, head: int | None = None, theme: str = "light", **drawn: Any
+    ) -> "Figure":
+        """The figure of what needs no text: "weights:blocks.0.attn.W_Q", or "census".
+
+        `drawn` are fields of `Options`, as in `Run.figure`. Raises LogitscopeError, with the closest names.
+        """
+        options = _options(theme, drawn)
+        order = Order(Path("figure.svg"), step=subject, layer=layer, head=head, prompted=False)
+        return Figure(make(order, self._opened), options)
+
+
+class Run:
+    """A forward pass over a text. `Model.run` makes it; it is not changed afterwards.
+
+    `run[name]` is a tensor by its name, a read-only numpy array whose axes `run.axes(name)` names. A name of
+    TransformerLens or transformers raises ModelError with a sentence that says what the tensor is called here.
+    """
+
+    def __init__(self, model: Model, trace: Trace, state: State, *, from_ids: bool) -> None:
+        self.model = model
+        """The model that computed it."""
+        self.trace = trace
+        """The pass itself, which also reads single heads and rows: `run.trace.read(name, head=3, row=-1)`."""
+        self._state = state
+        self._from_ids = from_ids
+
+    def __repr__(self) -> str:
+        return f"<Run of {len(self)} tokens on {self.model.name}: {len(self.names)} tensors>"
+
+    def __len__(self) -> int:
+        return len(self.trace)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.trace[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.trace.table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of every tensor, in the order in which they are computed."""
+        return tuple(self.trace.table)
+
+    def axes(self, name: str) -> tuple[str, ...]:
+        """The axes of a tensor: ("head", "query", "key"). Raises ModelError for a name that is not there."""
+        if name not in self:
+            self.trace[name]  # it says what the tensor is called here
+        return self.trace.table[name].axes
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The token ids of the text."""
+        return self.trace.ids
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """The token at each position, as it is shown in the window: spaces and line ends can be seen."""
+        return tuple(map(self.model.label, self.ids))
+
+    def next(self, count: int = 10, *, position: int = -1, temperature: float = 1.0) -> list[tuple[str, float]]:
+        """The likeliest `count` tokens after a position and their probabilities, from the likeliest on."""
+        ranked = Ranked(self.trace.logits(position))
+        probabilities = stages(ranked, Sampling(temperature=temperature)).probs_scaled[:count]
+        tokens = ranked.order[: len(probabilities)]
+        return [(self.model.label(int(t)), float(p)) for t, p in zip(tokens, probabilities, strict=True)]
+
+    def figure(
+        self,
+        step: str,
+        *,
+        layer: int | None = None,
+        head: int | None = None,
+        token: int | None = None,
+        position: int | None = None,
+        view: ViewOptions | None = None,
+        theme: str = "light",
+        **drawn: Any,
+    ) -> "Figure":
+        """The figure of a step or workspace, as `logitscope figure --step` draws it; Jupyter shows it inline.
+
+        Args:
+            step: its name: "blocks.0.attn.pattern", "overview:pattern" with a layer, "probabilities", "lens".
+            layer: the block, where the name does not say it.
+            head: the head, from 0.
+            token: the position of the token that is looked at, the query; the last unless told.
+            position: whose next token is shown; the last unless told.
+            view: how numbers are shown.
+            theme: light, dark or print.
+            drawn: further fields of `Options`: size, dpi, caption, font_size, language, transparent.
+
+        Raises:
+            LogitscopeError: there is none of that name (the sentence names the closest), or no such head or position.
+        """
+        options = _options(theme, drawn)
+        state = replace(self._state, token=token, position=position, view=view or ViewOptions())
+        ids = ",".join(map(str, self.ids)) if self._from_ids else None
+        order = Order(Path("figure.svg"), step=step, layer=layer, head=head, ids=ids, state=state)
+        return Figure(make(order, self.model._opened, lambda _ids: self.trace), options)
+
+    def lens(self, *targets: str | int, what: Literal["stream", "attn_out", "mlp_out"] = "stream") -> Lens:
+        """What each point of the residual stream would already predict; axes in `Lens.AXES`.
+
+        `targets` are tokens to follow through the points, by text or id. Raises LogitscopeError.
+        """
+        asked = tuple(map(self.model.token, targets))
+        return lenses.compute(self._checkpoint, self.trace, what=what, targets=asked)
+
+    def attribute(
+        self,
+        target: str | int,
+        against: str | int | None = None,
+        *,
+        baseline: Literal["mean", "none"] = "mean",
+        position: int = -1,
+    ) -> Attribution:
+        """What each part of the model adds to the logit of `target` after `position`; axes in `Attribution.AXES`.
+
+        It is measured against the logit of `against`; without one against the mean of all logits, or, with the
+        baseline "none", against nothing. Raises LogitscopeError.
+        """
+        other = None if against is None else self.model.token(against)
+        asked = self.model.token(target)
+        return attributions.compute(
+            self._checkpoint, self.trace, target=asked, against=other, baseline=baseline, position=position
+        )
+
+    def score(self, layer: int, head: int, query: int, key: int) -> Score:
+        """Why the head looks from `query` to `key`: `blocks.layer.attn.scaled[head, query, key]` as query parts times
+        key parts; axes in `Score.AXES`. Raises ModelError.
+        """
+        length = len(self)
+        places = [place + length if place < 0 else place for place in (query, key)]
+        return scores.compute(self._checkpoint, self.trace, layer=layer, head=head, query=places[0], key=places[1])
+
+    def heads(self, *, leave_first: bool = False, leave_self: bool = False) -> HeadsOnText:
+        """How every head looks on this text; `Model.heads` measures them on a battery, which compares better.
+
+        `leave_first` leaves key 0 out of the attention that counts, `leave_self` each token's look at itself.
+        """
+        return batteries.on_text(self._checkpoint, self.trace, leave_first=leave_first, leave_self=leave_self)
+
+    def flow(self, *, position: int = -1, threshold: float = flows.THRESHOLD) -> Flow:
+        """Which parts made the last vector at `position`, followed down. Raises ModelError."""
+        return flows.compute(self._checkpoint, self.trace, position=position, threshold=threshold)
+
+    @property
+    def _checkpoint(self) -> Any:
+        return self.model._opened.checkpoint
+
+
+class Figure:
+    """A figure that is ready to be drawn. A notebook shows it inline; `save` writes it as SVG, PDF or PNG."""
+
+    def __init__(self, job: Job, options: Options) -> None:
+        self._job = job
+        self._options = options
+
+    def __repr__(self) -> str:
+        return f"<Figure: {self._job.view.title}>"
+
+    @property
+    def description(self) -> str:
+        """The figure in words, for readers who cannot see it."""
+        return self._job.description
+
+    @cached_property
+    def svg(self) -> str:
+        """The figure as SVG: the same run and options give the same text."""
+        return render(self._job, replace(self._options, kind="svg")).decode("utf-8")
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def save(self, path: str | PathLike[str], *, force: bool = False) -> Path:
+        """Write the figure, whole or not at all; the ending says whether as SVG, PDF or PNG.
+
+        Raises ExportError where the file exists and `force` is not given, or cannot be written.
+        """
+        to = Path(path)
+        options = replace(self._options, kind=kind_of(to))
+        refuse_existing(to, force=force)
+        write(to, render(self._job, options))
+        return to
+
+
+def _options(theme: str, drawn: dict[str, Any]) -> Options:
+    known = [name for name in Options.__dataclass_fields__ if name != "kind"]
+    for name in drawn:
+        if name not in known:
+            raise LogitscopeError(f"A figure has no option {name[:40]!r}; it has {', '.join(known)}.")
+    return Options(theme=theme, **drawn)

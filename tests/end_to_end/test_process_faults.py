@@ -1,0 +1,196 @@
+"""Faults planted in a window, a process of its own: each ends in the log and in Copy diagnostics, and it lives on."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import TINY, write_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPT = "Blancmange recipe"
+TOKEN = "hf_PLANTEDxTOKEN"
+
+PLANTED = """
+import sys
+from pathlib import Path
+from PySide6.QtCore import QTimer, qWarning
+from PySide6.QtGui import QGuiApplication
+from desktop_app.figures import draw
+from desktop_app.gpt2.engine import Engine
+
+def make_figure(*arguments, **how):
+    raise RuntimeError("planted in a worker, of Blancmange recipe")
+
+if __name__ == "__mp_main__":
+    draw.make_figure = make_figure
+
+if __name__ == "__main__":
+    from desktop_app.cli import main
+    from desktop_app.figures.export import Options
+    from desktop_app.ui import app
+    from desktop_app.ui.canvas import Canvas
+
+    trace, made, paint = Engine.trace, app.open_window, Canvas.paintEvent
+    left = {"lane": 1, "paint": 0}
+
+    def failing_trace(self, ids, **how):
+        if len(ids) == 18 and left["lane"]:
+            left["lane"] -= 1
+            raise RuntimeError("planted in a lane, of Blancmange recipe")
+        return trace(self, ids, **how)
+
+    def failing_paint(self, event):
+        if left["paint"]:
+            left["paint"] -= 1
+            raise RuntimeError("planted in a paint event, of Blancmange recipe")
+        return paint(self, event)
+
+    def failing_slot():
+        raise RuntimeError("planted in a slot, of Blancmange recipe")
+
+    Engine.trace, Canvas.paintEvent = failing_trace, failing_paint
+
+    def open_window(*arguments, **how):
+        window = made(*arguments, **how)
+        c = window.controller
+
+        def plant_in_paint():
+            left["paint"] = 2
+            window.canvas.viewport().repaint()
+            window.canvas.viewport().repaint()
+
+        def end():
+            window.do("copy_diagnostics")
+            Path("diagnostics.txt").write_text(QGuiApplication.clipboard().text())
+            Path("shown.txt").write_text(f"{window.isVisible()} {len(c.scene.trace)}")
+            window.close()
+
+        deeds = [
+            (lambda: c.scene is not None and not c.pending, lambda: c.edit_text("Blancmange recipe!")),
+            (lambda: "lane" in window.trouble.text(), lambda: c.edit_text("Blancmange recipe!!")),
+            (lambda: c.is_current and len(c.scene.trace) == 19, lambda: QTimer.singleShot(0, failing_slot)),
+            (lambda: "a slot" in window.trouble.text(), plant_in_paint),
+            (lambda: not left["paint"], lambda: qWarning("planted by Qt")),
+            (lambda: True, lambda: window.files.export_figure(Options("svg"), Path("never.svg"))),
+            (lambda: "a worker" in window.trouble.text(), lambda: c.edit_text("Blancmange")),
+            (lambda: c.is_current and len(c.scene.trace) == 10, end),
+        ]
+        timer = QTimer(window)
+        def look():
+            if deeds and deeds[0][0]():
+                deeds.pop(0)[1]()
+        timer.timeout.connect(look)
+        timer.start(5)
+        return window
+
+    app.open_window = open_window
+    sys.exit(main(["--model", sys.argv[1], "--prompt", "Blancmange recipe"]))
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a script in an empty folder, with a home of its own and a token of the hub."""
+
+    def start(script, *arguments):
+        (tmp_path / "script.py").write_text(script)
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "HF_TOKEN": TOKEN, "QT_QPA_PLATFORM": "offscreen"}
+        return subprocess.run(
+            [sys.executable, "script.py", *map(str, arguments)],
+            cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    config = {**TINY, "vocab_size": 257, "n_positions": 128}
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", config)
+
+
+def test_faults_of_every_kind_are_logged_with_their_traceback_and_the_window_lives_on(run, model, tmp_path, own_home):
+    done = run(PLANTED, model)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "shown.txt").read_text() == "True 10"
+    log = (own_home / "state" / "logitscope" / "logitscope.log").read_text()
+    copied = (tmp_path / "diagnostics.txt").read_text()
+    frames = {
+        "a lane": "failing_trace",
+        "a slot": "failing_slot",
+        "a paint event": "failing_paint",
+        "a worker": "make_figure",
+    }
+    for place, frame in frames.items():
+        for text in (log, copied):
+            assert f"RuntimeError: planted in {place}" in text, text
+            assert f", in {frame}\n" in text, text
+        assert f"planted in {place}, of Blancmange recipe" in done.stderr  # the terminal is the person's own
+    assert "WARNING" in log and "planted by Qt" in log and "planted by Qt" in copied
+    for text in (log, copied):
+        assert "lancmange" not in text and "recipe" not in text and TOKEN not in text
+    assert "numpy: " in copied and "theme: system" in copied and "platform: offscreen" in copied
+    assert not list((own_home / "state" / "logitscope").glob("crash-*"))
+
+
+CRASHING = """
+import ctypes, sys
+from PySide6.QtCore import QTimer
+from desktop_app.cli import main
+from desktop_app.ui import app
+
+made = app.open_window
+def open_window(*arguments, **how):
+    window = made(*arguments, **how)
+    QTimer.singleShot(0, lambda: ctypes.string_at(0))
+    return window
+app.open_window = open_window
+main(["--model", sys.argv[1], "--prompt", "Blancmange recipe"])
+"""
+NEXT = """
+import sys
+from pathlib import Path
+from PySide6.QtCore import QTimer
+from desktop_app.cli import main
+from desktop_app.ui import app
+
+made = app.open_window
+def open_window(*arguments, **how):
+    window = made(*arguments, **how)
+    def look():
+        Path("said.txt").write_text(window.notice.text())
+        window.close()
+    QTimer.singleShot(0, look)
+    return window
+app.open_window = open_window
+sys.exit(main(["--model", sys.argv[1], "--prompt", "Blancmange recipe"]))
+"""
+
+
+def test_a_crash_of_the_window_is_told_by_the_next_start_alone(run, model, tmp_path, own_home):
+    assert run(CRASHING, model).returncode < 0
+    assert run(NEXT, model).returncode == 0
+    assert "crashed the last time" in (tmp_path / "said.txt").read_text()
+    log = (own_home / "state" / "logitscope" / "logitscope.log").read_text()
+    assert log.count("Segmentation fault") == 1 and "lancmange" not in log
+    assert run(NEXT, model).returncode == 0
+    assert "crashed" not in (tmp_path / "said.txt").read_text()
+
+
+def test_the_selftest_as_json_holds_the_log_of_earlier_starts_and_no_text(run, own_home):
+    program = "import sys\nfrom desktop_app.cli import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
+    assert run(program, "generate", PROMPT, "-n", 1, "--log-level", "debug").returncode == 0
+    done = run(program, "--selftest", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [check["failure"] for check in found["checks"]] == [""] * len(found["checks"])
+    assert {"versions", "window"} <= {check["title"] for check in found["checks"]}
+    assert any(line.endswith(", generate") for line in found["log"]) and found["log_file"].startswith(str(own_home))
+    assert "lancmange" not in done.stdout and TOKEN not in done.stdout
+    assert found["packages"]["onnxruntime"] and found["settings"] and found["memory"]["total"] > 0
+    refused = run(program, "--json")
+    assert refused.returncode == 2 and "--selftest" in refused.stderr
