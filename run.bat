@@ -17,7 +17,10 @@ fc /b "%root%requirements.lock" "%venv%\requirements.lock.installed" >nul 2>&1 &
 if not exist "%venv%\Scripts\python.exe" (
     echo run: setting up %venv%; this is done once and takes a minute or two 1>&2
     %PYTHON% -I -m venv "%venv%" || goto nopython
-    for /d %%d in ("%venv%\Lib\site-packages") do echo ..\..\..>"%%d\checkout.pth"
+    for /d %%d in ("%venv%\Lib\site-packages") do (
+        echo ..\..\..>"%%d\checkout.pth"
+        echo ..\..\..\desktop_app\importable>>"%%d\checkout.pth"
+    )
 )
 "%venv%\Scripts\python.exe" -I -m pip install --disable-pip-version-check --require-hashes --only-binary :all: --requirement "%root%requirements.lock" 1>&2 || goto nopackages
 copy /y "%root%requirements.lock" "%venv%\requirements.lock.installed" >nul

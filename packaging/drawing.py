@@ -20,7 +20,7 @@ Group = tuple[Folder, ...]  # folders that import each other, or one
 
 _WIDTH, _MARGIN, _GAP, _RISE = 760, 16, 12, 30
 _LINE, _LETTER = 16, 6.4  # of the small type
-_TINT = {"gpt2": "#e7eef7", "core": "#e8f3ea", "figures": "#fbf0dd", "ui": "#f6e6ec", "cli": "#ece8f5", "importable": "#ece8f5"}
+_TINT = {"gpt2": "#e7eef7", "core": "#e8f3ea", "figures": "#fbf0dd", "ui": "#f6e6ec", "cli": "#ece8f5"}
 _INK, _EDGE, _FRAME = "#1d2733", "#5a6b7d", "#9aa7b4"
 
 
@@ -34,6 +34,8 @@ def modules() -> dict[str, Path]:
     """Every module of the program by its full name."""
     found = {}
     for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        if "importable" in path.parts:
+            continue  # the name that scripts import re-exports what scripting.py has
         parts = path.relative_to(ROOT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

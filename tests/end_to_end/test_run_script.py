@@ -157,8 +157,12 @@ def test_it_starts_through_a_symlink(checkout, tmp_path):
 def test_the_checkout_is_importable_from_its_venv_wherever_it_is_moved(checkout):
     checkout()
     site = checkout.venv / "lib/python3.11/site-packages"
-    (line,) = (site / "checkout.pth").read_text().split()
-    assert (site / line).resolve() == checkout.root.resolve()
+    root = checkout.root.resolve()
+    found = [(site / line).resolve() for line in (site / "checkout.pth").read_text().split()]
+    assert found == [root, root / "desktop_app" / "importable"]
+    (site / "checkout.pth").write_text("../../../..\n")  # as an older checkout made it
+    checkout()
+    assert len((site / "checkout.pth").read_text().split()) == 2
 
 
 def test_without_python_the_apt_command_is_named(checkout):
