@@ -44,6 +44,9 @@ from desktop_app.gpt2.errors import LogitscopeError, ModelError, TokenizerError,
 from desktop_app.gpt2.files import refuse_existing
 from desktop_app.gpt2.sampling import Ranked, Sampling, stages
 from desktop_app.gpt2.trace import Trace
+from desktop_app.switches import import_matplotlib
+
+import_matplotlib()
 
 Array = NDArray[Any]
 

@@ -4,6 +4,8 @@ A library reads its variable when it is imported, so this package sets them as i
 """
 
 import os
+import sys
+from contextlib import suppress
 
 from platformdirs import user_cache_path
 
@@ -38,3 +40,22 @@ def keep_to_own_folders() -> None:
     """
     os.environ["MPLBACKEND"] = "agg"
     os.environ.setdefault("MPLCONFIGDIR", str(user_cache_path("logitscope", appauthor=False) / "matplotlib"))
+
+
+def import_matplotlib() -> None:
+    """In somebody's script: import matplotlib with the backend that the script's surroundings name, if it is here.
+
+    Jupyter names one to whatever a notebook starts, and where that is not installed matplotlib could not be imported.
+    Our figures use none.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    name = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib as mpl
+    finally:
+        if name is not None:
+            os.environ["MPLBACKEND"] = name
+    if name:
+        with suppress(ValueError):  # the one of the surroundings is not here: matplotlib chooses
+            mpl.rcParams["backend"] = name

@@ -200,13 +200,13 @@ def test_a_wheel_gives_the_import_and_the_notebooks_run_on_it_without_qt_under_j
     program = (
         "import importlib.util, os, sys\n"
         "sys.modules.update(dict.fromkeys(['PySide6', 'shiboken6', 'pyqtgraph']))\n"
-        "import logitscope, matplotlib\n"
+        "import logitscope\n"
         "assert logitscope.__file__.startswith(sys.argv[1]), logitscope.__file__\n"
         "spec = importlib.util.spec_from_file_location('notebooks', sys.argv[2])\n"
         "module = importlib.util.module_from_spec(spec)\n"
         "spec.loader.exec_module(module)\n"
         "status = module.main(['--check'])\n"
-        "print(os.environ['MPLBACKEND'], matplotlib.rcParams._get('backend'))\n"
+        "print(os.environ['MPLBACKEND'])\n"
         "sys.exit(status)\n"
     )
     environ = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "MPLBACKEND": JUPYTER}
@@ -215,4 +215,21 @@ def test_a_wheel_gives_the_import_and_the_notebooks_run_on_it_without_qt_under_j
         cwd="/", env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("as it stands") == 2 and done.stdout.splitlines()[-1] == f"{JUPYTER} {JUPYTER}"
+    assert done.stdout.count("as it stands") == 2 and done.stdout.splitlines()[-1] == JUPYTER
+
+
+@pytest.mark.parametrize(("named", "found"), [("svg", "svg"), (JUPYTER, None), ("", None)])
+def test_the_backend_that_a_notebook_names_stays_and_one_that_is_not_here_stops_nothing(named, found):
+    program = (
+        "import os, logitscope, matplotlib\n"
+        "logitscope.open_model().run('A').figure('tokens').svg\n"
+        "print(repr(os.environ['MPLBACKEND']), matplotlib.rcParams._get('backend'))\n"
+    )
+    path = os.pathsep.join([str(ROOT), str(ROOT / "desktop_app" / "importable")])
+    environ = {**os.environ, "PYTHONPATH": path, "MPLBACKEND": named}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    name, _, backend = done.stdout.strip().partition(" ")
+    assert name == repr(named) and (backend == found or found is None)
