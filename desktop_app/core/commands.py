@@ -70,7 +70,7 @@ def _baseline(name: str, title: str, short: tuple[str, str], value: str) -> Comm
     return Command(name, title, "View", (), "scene", True, change, is_on, short)
 
 
-def _workspace(key: str, name: str, keys: tuple[str, ...]) -> Command:
+def _workspace(key: str, name: str, keys: tuple[str, ...], tab: str) -> Command:
     """A command that shows a workspace in the centre, or the walk again."""
 
     def change(state: State) -> State:
@@ -79,7 +79,7 @@ def _workspace(key: str, name: str, keys: tuple[str, ...]) -> Command:
     def is_on(state: State) -> bool:
         return state.workspace == key
 
-    return Command(f"{WORKSPACE}{key}", name, "Go", keys, "scene", True, change, is_on)
+    return Command(f"{WORKSPACE}{key}", name, "Go", keys, "scene", True, change, is_on, (tab, tab))
 
 
 def _int8(state: State) -> State:
@@ -91,8 +91,11 @@ def _greedy(state: State) -> State:
 
 
 _TABS = (
-    _workspace(WALK, "Walk", ("Ctrl+1",)),
-    *(_workspace(spec.key, texts()[spec.op].name, spec.keys) for spec in WORKSPACES if spec.keys),
+    _workspace(WALK, "Walk", ("Ctrl+1",), "Walk"),
+    *(
+        _workspace(spec.key, words.name, spec.keys, words.short or words.name)
+        for spec, words in ((spec, texts()[spec.op]) for spec in WORKSPACES if spec.keys)
+    ),
 )
 
 
@@ -105,11 +108,11 @@ _HEADS = (
         _choice(f"heads_{value}", f"Heads: {title}", short, "heads", value, menu="Heads")
         for value, title, short in (
             ("patterns", "every head's pattern", ("patterns", "all")),
-            ("scores", "a score of every head", ("scores", "scores")),
+            ("scores", "a score of every head", ("scores", "score")),
             ("one", "the shown head", ("one head", "one")),
             ("block", "mean over the heads of the block", ("block's mean", "block")),
             ("mean", "mean over all heads", ("mean", "mean")),
-            ("rollout", "attention rollout", ("rollout", "rollout")),
+            ("rollout", "attention rollout", ("rollout", "roll")),
         )
     ),
     *(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State, unplaced
+from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State, unplaced, with_option
 
 _LIMIT = 500
 
@@ -72,8 +72,8 @@ _PLACE = ("workspace", "step", "layer", "head", "opened")
 
 
 def place_of(state: State) -> tuple[object, ...]:
-    """Where one looks: workspace, step, block, head, and what is opened."""
-    return tuple(getattr(state, name) for name in _PLACE)
+    """Where one looks: workspace, step, block, head, what is opened, and whether all heads or one are shown."""
+    return (*(getattr(state, name) for name in _PLACE), state.view.heads)
 
 
 class Walk:
@@ -99,7 +99,9 @@ class Walk:
         if not 0 <= at < len(self._places):
             return now
         self._at = at
-        return replace(now, **dict(zip(_PLACE, self._places[at], strict=True)))  # type: ignore[arg-type] # State's own
+        *place, heads = self._places[at]
+        now = with_option(now, "heads", heads)
+        return replace(now, **dict(zip(_PLACE, place, strict=True)))  # type: ignore[arg-type] # State's own
 
 
 def typing_key(before: str, after: str) -> object:

@@ -59,6 +59,7 @@ class Text:
     lead: str
     explain: str
     formula: str
+    short: str = ""  # a workspace's tab, where its name is long
     lead_turned: str = ""  # the lead where attention grids have queries as columns, if it speaks of rows
 
 

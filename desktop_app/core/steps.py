@@ -132,6 +132,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         keys=("Ctrl+3",),
         describe=lens.describe,
         open=lens.open_cell,
+        numpy=lens.as_numpy,
     ),
     StepSpec(
         "why",

@@ -4,11 +4,13 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QToolButton, QWidget
 
-from desktop_app.core.commands import COMMANDS
+from desktop_app.core.commands import COMMANDS, WORKSPACE
 
 _LIMIT = "Colours end at this number in every view; empty: at each view's own limits"
 _MARGIN = 16
-_SHORT = {command.id: command.short for command in COMMANDS if any(command.short)}
+_SHORT = {
+    command.id: command.short for command in COMMANDS if any(command.short) and not command.id.startswith(WORKSPACE)
+}
 """What a switch is called where there is room, and where there is little."""
 
 

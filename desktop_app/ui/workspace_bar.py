@@ -3,9 +3,10 @@
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
-from desktop_app.core.commands import WORKSPACE
+from desktop_app.core.commands import COMMANDS, WORKSPACE
 
 _MARGIN = 16
+_TABS = {command.id: command.short[0] for command in COMMANDS if command.id.startswith(WORKSPACE)}
 
 
 class WorkspaceBar(QWidget):
@@ -17,12 +18,11 @@ class WorkspaceBar(QWidget):
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(2)
         self._buttons: dict[str, QToolButton] = {}
-        for name, action in actions.items():
-            if not name.startswith(WORKSPACE):
-                continue
+        for name, words in _TABS.items():
+            action = actions[name]
             button = QToolButton()
             button.setObjectName("tab")
-            button.setText(action.text())
+            button.setText(words)
             button.setCheckable(True)
             button.setAccessibleName(action.text())
             button.setToolTip(f"{action.text()} ({action.shortcut().toString()})")

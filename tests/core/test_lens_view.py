@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of, view_of
@@ -92,6 +93,18 @@ def test_a_cell_opens_to_the_same_prediction_and_the_readout_says_it(model):
     said = readout_of(own, Cell("lens.target_rank", (0, 3, 2)))
     assert said.value.startswith(f"rank {1 + int((p > p[101]).sum()):,}, ")
     assert said.name == points_of(model.config)[3]
+
+
+@pytest.mark.parametrize("cell", [None, Cell("lens.kl", (2, 3))])
+def test_the_copied_lines_make_the_prediction_again(model, tmp_path, monkeypatch, cell):
+    own = scene(model, token=4)
+    points = points_of(model.config)
+    save_file({name: np.ascontiguousarray(own.trace.read(name)) for name in points}, tmp_path / "trace.safetensors")
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(lens.as_numpy(own, cell), space)
+    point, position = (points[2], 3) if cell else (points[-1], 4)
+    np.testing.assert_allclose(space["result"], distribution(model, own.trace, point, position), rtol=1e-9)
 
 
 @pytest.mark.parametrize("index", [(99, 0), (0, 99), (-1, 0), (0,)])

@@ -40,7 +40,7 @@ from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 
-_LISTED = 14
+_LISTED = 10
 
 _BASELINE = (
     "Attention summed up over heads and blocks. It follows the weights alone and passes over what is read and written: "
@@ -177,9 +177,9 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
         note="on the battery; click one for its page",
         values=values,
         levels=Levels(0.0, top, diverging=False),
-        row_labels=tuple(str(n) for n in range(scene.config.n_layer)),
+        row_labels=tuple(f"L{n}" for n in range(scene.config.n_layer)),
         column_labels=tuple(f"H{n}" for n in range(scene.config.n_head)),
-        texts=tuple(tuple(cell_text(float(v), share=top == 1) for v in line) for line in values),
+        texts=tuple(tuple(f"{v:.2f}" for v in line) for line in values),
         source=Source("heads.head", ("row", "col")),
         hue=Hue.ATTENTION,
         selected=scene.layer,
@@ -353,6 +353,7 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
             "same = (ids[:, None] == ids[None, :]) & (j < i)",
             "after = np.pad(same, ((0, 0), (1, 0)))[:, :n]  # the key after an earlier one of the query's token",
             "masks = {'previous': j == i - 1, 'first': j == 0, 'self': j == i, 'duplicate': same, 'induction': after}",
-            "result = {name: A[mask & counted].sum() / A[counted].sum() for name, mask in masks.items() if mask.any()}",
+            "there = {name: mask & counted for name, mask in masks.items() if (mask & counted).any()}",
+            "result = {name: A[mask].sum() / A[counted].sum() for name, mask in there.items()}",
         ],
     )

@@ -7,6 +7,7 @@ import numpy as np
 from desktop_app.core.analysis import lens as analysis
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.levels import Levels, cell_text, number, percent, unit
+from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import (
@@ -215,4 +216,27 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             ),
             BarsPanel(title="Read from", note="click to open", bars=(first,), hue=Hue.RESIDUAL),
         ),
+    )
+
+
+def as_numpy(scene: Scene, cell: Cell | None) -> str:
+    """Lines that make again what a cell's point would predict, or the last point at the selected token."""
+    lens: Lens | None = scene.made(want(scene))
+    points = lens.points if lens is not None else (f"blocks.{scene.config.n_layer - 1}.resid_post",)
+    point, position = (points[cell.index[-2]], cell.index[-1]) if cell is not None else (points[-1], scene.token)
+    return program(
+        scene.checkpoint,
+        f"what {point} at position {position} would predict: the probability of every token",
+        (
+            ("y", point, f"[{position}]"),
+            ("w", "ln_final.w", ""),
+            ("b", "ln_final.b", ""),
+            ("W_U", "unembed.W_U", ""),
+        ),
+        [
+            f"normed = (y - y.mean()) / np.sqrt(y.var() + {scene.config.layer_norm_epsilon!r}) * w + b",
+            "logits = W_U @ normed",
+            "result = np.exp(logits - logits.max())",
+            "result /= result.sum()",
+        ],
     )
