@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
     add_sampling(parser)
     parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
-    parser.add_argument("--theme", help="light, dark or print (default light, or what goes with the template)")
+    parser.add_argument(
+        "--theme", help="light, dark, print or projector (default light, or what goes with the template)"
+    )
     parser.add_argument(
         "--template", metavar="FILE", type=Path, help="a .pptx or .potx whose master and layouts to use"
     )

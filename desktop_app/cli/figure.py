@@ -79,7 +79,7 @@ def add_what(parser: argparse.ArgumentParser) -> None:
     add_sampling(parser)
     parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
     parser.add_argument("--size", default="slide", help="slide, half (a slide), column, page or poster")
-    parser.add_argument("--theme", default="light", help="light, dark or print")
+    parser.add_argument("--theme", default="light", help="light, dark, print or projector")
     parser.add_argument("--font-size", type=float, metavar="PT", help="body text in points; the page grows to hold it")
     parser.add_argument("--lang", default="en", help="language of titles and labels: en or de (default en)")
     parser.add_argument("--dpi", type=int, default=200, help="dots per inch of a PNG (default 200)")

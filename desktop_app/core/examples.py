@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from desktop_app.core.bundle import resource
+from desktop_app.core.bundle import bundled_models, resource
 from desktop_app.core.state import State
 
 
@@ -42,6 +42,15 @@ def examples() -> tuple[Example, ...]:
     return tuple(_example(row) for row in _file()["example"])
 
 
+def sentence_at(state: State, folder: str) -> str:
+    """What an example says is to be seen where `state` looks, in the model of `folder`; nothing anywhere else."""
+    for example in examples():
+        model = bundled_models().get(example.model)
+        if model is not None and str(model) == folder and replace(open_in(example, state), draws=state.draws) == state:
+            return example.look
+    return ""
+
+
 def _file() -> dict[str, Any]:
     return tomllib.loads(resource("examples.toml").read_text(encoding="utf-8"))
 
@@ -69,4 +78,5 @@ def open_in(example: Example, state: State) -> State:
         step=example.step,
         layer=layer,
         head=example.head,
+        draws=0,
     )

@@ -1,6 +1,7 @@
 """Views as data: panels in boxes, each with arrays, levels and labels. Screen and figures read only this."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -384,6 +385,22 @@ class View:
     title: str
     lead: str
     content: Box
+
+
+def alone(panel: AnyPanel) -> AnyPanel:
+    """A panel as it is shown without the others: a small grid then has its tokens beside it."""
+    if isinstance(panel, GridPanel) and panel.small and panel.every == 1:
+        return replace(panel, small=False, current=False)
+    return panel
+
+
+def panels_of(box: Box) -> Iterator[AnyPanel]:
+    """The panels of a box, in order."""
+    for child in box.children:
+        if isinstance(child, Box):
+            yield from panels_of(child)
+        else:
+            yield child
 
 
 def row(*children: AnyPanel | Box, weights: tuple[float, ...] = ()) -> Box:

@@ -13,13 +13,14 @@ from desktop_app.gpt2.files import alone, whole_file
 from desktop_app.gpt2.jsonfile import read_json
 
 TYPE_SIZES = (0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
+_THEMES = ("light", "dark", "projector", "system")
 _LIMIT = 1 << 22
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`theme` is light, dark or system; `geometry` and `splitter` are Qt's own, in hex."""
+    """`theme` is light, dark, projector or system; `geometry` and `splitter` are Qt's own, in hex."""
 
     theme: str = "system"
     type_size: float = 1.0
@@ -47,7 +48,7 @@ def load_settings() -> Settings:
         return Settings()
     defaults = asdict(Settings())
     kept: dict[str, Any] = {k: raw[k] for k in defaults if type(raw.get(k)) is type(defaults[k])}
-    if kept.get("theme") not in (None, "light", "dark", "system"):
+    if kept.get("theme") not in (None, *_THEMES):
         del kept["theme"]
     if kept.get("type_size") not in (None, *TYPE_SIZES):
         del kept["type_size"]

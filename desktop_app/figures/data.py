@@ -31,8 +31,8 @@ from desktop_app.core.panels import (
     TextPanel,
     TokensPanel,
     WaterfallPanel,
+    panels_of,
 )
-from desktop_app.figures.excerpt import panels_of
 from desktop_app.figures.export import Job
 from desktop_app.gpt2.errors import ExportError
 

@@ -1,7 +1,7 @@
 """A part of a view for a figure: its main picture alone, chosen heads side by side, a range of tokens."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from desktop_app.core.panels import (
     TokensPanel,
     View,
     column,
+    panels_of,
     row,
 )
 from desktop_app.gpt2.config import Config
@@ -136,15 +137,6 @@ def cut(view: View, tokens: tuple[int, int], config: Config, labels: Sequence[st
     if not changed:
         raise ExportError("--tokens is for views with a row for each token, and this one has none; leave it out.")
     return replace(view, content=content if fixed else _scaled(content, "the tokens shown"))
-
-
-def panels_of(box: Box) -> Iterator[AnyPanel]:
-    """The panels of a box, in order."""
-    for child in box.children:
-        if isinstance(child, Box):
-            yield from panels_of(child)
-        else:
-            yield child
 
 
 def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[str]) -> AnyPanel:

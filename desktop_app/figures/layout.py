@@ -67,7 +67,7 @@ _LEAST_WIDTH: dict[type[Panel], float] = {
     TextPanel: 200,
     StripsPanel: 240,
     MapPanel: 150,
-    GridPanel: 240,
+    GridPanel: 290,
     MultiplesPanel: 150,
     AtlasPanel: 240,
     ShadedPanel: 200,
@@ -105,6 +105,7 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
     content = arrangement(view.content, width, height - y, page)
     room = height_in(content, width, height - y, page)
     for panel, rect in places(content, Rect(0, y, width, room), page):
+        page.panels.append((panel, rect))
         PAINTERS[type(panel)][1](panel, rect, page)
     return y + room
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.core.panels import Source
+from desktop_app.core.panels import AnyPanel, Source
 from desktop_app.figures.pool import pixels, strength
 from desktop_app.figures.theme import Table, Theme, words_on
 
@@ -284,6 +284,7 @@ class Page:
     marks: list[Mark] = field(default_factory=list)
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)
+    panels: list[tuple[AnyPanel, Rect]] = field(default_factory=list)  # as they were placed
     extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels, as laid out
 
     def u(self, size: float) -> float:
@@ -358,7 +359,7 @@ class Page:
         self, rect: Rect, fill: str | None = None, stroke: str | None = None, width: float = 1, radius: float = 0
     ) -> None:
         """Draw a rectangle."""
-        self.marks.append(Fill(rect, fill, stroke, width, radius))
+        self.marks.append(Fill(rect, fill, stroke, width * self.theme.stroke, radius))
 
     def put_cells(
         self,
@@ -382,4 +383,4 @@ class Page:
 
     def path(self, x: Any, y: Any, colour: str, width: float = 1, *, dashed: bool = False) -> None:
         """Draw a polyline."""
-        self.marks.append(Path(np.asarray(x, float), np.asarray(y, float), colour, width, dashed))
+        self.marks.append(Path(np.asarray(x, float), np.asarray(y, float), colour, width * self.theme.stroke, dashed))

@@ -217,6 +217,11 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
         page.fill(Rect(left, box.y, max(width, page.u(2)), box.h), stroke=page.theme.accent, width=page.u(1.5))
 
 
+_HOLE = 0.8
+_LEAST_GRID = 440
+"""Design units of height below which a large grid is not drawn: a screen scrolls then."""
+
+
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     """A square as wide as the room leaves it, labels and colour bar apart."""
     if panel.small:
@@ -224,7 +229,7 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
     left, top, over, _ = _grid_margins(panel, width, width, page)
     side = min(width - left - over, _grid_side(panel, page))
     wanted = heading_height(panel) + LEGEND + (top + side) / page.scale
-    return min(300, wanted), wanted
+    return min(_LEAST_GRID, wanted), wanted
 
 
 def _grid_side(panel: GridPanel, page: Page) -> float:
@@ -339,7 +344,11 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     gap, name = page.u(_THUMB_GAP), page.u(_THUMB_NAME)
     best = max(
         range(1, count + 1),
-        key=lambda n: min((body.w - gap * (n - 1)) / n, (body.h - gap) / math.ceil(count / n) - name),
+        # Full rows are worth some size: a hole looks like a head that is missing.
+        key=lambda n: (
+            min((body.w - gap * (n - 1)) / n, (body.h - gap) / math.ceil(count / n) - name)
+            * (1.0 if count % n == 0 else _HOLE)
+        ),
     )
     rows = math.ceil(count / best)
     side = min((body.w - gap * (best - 1)) / best, body.h / rows - name - page.u(4), page.u(_THUMB_MOST))

@@ -9,7 +9,7 @@ from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
 from desktop_app.core.opening.view import PROBABILITY
-from desktop_app.core.panels import MultiplesPanel, View, column
+from desktop_app.core.panels import MultiplesPanel, View, column, panels_of
 from desktop_app.core.places import Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene
@@ -17,7 +17,7 @@ from desktop_app.core.steps import build_view, find_step, step_list
 from desktop_app.core.views.census import census_view
 from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
 from desktop_app.core.want import Want
-from desktop_app.figures.excerpt import Excerpt, cut, main_panel, panels_of, side_by_side, unmarked, within
+from desktop_app.figures.excerpt import Excerpt, cut, main_panel, side_by_side, unmarked, within
 from desktop_app.figures.export import Job, described, job_of, make_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError

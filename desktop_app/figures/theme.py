@@ -16,7 +16,8 @@ Table = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Theme:
-    """Colours by role, as #rrggbb. `void` fills cells that are not there; `stops` grade the colour tables."""
+    """Colours by role, as #rrggbb. `void` fills cells that are not there; `stops` grade the colour tables,
+    `stroke` is how much wider lines are than they were designed."""
 
     name: str
     background: str
@@ -32,6 +33,7 @@ class Theme:
     diverging_stops: tuple[str, ...]
     sequential_stops: tuple[str, ...]
     dark: bool = False
+    stroke: float = 1.0
 
     def words(self, colour: str) -> str:
         """`colour` with as much ink mixed in as words in it need: 4.5:1 on every ground that they stand on."""
@@ -97,7 +99,25 @@ PRINT = Theme(
     sequential_stops=("#ffffff", "#b9a3ec", "#7a4fd0", "#1d0a47"),
 )
 
-THEMES = {theme.name: theme for theme in (LIGHT, DARK, PRINT)}
+# A weak projector washes light tones out and blurs thin lines: ends darker, what fills darker, lines wider.
+PROJECTOR = Theme(
+    name="projector",
+    background="#ffffff",
+    panel="#ffffff",
+    line="#8c8f94",
+    ink="#000000",
+    dim="#303236",
+    faint="#6a6d72",
+    accent="#a04a00",
+    accent_fill="#ffe2b0",
+    void="#d4d4d0",
+    hues=_hues("#000000", "#a04a00", "#0046c8 #b83200 #00702c #5a1ec8 #4c525c #1f2fb0"),
+    diverging_stops=("#00205c", "#0064d2", "#ffffff", "#e03c14", "#6c0010"),
+    sequential_stops=("#ffffff", "#a678ff", "#5a14dc", "#18003c"),
+    stroke=1.75,
+)
+
+THEMES = {theme.name: theme for theme in (LIGHT, DARK, PRINT, PROJECTOR)}
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -23,6 +23,7 @@ class BarsView(PaintedPane):
     asked = Signal(int)  # how its probability came about
     explained = Signal(int)  # why it is as likely as it is
     compared = Signal(int)  # why another token rather than it
+    resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,8 +58,13 @@ class BarsView(PaintedPane):
         return self._panel
 
     def rows_that_fit(self) -> int:
-        """How many bars the height has room for, beside two lines between them."""
-        return max(6, int((self.viewport().height() - 40 * self._scale) / (22 * self._scale)))
+        """How many bars the height has room for, beside one line between them."""
+        return max(6, int((self.viewport().height() - 22 * self._scale) / (22 * self._scale)))
+
+    def fits(self, panel: BarsPanel) -> bool:
+        """Whether all of these bars would be seen, with the lines between them."""
+        page = Page(self._theme, fonts.measure, self._scale)
+        return page.u(bars_extent(panel, self.viewport().width() - 4.0, page)[1]) <= self.viewport().height()
 
     def _lay_out(self) -> None:
         page = Page(self._theme, fonts.measure, self._scale)
@@ -75,6 +81,7 @@ class BarsView(PaintedPane):
 
     def resizeEvent(self, event: object) -> None:
         self._lay_out()
+        self.resized.emit()
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         self.viewport().update()

@@ -1,6 +1,7 @@
 """The centre: draws a view, tells what is under the pointer, and has a cell cursor for the keyboard."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
@@ -8,6 +9,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QMouseEvent,
     QPainter,
+    QPainterPath,
     QPaintEvent,
     QPen,
     QPixmap,
@@ -18,7 +20,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.opening.cells import Region
 from desktop_app.core.opening.describe import Readout
-from desktop_app.core.panels import View
+from desktop_app.core.panels import AnyPanel, Box, View, alone, panels_of
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
 from desktop_app.figures.theme import LIGHT, Theme
@@ -27,7 +29,13 @@ from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks, rectangle
 
 _MARGIN = 24
+_RING, _DIM = 6.0, 0.72
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+def _shape(view: View | None) -> list[type[AnyPanel]]:
+    """What kinds of panels a view has: another head's or text's view of the same step has the same."""
+    return [type(panel) for panel in panels_of(view.content)] if view is not None else []
 
 
 class Canvas(PaintedPane):
@@ -58,15 +66,52 @@ class Canvas(PaintedPane):
         self._lit: tuple[tuple[Region, ...], tuple[Region, ...]] = ((), ())
         self._lit_places: tuple[list[Rect], list[Rect]] = ([], [])
         self._cursor: tuple[Cells, int, int] | None = None
+        self._focused: int | None = None
+        self._spotlight = False
         self.placed = 0
         """How many times a view was laid out; tests count it."""
 
     def show_view(self, view: View | None, theme: Theme, scale: float) -> None:
         """Show `view`; the cell cursor stays where it can."""
+        if _shape(view) != _shape(self._view):
+            self._focused = None
         self._view, self._theme, self._scale = view, theme, scale
         self._point(None, 0, 0)
         self.set_lit((), ())
         self._place()
+
+    @property
+    def focused(self) -> int | None:
+        """Which panel of the view is shown alone, if one is."""
+        return self._focused
+
+    def panel_at(self) -> int | None:
+        """Which panel is under the pointer; without a pointer the one that has the most room."""
+        if self._at is not None:
+            place = self._at[0].rect
+            x, y = place.x + place.w / 2, place.y + place.h / 2
+            for n, (_, r) in enumerate(self._page.panels):
+                if r.x <= x < r.x + r.w and r.y <= y < r.y + r.h:
+                    return n
+        rooms = [r.w * r.h for _, r in self._page.panels]
+        return rooms.index(max(rooms)) if rooms else None
+
+    def focus_panel(self, panel: int | None) -> None:
+        """Show one panel alone, as large as the pane; None shows all again."""
+        if panel != self._focused:
+            self._focused = panel
+            self._point(None, 0, 0)
+            self._place()
+
+    @property
+    def spotlight(self) -> bool:
+        """Whether all but the cell under the pointer is dimmed."""
+        return self._spotlight
+
+    def set_spotlight(self, on: bool) -> None:
+        """Ring the cell under the pointer and dim the rest, or do not."""
+        self._spotlight = on
+        self.viewport().update()
 
     def set_lit(self, sources: Iterable[Region], targets: Iterable[Region]) -> None:
         """What the cell under the pointer was computed from, and what it feeds: lit wherever it is shown."""
@@ -131,7 +176,10 @@ class Canvas(PaintedPane):
         zoom = _ZOOMS[self._zoom]
         width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
         height = max(200.0, self.viewport().height() - self._top - _MARGIN) * zoom
-        self._height = place_view(self._view, width, height, page) if self._view is not None else 0.0
+        view = self._view
+        if view is not None and self._focused is not None:
+            view = replace(view, content=Box((alone(tuple(panels_of(view.content))[self._focused]),)))
+        self._height = place_view(view, width, height, page) if view is not None else 0.0
         before, self._page = self._page, page
         self._picture = None
         self.placed += 1
@@ -195,6 +243,8 @@ class Canvas(PaintedPane):
         painter.drawPixmap(0, 0, self._picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(self.origin)
+        if self._spotlight and self._at is not None:
+            self._dim_rest(painter)
         self._draw_lit(painter)
         if self._at is not None:
             self._draw_pointer(painter)
@@ -213,6 +263,26 @@ class Canvas(PaintedPane):
         draw_marks(painter, self._page.marks, -self.origin.y(), self.viewport().height() - self.origin.y())
         painter.end()
         return picture
+
+    def _dim_rest(self, painter: QPainter) -> None:
+        """Leave the cell, its row and its column as they are."""
+        assert self._at is not None
+        cells, row, column = self._at
+        place, seen = rectangle(cells.place(row, column)), QRectF(self.viewport().rect()).translated(-self.origin)
+        rest = QPainterPath()
+        rest.addRect(seen)
+        kept = QPainterPath()
+        ring = _RING * self._scale
+        kept.addRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
+        if cells.stride is None and cells.rows > 1:
+            kept.addRect(QRectF(seen.left(), place.top(), place.left() - seen.left(), place.height()))
+            kept.addRect(QRectF(place.left(), seen.top(), place.width(), place.top() - seen.top()))
+        shade = QColor(self._theme.background)
+        shade.setAlphaF(_DIM)
+        painter.fillPath(rest.subtracted(kept), shade)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(self._theme.accent), ring / 2))
+        painter.drawRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
 
     def _draw_lit(self, painter: QPainter) -> None:
         painter.setBrush(Qt.BrushStyle.NoBrush)

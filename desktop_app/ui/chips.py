@@ -32,6 +32,12 @@ class Chips(PaintedPane):
         self._scale = 1.0
         self._edges: list[tuple[float, float]] = []
         self._shown: object = None
+        self._tight = False
+
+    def set_tight(self, tight: bool) -> None:
+        """Leave less room above and below."""
+        self._tight = tight
+        self.setFixedHeight(self.sizeHint().height())
 
     def show_scene(self, scene: Scene | None, theme: Theme, scale: float) -> None:
         """Show the scene's tokens; the selected one is scrolled into sight."""
@@ -52,7 +58,7 @@ class Chips(PaintedPane):
         self.viewport().update()
 
     def sizeHint(self) -> QSize:
-        return QSize(300, round((_HEIGHT + 16) * self._scale))
+        return QSize(300, round((_HEIGHT + (8 if self._tight else 16)) * self._scale))
 
     def _set_range(self) -> None:
         total = sum(self._edges[-1]) if self._edges else 0
@@ -88,7 +94,7 @@ class Chips(PaintedPane):
         offset = _MARGIN - self.horizontalScrollBar().value()
         page = Page(self._theme, fonts.measure, self._scale)
         first_added = len(scene.trace) - len(scene.state.appended)
-        top = 8 * self._scale
+        top = (4 if self._tight else 8) * self._scale
         for n, (left, width) in enumerate(self._edges):
             x = left + offset
             if x + width < 0 or x > self.viewport().width():

@@ -33,8 +33,8 @@ def palette(theme: Theme) -> QPalette:
     return made
 
 
-def style_sheet(theme: Theme, scale: float) -> str:
-    """The widgets' looks; sizes in pixels at this type size."""
+def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
+    """The widgets' looks; sizes in pixels at this type size, rows closer where they are `tight`."""
 
     def px(size: float) -> str:
         return f"{round(size * scale)}px"
@@ -42,6 +42,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
     def icon(name: str) -> str:
         return resource("icons", f"{name}.png").as_posix()
 
+    button, line, field, slider = (14, 18, 0, 18) if tight else (18, 22, 2, 22)
     hover = mix(theme.accent, theme.panel, 0.10)
     return f"""
     * {{ font-family: "{SANS}"; font-size: {px(13)}; }}
@@ -53,6 +54,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
     #bottomBar {{ border-top: 1px solid {theme.line}; }}
     #leftPane {{ border-right: 1px solid {theme.line}; }}
     #rightPane {{ border-left: 1px solid {theme.line}; }}
+    #placeWords {{ background: {theme.accent_fill}; border-top: 1px solid {theme.accent}; }}
     #heading {{ font-weight: 600; }}
     #dim {{ color: {theme.dim}; font-size: {px(12)}; }}
     QTextBrowser {{ background: {theme.panel}; border: none; }}
@@ -65,11 +67,11 @@ def style_sheet(theme: Theme, scale: float) -> str:
         selection-color: {theme.background}; }}
     QPlainTextEdit#prompt {{ font-size: {px(15)}; }}
     QLineEdit#small {{ font-size: {px(11)}; padding: {px(1)} {px(6)}; min-height: {px(14)}; border-radius: {px(5)}; }}
-    QSpinBox, QDoubleSpinBox {{ padding: {px(2)} {px(4)}; border-radius: {px(5)}; }}
+    QSpinBox, QDoubleSpinBox {{ padding: {px(field)} {px(4)}; border-radius: {px(5)}; }}
     QPlainTextEdit:focus, QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border: 1px solid {theme.accent}; }}
     QPushButton, QToolButton {{
         background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {px(7)};
-        padding: {px(5)} {px(11)}; min-height: {px(18)}; }}
+        padding: {px(3 if tight else 5)} {px(11)}; min-height: {px(button)}; }}
     QPushButton:hover, QToolButton:hover {{ background: {hover}; }}
     QPushButton:focus, QToolButton:focus {{ border: 1px solid {theme.accent}; }}
     QPushButton:checked, QToolButton:checked {{ background: {theme.accent_fill}; border: 1px solid {theme.accent}; }}
@@ -77,7 +79,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
     QPushButton#primary {{ background: {theme.ink}; color: {theme.background}; border: 1px solid {theme.ink}; }}
     QPushButton#primary:disabled {{ background: {theme.faint}; border-color: {theme.faint}; }}
     QPushButton#primary:focus {{ border: 1px solid {theme.accent}; }}
-    #topBar QToolButton, #topBar QPushButton {{ min-height: {px(22)}; max-height: {px(22)}; }}
+    #topBar QToolButton, #topBar QPushButton {{ min-height: {px(line)}; max-height: {px(line)}; }}
     QToolButton#small {{ font-size: {px(11)}; padding: {px(1)} {px(6)}; min-height: {px(14)};
                           border-radius: {px(5)}; }}
     QToolButton#tab {{ font-size: {px(12)}; background: transparent; color: {theme.dim}; border: none; border-radius: 0;
@@ -91,7 +93,7 @@ def style_sheet(theme: Theme, scale: float) -> str:
                     border: none; border-bottom: 2px solid transparent; }}
     QTabBar::tab:selected {{ color: {theme.ink}; font-weight: 600; border-bottom: 2px solid {theme.accent}; }}
     QSlider::groove:horizontal {{ height: {px(4)}; background: {theme.line}; border-radius: {px(2)}; }}
-    QSlider {{ background: transparent; min-height: {px(22)}; }}
+    QSlider {{ background: transparent; min-height: {px(slider)}; }}
     QSlider::add-page:horizontal {{ background: {theme.line}; border-radius: {px(2)}; }}
     QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: {px(2)}; }}
     QSlider::handle:horizontal {{ width: {px(14)}; height: {px(14)}; margin: -{px(6)} 0;

@@ -19,7 +19,7 @@ from desktop_app.core.probabilities import bars_panel, chances_key, found_words
 from desktop_app.core.scene import Scene
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui.bars_view import BarsView
-from desktop_app.ui.sampling_controls import SamplingControls
+from desktop_app.ui.sampling_controls import SamplingControls, sampling_words
 
 
 class ProbabilityPanel(QWidget):
@@ -81,10 +81,15 @@ class ProbabilityPanel(QWidget):
         self.exactness.hide()
         column.addWidget(self.exactness)
         self.bars = BarsView()
+        self.bars.resized.connect(self._show_bars)
         column.addWidget(self.bars, 1)
 
         self.controls = SamplingControls()
         column.addWidget(self.controls)
+
+        self.settings = self._button("", "sampling", "Show temperature, top-k, top-p and seed (F4)")
+        self.settings.hide()
+        column.addWidget(self.settings)
 
         self.u_label = QLabel()
         self.u_label.setObjectName("dim")
@@ -119,6 +124,23 @@ class ProbabilityPanel(QWidget):
         button.clicked.connect(lambda: self.command.emit(command))
         return button
 
+    def set_tight(self, tight: bool) -> None:
+        """Stand closer together."""
+        layout = self.layout()
+        assert layout is not None
+        layout.setContentsMargins(16, 6 if tight else 12, 16, 4 if tight else 8)
+        layout.setSpacing(4 if tight else 8)
+
+    def show_controls(self, *, on: bool) -> None:
+        """Show the sliders, or in one line how they are set."""
+        self.controls.setVisible(on)
+        self.settings.setVisible(not on)
+
+    def wanted_height(self, rows: int) -> int:
+        """The height at which so many bars are seen, and the two lines between them."""
+        bars = round((22 * rows + 38) * self._scale)
+        return self.minimumSizeHint().height() - self.bars.minimumSizeHint().height() + bars
+
     def show_scene(self, scene: Scene, theme: Theme, scale: float, *, has_room: bool, running: bool) -> None:
         """Show the distribution of the scene's position."""
         self._scene, self._theme, self._scale = scene, theme, scale
@@ -130,12 +152,19 @@ class ProbabilityPanel(QWidget):
         self._made_of = made_of
         self._show_heading()
         self.to_last.setVisible(scene.state.position is not None)
-        self.bars.show_panel(bars_panel(scene, self.bars.rows_that_fit()), theme, scale)
+        self.bars.show_panel(self._bars_panel(scene), theme, scale)
         self.controls.show_sampling(scene.state.sampling, len(scene.ranked))
+        self.settings.setText(sampling_words(scene.state.sampling))
         token = int(scene.ranked.order[scene.landed])
         how = "greedy" if scene.state.sampling.greedy else f"draw {scene.state.draws}: u = {scene.u:.4f}"
         self.u_label.setText(f"{how} → {scene.tokenizer.quoted(token)}")
         self._show_found()
+
+    def _bars_panel(self, scene: Scene) -> BarsPanel:
+        """As many bars as are seen whole; lines between them take the room of one more."""
+        rows = self.bars.rows_that_fit()
+        panel = bars_panel(scene, rows)
+        return panel if rows <= 6 or self.bars.fits(panel) else bars_panel(scene, rows - 1)
 
     def show_running(self, *, has_room: bool, running: bool) -> None:
         """Offer to run on, or to stop; the focus goes along from one button to the other."""
@@ -206,7 +235,11 @@ class ProbabilityPanel(QWidget):
     def resizeEvent(self, event: object) -> None:
         if self._scene is not None:
             self._show_heading()
-            self.bars.show_panel(bars_panel(self._scene, self.bars.rows_that_fit()), self._theme, self._scale)
+
+    def _show_bars(self) -> None:
+        """As many as there is room for now."""
+        if self._scene is not None:
+            self.bars.show_panel(self._bars_panel(self._scene), self._theme, self._scale)
 
     def _found_ids(self) -> list[int]:
         text = self.search.text()

@@ -50,6 +50,14 @@ def top_k_tick(value: int, size: int) -> int:
     return min(_TICKS - 1, round(_TICKS * math.log(max(1, min(value, size))) / math.log(size)))
 
 
+def sampling_words(sampling: Sampling) -> str:
+    """How sampling is set, in one line."""
+    if sampling.greedy:
+        return f"T {sampling.temperature:g} · greedy"
+    top_k = f"{sampling.top_k:,}" if sampling.top_k else "off"
+    return f"T {sampling.temperature:g} · top-k {top_k} · top-p {sampling.top_p:g}"
+
+
 class SamplingControls(QWidget):
     """Emits `changed` with (field name, value), and `released` when a drag or an edit is over."""
 

@@ -175,6 +175,12 @@ class Scrubber(QWidget):
         self._timer.timeout.connect(lambda: self.command.emit("next"))
         self._steps: tuple[Step, ...] = ()
 
+    def set_tight(self, tight: bool) -> None:
+        """Leave less room above and below."""
+        layout = self.layout()
+        assert layout is not None
+        layout.setContentsMargins(16, 3 if tight else 8, 16, 3 if tight else 8)
+
     def _button(self, line: QHBoxLayout, text: str, command: str, tip: str) -> QToolButton:
         button = QToolButton()
         button.setText(text)

@@ -25,10 +25,20 @@ class TopBar(QWidget):
         for n, button in enumerate(self._buttons):
             self._grid.addWidget(button, 0, n if n < self._column else n + 1, Qt.AlignmentFlag.AlignTop)
         self._own_row = False
+        self._folding = after[1:4]
         self._grid.addWidget(prompt, 0, self._column)
         # Tab goes on from the prompt to what one does next; the buttons come in the order in which they stand.
         for one, next_ in zip(self._buttons, self._buttons[1:], strict=False):
             QWidget.setTabOrder(one, next_)
+
+    def set_tight(self, tight: bool) -> None:
+        """Leave less room above and below."""
+        self._grid.setContentsMargins(16, 4 if tight else 8, 16, 4 if tight else 8)
+
+    def fold(self, narrow: bool) -> None:
+        """Hide the buttons of commands that have a key and stand in the menu, where the window is narrow."""
+        for button in self._folding:
+            button.setVisible(not narrow)
 
     def event(self, event: QEvent) -> bool:
         if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
@@ -37,7 +47,11 @@ class TopBar(QWidget):
 
     def _arrange(self) -> None:
         margins = self._grid.contentsMargins()
-        taken = sum(button.sizeHint().width() + _GAP for button in self._buttons) + margins.left() + margins.right()
+        taken = (
+            sum(button.sizeHint().width() + _GAP for button in self._buttons if not button.isHidden())
+            + margins.left()
+            + margins.right()
+        )
         least = _LEAST_LETTERS * self._prompt.fontMetrics().averageCharWidth()
         own_row = self.width() - taken < least
         if own_row != self._own_row:

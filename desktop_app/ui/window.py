@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -28,9 +29,10 @@ from PySide6.QtWidgets import (
 from desktop_app import __version__
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
-from desktop_app.core.examples import Example, examples, open_in
+from desktop_app.core.examples import Example, examples, open_in, sentence_at
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_workspace
+from desktop_app.core.panels import View
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State, begins, spaced, unplaced, with_option
@@ -46,6 +48,7 @@ from desktop_app.ui import looks
 from desktop_app.ui.autosave import Autosave
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
+from desktop_app.ui.columns import Columns
 from desktop_app.ui.command_palette import Chooser, CommandPalette
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.diagnostics import diagnostics
@@ -53,11 +56,15 @@ from desktop_app.ui.exactness import Exactness
 from desktop_app.ui.file_actions import FileActions
 from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.inspector import Inspector
+from desktop_app.ui.lecture import Lecture, first_sentence
 from desktop_app.ui.map_view import MapView
 from desktop_app.ui.model_library import ModelLibrary
+from desktop_app.ui.panes import PARTS, Panes, is_tight, lecture_scale, type_scale
+from desktop_app.ui.place_words import PlaceWords
 from desktop_app.ui.probability_panel import ProbabilityPanel
 from desktop_app.ui.prompt import PromptEditor
 from desktop_app.ui.scrubber import Scrubber
+from desktop_app.ui.side_pane import SidePane
 from desktop_app.ui.side_tabs import SideTabs
 from desktop_app.ui.token_chooser import TokenChooser
 from desktop_app.ui.top_bar import TopBar
@@ -76,15 +83,18 @@ class Window(QMainWindow):
     def __init__(self, state: State, settings: Settings) -> None:
         super().__init__()
         self.setWindowTitle("Logitscope")
+        self.setMinimumSize(480, 320)  # parts fold in a small window; their own least sizes would keep it from it
         self.setAcceptDrops(True)
         self.settings = self._settings_before = settings
         self.controller = Controller(state, self)
         self.files = FileActions(self.controller, self, settings.export_folder)
         self.autosave = Autosave(self.controller, self)
         self.actions_: dict[str, QAction] = {}
+        self.panes = Panes()
+        self._fitted = (1.0, False)  # type size, rows closer
         self._closing = False
-        self._look = ""
         self._shown: object = None
+        self._view: View | None = None
         self._waited = False
         self._product_since: float | None = None
         self._says_progress = False
@@ -115,7 +125,7 @@ class Window(QMainWindow):
         self.export = QPushButton("Export figure")
         self.export.setObjectName("primary")
         buttons = (self.examples, self.undo, self.redo, self.themes, self.export, self.menu_button)
-        top = TopBar([self.models], self.prompt, buttons)
+        self.top_bar = top = TopBar([self.models], self.prompt, buttons)
         self.trouble = QLabel()
         self.trouble.setObjectName("trouble")
         self.trouble.setTextFormat(Qt.TextFormat.PlainText)
@@ -125,6 +135,7 @@ class Window(QMainWindow):
         self.count = QLabel()
         self.count.setObjectName("dim")
         chip_bar, chip_line = self._bar("chipBar", margins=(0, 0, 16, 1))
+        self.chip_bar = chip_bar
         chip_line.addWidget(self.chips)
         chip_line.addWidget(self.count)
 
@@ -140,32 +151,22 @@ class Window(QMainWindow):
         self.probabilities = ProbabilityPanel()
         self.tabs = SideTabs()
         self.inspection = Inspection(self.controller, self.canvas, self.inspector, self.tabs, self.centre)
-        right = QSplitter(Qt.Orientation.Vertical)
-        right.setObjectName("rightPane")
-        right.addWidget(self.probabilities)
-        tab_frame = QWidget()
-        tab_column = QVBoxLayout(tab_frame)
-        tab_column.setContentsMargins(16, 0, 10, 8)
-        tab_column.addWidget(self.tabs)
-        right.addWidget(tab_frame)
-        right.setStretchFactor(0, 5)
-        right.setStretchFactor(1, 2)
-        right.setChildrenCollapsible(False)
-        right.setSizes([560, 150])
+        self.right = right = SidePane(self.probabilities, self.tabs)
         left = QWidget()
         left.setObjectName("leftPane")
         left_column = QVBoxLayout(left)
         left_column.setContentsMargins(0, 0, 1, 0)
         left_column.addWidget(self.map)
-        self.splitter = QSplitter()
-        self.splitter.setHandleWidth(1)
-        self.splitter.setChildrenCollapsible(False)
-        self.left, self.right = left, right
-        panes: tuple[tuple[QWidget, int, int], ...] = ((left, 170, 0), (self.centre, 360, 1), (right, 280, 0))
-        for n, (pane, least, stretch) in enumerate(panes):
-            pane.setMinimumWidth(least)
-            self.splitter.addWidget(pane)
-            self.splitter.setStretchFactor(n, stretch)
+        self.left = left
+        self.place_words = PlaceWords()
+        centre = QWidget()
+        centre_column = QVBoxLayout(centre)
+        centre_column.setContentsMargins(0, 0, 0, 0)
+        centre_column.setSpacing(0)
+        centre_column.addWidget(self.centre, 1)
+        centre_column.addWidget(self.place_words)
+        self.splitter = Columns(left, centre, right)
+        self.lecture = Lecture(self, self._step_back)
         self.scrubber = Scrubber()
         middle = QWidget()
         column = QVBoxLayout(middle)
@@ -175,6 +176,7 @@ class Window(QMainWindow):
         column.addWidget(self.trouble)
         column.addWidget(chip_bar)
         column.addWidget(self.splitter, 1)
+        column.addWidget(self.lecture.sentence)
         column.addWidget(self.scrubber)
         self.setCentralWidget(middle)
         self.notice = QLabel(self)
@@ -249,6 +251,8 @@ class Window(QMainWindow):
         c.trouble.connect(self._show_trouble)
         c.notice.connect(self.say)
         c.loading.connect(self._show_loading)
+        self.lecture.changed.connect(self._show_lecture)
+        self.lecture.command.connect(self.do)
         c.working.connect(self._show_working)
         self.prompt.edited.connect(c.edit_text)
         self.chips.chosen.connect(self._choose_token)
@@ -292,8 +296,10 @@ class Window(QMainWindow):
 
     @property
     def scale(self) -> float:
-        """The type size."""
-        return self.settings.type_size
+        """The type size: the one that was chosen, larger in a large window."""
+        if self.lecture.on:
+            return lecture_scale(self.settings.type_size, self.height())
+        return type_scale(self.settings.type_size, self.width(), self.height())
 
     def _theme_name(self) -> str:
         if self.settings.theme in THEMES:
@@ -305,7 +311,11 @@ class Window(QMainWindow):
         app = QApplication.instance()
         assert isinstance(app, QApplication)
         app.setPalette(looks.palette(THEMES[name]))
-        self.setStyleSheet(looks.style_sheet(THEMES[name], self.scale))
+        scale, tight = self.scale, is_tight(self.scale, self.height())
+        self._fitted = scale, tight
+        self.setStyleSheet(looks.style_sheet(THEMES[name], scale, tight=tight))
+        for bar in (self.top_bar, self.chips, self.scrubber, self.probabilities):
+            bar.set_tight(tight)
         self.prompt.refit()
         self._fit_panes()
         self.inspection.set_look(THEMES[name], self.scale)
@@ -315,8 +325,76 @@ class Window(QMainWindow):
     def _fit_panes(self) -> None:
         """Give the side panes the width that their text needs at this type size."""
         self.probabilities.set_scale(self.scale)
-        self.left.setMinimumWidth(round(170 * self.scale))
-        self.right.setMinimumWidth(round(280 * self.scale))
+        self.splitter.set_scale(self.scale)
+        self._show_parts()
+
+    def _fit(self) -> None:
+        """Follow the window's size: type that can be read from further away, parts that fold."""
+        scale = self.scale
+        if (scale, is_tight(scale, self.height())) == self._fitted:
+            self._show_parts()
+            return
+        self._set_theme(self._theme_name())
+
+    def _show_parts(self) -> None:
+        """Show the parts that this size has room for, or that were asked for."""
+        scale = self.scale
+        shown = self.panes.shown(scale, self.width(), self.height())
+        self.left.setVisible("map" in shown)
+        self.right.setVisible("bars" in shown)
+        self.chip_bar.setVisible("chips" in shown)
+        self.right.words.setVisible("explain" in shown)
+        self.probabilities.show_controls(on="sampling" in shown)
+        for bar in (self.top_bar, self.scrubber):
+            bar.setHidden(self.lecture.on)
+        self.top_bar.fold(self.width() / scale < 1100)
+        for part in PARTS:
+            self.actions_[part.command].setChecked(part.command in shown)
+        self.splitter.share()
+        self.right.share(scale)
+
+    def _show_lecture(self) -> None:
+        """The parts of a lecture, or of the plain window again."""
+        self.panes.lecture = self.lecture.on
+        self.actions_["lecture"].setChecked(self.lecture.on)
+        self.canvas.set_spotlight(self.lecture.on)
+        self.actions_["spotlight"].setChecked(self.lecture.on)
+        if not self.lecture.on:
+            self.canvas.focus_panel(None)
+        self.canvas.setFocus()
+        self._set_theme(self._theme_name())
+
+    def _step_back(self) -> bool:
+        """What Esc does in a lecture before it ends that: leave a panel, close the inspector."""
+        if self.canvas.focused is not None:
+            self.canvas.focus_panel(None)
+        elif self.controller.path:
+            self.controller.open_path(())
+        else:
+            return False
+        return True
+
+    def _toggle_spotlight(self) -> None:
+        self.canvas.set_spotlight(not self.canvas.spotlight)
+        self.actions_["spotlight"].setChecked(self.canvas.spotlight)
+
+    def _focus_panel(self) -> None:
+        if self.canvas.focused is None:
+            self.canvas.focus_panel(self.canvas.panel_at())
+        else:
+            self.canvas.focus_panel(None)
+
+    def _show_place_words(self, view: View | None) -> None:
+        """What is to be seen here: an example's sentence, or in a lecture the view's own."""
+        state, model = self.controller.state, self.controller.model
+        words = sentence_at(state, str(model.folder)) if model is not None else ""
+        self.place_words.show_words(words, here=not self.lecture.on)
+        if self.lecture.on:
+            self.lecture.say(words or (first_sentence(view.lead) if view is not None else ""), self.theme)
+
+    def _toggle_part(self, command: str) -> None:
+        self.panes.toggle(command, self.panes.shown(self.scale, self.width(), self.height()))
+        self._show_parts()
 
     def _show_state(self, state: State) -> None:
         model = self.controller.model
@@ -330,6 +408,7 @@ class Window(QMainWindow):
             self.map.show_steps((), None, self.theme, self.scale, (0, 0))
         self.scrubber.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale)
         for name, on in (
+            ("projector", self._theme_name() == "projector"),
             ("prepend", self._is_on(begins)),
             ("space", self._is_on(spaced)),
             *((command.id, command.on(state)) for command in COMMANDS if command.on is not None),
@@ -345,7 +424,7 @@ class Window(QMainWindow):
         self.chips.show_scene(scene, self.theme, self.scale)
         self._show_count()
         # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
-        made_from = (view_key(scene, step), self.theme, self.scale)
+        made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on)
         missing = any(scene.result(want) is None for want in step.spec.wants(scene))
         if missing and self._shown is not None and not self._waited:
             self._waited = True
@@ -356,14 +435,15 @@ class Window(QMainWindow):
             self._shown = made_from
             shown = self.controller.present_view(scene, step)
             self._limit_field = limit_field(shown)
-            self.canvas.show_view(shown, self.theme, self.scale)
+            self._view = shown
+            self.canvas.show_view(replace(shown, lead="") if self.lecture.on else shown, self.theme, self.scale)
         on = {command.id for command in COMMANDS if command.on is not None and command.on(scene.state)}
         self._show_limit()
         self.view_bar.show_options(step.spec.options, on)
         self.workspaces.show_workspace(scene.state.workspace)
-        if self._look:
-            self.say(self._look, seconds=20)
-            self._look = ""
+        for bar in (self.view_bar, self.workspaces) if self.lecture.on else ():
+            bar.hide()
+        self._show_place_words(self._view)
         self.inspection.show()
         self.tabs.show_step(scene, step)
         self.probabilities.show_scene(
@@ -402,7 +482,8 @@ class Window(QMainWindow):
 
     def _show_nothing(self) -> None:
         """There is no pass whose numbers could be shown."""
-        self._shown = None
+        self._shown = self._view = None
+        self._show_place_words(None)
         self.chips.show_scene(None, self.theme, self.scale)
         self._show_count()
         self.canvas.show_view(None, self.theme, self.scale)
@@ -477,6 +558,7 @@ class Window(QMainWindow):
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
+        self._fit()
         if self.notice.isVisible():
             self.say(self.notice.text(), lasting=not self._notice_timer.isActive())
 
@@ -555,7 +637,6 @@ class Window(QMainWindow):
     def open_example(self, example: Example) -> None:
         """Type an example's prompt, go where it is to be looked at, and say what is to be seen."""
         wanted = open_in(example, self.controller.state)
-        self._look = example.look
         folder = bundled_models().get(example.model)
         if folder is not None and wanted.model != str(folder):
             self.controller.open_model(folder, replace(wanted, model=str(folder)))
@@ -602,7 +683,12 @@ class Window(QMainWindow):
             "larger": lambda: self._type_size(1),
             "smaller": lambda: self._type_size(-1),
             "normal": lambda: self._type_size(0),
+            "lecture": lambda: self.lecture.set_on(not self.lecture.on),
+            "spotlight": self._toggle_spotlight,
+            "focus_panel": self._focus_panel,
+            "projector": self._switch_projector,
             "limit": self.view_bar.limit.setFocus,
+            **{part.command: partial(self._toggle_part, part.command) for part in PARTS},
             "prepend": lambda: c.set(replace(unplaced(c.state), start=not self._is_on(begins))),
             "space": lambda: c.set(replace(unplaced(c.state), space=not self._is_on(spaced))),
             "focus_prompt": self.prompt.setFocus,
@@ -665,7 +751,12 @@ class Window(QMainWindow):
             self._show_scene(self.controller.scene)
 
     def _switch_theme(self) -> None:
-        name = "light" if self._theme_name() == "dark" else "dark"
+        self._choose_theme("light" if self._theme_name() == "dark" else "dark")
+
+    def _switch_projector(self) -> None:
+        self._choose_theme("light" if self._theme_name() == "projector" else "projector")
+
+    def _choose_theme(self, name: str) -> None:
         self.settings = replace(self.settings, theme=name)
         self._remember()
         self._set_theme(name)
@@ -746,8 +837,8 @@ class Window(QMainWindow):
         if not self.restoreGeometry(geometry):
             room = self.screen().availableSize()
             self.resize(min(1440, room.width()), min(900, room.height() - 40))  # less the title bar
-        if not self.splitter.restoreState(splitter):
-            self.splitter.setSizes([208, 876, 344])
+        if self.splitter.restoreState(splitter):
+            self.splitter.keep()
 
     def _remember(self) -> None:
         changed = replace(
@@ -770,6 +861,7 @@ class Window(QMainWindow):
             self._notice_timer.stop()
             self._slow_timer.stop()
             self._remember()
+            self.lecture.set_on(False)
             self.autosave.close()
             self.files.close()
             self.library.close()

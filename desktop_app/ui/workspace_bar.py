@@ -36,4 +36,5 @@ class WorkspaceBar(QWidget):
         """Press the button of the workspace that is shown."""
         for name, button in self._buttons.items():
             button.setChecked(name == key)
+        self.setVisible(len(self._buttons) > 1)
         self.adjustSize()

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from desktop_app.core.panels import GridPanel, MapPanel
+from desktop_app.core.panels import GridPanel, MapPanel, panels_of
 from desktop_app.core.state import State, ViewOptions
 from desktop_app.figures.data import data_csv
-from desktop_app.figures.excerpt import Excerpt, panels_of, read_heads, read_tokens, within
+from desktop_app.figures.excerpt import Excerpt, read_heads, read_tokens, within
 from desktop_app.figures.export import Options, lay_out
 from desktop_app.figures.marks import Words
 from desktop_app.figures.order import Order, make

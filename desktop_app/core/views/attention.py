@@ -202,8 +202,9 @@ def _stage(scene: Scene, current: str) -> Box:
         source=Source(scene.block(f"attn.{current}"), (0, *axes), cols=across, rows=down),
         every=every,
     )
-    beside = row(large, column(row(*small), all_heads, weights=(1, 2)))
-    return replace(column(row(*small), row(large, all_heads, weights=(5, 4)), weights=(1, 8)), wide=beside)
+    beside = row(large, column(row(*small), all_heads, weights=(1, 2)), weights=(5, 4))
+    # The grid first, as large as it can be: what it was made from, and the other heads, are looked at after it.
+    return replace(column(row(large, all_heads, weights=(2, 1)), row(*small), weights=(8, 1)), wide=beside)
 
 
 def scores(scene: Scene) -> Box:

@@ -1,0 +1,108 @@
+"""Lecture mode: the picture alone on the whole screen with one sentence, and the keys that a clicker sends."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QSizePolicy, QWidget
+
+from desktop_app.figures.theme import Theme
+
+_SENTENCE = 0.028
+"""Height of the sentence's type as a share of the window's: what the last row of a lecture hall can read."""
+_STEPPING = {Qt.Key.Key_PageDown: "next", Qt.Key.Key_PageUp: "previous"}
+_BLANKING = (Qt.Key.Key_B, Qt.Key.Key_Period)
+
+
+def first_sentence(words: str) -> str:
+    """As much of a lead as is read from the last row."""
+    first, stop, _ = words.partition(". ")
+    return first + stop.strip()
+
+
+class Lecture(QObject):
+    """Takes the clicker's keys before any field does, while it is on. The window shows and hides its own parts."""
+
+    changed = Signal()
+    command = Signal(str)
+
+    def __init__(self, window: QMainWindow, leave: Callable[[], bool]) -> None:
+        """`leave` does what Esc does before it ends the lecture, and says whether there was something to do."""
+        super().__init__(window)
+        self._window, self._leave = window, leave
+        self._before = Qt.WindowState.WindowNoState
+        self.on = False
+        self.sentence = QLabel()
+        self.sentence.setAccessibleName("What is to be seen")
+        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
+        self.sentence.setWordWrap(True)
+        self.sentence.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.sentence.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        self.sentence.hide()
+        self._blank = QWidget(window)
+        self._blank.setAccessibleName("Blank screen")
+        self._blank.setStyleSheet("background: #000000;")
+        self._blank.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._blank.hide()
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the screen is black."""
+        return not self._blank.isHidden()
+
+    def set_on(self, on: bool) -> None:
+        """Begin or end."""
+        if on == self.on:
+            return
+        self.on = on
+        app = QApplication.instance()
+        assert app is not None
+        if on:
+            self._before = self._window.windowState()
+            app.installEventFilter(self)
+            self._window.setWindowState(self._before | Qt.WindowState.WindowFullScreen)
+        else:
+            app.removeEventFilter(self)
+            self._blank.hide()
+            self._window.setWindowState(self._before & ~Qt.WindowState.WindowFullScreen)
+        self.sentence.setVisible(on)
+        self.changed.emit()
+
+    def say(self, words: str, theme: Theme) -> None:
+        """Show the sentence of this place."""
+        size = max(13, round(_SENTENCE * self._window.height()))
+        self.sentence.setStyleSheet(
+            f"font-size: {size}px; color: {theme.ink}; background: {theme.panel}; padding: {size // 3}px {size}px;"
+        )
+        self.sentence.setText(words)
+        self._blank.resize(self._window.size())
+
+    def _show_blank(self, on: bool) -> None:
+        self._blank.resize(self._window.size())
+        self._blank.raise_()
+        self._blank.setVisible(on)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take what clickers send, whatever has the focus; dialogs keep their keys."""
+        kind = event.type()
+        if kind not in (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride) or not isinstance(event, QKeyEvent):
+            return False
+        inside = isinstance(watched, QWidget) and watched.window() is self._window
+        if not inside or QApplication.activeModalWidget() is not None or QApplication.activePopupWidget() is not None:
+            return False
+        key = Qt.Key(event.key())
+        plain = event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier)
+        if not plain or key not in (*_BLANKING, *_STEPPING, Qt.Key.Key_Escape):
+            return False
+        if kind == QEvent.Type.ShortcutOverride:
+            event.accept()  # comes again as a key press
+            return True
+        if self.is_blank:
+            self._show_blank(False)
+        elif key in _BLANKING:
+            self._show_blank(True)
+        elif key in _STEPPING:
+            self.command.emit(_STEPPING[key])
+        elif not self._leave():
+            self.set_on(False)
+        return True

@@ -1,0 +1,39 @@
+"""A sentence that belongs to one place: it stands under the view until one goes on, or puts it away."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
+
+
+class PlaceWords(QWidget):
+    """Takes its own room, so it covers nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("placeWords")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._dismissed = ""
+        line = QHBoxLayout(self)
+        line.setContentsMargins(24, 6, 12, 6)
+        self.label = QLabel()
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label.setWordWrap(True)
+        self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        self.close_button = QToolButton()
+        self.close_button.setObjectName("small")
+        self.close_button.setText("✕")
+        self.close_button.setAccessibleName("Put the sentence away")
+        self.close_button.clicked.connect(self._dismiss)
+        line.addWidget(self.label, 1)
+        line.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
+        self.hide()
+
+    def show_words(self, words: str, *, here: bool) -> None:
+        """Show the words of this place; none where there are none, they were put away, or are said elsewhere."""
+        if not words:
+            self._dismissed = ""  # another place: what is said there the next time is said anew
+        self.label.setText(words)
+        self.setVisible(here and bool(words) and words != self._dismissed)
+
+    def _dismiss(self) -> None:
+        self._dismissed = self.label.text()
+        self.hide()

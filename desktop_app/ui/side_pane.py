@@ -1,0 +1,49 @@
+"""The right-hand pane: bars above, words below, and how they share its height."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+
+from desktop_app.ui.probability_panel import ProbabilityPanel
+from desktop_app.ui.side_tabs import SideTabs
+
+_BARS = 8
+_WORDS = 140
+"""Pixels at the plain type size: five lines with a formula, and the names of the tabs."""
+_MOST_WORDS = 230
+
+
+class SidePane(QSplitter):
+    """Shares its height by itself until its handle is moved."""
+
+    def __init__(self, probabilities: ProbabilityPanel, tabs: SideTabs) -> None:
+        super().__init__(Qt.Orientation.Vertical)
+        self.setObjectName("rightPane")
+        self._probabilities, self._scale, self._moved = probabilities, 1.0, False
+        self.words = QWidget()
+        column = QVBoxLayout(self.words)
+        column.setContentsMargins(16, 0, 10, 4)
+        column.addWidget(tabs)
+        self.addWidget(probabilities)
+        self.addWidget(self.words)
+        self.setStretchFactor(0, 5)
+        self.setStretchFactor(1, 2)
+        self.setChildrenCollapsible(False)
+        self.splitterMoved.connect(self._keep)
+
+    def _keep(self) -> None:
+        self._moved = True
+
+    def share(self, scale: float) -> None:
+        """Give the bars room for eight, and the words the rest, where that leaves either enough."""
+        self._scale = scale
+        if self._moved or self.words.isHidden():
+            return
+        whole = self.height() - self.handleWidth()
+        rest = whole - self._probabilities.wanted_height(_BARS)
+        words = round(min(max(rest, _WORDS * scale), _MOST_WORDS * scale, 0.4 * whole))
+        self.setSizes([whole - words, words])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.share(self._scale)
