@@ -152,6 +152,11 @@ class Cells:
         w, h = self.rect.w / self.columns, self.rect.h / self.rows
         return Rect(self.rect.x + column * w, self.rect.y + row * h, w, h)
 
+    def line(self, column: int) -> tuple[float, float, float, float] | None:
+        """Where the line that a cell is begins and ends, (x, y, x, y); None for what is no line."""
+        del column
+        return None
+
     def holds(self, row: int, column: int) -> bool:
         """Whether a cell of `values` is drawn here (a strip in pieces draws each piece apart)."""
         if self.stride is None:
@@ -225,6 +230,11 @@ class Strands(Cells):
         """A small box around the middle of the line."""
         x0, y0, x1, y1 = (float(v) for v in self.ends[column])
         return Rect((x0 + x1) / 2 - self.reach, (y0 + y1) / 2 - self.reach, 2 * self.reach, 2 * self.reach)
+
+    def line(self, column: int) -> tuple[float, float, float, float] | None:
+        """Its ends; None for a point."""
+        x0, y0, x1, y1 = (float(v) for v in self.ends[column])
+        return None if (x0, y0) == (x1, y1) else (x0, y0, x1, y1)
 
     def _distances(self, x: float, y: float) -> Array:
         """From a point of the page to each line, [column]."""

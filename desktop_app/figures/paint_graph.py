@@ -18,6 +18,7 @@ _SHARES = (0.05, 0.2, 0.5, 1.0)
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 _GAP = 0.7  # of a column, where positions are left out
 _WIDEST = 120.0
+_FINE = 0.7  # lines that are there to be looked past
 _MARGIN = 22  # between the lowest level and the labels of columns
 
 
@@ -49,9 +50,9 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     for level, words in enumerate(panel.level_labels):
         if words:
             page.words(box.x - page.u(8), py(level), words, size=10, colour=theme.dim, align="right")
-            page.path([box.x, box.x + box.w], [py(level)] * 2, theme.line)
+            page.path([box.x, box.x + box.w], [py(level)] * 2, theme.line, page.u(_FINE))
     for gap in gaps if unit > page.u(8) else ():
-        page.path([gap, gap], [box.y, box.y + box.h], theme.line, dashed=True)
+        page.path([gap, gap], [box.y, box.y + box.h], theme.line, page.u(_FINE), dashed=True)
     at = np.array([(x[knot.column], py(knot.level)) for knot in panel.knots]).reshape(-1, 2)
     ends = _ends(panel, at, min(page.u(8), 0.45 * unit))
     for n in sorted(range(len(panel.strands)), key=lambda n: panel.strands[n].weight):

@@ -12,13 +12,13 @@ Extent = tuple[float, float]
 _LEAST_ROW, _MOST_ROW = 18.5, 30.0
 _AXIS = 34.0
 _INDENT = 16.0
-_BEFORE_TOTALS = 8.0
-_LEAST_TRACK = 60.0
+_LEAST_TRACK = 70.0
+_FINE = 0.7  # lines that are there to be looked past
 
 
 def waterfall_extent(panel: WaterfallPanel, _width: float, _page: Page) -> Extent:
     """One row a bar, of 18.5 units at least, and the axis."""
-    fixed = heading_height(panel) + _AXIS + _BEFORE_TOTALS
+    fixed = heading_height(panel) + _AXIS
     return fixed + len(panel.rises) * _LEAST_ROW, fixed + len(panel.rises) * ROW
 
 
@@ -31,7 +31,7 @@ def paint_waterfall(panel: WaterfallPanel, rect: Rect, page: Page) -> None:
     left = min(0.34 * body.w, max(_label_width(rise, page) for rise in rises))
     text = max(page.width(rise.text, size=12, bold=rise.marked or rise.total) for rise in rises)
     remark = max(page.width(rise.remark, size=11) for rise in rises)
-    remark = min(remark, max(0.0, body.w - left - text - page.u(_LEAST_TRACK + 40)), 0.3 * body.w)
+    remark = min(remark, max(0.0, body.w - left - text - page.u(_LEAST_TRACK + 24)), 0.4 * body.w)
     if remark < page.u(40):
         remark = 0.0
     right = text + page.u(14) + (remark + page.u(10) if remark else 0)
@@ -44,20 +44,19 @@ def paint_waterfall(panel: WaterfallPanel, rect: Rect, page: Page) -> None:
     def px(value: float) -> float:
         return track.x + (value - low) / (high - low) * track.w
 
-    height = min(max((track.h - page.u(_BEFORE_TOTALS)) / len(rises), page.u(_LEAST_ROW)), page.u(_MOST_ROW))
-    foot = track.y + len(rises) * height + (page.u(_BEFORE_TOTALS) if any(r.total for r in rises) else 0)
+    height = min(max(track.h / len(rises), page.u(_LEAST_ROW)), page.u(_MOST_ROW))
+    foot = track.y + len(rises) * height
     _axis(panel, (low, high), Rect(track.x, track.y, track.w, foot - track.y), page)
     _colours(Rect(body.x, foot, left, page.u(_AXIS)), page)
     first_total = next((n for n, rise in enumerate(rises) if rise.total), len(rises))
     y, last = track.y, None
     for n, rise in enumerate(rises):
         if n == first_total:
-            y += page.u(_BEFORE_TOTALS)
-            page.path([body.x, body.x + body.w], [y - page.u(_BEFORE_TOTALS / 2)] * 2, theme.line)
+            page.path([body.x, body.x + body.w], [y, y], theme.faint, page.u(_FINE))
         line = Rect(body.x, y, body.w, height)
         start, end = px(rise.start), px(rise.start + rise.value)
         if last is not None and not rise.total:
-            page.path([start, start], [last, y + 0.2 * height], theme.faint)
+            page.path([start, start], [last, y + 0.2 * height], theme.faint, page.u(_FINE))
         _bar(rise, line, (start, end), page)
         _words(rise, line, (left, track.x + track.w + page.u(14) + text, remark), page)
         if not rise.unfolded:
@@ -65,7 +64,6 @@ def paint_waterfall(panel: WaterfallPanel, rect: Rect, page: Page) -> None:
         y += height
     if panel.source is not None:
         values = np.array([[rise.value] for rise in rises])
-        # Rows of equal height: those of the totals stand a little lower than the rest, which no pointer minds.
         page.put_cells(Rect(body.x, track.y, body.w, foot - track.y), values.shape, values, panel.source, panel.title)
 
 
@@ -98,7 +96,8 @@ def _words(rise: Rise, line: Rect, columns: tuple[float, float, float], page: Pa
                room=line.x + left - x - page.u(8))  # fmt: skip
     page.words(numbers, y, rise.text, size=12, bold=bold, align="right",
                colour=theme.dim if rise.unfolded else theme.ink)  # fmt: skip
-    if remark:
+    # Half a remark about a part says nothing; how near the sum is to the model's number stands there in any case.
+    if remark and (rise.total or page.width(rise.remark, size=11) <= remark):
         page.words(numbers + page.u(10), y, rise.remark, size=11, colour=theme.dim, room=remark)
 
 
@@ -116,9 +115,9 @@ def _axis(panel: WaterfallPanel, limits: tuple[float, float], box: Rect, page: P
     theme, (low, high) = page.theme, limits
     foot = box.y + box.h
     end = box.x - page.u(8)
-    for tick in ticks(low, high, max(3, int(box.w / page.u(50)))):
+    for tick in ticks(low, high, min(max(3, int(box.w / page.u(50))), 8)):
         x = box.x + (tick - low) / (high - low) * box.w
-        page.path([x, x], [box.y, foot], theme.faint if tick == 0 else theme.line)
+        page.path([x, x], [box.y, foot], theme.faint if tick == 0 else theme.line, page.u(_FINE))
         words = short(tick)
         half = page.width(words, size=10) / 2
         if x - half > end:

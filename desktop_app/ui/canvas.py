@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
@@ -288,8 +288,13 @@ class Canvas(PaintedPane):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if self._marked is not None:
             painter.setPen(QPen(QColor(self._theme.accent), 2.5))
-            for rect in self.lit_places([self._marked]):
-                painter.drawRect(rectangle(rect).adjusted(-2, -2, 2, 2))
+            for cells in self._page.cells:
+                rect = cells.lit(self._marked.name, self._marked.index)
+                line = cells.line(self._marked.index[-1] or 0) if rect is not None else None
+                if line is not None:
+                    painter.drawLine(QLineF(*line))
+                elif rect is not None:
+                    painter.drawRect(rectangle(rect).adjusted(-2, -2, 2, 2))
         # Solid for what it was computed from, dashed for what it feeds: never by colour alone.
         for rects, style in zip(self._lit_places, (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine), strict=True):
             painter.setPen(QPen(QColor(self._theme.ink), 1.5, style))
@@ -308,7 +313,11 @@ class Canvas(PaintedPane):
             painter.drawRect(QRectF(box.left(), place.top(), box.width(), place.height()))
             painter.drawRect(QRectF(place.left(), box.top(), place.width(), box.height()))
         painter.setPen(QPen(QColor(self._theme.accent), 2))
-        painter.drawRect(place.adjusted(-1, -1, 1, 1))
+        line = cells.line(column)
+        if line is not None:
+            painter.drawLine(QLineF(*line))
+        else:
+            painter.drawRect(place.adjusted(-1, -1, 1, 1))
         if self._readout is not None:
             self._draw_readout(painter, place)
 

@@ -158,7 +158,10 @@ class Inspection(QObject):
                 if self._controller.is_current:
                     raise
                 return  # it is of the text whose pass is under way, and shown or dropped when that is done
-            self._inspector.show_path(path, view, self._theme, self._scale)
+            # A cell of a workspace is called after what it stands for.
+            own = {c for c in path if c.index and workspace_of(scene, c) is not None}
+            names = {c: readout_of(scene, c).name for c in own}
+            self._inspector.show_path(path, view, self._theme, self._scale, names)
         self._tabs.show_readout(readout)
 
     def copy_numpy(self) -> None:

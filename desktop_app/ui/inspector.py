@@ -1,5 +1,6 @@
 """The inspector under the view: one number taken apart, with a breadcrumb back along the way one came."""
 
+from collections.abc import Mapping
 from html import escape
 
 from PySide6.QtCore import Qt, Signal
@@ -62,11 +63,13 @@ class Inspector(QWidget):
         button.setAccessibleName(tip)
         return button
 
-    def show_path(self, path: tuple[Cell, ...], view: View, theme: Theme, scale: float) -> None:
-        """Show `view`, the last cell of `path`."""
+    def show_path(
+        self, path: tuple[Cell, ...], view: View, theme: Theme, scale: float, names: Mapping[Cell, str] | None = None
+    ) -> None:
+        """Show `view`, the last cell of `path`; `names` are those of cells that are not called by name and index."""
         parts = []
         for n, cell in enumerate(path):
-            words = escape(f"{cell.name}{list(cell.index) or ''}")
+            words = escape((names or {}).get(cell) or f"{cell.name}{list(cell.index) or ''}")
             parts.append(f"<b>{words}</b>" if n == len(path) - 1 else f'<a href="{n + 1}">{words}</a>')
         # The near end of a long way is the one that matters.
         shown = parts if len(parts) <= 4 else ["…", *parts[-4:]]

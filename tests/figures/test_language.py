@@ -14,7 +14,7 @@ from desktop_app.core.opening.opened import view_of, wants_of
 from desktop_app.core.products import completed
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import WORKSPACES, texts
-from desktop_app.core.views import check
+from desktop_app.core.views import check, flow, why
 from desktop_app.core.views.weights import weight_names
 from desktop_app.core.want import Made
 from desktop_app.figures import language
@@ -184,3 +184,23 @@ def test_words_in_another_language_keep_clear_of_each_other(model):
 def test_a_language_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(ExportError, match="en, de"):
         Options(language="tlh")
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_table_has_every_word_of_what_opens_under_why_this_token_and_flow(model, code, monkeypatch):
+    table = Translator(code)
+    monkeypatch.setattr(language, "translator_of", lambda _code: table)
+    for state in (
+        {},
+        {"target": 7, "against": 9, "view": ViewOptions(flow="0.01")},
+        {"view": ViewOptions(baseline="none")},
+    ):
+        scene = scene_of(model, TEXT, **state)
+        scene = completed(scene, lambda s: (*why.wants(s), *flow.wants(s)), model)
+        made, graph = scene.made(why.want(scene)), scene.made(flow.want(scene))
+        cells = [Cell(why.CELLS, (n,)) for n in range(len(why.terms(scene, made)) - 1)]
+        cells += [Cell(why.SOURCES, (1, 0, 2)), *(Cell(flow.NODES, (n,)) for n in range(len(graph.nodes)))]
+        cells += [Cell(flow.EDGES, (n,)) for n in range(len(graph.kinds))]
+        for cell in cells:
+            in_language(job_of(view_of(scene, cell), ""), code)
+    assert sorted(table.missed - {model.name}) == []

@@ -24,7 +24,7 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 
 CELLS, SOURCES = "why.term", "why.source"
-CONSTANT, SUM, OWN = "bias of the final norm", "sum of the parts", "the model's own"
+CONSTANT, SUM, OWN = "final norm bias", "sum of the parts", "the model's own"
 
 
 def _compute(work: Work, target: int, against: int | None, baseline: Baseline, position: int) -> Attribution:
@@ -188,7 +188,8 @@ def _remark(scene: Scene, found: Attribution, term: Term) -> str:
     """What stands behind a bar: the largest of what it is made of, or how near the sum is to the model's number."""
     if term.label == OWN:
         closing = found.closings()[0]
-        return f"differs by {number(closing.difference)}: {'rounding' if closing.good else 'more than rounding'}"
+        by = short(float(f"{closing.difference:.1g}"))
+        return f"differs by {by}: {'rounding' if closing.good else 'more than rounding'}"
     if term.part is None and term.layer is not None:
         inside = [(float(v), p) for v, p in zip(found.contribution, found.parts, strict=True) if p.layer == term.layer]
         value, part = max(inside, key=lambda pair: abs(pair[0]))
@@ -288,7 +289,8 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     if cell.name == SOURCES:
         found, part, key = _source_at(scene, cell)
         readout = describe(scene, cell)
-        return View(f"{readout.name} = {readout.value}", readout.place, why_opened.source(scene, found, part, key))
+        title = f"{readout.name} = {readout.value.removesuffix(' logits')}"
+        return View(title, readout.place, why_opened.source(scene, found, part, key))
     found, term = _at(scene, cell)
     title = f"{term.label} = {signed(term.value)}" if term.part is None else f"{term.part.name} = {signed(term.value)}"
     lead = describe(scene, cell).place

@@ -206,7 +206,7 @@ def together(found: Attribution, own: Sequence[tuple[str, float, int]], cells: s
     bars = [Bar(label, value, number(value), source=(cells, (code,))) for label, value, code in own]
     if not own:
         kinds = {part.kind: float(found.of_kind(part.kind).sum()) for part in found.parts}
-        sums = [*((kind.value, value) for kind, value in kinds.items()), ("bias of the final norm", found.constant)]
+        sums = [*((kind.value, value) for kind, value in kinds.items()), ("final norm bias", found.constant)]
         bars = [Bar(label, value, number(value)) for label, value in sums]
     total = sum(bar.value for bar in bars)
     return column(BarsPanel(title="Added up", note=f"to {number(total)}", bars=tuple(bars), hue=Hue.RESIDUAL))
