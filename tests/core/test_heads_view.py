@@ -104,10 +104,10 @@ def test_heads_stand_in_the_order_of_the_score_that_was_chosen(model, by):
     _, made = shown(model, view=ViewOptions(heads="scores", heads_by=by))
     battery = heads.kept(model.engine, begin=next(iter(model.tokenizer.first), None))
     values = {f"L{n}H{h}": v for (n, h), v in np.ndenumerate(battery.scores[by])}
-    listed = one(made, BarsPanel, "Heads: ").bars
+    listed = one(made, BarsPanel, "All heads by ").bars
     assert [bar.label for bar in listed] == sorted(values, key=lambda name: -values[name])[: len(listed)]
     np.testing.assert_array_equal(one(made, MapPanel).values, battery.scores[by])
-    assert SCORES[by] in one(made, BarsPanel, "Heads: ").title
+    assert SCORES[by] in one(made, BarsPanel, "All heads by ").title
 
 
 def test_the_heads_most_like_one_are_those_whose_scores_point_the_same_way(model):
@@ -120,7 +120,7 @@ def test_the_heads_most_like_one_are_those_whose_scores_point_the_same_way(model
     }
     own = scores["L1H1"]
     cosines = {name: v @ own / np.linalg.norm(v) / np.linalg.norm(own) for name, v in scores.items()}
-    listed = one(made, BarsPanel, "most like").bars
+    listed = one(made, BarsPanel, "likeness to L1H1").bars
     assert listed[0].label == "L1H1" and listed[0].value == pytest.approx(1)
     for bar, name in zip(listed, sorted(cosines, key=lambda n: -cosines[n]), strict=False):
         assert bar.value == pytest.approx(cosines[name])
@@ -130,13 +130,13 @@ def test_a_filter_lists_heads_of_the_block_or_with_a_label_alone(bundled):
     _, made = shown(bundled, layer=3, view=ViewOptions(heads_of="block"))
     assert {bar.label[:2] for bar in one(made, BarsPanel, "Heads of block 3").bars} == {"L3"}
     _, made = shown(bundled, view=ViewOptions(heads_of="labelled"))
-    assert all(bar.remark for bar in one(made, BarsPanel, "Heads with a label").bars)
+    assert all(bar.remark for bar in one(made, BarsPanel, "Heads with a label by").bars)
 
 
 def test_the_bundled_model_s_previous_token_and_induction_heads_are_called_so(bundled):
     for by, words in (("previous", "previous token"), ("induction", "induction")):
         _, made = shown(bundled, view=ViewOptions(heads_by=by))
-        first = one(made, BarsPanel, "Heads: ").bars[0]
+        first = one(made, BarsPanel, "All heads by ").bars[0]
         assert words in first.remark and first.value > 0.5
         layer, head = first.source[1]
         _, page = shown(bundled, layer=layer, head=head, view=ViewOptions(heads="one"))

@@ -49,7 +49,7 @@ def test_a_click_on_a_score_orders_the_heads_by_it(desk):
     desk.settle()
     desk.click_canvas(desk.pick("command", "heads_by_previous").rect)
     desk.settle()
-    assert "Heads: previous token" in desk.words()
+    assert "All heads by previous token" in desk.words()
 
 
 def test_a_cell_of_a_grid_leads_to_its_score_by_one_key_and_a_click_chooses_another_key(desk):
@@ -116,5 +116,5 @@ def test_heads_measured_while_a_text_is_typed_are_there_for_the_new_one(desk):
     desk.window.do("workspace:heads")
     desk.type("!")
     desk.settle()
-    assert any(line.startswith("Heads: ") for line in desk.words())
+    assert any(line.startswith("All heads by ") for line in desk.words())
     assert cells_of(desk, "heads.head").values.shape == (2, desk.scene.config.n_head)

@@ -164,7 +164,7 @@ def _numbers(scene: Scene) -> tuple[str, Array]:
 
 def _by(scene: Scene) -> str:
     by = scene.state.view.heads_by
-    return f"most like {name(scene.layer, scene.head)}" if by == "like" else SCORES[by]
+    return f"likeness to {name(scene.layer, scene.head)}" if by == "like" else SCORES[by]
 
 
 def _map(scene: Scene) -> MapPanel | TextPanel:
@@ -173,7 +173,7 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
     by, values = _numbers(scene)
     top = 1.0 if by not in ("distance", "share") else max(float(np.nanmax(values, initial=0)), 1e-9)
     return MapPanel(
-        title=_by(scene).capitalize() if by != "like" else _by(scene)[0].upper() + _by(scene)[1:],
+        title=_by(scene)[0].upper() + _by(scene)[1:],
         note="on the battery; click one for its page",
         values=values,
         levels=Levels(0.0, top, diverging=False),
@@ -222,7 +222,7 @@ def _finder(scene: Scene) -> AnyPanel:
     by, values = _numbers(scene)
     found = order(scene, heads)
     longest = max(float(np.nanmax(values, initial=0)), 1e-9) if by in ("distance", "share") else 1.0
-    which = {"all": "", "labelled": " with a label", "block": f" of block {scene.layer}"}[scene.state.view.heads_of]
+    which = {"all": "All heads", "labelled": "Heads with a label", "block": f"Heads of block {scene.layer}"}
     bars = tuple(
         Bar(
             name(*at),
@@ -236,7 +236,7 @@ def _finder(scene: Scene) -> AnyPanel:
     )
     left = len(found) - len(bars)
     return BarsPanel(
-        title=f"Heads{which}: {_by(scene)}",
+        title=f"{which[scene.state.view.heads_of]} by {_by(scene)}",
         note=f"and {left} below" if left else "click one for its page",
         bars=bars,
         hue=Hue.KEY,
