@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from desktop_app.core.library.secrecy import without_secrets
 from desktop_app.core.logs import LEVELS
+from desktop_app.core.private import hide
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ def prompt_text(arguments: argparse.Namespace) -> str | None:
 
 def checked_text(text: str, what: str) -> str:
     """`text` if it is Unicode: bytes of an argument that are not UTF-8 arrive as lone surrogates."""
+    hide(text)
     for position, char in enumerate(text):
         if "\ud800" <= char <= "\udfff":
             raise LogitscopeError(f"{what} is not UTF-8 text (character {position}); give it as UTF-8.")

@@ -18,6 +18,7 @@ from typing import Any
 from platformdirs import user_state_path
 
 from desktop_app.core.private import without_private
+from desktop_app.gpt2.errors import LogitscopeError
 
 LEVELS = ("debug", "info", "warning", "error")
 LINES = 500
@@ -82,6 +83,9 @@ def started(terminal: logging.Handler | None = None, level: str = "info") -> Ite
     sys.excepthook, threading.excepthook, sys.unraisablehook = _uncaught, _uncaught_in_thread, _unraisable
     try:
         yield
+    except (LogitscopeError, OSError) as reason:
+        log.info("Ended: %s", reason, exc_info=reason.__cause__)
+        raise
     except Exception:
         log.exception("The program ended by a fault.", extra={"raised": True})
         raise

@@ -68,7 +68,7 @@ class Lane(QObject):
             pass
         except LogitscopeError as reason:
             trouble = str(reason)
-            log.info("%s: %s", self._name, trouble)
+            log.info("%s: %s", self._name, trouble, exc_info=reason.__cause__)
         except MemoryError:
             log.info("%s: there is not enough memory.", self._name, exc_info=True)
             trouble = "There is not enough memory for this; try a shorter prompt or a smaller model."

@@ -16,6 +16,7 @@ from desktop_app.core.diagnostics import as_text, collect
 from desktop_app.core.private import hide
 from desktop_app.core.processes import starting_workers, worker_pool
 from desktop_app.core.settings import Settings
+from desktop_app.gpt2.errors import ModelError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "My grandmother's blancmange\nneeds seventeen lemons"
@@ -132,6 +133,17 @@ def test_hooks_and_handlers_are_given_back():
     after = (sys.excepthook, threading.excepthook, sys.unraisablehook, list(logging.getLogger("desktop_app").handlers))
     assert after == before and logs.recent() == [] and logs.level() is None
     assert "RuntimeError: out" in logs.last_of_file()
+
+
+def test_a_refusal_is_no_fault_and_is_logged_with_what_caused_it():
+    with pytest.raises(ModelError), logs.started():
+        try:
+            int("x")
+        except ValueError as reason:
+            raise ModelError("It cannot be read.") from reason
+    lines = logs.last_of_file()
+    assert " INFO " in lines[0] and lines[0].endswith("Ended: It cannot be read.")
+    assert any(line.startswith("ValueError: invalid literal") for line in lines) and "ERROR" not in "".join(lines)
 
 
 def fail_in_worker(words):
