@@ -101,7 +101,7 @@ def run(tmp_path):
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "HF_TOKEN": TOKEN, "QT_QPA_PLATFORM": "offscreen"}
         return subprocess.run(
             [sys.executable, "script.py", *map(str, arguments)],
-            cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False,
+            cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=400, check=False,
         )  # fmt: skip
 
     return start
