@@ -66,7 +66,7 @@ def run_window(
         app = make_application()
         window = open_window(model, text, session, int8=int8)
         if crashed:
-            window.say(crashed, lasting=True)
+            window.say_with_view(crashed)
         worked = Smoke(window, smoke) if smoke is not None else None
         with _closed_by_signals(window), _faults_shown(window):
             status = app.exec()

@@ -93,6 +93,7 @@ class Window(QMainWindow):
         self.panes = Panes()
         self._fitted = (1.0, False)  # type size, rows closer
         self._closing = False
+        self._with_view = ""
         self._shown: object = None
         self._view: View | None = None
         self._waited = False
@@ -423,6 +424,9 @@ class Window(QMainWindow):
             return
         self.chips.show_scene(scene, self.theme, self.scale)
         self._show_count()
+        if self._with_view:
+            self.say(self._with_view, lasting=True)
+            self._with_view = ""
         # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
         made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on)
         missing = any(scene.result(want) is None for want in step.spec.wants(scene))
@@ -532,6 +536,10 @@ class Window(QMainWindow):
             self._notice_timer.stop()
         else:
             self._notice_timer.start(1000 * seconds)
+
+    def say_with_view(self, words: str) -> None:
+        """Show a sentence as soon as the next view is there; what is said while a model opens would replace it."""
+        self._with_view = words
 
     def _enable(self) -> None:
         c = self.controller

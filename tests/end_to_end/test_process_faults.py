@@ -162,9 +162,13 @@ made = app.open_window
 def open_window(*arguments, **how):
     window = made(*arguments, **how)
     def look():
-        Path("said.txt").write_text(window.notice.text())
-        window.close()
-    QTimer.singleShot(0, look)
+        if window.controller.scene is not None and not window.controller.pending:
+            timer.stop()
+            Path("said.txt").write_text(window.notice.text())
+            window.close()
+    timer = QTimer(window)
+    timer.timeout.connect(look)
+    timer.start(5)
     return window
 app.open_window = open_window
 sys.exit(main(["--model", sys.argv[1], "--prompt", "Blancmange recipe"]))
