@@ -247,7 +247,7 @@ class Run:
         state = replace(self._state, token=token, position=position, view=view or ViewOptions())
         ids = ",".join(map(str, self.ids)) if self._from_ids else None
         order = Order(Path("figure.svg"), step=step, layer=layer, head=head, ids=ids, state=state)
-        return Figure(make(order, self.model._opened, lambda _ids: self.trace), options)
+        return Figure(make(order, self.model._opened, lambda _ids, _edits: self.trace), options)
 
     def lens(self, *targets: str | int, what: Literal["stream", "attn_out", "mlp_out"] = "stream") -> Lens:
         """What each point of the residual stream would already predict; axes in `Lens.AXES`.

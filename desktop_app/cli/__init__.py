@@ -37,6 +37,8 @@ COMMANDS = {
     "lens": "what each point of the residual stream would already predict",
     "attribute": "take a token's logit apart: what heads, MLPs and embeddings add to it",
     "score": "take an attention score apart: which parts of query and key make it",
+    "ablate": "mute heads, MLPs or neurons in turn, and see what follows for one token against another",
+    "patch": "put cells of one prompt's pass into another's, and see which bring the answer along",
     "heads": "measure how each head looks, and name those that do one thing",
     "check": "recompute every tensor from its inputs in float64, and compare",
     "census": "count a model's parameters by family, beside GPT-2's sizes and GPT-3",

@@ -1,20 +1,34 @@
-"""What the commands lens, attribute, heads and score share: arguments, the pass, tables, and what closes."""
+"""What the commands that analyse share: arguments, the pass, tables, and what closes."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desktop_app import __version__
-from desktop_app.cli.shared import add_engine, add_model, checked_text, open_checkpoint, prompt_ids, say, shown, size_of
+from desktop_app.cli.shared import (
+    add_edits,
+    add_engine,
+    add_model,
+    checked_text,
+    open_checkpoint,
+    prompt_ids,
+    say,
+    shown,
+    size_of,
+)
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from desktop_app.core.analysis.closing import Closing
+    from desktop_app.gpt2.edit import Edit
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.tokenizer import Tokenizer
     from desktop_app.gpt2.trace import Trace
@@ -26,6 +40,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the model, how it computes, and where the arrays go."""
     add_model(parser)
     add_engine(parser)
+    add_edits(parser)
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -62,11 +77,21 @@ class Opened:
     tokenizer: "Tokenizer | None"
     ids: tuple[int, ...]
     text: str | None
+    edits: tuple["Edit", ...] = ()
 
     @cached_property
     def trace(self) -> "Trace":
-        """The pass over the prompt."""
-        return self.engine.trace(self.ids)
+        """The pass over the prompt, with the edits that were asked for."""
+        return self.engine.trace(self.ids, edits=self.edits)
+
+    def of(self, arguments: argparse.Namespace, text: str) -> "Opened":
+        """The same model and edits with another prompt. Raises LogitscopeError."""
+        from desktop_app.gpt2.edit import parse_edits
+
+        config = self.engine.config
+        ids = prompt_ids(arguments, config, text, self.tokenizer)
+        self.engine.check_ids(ids)
+        return Opened(self.engine, self.tokenizer, ids, text, parse_edits(arguments.edit, config, len(ids)))
 
     def quoted(self, token: int) -> str:
         """A token as it stands in a sentence."""
@@ -99,6 +124,7 @@ class Opened:
 
 def open_model(arguments: argparse.Namespace, text: str | None, *, prompt: bool = True) -> Opened:
     """Open the model that was named and read the prompt. Raises LogitscopeError."""
+    from desktop_app.gpt2.edit import parse_edits
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.errors import TokenizerError
     from desktop_app.gpt2.tokenizer import Tokenizer
@@ -113,9 +139,13 @@ def open_model(arguments: argparse.Namespace, text: str | None, *, prompt: bool 
         # Ids can do without words.
     ids = prompt_ids(arguments, checkpoint.config, text, tokenizer) if prompt else ()
     engine = Engine(checkpoint)
-    if prompt:
-        engine.check_ids(ids)
-    return Opened(engine, tokenizer, ids, text)
+    if not prompt:
+        return Opened(engine, tokenizer, ids, text)
+    engine.check_ids(ids)
+    edits = parse_edits(arguments.edit, checkpoint.config, len(ids))
+    if edits and arguments.out is None:
+        print(f"The pass is edited: {', '.join(map(str, edits))}.")
+    return Opened(engine, tokenizer, ids, text, edits)
 
 
 def finish(
@@ -133,6 +163,7 @@ def finish(
         note = {"model": opened.engine.checkpoint.name, "logitscope": __version__}
         note |= {"weights": "int8"} if config.int8 else {}
         note |= {"prompt": opened.text} if opened.text is not None else {}
+        note |= {"edits": json.dumps(arguments.edit)} if arguments.edit else {}
         note |= {name: str(value) for name, value in about.items() if value is not None}
         write_arrays(arguments.out, arrays, note)
         print(f"{shown(str(arguments.out))}: {len(arrays)} arrays, {size_of(arguments.out)}")
@@ -140,6 +171,22 @@ def finish(
     for closing in wrong:
         say(f"This does not add up: {closing.name} gives {closing.found:.9g}, the model {closing.own:.9g}.")
     return 1 if wrong else 0
+
+
+@contextmanager
+def tell(what: str) -> Iterator[Callable[[float], None]]:
+    """What hears the share that is done, and says it on a terminal, on one line that goes when all is."""
+    live = sys.stderr.isatty()
+
+    def heard(share: float) -> None:
+        if live:
+            print(f"\r\033[Klogitscope: {what} {share:.0%}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield heard
+    finally:
+        if live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def print_table(rows: Sequence[Sequence[str]], *, left: int = 1) -> None:

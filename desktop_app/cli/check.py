@@ -6,13 +6,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from desktop_app.cli.shared import add_engine, add_model, add_prompt, open_checkpoint, prompt_ids, prompt_text
+from desktop_app.cli.shared import (
+    add_edits,
+    add_engine,
+    add_model,
+    add_prompt,
+    open_checkpoint,
+    prompt_ids,
+    prompt_text,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompt(parser)
     add_model(parser)
     add_engine(parser)
+    add_edits(parser)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the findings to this file too")
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
 
@@ -27,8 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.analysis.checks import check_analyses
     from desktop_app.core.analysis.closing import TOLERANCE as CLOSES
     from desktop_app.core.check import TOLERANCE, as_json, check_pass
+    from desktop_app.gpt2.edit import parse_edits, sites_of
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.files import whole_file
+    from desktop_app.gpt2.tensors import tensor_table
     from desktop_app.gpt2.tokenizer import Tokenizer
 
     checkpoint = open_checkpoint(arguments)
@@ -37,13 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
     ids = prompt_ids(arguments, config, text, tokenizer)
     engine = Engine(checkpoint)
     engine.check_ids(ids)
+    edits = parse_edits(arguments.edit, config, len(ids))
+    table = tensor_table(config, sites_of(edits))
     print(
         f"Every tensor recomputed from its direct inputs in float64; tolerance {TOLERANCE:g} of the sum of absolute "
-        f"terms.\n{'tensor':{_NAME}}  {'worst':>8}  {'of sum':>8}  cell"
+        f"terms.{_said(edits)}\n{'tensor':{_NAME}}  {'worst':>8}  {'of sum':>8}  cell"
     )
     findings = []
-    for finding in check_pass(engine, ids):
-        axes = engine.table[finding.name].axes
+    for finding in check_pass(engine, ids, edits=edits):
+        axes = table[finding.name].axes
         cell = ", ".join(f"{axis} {i}" for axis, i in zip(axes, finding.index, strict=True) if axis != "one")
         line = f"{finding.name:{_NAME}}  {finding.absolute:8.2g}  {finding.relative:8.2g}  "
         if finding.good:
@@ -56,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     told = [_verdict(f"{len(findings)} tensors of {len(ids)} tokens", wrong, "what their formulas say")]
     print(f"\nWhat analyses take apart, beside the model's own numbers; tolerance {CLOSES:g} of the largest term.")
     closings = []
-    for closing in check_analyses(engine, ids):
+    for closing in check_analyses(engine, ids, edits=edits):
         line = f"{closing.difference:8.2g}  {closing.name}"
         if not closing.good:
             line = _red(f"{line}: WRONG, is {closing.found:.9g}, should be {closing.own:.9g}")
@@ -64,11 +77,15 @@ def run(arguments: argparse.Namespace) -> int:
         closings.append(closing)
     if arguments.json is not None:
         with whole_file(arguments.json) as file:
-            file.write(as_json(findings, engine.table, checkpoint.name, ids, closings).encode())
+            file.write(as_json(findings, table, checkpoint.name, ids, closings, edits).encode())
     amiss = [closing.name for closing in closings if not closing.good]
     told.append(_verdict(f"{len(closings)} numbers of analyses", amiss, "what they should be"))
     print("\n".join(["", *told]))
     return 1 if wrong or amiss else 0
+
+
+def _said(edits: Sequence[object]) -> str:
+    return f"\nThe pass is edited: {', '.join(map(str, edits))}." if edits else ""
 
 
 def _verdict(what: str, wrong: Sequence[str], right: str) -> str:

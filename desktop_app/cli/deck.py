@@ -8,6 +8,7 @@ from pathlib import Path
 from desktop_app.cli.figure import state_of
 from desktop_app.cli.shared import (
     add_begin,
+    add_edits,
     add_engine,
     add_model,
     add_output,
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_begin(parser)
     add_engine(parser)
+    add_edits(parser)
     parser.add_argument(
         "--steps",
         metavar="WHICH",
@@ -65,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.figures.deck.make import Wish, kind_of, make_deck, prepare
     from desktop_app.figures.deck.walk import SELECTIONS, choose, slides
     from desktop_app.figures.order import check_index
+    from desktop_app.gpt2.edit import parse_edits
     from desktop_app.gpt2.files import refuse_existing
     from desktop_app.gpt2.token_ids import parse_ids
 
@@ -95,7 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_index("head", state.head, model.config.n_head)
     check_index("token", state.token, len(ids))
     check_index("position", state.position, len(ids))
-    scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
+    edits = parse_edits(arguments.edit, model.config, len(ids))
+    trace = model.engine.trace(ids, edits=edits)
+    scene = make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
     walk = slides(scene, items, model=model, captions=not arguments.no_caption)
     with _Line() as line:
         make_deck(walk, len(items), ready, out, jobs=arguments.jobs, progress=line.tell)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from desktop_app.cli.shared import (
     add_begin,
+    add_edits,
     add_engine,
     add_int8,
     add_model,
@@ -53,6 +54,7 @@ def add_what(parser: argparse.ArgumentParser) -> None:
     """Add everything but the prompt and the place: what `logitscope build` shares."""
     add_model(parser)
     add_begin(parser)
+    add_edits(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--step",
@@ -143,6 +145,7 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         state=state,
         options=options,
         data=data_kinds(arguments.data),
+        edits=tuple(arguments.edit),
         excerpt=Excerpt(arguments.panel, heads if len(heads) > 1 else (), tokens),
         limit=None if arguments.limits in (None, *_LIMITS) else read_limit(arguments.limits),
     )

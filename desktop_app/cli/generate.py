@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from desktop_app.cli.shared import (
+    add_edits,
     add_engine,
     add_model,
     add_prompt,
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompt(parser)
     add_model(parser)
     add_engine(parser)
+    add_edits(parser)
     parser.add_argument("-n", type=int, default=20, metavar="N", help="how many tokens at most (default 20)")
     add_sampling(parser)
 
@@ -36,12 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
     from codecs import getincrementaldecoder
 
     from desktop_app.core.generate import Drawn, End, generate
+    from desktop_app.gpt2.edit import parse_edits
 
     sampling = sampling_of(arguments)
     choose_provider(arguments)
     model = open_for(model_folder(arguments), int8=arguments.int8, text=text is not None)
     ids = prompt_ids(arguments, model.config, text, model.tokenizer)
     model.engine.check_ids(ids)
+    edits = parse_edits(arguments.edit, model.config, len(ids))
     # A character may be spread over several tokens; it is printed when its last byte is there.
     decoder = getincrementaldecoder("utf-8")(errors="replace")
 
@@ -53,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     for token in ids:
         write(token)
     count, last = 0, ids[-1]
-    for event in generate(model.engine, ids, sampling, arguments.n, ends=model.ends):
+    for event in generate(model.engine, ids, sampling, arguments.n, ends=model.ends, edits=edits):
         if isinstance(event, Drawn):
             count, last = count + 1, event.token
             if event.token not in model.ends:
@@ -61,7 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         write(None)
         print(flush=True)
-        if model.config.int8:
+        if edits:
+            say(f"The passes were edited: {', '.join(map(str, edits))}.")
+        if model.config.int8 and not edits:
             from desktop_app.core.exactness import effect_of_rounding, words_of
 
             logits = model.engine.trace(ids).logits(-1)

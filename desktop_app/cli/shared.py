@@ -67,6 +67,18 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     add_begin(parser)
 
 
+def add_edits(parser: argparse.ArgumentParser) -> None:
+    """Add --edit, which may be given several times."""
+    parser.add_argument(
+        "--edit",
+        metavar="EDIT",
+        action="append",
+        default=[],
+        help="change the pass on its way: 'SITE[INDEX]=VALUE', also *= and +=, like 'blocks.1.attn.z[2]=0' or "
+        "'blocks.0.attn.scaled[1,5,0]=-inf'; several are made in their order",
+    )
+
+
 def add_begin(parser: argparse.ArgumentParser) -> None:
     """Add how a text begins: --bos and --prefix-space, each with its opposite."""
     for name, what in (

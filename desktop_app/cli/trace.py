@@ -4,6 +4,7 @@ import argparse
 
 from desktop_app import __version__
 from desktop_app.cli.shared import (
+    add_edits,
     add_engine,
     add_model,
     add_output,
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_prompt(parser)
     add_model(parser)
     add_engine(parser)
+    add_edits(parser)
     parser.add_argument(
         "--names",
         metavar="GLOB",
@@ -37,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     text = prompt_text(arguments)
 
     from desktop_app.core.library.catalogue import title_of
+    from desktop_app.gpt2.edit import parse_edits, sites_of
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.names import match_names
     from desktop_app.gpt2.tokenizer import Tokenizer
@@ -44,9 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     checkpoint = open_checkpoint(arguments)
     config = checkpoint.config
-    names = names_to_save(config, match_names(arguments.names, config) if arguments.names else None)
     tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
     ids = prompt_ids(arguments, config, text, tokenizer)
+    edits = parse_edits(arguments.edit, config, len(ids))
+    edited = sites_of(edits)
+    names = names_to_save(config, match_names(arguments.names, config, edited) if arguments.names else None, edited)
     note = {"model": title_of(checkpoint.folder) or checkpoint.name, "logitscope": __version__} | (
         {"weights": "int8"} if config.int8 else {}
     )
@@ -54,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         note["prompt"] = text
     engine = Engine(checkpoint)
     engine.check_ids(ids)
-    save_tensors(arguments.out, config, len(ids), names, engine.tensors(ids, names), note, digest=checkpoint.digest)
-    print(f"{shown(str(arguments.out))}: {len(names)} tensors of {len(ids)} tokens, {size_of(arguments.out)}")
+    arrays = engine.tensors(ids, names, edits=edits)
+    save_tensors(arguments.out, config, len(ids), names, arrays, note, digest=checkpoint.digest, edits=edits)
+    said = f", edited: {', '.join(map(str, edits))}" if edits else ""
+    print(f"{shown(str(arguments.out))}: {len(names)} tensors of {len(ids)} tokens, {size_of(arguments.out)}{said}")
     return 0

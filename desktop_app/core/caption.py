@@ -14,6 +14,8 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
     count = len(scene.trace)
     parts = [f"“{_seen(words)}”", f"{count} token{'s' * (count != 1)}", _seen(scene.name)]
+    if scene.trace.run.edits:
+        parts.append(f"edited: {', '.join(map(str, scene.trace.run.edits))}")
     if step.layer is not None:
         parts.append(f"block {step.layer}")
     elif step.spec.per_head:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.edit import Edit, sites_of
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.formula import Place, itself
 from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.session import Stop
-from desktop_app.gpt2.tensors import Tensor
+from desktop_app.gpt2.tensors import Tensor, tensor_table
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import matrices, summed_axis
 
@@ -67,14 +68,21 @@ def check(trace: Trace, weights: Mapping[str, Array]) -> Iterator[Finding]:
 
 
 def check_pass(
-    engine: Engine, ids: Sequence[int], weights: Mapping[str, Array] | None = None, stop: Stop | None = None
+    engine: Engine,
+    ids: Sequence[int],
+    weights: Mapping[str, Array] | None = None,
+    stop: Stop | None = None,
+    *,
+    edits: Sequence[Edit] = (),
 ) -> Iterator[Finding]:
     """As `check`, for a full pass over `ids` with every tensor taken from the graph, however long the text.
+
+    With `edits` it is that of the edited pass, an edited tensor held to what was there, keep and put.
 
     `weights` are the model's own unless given. A tensor is held for as long as a later one is computed from it. Raises
     as `Engine.run` does.
     """
-    table = engine.table
+    table = tensor_table(engine.config, sites_of(edits))
     held: dict[str, Array] = {}
 
     def rows(name: str, start: int, end: int) -> Array:
@@ -82,7 +90,7 @@ def check_pass(
 
     last_use = {source: name for name, tensor in table.items() for source in tensor.inputs}
     judge = _Judge(engine.config, len(ids), table, engine.checkpoint.weights if weights is None else weights, rows)
-    for name, array in zip(table, engine.tensors(ids, list(table), stop), strict=True):
+    for name, array in zip(table, engine.tensors(ids, list(table), stop, edits=edits), strict=True):
         held[name] = array
         if table[name].inputs:
             yield judge.worst(table[name])
@@ -122,6 +130,7 @@ def as_json(
     model: str,
     ids: Sequence[int],
     closings: Sequence[Closing] = (),
+    edits: Sequence[Edit] = (),
 ) -> str:
     """Findings and what analyses close, as a JSON document; an infinity or what is not a number is null there."""
 
@@ -153,7 +162,9 @@ def as_json(
         for x in closings
     ]
     good = all(x.good for x in findings) and all(x.good for x in closings)
-    whole = {"model": model, "ids": list(ids), "tolerance": TOLERANCE, "good": good}
+    whole: dict[str, object] = {"model": model, "ids": list(ids), "tolerance": TOLERANCE, "good": good}
+    if edits:
+        whole["edits"] = [str(edit) for edit in edits]
     return json.dumps(whole | {"tensors": rows, "analyses": analyses}, indent=1, allow_nan=False) + "\n"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.engine import Engine, Past
 from desktop_app.gpt2.sampling import Ranked, Sampling, Stages, stages, uniform
 from desktop_app.gpt2.session import Stop
@@ -52,6 +53,7 @@ def generate(
     ends: Collection[int],
     first_draw: int = 0,
     trace: Trace | None = None,
+    edits: tuple[Edit, ...] = (),
     stop: Stop | None = None,
 ) -> Iterator[Drawn | Ended]:
     """Draw up to `count` tokens after `ids`: each as it is drawn, then why it ended.
@@ -65,7 +67,8 @@ def generate(
         count: how many tokens at most.
         ends: the ids that end a text (`gpt2/endings.py`).
         first_draw: the number of the first draw.
-        trace: saves the first pass if it is the trace of exactly these `ids`.
+        trace: saves the first pass if it is the trace of exactly these `ids`, without edits.
+        edits: what is edited in every pass; an edit of all positions is one of those that are drawn, too.
         stop: ends the work at once.
 
     Raises:
@@ -78,12 +81,9 @@ def generate(
     if not room:
         yield Ended(End.CONTEXT)
         return
-    if trace is not None and trace.ids == ids:
-        past, logits = trace.past(len(ids)), trace.logits(-1)
-    else:
-        past, logits = _advance(engine, ids, engine.empty_past(), stop)
+    run = _Edited(engine, ids, edits, stop) if edits else _Plain(engine, ids, trace, stop)
     for step in range(count):
-        result = stages(Ranked(logits), sampling)
+        result = stages(Ranked(run.logits), sampling)
         u = uniform(sampling.seed, first_draw + step)
         rank = result.landing(u)
         token = int(result.ranked.order[rank])
@@ -96,8 +96,38 @@ def generate(
         if step + 1 == room:
             yield Ended(End.CONTEXT)
             return
-        past, logits = _advance(engine, (token,), past, stop)
+        run.advance(token)
     yield Ended(End.COUNT)
+
+
+class _Plain:
+    """Passes without edits: keys and values are all that goes on from one to the next."""
+
+    def __init__(self, engine: Engine, ids: tuple[int, ...], trace: Trace | None, stop: Stop | None) -> None:
+        self._engine, self._stop = engine, stop
+        if trace is not None and trace.ids == ids and not trace.run.edits:
+            self._past, self.logits = trace.past(len(ids)), trace.logits(-1)
+        else:
+            self._past, self.logits = _advance(engine, ids, engine.empty_past(), stop)
+
+    def advance(self, token: int) -> None:
+        """Run one more token."""
+        self._past, self.logits = _advance(self._engine, (token,), self._past, self._stop)
+
+
+class _Edited:
+    """Passes with edits, each of which goes on from the one before."""
+
+    def __init__(self, engine: Engine, ids: tuple[int, ...], edits: tuple[Edit, ...], stop: Stop | None) -> None:
+        self._engine, self._edits, self._stop = engine, edits, stop
+        self._trace = engine.trace(ids, edits=edits, stop=stop)
+        self.logits = self._trace.logits(-1)
+
+    def advance(self, token: int) -> None:
+        """Run one more token."""
+        ids = (*self._trace.ids, token)
+        self._trace = self._engine.trace(ids, edits=self._edits, reuse=self._trace, stop=self._stop)
+        self.logits = self._trace.logits(-1)
 
 
 def _advance(

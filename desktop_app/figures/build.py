@@ -26,9 +26,11 @@ from desktop_app.core.processes import starting_workers, worker_pool
 from desktop_app.core.session_file import to_json
 from desktop_app.figures.listing import Entry
 from desktop_app.figures.order import Order, files_of, make, write_files
+from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_file
 from desktop_app.gpt2.jsonfile import read_json
+from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.trace import Trace
 
 _VERSION = 1
@@ -169,6 +171,7 @@ def fingerprint(order: Order) -> str:
         "trace": None if order.trace is None else _digest(order.trace),
         "rest": [order.step, order.cell, order.layer, order.head, order.ids, order.prompted, order.data],
         "excerpt": [asdict(order.excerpt), order.limit],
+        "edits": order.edits,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
@@ -258,14 +261,15 @@ class _Bench:
 
     def __init__(self) -> None:
         self._models: OrderedDict[tuple[Path, bool], Model] = OrderedDict()
-        self._traces: OrderedDict[tuple[Path, bool, tuple[int, ...]], Trace] = OrderedDict()
+        self._traces: OrderedDict[tuple[Path, Run], Trace] = OrderedDict()
 
     def job(self, order: Order) -> Any:
         folder, int8 = order.model or default_model(), order.state.int8
         model = _held(self._models, (folder, int8), lambda: open_model(folder, int8=int8, text=False), _MODELS)
 
-        def trace(ids: tuple[int, ...]) -> Trace:
-            return _held(self._traces, (folder, int8, ids), lambda: model.engine.trace(ids), _TRACES)
+        def trace(ids: tuple[int, ...], edits: tuple[Edit, ...]) -> Trace:
+            run = Run(model.checkpoint.key, ids, edits)
+            return _held(self._traces, (folder, run), lambda: model.engine.trace(ids, edits=edits), _TRACES)
 
         return make(order, model, trace)
 

@@ -27,6 +27,7 @@ _QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"
 _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_PARTS},}}")
 _OWN = ("name", "format", "prompt")  # keys that are no options of the command
 _LISTS = ("ids", "data", "head")
+_REPEATED = ("edit",)  # options that may be given several times: one or a list
 _PATHS = ("model", "session", "trace")
 _PROMPTS = ("prompt", "ids", "session", "trace")
 _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
@@ -208,7 +209,7 @@ def _check_value(key: str, value: Any, flags: Mapping[str, bool]) -> None:
             raise ExportError(f"{key} holds a null character, which no text may.")
         if isinstance(one, int) and abs(one) >= 1 << 63:
             raise ExportError(f"{key} is a number beyond all bounds.")
-    if key in _LISTS and isinstance(value, list):
+    if key in (*_LISTS, *_REPEATED) and isinstance(value, list):
         return
     if flags.get(key):
         if not isinstance(value, bool):
@@ -227,6 +228,9 @@ def _parsed(parser: _Parser, fields: Mapping[str, Any], flags: Mapping[str, bool
         if flags[key]:
             option = f"--{key}" if value else f"--no-{key}"  # some can be switched off, against what else would be
             argv += [option] if option in parser._option_string_actions else []
+            continue
+        if key in _REPEATED:
+            argv += [f"--{key}={one}" for one in (value if isinstance(value, list) else [value])]
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         # A model may be named instead: bundled, or owner/name of the hub.

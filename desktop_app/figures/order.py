@@ -11,8 +11,18 @@ from desktop_app.core.views.limits import limit_field, with_limits
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.excerpt import Excerpt, within
 from desktop_app.figures.export import Job, Options, kind_of, render
-from desktop_app.figures.subject import OVERVIEW, Subject, excerpt_job, find_cell, find_subject, heads_job, subject_job
+from desktop_app.figures.subject import (
+    OVERVIEW,
+    Subject,
+    excerpt_job,
+    find_cell,
+    find_subject,
+    heads_job,
+    subject_job,
+    wants_of,
+)
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.edit import Edit, parse_edits
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_files
 from desktop_app.gpt2.token_ids import parse_ids
@@ -36,6 +46,7 @@ class Order:
     options: Options = field(default_factory=Options)
     data: tuple[str, ...] = ()
     excerpt: Excerpt = field(default_factory=Excerpt)
+    edits: tuple[str, ...] = ()  # what is edited in the pass, as `parse_edit` reads it
     limit: float | None = None  # where the colours end, whatever they are of
 
     @property
@@ -90,7 +101,11 @@ def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scen
     return make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
 
 
-def make(order: Order, model: Model, trace_of: Callable[[tuple[int, ...]], Trace] | None = None) -> Job:
+TraceOf = Callable[[tuple[int, ...], tuple[Edit, ...]], Trace]
+"""Runs the pass over ids with edits."""
+
+
+def make(order: Order, model: Model, trace_of: TraceOf | None = None) -> Job:
     """Compute what the order asks for; `trace_of` runs a pass, the model's engine unless given."""
     job = _make(order, find(order, model.config), model, trace_of)
     options = order.state.view
@@ -103,9 +118,9 @@ def make(order: Order, model: Model, trace_of: Callable[[tuple[int, ...]], Trace
     return replace(job, view=with_limits(job.view, options))
 
 
-def _make(
-    order: Order, subject: Subject, model: Model, trace_of: Callable[[tuple[int, ...]], Trace] | None = None
-) -> Job:
+def _make(order: Order, subject: Subject, model: Model, trace_of: TraceOf | None = None) -> Job:
+    if order.edits and (not subject.needs_prompt or order.trace is not None):
+        raise ExportError("--edit changes a pass that is computed, and this figure shows none; leave it out.")
     if not order.prompted:
         return excerpt_job(subject_job(subject, model, None), order.excerpt, subject.step, None)
     saved = None if order.trace is None else Trace.load(order.trace, model.checkpoint)
@@ -114,7 +129,11 @@ def _make(
     for what in ("token", "position"):
         check_index(what, getattr(order.state, what), len(ids))
     within(order.excerpt.tokens, len(ids))
-    scene = scene_of(order, subject, model, saved or (trace_of or model.engine.trace)(ids))
+    edits = parse_edits(order.edits, model.config, len(ids))
+    compute = trace_of or (lambda ids, edits: model.engine.trace(ids, edits=edits))
+    scene = scene_of(order, subject, model, saved or compute(ids, edits))
+    if edits and any(not want.product.of_text for want in wants_of(subject, scene)):
+        raise ExportError(f"{subject.step.key} shows passes over texts of its own, which --edit does not reach.")
     job = heads_job(subject, model, scene, order.excerpt) if order.excerpt.heads else subject_job(subject, model, scene)
     return excerpt_job(job, order.excerpt, subject.step, scene)
 

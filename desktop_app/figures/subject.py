@@ -25,6 +25,7 @@ from desktop_app.gpt2.names import answer
 
 CENSUS, OVERVIEW, WEIGHTS = "census", "overview", "weights"
 _CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*", re.ASCII)
+_PART_OF_EDIT = re.compile(r"\.(before|keep|put)$")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
         return Subject("cell", next(s for s in steps if s.key == "probabilities"), cell=cell)
     if name in weight_names(config) or name.endswith(("W_QKV", "b_QKV")):
         return Subject("cell", steps[0], cell=Cell(name, index))
-    return Subject("cell", find_step(name, config), cell=Cell(name, index))
+    return Subject("cell", find_step(_PART_OF_EDIT.sub("", name), config), cell=Cell(name, index))
 
 
 def _step(name: str, layer: int | None, config: Config) -> Step:

@@ -11,6 +11,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.edit import Edit
+from desktop_app.gpt2.edited import Pieces, edited_tensors, edited_trace
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.int8 import RoundedWeights
 from desktop_app.gpt2.mapped import release, released
@@ -46,6 +48,8 @@ class Engine:
         self._kept = [n for n, row in self.table.items() if row.spec.kept]
         self._lean_names = frozenset([*self._kept, "ln_final.out"])
         self.packed = self.config.int8  # what is rounded is always packed
+        self.pieces = Pieces(checkpoint)
+        """The blocks one by one, for passes that are edited."""
         self._swollen = 0  # in how many more runs the session gives the memory of a long text back
         self._full: ort.InferenceSession | None = None
         self._lean: ort.InferenceSession | None = None
@@ -149,17 +153,24 @@ class Engine:
         self,
         ids: Sequence[int],
         *,
+        edits: Sequence[Edit] = (),
         reuse: Trace | None = None,
         stop: Stop | None = None,
         everything: bool = False,
     ) -> Trace:
-        """The forward pass over `ids`, the last position's logits included.
+        """The forward pass over `ids`, with `edits` on the way, the last position's logits included.
 
-        `reuse` is an earlier trace: if it is of this model, what it shares at the start is not computed again. With
-        `everything` all tensors come from one full pass whatever their size. Raises as `run` does.
+        `reuse` is an earlier trace: if it is of this model, what it shares at the start is not computed again, nor,
+        where it is the pass without the edits, what these cannot change. With `everything` all tensors of a pass
+        without edits come from one full pass whatever their size. Raises as `run` does, and ModelError for edits of
+        what is not there.
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
+        if edits:
+            self.check_ids(ids)
+            self.checkpoint.require_unchanged()
+            return edited_trace(self, ids, tuple(edits), reuse, stop)
         run = Run(self.checkpoint.key, ids)
         shared = run.reusable(reuse.run) if reuse is not None and not everything else 0
         fits = not self.packed and size_in_bytes(self.config, len(ids)) <= CAPTURE_LIMIT
@@ -202,8 +213,12 @@ class Engine:
                 return Stitched(held), final
             before, shared = Trace(self.config, Stitched(held), weights=self.checkpoint.weights), end
 
-    def tensors(self, ids: Sequence[int], names: Sequence[str], stop: Stop | None = None) -> Iterator[NDArray[Any]]:
+    def tensors(
+        self, ids: Sequence[int], names: Sequence[str], stop: Stop | None = None, *, edits: Sequence[Edit] = ()
+    ) -> Iterator[NDArray[Any]]:
         """The named tensors of the full pass over `ids`, in the order of the table, all taken from the graph.
+
+        With `edits` the table is that of `tensor_table` with their sites, and every block is computed by itself.
 
         A long text's pass is computed in pieces: what stands before the blocks, each block, and what comes after, each
         from what the piece before it left; so a block's tensors are all that is in memory. Raises as `run` does.
@@ -212,6 +227,9 @@ class Engine:
         stop = stop or Stop()
         self.check_ids(ids)
         self.checkpoint.require_unchanged()
+        if edits:
+            yield from edited_tensors(self, ids, names, tuple(edits), stop)
+            return
         feeds = {"input_ids": np.asarray(ids, np.int64), **self.empty_past()}
         if size_in_bytes(self.config, len(ids)) <= STREAM_LIMIT:
             sources = list(dict.fromkeys("ln_final.out" if name == "logits" else name for name in names))

@@ -79,6 +79,21 @@ SAME = Formula(
 )
 """The value itself."""
 
+
+def _edit(cell: tuple[str, ...]) -> Formula:
+    return Formula(
+        compute=lambda _place, x, keep, put: keep * x + put,
+        emit=lambda nodes, _site, out, x, keep, put: nodes.op("Add", nodes.op("Mul", x, keep), put, out=out),
+        cell=cell,
+        reads=(Operand("x", cell, "before"), Operand("keep", cell, "keep"), Operand("put", cell, "put")),
+        numpy="keep * x + put",
+        numbers="{keep} · {x} + {put} = {result}",
+    )
+
+
+EDIT, EDIT_OF_HEADS = _edit(_VECTOR), _edit(_GRID)
+"""What an edit makes of a tensor: keep * x + put, elementwise."""
+
 # Layer norm. Ba et al. 2016, eq. 4.
 
 

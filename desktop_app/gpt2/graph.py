@@ -4,7 +4,7 @@ Inputs: `input_ids` [pos] int64, and `past.L.key`, `past.L.value` [head, past, d
 batch axis. The body ends at `ln_final.out`; the head, `logits`, is a third of a pass and can be a graph of its own.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import onnx
 from onnx import TensorProto, helper
@@ -89,9 +89,8 @@ def _weights(config: Config, used: Collection[str]) -> Iterator[onnx.TensorProto
             yield _placeholder(name + SCALES, (d_out * groups,))
 
 
-def _between(config: Config, given: Collection[str], only: Collection[str]) -> list[Tensor]:
+def between(table: Mapping[str, Tensor], given: Collection[str], only: Collection[str]) -> list[Tensor]:
     """The rows of the table that make the tensors `only` from those that are `given`."""
-    table = tensor_table(config)
     needed: set[str] = set()
     behind = list(only)
     while behind:
@@ -121,7 +120,7 @@ def build_graph(
     table = tensor_table(config)
     rows = [row for row in table.values() if (head if row.name == "logits" else body)]
     if given is not None:
-        rows = _between(config, given, only or ())
+        rows = between(table, given, only or ())
     there = {row.name for row in rows}.union(given or ())
     for row in rows:
         if row.inputs:
@@ -138,6 +137,49 @@ def build_graph(
     inputs += [_output(table[name], config) for name in given or ()]
     outputs = [_output(row, config) for row in rows if only is None or row.name in only]
 
+    return _model(nodes, inputs, outputs)
+
+
+POSITIONS, HIDDEN = "positions", "hidden"
+"""Inputs of a piece: the position of each row [pos], and true where a row must not see a key [pos, key]."""
+
+
+def build_piece(
+    config: Config, table: Mapping[str, Tensor], given: Collection[str], only: Collection[str]
+) -> onnx.ModelProto:
+    """The graph of what makes the tensors `only` from those `given` and no more, in a pass that may be edited.
+
+    Which rows there are, and what each of them sees, are inputs: so rows of several passes can run together. Keys and
+    values of other rows are as in the whole graph, before those of the rows. Keep and put of edits are `given`.
+    """
+    nodes = Nodes(config)
+    rows = between(table, given, only)
+    there = {row.name for row in rows}.union(given)
+    for row in rows:
+        if row.name == "tokens":
+            nodes.op("Identity", "input_ids", out="tokens")
+        else:
+            _emit(nodes, row, there, POSITIONS, HIDDEN)
+    used = {name for node in nodes.nodes for name in node.input}
+    inputs = [
+        _value("input_ids", TensorProto.INT64, ["pos"]),
+        _value(POSITIONS, TensorProto.INT64, ["pos"]),
+        _value(HIDDEN, TensorProto.BOOL, ["pos", "key"]),
+        *(
+            _value(name, TensorProto.FLOAT, [config.n_head, "past", config.d_head])
+            for layer in range(config.n_layer)
+            for name in past_of(layer)
+        ),
+        *(_output(table[name], config) for name in given),
+    ]
+    return _model(nodes, [put for put in inputs if put.name in used], [_output(table[name], config) for name in only])
+
+
+def _model(
+    nodes: Nodes, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+) -> onnx.ModelProto:
+    """The model of all nodes, with the weights that they read."""
+    config = nodes.config
     used = {name for node in nodes.nodes for name in node.input}
     initializers = [*_weights(config, used), *nodes.constants.values()]
     graph = helper.make_graph(nodes.nodes, "gpt2", inputs, outputs, initializers)

@@ -84,12 +84,12 @@ _SHORT = {"attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": 
 """Shorthand of TransformerLens' caches, `cache["pattern", 5]`, that is another word than the hook's."""
 
 
-def match_names(patterns: list[str], config: Config) -> list[str]:
-    """The table's names that match any of the glob `patterns`, in the order of the table.
+def match_names(patterns: list[str], config: Config, edited: frozenset[str] = frozenset()) -> list[str]:
+    """The table's names that match any of the glob `patterns`, in the order of the table, for a pass `edited` there.
 
     Raises ModelError for a pattern that matches nothing.
     """
-    names = list(tensor_table(config))
+    names = list(tensor_table(config, edited))
     chosen = set()
     for pattern in patterns:
         found = [n for n in names if fnmatchcase(n, pattern)]

@@ -1,8 +1,9 @@
 """What a forward pass is, as a value: two passes with equal runs have the same numbers."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import count
+
+from desktop_app.gpt2.edit import Edit
 
 CAUSAL = "causal"
 """The mask of GPT-2: a query sees the keys up to its own position."""
@@ -21,7 +22,7 @@ class Run:
 
     model: int
     ids: tuple[int, ...]
-    edits: tuple[Hashable, ...] = ()
+    edits: tuple[Edit, ...] = ()
     mask: str = CAUSAL
 
     def reusable(self, earlier: "Run") -> int:

@@ -90,12 +90,27 @@ def make_session(
     packed: bool = False,
     fuse: bool = True,
 ) -> ort.InferenceSession:
-    """A session on the checkpoint's own arrays, of which it makes no copy: it starts at once and takes a few megabytes.
+    """A session on the checkpoint's own arrays, as `session_of` makes it: it starts at once and takes a few megabytes.
 
-    What it computes say `body`, `head`, `only` and `given`, as `build_graph` takes them. `packed` copies the matrices
-    into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph, so that a tensor is the same
-    to the bit whatever else is exposed. What is rounded to int8 is always packed. Raises Cancelled if `stop` was set,
-    ModelError if there is no room on disk for what is rounded.
+    What it computes say `body`, `head`, `only` and `given`, as `build_graph` takes them.
+    """
+    model = build_graph(checkpoint.config, body=body, head=head, only=only, given=given)
+    return session_of(model, checkpoint, stop, packed=packed, fuse=fuse)
+
+
+def session_of(
+    model: onnx.ModelProto,
+    checkpoint: Checkpoint,
+    stop: "Stop | None" = None,
+    *,
+    packed: bool = False,
+    fuse: bool = True,
+) -> ort.InferenceSession:
+    """A session of a graph whose weights are the checkpoint's, of which it makes no copy.
+
+    `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
+    so that a tensor is the same to the bit whatever else is exposed. What is rounded to int8 is always packed. Raises
+    Cancelled if `stop` was set, ModelError if there is no room on disk for what is rounded.
     """
     stop = stop or Stop()
     options = ort.SessionOptions()
@@ -108,7 +123,6 @@ def make_session(
         options.add_session_config_entry("session.disable_prepacking", "1")
     if not fuse:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    model = build_graph(checkpoint.config, body=body, head=head, only=only, given=given)
     in_file = [t for t in model.graph.initializer if t.external_data]
     values = {}
     if chosen() == CPU:

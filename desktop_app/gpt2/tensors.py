@@ -6,7 +6,7 @@ and q, k, v, z are [head, pos, d_head].
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from types import MappingProxyType
@@ -256,6 +256,11 @@ class Tensor:
         """Names of the axes."""
         return self.spec.axes
 
+    @property
+    def editable(self) -> bool:
+        """Whether a pass can be edited here."""
+        return self.spec.name.removeprefix(_B) in EDITABLE
+
 
 def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
     def full(template: str) -> str:
@@ -269,9 +274,39 @@ def _place(spec: TensorSpec, layer: int | None, config: Config) -> Tensor:
     return Tensor(full(spec.name), layer, spec, inputs, frozenset(whole))
 
 
-@lru_cache(maxsize=32)
-def tensor_table(config: Config) -> Mapping[str, Tensor]:
-    """Name -> row, in the order of the forward pass, for a model of this config."""
+EDITABLE = (
+    *("embed", "resid_pre", "attn.q", "attn.k", "attn.v", "attn.scaled", "attn.z", "attn_out", "resid_mid", "mlp.post"),
+    "mlp_out",
+)
+"""The tensors at which a pass can be edited, those of blocks without their block."""
+
+
+def _edited(row: Tensor) -> Iterator[Tensor]:
+    """The rows of a tensor that is edited: what it was, keep and put, and what it becomes of them."""
+    spec, name = row.spec, row.name
+    before = replace(spec, meaning=f"{spec.meaning}, before the edit", kept=False)
+    yield replace(row, name=f"{name}.before", spec=before)
+    for part, meaning in (("keep", "the edit: what is multiplied with"), ("put", "the edit: what is added")):
+        given = replace(spec, inputs=(), formula=f.SAME, meaning=meaning, written="given with the edit", kept=True)
+        yield Tensor(f"{name}.{part}", row.layer, given, (), frozenset())
+    inputs = tuple(f"{name}.{part}" for part in ("before", "keep", "put"))
+    formula = f.EDIT_OF_HEADS if spec.per_head else f.EDIT
+    after = replace(spec, meaning=f"{spec.meaning}, edited", written="keep · x + put", inputs=inputs, formula=formula)
+    yield Tensor(name, row.layer, after, inputs, frozenset())
+
+
+@lru_cache(maxsize=64)
+def tensor_table(config: Config, edited: frozenset[str] = frozenset()) -> Mapping[str, Tensor]:
+    """Name -> row, in the order of the forward pass, for a model of this config.
+
+    Where a pass is edited at the tensors `edited`, such an X has rows for what it was (`X.before`, by X's own formula),
+    `X.keep` and `X.put`, and is made of them.
+    """
+    if edited:
+        plain = tensor_table(config)
+        return MappingProxyType(
+            {own.name: own for row in plain.values() for own in (_edited(row) if row.name in edited else (row,))}
+        )
 
     def rows() -> Iterator[Tensor]:
         for spec in _INPUT:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config, parse_config
 from desktop_app.gpt2.digest import weights_digest
+from desktop_app.gpt2.edit import Edit, parse_edits, sites_of
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.jsonfile import parse_json
@@ -30,11 +31,14 @@ _CACHE_LIMIT = 96 << 20
 _FORMAT = "logitscope.trace.2"
 _WITHOUT_DIGESTS = "logitscope.trace.1"
 _MADE_WITH = "weights_sha256"
+_EDITS = "edits"
 
 
-def names_to_save(config: Config, names: Sequence[str] | None = None) -> list[str]:
+def names_to_save(
+    config: Config, names: Sequence[str] | None = None, edited: frozenset[str] = frozenset()
+) -> list[str]:
     """The names that a saved trace has, in the order of the table: `names` or all, and always `tokens`."""
-    return [n for n in tensor_table(config) if names is None or n in names or n == "tokens"]
+    return [n for n in tensor_table(config, edited) if names is None or n in names or n == "tokens"]
 
 
 def save_tensors(
@@ -46,8 +50,11 @@ def save_tensors(
     note: Mapping[str, str] | None = None,
     *,
     digest: str = "",
+    edits: Sequence[Edit] = (),
 ) -> None:
     """Write tensors of `positions` tokens under their own names; `tokens` as int64, the rest as float32.
+
+    The metadata name the `edits` of the pass.
 
     The file is safetensors, sealed, or a numpy archive where the name ends in .npz. `arrays` yields the tensors in the
     order of `names`, so that only one need be in memory. `digest` is the checkpoint's, which `load` compares.
@@ -56,10 +63,12 @@ def save_tensors(
     about = {"format": _FORMAT, "config": json.dumps(asdict(config)), **(note or {})}
     if digest:
         about[_MADE_WITH] = digest
+    if edits:
+        about[_EDITS] = json.dumps([edit.text for edit in edits])
     if path.suffix.lower() == ".npz":
         write_npz(path, names, arrays, about)
         return
-    table = tensor_table(config)
+    table = tensor_table(config, sites_of(edits))
     shapes = {
         name: (np.dtype(np.int64 if name == "tokens" else np.float32), table[name].spec.shape(config, positions))
         for name in names
@@ -87,7 +96,7 @@ class Trace:
         computed: int | None = None,
     ) -> None:
         self.config = config
-        self.table = tensor_table(config)
+        self.table = tensor_table(config, sites_of(run.edits) if run is not None else frozenset())
         self.captured = captured if isinstance(captured, Stitched) else self._whole(captured)
         self.run = run or Run(new_model_key(), tuple(captured["tokens"].tolist()))
         """What was computed; a trace without one, from a file, is the pass of a model of its own."""
@@ -229,9 +238,10 @@ class Trace:
 
     def save(self, path: Path, names: Sequence[str] | None = None, note: Mapping[str, str] | None = None) -> None:
         """Write tensors as `save_tensors` does. `names` default to the whole table. Raises ExportError."""
-        chosen = names_to_save(self.config, names)
+        edits = self.run.edits
+        chosen = names_to_save(self.config, names, sites_of(edits))
         digest = "" if self._weights is None else weights_digest(self._weights)
-        save_tensors(path, self.config, len(self), chosen, map(self.read, chosen), note, digest=digest)
+        save_tensors(path, self.config, len(self), chosen, map(self.read, chosen), note, digest=digest, edits=edits)
 
     @classmethod
     def load(cls, path: Path, model: Checkpoint | None = None) -> "Trace":
@@ -254,8 +264,9 @@ class Trace:
         # What is no field of a config.json, and changes the numbers all the same.
         own = (raw.get("bias") is not False, raw.get("int8") is True)
         config = replace(parse_config(raw, str(path)), bias=own[0], int8=own[1])
-        table = tensor_table(config)
         positions = file.entries["tokens"].shape
+        edits = _saved_edits(file, config, positions)
+        table = tensor_table(config, sites_of(edits))
         for name, entry in file.entries.items():
             fits = name in table and len(positions) == 1 and 0 < positions[0] <= config.n_positions
             dtype = "I64" if name == "tokens" else "F32"
@@ -267,8 +278,21 @@ class Trace:
         if model is not None:
             _require_made_by(model, config, file)
         return cls(
-            config, {name: file.read(name) for name in file.entries}, weights=None if model is None else model.weights
+            config,
+            {name: file.read(name) for name in file.entries},
+            run=Run(new_model_key(), tuple(ids.tolist()), edits),
+            weights=None if model is None else model.weights,
         )
+
+
+def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ...]) -> tuple[Edit, ...]:
+    if _EDITS not in file.metadata:
+        return ()
+    wrapped = f'{{"edits": {file.metadata[_EDITS]}}}'.encode()
+    texts = parse_json(wrapped, what=f"The edits in {file.path}", error=ModelError)["edits"]
+    if len(positions) != 1 or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ModelError(f"{file.path} names edits that are no list of texts; save it again.")
+    return parse_edits(texts, config, positions[0])
 
 
 def _require_made_by(model: Checkpoint, config: Config, file: SafetensorsFile) -> None:

@@ -16,6 +16,7 @@ from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
 from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.gpt2.edit import sites_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.controller import CHECKED, Controller
@@ -182,7 +183,7 @@ class Inspection(QObject):
                 # A part of a weight (W_Q of a head) is copied as the weight that it is stored in.
                 whole = not cell.index and cell.name not in scene.trace.table
                 name = find_part(scene.config, cell.name).weight if whole else cell.name
-                lines = as_numpy(scene.checkpoint, name, cell.index or None)
+                lines = as_numpy(scene.checkpoint, name, cell.index or None, edited=sites_of(scene.trace.run.edits))
         except LogitscopeError as reason:
             self.said.emit(str(reason))
             return

@@ -116,7 +116,8 @@ def test_tensors_are_let_go_once_nothing_more_is_computed_from_them(checkpoint, 
     class Watched(np.ndarray):
         pass  # an array proper cannot be referred to weakly
 
-    def tensors(_ids, wanted, _stop):
+    def tensors(_ids, wanted, _stop, *, edits):
+        assert not edits
         for name in wanted:
             array = np.array(full[name]).view(Watched)
             alive[name] = weakref.ref(array)

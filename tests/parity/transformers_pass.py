@@ -26,8 +26,11 @@ def build(config, weights):
     return model
 
 
-def tensors(model, ids):
-    """Name -> array of everything in TENSORS, for every block, taken by hooks on one pass."""
+def tensors(model, ids, *, edited=False):
+    """Name -> array of everything in TENSORS, for every block, taken by hooks on one pass.
+
+    Of a model whose other hooks edit, what it says of its own hidden states is of no account.
+    """
     found, handles = {}, []
 
     def keep(module, name, *, taken=False):
@@ -79,7 +82,7 @@ def tensors(model, ids):
         for letter, part in zip("qkv", np.split(result.pop(name + "attn.qkv"), 3, axis=-1), strict=True):
             result[name + "attn." + letter] = by_head(part, heads)
         result[name + "attn.z"] = by_head(result[name + "attn.concat"], heads)
-        assert np.array_equal(output.hidden_states[layer][0].numpy(), result[name + "resid_pre"])
+        assert edited or np.array_equal(output.hidden_states[layer][0].numpy(), result[name + "resid_pre"])
     assert np.array_equal(output.hidden_states[-1][0].numpy(), result["ln_final.out"])
     return result | {"tokens": np.array(ids), "logits": output.logits[0].numpy()}
 

@@ -23,7 +23,16 @@ from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.core.analysis.named_arrays import NamedArrays
-from desktop_app.core.analysis.parts import Kind, Part, head_rows, names_of, output_matrices, parts, project
+from desktop_app.core.analysis.parts import (
+    Kind,
+    Part,
+    before_edit,
+    head_rows,
+    names_of,
+    output_matrices,
+    parts,
+    project,
+)
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.formula import Place
@@ -48,7 +57,8 @@ class Attribution(NamedArrays):
     `neuron` [layer, d_mlp]: each MLP's contribution by neuron. Both are None if they were not asked for.
     `direction` [d_model] is u / s: any vector of the residual stream at this position contributes its dot product.
     In an int8 model one more part, `rounding`, has what rounding the final layer norm's output adds, and
-    `head_rounding` [layer, head] what rounding a head's z adds to it, beside its sources; else that is all zeros.
+    `head_rounding` [layer, head] what rounding or editing a head's z adds to it, beside its sources; else that
+    is all zeros.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -148,7 +158,7 @@ def compute(
     direction = centred(weights["ln_final.w"] * column) / frozen_scale(trace, row)
 
     which, contribution = (
-        parts(config, config.n_layer),
+        parts(trace, config.n_layer),
         project(checkpoint, trace, config.n_layer, row, direction, stop),
     )
     if config.int8:
@@ -211,11 +221,14 @@ def _sources(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, s
 
 
 def _head_rounding(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array) -> Array:
-    """What int8 adds to each head by rounding its z: [layer, head]."""
+    """What int8 adds to each head by rounding its z, and what an edit of z puts there: [layer, head]."""
     config = checkpoint.config
     found = np.zeros((config.n_layer, config.n_head))
-    for n in range(config.n_layer if config.int8 else 0):
-        lost = head_rows(trace, n, row, row + 1)[:, 0] - trace.read(f"blocks.{n}.attn.z", row=row)
+    for n in range(config.n_layer):
+        made = before_edit(trace, f"blocks.{n}.attn.z")
+        if not config.int8 and not made.endswith(".before"):
+            continue  # no more than the sources give
+        lost = head_rows(trace, n, row, row + 1)[:, 0] - trace.read(made, row=row)
         found[n] = np.vecdot(lost, output_matrices(checkpoint, n) @ direction.astype(np.float32))
     return found
 

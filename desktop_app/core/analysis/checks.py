@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from desktop_app.core.analysis import attribution, flow, heads, lens, parts, rollout, score
 from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
@@ -32,16 +33,24 @@ class Check:
 
     name: str
     closings: Callable[[Engine, Trace, Stop], Iterator[Closing]]
+    unless: tuple[str, ...] = ()
+    """Ends of the names of tensors: it has no meaning where one of them is edited."""
 
 
-def check_analyses(engine: Engine, ids: Sequence[int], stop: Stop | None = None) -> Iterator[Closing]:
+def check_analyses(
+    engine: Engine, ids: Sequence[int], stop: Stop | None = None, *, edits: Sequence[Edit] = ()
+) -> Iterator[Closing]:
     """Every closing of every analysis of the text `ids`, most of them at its last position.
+
+    With `edits` it is the edited pass, less what has no meaning there.
 
     Raises ModelError for ids that cannot be run, Cancelled on a stop.
     """
     stop = stop or Stop()
-    trace = engine.trace(ids, stop=stop)
+    trace = engine.trace(ids, edits=edits, stop=stop)
     for check in CHECKS:
+        if check.unless and any(edit.site.endswith(check.unless) for edit in edits):
+            continue
         yield from check.closings(engine, trace, stop)
 
 
@@ -165,9 +174,9 @@ def _flow(engine: Engine, trace: Trace, stop: Stop) -> Iterator[Closing]:
 CHECKS = (
     Check("parts", _parts),
     Check("attribution", _attribution),
-    Check("score", _score),
+    Check("score", _score, ("attn.q", "attn.k", "attn.scaled")),
     Check("lens", _lens),
     Check("heads", _heads),
     Check("rollout", _rollout),
-    Check("flow", _flow),
+    Check("flow", _flow, flow.UNFIT),
 )

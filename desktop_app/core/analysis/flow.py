@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
 from desktop_app.core.analysis.named_arrays import NamedArrays
-from desktop_app.core.analysis.parts import bias_of, head_rows, output_matrices
+from desktop_app.core.analysis.parts import bias_of, head_rows, output_matrices, require_unedited
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.session import Stop
@@ -111,6 +111,10 @@ class Flow(NamedArrays):
         return tuple(found)
 
 
+UNFIT = ("resid_pre", "attn.z", "attn_out", "resid_mid", "mlp_out")
+"""Edits of these put something into the stream that comes from no node of the graph."""
+
+
 def compute(
     checkpoint: Checkpoint,
     trace: Trace,
@@ -129,6 +133,7 @@ def compute(
         raise ModelError(f"The threshold is {threshold:g}; it must be above 0 and at most 1.")
     if not -len(trace) <= position < len(trace):
         raise ModelError(f"Position {position} is outside the text of {len(trace)} tokens.")
+    require_unedited(trace, UNFIT, "what flows through it is not all from what was read")
     graph = _Graph(threshold, config.n_head)
     level = {position % len(trace): 1.0}
     for layer in reversed(range(config.n_layer)):

@@ -28,6 +28,7 @@ from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.core.analysis.parts import output_matrices
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.session import Stop
@@ -101,6 +102,7 @@ def compute(
     seed: int = 0,
     sequences: int = SEQUENCES,
     repeated: int | None = None,
+    edits: Sequence[str] = (),
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Heads:
@@ -112,11 +114,12 @@ def compute(
         seed: the same seed gives the same tokens.
         sequences: how many texts.
         repeated: T; as many as REPEATED and the context allow unless told.
+        edits: what is edited in every pass, as `parse_edit` reads it.
         stop: ends it within a pass or between two blocks.
         progress: hears the share that is done.
 
     Raises:
-        ModelError: the context is too short to repeat a token.
+        ModelError: the context is too short to repeat a token, or an edit is of what is not there.
         Cancelled: `stop` was set.
     """
     stop, config = stop or Stop(), engine.config
@@ -125,7 +128,7 @@ def compute(
     each = np.empty((len(MEASURES), sequences, config.n_layer, config.n_head))
     beyond = np.empty((len(PATTERNS), sequences, config.n_layer, config.n_head))
     for n, ids in enumerate(tokens):
-        trace = engine.trace(ids.tolist(), stop=stop)
+        trace = engine.trace(ids.tolist(), edits=parse_edits(edits, config, len(ids)), stop=stop)
         for layer in range(config.n_layer):
             stop.check()
             pattern = trace.read(f"blocks.{layer}.attn.pattern")

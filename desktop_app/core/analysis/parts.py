@@ -2,7 +2,9 @@
 
     x = embed + pos_embed + sum over earlier blocks of (result of each head + b_O + MLP without b_out + b_out)
 
-A head's result is z W_O, with the head's own rows of W_O. No function here makes the parts of every position: they are
+A head's result is z W_O, with the head's own rows of W_O. What an edit adds to the stream, or to what is written into
+it, is a part of its own; an edit before that, as of z, shows in the part that it changes. No function here makes the
+parts of every position: they are
 made for one position, or for a weighted sum of positions, or only measured along a direction.
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Residual stream".
 """
@@ -20,6 +22,7 @@ from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.formulas import JOIN_HEADS, multiplied
 from desktop_app.gpt2.session import Stop
@@ -39,6 +42,7 @@ class Kind(Enum):
     MLP_BIAS = "MLP biases"
     NORM_BIAS = "layer norm and projection bias"
     ROUNDING = "rounding to int8"
+    EDIT = "edits"
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,35 @@ class Part:
     head: int | None = None
 
 
-@lru_cache(maxsize=256)
-def parts(config: Config, layer: int) -> tuple[Part, ...]:
+def parts(trace: Trace, layer: int) -> tuple[Part, ...]:
     """The parts of `resid_pre` of block `layer`; of the last `resid_post` where `layer` is the number of blocks."""
+    edits = tuple(Part(f"edit of {name}", Kind.EDIT, trace.table[name].layer) for name in _edited(trace, layer))
+    return (*_written(trace.config, layer), *edits)
+
+
+_STREAM = ("resid_pre", "attn_out", "resid_mid", "mlp_out")
+
+
+def _edited(trace: Trace, layer: int) -> list[str]:
+    """The edited tensors of the stream, and of what is written into it, up to `resid_pre` of block `layer`."""
+    names = [f"blocks.{n}.{end}" for n in range(layer) for end in _STREAM]
+    return [name for name in (*names, f"blocks.{layer}.resid_pre") if f"{name}.before" in trace.table]
+
+
+def before_edit(trace: Trace, name: str) -> str:
+    """The tensor as it was before an edit, where it is edited: its name."""
+    return f"{name}.before" if f"{name}.before" in trace.table else name
+
+
+def require_unedited(trace: Trace, ends: Sequence[str], what: str) -> None:
+    """Raise ModelError where the pass is edited at a tensor whose name has one of these `ends`."""
+    for edit in trace.run.edits:
+        if edit.site.endswith(tuple(ends)):
+            raise ModelError(f"{edit.site} is edited, so {what}; leave that edit out.")
+
+
+@lru_cache(maxsize=256)
+def _written(config: Config, layer: int) -> tuple[Part, ...]:
     found = [Part("embed", Kind.EMBED), Part("pos_embed", Kind.POSITION)]
     for n in range(layer):
         found += [Part(f"blocks.{n}.attn.result.{h}", Kind.HEAD, n, h) for h in range(config.n_head)]
@@ -81,7 +111,7 @@ def combine(
     def summed(name: str) -> Array:
         return by_row @ trace.read_rows(name, end, start).astype(np.float64)
 
-    found = np.empty((len(parts(config, layer)), config.n_embd))
+    found = np.empty((len(parts(trace, layer)), config.n_embd))
     found[0], found[1] = summed("embed"), summed("pos_embed")
     at = 2
     for n in range(layer):
@@ -92,9 +122,11 @@ def combine(
         at += config.n_head
         bias = {name: bias_of(checkpoint, n, name).astype(np.float64) for name in ("attn.b_O", "mlp.b_out")}
         found[at] = total * bias["attn.b_O"]
-        found[at + 1] = summed(f"blocks.{n}.mlp_out") - total * bias["mlp.b_out"]
+        found[at + 1] = summed(before_edit(trace, f"blocks.{n}.mlp_out")) - total * bias["mlp.b_out"]
         found[at + 2] = total * bias["mlp.b_out"]
         at += 3
+    for n, name in enumerate(_edited(trace, layer), at):
+        found[n] = summed(name) - summed(f"{name}.before")
     return found
 
 
@@ -128,7 +160,7 @@ def project(
     def along(vector: Array) -> float:
         return float(vector.astype(np.float64) @ wide)
 
-    found = np.empty(len(parts(config, layer)))
+    found = np.empty(len(parts(trace, layer)))
     found[0], found[1] = along(trace.read("embed", row=row)), along(trace.read("pos_embed", row=row))
     at = 2
     for n in range(layer):
@@ -138,9 +170,11 @@ def project(
         at += config.n_head
         bias = along(bias_of(checkpoint, n, "mlp.b_out"))
         found[at] = along(bias_of(checkpoint, n, "attn.b_O"))
-        found[at + 1] = along(trace.read(f"blocks.{n}.mlp_out", row=row)) - bias
+        found[at + 1] = along(trace.read(before_edit(trace, f"blocks.{n}.mlp_out"), row=row)) - bias
         found[at + 2] = bias
         at += 3
+    for n, name in enumerate(_edited(trace, layer), at):
+        found[n] = along(trace.read(name, row=row)) - along(trace.read(f"{name}.before", row=row))
     return found
 
 
@@ -208,7 +242,7 @@ def compute(checkpoint: Checkpoint, trace: Trace, *, layer: int, position: int, 
     whole = trace.read(tensor, row=position)
     row = position % len(trace)
     vectors = combine(checkpoint, trace, layer, row, np.ones(1), stop)
-    return Parts(tensor, row, parts(checkpoint.config, layer), vectors, whole)
+    return Parts(tensor, row, parts(trace, layer), vectors, whole)
 
 
 def names_of(which: Sequence[Part]) -> Array:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.core.analysis.named_arrays import NamedArrays
-from desktop_app.core.analysis.parts import Kind, Part, combine, names_of, parts
+from desktop_app.core.analysis.parts import Kind, Part, combine, names_of, parts, require_unedited
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
@@ -112,6 +112,8 @@ def compute(
     stop, config = stop or Stop(), checkpoint.config
     if not 0 <= layer < config.n_layer:
         raise ModelError(f"There is no block {layer}; this model's blocks are 0 to {config.n_layer - 1}.")
+    ends = [f"blocks.{layer}.attn.{name}" for name in ("q", "k", "scaled")]
+    require_unedited(trace, ends, f"the scores of block {layer} are not what the stream's parts add up to")
     for position in (query, key):
         if not 0 <= position < len(trace):
             raise ModelError(
@@ -131,8 +133,8 @@ def compute(
         head=head,
         query=query,
         key=key,
-        query_parts=score_parts(checkpoint, layer, "q"),
-        key_parts=score_parts(checkpoint, layer, "k"),
+        query_parts=score_parts(trace, layer, "q"),
+        key_parts=score_parts(trace, layer, "k"),
         terms=terms,
         relative=terms - queries @ mean_keys.T / divisor,
         score=score,
@@ -144,12 +146,12 @@ def compute(
     )
 
 
-def score_parts(checkpoint: Checkpoint, layer: int, letter: str) -> tuple[Part, ...]:
+def score_parts(trace: Trace, layer: int, letter: str) -> tuple[Part, ...]:
     """The parts of a query ("q") or key ("k") of block `layer`, in the order of a score's axes."""
-    config = checkpoint.config
+    config = trace.config
     bias = Part(f"blocks.{layer}.attn.b_{letter.upper()}", Kind.NORM_BIAS, layer)
     rounding = (Part("rounding", Kind.ROUNDING),) if config.int8 else ()
-    return (*parts(config, layer), bias, *rounding)
+    return (*parts(trace, layer), bias, *rounding)
 
 
 def _projected(

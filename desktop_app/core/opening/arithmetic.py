@@ -91,7 +91,9 @@ def open_cell(trace: Trace, weights: Mapping[str, Array], cell: Cell) -> Opening
     value = read_cell(trace, weights, cell)
     if cell.name in weights or not trace.table[cell.name].inputs:
         what = "a learned number" if cell.name in weights else "an id from the tokenizer"
-        said = number(value) if cell.name in weights else str(int(value))
+        if cell.name in trace.table and cell.name != "tokens":
+            what = trace.table[cell.name].spec.written
+        said = str(int(value)) if cell.name == "tokens" else number(value)
         return Opening(cell, value, value, abs(value), "given", what, said)
     return _Opener(trace, weights, cell).opening(value)
 

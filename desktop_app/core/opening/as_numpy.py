@@ -22,13 +22,20 @@ TRACE_FILE = Path("trace.safetensors")
 
 
 def as_numpy(
-    checkpoint: Checkpoint, name: str, index: tuple[int, ...] | None = None, *, trace_file: Path = TRACE_FILE
+    checkpoint: Checkpoint,
+    name: str,
+    index: tuple[int, ...] | None = None,
+    *,
+    trace_file: Path = TRACE_FILE,
+    edited: frozenset[str] = frozenset(),
 ) -> str:
     """Lines that leave in `result` the tensor or weight `name` in float64, or its cell `index`, and print it.
 
+    The trace is of a pass that is `edited` at these tensors.
+
     Raises ModelError where the model has no such tensor, weight or axis.
     """
-    table = tensor_table(checkpoint.config)
+    table = tensor_table(checkpoint.config, edited)
     weight_axes = {own: spec.axes for own, _, spec in all_weights(checkpoint.config)}
     if name not in table and name not in weight_axes:
         raise ModelError(no_such_tensor(name, checkpoint.config))

@@ -12,7 +12,7 @@ _WORST = 12
 
 def _check(work: Work) -> tuple[Finding, ...]:
     found, count = [], len(work.trace.table)
-    for finding in check_pass(work.model.engine, work.trace.ids, stop=work.stop):
+    for finding in check_pass(work.model.engine, work.trace.ids, stop=work.stop, edits=work.trace.run.edits):
         found.append(finding)
         work.progress(len(found) / count)
     return tuple(found)

@@ -1,0 +1,297 @@
+"""What follows when parts of a pass are muted, or put there from another prompt's pass: sweeps of many edited passes.
+
+The measure is the logit difference after the last position, logit[target] - logit[against], of each edited pass itself.
+Muting puts 0, or a mean over reference texts, which is nearer to anything that the model has seen: a head's z, a
+neuron's activation or those of a whole MLP, at every position; biases stay. Patching puts what the same cells have in
+the pass over another prompt. Zhang & Nanda 2309.16042; Heimersheim & Nanda 2404.15255.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
+from desktop_app.core.analysis.named_arrays import NamedArrays
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.edit import ALL, Cells, Edit, Range
+from desktop_app.gpt2.edited import FINAL, finals
+from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import ModelError, outside_vocabulary
+from desktop_app.gpt2.formula import Place
+from desktop_app.gpt2.formulas import multiplied
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+from desktop_app.gpt2.weights import UNEMBEDDING
+
+Array = NDArray[Any]
+
+How = Literal["zero", "mean"]
+Patched = Literal["resid_pre", "attn_out", "mlp_out", "heads"]
+Direction = Literal["denoise", "noise"]
+
+LEAST = 0.5
+"""With less between the two prompts' logit differences, a share of it says nothing."""
+
+_REFERENCE_TOKENS = 128  # of each reference text, at most
+
+
+def logit_difference(engine: Engine, final: Array, target: int, against: int) -> Array:
+    """logit[target] - logit[against] of rows of `ln_final.out` [n, d_model]: [n] in float64."""
+    table = engine.checkpoint.weights[UNEMBEDDING]
+    x = multiplied(Place(engine.config, 0, np.arange(len(final))), final).astype(np.float64)
+    # Row by row, so that equal rows have equal sums however many there are.
+    return np.vecdot(x, table[target].astype(np.float64) - table[against])
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation(NamedArrays):
+    """What muting each part gives. `base` is the logit difference of the pass as it is.
+
+    `logit_difference` is [layer, head], [layer] where whole MLPs were muted, or [neuron] of one block.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {"heads": ("layer", "head"), "mlps": ("layer",)}
+
+    what: str
+    how: How
+    base: float
+    own: float
+    logit_difference: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {"base": np.array(self.base), "logit_difference": self.logit_difference}
+
+    def closings(self) -> tuple[Closing, ...]:
+        """The measure of the pass as it is, is the difference of the model's own logits."""
+        return (closing("logit difference", self.base, self.own, abs(self.own)),)
+
+
+def neurons_of(what: str, engine: Engine) -> int | None:
+    """The block of "neurons:L"; None for "heads" and "mlps". Raises ModelError for anything else."""
+    if what in Ablation.AXES:
+        return None
+    kind, colon, layer = what.partition(":")
+    if kind != "neurons" or not colon or not (layer.isascii() and layer.isdigit()):
+        raise ModelError(f"{what[:40]!r} cannot be muted; heads, mlps or neurons:L can, L being a block.")
+    if len(layer) > 6 or int(layer) >= engine.config.n_layer:
+        raise ModelError(f"There is no block {layer[:20]}; this model's blocks are 0 to {engine.config.n_layer - 1}.")
+    return int(layer)
+
+
+def ablate(
+    engine: Engine,
+    trace: Trace,
+    *,
+    target: int,
+    against: int,
+    what: str = "heads",
+    how: How = "zero",
+    reference: Iterable[Sequence[int]] = (),
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> Ablation:
+    """Mute every part of one kind in turn.
+
+    Args:
+        engine: the model.
+        trace: the pass as it is; its own edits stay.
+        target: the token whose logit counts.
+        against: the token whose logit is taken off.
+        what: "heads", "mlps" or "neurons:L".
+        how: what is put there, "zero" or the "mean" over `reference`.
+        reference: texts, as ids.
+        stop: ends it within a pass.
+        progress: hears the share that is done.
+
+    Raises:
+        ModelError: a token or block that is not there, or no reference text for a mean.
+        Cancelled: `stop` was set.
+    """
+    config = engine.config
+    _require_tokens(engine, target, against)
+    layer = neurons_of(what, engine)
+    means = _means(engine, reference, stop) if how == "mean" else None
+    if what == "heads":
+        edits = [
+            _mute(f"blocks.{n}.attn.z", ((h, h + 1), ALL, ALL), means)
+            for n in range(config.n_layer)
+            for h in range(config.n_head)
+        ]
+        shape: tuple[int, ...] = (config.n_layer, config.n_head)
+    elif layer is None:
+        edits = [_mute(f"blocks.{n}.mlp.post", (ALL, ALL), means) for n in range(config.n_layer)]
+        shape = (config.n_layer,)
+    else:
+        edits = [_mute(f"blocks.{layer}.mlp.post", (ALL, (k, k + 1)), means) for k in range(config.d_mlp)]
+        shape = (config.d_mlp,)
+    base = _of_trace(engine, trace, target, against)
+    found = _sweep(engine, trace, edits, target, against, stop, progress)
+    return Ablation(what, how, base, _own(trace, target, against), found.reshape(shape))
+
+
+def _mute(site: str, where: tuple[Range, ...], means: Mapping[str, Array] | None) -> Edit:
+    """The edit that mutes cells of every position: 0, or their mean."""
+    if means is None:
+        return Edit(site, where)
+    return Edit(site, where, put=Cells.of(means[site][tuple(slice(*span) for span in where)]))
+
+
+_kept: WeakKeyDictionary[Checkpoint, dict[tuple[tuple[int, ...], ...], dict[str, Array]]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None) -> Mapping[str, Array]:
+    """The means of z and of mlp.post over every position of texts, with one position; kept with the checkpoint."""
+    most = min(_REFERENCE_TOKENS, engine.config.n_positions)
+    texts = tuple(tuple(ids[:most]) for ids in reference if len(ids))
+    if not texts:
+        raise ModelError("There is no reference text to take a mean over; mute by zero.")
+    with _lock:
+        found = _kept.get(engine.checkpoint, {}).get(texts)
+    if found is not None:
+        return found
+    names = [f"blocks.{n}.{end}" for n in range(engine.config.n_layer) for end in ("attn.z", "mlp.post")]
+    sums: dict[str, Array] = {}
+    for ids in texts:
+        trace = engine.trace(ids, stop=stop)
+        for name in names:
+            axis = trace.table[name].spec.row_axis
+            sums[name] = sums.get(name, 0.0) + trace[name].sum(axis, dtype=np.float64, keepdims=True)
+    count = sum(map(len, texts))
+    means = {name: total / count for name, total in sums.items()}
+    with _lock:
+        _kept.setdefault(engine.checkpoint, {})[texts] = means
+    return means
+
+
+@dataclass(frozen=True, eq=False)
+class Patch(NamedArrays):
+    """What patching each cell gives. `clean` and `corrupt` are the logit differences of the two prompts as they are.
+
+    `logit_difference` is [layer, pos], or [layer, head], that of each patched pass itself. `effect` is how far it goes
+    from the prompt that was patched (0) to the one that the numbers came from (1); not a number where the two prompts
+    are less than LEAST apart.
+    """
+
+    what: Patched
+    direction: Direction
+    clean: float
+    corrupt: float
+    logit_difference: Array
+
+    @property
+    def refused(self) -> str:
+        """Why there are no effects, in a sentence; "" if there are."""
+        apart = abs(self.clean - self.corrupt)
+        if apart >= LEAST:
+            return ""
+        return f"The two prompts' logit differences are {apart:.3f} apart; under {LEAST:g} an effect says nothing."
+
+    @property
+    def effect(self) -> Array:
+        """(LD - LD of the patched prompt) / (LD of the other - LD of the patched prompt)."""
+        if self.refused:
+            return np.full(self.logit_difference.shape, np.nan)
+        ends = (self.corrupt, self.clean) if self.direction == "denoise" else (self.clean, self.corrupt)
+        return (self.logit_difference - ends[0]) / (ends[1] - ends[0])
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {
+            "clean": np.array(self.clean),
+            "corrupt": np.array(self.corrupt),
+            "logit_difference": self.logit_difference,
+            "effect": self.effect,
+        }
+
+
+def patch(
+    engine: Engine,
+    clean: Trace,
+    corrupt: Trace,
+    *,
+    target: int,
+    against: int,
+    what: Patched = "resid_pre",
+    direction: Direction = "denoise",
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> Patch:
+    """Put each cell of one prompt's pass into the other's in turn, and see what follows.
+
+    To denoise, cells of `clean` are put into `corrupt`: what brings the clean answer back. To noise, the other way
+    round: what it needs. A cell is a position of one block's tensor, or of heads one head's z at every position.
+
+    Raises ModelError for a token that is not there and for prompts of different lengths, Cancelled on a stop.
+    """
+    _require_tokens(engine, target, against)
+    if len(clean) != len(corrupt):
+        raise ModelError(
+            f"The clean prompt has {len(clean)} tokens and the corrupt one {len(corrupt)}; cells stand for each other "
+            "where both have as many: change one of the prompts."
+        )
+    config, count = engine.config, len(clean)
+    base, source = (corrupt, clean) if direction == "denoise" else (clean, corrupt)
+    edits: list[Edit | None] = []
+    for n in range(config.n_layer):
+        name = f"blocks.{n}.attn.z" if what == "heads" else f"blocks.{n}.{what}"
+        here, there = base[name], source[name]
+        for k in range(config.n_head if what == "heads" else count):
+            where: tuple[Range, ...] = ((k, k + 1), ALL, ALL) if what == "heads" else ((k, k + 1), ALL)
+            if what == "heads":
+                first = int(np.argmax((here[k] != there[k]).any(-1)))  # what is equal before need not run again
+                where = ((k, k + 1), (first, None), ALL)
+            cells = tuple(slice(*span) for span in where)
+            same = np.array_equal(here[cells], there[cells])
+            edits.append(None if same else Edit(name, where, put=Cells.of(there[cells])))
+    found = _sweep(engine, base, edits, target, against, stop, progress)
+    own = [_of_trace(engine, trace, target, against) for trace in (clean, corrupt)]
+    return Patch(what, direction, own[0], own[1], found.reshape(config.n_layer, -1))
+
+
+def _sweep(
+    engine: Engine,
+    trace: Trace,
+    edits: Sequence[Edit | None],
+    target: int,
+    against: int,
+    stop: Stop | None,
+    progress: Progress,
+) -> Array:
+    """The logit difference of the pass with each edit, [edit]; None changes nothing."""
+    done = 0
+
+    def told(which: Sequence[int], _rows: Array) -> None:
+        nonlocal done
+        done += len(which)
+        progress(done / len(edits))
+
+    own = trace.run.edits
+    plain = engine.trace(trace.ids, stop=stop) if own else trace
+    variants = [own if edit is None else (*own, edit) for edit in edits]
+    return logit_difference(engine, finals(engine, plain, variants, stop, told), target, against)
+
+
+def _of_trace(engine: Engine, trace: Trace, target: int, against: int) -> float:
+    return float(logit_difference(engine, trace.read(FINAL, row=-1)[None], target, against)[0])
+
+
+def _own(trace: Trace, target: int, against: int) -> float:
+    logits = trace.logits(-1)
+    return float(logits[target]) - float(logits[against])
+
+
+def _require_tokens(engine: Engine, *tokens: int) -> None:
+    for token in tokens:
+        if not 0 <= token < engine.config.vocab_size:
+            raise ModelError(outside_vocabulary(token, engine.config.vocab_size))
+
+
+PATCHED: tuple[str, ...] = get_args(Patched)
+"""What can be patched."""

@@ -1,0 +1,318 @@
+"""Passes that are edited: the blocks from the first edit on run again, for the positions from the first edit on.
+
+With the causal mask an edit changes nothing before it, be that before in the pass or in the text. What lies there is
+taken over from the pass without the edit, keys and values included; the rest runs block by block, by a graph of the
+same formulas and weights with the edits in it. Rows of many passes can run together: each sees the keys of the pass
+without edits that stand before its own, and its own.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.edit import Edit, Made, Rows, keep_and_put, require_inside, sites_of
+from desktop_app.gpt2.graph import HIDDEN, POSITIONS, between, build_piece
+from desktop_app.gpt2.run import Run
+from desktop_app.gpt2.session import Stop, session_of
+from desktop_app.gpt2.stitched import Stitched
+from desktop_app.gpt2.tensors import Tensor, past_of, tensor_table
+from desktop_app.gpt2.trace import Trace
+
+if TYPE_CHECKING:
+    from desktop_app.gpt2.engine import Engine
+
+Array = NDArray[Any]
+_SESSIONS = 64  # pieces that are held for the next pass; each takes a megabyte or two
+_TOGETHER = 256  # rows of several passes that run at once: enough to multiply fast, few enough for their grids
+FINAL = "ln_final.out"
+
+
+class Pieces:
+    """The graphs of single blocks with edits in them, made when first needed. Threads may share it."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._lock = threading.Lock()
+        self._sessions: OrderedDict[tuple[Any, ...], ort.InferenceSession] = OrderedDict()
+
+    def run(
+        self,
+        table: Mapping[str, Tensor],
+        feeds: Mapping[str, Array],
+        only: Sequence[str],
+        stop: Stop,
+        *,
+        fuse: bool = True,
+    ) -> dict[str, Array]:
+        """The tensors `only` of some rows, computed from what is given in `feeds` (what is not needed of it may be
+        there): tensors, and the graph's other inputs."""
+        given = tuple(name for name in feeds if name in table)
+        rows = between(table, given, only)
+        needed = {source for row in rows for source in row.inputs}.difference(row.name for row in rows)
+        given = tuple(name for name in given if name in needed)
+        session = self._session(table, given, tuple(only), stop, fuse=fuse)
+        inputs = {put.name: feeds[put.name] for put in session.get_inputs()}
+        found = stop.run(session, only, inputs)
+        # What onnxruntime answers lies in the memory that it keeps for its passes, and would hold all of that.
+        return {name: np.array(array) for name, array in zip(only, found, strict=True)}
+
+    def _session(
+        self, table: Mapping[str, Tensor], given: tuple[str, ...], only: tuple[str, ...], stop: Stop, *, fuse: bool
+    ) -> ort.InferenceSession:
+        edits = tuple(row.name for row in between(table, given, only) if f"{row.name}.before" in table)
+        key = (given, only, edits, fuse)
+        with self._lock:
+            if key in self._sessions:
+                self._sessions.move_to_end(key)
+                return self._sessions[key]
+        model = build_piece(self._checkpoint.config, table, given, only)
+        made = session_of(model, self._checkpoint, stop, fuse=fuse)
+        if fuse:  # else it exposes a whole block, and is used once
+            with self._lock:
+                self._sessions[key] = made
+                while len(self._sessions) > _SESSIONS:
+                    self._sessions.popitem(last=False)
+        return made
+
+
+def first_of(edits: Sequence[Edit], config: Config) -> tuple[int, int]:
+    """The first block and the first position that an edit changes."""
+    table = tensor_table(config)
+    layer = min(table[edit.site].layer or 0 for edit in edits)
+    return layer, min(edit.where[table[edit.site].spec.row_axis][0] for edit in edits)
+
+
+def edited_trace(
+    engine: "Engine", ids: tuple[int, ...], edits: tuple[Edit, ...], reuse: Trace | None, stop: Stop
+) -> Trace:
+    """The pass over `ids` with edits; `reuse` may be the one without them, or an edited one of which this goes on.
+
+    What the trace takes over are the earlier trace's own arrays. Raises ModelError for edits of what is not there.
+    """
+    config, count = engine.config, len(ids)
+    run = Run(engine.checkpoint.key, ids, edits)
+    given = keep_and_put(edits, config, count)
+    table = tensor_table(config, sites_of(edits))
+    shared = run.reusable(reuse.run) if reuse is not None else 0
+    if reuse is not None and shared:
+        base, layer, start = reuse, 0, shared
+    else:
+        plain = Run(engine.checkpoint.key, ids)
+        base = reuse if reuse is not None and reuse.run == plain else engine.trace(ids, reuse=reuse, stop=stop)
+        layer, start = first_of(edits, config)
+    rows = _Cone(config, base, ids, start)
+    cut = {name: _from(array, table[name], start) for name, array in given.items()}
+    held: dict[str, tuple[int, tuple[Array, ...]]] = {}
+    feeds: dict[str, Array] = {}
+    changed: set[str] = set()
+    for block in range(config.n_layer):
+        own = _of_block(table, block, config)
+        changed |= _changed(table, own, changed) if not shared else set(own)
+        kept = [name for name in own if table[name].spec.kept and name not in given]
+        for name in kept:
+            if block < layer or name not in changed:
+                held[name] = (table[name].spec.row_axis, base.first_rows(name, count))
+        if block < layer:
+            continue
+        only = [name for name in kept if name in changed]
+        feeds |= rows.inputs(block) | cut
+        if not shared:
+            feeds |= _unchanged(own, changed, base, start)
+        found = engine.pieces.run(table, feeds, [*(n for n in only if n != "tokens"), *_left(block, config)], stop)
+        found["tokens"] = rows.ids
+        for name in only:
+            held[name] = (table[name].spec.row_axis, (*base.first_rows(name, start), found[name]))
+        feeds = {name: found[name] for name in _left(block, config)}
+    for name, array in given.items():
+        held[name] = (table[name].spec.row_axis, (array,))
+    last = engine.logits(feeds[FINAL][-1:], stop)[0]
+    return Trace(
+        config,
+        Stitched(held),
+        run=run,
+        weights=engine.checkpoint.weights,
+        unembed=engine.logits,
+        logit_rows={count - 1: last},
+        computed=count - start,
+    )
+
+
+def edited_tensors(
+    engine: "Engine", ids: tuple[int, ...], names: Sequence[str], edits: tuple[Edit, ...], stop: Stop
+) -> Iterator[Array]:
+    """As `Engine.tensors`, for a pass with edits: every tensor of the edited table from graphs, block by block."""
+    config = engine.config
+    given = keep_and_put(edits, config, len(ids))
+    table = tensor_table(config, sites_of(edits))
+    rows = _Cone(config, None, ids, 0)
+    feeds: dict[str, Array] = {}
+    wanted = set(names)
+    last = max(_block_of(row, config) for row in table.values() if row.name in wanted)
+    for block in range(last + 1):
+        own = _of_block(table, block, config)
+        here = [name for name in own if name in wanted]
+        left = _left(block, config)
+        computed = [name for name in here if name not in given and name not in ("tokens", "logits", *left)]
+        feeds |= rows.inputs(block) | given
+        found = engine.pieces.run(table, feeds, [*computed, *left], stop, fuse=False) | given | {"tokens": rows.ids}
+        for name in here:
+            yield engine.logits(found[FINAL], stop) if name == "logits" else found[name]
+        feeds = {name: found[name] for name in left}
+
+
+def finals(
+    engine: "Engine",
+    plain: Trace,
+    variants: Sequence[tuple[Edit, ...]],
+    stop: Stop | None = None,
+    progress: Callable[[Sequence[int], Array], None] = lambda _which, _rows: None,
+) -> NDArray[np.float32]:
+    """`ln_final.out` after the last position of many edited passes over the same text: [variant, d_model].
+
+    `plain` is the pass without edits. Passes whose edits have the same sites run together, `progress` is told which
+    are done, and their rows. Raises ModelError for edits of what is not there.
+    """
+    stop = stop or Stop()
+    config, count = engine.config, len(plain)
+    out = np.empty((len(variants), config.n_embd), np.float32)
+    out[:] = plain.read(FINAL, row=-1)
+    for edits in variants:
+        require_inside(edits, config, count)
+    alike = sorted(range(len(variants)), key=lambda n: (sorted(sites_of(variants[n])), n))
+    for sites, group in groupby(alike, key=lambda n: sites_of(variants[n])):
+        if not sites:
+            continue
+        batch: list[int] = []
+        for n in group:
+            length = sum(count - first_of(variants[m], config)[1] for m in [*batch, n])
+            if batch and length > _TOGETHER:
+                _run_together(engine, plain, variants, batch, out, stop)
+                progress(batch, out[batch])
+                batch = []
+            batch.append(n)
+        _run_together(engine, plain, variants, batch, out, stop)
+        progress(batch, out[batch])
+    return out
+
+
+def _run_together(
+    engine: "Engine",
+    plain: Trace,
+    variants: Sequence[tuple[Edit, ...]],
+    batch: Sequence[int],
+    out: NDArray[np.float32],
+    stop: Stop,
+) -> None:
+    config, count = engine.config, len(plain)
+    edits = [edit for n in batch for edit in variants[n]]
+    table = tensor_table(config, sites_of(edits))
+    layer, _ = first_of(edits, config)
+    starts = [first_of(variants[n], config)[1] for n in batch]
+    ends = np.cumsum([count - start for start in starts])
+    spans = [slice(int(end) - (count - start), int(end)) for start, end in zip(starts, ends, strict=True)]
+    positions = np.concatenate([np.arange(start, count) for start in starts])
+    owner = np.repeat(np.arange(len(batch)), [count - start for start in starts])
+    first = np.repeat(starts, [count - start for start in starts])
+    every = np.arange(count)
+    # A row sees the plain pass before its own first row, and of its own pass what stands up to it.
+    hidden = np.concatenate(
+        [
+            every[None, :] >= first[:, None],
+            (owner[None, :] != owner[:, None]) | (positions[None, :] > positions[:, None]),
+        ],
+        axis=1,
+    )
+    rows = Rows(positions, np.concatenate([every, positions]))
+    given: dict[str, Array] = {}
+    for site in sorted(sites_of(edits)):
+        made = Made(tensor_table(config)[site], config, rows)
+        for n, own in zip(batch, spans, strict=True):
+            for edit in variants[n]:
+                if edit.site == site:
+                    made.add(edit, own)
+        given |= {f"{site}.keep": made.keep, f"{site}.put": made.put}
+    frame = {"input_ids": np.asarray(plain.ids, np.int64)[positions], POSITIONS: positions, HIDDEN: hidden}
+    feeds: dict[str, Array] = {}
+    changed: set[str] = set()
+    for block in range(layer, config.n_layer):
+        own_rows = _of_block(table, block, config)
+        changed |= _changed(table, own_rows, changed)
+        feeds |= frame | given | {name: plain.read(own) for name, own in past_of(block).items()}
+        feeds |= {
+            name: np.ascontiguousarray(array.take(positions, table[name].spec.row_axis))
+            for name, array in _unchanged(own_rows, changed, plain, 0).items()
+        }
+        feeds = engine.pieces.run(table, feeds, _left(block, config), stop)
+    out[list(batch)] = feeds[FINAL][ends - 1]
+
+
+class _Cone:
+    """What a piece needs beside tensors, for the rows from `start` on of one pass."""
+
+    def __init__(self, config: Config, base: Trace | None, ids: tuple[int, ...], start: int) -> None:
+        self._base, self._start, self._config = base, start, config
+        self.ids = np.asarray(ids[start:], np.int64)
+        positions = np.arange(start, len(ids))
+        self._frame = {
+            "input_ids": self.ids,
+            POSITIONS: positions,
+            HIDDEN: np.arange(len(ids))[None, :] > positions[:, None],
+        }
+
+    def inputs(self, block: int) -> dict[str, Array]:
+        """The inputs of a block's piece that are no tensors of its rows."""
+        past = {}
+        for name, own in past_of(block).items():
+            none = np.zeros((self._config.n_head, 0, self._config.d_head), np.float32)
+            past[name] = none if self._base is None else np.ascontiguousarray(self._base.read_rows(own, self._start))
+        return self._frame | past
+
+
+def _block_of(row: Tensor, config: Config) -> int:
+    """The block whose piece a tensor is in: the first has what stands before the blocks, the last what comes after."""
+    if row.layer is not None:
+        return row.layer
+    return config.n_layer - 1 if row.name.startswith(("ln_final.", "logits")) else 0
+
+
+def _of_block(table: Mapping[str, Tensor], block: int, config: Config) -> list[str]:
+    return [row.name for row in table.values() if _block_of(row, config) == block]
+
+
+def _left(block: int, config: Config) -> tuple[str, ...]:
+    """What a block leaves to what comes after it."""
+    return (FINAL,) if block == config.n_layer - 1 else (f"blocks.{block}.resid_post",)
+
+
+def _changed(table: Mapping[str, Tensor], own: Sequence[str], changed: Collection[str]) -> set[str]:
+    """Those of a block's tensors that an edit changes, by those that are changed before it."""
+    found = set(changed)
+    for name in own:
+        if f"{name}.before" in table or not found.isdisjoint(table[name].inputs):
+            found.add(name)
+    return found
+
+
+def _unchanged(own: Sequence[str], changed: Collection[str], base: Trace, start: int) -> dict[str, Array]:
+    """What of a block is as the trace `base` holds it, from the position `start` on: its piece need not make it."""
+    found = {}
+    for name in own:
+        if name in changed or name.endswith((".keep", ".put")):
+            continue
+        source = name.removesuffix(".before")
+        if base.table[source].spec.kept and name != "tokens":
+            found[name] = np.ascontiguousarray(base.read_rows(source, len(base), start))
+    return found
+
+
+def _from(array: Array, tensor: Tensor, start: int) -> Array:
+    """The rows of a tensor from a position on."""
+    return np.ascontiguousarray(array[(slice(None),) * tensor.spec.row_axis + (slice(start, None),)])
