@@ -265,6 +265,9 @@ def build_view(scene: Scene, step: Step) -> View:
 
     Where that gives a whole view, what it leaves empty of headline and lead is the step's own.
     """
+    if step.layer is not None and scene.layer != step.layer:
+        # A workspace may have looked at another block meanwhile: a step shows its own.
+        scene = replace(scene, state=replace(scene.state, layer=step.layer))
     content = step.spec.content(scene)
     if isinstance(content, View):
         title, lead = step.text.title[0].upper() + step.text.title[1:], step.text.lead

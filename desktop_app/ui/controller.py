@@ -180,9 +180,9 @@ class Controller(QObject):
         config = self.model.config
         try:
             found = find_step(state.step, config)
-            step = found.key if found.spec.part != BESIDE else "tokens"
+            step, own = (found.key, found.layer) if found.spec.part != BESIDE else ("tokens", None)
         except LogitscopeError:
-            step = "tokens"
+            step, own = "tokens", None
         known = all(t < config.vocab_size for t in state.appended)
         tabs = (WALK, *(w.key for w in workspaces(config) if w.spec.keys))
         return replace(
@@ -191,7 +191,7 @@ class Controller(QObject):
             int8=self.model.config.int8,
             workspace=state.workspace if state.workspace in tabs else WALK,
             step=step,
-            layer=min(state.layer, config.n_layer - 1),
+            layer=min(state.layer, config.n_layer - 1) if own is None or state.workspace != WALK else own,
             head=min(state.head, config.n_head - 1),
             appended=state.appended if known else (),
             pinned=tuple(t for t in state.pinned if t < config.vocab_size),

@@ -43,13 +43,14 @@ class ViewBar(QWidget):
         self.limit.editingFinished.connect(self._take_limit)
         line.addWidget(self.limit)
         self._shown_limit = ""
+        self._has_limit = False
 
     def show_limit(self, limit: float | None, *, there: bool) -> None:
         """Show the limit that is set, `there` where the view has colours; before `show_options`."""
         self._shown_limit = "" if limit is None else f"{limit:g}"
         if self.limit.text() != self._shown_limit:
             self.limit.setText(self._shown_limit)
-        self.limit.setVisible(there)
+        self._has_limit = there
 
     def _take_limit(self) -> None:
         typed = self.limit.text()
@@ -63,17 +64,18 @@ class ViewBar(QWidget):
         for name, button in self._buttons.items():
             button.setVisible(name in names)
             button.setChecked(name in on)
-        self.setVisible(bool(names) or not self.limit.isHidden())
+        self.setVisible(bool(names) or self._has_limit)
         self.place()
 
     def place(self) -> None:
-        """Sit in the upper right corner of the pane, with the longest names that fit."""
+        """Sit in the upper right corner of the pane, with the longest names that fit; the limit gives way last."""
         room = self._pane.width() - 2 * _MARGIN
         if not self._beside.isHidden():
             room -= self._beside.geometry().right()
-        for length in (0, 1):
+        for length, limit in ((0, True), (1, True), (1, False)):
             for name, button in self._buttons.items():
                 button.setText(_SHORT[name][length])
+            self.limit.setVisible(self._has_limit and limit)
             self.limit.setFixedWidth(self.limit.fontMetrics().horizontalAdvance("0" * (9 - 2 * length)))
             self._line.activate()
             if self.sizeHint().width() <= room:

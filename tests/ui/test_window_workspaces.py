@@ -1,6 +1,7 @@
 """Workspaces beside the walk: keys, tabs, what they leave in place, and products that come late."""
 
 import threading
+from dataclasses import replace
 
 from PySide6.QtCore import Qt
 
@@ -79,3 +80,16 @@ def test_what_takes_long_is_stopped_by_a_key_and_the_window_goes_on(desk, monkey
     desk.settle()
     words = [m.text for m in desk.window.inspector.canvas.page.marks if hasattr(m, "text")]
     assert any("tensors are what their formulas say" in line for line in words)
+
+
+def test_a_step_shows_its_own_block_whatever_block_a_workspace_looked_at(desk):
+    desk.go("blocks.1.attn.pattern")
+    desk.window.do("workspace:heads")
+    desk.settle()
+    desk.c.set(replace(desk.state, layer=0))
+    desk.settle()
+    desk.window.do("workspace:walk")
+    desk.settle()
+    shown = {c.source.name for c in desk.window.canvas.page.cells if c.source is not None}
+    assert {name.split(".")[1] for name in shown} == {"1"}
+    assert any(words.startswith("Block 1 · Head") for words in desk.words())
