@@ -376,7 +376,7 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
 
 
-_ATLAS_SIDE, _ATLAS_WANTED, _ATLAS_MOST = 9.0, 52.0, 150.0  # of one head's grid
+_ATLAS_SIDE, _ATLAS_WANTED, _ATLAS_MOST = 12.0, 52.0, 150.0  # of one head's grid
 _ATLAS_LABELS, _ATLAS_HEADS = 40.0, 20.0  # room beside the picture and above it
 
 
@@ -398,7 +398,7 @@ def paint_atlas(panel: AtlasPanel, rect: Rect, page: Page) -> None:
     picture, said = _atlas_picture(panel, pixels(side, page.density))
     page.marks.append(Heat(box, panel.levels.fraction(picture), page.theme.table(panel.levels.diverging)))
     for count, length, across in ((rows, box.h, False), (columns, box.w, True)):
-        step = label_step(count, length, page, 14)
+        step = label_step(count, length, page, 24 if across else 14)
         for n in range(count):
             chosen = panel.selected is not None and n == panel.selected[1 if across else 0]
             near = panel.selected is not None and abs(n - panel.selected[1 if across else 0]) < step

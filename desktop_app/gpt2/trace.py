@@ -203,11 +203,13 @@ class Trace:
     def _read(self, name: str, heads: tuple[int, int] | None, rows: tuple[int, int, int]) -> Array:
         tensor = self.table[name]
         if name in self.captured:
-            return _cut(self.captured[name], tensor.spec.per_head, heads, rows)
+            found = _cut(self.captured[name], tensor.spec.per_head, heads, rows)
+            # Rows that lie apart numpy multiplies without its fast routines, a hundred times as slowly.
+            return np.ascontiguousarray(found) if rows[2] > 1 else found
         key = (name, heads, rows)
-        found = self._remembered(key)
-        if found is not None:
-            return found
+        kept = self._remembered(key)
+        if kept is not None:
+            return kept
         place = Place(self.config, tensor.layer or 0, np.arange(*rows))
         operands = []
         for source in tensor.inputs:

@@ -41,6 +41,7 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 
 _LISTED = 10
+_QUICK = 256  # tokens; of a longer text the picture of all heads takes more than a moment
 
 _BASELINE = (
     "Attention summed up over heads and blocks. It follows the weights alone and passes over what is read and written: "
@@ -86,7 +87,7 @@ def _shown_want(scene: Scene) -> tuple[Want, ...]:
     """What the picture itself is made from, beside the battery."""
     view, leave = scene.state.view, scene.state.view.skip_first
     if view.heads == "patterns":
-        return (Want(_ATLAS, (leave,)),)
+        return (Want(_ATLAS, (leave,), quick=len(scene.trace) <= _QUICK),)
     if view.heads == "one":
         return (Want(_TEXT, (leave,)),)
     if view.heads == "scores":
@@ -115,6 +116,8 @@ def content(scene: Scene) -> View:
         heads = battery_of(scene)
         labels = "where it looks" if heads is None else label_words(heads, scene.layer, scene.head)
         view = head_page.page(scene, _scores(scene, scene.made(_shown_want(scene)[0])), labels)
+    elif shows == "scores" and battery_of(scene) is None:
+        view = View("A score of every head", "", column(_no_scores(scene)))
     elif shows in ("patterns", "scores"):
         picture = _all(scene) if shows == "patterns" else _map(scene)
         beside = column(_scores(scene, sorts=True), _finder(scene), weights=(1, 2))

@@ -1,5 +1,6 @@
 """The workspace of one look: an attention score opened into what asked, in the query, and what answered, in the key."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ import numpy as np
 from desktop_app.core.analysis import score as analysis
 from desktop_app.core.analysis.parts import Kind, Part, fold
 from desktop_app.core.analysis.score import Score
-from desktop_app.core.levels import Levels, cell_text, diverging, number, percent
+from desktop_app.core.levels import Levels, diverging, number, percent
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -221,11 +222,17 @@ def content(scene: Scene) -> View:
         hue=Hue.QUERY,
         picks="",
         x_label="query part ↓, key part →",
-        texts=tuple(tuple(cell_text(float(v)) for v in line) for line in values),
+        texts=_texts(values, limit),
         sums=True,
     )
     view = View(title, "", column(picture, row(_closes(scene, score, values), _keys(scene, key)), weights=(3, 1)))
     return with_limits(view, scene.state.view)
+
+
+def _texts(values: Array, limit: float) -> tuple[tuple[str, ...], ...]:
+    """The numbers of the table, all with as many decimals as give the largest three digits, at most."""
+    decimals = min(max(2 - math.floor(math.log10(limit)), 0), 6) if limit > 0 else 0
+    return tuple(tuple(f"{v:.{decimals}f}".replace("-", "−") for v in line) for line in values)
 
 
 def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
