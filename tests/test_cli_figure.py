@@ -356,3 +356,34 @@ def test_a_part_of_a_view_is_asked_for_by_options(figure):
 def test_a_part_that_is_not_there_is_refused(figure, arguments, word):
     option, value = arguments
     assert refused(figure("--step", "blocks.1.attn.scores", f"{option}={value}"), word)
+
+
+def test_why_this_token_is_drawn_for_the_tokens_that_are_named(figure):
+    status, err, out = figure("--step", "why", "--target", "q", "--against", "z", "--unfold", "1")
+    assert (status, err) == (0, "")
+    shown = words(out)
+    assert "Why 'q' rather than 'z'" in shown
+    assert shown.count("head 0") == 1 and "block 0" in shown
+    bare = words(figure("--step", "why", "--baseline", "none", name="bare.svg")[2])
+    assert any(text.startswith("Where the logit of") for text in bare)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("--target", "qz"), "give one token"),
+        (("--against", ""), "give one token"),
+        (("--unfold", "x"), "like 3,5"),
+        (("--unfold", "7"), "0 to 1"),
+    ],
+)
+def test_a_token_or_block_that_is_not_there_is_refused(figure, arguments, word):
+    assert refused(figure("--step", "why", *arguments), word)
+
+
+def test_a_threshold_leaves_lines_of_the_flow_out(figure):
+    counts = []
+    for threshold in ("0.01", "0.1"):
+        shown = words(figure("--step", "flow", "--threshold", threshold, name=f"{threshold}.svg")[2])
+        counts.append(int(next(text for text in shown if " lines of " in text).split()[0].replace(",", "")))
+    assert counts[0] > counts[1] > 0

@@ -78,6 +78,17 @@ def add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys-down", action="store_true", help="attention grids with queries as columns")
     parser.add_argument("--skip-first", action="store_true", help="leave position 0 out of the colours")
     parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
+    parser.add_argument(
+        "--target", metavar="TOKEN", help="why: the token, as text with its space (default: the likeliest)"
+    )
+    parser.add_argument("--against", metavar="TOKEN", help="why: measured against this token")
+    parser.add_argument(
+        "--baseline", choices=("mean", "none"), help="why: else against the mean of all (default), or none"
+    )
+    parser.add_argument(
+        "--unfold", metavar="LIST", default="", help="why: the blocks that are shown by parts, like 3,5"
+    )
+    parser.add_argument("--threshold", choices=("0.01", "0.02", "0.04", "0.1"), help="flow: the least share of a line")
     add_sampling(parser)
     parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
     parser.add_argument("--size", default="slide", help="slide, half (a slide), column, page or poster")
@@ -147,8 +158,18 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         data=data_kinds(arguments.data),
         edits=tuple(arguments.edit),
         excerpt=Excerpt(arguments.panel, heads if len(heads) > 1 else (), tokens),
+        target=arguments.target,
+        against=arguments.against,
         limit=None if arguments.limits in (None, *_LIMITS) else read_limit(arguments.limits),
     )
+
+
+def _blocks(text: str) -> tuple[int, ...]:
+    """The blocks that a list such as `3,5` names. Raises LogitscopeError."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdecimal() and len(part) < 4 for part in parts):
+        raise LogitscopeError(f"--unfold is {shown(text[:40])!r}; give blocks by number, like 3,5.")
+    return tuple(sorted({int(part) for part in parts}))
 
 
 def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
@@ -177,9 +198,12 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
         skip_first=arguments.skip_first or state.view.skip_first,
         keys_down=arguments.keys_down or state.view.keys_down,
         sort_neurons=arguments.sort_neurons or state.view.sort_neurons,
+        baseline=arguments.baseline or state.view.baseline,
+        flow=arguments.threshold or state.view.flow,
     )
     places = {"token": arguments.token, "position": arguments.position}
     places |= {"start": arguments.bos, "space": arguments.prefix_space}
+    places["unfolded"] = _blocks(arguments.unfold) or None
     chosen = {name: value for name, value in places.items() if value is not None}
     state = replace(state, view=view, int8=state.int8 or arguments.int8, **chosen).with_sampling(**sampling)
     if arguments.model is not None or not state.model:

@@ -172,6 +172,7 @@ def fingerprint(order: Order) -> str:
         "rest": [order.step, order.cell, order.layer, order.head, order.ids, order.prompted, order.data],
         "excerpt": [asdict(order.excerpt), order.limit],
         "edits": order.edits,
+        "tokens": [order.target, order.against],
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 

@@ -28,6 +28,8 @@ from desktop_app.gpt2.files import refuse_existing, whole_files
 from desktop_app.gpt2.token_ids import parse_ids
 from desktop_app.gpt2.trace import Trace
 
+_COUNTED = {"unfold": "block"}
+
 
 @dataclass(frozen=True)
 class Order:
@@ -48,11 +50,14 @@ class Order:
     excerpt: Excerpt = field(default_factory=Excerpt)
     edits: tuple[str, ...] = ()  # what is edited in the pass, as `parse_edit` reads it
     limit: float | None = None  # where the colours end, whatever they are of
+    target: str | None = None  # the token that is explained, and one that it is measured against, as text
+    against: str | None = None
 
     @property
     def needs_text(self) -> bool:
         """Whether a text will be cut into tokens, for which the model's tokenizer is needed."""
-        return self.prompted and self.ids is None and self.trace is None
+        typed = self.prompted and self.ids is None and self.trace is None
+        return typed or self.target is not None or self.against is not None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -92,13 +97,30 @@ def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scen
     check_index("token", order.state.token, len(trace))
     check_index("position", order.state.position, len(trace))
     layer = subject.step.layer
+    for block in order.state.unfolded:
+        check_index("unfold", block, model.config.n_layer)
+    target, against = (
+        getattr(order.state, name) if text is None else _token(model, name, text)
+        for name, text in (("target", order.target), ("against", order.against))
+    )
     state = replace(
         order.state,
+        target=target,
+        against=against,
         step=subject.step.key,
         layer=(order.layer if order.layer is not None else order.state.layer) if layer is None else layer,
         head=order.state.head if order.head is None else order.head,
     )
     return make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
+
+
+def _token(model: Model, name: str, text: str) -> int:
+    """The one token that a text is. Raises ExportError."""
+    ids = model.tokenizer.encode(text).ids
+    if len(ids) != 1:
+        pieces = ", ".join(map(model.tokenizer.quoted, ids[:6])) + (", …" if len(ids) > 6 else "")
+        raise ExportError(f"--{name} {text[:40]!r} is {len(ids)} tokens ({pieces}); give one token, with its space.")
+    return ids[0]
 
 
 TraceOf = Callable[[tuple[int, ...], tuple[Edit, ...]], Trace]
@@ -165,6 +187,6 @@ def refuse(order: Order, *, force: bool) -> None:
 def check_index(what: str, number: int | None, count: int) -> None:
     """Raise LogitscopeError where the model or the prompt has no such head, layer, token or position."""
     if number is not None and not 0 <= number < count:
-        whole = "prompt's tokens" if what in ("token", "position") else f"model's {what}s"
+        whole = "prompt's tokens" if what in ("token", "position") else f"model's {_COUNTED.get(what, what)}s"
         only = "only 0 is there" if count == 1 else f"they go from 0 to {count - 1}"
         raise LogitscopeError(f"{what.capitalize()} {number} is outside the {whole}; {only}.")
