@@ -28,6 +28,9 @@ class Command:
     short: tuple[str, str] = ("", "")
 
 
+PACE = "pace:"
+"""How the id of a command begins that sets how fast to run on; tokens a second follow, 0 for full speed."""
+
 WORKSPACE = "workspace:"
 """How the id of a command begins that shows a workspace; its key follows."""
 
@@ -90,6 +93,7 @@ def _greedy(state: State) -> State:
     return state.with_sampling(greedy=not state.sampling.greedy)
 
 
+_PACES = ((0, "full speed"), (4, "4 tokens a second"), (2, "2 tokens a second"), (1, "1 token a second"))
 _TABS = (
     _workspace(WALK, "Walk", ("Ctrl+1",), "Walk"),
     *(
@@ -183,6 +187,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("append", "Append the drawn token", "Sample", ("Ctrl+Return",), "room"),
     Command("greedy", "Greedy", "Sample", ("Ctrl+G",), "scene", True, _greedy, lambda s: s.sampling.greedy),
     Command("run", "Run on", "Sample", ("Ctrl+R",), "room"),
+    *(Command(f"{PACE}{pace}", f"Run on at {words}", "Sample", (), "always", True) for pace, words in _PACES),
     Command("stop", "Stop", "Sample", ("Ctrl+.",), "running"),
     Command("theme", "Light or dark", "View", ("Ctrl+T",), "always"),
     Command("larger", "Larger type", "View", ("Ctrl++", "Ctrl+="), "always"),
@@ -241,7 +246,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("open_census", "Count the parameters", "Inspect", (), "scene"),
     Command("copy_numpy", "Copy the number or step as numpy", "Inspect", (), "scene"),
     Command("close_inspector", "Close the inspector", "Inspect", (), "path"),
-    Command("palette", "All commands …", "Help", ("Ctrl+Shift+P", "F1"), "always"),
+    Command("palette", "Find anything …", "Help", ("Ctrl+Shift+P",), "always"),
+    Command("help", "Keys and commands", "Help", ("F1",), "always"),
     Command("copy_diagnostics", "Copy diagnostics", "Help", (), "always"),
     Command("about", "About Logitscope", "Help", (), "always"),
 )

@@ -38,7 +38,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
         scene.tokenizer.label(token),
         probability,
         _share(scene, rank),
-        f"#{rank} {logit}" if pinned else logit,
+        f"#{rank + 1:,}" if pinned else logit,
         outline=before,
         kept=kept,
         marked=rank == scene.landed,
@@ -48,10 +48,12 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
 
 
 def found_words(scene: Scene, token: int) -> str:
-    """A token's place in words: "' Paris' · rank 312 of 4,096 · was 0.030 % · cut"."""
+    """A token's place in words, ranks from 1: "' Paris' · rank 312 of 4,096 · was 0.030 % · cut"."""
     rank = scene.ranked.rank_of(token)
     fate = "kept" if rank < scene.stages.n_kept else "cut"
-    return f"{scene.tokenizer.quoted(token)} · rank {rank:,} of {len(scene.ranked):,} · {_share(scene, rank)} · {fate}"
+    return (
+        f"{scene.tokenizer.quoted(token)} · rank {rank + 1:,} of {len(scene.ranked):,} · {_share(scene, rank)} · {fate}"
+    )
 
 
 def _share(scene: Scene, rank: int) -> str:

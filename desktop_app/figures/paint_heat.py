@@ -239,7 +239,7 @@ def _grid_side(panel: GridPanel, page: Page) -> float:
 
 def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> tuple[float, float, float, float]:
     """Room beside, above and to the right of a grid that is at most `length` high, and for each column's label."""
-    corner = page.width(page.say(_corner(panel)), size=10) + page.u(12)
+    corner = max(page.width(page.say(words), size=10) for words in (_corner(panel), _across(panel))) + page.u(12)
     left = max(labels_width(panel.labels, 0.7 * length, 0.28 * width, page) + page.u(4), corner)
     # Column labels lean to the right at 55 degrees, over the end of the grid.
     label = min(labels_width(panel.labels, 0.7 * length, 0.3 * width, page), page.u(_LONGEST_LABEL))
@@ -248,6 +248,10 @@ def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> 
 
 def _corner(panel: GridPanel) -> str:
     return "key ↓" if panel.keys_down else "query ↓"
+
+
+def _across(panel: GridPanel) -> str:
+    return "query →" if panel.keys_down else "key →"
 
 
 def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
@@ -276,6 +280,9 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     else:
         _outline_row(panel.selected, count, box, page)
     page.put_cells(box, (count, count), panel.values, panel.source, panel.title)
+    if top > page.u(30):
+        across = page.say(_across(panel))
+        page.words(box.x - page.u(10), box.y - page.u(23), across, size=10, colour=page.theme.dim, align="right")
     page.picks.append(Pick(Rect(body.x, box.y, left, side), "row", count, "choose this token"))
     page.words(
         box.x - page.u(10), box.y - page.u(9), page.say(_corner(panel)), size=10, colour=page.theme.dim, align="right"

@@ -1,10 +1,12 @@
 """A list that narrows while one types, and all commands in one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent
 from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
+_PLACE = "place:"
 
 
 class Chooser(QDialog):
@@ -31,6 +33,7 @@ class Chooser(QDialog):
             item.setData(Qt.ItemDataRole.UserRole, name)
             if not enabled:
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
+                item.setToolTip("Not available now")
             self.list.addItem(item)
         self.field.textChanged.connect(self._narrow)
         self.field.returnPressed.connect(self._take)
@@ -61,16 +64,58 @@ class Chooser(QDialog):
         item = self.list.currentItem()
         if item is not None and not item.isHidden() and item.flags() & Qt.ItemFlag.ItemIsEnabled:
             self.accept()
-            self.chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
+            self._chosen(str(item.data(Qt.ItemDataRole.UserRole)))
+
+    def _chosen(self, name: str) -> None:
+        self.chosen.emit(name)
+
+
+_TOKENS = 12
 
 
 class CommandPalette(Chooser):
-    """All commands, each with its keys."""
+    """All commands, each with its keys, then places to go; tokens join in once something is typed.
 
-    def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
+    What was chosen is emitted as the id of a command, or is done by `go`.
+    """
+
+    def __init__(
+        self,
+        actions: dict[str, QAction],
+        parent: QWidget | None = None,
+        places: Sequence[tuple[str, Callable[[], object]]] = (),
+        tokens: Callable[[str], Sequence[tuple[str, Callable[[], object]]]] | None = None,
+    ) -> None:
+        """`places` are words with what goes there; `tokens` gives those that are spelled as was typed."""
+        self._tokens, self._go, self._found = tokens, [go for _, go in places], 0
+
         def words(action: QAction) -> str:
             keys = action.shortcut().toString()
             return action.text() + (f"    {keys}" if keys else "")
 
-        rows = ((name, words(a), a.isEnabled()) for name, a in actions.items() if name != "palette")
-        super().__init__("Commands", "Find a command", rows, parent)
+        rows = [(name, words(a), a.isEnabled()) for name, a in actions.items() if name != "palette"]
+        rows += [(f"{_PLACE}{n}", place, True) for n, (place, _) in enumerate(places)]
+        super().__init__("Find anything", "Find a command, step, head, tensor, example or token", rows, parent)
+
+    def _narrow(self, text: str) -> None:
+        for _ in range(self._found):
+            self.list.takeItem(self.list.count() - 1)
+        del self._go[len(self._go) - self._found :]
+        found = self._tokens(text)[:_TOKENS] if self._tokens is not None and text else ()
+        self._found = len(found)
+        for words, go in found:
+            item = QListWidgetItem(words)
+            item.setData(Qt.ItemDataRole.UserRole, f"{_PLACE}{len(self._go)}")
+            self.list.addItem(item)
+            self._go.append(go)
+        super()._narrow(text)
+        for n in range(self.list.count() - self._found, self.list.count()):
+            self.list.item(n).setHidden(False)  # found by what they spell, not by what the line says
+            if self.list.currentItem() is None or self.list.currentItem().isHidden():
+                self.list.setCurrentRow(n)
+
+    def _chosen(self, name: str) -> None:
+        if name.startswith(_PLACE):
+            self._go[int(name.removeprefix(_PLACE))]()
+        else:
+            super()._chosen(name)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -64,6 +65,12 @@ class Controller(QObject):
         self._trace: Trace | None = None
         self._prepared: Prepared | None = None
         self._left_to_run = 0
+        self._last_run = 0.0
+        self._run_timer = QTimer(self)
+        self._run_timer.setSingleShot(True)
+        self._run_timer.timeout.connect(self._run_next)
+        self.pace = 0
+        """Tokens a second at most, when running on; 0 is as fast as possible."""
         self._prompt_trouble = ""
         self._complaint = ""
         self._wanted_state: State | None = None
@@ -338,6 +345,7 @@ class Controller(QObject):
             self._end_run(f"Stopped at the context's end, {self.model.config.n_positions:,} tokens.")
         else:
             self._left_to_run -= 1
+            self._last_run = monotonic()
             token = int(self.scene.ranked.order[self.scene.landed])
             changed = states.append(self.state, token, self.model.tokenizer, drawn=True)
             self.set(changed, ("run",))
@@ -503,8 +511,9 @@ class Controller(QObject):
 
     def _run_soon(self) -> None:
         if self._left_to_run:
-            # After the window has painted this pass.
-            QTimer.singleShot(0, self._run_next)
+            # After the window has painted this pass, and not sooner after the last token than was asked for.
+            waited = 1000 * (monotonic() - self._last_run)
+            self._run_timer.start(max(0, round(1000 / self.pace - waited)) if self.pace else 0)
 
     def _on_pass_failed(self, words: str) -> None:
         self._left_to_run = 0
@@ -559,6 +568,7 @@ class Controller(QObject):
     def close(self) -> None:
         """End the lanes; nothing is emitted afterwards."""
         self._left_to_run = 0
+        self._run_timer.stop()
         self._due.stop()
         self.passes.close()
         self.products.close()

@@ -118,6 +118,7 @@ def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
     QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
     QListView {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {px(7)}; outline: none; }}
     QListView::item {{ padding: {px(5)}; }}
+    QListView::item:disabled {{ color: {theme.faint}; font-style: italic; }}
     QListView::item:selected {{ background: {theme.accent_fill}; color: {theme.ink}; }}
     QTableView {{ background: {theme.panel}; border: 1px solid {theme.line}; border-radius: {px(7)}; outline: none;
                   selection-background-color: {theme.accent_fill}; selection-color: {theme.ink}; }}

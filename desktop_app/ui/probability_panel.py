@@ -3,6 +3,7 @@
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -33,6 +34,7 @@ class ProbabilityPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._scene: Scene | None = None
+        self._before: QWidget | None = None  # what had the focus when a token was looked for
         self._made_of: tuple[object, ...] | None = None
         self._theme: Theme = LIGHT
         self._scale = 1.0
@@ -155,6 +157,11 @@ class ProbabilityPanel(QWidget):
         self.bars.show_panel(self._bars_panel(scene), theme, scale)
         self.controls.show_sampling(scene.state.sampling, len(scene.ranked))
         self.settings.setText(sampling_words(scene.state.sampling))
+        cut = 0 if scene.state.position is None else len(scene.trace) - 1 - scene.position
+        self.append.setText(f"Append, cut {cut:,}" if cut else "Append")
+        after = f"; the {cut:,} tokens after this position are cut off" if cut else ""
+        self.append.setToolTip(f"Append the drawn token (Ctrl+Return){after}")
+        self.run.setToolTip(f"Draw and append so many tokens{after}")
         token = int(scene.ranked.order[scene.landed])
         how = "greedy" if scene.state.sampling.greedy else f"draw {scene.state.draws}: u = {scene.u:.4f}"
         self.u_label.setText(f"{how} → {scene.tokenizer.quoted(token)}")
@@ -208,6 +215,9 @@ class ProbabilityPanel(QWidget):
 
     def open_search(self) -> None:
         """Show the search field and put the caret into it."""
+        focus = QApplication.focusWidget()
+        if focus is not self.search:
+            self._before = focus
         self.find_button.setChecked(True)
         self.search.setFocus()
 
@@ -263,4 +273,6 @@ class ProbabilityPanel(QWidget):
         ids = self._found_ids()
         if ids:
             self.pin_asked.emit(ids[0])
-            self.search.clear()
+            self.find_button.setChecked(False)
+            if self._before is not None:
+                self._before.setFocus()

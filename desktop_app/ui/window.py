@@ -28,11 +28,13 @@ from PySide6.QtWidgets import (
 
 from desktop_app import __version__
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS
+from desktop_app.core.commands import COMMANDS, PACE
 from desktop_app.core.examples import Example, examples, open_in, sentence_at
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.panels import View
+from desktop_app.core.places import Step
+from desktop_app.core.probabilities import found_words
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import TYPE_SIZES, Settings, save_settings
 from desktop_app.core.state import State, begins, spaced, unplaced, with_option
@@ -54,6 +56,7 @@ from desktop_app.ui.controller import Controller
 from desktop_app.ui.diagnostics import diagnostics
 from desktop_app.ui.exactness import Exactness
 from desktop_app.ui.file_actions import FileActions
+from desktop_app.ui.help_page import HelpPage
 from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.inspector import Inspector
 from desktop_app.ui.lecture import Lecture, first_sentence
@@ -410,6 +413,7 @@ class Window(QMainWindow):
         self.scrubber.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale)
         for name, on in (
             ("projector", self._theme_name() == "projector"),
+            *((name, name == f"{PACE}{self.controller.pace}") for name in self.actions_ if name.startswith(PACE)),
             ("prepend", self._is_on(begins)),
             ("space", self._is_on(spaced)),
             *((command.id, command.on(state)) for command in COMMANDS if command.on is not None),
@@ -717,7 +721,9 @@ class Window(QMainWindow):
             "why_against": lambda: self._choose_why("against"),
             "open_census": self.inspection.open_census,
             "copy_numpy": self.inspection.copy_numpy,
+            **{name: partial(self._set_pace, name) for name in self.actions_ if name.startswith(PACE)},
             "palette": self._palette,
+            "help": self._help,
             "copy_diagnostics": self._copy_diagnostics,
             "about": self._about,
             "quit": self.close,
@@ -793,7 +799,7 @@ class Window(QMainWindow):
         dialog.open()
 
     def _palette(self) -> None:
-        dialog = CommandPalette(self.actions_, self)
+        dialog = CommandPalette(self.actions_, self, self._places(), self._tokens_spelled)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.chosen.connect(self.do)
         dialog.open()
@@ -801,6 +807,47 @@ class Window(QMainWindow):
     def _copy_diagnostics(self) -> None:
         QGuiApplication.clipboard().setText(diagnostics(self.settings, self.controller.model))
         self.say("Copied: versions, settings and the log. Neither your text nor a token is in it.")
+
+    def _places(self) -> list[tuple[str, Callable[[], object]]]:
+        """Steps, heads, tensors and examples, each with what goes there."""
+        c = self.controller
+        found: list[tuple[str, Callable[[], object]]] = []
+        if c.model is not None:
+            for step in c.steps:
+                where = f"Block {step.layer} · " if step.layer is not None else ""
+                found.append((f"{where}{step.text.name}    {step.key}", partial(c.go_to, step)))
+            for layer in range(c.model.config.n_layer):
+                step = find_step(f"blocks.{layer}.attn.pattern", c.model.config)
+                for head in range(c.model.config.n_head):
+                    found.append((f"Block {layer}, head {head}", partial(self._go_to_head, step, head)))
+            names = weight_names(c.model.config)
+            found += [(f"Weight {name}", partial(self.inspection.open_weight, name)) for name in names]
+        found += [(f"Example: {example.title}", partial(self.open_example, example)) for example in examples()]
+        return found
+
+    def _go_to_head(self, step: Step, head: int) -> None:
+        self.controller.set(replace(self.controller.state, head=head))
+        self.controller.go_to(step)
+
+    def _tokens_spelled(self, text: str) -> list[tuple[str, Callable[[], object]]]:
+        """Tokens of the vocabulary that are spelled so; one that is chosen is pinned among the bars."""
+        scene = self.controller.scene
+        if scene is None:
+            return []
+        # What is no token as a whole is left to the other rows, unlike in Find, which takes its first token.
+        ids = [i for i in scene.tokenizer.find(text) if i < len(scene.ranked)]
+        if not text.startswith(("#", "'")):
+            ids = [i for i in ids if scene.tokenizer.decode((i,)).strip() == text.strip()]
+        return [(f"Token {found_words(scene, i)}", partial(self._pin, i)) for i in ids]
+
+    def _set_pace(self, command: str) -> None:
+        self.controller.pace = int(command.removeprefix(PACE))
+        self._show_state(self.controller.state)
+
+    def _help(self) -> None:
+        page = HelpPage(self)
+        page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        page.show()
 
     def _about(self) -> None:
         box = QMessageBox(self)

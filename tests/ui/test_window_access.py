@@ -2,9 +2,10 @@
 
 from operator import attrgetter
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtGui import QAccessible, QFocusEvent
+from PySide6.QtGui import QAccessible, QFocusEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QMenu, QMessageBox, QTextBrowser, QWidget
 
 from desktop_app.core.bundle import default_model
@@ -13,6 +14,7 @@ from desktop_app.core.examples import examples
 from desktop_app.core.library.catalogue import title_of
 from desktop_app.ui.command_palette import CommandPalette
 from desktop_app.ui.export_dialog import ExportDialog
+from desktop_app.ui.help_page import HelpPage
 from tests.ui.driver import CTRL, SHIFT, pixels
 
 
@@ -213,3 +215,78 @@ def test_a_right_click_on_a_bar_offers_to_append_and_to_pin(desk):
     assert [bar.pick[1] for bar in bars.panel.bars if bar.pinned] == [token]
     desk.write("Something else")
     assert token in [bar.pick[1] for bar in bars.panel.bars], "it stays in sight, whatever its rank"
+
+
+def choose(desk, typed):
+    """Type into the palette and take what it offers first; returns that line."""
+    desk.window.do("palette")
+    (palette,) = desk.window.findChildren(CommandPalette)
+    desk.type(typed, palette.field)
+    line = palette.list.currentItem().text()
+    desk.press(Qt.Key.Key_Return, widget=palette.field)
+    desk.settle()
+    return line
+
+
+def test_the_palette_finds_steps_heads_weights_and_tokens(desk):
+    assert "blocks.1.attn.pattern" in choose(desk, "block 1 softmax")
+    assert desk.c.step.key == "blocks.1.attn.pattern"
+    choose(desk, "block 0, head 2")
+    assert (desk.state.layer, desk.state.head, desk.c.step.key) == (0, 2, "blocks.0.attn.pattern")
+    choose(desk, "weight blocks.1.attn.W_Q")
+    assert desk.c.path
+    choose(desk, "'Q'")
+    assert desk.scene.tokenizer.encode("Q").ids[0] in desk.state.pinned
+
+
+def test_what_is_not_available_looks_so_in_the_palette(desk):
+    desk.window.do("palette")
+    (palette,) = desk.window.findChildren(CommandPalette)
+    items = {palette.list.item(n).text().split("    ")[0]: palette.list.item(n) for n in range(palette.list.count())}
+    off = {name for name, item in items.items() if not item.flags() & Qt.ItemFlag.ItemIsEnabled}
+    assert "Undo" in off and "Next step" not in off
+
+    def ink(name):
+        palette.list.scrollToItem(items[name])
+        rect = palette.list.visualItemRect(items[name])
+        rows = pixels(palette.list.viewport())[rect.top() + 2 : rect.bottom() - 1, 6:200].astype(int)
+        return np.abs(rows - rows[0, 0]).sum(-1).max()
+
+    assert ink("Redo") < 0.7 * ink("Next block")
+    palette.close()
+
+
+def test_the_help_page_names_every_command_and_its_keys(desk):
+    desk.press(Qt.Key.Key_F1, widget=desk.window.canvas)
+    (page,) = desk.window.findChildren(HelpPage)
+    words = page.page.toPlainText()
+    assert page.isVisible()
+    for command in COMMANDS:
+        assert command.title in words
+        assert all(QKeySequence(k).toString(QKeySequence.SequenceFormat.NativeText) in words for k in command.keys)
+    page.close()
+
+
+def test_running_on_keeps_its_pace_and_can_be_stopped(desk, counted):
+    desk.window.do("pace:1")
+    assert desk.window.actions_["pace:1"].isChecked() and not desk.window.actions_["pace:0"].isChecked()
+    desk.c.run_on(3)
+    desk.until(lambda: len(desk.state.appended) == 1 and not desk.c.pending)
+    assert desk.c._run_timer.remainingTime() > 300 and desk.c.running
+    desk.window.do("stop")
+    assert not desk.c.running
+    desk.window.do("pace:0")
+    desk.c.run_on(3)
+    desk.settle()
+    assert len(desk.state.appended) == 4
+
+
+def test_appending_in_the_middle_says_before_what_it_cuts(desk):
+    append = desk.window.probabilities.append
+    assert append.text() == "Append"
+    desk.window._choose_position(3)
+    desk.settle()
+    assert append.text() == "Append, cut 6" and "6 tokens" in append.toolTip()
+    desk.window.do("append")
+    desk.settle()
+    assert len(desk.scene.trace) == 5 and append.text() == "Append"

@@ -258,7 +258,7 @@ def test_a_token_is_found_with_its_rank_and_probability(desk):
     logits = desk.scene.trace["logits"][9].astype(float)
     token = desk.scene.tokenizer.encode("Q").ids[0]
     rank = int((logits > logits[token]).sum())
-    assert f"rank {rank}" in panel.found.text().replace(",", "") and panel.found.isVisible()
+    assert f"rank {rank + 1} of" in panel.found.text().replace(",", "") and panel.found.isVisible()
 
 
 def test_a_found_token_is_pinned_and_unpinned(desk):
@@ -272,7 +272,7 @@ def test_a_found_token_is_pinned_and_unpinned(desk):
     desk.press(Qt.Key.Key_Return, widget=panel.search)
     assert desk.state.pinned == (last,) and panel.search.text() == ""
     bar = desk.bars()[last]
-    assert bar.pinned and not bar.kept and bar.value == 0 and f"#{len(logits) - 1}" in bar.remark
+    assert bar.pinned and not bar.kept and bar.value == 0 and bar.remark == f"#{len(logits)}"
     desk.go("blocks.0.ln1")
     desk.type("!")
     desk.settle()
