@@ -120,7 +120,9 @@ def test_an_unknown_step_is_refused_with_the_closest_names(figure):
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(figure, option, value, range_):
-    assert refused(figure("--step", "blocks.0.attn.pattern", f"--{option}={value}"), f"{option.capitalize()} {value}", range_)
+    assert refused(
+        figure("--step", "blocks.0.attn.pattern", f"--{option}={value}"), f"{option.capitalize()} {value}", range_
+    )
 
 
 @pytest.mark.parametrize(
