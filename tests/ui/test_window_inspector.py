@@ -155,3 +155,18 @@ def test_an_inspector_that_was_closed_comes_back_to_another_text_unharmed(desk):
     opened(desk, "blocks.0.attn.scores", (0, 1, 1))
     value = number(float(desk.scene.trace["blocks.0.attn.scores"][0, 1, 1]))
     assert any(value in words for words in told(desk))
+
+
+def test_closing_the_arithmetic_puts_out_what_its_rows_lit(desk):
+    desk.go("blocks.0.attn.pattern")
+    cells = max(desk.window.canvas.page.cells, key=lambda c: c.rect.w)
+    desk.click_canvas(cells.place(5, 2))
+    desk.settle()
+    inside = desk.window.inspector.canvas
+    row = next(c for c in inside.page.cells if c.source is not None)
+    desk.window.canvas.leave_cursor()  # as the pointer goes over to the inspector
+    inside._point(row, 0, 0)
+    assert any(desk.window.canvas.lit)
+    desk.window.do("close_inspector")
+    desk.settle()
+    assert not any(desk.window.canvas.lit)
