@@ -162,7 +162,7 @@ def test_a_limit_by_hand_is_that_of_every_picture(figure):
     ("step", "excerpt", "limit", "said"),
     [
         ("blocks.0.resid_mid", Excerpt(heads=(0, 1)), None, "several heads"),
-        ("blocks.0.attn.pattern", Excerpt(heads=(0, 9)), None, "--head 9 is outside"),
+        ("blocks.0.attn.pattern", Excerpt(heads=(0, 9)), None, "Head 9 is outside"),
         ("blocks.0.attn.pattern", Excerpt(tokens=(3, 20)), None, "outside the text's 8 tokens"),
         ("probabilities", Excerpt(tokens=(0, 3)), None, "has none"),
         ("probabilities", Excerpt(), 2.0, "nothing in this figure"),
