@@ -7,8 +7,6 @@ import os
 import sys
 from contextlib import suppress
 
-from platformdirs import user_cache_path
-
 OFF = {
     # onnxruntime writes a device's id into the home and sends events; its disable_telemetry_events() comes too late.
     "ORT_DISABLE_TELEMETRY": "1",
@@ -38,6 +36,8 @@ def keep_to_own_folders() -> None:
     matplotlib would make folders in the home for its list of fonts; and with the backend that Jupyter names to whatever
     a notebook starts, it would not start.
     """
+    from platformdirs import user_cache_path  # not before: `launch` is asked by Pythons that have no packages
+
     os.environ["MPLBACKEND"] = "agg"
     os.environ.setdefault("MPLCONFIGDIR", str(user_cache_path("logitscope", appauthor=False) / "matplotlib"))
 

@@ -171,3 +171,10 @@ def test_a_setting_that_would_end_qt_without_a_word_gets_one(name, value):
 def test_a_setting_that_qt_can_use_is_left_alone(value):
     environment = {"DISPLAY": ":0", "QT_QPA_PLATFORM": value, "QT_SCALE_FACTOR": "1.5"}
     assert launch.problems(environment, loads=lambda _: True, answers=lambda _: True) == []
+
+
+def test_a_python_without_packages_can_ask_what_is_to_be_installed():
+    """CI and the message about missing libraries do so before anything is installed."""
+    code = "import sys; sys.path.insert(0, '.'); from desktop_app import launch; print(len(launch.ALWAYS))"
+    done = subprocess.run([sys.executable, "-S", "-I", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

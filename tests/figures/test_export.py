@@ -29,7 +29,7 @@ from desktop_app.figures.marks import Heat
 from desktop_app.figures.theme import THEMES, rgb
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.sampling import Sampling
-from tests.scenes import BUNDLED, CONFIG, open_tiny, scene_of, shown_steps
+from tests.scenes import BUNDLED, CONFIG, open_tiny, panels, scene_of, shown_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 OPS = [step.op for step in STEPS]
@@ -233,7 +233,7 @@ def test_the_page_has_the_theme_s_background_unless_it_is_transparent(tiny, them
 def test_a_bright_diagonal_of_a_long_prompt_is_still_on_the_slide(tiny):
     """A head that looks at each token itself: the diagonal must cross the picture without a gap."""
     made = job(tiny, "pattern", "x" * 250)
-    large = next(p for p in made.view.content.children[1].children if isinstance(p, GridPanel))
+    large = next(p for p in panels(made.view.content) if isinstance(p, GridPanel) and not p.small)
     grid = np.full((2000, 2000), 0.0)
     np.fill_diagonal(grid, 1.0)
     grid[np.triu_indices(2000, 1)] = np.nan
