@@ -176,5 +176,7 @@ def test_a_setting_that_qt_can_use_is_left_alone(value):
 def test_a_python_without_packages_can_ask_what_is_to_be_installed():
     """CI and the message about missing libraries do so before anything is installed."""
     code = "import sys; sys.path.insert(0, '.'); from desktop_app import launch; print(len(launch.ALWAYS))"
-    done = subprocess.run([sys.executable, "-S", "-I", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
