@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from desktop_app.cli.figure import state_of
+from desktop_app.cli.figure import add_folding, state_of
 from desktop_app.cli.shared import (
     add_begin,
     add_edits,
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys-down", action="store_true", help="attention grids with queries as columns")
     parser.add_argument("--skip-first", action="store_true", help="leave position 0 out of the colours")
     parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
+    add_folding(parser)
     add_sampling(parser)
     parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
     parser.add_argument(

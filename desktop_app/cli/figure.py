@@ -82,13 +82,7 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         "--target", metavar="TOKEN", help="why: the token, as text with its space (default: the likeliest)"
     )
     parser.add_argument("--against", metavar="TOKEN", help="why: measured against this token")
-    parser.add_argument(
-        "--baseline", choices=("mean", "none"), help="why: else against the mean of all (default), or none"
-    )
-    parser.add_argument(
-        "--unfold", metavar="LIST", default="", help="why: the blocks that are shown by parts, like 3,5"
-    )
-    parser.add_argument("--threshold", choices=("0.01", "0.02", "0.04", "0.1"), help="flow: the least share of a line")
+    add_folding(parser)
     add_sampling(parser)
     parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
     parser.add_argument("--size", default="slide", help="slide, half (a slide), column, page or poster")
@@ -162,6 +156,17 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         against=arguments.against,
         limit=None if arguments.limits in (None, *_LIMITS) else read_limit(arguments.limits),
     )
+
+
+def add_folding(parser: argparse.ArgumentParser) -> None:
+    """Add how the workspaces why and flow show what they found: of figures and of slides."""
+    parser.add_argument(
+        "--baseline", choices=("mean", "none"), help="why: else against the mean of all (default), or none"
+    )
+    parser.add_argument(
+        "--unfold", metavar="LIST", default="", help="why: the blocks that are shown by parts, like 3,5"
+    )
+    parser.add_argument("--threshold", choices=("0.01", "0.02", "0.04", "0.1"), help="flow: the least share of a line")
 
 
 def _blocks(text: str) -> tuple[int, ...]:
