@@ -103,7 +103,7 @@ def open_model(
 
     Raises:
         ModelError: the checkpoint cannot be used.
-        TokenizerError: the tokenizer files cannot be used, or belong to another model.
+        TokenizerError: the tokenizer files cannot be used.
         Cancelled: `stop` was set.
     """
     stop = stop or Stop()
