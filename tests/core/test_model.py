@@ -52,7 +52,7 @@ def test_tokens_without_a_row_hinder_only_the_text_that_needs_them(tmp_path):
     model = open_model(tmp_path)
     assert model.config.vocab_size == 97
     model.engine.check_ids(model.tokenizer.encode("Hello").ids)
-    with pytest.raises(ModelError, match="id 150 .*outside the model's vocabulary"):
+    with pytest.raises(ModelError, match=r"id 150 .*outside the model's vocabulary"):
         model.engine.check_ids((7, 150))
 
 
