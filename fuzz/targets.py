@@ -145,7 +145,9 @@ def targets(folder: Path) -> list[Target]:
         Target("tokenizer", (_tokenizer_json(vocab),), mutate.in_json, in_model("tokenizer.json", _encode)),
         Target("tokenizer settings", _settings(), mutate.in_json, in_model("tokenizer_config.json", _encode)),
         Target("special tokens", _settings(), mutate.in_json, in_model("special_tokens_map.json", _encode)),
-        Target("added tokens", (b'{"<x>": 3, "<y>": 4}',), mutate.in_json, in_model("added_tokens.json", _encode)),
+        Target(
+            "added tokens", (b'{"<x>": 3, "<y>": 4}', b"{}"), mutate.in_json, in_model("added_tokens.json", _encode)
+        ),
         Target("ends", (b'{"eos_token_id": [1, 2]}',), mutate.in_json, in_model("generation_config.json", _ends)),
         Target("trace", (saved.read_bytes(),), mutate.in_safetensors, in_file("t.safetensors", Trace.load)),
         Target("session", (fresh,), mutate.in_json, as_session),

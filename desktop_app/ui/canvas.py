@@ -331,7 +331,7 @@ class Canvas(PaintedPane):
         # Beside the cell, inside what can be seen.
         seen = QRectF(-self.origin.x(), -self.origin.y(), self.viewport().width(), self.viewport().height())
         x = place.right() + 12
-        if x + w > seen.right():
+        if x + w > seen.right() - 4:
             x = place.left() - 12 - w
         x = max(seen.left() + 4, x)
         y = min(max(seen.top() + 4, place.center().y() - h / 2), seen.bottom() - h - 4)

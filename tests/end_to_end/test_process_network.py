@@ -85,6 +85,8 @@ EVERY_COMMAND = [
     ["attribute", "A cat", "--target", " the", "--out", "attribute.safetensors"],
     ["score", "A cat", "--cell", "blocks.0.attn.scaled[0,1,0]"],
     ["heads"],
+    ["ablate", "A cat", "--target", " the", "--against", " a"],
+    ["patch", "--clean", "A cat", "--corrupt", "A dog", "--target", " the", "--against", " a"],
     ["census"],
     ["onnx", "--out", "model.onnx"],
 ]

@@ -95,6 +95,8 @@ def test_hovering_a_pattern_names_its_query_and_key(desk):
 
 
 def test_the_words_under_the_pointer_are_drawn_and_stay_inside_the_view(desk):
+    desk.window.resize(1500, 1060)  # all grids in sight: what is lit in one of them is no word that is cut off
+    desk.settle()
     desk.go("blocks.0.attn.pattern")
     cells = max(desk.window.canvas.page.cells, key=lambda c: c.rect.w)
     plain = pixels(desk.window.canvas.viewport())
