@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.activations import ACTIVATIONS
-from desktop_app.gpt2.formula import TOKEN, Columns, Formula, Letters, Operand, Place, Site, first, itself
+from desktop_app.gpt2.formula import TOKEN, Columns, Formula, Letters, Operand, Pattern, Place, Site, first, itself
 from desktop_app.gpt2.rounding import rounded
 
 if TYPE_CHECKING:
@@ -78,6 +78,17 @@ SAME = Formula(
     numbers="{result}",
 )
 """The value itself."""
+
+
+def given(cell: Pattern) -> Formula:
+    """The formula of what is made of nothing else, like the typed ids: `cell` says which axes it has."""
+    return Formula(
+        compute=lambda _place, a: a,
+        emit=lambda nodes, _site, out, a: nodes.op("Identity", a, out=out),
+        cell=cell,
+        reads=(),
+        numpy="",
+    )
 
 
 def _edit(cell: tuple[str, ...]) -> Formula:

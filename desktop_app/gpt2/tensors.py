@@ -100,7 +100,7 @@ def _qkv(letter: str, word: str, formula: Formula) -> TensorSpec:
 
 
 _INPUT = (
-    TensorSpec("tokens", ("pos",), "token ids", "the typed text, cut by the tokenizer", (), f.SAME, kept=True),
+    TensorSpec("tokens", ("pos",), "token ids", "the typed text, cut by the tokenizer", (), f.given(("i",)), kept=True),
     TensorSpec("embed", _POS_MODEL, "token embedding", "row W_E[token]", ("tokens", "embed.W_E"), f.ROWS_OF_TABLE),
     TensorSpec(
         "pos_embed",
@@ -287,7 +287,8 @@ def _edited(row: Tensor) -> Iterator[Tensor]:
     before = replace(spec, meaning=f"{spec.meaning}, before the edit", kept=False)
     yield replace(row, name=f"{name}.before", spec=before)
     for part, meaning in (("keep", "the edit: what is multiplied with"), ("put", "the edit: what is added")):
-        given = replace(spec, inputs=(), formula=f.SAME, meaning=meaning, written="given with the edit", kept=True)
+        formula, written = f.given(spec.formula.cell), "given with the edit"
+        given = replace(spec, inputs=(), formula=formula, meaning=meaning, written=written, kept=True)
         yield Tensor(f"{name}.{part}", row.layer, given, (), frozenset())
     inputs = tuple(f"{name}.{part}" for part in ("before", "keep", "put"))
     formula = f.EDIT_OF_HEADS if spec.per_head else f.EDIT

@@ -8,6 +8,7 @@ from desktop_app.core.opening.links import computed_from, feeds
 from desktop_app.core.panels import Source
 from desktop_app.figures.marks import Cells, Rect
 from desktop_app.gpt2.formula import Place
+from desktop_app.gpt2.tensors import tensor_table
 from tests.scenes import open_tiny, scene_of
 
 CELLS = 4  # of each tensor
@@ -99,6 +100,17 @@ def test_what_a_cell_feeds_is_what_a_change_of_it_changes(scene):
                 assert np.array_equal(changed, expected), f"{cell} lights what it does not change in {tensor.name}"
                 count += int(changed.any())
     assert count > 4 * len(scene.trace.table) / 2
+
+
+def test_every_tensor_s_formula_has_a_letter_for_each_of_its_axes(scene):
+    edited = frozenset(name for name, tensor in scene.trace.table.items() if tensor.editable)
+    assert edited
+    for table in (scene.trace.table, tensor_table(scene.config, edited)):
+        assert {name for name, t in table.items() if len(t.spec.formula.cell) != len(t.axes)} == set()
+
+
+def test_an_id_was_computed_from_nothing(scene):
+    assert computed_from(scene.trace, Cell("tokens", (2,))) == ()
 
 
 def test_a_row_of_a_table_feeds_the_tokens_that_look_it_up(scene):
