@@ -9,11 +9,12 @@ The package `logitscope` gives these names to scripts:
     run["blocks.0.attn.pattern"]                    # numpy, [head, query, key]
     run.figure("blocks.0.attn.pattern", head=3)     # shown inline in Jupyter
     run.attribute(" mat").contribution              # what each part adds to the logit of " mat"
+    model.run("The cat sat on the", edits=["blocks.0.attn.z[3]=0"])  # without head 3 of block 0
 
 Nothing is fetched and no window is needed. What cannot be done raises LogitscopeError with one sentence that says why.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -27,11 +28,14 @@ from desktop_app.core.analysis import flow as flows
 from desktop_app.core.analysis import heads as batteries
 from desktop_app.core.analysis import lens as lenses
 from desktop_app.core.analysis import score as scores
+from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.attribution import Attribution
 from desktop_app.core.analysis.flow import Flow
 from desktop_app.core.analysis.heads import Heads, HeadsOnText
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.analysis.score import Score
+from desktop_app.core.analysis.what_if import Ablation, Direction, How, Patch, Patched
+from desktop_app.core.examples import reference_texts
 from desktop_app.core.library.find import find_model
 from desktop_app.core.model import Model as OpenedModel
 from desktop_app.core.model import open_model as open_folder
@@ -40,6 +44,7 @@ from desktop_app.core.views.weights import find_part
 from desktop_app.figures.export import Job, Options, kind_of, render, write
 from desktop_app.figures.order import Order, make
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.errors import LogitscopeError, ModelError, TokenizerError, outside_vocabulary
 from desktop_app.gpt2.files import refuse_existing
 from desktop_app.gpt2.sampling import Ranked, Sampling, stages
@@ -101,17 +106,21 @@ class Model:
         ids: Sequence[int] | None = None,
         bos: bool | None = None,
         prefix_space: bool | None = None,
+        edits: Iterable[str] = (),
     ) -> "Run":
-        """Compute the forward pass over a text, or over token ids.
+        """Compute the forward pass over a text, or over token ids, with edits if any are given.
 
         Args:
             text: the prompt; give this or `ids`.
             ids: the prompt as token ids.
             bos: whether to begin with the token that texts of this model begin with; as its tokenizer says unless told.
             prefix_space: whether to put a space in front of the text; as its tokenizer says unless told.
+            edits: what is changed in the pass, in this order: "SITE[INDEX]=VALUE" puts VALUE there, `*=` multiplies and
+                `+=` adds, as `--edit` does. "blocks.1.attn.z[2]=0" mutes head 2 of block 1;
+                "blocks.0.attn.scaled[1, 5, 0]=-inf" keeps head 1 from looking from query 5 to key 0.
 
         Raises:
-            LogitscopeError: both or neither were given, or the model cannot take them.
+            LogitscopeError: both or neither of text and ids were given, or the model cannot take them or an edit.
         """
         if (text is None) == (ids is None):
             raise LogitscopeError("Give a text or ids, one of the two.")
@@ -119,7 +128,8 @@ class Model:
         state = State(text or "", start=bos, space=prefix_space, int8=model.config.int8)
         given = encode(state, model.tokenizer) if ids is None else tuple(int(token) for token in ids)
         model.engine.check_ids(given)
-        return Run(self, model.engine.trace(given), state, from_ids=ids is not None)
+        made = parse_edits(_edits(edits), model.config, len(given))
+        return Run(self, model.engine.trace(given, edits=made), state, from_ids=ids is not None)
 
     def token(self, given: str | int) -> int:
         """The id of a token by its text, with its space (" Paris"), or by its id.
@@ -141,10 +151,13 @@ class Model:
         """The text of a token, spaces shown as it is shown in the window."""
         return self._opened.tokenizer.label(self.token(token))
 
-    def heads(self, *, seed: int = 0) -> Heads:
-        """Measure how every head looks on repeated random tokens, as `logitscope heads` does: axes in `Heads.AXES`."""
+    def heads(self, *, seed: int = 0, edits: Iterable[str] = ()) -> Heads:
+        """Measure how every head looks on repeated random tokens, as `logitscope heads` does: axes in `Heads.AXES`.
+
+        `edits` are made in every pass. Raises LogitscopeError.
+        """
         begin = next(iter(self._opened.tokenizer.first), None)
-        return batteries.compute(self._opened.engine, begin=begin, seed=seed)
+        return batteries.compute(self._opened.engine, begin=begin, seed=seed, edits=_edits(edits))
 
     def figure(
         self, subject: str, *, layer: int | None = None, head: int | None = None, theme: str = "light", **drawn: Any
@@ -174,7 +187,8 @@ class Run:
         self._from_ids = from_ids
 
     def __repr__(self) -> str:
-        return f"<Run of {len(self)} tokens on {self.model.name}: {len(self.names)} tensors>"
+        edited = f", edited: {', '.join(self.edits)}" if self.edits else ""
+        return f"<Run of {len(self)} tokens on {self.model.name}: {len(self.names)} tensors{edited}>"
 
     def __len__(self) -> int:
         return len(self.trace)
@@ -203,6 +217,14 @@ class Run:
     def ids(self) -> tuple[int, ...]:
         """The token ids of the text."""
         return self.trace.ids
+
+    @property
+    def edits(self) -> tuple[str, ...]:
+        """What was changed in the pass, in order, each as `Model.run` takes it.
+
+        An edited tensor X is also there as it was before its edits: `X.before`.
+        """
+        return tuple(edit.text for edit in self.trace.run.edits)
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -246,7 +268,7 @@ class Run:
         options = _options(theme, drawn)
         state = replace(self._state, token=token, position=position, view=view or ViewOptions())
         ids = ",".join(map(str, self.ids)) if self._from_ids else None
-        order = Order(Path("figure.svg"), step=step, layer=layer, head=head, ids=ids, state=state)
+        order = Order(Path("figure.svg"), step=step, layer=layer, head=head, ids=ids, state=state, edits=self.edits)
         return Figure(make(order, self.model._opened, lambda _ids, _edits: self.trace), options)
 
     def lens(self, *targets: str | int, what: Literal["stream", "attn_out", "mlp_out"] = "stream") -> Lens:
@@ -295,6 +317,61 @@ class Run:
         """Which parts made the last vector at `position`, followed down. Raises ModelError."""
         return flows.compute(self._checkpoint, self.trace, position=position, threshold=threshold)
 
+    def ablate(
+        self,
+        target: str | int,
+        against: str | int,
+        *,
+        what: str = "heads",
+        how: How = "zero",
+        reference: Iterable[Sequence[int]] | None = None,
+    ) -> Ablation:
+        """Mute heads, MLPs or neurons in turn: what becomes of logit[target] - logit[against] after the last position.
+
+        Args:
+            target: the token whose logit counts, by its text or id.
+            against: the token whose logit is subtracted.
+            what: "heads", "mlps", or "neurons:3" of block 3.
+            how: what replaces them: "zero", or their "mean" over `reference`.
+            reference: texts as token ids; the example texts unless told.
+
+        Raises:
+            LogitscopeError: a token or block that is not there, or no text for a mean.
+        """
+        opened = self.model._opened
+        texts = reference_texts(opened.tokenizer) if reference is None and how == "mean" else reference or ()
+        one, other = self.model.token(target), self.model.token(against)
+        return what_if.ablate(opened.engine, self.trace, target=one, against=other, what=what, how=how, reference=texts)
+
+    def patch(
+        self,
+        corrupt: "Run",
+        target: str | int,
+        against: str | int,
+        *,
+        what: Patched = "resid_pre",
+        direction: Direction = "denoise",
+    ) -> Patch:
+        """Put cells of this pass into that of `corrupt` in turn, or with "noise" the other way round.
+
+        Args:
+            corrupt: a run of the same model over as many tokens, which lacks the answer that this one has.
+            target: the token whose logit counts, by its text or id.
+            against: the token whose logit is subtracted.
+            what: "resid_pre", "attn_out" or "mlp_out", position by position of each block, or "heads".
+            direction: "denoise", or "noise".
+
+        Raises:
+            LogitscopeError: a token that is not there, another model, or texts of different lengths.
+        """
+        opened = self.model._opened
+        if corrupt.model._opened is not opened:
+            raise LogitscopeError("The two runs are of two opened models; run both texts on one.")
+        one, other = self.model.token(target), self.model.token(against)
+        return what_if.patch(
+            opened.engine, self.trace, corrupt.trace, target=one, against=other, what=what, direction=direction
+        )
+
     @property
     def _checkpoint(self) -> Any:
         return self.model._opened.checkpoint
@@ -333,6 +410,12 @@ class Figure:
         refuse_existing(to, force=force)
         write(to, render(self._job, options))
         return to
+
+
+def _edits(given: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise LogitscopeError(f"Edits are a list of texts; give edits=[{given[:80]!r}].")
+    return tuple(given)
 
 
 def _options(theme: str, drawn: dict[str, Any]) -> Options:

@@ -21,6 +21,9 @@ from tests.checkpoints import TINY, write_checkpoint
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 TEXT = "Once upon a time"
+OTHER = "Once upon a day"
+EDITS = ("blocks.1.attn.z[2]=0", "blocks.0.attn.scaled[1, 3, 0]=-inf")
+GIVEN = [word for edit in EDITS for word in ("--edit", edit)]
 JUPYTER = "module://matplotlib_inline.backend_inline"
 
 
@@ -72,6 +75,25 @@ def test_tensors_are_those_of_the_trace_command_and_have_the_axes_that_they_say(
     assert run.tokens == ("Once", "·upon", "·a", "·time")
 
 
+def test_an_edited_run_is_the_pass_of_edit_on_the_command_line(run, tmp_path):
+    edited = run.model.run(TEXT, edits=EDITS)
+    out = tmp_path / "trace.npz"
+    assert cli.main(["trace", TEXT, *GIVEN, "--out", str(out)]) == 0
+    written = np.load(out)
+    for name in ("blocks.1.attn.z", "blocks.0.attn.pattern", "blocks.2.resid_post", "logits"):
+        assert np.allclose(edited[name], written[name], atol=1e-4) and not np.allclose(
+            edited[name], run[name], atol=1e-4
+        )
+    assert not edited["blocks.1.attn.z"][2].any() and edited["blocks.0.attn.pattern"][1, 3, 0] == 0
+    assert edited["blocks.1.attn.z.before"][2].any() and edited.axes("blocks.1.attn.z.before") == (
+        "head",
+        "pos",
+        "d_head",
+    )
+    assert edited.edits == EDITS and run.edits == () and "blocks.1.attn.z[2]=0" in repr(edited)
+    assert run.model.run(ids=run.ids, edits=edited.edits)["logits"].tobytes() == edited["logits"].tobytes()
+
+
 @pytest.mark.parametrize("name", ["blocks.0.attn.hook_pattern", "blocks.1.hook_resid_pre", ("pattern", 0)])
 def test_names_of_other_tools_are_answered(run, name):
     with pytest.raises(logitscope.LogitscopeError) as told:
@@ -92,26 +114,47 @@ def test_the_next_tokens_are_the_softmax_of_the_last_logits(run):
     assert run.next(1, temperature=0.1)[0][1] > found[0][1]
 
 
-def test_analyses_are_those_of_the_commands(run, tmp_path):
+TOKENS = ["--target-id", "98", "--against-id", "99"]
+LETTERS = ["abcab", "abcdb"]
+ANALYSES = {
+    "lens": (["lens", LETTERS[0], "--target-id", "98"], lambda run: run.lens(98)),
+    "attribute": (["attribute", LETTERS[0], *TOKENS], lambda run: run.attribute(98, 99)),
+    "score": (["score", LETTERS[0], "--cell", "blocks.1.attn.scaled[2,4,1]"], lambda run: run.score(1, 2, -1, 1)),
+    "heads": (["heads", "--seed", "1"], lambda run: run.model.heads(seed=1, edits=run.edits)),
+    "ablate": (["ablate", LETTERS[0], *TOKENS], lambda run: run.ablate(98, 99)),
+    "ablate by mean": (
+        ["ablate", LETTERS[0], *TOKENS, "--what", "mlps", "--how", "mean"],
+        lambda run: run.ablate(98, 99, what="mlps", how="mean"),
+    ),
+    "patch": (
+        ["patch", "--clean", LETTERS[0], "--corrupt", LETTERS[1], *TOKENS, "--what", "heads", "--direction", "noise"],
+        lambda run: run.patch(run.model.run(LETTERS[1], edits=run.edits), 98, 99, what="heads", direction="noise"),
+    ),
+}
+
+
+@pytest.mark.parametrize("edits", [(), EDITS], ids=["plain", "edited"])
+@pytest.mark.parametrize("analysis", ANALYSES)
+def test_analyses_are_those_of_the_commands(tiny, analysis, edits, tmp_path):
     """The same arrays as the commands write; that those are right is tested beside each analysis."""
-    for arguments, made in [
-        (["lens", TEXT, "--target", " was"], run.lens(" was")),
-        (["attribute", TEXT, "--target", " was", "--against", " he"], run.attribute(" was", " he")),
-        (["score", TEXT, "--cell", "blocks.1.attn.scaled[2,3,1]"], run.score(1, 2, -1, 1)),
-        (["heads", "--seed", "1"], run.model.heads(seed=1)),
-    ]:
-        out = tmp_path / f"{arguments[0]}.npz"
-        assert cli.main([*arguments, "--out", str(out)]) == 0
-        written, arrays = np.load(out), made.arrays()
-        assert {"AXES"} <= set(dir(made)) and set(arrays) <= set(written)
-        for name, array in arrays.items():
-            same = (
-                np.allclose(array, written[name], atol=1e-4, equal_nan=True)
-                if array.dtype.kind in "fi"
-                else (array == written[name]).all()
-            )
-            assert same, (arguments, name)
-        assert repr(made).startswith(f"<{type(made).__name__}: ") and "e-0" not in repr(made)
+    arguments, of = ANALYSES[analysis]
+    out = tmp_path / "found.npz"
+    assert cli.main([*arguments, *(GIVEN if edits else []), "--model", str(tiny), "--out", str(out)]) == 0
+    made = of(logitscope.open_model(tiny).run(LETTERS[0], edits=edits))
+    written, arrays = np.load(out), made.arrays()
+    assert set(arrays) <= set(written)
+    for name, array in arrays.items():
+        assert np.ndim(getattr(made, name, array)) == len(made.AXES[name]), name
+        same = (
+            np.allclose(array, written[name], atol=1e-4, equal_nan=True)
+            if array.dtype.kind in "fi"
+            else (array == written[name]).all()
+        )
+        assert same, name
+    assert repr(made).startswith(f"<{type(made).__name__}: ") and "e-0" not in repr(made)
+
+
+def test_how_heads_look_and_what_flows_have_an_entry_for_every_head_and_part(run):
     assert run.heads().arrays()["first"].shape == (run.model.config.n_layer, run.model.config.n_head)
     assert run.flow().position == 3
 
@@ -122,6 +165,8 @@ def test_figures_are_those_of_the_figure_command(run, tmp_path):
         (["--step", "lens", "--theme", "dark"], run.figure("lens", theme="dark")),
         (["--step", "overview:pattern", "--layer", "1", "--lang", "de"],
          run.figure("overview:pattern", layer=1, language="de")),
+        (["--step", "blocks.0.attn.pattern", "--head", "1", *GIVEN],
+         run.model.run(TEXT, edits=EDITS).figure("blocks.0.attn.pattern", head=1)),
     ]:  # fmt: skip
         out = tmp_path / "figure.svg"
         assert cli.main(["figure", TEXT, *arguments, "--out", str(out), "--force"]) == 0
@@ -162,6 +207,14 @@ def test_weights_are_those_of_the_file(tiny):
         (lambda run: run.next(1, position=12), "Position 12 is outside the text"),
         (lambda run: run.model.weight("W_Z"), "no weight 'W_Z'"),
         (lambda run: run.score(0, 0, 9, 0), "outside the text"),
+        (lambda run: run.model.run(TEXT, edits=["blocks.1.attn.z[8]=0"]), "head 8 is not there; head goes from 0 to 7"),
+        (lambda run: run.model.run(TEXT, edits=["blocks.1.attn.hook_z=0"]), "stands for blocks.1.attn.z"),
+        (lambda run: run.model.run(TEXT, edits=EDITS[0]), r"a list of texts; give edits=\['blocks.1.attn.z\[2\]=0'\]"),
+        (lambda run: run.model.run(TEXT, edits=EDITS).figure("heads"), "which --edit does not reach"),
+        (lambda run: run.ablate(" was", " he", what="norms"), "'norms' cannot be muted"),
+        (lambda run: run.ablate(" was", " he", how="mean", reference=[]), "no reference text"),
+        (lambda run: run.patch(run.model.run("Once upon"), " was", " he"), "as many: change one"),
+        (lambda run: run.patch(logitscope.open_model().run(OTHER), " was", " he"), "two opened models"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(run, asked, words):
@@ -181,7 +234,7 @@ def test_a_notebook_runs_and_shows_what_it_says(path):
     notebooks = script("notebooks")
     found, stands = notebooks.executed(path), json.loads(path.read_text(encoding="utf-8"))
     assert {"nbformat": 4, "nbformat_minor": 5}.items() <= stands.items()
-    assert all(cell["id"] for cell in stands["cells"]) and len(NOTEBOOKS) == 2
+    assert all(cell["id"] for cell in stands["cells"]) and len(NOTEBOOKS) == 3
     for now, then in zip(found["cells"], stands["cells"], strict=True):
         assert now == then, f"{path.name} shows something else now: packaging/notebooks.py writes it anew"
 
@@ -215,7 +268,7 @@ def test_a_wheel_gives_the_import_and_the_notebooks_run_on_it_without_qt_under_j
         cwd="/", env=environ, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("as it stands") == 2 and done.stdout.splitlines()[-1] == JUPYTER
+    assert done.stdout.count("as it stands") == len(NOTEBOOKS) and done.stdout.splitlines()[-1] == JUPYTER
 
 
 @pytest.mark.parametrize(("named", "found"), [("svg", "svg"), (JUPYTER, None), ("", None)])

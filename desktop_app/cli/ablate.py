@@ -33,13 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     text = prompt_text(arguments)
 
     from desktop_app.core.analysis.what_if import ablate
-    from desktop_app.core.examples import examples
+    from desktop_app.core.examples import reference_texts
 
     opened = open_model(arguments, text)
     target, against = opened.token(arguments, "target"), opened.token(arguments, "against")
     assert target is not None and against is not None  # argparse asks for them
     tokenizer = opened.tokenizer
-    reference = [] if tokenizer is None else [tokenizer.encode(example.text).ids for example in examples()]
+    reference = [] if tokenizer is None else reference_texts(tokenizer)
     with tell("muted") as progress:
         found = ablate(
             opened.engine,

@@ -7,6 +7,7 @@ from typing import Any
 
 from desktop_app.core.bundle import bundled_models, resource
 from desktop_app.core.state import State
+from desktop_app.gpt2.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ def heads_by_role() -> dict[str, tuple[int, int]]:
 def examples() -> tuple[Example, ...]:
     """All examples; the first is what the very first start shows."""
     return tuple(_example(row) for row in _file()["example"])
+
+
+def reference_texts(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
+    """The example texts as token ids: means of activations are taken over them unless other texts are given."""
+    return [tuple(tokenizer.encode(example.text).ids) for example in examples()]
 
 
 def sentence_at(state: State, folder: str) -> str:

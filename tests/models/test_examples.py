@@ -42,6 +42,17 @@ def test_an_example_says_where_to_look_as_it_is_opened(example):
         assert (f"blocks.{block}.attn.pattern", int(head)) == (example.step, example.head)
 
 
+@pytest.mark.parametrize(
+    ("word", "said", "count"), [(" men", "four tokens back", 4), ("usan", "seventeen tokens back", 17)]
+)
+def test_a_distance_that_is_said_is_counted_from_the_next_token(models, word, said, count):
+    (example,) = [example for example in ALL if said in example.look]
+    tokenizer = models[example.model].tokenizer
+    ids = tokenizer.encode(example.text).ids
+    (token,) = tokenizer.encode(word).ids
+    assert len(ids) - ids.index(token) == count
+
+
 @pytest.mark.parametrize("role", ["induction", "previous-token", "successor"])
 def test_a_head_that_examples_name_is_the_strongest_of_its_kind(kept_figures, role):
     score = np.array(kept_figures["heads"][role])

@@ -9,7 +9,7 @@ the pass over another prompt. Zhang & Nanda 2309.16042; Heimersheim & Nanda 2404
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -37,6 +37,7 @@ Direction = Literal["denoise", "noise"]
 LEAST = 0.5
 """With less between the two prompts' logit differences, a share of it says nothing."""
 
+_MUTED: Mapping[str, tuple[str, ...]] = {"heads": ("layer", "head"), "mlps": ("layer",)}
 _REFERENCE_TOKENS = 128  # of each reference text, at most
 
 
@@ -48,20 +49,23 @@ def logit_difference(engine: Engine, final: Array, target: int, against: int) ->
     return np.vecdot(x, table[target].astype(np.float64) - table[against])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ablation(NamedArrays):
     """What muting each part gives. `base` is the logit difference of the pass as it is.
 
     `logit_difference` is [layer, head], [layer] where whole MLPs were muted, or [neuron] of one block.
     """
 
-    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {"heads": ("layer", "head"), "mlps": ("layer",)}
-
     what: str
     how: How
     base: float
     own: float
     logit_difference: Array
+
+    @property
+    def AXES(self) -> Mapping[str, tuple[str, ...]]:  # a constant of the other records, it depends on `what` here
+        """The axes of each array."""
+        return {"base": (), "logit_difference": _MUTED.get(self.what, ("neuron",))}
 
     def arrays(self) -> dict[str, Array]:
         """What is written to a file."""
@@ -74,7 +78,7 @@ class Ablation(NamedArrays):
 
 def neurons_of(what: str, engine: Engine) -> int | None:
     """The block of "neurons:L"; None for "heads" and "mlps". Raises ModelError for anything else."""
-    if what in Ablation.AXES:
+    if what in _MUTED:
         return None
     kind, colon, layer = what.partition(":")
     if kind != "neurons" or not colon or not (layer.isascii() and layer.isdigit()):
@@ -170,7 +174,7 @@ def _means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None
     return means
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Patch(NamedArrays):
     """What patching each cell gives. `clean` and `corrupt` are the logit differences of the two prompts as they are.
 
@@ -184,6 +188,12 @@ class Patch(NamedArrays):
     clean: float
     corrupt: float
     logit_difference: Array
+
+    @property
+    def AXES(self) -> Mapping[str, tuple[str, ...]]:  # as that of Ablation
+        """The axes of each array."""
+        cells = ("layer", "head" if self.what == "heads" else "pos")
+        return {"clean": (), "corrupt": (), "logit_difference": cells, "effect": cells}
 
     @property
     def refused(self) -> str:
