@@ -71,7 +71,7 @@ class Levels:
         """In words, where the scale is not linear."""
         if self.decades:
             return f"log, {self.decades} decades"
-        return "square root" if self.power == 0.5 else ""
+        return {0.5: "square root", 0.25: "fourth root"}.get(self.power, "")
 
 
 def diverging(*arrays: Array, rule: str = "this view") -> Levels:

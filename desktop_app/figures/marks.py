@@ -157,6 +157,13 @@ class Cells:
         del column
         return None
 
+    def moved(self, row: int, column: int, down: int, across: int) -> tuple[int, int]:
+        """The cell `down` rows and `across` columns on, as far as there are any."""
+        if self.stride is not None:
+            last = min(self.values.shape[-1], self.start + self.rows * self.stride) - 1
+            return row, min(max(column + across + down * self.stride, self.start), last)
+        return min(max(row + down, 0), self.rows - 1), min(max(column + across, 0), self.columns - 1)
+
     def holds(self, row: int, column: int) -> bool:
         """Whether a cell of `values` is drawn here (a strip in pieces draws each piece apart)."""
         if self.stride is None:
@@ -235,6 +242,14 @@ class Strands(Cells):
         """Its ends; None for a point."""
         x0, y0, x1, y1 = (float(v) for v in self.ends[column])
         return None if (x0, y0) == (x1, y1) else (x0, y0, x1, y1)
+
+    def moved(self, row: int, column: int, down: int, across: int) -> tuple[int, int]:
+        """The nearest line in that direction: what lies ahead counts, and what lies aside counts twice."""
+        middles = (self.ends[:, :2] + self.ends[:, 2:]) / 2
+        off = middles - middles[column]
+        ahead, aside = off @ np.array([across, down]), np.abs(off @ np.array([down, across]))
+        cost = np.where(ahead > 0.5, ahead + 2 * aside, np.inf)
+        return (row, int(cost.argmin())) if np.isfinite(cost).any() else (row, column)
 
     def _distances(self, x: float, y: float) -> Array:
         """From a point of the page to each line, [column]."""

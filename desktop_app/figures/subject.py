@@ -13,7 +13,7 @@ from desktop_app.core.panels import MultiplesPanel, View, column, panels_of
 from desktop_app.core.places import Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene
-from desktop_app.core.steps import build_view, find_step, step_list
+from desktop_app.core.steps import build_view, find_step, step_list, workspaces
 from desktop_app.core.views.census import census_view
 from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
 from desktop_app.core.want import Want
@@ -69,7 +69,7 @@ def find_subject(name: str, config: Config, *, layer: int | None = None, head: i
 def find_cell(text: str, config: Config, position: int | None = None) -> Subject:
     """The number that "blocks.2.attn.pattern[3, 5, 1]" names, or "probability[262]", a token's way to its own.
 
-    Raises ExportError.
+    Cells of workspaces are called as they are in the window, "lens.kl[4, 2]". Raises ExportError.
     """
     match = _CELL.fullmatch(text)
     if match is None:
@@ -84,6 +84,9 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
         return Subject("cell", next(s for s in steps if s.key == "probabilities"), cell=cell)
     if name in weight_names(config) or name.endswith(("W_QKV", "b_QKV")):
         return Subject("cell", steps[0], cell=Cell(name, index))
+    place = next((w for w in workspaces(config) if w.spec.open and w.key == name.partition(".")[0]), None)
+    if place is not None:
+        return Subject("cell", place, cell=Cell(name, index))
     return Subject("cell", find_step(_PART_OF_EDIT.sub("", name), config), cell=Cell(name, index))
 
 
@@ -120,7 +123,8 @@ def _part(name: str, config: Config, layer: int | None, head: int | None) -> Par
 
 def wants_of(subject: Subject, scene: Scene) -> tuple[Want, ...]:
     """The products that the subject's figure reads."""
-    return subject.step.spec.wants(scene) if subject.kind == "step" else ()
+    opened = subject.cell is not None and subject.step.spec.open is not None
+    return subject.step.spec.wants(scene) if subject.kind == "step" or opened else ()
 
 
 def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
@@ -139,7 +143,7 @@ def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
         view = overview(scene, subject.step)
     else:
         assert subject.cell is not None
-        view = view_of(scene, subject.cell)
+        view = view_of(completed(scene, lambda s: wants_of(subject, s), model), subject.cell)
     return job_of(view, caption(scene, subject.step))
 
 

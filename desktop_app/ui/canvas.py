@@ -1,5 +1,6 @@
 """The centre: draws a view, tells what is under the pointer, and has a cell cursor for the keyboard."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import AnyPanel, Box, View, alone, panels_of
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
+from desktop_app.figures.spoken import spoken
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
 from desktop_app.ui.painted_pane import PaintedPane
@@ -30,6 +32,14 @@ from desktop_app.ui.painting import draw_marks, rectangle
 
 _MARGIN = 24
 _RING, _DIM = 6.0, 0.72
+_ARROWS = {
+    Qt.Key.Key_Left: (0, -1),
+    Qt.Key.Key_Right: (0, 1),
+    Qt.Key.Key_Up: (-1, 0),
+    Qt.Key.Key_Down: (1, 0),
+}
+"""Arrow keys -> rows down and columns across."""
+_NAME = "View of the current step"
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -48,7 +58,8 @@ class Canvas(PaintedPane):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAccessibleName("View of the current step")
+        self._named = _NAME
+        self.setAccessibleName(_NAME)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setMouseTracking(True)
         # Always there, seen only when needed: a bar that came and went would have each long view laid out twice.
@@ -68,6 +79,8 @@ class Canvas(PaintedPane):
         self._cursor: tuple[Cells, int, int] | None = None
         self._focused: int | None = None
         self._spotlight = False
+        self.walks = True
+        """Whether arrow keys without a cell cursor go through the walk; beside the walk they start the cursor."""
         self.placed = 0
         """How many times a view was laid out; tests count it."""
 
@@ -76,6 +89,9 @@ class Canvas(PaintedPane):
         if _shape(view) != _shape(self._view):
             self._focused = None
         self._view, self._theme, self._scale = view, theme, scale
+        self._named = _NAME if view is None else f"{_NAME}: {view.title}"
+        self.setAccessibleName(self._named)
+        self.setAccessibleDescription("" if view is None else spoken(view))
         self._point(None, 0, 0)
         self.set_lit((), ())
         self._place()
@@ -152,8 +168,12 @@ class Canvas(PaintedPane):
         return [rect for rect in found if rect is not None]
 
     def set_readout(self, readout: Readout | None) -> None:
-        """The words for the cell under the pointer, drawn beside it."""
+        """The words for the cell under the pointer, drawn beside it; those at the cell cursor are spoken."""
         self._readout = readout
+        here = self._cursor is not None and readout is not None
+        said = f"{readout.value}, {readout.name}, {readout.place}" if here and readout is not None else ""
+        if (said or self._named) != self.accessibleName():
+            self.setAccessibleName(said or self._named)
         self.viewport().update()
 
     @property
@@ -453,16 +473,28 @@ class Canvas(PaintedPane):
     def _move_cursor(self, down: int, across: int) -> None:
         assert self._cursor is not None
         cells, row, column = self._cursor
-        if cells.stride is not None:
-            last = min(cells.values.shape[-1], cells.start + cells.rows * cells.stride) - 1
-            column = min(max(column + across + down * cells.stride, cells.start), last)
-        else:
-            row = min(max(row + down, 0), cells.rows - 1)
-            column = min(max(column + across, 0), cells.columns - 1)
+        there = cells.moved(row, column, down, across)
+        if there == (row, column) and (down or across) and cells.rows * cells.columns == 1:
+            cells = self._neighbour(cells, down, across)  # words and bars that stand alone are moved through, too
+            there = (0, cells.start)
+        row, column = there
         self._cursor = (cells, row, column)
         self._at = None
         self._point(cells, row, column)
         self._show_place(cells.place(row, column))
+
+    def _neighbour(self, cells: Cells, down: int, across: int) -> Cells:
+        """The nearest of the cells that stand alone in that direction; itself where there is none."""
+        alone = [other for other in self._page.cells if other.rows * other.columns == 1]
+
+        def cost(other: Cells) -> float:
+            x = other.rect.x + other.rect.w / 2 - cells.rect.x - cells.rect.w / 2
+            y = other.rect.y + other.rect.h / 2 - cells.rect.y - cells.rect.h / 2
+            ahead, aside = x * across + y * down, abs(x * down + y * across)
+            return ahead + 2 * aside if ahead > 0.5 else math.inf
+
+        best = min(alone, key=cost, default=cells)
+        return best if cost(best) < math.inf else cells
 
     def _switch_cells(self, by: int) -> None:
         assert self._cursor is not None
@@ -488,14 +520,8 @@ class Canvas(PaintedPane):
             self._switch_cells(1 if key == Qt.Key.Key_Tab else -1)
             return
         if self._cursor is not None and plain:
-            moves = {
-                Qt.Key.Key_Left: (0, -1),
-                Qt.Key.Key_Right: (0, 1),
-                Qt.Key.Key_Up: (-1, 0),
-                Qt.Key.Key_Down: (1, 0),
-            }
-            if key in moves:
-                self._move_cursor(*moves[Qt.Key(key)])
+            if key in _ARROWS:
+                self._move_cursor(*_ARROWS[Qt.Key(key)])
                 return
             if key == Qt.Key.Key_Escape:
                 self.leave_cursor()
@@ -509,7 +535,10 @@ class Canvas(PaintedPane):
         elif plain and key == Qt.Key.Key_Escape:
             self.picked.emit("command", "close_inspector")
             return
-        if plain or event.modifiers() == Qt.KeyboardModifier.ShiftModifier:
+        if plain and not self.walks and key in _ARROWS:
+            self.start_cursor()
+            return
+        if self.walks and (plain or event.modifiers() == Qt.KeyboardModifier.ShiftModifier):
             shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             going = {
                 Qt.Key.Key_Left: ("previous_block" if shift else "previous"),

@@ -444,6 +444,7 @@ class Window(QMainWindow):
             shown = self.controller.present_view(scene, step)
             self._limit_field = limit_field(shown)
             self._view = shown
+            self.canvas.walks = step.index >= 0
             self.canvas.show_view(replace(shown, lead="") if self.lecture.on else shown, self.theme, self.scale)
         on = {command.id for command in COMMANDS if command.on is not None and command.on(scene.state)}
         self._show_limit()

@@ -3,13 +3,18 @@
 import threading
 from dataclasses import replace
 
+import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAccessible
 
 from desktop_app.core import products
 from desktop_app.core.opening.cells import Cell
-from tests.ui.driver import CTRL
+from desktop_app.core.steps import WORKSPACES
+from tests.ui.driver import CTRL, SHIFT
 
 ALT = Qt.KeyboardModifier.AltModifier
+TABS = [spec.key for spec in WORKSPACES if spec.keys]
+ARROWS = (Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Down, Qt.Key.Key_Up)
 
 
 def test_one_key_shows_the_lens_and_another_the_walk_where_it_was_left(desk):
@@ -93,3 +98,66 @@ def test_a_step_shows_its_own_block_whatever_block_a_workspace_looked_at(desk):
     shown = {c.source.name for c in desk.window.canvas.page.cells if c.source is not None}
     assert {name.split(".")[1] for name in shown} == {"1"}
     assert any(words.startswith("Block 1 · Head") for words in desk.words())
+
+
+@pytest.mark.parametrize("key", TABS)
+def test_arrow_keys_move_the_cell_cursor_of_a_workspace_and_never_lead_out_of_it(desk, key):
+    canvas, step = desk.window.canvas, desk.c.walk_step
+    desk.window.do(f"workspace:{key}")
+    desk.settle()
+    desk.press(ARROWS[0], widget=canvas)
+    assert canvas.has_cursor and canvas.readout is not None
+    seen = set()
+    for arrow in ARROWS * 3:
+        desk.press(arrow, widget=canvas)
+        desk.settle()
+        seen.add((canvas._at[0].what, canvas._at[1:]))
+        assert canvas.readout is not None and desk.state.workspace == key and desk.c.walk_step is step
+    assert len(seen) > 1, "the cursor stands still"
+    desk.press(Qt.Key.Key_Escape, widget=canvas)
+    assert not canvas.has_cursor
+    desk.press(ARROWS[1], SHIFT, widget=canvas)
+    assert desk.state.workspace == key
+
+
+@pytest.mark.parametrize("key", TABS)
+def test_enter_on_the_cell_cursor_opens_what_a_click_opens(desk, key):
+    desk.window.do(f"workspace:{key}")
+    desk.settle()
+    before = desk.state
+    desk.press(Qt.Key.Key_Return, widget=desk.window.canvas)
+    desk.press(Qt.Key.Key_Return, widget=desk.window.canvas)
+    desk.settle()
+    assert desk.state != before and desk.state.workspace == key
+    assert desk.c.path or (desk.state.layer, desk.state.head, desk.state.view.heads) == (0, 0, "one")
+
+
+def test_arrows_go_through_the_tokens_of_a_shaded_text(desk):
+    desk.window.do("workspace:heads")
+    desk.window.do("heads_one")
+    desk.settle()
+    canvas = desk.window.canvas
+    token = next(c for c in canvas.page.cells if c.rows * c.columns == 1 and c.source.name.endswith("attn.pattern"))
+    canvas._cursor = (token, 0, 0)
+    canvas._move_cursor(0, 0)
+    first = canvas._at[0].source.index
+    desk.press(Qt.Key.Key_Right, widget=canvas)
+    assert canvas._at[0].source.index == (*first[:2], first[2] + 1)
+    desk.press(Qt.Key.Key_Left, widget=canvas)
+    assert canvas._at[0].source.index == first
+
+
+@pytest.mark.parametrize("key", TABS)
+def test_a_screen_reader_is_told_what_is_shown_and_what_the_cursor_is_on(desk, key):
+    canvas = desk.window.canvas
+    spoken = QAccessible.queryAccessibleInterface(canvas)
+    desk.window.do(f"workspace:{key}")
+    desk.settle()
+    said = spoken.text(QAccessible.Text.Description)
+    assert canvas._view.title in said and canvas._view.lead in said and len(said) > len(canvas._view.lead) + 100
+    assert canvas._view.title in spoken.text(QAccessible.Text.Name)
+    desk.press(Qt.Key.Key_Return, widget=canvas)
+    assert canvas.readout.value in spoken.text(QAccessible.Text.Name)
+    assert canvas.readout.place in spoken.text(QAccessible.Text.Name)
+    desk.press(Qt.Key.Key_Escape, widget=canvas)
+    assert canvas._view.title in spoken.text(QAccessible.Text.Name)

@@ -11,7 +11,7 @@ from desktop_app.core.analysis.heads import Heads, HeadsOnText
 from desktop_app.core.analysis.labels import labels_of, most_like
 from desktop_app.core.analysis.measures import MEASURES, SCORES
 from desktop_app.core.analysis.rollout import Summary
-from desktop_app.core.levels import Levels, cell_text, number
+from desktop_app.core.levels import Levels, cell_text, number, unit
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -179,7 +179,7 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
         title=_by(scene)[0].upper() + _by(scene)[1:],
         note="on the battery; click one for its page",
         values=values,
-        levels=Levels(0.0, top, diverging=False),
+        levels=unit() if top == 1.0 else Levels(0.0, top, diverging=False, rule="this view"),
         row_labels=tuple(f"L{n}" for n in range(scene.config.n_layer)),
         column_labels=tuple(f"H{n}" for n in range(scene.config.n_head)),
         texts=tuple(tuple(f"{v:.2f}" for v in line) for line in values),
@@ -287,16 +287,23 @@ def _at(scene: Scene, cell: Cell) -> tuple[int, int]:
 
 def _scored(scene: Scene, cell: Cell) -> Heads:
     heads = battery_of(scene)
-    if heads is None or cell.name.removeprefix("heads.") not in MEASURES:
-        raise ModelError(f"{cell.name} is not measured; open it when the heads are shown.")
+    if cell.name.removeprefix("heads.") not in MEASURES:
+        raise ModelError(
+            f"There is no {cell.name}; a head's scores are {', '.join(MEASURES)}, like heads.{MEASURES[0]}."
+        )
+    if heads is None:
+        found = scene.made(BATTERY)
+        raise ModelError(found if isinstance(found, str) else f"{cell.name} is not measured yet.")
     return heads
 
 
 def _summary_cell(scene: Scene, cell: Cell) -> float:
     made = next((scene.made(w) for w in _shown_want(scene) if w.product is _SUMMARY), None)
     query, key = cell.index if len(cell.index) == 2 else (-1, -1)
-    if made is None or not (0 <= query < len(made.grid) and 0 <= key < len(made.grid)):
-        raise ModelError(f"{cell.name} has no cell {list(cell.index)} now; open it when that summary is shown.")
+    if made is None:
+        raise ModelError(f"{cell.name} is of a mean or of rollout, and neither is shown; choose one.")
+    if not (0 <= query < len(made.grid) and 0 <= key < len(made.grid)):
+        raise ModelError(f"{cell.name} has no cell {list(cell.index)}; the text has {len(made.grid)} tokens.")
     return float(made.grid[query, key])
 
 
@@ -338,7 +345,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         return head_page.open_summary(scene, cell, _summary_cell(scene, cell), _by_summary(scene))
     at = _at(scene, cell)
     if cell.name == "heads.head":
-        raise ModelError("A head's place in the picture is no number; its scores are.")
+        raise ModelError(f"A head's place in the picture is no number; its scores are, like heads.{MEASURES[0]}.")
     return head_page.open_score(_scored(scene, cell), cell.name.removeprefix("heads."), at)
 
 

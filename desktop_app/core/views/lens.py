@@ -33,6 +33,7 @@ from desktop_app.gpt2.errors import ModelError
 _CURVES = 6  # tokens that are followed
 _WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions up to which all are shown; shown of a longer text; after the selected
 _LIKELIEST = 3  # of them where none is pinned
+_CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability", "target_rank")
 _QUICK = 4e9  # multiplications and additions that nobody waits for
 
 _TITLES = {
@@ -123,9 +124,9 @@ def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
         return "target_probability", lens.target_probability[0], unit()
     if shows == "rank":
         ranks = lens.target_rank[0] + 1.0
-        return "target_rank", ranks, Levels(1.0, float(ranks.max()), diverging=False, power=0.25)
+        return "target_rank", ranks, Levels(1.0, float(ranks.max()), diverging=False, power=0.25, rule="this view")
     values = lens.entropy if shows == "entropy" else lens.kl
-    return shows, values, Levels(0.0, max(float(values.max()), 1e-9), diverging=False)
+    return shows, values, Levels(0.0, max(float(values.max()), 1e-9), diverging=False, rule="this view")
 
 
 def short_point(point: str) -> str:
@@ -154,9 +155,15 @@ def _row(scene: Scene, cell: Cell) -> tuple[Lens, int, int]:
     lens: Lens | None = scene.made(want(scene))
     if lens is None:
         raise ModelError(f"{cell.name} is not computed yet; open it when the lens is shown.")
-    point, position = cell.index[-2:] if len(cell.index) >= 2 else (-1, -1)
-    if not (0 <= point < len(lens.points) and 0 <= position < lens.top_id.shape[1]):
-        raise ModelError(f"The lens has no cell {list(cell.index)}.")
+    name, targets = cell.name.removeprefix("lens."), len(lens.target_rank)
+    *target, point, position = cell.index if len(cell.index) >= 2 else (-1, -1)
+    if name not in (*_CELLS, *_OF_TARGETS):
+        raise ModelError(f"There is no {cell.name}; the lens has {', '.join((*_CELLS, *_OF_TARGETS))}.")
+    there = len(target) == (name in _OF_TARGETS) and all(0 <= n < targets for n in target)
+    if not (there and 0 <= point < len(lens.points) and 0 <= position < lens.top_id.shape[1]):
+        axes = f"{targets} followed tokens, " if name in _OF_TARGETS else ""
+        shape = f"{axes}{len(lens.points)} points and {lens.top_id.shape[1]} positions"
+        raise ModelError(f"{cell.name} has no cell {list(cell.index)}; there are {shape}.")
     return lens, point, position
 
 

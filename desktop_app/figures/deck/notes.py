@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from desktop_app.core.levels import number, percent
+from desktop_app.core.levels import number
 from desktop_app.core.opening.describe import describe
 from desktop_app.core.panels import (
     Bar,
@@ -21,6 +21,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
+from desktop_app.figures.spoken import thickest
 
 _LISTED = 5
 
@@ -91,12 +92,3 @@ def _of_panels(content: Box) -> Iterator[str]:
 
 def _bar(bar: Bar) -> str:
     return f"{bar.label} {bar.text}" + (f" ({bar.remark})" if bar.remark else "")
-
-
-def thickest(panel: GraphPanel, kind: int = 1, count: int = 3) -> str:
-    """The thickest lines of one kind of a graph, of attention unless told."""
-    own = sorted((s for s in panel.strands if s.kind == kind), key=lambda s: -s.weight)[:count]
-    said = "; ".join(
-        f"{panel.knots[s.upper].label} from {panel.knots[s.lower].label}, {percent(s.weight)}" for s in own
-    )
-    return f"The thickest lines of {panel.kinds[kind][0]}: {said}." if own else ""

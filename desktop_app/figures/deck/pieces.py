@@ -7,28 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, cell_text, number, short
+from desktop_app.core.levels import Levels, cell_text, short
 from desktop_app.core.panels import (
     BarsPanel,
     Box,
-    CurvePanel,
-    GraphPanel,
     GridPanel,
-    MapPanel,
     MultiplesPanel,
     Panel,
-    ProsePanel,
-    RulerPanel,
-    StripsPanel,
-    TextPanel,
-    TokensPanel,
-    WaterfallPanel,
     row,
 )
-from desktop_app.figures.deck.notes import thickest
 from desktop_app.figures.layout import PAINTERS, arrangement, height_in, places
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_common import HEADING, LEGEND, legend
+from desktop_app.figures.spoken import alt_of
 from desktop_app.figures.theme import THEMES, Theme
 
 TABLE_TOKENS = 24
@@ -261,61 +252,3 @@ class Draw:
 def draw_slide(content: Box, area: Rect, theme: str, scale: float, folder: Path, prefix: str) -> tuple[Piece, ...]:
     """The pieces of one slide, pictures written to `folder`. Runs in a worker process."""
     return tuple(compose(content, area, THEMES[theme], scale, Draw(folder, prefix)))
-
-
-def alt_of(panel: Panel) -> str:
-    """A panel in a sentence or two, for readers who cannot see it."""
-    name = f"{panel.title}. " if panel.title else ""
-    name += f"{panel.note[0].upper()}{panel.note[1:]}. " if panel.note else ""
-    said = _said(panel)
-    return (name + said).strip() or "A picture of the step."
-
-
-def _said(panel: Panel) -> str:
-    if isinstance(panel, BarsPanel):
-        return "Bars: " + "; ".join(f"{b.label} {b.text}" + ("" if b.kept else ", cut") for b in panel.bars) + "."
-    if isinstance(panel, WaterfallPanel):
-        return "A sum as bars: " + "; ".join(f"{r.label} {r.text}" for r in panel.rises) + "."
-    if isinstance(panel, GraphPanel):
-        return (
-            f"Graph of {len(panel.knots)} vectors and {len(panel.strands)} lines over "
-            f"{len(panel.positions)} tokens. {thickest(panel)}"
-        )
-    if isinstance(panel, GridPanel):
-        count = len(panel.values)
-        rows, columns = ("keys", "queries") if panel.keys_down else ("queries", "keys")
-        return f"Grid of {count} {rows} by {count} {columns}. {_strongest(panel.values, panel.labels, panel.labels)}"
-    if isinstance(panel, MapPanel):
-        rows, columns = panel.values.shape
-        return f"Map of {rows} by {columns} numbers. {_strongest(panel.values, panel.row_labels, None)}"
-    if isinstance(panel, MultiplesPanel):
-        return f"{len(panel.values)} grids of {panel.values.shape[1]} tokens, one for each head."
-    if isinstance(panel, StripsPanel):
-        return (
-            "Vectors: "
-            + "; ".join(" ".join(p for p in (s.operator, s.label, s.remark) if p) for s in panel.strips)
-            + "."
-        )
-    if isinstance(panel, TokensPanel):
-        return (
-            "Tokens: " + " ".join(chip.label for chip in panel.chips[:100]) + (" …" if len(panel.chips) > 100 else "")
-        )
-    if isinstance(panel, ProsePanel):
-        return f"The text: {''.join(panel.pieces)[:400]}"
-    if isinstance(panel, TextPanel):
-        return ". ".join(" ".join(p for p in (f"{n.label}:", n.text, n.remark) if p) for n in panel.lines) + "."
-    if isinstance(panel, CurvePanel):
-        axes = f"{panel.y_label or 'value'} against {panel.x_label}" if panel.x_label else ""
-        return f"Curve, {axes}. {panel.focus[2] if panel.focus else ''}".strip()
-    if isinstance(panel, RulerPanel):
-        return f"u = {number(panel.u)} falls on {panel.labels[panel.landed]}."
-    return ""
-
-
-def _strongest(values: Any, rows: tuple[str, ...], columns: tuple[str, ...] | None) -> str:
-    sizes = np.where(np.isfinite(values), np.abs(values), -1)
-    if not sizes.size or sizes.max() < 0:
-        return ""
-    r, c = np.unravel_index(int(np.argmax(sizes)), sizes.shape)
-    where = f"row {rows[r]}, column {columns[c] if columns else c}" if rows else f"row {r}, column {c}"
-    return f"The largest in size, {number(float(values[r, c]))}, in {where}."

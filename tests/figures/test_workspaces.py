@@ -1,0 +1,205 @@
+"""What every workspace owes: a table of workspaces, and one test for each demand."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from desktop_app.core.levels import short
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import readout_of
+from desktop_app.core.panels import GraphPanel, WaterfallPanel
+from desktop_app.core.products import completed
+from desktop_app.core.state import with_option
+from desktop_app.core.steps import WORKSPACES, build_view, texts, workspaces
+from desktop_app.figures import fonts
+from desktop_app.figures.data import data_csv, data_json
+from desktop_app.figures.deck.walk import choose
+from desktop_app.figures.export import FORMATS, Options, make_job, render
+from desktop_app.figures.language import translator
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Page, Words
+from desktop_app.figures.spoken import spoken
+from desktop_app.figures.subject import find_cell, subject_job
+from desktop_app.figures.theme import LIGHT
+from desktop_app.gpt2.errors import LogitscopeError
+from tests.scenes import open_tiny, panels, scene_of
+
+SHOWN = [
+    *(("heads", "heads", shows) for shows in ("patterns", "scores", "one", "block", "mean", "rollout")),
+    *(("lens", "lens", shows) for shows in ("token", "probability", "rank", "entropy", "kl")),
+    *(("why", "baseline", against) for against in ("mean", "none")),
+    *(("look", "look", how) for how in ("relative", "raw")),
+    *(("flow", "flow", least) for least in ("0.01", "0.1")),
+]
+"""Every workspace in every form: its key, the view option that gives the form, and its value."""
+
+CELLS = {
+    "heads": ("heads.induction[1,2]", "heads.share[0,0]"),
+    "lens": ("lens.kl[2,3]", "lens.top_probability[4,0]", "lens.entropy[0,1]", "lens.target_rank[0,4,8]"),
+    "why": ("why.term[0]", "why.term[4]", "why.source[1,2,3]"),
+    "look": ("look.relative[1,0,1]", "look.raw[1,0,1]"),
+    "flow": ("flow.node[0]", "flow.edge[1]"),
+}
+"""Numbers of each that a person may name."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def place_of(model, key):
+    return next(w for w in workspaces(model.config) if w.key == key)
+
+
+@pytest.fixture(scope="module")
+def scenes(model):
+    """(key, option, value) -> the scene in that form, with all that it needs."""
+    made = {}
+
+    def scene(key, option="", value=""):
+        if (key, option, value) not in made:
+            own = scene_of(model, layer=1, head=2)
+            if option:
+                own = replace(own, state=with_option(own.state, option, value))
+            made[key, option, value] = completed(own, place_of(model, key).spec.wants, model)
+        return made[key, option, value]
+
+    return scene
+
+
+def page_of(view):
+    page = Page(LIGHT, fonts.width)
+    place_view(view, 900, 700, page)
+    return page
+
+
+def test_the_table_names_every_workspace_that_has_a_tab():
+    assert {key for key, _, _ in SHOWN} == set(CELLS) == {spec.key for spec in WORKSPACES if spec.keys}
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_a_sentence_says_what_is_shown_and_one_what_it_does_not_prove(model, scenes, key, option, value):
+    lead = build_view(scenes(key, option, value), place_of(model, key)).lead
+    sentences = re.split(r"(?<=[.;])\s+", lead)
+    assert len(sentences) >= 2 and re.search(r"\b(not|no|nor|another question)\b", lead), lead
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_colours_lengths_and_thicknesses_have_numbers(model, scenes, key, option, value):
+    view = build_view(scenes(key, option, value), place_of(model, key))
+    words = [mark.text for mark in page_of(view).marks if isinstance(mark, Words)]
+    shown = list(panels(view.content))
+    for panel in shown:
+        levels = getattr(panel, "levels", None)
+        if levels is not None:
+            assert any("limits: " in w for w in words), f"{panel.title}: where its colours end is not said"
+            assert {short(levels.low), short(levels.high)} <= set(words)
+        elif isinstance(panel, GraphPanel):
+            assert {"5 %", "100 %", *(name for name, _ in panel.kinds)} <= set(words)
+        elif isinstance(panel, WaterfallPanel):
+            assert {rise.text for rise in panel.rises} <= set(words)
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_every_cell_on_the_page_says_what_it_is(model, scenes, key, option, value):
+    scene = scenes(key, option, value)
+    cells = [c for c in page_of(build_view(scene, place_of(model, key))).cells if c.source is not None]
+    assert cells
+    for one in cells:
+        corners = {(0, 0), (one.rows - 1, one.columns - 1), (one.rows // 2, one.columns // 2)}
+        for at in corners if one.stride is None else ():
+            readout = readout_of(scene, Cell(one.source.name, one.source.at(*at)))
+            assert readout.value and readout.name and "…" not in readout.value
+
+
+@pytest.mark.parametrize(("key", "cell"), [(key, cell) for key, cells in CELLS.items() for cell in cells])
+def test_a_number_of_a_workspace_is_drawn_by_name(model, scenes, key, cell):
+    scene = replace(scenes(key), products={})
+    if cell.startswith("look.raw"):
+        scene = replace(scene, state=with_option(scene.state, "look", "raw"))
+    job = subject_job(find_cell(cell, model.config), model, scene)
+    assert job.view.title and b"<svg" in render(job, Options(kind="svg"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("lens.sharpness[1,1]", "There is no lens.sharpness; the lens has top_probability, entropy"),
+        ("lens.kl[99,0]", "lens.kl has no cell [99, 0]; there are 5 points and 35 positions"),
+        ("lens.kl[0,1,1]", "lens.kl has no cell"),
+        ("lens.target_rank[7,1,1]", "no cell [7, 1, 1]; there are 3 followed tokens"),
+        ("heads.charm[0,0]", "There is no heads.charm; a head's scores are previous, first"),
+        ("heads.induction[9,0]", "There is no head [9, 0]"),
+        ("heads.head[0,0]", "its scores are, like heads.previous"),
+        ("heads.summary[1,0]", "neither is shown"),
+        ("why.term[9999]", "There is no why.term[9999]"),
+        ("look.raw[0,99,0]", "no such parts"),
+        ("flow.edge[9999]", "There is no flow.edge[9999]"),
+        ("flow.river[0]", "There is no flow.river[0]"),
+    ],
+)
+def test_a_number_that_is_not_there_is_refused(model, scenes, cell, words):
+    scene = scenes(cell.partition(".")[0])
+    with pytest.raises(LogitscopeError, match=re.escape(words)):
+        subject_job(find_cell(cell, model.config), model, scene)
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_what_is_shown_is_told_to_who_cannot_see_it(model, scenes, key, option, value):
+    view = build_view(scenes(key, option, value), place_of(model, key))
+    words = spoken(view)
+    assert view.title in words and view.lead in words
+    assert all(panel.title in words for panel in panels(view.content) if panel.title)
+    assert re.search(r"\d", words.replace(view.title, "").replace(view.lead, ""))
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_the_numbers_are_written_as_csv_and_json(model, scenes, key, option, value):
+    job = make_job(scenes(key, option, value), place_of(model, key))
+    lines = data_csv(job).decode().splitlines()
+    assert len(lines) > 5 and any(f",{key}." in line or ",blocks." in line for line in lines)
+    assert json.loads(data_json(job))["panels"]
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_what_is_shown_is_copied_as_numpy_that_runs(model, scenes, key, option, value, tmp_path, monkeypatch):
+    scene = scenes(key, option, value)
+    lines = place_of(model, key).spec.numpy(scene, None)
+    scene.trace.save(tmp_path / "trace.safetensors")
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    exec(compile(lines, "copied", "exec"), made)  # what a person pastes
+    result = made["result"]
+    values = list(result.values()) if isinstance(result, dict) else np.ravel(result)
+    assert len(values) and np.isfinite(np.array(values, float)).all()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("key", CELLS)
+def test_it_is_a_figure_in_every_format(model, scenes, key, kind):
+    assert len(render(make_job(scenes(key), place_of(model, key)), Options(kind=kind, dpi=60))) > 2000
+
+
+@pytest.mark.parametrize("key", CELLS)
+def test_it_has_a_place_in_decks(model, key):
+    (item,) = choose(model.config, [key])
+    assert item.step.key == key
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_what_is_written_on_it_has_german_words(model, scenes, key, option, value):
+    view, say = build_view(scenes(key, option, value), place_of(model, key)), translator("de")
+    own = [words for panel in panels(view.content) for words in (panel.title, panel.note)]
+    for words in (view.title, view.lead, *own):
+        if re.search(r"[a-z]{3}", words) and words != "Rollout":  # so in German, too
+            assert say(words) != words, words
+
+
+@pytest.mark.parametrize("key", CELLS)
+def test_its_words_are_there(key):
+    words = texts()[next(spec.op for spec in WORKSPACES if spec.key == key)]
+    assert words.name and words.lead and words.explain and words.formula
