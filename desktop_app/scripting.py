@@ -24,13 +24,20 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis import attribution as attributions
+from desktop_app.core.analysis import circuits as compositions
+from desktop_app.core.analysis import directions as embedded
 from desktop_app.core.analysis import flow as flows
+from desktop_app.core.analysis import head_circuits
 from desktop_app.core.analysis import heads as batteries
 from desktop_app.core.analysis import lens as lenses
 from desktop_app.core.analysis import score as scores
 from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.attribution import Attribution
+from desktop_app.core.analysis.circuits import Circuits
+from desktop_app.core.analysis.directions import Nearest
+from desktop_app.core.analysis.expression import parse_sum
 from desktop_app.core.analysis.flow import Flow
+from desktop_app.core.analysis.head_circuits import Directions, TokenTable
 from desktop_app.core.analysis.heads import Heads, HeadsOnText
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.analysis.score import Score
@@ -158,6 +165,44 @@ class Model:
         """
         begin = next(iter(self._opened.tokenizer.first), None)
         return batteries.compute(self._opened.engine, begin=begin, seed=seed, edits=_edits(edits))
+
+    def circuits(self) -> Circuits:
+        """How much each head reads of what earlier heads write, and which copy: axes in `Circuits.AXES`."""
+        return compositions.kept(self._opened.checkpoint)
+
+    def directions(self, words: str, *, without: int = 0, top: int = 10) -> Nearest:
+        """The tokens nearest to a sum of embeddings, as "uncle - man + woman": axes in `Nearest.AXES`.
+
+        A word means the token with a space in front of it. `without` leaves that many principal components out of the
+        rows. Raises LogitscopeError where it is no sum of tokens.
+        """
+        asked = parse_sum(words, self._opened.tokenizer)
+        checkpoint = self._opened.checkpoint
+        return embedded.arithmetic(checkpoint, asked.terms, answer=asked.answer, without=without, top=top)
+
+    def head_table(
+        self,
+        circuit: Literal["OV", "QK"],
+        layer: int,
+        head: int,
+        *tokens: str | int,
+        through_mlp: bool = True,
+        top: int = head_circuits.TOP,
+    ) -> TokenTable:
+        """What a head promotes when it reads tokens (OV), or which keys it looks for (QK): axes in `TokenTable.AXES`.
+
+        `through_mlp` lets block 0's MLP read the embeddings first. Without tokens those that it writes most for. Raises
+        LogitscopeError.
+        """
+        checkpoint = self._opened.checkpoint
+        ids = [self.token(token) for token in tokens]
+        if not ids:
+            ids = head_circuits.typical(checkpoint, layer, head, through_mlp=through_mlp).tolist()
+        return head_circuits.table(checkpoint, circuit, layer, head, ids, through_mlp=through_mlp, top=top)
+
+    def singular_directions(self, circuit: Literal["OV", "QK"], layer: int, head: int) -> Directions:
+        """The singular directions of a head's W_OV or W_QK: axes in `Directions.AXES`. Raises ModelError."""
+        return head_circuits.singular(self._opened.checkpoint, circuit, layer, head)
 
     def figure(
         self, subject: str, *, layer: int | None = None, head: int | None = None, theme: str = "light", **drawn: Any

@@ -154,6 +154,22 @@ def test_analyses_are_those_of_the_commands(tiny, analysis, edits, tmp_path):
     assert repr(made).startswith(f"<{type(made).__name__}: ") and "e-0" not in repr(made)
 
 
+def test_circuits_and_directions_are_those_of_the_commands(run, tmp_path):
+    for arguments, made in [
+        (["circuits"], run.model.circuits()),
+        (["directions", "he - his + her"], run.model.directions("he - his + her")),
+    ]:
+        out = tmp_path / f"{arguments[0]}.npz"
+        assert cli.main([*arguments, "--out", str(out)]) == 0
+        written, arrays = np.load(out), made.arrays()
+        assert set(made.AXES) == set(arrays) <= set(written)
+        assert all(np.allclose(array, written[name], atol=1e-4, equal_nan=True) for name, array in arrays.items())
+    tables = [run.model.head_table(circuit, 5, 1, " blue", top=3) for circuit in ("OV", "QK")]
+    assert [table.promoted.shape for table in tables] == [(1, 3), (1, 3)]
+    assert run.model.label(int(tables[0].promoted[0, 0])) == "·blue"
+    assert run.model.singular_directions("OV", 5, 1).reads.shape == (32, 256)
+
+
 def test_how_heads_look_and_what_flows_have_an_entry_for_every_head_and_part(run):
     assert run.heads().arrays()["first"].shape == (run.model.config.n_layer, run.model.config.n_head)
     assert run.flow().position == 3

@@ -40,6 +40,8 @@ COMMANDS = {
     "ablate": "mute heads, MLPs or neurons in turn, and see what follows for one token against another",
     "patch": "put cells of one prompt's pass into another's, and see which bring the answer along",
     "heads": "measure how each head looks, and name those that do one thing",
+    "circuits": "how much each head reads of what earlier heads write, by the weights alone, and which heads copy",
+    "directions": "add and subtract tokens' embeddings, and list the tokens that lie nearest",
     "check": "recompute every tensor from its inputs in float64, and compare",
     "census": "count a model's parameters by family, beside GPT-2's sizes and GPT-3",
     "onnx": "write the graph that exposes every tensor as an ONNX file",

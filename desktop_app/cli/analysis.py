@@ -36,11 +36,14 @@ if TYPE_CHECKING:
 _ENDINGS = (".npz", ".safetensors")
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add the model, how it computes, and where the arrays go."""
+def add_common(parser: argparse.ArgumentParser, *, edits: bool = True) -> None:
+    """Add the model, how it computes, and where the arrays go; `edits` of the pass for a command that has one."""
     add_model(parser)
     add_engine(parser)
-    add_edits(parser)
+    if edits:
+        add_edits(parser)
+    else:
+        parser.set_defaults(edit=[])
     parser.add_argument(
         "--out",
         metavar="FILE",

@@ -87,6 +87,8 @@ EVERY_COMMAND = [
     ["heads"],
     ["ablate", "A cat", "--target", " the", "--against", " a"],
     ["patch", "--clean", "A cat", "--corrupt", "A dog", "--target", " the", "--against", " a"],
+    ["circuits"],
+    ["directions", "uncle - man + woman"],
     ["census"],
     ["onnx", "--out", "model.onnx"],
 ]

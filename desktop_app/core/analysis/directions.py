@@ -1,0 +1,224 @@
+"""Directions among the token embeddings: neighbours, a - b + c, and any vector as a ruler for tokens and texts.
+
+All of it is of rows less the mean of all rows: what every token has in common says nothing of any one of them. On
+request without their first principal components, too: a few directions that hold most of the spread and little meaning
+(Mu and Viswanath 2018, "All-but-the-Top", arXiv 1702.01417), as GPT-2's outlier dimensions do.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.head_circuits import best
+from desktop_app.core.analysis.named_arrays import NamedArrays
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+WITHOUT = 3
+"""How many principal components are left out where the strongest are."""
+
+_PIECE = 8192  # rows of the vocabulary at once
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows:
+    """The rows of W_E less `mean` [d_model], and less what lies along `left_out` [component, d_model].
+
+    `shares` and `axes` are the principal components of the centred rows before anything is left out: shares of the
+    variance [component] and directions of length 1 [component, d_model], the largest first. `lengths` [token] are of
+    the rows as they are used. The table itself is not copied.
+    """
+
+    table: Array
+    mean: Array
+    left_out: Array
+    shares: Array
+    axes: Array
+    lengths: Array
+
+    def __repr__(self) -> str:
+        return f"<Rows of {len(self.table):,} tokens, {len(self.left_out)} components left out>"
+
+    def of(self, ids: Array | Sequence[int]) -> Array:
+        """Some rows, [token, d_model] in float64."""
+        rows = self.table[np.asarray(ids)].astype(np.float64) - self.mean
+        return rows - (rows @ self.left_out.T) @ self.left_out
+
+    def along(self, direction: Array) -> Array:
+        """Every row's dot product with a direction [d_model]: [token]."""
+        kept = direction - (self.left_out @ direction) @ self.left_out
+        found: Array = self.table @ kept.astype(np.float32) - float(self.mean @ kept)
+        return found
+
+    def cosines(self, direction: Array) -> Array:
+        """Cosine of every row with a direction [d_model]: [token]; 0 where either has no length."""
+        kept = direction - (self.left_out @ direction) @ self.left_out
+        size = self.lengths * float(np.linalg.norm(kept))
+        return np.divide(self.along(direction), size, out=np.zeros(len(self.table)), where=size > 0)
+
+
+_kept: WeakKeyDictionary[Checkpoint, dict[int, Rows]] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def rows(checkpoint: Checkpoint, *, without: int = 0) -> Rows:
+    """The centred rows of W_E, less their first `without` principal components; remembered with the checkpoint."""
+    with _lock:
+        found = _kept.get(checkpoint, {}).get(without)
+    if found is None:
+        found = _rows(checkpoint.weights["embed.W_E"], without)
+        with _lock:
+            _kept.setdefault(checkpoint, {})[without] = found
+    return found
+
+
+def _rows(table: Array, without: int) -> Rows:
+    mean = table.mean(0, dtype=np.float64)
+    covariance = np.zeros((len(mean),) * 2)
+    for start in range(0, len(table), _PIECE):
+        centred = table[start : start + _PIECE] - mean.astype(np.float32)
+        covariance += centred.T @ centred
+    shares, axes = _principal(covariance)
+    left_out = axes[:without]
+    squares = np.empty(len(table))
+    for start in range(0, len(table), _PIECE):
+        centred = table[start : start + _PIECE] - mean.astype(np.float32)
+        centred -= (centred @ left_out.T.astype(np.float32)) @ left_out.astype(np.float32)
+        squares[start : start + _PIECE] = np.square(centred, dtype=np.float64).sum(1)
+    return Rows(table, mean, left_out, shares, axes, np.sqrt(squares))
+
+
+def _principal(covariance: Array) -> tuple[Array, Array]:
+    """Shares of the variance and directions, from a sum of outer products; signs so that the largest number is +."""
+    values, vectors = np.linalg.eigh(covariance)
+    values, axes = np.maximum(values[::-1], 0), vectors.T[::-1]
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
+    total = values.sum()
+    return values / total if total > 0 else values, axes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Nearest(NamedArrays):
+    """Tokens by the cosine of their rows with `direction` [d_model], the best first: `ids` and `cosines` [rank].
+
+    Tokens in `left_out` are not among them. `rank` is where the asked token stands, from 1; None if none was asked for.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "ids": ("rank",),
+        "cosines": ("rank",),
+        "direction": ("d_model",),
+    }
+
+    direction: Array
+    ids: Array
+    cosines: Array
+    left_out: tuple[int, ...]
+    rank: int | None = None
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {name: getattr(self, name) for name in self.AXES}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a sum of tokens: +1 or -1, and the token."""
+
+    sign: int
+    token: int
+
+
+def arithmetic(
+    checkpoint: Checkpoint, terms: Sequence[Term], *, answer: int | None = None, without: int = 0, top: int = 10
+) -> Nearest:
+    """The tokens nearest to a sum of rows, a - b + c; the tokens of the sum itself are left out, unless it is but one.
+
+    Raises ModelError for a sum without terms.
+    """
+    if not terms:
+        raise ModelError("There is nothing to add up; give tokens, as in: uncle - man + woman.")
+    table = rows(checkpoint, without=without)
+    ids = [term.token for term in terms]
+    direction = np.array([term.sign for term in terms], np.float64) @ table.of(ids)
+    return nearest(table, direction, left_out=tuple(dict.fromkeys(ids)), answer=answer, top=top)
+
+
+def nearest(
+    table: Rows, direction: Array, *, left_out: tuple[int, ...] = (), answer: int | None = None, top: int = 10
+) -> Nearest:
+    """The tokens whose rows lie nearest to a direction [d_model], by cosine."""
+    cosines = table.cosines(direction)
+    shown = cosines.copy()
+    shown[list(left_out)] = -np.inf
+    ids = best(shown[None], min(top, len(shown) - len(left_out)))[0]
+    rank = None
+    if answer is not None:
+        others = np.delete(cosines, [t for t in left_out if t != answer])
+        rank = int((others > cosines[answer]).sum()) + 1
+    return Nearest(direction, ids, cosines[ids], left_out, rank)
+
+
+def on_ruler(trace: Trace, points: Sequence[str], direction: Array) -> Array:
+    """The cosine of each point of the residual stream, centred, with a direction [d_model]: [point, pos]."""
+    flat = direction - direction.mean()
+    flat = flat / max(float(np.linalg.norm(flat)), 1e-300)
+    found = np.empty((len(points), len(trace)))
+    for n, point in enumerate(points):
+        x = trace.read(point).astype(np.float64)
+        x -= x.mean(-1, keepdims=True)
+        found[n] = x @ flat / np.maximum(np.linalg.norm(x, axis=-1), 1e-300)
+    return found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plane(NamedArrays):
+    """Vectors in the plane of their first principal components.
+
+    `places` [vector, axis], `shares` [axis] of the variance, `axes` [axis, d_model] of length 1, `mean` [d_model].
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "places": ("vector", "axis"),
+        "shares": ("axis",),
+        "axes": ("axis", "d_model"),
+        "mean": ("d_model",),
+    }
+
+    places: Array
+    shares: Array
+    axes: Array
+    mean: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {name: getattr(self, name) for name in self.AXES}
+
+
+def plane(vectors: Array, axes: int = 2) -> Plane:
+    """The principal components of vectors [vector, d_model], which may be few: through the smaller Gram matrix."""
+    centred = vectors.astype(np.float64)
+    mean = centred.mean(0)
+    centred -= mean
+    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions * np.sign(directions[np.arange(len(directions)), np.abs(directions).argmax(1)])[:, None]
+    total = np.square(sizes).sum()
+    shares = np.square(sizes) / total if total > 0 else np.zeros(len(sizes))
+    count = min(axes, len(directions))
+    return Plane(centred @ directions[:count].T, shares[:count], directions[:count], mean)
+
+
+def plane_of_rows(table: Rows) -> Plane:
+    """Every row in the plane of the first two components that are not left out; their shares are of all variance."""
+    first = len(table.left_out)
+    axes = table.axes[first : first + 2]
+    places = np.stack([table.along(axis) for axis in axes], 1)
+    return Plane(places, table.shares[first : first + 2], axes, table.mean)

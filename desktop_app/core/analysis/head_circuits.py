@@ -1,0 +1,273 @@
+"""One head from its weights: what it writes when it reads a token, which keys a query token asks for, its directions.
+
+With e_t what stands for token t (core/analysis/folding.py), normed,
+
+    OV: e_t W_V' W_O W_U'          what full attention to t adds to every logit, for a final scale of 1
+    QK: (e_q W_Q')(e_k W_K')^T / the config's scale      the score of query token q for key token k
+
+less what does not depend on the token read (biases) and without positions. Singular directions come from the thin
+factors: with W_V' = Q1 R1 and W_O^T = Q2 R2, the singular values of W_OV are those of R1 R2^T, [d_head, d_head].
+The projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2; over d_head it is the share that
+they have in common, and of two that have nothing to do with each other d_head / d_model on average.
+Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Millidge and Black 2022, "The Singular
+Value Decompositions of Transformer Weight Matrices are Highly Interpretable"; Yamagiwa et al. 2026, arXiv 2601.10266.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.folding import (
+    KEY,
+    QUERY,
+    VALUE,
+    embeddings,
+    kept_embeddings,
+    normed,
+    read_matrices,
+    require_head,
+    unembedded,
+    write_matrices,
+)
+from desktop_app.core.analysis.named_arrays import NamedArrays
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.errors import ModelError, outside_vocabulary
+from desktop_app.gpt2.session import Stop
+
+Array = NDArray[Any]
+Circuit = Literal["OV", "QK"]
+
+_PIECE = 8192  # rows of the vocabulary that are normed at once
+TOP = 10
+"""How many tokens a table lists on either side."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TokenTable(NamedArrays):
+    """For each of `tokens` the others that it goes with most and least, by `circuit` of one head.
+
+    `promoted` and `suppressed` are ids [token, rank] from the strongest on, with their numbers. `own` [token] is the
+    number of the token itself and `own_rank` how many are greater: a head that copies has 0 there.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "tokens": ("token",),
+        "promoted": ("token", "rank"),
+        "promoted_number": ("token", "rank"),
+        "suppressed": ("token", "rank"),
+        "suppressed_number": ("token", "rank"),
+        "own": ("token",),
+        "own_rank": ("token",),
+    }
+
+    circuit: Circuit
+    layer: int
+    head: int
+    through_mlp: bool
+    tokens: Array
+    promoted: Array
+    promoted_number: Array
+    suppressed: Array
+    suppressed_number: Array
+    own: Array
+    own_rank: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {name: getattr(self, name) for name in self.AXES}
+
+
+def read_through_mlp(layer: int, asked: bool) -> bool:
+    """Whether block 0's MLP stands before a block: block 0 itself comes before it."""
+    return asked and layer > 0
+
+
+def _stands_for(checkpoint: Checkpoint, layer: int, ids: Array, through_mlp: bool) -> Array:
+    return normed(checkpoint, embeddings(checkpoint, ids, through_mlp=read_through_mlp(layer, through_mlp)))
+
+
+def ov_rows(checkpoint: Checkpoint, layer: int, head: int, ids: Sequence[int], *, through_mlp: bool = True) -> Array:
+    """What full attention to each of `ids` adds to every logit, [token, d_vocab]. Raises ModelError."""
+    require_head(checkpoint, layer, head)
+    _require_tokens(checkpoint, ids)
+    read = _stands_for(checkpoint, layer, np.asarray(ids), through_mlp) @ read_matrices(checkpoint, layer, VALUE)[head]
+    return unembedded(checkpoint, read @ write_matrices(checkpoint, layer)[head])
+
+
+def qk_rows(
+    checkpoint: Checkpoint,
+    layer: int,
+    head: int,
+    ids: Sequence[int],
+    *,
+    through_mlp: bool = True,
+    stop: Stop | None = None,
+) -> Array:
+    """The score of each of `ids` as a query for every token as a key, [token, d_vocab]. Raises ModelError, Cancelled.
+
+    Through block 0's MLP this needs what stands for every token, which is made once for a model.
+    """
+    require_head(checkpoint, layer, head)
+    _require_tokens(checkpoint, ids)
+    through = read_through_mlp(layer, through_mlp)
+    query = _stands_for(checkpoint, layer, np.asarray(ids), through) @ read_matrices(checkpoint, layer, QUERY)[head]
+    asked = query @ read_matrices(checkpoint, layer, KEY)[head].T / checkpoint.config.score_divisor(layer)
+    return along_tokens(checkpoint, asked.astype(np.float32), through_mlp=through, stop=stop)
+
+
+def along_tokens(checkpoint: Checkpoint, directions: Array, *, through_mlp: bool, stop: Stop | None = None) -> Array:
+    """Every token's normed row along `directions` [direction, d_model]: [direction, d_vocab]."""
+    stop = stop or Stop()
+    rows = kept_embeddings(checkpoint, stop=stop) if through_mlp else checkpoint.weights["embed.W_E"]
+    found = np.empty((len(directions), len(rows)), np.float32)
+    for start in range(0, len(rows), _PIECE):
+        stop.check()
+        found[:, start : start + _PIECE] = directions @ normed(checkpoint, rows[start : start + _PIECE]).T
+    return found
+
+
+def _require_tokens(checkpoint: Checkpoint, ids: Sequence[int]) -> None:
+    count = checkpoint.config.vocab_size
+    for token in ids:
+        if not 0 <= token < count:
+            raise ModelError(outside_vocabulary(token, count))
+
+
+def table(
+    checkpoint: Checkpoint,
+    circuit: Circuit,
+    layer: int,
+    head: int,
+    ids: Sequence[int],
+    *,
+    through_mlp: bool = True,
+    top: int = TOP,
+    stop: Stop | None = None,
+) -> TokenTable:
+    """The tokens that reading each of `ids` promotes and suppresses (OV), or its best and worst keys (QK)."""
+    if circuit == "OV":
+        rows = ov_rows(checkpoint, layer, head, ids, through_mlp=through_mlp)
+    else:
+        rows = qk_rows(checkpoint, layer, head, ids, through_mlp=through_mlp, stop=stop)
+    tokens = np.asarray(ids, np.int64)
+    own = np.take_along_axis(rows, tokens[:, None], 1)
+    above = rows > own
+    np.put_along_axis(above, tokens[:, None], False, 1)
+    most, least = best(rows, top), best(-rows, top)
+    return TokenTable(
+        circuit,
+        layer,
+        head,
+        read_through_mlp(layer, through_mlp),
+        tokens,
+        most,
+        np.take_along_axis(rows, most, 1),
+        least,
+        np.take_along_axis(rows, least, 1),
+        own[:, 0],
+        above.sum(1),
+    )
+
+
+def best(rows: Array, count: int) -> Array:
+    """Indices of the greatest of each row [row, d_vocab], from the greatest on; of equals the first: [row, rank]."""
+    count = min(count, rows.shape[1])
+    found = np.empty((len(rows), count), np.int64)
+    for n, row in enumerate(rows):
+        least = np.partition(row, len(row) - count)[len(row) - count]
+        among = np.flatnonzero(row >= least)
+        found[n] = among[np.argsort(-row[among], kind="stable")][:count]
+    return found
+
+
+def typical(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool = True, count: int = TOP) -> Array:
+    """The tokens whose reading writes the longest vectors, |e_t W_V' W_O| from the longest on: ids [rank]."""
+    require_head(checkpoint, layer, head)
+    through = read_through_mlp(layer, through_mlp)
+    o = write_matrices(checkpoint, layer)[head].astype(np.float64)
+    values, vectors = np.linalg.eigh(o @ o.T)
+    reads = read_matrices(checkpoint, layer, VALUE)[head] @ (vectors * np.sqrt(np.maximum(values, 0)))
+    along = along_tokens(checkpoint, reads.T.astype(np.float32), through_mlp=through)
+    return best(np.square(along).sum(0)[None], count)[0]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Directions(NamedArrays):
+    """The singular directions of W_OV or W_QK of a head, the strongest first.
+
+    `values` [direction] are the singular values. `reads` [direction, d_model] are, of W_OV, what is read and `writes`
+    what is written for it; of W_QK `reads` is on the query's side and `writes` on the key's. Both have length 1, and
+    the sign is that in which the token read most has the larger number.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "values": ("direction",),
+        "reads": ("direction", "d_model"),
+        "writes": ("direction", "d_model"),
+    }
+
+    circuit: Circuit
+    layer: int
+    head: int
+    values: Array
+    reads: Array
+    writes: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {name: getattr(self, name) for name in self.AXES}
+
+
+def factors(checkpoint: Checkpoint, circuit: Circuit, layer: int, head: int) -> tuple[Array, Array]:
+    """The two factors of a head's W_OV or W_QK, [d_model, d_head] and [d_head, d_model], in float64."""
+    require_head(checkpoint, layer, head)
+    if circuit == "OV":
+        pair = read_matrices(checkpoint, layer, VALUE)[head], write_matrices(checkpoint, layer)[head]
+    else:
+        pair = read_matrices(checkpoint, layer, QUERY)[head], read_matrices(checkpoint, layer, KEY)[head].T
+    return pair[0].astype(np.float64), pair[1].astype(np.float64)
+
+
+def singular(checkpoint: Checkpoint, circuit: Circuit, layer: int, head: int, count: int | None = None) -> Directions:
+    """The first `count` singular directions (all d_head of them unless told). Raises ModelError for no such head."""
+    left, right = factors(checkpoint, circuit, layer, head)
+    (q1, r1), (q2, r2) = np.linalg.qr(left), np.linalg.qr(right.T)
+    u, values, vt = np.linalg.svd(r1 @ r2.T)
+    reads, writes = (q1 @ u).T[:count], (vt @ q2.T)[:count]
+    # A pair of directions may be turned round together; so that it is the same on every machine, largest numbers are +.
+    signs = np.sign(reads[np.arange(len(reads)), np.abs(reads).argmax(1)])[:, None]
+    return Directions(circuit, layer, head, values[:count], reads * signs, writes * signs)
+
+
+SIDES = ("q", "k", "v", "o")
+"""Subspaces of a head in the residual stream: what its query, key and value read, and what it writes."""
+
+
+def basis(checkpoint: Checkpoint, layer: int, side: str) -> Array:
+    """Orthonormal bases of what each head of a block reads or writes (SIDES): [head, d_model, d_head]."""
+    if side == "o":
+        matrices = write_matrices(checkpoint, layer).transpose(0, 2, 1)
+    else:
+        matrices = read_matrices(checkpoint, layer, SIDES.index(side))
+    found: Array = np.linalg.qr(matrices)[0]
+    return found
+
+
+def projection_kernel(
+    checkpoint: Checkpoint, layer: int, head: int, side: str, other: str, *, stop: Stop | None = None
+) -> Array:
+    """|U^T V|^2 / d_head of one head's `side` with every head's `other`, [layer, head]: 1 where they are the same.
+
+    Sides are of SIDES. Raises ModelError for no such head, Cancelled on a stop.
+    """
+    require_head(checkpoint, layer, head)
+    stop, config = stop or Stop(), checkpoint.config
+    own = basis(checkpoint, layer, side)[head]
+    found = np.empty((config.n_layer, config.n_head))
+    for n in range(config.n_layer):
+        stop.check()
+        found[n] = np.square(own.T @ basis(checkpoint, n, other)).sum((1, 2)) / config.d_head
+    return found
