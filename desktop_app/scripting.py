@@ -27,11 +27,10 @@ from desktop_app.core.analysis import attribution as attributions
 from desktop_app.core.analysis import circuits as compositions
 from desktop_app.core.analysis import directions as embedded
 from desktop_app.core.analysis import flow as flows
-from desktop_app.core.analysis import head_circuits
+from desktop_app.core.analysis import head_circuits, what_if
 from desktop_app.core.analysis import heads as batteries
 from desktop_app.core.analysis import lens as lenses
 from desktop_app.core.analysis import score as scores
-from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.attribution import Attribution
 from desktop_app.core.analysis.circuits import Circuits
 from desktop_app.core.analysis.directions import Nearest
