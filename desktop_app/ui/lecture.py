@@ -26,10 +26,11 @@ class Lecture(QObject):
     changed = Signal()
     command = Signal(str)
 
-    def __init__(self, window: QMainWindow, leave: Callable[[], bool]) -> None:
-        """`leave` does what Esc does before it ends the lecture, and says whether there was something to do."""
+    def __init__(self, window: QMainWindow) -> None:
         super().__init__(window)
-        self._window, self._leave = window, leave
+        self._window = window
+        self.leave: Callable[[], bool] = lambda: False
+        """Does what Esc does before it ends the lecture, and says whether there was something to do."""
         self._before = Qt.WindowState.WindowNoState
         self.on = False
         self.sentence = QLabel()
@@ -103,6 +104,6 @@ class Lecture(QObject):
             self._show_blank(True)
         elif key in _STEPPING:
             self.command.emit(_STEPPING[key])
-        elif not self._leave():
+        elif not self.leave():
             self.set_on(False)
         return True

@@ -284,7 +284,7 @@ def test_running_on_keeps_its_pace_and_can_be_stopped(desk, counted):
 def test_appending_in_the_middle_says_before_what_it_cuts(desk):
     append = desk.window.probabilities.append
     assert append.text() == "Append"
-    desk.window._choose_position(3)
+    desk.window.acts.choose_position(3)
     desk.settle()
     assert append.text() == "Append, cut 6" and "6 tokens" in append.toolTip()
     desk.window.do("append")

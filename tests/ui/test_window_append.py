@@ -233,7 +233,7 @@ def test_undo_and_redo_go_over_everything(desk, other, tiny):
     did(lambda: desk.window.do("draw"))
     did(lambda: desk.window.do("append"))
     did(lambda: desk.window.do("prepend"))
-    did(lambda: desk.window._pin(70))
+    did(lambda: desk.window.acts.pin(70))
     did(lambda: desk.c.open_model(other))
     did(lambda: desk.type("?"))
     did(desk.window.probabilities.controls.greedy.click)

@@ -90,8 +90,8 @@ def test_an_opened_cell_leads_there_too_and_a_cell_of_the_table_opens(desk):
 def test_another_token_asks_about_the_key_that_it_looks_at_most(desk):
     desk.window.do("workspace:look")
     desk.settle()
-    desk.window._picked("key", 0)
-    desk.window._choose_token(2)
+    desk.window.acts.pick("key", 0)
+    desk.window.acts.choose_token(2)
     desk.settle()
     assert desk.state.key is None and desk.state.token == 2
 

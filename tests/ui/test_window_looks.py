@@ -146,8 +146,8 @@ def cut(window):
 @pytest.mark.parametrize("size", [0.8, 1.0, 1.5, 2.0])
 def test_no_text_is_cut_at_any_type_size(desk, size):
     desk.window.resize(1920, 1000)
-    desk.window.settings = type(desk.window.settings)(**{**vars(desk.window.settings), "type_size": size})
-    desk.window._set_theme("light")
+    desk.window.memory.choose(type_size=size)
+    desk.window.appearance.apply()
     desk.c.set(desk.state.with_sampling(temperature=100.0, top_k=100_000, top_p=0.01, seed=123456))
     desk.settle()
     assert cut(desk.window) == []
@@ -182,8 +182,8 @@ def test_a_small_window_is_as_small_as_its_least_size_and_lives(desk):
 
 @pytest.mark.parametrize("size", [1.5, 2.0])
 def test_large_type_still_fits_a_full_hd_screen(desk, size):
-    desk.window.settings = type(desk.window.settings)(**{**vars(desk.window.settings), "type_size": size})
-    desk.window._set_theme("light")
+    desk.window.memory.choose(type_size=size)
+    desk.window.appearance.apply()
     desk.settle()
     least = desk.window.minimumSizeHint()
     assert least.width() <= 1920 and least.height() <= 1040

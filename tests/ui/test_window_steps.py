@@ -230,7 +230,7 @@ def test_the_buttons_of_the_scrubber_step(desk):
 def test_playing_goes_step_by_step_and_ends_at_the_last(desk):
     scrubber = desk.window.scrubber
     assert not scrubber.playing
-    desk.window._go_to_index(len(desk.c.steps) - 3)
+    desk.window.acts.go_to_index(len(desk.c.steps) - 3)
     scrubber.set_speed(4.0)
     desk.press(Qt.Key.Key_F5)
     assert scrubber.playing and scrubber._timer.interval() == 250

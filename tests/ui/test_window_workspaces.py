@@ -57,7 +57,7 @@ def test_the_lens_follows_what_is_typed_and_what_is_pinned(desk):
     grid = next(c for c in desk.window.canvas.page.cells if c.source and c.source.name == "lens.top_probability")
     assert grid.columns == len(desk.scene.trace)
     token = int(desk.scene.ranked.order[5])
-    desk.window._pin(token)
+    desk.window.acts.pin(token)
     desk.settle()
     assert desk.scene.tokenizer.label(token) in desk.words()
 

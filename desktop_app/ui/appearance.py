@@ -1,0 +1,146 @@
+"""How the window looks: its colours, its type size, and which parts it has room for."""
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication
+
+from desktop_app.core.settings import TYPE_SIZES
+from desktop_app.figures.theme import THEMES, Theme
+from desktop_app.ui import looks
+from desktop_app.ui.frame import Frame
+from desktop_app.ui.memory import Memory
+from desktop_app.ui.panes import PARTS, Panes, is_tight, lecture_scale, type_scale
+
+
+class Appearance(QObject):
+    """Follows what a person chose and the window's size; everything is drawn anew after `changed`."""
+
+    changed = Signal()
+
+    def __init__(self, frame: Frame, memory: Memory) -> None:
+        super().__init__(frame)
+        self._frame, self._memory = frame, memory
+        self._panes = Panes()
+        self._fitted = (1.0, False)  # type size, rows closer
+        frame.lecture.changed.connect(self._show_lecture)
+
+    # Colours and type
+
+    @property
+    def name(self) -> str:
+        """The name of the theme that is on: the chosen one, else that of the desktop."""
+        chosen = self._memory.settings.theme
+        if chosen in THEMES:
+            return chosen
+        dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
+        return "dark" if dark else "light"
+
+    @property
+    def theme(self) -> Theme:
+        """The theme that is on."""
+        return THEMES[self.name]
+
+    @property
+    def scale(self) -> float:
+        """The type size: the one that was chosen, larger in a large window."""
+        chosen, frame = self._memory.settings.type_size, self._frame
+        if frame.lecture.on:
+            return lecture_scale(chosen, frame.height())
+        return type_scale(chosen, frame.width(), frame.height())
+
+    def apply(self) -> None:
+        """Give the whole window the theme and the type size that are on."""
+        app, frame = QApplication.instance(), self._frame
+        assert isinstance(app, QApplication)
+        app.setPalette(looks.palette(self.theme))
+        scale, tight = self.scale, is_tight(self.scale, frame.height())
+        self._fitted = scale, tight
+        frame.setStyleSheet(looks.style_sheet(self.theme, scale, tight=tight))
+        for bar in (frame.top_bar, frame.chips, frame.scrubber, frame.probabilities):
+            bar.set_tight(tight)
+        frame.prompt.refit()
+        frame.notice.set_scale(scale)
+        frame.probabilities.set_scale(scale)
+        frame.splitter.set_scale(scale)
+        self._show_parts()
+        self.changed.emit()
+
+    def fit(self) -> None:
+        """Follow the window's size: type that can be read from further away, parts that fold."""
+        scale = self.scale
+        if (scale, is_tight(scale, self._frame.height())) == self._fitted:
+            self._show_parts()
+        else:
+            self.apply()
+
+    def choose_theme(self, name: str) -> None:
+        """Show in this theme, from now on."""
+        self._memory.choose(theme=name)
+        self.apply()
+
+    def switch_theme(self) -> None:
+        """Light for dark, dark for light."""
+        self.choose_theme("light" if self.name == "dark" else "dark")
+
+    def switch_projector(self) -> None:
+        """Colours for a weak projector, or light again."""
+        self.choose_theme("light" if self.name == "projector" else "projector")
+
+    def change_type(self, by: int) -> None:
+        """A larger (1), smaller (-1) or the plain (0) type size."""
+        at = TYPE_SIZES.index(self._memory.settings.type_size)
+        at = TYPE_SIZES.index(1.0) if by == 0 else min(max(at + by, 0), len(TYPE_SIZES) - 1)
+        self._memory.choose(type_size=TYPE_SIZES[at])
+        self.apply()
+
+    # Parts
+
+    def _shown_parts(self) -> frozenset[str]:
+        return self._panes.shown(self.scale, self._frame.width(), self._frame.height())
+
+    def toggle_part(self, command: str) -> None:
+        """Show the part of this command, or hide it."""
+        self._panes.toggle(command, self._shown_parts())
+        self._show_parts()
+
+    def _show_parts(self) -> None:
+        """Show the parts that this size has room for, or that were asked for."""
+        frame, scale, shown = self._frame, self.scale, self._shown_parts()
+        frame.left.setVisible("map" in shown)
+        frame.right.setVisible("bars" in shown)
+        frame.chip_bar.setVisible("chips" in shown)
+        frame.right.words.setVisible("explain" in shown)
+        frame.probabilities.show_controls(on="sampling" in shown)
+        for bar in (frame.top_bar, frame.scrubber):
+            bar.setHidden(frame.lecture.on)
+        frame.top_bar.fold(frame.width() / scale < 1100)
+        for part in PARTS:
+            frame.actions_[part.command].setChecked(part.command in shown)
+        frame.splitter.share()
+        frame.right.share(scale)
+
+    # Lecture
+
+    def _show_lecture(self) -> None:
+        """The parts of a lecture, or of the plain window again."""
+        frame, on = self._frame, self._frame.lecture.on
+        self._panes.lecture = on
+        frame.actions_["lecture"].setChecked(on)
+        self._set_spotlight(on)
+        if not on:
+            frame.canvas.focus_panel(None)
+        frame.canvas.setFocus()
+        self.apply()
+
+    def _set_spotlight(self, on: bool) -> None:
+        self._frame.canvas.set_spotlight(on)
+        self._frame.actions_["spotlight"].setChecked(on)
+
+    def toggle_spotlight(self) -> None:
+        """Dim all but the cell under the pointer, or nothing."""
+        self._set_spotlight(not self._frame.canvas.spotlight)
+
+    def toggle_panel(self) -> None:
+        """The panel under the pointer alone, or all of them."""
+        canvas = self._frame.canvas
+        canvas.focus_panel(canvas.panel_at() if canvas.focused is None else None)

@@ -1,0 +1,159 @@
+"""The window's parts, each made and in its place; what they do is said elsewhere."""
+
+from itertools import pairwise
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop_app.core.commands import COMMANDS
+from desktop_app.ui.canvas import Canvas
+from desktop_app.ui.chips import Chips
+from desktop_app.ui.columns import Columns
+from desktop_app.ui.inspector import Inspector
+from desktop_app.ui.lecture import Lecture
+from desktop_app.ui.map_view import MapView
+from desktop_app.ui.notice import Notice
+from desktop_app.ui.place_words import PlaceWords
+from desktop_app.ui.probability_panel import ProbabilityPanel
+from desktop_app.ui.prompt import PromptEditor
+from desktop_app.ui.scrubber import Scrubber
+from desktop_app.ui.side_pane import SidePane
+from desktop_app.ui.side_tabs import SideTabs
+from desktop_app.ui.top_bar import TopBar
+from desktop_app.ui.view_bar import ViewBar
+from desktop_app.ui.workspace_bar import WorkspaceBar
+
+
+class Frame(QMainWindow):
+    """Every part under the name that the rest of the window knows it by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWindowTitle("Logitscope")
+        self.setMinimumSize(480, 320)  # parts fold in a small window; their own least sizes would keep it from it
+        self.setAcceptDrops(True)
+        self.actions_: dict[str, QAction] = {}
+        self._make_top()
+        self._make_middle()
+        self._put_together()
+        self._make_actions()
+        # Tab goes from the prompt to what one does next, not through every button on the way.
+        order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.scrubber.track)
+        for one, next_ in pairwise(order):
+            QWidget.setTabOrder(one, next_)
+
+    def _make_top(self) -> None:
+        self.models = self._menu_button("Opening …", "Model")
+        self.prompt = PromptEditor()
+        self.examples = self._menu_button("Examples ▾", "Examples")
+        self.undo, self.redo, self.themes = QToolButton(), QToolButton(), QToolButton()
+        self.menu_button = self._menu_button("☰", "Menu")
+        self.export = QPushButton("Export figure")
+        self.export.setObjectName("primary")
+        buttons = (self.examples, self.undo, self.redo, self.themes, self.export, self.menu_button)
+        self.top_bar = TopBar([self.models], self.prompt, buttons)
+        self.trouble = QLabel()
+        self.trouble.setObjectName("trouble")
+        self.trouble.setTextFormat(Qt.TextFormat.PlainText)
+        self.trouble.setWordWrap(True)
+        self.trouble.hide()
+        self.chips = Chips()
+        self.count = QLabel()
+        self.count.setObjectName("dim")
+        self.chip_bar = QWidget()
+        self.chip_bar.setObjectName("chipBar")
+        self.chip_bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.chip_bar.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        line = QHBoxLayout(self.chip_bar)
+        line.setContentsMargins(0, 0, 16, 1)
+        line.setSpacing(8)
+        line.addWidget(self.chips)
+        line.addWidget(self.count)
+
+    @staticmethod
+    def _menu_button(words: str, name: str) -> QToolButton:
+        button = QToolButton()
+        button.setText(words)
+        button.setAccessibleName(name)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        return button
+
+    def _make_middle(self) -> None:
+        self.map = MapView()
+        self.left = QWidget()
+        self.left.setObjectName("leftPane")
+        left_column = QVBoxLayout(self.left)
+        left_column.setContentsMargins(0, 0, 1, 0)
+        left_column.addWidget(self.map)
+        self.canvas = Canvas()
+        self.inspector = Inspector()
+        self.inspector.hide()
+        self.centre = QSplitter(Qt.Orientation.Vertical)
+        self.centre.setHandleWidth(5)
+        self.centre.setChildrenCollapsible(False)
+        self.centre.addWidget(self.canvas)
+        self.centre.addWidget(self.inspector)
+        self.place_words = PlaceWords()
+        centre = QWidget()
+        centre_column = QVBoxLayout(centre)
+        centre_column.setContentsMargins(0, 0, 0, 0)
+        centre_column.setSpacing(0)
+        centre_column.addWidget(self.centre, 1)
+        centre_column.addWidget(self.place_words)
+        self.probabilities = ProbabilityPanel()
+        self.tabs = SideTabs()
+        self.right = SidePane(self.probabilities, self.tabs)
+        self.splitter = Columns(self.left, centre, self.right)
+        self.lecture = Lecture(self)
+        self.scrubber = Scrubber()
+
+    def _put_together(self) -> None:
+        middle = QWidget()
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.top_bar)
+        column.addWidget(self.trouble)
+        column.addWidget(self.chip_bar)
+        column.addWidget(self.splitter, 1)
+        column.addWidget(self.lecture.sentence)
+        column.addWidget(self.scrubber)
+        self.setCentralWidget(middle)
+        self.notice = Notice(self, self.scrubber)
+
+    def _make_actions(self) -> None:
+        """An action for every command: in the menu, under its keys, and on the buttons that stand for it."""
+        menus: dict[str, QMenu] = {}
+        main = QMenu(self)
+        for command in COMMANDS:
+            action = QAction(command.title, self)
+            action.setShortcuts([QKeySequence(k) for k in command.keys])
+            action.setCheckable(command.checkable)
+            self.addAction(action)
+            self.actions_[command.id] = action
+            if command.menu not in menus:
+                menus[command.menu] = main.addMenu(command.menu)
+            menus[command.menu].addAction(action)
+        self.menu_button.setMenu(main)
+        for button, name, sign in ((self.undo, "undo", "↶"), (self.redo, "redo", "↷"), (self.themes, "theme", "◐")):
+            button.setText(sign)
+            button.setAccessibleName(self.actions_[name].text())
+            keys = self.actions_[name].shortcut().toString()
+            button.setToolTip(f"{self.actions_[name].text()} ({keys})")
+            button.clicked.connect(self.actions_[name].trigger)
+        self.export.clicked.connect(self.actions_["export"].trigger)
+        self.workspaces = WorkspaceBar(self.actions_, self.canvas)
+        self.view_bar = ViewBar(self.actions_, self.workspaces, self.canvas)
+        self.canvas.resized.connect(self.view_bar.place)
