@@ -33,7 +33,8 @@ class Source:
     `index` has one entry for each axis of the tensor: a fixed number, or "row" or "col" for the axis that runs down
     or across. A strip of heads side by side has "group" and "within", its column cut by `group` cells a head.
     `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons), and `rows` for each
-    row. A picture of a part begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV).
+    row. A picture of a part begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV). What is no
+    table says the whole index of each of its columns: `each`, and `index` is empty.
     """
 
     name: str
@@ -43,9 +44,12 @@ class Source:
     first_row: int = 0
     first_col: int = 0
     rows: tuple[int, ...] | None = None
+    each: tuple[tuple[int, ...], ...] | None = None
 
     def at(self, row: int, col: int) -> tuple[int, ...]:
         """The tensor's index of the cell in this row and column."""
+        if self.each is not None:
+            return self.each[col]
         column = self.first_col + col if self.cols is None else self.cols[col]
         place = {
             "row": self.first_row + row if self.rows is None else self.rows[row],

@@ -187,6 +187,8 @@ def _where(table: Table) -> dict[str, Any]:
     if source is None:
         return {}
     found: dict[str, Any] = {"tensor": source.name, "index": ["column" if i == "col" else i for i in source.index]}
+    if source.each is not None:
+        found["index"] = source.each
     if source.cols is not None:
         found["columns_at"] = source.cols
     if source.rows is not None:

@@ -174,7 +174,11 @@ class Cells:
     def lit(self, name: str, index: tuple[int | None, ...]) -> Rect | None:
         """The part of the picture that shows these cells of a tensor (None: every place along that axis), if any."""
         source = self.source
-        if source is None or source.name != name or len(source.index) != len(index):
+        if source is None or source.name != name:
+            return None
+        if source.each is not None:
+            return self.place(0, source.each.index(index)) if index in source.each else None
+        if len(source.index) != len(index):
             return None
         rows, columns = (0, self.rows), (0, self.values.shape[-1])
         group: int | None = None

@@ -11,7 +11,7 @@ from desktop_app.core.opening.as_numpy import as_numpy, probabilities_as_numpy
 from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.opening.links import computed_from, feeds
-from desktop_app.core.opening.opened import clicked, readout_of, view_of, workspace_of
+from desktop_app.core.opening.opened import clicked, readout_of, unready, view_of, workspace_of
 from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.marks import Cells
@@ -154,13 +154,14 @@ class Inspection(QObject):
             cell = path[-1]
             try:
                 view = view_of(scene, cell)
-                readout = readout_of(scene, cell) if cell.index and cell.name != PROBABILITY else None
+                named = cell.index and cell.name != PROBABILITY and not unready(scene, cell)
+                readout = readout_of(scene, cell) if named else None
             except LogitscopeError:
                 if self._controller.is_current:
                     raise
                 return  # it is of the text whose pass is under way, and shown or dropped when that is done
             # A cell of a workspace is called after what it stands for.
-            own = {c for c in path if c.index and workspace_of(scene, c) is not None}
+            own = {c for c in path if c.index and workspace_of(scene, c) is not None and not unready(scene, c)}
             names = {c: readout_of(scene, c).name for c in own}
             self._inspector.show_path(path, view, self._theme, self._scale, names)
         self._tabs.show_readout(readout)

@@ -35,6 +35,14 @@ def place_of(own):
     return next(w for w in workspaces(own.config) if w.key == "flow")
 
 
+def node_cell(own, n):
+    return Cell(flow.NODES, flow.nodes_of(own.made(flow.want(own)))[n])
+
+
+def edge_cell(own, n):
+    return Cell(flow.EDGES, flow.edges_of(own.made(flow.want(own)))[n])
+
+
 def graph(own):
     (panel,) = panels(build_view(own, place_of(own)).content)
     assert isinstance(panel, GraphPanel)
@@ -73,7 +81,7 @@ def test_a_share_is_what_the_vector_would_lose(model):
 def test_what_a_node_is_made_of_adds_up_to_one_and_is_said(model):
     own = scene(model)
     for n in range(len(graph(own).knots)):
-        made_of = next(panels(view_of(own, Cell(flow.NODES, (n,))).content))
+        made_of = next(panels(view_of(own, node_cell(own, n)).content))
         assert sum(bar.value for bar in made_of.bars) == pytest.approx(1, abs=1e-6)
         assert made_of.note == "shares add up to 1.000"
 
@@ -84,9 +92,9 @@ def test_a_line_opens_to_the_share_made_again_and_one_of_attention_to_heads_and_
     assert set(made.kinds) == set(Edge)
     for n, kind in enumerate(made.kinds):
         share = float(made.importance[n])
-        lines, *others = panels(view_of(own, Cell(flow.EDGES, (n,))).content)
+        lines, *others = panels(view_of(own, edge_cell(own, n)).content)
         assert isinstance(lines, TextPanel)
-        assert lines.lines[-1].text == readout_of(own, Cell(flow.EDGES, (n,))).value
+        assert lines.lines[-1].text == readout_of(own, edge_cell(own, n)).value
         if kind is Edge.ATTENTION:
             heads, tokens = (panel for panel in others if isinstance(panel, BarsPanel))
             assert sum(bar.value for bar in heads.bars) == pytest.approx(share, abs=1e-9)
@@ -100,10 +108,10 @@ def test_a_line_of_attention_takes_the_walk_to_its_strongest_head(model):
     made = own.made(flow.want(own))
     n = made.kinds.index(Edge.ATTENTION)
     layer = int(made.nodes[made.upper[n]].tensor.split(".")[1])
-    state = clicked(own, Cell(flow.EDGES, (n,)))
+    state = clicked(own, edge_cell(own, n))
     expected = (f"blocks.{layer}.attn.pattern", layer, int(made.by_head[n].argmax()))
     assert (state.step, state.layer, state.head) == expected
-    assert state.opened == (Cell(flow.EDGES, (n,)),)
+    assert state.opened == (edge_cell(own, n),)
 
 
 def test_copied_lines_make_the_shares_again(model, tmp_path, monkeypatch):
@@ -115,11 +123,11 @@ def test_copied_lines_make_the_shares_again(model, tmp_path, monkeypatch):
         if kind not in seen:
             seen.add(kind)
             names = {}
-            exec(flow.as_numpy(own, Cell(flow.EDGES, (n,))), names)
+            exec(flow.as_numpy(own, edge_cell(own, n)), names)
             assert names["result"] == pytest.approx(float(made.importance[n]), rel=1e-4)
     for n in (0, 1, len(made.nodes) - 1):
         names = {}
-        exec(flow.as_numpy(own, Cell(flow.NODES, (n,))), names)
+        exec(flow.as_numpy(own, node_cell(own, n)), names)
         assert names["result"].sum() == pytest.approx(1)
 
 
@@ -138,7 +146,16 @@ def test_the_pointer_finds_the_nearest_line_and_none_where_there_is_none(model):
     assert not edges.reaches(edges.rect.x + 1, edges.rect.y + 1)
 
 
-@pytest.mark.parametrize("cell", [Cell(flow.EDGES, (9999,)), Cell(flow.NODES, (-1,)), Cell("flow.other", (0,))])
+@pytest.mark.parametrize("cell", [Cell(flow.EDGES, (9, 9, 9, 9)), Cell(flow.NODES, (-1,)), Cell("flow.other", (0,))])
 def test_a_cell_that_is_not_there_is_refused(model, cell):
     with pytest.raises(ModelError, match="There is no flow"):
         readout_of(scene(model), cell)
+
+
+def test_a_line_is_called_the_same_in_every_graph_that_reaches_it(model):
+    fine, coarse = (scene(model, view=ViewOptions(flow=least)) for least in ("0.01", "0.1"))
+    shared = flow.edges_of(coarse.made(flow.want(coarse)))
+    assert set(shared) < set(flow.edges_of(fine.made(flow.want(fine))))
+    for index in shared:
+        cell = Cell(flow.EDGES, index)
+        assert readout_of(fine, cell).value == readout_of(coarse, cell).value

@@ -199,8 +199,8 @@ def test_a_table_has_every_word_of_what_opens_under_why_this_token_and_flow(mode
         scene = completed(scene, lambda s: (*why.wants(s), *flow.wants(s)), model)
         made, graph = scene.made(why.want(scene)), scene.made(flow.want(scene))
         cells = [Cell(why.CELLS, (n,)) for n in range(len(why.terms(scene, made)) - 1)]
-        cells += [Cell(why.SOURCES, (1, 0, 2)), *(Cell(flow.NODES, (n,)) for n in range(len(graph.nodes)))]
-        cells += [Cell(flow.EDGES, (n,)) for n in range(len(graph.kinds))]
+        cells += [Cell(why.SOURCES, (1, 0, 2)), *(Cell(flow.NODES, index) for index in flow.nodes_of(graph))]
+        cells += [Cell(flow.EDGES, index) for index in flow.edges_of(graph)]
         for cell in cells:
             in_language(job_of(view_of(scene, cell), ""), code)
     assert sorted(table.missed - {model.name}) == []

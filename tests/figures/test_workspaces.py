@@ -41,7 +41,7 @@ CELLS = {
     "lens": ("lens.kl[2,3]", "lens.top_probability[4,0]", "lens.entropy[0,1]", "lens.target_rank[0,4,8]"),
     "why": ("why.term[0]", "why.term[4]", "why.source[1,2,3]"),
     "look": ("look.relative[1,0,1]", "look.raw[1,0,1]"),
-    "flow": ("flow.node[0]", "flow.edge[1]"),
+    "flow": ("flow.node[4,34]", "flow.edge[4,34,34,0]"),
 }
 """Numbers of each that a person may name."""
 
@@ -139,7 +139,7 @@ def test_a_number_of_a_workspace_is_drawn_by_name(model, scenes, key, cell):
         ("why.term[9999]", "There is no why.term[9999]"),
         ("look.raw[0,99,0]", "no such parts"),
         ("flow.edge[9999]", "There is no flow.edge[9999]"),
-        ("flow.river[0]", "There is no flow.river[0]"),
+        ("flow.river[0]", "There is no flow.river; the flow has flow.node"),
     ],
 )
 def test_a_number_that_is_not_there_is_refused(model, scenes, cell, words):

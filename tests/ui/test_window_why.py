@@ -3,7 +3,6 @@
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from desktop_app.core.opening.cells import Cell
 from desktop_app.core.views import why
 from desktop_app.ui.token_chooser import TokenChooser
 from tests.ui.driver import CTRL, SHIFT
@@ -94,7 +93,8 @@ def test_the_flow_is_walked_with_the_cursor_and_its_lines_open(desk):
     assert " ← " in desk.readout().name
     desk.press(KEY.Key_Return)
     desk.settle()
-    assert desk.c.path == (Cell("flow.edge", (1,)),) and desk.window.inspector.isVisible()
+    (opened,) = desk.c.path
+    assert opened.name == "flow.edge" and len(opened.index) == 4 and desk.window.inspector.isVisible()
     before = len(desk.scene.made(desk.c.step.spec.wants(desk.scene)[0]).kinds)
     desk.window.do("flow_10")
     desk.settle()

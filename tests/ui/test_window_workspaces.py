@@ -161,3 +161,33 @@ def test_a_screen_reader_is_told_what_is_shown_and_what_the_cursor_is_on(desk, k
     assert canvas.readout.place in spoken.text(QAccessible.Text.Name)
     desk.press(Qt.Key.Key_Escape, widget=canvas)
     assert canvas._view.title in spoken.text(QAccessible.Text.Name)
+
+
+@pytest.mark.parametrize("key", TABS)
+def test_an_opened_number_of_a_workspace_comes_back_with_its_session(desk, open_desk, tiny, key, tmp_path):
+    desk.window.do(f"workspace:{key}")
+    desk.settle()
+    cells = [c for c in desk.window.canvas.page.cells if c.source and c.source.name.startswith(f"{key}.")]
+    source = next(c.source for c in reversed(cells) if c.source.name != "heads.head") if key != "heads" else None
+    cell = Cell("heads.induction", (1, 2)) if source is None else Cell(source.name, source.at(0, 0))
+    desk.c.open_path((cell,))
+    desk.settle()
+    shown = desk.window.inspector.canvas._view
+    desk.window.files.save_session(tmp_path / "lesson.logitscope")
+    again = open_desk(tiny, session=tmp_path / "lesson.logitscope")
+    assert again.c.path == (cell,) and again.window.inspector.isVisible()
+    assert again.window.inspector.canvas._view.title == shown.title
+    assert "…" not in again.window.inspector.canvas._view.title
+
+
+def test_a_number_that_a_new_text_s_product_has_not_is_closed(desk):
+    desk.window.do("workspace:flow")
+    desk.settle()
+    last = 2 * desk.scene.config.n_layer
+    desk.c.open_path((Cell("flow.node", (last, desk.scene.token)),))
+    desk.settle()
+    assert desk.c.path
+    desk.type(" and more")
+    desk.settle()
+    assert desk.c.path == (), "the graph goes down from another token now"
+    assert not desk.window.inspector.isVisible()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from desktop_app.core.opening.cells import Cell, read_cell
 from desktop_app.core.opening.describe import Readout, describe
 from desktop_app.core.opening.view import PROBABILITY, opening_view
-from desktop_app.core.panels import View
+from desktop_app.core.panels import Line, TextPanel, View, column
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
@@ -43,10 +43,18 @@ def clicked(scene: Scene, cell: Cell) -> State:
     return chosen or replace(scene.state, opened=(cell,))
 
 
+def unready(scene: Scene, cell: Cell) -> tuple[Want, ...]:
+    """The products that the view of `cell` reads and that are not there yet."""
+    return tuple(want for want in wants_of(scene, cell) if scene.result(want) is None)
+
+
 def check_cell(scene: Scene, cell: Cell) -> None:
-    """Raise ModelError where the model or the text has no such number, weight or workspace."""
+    """Raise ModelError where the model or the text has no such number, weight or workspace.
+
+    Of a workspace's number that cannot be told before its products are there: until then it passes.
+    """
     if workspace_of(scene, cell) is not None:
-        if cell.index:
+        if cell.index and not unready(scene, cell):
             readout_of(scene, cell)
     elif not cell.index:
         find_part(scene.config, cell.name, scene.head if has_heads(cell.name) else None)
@@ -62,6 +70,8 @@ def view_of(scene: Scene, cell: Cell) -> View:
     place = workspace_of(scene, cell)
     if place is not None and not cell.index:
         return build_view(scene, place)
+    if waited := unready(scene, cell):
+        return View(cell.name, "", column(TextPanel(lines=(Line("", f"{waited[0].product.words} …"),))))
     if place is not None and place.spec.open is not None:
         return place.spec.open(scene, cell)
     if not cell.index:

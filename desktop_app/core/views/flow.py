@@ -1,6 +1,8 @@
 """The flow workspace: which tokens and layers made a vector, as a graph that is walked down from the selected token.
 
-Its cells are `flow.node[n]` and `flow.edge[n]`, in the order of the product's nodes and edges.
+Its cells are `flow.node[level, position]`, the level counted from the embeddings up, and
+`flow.edge[level, position, source, kind]`: the node above, the position of the one below, and which kind of line. They
+name the same in every graph that reaches them.
 """
 
 from dataclasses import replace
@@ -20,6 +22,7 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 
 NODES, EDGES = "flow.node", "flow.edge"
+_EDGE_AXES = "level, position, source, kind"
 _KINDS = {Edge.STREAM: Hue.RESIDUAL, Edge.ATTENTION: Hue.ATTENTION, Edge.MLP: Hue.MLP}
 
 
@@ -84,8 +87,22 @@ def _graph(scene: Scene, found: Flow) -> GraphPanel:
         column_labels=tuple(scene.labels[p] for p in positions),
         level_labels=("0 pre", *layers),
         kinds=tuple((kind.value, hue) for kind, hue in _KINDS.items()),
-        node_source=Source(NODES, ("col",)),
-        edge_source=Source(EDGES, ("col",)),
+        node_source=Source(NODES, (), each=nodes_of(found)),
+        edge_source=Source(EDGES, (), each=edges_of(found)),
+    )
+
+
+def nodes_of(found: Flow) -> tuple[tuple[int, ...], ...]:
+    """The index of each node's cell: level and position."""
+    return tuple((level_of(node.tensor), node.position) for node in found.nodes)
+
+
+def edges_of(found: Flow) -> tuple[tuple[int, ...], ...]:
+    """The index of each line's cell: level and position of the node above, position of the one below, kind."""
+    nodes, kinds = nodes_of(found), list(_KINDS)
+    return tuple(
+        (*nodes[int(upper)], found.nodes[int(lower)].position, kinds.index(kind))
+        for upper, lower, kind in zip(found.upper, found.lower, found.kinds, strict=True)
     )
 
 
@@ -98,15 +115,23 @@ def level_of(tensor: str) -> int:
 # Cells
 
 
-def _flow(scene: Scene, cell: Cell) -> tuple[Flow, int]:
-    """The graph, and which of its nodes or edges a cell is. Raises ModelError where there is none."""
+def _shown(scene: Scene) -> Flow:
     found: Flow | None = scene.made(want(scene))
     if found is None:
-        raise ModelError(f"{cell.name} is not computed yet for what is chosen now; open it when it is shown.")
-    count = {NODES: len(found.nodes), EDGES: len(found.kinds)}.get(cell.name, 0)
-    if len(cell.index) != 1 or not 0 <= cell.index[0] < count:
-        raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
-    return found, cell.index[0]
+        raise ModelError("The flow is not computed yet for what is chosen now; try again when it is shown.")
+    return found
+
+
+def _flow(scene: Scene, cell: Cell) -> tuple[Flow, int]:
+    """The graph, and which of its nodes or edges a cell is. Raises ModelError where there is none."""
+    if cell.name not in (NODES, EDGES):
+        raise ModelError(f"There is no {cell.name}; the flow has {NODES}[level, position] and {EDGES}[{_EDGE_AXES}].")
+    found = _shown(scene)
+    there = nodes_of(found) if cell.name == NODES else edges_of(found)
+    if cell.index not in there:
+        below = f"the graph below {token_name(scene, found.position)}, of shares from {100 * found.threshold:g} % on"
+        raise ModelError(f"There is no {cell.name}{list(cell.index)} in {below}.")
+    return found, there.index(cell.index)
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
@@ -147,7 +172,7 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
     """Lines that make the shares of a node again, or an edge's. Raises ModelError in int8."""
-    found, n = _flow(scene, cell or Cell(NODES, (0,)))
+    found, n = _flow(scene, cell) if cell is not None else (_shown(scene), 0)
     if cell is not None and cell.name == EDGES:
         return flow_opened.as_numpy(scene, found.nodes[int(found.upper[n])], found, n)
     return flow_opened.as_numpy(scene, found.nodes[n], found, None)
@@ -162,6 +187,6 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         return View(
             f"{node.tensor} of {token_name(scene, node.position)}",
             readout.place,
-            flow_opened.node(scene, found, n, EDGES),
+            flow_opened.node(scene, found, n, EDGES, edges_of(found)),
         )
     return View(f"{readout.name} = {readout.value}", readout.place, flow_opened.edge(scene, found, n))

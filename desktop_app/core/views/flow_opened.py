@@ -1,5 +1,7 @@
 """A node or an edge of the flow taken apart: what a vector is made of, and how a share comes about."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from desktop_app.core.analysis.flow import Edge, Flow, Node, attention_importance
@@ -35,12 +37,12 @@ _OTHERS = {
 }
 
 
-def node(scene: Scene, found: Flow, n: int, edges: str) -> Box:
-    """All that a vector is made of, by share, and the vector."""
+def node(scene: Scene, found: Flow, n: int, edges: str, indices: Sequence[tuple[int, ...]]) -> Box:
+    """All that a vector is made of, by share, and the vector; cells of the edges are `edges` at their `indices`."""
     own = found.nodes[n]
     bars = [
         Bar(_edge_words(scene, found, int(e)), float(found.importance[e]), percent(float(found.importance[e])),
-            source=(edges, (int(e),)))
+            source=(edges, indices[int(e)]))
         for e in np.flatnonzero(found.upper == n)
     ]  # fmt: skip
     bars += [Bar(_OTHERS[name], share, percent(share)) for name, share in own.made_of.items()]
