@@ -1,11 +1,13 @@
 """Somebody who does anything at all in the real window, for as long as is wanted: `./run fuzz.window [--seconds 180]`.
 
 Typing, steps, workspaces, sliders, models, exports, sessions, and closing while busy, from a seed. Told, with exit code
-1: an exception, a "Something went wrong", a warning of Qt, a closed window that leaves threads or workers, and memory,
-descriptors or threads that grow from the second quarter of the time to the last, memory by more than 5 % and 20 MB.
+1: an exception, a fault that is logged, a "Something went wrong", a warning of Qt, a closed window that leaves threads
+or workers, and memory, descriptors or threads that grow from the second quarter of the time to the last, memory by more
+than 5 % and 20 MB.
 """
 
 import argparse
+import logging
 import os
 import random
 import statistics
@@ -74,12 +76,19 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
         if words.startswith("Something went wrong"):
             faults.append(words)
 
+    class Logged(logging.Handler):
+        """A thread's fault is logged whole, and told in a sentence that may be gone with the next."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            faults.append(logging.Formatter().format(record)[-3000:])
+
     def said(kind: QtMsgType, _where: object, words: str | None) -> None:
         # The offscreen platform has no window manager, and says so when a window asks to be put in front.
         if kind != QtMsgType.QtDebugMsg and "This plugin does not support" not in (words or ""):
             faults.append(f"Qt says: {words}")
 
     sys.excepthook = caught
+    logging.getLogger().addHandler(Logged(logging.ERROR))
     qInstallMessageHandler(said)
     make_application(["logitscope"])
     models = [write_checkpoint(scratch / name, BYTES | more) for name, more in (("one", {}), ("two", {"n_layer": 3}))]

@@ -566,7 +566,10 @@ class Controller(QObject):
         return work
 
     def close(self) -> None:
-        """End the lanes; nothing is emitted afterwards."""
+        """End the lanes and let go of the model and its pass; nothing is emitted afterwards.
+
+        A closed window is freed when Python next looks for cycles, which its model's threads must not wait for.
+        """
         self._left_to_run = 0
         self._run_timer.stop()
         self._due.stop()
@@ -575,3 +578,4 @@ class Controller(QObject):
         self.loads.close()
         self.packing.close()
         self.freeing.close()
+        self.model = self.scene = self._trace = self._prepared = None

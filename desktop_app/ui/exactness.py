@@ -57,3 +57,4 @@ class Exactness(QObject):
     def close(self) -> None:
         """End the lane."""
         self.lane.close()
+        self._shown = None

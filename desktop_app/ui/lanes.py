@@ -125,6 +125,7 @@ class FreeLane(Lane):
     def close(self) -> None:
         self._timer.stop()
         super().close()
+        self._old, self._then = [], None
 
 
 def _let_go(old: list[object], then: Callable[[], None] | None, _stop: Stop) -> None:

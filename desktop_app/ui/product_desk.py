@@ -76,5 +76,6 @@ class ProductDesk(QObject):
             self.progressed.emit(words, share)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and let go of what was computed."""
         self.lane.close()
+        self._results, self._wanted, self._about = Results(), (), None

@@ -359,4 +359,5 @@ class Window(Frame):
             self._patience.stop()
             self.exactness.close()
             self.controller.close()
+            self._show_nothing()
         super().closeEvent(event)

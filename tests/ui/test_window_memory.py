@@ -3,9 +3,12 @@
 import gc
 import weakref
 
+import psutil
 import pytest
+from PySide6.QtCore import QEvent
 
 from desktop_app.gpt2.tensors import size_in_bytes
+from tests.ui.driver import Desk
 
 
 @pytest.fixture
@@ -51,3 +54,36 @@ def test_what_the_present_pass_holds_is_no_more_than_its_tensors(desk):
     logits = 4 * desk.scene.config.vocab_size * len(trace)
     # What was derived counts with it: each tensor once, whole or by heads and rows.
     assert held + trace._cached_bytes <= 2 * size_in_bytes(desk.scene.config, len(trace)) + logits
+
+
+def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(qapp, qtbot, tiny, other):
+    """Its sessions have threads, mapped files and memory; those that wait for that search add up, window by window."""
+    from desktop_app.ui.app import open_window
+
+    gc.collect()
+    gc.disable()
+    try:
+        counts = []
+        for number in range(6):
+            window = open_window((tiny, other)[number % 2], "Hello, you", int8=number % 3 == 1)
+            desk = Desk(window, qtbot)
+            desk.settle()
+            if number % 2:
+                desk.c.open_model(tiny)
+                desk.settle()
+                window.do("workspace:heads")
+                window.inspection.check_all()
+                desk.settle()
+            held = [weakref.ref(o) for o in (desk.c.model, desk.c.model.engine, desk.scene, desk.scene.trace)]
+            if number == 4:
+                window.prompt.insertPlainText(" and more")  # its pass is under way, and a free to come
+                qapp.processEvents()
+            window.close()
+            window.deleteLater()
+            qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+            del window, desk
+            assert [ref() for ref in held] == [None] * 4
+            counts.append(psutil.Process().num_threads())
+    finally:
+        gc.enable()
+    assert max(counts) <= counts[0], f"threads after each window: {counts}"

@@ -53,6 +53,7 @@ def test_the_second_start_has_the_prompt_the_place_the_settings_and_the_geometry
     first.window.do("append")
     first.settle()
     dark, sizes, state = first.window.theme.name, first.window.splitter.sizes(), first.state
+    ids = first.scene.trace.ids
     first.window.close()
 
     second = open_desk(tiny, size=None)
@@ -63,7 +64,7 @@ def test_the_second_start_has_the_prompt_the_place_the_settings_and_the_geometry
     assert second.window.scrubber.steps_a_second == 4.0
     assert (second.window.width(), second.window.height()) == (1111, 777)
     assert second.window.splitter.sizes() == sizes
-    assert second.scene.trace.ids == first.scene.trace.ids
+    assert second.scene.trace.ids == ids
 
 
 def test_a_prompt_that_was_asked_for_goes_before_the_remembered_one(open_desk, tiny):
@@ -147,10 +148,11 @@ def test_a_folder_without_a_model_gets_a_sentence_and_a_window_that_lives(open_d
 
 def test_a_restart_opens_the_model_that_was_open_last(open_desk, tiny):
     first = open_desk(tiny, "of the tiny one")
+    ids = first.scene.trace.ids
     first.window.close()
     second = open_desk()
     assert second.c.model.folder == tiny and second.state == first.state and not second.trouble()
-    assert second.scene.trace.ids == first.scene.trace.ids
+    assert second.scene.trace.ids == ids
 
 
 @pytest.mark.parametrize("fault", ["gone", "broken"])
