@@ -98,7 +98,7 @@ def token(value: Any, refuse: Callable[[str], SessionError]) -> int | None:
 
 def real(value: Any, refuse: Callable[[str], SessionError]) -> float:
     """A finite number."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or abs(value) > 1e300:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= 1e300:
         raise refuse("a number")
     return float(value)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from desktop_app.core.bundle import default_model
-from desktop_app.core.examples import examples, open_in
+from desktop_app.core.examples import examples
 from desktop_app.core.session_file import load_session, save_session
 from desktop_app.core.state import State, unplaced
+from desktop_app.core.stops import claimed_state
 from desktop_app.gpt2.errors import LogitscopeError, SessionError
-from desktop_app.gpt2.sampling import Sampling
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def beginning(model: Path | None, text: str | None, *, int8: bool = False) -> Be
     """
     left = load_last()
     bundled = str(default_model())
-    example = open_in(examples()[0], State(sampling=Sampling(0.8, 40, 0.9), model=bundled))
+    example = replace(claimed_state(examples()[0]), model=bundled)
     last = example if left is None or not (left.text or left.appended) else left
     last = replace(last, model=last.model or bundled, int8=False)
     # A text of one's own is not looked at where the first example is.

@@ -16,12 +16,12 @@ from desktop_app.gpt2.sampling import MAX_SEED, MAX_TOP_K, Sampling
 
 VERSION = 1
 _LIMIT = 16 << 20
-_SAMPLING: dict[str, tuple[object, Kind]] = {
-    "temperature": (1.0, real),
-    "top_k": (0, whole(0, MAX_TOP_K)),
-    "top_p": (1.0, real),
-    "greedy": (False, flag),
-    "seed": (0, whole(0, MAX_SEED)),
+_SAMPLING: dict[str, Kind] = {
+    "temperature": real,
+    "top_k": whole(0, MAX_TOP_K),
+    "top_p": real,
+    "greedy": flag,
+    "seed": whole(0, MAX_SEED),
 }
 
 
@@ -56,6 +56,15 @@ def from_json(data: bytes, where: str) -> State:
     return _state(parse_json(data, what=where, error=SessionError), where)
 
 
+def read_sampling(read: Reader, where: str, otherwise: Sampling | None = None) -> Sampling:
+    """The settings of sampling that a record holds; what is missing is as in `otherwise`. Raises SessionError."""
+    base = otherwise or Sampling()
+    try:
+        return Sampling(**{name: read.read(name, getattr(base, name), kind) for name, kind in _SAMPLING.items()})
+    except SamplingError as reason:
+        raise SessionError(f"{where}: {reason}") from reason
+
+
 def _state(raw: dict[str, Any], where: str) -> State:
     version = raw.get("logitscope")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -66,10 +75,7 @@ def _state(raw: dict[str, Any], where: str) -> State:
             f"update to open it."
         )
     read = Reader(raw.get("state"), where)
-    try:
-        settings = Sampling(**{name: read.record("sampling").read(name, *how) for name, how in _SAMPLING.items()})
-    except SamplingError as reason:
-        raise SessionError(f"{where}: {reason}") from reason
+    settings = read_sampling(read.record("sampling"), where)
     view = ViewOptions(**read.record("view").all_of(ViewOptions))
     state = State(**read.all_of(State), sampling=settings, view=view)
     return replace(state, model=referred(state.model), step=state.step or State.step)

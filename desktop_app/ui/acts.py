@@ -10,10 +10,10 @@ from PySide6.QtGui import QGuiApplication
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS, PACE
-from desktop_app.core.examples import Example, open_in
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.state import State, begins, spaced, unplaced
 from desktop_app.core.steps import find_step
+from desktop_app.core.stops import Stop, open_in
 from desktop_app.core.views.look import at_cell
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.sampling import MAX_SEED
@@ -276,7 +276,7 @@ class Acts(QObject):
         if 0 <= index < len(self._controller.steps):
             self._controller.go_to(self._controller.steps[index])
 
-    def open_example(self, example: Example) -> None:
+    def open_example(self, example: Stop) -> None:
         """Type an example's prompt, go where it is to be looked at, and say what is to be seen."""
         wanted = open_in(example, self._controller.state)
         folder = bundled_models().get(example.model)

@@ -10,13 +10,14 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMenu
 
 from desktop_app.core.commands import COMMANDS
-from desktop_app.core.examples import Example, examples, sentence_at
+from desktop_app.core.examples import examples, sentence_at
 from desktop_app.core.model import Model
 from desktop_app.core.panels import View
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import State, with_option
 from desktop_app.core.steps import view_key
+from desktop_app.core.stops import Stop
 from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.figures.theme import Theme
 from desktop_app.gpt2.errors import LogitscopeError
@@ -75,7 +76,7 @@ class Window(Frame):
         menu = QMenu(self)
         for example in examples():
             action = menu.addAction(example.title, lambda e=example: self.acts.open_example(e))
-            action.setToolTip(example.look)
+            action.setToolTip(example.say)
         self.examples.setMenu(menu)
 
     def _connect(self) -> None:
@@ -130,7 +131,7 @@ class Window(Frame):
         """Run the command with this id, if it is enabled."""
         self.acts.do(name)
 
-    def open_example(self, example: Example) -> None:
+    def open_example(self, example: Stop) -> None:
         """Type an example's prompt, go where it is to be looked at, and say what is to be seen."""
         self.acts.open_example(example)
 

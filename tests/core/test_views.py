@@ -423,9 +423,11 @@ def test_every_example_opens_at_its_step(bundled):
     for example in examples():
         if example.model != "bundled":
             continue
-        step = find_step(example.step, bundled.config)
-        scene = scene_of(bundled, example.text, layer=step.layer or 0, head=example.head, token=example.token)
-        assert example.head < bundled.config.n_head
+        step = find_step(example.state.step, bundled.config)
+        scene = scene_of(
+            bundled, example.state.text, layer=step.layer or 0, head=example.state.head, token=example.state.token
+        )
+        assert example.state.head < bundled.config.n_head
         assert len(scene.trace) <= bundled.config.n_positions
         assert build_view(scene, step).title
 

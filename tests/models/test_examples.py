@@ -1,16 +1,19 @@
-"""What each example promises to show is there, in the model that it opens."""
+"""What each example's sentence claims is so, in the model that it opens and at the settings that it opens with."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from desktop_app.core.bundle import bundled_models
+from desktop_app.core.bundle import bundled_models, resource
 from desktop_app.core.examples import examples, heads_by_role
 from desktop_app.core.model import open_model
 from desktop_app.core.steps import find_step
+from desktop_app.core.stops import claimed_state
 
 ALL = examples()
+CLAIMS = [(stop, n) for stop in ALL for n in range(len(stop.claims))]
 
 
 @pytest.fixture(scope="module")
@@ -18,28 +21,27 @@ def models():
     return {name: open_model(folder) for name, folder in bundled_models().items()}
 
 
-@pytest.mark.parametrize("example", ALL, ids=[e.title for e in ALL])
-def test_the_claim_of_an_example_holds(models, example):
-    model = models[example.model]
-    ids = model.tokenizer.encode(example.text).ids
-    trace = model.engine.trace(ids)
-    step = find_step(example.step, model.config)
-    if example.key is not None:
-        query = len(ids) - 1 if example.token is None else example.token
-        pattern = trace.read(f"blocks.{step.layer}.attn.pattern", head=example.head, row=query)
-        assert pattern[example.key] > 0.4
-        assert int(np.argmax(pattern)) == example.key
-    if example.next is not None:
-        assert model.tokenizer.decode([int(np.argmax(trace.logits(-1)))]) == example.next
-    assert example.key is not None or example.next is not None
+@pytest.mark.parametrize(("stop", "n"), CLAIMS, ids=[f"{stop.title} {n + 1}" for stop, n in CLAIMS])
+def test_the_claims_of_an_example_hold(models, stop, n):
+    found = stop.claims[n].check(models[stop.model], claimed_state(stop))
+    assert found.holds, found.said
 
 
-@pytest.mark.parametrize("example", ALL, ids=[e.title for e in ALL])
-def test_an_example_says_where_to_look_as_it_is_opened(example):
-    assert example.look
-    assert "{" not in example.look
-    for block, head in re.findall(r"[Bb]lock (\d+), head (\d+)", example.look):
-        assert (f"blocks.{block}.attn.pattern", int(head)) == (example.step, example.head)
+@pytest.mark.parametrize("stop", ALL, ids=[stop.title for stop in ALL])
+def test_an_example_says_where_to_look_as_it_is_opened_and_claims_something(models, stop):
+    assert stop.say and stop.claims
+    assert "{" not in stop.say
+    find_step(stop.state.step, models[stop.model].config)
+    for block, head in re.findall(r"[Bb]lock (\d+), head (\d+)", stop.say):
+        assert (f"blocks.{block}.attn.pattern", int(head)) == (stop.state.step, stop.state.head)
+
+
+@pytest.mark.parametrize("stop", ALL, ids=[stop.title for stop in ALL])
+def test_every_token_that_a_sentence_quotes_is_in_the_text_or_in_a_claim(stop):
+    """A quoted token that no claim is about would be a sentence that nothing holds."""
+    claimed = " ".join(str(claim) for claim in stop.claims)
+    for quoted in re.findall(r"'([^']+)'", stop.say):
+        assert quoted in stop.state.text or repr(quoted) in claimed or quoted.strip() in claimed, quoted
 
 
 @pytest.mark.parametrize(
@@ -60,23 +62,17 @@ def test_a_head_that_examples_name_is_the_strongest_of_its_kind(kept_figures, ro
 
 
 def test_an_example_that_names_a_role_is_opened_at_its_head():
-    named = [example for example in ALL if example.role]
-    assert {example.role for example in named} == heads_by_role().keys()
-    for example in named:
-        block, head = heads_by_role()[example.role]
-        assert (example.step, example.head) == (f"blocks.{block}.attn.pattern", head)
+    named = [stop for stop in ALL if stop.role]
+    assert {stop.role for stop in named} == heads_by_role().keys()
+    for stop in named:
+        block, head = heads_by_role()[stop.role]
+        assert (stop.state.step, stop.state.head) == (f"blocks.{block}.attn.pattern", head)
 
 
 def test_there_are_twelve_examples_for_the_bundled_model_and_the_sort_is_shown_whole():
-    assert sum(e.model == "bundled" for e in ALL) >= 12
-    assert any(len(e.text) == 11 for e in ALL if e.model == "sorter")
+    assert sum(stop.model == "bundled" for stop in ALL) >= 12
+    assert any(len(stop.state.text) == 11 for stop in ALL if stop.model == "sorter")
 
 
-def test_the_letter_sorter_goes_through_the_whole_sort(models):
-    model = models["sorter"]
-    text = next(e.text for e in ALL if e.model == "sorter" and len(e.text) == 11)
-    letters, done = text[:6], text[6:]
-    trace = model.engine.trace(model.tokenizer.encode(text).ids)
-    written = "".join(model.tokenizer.decode([int(np.argmax(trace.logits(p)))]) for p in range(5, 11))
-    assert written == "".join(sorted(letters))
-    assert written[:5] == done
+def test_the_examples_file_is_where_installed_programs_look_for_it():
+    assert resource("examples.toml") == Path(__file__).resolve().parents[2] / "resources" / "examples.toml"

@@ -127,12 +127,12 @@ def test_the_pointer_dims_all_but_its_cell(lecture):
 
 def test_an_examples_sentence_stays_with_its_place_and_covers_nothing(open_desk, bundled):
     example = examples()[0]
-    desk = open_desk(bundled, example.text)
+    desk = open_desk(bundled, example.state.text)
     window = desk.window
     window.open_example(example)
     desk.settle()
     words = window.place_words
-    assert words.isVisible() and words.label.text() == example.look
+    assert words.isVisible() and words.label.text() == example.say
     assert words.label.heightForWidth(words.label.width()) <= words.label.height()
     assert words.geometry().top() >= window.centre.geometry().bottom()
     desk.window.do("next")

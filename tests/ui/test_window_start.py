@@ -17,11 +17,11 @@ from tests.ui.driver import colours, pixels
 def test_the_first_start_shows_the_first_example_stepped_to_its_head(open_desk):
     desk = open_desk()
     first = examples()[0]
-    assert desk.window.prompt.text() == first.text
-    assert (desk.state.step, desk.state.head) == (first.step, first.head)
-    assert desk.c.step.key == first.step
-    assert desk.scene.trace.ids == desk.scene.tokenizer.encode(first.text).ids
-    assert first.step in desk.words()
+    assert desk.window.prompt.text() == first.state.text
+    assert (desk.state.step, desk.state.head) == (first.state.step, first.state.head)
+    assert desk.c.step.key == first.state.step
+    assert desk.scene.trace.ids == desk.scene.tokenizer.encode(first.state.text).ids
+    assert first.state.step in desk.words()
     assert colours(pixels(desk.window.canvas)) > 200
     assert not desk.trouble()
 
@@ -93,7 +93,7 @@ def test_damaged_settings_start_as_the_first_time(open_desk, bundled, kind):
     settings_file().parent.mkdir(parents=True)
     settings_file().write_text(DAMAGED[kind])
     desk = open_desk(bundled)
-    assert desk.window.prompt.text() == examples()[0].text
+    assert desk.window.prompt.text() == examples()[0].state.text
     assert desk.scene is not None and not desk.trouble()
     desk.window.close()
     assert json.loads(settings_file().read_text())["type_size"] == 1.0
@@ -112,9 +112,9 @@ def test_a_damaged_last_session_starts_as_the_first_time(open_desk, bundled, kin
     last_file().parent.mkdir(parents=True)
     last_file().write_bytes(LAST[kind])
     desk = open_desk(bundled)
-    assert desk.window.prompt.text() == examples()[0].text and not desk.trouble()
+    assert desk.window.prompt.text() == examples()[0].state.text and not desk.trouble()
     desk.window.close()
-    assert load_session(last_file()).text == examples()[0].text
+    assert load_session(last_file()).text == examples()[0].state.text
 
 
 def test_a_remembered_place_that_the_model_lacks_becomes_one_that_it_has(open_desk, tiny, other):
@@ -171,8 +171,8 @@ def test_a_restart_whose_model_is_gone_says_so_and_shows_no_other_model_s_number
     second = open_desk()
     assert second.c.model.folder == bundled_models()["bundled"]
     assert str(place) in second.trouble() and str(aside_file()) in second.trouble()
-    assert second.window.prompt.text() == examples()[0].text
-    assert second.scene.trace.ids == second.scene.tokenizer.encode(examples()[0].text).ids
+    assert second.window.prompt.text() == examples()[0].state.text
+    assert second.scene.trace.ids == second.scene.tokenizer.encode(examples()[0].state.text).ids
     assert load_session(aside_file()) == left
     second.window.do("undo")  # on purpose, it is this model's text too
     second.settle()
@@ -198,7 +198,7 @@ def test_a_restart_whose_model_has_no_room_asks_and_brings_its_text_back(open_de
     monkeypatch.setattr("desktop_app.ui.model_library.ModelLibrary._ask_about_memory", lambda _self, d: asked.append(d))
     second = open_desk()
     assert len(asked) == 1 and second.c.model.folder == bundled_models()["bundled"]
-    assert second.window.prompt.text() == examples()[0].text
+    assert second.window.prompt.text() == examples()[0].state.text
     second.window.library._answer(asked[0], go_on=True)
     second.settle()
     assert second.c.model.folder == tiny and second.window.prompt.text() == "a large one"
@@ -244,10 +244,11 @@ def test_each_example_opens_with_its_model_where_there_is_something_to_see(open_
     for example in examples():
         actions[example.title].trigger()
         desk.settle()
-        assert desk.window.prompt.text() == example.text and not desk.trouble()
+        assert desk.window.prompt.text() == example.state.text and not desk.trouble()
         assert desk.c.model.folder == bundled_models()[example.model]
-        assert desk.c.step.key == example.step and desk.scene.head == example.head
-        assert example.look == (desk.notice() or example.look)
+        assert desk.c.step.key == example.state.step
+        assert example.role is None or desk.scene.head == example.state.head
+        assert example.say == (desk.notice() or example.say)
         assert colours(pixels(desk.window.canvas)) > 50
     assert desk.c.history.can_undo
 

@@ -1,0 +1,238 @@
+"""Claims: what a sentence says of a model, as data that is held to a pass instead of being believed.
+
+Each is a statement, measured on a scene, and a change of what is on the screen under which it is made. How they are
+written in files: `claims_file`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from desktop_app.core.levels import number, percent
+from desktop_app.core.model import Model
+from desktop_app.core.opening.cells import Cell, read_cell
+from desktop_app.core.scene import Scene, make_scene
+from desktop_app.core.state import State, encode
+from desktop_app.gpt2.edit import parse_edits
+from desktop_app.gpt2.errors import SessionError
+
+Head = tuple[int, int]
+Heads = Mapping[str, Head]
+"""What a head does -> its block and number, for files that name heads by what they do."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a claim: whether it holds, and what was measured, in words."""
+
+    holds: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where a measured number must lie, both ends excluded; None is no bound."""
+
+    above: float | None = None
+    below: float | None = None
+
+    def hold(self, value: float) -> bool:
+        """Whether `value` lies within them."""
+        return (self.above is None or value > self.above) and (self.below is None or value < self.below)
+
+
+class Statement(Protocol):
+    """One kind of claim: the keys of its row, and how it is measured."""
+
+    def find(self, scene: Scene) -> Finding:
+        """What is so in `scene`. Raises LogitscopeError where the claim names what is not there."""
+
+
+def _token(scene: Scene, word: str) -> int:
+    ids = scene.tokenizer.encode(word).ids
+    if len(ids) != 1:
+        raise SessionError(f"{word!r} is {len(ids)} tokens of {scene.name}; a claim names one.")
+    return ids[0]
+
+
+@dataclass(frozen=True)
+class Next:
+    """The token that follows: its rank among all, from 1, its probability after the cuts, whether it survives them."""
+
+    word: str
+    bounds: Bounds = Bounds()
+    rank: int | None = None
+    kept: bool | None = None
+
+    def find(self, scene: Scene) -> Finding:
+        """What the bars show of the token."""
+        rank = scene.ranked.rank_of(_token(scene, self.word))
+        kept = rank < scene.stages.n_kept
+        share = float(scene.stages.final[rank]) if kept else 0.0
+        holds = (self.rank in (None, rank + 1)) and (self.kept in (None, kept)) and self.bounds.hold(share)
+        return Finding(holds, f"{self.word!r} is rank {rank + 1} with {percent(share)}{'' if kept else ', cut'}")
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a head gives one key from the selected token, and whether that is the most that it gives any."""
+
+    head: Head
+    to: int
+    bounds: Bounds = Bounds()
+    most: bool | None = None
+
+    def find(self, scene: Scene) -> Finding:
+        """One cell of the head's pattern, and the largest of its row."""
+        row = _pattern(scene, self.head)[scene.token]
+        if self.to >= len(row):
+            raise SessionError(f"There is no key {self.to}; the text has {len(row)} tokens.")
+        most = int(np.argmax(row))
+        holds = self.bounds.hold(float(row[self.to])) and self.most in (None, most == self.to)
+        return Finding(
+            holds, f"{scene.labels[self.to]} gets {percent(float(row[self.to]))}; most goes to {scene.labels[most]}"
+        )
+
+
+@dataclass(frozen=True)
+class Always:
+    """What a head gives the key `back` tokens before the query, from all queries since `since`, or a share of these."""
+
+    head: Head
+    back: int
+    bounds: Bounds = Bounds()
+    most: bool | None = None
+    since: int | None = None
+    share: float = 1.0
+
+    def find(self, scene: Scene) -> Finding:
+        """How many queries do as the claim says."""
+        grid = _pattern(scene, self.head)
+        queries = range(max(self.back, self.since or 0), len(grid))
+        if not queries:
+            raise SessionError(f"No token of the text has one {self.back} back.")
+        good = [
+            self.bounds.hold(float(grid[q, q - self.back]))
+            and self.most in (None, int(np.argmax(grid[q])) == q - self.back)
+            for q in queries
+        ]
+        return Finding(sum(good) >= self.share * len(good), f"{sum(good)} of {len(good)} queries do")
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How many tokens it is from the last token of one kind to the next of another."""
+
+    words: tuple[str, str]
+    tokens: int
+
+    def find(self, scene: Scene) -> Finding:
+        """The distance between the two in the text."""
+        first, second = (_token(scene, word) for word in self.words)
+        ids = scene.trace.ids
+        pairs = [b - a for b in range(len(ids)) for a in range(b) if (ids[a], ids[b]) == (first, second)]
+        if not pairs:
+            raise SessionError(f"The text has no {self.words[1]!r} after a {self.words[0]!r}.")
+        return Finding(min(pairs) == self.tokens, f"they are {min(pairs)} apart")
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a tensor or of a weight."""
+
+    cell: Cell
+    bounds: Bounds
+
+    def find(self, scene: Scene) -> Finding:
+        """The number in the cell."""
+        value = read_cell(scene.trace, scene.checkpoint.weights, self.cell)
+        return Finding(self.bounds.hold(value), f"{self.cell.name}{list(self.cell.index)} is {number(value)}")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The token that the draw of the present settings lands on."""
+
+    word: str
+    u: float | None = None
+
+    def find(self, scene: Scene) -> Finding:
+        """Where u falls."""
+        landed = int(scene.ranked.order[scene.stages.landing(scene.u if self.u is None else self.u)])
+        return Finding(landed == _token(scene, self.word), f"{scene.tokenizer.quoted(landed)} is drawn")
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What stands there once the likeliest token was appended again and again."""
+
+    words: str
+
+    def find(self, scene: Scene) -> Finding:
+        """Never asked: running on takes more than one pass, which `check` makes."""
+        raise NotImplementedError
+
+
+def _pattern(scene: Scene, head: Head) -> Any:
+    layer, number_ = head
+    if layer >= scene.config.n_layer or number_ >= scene.config.n_head:
+        raise SessionError(f"There is no head {number_} of block {layer}; {scene.name} has no such.")
+    return scene.trace.read(f"blocks.{layer}.attn.pattern", head=number_)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is another than on the screen when a claim is measured; None where nothing is."""
+
+    text: str | None = None
+    token: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    mute: tuple[Head, ...] = ()
+    edits: tuple[str, ...] = ()
+
+    def of(self, state: State) -> State:
+        """The state so changed, edits aside."""
+        sampling = {name: getattr(self, name) for name in ("temperature", "top_k", "top_p")}
+        state = state.with_sampling(**{name: value for name, value in sampling.items() if value is not None})
+        if self.text is not None:
+            state = replace(state, text=self.text, appended=(), token=None, position=None, key=None)
+        return state if self.token is None else replace(state, token=self.token)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """All edits, muted heads among them, as `--edit` takes them."""
+        return (*(f"blocks.{layer}.attn.z[{head}]=0" for layer, head in self.mute), *self.edits)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about a model, and under which change of what is on the screen it is made."""
+
+    statement: Statement
+    change: Change = Change()
+
+    def check(self, model: Model, state: State) -> Finding:
+        """Measure the claim on `model`, for the text and settings of `state`.
+
+        Raises LogitscopeError where the claim, or the text, names what the model has not.
+        """
+        state = self.change.of(state)
+        ids = encode(state, model.tokenizer)
+        if isinstance(self.statement, Ends):
+            return _run_on(model, ids, self.statement.words)
+        edits = parse_edits(self.change.written, model.config, len(ids))
+        trace = model.engine.trace(ids, edits=edits)
+        return self.statement.find(make_scene(model.name, model.checkpoint, model.tokenizer, trace, state))
+
+
+def _run_on(model: Model, ids: Sequence[int], words: str) -> Finding:
+    grown, trace = list(ids), None
+    for _ in model.tokenizer.encode(words).ids:
+        trace = model.engine.trace(grown, reuse=trace)
+        grown.append(int(np.argmax(trace.logits(-1))))
+    said = model.tokenizer.decode(grown[len(ids) :])
+    return Finding(said == words, f"{said!r} follows")

@@ -1,0 +1,193 @@
+"""How claims are written in files, and read from them with bounds.
+
+A claim is one row of a TOML file. Its first key says what is claimed, of the text and settings that the sentence stands
+under:
+
+    { next = " creature", rank = 1 }              the next token: its rank, from 1, or its share after the cuts
+    { next = " were", above = 0.5, kept = true }
+    { looks = [5, 1], to = 5, above = 0.4, most = true }    what a head of a block gives a key, from the token selected
+    { always = [3, 5], back = 1, above = 0.25 }   the same from every query that has such a key, or a `share` of them
+    { apart = [" men", " horse"], tokens = 3 }    how many tokens lie between two, from one to the next
+    { cell = "blocks.0.ln1.scale", index = [3, 0], above = 2.0 }    a number of a tensor or of a weight
+    { drawn = " seven" }                          the token that the draw lands on
+    { ends = "AABBCC" }                           what greedy running on gives, in as many tokens as that has
+
+`above` and `below` are bounds that the measured number must not touch. Any row may change one thing before it is
+measured: `text`, `mute` (heads), `edits` (written as for --edit), `token`, `temperature`, `top_k`, `top_p`; a drawn
+token may have its `u`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from desktop_app.core.claims import (
+    Always,
+    Apart,
+    Bounds,
+    Change,
+    Claim,
+    Drawn,
+    Ends,
+    Head,
+    Heads,
+    Looks,
+    Next,
+    Number,
+    Statement,
+)
+from desktop_app.core.fields import Kind, Reader, flag, real, text, whole
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.state import TEXT_LIMIT
+from desktop_app.gpt2.errors import SessionError
+
+_WORD = text(200)
+_SHARE, _COUNT = real, whole(0, 200_000)
+
+
+def _words(value: Any, refuse: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > 100 or not all(isinstance(w, str) and len(w) <= 200 for w in value):
+        raise refuse("a list of texts")
+    return tuple(value)
+
+
+def _indices(value: Any, refuse: Any) -> tuple[int, ...]:
+    whole_ones = isinstance(value, list) and all(isinstance(i, int) and not isinstance(i, bool) for i in value)
+    if not whole_ones or not 1 <= len(value) <= 4 or min(value) < 0:
+        raise refuse("a list of one to four whole numbers")
+    return tuple(value)
+
+
+def _head(heads: Heads) -> Kind:
+    def read(value: Any, refuse: Any) -> Head:
+        if isinstance(value, str) and value in heads:
+            return heads[value]
+        whole_ones = isinstance(value, list) and all(isinstance(i, int) and not isinstance(i, bool) for i in value)
+        if not whole_ones or len(value) != 2 or min(value) < 0:
+            named = f", or one of {', '.join(heads)}" if heads else ""
+            raise refuse(f"a block and a head, like [5, 1]{named}")
+        return value[0], value[1]
+
+    return read
+
+
+def _several(heads: Heads) -> Kind:
+    one = _head(heads)
+
+    def read(value: Any, refuse: Any) -> tuple[Head, ...]:
+        if isinstance(value, list) and value and not isinstance(value[0], int):
+            return tuple(one(item, refuse) for item in value)
+        return (one(value, refuse),)
+
+    return read
+
+
+class _Row:
+    """One row as it is read: what it must have, what it may have, and that nothing else stands in it."""
+
+    def __init__(self, raw: Mapping[str, Any], where: str, heads: Heads) -> None:
+        self._reader, self._raw, self._where = Reader(raw, where), raw, where
+        self._left = set(raw)
+        self.head, self.several = _head(heads), _several(heads)
+
+    def must(self, name: str, kind: Kind) -> Any:
+        if name not in self._raw:
+            raise SessionError(f"{self._where}: {name} is missing.")
+        return self.may(name, kind)
+
+    def may(self, name: str, kind: Kind, default: Any = None) -> Any:
+        self._left.discard(name)
+        return self._reader.read(name, default, kind)
+
+    def bounds(self) -> Bounds:
+        return Bounds(self.may("above", _SHARE), self.may("below", _SHARE))
+
+    def finish(self) -> None:
+        if self._left:
+            raise SessionError(f"{self._where}: {sorted(self._left)[0]!r} is nothing that such a claim has.")
+
+    def refuse(self, words: str) -> SessionError:
+        return SessionError(f"{self._where}: {words}")
+
+
+def _next(row: _Row) -> Statement:
+    found = Next(row.must("next", _WORD), row.bounds(), row.may("rank", whole(1, 2**31)), row.may("kept", flag))
+    if found == Next(found.word):
+        raise row.refuse("the claim says nothing of the token; give rank, above, below or kept.")
+    return found
+
+
+def _looks(row: _Row) -> Statement:
+    head, to = row.must("looks", row.head), row.must("to", _COUNT)
+    found = Looks(head, to, row.bounds(), row.may("most", flag))
+    if found == Looks(head, to):
+        raise row.refuse("the claim says nothing of the look; give above, below or most.")
+    return found
+
+
+def _always(row: _Row) -> Statement:
+    head, back = row.must("always", row.head), row.must("back", _COUNT)
+    bounds, most = row.bounds(), row.may("most", flag)
+    if bounds == Bounds() and most is None:
+        raise row.refuse("the claim says nothing of the looks; give above, below or most.")
+    return Always(head, back, bounds, most, row.may("since", _COUNT), row.may("share", _SHARE, 1.0))
+
+
+def _apart(row: _Row) -> Statement:
+    words = row.must("apart", _words)
+    if len(words) != 2:
+        raise row.refuse("apart names two tokens.")
+    return Apart((words[0], words[1]), row.must("tokens", whole(1, 200_000)))
+
+
+def _number(row: _Row) -> Statement:
+    cell = Cell(row.must("cell", _WORD), row.must("index", _indices))
+    bounds = row.bounds()
+    if bounds == Bounds():
+        raise row.refuse("the claim says nothing of the number; give above or below.")
+    return Number(cell, bounds)
+
+
+def _drawn(row: _Row) -> Statement:
+    return Drawn(row.must("drawn", _WORD), row.may("u", _SHARE))
+
+
+def _ends(row: _Row) -> Statement:
+    return Ends(row.must("ends", text(TEXT_LIMIT)))
+
+
+STATEMENTS = {
+    "next": _next,
+    "looks": _looks,
+    "always": _always,
+    "apart": _apart,
+    "cell": _number,
+    "drawn": _drawn,
+    "ends": _ends,
+}
+"""What a claim may be about: the key that names it -> its reader."""
+
+
+def read_claims(raw: Any, where: str, heads: Heads | None = None) -> tuple[Claim, ...]:
+    """The claims of a file's list, each row as above. Raises SessionError naming the row and what is wrong."""
+    if not isinstance(raw, list) or len(raw) > 200:
+        raise SessionError(f"{where}: claims must be a list of at most 200 tables.")
+    return tuple(_claim(row, f"{where}: claim {n}", heads or {}) for n, row in enumerate(raw, 1))
+
+
+def _claim(raw: Any, where: str, heads: Heads) -> Claim:
+    kinds = [kind for kind in STATEMENTS if isinstance(raw, dict) and kind in raw]
+    if len(kinds) != 1:
+        raise SessionError(f"{where} must have exactly one of {', '.join(STATEMENTS)}.")
+    row = _Row(raw, where, heads)
+    statement = STATEMENTS[kinds[0]](row)
+    change = Change(
+        text=row.may("text", text(TEXT_LIMIT)),
+        token=row.may("token", _COUNT),
+        temperature=row.may("temperature", real),
+        top_k=row.may("top_k", whole(0, 2**31 - 1)),
+        top_p=row.may("top_p", real),
+        mute=row.may("mute", row.several, ()),
+        edits=row.may("edits", _words, ()),
+    )
+    row.finish()
+    return Claim(statement, change)

@@ -1,0 +1,119 @@
+"""A stop: a prompt, where one looks at it, a sentence, and what that sentence claims. Examples are single stops.
+
+In a file a stop is one table. Beside the words (`title`, `say`, `look_for`, `notes`) it may hold any field that a
+session keeps (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with theirs, `role` in
+place of block and head where the file names heads by what they do, and `claims` (see `claims_file`). `{Head}` in a
+sentence stands for the head.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from desktop_app.core.claims import Claim, Heads
+from desktop_app.core.claims_file import read_claims
+from desktop_app.core.fields import Reader, text
+from desktop_app.core.session_file import read_sampling
+from desktop_app.core.state import ASKED, State, ViewOptions, unplaced
+from desktop_app.gpt2.errors import SessionError
+from desktop_app.gpt2.sampling import Sampling
+
+_SENTENCE, _NOTES = text(600), text(4000)
+_WORDS = ("title", "say", "look_for", "notes")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One stop. `state` has its prompt and place; `chosen` names the fields that the file gave, sampling among them.
+
+    `model` is what `reference_of` calls the model, `role` what the head does. The claims are about the text and the
+    settings of the stop, and settings that it leaves open are those that a window opens with.
+    """
+
+    title: str
+    say: str
+    state: State
+    chosen: frozenset[str]
+    model: str = "bundled"
+    look_for: str = ""
+    notes: str = ""
+    claims: tuple[Claim, ...] = ()
+    role: str | None = None
+
+
+OPENING = Sampling(0.8, 40, 0.9)
+"""The settings of sampling that a first start begins with, and that a stop has unless it gives its own."""
+
+
+def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
+    """The stop that a file's table describes. Raises SessionError naming the field that cannot be used."""
+    read = Reader(raw, where)
+    known = {f.name for f in fields(State) if "kind" in f.metadata} | {"sampling", "view", "role", "claims", *_WORDS}
+    if unknown := sorted(raw.keys() - known):
+        raise SessionError(
+            f"{where}: {unknown[0][:60]!r} is nothing that a stop has; it may have {', '.join(sorted(known))}."
+        )
+    words = {name: read.read(name, "", _NOTES if name == "notes" else _SENTENCE) for name in _WORDS}
+    if not words["title"]:
+        raise SessionError(f"{where}: title is missing.")
+    state = State(**read.all_of(State), view=ViewOptions(**read.record("view").all_of(ViewOptions)), sampling=OPENING)
+    chosen = frozenset(raw.keys() & {f.name for f in fields(State)})
+    role = read.read("role", None, text(100))
+    if role is not None:
+        state, chosen = _at_head(state, chosen, role, heads or {}, where)
+    elif state.step.startswith("blocks."):
+        state, chosen = replace(state, layer=_block_of(state.step, where)), chosen | {"layer"}
+    if "sampling" in raw:
+        state = replace(state, sampling=read_sampling(read.record("sampling"), where, OPENING))
+    head = f"Block {state.layer}, head {state.head}"
+    said = {name: words[name].replace("{Head}", head).replace("{head}", head[0].lower() + head[1:]) for name in _WORDS}
+    claims = read_claims(raw.get("claims", []), where, heads)
+    return Stop(
+        **said,
+        state=replace(state, model=""),
+        chosen=chosen - {"model"},
+        model=state.model or "bundled",
+        claims=claims,
+        role=role,
+    )
+
+
+def _at_head(state: State, chosen: frozenset[str], role: str, heads: Heads, where: str) -> tuple[State, frozenset[str]]:
+    if role not in heads:
+        raise SessionError(f"{where}: role is {role[:60]!r}; the file names {', '.join(heads) or 'no heads'}.")
+    layer, head = heads[role]
+    state, chosen = replace(state, layer=layer, head=head), chosen | {"layer", "head"}
+    if "step" in chosen or "workspace" in chosen:
+        return state, chosen
+    return replace(state, step=f"blocks.{layer}.attn.pattern"), chosen | {"step"}
+
+
+def _block_of(step: str, where: str) -> int:
+    number = step.split(".")[1]
+    if not number.isdecimal() or len(number) > 3:
+        raise SessionError(f"{where}: step is {step[:60]!r}; a block's step is named like blocks.5.attn.pattern.")
+    return int(number)
+
+
+def open_in(stop: Stop, state: State) -> State:
+    """The state in which the stop is looked at: its prompt, place and settings, and of `state` what it leaves open.
+
+    What a text before was asked about (position, target, opened numbers, draws) does not stay, nor do its settings of
+    sampling: the stop's sentence is true of its own.
+    """
+    fresh = {
+        name: getattr(stop.state, name)
+        for name in (*ASKED, "target", "against", "unfolded", "opened", "draws", "sampling")
+    }
+    fresh |= {name: getattr(stop.state, name) for name in stop.chosen | {"workspace", "token", "position", "key"}}
+    return replace(unplaced(state), **{**fresh, "model": state.model, "int8": state.int8})
+
+
+def claimed_state(stop: Stop) -> State:
+    """The state about which the claims are: the stop as a first start would open it."""
+    return open_in(stop, State(sampling=OPENING))
+
+
+def texts_of(stop: Stop) -> Mapping[str, str]:
+    """All that the stop says, by field."""
+    return {name: getattr(stop, name) for name in _WORDS}

@@ -1,0 +1,199 @@
+"""Claims measure what plain numpy finds in the pass, and one that is false is found out."""
+
+import numpy as np
+import pytest
+
+from desktop_app.core.claims_file import STATEMENTS, read_claims
+from desktop_app.core.model import open_model
+from desktop_app.core.state import State
+from desktop_app.gpt2.edit import parse_edits
+from desktop_app.gpt2.errors import LogitscopeError, SessionError
+from desktop_app.gpt2.sampling import Sampling
+from tests.scenes import BUNDLED, open_tiny
+
+TEXT = "The cat sat on the cat"
+SETTINGS = Sampling(0.7, 9, 0.8)
+STATE = State(text=TEXT, token=6, sampling=SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def ids(model):
+    return model.tokenizer.encode(TEXT).ids
+
+
+def final(logits, settings=SETTINGS):
+    """Probabilities after temperature, top-k and top-p, written down anew; 0 for what is cut."""
+    scaled = logits.astype(np.float64) / settings.temperature
+    order = sorted(range(len(scaled)), key=lambda i: (-scaled[i], i))[: settings.top_k]
+    weights = np.exp(scaled[order] - scaled[order[0]])
+    shares, kept = weights / weights.sum(), []
+    for rank in range(len(order)):
+        kept.append(rank)
+        if shares[: rank + 1].sum() >= settings.top_p:
+            break
+    found = np.zeros(len(scaled))
+    found[[order[r] for r in kept]] = shares[kept] / shares[kept].sum()
+    return found, order
+
+
+def check(model, row, state=STATE):
+    (claim,) = read_claims([row], "a test", {"one": (1, 0)})
+    return claim.check(model, state).holds
+
+
+def both(model, row, name, value, state=STATE):
+    """Whether a bound just below the number and one just above it are judged rightly."""
+    edge = 1e-6
+    assert check(model, row | {"above": value - edge}, state), (row, name, value)
+    assert check(model, row | {"below": value + edge}, state)
+    assert not check(model, row | {"above": value + edge}, state)
+    assert not check(model, row | {"below": value - edge}, state)
+
+
+def word(model, token):
+    return model.tokenizer.decode([token])
+
+
+def spelled(model, tokens):
+    """Of some tokens those that a text of one token spells."""
+    return [t for t in tokens if model.tokenizer.encode(word(model, t)).ids == (t,)]
+
+
+def test_next_is_the_rank_and_the_share_after_the_cuts(model, ids):
+    logits = model.engine.trace(ids).logits(-1)
+    shares, order = final(logits)
+    kept = spelled(model, [t for t in order if shares[t] > 0])
+    cut = spelled(model, [t for t in order if shares[t] == 0])
+    assert kept and cut
+    for token in (kept[0], cut[-1]):
+        row = {"next": word(model, token)}
+        rank = sorted(range(len(logits)), key=lambda i: (-logits[i], i)).index(token) + 1
+        assert check(model, row | {"rank": rank}) and not check(model, row | {"rank": rank + 1})
+        assert check(model, row | {"kept": bool(shares[token])}) and not check(model, row | {"kept": not shares[token]})
+        both(model, row, "share", float(shares[token]))
+
+
+def test_a_claim_may_be_about_other_settings_another_text_and_an_edited_pass(model, ids):
+    plain, other = model.engine.trace(ids), model.tokenizer.encode("The cat sat in the cat").ids
+    token = spelled(model, final(plain.logits(-1))[1])[0]
+    row = {"next": word(model, token)}
+    both(model, row | {"temperature": 2.0}, "T", float(final(plain.logits(-1), Sampling(2.0, 9, 0.8))[0][token]))
+    both(
+        model,
+        row | {"text": "The cat sat in the cat"},
+        "text",
+        float(final(model.engine.trace(other).logits(-1))[0][token]),
+    )
+    edited = model.engine.trace(ids, edits=parse_edits(["blocks.1.attn.z[0]=0"], model.config, len(ids)))
+    assert not edited["blocks.1.attn.z"][0].any()
+    share = float(final(edited.logits(-1))[0][token])
+    for changed in ({"mute": [1, 0]}, {"mute": "one"}, {"mute": [[1, 0]]}, {"edits": ["blocks.1.attn.z[0]=0"]}):
+        both(model, row | changed, "muted", share)
+
+
+def test_looks_is_a_cell_of_the_pattern_from_the_selected_token(model, ids):
+    pattern = model.engine.trace(ids)["blocks.1.attn.pattern"][0]
+    most = int(np.argmax(pattern[6]))
+    least = int(np.argmin(pattern[6, :7]))
+    for key in (most, least):
+        both(model, {"looks": [1, 0], "to": key}, "look", float(pattern[6, key]))
+        assert check(model, {"looks": "one", "to": key, "most": key == most})
+        assert not check(model, {"looks": "one", "to": key, "most": key != most})
+    both(model, {"looks": [1, 0], "to": 1, "token": 3}, "look", float(pattern[3, 1]))
+
+
+def test_always_counts_every_query_that_has_such_a_key(model, ids):
+    pattern = model.engine.trace(ids)["blocks.0.attn.pattern"][1]
+    n = len(ids)
+    row = {"always": [0, 1], "back": 2}
+    least = min(float(pattern[q, q - 2]) for q in range(2, n))
+    assert check(model, row | {"above": least - 1e-6}) and not check(model, row | {"above": least + 1e-6})
+    good = sum(float(pattern[q, q - 2]) > 0.1 for q in range(2, n)) / (n - 2)
+    assert check(model, row | {"above": 0.1, "share": good - 1e-9})
+    assert not check(model, row | {"above": 0.1, "share": good + 1e-9})
+    late = min(float(pattern[q, q - 2]) for q in range(n - 3, n))
+    assert check(model, row | {"above": late - 1e-6, "since": n - 3})
+
+
+def test_apart_is_the_distance_between_two_tokens_and_a_cell_is_its_number(model, ids):
+    c, s, near = "c", "s", 4
+    assert TEXT.index("s") - TEXT.index("c") == near and len(ids) == len(TEXT)  # here a letter is a token
+    assert check(model, {"apart": [c, s], "tokens": near}) and not check(model, {"apart": [c, s], "tokens": near + 1})
+    value = float(model.engine.trace(ids)["blocks.1.mlp.pre"][4, 3])
+    both(model, {"cell": "blocks.1.mlp.pre", "index": [4, 3]}, "cell", value)
+    weight = float(model.checkpoint.weights["blocks.0.mlp.W_in"][2, 5])
+    both(model, {"cell": "blocks.0.mlp.W_in", "index": [2, 5]}, "weight", weight)
+
+
+def test_drawn_is_where_u_falls(model, ids):
+    shares, order = final(model.engine.trace(ids).logits(-1))
+    kept = [t for t in order if shares[t] > 0]
+    edges = np.cumsum([shares[t] for t in kept])
+    own = {token: float(edges[n] - shares[token] / 2) for n, token in enumerate(kept)}
+    said = spelled(model, kept)
+    assert len(said) > 1
+    for token in said:
+        for other, middle in own.items():
+            assert check(model, {"drawn": word(model, token), "u": middle}) == (other == token)
+
+
+def test_ends_is_the_greedy_continuation_which_the_letter_sorter_knows():
+    sorter = open_model(BUNDLED.parent / "sorter")
+    state = State(text="CBAABC")
+    assert check(sorter, {"ends": "AABBCC"}, state) and check(sorter, {"ends": "AABB"}, state)
+    assert not check(sorter, {"ends": "AABBCB"}, state)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({}, "exactly one of"),
+        ({"next": "a", "looks": [0, 0]}, "exactly one of"),
+        ([], "exactly one of"),
+        ({"next": "a"}, "says nothing of the token"),
+        ({"next": 5, "rank": 1}, "next is 5"),
+        ({"next": "a", "rank": 0}, "rank is 0"),
+        ({"next": "a", "rank": 1, "abvoe": 1}, "'abvoe' is nothing"),
+        ({"looks": [0, 0], "to": 1}, "says nothing of the look"),
+        ({"looks": "nobody", "to": 1, "above": 0.5}, "one of one"),
+        ({"looks": [0, -1], "to": 1, "above": 0.5}, "a block and a head"),
+        ({"looks": [True, 1], "to": 1, "above": 0.5}, "a block and a head"),
+        ({"looks": [0, 0], "above": 0.5}, "to is missing"),
+        ({"always": [0, 0], "back": 1}, "says nothing"),
+        ({"apart": ["a"], "tokens": 1}, "two tokens"),
+        ({"cell": "embed", "index": [0, 0]}, "says nothing of the number"),
+        ({"cell": "embed", "index": "0", "above": 1}, "index is '0'"),
+        ({"next": "a", "above": float("nan")}, "a number"),
+    ],
+)
+def test_a_row_that_is_no_claim_is_refused_by_name(row, words):
+    with pytest.raises(SessionError, match=words) as caught:
+        read_claims([row], "a file", {"one": (1, 0)})
+    assert "a file: claim 1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"next": "two tokens", "rank": 1},
+        {"looks": [9, 0], "to": 0, "above": 0.1},
+        {"looks": [0, 0], "to": 900, "above": 0.1},
+        {"always": [0, 0], "back": 900, "above": 0.1},
+        {"apart": ["z", "q"], "tokens": 1},
+        {"cell": "nothing", "index": [0], "above": 0.0},
+        {"cell": "embed", "index": [0, 9999], "above": 0.0},
+        {"next": "a", "rank": 1, "edits": ["blocks.9.attn.z=0"]},
+    ],
+)
+def test_a_claim_about_what_the_model_has_not_is_a_sentence(model, row):
+    with pytest.raises(LogitscopeError):
+        check(model, row)
+
+
+def test_every_kind_of_claim_is_tried_here():
+    assert set(STATEMENTS) == {"next", "looks", "always", "apart", "cell", "drawn", "ends"}
