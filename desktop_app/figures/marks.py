@@ -3,6 +3,7 @@
 Units are pixels on screen and points in a figure; y grows downwards.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -402,6 +403,19 @@ class Page:
     ) -> None:
         """Let a place of `shape` rows and columns answer to the pointer."""
         self.cells.append(Cells(rect, *shape, values, source, label, start, stride, self.density))
+
+    def neighbour(self, cells: Cells, down: int, across: int) -> Cells:
+        """The nearest of the cells that stand alone in that direction; itself where there is none."""
+        alone = [other for other in self.cells if other.rows * other.columns == 1]
+
+        def cost(other: Cells) -> float:
+            x = other.rect.x + other.rect.w / 2 - cells.rect.x - cells.rect.w / 2
+            y = other.rect.y + other.rect.h / 2 - cells.rect.y - cells.rect.h / 2
+            ahead, aside = x * across + y * down, abs(x * down + y * across)
+            return ahead + 2 * aside if ahead > 0.5 else math.inf
+
+        best = min(alone, key=cost, default=cells)
+        return best if cost(best) < math.inf else cells
 
     def again(self, cells: Cells, before: "Page") -> Cells | None:
         """The place that shows here what `cells` showed on the page `before`; None where nothing does."""

@@ -87,7 +87,9 @@ class Appearance(QObject):
         self.choose_theme("light" if self.name == "projector" else "projector")
 
     def change_type(self, by: int) -> None:
-        """A larger (1), smaller (-1) or the plain (0) type size."""
+        """A larger (1), smaller (-1) or the plain (0) type size, which takes the view's own enlargement back, too."""
+        if by == 0:
+            self._frame.canvas.zoom(0)
         at = TYPE_SIZES.index(self._memory.settings.type_size)
         at = TYPE_SIZES.index(1.0) if by == 0 else min(max(at + by, 0), len(TYPE_SIZES) - 1)
         self._memory.choose(type_size=TYPE_SIZES[at])

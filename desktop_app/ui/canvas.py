@@ -1,18 +1,15 @@
 """The centre: draws a view, tells what is under the pointer, and has a cell cursor for the keyboard."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QKeyEvent,
     QMouseEvent,
     QPainter,
-    QPainterPath,
     QPaintEvent,
-    QPen,
     QPixmap,
     QResizeEvent,
     QWheelEvent,
@@ -27,11 +24,11 @@ from desktop_app.figures.marks import Cells, Page, Pick, Rect
 from desktop_app.figures.spoken import spoken
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
+from desktop_app.ui.overlay import Overlay
 from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks, rectangle
 
 _MARGIN = 24
-_RING, _DIM = 6.0, 0.72
 _ARROWS = {
     Qt.Key.Key_Left: (0, -1),
     Qt.Key.Key_Right: (0, 1),
@@ -40,6 +37,13 @@ _ARROWS = {
 }
 """Arrow keys -> rows down and columns across."""
 _NAME = "View of the current step"
+_GOING = {
+    Qt.Key.Key_Left: ("previous", "previous_block"),
+    Qt.Key.Key_Right: ("next", "next_block"),
+    Qt.Key.Key_Up: ("previous_head", "previous_head"),
+    Qt.Key.Key_Down: ("next_head", "next_head"),
+}
+"""The command of an arrow key in the walk, where there is no cursor: alone, and with Shift."""
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -263,11 +267,12 @@ class Canvas(PaintedPane):
         painter.drawPixmap(0, 0, self._picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(self.origin)
+        over = Overlay(painter, self._page, QRectF(self.viewport().rect()).translated(-self.origin))
         if self._spotlight and self._at is not None:
-            self._dim_rest(painter)
-        self._draw_lit(painter)
+            over.dim_rest(*self._at)
+        over.light(self._marked, self._lit_places)
         if self._at is not None:
-            self._draw_pointer(painter)
+            over.point_at(*self._at, self._readout)
         painter.resetTransform()
         self.draw_ring(painter, self._theme.accent)
         painter.end()
@@ -283,84 +288,6 @@ class Canvas(PaintedPane):
         draw_marks(painter, self._page.marks, -self.origin.y(), self.viewport().height() - self.origin.y())
         painter.end()
         return picture
-
-    def _dim_rest(self, painter: QPainter) -> None:
-        """Leave the cell, its row and its column as they are."""
-        assert self._at is not None
-        cells, row, column = self._at
-        place, seen = rectangle(cells.place(row, column)), QRectF(self.viewport().rect()).translated(-self.origin)
-        rest = QPainterPath()
-        rest.addRect(seen)
-        kept = QPainterPath()
-        ring = _RING * self._scale
-        kept.addRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
-        if cells.stride is None and cells.rows > 1:
-            kept.addRect(QRectF(seen.left(), place.top(), place.left() - seen.left(), place.height()))
-            kept.addRect(QRectF(place.left(), seen.top(), place.width(), place.top() - seen.top()))
-        shade = QColor(self._theme.background)
-        shade.setAlphaF(_DIM)
-        painter.fillPath(rest.subtracted(kept), shade)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(self._theme.accent), ring / 2))
-        painter.drawRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
-
-    def _draw_lit(self, painter: QPainter) -> None:
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        if self._marked is not None:
-            painter.setPen(QPen(QColor(self._theme.accent), 2.5))
-            for cells in self._page.cells:
-                rect = cells.lit(self._marked.name, self._marked.index)
-                line = cells.line(self._marked.index[-1] or 0) if rect is not None else None
-                if line is not None:
-                    painter.drawLine(QLineF(*line))
-                elif rect is not None:
-                    painter.drawRect(rectangle(rect).adjusted(-2, -2, 2, 2))
-        # Solid for what it was computed from, dashed for what it feeds: never by colour alone.
-        for rects, style in zip(self._lit_places, (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine), strict=True):
-            painter.setPen(QPen(QColor(self._theme.ink), 1.5, style))
-            for rect in rects:
-                painter.drawRect(rectangle(rect).adjusted(-1, -1, 1, 1))
-
-    def _draw_pointer(self, painter: QPainter) -> None:
-        assert self._at is not None
-        cells, row, column = self._at
-        place = rectangle(cells.place(row, column))
-        place.setSize(place.size().expandedTo(QRectF(0, 0, 3, 3).size()))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        if cells.stride is None and cells.rows > 1:
-            painter.setPen(QPen(QColor(self._theme.accent), 1, Qt.PenStyle.DotLine))
-            box = rectangle(cells.rect)
-            painter.drawRect(QRectF(box.left(), place.top(), box.width(), place.height()))
-            painter.drawRect(QRectF(place.left(), box.top(), place.width(), box.height()))
-        painter.setPen(QPen(QColor(self._theme.accent), 2))
-        line = cells.line(column)
-        if line is not None:
-            painter.drawLine(QLineF(*line))
-        else:
-            painter.drawRect(place.adjusted(-1, -1, 1, 1))
-        if self._readout is not None:
-            self._draw_readout(painter, place)
-
-    def _draw_readout(self, painter: QPainter, place: QRectF) -> None:
-        assert self._readout is not None
-        scratch = Page(self._theme, fonts.measure, self._scale)
-        lines = [self._readout.name, *scratch.wrap(self._readout.place, scratch.u(300), size=12)]
-        widths = [scratch.width(t, size=12, mono=n == 0) for n, t in enumerate(lines)]
-        w = max([*widths, scratch.width(self._readout.value, size=18, bold=True)]) + scratch.u(24)
-        h = scratch.u(38 + 18 * len(lines))
-        # Beside the cell, inside what can be seen.
-        seen = QRectF(-self.origin.x(), -self.origin.y(), self.viewport().width(), self.viewport().height())
-        x = place.right() + 12
-        if x + w > seen.right() - 4:
-            x = place.left() - 12 - w
-        x = max(seen.left() + 4, x)
-        y = min(max(seen.top() + 4, place.center().y() - h / 2), seen.bottom() - h - 4)
-        scratch.fill(Rect(x, y, w, h), self._theme.panel, stroke=self._theme.faint, radius=scratch.u(6))
-        scratch.words(x + scratch.u(12), y + scratch.u(18), self._readout.value, size=18, bold=True)
-        for n, line in enumerate(lines):
-            scratch.words(x + scratch.u(12), y + scratch.u(40 + 18 * n), line, size=12, mono=n == 0,
-                          colour=self._theme.ink if n == 0 else self._theme.dim)  # fmt: skip
-        draw_marks(painter, scratch.marks)
 
     # Pointer
 
@@ -475,26 +402,13 @@ class Canvas(PaintedPane):
         cells, row, column = self._cursor
         there = cells.moved(row, column, down, across)
         if there == (row, column) and (down or across) and cells.rows * cells.columns == 1:
-            cells = self._neighbour(cells, down, across)  # words and bars that stand alone are moved through, too
+            cells = self._page.neighbour(cells, down, across)  # words and bars that stand alone are moved through, too
             there = (0, cells.start)
         row, column = there
         self._cursor = (cells, row, column)
         self._at = None
         self._point(cells, row, column)
         self._show_place(cells.place(row, column))
-
-    def _neighbour(self, cells: Cells, down: int, across: int) -> Cells:
-        """The nearest of the cells that stand alone in that direction; itself where there is none."""
-        alone = [other for other in self._page.cells if other.rows * other.columns == 1]
-
-        def cost(other: Cells) -> float:
-            x = other.rect.x + other.rect.w / 2 - cells.rect.x - cells.rect.w / 2
-            y = other.rect.y + other.rect.h / 2 - cells.rect.y - cells.rect.h / 2
-            ahead, aside = x * across + y * down, abs(x * down + y * across)
-            return ahead + 2 * aside if ahead > 0.5 else math.inf
-
-        best = min(alone, key=cost, default=cells)
-        return best if cost(best) < math.inf else cells
 
     def _switch_cells(self, by: int) -> None:
         assert self._cursor is not None
@@ -540,14 +454,9 @@ class Canvas(PaintedPane):
             return
         if self.walks and (plain or event.modifiers() == Qt.KeyboardModifier.ShiftModifier):
             shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-            going = {
-                Qt.Key.Key_Left: ("previous_block" if shift else "previous"),
-                Qt.Key.Key_Right: ("next_block" if shift else "next"),
-                Qt.Key.Key_Up: "previous_head",
-                Qt.Key.Key_Down: "next_head",
-            }.get(Qt.Key(key))
+            going = _GOING.get(Qt.Key(key))
             if going is not None:
-                self.picked.emit("command", going)
+                self.picked.emit("command", going[shift])
                 return
         super().keyPressEvent(event)
 

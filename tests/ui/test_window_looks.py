@@ -363,3 +363,13 @@ def test_a_limit_that_is_typed_holds_in_every_view_is_undone_and_is_in_the_sessi
     assert limits() == own
     desk.go("text")
     assert not field.isVisible(), "nothing here is in colours"
+
+
+def test_the_plain_type_size_takes_the_views_own_enlargement_back(desk):
+    canvas = desk.window.canvas
+    plain = canvas.horizontalScrollBar().maximum()
+    canvas.zoom(1)
+    canvas.zoom(1)
+    assert canvas.horizontalScrollBar().maximum() > plain
+    desk.window.do("normal")
+    assert canvas.horizontalScrollBar().maximum() == plain

@@ -1,0 +1,97 @@
+"""What lies over the picture and changes while it stays: lit cells, the pointed one and its words, the spotlight."""
+
+from PySide6.QtCore import QLineF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+
+from desktop_app.core.opening.cells import Region
+from desktop_app.core.opening.describe import Readout
+from desktop_app.figures.marks import Cells, Page, Rect
+from desktop_app.ui import fonts
+from desktop_app.ui.painting import draw_marks, rectangle
+
+_RING, _DIM = 6.0, 0.72
+
+
+class Overlay:
+    """Draws onto a painter whose origin is the page's corner; `seen` is the part of the page that can be seen."""
+
+    def __init__(self, painter: QPainter, page: Page, seen: QRectF) -> None:
+        self._painter, self._page, self._seen = painter, page, seen
+
+    def dim_rest(self, cells: Cells, row: int, column: int) -> None:
+        """Ring a cell and dim the rest, but for its row and its column."""
+        painter, seen = self._painter, self._seen
+        place = rectangle(cells.place(row, column))
+        rest = QPainterPath()
+        rest.addRect(seen)
+        kept = QPainterPath()
+        ring = _RING * self._page.scale
+        kept.addRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
+        if cells.stride is None and cells.rows > 1:
+            kept.addRect(QRectF(seen.left(), place.top(), place.left() - seen.left(), place.height()))
+            kept.addRect(QRectF(place.left(), seen.top(), place.width(), place.top() - seen.top()))
+        shade = QColor(self._page.theme.background)
+        shade.setAlphaF(_DIM)
+        painter.fillPath(rest.subtracted(kept), shade)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(self._page.theme.accent), ring / 2))
+        painter.drawRoundedRect(place.adjusted(-ring, -ring, ring, ring), ring, ring)
+
+    def light(self, marked: Region | None, lit: tuple[list[Rect], list[Rect]]) -> None:
+        """Outline the opened cell, what the pointed one was computed from, and what that feeds."""
+        painter = self._painter
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if marked is not None:
+            painter.setPen(QPen(QColor(self._page.theme.accent), 2.5))
+            for cells in self._page.cells:
+                rect = cells.lit(marked.name, marked.index)
+                line = cells.line(marked.index[-1] or 0) if rect is not None else None
+                if line is not None:
+                    painter.drawLine(QLineF(*line))
+                elif rect is not None:
+                    painter.drawRect(rectangle(rect).adjusted(-2, -2, 2, 2))
+        # Solid for what it was computed from, dashed for what it feeds: never by colour alone.
+        for rects, style in zip(lit, (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine), strict=True):
+            painter.setPen(QPen(QColor(self._page.theme.ink), 1.5, style))
+            for rect in rects:
+                painter.drawRect(rectangle(rect).adjusted(-1, -1, 1, 1))
+
+    def point_at(self, cells: Cells, row: int, column: int, readout: Readout | None) -> None:
+        """Outline the cell that is pointed at, with its row and column, and say what it is."""
+        painter = self._painter
+        place = rectangle(cells.place(row, column))
+        place.setSize(place.size().expandedTo(QRectF(0, 0, 3, 3).size()))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if cells.stride is None and cells.rows > 1:
+            painter.setPen(QPen(QColor(self._page.theme.accent), 1, Qt.PenStyle.DotLine))
+            box = rectangle(cells.rect)
+            painter.drawRect(QRectF(box.left(), place.top(), box.width(), place.height()))
+            painter.drawRect(QRectF(place.left(), box.top(), place.width(), box.height()))
+        painter.setPen(QPen(QColor(self._page.theme.accent), 2))
+        line = cells.line(column)
+        if line is not None:
+            painter.drawLine(QLineF(*line))
+        else:
+            painter.drawRect(place.adjusted(-1, -1, 1, 1))
+        if readout is not None:
+            self._say(readout, place)
+
+    def _say(self, readout: Readout, place: QRectF) -> None:
+        scratch = Page(self._page.theme, fonts.measure, self._page.scale)
+        lines = [readout.name, *scratch.wrap(readout.place, scratch.u(300), size=12)]
+        widths = [scratch.width(t, size=12, mono=n == 0) for n, t in enumerate(lines)]
+        w = max([*widths, scratch.width(readout.value, size=18, bold=True)]) + scratch.u(24)
+        h = scratch.u(38 + 18 * len(lines))
+        # Beside the cell, inside what can be seen.
+        seen = self._seen
+        x = place.right() + 12
+        if x + w > seen.right() - 4:
+            x = place.left() - 12 - w
+        x = max(seen.left() + 4, x)
+        y = min(max(seen.top() + 4, place.center().y() - h / 2), seen.bottom() - h - 4)
+        scratch.fill(Rect(x, y, w, h), self._page.theme.panel, stroke=self._page.theme.faint, radius=scratch.u(6))
+        scratch.words(x + scratch.u(12), y + scratch.u(18), readout.value, size=18, bold=True)
+        for n, line in enumerate(lines):
+            scratch.words(x + scratch.u(12), y + scratch.u(40 + 18 * n), line, size=12, mono=n == 0,
+                          colour=self._page.theme.ink if n == 0 else self._page.theme.dim)  # fmt: skip
+        draw_marks(self._painter, scratch.marks)
