@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Write the four lock files from pyproject.toml, with uv on the PATH.
+"""Write the lock files from pyproject.toml, with uv on the PATH.
 
 Pins stay as they are unless pyproject.toml rules them out; --upgrade takes the newest that it admits.
-They hold for every supported Python and platform, carry hashes, and name no package index.
+They hold for every supported Python and platform, carry hashes, and name no package index. requirements-ci.lock is for
+Linux alone: its torch is the build without a GPU. UV_EXTRA_INDEX_URL tells uv of PyTorch's own index, or UV_FIND_LINKS
+of a folder with the wheel; the lock allows the files that were found there, and no others.
 """
 
 import argparse
@@ -29,7 +31,7 @@ def compile_lock(output: str, *options: str, only: str = "") -> None:
 
 
 def main() -> None:
-    """Write the program's own lock, one for each extra that repeats its pins and adds to them, and the build's."""
+    """Write the program's own lock, one for each extra that repeats its pins and adds to them, and the tools' locks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     upgrade = ["--upgrade"] if parser.parse_args().upgrade else []
@@ -37,7 +39,11 @@ def main() -> None:
     for extra, output in (("test", "requirements-test.lock"), ("package", "packaging/requirements-package.lock")):
         compile_lock(output, "--extra", extra, "--constraint", "requirements.lock", *upgrade)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = project["dependency-groups"]
     compile_lock("packaging/requirements-build.lock", *upgrade, only="\n".join(project["build-system"]["requires"]))
+    compile_lock("packaging/requirements-audit.lock", *upgrade, only="\n".join(groups["audit"]))
+    with_tests = ("--constraint", "requirements-test.lock")
+    compile_lock("packaging/requirements-ci.lock", *with_tests, *upgrade, only="\n".join(groups["ci"]))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,33 @@ def test_the_test_lock_repeats_every_pin_of_the_other():
     assert {name: test_pins.get(name) for name in locked("requirements.lock")} == locked("requirements.lock")
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-test.lock"])
+@pytest.mark.parametrize(
+    ("lock", "group"), [("packaging/requirements-ci.lock", "ci"), ("packaging/requirements-audit.lock", "audit")]
+)
+def test_the_tools_of_ci_are_locked_as_pyproject_asks_for_them_and_fit_the_test_tools(lock, group):
+    pins = locked(lock)
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    for requirement in map(Requirement, groups[group]):
+        assert all(Version(version) in requirement.specifier for version, _ in pins[canonical(requirement.name)])
+    if group == "ci":  # they share an environment
+        test_pins = locked("requirements-test.lock")
+        for name in pins.keys() & test_pins:
+            assert {version for version, _ in pins[name]} == {version for version, _ in test_pins[name]}, name
+
+
+@pytest.mark.parametrize("path", [".ci/run", ".github/workflows/check.yml"])
+def test_ci_installs_what_is_locked_with_hashes_and_the_programs_own_wheel(path):
+    text = re.sub(r"\\\n\s*", "", (ROOT / path).read_text(encoding="utf-8"))
+    found = re.findall(r"pip install (.*)", text)
+    assert found
+    for arguments in found:
+        assert "--require-hashes" in arguments or re.search(r"--no-deps \S+logitscope-\*\.whl", arguments), arguments
+
+
+@pytest.mark.parametrize(
+    "lock",
+    ["requirements.lock", "requirements-test.lock", *(str(p.relative_to(ROOT)) for p in ROOT.glob("packaging/*.lock"))],
+)
 def test_every_pin_has_hashes_and_no_index_is_named(lock):
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert "://" not in text

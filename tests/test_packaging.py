@@ -149,6 +149,39 @@ def test_what_a_wheel_says_is_compiled_in_goes_along_with_its_licence(tmp_path):
     assert said.splitlines()[2:] == ["ahash 0.8: MIT OR Apache-2.0", "abseil : Apache-2.0, a word of thanks"]
 
 
+VULNERABLE = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3"]}]}
+FINE = {"name": "a", "version": "1", "vulns": []}
+UNKNOWN = {"name": "c", "skip_reason": "Dependency not found on PyPI and could not be audited: c (1)"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "words"),
+    [
+        ([[FINE], [FINE, UNKNOWN]], 0, "1 packages audited, 1 without an answer, 0 known vulnerabilities"),
+        ([[FINE], [FINE, VULNERABLE]], 1, "  b 2: PYSEC-1, fixed in 3"),
+        ([[UNKNOWN]], 0, "Nothing was audited: this network gives no advisories."),
+        ([None], 0, "Nothing was audited: this network gives no advisories."),
+    ],
+)
+def test_known_vulnerabilities_are_named_and_a_network_without_advisories_is_told(
+    monkeypatch, capsys, answers, status, words
+):
+    audit = script("audit")
+    left = iter(answers)
+
+    def run(command, **_how):
+        assert Path(command[-1]).is_file()
+        found = next(left)
+        out = "" if found is None else json.dumps({"dependencies": found, "fixes": []})
+        return subprocess.CompletedProcess(command, 1, out, "requests.exceptions.ConnectionError: refused")
+
+    monkeypatch.setattr(audit.subprocess, "run", run)
+    monkeypatch.setattr(audit, "LOCKS", audit.LOCKS[: len(answers)] if len(answers) > 1 else audit.LOCKS)
+    assert audit.main() == status
+    assert words in capsys.readouterr().out
+    assert next(left, None) is None
+
+
 def test_the_version_stands_in_one_place():
     assert "version" not in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     files = [*(ROOT / "packaging").rglob("*.*"), ROOT / "README.md"]

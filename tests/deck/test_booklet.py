@@ -3,8 +3,10 @@
 import re
 import shutil
 import subprocess
+from xml.etree import ElementTree
 
 import pytest
+from pypdf import PdfReader
 
 from desktop_app.figures.deck import booklet
 from desktop_app.figures.deck.walk import choose, slides
@@ -36,17 +38,28 @@ def run(*command):
 
 def test_bookmarks_are_the_steps_under_the_parts_of_the_walk(book):
     path, walk = book
-    titles = re.findall(rb"/Title <FEFF([0-9A-F]+)>", path.read_bytes())
-    said = [bytes.fromhex(t.decode()).decode("utf-16-be") for t in titles]
-    assert {s.title for s in walk} | {s.part for s in walk} <= set(said)
-    assert said[0] == walk[0].job.caption, "the document's own title"
+    told = run("pdftohtml", "-xml", "-i", "-stdout", str(path)).stdout
+    found = ElementTree.fromstring(re.search(r"<outline>.*</outline>", told, re.DOTALL).group())
+    items = [(item.text, int(item.get("page"))) for item in found.findall("item")]
+    under = [[(item.text, int(item.get("page"))) for item in part.findall("item")] for part in found.findall("outline")]
+    pages = {slide.title: n for n, slide in enumerate(walk, 1)}
+    assert [item for part in under for item in part] == list(pages.items())
+    parts = list(dict.fromkeys(slide.part for slide in walk))
+    assert items == [(part, min(pages[slide.title] for slide in walk if slide.part == part)) for part in parts]
+
+
+def test_a_reader_opens_it_with_its_bookmarks_and_its_own_title(book):
+    catalog = PdfReader(book[0]).trailer["/Root"]
+    assert catalog["/PageMode"] == "/UseOutlines" and catalog["/Lang"] == "en"
+    assert catalog["/ViewerPreferences"]["/DisplayDocTitle"]
+    assert catalog["/Outlines"]["/First"]["/Count"] < 0, "the first part is closed"
 
 
 def test_it_has_a_page_a_step_and_a_title_and_is_read_without_complaint(book):
     path, walk = book
     told = run("pdfinfo", str(path))
     assert re.search(r"Pages:\s+4\b", told.stdout) and not told.stderr
-    assert "The cat (sat)" in told.stdout
+    assert walk[0].job.caption in told.stdout and "日" in told.stdout, "the document's own title"
     for n, slide in enumerate(walk, 1):
         words = run("pdftotext", "-f", str(n), "-l", str(n), "-layout", str(path), "-").stdout
         flat = " ".join(words.split())
@@ -68,10 +81,3 @@ def test_no_words_leave_the_page_or_meet(tiny, count, theme):
         marks, height = booklet.lay_out(slide, THEMES[theme])
         assert height >= booklet.HEIGHT
         assert not faults(marks, booklet.WIDTH, height), slide.key
-
-
-def test_a_pdf_of_another_make_is_refused_and_not_spoilt(tmp_path, tiny):
-    (tmp_path / "odd.pdf").write_bytes(b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\nstartxref\n9\n%%EOF")
-    walk = list(slides(scene_of(tiny, "a"), choose(tiny.config, ["tokens"])))
-    with pytest.raises(booklet.ExportError, match="matplotlib"):
-        booklet.bind([tmp_path / "odd.pdf"], walk)

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Say which locked packages have known vulnerabilities; pip-audit asks PyPI for what is published of them.
+
+It needs the packages of packaging/requirements-audit.lock. It exits with 1 if a vulnerability is known. Where the
+network gives no answer about the first lock file, it says that nothing was audited and exits with 0.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = (
+    "packaging/requirements-build.lock",  # the shortest: where it gets no answer, the others are not asked about
+    "requirements-test.lock",
+    "packaging/requirements-package.lock",
+    "packaging/requirements-ci.lock",
+)
+"""Lock files; the test lock repeats all that requirements.lock has."""
+
+
+def audited(lock):
+    """What pip-audit finds in a lock file: how many packages it has answers for, and a line for each vulnerability."""
+    options = ("--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip_audit", *options, "--requirement", str(ROOT / lock)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    try:
+        found = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        print(f"{lock}: {(done.stderr.strip().splitlines() or ['no answer'])[-1][:200]}")
+        return 0, []
+    known = [package for package in found if "skip_reason" not in package]
+    lines = [
+        f"{package['name']} {package['version']}: {fault['id']}, fixed in {', '.join(fault['fix_versions']) or '?'}"
+        for package in known
+        for fault in package["vulns"]
+    ]
+    skipped = len(found) - len(known)
+    print(f"{lock}: {len(known)} packages audited, {skipped} without an answer, {len(lines)} known vulnerabilities")
+    return len(known), lines
+
+
+def main():
+    """Audit every lock file; the exit code."""
+    vulnerable = []
+    for n, lock in enumerate(LOCKS):
+        count, lines = audited(lock)
+        if n == 0 and not count:
+            print("Nothing was audited: this network gives no advisories.")
+            return 0
+        vulnerable += lines
+    for line in sorted(set(vulnerable)):
+        print(f"  {line}")
+    return 1 if vulnerable else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
