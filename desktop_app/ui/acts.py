@@ -171,7 +171,7 @@ class Acts(QObject):
         for name, on in (
             ("projector", self._appearance.name == "projector"),
             *(
-                (name, name == f"{PACE}{self._controller.pace}")
+                (name, name == f"{PACE}{self._controller.runner.pace}")
                 for name in self._frame.actions_
                 if name.startswith(PACE)
             ),
@@ -204,7 +204,7 @@ class Acts(QObject):
         self.said.emit("Copied: versions, settings and the log. Neither your text nor a token is in it.")
 
     def _set_pace(self, command: str) -> None:
-        self._controller.pace = int(command.removeprefix(PACE))
+        self._controller.runner.pace = int(command.removeprefix(PACE))
         self.show_checks(self._controller.state)
 
     # What widgets ask for

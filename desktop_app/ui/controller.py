@@ -1,42 +1,31 @@
-"""Holds the current state, the only mutable truth of the window; turns its changes into passes and scenes."""
+"""Holds the current state, the only mutable truth of the window, and makes model and scene follow it."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from desktop_app.core import navigation
 from desktop_app.core import state as states
 from desktop_app.core.bundle import default_model
+from desktop_app.core.fitted import fitted
 from desktop_app.core.history import History, Walk, place_of, typing_key
 from desktop_app.core.model import Doubt, Model
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.opening.opened import check_cell, wants_of
 from desktop_app.core.panels import View
-from desktop_app.core.places import BESIDE, Step
-from desktop_app.core.prepared import Prepared, pass_of
+from desktop_app.core.places import Step
 from desktop_app.core.private import hide
-from desktop_app.core.scene import Scene, make_scene
-from desktop_app.core.state import ASKED, WALK, State
-from desktop_app.core.steps import build_view, current_place, find_step, step_list, workspaces
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
+from desktop_app.core.steps import step_list
 from desktop_app.core.want import Want
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
-from desktop_app.gpt2.trace import Trace
-from desktop_app.ui.lanes import FreeLane, Lane, LoadLane
-from desktop_app.ui.product_desk import ProductDesk
-
-CHECKED = Cell("check", ())
-"""The check of every tensor, as it is opened."""
-
-
-def _of(token: int | None, count: int) -> int | None:
-    """The token, if a vocabulary of `count` has it."""
-    return token if token is not None and token < count else None
+from desktop_app.ui.lanes import LoadLane
+from desktop_app.ui.run_on import RunOn
+from desktop_app.ui.scene_desk import SceneDesk
 
 
 class Controller(QObject):
@@ -55,46 +44,47 @@ class Controller(QObject):
     def __init__(self, state: State, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.state = state
-        self.model: Model | None = None
-        self.scene: Scene | None = None
         self.instead: list[State] = []  # what to begin with if the first model cannot be opened
         self._begins_instead = False
         self.is_loading = False
         self.history = History()
         self.walk = Walk()
-        self._trace: Trace | None = None
-        self._prepared: Prepared | None = None
-        self._left_to_run = 0
-        self._last_run = 0.0
-        self._run_timer = QTimer(self)
-        self._run_timer.setSingleShot(True)
-        self._run_timer.timeout.connect(self._run_next)
-        self.pace = 0
-        """Tokens a second at most, when running on; 0 is as fast as possible."""
+        self.runner = RunOn(self)
+        self.runner.due.connect(self._run_next)
         self._prompt_trouble = ""
         self._complaint = ""
         self._wanted_state: State | None = None
-        # The state whose prompt was asked for last, and the one whose prompt the trace stands for.
-        self._asked = self._computed = state
-        self.passes = Lane("pass", self)
+        self.scenes = scenes = SceneDesk(lambda: self.state, self)
+        self.passes, self.products, self.packing, self.freeing = (
+            scenes.passes,
+            scenes.products,
+            scenes.packing,
+            scenes.freeing,
+        )
         self.loads = LoadLane("load", self)
-        self.products = ProductDesk(self)
-        self.packing = Lane("pack", self)
-        self.freeing = FreeLane("free", self)
-        self.passes.answered.connect(self._on_pass)
-        self.passes.failed.connect(self._on_pass_failed)
-        self.passes.idle.connect(self._on_idle)
-        self.products.ready.connect(self._on_product)
-        self.products.failed.connect(self.complain)
+        scenes.scene_changed.connect(self.scene_changed)
+        scenes.opened_kept.connect(self._keep_opened)
+        scenes.trouble.connect(self._say_prompt_trouble)
+        scenes.failed.connect(self.complain)
+        scenes.working.connect(self.working)
+        scenes.answered.connect(self.runner.go_on)
+        scenes.given_up.connect(self.runner.stop)
+        scenes.rewritten.connect(self._open_again)
         self.loads.answered.connect(self._on_model)
         self.loads.failed.connect(self._on_load_failed)
         self.loads.stage.connect(self._on_stage)
-        # Typing and dragging give many changes in one turn of the event loop; one request answers them all.
-        self._due = QTimer(self)
-        self._due.setSingleShot(True)
-        self._due.timeout.connect(self._request)
         self.state_changed.connect(self._hide_text)
         hide(state.text)
+
+    @property
+    def model(self) -> Model | None:
+        """The open model."""
+        return self.scenes.model
+
+    @property
+    def scene(self) -> Scene | None:
+        """What is shown, of the last pass."""
+        return self.scenes.scene
 
     def _hide_text(self, state: State) -> None:
         """No line of the log may hold what is typed."""
@@ -111,8 +101,7 @@ class Controller(QObject):
         self._wanted_state = then
         self.complain("")
         self._say_loading(f"opening {name_of(folder)}")
-        tokens = len(self._trace) if self._trace is not None else 1
-        self.loads.request(folder, then, tokens=tokens, int8=(then or self.state).int8, anyway=anyway)
+        self.loads.request(folder, then, tokens=self.scenes.tokens, int8=(then or self.state).int8, anyway=anyway)
 
     def cancel_loading(self) -> None:
         """Keep the present model."""
@@ -131,7 +120,7 @@ class Controller(QObject):
             # An undo asked for a model that is gone: the state says which one is open.
             self.state = self.fitted(self.state)
             self.state_changed.emit(self.state)
-            self._due.start(0)
+            self.scenes.request_soon()
 
     def _begin_instead(self) -> None:
         """Begin with the next best: never a window without a model, and no text under a model that it is not of."""
@@ -165,12 +154,8 @@ class Controller(QObject):
         wanted = self._wanted_state or self.state
         self._wanted_state = None
         first = self.model is None
-        self.freeing.hold(self.model, self._trace, self.scene)
-        self.model = model
-        self.packing.cancel()
-        self.products.drop()
-        self._trace = None
-        self._left_to_run = 0
+        self.scenes.take(model)
+        self.runner.stop()
         before, self.state = self.state, self.fitted(wanted)
         if not first:
             self.history.record(before, self.state)
@@ -178,34 +163,15 @@ class Controller(QObject):
         if model.remarks:
             self.notice.emit(" ".join(model.remarks))
         self.state_changed.emit(self.state)
-        self._request()
+        self.scenes.request()
+
+    def _open_again(self) -> None:
+        if self.model is not None:
+            self.open_model(self.model.folder)
 
     def fitted(self, state: State) -> State:
-        """The state with what the open model lacks (a block, a head, a step, a token) replaced by what it has."""
-        if self.model is None:
-            return state
-        config = self.model.config
-        try:
-            found = find_step(state.step, config)
-            step, own = (found.key, found.layer) if found.spec.part != BESIDE else ("tokens", None)
-        except LogitscopeError:
-            step, own = "tokens", None
-        known = all(t < config.vocab_size for t in state.appended)
-        tabs = (WALK, *(w.key for w in workspaces(config) if w.spec.keys))
-        return replace(
-            state,
-            model=str(self.model.folder),
-            int8=self.model.config.int8,
-            workspace=state.workspace if state.workspace in tabs else WALK,
-            step=step,
-            layer=min(state.layer, config.n_layer - 1) if own is None or state.workspace != WALK else own,
-            head=min(state.head, config.n_head - 1),
-            appended=state.appended if known else (),
-            pinned=tuple(t for t in state.pinned if t < config.vocab_size),
-            target=_of(state.target, config.vocab_size),
-            against=_of(state.against, config.vocab_size),
-            unfolded=tuple(n for n in state.unfolded if n < config.n_layer),
-        )
+        """The state with what the open model lacks replaced by what it has."""
+        return state if self.model is None else fitted(state, self.model)
 
     def _is_open(self, state: State) -> bool:
         """Whether the open model is the one that `state` asks for."""
@@ -254,13 +220,13 @@ class Controller(QObject):
         if (before.model, before.int8) != (self.state.model, self.state.int8) and not self._is_open(self.state):
             self.open_model(Path(self.state.model))
         elif before.asked != self.state.asked:
-            self._due.start(0)
+            self.scenes.request_soon()
         else:
-            self._make_scene()
+            self.scenes.look()
 
     def undo(self) -> None:
         """Take back the last entry."""
-        self._left_to_run = 0
+        self.runner.stop()
         before, self.state = self.state, self.history.undo(self.state)
         self._follow(before)
 
@@ -279,7 +245,7 @@ class Controller(QObject):
         if self.model is None:
             self.set(replace(self.state, text=text), "typing")
             return
-        self._left_to_run = 0
+        self.runner.stop()
         old = states.full_text(self.state, self.model.tokenizer)
         try:
             changed, note = states.edit(self.state, text, self.model.tokenizer)
@@ -302,7 +268,7 @@ class Controller(QObject):
         except LogitscopeError as reason:
             self.complain(str(reason))
             return
-        self.set(changed, ("run",) if self._left_to_run else None)
+        self.set(changed, ("run",) if self.running else None)
 
     def append_drawn(self) -> None:
         """Append the token that the current draw lands on."""
@@ -311,49 +277,48 @@ class Controller(QObject):
 
     def run_on(self, count: int) -> None:
         """Append `count` drawn tokens, one pass after the other; stops at the end of text or of the context."""
-        self._left_to_run = 0
+        self.runner.stop()
         self.history.close_entry()
         if self.is_current:
-            self._left_to_run = count
+            self.runner.begin(count)
             self._run_next()
 
     def stop(self) -> None:
         """Stop running on, playing aside, and whatever pass is under way."""
-        self._left_to_run = 0
-        self.working.emit(self.passes.busy)
+        self.runner.stop()
+        self.working.emit(self.scenes.passes.busy)
 
     @property
     def pending(self) -> bool:
         """Whether a change waits for its pass to be asked for, or the pass for its answer."""
-        return self._due.isActive() or self.passes.busy
+        return self.scenes.pending
 
     @property
     def running(self) -> bool:
         """Whether tokens are being appended one after the other."""
-        return self._left_to_run > 0
+        return self.runner.left > 0
 
     def _run_next(self) -> None:
-        if self._left_to_run <= 0 or self.scene is None or self.model is None:
-            self._left_to_run = 0
+        scene, model = self.scene, self.model
+        if not self.running or scene is None or model is None:
+            self.runner.stop()
             return
         if not self.is_current:
             return  # a pass is under way, and its answer will go on from here
         last = self.state.appended[-1] if self.state.position is None and self.state.appended else None
-        if last in self.model.ends:
-            self._end_run(f"Stopped at {self.model.tokenizer.label(last)}.")
-        elif len(self.scene.trace) >= self.model.config.n_positions:
-            self._end_run(f"Stopped at the context's end, {self.model.config.n_positions:,} tokens.")
+        if last in model.ends:
+            self._end_run(f"Stopped at {model.tokenizer.label(last)}.")
+        elif len(scene.trace) >= model.config.n_positions:
+            self._end_run(f"Stopped at the context's end, {model.config.n_positions:,} tokens.")
         else:
-            self._left_to_run -= 1
-            self._last_run = monotonic()
-            token = int(self.scene.ranked.order[self.scene.landed])
-            changed = states.append(self.state, token, self.model.tokenizer, drawn=True)
-            self.set(changed, ("run",))
-            if not self._left_to_run:
+            self.runner.count()
+            token = int(scene.ranked.order[scene.landed])
+            self.set(states.append(self.state, token, model.tokenizer, drawn=True), ("run",))
+            if not self.runner.left:
                 self.history.close_entry()
 
     def _end_run(self, words: str) -> None:
-        self._left_to_run = 0
+        self.runner.stop()
         self.history.close_entry()
         self.notice.emit(words)
         self.working.emit(False)
@@ -368,7 +333,7 @@ class Controller(QObject):
     @property
     def is_current(self) -> bool:
         """Whether the scene is that of the prompt as it stands; not while its pass runs, or if it cannot be run."""
-        return self.scene is not None and self.scene.state.asked == self.state.asked
+        return self.scenes.is_current
 
     # Steps
 
@@ -385,7 +350,7 @@ class Controller(QObject):
     @property
     def step(self) -> Step | None:
         """What the centre shows: the current step of the walk, or a workspace."""
-        return current_place(self.state, self.model.config) if self.model is not None else None
+        return self.scenes.step
 
     def go_to(self, step: Step) -> None:
         """Go to a step; its block becomes the shown one."""
@@ -415,65 +380,23 @@ class Controller(QObject):
         """Show the last cell of `path` taken apart; an empty path closes the inspector."""
         self.set(replace(self.state, opened=path))
 
-    def _keep_path(self) -> None:
-        """Drop what the new trace no longer has."""
-        assert self.scene is not None
-        kept: list[Cell] = []
-        for cell in self.path:
-            try:
-                check_cell(self.scene, cell)
-            except (LogitscopeError, IndexError):
-                break
-            kept.append(cell)
-        if len(kept) < len(self.path):
-            self.state = replace(self.state, opened=tuple(kept))
-            self.scene = replace(self.scene, state=replace(self.scene.state, opened=tuple(kept)))
+    def _keep_opened(self, path: tuple[Cell, ...]) -> None:
+        self.state = replace(self.state, opened=path)  # no act of a person's, and no entry of undo
 
-    # Products
+    # What is shown
 
     @property
     def waiting_for(self) -> tuple[Want, ...]:
         """What the shown views need and do not have yet."""
-        scene, place = self.scene, self.step
-        if scene is None or place is None:
-            return ()
-        wants = (*place.spec.wants(scene), *(wants_of(scene, self.path[-1]) if self.path else ()))
-        return tuple(dict.fromkeys(want for want in wants if scene.result(want) is None))
+        return self.scenes.waiting_for
 
-    def _on_product(self, run: Run) -> None:
-        # What is about the model alone is there for the text that has been typed meanwhile, too.
-        if self._trace is not None and self._trace.run.model == run.model:
-            self._make_scene()
+    def present_view(self, scene: Scene, step: Step) -> View:
+        """The view of a step of the present scene."""
+        return self.scenes.present_view(scene, step)
 
-    # Passes
-
-    def _request(self) -> None:
-        if self.model is None:
-            return
-        model = self.model
-        try:
-            ids = states.encode(self.state, model.tokenizer)
-            model.engine.check_ids(ids)
-        except LogitscopeError as reason:
-            self.passes.cancel()
-            self._left_to_run = 0
-            if self._trace is None and self.scene is not None:
-                # What the model before this one computed is not this model's.
-                self.scene, self.state = None, replace(self.state, opened=())
-                self.scene_changed.emit(None)
-            self.freeing.free_soon()
-            self._say_prompt_trouble(str(reason))
-            return
-        self._say_prompt_trouble("")
-        self._asked = self.state
-        if self._trace is not None and self._trace.ids == ids:
-            self._computed = self._asked
-            self.passes.cancel()
-            self._make_scene()
-            self._run_soon()
-            return
-        self.working.emit(True)
-        self.passes.submit(pass_of(model, ids, self._trace, self.state))
+    def full_scene(self) -> Callable[[Stop], Scene]:
+        """A job that makes the present scene from one whole pass, for exports: never from a stitched trace."""
+        return self.scenes.full_scene()
 
     def _say_prompt_trouble(self, words: str) -> None:
         self._prompt_trouble = words
@@ -485,97 +408,8 @@ class Controller(QObject):
             words = words.removesuffix(".") + "; the view still shows the text before."
         self.trouble.emit(self._complaint or words)
 
-    def _on_pass(self, prepared: Prepared) -> None:
-        if prepared.model is not self.model:
-            return
-        self._prepared = prepared
-        self.freeing.hold(self._trace, self.scene)
-        self._trace, self._computed = prepared.trace, self._asked
-        if prepared.scene is not None:
-            self.products.put(prepared.trace.run, prepared.scene.products)
-        # A check of the text before is not made again with every letter.
-        if any(cell == CHECKED for cell in self.path):
-            self.state = replace(self.state, opened=tuple(cell for cell in self.path if cell != CHECKED))
-        self._make_scene()
-        self.freeing.free_soon(prepared.model.engine.give_back)
-        self._run_soon()
-
-    def _on_idle(self) -> None:
-        self.working.emit(False)
-        model = self.model
-        if model is None or self._trace is None or model.engine.packed or self.packing.busy:
-            return
-        # The first answer came from the weights as they lie in the file; those after it come faster from a copy.
-        if model.has_room_to_pack():
-            self.packing.submit(model.engine.prepack)
-
-    def _run_soon(self) -> None:
-        if self._left_to_run:
-            # After the window has painted this pass, and not sooner after the last token than was asked for.
-            waited = 1000 * (monotonic() - self._last_run)
-            self._run_timer.start(max(0, round(1000 / self.pace - waited)) if self.pace else 0)
-
-    def _on_pass_failed(self, words: str) -> None:
-        self._left_to_run = 0
-        self.freeing.free_soon()
-        self._say_prompt_trouble(words)
-        if self.model is not None and self.model.checkpoint.is_rewritten():
-            self.open_model(self.model.folder)
-
-    def _make_scene(self) -> None:
-        if self._trace is None or self.model is None:
-            return
-        # While the next pass runs, or cannot be run, the trace and whatever is said of it are of the prompt before.
-        of = self._computed
-        state = replace(self.state, **{f: getattr(of, f) for f in ASKED})
-        try:
-            before = (self._prepared.scene if self._prepared is not None else None) or self.scene
-            self.scene = make_scene(
-                self.model.name,
-                self.model.checkpoint,
-                self.model.tokenizer,
-                self._trace,
-                state,
-                before,
-                self.products.of(self._trace.run),
-            )
-        except LogitscopeError as reason:
-            self._prepared = None
-            self._say_prompt_trouble(str(reason))
-            return
-        self._keep_path()
-        self.products.make(self.waiting_for, self.model, self._trace)
-        self.scene_changed.emit(self.scene)
-        self._prepared = None  # taken over, or of another step
-
-    def present_view(self, scene: Scene, step: Step) -> View:
-        """The view of a step of the present scene."""
-        return build_view(scene, step) if self._prepared is None else self._prepared.view_of(scene, step)
-
-    def full_scene(self) -> Callable[[Stop], Scene]:
-        """A job that makes the present scene from one whole pass, for exports: never from a stitched trace."""
-        assert self.scene is not None
-        scene, model = self.scene, self.model
-
-        def work(stop: Stop) -> Scene:
-            if scene.trace.computed == len(scene.trace) or model is None:
-                return scene
-            trace = model.engine.trace(scene.trace.ids, stop=stop)
-            return make_scene(scene.name, scene.checkpoint, scene.tokenizer, trace, scene.state)
-
-        return work
-
     def close(self) -> None:
-        """End the lanes and let go of the model and its pass; nothing is emitted afterwards.
-
-        A closed window is freed when Python next looks for cycles, which its model's threads must not wait for.
-        """
-        self._left_to_run = 0
-        self._run_timer.stop()
-        self._due.stop()
-        self.passes.close()
-        self.products.close()
+        """End the lanes and let go of the model and its pass; nothing is emitted afterwards."""
+        self.runner.close()
         self.loads.close()
-        self.packing.close()
-        self.freeing.close()
-        self.model = self.scene = self._trace = self._prepared = None
+        self.scenes.close()

@@ -19,8 +19,9 @@ from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.gpt2.edit import sites_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.ui.canvas import Canvas
-from desktop_app.ui.controller import CHECKED, Controller
+from desktop_app.ui.controller import Controller
 from desktop_app.ui.inspector import Inspector
+from desktop_app.ui.scene_desk import CHECKED
 from desktop_app.ui.side_tabs import SideTabs
 
 _CENSUS = Cell("census", ())

@@ -7,7 +7,7 @@ from PySide6.QtGui import QGuiApplication
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.figures.marks import Words
-from desktop_app.ui.controller import CHECKED
+from desktop_app.ui.scene_desk import CHECKED
 
 
 def inside_words(desk):

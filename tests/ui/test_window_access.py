@@ -272,7 +272,7 @@ def test_running_on_keeps_its_pace_and_can_be_stopped(desk, counted):
     assert desk.window.actions_["pace:1"].isChecked() and not desk.window.actions_["pace:0"].isChecked()
     desk.c.run_on(3)
     desk.until(lambda: len(desk.state.appended) == 1 and not desk.c.pending)
-    assert desk.c._run_timer.remainingTime() > 300 and desk.c.running
+    assert desk.c.runner.waits_ms > 300 and desk.c.running
     desk.window.do("stop")
     assert not desk.c.running
     desk.window.do("pace:0")

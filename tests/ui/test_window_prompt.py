@@ -148,7 +148,7 @@ def test_a_stale_pass_is_stopped_and_never_shown(desk, monkeypatch):
     desk.type("abc")
     desk.until(begun.is_set)
     desk.type("d")
-    desk.until(lambda: not desk.c._due.isActive())
+    desk.until(lambda: not desk.c.scenes._due.isActive())
     held.set()
     desk.settle()
     assert shown[-1] == 4 and 3 not in shown

@@ -1,0 +1,246 @@
+"""From a state to its scene: asks for a pass where the text has changed, and looks anew at the last one elsewhere."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from desktop_app.core.model import Model
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import check_cell, wants_of
+from desktop_app.core.panels import View
+from desktop_app.core.places import Step
+from desktop_app.core.prepared import Prepared, pass_of
+from desktop_app.core.scene import Scene, make_scene
+from desktop_app.core.state import ASKED, State, encode
+from desktop_app.core.steps import build_view, current_place
+from desktop_app.core.want import Want
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.run import Run
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+from desktop_app.ui.lanes import FreeLane, Lane
+from desktop_app.ui.product_desk import ProductDesk
+
+CHECKED = Cell("check", ())
+"""The check of every tensor, as it is opened."""
+
+
+class SceneDesk(QObject):
+    """Holds the open model, its last pass and the scene of that; the state it is told of each time."""
+
+    scene_changed = Signal(object)
+    opened_kept = Signal(object)  # the way through opened numbers, as far as the scene has them
+    trouble = Signal(str)  # why the text cannot be run; "" once it can
+    failed = Signal(str)  # what else could not be computed
+    working = Signal(bool)
+    answered = Signal()  # the pass of the text as it stands is there
+    given_up = Signal()  # none will come for the text as it stands
+    rewritten = Signal()  # the model's files are no longer those that were opened
+
+    def __init__(self, state: Callable[[], State], parent: QObject) -> None:
+        """`state` says what the state is at any moment."""
+        super().__init__(parent)
+        self._state = state
+        self.model: Model | None = None
+        self.scene: Scene | None = None
+        self._trace: Trace | None = None
+        self._prepared: Prepared | None = None
+        # The state whose prompt was asked for last, and the one whose prompt the trace stands for.
+        self._asked = self._computed = state()
+        self.passes = Lane("pass", self)
+        self.products = ProductDesk(self)
+        self.packing = Lane("pack", self)
+        self.freeing = FreeLane("free", self)
+        self.passes.answered.connect(self._on_pass)
+        self.passes.failed.connect(self._on_pass_failed)
+        self.passes.idle.connect(self._on_idle)
+        self.products.ready.connect(self._on_product)
+        self.products.failed.connect(self.failed)
+        # Typing and dragging give many changes in one turn of the event loop; one request answers them all.
+        self._due = QTimer(self)
+        self._due.setSingleShot(True)
+        self._due.timeout.connect(self.request)
+
+    def take(self, model: Model) -> None:
+        """Another model is open: what the one before computed is not this one's."""
+        self.freeing.hold(self.model, self._trace, self.scene)
+        self.model = model
+        self.packing.cancel()
+        self.products.drop()
+        self._trace = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether a change waits for its pass to be asked for, or the pass for its answer."""
+        return self._due.isActive() or self.passes.busy
+
+    @property
+    def tokens(self) -> int:
+        """How long the text is that was run last."""
+        return len(self._trace) if self._trace is not None else 1
+
+    # Passes
+
+    def request_soon(self) -> None:
+        """Ask for the pass of the text once all changes of this moment are in."""
+        self._due.start(0)
+
+    def request(self) -> None:
+        """Ask for the pass of the text as it stands."""
+        if self.model is None:
+            return
+        model, state = self.model, self._state()
+        try:
+            ids = encode(state, model.tokenizer)
+            model.engine.check_ids(ids)
+        except LogitscopeError as reason:
+            self.passes.cancel()
+            self.given_up.emit()
+            if self._trace is None and self.scene is not None:
+                # What the model before this one computed is not this model's.
+                self.scene = None
+                self.opened_kept.emit(())
+                self.scene_changed.emit(None)
+            self.freeing.free_soon()
+            self.trouble.emit(str(reason))
+            return
+        self.trouble.emit("")
+        self._asked = state
+        if self._trace is not None and self._trace.ids == ids:
+            self._computed = self._asked
+            self.passes.cancel()
+            self.look()
+            self.answered.emit()
+            return
+        self.working.emit(True)
+        self.passes.submit(pass_of(model, ids, self._trace, state))
+
+    def _on_pass(self, prepared: Prepared) -> None:
+        if prepared.model is not self.model:
+            return
+        self._prepared = prepared
+        self.freeing.hold(self._trace, self.scene)
+        self._trace, self._computed = prepared.trace, self._asked
+        if prepared.scene is not None:
+            self.products.put(prepared.trace.run, prepared.scene.products)
+        # A check of the text before is not made again with every letter.
+        opened = self._state().opened
+        if CHECKED in opened:
+            self.opened_kept.emit(tuple(cell for cell in opened if cell != CHECKED))
+        self.look()
+        self.freeing.free_soon(prepared.model.engine.give_back)
+        self.answered.emit()
+
+    def _on_pass_failed(self, words: str) -> None:
+        self.given_up.emit()
+        self.freeing.free_soon()
+        self.trouble.emit(words)
+        if self.model is not None and self.model.checkpoint.is_rewritten():
+            self.rewritten.emit()
+
+    def _on_idle(self) -> None:
+        self.working.emit(False)
+        model = self.model
+        if model is None or self._trace is None or model.engine.packed or self.packing.busy:
+            return
+        # The first answer came from the weights as they lie in the file; those after it come faster from a copy.
+        if model.has_room_to_pack():
+            self.packing.submit(model.engine.prepack)
+
+    # The scene
+
+    def look(self) -> None:
+        """Make the scene of the last pass as the state looks at it."""
+        if self._trace is None or self.model is None:
+            return
+        # While the next pass runs, or cannot be run, the trace and whatever is said of it are of the prompt before.
+        state = replace(self._state(), **{f: getattr(self._computed, f) for f in ASKED})
+        try:
+            before = (self._prepared.scene if self._prepared is not None else None) or self.scene
+            scene = make_scene(
+                self.model.name,
+                self.model.checkpoint,
+                self.model.tokenizer,
+                self._trace,
+                state,
+                before,
+                self.products.of(self._trace.run),
+            )
+        except LogitscopeError as reason:
+            self._prepared = None
+            self.trouble.emit(str(reason))
+            return
+        self.scene = scene
+        self._keep_opened(scene)
+        self.products.make(self.waiting_for, self.model, self._trace)
+        self.scene_changed.emit(self.scene)
+        self._prepared = None  # taken over, or of another step
+
+    def _keep_opened(self, scene: Scene) -> None:
+        """Drop the opened numbers that the new pass no longer has."""
+        opened = scene.state.opened
+        kept: list[Cell] = []
+        for cell in opened:
+            try:
+                check_cell(scene, cell)
+            except (LogitscopeError, IndexError):
+                break
+            kept.append(cell)
+        if len(kept) < len(opened):
+            self.scene = replace(scene, state=replace(scene.state, opened=tuple(kept)))
+            self.opened_kept.emit(tuple(kept))
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the scene is that of the prompt as it stands; not while its pass runs, or if it cannot be run."""
+        return self.scene is not None and self.scene.state.asked == self._state().asked
+
+    @property
+    def step(self) -> Step | None:
+        """What the centre shows: the current step of the walk, or a workspace."""
+        return current_place(self._state(), self.model.config) if self.model is not None else None
+
+    @property
+    def waiting_for(self) -> tuple[Want, ...]:
+        """What the shown views need and do not have yet."""
+        scene, place = self.scene, self.step
+        if scene is None or place is None:
+            return ()
+        opened = self._state().opened
+        wants = (*place.spec.wants(scene), *(wants_of(scene, opened[-1]) if opened else ()))
+        return tuple(dict.fromkeys(want for want in wants if scene.result(want) is None))
+
+    def _on_product(self, run: Run) -> None:
+        # What is about the model alone is there for the text that has been typed meanwhile, too.
+        if self._trace is not None and self._trace.run.model == run.model:
+            self.look()
+
+    def present_view(self, scene: Scene, step: Step) -> View:
+        """The view of a step of the present scene."""
+        return build_view(scene, step) if self._prepared is None else self._prepared.view_of(scene, step)
+
+    def full_scene(self) -> Callable[[Stop], Scene]:
+        """A job that makes the present scene from one whole pass, for exports: never from a stitched trace."""
+        assert self.scene is not None
+        scene, model = self.scene, self.model
+
+        def work(stop: Stop) -> Scene:
+            if scene.trace.computed == len(scene.trace) or model is None:
+                return scene
+            trace = model.engine.trace(scene.trace.ids, stop=stop)
+            return make_scene(scene.name, scene.checkpoint, scene.tokenizer, trace, scene.state)
+
+        return work
+
+    def close(self) -> None:
+        """End the lanes and let go of the model and its pass; nothing is emitted afterwards.
+
+        A closed window is freed when Python next looks for cycles, which its model's threads must not wait for.
+        """
+        self._due.stop()
+        self.passes.close()
+        self.products.close()
+        self.packing.close()
+        self.freeing.close()
+        self.model = self.scene = self._trace = self._prepared = None
