@@ -389,3 +389,47 @@ def test_a_threshold_leaves_lines_of_the_flow_out(figure):
         shown = words(figure("--step", "flow", "--threshold", threshold, name=f"{threshold}.svg")[2])
         counts.append(int(next(text for text in shown if " lines of " in text).split()[0].replace(",", "")))
     assert counts[0] > counts[1] > 0
+
+
+FORMS = {
+    ("heads", "--heads-show", "mean"): "Mean over all heads of all blocks",
+    ("heads", "--heads-show", "one"): "Strongest pairs",
+    ("heads", "--heads-by", "entropy"): "All heads by entropy",
+    ("heads", "--heads-of", "block"): "Heads of block 1 by induction",
+    ("lens", "--lens", "kl"): "KL from the model's own prediction",
+    ("lens", "--lens-of", "mlp_out"): "What each MLP alone would predict",
+    ("why", "--baseline", "none"): "Part by part to the logit",
+    ("look", "--look", "raw"): "largest sums first; scale included",
+    ("look", "--look-parts", "kinds"): "MLPs",
+    ("look", "--key", "2"): "why '?' at 5 looks at 'c' at 2",
+    ("flow", "--threshold", "0.1"): "lines of 10 % and more",
+}
+"""Workspace, option and value -> words that are on the figure then, and not without."""
+
+
+@pytest.mark.parametrize("asked", FORMS)
+def test_every_view_option_of_a_workspace_has_an_option(figure, asked):
+    step, option, value = asked
+    status, err, out = figure("--step", f"workspace:{step}", "--layer", 1, option, value)
+    assert (status, err) == (0, "")
+    shown = " ".join(words(out))
+    plain = " ".join(words(figure("--step", f"workspace:{step}", "--layer", 1, name="plain.svg")[2]))
+    assert FORMS[asked] in shown and shown != plain
+
+
+def test_the_lens_follows_pinned_tokens_and_reads_translators(figure, tmp_path):
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    status, err, out = figure("--step", "lens", "--lens", "rank", "--pin", "q", "--pin", "z")
+    assert (status, err) == (0, "") and "Rank of 'q'" in " ".join(words(out)) and "z" in words(out)
+    save_file(
+        {f"lens.{n}.weight": np.eye(CONFIG["n_embd"], dtype=np.float32) for n in (0, 1)}, tmp_path / "t.safetensors"
+    )
+    status, err, out = figure("--step", "lens", "--translators", tmp_path / "t.safetensors", name="through.svg")
+    assert (status, err) == (0, "") and "0 pre T" in words(out) and "1 post" in words(out)
+    assert refused(figure("--step", "lens", "--pin", "two words", name="no.svg"), "--pin", "give one token")
+    assert refused(figure("--step", "lens", "--translators", tmp_path / "gone", name="no.svg"), "gone")
+    assert refused(figure("--step", "look", "--token", 1, "--key", 3, name="no.svg"), "Key 3 stands after token 1")
+    assert refused(figure("--step", "look", "--key", 99, name="no.svg"), "Key 99 is outside")
+    assert refused(figure("--step", "workspace:luck", name="no.svg"), "there are heads, lens, why, look, flow")

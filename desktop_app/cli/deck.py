@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from desktop_app.cli.figure import add_folding, state_of
+from desktop_app.cli.figure import add_view_options, state_of
 from desktop_app.cli.shared import (
     add_begin,
     add_edits,
@@ -44,12 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head", type=int, metavar="H", help="the head, counted from 0 (default 0)")
     parser.add_argument("--token", type=int, metavar="N", help="position of the token, the query (default: the last)")
     parser.add_argument("--position", type=int, metavar="N", help="the next token after this one (default: the last)")
-    parser.add_argument("--scale", choices=("linear", "sqrt", "log"), help="colours of a pattern (default linear)")
     parser.add_argument("--limits", choices=("view", "layer"), help="colours of scores by this head, or all of a block")
     parser.add_argument("--keys-down", action="store_true", help="attention grids with queries as columns")
     parser.add_argument("--skip-first", action="store_true", help="leave position 0 out of the colours")
     parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
-    add_folding(parser)
+    add_view_options(parser)
     add_sampling(parser)
     parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
     parser.add_argument(

@@ -20,6 +20,7 @@ from desktop_app.cli.shared import (
     shown,
     size_of,
 )
+from desktop_app.core.choices import CHOICES
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
@@ -60,16 +61,19 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         "--step",
         metavar="NAME",
         help="what to show: a step or a tensor, like blocks.2.attn.pattern; all heads of a block, "
-        "overview:blocks.2.attn.pattern; a weight, weights:blocks.0.attn.W_Q; census; check",
+        "overview:blocks.2.attn.pattern; a weight, weights:blocks.0.attn.W_Q; census; check; a workspace, like lens, or workspace:heads where a step is called so, too",
     )
-    what.add_argument("--cell", metavar="CELL", help="open a number, like 'blocks.0.attn.pattern[3,5,1]'")
+    what.add_argument(
+        "--cell",
+        metavar="CELL",
+        help="open a number, like 'blocks.0.attn.pattern[3,5,1]', or one of a workspace, like 'lens.kl[4,2]'",
+    )
     parser.add_argument("--layer", type=int, metavar="L", help="the block, where the step's name does not say it")
     parser.add_argument(
         "--head", metavar="H", help="the head, from 0, or several side by side, 1,5,9 (default 0; of a weight: all)"
     )
     parser.add_argument("--token", type=int, metavar="N", help="position of the token, the query (default: the last)")
     parser.add_argument("--position", type=int, metavar="N", help="the next token after this one (default: the last)")
-    parser.add_argument("--scale", choices=("linear", "sqrt", "log"), help="colours of a pattern (default linear)")
     parser.add_argument("--tokens", metavar="A:B", help="of rows and columns of tokens those from position A to B - 1")
     parser.add_argument("--panel", action="store_true", help="the main picture alone: no thumbnails, nothing beside it")
     parser.add_argument(
@@ -82,7 +86,10 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         "--target", metavar="TOKEN", help="why: the token, as text with its space (default: the likeliest)"
     )
     parser.add_argument("--against", metavar="TOKEN", help="why: measured against this token")
-    add_folding(parser)
+    parser.add_argument(
+        "--pin", metavar="TOKEN", action="append", default=[], help="lens, why: a token to follow; may be given again"
+    )
+    add_view_options(parser)
     add_sampling(parser)
     parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
     parser.add_argument("--size", default="slide", help="slide, half (a slide), column, page or poster")
@@ -154,19 +161,25 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         excerpt=Excerpt(arguments.panel, heads if len(heads) > 1 else (), tokens),
         target=arguments.target,
         against=arguments.against,
+        pins=tuple(arguments.pin),
         limit=None if arguments.limits in (None, *_LIMITS) else read_limit(arguments.limits),
     )
 
 
-def add_folding(parser: argparse.ArgumentParser) -> None:
-    """Add how the workspaces why and flow show what they found: of figures and of slides."""
-    parser.add_argument(
-        "--baseline", choices=("mean", "none"), help="why: else against the mean of all (default), or none"
-    )
+def add_view_options(parser: argparse.ArgumentParser) -> None:
+    """Add how views, workspaces above all, show what they found: of figures and of slides."""
+    for row in CHOICES.values():
+        parser.add_argument(
+            f"--{row.flag}", dest=row.field, choices=row.words, metavar="WORD",
+            help=f"{row.help}: {', '.join(row.words)} (default {row.usual})",
+        )  # fmt: skip
     parser.add_argument(
         "--unfold", metavar="LIST", default="", help="why: the blocks that are shown by parts, like 3,5"
     )
-    parser.add_argument("--threshold", choices=("0.01", "0.02", "0.04", "0.1"), help="flow: the least share of a line")
+    parser.add_argument(
+        "--key", type=int, metavar="N", help="look: the key that is asked about (default: the strongest)"
+    )
+    parser.add_argument("--translators", metavar="FILE", type=Path, help="lens: a safetensors file of translators")
 
 
 def _blocks(text: str) -> tuple[int, ...]:
@@ -196,17 +209,17 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     sampling = {name: value for name, value in given.items() if value is not None}
     if arguments.greedy:
         sampling["greedy"] = True
+    words = {field: value for field in CHOICES if (value := getattr(arguments, field)) is not None}
     view = replace(
         state.view,
-        pattern_scale=arguments.scale or state.view.pattern_scale,
+        **words,
         limits=arguments.limits if arguments.limits in _LIMITS else state.view.limits,
         skip_first=arguments.skip_first or state.view.skip_first,
         keys_down=arguments.keys_down or state.view.keys_down,
         sort_neurons=arguments.sort_neurons or state.view.sort_neurons,
-        baseline=arguments.baseline or state.view.baseline,
-        flow=arguments.threshold or state.view.flow,
     )
-    places = {"token": arguments.token, "position": arguments.position}
+    places = {"token": arguments.token, "position": arguments.position, "key": arguments.key}
+    places["translators"] = None if arguments.translators is None else str(arguments.translators)
     places |= {"start": arguments.bos, "space": arguments.prefix_space}
     places["unfolded"] = _blocks(arguments.unfold) or None
     chosen = {name: value for name, value in places.items() if value is not None}

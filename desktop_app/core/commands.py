@@ -131,6 +131,30 @@ _HEADS = (
     Command("head_in_walk", "Show this head in the walk", "Heads", (), "scene", change=_head_in_walk),
 )
 
+_LENS = (
+    *(
+        _choice(f"lens_{value}", f"Lens: {title}", short, "lens", value, menu="Lens")
+        for value, title, short in (
+            ("token", "the likeliest token", ("token", "token")),
+            ("probability", "probability of a token", ("probability", "prob.")),
+            ("rank", "rank of a token", ("rank", "rank")),
+            ("entropy", "entropy", ("entropy", "H")),
+            ("kl", "distance from the model's output", ("KL", "KL")),
+        )
+    ),
+    _choice("lens_attention", "Lens: what attention alone writes", ("", ""), "lens_of", "attn_out", "stream", "Lens"),
+    _choice("lens_mlp", "Lens: what the MLPs alone write", ("", ""), "lens_of", "mlp_out", "stream", "Lens"),
+    Command(
+        "lens_translators",
+        "Lens: through translators from a file …",
+        "Lens",
+        (),
+        "scene",
+        True,
+        on=lambda state: bool(state.translators),
+    ),
+)
+
 _LOOK = (
     Command("why_look", "Why this look", "Look", ("Ctrl+B",), "scene"),
     _choice(
@@ -217,11 +241,6 @@ COMMANDS: tuple[Command, ...] = (
     Command("focus_panel", "One panel alone, and all again", "View", ("F9",), "scene"),
     Command("projector", "Colours for a weak projector", "View", (), "always", True),
     Command("limit", "Set the limit of the colours …", "View", (), "scene"),
-    _choice("lens_token", "Lens: the likeliest token", ("token", "token"), "lens", "token"),
-    _choice("lens_probability", "Lens: probability of a token", ("probability", "prob."), "lens", "probability"),
-    _choice("lens_rank", "Lens: rank of a token", ("rank", "rank"), "lens", "rank"),
-    _choice("lens_entropy", "Lens: entropy", ("entropy", "H"), "lens", "entropy"),
-    _choice("lens_kl", "Lens: distance from the model's output", ("KL", "KL"), "lens", "kl"),
     Command("why_target", "Why: choose the token …", "View", (), "scene", short=("token …", "token …")),
     _baseline("why_mean", "Why: against the average token", ("against the average", "average"), "mean"),
     _baseline("why_none", "Why: the bare logit, against nothing", ("nothing", "nothing"), "none"),
@@ -240,6 +259,7 @@ COMMANDS: tuple[Command, ...] = (
     _choice("flow_4", "Flow: edges of 4 % and more", ("≥ 4 %", "4 %"), "flow", "0.04"),
     _choice("flow_10", "Flow: edges of 10 % and more", ("≥ 10 %", "10 %"), "flow", "0.1"),
     *_HEADS,
+    *_LENS,
     *_LOOK,
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene"),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),

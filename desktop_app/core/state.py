@@ -2,9 +2,10 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from desktop_app.core import fields as kinds
-from desktop_app.core.analysis.measures import MEASURES
+from desktop_app.core.choices import CHOICES
 from desktop_app.core.fields import kept
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.private import hide
@@ -16,23 +17,29 @@ WALK = "walk"
 TEXT_LIMIT = 1_000_000  # characters; at twelve bytes each, the most that JSON needs, they fit into a session file
 
 
+def _one_of(name: str) -> Any:
+    """A view option that is one of the words of its row in core/choices.py."""
+    return kept(CHOICES[name].usual, kinds.choice(*CHOICES[name].words))
+
+
 @dataclass(frozen=True)
 class ViewOptions:
     """How views show numbers; none of it changes a number."""
 
-    pattern_scale: str = kept("linear", kinds.choice("linear", "sqrt", "log"))
+    pattern_scale: str = _one_of("pattern_scale")
     limits: str = kept("view", kinds.choice("view", "layer"))  # from what is shown, or from the whole block
     skip_first: bool = kept(False, kinds.flag)  # leave position 0 out
     keys_down: bool = kept(False, kinds.flag)  # attention grids with queries as columns, as some films draw them
     sort_neurons: bool = kept(False, kinds.flag)
-    lens: str = kept("token", kinds.choice("token", "probability", "rank", "entropy", "kl"))  # what its cells show
-    baseline: str = kept("mean", kinds.choice("mean", "none"))  # what a logit is measured against, unless by a token
-    flow: str = kept("0.04", kinds.choice("0.01", "0.02", "0.04", "0.1"))  # the least share that a line stands for
-    heads: str = kept("patterns", kinds.choice("patterns", "scores", "one", "block", "mean", "rollout"))
-    heads_by: str = kept("induction", kinds.choice(*MEASURES, "like"))  # what heads are ordered by
-    heads_of: str = kept("all", kinds.choice("all", "labelled", "block"))  # which are listed
-    look: str = kept("relative", kinds.choice("relative", "raw"))  # less the row's mean, or as it is
-    look_parts: str = kept("heads", kinds.choice("parts", "heads", "sublayers", "blocks", "kinds"))
+    lens: str = _one_of("lens")  # what its cells show
+    lens_of: str = _one_of("lens_of")  # what is read: the stream, or what one kind of sublayer writes
+    baseline: str = _one_of("baseline")  # what a logit is measured against, unless by a token
+    flow: str = _one_of("flow")  # the least share that a line stands for
+    heads: str = _one_of("heads")
+    heads_by: str = _one_of("heads_by")  # what heads are ordered by
+    heads_of: str = _one_of("heads_of")  # which are listed
+    look: str = _one_of("look")  # less the row's mean, or as it is
+    look_parts: str = _one_of("look_parts")
     # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
     # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
     limit: float | None = kept(None, kinds.size, undo=True)
@@ -48,8 +55,9 @@ class State:
     the one whose next-token distribution is shown; None means the last. `key` is the position that the selected token
     is asked about, None for the one that it looks at most. `draws` numbers the draws made so far.
     `target` is the token whose logit is explained, `against` one that it is measured against, and `unfolded` are the
-    blocks that are shown by their parts there. `workspace` is what the centre shows, the walk at `step` or one of the
-    workspaces beside it; `opened` is the way through opened numbers, the last of which is shown.
+    blocks that are shown by their parts there. `translators` is a file of translators for the lens, "" for none.
+    `workspace` is what the centre shows, the walk at `step` or one of the workspaces beside it; `opened` is the way
+    through opened numbers, the last of which is shown.
     """
 
     text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
@@ -73,6 +81,7 @@ class State:
     target: int | None = kept(None, kinds.token, undo=True)
     against: int | None = kept(None, kinds.token, undo=True)
     unfolded: tuple[int, ...] = kept((), kinds.ids)
+    translators: str = kept("", kinds.text(4096), undo=True)
     view: ViewOptions = field(default_factory=ViewOptions)
 
     @property

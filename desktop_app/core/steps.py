@@ -128,7 +128,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         lens.content,
         options=("lens_token", "lens_probability", "lens_rank", "lens_entropy", "lens_kl"),
         wants=lens.wants,
-        reads=("pinned", "position"),
+        reads=("pinned", "position", "translators"),
         keys=("Ctrl+3",),
         describe=lens.describe,
         open=lens.open_cell,

@@ -172,7 +172,8 @@ def fingerprint(order: Order) -> str:
         "rest": [order.step, order.cell, order.layer, order.head, order.ids, order.prompted, order.data],
         "excerpt": [asdict(order.excerpt), order.limit],
         "edits": order.edits,
-        "tokens": [order.target, order.against],
+        "tokens": [order.target, order.against, order.pins],
+        "translators": _digest(Path(order.state.translators)) if order.state.translators else None,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 

@@ -27,8 +27,8 @@ _QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"
 _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_PARTS},}}")
 _OWN = ("name", "format", "prompt")  # keys that are no options of the command
 _LISTS = ("ids", "data", "head")
-_REPEATED = ("edit",)  # options that may be given several times: one or a list
-_PATHS = ("model", "session", "trace")
+_REPEATED = ("edit", "pin")  # options that may be given several times: one or a list
+_PATHS = ("model", "session", "trace", "translators")
 _PROMPTS = ("prompt", "ids", "session", "trace")
 _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from desktop_app.core.analysis.translators import load_translators
 from desktop_app.core.model import Model
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State, encode
@@ -52,12 +53,13 @@ class Order:
     limit: float | None = None  # where the colours end, whatever they are of
     target: str | None = None  # the token that is explained, and one that it is measured against, as text
     against: str | None = None
+    pins: tuple[str, ...] = ()  # tokens that are followed, as text
 
     @property
     def needs_text(self) -> bool:
         """Whether a text will be cut into tokens, for which the model's tokenizer is needed."""
         typed = self.prompted and self.ids is None and self.trace is None
-        return typed or self.target is not None or self.against is not None
+        return typed or self.target is not None or self.against is not None or bool(self.pins)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -96,6 +98,10 @@ def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scen
     """The moment that is shown. Raises LogitscopeError for a token or a position that is not there."""
     check_index("token", order.state.token, len(trace))
     check_index("position", order.state.position, len(trace))
+    check_index("key", order.state.key, len(trace))
+    query = len(trace) - 1 if order.state.token is None else order.state.token
+    if order.state.key is not None and order.state.key > query:
+        raise ExportError(f"Key {order.state.key} stands after token {query}, which sees none but those up to itself.")
     layer = subject.step.layer
     for block in order.state.unfolded:
         check_index("unfold", block, model.config.n_layer)
@@ -107,6 +113,7 @@ def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scen
         order.state,
         target=target,
         against=against,
+        pinned=tuple(_token(model, "pin", text) for text in order.pins) or order.state.pinned,
         step=subject.step.key,
         layer=(order.layer if order.layer is not None else order.state.layer) if layer is None else layer,
         head=order.state.head if order.head is None else order.head,
@@ -141,6 +148,8 @@ def make(order: Order, model: Model, trace_of: TraceOf | None = None) -> Job:
 
 
 def _make(order: Order, subject: Subject, model: Model, trace_of: TraceOf | None = None) -> Job:
+    if order.state.translators:
+        load_translators(Path(order.state.translators), model.config)
     if order.edits and (not subject.needs_prompt or order.trace is not None):
         raise ExportError("--edit changes a pass that is computed, and this figure shows none; leave it out.")
     if not order.prompted:
@@ -187,6 +196,6 @@ def refuse(order: Order, *, force: bool) -> None:
 def check_index(what: str, number: int | None, count: int) -> None:
     """Raise LogitscopeError where the model or the prompt has no such head, layer, token or position."""
     if number is not None and not 0 <= number < count:
-        whole = "prompt's tokens" if what in ("token", "position") else f"model's {_COUNTED.get(what, what)}s"
+        whole = "prompt's tokens" if what in ("token", "position", "key") else f"model's {_COUNTED.get(what, what)}s"
         only = "only 0 is there" if count == 1 else f"they go from 0 to {count - 1}"
         raise LogitscopeError(f"{what.capitalize()} {number} is outside the {whole}; {only}.")

@@ -23,7 +23,7 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
 
-CENSUS, OVERVIEW, WEIGHTS = "census", "overview", "weights"
+CENSUS, OVERVIEW, WEIGHTS, WORKSPACE = "census", "overview", "weights", "workspace"
 _CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*", re.ASCII)
 _PART_OF_EDIT = re.compile(r"\.(before|keep|put)$")
 
@@ -47,7 +47,8 @@ def find_subject(name: str, config: Config, *, layer: int | None = None, head: i
     """What a name stands for.
 
     It is a step or tensor (`blocks.2.attn.pattern`, or `pattern` with a layer), `overview:` with one of the four
-    grids, `weights:` with a weight, `census`, or `check`. Raises ExportError, with the closest names, and ModelError
+    grids, `weights:` with a weight, `census`, `check`, or a workspace, with `workspace:` before it where a step of the
+    block is called so, too. Raises ExportError, with the closest names, and ModelError
     for a head that is not there.
     """
     start = step_list(config)[0]
@@ -59,11 +60,20 @@ def find_subject(name: str, config: Config, *, layer: int | None = None, head: i
         if "keys_down" not in step.spec.options:
             raise ExportError(f"{step.key} has no grid of every head; scores, scaled, masked and pattern have.")
         return Subject(OVERVIEW, step)
+    if colon and kind == WORKSPACE:
+        found = {w.key: w for w in workspaces(config)}.get(rest)
+        if found is None:
+            raise ExportError(f"There is no workspace {rest[:40]!r}; there are {', '.join(_tabs(config))}.")
+        return Subject("step", found)
     if colon and kind == WEIGHTS:
         return Subject(WEIGHTS, start, _part(rest, config, layer, head))
     if name in weight_names(config):
         return Subject(WEIGHTS, start, _part(name, config, layer, head))
     return Subject("step", _step(name, layer, config))
+
+
+def _tabs(config: Config) -> list[str]:
+    return [place.key for place in workspaces(config) if place.spec.keys]
 
 
 def find_cell(text: str, config: Config, position: int | None = None) -> Subject:

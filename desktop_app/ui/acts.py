@@ -120,6 +120,7 @@ class Acts(QObject):
             "open_models": self._library.show,
             "open_model": self._library.ask_folder,
             "stop_loading": c.cancel_loading,
+            "lens_translators": self._files.ask_translators,
             "why_look": self._why_look,
             "close_inspector": lambda: c.open_path(()),
             "check_all": self._inspection.check_all,

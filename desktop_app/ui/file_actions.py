@@ -10,9 +10,12 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 from shiboken6 import Shiboken
 
+from desktop_app.core.analysis.translators import load_translators
+from desktop_app.core.navigation import at_workspace
 from desktop_app.core.opening.opened import wants_of
 from desktop_app.core.products import completed
 from desktop_app.core.session_file import load_session, save_session
+from desktop_app.core.state import with_option
 from desktop_app.figures.excerpt import WHOLE, Excerpt
 from desktop_app.figures.export import Job, Options, make_job, make_path_job
 from desktop_app.figures.order import write_together
@@ -25,6 +28,7 @@ from desktop_app.ui.export_dialog import ExportDialog
 from desktop_app.ui.export_lane import ExportLane
 
 _SESSIONS = "Logitscope sessions (*.logitscope)"
+_TRANSLATORS = "Translators (*.safetensors)"
 
 
 class FileActions(QObject):
@@ -101,6 +105,31 @@ class FileActions(QObject):
             return
         self.folder = str(path.parent)
         self._done(f"Saved {path.name}.")
+
+    # Translators of the lens
+
+    def ask_translators(self) -> None:
+        """Choose a file of translators for the lens; read without them again where there are some."""
+        controller = self._controller
+        if controller.state.translators:
+            controller.set(replace(controller.state, translators=""))
+            return
+        dialog = QFileDialog(self._window, "Translators of a lens", self._start_folder(), _TRANSLATORS)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self._choose(dialog, self.use_translators)
+
+    def use_translators(self, path: Path) -> None:
+        """Show the lens through the translators of a file, if they are of the open model."""
+        controller = self._controller
+        if controller.model is None:
+            return
+        try:
+            load_translators(path, controller.model.config)
+        except LogitscopeError as reason:
+            controller.complain(str(reason))
+            return
+        shown = with_option(at_workspace(controller.state, "lens"), "lens_of", "stream")
+        controller.set(replace(shown, translators=str(path)))
 
     # Figures
 

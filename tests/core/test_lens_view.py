@@ -136,3 +136,72 @@ def test_of_a_long_text_the_words_are_those_around_the_selected_token(model, pla
     assert close.source.at(2, 1) == (2, first + 1) and whole.source.at(2, 1) == (2, 1)
     p = distribution(model, own.trace, points_of(model.config)[2], first + 1)
     assert close.texts[2][1] == model.tokenizer.label(int(p.argmax()))
+
+
+@pytest.fixture
+def translators(model, tmp_path):
+    """A file of translators, block 1's without a bias, and what is in it."""
+    rng, width = np.random.default_rng(3), model.config.n_embd
+    inside = {f"lens.{n}.weight": rng.normal(size=(width, width)).astype(np.float32) for n in range(2)}
+    inside["lens.0.bias"] = rng.normal(size=width).astype(np.float32)
+    save_file(inside, tmp_path / "tuned.safetensors")
+    return tmp_path / "tuned.safetensors", inside
+
+
+def through(model, trace, point, position, inside):
+    """What a point would predict after its translator, where it has one."""
+    layer = {"blocks.0.resid_pre": 0, "blocks.0.resid_post": 1}.get(point)
+    y = trace.read(point, row=position).astype(np.float64)
+    if layer is not None:
+        y = y @ inside[f"lens.{layer}.weight"] + inside.get(f"lens.{layer}.bias", 0)
+    w = {name: model.checkpoint.weights[name] for name in ("ln_final.w", "ln_final.b", "unembed.W_U")}
+    normed = (y - y.mean()) / np.sqrt(y.var() + model.config.layer_norm_epsilon) * w["ln_final.w"] + w["ln_final.b"]
+    raised = np.exp(w["unembed.W_U"] @ normed - (w["unembed.W_U"] @ normed).max())
+    return raised / raised.sum()
+
+
+def test_translators_are_put_before_the_final_norm_at_the_inputs_of_blocks_alone(
+    model, place, translators, tmp_path, monkeypatch
+):
+    path, inside = translators
+    own = scene(model, translators=str(path), pinned=(101,))
+    grid = next(panels(build_view(own, place).content))
+    assert [label.endswith(" T") for label in grid.row_labels] == [True, False, True, False, False]
+    assert "T: through a translator" in grid.note
+    model.engine.trace(own.trace.ids, everything=True).save(tmp_path / "trace.safetensors")
+    monkeypatch.chdir(tmp_path)
+    for row, point in enumerate(points_of(model.config)):
+        expected = through(model, own.trace, point, 3, inside)
+        assert grid.values[row, 3] == pytest.approx(expected.max(), rel=1e-3)
+        bars = next(x for x in panels(view_of(own, Cell("lens.kl", (row, 3))).content) if isinstance(x, BarsPanel))
+        assert bars.bars[0].value == pytest.approx(expected.max(), rel=1e-5)
+        space = {}
+        exec(lens.as_numpy(own, Cell("lens.kl", (row, 3))), space)
+        np.testing.assert_allclose(space["result"], expected, rtol=1e-5)
+
+
+def test_translators_that_went_away_or_are_of_another_model_are_told_in_the_view(model, place, translators):
+    path, _ = translators
+    own = scene(model, translators=str(path))
+    path.unlink()
+    assert "tuned.safetensors" in view_of(own, Cell("lens.kl", (0, 1))).lead
+    again = scene(model, translators=str(path))
+    (panel,) = panels(build_view(again, place).content)
+    assert "tuned.safetensors" in panel.lines[0].text
+    save_file({"lens.0.weight": np.zeros((3, 3), np.float32)}, path)
+    (panel,) = panels(build_view(scene(model, translators=str(path)), place).content)
+    assert "[3, 3]; this model needs" in panel.lines[0].text
+
+
+@pytest.mark.parametrize("what", ["attn_out", "mlp_out"])
+def test_what_one_sublayer_writes_is_read_alone_and_said_to_be_no_prediction(model, place, what):
+    own = scene(model, view=ViewOptions(lens_of=what, lens="kl"), translators="/not/used")
+    view = build_view(own, place)
+    assert "no prediction" in view.lead
+    grid = next(panels(view.content))
+    assert grid.row_labels == (f"0 {what[:-4]}", f"1 {what[:-4]}") and "last row" not in grid.note
+    final = distribution(model, own.trace, points_of(model.config)[-1], 2)
+    for row in (0, 1):
+        p = distribution(model, own.trace, f"blocks.{row}.{what}", 2)
+        assert grid.values[row, 2] == pytest.approx(float((final * np.log(final / p)).sum()), rel=1e-3)
+    assert "no prediction" in view_of(own, Cell("lens.kl", (1, 2))).lead

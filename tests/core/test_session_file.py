@@ -320,6 +320,7 @@ def test_every_field_of_the_state_is_in_the_file():
         pinned=(2,),
         target=3,
         against=4,
+        translators="/lens/of/m.safetensors",
         unfolded=(1,),
         view=ViewOptions(
             pattern_scale="log",
@@ -327,6 +328,7 @@ def test_every_field_of_the_state_is_in_the_file():
             skip_first=True,
             keys_down=True,
             sort_neurons=True,
+            lens_of="attn_out",
             lens="rank",
             baseline="none",
             flow="0.1",

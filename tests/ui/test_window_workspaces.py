@@ -3,9 +3,12 @@
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAccessible
+from PySide6.QtWidgets import QFileDialog
+from safetensors.numpy import save_file
 
 from desktop_app.core import products
 from desktop_app.core.opening.cells import Cell
@@ -191,3 +194,25 @@ def test_a_number_that_a_new_text_s_product_has_not_is_closed(desk):
     desk.settle()
     assert desk.c.path == (), "the graph goes down from another token now"
     assert not desk.window.inspector.isVisible()
+
+
+def test_the_lens_reads_through_translators_from_a_file_and_without_them_again(desk, tmp_path):
+    width = desk.scene.config.n_embd
+    save_file({f"lens.{n}.weight": np.eye(width, dtype=np.float32) for n in (0, 1)}, tmp_path / "tuned.safetensors")
+    desk.window.do("lens_translators")
+    (dialog,) = desk.window.findChildren(QFileDialog)
+    dialog.fileSelected.emit(str(tmp_path / "tuned.safetensors"))
+    dialog.close()
+    desk.settle()
+    assert desk.state.workspace == "lens" and "0 pre T" in desk.words()
+    assert desk.window.actions_["lens_translators"].isChecked()
+    desk.window.do("lens_translators")
+    desk.settle()
+    assert "0 pre T" not in desk.words() and "0 pre" in desk.words()
+
+
+def test_a_file_of_other_translators_gets_a_sentence_and_changes_nothing(desk, tmp_path):
+    save_file({"lens.0.weight": np.eye(3, dtype=np.float32)}, tmp_path / "other.safetensors")
+    before = desk.state
+    desk.window.files.use_translators(tmp_path / "other.safetensors")
+    assert desk.state == before and "other.safetensors" in desk.c.complaint

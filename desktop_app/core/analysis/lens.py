@@ -202,6 +202,11 @@ def _translated_layers(config: Config, what: What) -> dict[str, int]:
     return {"blocks.0.resid_pre": 0} | {f"blocks.{n - 1}.resid_post": n for n in range(1, config.n_layer)}
 
 
+def layer_of_translator(config: Config, point: str) -> int | None:
+    """The block whose translator reads a point; None for one that has none."""
+    return _translated_layers(config, "stream").get(point)
+
+
 def _final(
     checkpoint: Checkpoint,
     trace: Trace,

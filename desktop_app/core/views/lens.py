@@ -1,11 +1,13 @@
 """The lens workspace: what every point of the residual stream would already predict, through the final norm and W_U."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from desktop_app.core.analysis import lens as analysis
 from desktop_app.core.analysis.lens import Lens
+from desktop_app.core.analysis.translators import load_translators
 from desktop_app.core.levels import Levels, cell_text, number, percent, unit
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
@@ -45,9 +47,36 @@ _TITLES = {
 }
 
 
-def _compute(work: Work, targets: tuple[int, ...]) -> Lens:
+_OF = {
+    "stream": ("", ""),
+    "attn_out": (
+        "What attention alone would predict",
+        "What attention of each block writes is read as if it stood alone: through the final layer norm, made anew "
+        "from it, and the unembedding. It is no prediction of the model, which reads it together with all the rest.",
+    ),
+    "mlp_out": (
+        "What each MLP alone would predict",
+        "What the MLP of each block writes is read as if it stood alone: through the final layer norm, made anew from "
+        "it, and the unembedding. It is no prediction of the model, which reads it together with all the rest.",
+    ),
+}
+"""What is read -> headline and lead, where they are not the workspace's own."""
+
+
+def _compute(work: Work, targets: tuple[int, ...], what: analysis.What, translators: str) -> Lens | str:
     checkpoint = work.model.checkpoint
-    return analysis.compute(checkpoint, work.trace, targets=targets, stop=work.stop, progress=work.progress)
+    try:
+        return analysis.compute(
+            checkpoint,
+            work.trace,
+            what=what,
+            targets=targets,
+            translators=load_translators(Path(translators), checkpoint.config) if translators else None,
+            stop=work.stop,
+            progress=work.progress,
+        )
+    except ModelError as reason:  # the file is gone, or of another model: the view says so
+        return str(reason)
 
 
 _LENS = Product("lens", "Reading every point through the unembedding", _compute)
@@ -63,7 +92,9 @@ def want(scene: Scene) -> Want:
     """The lens over this text, with the tokens that are followed."""
     config = scene.config
     products = 2 * (2 * config.n_layer + 1) * len(scene.trace) * config.n_embd * config.vocab_size
-    return Want(_LENS, (followed(scene),), quick=products <= _QUICK)
+    what = scene.state.view.lens_of
+    translators = scene.state.translators if what == "stream" else ""
+    return Want(_LENS, (followed(scene), what, translators), quick=products <= _QUICK)
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
@@ -71,11 +102,24 @@ def wants(scene: Scene) -> tuple[Want, ...]:
     return (want(scene),)
 
 
-def content(scene: Scene) -> Box:
+def lens_of(scene: Scene) -> Lens | None:
+    """The lens, None while it is not ready or where it cannot be made."""
+    found = scene.made(want(scene))
+    return found if isinstance(found, Lens) else None
+
+
+def content(scene: Scene) -> View:
     """The grid of points by positions, and the followed tokens through depth at the selected token."""
-    lens: Lens | None = scene.made(want(scene))
+    title, lead = _OF[scene.state.view.lens_of]
+    return View(title, lead, _panels(scene))
+
+
+def _panels(scene: Scene) -> Box:
+    lens = lens_of(scene)
     if lens is None:
-        return column(TextPanel(lines=(Line("", f"{_LENS.words} …"),)))
+        said = scene.made(want(scene))
+        more = "Read without translators again by the command of that name." if said is not None else ""
+        return column(TextPanel(lines=(Line("", str(said or f"{_LENS.words} …"), more),)))
     if len(scene.trace) <= _WHOLE:
         return column(_grid(scene, lens, 0, len(scene.trace)), _curves(scene, lens), weights=(3.0, 1.0))
     # Of a long text words can be read where one looks; the whole of it stands below in colours.
@@ -89,6 +133,9 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
     """Points by positions `start` to `end`."""
     shows = scene.state.view.lens
     title, note = _TITLES[shows]
+    if lens.own_logits is None and shows == "kl":
+        note = "in nats"
+    note = " · ".join(filter(None, (note, "T: through a translator" if lens.translated.any() else "")))
     name, values, levels = _shown(lens, shows)
     values, tokens = values[:, start:end], lens.top_id[:, start:end]
     if shows == "token":
@@ -104,7 +151,10 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
         note=note,
         values=values,
         levels=levels,
-        row_labels=tuple(short_point(p) for p in lens.points),
+        row_labels=tuple(
+            f"{short_point(p)} T" if through else short_point(p)
+            for p, through in zip(lens.points, lens.translated, strict=True)
+        ),
         column_labels=scene.labels[start:end],
         first_column=start,
         selected_column=scene.token - start,
@@ -130,9 +180,9 @@ def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
 
 
 def short_point(point: str) -> str:
-    """A point of the residual stream as a row's label: `2 mid` for blocks.2.resid_mid."""
+    """A point as a row's label: `2 mid` for blocks.2.resid_mid, `2 attn` for blocks.2.attn_out."""
     _, layer, name = point.split(".")
-    return f"{layer} {name.removeprefix('resid_')}"
+    return f"{layer} {name.removeprefix('resid_').removesuffix('_out')}"
 
 
 def _curves(scene: Scene, lens: Lens) -> CurvePanel:
@@ -143,7 +193,7 @@ def _curves(scene: Scene, lens: Lens) -> CurvePanel:
         note="probability through depth; pin tokens to follow them",
         lines=tuple((depth, lens.target_probability[n, :, scene.token].astype(float)) for n in range(len(names))),
         line_names=names,
-        x_label="points, from the embedding to the output",
+        x_label="points, from the embedding to the output" if lens.own_logits is not None else "blocks",
     )
 
 
@@ -152,9 +202,10 @@ def _curves(scene: Scene, lens: Lens) -> CurvePanel:
 
 def _row(scene: Scene, cell: Cell) -> tuple[Lens, int, int]:
     """The lens, and point and position of a cell of it. Raises ModelError where there is none."""
-    lens: Lens | None = scene.made(want(scene))
+    lens = lens_of(scene)
     if lens is None:
-        raise ModelError(f"{cell.name} is not computed yet; open it when the lens is shown.")
+        said = scene.made(want(scene))
+        raise ModelError(str(said or f"{cell.name} is not computed yet; open it when the lens is shown."))
     name, targets = cell.name.removeprefix("lens."), len(lens.target_rank)
     *target, point, position = cell.index if len(cell.index) >= 2 else (-1, -1)
     if name not in (*_CELLS, *_OF_TARGETS):
@@ -183,11 +234,25 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     return Readout(words, lens.points[point], f"after {token_name(scene, position)}; likeliest {top}")
 
 
+_LEADS = {
+    "": "What the model would predict if nothing were added to the stream after this point.",
+    "translated": "What a translator makes of this point, read through the final layer norm and the unembedding.",
+    "attn_out": "What attention of this block wrote, read as if it stood alone: no prediction of the model.",
+    "mlp_out": "What the MLP of this block wrote, read as if it stood alone: no prediction of the model.",
+}
+
+
 def open_cell(scene: Scene, cell: Cell) -> View:
     """A cell of the lens taken apart: the point's vector, the scale made from it, and what the tokens come to."""
     lens, point, position = _row(scene, cell)
     name = lens.points[point]
     y = scene.trace.read(name, row=position).astype(np.float64)
+    layer = analysis.layer_of_translator(scene.config, name) if lens.translated[point] else None
+    if layer is not None:
+        try:
+            y = load_translators(Path(scene.state.translators), scene.config).apply(layer, y[None])[0]
+        except ModelError as reason:  # the file went away or changed since
+            return View(f"{name} after {token_name(scene, position)}", str(reason), Box(()))
     mean, scale = float(y.mean()), float(np.sqrt(y.var() + scene.config.layer_norm_epsilon))
     weights = scene.checkpoint.weights
     normed = (y - mean) / scale * weights["ln_final.w"] + weights["ln_final.b"]
@@ -198,13 +263,14 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     shown = [*order, *(i for i in followed(scene) if i not in order)]
     lines = (
         Line("formula", "softmax( LN_final(y) · W_U ), mean and scale made anew from y"),
+        *((Line("y", f"{name} · T + c", f"lens.{layer}.weight and lens.{layer}.bias"),) if layer is not None else ()),
         Line("with numbers", f"mean {number(mean)}, scale {number(scale)} of {name}, which opens below"),
     )
     first = Bar(name, scale, f"scale {number(scale)}", "open one of its numbers", source=(name, (position, 0)))
     return View(
         f"{name} after {token_name(scene, position)}: {scene.tokenizer.quoted(int(order[0]))} "
         f"{percent(float(shares[order[0]]))}",
-        "What the model would predict if nothing were added to the stream after this point.",
+        _LEADS.get(scene.state.view.lens_of, _LEADS["translated" if layer is not None else ""]),
         column(
             TextPanel(lines=lines),
             BarsPanel(
@@ -228,19 +294,28 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
     """Lines that make again what a cell's point would predict, or the last point at the selected token."""
-    lens: Lens | None = scene.made(want(scene))
-    points = lens.points if lens is not None else (f"blocks.{scene.config.n_layer - 1}.resid_post",)
-    point, position = (points[cell.index[-2]], cell.index[-1]) if cell is not None else (points[-1], scene.token)
+    lens = lens_of(scene)
+    if lens is None:
+        raise ModelError("The lens is not computed yet; copy it when it is shown.")
+    point, position = cell.index[-2:] if cell is not None else (len(lens.points) - 1, scene.token)
+    name = lens.points[point]
+    layer = analysis.layer_of_translator(scene.config, name) if lens.translated[point] else None
+    translated = [
+        f'lens = safe_open({scene.state.translators!r}, "numpy")',
+        f'y = y @ lens.get_tensor("lens.{layer}.weight")',
+        f'y = y + lens.get_tensor("lens.{layer}.bias") if "lens.{layer}.bias" in lens.keys() else y',
+    ]
     return program(
         scene.checkpoint,
-        f"what {point} at position {position} would predict: the probability of every token",
+        f"what {name} at position {position} would predict: the probability of every token",
         (
-            ("y", point, f"[{position}]"),
+            ("y", name, f"[{position}]"),
             ("w", "ln_final.w", ""),
             ("b", "ln_final.b", ""),
             ("W_U", "unembed.W_U", ""),
         ),
         [
+            *(translated if layer is not None else ()),
             f"normed = (y - y.mean()) / np.sqrt(y.var() + {scene.config.layer_norm_epsilon!r}) * w + b",
             "logits = W_U @ normed",
             "result = np.exp(logits - logits.max())",

@@ -1,0 +1,56 @@
+"""View options that are one of a few words: the words, and how the command line calls and explains each.
+
+It imports nothing heavy, for the command line reads it before it knows what to do.
+"""
+
+from dataclasses import dataclass
+
+from desktop_app.core.analysis.measures import MEASURES
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The words that a field of `ViewOptions` may be, the first of them unless told, and its flag without dashes."""
+
+    field: str
+    words: tuple[str, ...]
+    flag: str
+    help: str
+    default: str = ""
+
+    @property
+    def usual(self) -> str:
+        """What it is unless told."""
+        return self.default or self.words[0]
+
+
+_ROWS = (
+    Choice("pattern_scale", ("linear", "sqrt", "log"), "scale", "colours of a pattern"),
+    Choice(
+        "heads",
+        ("patterns", "scores", "one", "block", "mean", "rollout"),
+        "heads-show",
+        "heads: every pattern, a score of every head, the page of one, the mean of a block or of all, or rollout",
+    ),
+    Choice("heads_by", (*MEASURES, "like"), "heads-by", "heads: what they are ordered by", "induction"),
+    Choice("heads_of", ("all", "labelled", "block"), "heads-of", "heads: which are listed"),
+    Choice("lens", ("token", "probability", "rank", "entropy", "kl"), "lens", "lens: what its cells show"),
+    Choice(
+        "lens_of", ("stream", "attn_out", "mlp_out"), "lens-of", "lens: the stream, or what attention or the MLPs write"
+    ),
+    Choice(
+        "baseline", ("mean", "none"), "baseline", "why: without --against, against the mean of all tokens or nothing"
+    ),
+    Choice("look", ("relative", "raw"), "look", "look: terms less their mean over the keys, or as they are"),
+    Choice(
+        "look_parts",
+        ("parts", "heads", "sublayers", "blocks", "kinds"),
+        "look-parts",
+        "look: how far parts are folded",
+        "heads",
+    ),
+    Choice("flow", ("0.01", "0.02", "0.04", "0.1"), "threshold", "flow: the least share of a line", "0.04"),
+)
+
+CHOICES = {row.field: row for row in _ROWS}
+"""Field of `ViewOptions` -> its row."""
