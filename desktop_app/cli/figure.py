@@ -61,7 +61,8 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         "--step",
         metavar="NAME",
         help="what to show: a step or a tensor, like blocks.2.attn.pattern; all heads of a block, "
-        "overview:blocks.2.attn.pattern; a weight, weights:blocks.0.attn.W_Q; census; check; a workspace, like lens, or workspace:heads where a step is called so, too",
+        "overview:blocks.2.attn.pattern; a weight, weights:blocks.0.attn.W_Q; census; check; a workspace, like lens, "
+        "or workspace:heads where a step is called so, too",
     )
     what.add_argument(
         "--cell",
