@@ -1,7 +1,7 @@
 """The numbers behind a figure as CSV (one line a number) or JSON (one object a panel), each with the cell it stands in.
 
-float32 numbers are written with as few digits as read back to the same float32; what is not there (masked) is empty
-in CSV and null in JSON.
+float32 numbers are written with as few digits as read back to the same float32; what is not there (masked) has no line
+in CSV and is null in JSON.
 """
 
 import csv
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from desktop_app.core.panels import (
     AnyPanel,
@@ -53,17 +54,21 @@ class Table:
 
 
 def data_csv(job: Job) -> bytes:
-    """Every number of the figure, a line each. Raises ExportError if there are more than LIMIT."""
+    """Every number of the figure, a line each; row and column say where it stands, as masked ones have none.
+
+    Raises ExportError if there are more than LIMIT.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for number, panel, tables in _tables(job):
         for table in tables:
-            for (row, column), value in np.ndenumerate(table.values):
+            for row, column in np.argwhere(_there(table.values)).tolist():
+                value = table.values[row, column]
                 labels = table.rows[row] if table.rows else "", table.columns[column] if table.columns else ""
                 tensor, index = _cell(table, row, column)
                 where = "" if index is None else " ".join(map(str, index))
-                writer.writerow((number, panel.title, table.series, row, column, *labels, tensor, where, _text(value)))
+                writer.writerow((number, panel.title, table.series, row, column, *labels, tensor, where, str(value)))
     return out.getvalue().encode("utf-8")
 
 
@@ -105,7 +110,7 @@ def _tables(job: Job) -> list[tuple[int, AnyPanel, list[Table]]]:
         # Thumbnails beside a large grid are a way to others, and would be nine tenths of the file.
         panels = [p for p in panels if not (isinstance(p, MultiplesPanel) or (isinstance(p, GridPanel) and p.small))]
     found = [(n, panel, list(_of(panel))) for n, panel in enumerate(panels, 1)]
-    count = sum(table.values.size for _, _, tables in found for table in tables)
+    count = sum(np.count_nonzero(_there(table.values)) for _, _, tables in found for table in tables)
     if count > LIMIT:
         raise ExportError(
             f"The data behind this figure are {count:,} numbers, and at most {LIMIT:,} are written; show a part of it "
@@ -200,10 +205,9 @@ def _where(table: Table) -> dict[str, Any]:
     return found
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if np.isnan(value) else str(value)
+def _there(values: Array) -> NDArray[np.bool_]:
+    """Where there is a number, or words."""
+    return ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
 
 
 def _number(value: Any) -> Any:

@@ -184,6 +184,6 @@ def test_kinds_of_data_are_a_list_of_two():
 
 
 def test_more_numbers_than_anybody_reads_are_refused(scene, monkeypatch):
-    monkeypatch.setattr("desktop_app.figures.data.LIMIT", 50)
-    with pytest.raises(ExportError, match="50"):
+    monkeypatch.setattr("desktop_app.figures.data.LIMIT", 30)
+    with pytest.raises(ExportError, match="30"):
         data_csv(job(scene, "pattern"))
