@@ -50,7 +50,7 @@ def open_window(
     window.controller.instead = list(begin.instead)
     window.controller.open_model(Path(begin.state.model))
     if session is not None:
-        window.files.open_session(session)
+        window.files.open_session(session, model)
     return window
 
 

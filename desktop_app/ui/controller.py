@@ -116,9 +116,13 @@ class Controller(QObject):
         if self.model is None:
             if not self._begins_instead:
                 self._begin_instead()
-        elif not self._is_open(self.state):
-            # An undo asked for a model that is gone: the state says which one is open.
-            self.state = self.fitted(self.state)
+        elif not self.is_open(self.state):
+            # An undo asked for a model that is gone: its text does not stand under the open one unasked.
+            there = self.fitted(self.state)
+            self.state = self.fitted(self.scenes.with_text(there))
+            if there.asked != self.state.asked:
+                self.history.record(there, self.state)
+                self.complain(f"{self._complaint} Undo brings its text to this model.".strip())
             self.state_changed.emit(self.state)
             self.scenes.request_soon()
 
@@ -173,7 +177,7 @@ class Controller(QObject):
         """The state with what the open model lacks replaced by what it has."""
         return state if self.model is None else fitted(state, self.model)
 
-    def _is_open(self, state: State) -> bool:
+    def is_open(self, state: State) -> bool:
         """Whether the open model is the one that `state` asks for."""
         model = self.model
         return model is not None and (state.model, state.int8) == (str(model.folder), model.config.int8)
@@ -217,7 +221,7 @@ class Controller(QObject):
         self.state_changed.emit(self.state)
         if self.model is None:
             return
-        if (before.model, before.int8) != (self.state.model, self.state.int8) and not self._is_open(self.state):
+        if (before.model, before.int8) != (self.state.model, self.state.int8) and not self.is_open(self.state):
             self.open_model(Path(self.state.model))
         elif before.asked != self.state.asked:
             self.scenes.request_soon()

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from shiboken6 import Shiboken
 
 from desktop_app.core.analysis.translators import load_translators
+from desktop_app.core.library.find import is_here
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.opening.opened import wants_of
 from desktop_app.core.products import completed
@@ -35,6 +36,7 @@ class FileActions(QObject):
     """Asks for places without ever blocking the window, and says how it went."""
 
     said = Signal(str, bool)  # a sentence, and whether it stays
+    model_absent = Signal(object)  # the State of a session whose model is not here: somebody must say what to do
 
     def __init__(self, controller: Controller, window: QWidget, folder: str) -> None:
         super().__init__(window)
@@ -72,22 +74,27 @@ class FileActions(QObject):
         dialog.fileSelected.connect(lambda name: then(Path(name)))
         dialog.open()
 
-    def open_session(self, path: Path) -> None:
-        """Open a session file; what is open stays if it cannot be used."""
+    def open_session(self, path: Path, model: Path | None = None) -> None:
+        """Open a session file, with another `model` than its own where one is named; what is open stays if that fails.
+
+        Where its model is not here, `model_absent` tells of it, and nothing is shown of it yet.
+        """
         controller = self._controller
         try:
             state = load_session(path)
         except LogitscopeError as reason:
             controller.complain(str(reason))
             return
-        model = controller.model
-        if state.model and (model is None or state.model != str(model.folder)):
-            if _is_folder(state.model):
-                controller.open_model(Path(state.model), state)
-                return
-            self.said.emit(f"The session's model, {state.model}, is not here; it is shown with the open one.", True)
         controller.complain("")
-        controller.set(controller.fitted(replace(state, model=controller.state.model)))
+        named = str(model) if model is not None else controller.state.model
+        if model is not None or not state.model:
+            state = replace(state, model=named)
+        if controller.is_open(state):
+            controller.set(controller.fitted(state))
+        elif state.model == named or is_here(state.model):
+            controller.open_model(Path(state.model), state)
+        else:
+            self.model_absent.emit(state)
 
     def ask_save_session(self) -> None:
         """Choose a file and save the session to it."""
@@ -267,11 +274,3 @@ class FileActions(QObject):
                 clipboard.setImage(clipboard.image())
             else:
                 clipboard.setText(data.text())
-
-
-def _is_folder(name: str) -> bool:
-    """Whether a path that a file names is a folder here; no such path at all (a NUL, half a surrogate pair) is none."""
-    try:
-        return Path(name).is_dir()
-    except (OSError, ValueError):
-        return False

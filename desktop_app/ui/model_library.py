@@ -1,6 +1,7 @@
 """The window's models: the menu of the model button, the dialog, downloads, and the question about memory."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -15,6 +16,7 @@ from desktop_app.core.library.progress import Progress, in_bytes
 from desktop_app.core.library.references import HubName, parse_hub_name
 from desktop_app.core.library.remove import remove_model
 from desktop_app.core.model import Doubt, Model
+from desktop_app.core.state import State
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.download_lane import DownloadLane
@@ -37,6 +39,7 @@ class ModelLibrary(QObject):
         self.downloads.failed.connect(self._on_download_failed)
         self.fetching: HubName | None = None
         self._open_when_here = False
+        self._then: State | None = None  # what the fetched model is to open with
         self._asked_folder: Path | None = None
         self.dialog: ModelsDialog | None = None
         controller.doubted.connect(self._ask_about_memory)
@@ -148,14 +151,14 @@ class ModelLibrary(QObject):
 
     # Downloads
 
-    def get(self, name: HubName, *, then_open: bool = False) -> None:
-        """Fetch a model, one at a time; the dialog shows how far it is."""
+    def get(self, name: HubName, *, then_open: bool = False, then: State | None = None) -> None:
+        """Fetch a model, one at a time; the dialog shows how far it is. `then` is the state that it opens with."""
         self.show()
         assert self.dialog is not None
         if self.fetching is not None:
             self.dialog.show_trouble(f"{self.fetching} is being fetched; one download runs at a time.")
             return
-        self.fetching, self._open_when_here = name, then_open
+        self.fetching, self._open_when_here, self._then = name, then_open, then
         self.dialog.show_trouble("")
         self.dialog.show_progress(f"{name}: asking the hub …", None)
         self.downloads.request(name)
@@ -187,7 +190,7 @@ class ModelLibrary(QObject):
             self.dialog.show_progress("", None)
             self.dialog.fill(*self._list(), choose=str(name))
         if self._open_when_here:
-            self._controller.open_model(folder)
+            self._controller.open_model(folder, self._then and replace(self._then, model=str(folder)))
         else:
             self.said.emit(f"{name} is here.")
 

@@ -80,6 +80,10 @@ class SceneDesk(QObject):
         """How long the text is that was run last."""
         return len(self._trace) if self._trace is not None else 1
 
+    def with_text(self, state: State) -> State:
+        """`state` with the text that was asked for last."""
+        return replace(state, **{name: getattr(self._asked, name) for name in ASKED})
+
     # Passes
 
     def request_soon(self) -> None:

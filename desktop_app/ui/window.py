@@ -21,6 +21,7 @@ from desktop_app.core.stops import Stop
 from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.figures.theme import Theme
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.ui.absent_model import AbsentModel
 from desktop_app.ui.acts import Acts
 from desktop_app.ui.appearance import Appearance
 from desktop_app.ui.autosave import Autosave
@@ -48,6 +49,7 @@ class Window(Frame):
         self.appearance = Appearance(self, self.memory)
         self.autosave = Autosave(self.controller, self)
         self.library = ModelLibrary(self.models, self.controller, self)
+        self.absent = AbsentModel(self.controller, self.library, self)
         self.exactness = Exactness(self.controller, self.probabilities.exactness)
         self.inspection = Inspection(self.controller, self.canvas, self.inspector, self.tabs, self.centre)
         self.acts = Acts(self, self.controller, self.appearance, self.inspection, self.files, self.library, self.memory)
@@ -125,6 +127,7 @@ class Window(Frame):
         self.scrubber.command.connect(a.do)
         self.scrubber.played.connect(self.actions_["play"].setChecked)
         self.files.said.connect(lambda words, stays: self.say(words, lasting=stays))
+        self.files.model_absent.connect(self.absent.ask)
         self.autosave.said.connect(self.say)
 
     def do(self, name: str) -> None:

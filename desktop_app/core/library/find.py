@@ -84,16 +84,31 @@ def referred(reference: str) -> str:
     return reference
 
 
-def require_here(reference: str) -> Path:
-    """The folder of a session's model, as `referred` gives it. Raises ModelError if it is not here."""
+def is_here(reference: str) -> bool:
+    """Whether a session's model, as `referred` gives it, is a folder here; nothing depends on the current directory."""
     path = Path(reference)
     try:
-        here = path.is_absolute() and path.is_dir()
-    except (OSError, ValueError):
-        here = False
-    if here:
-        return path
-    how = "" if path.is_absolute() or "/" not in reference else f": get it with {program()} models get {reference}"
+        return path.is_absolute() and path.is_dir()
+    except (OSError, ValueError):  # no such path at all: a NUL, half a surrogate pair
+        return False
+
+
+def hub_name_of(reference: str) -> HubName | None:
+    """The name by which the hub has a session's model; None where it is a path or no name at all."""
+    if Path(reference).is_absolute() or "/" not in reference:
+        return None
+    try:
+        return parse_hub_name(reference)
+    except ModelError:
+        return None
+
+
+def require_here(reference: str) -> Path:
+    """The folder of a session's model, as `referred` gives it. Raises ModelError if it is not here."""
+    if is_here(reference):
+        return Path(reference)
+    name = hub_name_of(reference)
+    how = "" if name is None else f": get it with {program()} models get {name}"
     raise ModelError(f"The session's model, {reference[:200]}, is not here{how}; to use another, name it with --model.")
 
 
