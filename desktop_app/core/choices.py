@@ -32,6 +32,9 @@ _ROWS = (
         "heads-show",
         "heads: every pattern, a score of every head, the page of one, the mean of a block or of all, or rollout",
     ),
+    Choice(
+        "heads_form", ("shaded", "arcs"), "heads-form", "heads: a head's text shaded by its weights, or joined by arcs"
+    ),
     Choice("heads_by", (*MEASURES, "like"), "heads-by", "heads: what they are ordered by", "induction"),
     Choice("heads_of", ("all", "labelled", "block"), "heads-of", "heads: which are listed"),
     Choice("lens", ("token", "probability", "rank", "entropy", "kl"), "lens", "lens: what its cells show"),

@@ -119,6 +119,7 @@ _HEADS = (
             ("rollout", "attention rollout", ("rollout", "roll")),
         )
     ),
+    _choice("heads_arcs", "Heads: arcs over a head's text", ("arcs", "arcs"), "heads_form", "arcs", "shaded", "Heads"),
     *(
         _choice(f"heads_by_{value}", f"Heads: order by {words}", ("", ""), "heads_by", value, menu="Heads")
         for value, words in SCORES.items()

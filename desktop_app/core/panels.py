@@ -211,7 +211,9 @@ class AtlasPanel(Panel):
 class ShadedPanel(Panel):
     """Running text with each token on the colour of its number, [pos]; NaN is not shaded.
 
-    `source` names the cell of each: "col" is the position.
+    `source` names the cell of each: "row" is the token that is asked about, "col" the position. Where `others` are
+    given, [token, pos], the text follows the pointer: `values` are then the row of the token that is pointed at, and
+    the title is its of `titles`.
     """
 
     pieces: tuple[str, ...] = ()
@@ -219,6 +221,35 @@ class ShadedPanel(Panel):
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
     source: Source | None = None
     selected: int | None = None
+    others: Array | None = None
+    titles: tuple[str, ...] = ()
+
+    def of_token(self, token: int) -> "ShadedPanel":
+        """What it shows of another token."""
+        if self.others is None:
+            return self
+        return replace(self, values=self.others[token], selected=token, title=self.titles[token])
+
+
+@dataclass(frozen=True)
+class ArcsPanel(Panel):
+    """A text with an arc from each token to those before it, as thick as the weight in `values` [query, key].
+
+    Weights below `least`, and NaN, have none. The arcs of `selected` stand out, and follow the pointer with the title
+    of `titles`. `source` names the cell of each weight.
+    """
+
+    pieces: tuple[str, ...] = ()
+    values: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    least: float = 0.05
+    source: Source | None = None
+    selected: int | None = None
+    hue: Hue = Hue.ATTENTION
+    titles: tuple[str, ...] = ()
+
+    def of_token(self, token: int) -> "ArcsPanel":
+        """The same with another token's arcs standing out."""
+        return replace(self, selected=token, title=self.titles[token] if self.titles else self.title)
 
 
 @dataclass(frozen=True)
@@ -361,6 +392,7 @@ AnyPanel = (
     | MultiplesPanel
     | AtlasPanel
     | ShadedPanel
+    | ArcsPanel
     | BarsPanel
     | WaterfallPanel
     | GraphPanel
@@ -396,6 +428,24 @@ def alone(panel: AnyPanel) -> AnyPanel:
     if isinstance(panel, GridPanel) and panel.small and panel.every == 1:
         return replace(panel, small=False, current=False)
     return panel
+
+
+def follows(panel: AnyPanel) -> bool:
+    """Whether a panel shows what is asked of the token under the pointer."""
+    return isinstance(panel, ArcsPanel) or (isinstance(panel, ShadedPanel) and panel.others is not None)
+
+
+def of_token(view: View, token: int) -> View:
+    """The view with every panel that follows the pointer showing this token's."""
+
+    def walk(box: Box) -> Box:
+        children = tuple(walk(c) if isinstance(c, Box) else one(c) for c in box.children)
+        return replace(box, children=children, wide=None if box.wide is None else walk(box.wide))
+
+    def one(panel: AnyPanel) -> AnyPanel:
+        return panel.of_token(token) if isinstance(panel, ArcsPanel | ShadedPanel) and follows(panel) else panel
+
+    return replace(view, content=walk(view.content))
 
 
 def panels_of(box: Box) -> Iterator[AnyPanel]:

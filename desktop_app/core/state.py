@@ -36,6 +36,7 @@ class ViewOptions:
     baseline: str = _one_of("baseline")  # what a logit is measured against, unless by a token
     flow: str = _one_of("flow")  # the least share that a line stands for
     heads: str = _one_of("heads")
+    heads_form: str = _one_of("heads_form")  # how a head's text is shown on its page
     heads_by: str = _one_of("heads_by")  # what heads are ordered by
     heads_of: str = _one_of("heads_of")  # which are listed
     look: str = _one_of("look")  # less the row's mean, or as it is

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.panels import (
     AnyPanel,
+    ArcsPanel,
     Array,
     AtlasPanel,
     BarsPanel,
@@ -148,8 +149,13 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
         for layer, head in np.ndindex(*panel.values.shape[:2]):
             yield Table(f"block {layer}, head {head}", panel.values[layer, head])
         yield Table("heads", panel.numbers, source=panel.source)
+    elif isinstance(panel, ArcsPanel):
+        yield Table("values", panel.values, panel.pieces, panel.pieces, panel.source)
     elif isinstance(panel, ShadedPanel):
-        yield Table("values", panel.values[None, :], columns=panel.pieces, source=panel.source)
+        source = panel.source
+        if source is not None:
+            source = replace(source, index=tuple(panel.selected or 0 if i == "row" else i for i in source.index))
+        yield Table("values", panel.values[None, :], columns=panel.pieces, source=source)
     elif isinstance(panel, BarsPanel):
         labels = tuple(bar.label for bar in panel.bars)
         yield Table("values", _column([b.value for b in panel.bars]), labels)

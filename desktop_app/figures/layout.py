@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from desktop_app.core.panels import (
+    ArcsPanel,
     AtlasPanel,
     BarsPanel,
     Box,
@@ -23,7 +24,7 @@ from desktop_app.core.panels import (
     View,
     WaterfallPanel,
 )
-from desktop_app.figures import paint_charts, paint_graph, paint_heat, paint_text, paint_waterfall
+from desktop_app.figures import paint_arcs, paint_charts, paint_graph, paint_heat, paint_text, paint_waterfall
 from desktop_app.figures.marks import Page, Rect
 
 Extent = tuple[float, float]
@@ -40,6 +41,7 @@ PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
     MultiplesPanel: (paint_heat.multiples_extent, paint_heat.paint_multiples),
     AtlasPanel: (paint_heat.atlas_extent, paint_heat.paint_atlas),
     ShadedPanel: (paint_text.shaded_extent, paint_text.paint_shaded),
+    ArcsPanel: (paint_arcs.arcs_extent, paint_arcs.paint_arcs),
     BarsPanel: (paint_charts.bars_extent, paint_charts.paint_bars),
     WaterfallPanel: (paint_waterfall.waterfall_extent, paint_waterfall.paint_waterfall),
     GraphPanel: (paint_graph.graph_extent, paint_graph.paint_graph),
@@ -54,6 +56,7 @@ _MOST: dict[type[Panel], Callable[[Any, float], float]] = {
     GridPanel: lambda panel, wanted: wanted if panel.small else 1.8 * wanted,
     MultiplesPanel: lambda _panel, wanted: 3 * wanted,
     AtlasPanel: lambda _panel, wanted: 3 * wanted,
+    ArcsPanel: lambda _panel, wanted: 1.4 * wanted,
     BarsPanel: lambda panel, wanted: wanted + 22 * len(panel.bars),
     WaterfallPanel: lambda panel, wanted: wanted + 8 * len(panel.rises),
     GraphPanel: lambda _panel, wanted: 2.2 * wanted,
@@ -71,6 +74,7 @@ _LEAST_WIDTH: dict[type[Panel], float] = {
     MultiplesPanel: 150,
     AtlasPanel: 240,
     ShadedPanel: 200,
+    ArcsPanel: 240,
     BarsPanel: 200,
     WaterfallPanel: 260,
     GraphPanel: 260,

@@ -143,16 +143,17 @@ def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
         page.words(box.x + w / 2, box.y + box.h / 2, panel.pieces[n], size=size, mono=True, bold=chosen, on=ground,
                    colour=None if chosen else page.theme.dim, align="center", room=w)  # fmt: skip
         if panel.source is not None and there:
-            page.put_cells(box, (1, 1), panel.values[n : n + 1, None], _fixed(panel.source, n), panel.pieces[n])
+            page.put_cells(box, (1, 1), panel.values[n : n + 1, None], _fixed(panel, n), panel.pieces[n])
         page.picks.append(Pick(box, "token", n, panel.pieces[n]))
         bottom = max(bottom, box.y + page.u(1.7 * size))
     under = Rect(body.x, bottom, body.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values))
 
 
-def _fixed(source: Source, position: int) -> Source:
-    """The one cell of a source that this position stands for."""
-    return Source(source.name, source.at(0, position))
+def _fixed(panel: ShadedPanel, position: int) -> Source | None:
+    """The one cell that this position stands for."""
+    source = panel.source
+    return None if source is None else Source(source.name, source.at(panel.selected or 0, position))
 
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:

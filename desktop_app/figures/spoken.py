@@ -7,6 +7,7 @@ import numpy as np
 
 from desktop_app.core.levels import number, percent
 from desktop_app.core.panels import (
+    ArcsPanel,
     AtlasPanel,
     BarsPanel,
     CurvePanel,
@@ -93,6 +94,16 @@ def _shaded(panel: ShadedPanel) -> str:
     return f"Text of {len(panel.pieces)} tokens; most: {'; '.join(said) or 'none'}."
 
 
+def _arcs(panel: ArcsPanel) -> str:
+    said = f"Text of {len(panel.pieces)} tokens, joined by arcs. {_strongest(panel.values, panel.pieces, panel.pieces)}"
+    if panel.selected is None:
+        return said
+    own = panel.values[panel.selected]
+    order = np.argsort(np.where(np.isfinite(own), -own, np.inf), kind="stable")[:_NAMED]
+    most = "; ".join(f"{panel.pieces[n]} at {n}, {percent(float(own[n]))}" for n in order if own[n] >= panel.least)
+    return f"{said} From {panel.pieces[panel.selected]}: {most or 'none'}."
+
+
 def _multiples(panel: MultiplesPanel) -> str:
     return f"{len(panel.values)} grids of {panel.values.shape[1]} tokens, one for each head."
 
@@ -136,6 +147,7 @@ _WORDS: dict[type[Panel], Callable[[Any], str]] = {
     MapPanel: _map,
     AtlasPanel: _atlas,
     ShadedPanel: _shaded,
+    ArcsPanel: _arcs,
     MultiplesPanel: _multiples,
     StripsPanel: _strips,
     TokensPanel: _tokens,

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.opening.cells import Region
 from desktop_app.core.opening.describe import Readout
-from desktop_app.core.panels import AnyPanel, Box, View, alone, panels_of
+from desktop_app.core.panels import AnyPanel, Box, View, alone, follows, of_token, panels_of
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
 from desktop_app.figures.spoken import spoken
@@ -82,6 +82,7 @@ class Canvas(PaintedPane):
         self._lit_places: tuple[list[Rect], list[Rect]] = ([], [])
         self._cursor: tuple[Cells, int, int] | None = None
         self._focused: int | None = None
+        self._followed: int | None = None
         self._spotlight = False
         self.walks = True
         """Whether arrow keys without a cell cursor go through the walk; beside the walk they start the cursor."""
@@ -93,6 +94,7 @@ class Canvas(PaintedPane):
         if _shape(view) != _shape(self._view):
             self._focused = None
         self._view, self._theme, self._scale = view, theme, scale
+        self._followed = None
         self._named = _NAME if view is None else f"{_NAME}: {view.title}"
         self.setAccessibleName(self._named)
         self.setAccessibleDescription("" if view is None else spoken(view))
@@ -201,6 +203,8 @@ class Canvas(PaintedPane):
         width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
         height = max(200.0, self.viewport().height() - self._top - _MARGIN) * zoom
         view = self._view
+        if view is not None and self._followed is not None:
+            view = of_token(view, self._followed)
         if view is not None and self._focused is not None:
             view = replace(view, content=Box((alone(tuple(panels_of(view.content))[self._focused]),)))
         self._height = place_view(view, width, height, page) if view is not None else 0.0
@@ -304,8 +308,27 @@ class Canvas(PaintedPane):
                 return pick
         return None
 
+    def _follow(self, x: float, y: float) -> None:
+        """Let panels that follow the pointer show what is asked of the token at this place."""
+        for panel, rect in self._page.panels:
+            if follows(panel) and rect.x <= x < rect.x + rect.w and rect.y <= y < rect.y + rect.h:
+                pick = self._pick_at(x, y)
+                token = pick.value if pick is not None and pick.what == "token" else self._followed
+                break
+        else:
+            token = None
+        if token != self._followed and not isinstance(token, str):
+            self._followed = token
+            self._place()
+
+    @property
+    def followed(self) -> int | None:
+        """The token whose numbers the panels show that follow the pointer; None for the selected one."""
+        return self._followed
+
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         point = event.position() - self.origin
+        self._follow(point.x(), point.y())
         cells = self._cells_at(point.x(), point.y())
         pick = self._pick_at(point.x(), point.y())
         self.viewport().setCursor(
@@ -323,6 +346,9 @@ class Canvas(PaintedPane):
     def leaveEvent(self, event: object) -> None:
         if self._cursor is None:
             self._point(None, 0, 0)
+            if self._followed is not None:
+                self._followed = None
+                self._place()
 
     def _point(self, cells: Cells | None, row: int, column: int) -> None:
         same = cells is None if self._at is None else cells is self._at[0] and (row, column) == self._at[1:]

@@ -9,15 +9,31 @@ from safetensors.numpy import save_file
 from desktop_app.core.analysis import atlas, heads
 from desktop_app.core.analysis.measures import MEASURES, SCORES
 from desktop_app.core.bundle import default_model
+from desktop_app.core.levels import percent
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
-from desktop_app.core.panels import AtlasPanel, BarsPanel, GridPanel, MapPanel, ShadedPanel, TextPanel
+from desktop_app.core.panels import (
+    ArcsPanel,
+    AtlasPanel,
+    BarsPanel,
+    GridPanel,
+    MapPanel,
+    ShadedPanel,
+    TextPanel,
+    column,
+    follows,
+    of_token,
+)
 from desktop_app.core.products import completed
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import head_page
 from desktop_app.core.views import heads as view
+from desktop_app.figures import fonts
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Page, Path, Words
+from desktop_app.figures.theme import LIGHT
 from desktop_app.gpt2.errors import ModelError
 from tests.checkpoints import TINY
 from tests.scenes import open_tiny, panels, scene_of
@@ -195,8 +211,42 @@ def test_a_page_shades_the_text_by_what_the_token_looks_at_and_by_who_looks_at_i
     np.testing.assert_array_equal(into.values[:5], pattern[4, :5])
     np.testing.assert_array_equal(out_of.values[4:], pattern[4:, 4])
     assert np.isnan(into.values[5:]).all() and np.isnan(out_of.values[:4]).all()
-    assert out_of.source.at(0, 6) == (1, 6, 4) and into.source.at(0, 2) == (1, 4, 2)
+    assert out_of.source.at(4, 6) == (1, 6, 4) and into.source.at(4, 2) == (1, 4, 2)
     assert one(made, GridPanel).source.name == "blocks.1.attn.pattern"
+
+
+@pytest.mark.parametrize("form", ["shaded", "arcs"])
+def test_what_follows_the_pointer_shows_each_token_what_it_would_show_if_chosen(model, form):
+    options = ViewOptions(heads="one", heads_form=form)
+    _, made = shown(model, layer=1, head=1, token=4, view=options)
+    for token in range(len(IDS)):
+        _, chosen = shown(model, layer=1, head=1, token=token, view=options)
+        followed = [p for p in panels(of_token(made, token).content) if follows(p)]
+        expected = [p for p in panels(chosen.content) if follows(p)]
+        assert len(followed) == (2 if form == "shaded" else 1)
+        for one_, other in zip(followed, expected, strict=True):
+            assert (one_.title, one_.selected) == (other.title, other.selected)
+            np.testing.assert_array_equal(one_.values, other.values)
+            assert one_.source == other.source
+
+
+def test_arcs_are_as_thick_as_the_weights_and_the_chosen_token_s_are_named(model):
+    scene, made = shown(model, layer=1, head=1, token=5, view=ViewOptions(heads="one", heads_form="arcs"))
+    pattern = scene.trace.read("blocks.1.attn.pattern", head=1)
+    panel = one(made, ArcsPanel)
+    assert np.isnan(panel.values[np.triu_indices(len(IDS), 1)]).all()
+    np.testing.assert_array_equal(np.tril(np.nan_to_num(panel.values)), np.tril(pattern))
+    page = Page(LIGHT, fonts.width)
+    place_view(replace(made, content=column(panel)), 900, 500, page)
+    arcs = [m for m in page.marks if isinstance(m, Path) and len(m.x) > 2]
+    assert len(arcs) == int((np.tril(pattern) >= panel.least).sum())
+    top = max(range(6), key=lambda j: pattern[5, j])
+    assert percent(float(pattern[5, top])) in [m.text for m in page.marks if isinstance(m, Words)]
+    width = {round(12 * float(pattern[5, j]), 6) for j in range(5) if pattern[5, j] >= 0.1}
+    assert width <= {round(m.width, 6) for m in arcs}
+    for cells in page.cells:
+        (_, query, key) = cells.source.at(0, 0)
+        assert query == 5 and cells.values[0, 0] == pattern[5, key]
 
 
 def test_the_strongest_pairs_leave_the_first_token_out(model):

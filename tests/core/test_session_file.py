@@ -333,6 +333,7 @@ def test_every_field_of_the_state_is_in_the_file():
             baseline="none",
             flow="0.1",
             heads="one",
+            heads_form="arcs",
             heads_by="like",
             heads_of="labelled",
             look="raw",

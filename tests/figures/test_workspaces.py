@@ -29,6 +29,7 @@ from tests.scenes import open_tiny, panels, scene_of
 
 SHOWN = [
     *(("heads", "heads", shows) for shows in ("patterns", "scores", "one", "block", "mean", "rollout")),
+    ("heads", "heads_form", "arcs"),
     *(("lens", "lens", shows) for shows in ("token", "probability", "rank", "entropy", "kl")),
     *(("why", "baseline", against) for against in ("mean", "none")),
     *(("look", "look", how) for how in ("relative", "raw")),
@@ -65,6 +66,8 @@ def scenes(model):
             own = scene_of(model, layer=1, head=2)
             if option:
                 own = replace(own, state=with_option(own.state, option, value))
+            if option == "heads_form":
+                own = replace(own, state=with_option(own.state, "heads", "one"))
             made[key, option, value] = completed(own, place_of(model, key).spec.wants, model)
         return made[key, option, value]
 

@@ -1,5 +1,6 @@
 """Heads and Why this look by keyboard and pointer: a head is chosen, its page leads to the walk and to its scores."""
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
@@ -118,3 +119,33 @@ def test_heads_measured_while_a_text_is_typed_are_there_for_the_new_one(desk):
     desk.settle()
     assert any(line.startswith("All heads by ") for line in desk.words())
     assert cells_of(desk, "heads.head").values.shape == (2, desk.scene.config.n_head)
+
+
+@pytest.mark.parametrize("form", ["shaded", "arcs"])
+def test_the_text_on_a_head_s_page_follows_the_pointer(desk, form):
+    desk.window.do("workspace:heads")
+    desk.window.do("heads_one")
+    if form == "arcs":
+        desk.window.do("heads_arcs")
+    desk.settle()
+    canvas, last = desk.window.canvas, len(desk.scene.trace) - 1
+    before, placed = desk.state, canvas.placed
+    assert any(line.startswith("What 'u' at 9 looks at") for line in desk.words())
+
+    def point_at(token):
+        place = next(p.rect for p in canvas.page.picks if p.what == "token" and p.value == token)
+        desk.hover_canvas(place.x + place.w / 2, place.y + place.h / 2)
+
+    point_at(2)
+    assert canvas.followed == 2 and "What 'l' at 2 looks at" in desk.words()
+    assert "query 'l' at 2" in canvas.readout.place
+    point_at(2)
+    point_at(4)
+    assert canvas.followed == 4 and canvas.placed == placed + 2, "laid out once for each token"
+    assert desk.state == before, "pointing chooses nothing"
+    desk.hover_canvas(1, 1)
+    assert canvas.followed is None and f"What 'u' at {last} looks at" in desk.words()
+    point_at(3)
+    desk.click_canvas(next(p.rect for p in canvas.page.picks if p.what == "token" and p.value == 3))
+    desk.settle()
+    assert desk.state.token == 3

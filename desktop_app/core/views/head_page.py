@@ -11,6 +11,7 @@ from desktop_app.core.levels import Levels, number, percent, unit
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.panels import (
     AnyPanel,
+    ArcsPanel,
     Bar,
     BarsPanel,
     GridPanel,
@@ -99,11 +100,15 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
 
 def page(scene: Scene, scored: AnyPanel, labels: str) -> View:
     """The page of the shown head; `scored` are its scores as far as they are known, `labels` its labels."""
+    title = f"Block {scene.layer} · Head {scene.head} — {labels}"
+    beside = column(scored, _pairs(scene), _writes(scene))
+    if scene.state.view.heads_form == "arcs":
+        return View(title, LEAD, row(_arcs(scene), beside))
     short = len(scene.trace) <= _SHORT
     shaded = row(_looks_at(scene), _looked_at(scene)) if short else column(_looks_at(scene), _looked_at(scene))
-    below = row(_grid(scene), column(scored, _pairs(scene), _writes(scene)), weights=(5, 4))
+    below = row(_grid(scene), beside, weights=(5, 4))
     content = column(shaded, below, weights=(1, 3)) if short else column(below, shaded)
-    return View(f"Block {scene.layer} · Head {scene.head} — {labels}", LEAD, content)
+    return View(title, LEAD, content)
 
 
 def _pattern(scene: Scene) -> tuple[str, Array]:
@@ -130,28 +135,52 @@ def _grid(scene: Scene) -> GridPanel:
     )
 
 
+def _arcs(scene: Scene) -> ArcsPanel:
+    tensor, values = _pattern(scene)
+    titles = _titles(scene, "What {} looks at")
+    return ArcsPanel(
+        title=titles[scene.token],
+        note="point at a token for its own",
+        pieces=scene.labels,
+        values=values,
+        source=Source(tensor, (scene.head, "row", "col")),
+        selected=scene.token,
+        titles=titles,
+    )
+
+
+def _titles(scene: Scene, words: str) -> tuple[str, ...]:
+    return tuple(words.format(token_name(scene, n)) for n in range(len(scene.trace)))
+
+
 def _looks_at(scene: Scene) -> ShadedPanel:
     tensor, values = _pattern(scene)
+    titles = _titles(scene, "What {} looks at")
     return ShadedPanel(
-        title=f"What {token_name(scene, scene.token)} looks at",
-        note="click a token for its own",
+        title=titles[scene.token],
+        note="point at a token for its own",
         pieces=scene.labels,
         values=values[scene.token],
-        levels=weight_levels(scene, values[scene.token]),
-        source=Source(tensor, (scene.head, scene.token, "col")),
+        levels=weight_levels(scene, values),
+        source=Source(tensor, (scene.head, "row", "col")),
         selected=scene.token,
+        others=values,
+        titles=titles,
     )
 
 
 def _looked_at(scene: Scene) -> ShadedPanel:
     tensor, values = _pattern(scene)
+    titles = _titles(scene, "Who looks at {}")
     return ShadedPanel(
-        title=f"Who looks at {token_name(scene, scene.token)}",
+        title=titles[scene.token],
         pieces=scene.labels,
         values=values[:, scene.token],
-        levels=weight_levels(scene, values[:, scene.token]),
-        source=Source(tensor, (scene.head, "col", scene.token)),
+        levels=weight_levels(scene, values),
+        source=Source(tensor, (scene.head, "col", "row")),
         selected=scene.token,
+        others=values.T,
+        titles=titles,
     )
 
 
