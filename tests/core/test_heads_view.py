@@ -17,11 +17,11 @@ from desktop_app.core.panels import (
     ArcsPanel,
     AtlasPanel,
     BarsPanel,
+    Box,
     GridPanel,
     MapPanel,
     ShadedPanel,
     TextPanel,
-    column,
     follows,
     of_token,
 )
@@ -237,7 +237,7 @@ def test_arcs_are_as_thick_as_the_weights_and_the_chosen_token_s_are_named(model
     assert np.isnan(panel.values[np.triu_indices(len(IDS), 1)]).all()
     np.testing.assert_array_equal(np.tril(np.nan_to_num(panel.values)), np.tril(pattern))
     page = Page(LIGHT, fonts.width)
-    place_view(replace(made, content=column(panel)), 900, 500, page)
+    place_view(replace(made, content=Box((panel,))), 900, 500, page)
     arcs = [m for m in page.marks if isinstance(m, Path) and len(m.x) > 2]
     assert len(arcs) == int((np.tril(pattern) >= panel.least).sum())
     top = max(range(6), key=lambda j: pattern[5, j])
