@@ -145,7 +145,7 @@ def _platforms(environ: Mapping[str, str]) -> list[str]:
 def _loads(library: str) -> bool:
     try:
         ctypes.CDLL(library)
-    except OSError:
+    except OSError:  # that is the answer; which library it is, is told with the package that has it
         return False
     return True
 

@@ -1,5 +1,6 @@
 """The arrows between packages, what is drawn and said of them, and the lock files."""
 
+import ast
 import importlib.util
 import re
 import subprocess
@@ -120,6 +121,40 @@ def test_every_pin_has_hashes_and_no_index_is_named(lock):
     assert "://" not in text
     for entry in re.split(r"\n(?=[a-z])", text)[1:]:
         assert "--hash=sha256:" in entry, entry
+
+
+# What is caught
+
+
+def silent(source):
+    """Lines of handlers that neither raise, log nor pass the reason on, and have no comment that says why."""
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ExceptHandler):
+            parts = [part for statement in node.body for part in ast.walk(statement)]
+            told = (
+                any(isinstance(part, ast.Raise) for part in parts)
+                or any(isinstance(part, ast.Attribute) and ast.unparse(part.value) == "log" for part in parts)
+                or any(isinstance(part, ast.Name) and part.id == node.name for part in parts)
+            )
+        elif isinstance(node, ast.With) and any("suppress(" in ast.unparse(item) for item in node.items):
+            told = False
+        else:
+            continue
+        last = node.body[-1].end_lineno if isinstance(node, ast.ExceptHandler) else node.lineno
+        if not told and not any(
+            "  # " in line or line.strip().startswith("#") for line in lines[node.lineno - 1 : last]
+        ):
+            yield node.lineno
+
+
+def test_what_is_caught_is_raised_logged_or_passed_on_or_a_comment_says_why_not():
+    assert list(silent("try:\n    a()\nexcept OSError:\n    pass\n")) == [3]
+    assert list(silent("with suppress(OSError):\n    a()\n")) == [1]
+    for reason in ("log.info('x')", "raise B", "pass  # it is gone already"):
+        assert not list(silent(f"try:\n    a()\nexcept OSError:\n    {reason}\n"))
+    found = [f"{path}:{line}" for path in sorted(PACKAGE.rglob("*.py")) for line in silent(path.read_text("utf-8"))]
+    assert not found, found
 
 
 # What is said of it

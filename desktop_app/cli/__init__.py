@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(end="", flush=True)
     except LogitscopeError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # a person's wish, and told by the exit code as shells do
         return 130
     except BrokenPipeError:
         # The reader went away, which is its right; what Python flushes at exit must not complain either.
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}.")
-    except MemoryError:
+    except MemoryError:  # `logs.started` has logged it
         return _fail("There is not enough memory for this; shorten the text or name fewer tensors.")
     except SystemExit as ended:  # argparse has said why
         return ended.code if isinstance(ended.code, int) else 2

@@ -15,7 +15,7 @@ def fitted(state: State, model: Model) -> State:
     try:
         found = find_step(state.step, config)
         step, own = (found.key, found.layer) if found.spec.part != BESIDE else ("tokens", None)
-    except LogitscopeError:
+    except LogitscopeError:  # this model has no such step
         step, own = "tokens", None
     known = all(t < config.vocab_size for t in state.appended)
     tabs = (WALK, *(w.key for w in workspaces(config) if w.spec.keys))

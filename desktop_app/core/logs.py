@@ -49,7 +49,7 @@ def last_of_file() -> list[str]:
     """The last lines of the file, which other processes and earlier starts wrote to, too; none if there is no file."""
     lines: deque[str] = deque(maxlen=LINES)
     for path in (_older(1), log_file()):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # not there, or not to be read: what there is of the log is in memory
             lines.extend(path.read_text(encoding="utf-8", errors="replace").splitlines())
     return list(lines)
 

@@ -40,7 +40,7 @@ def _stand_somewhere() -> None:
     """Leave a working directory that has been deleted: no process can be started from one."""
     try:
         Path.cwd()
-    except FileNotFoundError:
+    except FileNotFoundError:  # that is what is asked
         os.chdir(os.sep)
 
 

@@ -6,6 +6,7 @@ options, program) and that of what was written. A figure is up to date if both a
 
 import hashlib
 import json
+import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ from desktop_app.gpt2.files import refuse_existing, whole_file
 from desktop_app.gpt2.jsonfile import read_json
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.trace import Trace
+
+log = logging.getLogger(__name__)
 
 _VERSION = 1
 _MODEL_FILES = (".json", ".safetensors", ".txt")
@@ -156,7 +159,8 @@ def _digest(path: Path) -> str:
             return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except OSError as reason:
+        log.info("%s cannot be read, so it is made again: %s.", path, reason.strerror or reason)
         return ""
 
 
@@ -220,6 +224,7 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
             except LogitscopeError as reason:
                 yield entry, reason
             except BrokenProcessPool:
+                log.info("A worker process ended from outside.", exc_info=True)
                 yield entry, ExportError(_ENDED)
             while len(under_way) > 2 * jobs:
                 yield from _finished(under_way)
@@ -238,6 +243,7 @@ def _finished(
         except LogitscopeError as reason:
             yield entry, reason
         except BrokenProcessPool:
+            log.info("A worker process ended from outside.", exc_info=True)
             yield entry, ExportError(_ENDED)
 
 

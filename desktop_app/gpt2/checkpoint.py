@@ -79,7 +79,7 @@ class Checkpoint:
         """Whether a file of it was written to since it was opened."""
         try:
             self.require_unchanged()
-        except ModelError:
+        except ModelError:  # that is the answer; who asks tells it
             return True
         return False
 
@@ -219,7 +219,7 @@ def no_config(folder: Path) -> ModelError:
         (vocab, width), (positions, _) = (
             file.entries[name].shape for file, name in (stored["wte.weight"], stored["wpe.weight"])
         )
-    except (ModelError, KeyError, ValueError):
+    except (ModelError, KeyError, ValueError):  # nor are there weights that could tell
         return ModelError(f"{folder / 'config.json'} does not exist; check the folder's name.")
     shape = {"vocab_size": vocab, "n_positions": positions, "n_embd": width}
     shape["n_layer"] = len({name.split(".")[1] for name in stored if name.startswith("h.")})

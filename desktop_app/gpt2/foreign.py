@@ -131,5 +131,5 @@ def _found(folder: Path, kinds: tuple[_Kind, ...]) -> tuple[str, _Kind] | None:
 def _value(path: Path, name: str) -> Any:
     try:
         return read_json(path, limit=1 << 20, error=ModelError).get(name)
-    except LogitscopeError:
+    except LogitscopeError:  # a file that cannot be read says nothing of what the folder is
         return None

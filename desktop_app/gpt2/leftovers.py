@@ -1,5 +1,6 @@
 """Names for what is unfinished, which tell whose it is, so that what a killed program left behind is cleared later."""
 
+import logging
 import os
 import platform
 import re
@@ -17,6 +18,7 @@ _AGE = 3600.0
 """Seconds that something must have lain untouched: two containers may have one name, and count processes apart."""
 
 _swept: set[Path] = set()
+log = logging.getLogger(__name__)
 
 
 def unfinished_name(prefix: str = ".") -> str:
@@ -34,7 +36,8 @@ def clear_leftovers(folder: Path) -> None:
     _swept.add(folder)
     try:
         found = [entry for entry in os.scandir(folder) if _NAME.fullmatch(entry.name)]
-    except OSError:
+    except OSError as reason:
+        log.debug("%s cannot be listed: %s.", folder, reason.strerror or reason)
         return
     for entry in found:
         name = _NAME.fullmatch(entry.name)
@@ -46,5 +49,5 @@ def clear_leftovers(folder: Path) -> None:
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 Path(entry.path).unlink()
-        except OSError:
-            continue
+        except OSError as reason:
+            log.debug("%s stays: %s.", entry.path, reason.strerror or reason)

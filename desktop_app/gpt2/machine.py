@@ -12,13 +12,13 @@ def available_memory() -> int | None:
     """
     try:
         free = int(psutil.virtual_memory().available)
-    except (OSError, ValueError, psutil.Error):
+    except (OSError, ValueError, psutil.Error):  # the system does not tell
         return None
     group = Path("/sys/fs/cgroup")
     try:
         limit = (group / "memory.max").read_text("ascii").strip()
         if limit != "max":
             free = min(free, int(limit) - int((group / "memory.current").read_text("ascii")))
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # there is no control group of this kind
         return free
     return max(free, 0)

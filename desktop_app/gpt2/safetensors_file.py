@@ -132,7 +132,7 @@ class SafetensorsFile:
         """
         try:
             now = _stamp(self.path)
-        except OSError:
+        except OSError:  # deleted: its contents stay mapped
             return
         if now != self._seen and now[:2] == self._seen[:2]:
             raise ModelError(

@@ -41,7 +41,7 @@ def bytes_of(token: str) -> bytes:
     """The bytes that a vocabulary entry stands for; an entry outside the byte alphabet stands for its own text."""
     try:
         return bytes([_BYTE_OF[char] for char in token])
-    except KeyError:
+    except KeyError:  # an added token, which is written as it is
         return token.encode()
 
 

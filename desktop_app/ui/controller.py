@@ -1,5 +1,6 @@
 """Holds the current state, the only mutable truth of the window, and makes model and scene follow it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import LoadLane
 from desktop_app.ui.run_on import RunOn
 from desktop_app.ui.scene_desk import SceneDesk
+
+log = logging.getLogger(__name__)
 
 
 class Controller(QObject):
@@ -200,6 +203,8 @@ class Controller(QObject):
         """Say what could not be done; the sentence stays until the next change, or until the next complaint."""
         if words != self._complaint:
             self._complaint = words
+            if words:
+                log.info("Told: %s", words)
             self._say_trouble()
 
     # State

@@ -64,7 +64,7 @@ class Lane(QObject):
         try:
             stop.check()
             result = job(stop)
-        except Cancelled:
+        except Cancelled:  # nobody waits for the answer any more
             pass
         except LogitscopeError as reason:
             trouble = str(reason)

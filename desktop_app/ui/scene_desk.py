@@ -188,7 +188,7 @@ class SceneDesk(QObject):
         for cell in opened:
             try:
                 check_cell(scene, cell)
-            except (LogitscopeError, IndexError):
+            except (LogitscopeError, IndexError):  # the new pass has no such cell
                 break
             kept.append(cell)
         if len(kept) < len(opened):

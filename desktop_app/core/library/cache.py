@@ -4,6 +4,7 @@ The layout (https://huggingface.co/docs/huggingface_hub/guides/manage-cache): `m
 (contents, by their hash), `snapshots/COMMIT/` (the files of one commit, links to blobs) and `refs/` (branch -> commit).
 """
 
+import logging
 import os
 import re
 import stat
@@ -16,6 +17,8 @@ from desktop_app.core.library.references import COMMIT, HubName
 from desktop_app.gpt2.config import load_config
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.stored import INDEX, read_index
+
+log = logging.getLogger(__name__)
 
 
 def hub_cache(environ: Mapping[str, str] | None = None) -> Path:
@@ -99,7 +102,8 @@ def _missing_weights(folder: Path) -> list[str]:
     if _is_file(folder / INDEX):
         try:
             shards = set(read_index(folder / INDEX).values())
-        except ModelError:
+        except ModelError as reason:
+            log.info("%s", reason)
             return [INDEX]
         return sorted(name for name in shards if not _is_file(folder / name))
     return [] if len([p for p in folder.glob("*.safetensors") if _is_file(p)]) == 1 else ["model.safetensors"]
@@ -123,8 +127,8 @@ def _refs(storage: Path) -> dict[str, str]:
         for path in (storage / "refs").rglob("*"):
             if path.is_file() and COMMIT.fullmatch(commit := _start_of(path).strip()):
                 found[path.relative_to(storage / "refs").as_posix()] = commit
-    except OSError:
-        return found
+    except OSError as reason:
+        _log_unreadable(storage / "refs", reason)
     return found
 
 
@@ -140,7 +144,8 @@ def _is_gpt2(folder: Path) -> bool:
         return False
     try:
         load_config(path)
-    except LogitscopeError:
+    except LogitscopeError as reason:
+        log.debug("Not listed: %s", reason)
         return False
     return True
 
@@ -148,19 +153,26 @@ def _is_gpt2(folder: Path) -> bool:
 def _folders(parent: Path) -> list[Path]:
     try:
         return [path for path in parent.iterdir() if path.is_dir()]
-    except OSError:
+    except OSError as reason:
+        _log_unreadable(parent, reason)
         return []
+
+
+def _log_unreadable(folder: Path, reason: OSError) -> None:
+    """Log why a folder cannot be read, unless it does not exist, which is usual."""
+    if not isinstance(reason, FileNotFoundError):
+        log.info("%s cannot be read, and is passed over: %s.", folder, reason.strerror or reason)
 
 
 def _is_file(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # it does not exist, or no file can have such a name
         return False
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
+    except OSError:  # deleted since it was listed, or a link to nothing
         return 0

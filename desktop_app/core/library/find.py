@@ -79,7 +79,7 @@ def referred(reference: str) -> str:
         folder = snapshots(bundled[model]).get(int(rest)) if rest.isdecimal() and len(rest) < 10 else None
         return reference if folder is None else str(folder)
     if rest and not Path(reference).is_absolute():
-        with suppress(ModelError):
+        with suppress(ModelError):  # it is no name of the hub
             return str(find_snapshot(parse_hub_name(reference)) or reference)
     return reference
 
@@ -99,7 +99,7 @@ def hub_name_of(reference: str) -> HubName | None:
         return None
     try:
         return parse_hub_name(reference)
-    except ModelError:
+    except ModelError:  # that is the answer
         return None
 
 
@@ -123,7 +123,7 @@ def as_path(text: str) -> Path:
     path = Path(text)
     try:
         return path.expanduser()
-    except (RuntimeError, ValueError):
+    except (RuntimeError, ValueError):  # there is no such user, or no path can be so
         return path
 
 
@@ -138,5 +138,5 @@ def _may_be_hub_name(text: str) -> bool:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # no path can be so
         return False

@@ -1,6 +1,7 @@
 """The folders of models that a person wants in the list; kept in `models.json` beside the settings."""
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from desktop_app.gpt2.files import alone, whole_file
 from desktop_app.gpt2.jsonfile import read_json
 
 _LIMIT = 1 << 20
+log = logging.getLogger(__name__)
 
 
 def folders_file() -> Path:
@@ -21,7 +23,9 @@ def remembered_folders() -> tuple[Path, ...]:
     """The remembered folders, oldest first; none if the file is missing or damaged."""
     try:
         kept = read_json(folders_file(), limit=_LIMIT, error=ModelError).get("folders")
-    except LogitscopeError:
+    except LogitscopeError as reason:
+        if folders_file().exists():
+            log.warning("The list of folders cannot be read: %s", reason)
         return ()
     names = kept if isinstance(kept, list) else []
     return tuple(Path(name) for name in names if _is_name(name))
@@ -31,7 +35,7 @@ def _is_name(name: object) -> bool:
     """Whether a system can have a folder of that name."""
     try:
         return isinstance(name, str) and name != "" and b"\0" not in os.fsencode(name)
-    except UnicodeError:
+    except UnicodeError:  # half a surrogate pair is in no name
         return False
 
 

@@ -139,7 +139,7 @@ class _Place:
             if constants.HF_HUB_DISABLE_SYMLINKS:
                 raise OSError("links are switched off")
             temporary.symlink_to(Path("..", "..", "blobs", blob.name))
-        except OSError:
+        except OSError:  # no links on this disk: the content itself takes its place
             blob.replace(path)
         else:
             temporary.replace(path)

@@ -1,5 +1,6 @@
 """The list of models: those that came with the program, remembered folders, the hub's cache, the catalogue."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from desktop_app.core.library.progress import in_bytes
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.weights import parameter_count
+
+log = logging.getLogger(__name__)
 
 BUNDLED, FOLDER, CACHED, HUB = "bundled", "folder", "cached", "hub"
 
@@ -129,5 +132,6 @@ def _config(folder: Path) -> tuple[Config | None, str]:
         return None, "config.json is missing"
     try:
         return load_config(folder / "config.json"), ""
-    except LogitscopeError:
+    except LogitscopeError as reason:
+        log.info("%s", reason)
         return None, "config.json cannot be used"

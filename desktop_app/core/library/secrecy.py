@@ -41,7 +41,7 @@ def _given() -> Iterator[str]:
     # A token that the hub's client, not imported yet, has not read cannot stand anywhere.
     client = sys.modules.get("huggingface_hub.constants")
     if client is not None:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # there is no token, which is usual
             yield Path(client.HF_TOKEN_PATH).read_text(encoding="utf-8").strip()
     for name, value in os.environ.items():
         if _ADDRESSES.fullmatch(name) and (found := _LOGIN_OF.fullmatch(value)):

@@ -42,7 +42,7 @@ def read_limit(text: str) -> float | None:
         return None
     try:
         limit = float(text.strip().replace(",", ".").replace("±", ""))
-    except ValueError:
+    except ValueError:  # refused below, as other numbers are
         limit = math.nan
     if not 0 < limit <= MOST:
         raise LogitscopeError(f"A colour limit is a number above 0, like 2.5; {text[:40]!r} is none.")
