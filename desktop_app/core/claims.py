@@ -165,6 +165,45 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Count:
+    """How many tokens the text is."""
+
+    tokens: int
+
+    def find(self, scene: Scene) -> Finding:
+        """The length of the pass."""
+        return Finding(len(scene.trace) == self.tokens, f"the text is {len(scene.trace)} tokens")
+
+
+@dataclass(frozen=True)
+class Left:
+    """How many tokens can still be drawn after the cuts."""
+
+    tokens: int
+
+    def find(self, scene: Scene) -> Finding:
+        """What temperature, top-k and top-p leave."""
+        return Finding(scene.stages.n_kept == self.tokens, f"{scene.stages.n_kept} tokens are left")
+
+
+@dataclass(frozen=True)
+class Near:
+    """Which place a token's row of W_E takes among those nearest to another's, by cosine; the nearest is 1."""
+
+    word: str
+    other: str
+    rank: int
+
+    def find(self, scene: Scene) -> Finding:
+        """The rank of the one row among all others, in float64."""
+        word, other = _token(scene, self.word), _token(scene, self.other)
+        rows = scene.checkpoint.weights["embed.W_E"].astype(np.float64)
+        cosines = rows @ rows[word] / np.linalg.norm(rows, axis=1).clip(1e-30)
+        nearer = int((cosines > cosines[other]).sum()) - (word != other)
+        return Finding(nearer + 1 == self.rank, f"{self.other!r} is number {nearer + 1} of those near {self.word!r}")
+
+
+@dataclass(frozen=True)
 class Ends:
     """What stands there once the likeliest token was appended again and again."""
 

@@ -10,6 +10,9 @@ under:
     { apart = [" men", " horse"], tokens = 3 }    how many tokens lie between two, from one to the next
     { cell = "blocks.0.ln1.scale", index = [3, 0], above = 2.0 }    a number of a tensor or of a weight
     { drawn = " seven" }                          the token that the draw lands on
+    { count = 18 }                                how many tokens the text is
+    { left = 9 }                                  how many tokens can be drawn after the cuts
+    { near = " blue", to = " golden", rank = 1 }  which place a row of W_E takes among those nearest to another
     { ends = "AABBCC" }                           what greedy running on gives, in as many tokens as that has
 
 `above` and `below` are bounds that the measured number must not touch. Any row may change one thing before it is
@@ -26,11 +29,14 @@ from desktop_app.core.claims import (
     Bounds,
     Change,
     Claim,
+    Count,
     Drawn,
     Ends,
     Head,
     Heads,
+    Left,
     Looks,
+    Near,
     Next,
     Number,
     Statement,
@@ -155,6 +161,18 @@ def _ends(row: _Row) -> Statement:
     return Ends(row.must("ends", text(TEXT_LIMIT)))
 
 
+def _count(row: _Row) -> Statement:
+    return Count(row.must("count", _COUNT))
+
+
+def _left(row: _Row) -> Statement:
+    return Left(row.must("left", _COUNT))
+
+
+def _near(row: _Row) -> Statement:
+    return Near(row.must("near", _WORD), row.must("to", _WORD), row.must("rank", whole(1, 2**31)))
+
+
 STATEMENTS = {
     "next": _next,
     "looks": _looks,
@@ -163,6 +181,9 @@ STATEMENTS = {
     "cell": _number,
     "drawn": _drawn,
     "ends": _ends,
+    "count": _count,
+    "left": _left,
+    "near": _near,
 }
 """What a claim may be about: the key that names it -> its reader."""
 

@@ -179,6 +179,18 @@ _LOOK = (
     ),
 )
 
+_STORY = (
+    Command("story_next", "Next stop of the story", "Story", ("Ctrl+Shift+PgDown",), "story"),
+    Command("story_previous", "Previous stop of the story", "Story", ("Ctrl+Shift+PgUp",), "story"),
+    Command("story_back", "Back to the stop of the story", "Story", ("Ctrl+Shift+Home",), "story"),
+    Command("story_reveal", "Reveal the answer", "Story", ("Ctrl+Shift+R",), "story"),
+    Command("story_close", "Leave the story", "Story", (), "story"),
+    Command("open_story", "Open story …", "Story", (), "always"),
+    Command("edit_story", "Edit the story, or begin one …", "Story", (), "scene"),
+    Command("add_stop", "Add what is shown to a story …", "Story", ("Ctrl+Shift+A",), "scene"),
+    Command("cover", "Cover the numbers, and show them again", "Story", ("Ctrl+H",), "scene", True),
+)
+
 COMMANDS: tuple[Command, ...] = (
     Command("open_session", "Open session …", "File", ("Ctrl+O",), "always"),
     Command("save_session", "Save session …", "File", ("Ctrl+S",)),
@@ -207,6 +219,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("back", "Back", "Go", ("Alt+Left",), "scene"),
     Command("forward", "Forward", "Go", ("Alt+Right",), "scene"),
     *_TABS,
+    *_STORY,
     Command("play", "Play", "Go", ("F5",), "scene", True),
     Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene"),
     Command("append", "Append the drawn token", "Sample", ("Ctrl+Return",), "room"),

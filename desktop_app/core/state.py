@@ -83,6 +83,8 @@ class State:
     against: int | None = kept(None, kinds.token, undo=True)
     unfolded: tuple[int, ...] = kept((), kinds.ids)
     translators: str = kept("", kinds.text(4096), undo=True)
+    story: str = kept("", kinds.text(4096))  # the story that is told, by the name that `stories` has for it
+    stop: int = kept(0, kinds.whole(0, 499))
     view: ViewOptions = field(default_factory=ViewOptions)
 
     @property

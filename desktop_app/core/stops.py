@@ -1,18 +1,19 @@
 """A stop: a prompt, where one looks at it, a sentence, and what that sentence claims. Examples are single stops.
 
 In a file a stop is one table. Beside the words (`title`, `say`, `look_for`, `notes`) it may hold any field that a
-session keeps (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with theirs, `role` in
-place of block and head where the file names heads by what they do, and `claims` (see `claims_file`). `{Head}` in a
-sentence stands for the head.
+session keeps (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with theirs, `claims` (see
+`claims_file`) and a `question` (see `questions`). Where the file names heads by what they do, `role` gives block and
+head; `{L}` in the step is that block then, and `{Head}` in a sentence stands for the head.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from desktop_app.core.claims import Claim, Heads
 from desktop_app.core.claims_file import read_claims
 from desktop_app.core.fields import Reader, text
+from desktop_app.core.questions import Question, read_question
 from desktop_app.core.session_file import read_sampling
 from desktop_app.core.state import ASKED, State, ViewOptions, unplaced
 from desktop_app.gpt2.errors import SessionError
@@ -39,6 +40,9 @@ class Stop:
     notes: str = ""
     claims: tuple[Claim, ...] = ()
     role: str | None = None
+    question: Question | None = None
+    written: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Claims and question as the file has them, to be written back."""
 
 
 OPENING = Sampling(0.8, 40, 0.9)
@@ -48,7 +52,8 @@ OPENING = Sampling(0.8, 40, 0.9)
 def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
     """The stop that a file's table describes. Raises SessionError naming the field that cannot be used."""
     read = Reader(raw, where)
-    known = {f.name for f in fields(State) if "kind" in f.metadata} | {"sampling", "view", "role", "claims", *_WORDS}
+    known = {f.name for f in fields(State) if "kind" in f.metadata} - {"story", "stop"}
+    known |= {"sampling", "view", "role", "claims", "question", *_WORDS}
     if unknown := sorted(raw.keys() - known):
         raise SessionError(
             f"{where}: {unknown[0][:60]!r} is nothing that a stop has; it may have {', '.join(sorted(known))}."
@@ -65,8 +70,12 @@ def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
         state, chosen = replace(state, layer=_block_of(state.step, where)), chosen | {"layer"}
     if "sampling" in raw:
         state = replace(state, sampling=read_sampling(read.record("sampling"), where, OPENING))
-    head = f"Block {state.layer}, head {state.head}"
-    said = {name: words[name].replace("{Head}", head).replace("{head}", head[0].lower() + head[1:]) for name in _WORDS}
+
+    def named(words: str) -> str:
+        head = f"lock {state.layer}, head {state.head}"
+        return words.replace("{Head}", f"B{head}").replace("{head}", f"b{head}")
+
+    said = {name: named(words[name]) for name in _WORDS}
     claims = read_claims(raw.get("claims", []), where, heads)
     return Stop(
         **said,
@@ -75,7 +84,14 @@ def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
         model=state.model or "bundled",
         claims=claims,
         role=role,
+        question=None if "question" not in raw else _question(raw["question"], f"{where}: question", heads, named),
+        written={name: raw[name] for name in ("claims", "question") if name in raw},
     )
+
+
+def _question(raw: Any, where: str, heads: Heads | None, named: Callable[[str], str]) -> Question:
+    found = read_question(raw, where, heads)
+    return replace(found, ask=named(found.ask), nudge=named(found.nudge))
 
 
 def _at_head(state: State, chosen: frozenset[str], role: str, heads: Heads, where: str) -> tuple[State, frozenset[str]]:
@@ -84,7 +100,7 @@ def _at_head(state: State, chosen: frozenset[str], role: str, heads: Heads, wher
     layer, head = heads[role]
     state, chosen = replace(state, layer=layer, head=head), chosen | {"layer", "head"}
     if "step" in chosen or "workspace" in chosen:
-        return state, chosen
+        return replace(state, step=state.step.replace("{L}", str(layer))), chosen
     return replace(state, step=f"blocks.{layer}.attn.pattern"), chosen | {"step"}
 
 

@@ -138,6 +138,11 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
     ys = [b for _, b in panel.lines] + ([panel.points[1]] if panel.points else [])
     if not xs and panel.focus is not None:
         xs, ys = [np.array([panel.focus[0]])], [np.array([panel.focus[1]])]
+    if not xs:  # covered: axes without a scale
+        page.fill(body.inset(left=page.u(26), bottom=page.u(36)), theme.panel, stroke=theme.line)
+        middle = body.x + body.w / 2
+        page.words(middle, body.y + body.h - page.u(9), panel.x_label, size=11, colour=theme.dim, align="center")
+        return
     x0, x1 = panel.x_range or (float(min(a.min() for a in xs)), float(max(a.max() for a in xs)))
     x1 = x1 if x1 > x0 else x0 + 1
     y0, y1 = _limits(panel, ys, (x0, x1))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QKeySequence
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS, PACE
@@ -28,7 +28,10 @@ from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.memory import Memory
 from desktop_app.ui.model_library import ModelLibrary
 from desktop_app.ui.panes import PARTS
+from desktop_app.ui.story_files import StoryFiles
+from desktop_app.ui.telling import Telling
 
+_KEYS = {command.id: command.keys for command in COMMANDS}
 _CHANGES = {command.id: command.change for command in COMMANDS if command.change is not None}
 
 
@@ -47,10 +50,14 @@ class Acts(QObject):
         files: FileActions,
         library: ModelLibrary,
         memory: Memory,
+        telling: Telling,
     ) -> None:
         super().__init__(frame)
         self._frame, self._controller, self._appearance = frame, controller, appearance
         self._inspection, self._files, self._library, self._memory = inspection, files, library, memory
+        self._telling = telling
+        self._story_files = StoryFiles(controller, telling, frame)
+        self._story_files.said.connect(self.said)
         self._choosers = choosers = Choosers(frame, controller, inspection)
         choosers.command.connect(self.do)
         choosers.example.connect(self.open_example)
@@ -94,6 +101,11 @@ class Acts(QObject):
             "back": lambda: c.go_back(-1),
             "forward": lambda: c.go_back(1),
             "play": self._play,
+            **{name: partial(self._telling.do, name) for name in frame.actions_ if name.startswith("story_")},
+            "open_story": self._story_files.ask_open,
+            "edit_story": self._story_files.edit,
+            "add_stop": self._story_files.add_shown,
+            "cover": self._cover,
             "draw": lambda: c.set(replace(c.state, draws=c.state.draws + 1), ("draw",)),
             "append": c.append_drawn,
             "run": lambda: c.run_on(frame.probabilities.count.value()),
@@ -156,6 +168,7 @@ class Acts(QObject):
             "running": c.running or c.products.lane.busy,
             "path": bool(c.path),
             "loading": c.is_loading,
+            "story": bool(c.state.story),
             "space": tokenizer is not None and tokenizer.has_space,
             "first": tokenizer is not None and bool(tokenizer.first),
         }
@@ -168,7 +181,13 @@ class Acts(QObject):
         frame.probabilities.show_running(has_room=met["room"], running=c.running)
 
     def show_checks(self, state: State) -> None:
-        """Check what is on."""
+        """Check what is on; while a story is told, the keys of the next step go to the next stop."""
+        for name in ("next", "previous"):
+            step, stop = self._frame.actions_[name], self._frame.actions_[f"story_{name}"]
+            own, others = (stop, step) if state.story else (step, stop)
+            paging = _KEYS[name] if own is stop else ()
+            others.setShortcuts([QKeySequence(k) for k in (_KEYS[f"story_{name}"] if others is stop else ())])
+            own.setShortcuts([QKeySequence(k) for k in (*paging, *_KEYS[f"story_{name}" if own is stop else name])])
         for name, on in (
             ("projector", self._appearance.name == "projector"),
             *(
@@ -176,6 +195,7 @@ class Acts(QObject):
                 for name in self._frame.actions_
                 if name.startswith(PACE)
             ),
+            ("cover", self._telling.covering),
             ("prepend", self._is_on(begins)),
             ("space", self._is_on(spaced)),
             *((command.id, command.on(state)) for command in COMMANDS if command.on is not None),
@@ -187,6 +207,15 @@ class Acts(QObject):
         if on and c.walk_step is c.steps[-1]:
             self.go_to_index(0)
         self._frame.scrubber.set_playing(on)
+
+    def step(self, name: str) -> None:
+        """What a clicker asks for, `next` or `previous`: of a story that is told the stop, else the step."""
+        self.do(f"story_{name}" if self._controller.state.story else name)
+
+    def _cover(self) -> None:
+        self._telling.covering = not self._telling.covering
+        self.show_checks(self._controller.state)
+        self.stale.emit()
 
     def _stop(self) -> None:
         self._frame.scrubber.set_playing(False)
@@ -211,7 +240,10 @@ class Acts(QObject):
     # What widgets ask for
 
     def choose_token(self, token: int) -> None:
-        """Select a position of the text, by its index."""
+        """Select a position of the text, by its index; where a question asks for one, that is the answer."""
+        if self._frame.story_bar.asks_for_look:
+            self._telling.answer(token)
+            return
         self._controller.set(replace(self._controller.state, token=token, key=None))
 
     def choose_position(self, position: int) -> None:

@@ -31,6 +31,7 @@ from desktop_app.ui.prompt import PromptEditor
 from desktop_app.ui.scrubber import Scrubber
 from desktop_app.ui.side_pane import SidePane
 from desktop_app.ui.side_tabs import SideTabs
+from desktop_app.ui.story_bar import StoryBar
 from desktop_app.ui.top_bar import TopBar
 from desktop_app.ui.view_bar import ViewBar
 from desktop_app.ui.workspace_bar import WorkspaceBar
@@ -106,12 +107,14 @@ class Frame(QMainWindow):
         self.centre.addWidget(self.canvas)
         self.centre.addWidget(self.inspector)
         self.place_words = PlaceWords()
+        self.story_bar = StoryBar()
         centre = QWidget()
         centre_column = QVBoxLayout(centre)
         centre_column.setContentsMargins(0, 0, 0, 0)
         centre_column.setSpacing(0)
         centre_column.addWidget(self.centre, 1)
         centre_column.addWidget(self.place_words)
+        centre_column.addWidget(self.story_bar)
         self.probabilities = ProbabilityPanel()
         self.tabs = SideTabs()
         self.right = SidePane(self.probabilities, self.tabs)

@@ -40,6 +40,8 @@ class Inspection(QObject):
         self._tabs, self._centre = tabs, centre
         self._theme: Theme = LIGHT
         self._scale = 1.0
+        self._covered = False
+        self._guess: Region | None = None
         self._pointed: Cell | None = None
         canvas.pointed.connect(lambda cells, row, column: self._point(canvas, cells, row, column))
         canvas.opened.connect(self._open)
@@ -52,6 +54,12 @@ class Inspection(QObject):
     def set_look(self, theme: Theme, scale: float) -> None:
         """Show from now on in this theme and type size."""
         self._theme, self._scale = theme, scale
+
+    def set_covered(self, on: bool) -> None:
+        """Whether the view's numbers are hidden: then pointing says nothing, and a click marks what one guesses."""
+        if on and not self._covered:
+            self._guess = None
+        self._covered = on
 
     # Pointing
 
@@ -70,6 +78,8 @@ class Inspection(QObject):
     def _point(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
         """Say what is under the pointer, and light what it came from and what it feeds in every view."""
         scene = self._controller.scene
+        if self._covered and canvas is self._canvas:
+            cells = None
         canvas.set_readout(None if cells is None or scene is None else self._readout(cells, row, column))
         self._pointed = None
         if cells is not None and cells.source is not None:
@@ -87,6 +97,11 @@ class Inspection(QObject):
     # Opening
 
     def _open(self, cells: Cells, row: int, column: int) -> None:
+        if self._covered:
+            # The mark stays when the numbers are shown again: a guess is kept, right or wrong.
+            self._guess = None if cells.source is None else _region(cells, row, column)
+            self._canvas.set_marked(self._guess)
+            return
         pinned = self._inspector.pin.isChecked() and self._inspector.isVisible()
         scene = self._controller.scene
         if cells.source is not None and not pinned and scene is not None:
@@ -149,7 +164,7 @@ class Inspection(QObject):
             if inside:
                 self._canvas.setFocus()
         opened = path[0] if path and path[0].index else None
-        self._canvas.set_marked(Region(opened.name, opened.index) if opened is not None else None)
+        self._canvas.set_marked(Region(opened.name, opened.index) if opened is not None else self._guess)
         readout = None
         if path and scene is not None:
             cell = path[-1]
@@ -191,3 +206,8 @@ class Inspection(QObject):
             return
         QGuiApplication.clipboard().setText(lines)
         self.said.emit("Copied a few lines of numpy; they read trace.safetensors, as `logitscope trace` writes it.")
+
+
+def _region(cells: Cells, row: int, column: int) -> Region:
+    assert cells.source is not None
+    return Region(cells.source.name, cells.source.at(row, column))

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop_app.core.cover import HIDDEN, cover_bars
 from desktop_app.core.panels import BarsPanel
 from desktop_app.core.probabilities import bars_panel, chances_key, found_words
 from desktop_app.core.scene import Scene
@@ -143,18 +144,21 @@ class ProbabilityPanel(QWidget):
         bars = round((22 * rows + 38) * self._scale)
         return self.minimumSizeHint().height() - self.bars.minimumSizeHint().height() + bars
 
-    def show_scene(self, scene: Scene, theme: Theme, scale: float, *, has_room: bool, running: bool) -> None:
+    def show_scene(
+        self, scene: Scene, theme: Theme, scale: float, *, has_room: bool, running: bool, hidden: bool = False
+    ) -> None:
         """Show the distribution of the scene's position."""
         self._scene, self._theme, self._scale = scene, theme, scale
         self.show_running(has_room=has_room, running=running)
         # Of a walk through the steps the panel sees nothing new.
-        made_of = (chances_key(scene), theme, scale, self.bars.rows_that_fit())
+        made_of = (chances_key(scene), theme, scale, self.bars.rows_that_fit(), hidden)
         if made_of == self._made_of:
             return
         self._made_of = made_of
         self._show_heading()
         self.to_last.setVisible(scene.state.position is not None)
-        self.bars.show_panel(self._bars_panel(scene), theme, scale)
+        panel = self._bars_panel(scene)
+        self.bars.show_panel(cover_bars(panel) if hidden else panel, theme, scale)
         self.controls.show_sampling(scene.state.sampling, len(scene.ranked))
         self.settings.setText(sampling_words(scene.state.sampling))
         cut = 0 if scene.state.position is None else len(scene.trace) - 1 - scene.position
@@ -164,7 +168,7 @@ class ProbabilityPanel(QWidget):
         self.run.setToolTip(f"Draw and append so many tokens{after}")
         token = int(scene.ranked.order[scene.landed])
         how = "greedy" if scene.state.sampling.greedy else f"draw {scene.state.draws}: u = {scene.u:.4f}"
-        self.u_label.setText(f"{how} → {scene.tokenizer.quoted(token)}")
+        self.u_label.setText(f"{how} → {HIDDEN if hidden else scene.tokenizer.quoted(token)}")
         self._show_found()
 
     def _bars_panel(self, scene: Scene) -> BarsPanel:

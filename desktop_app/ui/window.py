@@ -10,6 +10,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMenu
 
 from desktop_app.core.commands import COMMANDS
+from desktop_app.core.cover import covered
 from desktop_app.core.examples import examples, sentence_at
 from desktop_app.core.model import Model
 from desktop_app.core.panels import View
@@ -18,6 +19,7 @@ from desktop_app.core.settings import Settings
 from desktop_app.core.state import State, with_option
 from desktop_app.core.steps import view_key
 from desktop_app.core.stops import Stop
+from desktop_app.core.stories import shipped
 from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.figures.theme import Theme
 from desktop_app.gpt2.errors import LogitscopeError
@@ -33,6 +35,7 @@ from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.lecture import first_sentence
 from desktop_app.ui.memory import Memory
 from desktop_app.ui.model_library import ModelLibrary
+from desktop_app.ui.telling import Telling
 
 _SLOW_MS = 250
 _PATIENCE_MS = 300
@@ -52,7 +55,17 @@ class Window(Frame):
         self.absent = AbsentModel(self.controller, self.library, self)
         self.exactness = Exactness(self.controller, self.probabilities.exactness)
         self.inspection = Inspection(self.controller, self.canvas, self.inspector, self.tabs, self.centre)
-        self.acts = Acts(self, self.controller, self.appearance, self.inspection, self.files, self.library, self.memory)
+        self.telling = Telling(self.controller, self.story_bar)
+        self.acts = Acts(
+            self,
+            self.controller,
+            self.appearance,
+            self.inspection,
+            self.files,
+            self.library,
+            self.memory,
+            self.telling,
+        )
         self._closing = False
         self._with_view = ""
         self._shown: object = None
@@ -76,6 +89,10 @@ class Window(Frame):
 
     def _make_examples(self) -> None:
         menu = QMenu(self)
+        for story in shipped().values():
+            action = menu.addAction(f"{story.title}  ({len(story.stops)} stops)", lambda s=story: self.telling.begin(s))
+            action.setToolTip(story.say)
+        menu.addSeparator()
         for example in examples():
             action = menu.addAction(example.title, lambda e=example: self.acts.open_example(e))
             action.setToolTip(example.say)
@@ -93,7 +110,9 @@ class Window(Frame):
         a.said.connect(self.say)
         self.appearance.changed.connect(self._show_all)
         self.lecture.leave = self._step_back
-        self.lecture.command.connect(a.do)
+        self.lecture.command.connect(a.step)
+        self.telling.said.connect(self.say)
+        self.telling.changed.connect(self._show_again)
         c.working.connect(self._show_working)
         self.prompt.edited.connect(c.edit_text)
         self.chips.chosen.connect(a.choose_token)
@@ -181,8 +200,9 @@ class Window(Frame):
     def _show_place_words(self, view: View | None) -> None:
         """What is to be seen here: an example's sentence, or in a lecture the view's own."""
         state, model = self.controller.state, self.controller.model
-        words = sentence_at(state, str(model.folder)) if model is not None else ""
-        self.place_words.show_words(words, here=not self.lecture.on)
+        words = self.telling.words() or (sentence_at(state, str(model.folder)) if model is not None else "")
+        self.telling.show(in_lecture=self.lecture.on)
+        self.place_words.show_words(words, here=not self.lecture.on and not state.story)
         if self.lecture.on:
             self.lecture.say(words or (first_sentence(view.lead) if view is not None else ""), self.theme)
 
@@ -211,7 +231,8 @@ class Window(Frame):
             self.say(self._with_view, lasting=True)
             self._with_view = ""
         # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
-        made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on)
+        hidden = self.telling.covered
+        made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on, hidden)
         missing = any(scene.result(want) is None for want in step.spec.wants(scene))
         if missing and self._shown is not None and not self._waited:
             self._waited = True
@@ -222,7 +243,8 @@ class Window(Frame):
             self._shown = made_from
             shown = self.controller.present_view(scene, step)
             self._limit_field = limit_field(shown)
-            self._view = shown
+            self._view = shown = covered(shown) if hidden else shown
+            self.inspection.set_covered(hidden)
             self.canvas.walks = step.index >= 0
             self.canvas.show_view(replace(shown, lead="") if self.lecture.on else shown, self.theme, self.scale)
         on = {command.id for command in COMMANDS if command.on is not None and command.on(scene.state)}
@@ -235,7 +257,12 @@ class Window(Frame):
         self.inspection.show()
         self.tabs.show_step(scene, step)
         self.probabilities.show_scene(
-            scene, self.theme, self.scale, has_room=self.controller.has_room, running=self.controller.running
+            scene,
+            self.theme,
+            self.scale,
+            has_room=self.controller.has_room,
+            running=self.controller.running,
+            hidden=hidden,
         )
         self.acts.enable()
 

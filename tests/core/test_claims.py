@@ -142,6 +142,24 @@ def test_drawn_is_where_u_falls(model, ids):
             assert check(model, {"drawn": word(model, token), "u": middle}) == (other == token)
 
 
+def test_count_and_left_are_the_lengths_before_and_after_the_cuts(model, ids):
+    shares, _ = final(model.engine.trace(ids).logits(-1))
+    for row in ({"count": len(ids)}, {"left": int((shares > 0).sum())}):
+        assert check(model, row)
+        assert not check(model, {name: value + 1 for name, value in row.items()})
+
+
+def test_near_is_the_place_by_cosine_among_all_other_rows(model):
+    rows = model.checkpoint.weights["embed.W_E"].astype(np.float64)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    c = model.tokenizer.encode("c").ids[0]
+    order = [t for t in np.argsort(-(unit @ unit[c])).tolist() if t != c]
+    for token in spelled(model, order)[:5]:
+        row = {"near": "c", "to": word(model, token)}
+        rank = order.index(token) + 1
+        assert check(model, row | {"rank": rank}) and not check(model, row | {"rank": rank + 1})
+
+
 def test_ends_is_the_greedy_continuation_which_the_letter_sorter_knows():
     sorter = open_model(BUNDLED.parent / "sorter")
     state = State(text="CBAABC")
@@ -196,4 +214,4 @@ def test_a_claim_about_what_the_model_has_not_is_a_sentence(model, row):
 
 
 def test_every_kind_of_claim_is_tried_here():
-    assert set(STATEMENTS) == {"next", "looks", "always", "apart", "cell", "drawn", "ends"}
+    assert set(STATEMENTS) == {"next", "looks", "always", "apart", "cell", "drawn", "ends", "count", "left", "near"}

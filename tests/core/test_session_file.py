@@ -322,6 +322,8 @@ def test_every_field_of_the_state_is_in_the_file():
         against=4,
         translators="/lens/of/m.safetensors",
         unfolded=(1,),
+        story="next-token",
+        stop=3,
         view=ViewOptions(
             pattern_scale="log",
             limits="layer",

@@ -1,0 +1,88 @@
+"""A view with its numbers hidden: what there is to look at stays, what it shows is still to be guessed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.panels import (
+    AnyPanel,
+    AtlasPanel,
+    Bar,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    GraphPanel,
+    GridPanel,
+    MapPanel,
+    MultiplesPanel,
+    RulerPanel,
+    ShadedPanel,
+    StripsPanel,
+    TextPanel,
+    View,
+    WaterfallPanel,
+)
+
+HIDDEN = "?"
+"""What stands where a number or a word is hidden."""
+_NOTE = "covered"
+
+
+def _blank(values: NDArray[Any]) -> NDArray[Any]:
+    return np.full(values.shape, np.nan)
+
+
+def _bars(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
+    """Bars are sorted, so what each one stands for is an answer, too."""
+    return (Bar(HIDDEN, 0.0, HIDDEN),) * len(bars)
+
+
+def _grid(panel: Any) -> Any:
+    return replace(panel, values=_blank(panel.values), note=_NOTE)
+
+
+def cover_bars(panel: BarsPanel) -> BarsPanel:
+    """Bars with neither lengths nor words."""
+    return replace(panel, note=_NOTE, bars=_bars(panel.bars), peers=_bars(panel.peers), cuts=(), base=0.0, reach=1.0)
+
+
+_COVERS: dict[type, Callable[[Any], AnyPanel]] = {
+    StripsPanel: lambda p: replace(
+        p, note=_NOTE, strips=tuple(replace(s, values=_blank(s.values), remark="") for s in p.strips)
+    ),
+    MapPanel: lambda p: replace(_grid(p), texts=tuple((HIDDEN,) * len(row) for row in p.texts)),
+    GridPanel: _grid,
+    MultiplesPanel: _grid,
+    AtlasPanel: lambda p: replace(_grid(p), numbers=_blank(p.numbers)),
+    ShadedPanel: _grid,
+    BarsPanel: cover_bars,
+    WaterfallPanel: lambda p: replace(
+        p, note=_NOTE, rises=tuple(replace(r, value=0.0, start=0.0, text=HIDDEN, remark="") for r in p.rises)
+    ),
+    GraphPanel: lambda p: replace(p, note=_NOTE, strands=()),
+    CurvePanel: lambda p: replace(
+        p, note=_NOTE, lines=(), points=None, focus=None, levels_at=(), band=None, line_names=()
+    ),
+    RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),
+    TextPanel: lambda p: replace(p, note=_NOTE, lines=tuple(replace(n, text=HIDDEN, remark="") for n in p.lines)),
+}
+"""How a kind of panel is covered; the text itself and its tokens have nothing to hide."""
+
+
+def cover_panel(panel: AnyPanel) -> AnyPanel:
+    """The panel, of the same kind, with its numbers hidden: headings, axes and the text's own tokens stay."""
+    cover = _COVERS.get(type(panel))
+    return panel if cover is None else cover(panel)
+
+
+def _cover_box(box: Box) -> Box:
+    children = tuple(_cover_box(child) if isinstance(child, Box) else cover_panel(child) for child in box.children)
+    return replace(box, children=children, wide=None if box.wide is None else _cover_box(box.wide))
+
+
+def covered(view: View) -> View:
+    """The view with every number hidden."""
+    return replace(view, content=_cover_box(view.content))

@@ -1,0 +1,198 @@
+"""Stories: stops in order, one key from each to the next. Some ship in resources/stories, any other file may be one.
+
+title = "How the next token comes about"
+say = "Ten stops from the typed text to a drawn token."
+topics = ["tokens", "embedding lookup"]     # what it covers, in docs/lessons.md's words
+[heads]                                      # may be left out: those of resources/examples.toml are known
+induction = [5, 1]
+[[stop]]
+title = "..."                                # see `stops`
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from desktop_app.core.bundle import resource
+from desktop_app.core.claims import Heads
+from desktop_app.core.examples import heads_by_role
+from desktop_app.core.fields import Reader, text
+from desktop_app.core.library.find import reference_of
+from desktop_app.core.state import State
+from desktop_app.core.stops import OPENING, Stop, read_stop
+from desktop_app.gpt2.errors import SessionError
+from desktop_app.gpt2.files import whole_file
+
+SUFFIX = ".story.toml"
+_LIMIT = 4 << 20
+_MOST_STOPS = 500
+
+
+@dataclass(frozen=True)
+class Story:
+    """A story. `file` is where it came from, `name` what a session calls it: a shipped one's, or the whole path."""
+
+    title: str
+    stops: tuple[Stop, ...]
+    file: Path
+    name: str
+    say: str = ""
+    topics: tuple[str, ...] = ()
+    heads: Heads = field(default_factory=dict, compare=False)
+    """Heads that the file itself names by what they do."""
+
+    @property
+    def is_lecture(self) -> bool:
+        """Whether it is long enough to be given as a lecture of its own."""
+        return len(self.stops) >= 10
+
+
+def load_story(path: Path) -> Story:
+    """The story in a file. Raises SessionError naming the stop and the field that cannot be used."""
+    try:
+        if not path.is_file():
+            raise SessionError(f"{path} is not a file; choose a story, which is a TOML file.")
+        with path.open("rb") as file:
+            data = file.read(_LIMIT + 1)
+    except OSError as reason:
+        raise SessionError(f"{path} cannot be read: {reason.strerror or reason}.") from reason
+    return read_story(data, path)
+
+
+def read_story(data: bytes, path: Path) -> Story:
+    """The story in the bytes of the file `path`. Raises SessionError."""
+    if len(data) > _LIMIT:
+        raise SessionError(f"{path} is larger than {_LIMIT >> 20} MiB, which no story is.")
+    try:
+        raw = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as reason:
+        raise SessionError(f"{path} is not a TOML file: {str(reason)[:200]}.") from reason
+    read = Reader(raw, str(path))
+    title, say = read.read("title", "", text(200)), read.read("say", "", text(600))
+    rows = raw.get("stop")
+    if not title or not isinstance(rows, list) or not 1 <= len(rows) <= _MOST_STOPS:
+        raise SessionError(f"{path} is no story: it needs a title and 1 to {_MOST_STOPS} tables [[stop]].")
+    own = _heads(raw.get("heads", {}), str(path))
+    heads = {**heads_by_role(), **own}
+    stops = tuple(read_stop(row, f"{path}: stop {n}", heads) for n, row in enumerate(rows, 1))
+    topics = raw.get("topics", [])
+    if not isinstance(topics, list) or not all(isinstance(t, str) and len(t) < 200 for t in topics):
+        raise SessionError(f"{path}: topics must be a list of words.")
+    return Story(title, stops, path, _name_of(path), say, tuple(topics), own)
+
+
+def _heads(raw: Any, where: str) -> Heads:
+    wrong = SessionError(f"{where}: heads must be names with a block and a head, like induction = [5, 1].")
+    if not isinstance(raw, dict) or len(raw) > 200:
+        raise wrong
+    for pair in raw.values():
+        if not isinstance(pair, list) or len(pair) != 2 or not all(type(i) is int and 0 <= i < 512 for i in pair):
+            raise wrong
+    return {name: (pair[0], pair[1]) for name, pair in raw.items()}
+
+
+@cache
+def shipped() -> Mapping[str, Story]:
+    """The stories that came with the program, by name, lectures first."""
+    found = [load_story(path) for path in sorted(resource("stories").glob(f"*{SUFFIX}"))]
+    return {story.name: story for story in sorted(found, key=lambda story: not story.is_lecture)}
+
+
+def _name_of(path: Path) -> str:
+    inside = path.parent == resource("stories") if path.name.endswith(SUFFIX) else False
+    return path.name.removesuffix(SUFFIX) if inside else str(path.absolute())
+
+
+def find_story(name: str) -> Story:
+    """The story that a session, or a person, calls so. Raises SessionError."""
+    if name in shipped():
+        return shipped()[name]
+    if not Path(name).name.endswith(".toml"):
+        raise SessionError(f"{name[:100]!r} is no story of the program ({', '.join(shipped())}) and no TOML file.")
+    return load_story(Path(name))
+
+
+# Writing
+
+_PLACE = ("workspace", "step", "layer", "head", "token", "position", "key", "target", "against")
+
+
+def stop_of(state: State, title: str, say: str = "") -> Stop:
+    """A stop at which one sees what `state` shows, with its settings."""
+    plain = State()
+    chosen = {
+        f.name for f in fields(State) if "kind" in f.metadata and getattr(state, f.name) != getattr(plain, f.name)
+    }
+    chosen |= {"text", "step", "layer", "head"}
+    if state.view != plain.view:
+        chosen.add("view")
+    kept = replace(state, model="", pinned=(), story="", stop=0)
+    chosen -= {"model", "pinned", "story", "stop"}
+    return Stop(title, say, kept, frozenset(chosen), model=reference_of(state.model) or "bundled")
+
+
+def with_stop(story: Story, stop: Stop, after: int | None = None) -> Story:
+    """The story with one stop more, at the end or after that number."""
+    at = len(story.stops) if after is None else after + 1
+    return replace(story, stops=(*story.stops[:at], stop, *story.stops[at:]))
+
+
+def story_text(story: Story) -> str:
+    """The story as the text of a file. A role is written as the block and head that it stood for."""
+    lines = [f"title = {_toml(story.title)}"]
+    if story.say:
+        lines.append(f"say = {_toml(story.say)}")
+    if story.topics:
+        lines.append(f"topics = {_toml(story.topics)}")
+    if story.heads:
+        lines += ["", "[heads]", *(f"{_toml(name)} = {_toml(pair)}" for name, pair in story.heads.items())]
+    for stop in story.stops:
+        lines += ["", "[[stop]]", *(f"{name} = {_toml(value)}" for name, value in _rows_of(stop))]
+    return "\n".join(lines) + "\n"
+
+
+def _rows_of(stop: Stop) -> Iterable[tuple[str, Any]]:
+    for name in ("title", "say", "look_for", "notes"):
+        if name == "title" or getattr(stop, name):
+            yield name, getattr(stop, name)
+    yield "model", stop.model
+    for name in sorted(stop.chosen - {"sampling", "view", "opened"}):
+        if (value := getattr(stop.state, name)) is not None:
+            yield name, value
+    if stop.state.opened:
+        yield "opened", [{"name": cell.name, "index": list(cell.index)} for cell in stop.state.opened]
+    if stop.state.sampling != OPENING:
+        yield "sampling", _given(stop.state.sampling)
+    if "view" in stop.chosen:
+        yield "view", _given(stop.state.view)
+    yield from stop.written.items()
+
+
+def _given(record: Any) -> dict[str, Any]:
+    """All fields of the settings that have a value; TOML has no word for none."""
+    values = {f.name: getattr(record, f.name) for f in fields(record)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML. A JSON string with its escapes is a basic string of TOML, but for U+007F."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        text_ = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return json.dumps(text_, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)
+
+
+def save_story(path: Path, story: Story) -> None:
+    """Write a story; the file appears whole or not at all, and can be opened again. Raises SessionError."""
+    data = story_text(story).encode("utf-8")
+    read_story(data, path)
+    with whole_file(path, SessionError) as file:
+        file.write(data)

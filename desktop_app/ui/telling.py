@@ -1,0 +1,192 @@
+"""Tells a story in the window: goes from stop to stop, covers what is asked about, and holds answers to the pass."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.core.library.find import find_model
+from desktop_app.core.questions import Verdict, grade, truth_of
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
+from desktop_app.core.stops import Stop, open_in
+from desktop_app.core.stories import Story, find_story
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.ui.controller import Controller
+from desktop_app.ui.story_bar import StoryBar
+
+
+class Telling(QObject):
+    """The state says which story and stop; whether a question was answered is remembered while the story is told."""
+
+    said = Signal(str)
+    changed = Signal()  # what is covered is another than before
+
+    def __init__(self, controller: Controller, bar: StoryBar) -> None:
+        super().__init__(bar)
+        self._controller, self._bar = controller, bar
+        self._story: Story | None = None
+        self._misses: dict[int, str] = {}  # stop -> what was said after a miss
+        self._verdicts: dict[int, str] = {}  # stop -> what was said when its question was done
+        self.covering = False
+        """Whether a person covered the view."""
+        bar.command.connect(self.do)
+        bar.answered.connect(self.answer)
+
+    @property
+    def story(self) -> Story | None:
+        """The story that the state names; None where it names none, or it cannot be read any more."""
+        name = self._controller.state.story
+        if not name:
+            return None
+        if self._story is None or self._story.name != name:
+            try:
+                self._story = find_story(name)
+            except LogitscopeError as reason:
+                self.said.emit(str(reason))
+                self._controller.set(replace(self._controller.state, story="", stop=0))
+                return None
+            self._misses, self._verdicts = {}, {}
+        return self._story
+
+    @property
+    def number(self) -> int:
+        """The number of the present stop."""
+        return 0 if self._story is None else min(self._controller.state.stop, len(self._story.stops) - 1)
+
+    @property
+    def stop(self) -> Stop | None:
+        """The present stop."""
+        story = self.story
+        return None if story is None else story.stops[self.number]
+
+    def is_here(self, state: State) -> bool:
+        """Whether what is on the screen is the present stop, sliders and draws aside."""
+        stop = self.stop
+        model = self._controller.model
+        if stop is None or model is None:
+            return False
+        opened = replace(open_in(stop, state), draws=state.draws, sampling=state.sampling)
+        return opened == state and _folder(stop) == str(model.folder)
+
+    @property
+    def covered(self) -> bool:
+        """Whether the numbers of the view are hidden: a question is open, or a person asked for it."""
+        stop = self.stop
+        asked = stop is not None and stop.question is not None and self.number not in self._verdicts
+        return self.covering or (asked and self.is_here(self._controller.state))
+
+    def begin(self, story: Story, number: int = 0) -> None:
+        """Tell a story, from its first stop on unless another is meant."""
+        self._story, self._misses, self._verdicts = story, {}, {}
+        self.go_to(number)
+
+    def show_draft(self, story: Story, number: int) -> None:
+        """Show a stop of a story that is still being written; it is not told."""
+        stop = story.stops[number]
+        if (folder := _folder(stop)) is not None:
+            self._show(replace(open_in(stop, self._controller.state), model=folder))
+
+    def go_to(self, number: int) -> None:
+        """Show a stop, in its own model."""
+        story = self._story
+        if story is None or not 0 <= number < len(story.stops):
+            return
+        stop, state = story.stops[number], self._controller.state
+        wanted = replace(open_in(stop, state), story=story.name, stop=number)
+        folder = _folder(stop)
+        if folder is None:
+            self.said.emit(f"This stop is about {stop.model}, which is not on this machine; get it under Models.")
+            self._controller.set(replace(state, story=story.name, stop=number))
+        else:
+            self._show(replace(wanted, model=folder))
+
+    def _show(self, state: State) -> None:
+        """Go to a state, opening its model first where another is open."""
+        if state.model != self._controller.state.model:
+            self._controller.open_model(Path(state.model), state)
+        else:
+            self._controller.set(state)
+
+    def do(self, name: str) -> None:
+        """Go on, back, to the stop, out of the story, or uncover what is asked."""
+        if self.story is None:
+            return
+        if name == "story_next":
+            self.go_to(self.number + 1)
+        elif name == "story_previous":
+            self.go_to(self.number - 1)
+        elif name == "story_back":
+            self.go_to(self.number)
+        elif name == "story_close":
+            self._controller.set(replace(self._controller.state, story="", stop=0))
+        elif name == "story_reveal":
+            self._reveal()
+
+    # Questions
+
+    def answer(self, answer: int | str) -> None:
+        """Hold an answer to the pass: right, or a nudge after the first miss, or the truth after the second."""
+        stop, scene, model = self.stop, self._controller.scene, self._controller.model
+        if stop is None or stop.question is None or scene is None or model is None or self.number in self._verdicts:
+            return
+        try:
+            verdict = grade(stop.question, answer, model, scene)
+        except LogitscopeError as reason:
+            verdict = Verdict(False, str(reason))
+        said = repr(answer.strip()) if isinstance(answer, str) else self._answer_words(stop, scene, int(answer))
+        if verdict.right:
+            self._verdicts[self.number] = f"Right: {said}. {verdict.truth}"
+        elif self.number in self._misses:
+            self._verdicts[self.number] = f"You said {said}. {verdict.truth}"
+        else:
+            self._misses[self.number] = f"Not {said}. {stop.question.nudge or 'Try once more, or reveal it.'}"
+        self.changed.emit()
+
+    @staticmethod
+    def _answer_words(stop: Stop, scene: Scene, answer: int) -> str:
+        assert stop.question is not None
+        if stop.question.choices:
+            return repr(stop.question.choices[answer].say)
+        return f"{scene.labels[answer]} (position {answer})"
+
+    def _reveal(self) -> None:
+        stop, scene, model = self.stop, self._controller.scene, self._controller.model
+        if stop is None or stop.question is None or scene is None or model is None:
+            return
+        try:
+            self._verdicts[self.number] = truth_of(stop.question, model, scene)[1]
+        except LogitscopeError as reason:
+            self._verdicts[self.number] = str(reason)
+        self.changed.emit()
+
+    # Showing
+
+    def show(self, *, in_lecture: bool) -> None:
+        """Bring the bar in line with the state."""
+        story, state = self.story, self._controller.state
+        if story is None or in_lecture:
+            self._bar.hide()
+            return
+        here = self.is_here(state)
+        question = story.stops[self.number].question if here else None
+        done = self.number in self._verdicts
+        self._bar.show_stop(story, self.number, here=here, asking=question is not None and not done)
+        words = self._verdicts.get(self.number) or self._misses.get(self.number, "")
+        self._bar.show_question(question, words if question is not None else "", done=done)
+
+    def words(self) -> str:
+        """What is said from the last row: the stop's sentence, or its question while that is open."""
+        stop = self.stop
+        if stop is None or not self.is_here(self._controller.state):
+            return ""
+        if stop.question is None:
+            return stop.say
+        return stop.say if self.number in self._verdicts else stop.question.ask
+
+
+def _folder(stop: Stop) -> str | None:
+    try:
+        return str(find_model(stop.model))
+    except LogitscopeError:
+        return None
