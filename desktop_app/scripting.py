@@ -45,14 +45,16 @@ from desktop_app.core.examples import reference_texts
 from desktop_app.core.library.find import find_model
 from desktop_app.core.model import Model as OpenedModel
 from desktop_app.core.model import open_model as open_folder
+from desktop_app.core.passes import Asked, alone
+from desktop_app.core.runs import changes
 from desktop_app.core.state import State, ViewOptions, encode
 from desktop_app.core.views.weights import find_part
 from desktop_app.figures.export import Job, Options, kind_of, render, write
 from desktop_app.figures.order import Order, make
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.errors import LogitscopeError, ModelError, TokenizerError, outside_vocabulary
 from desktop_app.gpt2.files import refuse_existing
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.sampling import Ranked, Sampling, stages
 from desktop_app.gpt2.trace import Trace
 from desktop_app.switches import import_matplotlib
@@ -113,6 +115,8 @@ class Model:
         bos: bool | None = None,
         prefix_space: bool | None = None,
         edits: Iterable[str] = (),
+        mask: str = CAUSAL,
+        other: str | None = None,
     ) -> "Run":
         """Compute the forward pass over a text, or over token ids, with edits if any are given.
 
@@ -123,7 +127,10 @@ class Model:
             prefix_space: whether to put a space in front of the text; as its tokenizer says unless told.
             edits: what is changed in the pass, in this order: "SITE[INDEX]=VALUE" puts VALUE there, `*=` multiplies and
                 `+=` adds, as `--edit` does. "blocks.1.attn.z[2]=0" mutes head 2 of block 1;
-                "blocks.0.attn.scaled[1, 5, 0]=-inf" keeps head 1 from looking from query 5 to key 0.
+                "blocks.0.attn.scaled[1, 5, 0]=-inf" keeps head 1 from looking from query 5 to key 0. VALUE may be
+                `mean`, and what else docs/what-if.md names.
+            mask: which keys a query sees, like "window:16"; GPT-2's unless told.
+            other: another prompt, that edits may take from.
 
         Raises:
             LogitscopeError: both or neither of text and ids were given, or the model cannot take them or an edit.
@@ -134,8 +141,10 @@ class Model:
         state = State(text or "", start=bos, space=prefix_space, int8=model.config.int8)
         given = encode(state, model.tokenizer) if ids is None else tuple(int(token) for token in ids)
         model.engine.check_ids(given)
-        made = parse_edits(_edits(edits), model.config, len(given))
-        return Run(self, model.engine.trace(given, edits=made), state, from_ids=ids is not None)
+        beside = None if other is None else encode(replace(state, text=other), model.tokenizer)
+        asked = Asked(given, _edits(edits), mask, beside)
+        made, named = changes(model.engine, model.tokenizer, asked)
+        return Run(self, model.engine.trace(given, edits=made, mask=named), state, from_ids=ids is not None)
 
     def token(self, given: str | int) -> int:
         """The id of a token by its text, with its space (" Paris"), or by its id.
@@ -312,8 +321,8 @@ class Run:
         options = _options(theme, drawn)
         state = replace(self._state, token=token, position=position, view=view or ViewOptions())
         ids = ",".join(map(str, self.ids)) if self._from_ids else None
-        order = Order(Path("figure.svg"), step=step, layer=layer, head=head, ids=ids, state=state, edits=self.edits)
-        return Figure(make(order, self.model._opened, lambda _ids, _edits: self.trace), options)
+        order = Order(Path("figure.svg"), step=step, layer=layer, head=head, ids=ids, state=state)
+        return Figure(make(order, self.model._opened, lambda _asked: alone(self.trace)), options)
 
     def lens(self, *targets: str | int, what: Literal["stream", "attn_out", "mlp_out"] = "stream") -> Lens:
         """What each point of the residual stream would already predict; axes in `Lens.AXES`.

@@ -15,6 +15,7 @@ from desktop_app.cli.shared import (
     add_edits,
     add_engine,
     add_model,
+    asked,
     checked_text,
     open_checkpoint,
     prompt_ids,
@@ -81,20 +82,22 @@ class Opened:
     ids: tuple[int, ...]
     text: str | None
     edits: tuple["Edit", ...] = ()
+    mask: str = "causal"
 
     @cached_property
     def trace(self) -> "Trace":
         """The pass over the prompt, with the edits that were asked for."""
-        return self.engine.trace(self.ids, edits=self.edits)
+        return self.engine.trace(self.ids, edits=self.edits, mask=self.mask)
 
     def of(self, arguments: argparse.Namespace, text: str) -> "Opened":
         """The same model and edits with another prompt. Raises LogitscopeError."""
-        from desktop_app.gpt2.edit import parse_edits
+        from desktop_app.core.runs import changes
 
         config = self.engine.config
         ids = prompt_ids(arguments, config, text, self.tokenizer)
         self.engine.check_ids(ids)
-        return Opened(self.engine, self.tokenizer, ids, text, parse_edits(arguments.edit, config, len(ids)))
+        made = changes(self.engine, self.tokenizer, asked(arguments, self.tokenizer, ids))
+        return Opened(self.engine, self.tokenizer, ids, text, *made)
 
     def quoted(self, token: int) -> str:
         """A token as it stands in a sentence."""
@@ -127,9 +130,10 @@ class Opened:
 
 def open_model(arguments: argparse.Namespace, text: str | None, *, prompt: bool = True) -> Opened:
     """Open the model that was named and read the prompt. Raises LogitscopeError."""
-    from desktop_app.gpt2.edit import parse_edits
+    from desktop_app.core.runs import changes
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.errors import TokenizerError
+    from desktop_app.gpt2.run import Run
     from desktop_app.gpt2.tokenizer import Tokenizer
 
     checkpoint = open_checkpoint(arguments)
@@ -145,10 +149,11 @@ def open_model(arguments: argparse.Namespace, text: str | None, *, prompt: bool 
     if not prompt:
         return Opened(engine, tokenizer, ids, text)
     engine.check_ids(ids)
-    edits = parse_edits(arguments.edit, checkpoint.config, len(ids))
-    if edits and arguments.out is None:
-        print(f"The pass is edited: {', '.join(map(str, edits))}.")
-    return Opened(engine, tokenizer, ids, text, edits)
+    edits, mask = changes(engine, tokenizer, asked(arguments, tokenizer, ids))
+    made = Run(checkpoint.key, ids, edits, mask).changes
+    if made and arguments.out is None:
+        print(f"The pass is edited: {shown(', '.join(made))}.")
+    return Opened(engine, tokenizer, ids, text, edits, mask)
 
 
 def finish(
@@ -167,6 +172,7 @@ def finish(
         note |= {"weights": "int8"} if config.int8 else {}
         note |= {"prompt": opened.text} if opened.text is not None else {}
         note |= {"edits": json.dumps(arguments.edit)} if arguments.edit else {}
+        note |= {name: given for name in ("mask", "other") if (given := vars(arguments).get(name))}
         note |= {name: str(value) for name, value in about.items() if value is not None}
         write_arrays(arguments.out, arrays, note)
         print(f"{shown(str(arguments.out))}: {len(arrays)} arrays, {size_of(arguments.out)}")

@@ -11,9 +11,11 @@ from desktop_app.cli.shared import (
     add_engine,
     add_model,
     add_prompt,
+    asked,
     open_checkpoint,
     prompt_ids,
     prompt_text,
+    shown,
 )
 
 
@@ -36,9 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.analysis.checks import check_analyses
     from desktop_app.core.analysis.closing import TOLERANCE as CLOSES
     from desktop_app.core.check import TOLERANCE, as_json, check_pass
-    from desktop_app.gpt2.edit import parse_edits, sites_of
+    from desktop_app.core.runs import changes
+    from desktop_app.gpt2.edit import sites_of
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.files import whole_file
+    from desktop_app.gpt2.run import Run
     from desktop_app.gpt2.tensors import tensor_table
     from desktop_app.gpt2.tokenizer import Tokenizer
 
@@ -48,14 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
     ids = prompt_ids(arguments, config, text, tokenizer)
     engine = Engine(checkpoint)
     engine.check_ids(ids)
-    edits = parse_edits(arguments.edit, config, len(ids))
-    table = tensor_table(config, sites_of(edits))
+    edits, mask = changes(engine, tokenizer, asked(arguments, tokenizer, ids))
+    made = Run(checkpoint.key, ids, edits, mask).changes
+    table = tensor_table(config, sites_of(edits), mask)
     print(
         f"Every tensor recomputed from its direct inputs in float64; tolerance {TOLERANCE:g} of the sum of absolute "
-        f"terms.{_said(edits)}\n{'tensor':{_NAME}}  {'worst':>8}  {'of sum':>8}  cell"
+        f"terms.{_said(made)}\n{'tensor':{_NAME}}  {'worst':>8}  {'of sum':>8}  cell"
     )
     findings = []
-    for finding in check_pass(engine, ids, edits=edits):
+    for finding in check_pass(engine, ids, edits=edits, mask=mask):
         axes = table[finding.name].axes
         cell = ", ".join(f"{axis} {i}" for axis, i in zip(axes, finding.index, strict=True) if axis != "one")
         line = f"{finding.name:{_NAME}}  {finding.absolute:8.2g}  {finding.relative:8.2g}  "
@@ -69,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     told = [_verdict(f"{len(findings)} tensors of {len(ids)} tokens", wrong, "what their formulas say")]
     print(f"\nWhat analyses take apart, beside the model's own numbers; tolerance {CLOSES:g} of the largest term.")
     closings = []
-    for closing in check_analyses(engine, ids, edits=edits):
+    for closing in check_analyses(engine, ids, edits=edits, mask=mask):
         line = f"{closing.difference:8.2g}  {closing.name}"
         if not closing.good:
             line = _red(f"{line}: WRONG, is {closing.found:.9g}, should be {closing.own:.9g}")
@@ -77,15 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
         closings.append(closing)
     if arguments.json is not None:
         with whole_file(arguments.json) as file:
-            file.write(as_json(findings, table, checkpoint.name, ids, closings, edits).encode())
+            file.write(as_json(findings, table, checkpoint.name, ids, closings, made).encode())
     amiss = [closing.name for closing in closings if not closing.good]
     told.append(_verdict(f"{len(closings)} numbers of analyses", amiss, "what they should be"))
     print("\n".join(["", *told]))
     return 1 if wrong or amiss else 0
 
 
-def _said(edits: Sequence[object]) -> str:
-    return f"\nThe pass is edited: {', '.join(map(str, edits))}." if edits else ""
+def _said(made: Sequence[str]) -> str:
+    return f"\nThe pass is edited: {shown(', '.join(made))}." if made else ""
 
 
 def _verdict(what: str, wrong: Sequence[str], right: str) -> str:

@@ -67,7 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.figures.deck.make import Wish, kind_of, make_deck, prepare
     from desktop_app.figures.deck.walk import SELECTIONS, choose, slides
     from desktop_app.figures.order import check_index
-    from desktop_app.gpt2.edit import parse_edits
     from desktop_app.gpt2.files import refuse_existing
     from desktop_app.gpt2.token_ids import parse_ids
 
@@ -79,7 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     state, folder = state_of(arguments, prompt_text(arguments))
     ready = prepare(wish)
 
-    from desktop_app.core.scene import make_scene
+    from desktop_app.core.runs import asked_of, compute_passes
+    from desktop_app.core.scene import make_moment
     from desktop_app.core.state import encode
 
     # The model that was named goes before the session's own.
@@ -98,9 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_index("head", state.head, model.config.n_head)
     check_index("token", state.token, len(ids))
     check_index("position", state.position, len(ids))
-    edits = parse_edits(arguments.edit, model.config, len(ids))
-    trace = model.engine.trace(ids, edits=edits)
-    scene = make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
+    asked = replace(asked_of(replace(state, text="", appended=ids), model.tokenizer), ids=ids)
+    passes = compute_passes(model.engine, model.tokenizer, asked)
+    scene = make_moment(model.name, model.checkpoint, model.tokenizer, passes, state)
     walk = slides(scene, items, model=model, captions=not arguments.no_caption)
     with _Line() as line:
         make_deck(walk, len(items), ready, out, jobs=arguments.jobs, progress=line.tell)

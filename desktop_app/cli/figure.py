@@ -158,7 +158,6 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         state=state,
         options=options,
         data=data_kinds(arguments.data),
-        edits=tuple(arguments.edit),
         excerpt=Excerpt(arguments.panel, heads if len(heads) > 1 else (), tokens),
         target=arguments.target,
         against=arguments.against,
@@ -198,6 +197,7 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     """
     from dataclasses import replace
 
+    from desktop_app.core.fields import Change
     from desktop_app.core.library.find import require_here
     from desktop_app.core.state import State
 
@@ -223,6 +223,8 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     places["translators"] = None if arguments.translators is None else str(arguments.translators)
     places |= {"start": arguments.bos, "space": arguments.prefix_space}
     places["unfolded"] = _blocks(arguments.unfold) or None
+    places |= {"mask": arguments.mask, "other": arguments.other, "alignment": arguments.align}
+    places["edits"] = (*state.edits, *map(Change, arguments.edit)) or None
     chosen = {name: value for name, value in places.items() if value is not None}
     state = replace(state, view=view, int8=state.int8 or arguments.int8, **chosen).with_sampling(**sampling)
     if arguments.model is not None or not state.model:

@@ -9,6 +9,7 @@ from desktop_app.cli.shared import (
     add_model,
     add_prompt,
     add_sampling,
+    asked,
     choose_provider,
     model_folder,
     open_for,
@@ -38,14 +39,16 @@ def run(arguments: argparse.Namespace) -> int:
     from codecs import getincrementaldecoder
 
     from desktop_app.core.generate import Drawn, End, generate
-    from desktop_app.gpt2.edit import parse_edits
+    from desktop_app.core.runs import changes
+    from desktop_app.gpt2.run import Run
 
     sampling = sampling_of(arguments)
     choose_provider(arguments)
     model = open_for(model_folder(arguments), int8=arguments.int8, text=text is not None)
     ids = prompt_ids(arguments, model.config, text, model.tokenizer)
     model.engine.check_ids(ids)
-    edits = parse_edits(arguments.edit, model.config, len(ids))
+    edits, mask = changes(model.engine, model.tokenizer, asked(arguments, model.tokenizer, ids))
+    made = Run(model.checkpoint.key, ids, edits, mask).changes
     # A character may be spread over several tokens; it is printed when its last byte is there.
     decoder = getincrementaldecoder("utf-8")(errors="replace")
 
@@ -57,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     for token in ids:
         write(token)
     count, last = 0, ids[-1]
-    for event in generate(model.engine, ids, sampling, arguments.n, ends=model.ends, edits=edits):
+    for event in generate(model.engine, ids, sampling, arguments.n, ends=model.ends, edits=edits, mask=mask):
         if isinstance(event, Drawn):
             count, last = count + 1, event.token
             if event.token not in model.ends:
@@ -65,9 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         write(None)
         print(flush=True)
-        if edits:
-            say(f"The passes were edited: {', '.join(map(str, edits))}.")
-        if model.config.int8 and not edits:
+        if made:
+            say(f"The passes were edited: {', '.join(made)}.")
+        if model.config.int8 and not made:
             from desktop_app.core.exactness import effect_of_rounding, words_of
 
             logits = model.engine.trace(ids).logits(-1)

@@ -27,7 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     begin = None if opened.tokenizer is None else next(iter(opened.tokenizer.first), None)
     if begin is None:
         say(f"The vocabulary has no token that begins a text; texts begin with the first id, {opened.quoted(0)}.")
-    heads = compute(opened.engine, begin=begin, seed=arguments.seed, edits=arguments.edit)
+    heads = compute(
+        opened.engine, begin=begin, seed=arguments.seed, edits=arguments.edit, mask=arguments.mask or "causal"
+    )
     if arguments.out is None:
         if arguments.edit:
             print(f"Every pass is edited: {', '.join(arguments.edit)}.")

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     target, against = opened.token(arguments, "target"), opened.token(arguments, "against")
     assert target is not None and against is not None  # argparse asks for them
     # What both prompts begin with is taken over, and so the same to the bit.
-    corrupt = opened.engine.trace(other.ids, edits=other.edits, reuse=opened.trace)
+    corrupt = opened.engine.trace(other.ids, edits=other.edits, mask=other.mask, reuse=opened.trace)
     with tell("patched") as progress:
         found = patch(
             opened.engine,

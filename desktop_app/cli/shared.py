@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 import unicodedata
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
     from desktop_app.core.model import Model
+    from desktop_app.core.passes import Asked
     from desktop_app.gpt2.checkpoint import Checkpoint
     from desktop_app.gpt2.config import Config
     from desktop_app.gpt2.sampling import Sampling
@@ -75,8 +77,38 @@ def add_edits(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="change the pass on its way: 'SITE[INDEX]=VALUE', also *= and +=, like 'blocks.1.attn.z[2]=0' or "
-        "'blocks.0.attn.scaled[1,5,0]=-inf'; several are made in their order",
+        "'blocks.0.attn.scaled[1,5,0]=-inf'; several are made in their order. VALUE may also be mean, other, "
+        "tokens[..], prompts[..], neuron[..], edge[..] or across (docs/what-if.md)",
     )
+    parser.add_argument(
+        "--mask",
+        metavar="MASK",
+        help="which keys a query sees: causal (GPT-2's), none, window:16, strided:N, local:N+global:M, each with "
+        "+first; of single heads after it, like 'causal, 3.1=window:4'",
+    )
+    parser.add_argument("--other", metavar="TEXT", help="another prompt, that edits may take from")
+    parser.add_argument(
+        "--align",
+        choices=("tokens", "start", "end"),
+        help="how tokens of prompts of different lengths stand for each other (default tokens)",
+    )
+
+
+def asked(arguments: argparse.Namespace, tokenizer: "Tokenizer | None", ids: Sequence[int]) -> "Asked":
+    """What is asked for of these ids: with edits, mask and other prompt as they were given. Raises LogitscopeError."""
+    from desktop_app.core.passes import Asked
+    from desktop_app.gpt2.mask import CAUSAL
+
+    other = None
+    if arguments.other is not None:
+        if tokenizer is None:
+            raise LogitscopeError("This model has no tokenizer that could read --other; leave it out.")
+        from desktop_app.core.state import State, encode
+
+        text = checked_text(arguments.other, "--other")
+        other = encode(State(text, start=arguments.bos, space=arguments.prefix_space), tokenizer)
+    mask = arguments.mask or CAUSAL
+    return Asked(tuple(ids), tuple(arguments.edit), mask, other, arguments.align or "tokens")
 
 
 def add_begin(parser: argparse.ArgumentParser) -> None:

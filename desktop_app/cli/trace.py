@@ -9,6 +9,7 @@ from desktop_app.cli.shared import (
     add_model,
     add_output,
     add_prompt,
+    asked,
     open_checkpoint,
     prompt_ids,
     prompt_text,
@@ -39,9 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     text = prompt_text(arguments)
 
     from desktop_app.core.library.catalogue import title_of
-    from desktop_app.gpt2.edit import parse_edits, sites_of
+    from desktop_app.core.runs import changes
+    from desktop_app.gpt2.edit import sites_of
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.names import match_names
+    from desktop_app.gpt2.run import Run
     from desktop_app.gpt2.tokenizer import Tokenizer
     from desktop_app.gpt2.trace import names_to_save, save_tensors
 
@@ -49,18 +52,19 @@ def run(arguments: argparse.Namespace) -> int:
     config = checkpoint.config
     tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
     ids = prompt_ids(arguments, config, text, tokenizer)
-    edits = parse_edits(arguments.edit, config, len(ids))
+    engine = Engine(checkpoint)
+    engine.check_ids(ids)
+    edits, mask = changes(engine, tokenizer, asked(arguments, tokenizer, ids))
     edited = sites_of(edits)
-    names = names_to_save(config, match_names(arguments.names, config, edited) if arguments.names else None, edited)
+    names = names_to_save(config, match_names(arguments.names, config, edited) if arguments.names else None, edits)
     note = {"model": title_of(checkpoint.folder) or checkpoint.name, "logitscope": __version__} | (
         {"weights": "int8"} if config.int8 else {}
     )
     if text is not None:
         note["prompt"] = text
-    engine = Engine(checkpoint)
-    engine.check_ids(ids)
-    arrays = engine.tensors(ids, names, edits=edits)
-    save_tensors(arguments.out, config, len(ids), names, arrays, note, digest=checkpoint.digest, edits=edits)
-    said = f", edited: {', '.join(map(str, edits))}" if edits else ""
+    arrays = engine.tensors(ids, names, edits=edits, mask=mask)
+    save_tensors(arguments.out, config, len(ids), names, arrays, note, digest=checkpoint.digest, edits=edits, mask=mask)
+    made = Run(checkpoint.key, ids, edits, mask).changes
+    said = f", edited: {shown(', '.join(made))}" if made else ""
     print(f"{shown(str(arguments.out))}: {len(names)} tensors of {len(ids)} tokens, {size_of(arguments.out)}{said}")
     return 0

@@ -1,5 +1,7 @@
 """The caption of a figure: prompt, model, place and settings, written from the state."""
 
+from desktop_app.core.compare import badge_of, mode_of
+from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.places import OUT, Step
 from desktop_app.core.scene import Scene
 from desktop_app.gpt2.display import is_visible
@@ -14,8 +16,7 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
     count = len(scene.trace)
     parts = [f"“{_seen(words)}”", f"{count} token{'s' * (count != 1)}", _seen(scene.name)]
-    if scene.trace.run.edits:
-        parts.append(f"edited: {', '.join(map(str, scene.trace.run.edits))}")
+    parts += changes_of(scene)
     if step.layer is not None:
         parts.append(f"block {step.layer}")
     elif step.spec.per_head:
@@ -31,6 +32,18 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
     if tokens is not None:
         parts.append(f"positions {tokens[0]} to {tokens[1] - 1}")
     return " · ".join(parts)
+
+
+def changes_of(scene: Scene) -> list[str]:
+    """What makes the picture another than that of the model's own pass: badge, edits, the other prompt."""
+    parts, changes = [], scene.trace.run.changes
+    if changes:
+        said = badge_of(scene) if BEFORE in mode_of(scene).shows else "edited"
+        parts.append(f"{said}: {_seen(', '.join(changes))}")
+    if OTHER in mode_of(scene).shows and scene.other is not None:
+        words = " ".join(scene.tokenizer.decode(scene.other.trace.ids).split())
+        parts.append(f"{badge_of(scene)}: {_seen(words[:_PROMPT])}")
+    return parts
 
 
 def _seen(text: str) -> str:

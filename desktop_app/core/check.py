@@ -19,6 +19,7 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.edit import Edit, sites_of
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.formula import Place, itself
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tensors import Tensor, tensor_table
@@ -74,15 +75,16 @@ def check_pass(
     stop: Stop | None = None,
     *,
     edits: Sequence[Edit] = (),
+    mask: str = CAUSAL,
 ) -> Iterator[Finding]:
     """As `check`, for a full pass over `ids` with every tensor taken from the graph, however long the text.
 
-    With `edits` it is that of the edited pass, an edited tensor held to what was there, keep and put.
+    With `edits` or a `mask` it is that of the changed pass, an edited tensor held to what was there, keep and put.
 
     `weights` are the model's own unless given. A tensor is held for as long as a later one is computed from it. Raises
     as `Engine.run` does.
     """
-    table = tensor_table(engine.config, sites_of(edits))
+    table = tensor_table(engine.config, sites_of(edits), mask)
     held: dict[str, Array] = {}
 
     def rows(name: str, start: int, end: int) -> Array:
@@ -90,7 +92,7 @@ def check_pass(
 
     last_use = {source: name for name, tensor in table.items() for source in tensor.inputs}
     judge = _Judge(engine.config, len(ids), table, engine.checkpoint.weights if weights is None else weights, rows)
-    for name, array in zip(table, engine.tensors(ids, list(table), stop, edits=edits), strict=True):
+    for name, array in zip(table, engine.tensors(ids, list(table), stop, edits=edits, mask=mask), strict=True):
         held[name] = array
         if table[name].inputs:
             yield judge.worst(table[name])
@@ -130,7 +132,7 @@ def as_json(
     model: str,
     ids: Sequence[int],
     closings: Sequence[Closing] = (),
-    edits: Sequence[Edit] = (),
+    changes: Sequence[str] = (),
 ) -> str:
     """Findings and what analyses close, as a JSON document; an infinity or what is not a number is null there."""
 
@@ -163,8 +165,8 @@ def as_json(
     ]
     good = all(x.good for x in findings) and all(x.good for x in closings)
     whole: dict[str, object] = {"model": model, "ids": list(ids), "tolerance": TOLERANCE, "good": good}
-    if edits:
-        whole["edits"] = [str(edit) for edit in edits]
+    if changes:
+        whole["edits"] = list(changes)
     return json.dumps(whole | {"tensors": rows, "analyses": analyses}, indent=1, allow_nan=False) + "\n"
 
 

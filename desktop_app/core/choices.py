@@ -52,6 +52,13 @@ _ROWS = (
         "look: how far parts are folded",
         "heads",
     ),
+    Choice(
+        "compare",
+        ("after", "before", "change", "both", "other", "pair"),
+        "compare",
+        "an edited pass as it is (after), as it was (before), the change, or both with the change; the other prompt, "
+        "or this one with it and the difference (pair)",
+    ),
     Choice("flow", ("0.01", "0.02", "0.04", "0.1"), "threshold", "flow: the least share of a line", "0.04"),
 )
 

@@ -2,7 +2,7 @@
 
 import reprlib
 from collections.abc import Callable
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from desktop_app.core.opening.cells import Cell
@@ -129,6 +129,33 @@ def ids(value: Any, refuse: Callable[[str], SessionError]) -> tuple[int, ...]:
     if not good or not all(isinstance(v, int) and not isinstance(v, bool) and 0 <= v < 2**31 for v in value):
         raise refuse("a list of token ids")
     return tuple(value)
+
+
+@dataclass(frozen=True)
+class Change:
+    """An edit as it is written, and whether it is on."""
+
+    text: str
+    on: bool = True
+
+
+_CHANGES, _CHANGE_LIMIT = 500, 4_000
+
+
+def changes(value: Any, refuse: Callable[[str], SessionError]) -> tuple[Change, ...]:
+    """A list of edits, each an object with `text` and `on`."""
+    wanted = f"a list of at most {_CHANGES} edits, each a text and whether it is on"
+    if not isinstance(value, list) or len(value) > _CHANGES:
+        raise refuse(wanted)
+    found = []
+    for raw in value:
+        if not isinstance(raw, dict) or raw.keys() != {"text", "on"}:
+            raise refuse(wanted)
+        words, on = raw["text"], raw["on"]
+        if not isinstance(words, str) or not 0 < len(words) <= _CHANGE_LIMIT or not isinstance(on, bool):
+            raise refuse(wanted)
+        found.append(Change(words, on))
+    return tuple(found)
 
 
 def cells(value: Any, refuse: Callable[[str], SessionError]) -> tuple[Cell, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.engine import Engine, Past
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.sampling import Ranked, Sampling, Stages, stages, uniform
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tensors import past_inputs
@@ -54,6 +55,7 @@ def generate(
     first_draw: int = 0,
     trace: Trace | None = None,
     edits: tuple[Edit, ...] = (),
+    mask: str = CAUSAL,
     stop: Stop | None = None,
 ) -> Iterator[Drawn | Ended]:
     """Draw up to `count` tokens after `ids`: each as it is drawn, then why it ended.
@@ -67,8 +69,9 @@ def generate(
         count: how many tokens at most.
         ends: the ids that end a text (`gpt2/endings.py`).
         first_draw: the number of the first draw.
-        trace: saves the first pass if it is the trace of exactly these `ids`, without edits.
+        trace: saves the first pass if it is the trace of exactly these `ids`, without edits and under GPT-2's mask.
         edits: what is edited in every pass; an edit of all positions is one of those that are drawn, too.
+        mask: which keys a query sees. Under another than GPT-2's each token costs a whole pass.
         stop: ends the work at once.
 
     Raises:
@@ -81,7 +84,7 @@ def generate(
     if not room:
         yield Ended(End.CONTEXT)
         return
-    run = _Edited(engine, ids, edits, stop) if edits else _Plain(engine, ids, trace, stop)
+    run = _Edited(engine, ids, edits, mask, stop) if edits or mask != CAUSAL else _Plain(engine, ids, trace, stop)
     for step in range(count):
         result = stages(Ranked(run.logits), sampling)
         u = uniform(sampling.seed, first_draw + step)
@@ -105,7 +108,7 @@ class _Plain:
 
     def __init__(self, engine: Engine, ids: tuple[int, ...], trace: Trace | None, stop: Stop | None) -> None:
         self._engine, self._stop = engine, stop
-        if trace is not None and trace.ids == ids and not trace.run.edits:
+        if trace is not None and trace.ids == ids and not trace.run.changes:
             self._past, self.logits = trace.past(len(ids)), trace.logits(-1)
         else:
             self._past, self.logits = _advance(engine, ids, engine.empty_past(), stop)
@@ -118,15 +121,17 @@ class _Plain:
 class _Edited:
     """Passes with edits, each of which goes on from the one before."""
 
-    def __init__(self, engine: Engine, ids: tuple[int, ...], edits: tuple[Edit, ...], stop: Stop | None) -> None:
-        self._engine, self._edits, self._stop = engine, edits, stop
-        self._trace = engine.trace(ids, edits=edits, stop=stop)
+    def __init__(
+        self, engine: Engine, ids: tuple[int, ...], edits: tuple[Edit, ...], mask: str, stop: Stop | None
+    ) -> None:
+        self._engine, self._edits, self._mask, self._stop = engine, edits, mask, stop
+        self._trace = engine.trace(ids, edits=edits, mask=mask, stop=stop)
         self.logits = self._trace.logits(-1)
 
     def advance(self, token: int) -> None:
         """Run one more token."""
         ids = (*self._trace.ids, token)
-        self._trace = self._engine.trace(ids, edits=self._edits, reuse=self._trace, stop=self._stop)
+        self._trace = self._engine.trace(ids, edits=self._edits, mask=self._mask, reuse=self._trace, stop=self._stop)
         self.logits = self._trace.logits(-1)
 
 

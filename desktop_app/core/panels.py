@@ -416,11 +416,15 @@ class Box:
 
 @dataclass(frozen=True)
 class View:
-    """What the centre shows for one step: a headline, a sentence or two, and panels."""
+    """What the centre shows for one step: a headline, a sentence or two, and panels.
+
+    `badge` says, wherever the view is shown, that this is not the model's own pass over the text alone.
+    """
 
     title: str
     lead: str
     content: Box
+    badge: str = ""
 
 
 def alone(panel: AnyPanel) -> AnyPanel:

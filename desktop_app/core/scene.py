@@ -1,10 +1,11 @@
 """What a view is made from: the model, the trace of the prompt, the state, and the sampling stages at one position."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from desktop_app.core.passes import BEFORE, OTHER, Passes, alone
 from desktop_app.core.state import State
 from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.checkpoint import Checkpoint
@@ -17,7 +18,11 @@ from desktop_app.gpt2.weights import all_weights
 
 @dataclass(frozen=True)
 class Scene:
-    """One moment: everything that views, captions and the probability panel read, and nothing else."""
+    """One moment: everything that views, captions and the probability panel read, and nothing else.
+
+    `before` is the same moment of the pass without edits, where there are any, and `other` that of the other prompt,
+    its tokens chosen by the alignment: what a view may be compared with.
+    """
 
     name: str
     checkpoint: Checkpoint
@@ -29,15 +34,57 @@ class Scene:
     """Display form of each token."""
     products: Mapping[Want, Made] = field(default_factory=dict)
     """What was computed beside the pass, as far as it is ready."""
+    beside: Mapping[str, "Scene"] = field(default_factory=dict)
+    """The moments of the other passes, by `Want.of`'s names."""
+    together: Passes | None = None
+
+    @property
+    def passes(self) -> Passes:
+        """The passes of the moment; those of a scene of one trace are that alone."""
+        return self.together or alone(self.trace)
+
+    @property
+    def before(self) -> "Scene | None":
+        """The moment without edits; None where nothing is edited."""
+        return self.beside.get(BEFORE)
+
+    @property
+    def other(self) -> "Scene | None":
+        """The moment of the other prompt."""
+        return self.beside.get(OTHER)
 
     def result(self, want: Want) -> Made | None:
-        """What a want gave, as a thing to compare by identity; None while it is not ready."""
+        """What a want gave, as a thing to compare by identity; None while nothing of it is ready."""
+        if want.of:
+            return self.beside[want.of].result(replace(want, of=""))
         return self.products.get(want)
 
+    def has(self, want: Want) -> bool:
+        """Whether all that a want gives is there."""
+        found = self.result(want)
+        return found is not None and found.whole
+
     def made(self, want: Want) -> Any:
-        """What a want gave; None while it is not ready."""
-        found = self.products.get(want)
+        """What a want gave; None while nothing of it is ready."""
+        found = self.result(want)
         return None if found is None else found.value
+
+    @property
+    def all_made(self) -> dict[Want, Made]:
+        """Every result, those of the other passes by their names."""
+        found = dict(self.products)
+        for name, scene in self.beside.items():
+            found |= {replace(want, of=name): made for want, made in scene.products.items()}
+        return found
+
+    def with_made(self, made: Mapping[Want, Made]) -> "Scene":
+        """The scene with more results."""
+        own = {want: result for want, result in made.items() if not want.of}
+        beside = {
+            name: scene.with_made({replace(w, of=""): result for w, result in made.items() if w.of == name})
+            for name, scene in self.beside.items()
+        }
+        return replace(self, products={**self.products, **own}, beside=beside)
 
     @property
     def config(self) -> Config:
@@ -105,7 +152,7 @@ def make_scene(
     before: Scene | None = None,
     products: Mapping[Want, Made] | None = None,
 ) -> Scene:
-    """A scene. With the same trace and position what `before` sorted and spelled is taken over."""
+    """A scene of one pass. With the same trace and position what `before` sorted and spelled is taken over."""
     last = len(trace) - 1
     position = last if state.position is None else min(state.position, last)
     same = before is not None and before.trace is trace
@@ -115,3 +162,36 @@ def make_scene(
         ranked = Ranked(trace.logits(position))
     labels = before.labels if before is not None and same else tuple(tokenizer.label(i) for i in trace.ids)
     return Scene(name, checkpoint, tokenizer, trace, state, ranked, labels, products or {})
+
+
+def make_moment(
+    name: str,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    passes: Passes,
+    state: State,
+    last: Scene | None = None,
+    products: Callable[[str], Mapping[Want, Made]] = lambda _which: {},
+) -> Scene:
+    """A scene of the pass that was asked for, with those beside it. `products` gives what is there of each."""
+
+    def scene(which: str, own: State, was: Scene | None) -> Scene:
+        return make_scene(name, checkpoint, tokenizer, passes.of(which), own, was, products(which))
+
+    beside = {}
+    if passes.before is not passes.trace:
+        beside[BEFORE] = scene(BEFORE, state, last.before if last is not None else None)
+    if passes.other is not None:
+        beside[OTHER] = scene(OTHER, _other_state(state, passes), last.other if last is not None else None)
+    return replace(scene("", state, last), beside=beside, together=passes)
+
+
+def _other_state(state: State, passes: Passes) -> State:
+    """The state as the other prompt is looked at: the same place, its tokens by the alignment."""
+
+    def there(position: int | None) -> int | None:
+        known = position is not None and position < len(passes.alignment)
+        return passes.alignment[position] if known and position is not None else None
+
+    token, position, key = map(there, (state.token, state.position, state.key))
+    return replace(state, text=state.other, appended=(), token=token, position=position, key=key)

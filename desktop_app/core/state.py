@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from desktop_app.core import fields as kinds
+from desktop_app.core.alignment import RULES, TOKENS
 from desktop_app.core.choices import CHOICES
-from desktop_app.core.fields import kept
+from desktop_app.core.fields import Change, kept
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.private import hide
 from desktop_app.gpt2.errors import TokenizerError
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tokenizer import Encoding, Tokenizer
 
@@ -41,6 +43,7 @@ class ViewOptions:
     heads_of: str = _one_of("heads_of")  # which are listed
     look: str = _one_of("look")  # less the row's mean, or as it is
     look_parts: str = _one_of("look_parts")
+    compare: str = _one_of("compare")  # what is shown of a pass that is edited or has another prompt beside it
     # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
     # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
     limit: float | None = kept(None, kinds.size, undo=True)
@@ -68,6 +71,12 @@ class State:
     space: bool | None = kept(None, kinds.switch, run=True)
     model: str = kept("", kinds.text(4096), run=True)
     int8: bool = kept(False, kinds.flag, run=True)  # the model's weights rounded to int8
+    # What is changed on the way: edits as they are written (core/recipes.py), the mask (gpt2/mask.py), and the other
+    # prompt that cells may come from, with how its tokens stand for this one's.
+    edits: tuple[Change, ...] = kept((), kinds.changes, run=True)
+    mask: str = kept(CAUSAL, kinds.text(2_000), run=True)
+    other: str = kept("", kinds.text(TEXT_LIMIT), run=True)
+    alignment: str = kept(TOKENS, kinds.choice(*RULES), run=True)
     workspace: str = kept(WALK, kinds.text(40))
     step: str = kept("text", kinds.text(200))
     layer: int = kept(0, kinds.whole(0, 511))
@@ -86,6 +95,11 @@ class State:
     story: str = kept("", kinds.text(4096))  # the story that is told, by the name that `stories` has for it
     stop: int = kept(0, kinds.whole(0, 499))
     view: ViewOptions = field(default_factory=ViewOptions)
+
+    @property
+    def changed(self) -> bool:
+        """Whether a pass is asked for that is not the model's own over the text."""
+        return any(change.on for change in self.edits) or self.mask != CAUSAL
 
     @property
     def asked(self) -> tuple[object, ...]:

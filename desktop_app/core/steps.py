@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from desktop_app.core.bundle import resource
+from desktop_app.core.compare import compared, mode_of, shown
 from desktop_app.core.panels import Hue, View
 from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
@@ -25,6 +26,7 @@ from desktop_app.core.views import (
     why,
 )
 from desktop_app.core.views.limits import with_limits
+from desktop_app.core.want import Want
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
@@ -273,6 +275,11 @@ def build_view(scene: Scene, step: Step) -> View:
 
     Where that gives a whole view, what it leaves empty of headline and lead is the step's own.
     """
+    return compared(scene, lambda own: _view(own, step), step.tensors)
+
+
+def _view(scene: Scene, step: Step) -> View:
+    """The view of one pass."""
     if step.layer is not None and scene.layer != step.layer:
         # A workspace may have looked at another block meanwhile: a step shows its own.
         scene = replace(scene, state=replace(scene.state, layer=step.layer))
@@ -296,8 +303,21 @@ def build_view(scene: Scene, step: Step) -> View:
 def view_key(scene: Scene, step: Step) -> tuple[object, ...]:
     """What the view of `step` depends on; views of two scenes with equal keys are the same."""
     state, spec = scene.state, step.spec
-    key = (scene.trace, step.key, scene.layer, scene.head, scene.token, state.view, len(state.appended))
+    traces = tuple(own.trace for own in shown(scene))
+    key = (scene.trace, traces, step.key, scene.layer, scene.head, scene.token, state.view, len(state.appended))
     if spec.part == OUT:
         return (*key, state)
-    made = tuple(scene.result(want) for want in spec.wants(scene))
+    made = tuple(scene.result(want) for want in wants_of(scene, step))
     return (*key, tuple(getattr(state, name) for name in spec.reads), made)
+
+
+def wants_of(scene: Scene, step: Step) -> tuple[Want, ...]:
+    """The products that the view of `step` reads, of each pass that it shows."""
+    return wants_of_place(scene, step, mode_of(scene).shows)
+
+
+def wants_of_place(scene: Scene, step: Step, passes: tuple[str, ...]) -> tuple[Want, ...]:
+    """The products that views of `step` read, of the passes of these names."""
+    return tuple(
+        replace(want, of=name) for name in passes for want in step.spec.wants(scene.beside[name] if name else scene)
+    )

@@ -23,16 +23,15 @@ import desktop_app
 from desktop_app import __version__
 from desktop_app.core.bundle import default_model, resource
 from desktop_app.core.model import Model, open_model
+from desktop_app.core.passes import Asked, Passes
 from desktop_app.core.processes import starting_workers, worker_pool
+from desktop_app.core.runs import compute_passes
 from desktop_app.core.session_file import to_json
 from desktop_app.figures.listing import Entry
 from desktop_app.figures.order import Order, files_of, make, write_files
-from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_file
 from desktop_app.gpt2.jsonfile import read_json
-from desktop_app.gpt2.run import Run
-from desktop_app.gpt2.trace import Trace
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ _DRAWN_WITH = ("matplotlib", "numpy", "onnxruntime")
 _BEGUN = {"inputs": "", "written": ""}
 """What is kept of a figure that is to be made, until it is."""
 _ENDED = "its process was ended from outside; build again, with --jobs 1 where memory is short."
-_TRACES, _MODELS = 4, 2  # how many of each are held, for entries that share them
+_PASSES, _MODELS = 4, 2  # how many of each are held, for entries that share them
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,6 @@ def fingerprint(order: Order) -> str:
         "trace": None if order.trace is None else _digest(order.trace),
         "rest": [order.step, order.cell, order.layer, order.head, order.ids, order.prompted, order.data],
         "excerpt": [asdict(order.excerpt), order.limit],
-        "edits": order.edits,
         "tokens": [order.target, order.against, order.pins],
         "translators": _digest(Path(order.state.translators)) if order.state.translators else None,
     }
@@ -265,21 +263,24 @@ def _workers(count: int) -> Iterator[Executor | None]:
 
 
 class _Bench:
-    """Models and traces that several figures share."""
+    """Models and passes that several figures share."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[tuple[Path, bool], Model] = OrderedDict()
-        self._traces: OrderedDict[tuple[Path, Run], Trace] = OrderedDict()
+        self._passes: OrderedDict[tuple[Path, int, Asked], Passes] = OrderedDict()
 
     def job(self, order: Order) -> Any:
         folder, int8 = order.model or default_model(), order.state.int8
         model = _held(self._models, (folder, int8), lambda: open_model(folder, int8=int8, text=False), _MODELS)
 
-        def trace(ids: tuple[int, ...], edits: tuple[Edit, ...]) -> Trace:
-            run = Run(model.checkpoint.key, ids, edits)
-            return _held(self._traces, (folder, run), lambda: model.engine.trace(ids, edits=edits), _TRACES)
+        def passes(asked: Asked) -> Passes:
+            key = (folder, model.checkpoint.key, asked)
+            made: Passes = _held(
+                self._passes, key, lambda: compute_passes(model.engine, model.tokenizer, asked), _PASSES
+            )
+            return made
 
-        return make(order, model, trace)
+        return make(order, model, passes)
 
 
 def _held(store: OrderedDict[Any, Any], key: Any, make_it: Callable[[], Any], most: int) -> Any:

@@ -57,11 +57,14 @@ class Table:
 def data_csv(job: Job) -> bytes:
     """Every number of the figure, a line each; row and column say where it stands, as masked ones have none.
 
+    The header says if they are of an edited pass.
+
     Raises ExportError if there are more than LIMIT.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    badge = job.view.badge
+    writer.writerow((*COLUMNS[:-1], f"{COLUMNS[-1]} ({badge})") if badge else COLUMNS)
     for number, panel, tables in _tables(job):
         for table in tables:
             for row, column in np.argwhere(_there(table.values)).tolist():
@@ -89,7 +92,9 @@ def data_json(job: Job) -> bytes:
         ]
         found.append({"kind": type(panel).__name__.removesuffix("Panel").lower(), "title": panel.title,
                       "note": panel.note, "series": series})  # fmt: skip
-    whole = {"title": job.view.title, "lead": job.view.lead, "caption": job.caption, "panels": found}
+    whole: dict[str, Any] = {"title": job.view.title, "lead": job.view.lead, "caption": job.caption}
+    whole |= {"pass": job.view.badge} if job.view.badge else {}
+    whole |= {"panels": found}
     return (json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode("utf-8")
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from desktop_app.core.compare import main_panel
 from desktop_app.core.levels import Levels, diverging
 from desktop_app.core.panels import (
     AnyPanel,
-    AtlasPanel,
     Box,
     GridPanel,
     MapPanel,
@@ -73,17 +73,6 @@ def within(wanted: tuple[int | None, int | None] | None, count: int) -> tuple[in
             f"--tokens {first}:{stop} is outside the text's {count} tokens; they go from 0 to {count - 1}."
         )
     return None if (first, stop) == (0, count) else (first, stop)
-
-
-def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
-    """The picture that a view is about: the large grid, else what shows one of `tensors`, else the first."""
-
-    def rank(panel: AnyPanel) -> tuple[bool, bool, bool]:
-        source = getattr(panel, "source", None)
-        own = isinstance(source, Source) and source.name in tensors
-        return not isinstance(panel, GridPanel), not own, not isinstance(panel, MapPanel | MultiplesPanel | AtlasPanel)
-
-    return min((p for p in panels_of(view.content) if not (isinstance(p, GridPanel) and p.small)), key=rank)
 
 
 def side_by_side(views: Mapping[int, View], tensors: Sequence[str], *, fixed: bool) -> Box:

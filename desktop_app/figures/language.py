@@ -134,7 +134,7 @@ def translated(view: View, say: Say) -> View:
     where, dash, title = view.title.rpartition(" — ")
     head = f"{say(where)}{dash}{say(title)}" if dash else say(view.title)
     lead = say(view.lead) if view.lead else ""
-    return View(_capital(head), lead, _box(view.content, say))
+    return View(_capital(head), lead, _box(view.content, say), say(view.badge) if view.badge else "")
 
 
 def _box(box: Box, say: Say) -> Box:

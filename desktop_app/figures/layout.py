@@ -96,7 +96,7 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
 
     What does not fit makes the page taller instead of smaller: a screen scrolls, a figure grows.
     """
-    y = 0.0
+    y = _badge(view.badge, width, page) if view.badge else 0.0
     if heading:
         for line in page.wrap(view.title, width, size=20, bold=True):
             page.words(0, y + page.u(14), line, size=20, bold=True, room=width)
@@ -112,6 +112,14 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
         page.panels.append((panel, rect))
         PAINTERS[type(panel)][1](panel, rect, page)
     return y + room
+
+
+def _badge(words: str, width: float, page: Page) -> float:
+    """What the view is of, on a pill above everything; returns the height that it takes."""
+    height, wide = page.u(20), page.width(words, size=11, bold=True) + page.u(18)
+    page.fill(Rect(0, 0, min(wide, width), height), page.theme.accent_fill, stroke=page.theme.accent, radius=page.u(10))
+    page.words(page.u(9), height / 2, words, size=11, bold=True, colour=page.theme.accent, room=width)
+    return height + page.u(8)
 
 
 def arrangement(content: Box, width: float, height: float, page: Page) -> Box:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from desktop_app.core.analysis.translators import load_translators
 from desktop_app.core.model import Model
-from desktop_app.core.scene import Scene, make_scene
+from desktop_app.core.passes import Asked, Passes, alone
+from desktop_app.core.runs import asked_of, compute_passes
+from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.state import State, encode
 from desktop_app.core.views.limits import limit_field, with_limits
 from desktop_app.figures.data import WRITERS
@@ -23,7 +25,6 @@ from desktop_app.figures.subject import (
     wants_of,
 )
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.edit import Edit, parse_edits
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import refuse_existing, whole_files
 from desktop_app.gpt2.token_ids import parse_ids
@@ -49,7 +50,6 @@ class Order:
     options: Options = field(default_factory=Options)
     data: tuple[str, ...] = ()
     excerpt: Excerpt = field(default_factory=Excerpt)
-    edits: tuple[str, ...] = ()  # what is edited in the pass, as `parse_edit` reads it
     limit: float | None = None  # where the colours end, whatever they are of
     target: str | None = None  # the token that is explained, and one that it is measured against, as text
     against: str | None = None
@@ -59,7 +59,8 @@ class Order:
     def needs_text(self) -> bool:
         """Whether a text will be cut into tokens, for which the model's tokenizer is needed."""
         typed = self.prompted and self.ids is None and self.trace is None
-        return typed or self.target is not None or self.against is not None or bool(self.pins)
+        named = self.target is not None or self.against is not None or bool(self.pins)
+        return typed or named or bool(self.state.other)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -94,12 +95,13 @@ def ids_of(order: Order, model: Model) -> tuple[int, ...]:
     return ids
 
 
-def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scene:
+def scene_of(order: Order, subject: Subject, model: Model, passes: Passes) -> Scene:
     """The moment that is shown. Raises LogitscopeError for a token or a position that is not there."""
-    check_index("token", order.state.token, len(trace))
-    check_index("position", order.state.position, len(trace))
-    check_index("key", order.state.key, len(trace))
-    query = len(trace) - 1 if order.state.token is None else order.state.token
+    count = len(passes.trace)
+    check_index("token", order.state.token, count)
+    check_index("position", order.state.position, count)
+    check_index("key", order.state.key, count)
+    query = count - 1 if order.state.token is None else order.state.token
     if order.state.key is not None and order.state.key > query:
         raise ExportError(f"Key {order.state.key} stands after token {query}, which sees none but those up to itself.")
     layer = subject.step.layer
@@ -118,7 +120,7 @@ def scene_of(order: Order, subject: Subject, model: Model, trace: Trace) -> Scen
         layer=(order.layer if order.layer is not None else order.state.layer) if layer is None else layer,
         head=order.state.head if order.head is None else order.head,
     )
-    return make_scene(model.name, model.checkpoint, model.tokenizer, trace, state)
+    return make_moment(model.name, model.checkpoint, model.tokenizer, passes, state)
 
 
 def _token(model: Model, name: str, text: str) -> int:
@@ -130,13 +132,13 @@ def _token(model: Model, name: str, text: str) -> int:
     return ids[0]
 
 
-TraceOf = Callable[[tuple[int, ...], tuple[Edit, ...]], Trace]
-"""Runs the pass over ids with edits."""
+PassesOf = Callable[[Asked], Passes]
+"""Runs what is asked for."""
 
 
-def make(order: Order, model: Model, trace_of: TraceOf | None = None) -> Job:
-    """Compute what the order asks for; `trace_of` runs a pass, the model's engine unless given."""
-    job = _make(order, find(order, model.config), model, trace_of)
+def make(order: Order, model: Model, passes_of: PassesOf | None = None) -> Job:
+    """Compute what the order asks for; `passes_of` runs passes, the model's engine unless given."""
+    job = _make(order, find(order, model.config), model, passes_of)
     options = order.state.view
     if order.limit is not None:
         name = limit_field(job.view)
@@ -147,10 +149,11 @@ def make(order: Order, model: Model, trace_of: TraceOf | None = None) -> Job:
     return replace(job, view=with_limits(job.view, options))
 
 
-def _make(order: Order, subject: Subject, model: Model, trace_of: TraceOf | None = None) -> Job:
+def _make(order: Order, subject: Subject, model: Model, passes_of: PassesOf | None = None) -> Job:
     if order.state.translators:
         load_translators(Path(order.state.translators), model.config)
-    if order.edits and (not subject.needs_prompt or order.trace is not None):
+    state = order.state
+    if state.changed and (not subject.needs_prompt or order.trace is not None):
         raise ExportError("--edit changes a pass that is computed, and this figure shows none; leave it out.")
     if not order.prompted:
         return excerpt_job(subject_job(subject, model, None), order.excerpt, subject.step, None)
@@ -160,10 +163,10 @@ def _make(order: Order, subject: Subject, model: Model, trace_of: TraceOf | None
     for what in ("token", "position"):
         check_index(what, getattr(order.state, what), len(ids))
     within(order.excerpt.tokens, len(ids))
-    edits = parse_edits(order.edits, model.config, len(ids))
-    compute = trace_of or (lambda ids, edits: model.engine.trace(ids, edits=edits))
-    scene = scene_of(order, subject, model, saved or compute(ids, edits))
-    if edits and any(not want.product.of_text for want in wants_of(subject, scene)):
+    asked = replace(asked_of(replace(state, text="", appended=ids), model.tokenizer), ids=ids)
+    compute = passes_of or (lambda asked: compute_passes(model.engine, model.tokenizer, asked))
+    scene = scene_of(order, subject, model, alone(saved) if saved is not None else compute(asked))
+    if scene.trace.run.changes and saved is None and any(not want.product.of_text for want in wants_of(subject, scene)):
         raise ExportError(f"{subject.step.key} shows passes over texts of its own, which --edit does not reach.")
     job = heads_job(subject, model, scene, order.excerpt) if order.excerpt.heads else subject_job(subject, model, scene)
     return excerpt_job(job, order.excerpt, subject.step, scene)

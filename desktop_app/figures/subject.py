@@ -5,19 +5,22 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from desktop_app.core.caption import caption
+from desktop_app.core.compare import main_panel
 from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
+from desktop_app.core.opening.opened import wants_of as opened_wants
 from desktop_app.core.opening.view import PROBABILITY
 from desktop_app.core.panels import MultiplesPanel, View, column, panels_of
 from desktop_app.core.places import Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import build_view, find_step, step_list, workspaces
+from desktop_app.core.steps import wants_of as place_wants
 from desktop_app.core.views.census import census_view
 from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
 from desktop_app.core.want import Want
-from desktop_app.figures.excerpt import Excerpt, cut, main_panel, side_by_side, unmarked, within
+from desktop_app.figures.excerpt import Excerpt, cut, side_by_side, unmarked, within
 from desktop_app.figures.export import Job, described, job_of, make_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
@@ -133,8 +136,9 @@ def _part(name: str, config: Config, layer: int | None, head: int | None) -> Par
 
 def wants_of(subject: Subject, scene: Scene) -> tuple[Want, ...]:
     """The products that the subject's figure reads."""
-    opened = subject.cell is not None and subject.step.spec.open is not None
-    return subject.step.spec.wants(scene) if subject.kind == "step" or opened else ()
+    if subject.cell is not None:
+        return opened_wants(scene, subject.cell)
+    return place_wants(scene, subject.step) if subject.kind == "step" else ()
 
 
 def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
@@ -161,12 +165,13 @@ def heads_job(subject: Subject, model: Model, scene: Scene, part: Excerpt) -> Jo
     """The main pictures of several heads side by side, at the step of the subject."""
     scenes = {head: replace(scene, state=replace(scene.state, head=head)) for head in part.heads}
     views = {
-        head: build_view(completed(own, subject.step.spec.wants, model), subject.step) for head, own in scenes.items()
+        head: build_view(completed(own, lambda s: place_wants(s, subject.step), model), subject.step)
+        for head, own in scenes.items()
     }
     first = views[part.heads[0]]
     title = first.title.replace(f"Head {part.heads[0]}", f"Heads {', '.join(map(str, part.heads))}", 1)
     fixed = scene.state.view.limits == "layer"
-    view = View(title, first.lead, side_by_side(views, subject.step.tensors, fixed=fixed))
+    view = View(title, first.lead, side_by_side(views, subject.step.tensors, fixed=fixed), first.badge)
     return job_of(view, caption(scene, subject.step))
 
 
@@ -194,5 +199,8 @@ def overview(scene: Scene, step: Step) -> View:
     (panel,) = {id(p): p for p in panels_of(view.content) if isinstance(p, MultiplesPanel)}.values()
     where, dash, title = view.title.partition(" — ")
     return View(
-        f"{where.split(' · ')[0]} · All heads{dash}{title}", view.lead, column(replace(panel, title="", note=""))
+        f"{where.split(' · ')[0]} · All heads{dash}{title}",
+        view.lead,
+        column(replace(panel, title="", note="")),
+        view.badge,
     )

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError, ModelError
+from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.gpt2.names import no_such_tensor
 from desktop_app.gpt2.tensors import EDITABLE, Tensor, tensor_table
 
@@ -24,7 +25,7 @@ CUT = "attn.scaled"
 
 _LOOK = "attn.scaled[1, 3, 0]=-inf"
 _WRITTEN = re.compile(
-    r"\s*(?P<site>[^\s\[\]=*+]+)\s*(?:\[(?P<index>[^\[\]]*)\])?\s*(?P<how>=|\*=|\+=)\s*(?P<value>[^=]+)"
+    r"\s*(?P<site>[^\s\[\]=*+]+)\s*(?:\[(?P<index>[^\[\]]*)\])?\s*(?P<how>=|\*=|\+=)\s*(?P<value>[^=\s].*)", re.DOTALL
 )
 _PLACE = re.compile(r"(-?\d{1,9})", re.ASCII)
 _SPAN = re.compile(r"(\d{1,9})?:(\d{1,9})?", re.ASCII)
@@ -52,23 +53,27 @@ class Cells:
 class Edit:
     """x' = keep * x + put at some cells of the tensor `site`: those of the ranges `where`, one for each axis.
 
-    The axis of positions counts from the text's first token, as that of keys does.
+    The axis of positions counts from the text's first token, as that of keys does. `written` is how a person asked for
+    numbers that come from elsewhere, like "blocks.1.attn.z[2]=mean"; it decides nothing.
     """
 
     site: str
     where: tuple[Range, ...]
     keep: float = 0.0
     put: float | Cells = 0.0
+    written: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:
-        """The edit as `parse_edit` reads it. Raises ExportError where it puts numbers of another pass."""
-        if isinstance(self.put, Cells):
+        """The edit as a person writes it. Raises ExportError where it puts numbers of another pass, unnamed."""
+        if isinstance(self.put, Cells) and not self.written:
             raise ExportError(f"{self.site} has numbers of another pass, which cannot be written as an edit's text.")
         return str(self)
 
     def __str__(self) -> str:
-        where = [_span_words(span) for span in self.where]
+        if self.written:
+            return self.written
+        where = [span_words(span) for span in self.where]
         while where and where[-1] == ":":
             where.pop()
         index = f"[{', '.join(where)}]" if where else ""
@@ -87,15 +92,26 @@ def parse_edit(text: str, config: Config, positions: int) -> Edit:
     the end if negative, or a range a:b; `:`, or an index left out at the end, means all. Raises ModelError with what
     is wrong.
     """
+    edit, source = read_edit(text, config, positions)
+    if source:
+        raise ModelError(f"The edit {text[:80]!r} puts {source[:30]!r}, which is no number.")
+    return edit
+
+
+def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
+    """The edit of a text, and what stands in the place of its number; "" where that is one.
+
+    Where it is none, the edit puts 0, and with `*=` keeps nothing. Raises ModelError as `parse_edit` does.
+    """
     match = _WRITTEN.fullmatch(text)
     if match is None:
         raise ModelError(f"The edit {text[:80]!r} is not of the form SITE[INDEX]=VALUE, like blocks.1.attn.z[2]=0.")
     tensor = _site(match["site"], config)
-    try:
-        value = float(match["value"])
-    except ValueError:
-        raise ModelError(f"The edit {text[:80]!r} puts {match['value'].strip()[:30]!r}, which is no number.") from None
     how = match["how"]
+    try:
+        value, source = float(match["value"]), ""
+    except ValueError:  # what is no number may come from elsewhere: whoever reads it knows
+        value, source = 0.0, match["value"].strip()
     if abs(value) > float(np.finfo(np.float32).max) and not (
         value == -math.inf and how != "*=" and tensor.name.endswith(CUT)
     ):
@@ -103,9 +119,25 @@ def parse_edit(text: str, config: Config, positions: int) -> Edit:
         raise ModelError(f"{said}; only -inf can be, and at {CUT} alone, like blocks.0.{_LOOK}.")
     if math.isnan(value):
         raise ModelError(f"The edit {text[:80]!r} puts nan, which is no number.")
-    where = _where(match["index"], tensor, config, positions, text)
+    where = read_index(match["index"], tensor, config, positions, text)
     keep, put = {"=": (0.0, value), "*=": (value, 0.0), "+=": (1.0, value)}[how]
-    return Edit(tensor.name, where, keep, put)
+    return Edit(tensor.name, where, keep, put), source
+
+
+def widened(text: str, index: str) -> str:
+    """The text of an edit with another index, which stands in the brackets as it is; none where it is empty.
+
+    Raises ModelError for what is no edit.
+    """
+    match = _WRITTEN.fullmatch(text)
+    if match is None:
+        raise ModelError(f"The edit {text[:80]!r} is not of the form SITE[INDEX]=VALUE, like blocks.1.attn.z[2]=0.")
+    return f"{match['site']}{f'[{index}]' if index else ''}{match['how']}{match['value'].strip()}"
+
+
+def put_from(edit: Edit, put: Array, written: str) -> Edit:
+    """The edit with numbers [as the site's cells, or of length 1 along an axis] in the place of its own."""
+    return replace(edit, put=Cells.of(put), written=written)
 
 
 def parse_edits(texts: Iterable[str], config: Config, positions: int) -> tuple[Edit, ...]:
@@ -127,14 +159,16 @@ def _site(name: str, config: Config) -> Tensor:
     return table[name]
 
 
-def _span_words(span: Range) -> str:
+def span_words(span: Range) -> str:
+    """A range as an index has it."""
     start, stop = span
     if stop == start + 1:
         return str(start)
     return f"{start or ''}:{'' if stop is None else stop}"
 
 
-def _where(index: str | None, tensor: Tensor, config: Config, positions: int, text: str) -> tuple[Range, ...]:
+def read_index(index: str | None, tensor: Tensor, config: Config, positions: int, text: str) -> tuple[Range, ...]:
+    """The ranges that an index names, one for each axis; `text` is the edit that it stands in. Raises ModelError."""
     parts = [] if index is None or not index.strip() else [part.strip() for part in index.split(",")]
     axes, sizes = tensor.axes, tensor.spec.shape(config, positions)
     if len(parts) > len(axes):
@@ -214,10 +248,11 @@ def _taken(array: Array, within: Sequence[Array]) -> Array:
     return np.asarray(array[np.ix_(*ends)])
 
 
-def keep_and_put(edits: Iterable[Edit], config: Config, positions: int) -> dict[str, Array]:
+def keep_and_put(edits: Iterable[Edit], config: Config, positions: int, mask: str = CAUSAL) -> dict[str, Array]:
     """`X.keep` and `X.put` of every edited tensor X, whole, for a text of so many tokens.
 
-    Raises ModelError for cells that are not there, and for a row of scores that loses every key.
+    Raises ModelError for cells that are not there, and for a row of scores that loses every key
+    that `mask` lets it see.
     """
     edits = tuple(edits)
     require_inside(edits, config, positions)
@@ -227,20 +262,20 @@ def keep_and_put(edits: Iterable[Edit], config: Config, positions: int) -> dict[
         made[edit.site].add(edit)
     found: dict[str, Array] = {}
     for site, both in made.items():
-        _require_numbers(site, both)
+        layer = table[site].layer or 0
+        _require_numbers(site, both, mask_of(mask, config).hidden(config, layer, every, every))
         found |= {f"{site}.keep": both.keep, f"{site}.put": both.put}
     return found
 
 
-def _require_numbers(site: str, made: Made) -> None:
+def _require_numbers(site: str, made: Made, hidden: Array) -> None:
     put = made.put
     cut = np.isneginf(put) if site.endswith(CUT) else np.zeros(put.shape, bool)
     if not (np.isfinite(made.keep).all() and (np.isfinite(put) | cut).all()):
         raise ModelError(f"The edits of {site} together give a number that is not finite; make them smaller.")
     if not cut.any():
         return
-    later = np.triu(np.ones(put.shape[1:], bool), 1)
-    lost = np.argwhere((cut | later).all(-1))
+    lost = np.argwhere((cut | hidden).all(-1))
     if len(lost):
         head, query = lost[0]
         raise ModelError(f"{site}: query {query} of head {head} loses every key that it may see; leave it one.")

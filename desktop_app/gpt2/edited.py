@@ -3,7 +3,7 @@
 With the causal mask an edit changes nothing before it, be that before in the pass or in the text. What lies there is
 taken over from the pass without the edit, keys and values included; the rest runs block by block, by a graph of the
 same formulas and weights with the edits in it. Rows of many passes can run together: each sees the keys of the pass
-without edits that stand before its own, and its own.
+without edits that stand before its own, and its own. Under another mask every position runs, for it may see any other.
 """
 
 import threading
@@ -20,6 +20,7 @@ from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.edit import Edit, Made, Rows, keep_and_put, require_inside, sites_of
 from desktop_app.gpt2.graph import HIDDEN, POSITIONS, between, build_piece
+from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop, session_of
 from desktop_app.gpt2.stitched import Stitched
@@ -91,45 +92,55 @@ def first_of(edits: Sequence[Edit], config: Config) -> tuple[int, int]:
 
 
 def edited_trace(
-    engine: "Engine", ids: tuple[int, ...], edits: tuple[Edit, ...], reuse: Trace | None, stop: Stop
+    engine: "Engine",
+    ids: tuple[int, ...],
+    edits: tuple[Edit, ...],
+    reuse: Trace | None,
+    stop: Stop,
+    mask: str = CAUSAL,
 ) -> Trace:
     """The pass over `ids` with edits; `reuse` may be the one without them, or an edited one of which this goes on.
 
-    What the trace takes over are the earlier trace's own arrays. Raises ModelError for edits of what is not there.
+    What the trace takes over are the earlier trace's own arrays; under another mask than GPT-2's there is nothing to
+    take over. Raises ModelError for edits of what is not there.
     """
     config, count = engine.config, len(ids)
-    run = Run(engine.checkpoint.key, ids, edits)
-    given = keep_and_put(edits, config, count)
-    table = tensor_table(config, sites_of(edits))
+    run = Run(engine.checkpoint.key, ids, edits, mask)
+    given = keep_and_put(edits, config, count, mask)
+    table = tensor_table(config, sites_of(edits), mask)
     shared = run.reusable(reuse.run) if reuse is not None else 0
-    if reuse is not None and shared:
+    base: Trace | None
+    if mask != CAUSAL:
+        base, layer, start = None, 0, 0
+    elif reuse is not None and shared:
         base, layer, start = reuse, 0, shared
     else:
         plain = Run(engine.checkpoint.key, ids)
         base = reuse if reuse is not None and reuse.run == plain else engine.trace(ids, reuse=reuse, stop=stop)
         layer, start = first_of(edits, config)
-    rows = _Cone(config, base, ids, start)
+    rows = _Cone(config, base, ids, start, mask)
     cut = {name: _from(array, table[name], start) for name, array in given.items()}
     held: dict[str, tuple[int, tuple[Array, ...]]] = {}
     feeds: dict[str, Array] = {}
     changed: set[str] = set()
     for block in range(config.n_layer):
         own = _of_block(table, block, config)
-        changed |= _changed(table, own, changed) if not shared else set(own)
+        changed |= set(own) if shared or base is None else _changed(table, own, changed)
         kept = [name for name in own if table[name].spec.kept and name not in given]
         for name in kept:
-            if block < layer or name not in changed:
+            if base is not None and (block < layer or name not in changed):
                 held[name] = (table[name].spec.row_axis, base.first_rows(name, count))
         if block < layer:
             continue
         only = [name for name in kept if name in changed]
         feeds |= rows.inputs(block) | cut
-        if not shared:
+        if base is not None and not shared:
             feeds |= _unchanged(own, changed, base, start)
         found = engine.pieces.run(table, feeds, [*(n for n in only if n != "tokens"), *_left(block, config)], stop)
         found["tokens"] = rows.ids
         for name in only:
-            held[name] = (table[name].spec.row_axis, (*base.first_rows(name, start), found[name]))
+            first = base.first_rows(name, start) if base is not None else ()
+            held[name] = (table[name].spec.row_axis, (*first, found[name]))
         feeds = {name: found[name] for name in _left(block, config)}
     for name, array in given.items():
         held[name] = (table[name].spec.row_axis, (array,))
@@ -146,13 +157,18 @@ def edited_trace(
 
 
 def edited_tensors(
-    engine: "Engine", ids: tuple[int, ...], names: Sequence[str], edits: tuple[Edit, ...], stop: Stop
+    engine: "Engine",
+    ids: tuple[int, ...],
+    names: Sequence[str],
+    edits: tuple[Edit, ...],
+    stop: Stop,
+    mask: str = CAUSAL,
 ) -> Iterator[Array]:
     """As `Engine.tensors`, for a pass with edits: every tensor of the edited table from graphs, block by block."""
     config = engine.config
-    given = keep_and_put(edits, config, len(ids))
-    table = tensor_table(config, sites_of(edits))
-    rows = _Cone(config, None, ids, 0)
+    given = keep_and_put(edits, config, len(ids), mask)
+    table = tensor_table(config, sites_of(edits), mask)
+    rows = _Cone(config, None, ids, 0, mask)
     feeds: dict[str, Array] = {}
     wanted = set(names)
     last = max(_block_of(row, config) for row in table.values() if row.name in wanted)
@@ -192,7 +208,7 @@ def finals(
             continue
         batch: list[int] = []
         for n in group:
-            length = sum(count - first_of(variants[m], config)[1] for m in [*batch, n])
+            length = sum(count - _start(variants[m], plain) for m in [*batch, n])
             if batch and length > _TOGETHER:
                 _run_together(engine, plain, variants, batch, out, stop)
                 progress(batch, out[batch])
@@ -201,6 +217,11 @@ def finals(
         _run_together(engine, plain, variants, batch, out, stop)
         progress(batch, out[batch])
     return out
+
+
+def _start(edits: Sequence[Edit], plain: Trace) -> int:
+    """The first position that edits of a pass can change: under another mask than GPT-2's any."""
+    return first_of(edits, plain.config)[1] if plain.run.mask == CAUSAL else 0
 
 
 def _run_together(
@@ -213,23 +234,18 @@ def _run_together(
 ) -> None:
     config, count = engine.config, len(plain)
     edits = [edit for n in batch for edit in variants[n]]
-    table = tensor_table(config, sites_of(edits))
+    mask = plain.run.mask
+    table = tensor_table(config, sites_of(edits), mask)
     layer, _ = first_of(edits, config)
-    starts = [first_of(variants[n], config)[1] for n in batch]
+    starts = [_start(variants[n], plain) for n in batch]
     ends = np.cumsum([count - start for start in starts])
     spans = [slice(int(end) - (count - start), int(end)) for start, end in zip(starts, ends, strict=True)]
     positions = np.concatenate([np.arange(start, count) for start in starts])
     owner = np.repeat(np.arange(len(batch)), [count - start for start in starts])
     first = np.repeat(starts, [count - start for start in starts])
     every = np.arange(count)
-    # A row sees the plain pass before its own first row, and of its own pass what stands up to it.
-    hidden = np.concatenate(
-        [
-            every[None, :] >= first[:, None],
-            (owner[None, :] != owner[:, None]) | (positions[None, :] > positions[:, None]),
-        ],
-        axis=1,
-    )
+    # A row sees the plain pass before its own first row, and of its own pass what the mask lets it see.
+    plain_keys, others = every[None, :] >= first[:, None], owner[None, :] != owner[:, None]
     rows = Rows(positions, np.concatenate([every, positions]))
     given: dict[str, Array] = {}
     for site in sorted(sites_of(edits)):
@@ -239,12 +255,14 @@ def _run_together(
                 if edit.site == site:
                     made.add(edit, own)
         given |= {f"{site}.keep": made.keep, f"{site}.put": made.put}
-    frame = {"input_ids": np.asarray(plain.ids, np.int64)[positions], POSITIONS: positions, HIDDEN: hidden}
+    frame = {"input_ids": np.asarray(plain.ids, np.int64)[positions], POSITIONS: positions}
     feeds: dict[str, Array] = {}
     changed: set[str] = set()
     for block in range(layer, config.n_layer):
         own_rows = _of_block(table, block, config)
         changed |= _changed(table, own_rows, changed)
+        hidden = mask_of(mask, config).hidden(config, block, positions, positions) | others
+        frame[HIDDEN] = np.concatenate([np.broadcast_to(plain_keys, (len(hidden), *plain_keys.shape)), hidden], axis=2)
         feeds |= frame | given | {name: plain.read(own) for name, own in past_of(block).items()}
         feeds |= {
             name: np.ascontiguousarray(array.take(positions, table[name].spec.row_axis))
@@ -257,15 +275,10 @@ def _run_together(
 class _Cone:
     """What a piece needs beside tensors, for the rows from `start` on of one pass."""
 
-    def __init__(self, config: Config, base: Trace | None, ids: tuple[int, ...], start: int) -> None:
-        self._base, self._start, self._config = base, start, config
+    def __init__(self, config: Config, base: Trace | None, ids: tuple[int, ...], start: int, mask: str) -> None:
+        self._base, self._start, self._config, self._mask = base, start, config, mask_of(mask, config)
         self.ids = np.asarray(ids[start:], np.int64)
-        positions = np.arange(start, len(ids))
-        self._frame = {
-            "input_ids": self.ids,
-            POSITIONS: positions,
-            HIDDEN: np.arange(len(ids))[None, :] > positions[:, None],
-        }
+        self._positions, self._keys = np.arange(start, len(ids)), np.arange(len(ids))
 
     def inputs(self, block: int) -> dict[str, Array]:
         """The inputs of a block's piece that are no tensors of its rows."""
@@ -273,7 +286,8 @@ class _Cone:
         for name, own in past_of(block).items():
             none = np.zeros((self._config.n_head, 0, self._config.d_head), np.float32)
             past[name] = none if self._base is None else np.ascontiguousarray(self._base.read_rows(own, self._start))
-        return self._frame | past
+        hidden = self._mask.hidden(self._config, block, self._positions, self._keys)
+        return past | {"input_ids": self.ids, POSITIONS: self._positions, HIDDEN: hidden}
 
 
 def _block_of(row: Tensor, config: Config) -> int:

@@ -16,6 +16,7 @@ from desktop_app.gpt2.edited import Pieces, edited_tensors, edited_trace
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.int8 import RoundedWeights
 from desktop_app.gpt2.mapped import release, released
+from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop, make_session
 from desktop_app.gpt2.stitched import Stitched
@@ -154,11 +155,12 @@ class Engine:
         ids: Sequence[int],
         *,
         edits: Sequence[Edit] = (),
+        mask: str = CAUSAL,
         reuse: Trace | None = None,
         stop: Stop | None = None,
         everything: bool = False,
     ) -> Trace:
-        """The forward pass over `ids`, with `edits` on the way, the last position's logits included.
+        """The forward pass over `ids`, with `edits` on the way and under a `mask`, the last position's logits included.
 
         `reuse` is an earlier trace: if it is of this model, what it shares at the start is not computed again, nor,
         where it is the pass without the edits, what these cannot change. With `everything` all tensors of a pass
@@ -167,10 +169,11 @@ class Engine:
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
-        if edits:
+        mask = str(mask_of(mask, self.config))
+        if edits or mask != CAUSAL:
             self.check_ids(ids)
             self.checkpoint.require_unchanged()
-            return edited_trace(self, ids, tuple(edits), reuse, stop)
+            return edited_trace(self, ids, tuple(edits), reuse, stop, mask)
         run = Run(self.checkpoint.key, ids)
         shared = run.reusable(reuse.run) if reuse is not None and not everything else 0
         fits = not self.packed and size_in_bytes(self.config, len(ids)) <= CAPTURE_LIMIT
@@ -214,11 +217,17 @@ class Engine:
             before, shared = Trace(self.config, Stitched(held), weights=self.checkpoint.weights), end
 
     def tensors(
-        self, ids: Sequence[int], names: Sequence[str], stop: Stop | None = None, *, edits: Sequence[Edit] = ()
+        self,
+        ids: Sequence[int],
+        names: Sequence[str],
+        stop: Stop | None = None,
+        *,
+        edits: Sequence[Edit] = (),
+        mask: str = CAUSAL,
     ) -> Iterator[NDArray[Any]]:
         """The named tensors of the full pass over `ids`, in the order of the table, all taken from the graph.
 
-        With `edits` the table is that of `tensor_table` with their sites, and every block is computed by itself.
+        With `edits` or a `mask` the table is that of `tensor_table` with these, and every block is computed by itself.
 
         A long text's pass is computed in pieces: what stands before the blocks, each block, and what comes after, each
         from what the piece before it left; so a block's tensors are all that is in memory. Raises as `run` does.
@@ -227,8 +236,9 @@ class Engine:
         stop = stop or Stop()
         self.check_ids(ids)
         self.checkpoint.require_unchanged()
-        if edits:
-            yield from edited_tensors(self, ids, names, tuple(edits), stop)
+        mask = str(mask_of(mask, self.config))
+        if edits or mask != CAUSAL:
+            yield from edited_tensors(self, ids, names, tuple(edits), stop, mask)
             return
         feeds = {"input_ids": np.asarray(ids, np.int64), **self.empty_past()}
         if size_in_bytes(self.config, len(ids)) <= STREAM_LIMIT:

@@ -83,13 +83,14 @@ def fill(pattern: Pattern, letters: Letters, config: Config) -> tuple[int | None
 class Place:
     """Where a formula is evaluated: config, block (0 outside blocks), absolute positions of the rows.
 
-    `first_key` is the position of an attention grid's first column.
+    `first_key` is the position of an attention grid's first column, `first_head` the head that comes first.
     """
 
     config: Config
     layer: int
     rows: NDArray[np.int64]
     first_key: int = 0
+    first_head: int = 0
 
 
 @dataclass(frozen=True)

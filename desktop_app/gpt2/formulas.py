@@ -6,6 +6,7 @@ Models are Unsupervised Multitask Learners", section 2.3, and attention in Vaswa
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.activations import ACTIVATIONS
+from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.formula import TOKEN, Columns, Formula, Letters, Operand, Pattern, Place, Site, first, itself
+from desktop_app.gpt2.mask import Mask
 from desktop_app.gpt2.rounding import rounded
 
 if TYPE_CHECKING:
@@ -311,6 +314,39 @@ MASKED = Formula(
     magnitude=lambda sizes, result: np.where(np.isfinite(result), sizes[0], np.inf),
 )
 """-inf where the key comes after the query: [head, query, key]."""
+
+
+def masked_by(mask: Mask) -> Formula:
+    """The same under another mask than GPT-2's: -inf where it hides the key from the query."""
+
+    def compute(place: Place, s: Array) -> Array:
+        keys = np.arange(place.first_key, place.first_key + s.shape[-1])
+        hidden = mask.hidden(place.config, place.layer, place.rows, keys)
+        if len(hidden) > 1:
+            hidden = hidden[place.first_head : place.first_head + len(s)]
+        return np.where(hidden, s.dtype.type(-np.inf), s)
+
+    def terms(letters: Letters, _operands: Sequence[Array]) -> Mapping[str, float | str]:
+        query, key = letters["i"], letters["j"]
+        return {"query": str(query), "key": str(key)}
+
+    def settings(_config: Config, layer: int) -> Mapping[str, float | str]:
+        own = mask.own(layer)
+        cell = f"{{{', '.join(f'{h}: {rule.numpy}' for h, rule in own.items())}}}.get(h, {mask.rule.numpy})"
+        whole = mask.rule.numpy
+        for head, rule in own.items():
+            whole = f"np.where(h == {head}, {rule.numpy}, {whole})"
+        return {"seen": cell if own else mask.rule.numpy, "seen_whole": whole, "mask": str(mask)}
+
+    return replace(
+        MASKED,
+        compute=compute,
+        numpy="h, q, k = {h}, {i}, {j}\ns if {seen} else -np.inf",
+        numpy_whole="h, q, k = np.indices(s.shape)\nnp.where({seen_whole}, s, -np.inf)",
+        numbers="query {query} and key {key} under the mask {mask}: {result}",
+        settings=settings,
+        terms=terms,
+    )
 
 
 def softmax(m: Array) -> Array:

@@ -141,7 +141,8 @@ def build_graph(
 
 
 POSITIONS, HIDDEN = "positions", "hidden"
-"""Inputs of a piece: the position of each row [pos], and true where a row must not see a key [pos, key]."""
+"""Inputs of a piece: the position of each row [pos], and true where a row must not see a key, [head, pos, key] or, for
+all heads alike, [1, pos, key]."""
 
 
 def build_piece(
@@ -164,7 +165,7 @@ def build_piece(
     inputs = [
         _value("input_ids", TensorProto.INT64, ["pos"]),
         _value(POSITIONS, TensorProto.INT64, ["pos"]),
-        _value(HIDDEN, TensorProto.BOOL, ["pos", "key"]),
+        _value(HIDDEN, TensorProto.BOOL, ["heads", "pos", "key"]),
         *(
             _value(name, TensorProto.FLOAT, [config.n_head, "past", config.d_head])
             for layer in range(config.n_layer)

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from desktop_app.gpt2.edit import Edit
-
-CAUSAL = "causal"
-"""The mask of GPT-2: a query sees the keys up to its own position."""
+from desktop_app.gpt2.mask import CAUSAL
 
 _opened = count(1)
 
@@ -24,6 +22,11 @@ class Run:
     ids: tuple[int, ...]
     edits: tuple[Edit, ...] = ()
     mask: str = CAUSAL
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What makes it another pass than the model's own, as a person writes it: its edits and its mask."""
+        return (*map(str, self.edits), *((f"mask {self.mask}",) if self.mask != CAUSAL else ()))
 
     def reusable(self, earlier: "Run") -> int:
         """How many positions of this pass can be taken over from an earlier one; one at least is left to compute.

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from desktop_app.gpt2 import formulas as f
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.formula import Formula
+from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.gpt2.weights import UNEMBEDDING, expand
 
 
@@ -296,13 +297,31 @@ def _edited(row: Tensor) -> Iterator[Tensor]:
     yield Tensor(name, row.layer, after, inputs, frozenset())
 
 
+def _under(mask: str, config: Config, row: Tensor) -> Tensor:
+    """A row as it is under another mask than GPT-2's."""
+    if row.spec.name == _B + "attn.masked":
+        written = f"−∞ where the mask {mask} hides j from i, else the scaled score"
+        formula = f.masked_by(mask_of(mask, config))
+        return replace(
+            row, spec=replace(row.spec, meaning="hidden tokens taken away", written=written, formula=formula)
+        )
+    if row.spec.name == _B + "attn.pattern":
+        return replace(
+            row, spec=replace(row.spec, written="A_ij = exp(S_ij) / Σ exp(S_im) over the keys m that i sees")
+        )
+    return row
+
+
 @lru_cache(maxsize=64)
-def tensor_table(config: Config, edited: frozenset[str] = frozenset()) -> Mapping[str, Tensor]:
+def tensor_table(config: Config, edited: frozenset[str] = frozenset(), mask: str = CAUSAL) -> Mapping[str, Tensor]:
     """Name -> row, in the order of the forward pass, for a model of this config.
 
     Where a pass is edited at the tensors `edited`, such an X has rows for what it was (`X.before`, by X's own formula),
-    `X.keep` and `X.put`, and is made of them.
+    `X.keep` and `X.put`, and is made of them. Under another `mask` than GPT-2's, what it hides is told by that.
     """
+    if mask != CAUSAL:
+        plain = tensor_table(config, edited)
+        return MappingProxyType({name: _under(mask, config, row) for name, row in plain.items()})
     if edited:
         plain = tensor_table(config)
         return MappingProxyType(

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config, parse_config
 from desktop_app.gpt2.digest import weights_digest
-from desktop_app.gpt2.edit import Edit, parse_edits, sites_of
+from desktop_app.gpt2.edit import Cells, Edit, put_from, read_edit, sites_of
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.jsonfile import parse_json
+from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.gpt2.names import no_such_tensor
 from desktop_app.gpt2.npz_file import write_npz
 from desktop_app.gpt2.run import Run, new_model_key
@@ -31,14 +32,16 @@ _CACHE_LIMIT = 96 << 20
 _FORMAT = "logitscope.trace.2"
 _WITHOUT_DIGESTS = "logitscope.trace.1"
 _MADE_WITH = "weights_sha256"
-_EDITS = "edits"
+_EDITS, _MASK = "edits", "mask"
 
 
-def names_to_save(
-    config: Config, names: Sequence[str] | None = None, edited: frozenset[str] = frozenset()
-) -> list[str]:
-    """The names that a saved trace has, in the order of the table: `names` or all, and always `tokens`."""
-    return [n for n in tensor_table(config, edited) if names is None or n in names or n == "tokens"]
+def names_to_save(config: Config, names: Sequence[str] | None = None, edits: Sequence[Edit] = ()) -> list[str]:
+    """The names that a saved trace has, in the order of the table: `names` or all.
+
+    There are always `tokens`, and what edits put that cannot be read from their texts.
+    """
+    always = {"tokens", *(f"{edit.site}.put" for edit in edits if isinstance(edit.put, Cells))}
+    return [n for n in tensor_table(config, sites_of(edits)) if names is None or n in names or n in always]
 
 
 def save_tensors(
@@ -51,10 +54,11 @@ def save_tensors(
     *,
     digest: str = "",
     edits: Sequence[Edit] = (),
+    mask: str = CAUSAL,
 ) -> None:
     """Write tensors of `positions` tokens under their own names; `tokens` as int64, the rest as float32.
 
-    The metadata name the `edits` of the pass.
+    The metadata name the `edits` of the pass, and its `mask` where that is not GPT-2's.
 
     The file is safetensors, sealed, or a numpy archive where the name ends in .npz. `arrays` yields the tensors in the
     order of `names`, so that only one need be in memory. `digest` is the checkpoint's, which `load` compares.
@@ -65,6 +69,8 @@ def save_tensors(
         about[_MADE_WITH] = digest
     if edits:
         about[_EDITS] = json.dumps([edit.text for edit in edits])
+    if mask != CAUSAL:
+        about[_MASK] = mask
     if path.suffix.lower() == ".npz":
         write_npz(path, names, arrays, about)
         return
@@ -96,7 +102,7 @@ class Trace:
         computed: int | None = None,
     ) -> None:
         self.config = config
-        self.table = tensor_table(config, sites_of(run.edits) if run is not None else frozenset())
+        self.table = tensor_table(config) if run is None else tensor_table(config, sites_of(run.edits), run.mask)
         self.captured = captured if isinstance(captured, Stitched) else self._whole(captured)
         self.run = run or Run(new_model_key(), tuple(captured["tokens"].tolist()))
         """What was computed; a trace without one, from a file, is the pass of a model of its own."""
@@ -210,7 +216,7 @@ class Trace:
         kept = self._remembered(key)
         if kept is not None:
             return kept
-        place = Place(self.config, tensor.layer or 0, np.arange(*rows))
+        place = Place(self.config, tensor.layer or 0, np.arange(*rows), first_head=0 if heads is None else heads[0])
         operands = []
         for source in tensor.inputs:
             if source not in self.table:
@@ -241,9 +247,10 @@ class Trace:
     def save(self, path: Path, names: Sequence[str] | None = None, note: Mapping[str, str] | None = None) -> None:
         """Write tensors as `save_tensors` does. `names` default to the whole table. Raises ExportError."""
         edits = self.run.edits
-        chosen = names_to_save(self.config, names, sites_of(edits))
+        chosen = names_to_save(self.config, names, edits)
         digest = "" if self._weights is None else weights_digest(self._weights)
-        save_tensors(path, self.config, len(self), chosen, map(self.read, chosen), note, digest=digest, edits=edits)
+        arrays = map(self.read, chosen)
+        save_tensors(path, self.config, len(self), chosen, arrays, note, digest=digest, edits=edits, mask=self.run.mask)
 
     @classmethod
     def load(cls, path: Path, model: Checkpoint | None = None) -> "Trace":
@@ -268,7 +275,8 @@ class Trace:
         config = replace(parse_config(raw, str(path)), bias=own[0], int8=own[1])
         positions = file.entries["tokens"].shape
         edits = _saved_edits(file, config, positions)
-        table = tensor_table(config, sites_of(edits))
+        mask = str(mask_of(file.metadata.get(_MASK, CAUSAL), config))
+        table = tensor_table(config, sites_of(edits), mask)
         for name, entry in file.entries.items():
             fits = name in table and len(positions) == 1 and 0 < positions[0] <= config.n_positions
             dtype = "I64" if name == "tokens" else "F32"
@@ -282,7 +290,7 @@ class Trace:
         return cls(
             config,
             {name: file.read(name) for name in file.entries},
-            run=Run(new_model_key(), tuple(ids.tolist()), edits),
+            run=Run(new_model_key(), tuple(ids.tolist()), edits, mask),
             weights=None if model is None else model.weights,
         )
 
@@ -294,7 +302,17 @@ def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ..
     texts = parse_json(wrapped, what=f"The edits in {file.path}", error=ModelError)["edits"]
     if len(positions) != 1 or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ModelError(f"{file.path} names edits that are no list of texts; save it again.")
-    return parse_edits(texts, config, positions[0])
+    found = []
+    for text in texts:
+        edit, source = read_edit(text, config, positions[0])
+        if source:  # the numbers are in the file, as what was put
+            put = f"{edit.site}.put"
+            shape = tensor_table(config)[edit.site].spec.shape(config, positions[0])
+            if put not in file.entries or (file.entries[put].dtype, file.entries[put].shape) != ("F32", shape):
+                raise ModelError(f"{file.path} has not what was put into {edit.site}; save it again with all tensors.")
+            edit = put_from(edit, file.read(put)[tuple(slice(*span) for span in edit.where)], text)
+        found.append(edit)
+    return tuple(found)
 
 
 def _require_made_by(model: Checkpoint, config: Config, file: SafetensorsFile) -> None:

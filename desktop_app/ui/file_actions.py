@@ -17,6 +17,7 @@ from desktop_app.core.opening.opened import wants_of
 from desktop_app.core.products import completed
 from desktop_app.core.session_file import load_session, save_session
 from desktop_app.core.state import with_option
+from desktop_app.core.steps import wants_of as wants_of_view
 from desktop_app.figures.excerpt import WHOLE, Excerpt
 from desktop_app.figures.export import Job, Options, make_job, make_path_job
 from desktop_app.figures.order import write_together
@@ -227,7 +228,7 @@ class FileActions(QObject):
 
         def job(stop: Stop) -> Job:
             if cell is None:
-                return make_job(completed(full_scene(stop), step.spec.wants, model, stop), step)
+                return make_job(completed(full_scene(stop), lambda s: wants_of_view(s, step), model, stop), step)
             return make_path_job(completed(full_scene(stop), lambda s: wants_of(s, cell), model, stop), step, cell)
 
         return job

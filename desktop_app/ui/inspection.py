@@ -200,7 +200,8 @@ class Inspection(QObject):
                 # A part of a weight (W_Q of a head) is copied as the weight that it is stored in.
                 whole = not cell.index and cell.name not in scene.trace.table
                 name = find_part(scene.config, cell.name).weight if whole else cell.name
-                lines = as_numpy(scene.checkpoint, name, cell.index or None, edited=sites_of(scene.trace.run.edits))
+                run = scene.trace.run
+                lines = as_numpy(scene.checkpoint, name, cell.index or None, edited=sites_of(run.edits), mask=run.mask)
         except LogitscopeError as reason:
             self.said.emit(str(reason))
             return

@@ -10,14 +10,13 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from desktop_app.core.model import Doubt, Model, doubt_room, open_model
+from desktop_app.core.passes import Passes
 from desktop_app.core.products import compute
 from desktop_app.core.state import State
 from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.errors import Cancelled, LogitscopeError, fault_words
-from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.system import give_back_memory
-from desktop_app.gpt2.trace import Trace
 
 _FREE_MS = 200
 log = logging.getLogger(__name__)
@@ -140,15 +139,17 @@ class ProductLane(Lane):
     """Products being computed for the views that are shown."""
 
     progress = Signal(str, float)
+    partly = Signal(object, object, object)  # the passes, a want, and what is there of it by now
 
-    def make(self, wants: Sequence[Want], model: Model, trace: Trace) -> None:
-        """Compute `wants` one after the other; answers the run and all of them."""
+    def make(self, wants: Sequence[Want], model: Model, passes: Passes) -> None:
+        """Compute `wants` one after the other; answers the passes and all of them."""
 
-        def work(stop: Stop) -> tuple[Run, dict[Want, Made]]:
+        def work(stop: Stop) -> tuple[Passes, dict[Want, Made]]:
             made = {}
             for want in wants:
-                made[want] = compute(want, model, trace, stop, partial(self.progress.emit, want.product.words))
-            return trace.run, made
+                told = partial(self.progress.emit, want.product.words)
+                made[want] = compute(want, model, passes, stop, told, partial(self.partly.emit, passes, want))
+            return passes, made
 
         self.submit(work)
 

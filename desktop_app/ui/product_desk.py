@@ -5,17 +5,16 @@ from collections.abc import Mapping
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.core.model import Model
+from desktop_app.core.passes import Passes
 from desktop_app.core.products import Results
 from desktop_app.core.want import Made, Want
-from desktop_app.gpt2.run import Run
-from desktop_app.gpt2.trace import Trace
 from desktop_app.ui.lanes import ProductLane
 
 
 class ProductDesk(QObject):
     """Told what the shown views wait for, it has that computed, and no longer what nobody looks at any more."""
 
-    ready = Signal(object)  # the Run that something is there for now
+    ready = Signal(object)  # the Passes that something is there for now
     failed = Signal(str)
     progressed = Signal(str, float)  # what is computed, and the share that is done; "" when nothing is
 
@@ -28,26 +27,29 @@ class ProductDesk(QObject):
         self.lane.answered.connect(self._take)
         self.lane.failed.connect(self._fail)
         self.lane.progress.connect(self._tell)
+        self.lane.partly.connect(self._take_part)
 
-    def of(self, run: Run) -> dict[Want, Made]:
-        """Everything that is there for a pass."""
-        return self._results.of(run)
+    def of(self, passes: Passes, which: str) -> dict[Want, Made]:
+        """Everything that is there for one of the passes."""
+        return self._results.of(passes, which)
 
-    def put(self, run: Run, made: Mapping[Want, Made]) -> None:
-        """Take over what was made together with a pass."""
-        self._results.put(run, made)
+    def put(self, passes: Passes, made: Mapping[Want, Made]) -> None:
+        """Take over what was made together with passes."""
+        self._results.put(passes, made)
 
-    def make(self, wants: tuple[Want, ...], model: Model, trace: Trace) -> None:
+    def make(self, wants: tuple[Want, ...], model: Model, passes: Passes) -> None:
         """Have `wants` computed, and nothing else; what is under way for the same goes on.
 
         What is of a text is not the same for another one; what is of the model alone is.
         """
-        about = (wants, trace.run if any(want.product.of_text for want in wants) else trace.run.model)
+        run = passes.trace.run
+        of_text = any(want.product.of_text for want in wants)
+        about = (wants, (run, *passes.beside) if of_text else run.model)
         if about != self._about:
             self.drop()
             if wants:
                 self._wanted, self._about = wants, about
-                self.lane.make(wants, model, trace)
+                self.lane.make(wants, model, passes)
 
     def drop(self) -> None:
         """Nothing is waited for any more."""
@@ -60,12 +62,17 @@ class ProductDesk(QObject):
             self.lane.cancel()
             self.progressed.emit("", 0.0)
 
-    def _take(self, answer: tuple[Run, dict[Want, Made]]) -> None:
-        run, made = answer
-        self._results.put(run, made)
+    def _take(self, answer: tuple[Passes, dict[Want, Made]]) -> None:
+        passes, made = answer
+        self._results.put(passes, made)
         self._wanted, self._about = (), None
         self.progressed.emit("", 0.0)
-        self.ready.emit(run)
+        self.ready.emit(passes)
+
+    def _take_part(self, passes: Passes, want: Want, value: object) -> None:
+        if want in self._wanted:
+            self._results.put(passes, {want: Made(value, whole=False)})
+            self.ready.emit(passes)
 
     def _fail(self, words: str) -> None:
         self.progressed.emit("", 0.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -9,16 +10,17 @@ from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import check_cell, wants_of
 from desktop_app.core.panels import View
+from desktop_app.core.passes import Passes
 from desktop_app.core.places import Step
 from desktop_app.core.prepared import Prepared, pass_of
-from desktop_app.core.scene import Scene, make_scene
-from desktop_app.core.state import ASKED, State, encode
+from desktop_app.core.runs import asked_of, compute_passes
+from desktop_app.core.scene import Scene, make_moment
+from desktop_app.core.state import ASKED, State
 from desktop_app.core.steps import build_view, current_place
+from desktop_app.core.steps import wants_of as wants_of_view
 from desktop_app.core.want import Want
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
-from desktop_app.gpt2.trace import Trace
 from desktop_app.ui.lanes import FreeLane, Lane
 from desktop_app.ui.product_desk import ProductDesk
 
@@ -44,7 +46,7 @@ class SceneDesk(QObject):
         self._state = state
         self.model: Model | None = None
         self.scene: Scene | None = None
-        self._trace: Trace | None = None
+        self._passes: Passes | None = None
         self._prepared: Prepared | None = None
         # The state whose prompt was asked for last, and the one whose prompt the trace stands for.
         self._asked = self._computed = state()
@@ -64,11 +66,11 @@ class SceneDesk(QObject):
 
     def take(self, model: Model) -> None:
         """Another model is open: what the one before computed is not this one's."""
-        self.freeing.hold(self.model, self._trace, self.scene)
+        self.freeing.hold(self.model, self._passes, self.scene)
         self.model = model
         self.packing.cancel()
         self.products.drop()
-        self._trace = None
+        self._passes = None
 
     @property
     def pending(self) -> bool:
@@ -78,7 +80,7 @@ class SceneDesk(QObject):
     @property
     def tokens(self) -> int:
         """How long the text is that was run last."""
-        return len(self._trace) if self._trace is not None else 1
+        return len(self._passes.trace) if self._passes is not None else 1
 
     def with_text(self, state: State) -> State:
         """`state` with the text that was asked for last."""
@@ -96,12 +98,12 @@ class SceneDesk(QObject):
             return
         model, state = self.model, self._state()
         try:
-            ids = encode(state, model.tokenizer)
-            model.engine.check_ids(ids)
+            asked = asked_of(state, model.tokenizer)
+            model.engine.check_ids(asked.ids)
         except LogitscopeError as reason:
             self.passes.cancel()
             self.given_up.emit()
-            if self._trace is None and self.scene is not None:
+            if self._passes is None and self.scene is not None:
                 # What the model before this one computed is not this model's.
                 self.scene = None
                 self.opened_kept.emit(())
@@ -111,23 +113,23 @@ class SceneDesk(QObject):
             return
         self.trouble.emit("")
         self._asked = state
-        if self._trace is not None and self._trace.ids == ids:
+        if self._passes is not None and self._passes.asked == asked:
             self._computed = self._asked
             self.passes.cancel()
             self.look()
             self.answered.emit()
             return
         self.working.emit(True)
-        self.passes.submit(pass_of(model, ids, self._trace, state))
+        self.passes.submit(pass_of(model, asked, self._passes, state))
 
     def _on_pass(self, prepared: Prepared) -> None:
         if prepared.model is not self.model:
             return
         self._prepared = prepared
-        self.freeing.hold(self._trace, self.scene)
-        self._trace, self._computed = prepared.trace, self._asked
+        self.freeing.hold(self._passes, self.scene)
+        self._passes, self._computed = prepared.passes, self._asked
         if prepared.scene is not None:
-            self.products.put(prepared.trace.run, prepared.scene.products)
+            self.products.put(prepared.passes, prepared.scene.all_made)
         # A check of the text before is not made again with every letter.
         opened = self._state().opened
         if CHECKED in opened:
@@ -146,7 +148,7 @@ class SceneDesk(QObject):
     def _on_idle(self) -> None:
         self.working.emit(False)
         model = self.model
-        if model is None or self._trace is None or model.engine.packed or self.packing.busy:
+        if model is None or self._passes is None or model.engine.packed or self.packing.busy:
             return
         # The first answer came from the weights as they lie in the file; those after it come faster from a copy.
         if model.has_room_to_pack():
@@ -156,20 +158,21 @@ class SceneDesk(QObject):
 
     def look(self) -> None:
         """Make the scene of the last pass as the state looks at it."""
-        if self._trace is None or self.model is None:
+        passes = self._passes
+        if passes is None or self.model is None:
             return
         # While the next pass runs, or cannot be run, the trace and whatever is said of it are of the prompt before.
         state = replace(self._state(), **{f: getattr(self._computed, f) for f in ASKED})
         try:
             before = (self._prepared.scene if self._prepared is not None else None) or self.scene
-            scene = make_scene(
+            scene = make_moment(
                 self.model.name,
                 self.model.checkpoint,
                 self.model.tokenizer,
-                self._trace,
+                passes,
                 state,
                 before,
-                self.products.of(self._trace.run),
+                partial(self.products.of, passes),
             )
         except LogitscopeError as reason:
             self._prepared = None
@@ -177,7 +180,7 @@ class SceneDesk(QObject):
             return
         self.scene = scene
         self._keep_opened(scene)
-        self.products.make(self.waiting_for, self.model, self._trace)
+        self.products.make(self.waiting_for, self.model, passes)
         self.scene_changed.emit(self.scene)
         self._prepared = None  # taken over, or of another step
 
@@ -212,12 +215,12 @@ class SceneDesk(QObject):
         if scene is None or place is None:
             return ()
         opened = self._state().opened
-        wants = (*place.spec.wants(scene), *(wants_of(scene, opened[-1]) if opened else ()))
-        return tuple(dict.fromkeys(want for want in wants if scene.result(want) is None))
+        wants = (*wants_of_view(scene, place), *(wants_of(scene, opened[-1]) if opened else ()))
+        return tuple(dict.fromkeys(want for want in wants if not scene.has(want)))
 
-    def _on_product(self, run: Run) -> None:
+    def _on_product(self, passes: Passes) -> None:
         # What is about the model alone is there for the text that has been typed meanwhile, too.
-        if self._trace is not None and self._trace.run.model == run.model:
+        if self._passes is not None and self._passes.trace.run.model == passes.trace.run.model:
             self.look()
 
     def present_view(self, scene: Scene, step: Step) -> View:
@@ -230,10 +233,12 @@ class SceneDesk(QObject):
         scene, model = self.scene, self.model
 
         def work(stop: Stop) -> Scene:
-            if scene.trace.computed == len(scene.trace) or model is None:
+            passes = scene.passes
+            stitched = any(trace.computed < len(trace) for trace in (passes.before, passes.other or passes.before))
+            if not stitched or model is None:
                 return scene
-            trace = model.engine.trace(scene.trace.ids, stop=stop)
-            return make_scene(scene.name, scene.checkpoint, scene.tokenizer, trace, scene.state)
+            passes = compute_passes(model.engine, model.tokenizer, passes.asked, stop=stop, strict=False)
+            return make_moment(scene.name, scene.checkpoint, scene.tokenizer, passes, scene.state)
 
         return work
 
@@ -247,4 +252,4 @@ class SceneDesk(QObject):
         self.products.close()
         self.packing.close()
         self.freeing.close()
-        self.model = self.scene = self._trace = self._prepared = None
+        self.model = self.scene = self._passes = self._prepared = None

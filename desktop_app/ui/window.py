@@ -17,7 +17,7 @@ from desktop_app.core.panels import View
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import State, with_option
-from desktop_app.core.steps import view_key
+from desktop_app.core.steps import view_key, wants_of
 from desktop_app.core.stops import Stop
 from desktop_app.core.stories import shipped
 from desktop_app.core.views.limits import limit_field, read_limit
@@ -233,7 +233,7 @@ class Window(Frame):
         # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
         hidden = self.telling.covered
         made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on, hidden)
-        missing = any(scene.result(want) is None for want in step.spec.wants(scene))
+        missing = not all(scene.has(want) for want in wants_of(scene, step))
         if missing and self._shown is not None and not self._waited:
             self._waited = True
             self._patience.start(_PATIENCE_MS)

@@ -40,7 +40,7 @@ def test_a_prepared_view_is_not_shown_for_another_step_head_or_text(desk):
     desk.go("blocks.0.attn.pattern")
     scene, step = desk.scene, desk.c.step
     view, key = prepared.build_view(scene, step), view_key(scene, step)
-    ready = prepared.Prepared(desk.c.model, scene.trace, scene, view, key)
+    ready = prepared.Prepared(desk.c.model, scene.passes, scene, view, key)
     assert ready.view_of(scene, step) is ready.view
     desk.c.go_head(1)
     assert ready.view_of(desk.scene, step) is not ready.view

@@ -68,7 +68,7 @@ def test_the_lens_follows_what_is_typed_and_what_is_pinned(desk):
 def test_what_takes_long_is_stopped_by_a_key_and_the_window_goes_on(desk, monkeypatch):
     entered, made = threading.Event(), products.compute
 
-    def slow(want, model, trace, stop, progress):
+    def slow(want, model, passes, stop, progress, partly):
         entered.set()
         progress(0.5)
         while True:

@@ -17,6 +17,7 @@ from desktop_app.core.analysis.closing import Closing, closing
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import UNEMBEDDING
@@ -38,16 +39,16 @@ class Check:
 
 
 def check_analyses(
-    engine: Engine, ids: Sequence[int], stop: Stop | None = None, *, edits: Sequence[Edit] = ()
+    engine: Engine, ids: Sequence[int], stop: Stop | None = None, *, edits: Sequence[Edit] = (), mask: str = CAUSAL
 ) -> Iterator[Closing]:
     """Every closing of every analysis of the text `ids`, most of them at its last position.
 
-    With `edits` it is the edited pass, less what has no meaning there.
+    With `edits` or a `mask` it is the changed pass, less what has no meaning there.
 
     Raises ModelError for ids that cannot be run, Cancelled on a stop.
     """
     stop = stop or Stop()
-    trace = engine.trace(ids, edits=edits, stop=stop)
+    trace = engine.trace(ids, edits=edits, mask=mask, stop=stop)
     for check in CHECKS:
         if check.unless and any(edit.site.endswith(check.unless) for edit in edits):
             continue

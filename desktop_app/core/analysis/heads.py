@@ -31,6 +31,7 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -103,6 +104,7 @@ def compute(
     sequences: int = SEQUENCES,
     repeated: int | None = None,
     edits: Sequence[str] = (),
+    mask: str = CAUSAL,
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Heads:
@@ -115,6 +117,7 @@ def compute(
         sequences: how many texts.
         repeated: T; as many as REPEATED and the context allow unless told.
         edits: what is edited in every pass, as `parse_edit` reads it.
+        mask: which keys a query sees in every pass.
         stop: ends it within a pass or between two blocks.
         progress: hears the share that is done.
 
@@ -128,7 +131,7 @@ def compute(
     each = np.empty((len(MEASURES), sequences, config.n_layer, config.n_head))
     beyond = np.empty((len(PATTERNS), sequences, config.n_layer, config.n_head))
     for n, ids in enumerate(tokens):
-        trace = engine.trace(ids.tolist(), edits=parse_edits(edits, config, len(ids)), stop=stop)
+        trace = engine.trace(ids.tolist(), edits=parse_edits(edits, config, len(ids)), mask=mask, stop=stop)
         for layer in range(config.n_layer):
             stop.check()
             pattern = trace.read(f"blocks.{layer}.attn.pattern")

@@ -166,7 +166,7 @@ def _projected(
 ) -> Array:
     """Each part's share of a query or key, summed over positions from `start` on with weights: [part, d_head]."""
     config, weights, end = checkpoint.config, checkpoint.weights, start + len(share)
-    columns = _columns(config.n_embd, config.d_head, head, letter)
+    columns = columns_of(config.n_embd, config.d_head, head, letter)
     matrix = weights[f"blocks.{layer}.attn.W_QKV"][:, columns].astype(np.float64)
     total = float(share.sum())
     vectors = combine(checkpoint, trace, layer, start, share / frozen_scales(trace, layer, start, end), stop)
@@ -182,7 +182,7 @@ def _projected(
     return np.concatenate(found)
 
 
-def _columns(width: int, d_head: int, head: int, letter: str) -> slice:
+def columns_of(width: int, d_head: int, head: int, letter: str) -> slice:
     """The columns of W_QKV that make a head's queries or keys."""
     start = "qkv".index(letter) * width + head * d_head
     return slice(start, start + d_head)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
 from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.checkpoint import Checkpoint
-from desktop_app.gpt2.edit import ALL, Cells, Edit, Range
+from desktop_app.gpt2.edit import ALL, CUT, Cells, Edit, Range
 from desktop_app.gpt2.edited import FINAL, finals
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
@@ -120,19 +120,19 @@ def ablate(
     config = engine.config
     _require_tokens(engine, target, against)
     layer = neurons_of(what, engine)
-    means = _means(engine, reference, stop) if how == "mean" else None
+    mean = means(engine, reference, stop) if how == "mean" else None
     if what == "heads":
         edits = [
-            _mute(f"blocks.{n}.attn.z", ((h, h + 1), ALL, ALL), means)
+            _mute(f"blocks.{n}.attn.z", ((h, h + 1), ALL, ALL), mean)
             for n in range(config.n_layer)
             for h in range(config.n_head)
         ]
         shape: tuple[int, ...] = (config.n_layer, config.n_head)
     elif layer is None:
-        edits = [_mute(f"blocks.{n}.mlp.post", (ALL, ALL), means) for n in range(config.n_layer)]
+        edits = [_mute(f"blocks.{n}.mlp.post", (ALL, ALL), mean) for n in range(config.n_layer)]
         shape = (config.n_layer,)
     else:
-        edits = [_mute(f"blocks.{layer}.mlp.post", (ALL, (k, k + 1)), means) for k in range(config.d_mlp)]
+        edits = [_mute(f"blocks.{layer}.mlp.post", (ALL, (k, k + 1)), mean) for k in range(config.d_mlp)]
         shape = (config.d_mlp,)
     base = _of_trace(engine, trace, target, against)
     found = _sweep(engine, trace, edits, target, against, stop, progress)
@@ -150,8 +150,11 @@ _kept: WeakKeyDictionary[Checkpoint, dict[tuple[tuple[int, ...], ...], dict[str,
 _lock = threading.Lock()
 
 
-def _means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None) -> Mapping[str, Array]:
-    """The means of z and of mlp.post over every position of texts, with one position; kept with the checkpoint."""
+def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None = None) -> Mapping[str, Array]:
+    """The mean over every position of texts of each tensor that can be edited and has no grid; one position long.
+
+    Kept with the checkpoint. Raises ModelError where there is no text, Cancelled on a stop.
+    """
     most = min(_REFERENCE_TOKENS, engine.config.n_positions)
     texts = tuple(tuple(ids[:most]) for ids in reference if len(ids))
     if not texts:
@@ -160,7 +163,7 @@ def _means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None
         found = _kept.get(engine.checkpoint, {}).get(texts)
     if found is not None:
         return found
-    names = [f"blocks.{n}.{end}" for n in range(engine.config.n_layer) for end in ("attn.z", "mlp.post")]
+    names = [row.name for row in engine.table.values() if row.editable and not row.name.endswith(CUT)]
     sums: dict[str, Array] = {}
     for ids in texts:
         trace = engine.trace(ids, stop=stop)
@@ -168,10 +171,10 @@ def _means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None
             axis = trace.table[name].spec.row_axis
             sums[name] = sums.get(name, 0.0) + trace[name].sum(axis, dtype=np.float64, keepdims=True)
     count = sum(map(len, texts))
-    means = {name: total / count for name, total in sums.items()}
+    made = {name: total / count for name, total in sums.items()}
     with _lock:
-        _kept.setdefault(engine.checkpoint, {})[texts] = means
-    return means
+        _kept.setdefault(engine.checkpoint, {})[texts] = made
+    return made
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -283,7 +286,7 @@ def _sweep(
         progress(done / len(edits))
 
     own = trace.run.edits
-    plain = engine.trace(trace.ids, stop=stop) if own else trace
+    plain = engine.trace(trace.ids, mask=trace.run.mask, stop=stop) if own else trace
     variants = [own if edit is None else (*own, edit) for edit in edits]
     return logit_difference(engine, finals(engine, plain, variants, stop, told), target, against)
 

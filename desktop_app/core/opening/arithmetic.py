@@ -115,7 +115,9 @@ class _Opener:
             for region, values in zip(self.regions, self.operands, strict=True)
         ]
         keys = self.letters.get("j", 0) if "key" in self.tensor.axes else 0
-        self.place = Place(trace.config, self.tensor.layer or 0, np.array([self.letters["i"]]), keys)
+        self.place = Place(
+            trace.config, self.tensor.layer or 0, np.array([self.letters["i"]]), keys, self.letters.get("h", 0)
+        )
 
     def _read(self, region: Region) -> Array:
         """The cells of a region, one row where one is enough: a grid of a long text is not made for a single cell."""

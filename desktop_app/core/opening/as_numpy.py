@@ -11,6 +11,7 @@ from desktop_app.gpt2.checkpoint import Checkpoint, StoredWeight
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import TOKEN, Columns, Letters, Pattern, bind, fill
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.names import no_such_tensor
 from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.sampling import Sampling
@@ -28,14 +29,15 @@ def as_numpy(
     *,
     trace_file: Path = TRACE_FILE,
     edited: frozenset[str] = frozenset(),
+    mask: str = CAUSAL,
 ) -> str:
     """Lines that leave in `result` the tensor or weight `name` in float64, or its cell `index`, and print it.
 
-    The trace is of a pass that is `edited` at these tensors.
+    The trace is of a pass that is `edited` at these tensors, and under a `mask`.
 
     Raises ModelError where the model has no such tensor, weight or axis.
     """
-    table = tensor_table(checkpoint.config, edited)
+    table = tensor_table(checkpoint.config, edited, mask)
     weight_axes = {own: spec.axes for own, _, spec in all_weights(checkpoint.config)}
     if name not in table and name not in weight_axes:
         raise ModelError(no_such_tensor(name, checkpoint.config))

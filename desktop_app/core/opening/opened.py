@@ -1,51 +1,151 @@
-"""The view of whatever is opened under the centre: one number, a whole weight, or a workspace without a tab."""
+"""The view of whatever is opened under the centre: one number, a whole weight, or a workspace without a tab.
 
-from dataclasses import replace
+A cell may be of another pass than the one that was asked for, and is then called after it: `before:`, `other:`, or for
+a difference `change:` and `differ:` (core/compare.py).
+"""
 
-from desktop_app.core.opening.cells import Cell, read_cell
+from dataclasses import fields, replace
+
+from desktop_app.core.compare import CHANGE, DIFFER, MARK, badge_of
+from desktop_app.core.levels import number
+from desktop_app.core.opening.cells import Cell, Region, read_cell
 from desktop_app.core.opening.describe import Readout, describe
 from desktop_app.core.opening.view import PROBABILITY, opening_view
 from desktop_app.core.panels import Line, TextPanel, View, column
+from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
-from desktop_app.core.steps import build_view, workspaces
+from desktop_app.core.steps import build_view, wants_of_place, workspaces
 from desktop_app.core.views.weights import find_part, has_heads, weight_view
 from desktop_app.core.want import Want
+from desktop_app.gpt2.errors import ModelError
+
+_LESS = {CHANGE: BEFORE, DIFFER: OTHER}
+"""What a difference is called -> the pass that is taken off."""
+
+_WORDS = {BEFORE: "before the edits", OTHER: "in the other prompt"}
+
+
+def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
+    """The pass that a cell is of, by name ("" for the one that was asked for), its scene, and the cell there.
+
+    Of a difference it is the cell of the pass from which is taken off. Raises ModelError where there is no such pass.
+    """
+    name, mark, rest = cell.name.partition(MARK)
+    if not mark:
+        return "", scene, cell
+    own = Cell(rest, cell.index)
+    if name in _LESS:
+        if _LESS[name] in scene.beside:
+            return "", scene, own
+    elif name in scene.beside:
+        return name, scene.beside[name], own
+    raise ModelError(f"There is no pass {name[:20]!r} beside this one any more.")
+
+
+def named_after(name: str, regions: tuple[Region, ...]) -> tuple[Region, ...]:
+    """Regions of another pass by the names that views call them."""
+    return tuple(replace(r, name=f"{name}{MARK}{r.name}") for r in regions) if name else regions
 
 
 def workspace_of(scene: Scene, cell: Cell) -> Step | None:
     """The workspace that a name stands for without an index, or whose product a cell is of; None for any other."""
-    if cell.name in scene.trace.table:
+    bare = cell.name.rpartition(MARK)[2]
+    if bare in scene.trace.table:
         return None
-    key = cell.name.partition(".")[0] if cell.index else cell.name
+    key = bare.partition(".")[0] if cell.index else bare
     return next((w for w in workspaces(scene.config) if w.key == key), None)
 
 
 def wants_of(scene: Scene, cell: Cell) -> tuple[Want, ...]:
     """The products that the view of `cell` reads."""
     place = workspace_of(scene, cell)
-    return () if place is None else place.spec.wants(scene)
+    if place is None:
+        return ()
+    names = [""] if MARK not in cell.name else [located(scene, cell)[0]]
+    names += [_LESS[name] for name in (cell.name.partition(MARK)[0],) if name in _LESS]
+    return wants_of_place(scene, place, tuple(dict.fromkeys(names)))
 
 
 def readout_of(scene: Scene, cell: Cell) -> Readout:
     """What stands in a cell of a tensor, a weight or a product. Raises ModelError where there is no such cell."""
+    name = cell.name.partition(MARK)[0] if MARK in cell.name else ""
+    which, own, bare = located(scene, cell)
+    found = _readout(own, bare)
+    if name not in _LESS:
+        return replace(found, place=f"{found.place}, {_WORDS[which]}") if which else _with_before(scene, bare, found)
+    theirs = _readout(*_counterpart(scene, name, bare))
+    change = _difference(own, bare, *_counterpart(scene, name, bare))
+    value = theirs.value if change is None else f"{change:+.4g}".replace("-", "−")
+    return replace(found, value=value, place=f"{found.value} less {theirs.value} {_WORDS[_LESS[name]]}; {found.place}")
+
+
+def _readout(scene: Scene, cell: Cell) -> Readout:
     place = workspace_of(scene, cell)
     if place is None or place.spec.describe is None:
         return describe(scene, cell.name, cell.index)
     return place.spec.describe(scene, cell)
 
 
+def _with_before(scene: Scene, cell: Cell, found: Readout) -> Readout:
+    """A number of an edited pass says what it was."""
+    before = scene.before
+    if before is None or cell.name not in before.trace.table or not cell.index:
+        return found
+    was = read_cell(before.trace, before.checkpoint.weights, cell)
+    now = read_cell(scene.trace, scene.checkpoint.weights, cell)
+    words = "as before" if was == now else f"was {number(was)}"
+    return replace(found, place=f"{found.place}; {words}" if found.place else words)
+
+
+def _counterpart(scene: Scene, name: str, cell: Cell) -> tuple[Scene, Cell]:
+    """The scene that is taken off, and its cell, by the alignment of the texts. Raises ModelError."""
+    there = scene.beside[_LESS[name]]
+    if name == CHANGE or cell.name not in scene.trace.table:
+        return there, cell
+    alignment, axes = scene.passes.alignment, scene.trace.table[cell.name].axes
+    index = []
+    for axis, i in zip(axes, cell.index, strict=True):
+        place = alignment[i] if axis in ("pos", "query", "key") else i
+        if place is None:
+            raise ModelError(f"{cell.name}{list(cell.index)} has no counterpart in the other prompt.")
+        index.append(place)
+    return there, Cell(cell.name, tuple(index))
+
+
+def _difference(one: Scene, cell: Cell, other: Scene, theirs: Cell) -> float | None:
+    if cell.name not in one.trace.table or theirs.name not in other.trace.table:
+        return None
+    return read_cell(one.trace, one.checkpoint.weights, cell) - read_cell(other.trace, other.checkpoint.weights, theirs)
+
+
 def clicked(scene: Scene, cell: Cell) -> State:
     """The state after a cell of the centre was clicked: it is opened, unless its workspace does something else."""
-    place = workspace_of(scene, cell)
-    chosen = place.spec.choose(scene, cell) if place is not None and place.spec.choose is not None else None
-    return chosen or replace(scene.state, opened=(cell,))
+    which, own, bare = located(scene, cell)
+    place = workspace_of(own, bare)
+    chosen = place.spec.choose(own, bare) if place is not None and place.spec.choose is not None else None
+    if chosen is None:
+        return replace(scene.state, opened=(cell,))
+    if own is scene:
+        return _renamed(chosen, cell) if cell != bare else chosen
+    if which == OTHER:
+        return replace(scene.state, opened=(cell,)) if chosen.opened else scene.state
+    changed = {
+        f.name: getattr(chosen, f.name) for f in fields(chosen) if getattr(chosen, f.name) != getattr(own.state, f.name)
+    }
+    return _renamed(replace(scene.state, **changed), cell)
+
+
+def _renamed(state: State, cell: Cell) -> State:
+    """Where a cell was opened, it is opened under the name of its pass."""
+    bare = Cell(cell.name.rpartition(MARK)[2], cell.index)
+    return replace(state, opened=tuple(cell if one == bare else one for one in state.opened))
 
 
 def unready(scene: Scene, cell: Cell) -> tuple[Want, ...]:
     """The products that the view of `cell` reads and that are not there yet."""
-    return tuple(want for want in wants_of(scene, cell) if scene.result(want) is None)
+    return tuple(want for want in wants_of(scene, cell) if not scene.has(want))
 
 
 def check_cell(scene: Scene, cell: Cell) -> None:
@@ -53,13 +153,14 @@ def check_cell(scene: Scene, cell: Cell) -> None:
 
     Of a workspace's number that cannot be told before its products are there: until then it passes.
     """
-    if workspace_of(scene, cell) is not None:
-        if cell.index and not unready(scene, cell):
+    _, own, bare = located(scene, cell)
+    if workspace_of(own, bare) is not None:
+        if bare.index and not unready(scene, cell):
             readout_of(scene, cell)
-    elif not cell.index:
-        find_part(scene.config, cell.name, scene.head if has_heads(cell.name) else None)
-    elif cell.name != PROBABILITY:
-        read_cell(scene.trace, scene.checkpoint.weights, cell)
+    elif not bare.index:
+        find_part(own.config, bare.name, own.head if has_heads(bare.name) else None)
+    elif bare.name != PROBABILITY:
+        read_cell(own.trace, own.checkpoint.weights, bare)
 
 
 def view_of(scene: Scene, cell: Cell) -> View:
@@ -67,14 +168,34 @@ def view_of(scene: Scene, cell: Cell) -> View:
 
     Raises ModelError where there is no such thing.
     """
-    place = workspace_of(scene, cell)
-    if place is not None and not cell.index:
-        return build_view(scene, place)
+    name = cell.name.partition(MARK)[0] if MARK in cell.name else ""
+    which, own, bare = located(scene, cell)
+    place = workspace_of(own, bare)
+    if place is not None and not bare.index:
+        return build_view(own, place)
     if waited := unready(scene, cell):
         return View(cell.name, "", column(TextPanel(lines=(Line("", f"{waited[0].product.words} …"),))))
+    if name in _LESS:
+        return _change_view(scene, cell, name, bare)
     if place is not None and place.spec.open is not None:
-        return place.spec.open(scene, cell)
-    if not cell.index:
-        part = find_part(scene.config, cell.name, scene.head if has_heads(cell.name) else None)
-        return weight_view(scene.checkpoint, part, scene.tokenizer)
-    return opening_view(scene, cell)
+        view = place.spec.open(own, bare)
+    elif not bare.index:
+        part = find_part(own.config, bare.name, own.head if has_heads(bare.name) else None)
+        return weight_view(own.checkpoint, part, own.tokenizer)
+    else:
+        view = opening_view(own, bare)
+    badge = _WORDS[which] if which else badge_of(scene) if scene.trace.run.changes else ""
+    return replace(view, badge=badge)
+
+
+def _change_view(scene: Scene, cell: Cell, name: str, bare: Cell) -> View:
+    """A difference: the two numbers, and below them the one that is shown taken apart."""
+    readout, theirs = readout_of(scene, cell), _readout(*_counterpart(scene, name, bare))
+    own = view_of(scene, bare)
+    lines = (
+        Line("here", _readout(scene, bare).value),
+        Line(_WORDS[_LESS[name]], theirs.value),
+        Line("difference", readout.value),
+    )
+    title = f"{bare.name}: difference {readout.value}"
+    return View(title, readout.place, column(TextPanel(lines=lines), *own.content.children), badge_of(scene))

@@ -11,8 +11,8 @@ _WORST = 12
 
 
 def _check(work: Work) -> tuple[Finding, ...]:
-    found, count = [], len(work.trace.table)
-    for finding in check_pass(work.model.engine, work.trace.ids, stop=work.stop, edits=work.trace.run.edits):
+    found, count, run = [], len(work.trace.table), work.trace.run
+    for finding in check_pass(work.model.engine, run.ids, stop=work.stop, edits=run.edits, mask=run.mask):
         found.append(finding)
         work.progress(len(found) / count)
     return tuple(found)

@@ -18,7 +18,7 @@ from desktop_app.core.state import ViewOptions
 from desktop_app.gpt2.errors import LogitscopeError
 
 MOST = 1e300
-_Coloured = StripsPanel | MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
+COLOURED = StripsPanel | MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
 
 
 def with_limits(view: View, options: ViewOptions) -> View:
@@ -49,12 +49,12 @@ def read_limit(text: str) -> float | None:
     return limit
 
 
-def _coloured(box: Box) -> list[_Coloured]:
-    found: list[_Coloured] = []
+def _coloured(box: Box) -> list[COLOURED]:
+    found: list[COLOURED] = []
     for child in box.children:
         if isinstance(child, Box):
             found += _coloured(child)
-        elif isinstance(child, _Coloured):
+        elif isinstance(child, COLOURED):
             found.append(child)
     return found
 
@@ -65,7 +65,7 @@ def _box(box: Box, options: ViewOptions) -> Box:
 
 
 def _panel(panel: AnyPanel, options: ViewOptions) -> AnyPanel:
-    if not isinstance(panel, _Coloured):
+    if not isinstance(panel, COLOURED):
         return panel
     limit = options.limit if panel.levels.diverging else options.pattern_limit
     return replace(panel, levels=panel.levels.limited(limit))

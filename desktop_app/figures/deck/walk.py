@@ -4,15 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 
 from desktop_app.core.caption import alt_text, caption
+from desktop_app.core.compare import compared
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step
 from desktop_app.core.panels import Box, View
 from desktop_app.core.places import BESIDE, IN, OUT, Step
 from desktop_app.core.products import completed
-from desktop_app.core.scene import Scene, make_scene
-from desktop_app.core.steps import build_view, find_step, step_list
+from desktop_app.core.scene import Scene, make_moment
+from desktop_app.core.steps import build_view, find_step, step_list, wants_of
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes
 from desktop_app.figures.export import Job
@@ -121,16 +123,18 @@ def slides(
     """Each item of the walk as a slide, made when it is asked for; `model` computes what workspaces need."""
     for number, item in enumerate(items, 1):
         state = at_step(scene.state, item.step)
-        here = make_scene(scene.name, scene.checkpoint, scene.tokenizer, scene.trace, state, scene)
+        here = make_moment(scene.name, scene.checkpoint, scene.tokenizer, scene.passes, state, scene)
         if model is not None:
-            here = completed(here, item.step.spec.wants, model)
+            here = completed(here, partial(wants_of, step=item.step), model)
         yield _slide(here, item, number, captions=captions)
 
 
 def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
     step, total, part = item.step, len(step_list(scene.config)), _part(item.step, scene.config)
     if item.whole:
-        view = View(f"Block {step.layer} — {block.TITLE}", block.LEAD, block.whole_block(scene))
+        view = compared(
+            scene, lambda own: View(f"Block {step.layer} — {block.TITLE}", block.LEAD, block.whole_block(own))
+        )
         words = caption(scene, step)
         job = Job(view, words, f"{view.title}. {view.lead} {words}")
         first = step.index - sum(s.layer == step.layer for s in step_list(scene.config)) + 1

@@ -1,0 +1,305 @@
+"""Views of two passes beside each other: of a pass before and after its edits, or of two prompts.
+
+Every view can be compared, for a view is data: numbers are taken off each other where both have them, by the alignment
+of the texts where these differ in length. The cells of what is shown beside the pass that was asked for are called
+after that pass, as in `before:blocks.1.attn.z`, those of a difference `change:` or `differ:`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from desktop_app.core.alignment import Alignment
+from desktop_app.core.levels import Levels, diverging
+from desktop_app.core.panels import (
+    AnyPanel,
+    Array,
+    AtlasPanel,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    GraphPanel,
+    GridPanel,
+    MapPanel,
+    MultiplesPanel,
+    ShadedPanel,
+    Source,
+    StripsPanel,
+    View,
+    WaterfallPanel,
+    column,
+    panels_of,
+    row,
+)
+from desktop_app.core.passes import BEFORE, OTHER
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.limits import COLOURED, with_limits
+
+AFTER = "after"
+CHANGE, DIFFER = "change", "differ"
+"""What the cells of a difference are called after: of a pass and itself before its edits, of two prompts."""
+
+MARK = ":"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way of comparing: the passes that it shows, what stands over the picture, and how it is put together.
+
+    `parts` name the pictures side by side; one alone has none. `less` is what a difference is called after.
+    """
+
+    shows: tuple[str, ...]
+    badge: str
+    parts: tuple[str, ...] = ()
+    less: str = ""
+
+
+MODES: dict[str, Mode] = {
+    AFTER: Mode(("",), "edited"),
+    "before": Mode((BEFORE,), "before the edits"),
+    "change": Mode(("", BEFORE), "change by the edits", less=CHANGE),
+    "both": Mode(("", BEFORE), "before and after the edits", ("after", "before", "after − before"), CHANGE),
+    "other": Mode((OTHER,), "the other prompt"),
+    "pair": Mode(("", OTHER), "beside the other prompt", ("this prompt", "other prompt", "this − other"), DIFFER),
+}
+"""The view option `compare` -> what it stands for."""
+
+
+def mode_of(scene: Scene) -> Mode:
+    """How a scene is compared: as it was chosen, if there is what it needs."""
+    mode = MODES[scene.state.view.compare]
+    return mode if all(not name or name in scene.beside for name in mode.shows) else MODES[AFTER]
+
+
+def shown(scene: Scene) -> tuple[Scene, ...]:
+    """The scenes that a view of this one shows."""
+    return tuple(scene.beside[name] if name else scene for name in mode_of(scene).shows)
+
+
+def badge_of(scene: Scene) -> str:
+    """What stands over every picture of the scene; "" where it is the model's own pass over the text alone."""
+    mode = mode_of(scene)
+    if mode.shows == ("",) and not scene.trace.run.changes:
+        return ""
+    return mode.badge
+
+
+def compared(scene: Scene, build: Callable[[Scene], View], tensors: Sequence[str] = ()) -> View:
+    """The view of a scene as it is compared; `build` makes that of one pass, `tensors` are what it is about."""
+    mode = mode_of(scene)
+    views = [build(own) for own in shown(scene)]
+    named = [_called(view, name) if name else view for view, name in zip(views, mode.shows, strict=True)]
+    if mode.less:
+        alignment = scene.passes.alignment if OTHER in mode.shows else ()
+        taken = with_limits(difference(views[0], views[1], alignment), scene.state.view)
+        less = _called(taken, mode.less)
+        view = _beside([*named, less], mode.parts, tensors) if mode.parts else less
+    else:
+        view = named[0]
+    return replace(view, badge=badge_of(scene))
+
+
+def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
+    """The picture that a view is about: the large grid, else what shows one of `tensors`, else the first."""
+
+    def rank(panel: AnyPanel) -> tuple[bool, bool, bool]:
+        source = getattr(panel, "source", None)
+        own = isinstance(source, Source) and source.name.rpartition(MARK)[2] in tensors
+        return not isinstance(panel, GridPanel), not own, not isinstance(panel, MapPanel | MultiplesPanel | AtlasPanel)
+
+    return min((p for p in panels_of(view.content) if not (isinstance(p, GridPanel) and p.small)), key=rank)
+
+
+def _beside(views: Sequence[View], parts: Sequence[str], tensors: Sequence[str]) -> View:
+    """The main pictures of views side by side, all but the last, a difference, on one scale."""
+    panels = [main_panel(view, tensors) for view in views]
+    levels = [p.levels for p in panels[:-1] if isinstance(p, COLOURED)]
+    if len(levels) == len(panels) - 1:
+        common = replace(levels[0], low=min(x.low for x in levels), high=max(x.high for x in levels))
+        panels[:-1] = [replace(p, levels=common) if isinstance(p, COLOURED) else p for p in panels[:-1]]
+    named = [replace(panel, title=part, note="") for panel, part in zip(panels, parts, strict=True)]
+    across = [replace(p, beside=True) if isinstance(p, GridPanel) else p for p in named]
+    return replace(views[0], content=column(row(*across)))
+
+
+# Differences
+
+_OfArray = MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
+
+
+def difference(one: View, other: View, alignment: Alignment = ()) -> View:
+    """The view of what is in `one` less what is in `other`; what has no difference is as it is in `one`."""
+    return replace(one, content=_box(one.content, other.content, alignment))
+
+
+def _box(one: Box, other: Box, alignment: Alignment) -> Box:
+    if len(one.children) != len(other.children):
+        return one
+    children = tuple(
+        _box(a, b, alignment)
+        if isinstance(a, Box) and isinstance(b, Box)
+        else a
+        if isinstance(a, Box) or isinstance(b, Box)
+        else less(a, b, alignment)
+        for a, b in zip(one.children, other.children, strict=True)
+    )
+    wide = one.wide if one.wide is None or other.wide is None else _box(one.wide, other.wide, alignment)
+    return replace(one, children=children, wide=wide)
+
+
+def less(one: AnyPanel, other: AnyPanel, alignment: Alignment = ()) -> AnyPanel:
+    """One panel less another of its kind."""
+    make = _LESS.get(type(one))
+    return one if make is None or type(one) is not type(other) else make(one, other, alignment)
+
+
+APART = "not compared: another part of the text"
+
+
+def _values(one: _OfArray, other: _OfArray, alignment: Alignment) -> AnyPanel:
+    """Panels of one array."""
+    values = _taken_off(one.values, other.values, one.source, other.source, alignment)
+    if values is None:
+        return replace(one, note=APART)
+    more: dict[str, Any] = {"values": values, "levels": _levels(values)}
+    if isinstance(one, MapPanel) and isinstance(other, MapPanel) and one.texts:
+        more["texts"] = _texts(one, other)
+    if isinstance(one, AtlasPanel) and isinstance(other, AtlasPanel):
+        more["numbers"] = one.numbers - other.numbers
+    return replace(one, **more)
+
+
+def _levels(values: Array) -> Levels:
+    return diverging(np.where(np.isfinite(values), values, np.nan))
+
+
+def _texts(one: MapPanel, other: MapPanel) -> tuple[tuple[str, ...], ...]:
+    if [len(line) for line in one.texts] != [len(line) for line in other.texts]:
+        return ()
+    return tuple(
+        tuple(a if a == b else f"{b} → {a}" for a, b in zip(own, theirs, strict=True))
+        for own, theirs in zip(one.texts, other.texts, strict=True)
+    )
+
+
+def _taken_off(
+    one: Array, other: Array, source: Source | None, others: Source | None, alignment: Alignment
+) -> Array | None:
+    """One array less the other, cell by cell of the same place; None where they show other parts of a text."""
+    if one.ndim != other.ndim:
+        return None
+    if source is not None and others is not None:
+        if (source.first_row, source.first_col) != (others.first_row, others.first_col):
+            return None
+        for axis, name in ((-2, "rows"), (-1, "cols")):
+            here, there = getattr(source, name), getattr(others, name)
+            if here is not None and there is not None and here != there and other.ndim > 1:
+                place = {cell: n for n, cell in enumerate(there)}
+                other = _at(other, [place.get(cell) for cell in here], axis)
+    for axis in range(one.ndim):
+        if one.shape[axis] != other.shape[axis]:
+            if len(alignment) != one.shape[axis] or max(n or 0 for n in alignment) >= other.shape[axis]:
+                return None
+            other = _at(other, alignment, axis)
+    with np.errstate(invalid="ignore"):  # what is hidden in both is no number, and no difference
+        return np.asarray(one - other)
+
+
+def _at(values: Array, places: Sequence[int | None], axis: int) -> Array:
+    """The values at these places along an axis; not a number where there is none."""
+    found = np.array(values.take([0 if n is None else n for n in places], axis), float)
+    missing = [n for n, place in enumerate(places) if place is None]
+    np.moveaxis(found, axis, 0)[missing] = np.nan
+    return found
+
+
+def _strips(one: StripsPanel, other: StripsPanel, _alignment: Alignment) -> AnyPanel:
+    if [len(s.values) for s in one.strips] != [len(s.values) for s in other.strips]:
+        return one
+    strips = tuple(
+        replace(a, values=np.asarray(a.values - b.values)) for a, b in zip(one.strips, other.strips, strict=True)
+    )
+    return replace(one, strips=strips, levels=diverging(*(s.values for s in strips)))
+
+
+def _bars(one: BarsPanel, other: BarsPanel, _alignment: Alignment) -> AnyPanel:
+    """Bars carry both: filled as they are, and outlined as the others are."""
+    theirs = {bar.label: bar.value for bar in other.bars}
+    return replace(one, bars=tuple(replace(bar, outline=theirs.get(bar.label, bar.outline)) for bar in one.bars))
+
+
+def _rises(one: WaterfallPanel, other: WaterfallPanel, _alignment: Alignment) -> AnyPanel:
+    theirs = {rise.label: rise for rise in other.rises}
+    if [rise.label for rise in one.rises] != [rise.label for rise in other.rises]:
+        return replace(one, note="not compared: other parts")
+    rises = []
+    for rise, was in zip(one.rises, other.rises, strict=True):
+        value = rise.value - was.value
+        words = f"{value:+.3f}".replace("-", "−")
+        rises.append(replace(rise, value=value, start=rise.start - was.start, text=words, remark="", marked=False))
+    moved = [n for n, rise in enumerate(rises) if not rise.total and not rise.unfolded]
+    if moved:
+        largest = max(moved, key=lambda n: abs(rises[n].value))
+        rises[largest] = replace(rises[largest], marked=True)
+    assert len(theirs) <= len(rises)
+    return replace(one, rises=tuple(rises))
+
+
+def _curves(one: CurvePanel, other: CurvePanel, _alignment: Alignment) -> AnyPanel:
+    same = len(one.lines) == len(other.lines) and one.line_names == other.line_names
+    if not same or any(not np.array_equal(a[0], b[0]) for a, b in zip(one.lines, other.lines, strict=True)):
+        return one
+    lines = tuple((x, np.asarray(y - b[1])) for (x, y), b in zip(one.lines, other.lines, strict=True))
+    points = one.points
+    if points is not None and other.points is not None and np.array_equal(points[0], other.points[0]):
+        points = (points[0], np.asarray(points[1] - other.points[1]))
+    return replace(one, lines=lines, points=points, levels_at=(), band=None, focus=None)
+
+
+_LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {
+    MapPanel: _values,
+    GridPanel: _values,
+    MultiplesPanel: _values,
+    AtlasPanel: _values,
+    ShadedPanel: _values,
+    StripsPanel: _strips,
+    BarsPanel: _bars,
+    WaterfallPanel: _rises,
+    CurvePanel: _curves,
+}
+"""How one panel is taken off another; the others have no numbers to compare, or (a graph) no common places."""
+
+
+# Cells by the pass that they are of
+
+
+def _called(view: View, name: str) -> View:
+    """The view with its cells called after a pass."""
+    return replace(view, content=_renamed(view.content, name))
+
+
+def _renamed(box: Box, name: str) -> Box:
+    children = tuple(_renamed(c, name) if isinstance(c, Box) else _panel_called(c, name) for c in box.children)
+    return replace(box, children=children, wide=None if box.wide is None else _renamed(box.wide, name))
+
+
+def _panel_called(panel: AnyPanel, name: str) -> AnyPanel:
+    def called(source: Source | None) -> Source | None:
+        return None if source is None else replace(source, name=f"{name}{MARK}{source.name}")
+
+    if isinstance(panel, StripsPanel):
+        return replace(panel, strips=tuple(replace(s, source=called(s.source)) for s in panel.strips))
+    if isinstance(panel, BarsPanel):
+        bars = tuple(
+            replace(b, source=None if b.source is None else (f"{name}{MARK}{b.source[0]}", b.source[1]))
+            for b in panel.bars
+        )
+        return replace(panel, bars=bars)
+    if isinstance(panel, GraphPanel):
+        return replace(panel, node_source=called(panel.node_source), edge_source=called(panel.edge_source))
+    if isinstance(panel, _OfArray | WaterfallPanel):
+        return replace(panel, source=called(panel.source))
+    return panel

@@ -1,0 +1,327 @@
+"""Edits as a person writes them, SITE[INDEX]=VALUE, where VALUE may come from elsewhere than a number.
+
+    mean                    the mean over the reference texts that ship
+    other, other[INDEX]     the same cells, or those, of the other prompt's pass
+    tokens[" a", " b"]      the embedding of a token, less that of another
+    prompts["one", "two"]   the mean of a tensor over one text, less that over another
+    neuron[L, K]            what neuron K of block L writes (its row of W_out)
+    edge[L, H]              what head H of block L says otherwise in the other prompt, straight into q, k or v
+    across                  of attn.z: what the head makes of its queries and the other prompt's keys and values
+
+A number and a star may stand before it, as in `blocks.3.resid_pre+=4*tokens[" Paris", " London"]`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.alignment import Alignment
+from desktop_app.core.analysis import what_if
+from desktop_app.core.analysis.parts import head_rows, output_matrices
+from desktop_app.core.analysis.score import columns_of
+from desktop_app.core.private import hide
+from desktop_app.gpt2.edit import Cells, Edit, Range, put_from, read_edit, read_index
+from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.formulas import softmax
+from desktop_app.gpt2.mask import CAUSAL
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.tensors import Tensor, tensor_table
+from desktop_app.gpt2.tokenizer import Tokenizer
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+_VALUE = re.compile(
+    r"(?:(?P<times>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{1,3})?)\s*\*\s*)?(?P<name>[a-z]+)\s*(?:\[(?P<of>.*)\])?",
+    re.ASCII | re.DOTALL | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Kitchen:
+    """What recipes are made from: the model, the text, and the passes over it and over the other prompt."""
+
+    engine: Engine
+    tokenizer: Tokenizer | None
+    plain: Trace  # the pass over the text as it is
+    other: Trace | None = None
+    alignment: Alignment = ()
+    mask: str = CAUSAL
+    reference: Callable[[], Sequence[Sequence[int]]] = tuple
+    stop: Stop = field(default_factory=Stop)
+
+    def needed(self, text: str) -> Trace:
+        """The other prompt's pass. Raises ModelError where there is no other prompt."""
+        if self.other is None:
+            raise ModelError(f"The edit {text[:80]!r} takes from another prompt, and there is none; give one.")
+        return self.other
+
+    def ids_of(self, words: str, text: str) -> tuple[int, ...]:
+        """A text as ids. Raises ModelError where there is no tokenizer, or nothing."""
+        hide(words)
+        if self.tokenizer is None:
+            raise ModelError(f"The edit {text[:80]!r} has text in it, and this model's tokenizer cannot be used.")
+        ids = self.tokenizer.encode(words).ids
+        if not ids:
+            raise ModelError(f"The edit {text[:80]!r} has an empty text in it.")
+        return ids
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An edit whose numbers are still to be made: `times` what `source` gives of `of`; "" where they are there."""
+
+    text: str
+    edit: Edit
+    source: str = ""
+    of: str | None = None
+    times: float = 1.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where numbers come from. `make` gives them, as the site's cells or of length 1 along an axis.
+
+    `takes` says what may stand in its brackets, as the end of a sentence; "" for nothing.
+    """
+
+    make: Callable[[Kitchen, Recipe, Tensor], Array]
+    takes: str = ""
+    optional: bool = False
+
+
+def parse_recipe(text: str, engine: Engine, positions: int) -> Recipe:
+    """Read one edit for a text of so many tokens. Raises ModelError with what is wrong."""
+    edit, value = read_edit(text, engine.config, positions)
+    if not value:
+        return Recipe(text, edit)
+    match = _VALUE.fullmatch(value)
+    if match is None or match["name"] not in SOURCES:
+        known = ", ".join(SOURCES)
+        raise ModelError(f"The edit {text[:80]!r} puts {value[:30]!r}, which is no number; or one of {known}.")
+    if edit.keep == 0 and "*=" in text.partition(value)[0]:
+        raise ModelError(f"The edit {text[:80]!r} multiplies by {match['name']}; only a number can.")
+    source = SOURCES[match["name"]]
+    given = match["of"]
+    if (given is None and source.takes and not source.optional) or (given is not None and not source.takes):
+        how = f"needs {source.takes}" if source.takes else "takes nothing in brackets"
+        raise ModelError(f"The edit {text[:80]!r}: {match['name']} {how}.")
+    return Recipe(text, edit, match["name"], given, float(match["times"] or 1))
+
+
+def resolve(texts: Sequence[str], kitchen: Kitchen) -> tuple[Edit, ...]:
+    """The edits of these texts, in their order, with their numbers.
+
+    What reads across (`across`) needs the queries of the pass with the others in it, and comes last, block by block.
+    Raises ModelError.
+    """
+    recipes = [parse_recipe(text, kitchen.engine, len(kitchen.plain)) for text in texts]
+    edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in _edits(recipe, kitchen)]
+    if all(recipe.source == "other" for recipe in recipes) and all(_is_there(edit, kitchen.plain) for edit in edits):
+        return ()  # the same cells of the same numbers: not even rounding shall tell them from none
+    table = kitchen.engine.table
+    crossing = sorted((r for r in recipes if r.source == ACROSS), key=lambda r: table[r.edit.site].layer or 0)
+    for _, block in groupby(crossing, key=lambda r: table[r.edit.site].layer):
+        plain, mask = kitchen.plain, kitchen.mask
+        trace = plain
+        if edits or mask != CAUSAL:
+            trace = kitchen.engine.trace(plain.ids, edits=edits, mask=mask, reuse=plain, stop=kitchen.stop)
+        now = replace(kitchen, plain=trace)
+        edits += [edit for recipe in block for edit in _edits(recipe, now)]
+    return tuple(edits)
+
+
+def _is_there(edit: Edit, plain: Trace) -> bool:
+    """Whether an edit puts what the pass has there without it."""
+    return isinstance(edit.put, Cells) and np.array_equal(_cells(plain.read(edit.site), edit.where), edit.put.array)
+
+
+def _edits(recipe: Recipe, kitchen: Kitchen) -> Iterator[Edit]:
+    if not recipe.source:
+        yield recipe.edit
+        return
+    tensor = tensor_table(kitchen.engine.config)[recipe.edit.site]
+    made = SOURCES[recipe.source].make(kitchen, recipe, tensor) * np.float32(recipe.times)
+    if np.isnan(made).any():
+        # Cells without a counterpart are not a number: the others are edited, stretch by stretch.
+        yield from _stretches(recipe, made, tensor.spec.row_axis)
+        return
+    yield put_from(recipe.edit, made, recipe.text)
+
+
+def _stretches(recipe: Recipe, made: Array, axis: int) -> Iterator[Edit]:
+    others = tuple(n for n in range(made.ndim) if n != axis)
+    there = ~np.isnan(made).any(others)
+    if not there.any():
+        raise ModelError(f"The edit {recipe.text[:80]!r}: none of its tokens has a counterpart in the other prompt.")
+    start = recipe.edit.where[axis][0]
+    edges = np.flatnonzero(np.diff(there.astype(np.int8), prepend=0, append=0))
+    for first, stop in edges.reshape(-1, 2).tolist():
+        where = list(recipe.edit.where)
+        where[axis] = (start + first, start + stop)
+        numbers = made.take(range(first, stop), axis)
+        yield put_from(replace(recipe.edit, where=tuple(where)), numbers, recipe.text)
+
+
+def _span(span: Range, size: int) -> range:
+    return range(span[0], size if span[1] is None else span[1])
+
+
+def _cells(array: Array, where: Sequence[Range]) -> Array:
+    return np.asarray(array[tuple(slice(*span) for span in where)])
+
+
+# The sources
+
+
+def _mean(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+    if tensor.name.endswith("attn.scaled"):
+        raise ModelError(f"The edit {recipe.text[:80]!r}: scores of pairs have no mean over other texts.")
+    mean = what_if.means(kitchen.engine, kitchen.reference(), kitchen.stop)[tensor.name]
+    where = list(recipe.edit.where)
+    where[tensor.spec.row_axis] = (0, 1)
+    return _cells(mean, where)
+
+
+def _other(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+    other, where, axis = kitchen.needed(recipe.text), recipe.edit.where, tensor.spec.row_axis
+    values = other.read(tensor.name)
+    if recipe.of is not None:
+        theirs = read_index(recipe.of, tensor, kitchen.engine.config, len(other), recipe.text)
+        found = _cells(values, theirs)
+        own = tuple(len(_span(span, size)) for span, size in zip(where, _shape(kitchen, tensor), strict=True))
+        if any(a not in (1, b) for a, b in zip(found.shape, own, strict=True)):
+            said = f"{list(found.shape)} numbers of the other prompt do not fit {list(own)} of this"
+            raise ModelError(f"The edit {recipe.text[:80]!r}: {said}; name as many.")
+        return found
+    if "key" in tensor.axes and len(other) != len(kitchen.plain):
+        raise ModelError(f"The edit {recipe.text[:80]!r}: a grid of scores can be put where both texts are as long.")
+    rows = _span(where[axis], len(kitchen.plain))
+    places = [kitchen.alignment[n] for n in rows]
+    whole = values.take([0 if n is None else n for n in places], axis)
+    found = _cells(whole, [(0, None) if n == axis else span for n, span in enumerate(where)]).astype(np.float32)
+    missing = [n for n, place in enumerate(places) if place is None]
+    found[(slice(None),) * axis + (missing,)] = np.nan
+    return found
+
+
+def _shape(kitchen: Kitchen, tensor: Tensor) -> tuple[int, ...]:
+    return tensor.spec.shape(kitchen.engine.config, len(kitchen.plain))
+
+
+def _arguments(recipe: Recipe, least: int, most: int, kinds: tuple[type, ...], what: str) -> list[Any]:
+    try:
+        found = json.loads(f"[{recipe.of}]")
+    except (ValueError, RecursionError):  # said below, as whatever else does not fit
+        found = None
+    if not isinstance(found, list) or not least <= len(found) <= most or not all(type(one) in kinds for one in found):
+        raise ModelError(f"The edit {recipe.text[:80]!r}: {recipe.source} needs {what}.")
+    return found
+
+
+def _along_stream(recipe: Recipe, tensor: Tensor, vector: Array) -> Array:
+    """A vector [d_model] for the cells of a site that is as wide as the stream."""
+    if tensor.axes[-1] != "d_model":
+        raise ModelError(f"The edit {recipe.text[:80]!r}: {tensor.name} is not as wide as the residual stream.")
+    return _cells(vector[None].astype(np.float32), ((0, 1), recipe.edit.where[1]))
+
+
+def _tokens(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+    ids = []
+    for one in _arguments(recipe, 1, 2, (str, int), SOURCES["tokens"].takes):
+        own = (one,) if isinstance(one, int) else kitchen.ids_of(one, recipe.text)
+        if len(own) != 1:
+            raise ModelError(f"The edit {recipe.text[:80]!r}: {one[:40]!r} is {len(own)} tokens; give one.")
+        if not 0 <= own[0] < kitchen.engine.config.vocab_size:
+            raise ModelError(f"The edit {recipe.text[:80]!r}: there is no token {own[0]}.")
+        ids.append(own[0])
+    rows = kitchen.engine.checkpoint.weights["embed.W_E"][ids].astype(np.float32)
+    return _along_stream(recipe, tensor, rows[0] - rows[1] if len(rows) > 1 else rows[0])
+
+
+def _prompts(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+    if tensor.name.endswith("attn.scaled"):
+        raise ModelError(f"The edit {recipe.text[:80]!r}: scores of pairs have no mean over a text.")
+    axis, means = tensor.spec.row_axis, []
+    for words in _arguments(recipe, 2, 2, (str,), SOURCES["prompts"].takes):
+        ids = kitchen.ids_of(words, recipe.text)
+        values = kitchen.engine.trace(ids, stop=kitchen.stop).read(tensor.name)
+        means.append(values.mean(axis, keepdims=True, dtype=np.float64))
+    where = list(recipe.edit.where)
+    where[axis] = (0, 1)
+    return _cells((means[0] - means[1]).astype(np.float32), where)
+
+
+def _neuron(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+    layer, neuron = _arguments(recipe, 2, 2, (int,), SOURCES["neuron"].takes)
+    config = kitchen.engine.config
+    if not (0 <= layer < config.n_layer and 0 <= neuron < config.d_mlp):
+        raise ModelError(f"The edit {recipe.text[:80]!r}: there is no neuron {neuron} in block {layer}.")
+    return _along_stream(recipe, tensor, kitchen.engine.checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron])
+
+
+def _edge(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+    """(result of the other prompt - result of this one), centred, / ln1's scale of this one * w, times W_Q, W_K or W_V.
+
+    Straight from head to head, the scale as it is: Wang et al. 2022 (2211.00593), section 3.1, has paths in full.
+    """
+    layer, head = _arguments(recipe, 2, 2, (int,), SOURCES["edge"].takes)
+    config, other, place = kitchen.engine.config, kitchen.needed(recipe.text), tensor.layer or 0
+    heads = _span(recipe.edit.where[0], config.n_head)
+    if not tensor.name.endswith(("attn.q", "attn.k", "attn.v")) or recipe.edit.keep != 1:
+        raise ModelError(f"The edit {recipe.text[:80]!r}: an edge is added (+=) to attn.q, attn.k or attn.v.")
+    if not (0 <= layer < place and 0 <= head < config.n_head):
+        raise ModelError(f"The edit {recipe.text[:80]!r}: head {head} of block {layer} does not stand before it.")
+    rows = _span(recipe.edit.where[1], len(kitchen.plain))
+    matrix = output_matrices(kitchen.engine.checkpoint, layer)[head].astype(np.float64)
+
+    def result(trace: Trace) -> Array:
+        return np.asarray(head_rows(trace, layer, 0, len(trace))[head] @ matrix)
+
+    places = [kitchen.alignment[n] for n in rows]
+    said = result(other)[[0 if n is None else n for n in places]] - result(kitchen.plain)[list(rows)]
+    said -= said.mean(-1, keepdims=True)
+    weights = kitchen.engine.checkpoint.weights
+    said = said / kitchen.plain.read(f"blocks.{place}.ln1.scale")[list(rows)] * weights[f"blocks.{place}.ln1.w"]
+    found = []
+    for one in heads:
+        columns = columns_of(config.n_embd, config.d_head, one, tensor.name[-1])
+        found.append(said @ weights[f"blocks.{place}.attn.W_QKV"][:, columns].astype(np.float64))
+    whole = np.stack(found).astype(np.float32)
+    whole[:, [n for n, there in enumerate(places) if there is None]] = np.nan
+    return _cells(whole, [(0, None), (0, None), recipe.edit.where[2]])
+
+
+def _across(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+    layer = tensor.layer or 0
+    if not tensor.name.endswith("attn.z") or recipe.edit.keep != 0:
+        raise ModelError(f"The edit {recipe.text[:80]!r}: what a head reads across is put (=) into attn.z.")
+    pattern = across_pattern(kitchen.plain, kitchen.needed(recipe.text), layer)
+    z = pattern @ kitchen.needed(recipe.text).read(f"blocks.{layer}.attn.v")
+    return _cells(z, recipe.edit.where)
+
+
+def across_pattern(trace: Trace, other: Trace, layer: int) -> Array:
+    """How much each query of one pass reads of each key of another, all in sight: [head, query, other's key]."""
+    q, k = (one.read(f"blocks.{layer}.attn.{letter}") for one, letter in ((trace, "q"), (other, "k")))
+    return softmax(q @ k.transpose(0, 2, 1) / np.float32(trace.config.score_divisor(layer)))
+
+
+ACROSS = "across"
+SOURCES: dict[str, Source] = {
+    "mean": Source(_mean),
+    "other": Source(_other, "an index of the other prompt's tensor, like other[3]", optional=True),
+    "tokens": Source(_tokens, 'a token or two, in quotes or by id, like tokens[" a", " b"]'),
+    "prompts": Source(_prompts, 'two texts in quotes, like prompts["one", "two"]'),
+    "neuron": Source(_neuron, "a block and a neuron, like neuron[3, 120]"),
+    "edge": Source(_edge, "the block and the number of a head, like edge[3, 5]"),
+    ACROSS: Source(_across),
+}
+"""What may stand in the place of a number."""

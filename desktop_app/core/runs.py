@@ -1,0 +1,132 @@
+"""Runs the passes that a state asks for: the text's own, what it is once changed, and another prompt's beside it."""
+
+from dataclasses import replace
+
+from desktop_app.core.alignment import aligned
+from desktop_app.core.examples import reference_texts
+from desktop_app.core.passes import Asked, Passes
+from desktop_app.core.recipes import Kitchen, parse_recipe, resolve
+from desktop_app.core.state import State, encode
+from desktop_app.gpt2.edit import Edit
+from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.mask import CAUSAL, mask_of
+from desktop_app.gpt2.run import Run
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.tokenizer import Tokenizer
+from desktop_app.gpt2.trace import Trace
+
+
+def asked_of(state: State, tokenizer: Tokenizer) -> Asked:
+    """What a state asks for. Raises TokenizerError for text that cannot be spelled."""
+    other = encode_other(state, tokenizer) if state.other else None
+    edits = tuple(change.text for change in state.edits if change.on)
+    return Asked(encode(state, tokenizer), edits, state.mask, other, state.alignment)
+
+
+def encode_other(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The ids of the other prompt, which begins as the first does. Raises TokenizerError."""
+    return encode(State(state.other, start=state.start, space=state.space), tokenizer)
+
+
+def compute_passes(
+    engine: Engine,
+    tokenizer: Tokenizer | None,
+    asked: Asked,
+    reuse: Passes | None = None,
+    stop: Stop | None = None,
+    *,
+    strict: bool = True,
+) -> Passes:
+    """Run what was asked for, on top of what earlier passes have of it.
+
+    An edit of what is not there is refused, or with `strict` off left out and told of in `idle`.
+    Raises ModelError, Cancelled on a stop.
+    """
+    stop = stop or Stop()
+    last = None if reuse is None else reuse.before
+    same = last is not None and last.run == Run(engine.checkpoint.key, asked.ids)
+    before = last if last is not None and same else engine.trace(asked.ids, reuse=last, stop=stop)
+    other = None
+    if asked.other is not None:
+        engine.check_ids(asked.other)
+        other = _other(engine, asked.other, before, reuse, stop)
+    idle: dict[str, str] = {}
+    mask = _mask(engine, asked.mask, idle, strict=strict)
+    edits = _edits(engine, tokenizer, replace(asked, mask=mask), before, other, stop, idle, strict=strict)
+    trace = before
+    if edits or mask != CAUSAL:
+        goes_on = reuse is not None and Run(before.run.model, asked.ids, edits, mask).reusable(reuse.trace.run)
+        trace = engine.trace(
+            asked.ids, edits=edits, mask=mask, reuse=reuse.trace if reuse is not None and goes_on else before, stop=stop
+        )
+    return Passes(asked, trace, before, other, idle)
+
+
+def _other(engine: Engine, ids: tuple[int, ...], before: Trace, reuse: Passes | None, stop: Stop) -> Trace:
+    """The other prompt's pass. What both begin with is taken over, and so the same to the bit."""
+    if ids == before.ids:
+        return before
+    last = None if reuse is None else reuse.other
+    if last is not None and last.run == Run(before.run.model, ids):
+        return last
+    return engine.trace(ids, reuse=before, stop=stop)
+
+
+def changes(
+    engine: Engine, tokenizer: Tokenizer | None, asked: Asked, stop: Stop | None = None
+) -> tuple[tuple[Edit, ...], str]:
+    """The edits and the mask that were asked for, with passes only where an edit takes its numbers from one.
+
+    Raises ModelError.
+    """
+    mask = str(mask_of(asked.mask, engine.config))
+    recipes = [parse_recipe(text, engine, len(asked.ids)) for text in asked.edits]
+    if not any(recipe.source for recipe in recipes):
+        return tuple(recipe.edit for recipe in recipes), mask
+    run = compute_passes(engine, tokenizer, asked, stop=stop).trace.run
+    return run.edits, run.mask
+
+
+def _edits(
+    engine: Engine,
+    tokenizer: Tokenizer | None,
+    asked: Asked,
+    before: Trace,
+    other: Trace | None,
+    stop: Stop,
+    idle: dict[str, str],
+    *,
+    strict: bool,
+) -> tuple[Edit, ...]:
+    """The edits with their numbers; those that have no place go to `idle`. Raises ModelError."""
+    texts: list[str] = []
+    for text in asked.edits:
+        try:
+            parse_recipe(text, engine, len(asked.ids))
+            texts.append(text)
+        except ModelError as reason:
+            if strict:
+                raise
+            idle[text] = str(reason)
+    kitchen = Kitchen(
+        engine,
+        tokenizer,
+        before,
+        other,
+        () if other is None else aligned(asked.ids, other.ids, asked.alignment),
+        asked.mask,
+        lambda: () if tokenizer is None else reference_texts(tokenizer),
+        stop,
+    )
+    return resolve(texts, kitchen)
+
+
+def _mask(engine: Engine, text: str, idle: dict[str, str], *, strict: bool) -> str:
+    try:
+        return str(mask_of(text, engine.config))
+    except ModelError as reason:
+        if strict:
+            raise
+        idle[text] = str(reason)
+        return CAUSAL

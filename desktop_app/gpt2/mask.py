@@ -1,0 +1,232 @@
+"""Attention masks by name: which keys a query sees, for all heads or for one, and how many pairs that is.
+
+Written as "window:16", "local:8+global:2", or with rules of single heads, "causal, 3.1=window:4" (block 3, head 1).
+A part "+first" keeps the first token in sight. `causal` is GPT-2's own; of the others only `none` sees later tokens.
+Sources: Child et al. 2019, "Generating Long Sequences with Sparse Transformers" (strided); Beltagy et al. 2020,
+"Longformer" (window, global tokens); Sukhbaatar et al. 2019, "Adaptive Attention Span" (a window for each head);
+Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks" (the first token kept).
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+
+Array = NDArray[Any]
+
+CAUSAL = "causal"
+"""The mask of GPT-2: a query sees the keys up to its own position."""
+
+MOST = 1_000_000
+"""The largest number in a mask's name."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of rule.
+
+    `seen` takes queries q, keys k and the rule's number n (None without one), and `counts` the positions of queries,
+    the length of the text and n: how many keys each sees. `numpy` is `seen` as an expression of q and k; `words` say
+    it. All but the one that is `later` see no key after the query.
+    """
+
+    seen: Callable[[Array, Array, int], Array]
+    counts: Callable[[Array, int, int], Array]
+    numpy: str
+    words: str
+    numbered: bool = True
+    later: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    CAUSAL: Kind(lambda q, k, _n: k <= q, lambda q, _count, _n: q + 1, "(k <= q)", "up to itself", numbered=False),
+    "none": Kind(
+        lambda q, k, _n: np.ones(np.broadcast_shapes(q.shape, k.shape), bool),
+        lambda q, count, _n: np.full_like(q, count),
+        "(k >= 0)",
+        "every token, later ones too",
+        numbered=False,
+        later=True,
+    ),
+    "window": Kind(
+        lambda q, k, n: (k <= q) & (k > q - n),
+        lambda q, _count, n: np.minimum(q + 1, n),
+        "(k <= q) & (k > q - {n})",
+        "the last {n}",
+    ),
+    "strided": Kind(
+        lambda q, k, n: (k <= q) & ((k > q - n) | ((q - k) % n == 0)),
+        lambda q, _count, n: np.minimum(q + 1, n) + q // n,
+        "(k <= q) & ((k > q - {n}) | ((q - k) % {n} == 0))",
+        "the last {n} and every {n}th before them",
+    ),
+    "local": Kind(
+        lambda q, k, n: (k <= q) & (k // n == q // n),
+        lambda q, _count, n: q % n + 1,
+        "(k <= q) & (k // {n} == q // {n})",
+        "those of its own block of {n}",
+    ),
+    "global": Kind(
+        lambda q, k, n: (k <= q) & (k < n),
+        lambda q, _count, n: np.minimum(q + 1, n),
+        "(k <= q) & (k < {n})",
+        "the first {n}",
+    ),
+}
+FIRST = "first"
+"""The same as global:1, as a part that is added to others."""
+
+_PART = re.compile(r"([a-z]+)(?::(\d{1,7}))?", re.ASCII)
+_HEAD = re.compile(r"(\d{1,3})\.(\d{1,3})\s*=(.*)", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a query sees: all that any of its parts, each a kind and a number, lets it see."""
+
+    parts: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        return "+".join(f"{name}:{n}" if KINDS[name].numbered else name for name, n in self.parts)
+
+    @property
+    def words(self) -> str:
+        """What a query sees, as the end of a sentence."""
+        return " and ".join(KINDS[name].words.format(n=n) for name, n in self.parts)
+
+    @property
+    def numpy(self) -> str:
+        """Whether a query at q sees a key at k, as an expression."""
+        return " | ".join(f"({KINDS[name].numpy.format(n=n)})" for name, n in self.parts)
+
+    @property
+    def later(self) -> bool:
+        """Whether a query sees keys after it."""
+        return any(KINDS[name].later for name, _ in self.parts)
+
+    def seen(self, queries: Array, keys: Array) -> NDArray[np.bool_]:
+        """[query, key]: true where the query sees the key; both by position."""
+        q, k = queries[:, None], keys[None, :]
+        found = np.zeros((len(queries), len(keys)), bool)
+        for name, n in self.parts:
+            found |= KINDS[name].seen(q, k, n)
+        return found
+
+    def pairs(self, count: int) -> int:
+        """How many pairs of query and key there are in a text of `count` tokens: what one head computes."""
+        if len(self.parts) == 1:
+            (name, n), every = self.parts[0], np.arange(count, dtype=np.int64)
+            return int(KINDS[name].counts(every, count, n).sum())
+        if self.later:
+            return count * count
+        # Of several parts those that see the first keys are counted beyond what the others see already.
+        (name, n), *firsts = sorted(self.parts, key=lambda part: part[0] == "global")
+        if any(other != "global" for other, _ in firsts):
+            return sum(int(self.seen(np.arange(at, at + 1), np.arange(at + 1)).sum()) for at in range(count))
+        every = np.arange(count, dtype=np.int64)
+        total = KINDS[name].counts(every, count, n)
+        for key in range(min(max(most for _, most in firsts), count)):
+            at = np.array([key])
+            total[key:] += ~KINDS[name].seen(every[key:], at, n)
+        return int(total.sum())
+
+
+GPT2 = Rule(((CAUSAL, 0),))
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The rule of all heads, and those of single ones by (block, head)."""
+
+    rule: Rule
+    heads: tuple[tuple[tuple[int, int], Rule], ...] = ()
+
+    def __str__(self) -> str:
+        own = (f"{layer}.{head}={rule}" for (layer, head), rule in self.heads)
+        return ", ".join([str(self.rule), *own])
+
+    def of(self, layer: int, head: int) -> Rule:
+        """The rule of one head."""
+        return dict(self.heads).get((layer, head), self.rule)
+
+    def own(self, layer: int) -> dict[int, Rule]:
+        """The heads of a block that have a rule of their own."""
+        return {head: rule for (block, head), rule in self.heads if block == layer}
+
+    def hidden(self, config: Config, layer: int, queries: Array, keys: Array) -> NDArray[np.bool_]:
+        """[head, query, key], or [1, query, key] where all heads are alike: true where a key is not seen."""
+        common = ~self.rule.seen(queries, keys)[None]
+        own = self.own(layer)
+        if not own:
+            return common
+        found = np.repeat(common, config.n_head, 0)
+        for head, rule in own.items():
+            found[head] = ~rule.seen(queries, keys)
+        return found
+
+    def pairs(self, config: Config, count: int) -> float:
+        """Pairs of query and key that a head computes in a text of `count` tokens, on average over all heads."""
+        heads = config.n_layer * config.n_head
+        own = sum(rule.pairs(count) for _, rule in self.heads)
+        return (own + self.rule.pairs(count) * (heads - len(self.heads))) / heads
+
+
+def parse_mask(text: str, config: Config) -> Mask:
+    """The mask of that name. Raises ModelError that names the part at fault."""
+    rule, heads = GPT2, dict[tuple[int, int], Rule]()
+    for n, part in enumerate(text.split(",")):
+        match = _HEAD.fullmatch(part.strip())
+        if match is None:
+            if n:
+                raise ModelError(f"The mask {text[:60]!r}: after the first rule each is of a head, like 3.1=window:4.")
+            rule = _rule(part, text)
+            continue
+        layer, head = int(match[1]), int(match[2])
+        if layer >= config.n_layer or head >= config.n_head:
+            raise ModelError(f"The mask {text[:60]!r}: there is no head {head} in block {layer} of this model.")
+        heads[layer, head] = _rule(match[3], text)
+    return Mask(rule, tuple(sorted((at, own) for at, own in heads.items() if own != rule)))
+
+
+def _rule(text: str, whole: str) -> Rule:
+    parts: list[tuple[str, int]] = []
+    for part in text.split("+"):
+        match = _PART.fullmatch(part.strip())
+        name = match[1] if match is not None else ""
+        if match is not None and name == FIRST and match[2] is None:
+            parts.append(("global", 1))
+            continue
+        if match is None or name not in KINDS:
+            known = ", ".join(f"{kind}:N" if row.numbered else kind for kind, row in KINDS.items())
+            raise ModelError(f"The mask {whole[:60]!r}: {part.strip()[:30]!r} is no rule; there are {known}, first.")
+        if KINDS[name].numbered != (match[2] is not None):
+            how = "needs a number, like {0}:16" if KINDS[name].numbered else "takes no number"
+            raise ModelError(f"The mask {whole[:60]!r}: {how.format(name).join((f'{name} ', '.'))}")
+        number = int(match[2] or 0)
+        if KINDS[name].numbered and not 1 <= number <= MOST:
+            raise ModelError(f"The mask {whole[:60]!r}: {name}:{number} is out of range; choose from 1 to {MOST:,}.")
+        parts.append((name, number))
+    found = tuple(dict.fromkeys(parts))
+    if all(name == "global" for name, _ in found):
+        raise ModelError(f"The mask {whole[:60]!r} lets a token not see itself; add window:1.")
+    return Rule(found)
+
+
+@lru_cache(maxsize=64)
+def mask_of(text: str, config: Config) -> Mask:
+    """The same, remembered."""
+    return parse_mask(text, config)
+
+
+def rules(mask: Mask) -> Iterator[Rule]:
+    """Every rule of a mask, the common one first."""
+    yield mask.rule
+    for _, rule in mask.heads:
+        yield rule

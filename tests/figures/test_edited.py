@@ -1,0 +1,234 @@
+"""Figures of edited passes and of two prompts: what they show and say, in German too; lists and decks of them."""
+
+import csv
+import io
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from pptx import Presentation
+
+from desktop_app.cli import main
+from desktop_app.core.caption import caption
+from desktop_app.core.compare import MODES
+from desktop_app.core.fields import Change
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import clicked, readout_of, view_of, wants_of
+from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, WaterfallPanel, panels_of
+from desktop_app.core.products import completed
+from desktop_app.core.runs import asked_of, compute_passes
+from desktop_app.core.scene import make_moment
+from desktop_app.core.state import State, ViewOptions
+from desktop_app.core.steps import WORKSPACES, build_view, find_step
+from desktop_app.core.steps import wants_of as wants_of_view
+from desktop_app.figures import language
+from desktop_app.figures.data import data_csv
+from desktop_app.figures.export import Options, in_language, job_of, lay_out, make_job
+from desktop_app.figures.language import Translator
+from desktop_app.figures.marks import Words
+from tests.figures.test_language import OTHERS
+from tests.scenes import CONFIG, open_tiny, shown_steps
+
+TEXT, OTHER = "the cat sat", "the dog sat"
+EDIT = "blocks.1.attn.z[1]=0"
+PATTERN = "blocks.1.attn.pattern"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny", CONFIG | {"n_layer": 3})
+
+
+def moment(model, compare="after", *, edits=(EDIT,), other=OTHER, **state):
+    made = State(text=TEXT, edits=tuple(map(Change, edits)), other=other, layer=1, head=1, **state)
+    made = replace(made, view=replace(made.view, compare=compare))
+    passes = compute_passes(model.engine, model.tokenizer, asked_of(made, model.tokenizer))
+    return make_moment(model.name, model.checkpoint, model.tokenizer, passes, made)
+
+
+def view(model, name, compare="after", **state):
+    scene = moment(model, compare, **state)
+    step = find_step(name, model.config)
+    scene = completed(scene, lambda s: wants_of_view(s, step), model)
+    return scene, build_view(scene, step)
+
+
+def main_grid(shown):
+    return next(p for p in panels_of(shown.content) if isinstance(p, GridPanel) and not p.small)
+
+
+def test_after_before_and_the_change_are_the_two_passes_numbers_and_their_difference(model):
+    found = {mode: main_grid(view(model, "blocks.2.attn.pattern", mode)[1]) for mode in ("after", "before", "change")}
+    scene = moment(model)
+    after, before = (t.read("blocks.2.attn.pattern", head=1) for t in (scene.trace, scene.before.trace))
+    shown = ~np.isnan(found["after"].values)
+    assert np.array_equal(found["after"].values[shown], after[shown])
+    assert np.array_equal(found["before"].values[shown], before[shown])
+    assert np.array_equal(found["change"].values[shown], (after - before)[shown])
+    assert found["change"].levels.diverging
+    assert np.abs(after - before).max() > 1e-4
+
+
+def test_three_pictures_side_by_side_are_named_and_the_first_two_on_one_scale(model):
+    _, shown = view(model, "blocks.2.attn.scaled", "both")
+    first, second, change = panels_of(shown.content)
+    assert [p.title for p in (first, second, change)] == ["after", "before", "after − before"]
+    assert first.levels == second.levels
+    assert [p.source.name for p in (first, second, change)] == [
+        f"{name}blocks.2.attn.scaled" for name in ("", "before:", "change:")
+    ]
+
+
+def test_two_prompts_stand_side_by_side_by_position_or_by_alignment(model):
+    scene, shown = view(model, "blocks.1.resid_post", "pair", edits=())
+    this, other, less = panels_of(shown.content)
+    assert np.array_equal(less.values, scene.trace["blocks.1.resid_post"] - scene.other.trace["blocks.1.resid_post"])
+    assert this.row_labels != other.row_labels
+    scene, shown = view(model, "blocks.1.resid_post", "pair", edits=(), other="the big cat sat")
+    this, other, less = panels_of(shown.content)
+    assert [len(p.values) for p in (this, other, less)] == [11, 15, 11]
+    expected = this.values - other.values[list(scene.passes.alignment)]
+    assert np.allclose(less.values, expected, atol=1e-5)
+
+
+def test_the_selected_token_is_its_counterpart_in_the_other_prompt(model):
+    scene = moment(model, "pair", edits=(), other="the big cat sat", token=9)
+    assert scene.other.token == 13
+
+
+def test_bars_carry_both(model):
+    _, before = view(model, "probabilities", "before")
+    _, both = view(model, "probabilities", "change")
+    was = {b.label: b.value for p in panels_of(before.content) if isinstance(p, BarsPanel) for b in p.bars}
+    now = next(p for p in panels_of(both.content) if isinstance(p, BarsPanel) and p.bars)
+    assert all(b.outline == was[b.label] for b in now.bars if b.label in was)
+    assert any(b.outline != b.value for b in now.bars)
+
+
+def test_a_waterfalls_change_still_adds_up(model):
+    _, shown = view(model, "why", "change", target=5, against=7)
+    (panel,) = (p for p in panels_of(shown.content) if isinstance(p, WaterfallPanel))
+    parts = [r for r in panel.rises if not r.total]
+    total = next(r for r in panel.rises if r.total)
+    assert sum(r.value for r in parts) == pytest.approx(total.value, abs=1e-6)
+    assert parts[-1].start + parts[-1].value == pytest.approx(total.value, abs=1e-6)
+
+
+def test_the_lens_says_what_it_predicted_before_and_after(model):
+    _, shown = view(model, "lens", "change", edits=("blocks.0.resid_pre=0",))
+    panel = next(p for p in panels_of(shown.content) if isinstance(p, MapPanel))
+    _, before = view(model, "lens", "before", edits=("blocks.0.resid_pre=0",))
+    was = next(p for p in panels_of(before.content) if isinstance(p, MapPanel)).texts
+    changed = [(a, b) for row, old in zip(panel.texts, was, strict=True) for a, b in zip(row, old, strict=True)]
+    assert any(a == f"{b} → {a.rpartition(' → ')[2]}" for a, b in changed)
+
+
+def test_a_number_of_an_edited_pass_says_what_it_was_and_opens(model):
+    scene = moment(model)
+    cell = Cell("blocks.2.attn.q", (0, 3, 1))
+    was = float(scene.before.trace["blocks.2.attn.q"][0, 3, 1])
+    assert (
+        readout_of(scene, cell).place.endswith(f"was {was:.4g}".replace("-", "−")[:9])
+        or "was" in readout_of(scene, cell).place
+    )
+    assert readout_of(scene, Cell("blocks.0.attn.q", (0, 3, 1))).place.endswith("as before")
+    opened = view_of(scene, Cell("blocks.1.attn.z", (1, 3, 1)))
+    labels = [b.label for p in panels_of(opened.content) if isinstance(p, BarsPanel) for b in p.bars]
+    assert labels == ["before", "keep", "put"]
+    assert opened.badge == "edited"
+
+
+def test_cells_of_the_other_passes_read_and_open_as_theirs(model):
+    scene = moment(model, "both")
+    index = (0, 5, 2)
+    for name, trace in (("before", scene.before.trace), ("other", scene.other.trace)):
+        cell = Cell(f"{name}:blocks.2.attn.pattern", index)
+        value = float(trace["blocks.2.attn.pattern"][index])
+        assert float(readout_of(scene, cell).value.replace("−", "-")) == pytest.approx(value, rel=1e-2, abs=1e-5)
+        assert view_of(scene, cell).badge
+    change = Cell("change:blocks.2.attn.pattern", index)
+    expected = float((scene.trace["blocks.2.attn.pattern"] - scene.before.trace["blocks.2.attn.pattern"])[index])
+    assert float(readout_of(scene, change).value.replace("−", "-")) == pytest.approx(expected, rel=1e-2, abs=1e-6)
+    assert "before the edits" in readout_of(scene, change).place
+    assert view_of(scene, change).content.children
+    assert clicked(scene, change).opened == (change,)
+
+
+def test_folding_in_the_view_before_the_edits_folds(model):
+    scene, _ = view(model, "why", "before")
+    count = len(scene.before.made(wants_of_view(scene.before, find_step("why", model.config))[0]).parts)
+    state = clicked(scene, Cell("before:why.term", (count + 1,)))
+    assert state.unfolded == (1,)
+    assert state.edits == scene.state.edits
+
+
+def test_only_an_edited_picture_says_so(model):
+    plain = moment(model, edits=(), other="")
+    step = find_step(PATTERN, model.config)
+    assert build_view(plain, step).badge == ""
+    for compare, mode in MODES.items():
+        scene = moment(model, compare)
+        job = make_job(scene, step)
+        assert job.view.badge == mode.badge
+        assert EDIT in job.caption
+        words = [m.text for m in lay_out(job, Options(caption=False, title=False)).marks if isinstance(m, Words)]
+        assert mode.badge in words
+        header = next(csv.reader(io.StringIO(data_csv(job).decode())))
+        assert header[-1] == f"value ({mode.badge})"
+    assert "edited" not in caption(plain, step)
+
+
+@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("compare", MODES)
+def test_a_table_has_every_word_of_what_is_compared(model, code, compare, monkeypatch):
+    table = Translator(code)
+    monkeypatch.setattr(language, "translator_of", lambda _code: table)
+    scene = moment(model, compare, other="the big cat sat", view=ViewOptions())
+    names = [spec.key for spec in WORKSPACES if spec.keys and spec.key not in ("heads", "circuits", "flow")]
+    for step in [*shown_steps(model.config, 1), *(find_step(name, model.config) for name in names)]:
+        made = completed(scene, lambda s, step=step: wants_of_view(s, step), model)
+        job = make_job(made, step)
+        lay_out(job, Options(language=code))
+    for name in ("before", "other", "change", "differ"):
+        cell = Cell(f"{name}:blocks.1.attn.pattern", (0, 0, 0))
+        made = completed(scene, partial(wants_of, cell=cell), model)
+        in_language(job_of(view_of(made, cell), ""), code)
+    assert sorted(table.missed - {model.name}) == []
+
+
+def test_a_list_of_figures_holds_an_edited_one_and_makes_it_again_byte_for_byte(model, tmp_path):
+    listing = tmp_path / "figures.toml"
+    listing.write_text(
+        f"""[defaults]
+model = "{model.folder}"
+prompt = "{TEXT}"
+step = "{PATTERN}"
+[[figure]]
+name = "plain"
+[[figure]]
+name = "edited"
+edit = ["{EDIT}", "blocks.2.attn.z[0]=mean"]
+mask = "window:4"
+compare = "change"
+data = "csv"
+""",
+        encoding="utf-8",
+    )
+    assert main(["build", str(listing), "--jobs", "1"]) == 0
+    first = {path.name: path.read_bytes() for path in tmp_path.glob("*.svg")}
+    assert len(first) == 2
+    assert first["edited.svg"] != first["plain.svg"]
+    assert main(["build", str(listing), "--jobs", "1", "--force"]) == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.svg")} == first
+    assert "value (change by the edits)" in (tmp_path / "edited.csv").read_text(encoding="utf-8").split("\n")[0]
+
+
+def test_every_slide_of_an_edited_deck_says_so(model, tmp_path, capsys):
+    out = tmp_path / "deck.pptx"
+    arguments = ["deck", TEXT, "--model", str(model.folder), "--edit", EDIT, "--steps", f"tokens,{PATTERN},blocks.2"]
+    assert main([*arguments, "--out", str(out), "--jobs", "1"]) == 0
+    capsys.readouterr()
+    for slide in Presentation(out).slides:
+        words = " ".join(shape.text_frame.text for shape in slide.shapes if shape.has_text_frame)
+        assert f"edited: {EDIT}" in words
