@@ -164,8 +164,12 @@ def row_labels(
     selected: int | None = None,
     fresh: int = 0,
     colour: str | None = None,
+    tokens: bool = True,
 ) -> None:
-    """Labels right-aligned beside rows of equal height; the selected one is never left out."""
+    """Labels right-aligned beside rows of equal height; the selected one is never left out.
+
+    Those of `tokens` have their positions where others are left out.
+    """
     height = rect.h / max(len(labels), 1)
     step = label_step(len(labels), rect.h, page)
     for n, text in enumerate(labels):
@@ -177,7 +181,7 @@ def row_labels(
         page.words(
             rect.x + rect.w - page.u(6),
             rect.y + (n + 0.5) * height,
-            label_words(text, n, step, rect.w - page.u(8), page, size),
+            label_words(text, n, step if tokens else 1, rect.w - page.u(8), page, size),
             size=size,
             colour=page.theme.accent if chosen else (colour or page.theme.ink),
             mono=True,
@@ -201,10 +205,12 @@ def label_words(text: str, n: int, step: int, room: float, page: Page, size: flo
     return page.shorten(text, room - page.width(number, size=size, mono=True), size=size, mono=True) + number
 
 
-def labels_width(labels: tuple[str, ...], length: float, most: float, page: Page, size: float = 12) -> float:
-    """Room for the widest of `labels` along a side of `length`, at most `most`."""
+def labels_width(
+    labels: tuple[str, ...], length: float, most: float, page: Page, size: float = 12, *, tokens: bool = True
+) -> float:
+    """Room for the widest of `labels` along a side of `length`, at most `most`; those of `tokens` may be numbered."""
     longest = sorted(labels, key=len, reverse=True)[:24]
     widest = max((page.width(t, size=size, mono=True) for t in longest), default=0)
-    if label_step(len(labels), length, page) > 1:
+    if tokens and label_step(len(labels), length, page) > 1:
         widest += page.width(f" {len(labels)}", size=10, mono=True)
     return min(most, widest + page.u(10))

@@ -17,7 +17,7 @@ _THICK = (5.0, 13.0)  # an edge that is all of its node, where columns are near 
 _SHARES = (0.05, 0.2, 0.5, 1.0)
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 _GAP = 0.7  # of a column, where positions are left out
-_WIDEST = 120.0
+_WIDEST = 190.0
 _FINE = 0.7  # lines that are there to be looked past
 _MARGIN = 22  # between the lowest level and the labels of columns
 
@@ -30,7 +30,15 @@ def graph_extent(panel: GraphPanel, width: float, page: Page) -> Extent:
 
 
 def _label_room(panel: GraphPanel, width: float, page: Page) -> float:
-    return min(labels_width(panel.column_labels, 0.7 * width, 0.3 * width, page, 11), page.u(_MOST_LABEL))
+    """The length of the longest label; where positions are left out each has its own behind it."""
+    room = labels_width(panel.column_labels, 0.7 * width, 0.3 * width, page, 11, tokens=False)
+    if _leaves_out(panel):
+        room += page.width(f" {panel.positions[-1]}", size=11, mono=True)
+    return min(room, page.u(_MOST_LABEL))
+
+
+def _leaves_out(panel: GraphPanel) -> bool:
+    return bool(panel.positions) and len(panel.positions) <= panel.positions[-1]
 
 
 def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
@@ -120,7 +128,7 @@ def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Pag
         held = n in chosen
         if not held and (x[n] - end < near or any(abs(x[c] - x[n]) < near for c in chosen)):
             continue
-        step = 1 if len(panel.positions) == panel.positions[-1] + 1 else 2
+        step = 2 if _leaves_out(panel) else 1
         said = label_words(words, panel.positions[n], step, room, page, 11)
         page.words(x[n] - page.u(2), lowest, said, size=11, mono=True, angle=-55, room=room, bold=held,
                    colour=page.theme.accent if held else None)  # fmt: skip

@@ -154,21 +154,26 @@ def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
     fixed = heading_height(panel) + LEGEND
     rows = len(panel.values)
     if panel.column_labels:
-        fixed += (_column_room(panel.column_labels, width, page) * _SIN + page.u(12)) / page.scale
+        tokens = panel.column_picks == "token"
+        fixed += (_column_room(panel.column_labels, width, page, tokens=tokens) * _SIN + page.u(12)) / page.scale
     if panel.texts:
-        return fixed + min(max(rows * 12, 40), 400), fixed + max(rows * 20, 40)
+        return fixed + max(rows * 15, 40), fixed + max(rows * 22, 40)
     return fixed + min(max(rows * 9, 40), 200), fixed + min(max(rows * 18, 40), 460)
 
 
 def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     """A table of numbers as colours with labelled rows, and columns where they have names."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
-    left = labels_width(panel.row_labels, body.h, rect.w * 0.3, page) + page.u(4)
+    tokens = panel.picks == "token"
+    left = labels_width(panel.row_labels, body.h, rect.w * 0.3, page, tokens=tokens) + page.u(4)
     rows, columns = panel.values.shape
-    label = _column_room(panel.column_labels, rect.w, page)
+    across = panel.column_picks == "token"
+    label = _column_room(panel.column_labels, rect.w, page, tokens=across)
     box = body.inset(left=left, top=label * _SIN + page.u(12) if label else 0, right=label * _COS)
     box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(_HIGHEST_IN_MAP)))
-    _column_labels(panel.column_labels, panel.selected_column, box, label, page)
+    _column_labels(
+        panel.column_labels, panel.selected_column, box, label, page, first=panel.first_column, tokens=across
+    )
     said = heat(panel.values, panel.levels, box, page)
     beyond_marks(panel.values, panel.levels, box, page)
     if panel.texts:
@@ -176,7 +181,12 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     else:
         cell_numbers(panel.values, panel.levels, box, page)
     row_labels(
-        panel.row_labels, Rect(body.x, box.y, left - page.u(4), box.h), page, selected=panel.selected, fresh=panel.fresh
+        panel.row_labels,
+        Rect(body.x, box.y, left - page.u(4), box.h),
+        page,
+        selected=panel.selected,
+        fresh=panel.fresh,
+        tokens=tokens,
     )
     if panel.sums:
         _rule_off_sums(rows, columns, box, page)
@@ -291,20 +301,37 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
 
 
-def _column_room(labels: tuple[str, ...], width: float, page: Page) -> float:
+def _column_room(labels: tuple[str, ...], width: float, page: Page, *, tokens: bool = True) -> float:
     """The length of the longest label over the columns of a table this wide; 0 where there are none."""
-    return min(labels_width(labels, 0.7 * width, 0.3 * width, page), page.u(_LONGEST_LABEL)) if labels else 0.0
+    room = labels_width(labels, 0.7 * width, 0.3 * width, page, tokens=tokens)
+    return min(room, page.u(_LONGEST_LABEL)) if labels else 0.0
 
 
-def _column_labels(labels: tuple[str, ...], selected: int | None, box: Rect, room: float, page: Page) -> None:
-    """Labels that lean to the right over the columns of `box`."""
+def _column_labels(
+    labels: tuple[str, ...],
+    selected: int | None,
+    box: Rect,
+    room: float,
+    page: Page,
+    *,
+    first: int = 0,
+    tokens: bool = True,
+) -> None:
+    """Labels that lean to the right over the columns of `box`, the first of which has the number `first`.
+
+    The selected one is never left out.
+    """
     width = box.w / max(len(labels), 1)
     step = label_step(len(labels), box.w, page, 13)
     size = 11 if step == 1 else 10
-    for n in range(0, len(labels), step):
-        words = label_words(labels[n], n, step, room, page, size)
+    chosen = -1 if selected is None or not 0 <= selected < len(labels) else selected
+    for n, label in enumerate(labels):
+        near = chosen >= 0 and n != chosen and abs(n - chosen) < step
+        if n != chosen and (n % step or near):
+            continue
+        words = label_words(label, first + n, step if tokens else 1, room, page, size)
         page.words(box.x + (n + 0.5) * width + page.u(3), box.y - page.u(7), words, size=size, mono=True, angle=55,
-                   room=room, bold=n == selected, colour=page.theme.accent if n == selected else None)  # fmt: skip
+                   room=room, bold=n == chosen, colour=page.theme.accent if n == chosen else None)  # fmt: skip
 
 
 def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
