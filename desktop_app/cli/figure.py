@@ -179,6 +179,9 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", type=int, metavar="N", help="look: the key that is asked about (default: the strongest)"
     )
+    parser.add_argument(
+        "--least", type=float, metavar="X", help="circuits: pairs from so much beyond random on (default 0.08)"
+    )
     parser.add_argument("--translators", metavar="FILE", type=Path, help="lens: a safetensors file of translators")
 
 
@@ -211,9 +214,12 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     if arguments.greedy:
         sampling["greedy"] = True
     words = {field: value for field in CHOICES if (value := getattr(arguments, field)) is not None}
+    if arguments.least is not None and not 0 <= arguments.least <= 1:
+        raise LogitscopeError(f"--least is {arguments.least:g}; it must be from 0 to 1.")
     view = replace(
         state.view,
         **words,
+        circuits_least=state.view.circuits_least if arguments.least is None else arguments.least,
         limits=arguments.limits if arguments.limits in _LIMITS else state.view.limits,
         skip_first=arguments.skip_first or state.view.skip_first,
         keys_down=arguments.keys_down or state.view.keys_down,

@@ -28,9 +28,10 @@ _ROWS = (
     Choice("pattern_scale", ("linear", "sqrt", "log"), "scale", "colours of a pattern"),
     Choice(
         "heads",
-        ("patterns", "scores", "one", "block", "mean", "rollout"),
+        ("patterns", "scores", "one", "weights", "block", "mean", "rollout"),
         "heads-show",
-        "heads: every pattern, a score of every head, the page of one, the mean of a block or of all, or rollout",
+        "heads: every pattern, a score of every head, the page of one on the text or by its weights, the mean of a "
+        "block or of all, or rollout",
     ),
     Choice(
         "heads_form", ("shaded", "arcs"), "heads-form", "heads: a head's text shaded by its weights, or joined by arcs"
@@ -59,6 +60,9 @@ _ROWS = (
         "an edited pass as it is (after), as it was (before), the change, or both with the change; the other prompt, "
         "or this one with it and the difference (pair)",
     ),
+    Choice("circuits", ("all", "q", "k", "v"), "circuits", "circuits: what of the later head reads"),
+    Choice("circuits_of", ("all", "head"), "circuits-of", "circuits: pairs of all heads, or of the shown one"),
+    Choice("stands_for", ("mlp0", "embedding"), "tokens-as", "circuits: tokens through block 0's MLP, or as embedded"),
     Choice("flow", ("0.01", "0.02", "0.04", "0.1"), "threshold", "flow: the least share of a line", "0.04"),
 )
 

@@ -114,6 +114,7 @@ _HEADS = (
             ("patterns", "every head's pattern", ("patterns", "all")),
             ("scores", "a score of every head", ("scores", "score")),
             ("one", "the shown head", ("one head", "one")),
+            ("weights", "the shown head by its weights", ("its weights", "weights")),
             ("block", "mean over the heads of the block", ("block's mean", "block")),
             ("mean", "mean over all heads", ("mean", "mean")),
             ("rollout", "attention rollout", ("rollout", "roll")),
@@ -153,6 +154,36 @@ _LENS = (
         "scene",
         True,
         on=lambda state: bool(state.translators),
+    ),
+)
+
+_CIRCUITS = (
+    *(
+        _choice(f"circuits_{value}", f"Circuits: {title}", (short, short), "circuits", value, menu="Circuits")
+        for value, title, short in (
+            ("all", "what query, key and value read", "all"),
+            ("q", "what queries read", "Q"),
+            ("k", "what keys read", "K"),
+            ("v", "what values read", "V"),
+        )
+    ),
+    _choice(
+        "circuits_own",
+        "Circuits: pairs of the shown head alone",
+        ("shown head", "head"),
+        "circuits_of",
+        "head",
+        "all",
+        "Circuits",
+    ),
+    _choice(
+        "embedding_alone",
+        "Circuits: tokens as they are embedded, not as block 0's MLP reads them",
+        ("embedding alone", "embed."),
+        "stands_for",
+        "embedding",
+        "mlp0",
+        "Circuits",
     ),
 )
 
@@ -275,6 +306,7 @@ COMMANDS: tuple[Command, ...] = (
     *_HEADS,
     *_LENS,
     *_LOOK,
+    *_CIRCUITS,
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene"),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
     Command("open_census", "Count the parameters", "Inspect", (), "scene"),

@@ -112,6 +112,13 @@ def size(value: Any, refuse: Callable[[str], SessionError]) -> float | None:
     return found
 
 
+def share(value: Any, refuse: Callable[[str], SessionError]) -> float:
+    """A number from 0 to 1."""
+    if not 0 <= (found := real(value, refuse)) <= 1:
+        raise refuse("a number from 0 to 1")
+    return found
+
+
 def choice(*choices: str) -> Kind:
     """One of a few words."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.core.levels import Levels
+from desktop_app.core.levels import Levels, percent
 
 Array = NDArray[Any]
 
@@ -339,7 +339,8 @@ class GraphPanel(Panel):
 
     Only columns that are used have room; `positions` says which place in the text each is, and where one is left out
     between two, a gap. Levels are named where `level_labels` are not empty. `kinds` names the kinds of edges. Nodes and
-    edges are the columns of their sources.
+    edges are the columns of their sources. An edge's weight is a share, or of `full` where that is given; `things` are
+    what nodes and columns stand for. Where they are `bowed`, edges past a level go around its nodes.
     """
 
     knots: tuple[Knot, ...] = ()
@@ -350,6 +351,13 @@ class GraphPanel(Panel):
     kinds: tuple[tuple[str, Hue], ...] = ()
     node_source: Source | None = None
     edge_source: Source | None = None
+    full: float | None = None
+    bowed: bool = False
+    things: tuple[str, str] = ("vectors", "tokens")
+
+    def says(self, weight: float) -> str:
+        """An edge's weight in words."""
+        return percent(weight) if self.full is None else f"{weight * self.full:.2g}"
 
 
 @dataclass(frozen=True)

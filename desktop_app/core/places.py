@@ -19,6 +19,19 @@ def _nothing(_scene: Scene) -> tuple[Want, ...]:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A view option that is set beside its view by more than a switch: a number up to `top`, or a text that is typed.
+
+    `title` says what it is, and `hint` stands where nothing is typed yet.
+    """
+
+    option: str
+    title: str
+    hint: str = ""
+    top: float | None = None
+
+
+@dataclass(frozen=True)
 class StepSpec:
     """One operation of the walk, or one workspace beside it.
 
@@ -27,7 +40,8 @@ class StepSpec:
     `content` gives the panels, or a whole view where the title says what was found. `options` are commands that
     change how this view shows its numbers; the window puts them beside it. `wants` names the products that the view
     reads, and `reads` the fields of the state that it depends on besides block, head, token and view options. `keys`
-    are the shortcuts of a workspace that has a tab of its own. The cells that a workspace shows of its products are
+    are the shortcuts of a workspace that has a tab of its own; those of one `group` share a tab of that name. `entry`
+    is what is typed or slid beside the view. The cells that a workspace shows of its products are
     named after it (`lens.kl`): `describe` says what stands in one, and `open` takes it apart. `choose` gives the state
     after one was clicked in the workspace itself; None where that only opens it. `numpy` gives lines that make what is
     shown, or such a cell, again from a saved trace.
@@ -44,6 +58,8 @@ class StepSpec:
     wants: Callable[[Scene], tuple[Want, ...]] = _nothing
     reads: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    group: str = ""
+    entry: Entry | None = None
     describe: Callable[[Scene, Cell], Readout] | None = None
     open: Callable[[Scene, Cell], View] | None = None
     choose: Callable[[Scene, Cell], State | None] | None = None

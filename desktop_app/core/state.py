@@ -44,6 +44,10 @@ class ViewOptions:
     look: str = _one_of("look")  # less the row's mean, or as it is
     look_parts: str = _one_of("look_parts")
     compare: str = _one_of("compare")  # what is shown of a pass that is edited or has another prompt beside it
+    circuits: str = _one_of("circuits")  # what reads in the pairs that are shown
+    circuits_least: float = kept(0.08, kinds.share)  # beyond random, the least that is shown
+    circuits_of: str = _one_of("circuits_of")  # whose pairs
+    stands_for: str = _one_of("stands_for")  # what stands for a token in a head's tables
     # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
     # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
     limit: float | None = kept(None, kinds.size, undo=True)

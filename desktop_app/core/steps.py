@@ -8,13 +8,14 @@ from functools import cache
 from desktop_app.core.bundle import resource
 from desktop_app.core.compare import compared, mode_of, shown
 from desktop_app.core.panels import Hue, View
-from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Step, StepSpec, Text
+from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Entry, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import WALK, State
 from desktop_app.core.views import (
     attention,
     census,
     check,
+    circuits,
     flow,
     heads,
     inputs,
@@ -105,6 +106,9 @@ STEPS: tuple[StepSpec, ...] = (
 )
 
 
+WEIGHTS = "Weights"
+"""The tab of what is about the weights alone."""
+
 WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec(
         "atlas",
@@ -118,6 +122,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
             "heads_scores",
             "heads_one",
             "heads_arcs",
+            "heads_weights",
             "heads_mean",
             "heads_rollout",
             "skip_first",
@@ -190,6 +195,23 @@ WORKSPACES: tuple[StepSpec, ...] = (
         open=flow.open_cell,
         choose=flow.choose,
         numpy=flow.as_numpy,
+    ),
+    StepSpec(
+        "circuits",
+        BESIDE,
+        "circuits",
+        Hue.ATTENTION,
+        (),
+        circuits.content,
+        options=("circuits_all", "circuits_q", "circuits_k", "circuits_v", "circuits_own", "embedding_alone"),
+        wants=circuits.wants,
+        keys=("Ctrl+7",),
+        group=WEIGHTS,
+        entry=Entry("circuits_least", "Pairs from so much beyond random on", top=0.4),
+        describe=circuits.describe,
+        open=circuits.open_cell,
+        choose=circuits.choose,
+        numpy=circuits.as_numpy,
     ),
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),

@@ -52,6 +52,8 @@ class Table:
     rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     source: Source | None = None
+    cells: tuple[tuple[str, tuple[int, ...]] | None, ...] = ()
+    """Of a column of numbers, the cell of each that is one."""
 
 
 def data_csv(job: Job) -> bytes:
@@ -145,11 +147,12 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
         names = tuple(knot.label for knot in panel.knots)
         edges = tuple(f"{names[strand.upper]} ← {names[strand.lower]}" for strand in panel.strands)
         kinds = tuple(panel.kinds[strand.kind][0] for strand in panel.strands)
+        weights = [strand.weight * (panel.full or 1.0) for strand in panel.strands]
         yield Table("nodes", np.array([[knot.weight for knot in panel.knots]]), (), names, panel.node_source)
-        yield Table("edges", np.array([[s.weight for s in panel.strands]]), (), edges, panel.edge_source)
+        yield Table("edges", np.array([weights]), (), edges, panel.edge_source)
         for kind in dict.fromkeys(kinds):
             own = [n for n, other in enumerate(kinds) if other == kind]
-            yield Table(kind, np.array([[panel.strands[n].weight for n in own]]), (), tuple(edges[n] for n in own))
+            yield Table(kind, np.array([[weights[n] for n in own]]), (), tuple(edges[n] for n in own))
     elif isinstance(panel, AtlasPanel):
         for layer, head in np.ndindex(*panel.values.shape[:2]):
             yield Table(f"block {layer}, head {head}", panel.values[layer, head])
@@ -163,7 +166,7 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
         yield Table("values", panel.values[None, :], columns=panel.pieces, source=source)
     elif isinstance(panel, BarsPanel):
         labels = tuple(bar.label for bar in panel.bars)
-        yield Table("values", _column([b.value for b in panel.bars]), labels)
+        yield Table("values", _column([b.value for b in panel.bars]), labels, cells=tuple(b.source for b in panel.bars))
         outlined = [b for b in panel.bars if b.outline is not None]
         if outlined:
             yield Table("outline", _column([b.outline for b in outlined]), tuple(b.label for b in outlined))
@@ -192,6 +195,8 @@ def _column(values: list[Any]) -> Array:
 
 
 def _cell(table: Table, row: int, column: int) -> tuple[str, tuple[int, ...] | None]:
+    if table.cells and (cell := table.cells[row]) is not None:
+        return cell
     if table.source is None:
         return "", None
     return table.source.name, table.source.at(row, column)
@@ -200,6 +205,8 @@ def _cell(table: Table, row: int, column: int) -> tuple[str, tuple[int, ...] | N
 def _where(table: Table) -> dict[str, Any]:
     """The tensor and its index, in which "row" and "column" stand for what runs, from `first` on."""
     source = table.source
+    if any(table.cells):
+        return {"cells": [None if cell is None else {"tensor": cell[0], "index": cell[1]} for cell in table.cells]}
     if source is None:
         return {}
     found: dict[str, Any] = {"tensor": source.name, "index": ["column" if i == "col" else i for i in source.index]}

@@ -18,6 +18,7 @@ _SHARES = (0.05, 0.2, 0.5, 1.0)
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 _GAP = 0.7  # of a column, where positions are left out
 _WIDEST = 190.0
+_POINTS = 24  # of a bow
 _FINE = 0.7  # lines that are there to be looked past
 _MARGIN = 22  # between the lowest level and the labels of columns
 
@@ -65,7 +66,7 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     ends = _ends(panel, at, min(page.u(8), 0.45 * unit))
     for n in sorted(range(len(panel.strands)), key=lambda n: panel.strands[n].weight):
         colour = _shade(theme.hues[panel.kinds[panel.strands[n].kind][1]], page)
-        page.path(ends[n, [0, 2]], ends[n, [1, 3]], colour, _width(panel.strands[n].weight, thick, page))
+        page.path(*_way(panel, n, ends[n], unit), colour, _width(panel.strands[n].weight, thick, page))
     for knot, (kx, ky) in zip(panel.knots, at, strict=True):
         size = page.u(2.2 + 2.6 * math.sqrt(knot.weight)) * min(1.0, max(unit / page.u(14), 0.4))
         page.marks.append(Dots(np.array([kx]), np.array([ky]), theme.accent if knot.marked else theme.ink, size))
@@ -73,8 +74,14 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     under = Rect(box.x, body.y + body.h - page.u(_LEGEND), rect.x + rect.w - box.x, page.u(_LEGEND))
     _legend(panel, under, thick, page)
     whole = Rect(box.x - page.u(8), box.y - page.u(8), box.w + page.u(16), box.h + page.u(16))
+    reached = ends
+    if panel.bowed and len(ends):  # a pointer finds the middle of a bow
+        ways = [_way(panel, n, ends[n], unit) for n in range(len(panel.strands))]
+        reached = np.array(
+            [(x[len(x) // 3], y[len(y) // 3], x[-1 - len(x) // 3], y[-1 - len(y) // 3]) for x, y in ways]
+        )
     for points, values, source in (
-        (ends, [strand.weight for strand in panel.strands], panel.edge_source),
+        (reached, [strand.weight for strand in panel.strands], panel.edge_source),
         (np.hstack([at, at]), [knot.weight for knot in panel.knots], panel.node_source),
     ):
         if len(points):
@@ -108,6 +115,18 @@ def _ends(panel: GraphPanel, at: Array, apart: float) -> Array:
         ends[n] = (*at[strand.upper], *at[strand.lower])
         ends[n, [0, 2]] += apart * ((nth + 1) // 2) * (1 if nth % 2 else -1)
     return ends
+
+
+def _way(panel: GraphPanel, n: int, ends: Array, unit: float) -> tuple[Array, Array]:
+    """The points of an edge: a straight line, or a bow inwards that is wider the more levels it passes."""
+    strand = panel.strands[n]
+    passed = panel.knots[strand.upper].level - panel.knots[strand.lower].level - 1
+    if not panel.bowed or passed < 1:
+        return ends[[0, 2]], ends[[1, 3]]
+    t = np.linspace(0, 1, _POINTS)
+    side = 1 if panel.knots[strand.upper].column + panel.knots[strand.lower].column < len(panel.positions) else -1
+    bow = side * unit * min(0.45 + 0.12 * passed, 0.9) * 4 * t * (1 - t)
+    return ends[0] + t * (ends[2] - ends[0]) + bow, ends[1] + t * (ends[3] - ends[1])
 
 
 def _width(weight: float, thick: float, page: Page) -> float:
@@ -145,7 +164,7 @@ def _legend(panel: GraphPanel, rect: Rect, thick: float, page: Page) -> None:
             14
         )
     for share in _SHARES:
-        words = f"{100 * share:g} %"
+        words = f"{100 * share:g} %" if panel.full is None else panel.says(share)
         if x + page.u(40) + page.width(words, size=11) > rect.x + rect.w:
             break
         page.path([x, x + page.u(16)], [y, y], theme.faint, _width(share, thick, page))

@@ -48,7 +48,7 @@ def thickest(panel: GraphPanel, kind: int = 1, count: int = _NAMED) -> str:
     """The thickest lines of one kind of a graph, of attention unless told."""
     own = sorted((s for s in panel.strands if s.kind == kind), key=lambda s: -s.weight)[:count]
     said = "; ".join(
-        f"{panel.knots[s.upper].label} from {panel.knots[s.lower].label}, {percent(s.weight)}" for s in own
+        f"{panel.knots[s.upper].label} from {panel.knots[s.lower].label}, {panel.says(s.weight)}" for s in own
     )
     return f"The thickest lines of {panel.kinds[kind][0]}: {said}." if own else ""
 
@@ -62,8 +62,8 @@ def _waterfall(panel: WaterfallPanel) -> str:
 
 
 def _graph(panel: GraphPanel) -> str:
-    lines, tokens = len(panel.strands), len(panel.positions)
-    return f"Graph of {len(panel.knots)} vectors and {lines} lines over {tokens} tokens. {thickest(panel)}"
+    lines, columns, (nodes, across) = len(panel.strands), len(panel.positions), panel.things
+    return f"Graph of {len(panel.knots)} {nodes} and {lines} lines over {columns} {across}. {thickest(panel)}"
 
 
 def _grid(panel: GridPanel) -> str:

@@ -1,13 +1,16 @@
 """Small switches in the corner of the view: the commands that change how this step shows its numbers, and a limit."""
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSlider, QToolButton, QWidget
 
 from desktop_app.core.commands import COMMANDS, WORKSPACE
+from desktop_app.core.places import Entry
 
 _LIMIT = "Colours end at this number in every view; empty: at each view's own limits"
 _MARGIN = 16
+_TICKS = 200
+_TYPED = 26  # characters of a typed text that are seen
 _SHORT = {
     command.id: command.short for command in COMMANDS if any(command.short) and not command.id.startswith(WORKSPACE)
 }
@@ -18,6 +21,7 @@ class ViewBar(QWidget):
     """Shows the actions of one step as buttons, and a field for its colours' limit; it draws nothing of its own."""
 
     limit_typed = Signal(str)
+    entered = Signal(str, object)  # a view option, and the number or text it was given
 
     def __init__(self, actions: dict[str, QAction], beside: QWidget, parent: QWidget) -> None:
         super().__init__(parent)
@@ -35,6 +39,17 @@ class ViewBar(QWidget):
             button.clicked.connect(actions[name].trigger)
             line.addWidget(button)
             self._buttons[name] = button
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, _TICKS)
+        self.slider.setPageStep(_TICKS // 10)
+        self.slider.valueChanged.connect(self._take_slid)
+        self.typed = QLineEdit()
+        self.typed.setObjectName("small")
+        self.typed.editingFinished.connect(self._take_typed)
+        for field in (self.slider, self.typed):
+            line.insertWidget(0, field)
+        self._entry: Entry | None = None
+        self._entered: object = None
         self.limit = QLineEdit()
         self.limit.setObjectName("small")
         self.limit.setPlaceholderText("limit")
@@ -59,12 +74,41 @@ class ViewBar(QWidget):
         if self.limit.hasFocus():
             self._pane.setFocus()  # where Ctrl+Z takes it back, and arrows go on
 
+    def show_entry(self, entry: Entry | None, value: object) -> None:
+        """Show what is typed or slid beside the view, and its value; before `show_options`."""
+        self._entry, self._entered = entry, value
+        for field, there in (
+            (self.slider, entry is not None and entry.top is not None),
+            (self.typed, entry is not None and entry.top is None),
+        ):
+            field.setVisible(there)
+            if entry is not None:
+                field.setToolTip(entry.title)
+                field.setAccessibleName(entry.title)
+        if entry is not None and entry.top is not None and not self.slider.isSliderDown():
+            self.slider.blockSignals(True)
+            self.slider.setValue(round(float(str(value)) / entry.top * _TICKS))
+            self.slider.blockSignals(False)
+        elif entry is not None and self.typed.text() != value:
+            self.typed.setPlaceholderText(entry.hint)
+            self.typed.setText(str(value))
+
+    def _take_slid(self, ticks: int) -> None:
+        if self._entry is not None and self._entry.top is not None:
+            self.entered.emit(self._entry.option, round(ticks / _TICKS * self._entry.top, 6))
+
+    def _take_typed(self) -> None:
+        if self._entry is not None and self.typed.text() != self._entered:
+            self.entered.emit(self._entry.option, self.typed.text())
+        if self.typed.hasFocus():
+            self._pane.setFocus()
+
     def show_options(self, names: tuple[str, ...], on: set[str]) -> None:
         """Show the switches `names`, those in `on` pressed; the bar moves into its corner."""
         for name, button in self._buttons.items():
             button.setVisible(name in names)
             button.setChecked(name in on)
-        self.setVisible(bool(names) or self._has_limit)
+        self.setVisible(bool(names) or self._has_limit or self._entry is not None)
         self.place()
 
     def place(self) -> None:
@@ -75,6 +119,9 @@ class ViewBar(QWidget):
         for length, limit in ((0, True), (1, True), (1, False)):
             for name, button in self._buttons.items():
                 button.setText(_SHORT[name][length])
+            digit = self.typed.fontMetrics().horizontalAdvance("0")
+            self.typed.setFixedWidth(digit * (_TYPED - 6 * length))
+            self.slider.setFixedWidth(digit * (14 - 5 * length))
             self.limit.setVisible(self._has_limit and limit)
             self.limit.setFixedWidth(self.limit.fontMetrics().horizontalAdvance("0" * (9 - 2 * length)))
             self._line.activate()

@@ -142,6 +142,7 @@ class Window(Frame):
         p.controls.reseed.clicked.connect(a.new_seed)
         self.tabs.tensor_asked.connect(a.go_to_tensor)
         self.view_bar.limit_typed.connect(self._set_limit)
+        self.view_bar.entered.connect(lambda option, value: c.set(with_option(c.state, option, value)))
         self.scrubber.chosen.connect(a.go_to_index)
         self.scrubber.command.connect(a.do)
         self.scrubber.played.connect(self.actions_["play"].setChecked)
@@ -249,6 +250,8 @@ class Window(Frame):
             self.canvas.show_view(replace(shown, lead="") if self.lecture.on else shown, self.theme, self.scale)
         on = {command.id for command in COMMANDS if command.on is not None and command.on(scene.state)}
         self._show_limit()
+        entry = step.spec.entry
+        self.view_bar.show_entry(entry, entry and getattr(scene.state.view, entry.option))
         self.view_bar.show_options(step.spec.options, on)
         self.workspaces.show_workspace(scene.state.workspace)
         for bar in (self.view_bar, self.workspaces) if self.lecture.on else ():
@@ -303,6 +306,7 @@ class Window(Frame):
         self._show_count()
         self.canvas.show_view(None, self.theme, self.scale)
         self.view_bar.show_limit(None, there=False)
+        self.view_bar.show_entry(None, None)
         self.view_bar.show_options((), set())
         self.inspection.show()
         self.probabilities.show_nothing(self.theme, self.scale)

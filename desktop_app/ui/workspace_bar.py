@@ -1,16 +1,21 @@
 """Tabs above the view: the walk, and the workspaces beside it."""
 
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from desktop_app.core.commands import COMMANDS, WORKSPACE
+from desktop_app.core.steps import WORKSPACES
 
 _MARGIN = 16
 _TABS = {command.id: command.short[0] for command in COMMANDS if command.id.startswith(WORKSPACE)}
+_GROUPS = {spec.key: spec.group for spec in WORKSPACES if spec.group}
 
 
 class WorkspaceBar(QWidget):
-    """A button for every command that shows a workspace, in the upper left corner of the pane."""
+    """A button for every command that shows a workspace, in the upper left corner of the pane.
+
+    Those of one group are in the menu of one button, which has the name of the one that is shown.
+    """
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget) -> None:
         super().__init__(parent)
@@ -18,23 +23,39 @@ class WorkspaceBar(QWidget):
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(2)
         self._buttons: dict[str, QToolButton] = {}
+        groups: dict[str, QToolButton] = {}
         for name, words in _TABS.items():
-            action = actions[name]
-            button = QToolButton()
+            action, key = actions[name], name.removeprefix(WORKSPACE)
+            group = _GROUPS.get(key)
+            if group in groups:
+                self._buttons[key] = groups[group]
+                groups[group].menu().addAction(action)
+                continue
+            self._buttons[key] = button = QToolButton()
             button.setObjectName("tab")
-            button.setText(words)
             button.setCheckable(True)
-            button.setAccessibleName(action.text())
-            button.setToolTip(f"{action.text()} ({action.shortcut().toString()})")
-            button.clicked.connect(action.trigger)
             line.addWidget(button)
-            self._buttons[name.removeprefix(WORKSPACE)] = button
+            if group is None:
+                button.setText(words)
+                button.setAccessibleName(action.text())
+                button.setToolTip(f"{action.text()} ({action.shortcut().toString()})")
+                button.clicked.connect(action.trigger)
+                continue
+            groups[group] = button
+            button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+            button.setMenu(QMenu(button))
+            button.menu().addAction(action)
+            button.setAccessibleName(group)
         self.setVisible(len(self._buttons) > 1)
         self.move(_MARGIN, 4)
 
     def show_workspace(self, key: str) -> None:
         """Press the button of the workspace that is shown."""
         for name, button in self._buttons.items():
-            button.setChecked(name == key)
+            group = _GROUPS.get(name)
+            button.setChecked(name == key if group is None else group == _GROUPS.get(key))
+            if group is not None:
+                shown = _TABS[WORKSPACE + key] if group == _GROUPS.get(key) else group
+                button.setText(f"{shown} ▾")
         self.setVisible(len(self._buttons) > 1)
         self.adjustSize()

@@ -88,7 +88,11 @@ def test_a_table_has_every_word_that_a_figure_can_show(model, code, monkeypatch)
 OPTIONS = [
     ViewOptions(**{f: v}, skip_first=n % 2 == 1)
     for f, values in {
-        "heads": ("patterns", "scores", "one", "block", "mean", "rollout"),
+        "heads": ("patterns", "scores", "one", "weights", "block", "mean", "rollout"),
+        "circuits": ("all", "v"),
+        "circuits_least": (0.0, 1.0),
+        "circuits_of": ("head",),
+        "stands_for": ("embedding",),
         "heads_by": (*SCORES, "like"),
         "heads_of": ("labelled", "block"),
         "look_parts": ("parts", "heads", "sublayers", "blocks", "kinds"),
@@ -106,11 +110,14 @@ def test_a_table_has_every_word_of_heads_and_of_a_look_with_every_option(tmp_pat
     monkeypatch.setattr(language, "translator_of", lambda _code: table)
     for view in OPTIONS:
         scene = scene_of(model, "", ids, trace, layer=4, head=1, view=view)
-        for name in ("heads", "look"):
+        for name in ("heads", "look", "circuits"):
             job = subject_job(find_subject(name, scene.config), model, scene)
             in_language(job, code)
             lay_out(job, Options(language=code))
     cells = [Cell("look.relative", (1, 2, 1)), Cell("heads.induction", (4, 1)), Cell("heads.share", (0, 0))]
+    cells += [Cell(f"heads.{name}", (1, 1, 3, 2)) for name in ("ov", "qk", "kernel_q", "kernel_k", "kernel_v")]
+    cells += [Cell(f"circuits.{name}", (1, 1, 3, 2)) for name in "qkv"]
+    cells += [Cell(f"circuits.{name}", (layer, 1)) for name in ("copying", "copying_through_mlp") for layer in (0, 2)]
     for cell in cells:
         done = completed(scene, partial(wants_of, cell=cell), model)
         in_language(job_of(view_of(done, cell), ""), code)

@@ -28,20 +28,29 @@ from desktop_app.gpt2.errors import LogitscopeError
 from tests.scenes import open_tiny, panels, scene_of
 
 SHOWN = [
-    *(("heads", "heads", shows) for shows in ("patterns", "scores", "one", "block", "mean", "rollout")),
+    *(("heads", "heads", shows) for shows in ("patterns", "scores", "one", "weights", "block", "mean", "rollout")),
     ("heads", "heads_form", "arcs"),
     *(("lens", "lens", shows) for shows in ("token", "probability", "rank", "entropy", "kl")),
     *(("why", "baseline", against) for against in ("mean", "none")),
     *(("look", "look", how) for how in ("relative", "raw")),
     *(("flow", "flow", least) for least in ("0.01", "0.1")),
+    *(("circuits", "circuits_least", least) for least in (0.0, 0.4)),
+    *(("circuits", option, value) for option, value in (("circuits", "v"), ("circuits_of", "head"))),
 ]
 """Every workspace in every form: its key, the view option that gives the form, and its value."""
 
 CELLS = {
-    "heads": ("heads.induction[1,2]", "heads.share[0,0]"),
+    "heads": (
+        *("heads.induction[1,2]", "heads.share[0,0]", "heads.ov[1,2,65,66]", "heads.qk[0,1,65,65]"),
+        "heads.kernel_q[0,1,1,2]",
+    ),
     "lens": ("lens.kl[2,3]", "lens.top_probability[4,0]", "lens.entropy[0,1]", "lens.target_rank[0,4,8]"),
     "why": ("why.term[0]", "why.term[4]", "why.source[1,2,3]"),
     "look": ("look.relative[1,0,1]", "look.raw[1,0,1]"),
+    "circuits": (
+        *("circuits.q[0,1,1,2]", "circuits.v[0,0,1,0]", "circuits.pair[1,2,3]", "circuits.copying[0,1]"),
+        "circuits.copying_through_mlp[1,1]",
+    ),
     "flow": ("flow.node[4,34]", "flow.edge[4,34,34,0]"),
 }
 """Numbers of each that a person may name."""
@@ -102,7 +111,8 @@ def test_colours_lengths_and_thicknesses_have_numbers(model, scenes, key, option
             assert any("limits: " in w for w in words), f"{panel.title}: where its colours end is not said"
             assert {short(levels.low), short(levels.high)} <= set(words)
         elif isinstance(panel, GraphPanel):
-            assert {"5 %", "100 %", *(name for name, _ in panel.kinds)} <= set(words)
+            ends = ("5 %", "100 %") if panel.full is None else (panel.says(0.05), panel.says(1))
+            assert {*ends, *(name for name, _ in panel.kinds)} <= set(words)
         elif isinstance(panel, WaterfallPanel):
             assert {rise.text for rise in panel.rises} <= set(words)
 
@@ -141,6 +151,13 @@ def test_a_number_of_a_workspace_is_drawn_by_name(model, scenes, key, cell):
         ("heads.summary[1,0]", "neither is shown"),
         ("why.term[9999]", "There is no why.term[9999]"),
         ("look.raw[0,99,0]", "no such parts"),
+        ("circuits.q[1,0,0,1]", "a pair is a head of an earlier and one of a later block"),
+        ("circuits.copying[7,0]", "circuits.copying has no cell [7, 0]"),
+        ("circuits.pair[3,0,1]", "There is no circuits.pair[3, 0, 1]"),
+        ("circuits.charm[0,0]", "There is no circuits.charm; circuits have q, k, v"),
+        ("circuits.head[0,0]", "A head is no number"),
+        ("heads.ov[0,0,1,999]", "999"),
+        ("heads.kernel_q[0,0,5,0]", "no block 5"),
         ("flow.edge[9999]", "There is no flow.edge[9999]"),
         ("flow.river[0]", "There is no flow.river; the flow has flow.node"),
     ],

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.core.analysis.closing import Progress, unheard
 from desktop_app.core.analysis.folding import (
     KEY,
     QUERY,
@@ -43,6 +44,7 @@ Circuit = Literal["OV", "QK"]
 _PIECE = 8192  # rows of the vocabulary that are normed at once
 TOP = 10
 """How many tokens a table lists on either side."""
+_TYPICAL, _DIRECTIONS, _ENDS = 8, 5, 5  # of a head's page: tokens, singular directions, tokens at their ends
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -271,3 +273,92 @@ def projection_kernel(
         stop.check()
         found[n] = np.square(own.T @ basis(checkpoint, n, other)).sum((1, 2)) / config.d_head
     return found
+
+
+def copying_of(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool, norm: bool = True) -> Array:
+    """The eigenvalues that a head's copying score is made of, [d_head], complex: of normed rows, or with `norm` False
+    of the rows of W_E as they are. Raises ModelError for no such head.
+    """
+    require_head(checkpoint, layer, head)
+    v, o = read_matrices(checkpoint, layer, VALUE)[head], write_matrices(checkpoint, layer)[head]
+    if norm:
+        read = along_tokens(checkpoint, v.T, through_mlp=read_through_mlp(layer, through_mlp)).T
+    else:
+        read = checkpoint.weights["embed.W_E"] @ v
+    found: Array = np.linalg.eigvals((unembedded(checkpoint, o) @ read).astype(np.float64))
+    return found
+
+
+def score_of(values: Array) -> float:
+    """The copying score that eigenvalues come to; 0 where there is nothing."""
+    sizes = float(np.abs(values).sum())
+    return float(values.sum().real) / sizes if sizes else 0.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadCircuits:
+    """What one head is by its weights: for a chosen token, for typical ones, and by its directions.
+
+    `ov` and `qk` are of the chosen token, `typical` of those that it writes most for. `read` and `written` [direction,
+    rank] are the tokens farthest along the singular directions of `directions`, by circuit, with their numbers.
+    `kernel` [layer, head] of SIDES is what the head writes beside what every head's query, key and value read; not a
+    number in blocks that come before.
+    """
+
+    ov: TokenTable
+    qk: TokenTable
+    typical: TokenTable
+    directions: Mapping[str, Directions]
+    read: Mapping[str, tuple[Array, Array]]
+    written: Mapping[str, tuple[Array, Array]]
+    kernel: Mapping[str, Array]
+    copying: float
+
+
+def whole_head(
+    checkpoint: Checkpoint,
+    layer: int,
+    head: int,
+    token: int,
+    *,
+    through_mlp: bool = True,
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> HeadCircuits:
+    """All of `HeadCircuits`. Raises ModelError, and Cancelled on a stop."""
+    stop, config = stop or Stop(), checkpoint.config
+    through = read_through_mlp(layer, through_mlp)
+    if through:
+        kept_embeddings(checkpoint, stop=stop, progress=lambda share: progress(0.8 * share))
+    qk = table(checkpoint, "QK", layer, head, [token], through_mlp=through_mlp, stop=stop)
+    ids = typical(checkpoint, layer, head, through_mlp=through_mlp, count=_TYPICAL).tolist()
+    tables = [table(checkpoint, "OV", layer, head, which, through_mlp=through_mlp) for which in ([token], ids)]
+    directions: dict[str, Directions] = {}
+    read, written = {}, {}
+    for circuit in ("OV", "QK"):
+        made = singular(checkpoint, "OV" if circuit == "OV" else "QK", layer, head, _DIRECTIONS)
+        along = along_tokens(checkpoint, made.reads.astype(np.float32), through_mlp=through, stop=stop)
+        if circuit == "OV":
+            other = unembedded(checkpoint, made.writes.astype(np.float32))
+        else:
+            other = along_tokens(checkpoint, made.writes.astype(np.float32), through_mlp=through, stop=stop)
+        # Turned so that the token farthest out is on the side that is shown.
+        turned = np.where(np.abs(along.min(1)) > along.max(1), -1.0, 1.0)[:, None]
+        directions[circuit] = Directions(
+            made.circuit, layer, head, made.values, made.reads * turned, made.writes * turned
+        )
+        read[circuit], written[circuit] = (_farthest(values * turned) for values in (along, other))
+    own = basis(checkpoint, layer, "o")[head]
+    kernel = {side: np.full((config.n_layer, config.n_head), np.nan) for side in SIDES[:3]}
+    for later in range(layer + 1, config.n_layer):
+        stop.check()
+        for side, found in kernel.items():
+            found[later] = np.square(own.T @ basis(checkpoint, later, side)).sum((1, 2)) / config.d_head
+    score = score_of(copying_of(checkpoint, layer, head, through_mlp=through_mlp))
+    progress(1.0)
+    return HeadCircuits(tables[0], qk, tables[1], directions, read, written, kernel, score)
+
+
+def _farthest(values: Array) -> tuple[Array, Array]:
+    ids = best(values, _ENDS)
+    return ids, np.take_along_axis(values, ids, 1)

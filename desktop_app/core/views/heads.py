@@ -33,7 +33,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State, with_option
-from desktop_app.core.views import head_page
+from desktop_app.core.views import head_page, head_weights
 from desktop_app.core.views.common import without_first
 from desktop_app.core.views.head_page import label_words, name, weight_levels
 from desktop_app.core.views.limits import with_limits
@@ -92,6 +92,8 @@ def _shown_want(scene: Scene) -> tuple[Want, ...]:
         return (Want(_TEXT, (leave,)),)
     if view.heads == "scores":
         return ()
+    if view.heads == "weights":
+        return (head_weights.want(scene),)
     return (Want(_SUMMARY, (view.heads, scene.layer if view.heads == "block" else -1, leave)),)
 
 
@@ -116,6 +118,8 @@ def content(scene: Scene) -> View:
         heads = battery_of(scene)
         labels = "where it looks" if heads is None else label_words(heads, scene.layer, scene.head)
         view = head_page.page(scene, _scores(scene, scene.made(_shown_want(scene)[0])), labels)
+    elif shows == "weights":
+        view = head_weights.page(scene)
     elif shows == "scores" and battery_of(scene) is None:
         view = View("A score of every head", "", column(_no_scores(scene)))
     elif shows in ("patterns", "scores"):
@@ -307,8 +311,14 @@ def _summary_cell(scene: Scene, cell: Cell) -> float:
     return float(made.grid[query, key])
 
 
+def _by_weights(cell: Cell) -> bool:
+    return cell.name.removeprefix("heads.") in head_weights.CELLS
+
+
 def describe(scene: Scene, cell: Cell) -> Readout:
     """What a head's place or score says."""
+    if _by_weights(cell):
+        return head_weights.describe(scene, cell)
     if cell.name == "heads.summary":
         query, key = (scene.tokenizer.quoted(scene.trace.ids[i]) for i in cell.index[:2])
         return Readout(number(_summary_cell(scene, cell)), _by_summary(scene), f"query {query}, key {key}")
@@ -341,6 +351,8 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 def open_cell(scene: Scene, cell: Cell) -> View:
     """A score taken apart: what it is the mean of."""
+    if _by_weights(cell):
+        return head_weights.open_cell(scene, cell)
     if cell.name == "heads.summary":
         return head_page.open_summary(scene, cell, _summary_cell(scene, cell), _by_summary(scene))
     at = _at(scene, cell)

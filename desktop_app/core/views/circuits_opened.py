@@ -1,0 +1,107 @@
+"""A pair of heads or a copying score taken apart: made again in float64, and what passes through read as tokens."""
+
+import numpy as np
+
+from desktop_app.core.analysis import head_circuits
+from desktop_app.core.analysis.circuits import Circuits
+from desktop_app.core.analysis.folding import KEY, QUERY, read_matrices, unembedded
+from desktop_app.core.analysis.head_circuits import best
+from desktop_app.core.levels import number
+from desktop_app.core.opening.cells import Array
+from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, TextPanel, column, row
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.head_page import name
+
+_FORMULAS = {
+    "q": "|W_OV1 W_QK2| / (|W_OV1| |W_QK2|)",
+    "k": "|W_OV1 W_QK2ᵀ| / (|W_OV1| |W_QK2|)",
+    "v": "|W_OV1 W_OV2| / (|W_OV1| |W_OV2|)",
+}
+_LISTED = 8
+
+
+def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value: float) -> Box:
+    """The norms that the score is made of, what random matrices give, and the strongest way through both heads."""
+    layer1, head1, layer2, head2 = index
+    checkpoint = scene.checkpoint
+    v1, o1 = head_circuits.factors(checkpoint, "OV", layer1, head1)
+    q2, k2 = (read_matrices(checkpoint, layer2, part)[head2].astype(np.float64) for part in (QUERY, KEY))
+    v2, o2 = head_circuits.factors(checkpoint, "OV", layer2, head2)
+    left, right = {"q": (q2, k2.T), "k": (k2, q2.T), "v": (v2, o2)}[kind]
+    # The product of both is v1 (o1 left) right; its norms through thin factors.
+    (a, ra), (b, rb) = np.linalg.qr(v1), np.linalg.qr(right.T)
+    inner = ra @ (o1 @ left) @ rb.T
+    u, values, vt = np.linalg.svd(inner)
+    one, two = _norm(v1, o1), _norm(left, right)
+    whole = float(np.linalg.norm(inner))
+    second = "W_OV2" if kind == "v" else "W_QK2"
+    first = float(values[0] ** 2 / max(whole**2, 1e-300))
+    shared = float(np.square(np.linalg.qr(o1.T)[0].T @ np.linalg.qr(left)[0]).sum() / len(o1))
+    lines = (
+        Line("formula", _FORMULAS[kind], "ln1 folded in, columns centred"),
+        Line("with numbers", f"{number(whole)} / ({number(one)} × {number(two)})", f"= {number(whole / (one * two))}"),
+        Line("first norm", f"|W_OV1| = {number(one)}", name(layer1, head1)),
+        Line("second norm", f"|{second}| = {number(two)}", name(layer2, head2)),
+        Line("random matrices", f"{number(found.random)} ± {number(found.random_spread)}", "measured on this shape"),
+        Line("beyond random", f"{value - found.random:+.4f}"),
+        Line("the strongest way", f"{100 * first:.0f} % of the squared norm", "one direction through both heads"),
+        Line("shared subspace", number(shared), f"{number(len(o1) / o1.shape[1])} by chance"),
+    )
+    reads = _along(scene, layer1, (a @ u[:, 0]))
+    other = vt[0] @ b.T
+    if kind == "v":
+        ends = _bars("… and what that writes", unembedded(checkpoint, other), scene, Hue.VALUE)
+    else:
+        side, hue = ("keys that it looks for", Hue.KEY) if kind == "q" else ("queries that look for it", Hue.QUERY)
+        ends = _bars(f"… and the {side}", _along(scene, layer2, other), scene, hue)
+    return column(
+        TextPanel(lines=lines),
+        row(_bars("What the strongest way reads", reads, scene, Hue.VALUE), ends),
+    )
+
+
+def _norm(left: Array, right: Array) -> float:
+    """Frobenius norm of a product of thin factors."""
+    return float(np.sqrt(max(0.0, np.trace((left.T @ left) @ (right @ right.T)))))
+
+
+def _along(scene: Scene, layer: int, direction: Array) -> Array:
+    """Every token along a direction that a head of this block reads, [d_vocab]."""
+    return head_circuits.along_tokens(scene.checkpoint, direction.astype(np.float32)[None], through_mlp=layer > 0)[0]
+
+
+def _bars(title: str, values: Array, scene: Scene, hue: Hue) -> BarsPanel:
+    """The tokens that lie farthest out on the side where most lies; a direction's sign means nothing."""
+    values = values if abs(float(values.max())) >= abs(float(values.min())) else -values
+    ids = best(values[None], _LISTED)[0]
+    bars = tuple(Bar(scene.tokenizer.label(int(t)), float(values[t]), number(float(values[t]))) for t in ids)
+    return BarsPanel(title=title, note="along that direction", bars=bars, hue=hue)
+
+
+def copying(scene: Scene, layer: int, head: int, through_mlp: bool) -> Box:
+    """The eigenvalues that a copying score is made of, as far as they are made again here."""
+    through = head_circuits.read_through_mlp(layer, through_mlp)
+    values = head_circuits.copying_of(scene.checkpoint, layer, head, through_mlp=through_mlp, norm=through_mlp)
+    total, sizes = float(values.sum().real), float(np.abs(values).sum())
+    what = "e_t through block 0's MLP, normed" if through else "rows of W_E, normed" if through_mlp else "rows of W_E"
+    positive = int((values.real > 0).sum())
+    lines = (
+        Line("formula", "Σ λ / Σ |λ|", f"eigenvalues of W_O W_U′ E W_V′; E: {what}"),
+        Line("with numbers", f"{number(total)} / {number(sizes)}", f"= {number(total / sizes if sizes else 0.0)}"),
+        Line("eigenvalues", f"{positive} of {len(values)}", "have a positive real part"),
+    )
+    order = np.argsort(-values.real, kind="stable")
+    points = np.arange(len(values), dtype=float), values.real[order]
+    return column(
+        TextPanel(lines=lines),
+        CurvePanel(
+            title="Eigenvalues",
+            note="real parts, the largest first",
+            points=points,
+            levels_at=((0.0, "0"),),
+            stems=True,
+            x_label="eigenvalue",
+            y_label="real part",
+            hue=Hue.ATTENTION,
+        ),
+    )

@@ -1,0 +1,244 @@
+"""One head's page by its weights: what it writes when it reads a token, which keys it asks for, its directions.
+
+Its cells are `heads.ov[layer, head, token read, token promoted]`, `heads.qk[layer, head, query token, key token]` and
+`heads.kernel_q[layer, head, later layer, head]` with `kernel_k` and `kernel_v`.
+"""
+
+import numpy as np
+
+from desktop_app.core.analysis import head_circuits
+from desktop_app.core.analysis.folding import (
+    KEY,
+    QUERY,
+    VALUE,
+    along_unembedding,
+    embeddings,
+    normed,
+    read_matrices,
+    require_head,
+    write_matrices,
+)
+from desktop_app.core.analysis.head_circuits import HeadCircuits, TokenTable
+from desktop_app.core.levels import number, percent
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import (
+    AnyPanel,
+    Bar,
+    BarsPanel,
+    Box,
+    Hue,
+    Line,
+    Strip,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.dot import dot_panels
+from desktop_app.core.views.head_page import name
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError, outside_vocabulary
+
+CELLS = ("ov", "qk", "kernel_q", "kernel_k", "kernel_v")
+_LEAD = (
+    "What one head does by its weights alone, layer norms folded in, positions and biases left out, {}. It says what "
+    "the head would do if it looked there with all its attention, not that it looks there in any text."
+)
+_THROUGH, _ALONE = "tokens as block 0's MLP reads them", "tokens as they are embedded"
+_SIDES = {"q": ("query", Hue.QUERY), "k": ("key", Hue.KEY), "v": ("value", Hue.VALUE)}
+_BARS, _WORST, _LISTED, _NEAR = 8, 3, 3, 8
+
+
+def _compute(work: Work, layer: int, head: int, token: int, through_mlp: bool) -> HeadCircuits:
+    return head_circuits.whole_head(
+        work.model.checkpoint, layer, head, token, through_mlp=through_mlp, stop=work.stop, progress=work.progress
+    )
+
+
+_HEAD = Product("heads.weights", "Reading the head's weights", _compute, of_text=False, quick=False)
+
+
+def through_mlp(scene: Scene) -> bool:
+    """Whether tokens stand for what block 0's MLP makes of them."""
+    return scene.state.view.stands_for == "mlp0"
+
+
+def want(scene: Scene) -> Want:
+    """The shown head by its weights, with the selected token as the one that is read."""
+    return Want(_HEAD, (scene.layer, scene.head, scene.trace.ids[scene.token], through_mlp(scene)))
+
+
+def page(scene: Scene) -> View:
+    """The page."""
+    found: HeadCircuits | None = scene.made(want(scene))
+    where = f"Block {scene.layer} · Head {scene.head}"
+    through = head_circuits.read_through_mlp(scene.layer, through_mlp(scene))
+    lead = _LEAD.format(_THROUGH if through else _ALONE)
+    if found is None:
+        return View(f"{where} — by its weights", lead, column(TextPanel(lines=(Line("", f"{_HEAD.words} …"),))))
+    score = f"copying score {found.copying:+.2f}".replace("-", "−")
+    content = column(
+        row(
+            _bars(scene, found.ov, "Promotes when it reads {}", Hue.VALUE),
+            _bars(scene, found.qk, "Keys that {} looks for", Hue.KEY),
+        ),
+        row(_directions(scene, found, "OV"), _directions(scene, found, "QK")),
+        row(_typical(scene, found), _near(scene, found)),
+    )
+    return View(f"{where} — {score}", lead, content)
+
+
+def _bars(scene: Scene, made: TokenTable, title: str, hue: Hue) -> BarsPanel:
+    """The best of a token's table, then the worst, the token itself marked."""
+    token, cell = int(made.tokens[0]), f"heads.{made.circuit.lower()}"
+    most = [(int(t), float(v)) for t, v in zip(made.promoted[0][:_BARS], made.promoted_number[0], strict=False)]
+    least = [(int(t), float(v)) for t, v in zip(made.suppressed[0][:_WORST], made.suppressed_number[0], strict=False)]
+    shown = [*most, *reversed(least)]
+    bars = tuple(
+        Bar(
+            scene.tokenizer.label(t),
+            value,
+            number(value),
+            marked=t == token,
+            source=(cell, (made.layer, made.head, token, t)),
+        )
+        for t, value in shown
+    )
+    rank = f"itself at rank {int(made.own_rank[0]) + 1:,}"
+    return BarsPanel(
+        title=title.format(scene.tokenizer.quoted(token)),
+        note=rank,
+        bars=bars,
+        hue=hue,
+        cuts=((len(most), "… and least"),),
+    )
+
+
+def _typical(scene: Scene, found: HeadCircuits) -> TextPanel:
+    made, label = found.typical, scene.tokenizer.label
+    lines = tuple(
+        Line(
+            "",
+            f"{label(int(token))} → {'  '.join(label(int(t)) for t in made.promoted[n][:_LISTED])}",
+            f"least: {'  '.join(label(int(t)) for t in made.suppressed[n][: _LISTED - 1])}",
+        )
+        for n, token in enumerate(made.tokens)
+    )
+    return TextPanel(title="Tokens that it writes most for", note="and what each promotes", lines=lines)
+
+
+def _near(scene: Scene, found: HeadCircuits) -> AnyPanel:
+    """Later heads by how much of what this one writes they can read."""
+    chance = scene.config.d_head / scene.config.n_embd
+    every = [
+        (float(values[at]), side, at)
+        for side, values in found.kernel.items()
+        for at in np.ndindex(*values.shape)
+        if np.isfinite(values[at])
+    ]
+    every.sort(key=lambda one: -one[0])
+    bars = tuple(
+        Bar(
+            f"{name(*at)} {_SIDES[side][0]}",
+            value,
+            percent(value),
+            source=(f"heads.kernel_{side}", (scene.layer, scene.head, *at)),
+        )
+        for value, side, at in every[:_NEAR]
+    )
+    note = f"{percent(chance)} by chance" if bars else "no block comes after"
+    return BarsPanel(title="Who can read what it writes", note=note, bars=bars, hue=Hue.ATTENTION)
+
+
+def _directions(scene: Scene, found: HeadCircuits, circuit: str) -> TextPanel:
+    label = scene.tokenizer.label
+    (read, _), (written, _) = found.read[circuit], found.written[circuit]
+    ends = [["  ".join(label(int(t)) for t in ids) for ids in side] for side in (read, written)]
+    values = found.directions[circuit].values
+    lines = tuple(
+        Line(number(float(value)), one, f"{'writes' if circuit == 'OV' else 'keys'}: {other}")
+        for value, one, other in zip(values, *ends, strict=True)
+    )
+    title = "Directions of W_OV" if circuit == "OV" else "Directions of W_QK"
+    note = "singular value, tokens read" if circuit == "OV" else "singular value, query tokens"
+    return TextPanel(title=title, note=note, lines=lines)
+
+
+# Cells
+
+
+def _value(scene: Scene, cell: Cell) -> tuple[float, Array | None, Array | None]:
+    """The number of a cell, made in float64, and of a table the two vectors [d_head] whose dot product it is."""
+    what = cell.name.removeprefix("heads.")
+    if what not in CELLS or len(cell.index) != 4:
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
+    layer, head, one, other = cell.index
+    checkpoint = scene.checkpoint
+    require_head(checkpoint, layer, head)
+    if what.startswith("kernel"):
+        require_head(checkpoint, one, other)
+        own = head_circuits.basis(checkpoint, layer, "o")[head].astype(np.float64)
+        read = head_circuits.basis(checkpoint, one, what[-1])[other].astype(np.float64)
+        return float(np.square(own.T @ read).sum()) / scene.config.d_head, None, None
+    for token in (one, other):
+        if not 0 <= token < scene.config.vocab_size:
+            raise ModelError(outside_vocabulary(token, scene.config.vocab_size))
+    through = head_circuits.read_through_mlp(layer, through_mlp(scene))
+    rows = normed(checkpoint, embeddings(checkpoint, np.array([one, other]), through_mlp=through).astype(np.float64))
+    if what == "ov":
+        left = rows[0] @ read_matrices(checkpoint, layer, VALUE)[head]
+        towards = checkpoint.weights["unembed.W_U"][other].astype(np.float64)
+        right = along_unembedding(checkpoint, write_matrices(checkpoint, layer)[head].astype(np.float64)) @ towards
+    else:
+        left = rows[0] @ read_matrices(checkpoint, layer, QUERY)[head] / scene.config.score_divisor(layer)
+        right = rows[1] @ read_matrices(checkpoint, layer, KEY)[head]
+    return float(left @ right), left, right
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a number of the page says."""
+    value, _, _ = _value(scene, cell)
+    layer, head, one, other = cell.index
+    what = cell.name.removeprefix("heads.")
+    if what.startswith("kernel"):
+        side = _SIDES[what[-1]][0]
+        return Readout(
+            percent(value), "shared subspace", f"what {name(layer, head)} writes, {name(one, other)}'s {side}"
+        )
+    read, found = (scene.tokenizer.quoted(t) for t in (one, other))
+    if what == "ov":
+        return Readout(number(value), f"OV of {name(layer, head)}", f"reads {read}, promotes {found}")
+    return Readout(number(value), f"QK of {name(layer, head)}", f"query {read}, key {found}")
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A number of the page taken apart: the two vectors of the head whose dot product it is."""
+    value, left, right = _value(scene, cell)
+    readout = describe(scene, cell)
+    title, what = f"{readout.name} = {readout.value}", cell.name.removeprefix("heads.")
+    if left is None or right is None:
+        lines = (
+            Line("formula", "|Uᵀ V|² / d_head", "U, V: orthonormal bases of the two subspaces"),
+            Line("with numbers", f"{number(value * scene.config.d_head)} / {scene.config.d_head}"),
+            Line("by chance", number(scene.config.d_head / scene.config.n_embd), "d_head / d_model"),
+        )
+        return View(title, readout.place, column(TextPanel(lines=lines)))
+    return View(title, readout.place, _dot(what, value, left, right))
+
+
+def _dot(what: str, value: float, left: Array, right: Array) -> Box:
+    formula = {
+        "ov": "(e W_V′) · (W_O W_U′[token])",
+        "qk": "(e_q W_Q′ / the config's scale) · (e_k W_K′)",
+    }[what]
+    labels = ("e W_V′", "W_O W_U′") if what == "ov" else ("query", "key")
+    hues = (Hue.VALUE, Hue.ACCENT) if what == "ov" else (Hue.QUERY, Hue.KEY)
+    lines = (
+        Line("formula", formula, "e: the token's row, normed; layer norms folded in"),
+        Line("with numbers", f"Σ of {len(left)} products", f"= {number(value)}"),
+    )
+    one, other = (Strip(label, x, None, hue) for label, x, hue in zip(labels, (left, right), hues, strict=True))
+    return column(TextPanel(lines=lines), *dot_panels(one, other))
