@@ -42,6 +42,7 @@ COMMANDS = {
     "heads": "measure how each head looks, and name those that do one thing",
     "circuits": "how much each head reads of what earlier heads write, by the weights alone, and which heads copy",
     "directions": "add and subtract tokens' embeddings, and list the tokens that lie nearest",
+    "spreadsheet": "one head of one block as live formulas, one a cell, from the residual stream to its result",
     "check": "recompute every tensor from its inputs in float64, and compare",
     "census": "count a model's parameters by family, beside GPT-2's sizes and GPT-3",
     "onnx": "write the graph that exposes every tensor as an ONNX file",

@@ -88,6 +88,7 @@ EVERY_COMMAND = [
     ["ablate", "A cat", "--target", " the", "--against", " a"],
     ["patch", "--clean", "A cat", "--corrupt", "A dog", "--target", " the", "--against", " a"],
     ["circuits"],
+    ["spreadsheet", "A cat", "--out", "head.xlsx"],
     ["directions", "uncle - man + woman"],
     ["census"],
     ["onnx", "--out", "model.onnx"],

@@ -1,0 +1,279 @@
+"""One head of one block as a spreadsheet of live formulas, one a cell, from the residual stream to the head's result.
+
+Inputs (residual stream, weights) are numbers; all else is a formula of what stands before it. The trace's own numbers
+are written as the formulas' values, so that a program which does not calculate shows them; one that does makes them
+anew. Some sheets are turned, as their headings say: a formula multiplies two rows, so what is read by columns lies in
+rows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xlsxwriter
+from numpy.typing import NDArray
+from xlsxwriter.utility import xl_range_abs, xl_rowcol_to_cell
+
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.files import whole_file
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+MOST_FORMULAS = 400_000
+"""What office programs still open in seconds; a head of GPT-2 small at 250 tokens has that many."""
+_TOP, _LEFT = 2, 2
+"""Rows above and columns before the numbers of a sheet: what it is, names of columns; position, token."""
+_FORBIDDEN = {code: "\ufffd" for code in range(32)}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One sheet: its name, what it holds, the names of its rows and columns, its numbers, and their formulas.
+
+    `formula` gives the formula of the cell in a row and a column of `values`, both counted from 0; None for inputs.
+    """
+
+    name: str
+    about: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Array
+    formula: Callable[[int, int], str] | None = None
+
+    def cell(self, row: int, column: int) -> str:
+        """The reference of a cell from any sheet."""
+        return f"'{self.name}'!{xl_rowcol_to_cell(row + _TOP, column + _LEFT)}"
+
+    def row(self, row: int, count: int | None = None) -> str:
+        """The reference of a row of numbers, or of its first ones."""
+        last = _LEFT + (self.values.shape[1] if count is None else count) - 1
+        return f"'{self.name}'!{xl_range_abs(row + _TOP, _LEFT, row + _TOP, last)}"
+
+
+class _Book:
+    """Sheets as they are added, in the order of the computation."""
+
+    def __init__(self) -> None:
+        self.sheets: list[Sheet] = []
+
+    def add(
+        self,
+        name: str,
+        about: str,
+        axes: tuple[Sequence[str], Sequence[str]],
+        values: Array,
+        formula: Callable[[int, int], str] | None = None,
+    ) -> Sheet:
+        sheet = Sheet(name, about, tuple(axes[0]), tuple(axes[1]), values, formula)
+        self.sheets.append(sheet)
+        return sheet
+
+
+def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, labels: Sequence[str]) -> tuple[Sheet, ...]:
+    """The sheets of one head, in the order in which they are computed.
+
+    `labels` are the tokens in display form. Raises ExportError for weights in int8, whose products are of rounded
+    numbers, and for a text that makes more formulas than an office program takes.
+    """
+    config, n = trace.config, len(trace)
+    if config.int8:
+        raise ExportError("Products of int8 weights are of rounded numbers, as no formula here is; leave out --int8.")
+    count = n * (2 + 3 * config.n_embd + 4 * config.d_head + 4 * n + 1)
+    if count > MOST_FORMULAS:
+        raise ExportError(
+            f"A head of {n:,} tokens is {count:,} formulas; office programs take {MOST_FORMULAS:,}. Shorten the text."
+        )
+    book = _Book()
+    out = _normed(book, trace, checkpoint, layer, labels)
+    q, k, v = (_projected(book, out, trace, checkpoint, (layer, head, part), labels) for part in range(3))
+    pattern = _pattern(book, q, k, trace, (layer, head), labels)
+    own = _own(trace, head)
+    weight = checkpoint.weights[f"blocks.{layer}.attn.W_O"][own].T
+    dims, columns = _numbered("dim", config.n_embd), _numbered("d", config.d_head)
+    z = book.add(
+        "z",
+        "values, each times its attention, added up",
+        (labels, columns),
+        trace.read(f"blocks.{layer}.attn.z", head=head),
+        lambda i, d: f"=SUMPRODUCT({pattern.row(i)},{v.row(d)})",
+    )
+    turned = book.add("W_O_T", "the head's rows of W_O, turned: a row makes one number", (dims, columns), weight)
+    book.add(
+        "result",
+        "z · W_O: what the head adds to the residual stream",
+        (labels, dims),
+        z.values.astype(np.float64) @ weight.T,
+        lambda i, m: f"=SUMPRODUCT({z.row(i)},{turned.row(m)})",
+    )
+    return tuple(book.sheets)
+
+
+def _own(trace: Trace, head: int) -> slice:
+    """The head's columns among those of all heads."""
+    return slice(head * trace.config.d_head, (head + 1) * trace.config.d_head)
+
+
+def _normed(book: _Book, trace: Trace, checkpoint: Checkpoint, layer: int, labels: Sequence[str]) -> Sheet:
+    """From the residual stream to what the head reads."""
+    block, weights, dims = f"blocks.{layer}.", checkpoint.weights, _numbered("dim", trace.config.n_embd)
+    x = trace[f"{block}resid_pre"]
+    resid = book.add("resid_pre", "the residual stream that the block reads", (labels, dims), x)
+    gain = book.add("ln1_w", "gain of layer norm 1", (("w",), dims), weights[f"{block}ln1.w"][None])
+    shift = book.add("ln1_b", "bias of layer norm 1", (("b",), dims), weights[f"{block}ln1.b"][None])
+    mean = book.add(
+        "mean",
+        "mean of the row",
+        (labels, ("mean",)),
+        x.astype(np.float64).mean(-1, keepdims=True),
+        lambda i, _: f"=AVERAGE({resid.row(i)})",
+    )
+    scale = book.add(
+        "scale",
+        "square root of the row's variance + epsilon",
+        (labels, ("scale",)),
+        trace[f"{block}ln1.scale"],
+        lambda i, _: f"=SQRT(VARP({resid.row(i)})+{trace.config.layer_norm_epsilon!r})",
+    )
+    normed = book.add(
+        "normalized",
+        "the row less its mean, divided by its scale",
+        (labels, dims),
+        trace[f"{block}ln1.normalized"],
+        lambda i, j: f"=({resid.cell(i, j)}-{mean.cell(i, 0)})/{scale.cell(i, 0)}",
+    )
+    return book.add(
+        "ln1_out",
+        "normalized, times gain, plus bias: what the head reads",
+        (labels, dims),
+        trace[f"{block}ln1.out"],
+        lambda i, j: f"={normed.cell(i, j)}*{gain.cell(0, j)}+{shift.cell(0, j)}",
+    )
+
+
+def _projected(
+    book: _Book,
+    out: Sheet,
+    trace: Trace,
+    checkpoint: Checkpoint,
+    which: tuple[int, int, int],
+    labels: Sequence[str],
+) -> Sheet:
+    """Queries (part 0), keys (1), or values (2): these turned, for a formula of `z` reads one number of every token."""
+    (layer, head, part), config, own = which, trace.config, _own(trace, which[1])
+    letter, block = "qkv"[part], f"blocks.{layer}.attn."
+    columns = slice(part * config.n_embd + own.start, part * config.n_embd + own.stop)
+    names, dims = _numbered("d", config.d_head), _numbered("dim", config.n_embd)
+    matrix = checkpoint.weights[f"{block}W_QKV"][:, columns].T
+    upper = letter.upper()
+    w = book.add(
+        f"W_{upper}_T", f"the head's W_{upper}, turned: a row makes one number of {letter}", (names, dims), matrix
+    )
+    bias = checkpoint.weights[f"{block}b_QKV"][columns][:, None]
+    b = book.add(f"b_{upper}_T", f"the bias of {letter}, turned", (names, ("b",)), bias)
+    values = trace.read(f"{block}{letter}", head=head)
+
+    def of(i: int, d: int) -> str:
+        return f"=SUMPRODUCT({out.row(i)},{w.row(d)})+{b.cell(d, 0)}"
+
+    if part < 2:
+        return book.add(letter, f"{letter}: ln1_out · W_{upper} + bias", (labels, names), values, of)
+    about = "v: ln1_out · W_V + bias, turned: a column is a token's value"
+    return book.add("v_T", about, (names, labels), values.T, lambda d, i: of(i, d))
+
+
+def _pattern(book: _Book, q: Sheet, k: Sheet, trace: Trace, which: tuple[int, int], labels: Sequence[str]) -> Sheet:
+    """From queries and keys to the attention pattern. Rows are queries, columns keys."""
+    (layer, head), axes, n = which, (labels, labels), len(trace)
+    block, divisor = f"blocks.{layer}.attn.", trace.config.score_divisor(layer)
+    scores = book.add(
+        "scores",
+        "q of the row's token times k of the column's",
+        axes,
+        trace.read(f"{block}scores", head=head),
+        lambda i, j: f"=SUMPRODUCT({q.row(i)},{k.row(j)})",
+    )
+    scaled = book.add(
+        "scaled",
+        f"scores divided by {divisor:.7g}",
+        axes,
+        trace.read(f"{block}scaled", head=head),
+        lambda i, j: f"={scores.cell(i, j)}/{divisor!r}",
+    )
+    hidden = np.triu(np.ones((n, n), bool), 1)
+    seen = np.where(hidden, -np.inf, scaled.values.astype(np.float64))
+    power = np.exp(seen - seen.max(-1, keepdims=True))
+    exps = book.add(
+        "exp",
+        "exponentials, the row's largest score subtracted before; a later token is not seen and has 0",
+        axes,
+        power,
+        lambda i, j: "=0" if j > i else f"=EXP({scaled.cell(i, j)}-MAX({scaled.row(i, i + 1)}))",
+    )
+    sums = book.add(
+        "sum",
+        "sum of the row's exponentials",
+        (labels, ("sum",)),
+        power.sum(-1, keepdims=True),
+        lambda i, _: f"=SUM({exps.row(i)})",
+    )
+    return book.add(
+        "pattern",
+        "exponentials divided by their sum: each row adds up to 1",
+        axes,
+        trace.read(f"{block}pattern", head=head),
+        lambda i, j: f"={exps.cell(i, j)}/{sums.cell(i, 0)}",
+    )
+
+
+def _numbered(word: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{word} {n}" for n in range(count))
+
+
+def write_spreadsheet(path: Path, sheets: Sequence[Sheet], about: Sequence[tuple[str, str]]) -> int:
+    """Write the sheets behind one that says what they are; the number of formulas.
+
+    The file appears whole or not at all. Raises ExportError.
+    """
+    with whole_file(path, ExportError) as file:
+        # Text is text: what begins with "=" or looks like an address is written as it stands.
+        options = {
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+            "in_memory": True,
+        }
+        book = xlsxwriter.Workbook(file, options)
+        bold, dim = book.add_format({"bold": True}), book.add_format({"font_color": "#6b6b6b"})
+        first = book.add_worksheet("about")
+        first.set_column(0, 0, 18)
+        first.set_column(1, 1, 100)
+        for n, (name, words) in enumerate((*about, *((s.name, s.about) for s in sheets))):
+            first.write_string(n, 0, name.translate(_FORBIDDEN), bold)
+            first.write_string(n, 1, words.translate(_FORBIDDEN)[:30_000])
+        count = sum(_write(book, sheet, bold, dim) for sheet in sheets)
+        book.close()
+    return count
+
+
+def _write(book: Any, sheet: Sheet, bold: Any, dim: Any) -> int:
+    page = book.add_worksheet(sheet.name)
+    page.freeze_panes(_TOP, _LEFT)
+    page.write_string(0, 0, f"{sheet.name}: {sheet.about}", bold)
+    for j, name in enumerate(sheet.columns):
+        page.write_string(1, _LEFT + j, name.translate(_FORBIDDEN), dim)
+    for i, name in enumerate(sheet.rows):
+        page.write_number(_TOP + i, 0, i, dim)
+        page.write_string(_TOP + i, 1, name.translate(_FORBIDDEN), dim)
+        for j in range(len(sheet.columns)):
+            value = float(sheet.values[i, j])
+            if not np.isfinite(value):
+                raise ExportError(f"{sheet.name} has {value} at row {i}, column {j}; a spreadsheet has no word for it.")
+            if sheet.formula is None:
+                page.write_number(_TOP + i, _LEFT + j, value)
+            else:
+                page.write_formula(_TOP + i, _LEFT + j, sheet.formula(i, j), None, value)
+    return 0 if sheet.formula is None else sheet.values.size
