@@ -6,7 +6,6 @@ Qt ends the process with no help when either is missing, so both are looked for 
 import ctypes
 import gc
 import os
-import platform
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.system import is_root
+from desktop_app.gpt2.system import is_linux, is_root
 
 # Library -> Debian package. What Qt links to beyond a bare Debian, on any platform plugin (offscreen too).
 ALWAYS = {
@@ -95,7 +94,7 @@ def problems(
     Returns:
         No sentence if nothing stands in the way, and always none outside Linux, where Qt needs nothing more.
     """
-    if platform.system() != "Linux":
+    if not is_linux():
         return []
     if odd := _odd_settings(environ):
         return odd

@@ -157,6 +157,26 @@ def test_what_is_caught_is_raised_logged_or_passed_on_or_a_comment_says_why_not(
     assert not found, found
 
 
+SAYS_WHICH = {"core/diagnostics.py", "cli/selftest.py"}
+"""Modules that tell a person which system it is."""
+
+
+def test_one_module_asks_which_system_this_is():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        asked = re.findall(r"\bsys\.platform\b|\bos\.name\b|\bplatform\.system\(", path.read_text(encoding="utf-8"))
+        assert not asked or name == "gpt2/system.py" or name in SAYS_WHICH, (name, asked)
+
+
+def test_every_process_is_spawned_and_none_forked():
+    """A fork of a program with threads and a window may hang; Windows has none."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\bos\.fork|\bget_context\((?!\"spawn\"\))|multiprocessing\.(Process|Pool)\b", text), path
+        pools = re.findall(r"ProcessPoolExecutor\([^)]*", text)
+        assert all("mp_context=get_context(" in pool for pool in pools), path
+
+
 # What is said of it
 
 

@@ -228,6 +228,17 @@ def test_generate_prints_the_prompt_and_its_continuation(command, model):
     assert out == Tokenizer.load(model).decode(ids) + "\n"
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
+def test_a_console_that_lacks_a_character_gets_its_escape(model, encoding):
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "desktop_app", "generate", "日 a", "-n", "1", "--greedy", "--model", str(model)],
+        cwd=ROOT, env=environ, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"\\u65e5 a"), done.stdout
+
+
 def test_the_same_seed_draws_the_same_text_and_another_seed_another(command, model):
     def text(seed):
         return command("generate", "--ids", "5,6", "--seed", seed, "--top-k", "50", "--model", model)[1]

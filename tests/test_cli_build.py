@@ -245,6 +245,10 @@ def test_a_disk_that_fills_leaves_what_was_there(built, place, monkeypatch):
         ("[[figure]]\nname = 'a'\nprompt = 'x'\n", ["step"]),
         ("[[figure]]\nname = 'a'\nprompt = 'x'\nstep = 'text'\ntheme = 'pink'\n", ["line", "print"]),
         (2 * "[[figure]]\nname = 'a'\nprompt = 'x'\nstep = 'text'\n", ["line 5", "a.svg", "line 1", "already"]),
+        (  # one file on Windows and macOS
+            "".join(f"[[figure]]\nname = '{name}'\nprompt = 'x'\nstep = 'text'\n" for name in "aA"),
+            ["line 5", "a.svg", "line 1", "already"],
+        ),
         ("[[figure]]\nname = \n", ["no TOML", "line 2"]),
         ("", ["no figure"]),
         ("figure = 3", ["double brackets"]),

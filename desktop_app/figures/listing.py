@@ -5,7 +5,6 @@ figure` without their dashes; `[defaults]` holds what every entry has unless it 
 """
 
 import argparse
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -145,8 +144,8 @@ def record_file(path: Path, folder: Path) -> Path:
 
 
 def _place(file: Path) -> str:
-    """A file's place as the system compares names: without their case on Windows."""
-    return os.path.normcase(file.absolute())
+    """A file's place without the case of its name: Windows and macOS tell no names apart by that, and lists travel."""
+    return str(file.absolute()).casefold()
 
 
 def _refuse(faults: list[str]) -> None:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.leftovers import clear_leftovers, unfinished_name
+from desktop_app.gpt2.system import put_in_place, why_no_file, why_not_written
 
 _PATIENCE = 10.0  # seconds
 
@@ -32,7 +33,7 @@ def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterat
             yield file
         _put(temporary, final)
     except OSError as reason:
-        raise error(f"{path} cannot be written: {reason.strerror or reason}.") from reason
+        raise error(f"{path} cannot be written: {why_not_written(reason)}.") from reason
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -53,7 +54,7 @@ def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -
         for path in reversed(paths):
             _put(folder / path.name, _final(path))
     except OSError as reason:
-        raise error(f"{paths[0]} cannot be written: {reason.strerror or reason}.") from reason
+        raise error(f"{paths[0]} cannot be written: {why_not_written(reason)}.") from reason
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -90,6 +91,8 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
 
     Commands ask before they compute anything.
     """
+    if words := why_no_file(path.name):
+        raise error(f"{path} cannot be written: {words}; name another.")
     try:
         mode = path.stat().st_mode if path.exists() else None
         dangling = mode is None and path.is_symlink()
@@ -120,4 +123,4 @@ def _put(made: Path, final: Path) -> None:
     """Move a finished file to its place, with the mode of the one that it replaces."""
     if final.exists():
         made.chmod(stat.S_IMODE(final.stat().st_mode))
-    made.replace(final)
+    put_in_place(made, final)

@@ -8,11 +8,20 @@ import mmap
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from pathlib import Path, PureWindowsPath
 
 _NICE = 10
+_TRIES, _PAUSE = 20, 0.05  # for a second
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³")}
+
+
+def is_linux() -> bool:
+    """Whether Qt needs libraries that the system may lack, and a display server."""
+    return sys.platform == "linux"
 
 
 def is_root() -> bool:
@@ -58,6 +67,50 @@ def closing_signals() -> tuple[signal.Signals, ...]:
         third = signal.SIGHUP
     asked = (signal.SIGINT, signal.SIGTERM, third)
     return tuple(number for number in asked if signal.getsignal(number) != signal.SIG_IGN)
+
+
+def is_plainly_a_path(text: str) -> bool:
+    """Whether `text` names a place on a disk, on any system: `./a`, `/a`, `~`, `C:a`, a share of another machine."""
+    return text.startswith((".", "/", "~")) or "\\" in text or PureWindowsPath(text).drive != ""
+
+
+def why_no_file(name: str) -> str:
+    """Why the system has no file of that name, in words; "" if it has. Windows takes some for devices or streams."""
+    return _why_windows_has_no(name) if sys.platform == "win32" else ""
+
+
+def _why_windows_has_no(name: str) -> str:
+    if odd := sorted(set(name) & set('<>:"|?*')):
+        return f"Windows has no {' '.join(odd)} in names of files"
+    if name.endswith((".", " ")):
+        return "Windows has no names of files that end in a dot or a space"
+    device = name.partition(".")[0].rstrip(" ").upper()
+    return f"Windows takes {device} for a device" if device in _DEVICES else ""
+
+
+def put_in_place(made: Path, final: Path) -> None:
+    """Move a finished file to its place, over the one that is there.
+
+    Windows refuses that while any program has the old one open, as a scanner for viruses does for a moment: it is asked
+    again for a second. Raises OSError.
+    """
+    for left in reversed(range(_TRIES if sys.platform == "win32" else 1)):
+        try:
+            made.replace(final)
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def why_not_written(reason: OSError) -> str:
+    """Why a file was not written, in words: what the system says, and on Windows what is mostly behind it."""
+    said = str(reason.strerror or reason)
+    if sys.platform == "win32" and isinstance(reason, PermissionError):
+        return f"{said.rstrip('.')}; if a program has it open, close it there"
+    return said
 
 
 @contextmanager

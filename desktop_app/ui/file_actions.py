@@ -147,7 +147,7 @@ class FileActions(QObject):
         if step is None or (opened and not path):
             return
         name = path[-1].name if opened else step.key
-        name = name.replace("blocks.", "block-").replace(".", "-")
+        name = name.replace("blocks.", "block-").replace(".", "-").replace(":", "-")
         dialog = ExportDialog(name, Path(self._start_folder()), theme, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.chosen.connect(

@@ -1,13 +1,17 @@
 """What differs between systems: each function's way on Windows, where the names that POSIX has are missing."""
 
+import errno
 import mmap
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from desktop_app.gpt2 import system
+from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.files import refuse_existing, whole_file
 
 POSIX_ONLY = {
     "os": ("geteuid", "getuid", "nice", "sched_getaffinity", "fchmod"),
@@ -58,6 +62,87 @@ def test_what_nohup_ignores_stays_ignored():
 def test_on_windows_workers_start_without_signal_masks(windows):
     with system.deaf_to_interrupts():
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (r"C:\models\gpt2", True), ("C:/models/gpt2", True), ("C:/gpt2", True), ("c:gpt2", True), ("D:", True),
+        (r"\\server\share\gpt2", True), ("//server/share/gpt2", True), (r"models\gpt2", True), ("./gpt2", True),
+        ("~/gpt2", True), ("/gpt2", True), ("gpt2", False), ("openai-community/gpt2", False), ("sorter@50", False),
+    ],
+)  # fmt: skip
+def test_a_drive_and_a_share_are_no_names_of_the_hub_on_any_system(text, path):
+    assert system.is_plainly_a_path(text) is path
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("figure.svg", ""), ("κ.svg", ""), ("console.svg", ""), ("com10.txt", ""),
+        ("nul.svg", "takes NUL for a device"),
+        ("Con", "takes CON for a device"), ("COM1.tar.gz", "takes COM1"), ("a:b.svg", "no : in names"),
+        ('what?"', 'no " ? in names'), ("figure.", "end in a dot"), ("figure.svg ", "a space"),
+    ],
+)  # fmt: skip
+def test_on_windows_a_file_is_not_written_to_a_device_or_a_stream(windows, name, words, tmp_path):
+    assert words in system.why_no_file(name) and bool(words) == bool(system.why_no_file(name))
+    if words:
+        with pytest.raises(ExportError, match=r"cannot be written: Windows .*; name another"):
+            refuse_existing(tmp_path / name, force=True)
+
+
+def test_here_they_are_names_like_any_other(tmp_path):
+    with whole_file(tmp_path / "a:b nul") as file:
+        file.write(b"1")
+    assert (tmp_path / "a:b nul").read_bytes() == b"1"
+
+
+class Held:
+    """Windows' answer to whoever replaces a file that a program has open, so many times."""
+
+    def __init__(self, times, monkeypatch):
+        self.left, self.slept, replace = times, 0.0, Path.replace
+
+        def refused(path, final):
+            if self.left:
+                self.left -= 1
+                raise PermissionError(errno.EACCES, "Access is denied", str(path))
+            return replace(path, final)
+
+        monkeypatch.setattr(Path, "replace", refused)
+        monkeypatch.setattr(system, "time", SimpleNamespace(sleep=self.sleep))
+
+    def sleep(self, seconds):
+        self.slept += seconds
+
+
+def test_on_windows_a_file_that_is_held_for_a_moment_is_replaced_after_it(windows, tmp_path, monkeypatch):
+    path = tmp_path / "settings.json"
+    path.write_text("old")
+    held = Held(3, monkeypatch)
+    with whole_file(path) as file:
+        file.write(b"new")
+    assert path.read_text() == "new" and held.left == 0 and 0 < held.slept < 1
+
+
+def test_on_windows_a_file_that_stays_mapped_is_told_and_stays_whole(windows, tmp_path, monkeypatch):
+    path = tmp_path / "trace.safetensors"
+    path.write_text("old")
+    held = Held(1000, monkeypatch)
+    with (
+        pytest.raises(ExportError, match="Access is denied; if a program has it open, close it there"),
+        whole_file(path),
+    ):
+        pass
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path] and held.slept <= 1
+
+
+def test_elsewhere_what_may_not_be_replaced_is_refused_at_once(tmp_path, monkeypatch):
+    held = Held(1, monkeypatch)
+    with pytest.raises(ExportError, match=r"Access is denied\.$"), whole_file(tmp_path / "a"):
+        pass
+    assert held.slept == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX")

@@ -1,6 +1,5 @@
 """Finds the folder of a model by what a person calls it. Never fetches anything."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from desktop_app.core.library.catalogue import hub_entry
 from desktop_app.core.library.references import PAGE, HubName, parse_hub_name
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.system import is_plainly_a_path
 
 
 def find_model(text: str) -> Path:
@@ -131,8 +131,7 @@ def _may_be_hub_name(text: str) -> bool:
     """Whether `text` is not plainly a path."""
     if text.startswith(PAGE):
         return True
-    name = text.partition("@")[0]
-    return not text.startswith((".", "/", "~", os.sep)) and "\\" not in text and name.count("/") < 2
+    return not is_plainly_a_path(text) and text.partition("@")[0].count("/") < 2
 
 
 def _exists(path: Path) -> bool:
