@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from desktop_app.core.analysis.measures import SCORES
-from desktop_app.core.navigation import at_workspace
-from desktop_app.core.state import WALK, State, with_option
-from desktop_app.core.steps import WORKSPACES, texts
+from desktop_app.core.model import Model
+from desktop_app.core.navigation import at_step, at_workspace, by_block, by_head, by_steps
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.state import WALK, State, begins, spaced, unplaced, with_option
+from desktop_app.core.steps import WORKSPACES, step_list, texts
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,7 @@ class Command:
     """A command. `keys` are Qt key sequences, the first is shown; `needs` says when it is enabled.
 
     What only changes the state says how (`change`), and whether that is so now (`on`); the window does the others.
+    `joined` are done again and again as one entry of undo.
     `short` are its names on the switches beside a view, where there is room and where there is little.
     """
 
@@ -23,9 +26,10 @@ class Command:
     keys: tuple[str, ...] = ()
     needs: str = "model"
     checkable: bool = False
-    change: Callable[[State], State] | None = None
-    on: Callable[[State], bool] | None = None
+    change: Callable[[State, Model], State] | None = None
+    on: Callable[[State, Model], bool] | None = None
     short: tuple[str, str] = ("", "")
+    joined: bool = False
 
 
 PACE = "pace:"
@@ -40,11 +44,11 @@ def _choice(
 ) -> Command:
     """A command that sets a view option to `value`, or back to `other` if it has one and is on."""
 
-    def is_on(state: State) -> bool:
+    def is_on(state: State, _model: Model) -> bool:
         return bool(getattr(state.view, field) == value)
 
-    def change(state: State) -> State:
-        return with_option(state, field, other if other and is_on(state) else value)
+    def change(state: State, model: Model) -> State:
+        return with_option(state, field, other if other and is_on(state, model) else value)
 
     return Command(name, title, menu, (), "scene", True, change, is_on, short)
 
@@ -52,11 +56,11 @@ def _choice(
 def _switch(field: str, title: str, short: tuple[str, str]) -> Command:
     """A command that turns a view option on and off."""
 
-    def is_on(state: State) -> bool:
+    def is_on(state: State, _model: Model) -> bool:
         return bool(getattr(state.view, field))
 
-    def change(state: State) -> State:
-        return with_option(state, field, not is_on(state))
+    def change(state: State, model: Model) -> State:
+        return with_option(state, field, not is_on(state, model))
 
     return Command(field, title, "View", (), "scene", True, change, is_on, short)
 
@@ -64,10 +68,10 @@ def _switch(field: str, title: str, short: tuple[str, str]) -> Command:
 def _baseline(name: str, title: str, short: tuple[str, str], value: str) -> Command:
     """A command that measures the explained logit against the average token, or against nothing."""
 
-    def is_on(state: State) -> bool:
+    def is_on(state: State, _model: Model) -> bool:
         return state.against is None and state.view.baseline == value
 
-    def change(state: State) -> State:
+    def change(state: State, _model: Model) -> State:
         return replace(with_option(state, "baseline", value), against=None)
 
     return Command(name, title, "View", (), "scene", True, change, is_on, short)
@@ -76,21 +80,67 @@ def _baseline(name: str, title: str, short: tuple[str, str], value: str) -> Comm
 def _workspace(key: str, name: str, keys: tuple[str, ...], tab: str) -> Command:
     """A command that shows a workspace in the centre, or the walk again."""
 
-    def change(state: State) -> State:
+    def change(state: State, _model: Model) -> State:
         return at_workspace(state, key)
 
-    def is_on(state: State) -> bool:
+    def is_on(state: State, _model: Model) -> bool:
         return state.workspace == key
 
     return Command(f"{WORKSPACE}{key}", name, "Go", keys, "scene", True, change, is_on, (tab, tab))
 
 
-def _int8(state: State) -> State:
+def _int8(state: State, _model: Model) -> State:
     return replace(state, int8=not state.int8)
 
 
-def _greedy(state: State) -> State:
+def _is_int8(state: State, _model: Model) -> bool:
+    return state.int8
+
+
+def _greedy(state: State, _model: Model) -> State:
     return state.with_sampling(greedy=not state.sampling.greedy)
+
+
+def _begin(state: State, model: Model) -> State:
+    return replace(unplaced(state), start=not begins(state, model.tokenizer))
+
+
+def _begins(state: State, model: Model) -> bool:
+    return begins(state, model.tokenizer)
+
+
+def _space(state: State, model: Model) -> State:
+    return replace(unplaced(state), space=not spaced(state, model.tokenizer))
+
+
+def _is_spaced(state: State, model: Model) -> bool:
+    return spaced(state, model.tokenizer)
+
+
+def _draw(state: State, _model: Model) -> State:
+    return replace(state, draws=state.draws + 1)
+
+
+def _go(by: int) -> Callable[[State, Model], State]:
+    return lambda state, model: by_steps(state, step_list(model.config), by)
+
+
+def _go_block(by: int) -> Callable[[State, Model], State]:
+    return lambda state, model: by_block(state, step_list(model.config), by)
+
+
+def _go_head(by: int) -> Callable[[State, Model], State]:
+    return lambda state, model: by_head(state, model.config.n_head, by)
+
+
+def _go_to(index: int) -> Callable[[State, Model], State]:
+    return lambda state, model: at_step(state, step_list(model.config)[index])
+
+
+def _open(*names: str) -> Callable[[State, Model], State]:
+    """Open workspaces that have no tab, one behind the other; none closes what is open."""
+    path = tuple(Cell(name, ()) for name in names)
+    return lambda state, _model: replace(state, opened=path)
 
 
 _PACES = ((0, "full speed"), (4, "4 tokens a second"), (2, "2 tokens a second"), (1, "1 token a second"))
@@ -103,7 +153,7 @@ _TABS = (
 )
 
 
-def _head_in_walk(state: State) -> State:
+def _head_in_walk(state: State, _model: Model) -> State:
     return replace(state, workspace=WALK, step=f"blocks.{state.layer}.attn.pattern")
 
 
@@ -153,7 +203,7 @@ _LENS = (
         (),
         "scene",
         True,
-        on=lambda state: bool(state.translators),
+        on=lambda state, _: bool(state.translators),
     ),
 )
 
@@ -227,7 +277,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("save_session", "Save session …", "File", ("Ctrl+S",)),
     Command("open_models", "Models …", "File", ("Ctrl+Shift+M",), "always"),
     Command("open_model", "Open model folder …", "File", ("Ctrl+M",), "always"),
-    Command("int8", "Weights rounded to int8: faster, not exact", "File", (), "model", True, _int8, lambda s: s.int8),
+    Command(
+        "int8",
+        "Weights rounded to int8: faster, not exact",
+        "File",
+        (),
+        "model",
+        True,
+        _int8,
+        _is_int8,
+    ),
     Command("stop_loading", "Stop opening the model", "File", (), "loading"),
     Command("export", "Export figure …", "File", ("Ctrl+E",), "scene"),
     Command("deck", "Export the walk …", "File", ("Ctrl+Shift+E",), "scene"),
@@ -236,25 +295,25 @@ COMMANDS: tuple[Command, ...] = (
     Command("undo", "Undo", "Edit", ("Ctrl+Z",), "undo"),
     Command("redo", "Redo", "Edit", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo"),
     Command("focus_prompt", "Edit the prompt", "Edit", ("Ctrl+L",), "always"),
-    Command("prepend", "Begin with <|endoftext|>", "Edit", (), "first", True),
-    Command("space", "Begin with a space", "Edit", (), "space", True),
+    Command("prepend", "Begin with <|endoftext|>", "Edit", (), "first", True, _begin, _begins),
+    Command("space", "Begin with a space", "Edit", (), "space", True, _space, _is_spaced),
     Command("find_token", "Find a token …", "Edit", ("Ctrl+F",), "scene"),
-    Command("next", "Next step", "Go", ("PgDown",), "scene"),
-    Command("previous", "Previous step", "Go", ("PgUp",), "scene"),
-    Command("next_block", "Next block", "Go", ("Ctrl+PgDown",), "scene"),
-    Command("previous_block", "Previous block", "Go", ("Ctrl+PgUp",), "scene"),
-    Command("next_head", "Next head", "Go", ("Ctrl+Down",), "scene"),
-    Command("previous_head", "Previous head", "Go", ("Ctrl+Up",), "scene"),
-    Command("first", "First step", "Go", ("Ctrl+Home",), "scene"),
-    Command("last", "Last step", "Go", ("Ctrl+End",), "scene"),
+    Command("next", "Next step", "Go", ("PgDown",), "scene", change=_go(1)),
+    Command("previous", "Previous step", "Go", ("PgUp",), "scene", change=_go(-1)),
+    Command("next_block", "Next block", "Go", ("Ctrl+PgDown",), "scene", change=_go_block(1)),
+    Command("previous_block", "Previous block", "Go", ("Ctrl+PgUp",), "scene", change=_go_block(-1)),
+    Command("next_head", "Next head", "Go", ("Ctrl+Down",), "scene", change=_go_head(1)),
+    Command("previous_head", "Previous head", "Go", ("Ctrl+Up",), "scene", change=_go_head(-1)),
+    Command("first", "First step", "Go", ("Ctrl+Home",), "scene", change=_go_to(0)),
+    Command("last", "Last step", "Go", ("Ctrl+End",), "scene", change=_go_to(-1)),
     Command("back", "Back", "Go", ("Alt+Left",), "scene"),
     Command("forward", "Forward", "Go", ("Alt+Right",), "scene"),
     *_TABS,
     *_STORY,
     Command("play", "Play", "Go", ("F5",), "scene", True),
-    Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene"),
+    Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene", change=_draw, joined=True),
     Command("append", "Append the drawn token", "Sample", ("Ctrl+Return",), "room"),
-    Command("greedy", "Greedy", "Sample", ("Ctrl+G",), "scene", True, _greedy, lambda s: s.sampling.greedy),
+    Command("greedy", "Greedy", "Sample", ("Ctrl+G",), "scene", True, _greedy, lambda state, _: state.sampling.greedy),
     Command("run", "Run on", "Sample", ("Ctrl+R",), "room"),
     *(Command(f"{PACE}{pace}", f"Run on at {words}", "Sample", (), "always", True) for pace, words in _PACES),
     Command("stop", "Stop", "Sample", ("Ctrl+.",), "running"),
@@ -296,7 +355,7 @@ COMMANDS: tuple[Command, ...] = (
         (),
         "scene",
         True,
-        on=lambda state: state.against is not None,
+        on=lambda state, _: state.against is not None,
         short=("another token …", "token …"),
     ),
     _choice("flow_1", "Flow: edges of 1 % and more", ("≥ 1 %", "1 %"), "flow", "0.01"),
@@ -307,13 +366,20 @@ COMMANDS: tuple[Command, ...] = (
     *_LENS,
     *_LOOK,
     *_CIRCUITS,
-    Command("check_all", "Check every tensor of this text", "Inspect", (), "scene"),
+    Command("check_all", "Check every tensor of this text", "Inspect", (), "scene", change=_open("check")),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
-    Command("open_census", "Count the parameters", "Inspect", (), "scene"),
+    Command("open_census", "Count the parameters", "Inspect", (), "scene", change=_open("census")),
     Command("copy_numpy", "Copy the number or step as numpy", "Inspect", (), "scene"),
-    Command("close_inspector", "Close the inspector", "Inspect", (), "path"),
+    Command("close_inspector", "Close the inspector", "Inspect", (), "path", change=_open()),
     Command("palette", "Find anything …", "Help", ("Ctrl+Shift+P",), "always"),
     Command("help", "Keys and commands", "Help", ("F1",), "always"),
     Command("copy_diagnostics", "Copy diagnostics", "Help", (), "always"),
     Command("about", "About Logitscope", "Help", (), "always"),
 )
+
+_BY_ID = {command.id: command for command in COMMANDS}
+
+
+def find_command(name: str) -> Command:
+    """The command with this id."""
+    return _BY_ID[name]

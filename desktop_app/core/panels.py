@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.core.intents import Choosing, Intent, Select
 from desktop_app.core.levels import Levels, percent
 
 Array = NDArray[Any]
@@ -104,7 +105,7 @@ class Line:
     text: str
     remark: str = ""
     hue: Hue = Hue.INK
-    pick: tuple[str, str] | None = None
+    pick: Intent | None = None
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,11 @@ class MapPanel(Panel):
     selected: int | None = None
     fresh: int = 0  # how many rows at the end were computed in the last, cached pass; 0 says all
     x_label: str = ""
-    picks: str = "token"  # what a click on a row picks; "" where rows are nothing to choose
+    picks: Choosing | None = Select  # what a click on a row asks for; None where rows are nothing to choose
     texts: tuple[tuple[str, ...], ...] = ()  # words over the colours, [row][column], where cells have room for them
     column_labels: tuple[str, ...] = ()
     selected_column: int | None = None
-    column_picks: str = ""  # what a click on a column's label picks
+    column_picks: Choosing | None = None  # what a click on a column's label asks for
     first_column: int = 0  # the number of the first column, where others before it are left out
     sums: bool = False  # the last row and column are sums of the others, and set off from them
 
@@ -263,7 +264,7 @@ class Bar:
     outline: float | None = None  # the value before a cut
     kept: bool = True
     marked: bool = False  # the draw lands here
-    pick: tuple[str, int | str] | None = None
+    pick: Intent | None = None
     source: tuple[str, tuple[int, ...]] | None = None
     pinned: bool = False
 

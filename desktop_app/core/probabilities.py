@@ -1,5 +1,6 @@
 """The probability panel's bars: the next tokens after one position, with the cut, pinned tokens and the draw."""
 
+from desktop_app.core.intents import Append
 from desktop_app.core.levels import number, percent
 from desktop_app.core.panels import Bar, BarsPanel
 from desktop_app.core.scene import Scene
@@ -42,7 +43,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
         outline=before,
         kept=kept,
         marked=rank == scene.landed,
-        pick=("append", token),
+        pick=Append(token),
         pinned=pinned,
     )
 

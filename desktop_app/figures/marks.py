@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.core.intents import Choosing, Intent
 from desktop_app.core.panels import AnyPanel, Source
 from desktop_app.figures.pool import pixels, strength
 from desktop_app.figures.theme import Table, Theme, words_on
@@ -282,12 +283,18 @@ def _span(distance: float, length: float, count: int, density: float) -> tuple[i
 
 @dataclass(frozen=True)
 class Pick:
-    """A place that chooses something when clicked: ("token", 3), ("head", 5), ("stage", "scores"), ("append", 262)."""
+    """A place that asks for something when clicked; of `rows` alike, one below the other, each for its own."""
 
     rect: Rect
-    what: str
-    value: int | str
+    asks: Intent | Choosing
     label: str
+    rows: int = 0
+
+    def at(self, y: float) -> Intent:
+        """What a click at this height of the page asks for."""
+        if not callable(self.asks):
+            return self.asks
+        return self.asks(min(max(int((y - self.rect.y) / self.rect.h * self.rows), 0), self.rows - 1))
 
 
 class Measure(Protocol):

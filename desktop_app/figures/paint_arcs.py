@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from desktop_app.core.intents import Select
 from desktop_app.core.levels import percent
 from desktop_app.core.panels import ArcsPanel, Source
 from desktop_app.figures.marks import Array, Dots, Page, Pick, Rect
@@ -168,7 +169,7 @@ def _word(panel: ArcsPanel, n: int, box: Rect, size: float, page: Page, *, align
     if panel.source is not None and panel.selected is not None and not np.isnan(own):
         cell = Source(panel.source.name, panel.source.at(panel.selected, n))
         page.put_cells(box, (1, 1), np.array([[own]]), cell, panel.pieces[n])
-    page.picks.append(Pick(box, "token", n, panel.pieces[n]))
+    page.picks.append(Pick(box, Select(n), panel.pieces[n]))
 
 
 def _legend(panel: ArcsPanel, rect: Rect, page: Page) -> None:

@@ -97,8 +97,7 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
         name, index = bar.source
         page.put_cells(line, (1, 1), np.array([[bar.value]]), Source(name, index), bar.label)
     if bar.pick is not None:
-        what, value = bar.pick
-        page.picks.append(Pick(line, what, value, bar.label))
+        page.picks.append(Pick(line, bar.pick, bar.label))
 
 
 def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -> float:

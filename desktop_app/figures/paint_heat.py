@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from desktop_app.core.intents import GoTo, Select, ShowHead
 from desktop_app.core.levels import short
 from desktop_app.core.panels import AtlasPanel, GridPanel, MapPanel, MultiplesPanel, Strip, StripsPanel
 from desktop_app.figures.marks import Array, Heat, Page, Pick, Rect
@@ -144,7 +145,9 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
             page.fill(box, stroke=page.theme.accent, width=page.u(1.5))
         page.put_cells(box, (1, panel.group), values[None, :], strip.source, strip.label, n * panel.group, panel.group)
         page.picks.append(
-            Pick(Rect(box.x, box.y - page.u(_GROUP_HEAD), width, height + page.u(_GROUP_HEAD)), "head", n, f"head {n}")
+            Pick(
+                Rect(box.x, box.y - page.u(_GROUP_HEAD), width, height + page.u(_GROUP_HEAD)), ShowHead(n), f"head {n}"
+            )
         )
     return said
 
@@ -154,7 +157,7 @@ def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
     fixed = heading_height(panel) + LEGEND
     rows = len(panel.values)
     if panel.column_labels:
-        tokens = panel.column_picks == "token"
+        tokens = panel.column_picks is Select
         fixed += (_column_room(panel.column_labels, width, page, tokens=tokens) * _SIN + page.u(12)) / page.scale
     if panel.texts:
         return fixed + max(rows * 15, 40), fixed + max(rows * 22, 40)
@@ -164,10 +167,10 @@ def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
 def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     """A table of numbers as colours with labelled rows, and columns where they have names."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
-    tokens = panel.picks == "token"
+    tokens = panel.picks is Select
     left = labels_width(panel.row_labels, body.h, rect.w * 0.3, page, tokens=tokens) + page.u(4)
     rows, columns = panel.values.shape
-    across = panel.column_picks == "token"
+    across = panel.column_picks is Select
     label = _column_room(panel.column_labels, rect.w, page, tokens=across)
     box = body.inset(left=left, top=label * _SIN + page.u(12) if label else 0, right=label * _COS)
     box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(_HIGHEST_IN_MAP)))
@@ -193,14 +196,12 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     _outline_row(panel.selected, rows, box, page)
     _outline_column(panel.selected_column, columns, box, page)
     page.put_cells(box, (rows, columns), panel.values, panel.source, panel.title)
-    if panel.picks:
-        page.picks.append(Pick(Rect(body.x, box.y, left, box.h), "row", rows, f"choose this {panel.picks}"))
+    if panel.picks is not None:
+        page.picks.append(Pick(Rect(body.x, box.y, left, box.h), panel.picks, "choose this row", rows))
     if panel.column_picks:
         for n in range(columns):
             place = Rect(box.x + n * box.w / columns, body.y, box.w / columns, box.y - body.y)
-            page.picks.append(
-                Pick(place, panel.column_picks, panel.first_column + n, f"choose this {panel.column_picks}")
-            )
+            page.picks.append(Pick(place, panel.column_picks(panel.first_column + n), "choose this column"))
     under = Rect(box.x, box.y + box.h, box.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label)
 
@@ -293,7 +294,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     if top > page.u(30):
         across = page.say(_across(panel))
         page.words(box.x - page.u(10), box.y - page.u(23), across, size=10, colour=page.theme.dim, align="right")
-    page.picks.append(Pick(Rect(body.x, box.y, left, side), "row", count, "choose this token"))
+    page.picks.append(Pick(Rect(body.x, box.y, left, side), Select, "choose this token", count))
     page.words(
         box.x - page.u(10), box.y - page.u(9), page.say(_corner(panel)), size=10, colour=page.theme.dim, align="right"
     )
@@ -359,7 +360,7 @@ def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
         edge = Rect(box.x - page.u(2), box.y - page.u(2), side + page.u(4), side + page.u(4))
         page.fill(edge, stroke=page.theme.accent, width=page.u(2))
     page.put_cells(box, panel.values.shape, panel.values, panel.source, panel.title)
-    page.picks.append(Pick(box, "stage", panel.op, f"go to {panel.title}"))
+    page.picks.append(Pick(box, GoTo(f"blocks.*.attn.{panel.op}"), f"go to {panel.title}"))
 
 
 def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
@@ -402,7 +403,7 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
         if panel.source is not None:
             source = replace(panel.source, index=(head, *panel.source.index[1:]))
         page.put_cells(box, panel.values[head].shape, panel.values[head], source, panel.names[head])
-        page.picks.append(Pick(box, "head", head, panel.names[head]))
+        page.picks.append(Pick(box, ShowHead(head), panel.names[head]))
     bottom = body.y + rows * (side + name + page.u(4))
     if panel.every > 1:
         said = page.say(f"one query in {panel.every}") + (f" · {said}" if said else "")

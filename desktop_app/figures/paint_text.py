@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from desktop_app.core.intents import Select
 from desktop_app.core.panels import Chip, Line, ProsePanel, ShadedPanel, Source, TextPanel, TokensPanel
 from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import LEGEND, heading, heading_height, legend
@@ -63,7 +64,7 @@ def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
         if height > 30:
             page.words(box.x + w / 2, box.y + page.u(30), f"{chip.position} · {chip.id}", size=10,
                        colour=theme.dim, align="center", room=w)  # fmt: skip
-        page.picks.append(Pick(box, "token", chip.position, f"{chip.label} · id {chip.id} · {chip.detail}"))
+        page.picks.append(Pick(box, Select(chip.position), f"{chip.label} · id {chip.id} · {chip.detail}"))
 
 
 def _prose_lines(panel: ProsePanel, width: float, page: Page) -> list[list[tuple[str, bool]]]:
@@ -144,7 +145,7 @@ def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
                    colour=None if chosen else page.theme.dim, align="center", room=w)  # fmt: skip
         if panel.source is not None and there:
             page.put_cells(box, (1, 1), panel.values[n : n + 1, None], _fixed(panel, n), panel.pieces[n])
-        page.picks.append(Pick(box, "token", n, panel.pieces[n]))
+        page.picks.append(Pick(box, Select(n), panel.pieces[n]))
         bottom = max(bottom, box.y + page.u(1.7 * size))
     under = Rect(body.x, bottom, body.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values))
@@ -221,9 +222,8 @@ def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
     if len(texts) == 1 and not under:
         page.words(start + grid.text, middle, line.remark, size=12, colour=page.theme.dim)
     if line.pick is not None:
-        what, value = line.pick
         place = Rect(x, y, grid.width, page.u(_line_height(texts, under)))
-        page.picks.append(Pick(place, what, value, line.label))
+        page.picks.append(Pick(place, line.pick, line.label))
     for n, words in enumerate(under):
         page.words(start, middle + page.u((len(texts) - 1) * _MORE + 20 + n * _UNDER), words, size=12,
                    colour=page.theme.dim, room=grid.width - grid.label)  # fmt: skip

@@ -3,21 +3,17 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence
 
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS, PACE
-from desktop_app.core.navigation import at_workspace
-from desktop_app.core.state import State, begins, spaced, unplaced
-from desktop_app.core.steps import find_step
+from desktop_app.core.commands import COMMANDS, PACE, find_command
+from desktop_app.core.intents import Append, Do, Explain, GoTo, Intent, Open, Predict, Select, Show
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.state import State
 from desktop_app.core.stops import Stop, open_in
 from desktop_app.core.views.look import at_cell
-from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.sampling import MAX_SEED
-from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.ui.appearance import Appearance
 from desktop_app.ui.choosers import Choosers
 from desktop_app.ui.controller import Controller
@@ -32,7 +28,8 @@ from desktop_app.ui.story_files import StoryFiles
 from desktop_app.ui.telling import Telling
 
 _KEYS = {command.id: command.keys for command in COMMANDS}
-_CHANGES = {command.id: command.change for command in COMMANDS if command.change is not None}
+_SWITCHED = tuple(command.id for command in COMMANDS if command.on is not None)
+"""Commands that the state says are on or off."""
 
 
 class Acts(QObject):
@@ -58,11 +55,8 @@ class Acts(QObject):
         self._telling = telling
         self._story_files = StoryFiles(controller, telling, frame)
         self._story_files.said.connect(self.said)
-        self._choosers = choosers = Choosers(frame, controller, inspection)
-        choosers.command.connect(self.do)
-        choosers.example.connect(self.open_example)
-        choosers.pinned.connect(self.pin)
-        choosers.explained.connect(lambda name, token: self.explain(**{name: token}))
+        self._choosers = choosers = Choosers(frame, controller)
+        choosers.asked.connect(self.follow)
         choosers.closed.connect(self.stale)
         self._handlers = self._make_handlers()
         for name, action in frame.actions_.items():
@@ -77,12 +71,10 @@ class Acts(QObject):
             scrubber = self._frame.scrubber
             scrubber.set_playing(scrubber.playing)  # a button that was pressed in vain comes up again
             return
-        c = self._controller
-        change = _CHANGES.get(name)
-        if change is not None:
-            c.set(change(c.state))
-            return
-        self._handlers[name]()
+        if find_command(name).change is None:
+            self._handlers[name]()
+        else:
+            self._controller.follow(Do(name))
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
         """What the commands do that are more than a change of the state."""
@@ -90,14 +82,6 @@ class Acts(QObject):
         return {
             "undo": c.undo,
             "redo": c.redo,
-            "next": lambda: c.go_by(1),
-            "previous": lambda: c.go_by(-1),
-            "next_block": lambda: c.go_block(1),
-            "previous_block": lambda: c.go_block(-1),
-            "next_head": lambda: c.go_head(1),
-            "previous_head": lambda: c.go_head(-1),
-            "first": lambda: self.go_to_index(0),
-            "last": lambda: self.go_to_index(len(c.steps) - 1),
             "back": lambda: c.go_back(-1),
             "forward": lambda: c.go_back(1),
             "play": self._play,
@@ -106,7 +90,6 @@ class Acts(QObject):
             "edit_story": self._story_files.edit,
             "add_stop": self._story_files.add_shown,
             "cover": self._cover,
-            "draw": lambda: c.set(replace(c.state, draws=c.state.draws + 1), ("draw",)),
             "append": c.append_drawn,
             "run": lambda: c.run_on(frame.probabilities.count.value()),
             "stop": self._stop,
@@ -120,8 +103,6 @@ class Acts(QObject):
             "projector": look.switch_projector,
             "limit": frame.view_bar.limit.setFocus,
             **{part.command: partial(look.toggle_part, part.command) for part in PARTS},
-            "prepend": lambda: c.set(replace(unplaced(c.state), start=not self._is_on(begins))),
-            "space": lambda: c.set(replace(unplaced(c.state), space=not self._is_on(spaced))),
             "focus_prompt": frame.prompt.setFocus,
             "find_token": frame.probabilities.open_search,
             "export": lambda: self._files.ask_export(look.name),
@@ -134,12 +115,9 @@ class Acts(QObject):
             "stop_loading": c.cancel_loading,
             "lens_translators": self._files.ask_translators,
             "why_look": self._why_look,
-            "close_inspector": lambda: c.open_path(()),
-            "check_all": self._inspection.check_all,
             "open_weight": choosers.choose_weight,
-            "why_target": lambda: choosers.choose_token("target"),
-            "why_against": lambda: choosers.choose_token("against"),
-            "open_census": self._inspection.open_census,
+            "why_target": lambda: choosers.choose_token(lambda token: Explain(target=token)),
+            "why_against": lambda: choosers.choose_token(lambda token: Explain(against=token)),
             "copy_numpy": self._inspection.copy_numpy,
             **{name: partial(self._set_pace, name) for name in frame.actions_ if name.startswith(PACE)},
             "palette": choosers.palette,
@@ -148,11 +126,6 @@ class Acts(QObject):
             "about": choosers.about,
             "quit": frame.close,
         }
-
-    def _is_on(self, switch: Callable[[State, Tokenizer], bool]) -> bool:
-        """Whether a switch of how the text begins is on: by a person, or by the tokenizer's files."""
-        model = self._controller.model
-        return model is not None and switch(self._controller.state, model.tokenizer)
 
     def enable(self) -> None:
         """Enable what can be done now, and nothing else."""
@@ -180,6 +153,13 @@ class Acts(QObject):
         frame.export.setEnabled(met["scene"])
         frame.probabilities.show_running(has_room=met["room"], running=c.running)
 
+    def on(self, state: State) -> set[str]:
+        """The commands that are on in this state."""
+        model = self._controller.model
+        if model is None:
+            return set()
+        return {command.id for command in COMMANDS if command.on is not None and command.on(state, model)}
+
     def show_checks(self, state: State) -> None:
         """Check what is on; while a story is told, the keys of the next step go to the next stop."""
         for name in ("next", "previous"):
@@ -196,9 +176,7 @@ class Acts(QObject):
                 if name.startswith(PACE)
             ),
             ("cover", self._telling.covering),
-            ("prepend", self._is_on(begins)),
-            ("space", self._is_on(spaced)),
-            *((command.id, command.on(state)) for command in COMMANDS if command.on is not None),
+            *((name, name in self.on(state)) for name in _SWITCHED),
         ):
             self._frame.actions_[name].setChecked(on)
 
@@ -239,70 +217,30 @@ class Acts(QObject):
 
     # What widgets ask for
 
-    def choose_token(self, token: int) -> None:
-        """Select a position of the text, by its index; where a question asks for one, that is the answer."""
-        if self._frame.story_bar.asks_for_look:
-            self._telling.answer(token)
-            return
-        self._controller.set(replace(self._controller.state, token=token, key=None))
+    def follow(self, intent: Intent) -> None:
+        """Do what was asked for, wherever it was asked."""
+        match intent:
+            case Select(position) if self._frame.story_bar.asks_for_look:
+                self._telling.answer(position)
+            case Do(command):
+                self.do(command)
+            case Append(token):
+                self._controller.append(token)
+            case Show(stop):
+                self.open_example(stop)
+            case _:
+                self._controller.follow(intent)
 
-    def choose_position(self, position: int) -> None:
-        """Show the probabilities after this position."""
+    def predict(self, position: int) -> None:
+        """Show the probabilities after this position of the shown text."""
         scene = self._controller.scene
-        last = scene is not None and position == len(scene.trace) - 1
-        self._controller.set(
-            replace(self._controller.state, position=None if last else position, token=position, key=None)
-        )
-
-    def pick(self, what: str, value: Any) -> None:
-        """Do what a place of the picture stands for."""
-        c = self._controller
-        if what == "token":
-            self.choose_token(int(value))
-        elif what == "head":
-            c.set(replace(c.state, head=int(value)))
-        elif what == "key":
-            key = int(value)
-            c.set(replace(c.state, key=None if c.state.key == key else key))
-        elif what == "stage" and c.model is not None:
-            c.go_to(find_step(f"blocks.{c.state.layer}.attn.{value}", c.model.config))
-        elif what == "append":
-            c.append(int(value))
-        elif what == "command":
-            self.do(str(value))
-
-    def pin(self, token: int) -> None:
-        """Keep a token among the bars, or no longer."""
-        pinned = self._controller.state.pinned
-        changed = tuple(t for t in pinned if t != token) if token in pinned else (*pinned, token)
-        self._controller.set(replace(self._controller.state, pinned=changed))
-
-    def explain(self, **tokens: int) -> None:
-        """Show why a token is as likely as it is (`target`), or why not another one (`against`)."""
-        c = self._controller
-        c.set(replace(at_workspace(c.state, "why"), **tokens))  # type: ignore[arg-type] # names are State's
-
-    def change_sampling(self, name: str, value: object) -> None:
-        """Set a field of the sampling."""
-        try:
-            self._controller.set(self._controller.state.with_sampling(**{name: value}), ("sampling", name))
-        except LogitscopeError as reason:
-            self.said.emit(str(reason))
-
-    def new_seed(self) -> None:
-        """Draw from another seed, from its first draw on."""
-        seed = (self._controller.state.sampling.seed + 1) % (MAX_SEED + 1)
-        self._controller.set(replace(self._controller.state.with_sampling(seed=seed), draws=0))
+        self.follow(Predict(position, scene is not None and position == len(scene.trace) - 1))
 
     def go_to_tensor(self, name: str) -> None:
         """Open a weight, or go to the step that shows a tensor."""
-        c = self._controller
-        if c.model is None:
-            return
-        if name in c.model.checkpoint.weights:
-            self._inspection.open_weight(name)
-        else:
-            c.go_to(find_step(name, c.model.config))
+        model = self._controller.model
+        if model is not None:
+            self.follow(Open(Cell(name, ())) if name in model.checkpoint.weights else GoTo(name))
 
     def go_to_index(self, index: int) -> None:
         """Go to a step by its place in the walk."""
@@ -316,4 +254,4 @@ class Acts(QObject):
         if folder is not None and wanted.model != str(folder):
             self._controller.open_model(folder, replace(wanted, model=str(folder)))
         else:
-            self._controller.set(wanted)
+            self._controller.follow(Show(example))

@@ -4,6 +4,7 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QMenu, QWidget
 
+from desktop_app.core.intents import Append, Choosing, Explain, Pin
 from desktop_app.core.panels import BarsPanel
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_charts import bars_extent, paint_bars
@@ -14,15 +15,19 @@ from desktop_app.ui.painting import draw_marks, rectangle
 
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
 
+_KEYS: dict[tuple[Qt.Key, Qt.KeyboardModifier], Choosing] = {
+    (Qt.Key.Key_P, Qt.KeyboardModifier.NoModifier): Pin,
+    (Qt.Key.Key_W, Qt.KeyboardModifier.NoModifier): Explain,
+    (Qt.Key.Key_W, _SHIFT): lambda token: Explain(against=token),
+}
+"""What a key asks for about the token whose bar is chosen."""
+
 
 class BarsView(PaintedPane):
     """Emits the id of the bar that was clicked (append it) or asked to be pinned."""
 
-    appended = Signal(int)
-    pinned = Signal(int)
-    asked = Signal(int)  # how its probability came about
-    explained = Signal(int)  # why it is as likely as it is
-    compared = Signal(int)  # why another token rather than it
+    asked = Signal(object)  # an Intent about one of the tokens
+    opened = Signal(int)  # how its probability came about
     resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -37,11 +42,6 @@ class BarsView(PaintedPane):
         self._page = Page(LIGHT, fonts.measure)
         self._hover = -1
         # Letter -> what it asks for, and what it asks for with Shift.
-        self._keys = {
-            Qt.Key.Key_O: (self.asked, None),
-            Qt.Key.Key_P: (self.pinned, None),
-            Qt.Key.Key_W: (self.explained, self.compared),
-        }
         self.painted = 0
         """How many times bars were laid out; tests count it."""
 
@@ -120,23 +120,24 @@ class BarsView(PaintedPane):
     def _token(self, index: int) -> int | None:
         if not 0 <= index < len(self._page.picks):
             return None
-        return int(self._page.picks[index].value)
+        asked = self._page.picks[index].at(0)
+        return asked.token if isinstance(asked, Append) else None
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         token = self._token(self._at(event.position().toPoint()))
         if token is not None and event.button() == Qt.MouseButton.LeftButton:
-            self.appended.emit(token)
+            self.asked.emit(Append(token))
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         token = self._token(self._at(event.pos()) if event.reason() == QContextMenuEvent.Reason.Mouse else self._hover)
         if token is None:
             return
         menu = QMenu(self)
-        menu.addAction("Append", lambda: self.appended.emit(token))
-        menu.addAction("Pin or unpin", lambda: self.pinned.emit(token))
-        menu.addAction("Open the arithmetic", lambda: self.asked.emit(token))
-        menu.addAction("Why this token", lambda: self.explained.emit(token))
-        menu.addAction("Why not this token", lambda: self.compared.emit(token))
+        menu.addAction("Append", lambda: self.asked.emit(Append(token)))
+        menu.addAction("Pin or unpin", lambda: self.asked.emit(Pin(token)))
+        menu.addAction("Open the arithmetic", lambda: self.opened.emit(token))
+        menu.addAction("Why this token", lambda: self.asked.emit(Explain(target=token)))
+        menu.addAction("Why not this token", lambda: self.asked.emit(Explain(against=token)))
         menu.popup(event.globalPos())
         menu.aboutToHide.connect(menu.deleteLater)
 
@@ -149,11 +150,14 @@ class BarsView(PaintedPane):
         elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
             token = self._token(self._hover)
             if token is not None:
-                self.appended.emit(token)
-        elif key in self._keys and event.modifiers() in (Qt.KeyboardModifier.NoModifier, _SHIFT):
+                self.asked.emit(Append(token))
+        elif key == Qt.Key.Key_O and not event.modifiers():
             token = self._token(self._hover)
-            signal = self._keys[Qt.Key(key)][event.modifiers() == _SHIFT]
-            if token is not None and signal is not None:
-                signal.emit(token)
+            if token is not None:
+                self.opened.emit(token)
+        elif (key, event.modifiers()) in _KEYS:
+            token = self._token(self._hover)
+            if token is not None:
+                self.asked.emit(_KEYS[Qt.Key(key), event.modifiers()](token))
         else:
             super().keyPressEvent(event)

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from desktop_app.core.intents import Do, Select
 from desktop_app.core.opening.cells import Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import AnyPanel, Box, View, alone, follows, of_token, panels_of
@@ -53,9 +54,9 @@ def _shape(view: View | None) -> list[type[AnyPanel]]:
 
 
 class Canvas(PaintedPane):
-    """Shows one View. Emits what was picked and which cell is pointed at; holds no values of its own."""
+    """Shows one View. Emits what was asked for and which cell is pointed at; holds no values of its own."""
 
-    picked = Signal(str, object)  # what, value
+    asked = Signal(object)  # an Intent
     pointed = Signal(object, int, int)  # Cells or None, row, column
     opened = Signal(object, int, int)  # a cell was clicked or Enter was pressed on it
     resized = Signal()
@@ -313,11 +314,12 @@ class Canvas(PaintedPane):
         for panel, rect in self._page.panels:
             if follows(panel) and rect.x <= x < rect.x + rect.w and rect.y <= y < rect.y + rect.h:
                 pick = self._pick_at(x, y)
-                token = pick.value if pick is not None and pick.what == "token" else self._followed
+                asked = None if pick is None else pick.at(y)
+                token = asked.position if isinstance(asked, Select) else self._followed
                 break
         else:
             token = None
-        if token != self._followed and not isinstance(token, str):
+        if token != self._followed:
             self._followed = token
             self._place()
 
@@ -374,12 +376,7 @@ class Canvas(PaintedPane):
             if self._at is not None:
                 self._show_place(self._at[0].place(*self._at[1:]))  # the inspector may have taken the room
         if pick is not None:
-            value = pick.value
-            if pick.what == "row" and isinstance(value, int):
-                row = min(int((point.y() - pick.rect.y) / pick.rect.h * value), value - 1)
-                self.picked.emit("token", row)
-            else:
-                self.picked.emit(pick.what, value)
+            self.asked.emit(pick.at(point.y()))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
@@ -473,7 +470,7 @@ class Canvas(PaintedPane):
             self.start_cursor()
             return
         elif plain and key == Qt.Key.Key_Escape:
-            self.picked.emit("command", "close_inspector")
+            self.asked.emit(Do("close_inspector"))
             return
         if plain and not self.walks and key in _ARROWS:
             self.start_cursor()
@@ -482,7 +479,7 @@ class Canvas(PaintedPane):
             shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             going = _GOING.get(Qt.Key(key))
             if going is not None:
-                self.picked.emit("command", going[shift])
+                self.asked.emit(Do(going[shift]))
                 return
         super().keyPressEvent(event)
 

@@ -11,7 +11,9 @@ from desktop_app.core import navigation
 from desktop_app.core import state as states
 from desktop_app.core.bundle import default_model
 from desktop_app.core.fitted import fitted
+from desktop_app.core.follow import follow, joined
 from desktop_app.core.history import History, Walk, place_of, typing_key
+from desktop_app.core.intents import Intent
 from desktop_app.core.model import Doubt, Model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.panels import View
@@ -220,6 +222,13 @@ class Controller(QObject):
             self.walk.visit(state)
         self.complain("")
         self._follow(before)
+
+    def follow(self, intent: Intent) -> None:
+        """Make the state what somebody asked for; what cannot be is told, and the state stays."""
+        try:
+            self.set(follow(intent, self.state, self.model), joined(intent))
+        except LogitscopeError as reason:
+            self.notice.emit(str(reason))
 
     def _follow(self, before: State) -> None:
         """Bring trace and scene after a change from `before`."""

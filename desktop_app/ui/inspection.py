@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QSplitter
 
+from desktop_app.core.intents import Open
 from desktop_app.core.levels import number
 from desktop_app.core.opening.as_numpy import as_numpy, probabilities_as_numpy
 from desktop_app.core.opening.cells import Cell, Region
@@ -21,10 +22,7 @@ from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.inspector import Inspector
-from desktop_app.ui.scene_desk import CHECKED
 from desktop_app.ui.side_tabs import SideTabs
-
-_CENSUS = Cell("census", ())
 
 
 class Inspection(QObject):
@@ -127,26 +125,13 @@ class Inspection(QObject):
 
     def _push(self, cell: Cell) -> None:
         """Go on to `cell`, or back to it where one has been there."""
-        path = self._controller.path
-        self._controller.open_path((*path[: path.index(cell)], cell) if cell in path else (*path, cell))
+        self._controller.follow(Open(cell))
 
     def open_probability(self, token: int) -> None:
         """Open the chain from a token's logit to its probability."""
         scene = self._controller.scene
         if scene is not None:
             self._controller.open_path((Cell(PROBABILITY, (scene.position, token)),))
-
-    def open_weight(self, name: str) -> None:
-        """Open a weight as a whole."""
-        self._push(Cell(name, ()))
-
-    def open_census(self) -> None:
-        """Open the census of parameters."""
-        self._controller.open_path((_CENSUS,))
-
-    def check_all(self) -> None:
-        """Recompute every tensor of the present text, and open what was found."""
-        self._controller.open_path((CHECKED,))
 
     def show(self) -> None:
         """Bring inspector and Inspect tab in line with the controller's path."""

@@ -9,9 +9,9 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMenu
 
-from desktop_app.core.commands import COMMANDS
 from desktop_app.core.cover import covered
 from desktop_app.core.examples import examples, sentence_at
+from desktop_app.core.intents import Do, Pin, Reseed, Sample, Select
 from desktop_app.core.model import Model
 from desktop_app.core.panels import View
 from desktop_app.core.scene import Scene
@@ -115,31 +115,28 @@ class Window(Frame):
         self.telling.changed.connect(self._show_again)
         c.working.connect(self._show_working)
         self.prompt.edited.connect(c.edit_text)
-        self.chips.chosen.connect(a.choose_token)
-        self.chips.position_chosen.connect(a.choose_position)
+        self.chips.chosen.connect(lambda position: a.follow(Select(position)))
+        self.chips.position_chosen.connect(a.predict)
         self.map.chosen.connect(c.go_to)
         self.map.command.connect(a.do)
-        self.canvas.picked.connect(a.pick)
-        inside = self.inspector.canvas
-        inside.picked.connect(lambda what, value: a.do(str(value)) if what == "command" else None)
+        self.canvas.asked.connect(a.follow)
+        # What is picked in the inspector is of another moment: only its keys are followed.
+        self.inspector.canvas.asked.connect(lambda intent: a.follow(intent) if isinstance(intent, Do) else None)
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self.appearance.name, opened=True))
         c.products.progressed.connect(self._show_progress)
         self.inspection.said.connect(self.say)
         self.library.said.connect(self.say)
         p = self.probabilities
-        p.bars.appended.connect(c.append)
-        p.bars.pinned.connect(a.pin)
-        p.bars.asked.connect(self.inspection.open_probability)
-        p.bars.explained.connect(lambda token: a.explain(target=token))
-        p.bars.compared.connect(lambda token: a.explain(against=token))
-        p.pin_asked.connect(a.pin)
+        p.bars.asked.connect(a.follow)
+        p.bars.opened.connect(self.inspection.open_probability)
+        p.pin_asked.connect(lambda token: a.follow(Pin(token)))
         p.command.connect(a.do)
         p.run_asked.connect(c.run_on)
         p.last_position_asked.connect(lambda: c.set(replace(c.state, position=None)))
-        p.controls.changed.connect(a.change_sampling)
+        p.controls.changed.connect(lambda name, value: a.follow(Sample(name, value)))
         p.controls.released.connect(c.history.close_entry)
         p.controls.refused.connect(self.say)
-        p.controls.reseed.clicked.connect(a.new_seed)
+        p.controls.reseed.clicked.connect(lambda: a.follow(Reseed()))
         self.tabs.tensor_asked.connect(a.go_to_tensor)
         self.view_bar.limit_typed.connect(self._set_limit)
         self.view_bar.entered.connect(lambda option, value: c.set(with_option(c.state, option, value)))
@@ -248,7 +245,7 @@ class Window(Frame):
             self.inspection.set_covered(hidden)
             self.canvas.walks = step.index >= 0
             self.canvas.show_view(replace(shown, lead="") if self.lecture.on else shown, self.theme, self.scale)
-        on = {command.id for command in COMMANDS if command.on is not None and command.on(scene.state)}
+        on = self.acts.on(scene.state)
         self._show_limit()
         entry = step.spec.entry
         self.view_bar.show_entry(entry, entry and getattr(scene.state.view, entry.option))

@@ -10,6 +10,7 @@ import pytest
 from desktop_app.core.bundle import resource
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.examples import examples
+from desktop_app.core.intents import Append
 from desktop_app.core.levels import percent
 from desktop_app.core.opening.describe import describe
 from desktop_app.core.panels import (
@@ -273,21 +274,21 @@ def test_bars_show_every_stage_of_sampling(model, sampling, position):
         assert len(bars) == len(stages)
         for panel, stage in zip(bars, stages, strict=True):
             for bar in panel.bars:
-                what, token = bar.pick
-                assert what == "append"
+                assert isinstance(bar.pick, Append)
+                token = bar.pick.token
                 assert bar.label == model.tokenizer.label(token)
                 assert bar.value == pytest.approx(float(truth[stage][token]), rel=1e-6, abs=1e-12)
                 if op in ("top_p", "probabilities") and stage == "final":
                     assert bar.kept == (truth["final"][token] > 0)
     panel = bars_panel(scene, 12)
-    assert {5, 250} <= {bar.pick[1] for bar in panel.bars}
+    assert {5, 250} <= {bar.pick.token for bar in panel.bars}
     for bar in panel.bars:
-        assert bar.value == pytest.approx(float(truth["final"][bar.pick[1]]), rel=1e-6, abs=1e-12)
-        assert bar.outline == pytest.approx(float(truth["scaled"][bar.pick[1]]), rel=1e-6)
+        assert bar.value == pytest.approx(float(truth["final"][bar.pick.token]), rel=1e-6, abs=1e-12)
+        assert bar.outline == pytest.approx(float(truth["scaled"][bar.pick.token]), rel=1e-6)
         # One column must not mix two kinds of numbers unsaid.
         was = "" if bar.kept else "was "
-        assert bar.text == was + percent(float(truth["final" if bar.kept else "scaled"][bar.pick[1]]))
-        assert f" · {bar.text} · {'kept' if bar.kept else 'cut'}" in found_words(scene, bar.pick[1])
+        assert bar.text == was + percent(float(truth["final" if bar.kept else "scaled"][bar.pick.token]))
+        assert f" · {bar.text} · {'kept' if bar.kept else 'cut'}" in found_words(scene, bar.pick.token)
     assert sum(bar.marked for bar in panel.bars) == 1
 
 
@@ -305,7 +306,7 @@ def test_the_draw_lands_where_the_running_sum_passes_u(tiny, sampling):
         assert list(ruler.edges) == sorted(ruler.edges)
         assert (ruler.edges[0], ruler.edges[-1]) == (0, pytest.approx(1))
         (marked,) = (bar for bar in bars_panel(scene, 10).bars if bar.marked)
-        assert marked.pick == ("append", int(order[rank]))
+        assert marked.pick == Append(int(order[rank]))
 
 
 # One number in words

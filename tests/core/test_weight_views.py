@@ -229,7 +229,7 @@ def test_rows_of_tokens_are_labelled_by_them(checkpoint):
     assert (
         picture(weight_view(checkpoint, find_part(checkpoint.config, "blocks.0.mlp.W_in"), tokenizer)).row_labels == ()
     )
-    assert panel.picks == ""
+    assert panel.picks is None
 
 
 # A source with an offset, and what lights up on it

@@ -124,7 +124,7 @@ CLOSINGS = {
         QTimer.singleShot(300, window.close)
     after(window, go, lambda: window.controller.scene is not None)""",
     "while every tensor is checked": """
-    after(window, lambda: (window.inspection.check_all(), window.close()),
+    after(window, lambda: (window.do("check_all"), window.close()),
           lambda: window.controller.scene is not None)""",
     "as an export begins": """
     from desktop_app.figures.export import Options

@@ -112,10 +112,10 @@ class Desk:
         )  # fmt: skip
         QApplication.sendEvent(view, event)
 
-    def pick(self, what, value=None):
-        """The place on the page that picks this."""
-        found = [p for p in self.window.canvas.page.picks if p.what == what and value in (None, p.value)]
-        assert found, f"nothing on the page picks {what} {value}"
+    def pick(self, asks):
+        """The place on the page that asks for this: an intent, or any of its kind."""
+        found = [p for p in self.window.canvas.page.picks if asks in (p.asks, type(p.asks))]
+        assert found, f"nothing on the page asks for {asks}"
         return found[0]
 
     def go(self, key):
@@ -140,7 +140,7 @@ class Desk:
 
     def bars(self):
         """The next-token bars by token id."""
-        return {bar.pick[1]: bar for bar in self.window.probabilities.bars.panel.bars}
+        return {bar.pick.token: bar for bar in self.window.probabilities.bars.panel.bars}
 
     def trouble(self):
         """The sentence that stays, or nothing."""

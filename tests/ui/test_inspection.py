@@ -4,6 +4,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
+from desktop_app.core.intents import Open
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.figures.marks import Words
@@ -87,7 +88,7 @@ def test_census_and_weights_open_and_say_the_models_own_numbers(desk):
     assert desk.c.path == (Cell("census", ()),)
     total = sum(w.size for n, w in desk.scene.checkpoint.weights.items() if n != "unembed.W_U")
     assert any(f"{total:,} parameters" in words for words in inside_words(desk))
-    desk.window.inspection.open_weight("blocks.1.attn.W_O")
+    desk.window.acts.follow(Open(Cell("blocks.1.attn.W_O", ())))
     inner = desk.window.inspector.canvas
     cells = max((c for c in inner.page.cells if c.source is not None), key=lambda c: c.rect.w * c.rect.h)
     click_cell(desk, inner, cells, 3, 2)
@@ -132,6 +133,6 @@ def test_what_is_pinned_stays_while_other_cells_are_clicked(desk):
 
 def test_a_probability_opens_to_its_chain_from_the_bars(desk):
     token = int(desk.scene.ranked.order[2])
-    desk.window.probabilities.bars.asked.emit(token)
+    desk.window.probabilities.bars.opened.emit(token)
     assert desk.c.path[-1].index == (desk.scene.position, token)
     assert any(words.startswith("probability of ") for words in inside_words(desk))

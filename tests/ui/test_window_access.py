@@ -202,7 +202,7 @@ def test_a_right_click_on_a_bar_offers_to_append_and_to_pin(desk):
     from PySide6.QtGui import QContextMenuEvent
 
     bars = desk.window.probabilities.bars
-    token = bars.panel.bars[1].pick[1]
+    token = bars.panel.bars[1].pick.token
     rect = bars._page.picks[1].rect
     place = QPoint(30, round(rect.y + rect.h / 2))
     event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, place, bars.viewport().mapToGlobal(place))
@@ -212,9 +212,9 @@ def test_a_right_click_on_a_bar_offers_to_append_and_to_pin(desk):
     next(a for t, a in actions.items() if "in" in t and t.startswith("Pin")).trigger()
     assert desk.state.pinned == (token,)
     menu.close()
-    assert [bar.pick[1] for bar in bars.panel.bars if bar.pinned] == [token]
+    assert [bar.pick.token for bar in bars.panel.bars if bar.pinned] == [token]
     desk.write("Something else")
-    assert token in [bar.pick[1] for bar in bars.panel.bars], "it stays in sight, whatever its rank"
+    assert token in [bar.pick.token for bar in bars.panel.bars], "it stays in sight, whatever its rank"
 
 
 def choose(desk, typed):
@@ -284,7 +284,7 @@ def test_running_on_keeps_its_pace_and_can_be_stopped(desk, counted):
 def test_appending_in_the_middle_says_before_what_it_cuts(desk):
     append = desk.window.probabilities.append
     assert append.text() == "Append"
-    desk.window.acts.choose_position(3)
+    desk.window.acts.predict(3)
     desk.settle()
     assert append.text() == "Append, cut 6" and "6 tokens" in append.toolTip()
     desk.window.do("append")

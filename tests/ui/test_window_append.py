@@ -5,6 +5,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from desktop_app.core.generate import Drawn, generate
+from desktop_app.core.intents import Append, Pin
 from tests.checkpoints import random_weights, write_checkpoint
 from tests.ui.conftest import BYTES
 from tests.ui.driver import CTRL, RIGHT, SHIFT, pixels
@@ -62,7 +63,7 @@ def test_appended_numbers_are_those_of_a_whole_pass(desk):
 
 def test_a_click_on_a_bar_appends_its_token(desk):
     bars = desk.window.probabilities.bars
-    third = bars.panel.bars[2].pick[1]
+    third = bars.panel.bars[2].pick.token
     rect = bars._page.picks[2].rect
     desk.click(bars, rect.x + 20, rect.y + rect.h / 2 - bars.verticalScrollBar().value())
     desk.settle()
@@ -71,17 +72,17 @@ def test_a_click_on_a_bar_appends_its_token(desk):
 
 def test_a_bar_of_the_view_appends_its_token_too(desk):
     desk.go("probabilities")
-    pick = desk.pick("append")
+    pick = desk.pick(Append)
     desk.click_canvas(pick.rect)
     desk.settle()
-    assert desk.state.appended == (pick.value,)
+    assert desk.state.appended == (pick.asks.token,)
 
 
 def test_enter_appends_the_bar_that_the_arrows_chose(desk):
     bars = desk.window.probabilities.bars
     for _ in range(2):
         desk.press(Qt.Key.Key_Down, widget=bars)
-    token = bars.panel.bars[1].pick[1]
+    token = bars.panel.bars[1].pick.token
     desk.press(Qt.Key.Key_Return)
     desk.settle()
     assert desk.state.appended == (token,)
@@ -233,7 +234,7 @@ def test_undo_and_redo_go_over_everything(desk, other, tiny):
     did(lambda: desk.window.do("draw"))
     did(lambda: desk.window.do("append"))
     did(lambda: desk.window.do("prepend"))
-    did(lambda: desk.window.acts.pin(70))
+    did(lambda: desk.window.acts.follow(Pin(70)))
     did(lambda: desk.c.open_model(other))
     did(lambda: desk.type("?"))
     did(desk.window.probabilities.controls.greedy.click)

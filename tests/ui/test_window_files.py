@@ -13,6 +13,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QApplication, QDialogButtonBox, QFileDialog, QMenu
 
 from desktop_app.core.bundle import bundled_models
+from desktop_app.core.intents import GoTo, Pin
 from desktop_app.core.state import State
 from desktop_app.figures.export import Options
 from desktop_app.ui.export_dialog import ExportDialog
@@ -48,7 +49,7 @@ def test_a_session_comes_back_as_it_was_saved(desk, open_desk, other, tmp_path):
     desk.go("blocks.1.attn.pattern")
     desk.c.go_head(2)
     desk.c.set(replace(desk.state, token=3, position=5))
-    desk.window.acts.pin(65)
+    desk.window.acts.follow(Pin(65))
     desk.window.do("scale_sqrt")
     saved, landed, ids = desk.state, desk.scene.landed, desk.scene.trace.ids
     desk.window.files.save_session(path)
@@ -139,7 +140,7 @@ def test_a_session_that_asks_for_what_is_not_there_opens_as_far_as_it_can(desk, 
         desk.settle()
     for op in ("scores", "pattern"):
         desk.go("blocks.0.attn.scaled")
-        desk.window.acts.pick("stage", op)
+        desk.window.acts.follow(GoTo(f"blocks.*.attn.{op}"))
         assert desk.c.step.key == f"blocks.{desk.state.layer}.attn.{op}"
 
 

@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 
+from desktop_app.core.intents import AskKey, Do, GoTo, Select
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.session_file import load_session, save_session
 from tests.ui.driver import CTRL
@@ -28,7 +29,7 @@ def test_a_head_is_chosen_by_keys_and_its_page_leads_into_the_walk(desk):
     desk.settle()
     assert (desk.state.layer, desk.state.head, desk.state.view.heads) == (1, 2, "one")
     assert any(line.startswith("Block 1 · Head 2 — ") for line in desk.words())
-    desk.click_canvas(desk.pick("stage", "pattern").rect)
+    desk.click_canvas(desk.pick(GoTo("blocks.*.attn.pattern")).rect)
     desk.settle()
     assert desk.c.step.key == "blocks.1.attn.pattern" and desk.state.head == 2
 
@@ -48,7 +49,7 @@ def test_back_leads_from_a_head_s_page_to_all_heads(desk):
 def test_a_click_on_a_score_orders_the_heads_by_it(desk):
     desk.window.do("workspace:heads")
     desk.settle()
-    desk.click_canvas(desk.pick("command", "heads_by_previous").rect)
+    desk.click_canvas(desk.pick(Do("heads_by_previous")).rect)
     desk.settle()
     assert "All heads by previous token" in desk.words()
 
@@ -64,10 +65,10 @@ def test_a_cell_of_a_grid_leads_to_its_score_by_one_key_and_a_click_chooses_anot
     quoted = desk.scene.tokenizer.quoted
     title = f"why {quoted(desk.scene.trace.ids[3])} at 3 looks at {quoted(desk.scene.trace.ids[1])} at 1"
     assert any(title in line for line in desk.words())
-    desk.click_canvas(desk.pick("key", 2).rect)
+    desk.click_canvas(desk.pick(AskKey(2)).rect)
     desk.settle()
     assert desk.state.key == 2
-    desk.click_canvas(desk.pick("key", 2).rect)  # once more: the one that it looks at most again
+    desk.click_canvas(desk.pick(AskKey(2)).rect)  # once more: the one that it looks at most again
     desk.settle()
     assert desk.state.key is None
 
@@ -91,8 +92,8 @@ def test_an_opened_cell_leads_there_too_and_a_cell_of_the_table_opens(desk):
 def test_another_token_asks_about_the_key_that_it_looks_at_most(desk):
     desk.window.do("workspace:look")
     desk.settle()
-    desk.window.acts.pick("key", 0)
-    desk.window.acts.choose_token(2)
+    desk.window.acts.follow(AskKey(0))
+    desk.window.acts.follow(Select(2))
     desk.settle()
     assert desk.state.key is None and desk.state.token == 2
 
@@ -133,7 +134,7 @@ def test_the_text_on_a_head_s_page_follows_the_pointer(desk, form):
     assert any(line.startswith("What 'u' at 9 looks at") for line in desk.words())
 
     def point_at(token):
-        place = next(p.rect for p in canvas.page.picks if p.what == "token" and p.value == token)
+        place = next(p.rect for p in canvas.page.picks if p.asks == Select(token))
         desk.hover_canvas(place.x + place.w / 2, place.y + place.h / 2)
 
     point_at(2)
@@ -146,6 +147,6 @@ def test_the_text_on_a_head_s_page_follows_the_pointer(desk, form):
     desk.hover_canvas(1, 1)
     assert canvas.followed is None and f"What 'u' at {last} looks at" in desk.words()
     point_at(3)
-    desk.click_canvas(next(p.rect for p in canvas.page.picks if p.what == "token" and p.value == 3))
+    desk.click_canvas(next(p.rect for p in canvas.page.picks if p.asks == Select(3)))
     desk.settle()
     assert desk.state.token == 3

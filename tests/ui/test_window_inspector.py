@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
+from desktop_app.core.intents import GoTo, ShowHead
 from desktop_app.core.levels import number
 from desktop_app.figures.marks import Words
 from tests.ui.driver import CTRL
@@ -11,7 +12,7 @@ from tests.ui.driver import CTRL
 
 def opened(desk, name, index):
     """Open a cell of the current view by a click."""
-    small = [p.rect for p in desk.window.canvas.page.picks if p.what in ("stage", "head")]
+    small = [p.rect for p in desk.window.canvas.page.picks if type(p.asks) in (GoTo, ShowHead)]
     for cells in desk.window.canvas.page.cells:
         # A small grid is chosen as a whole by a click.
         if cells.source is None or cells.source.name != name or cells.rect in small:

@@ -72,7 +72,7 @@ def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(
                 desk.c.open_model(tiny)
                 desk.settle()
                 window.do("workspace:heads")
-                window.inspection.check_all()
+                window.do("check_all")
                 desk.settle()
             held = [weakref.ref(o) for o in (desk.c.model, desk.c.model.engine, desk.scene, desk.scene.trace)]
             if number == 4:

@@ -237,7 +237,7 @@ def test_every_sampling_step_shows_the_same_final_probabilities(desk):
         desk.go(key)
         bars = [p for p in panels(build_view(desk.scene, desk.c.step).content) if hasattr(p, "bars")][-1].bars
         for bar in bars:
-            assert bar.value == pytest.approx(truth[bar.pick[1]], abs=1e-9)
+            assert bar.value == pytest.approx(truth[bar.pick.token], abs=1e-9)
 
 
 def test_settings_of_a_session_are_shown_in_every_control(desk):
@@ -287,7 +287,7 @@ def test_p_pins_the_bar_that_the_arrows_chose(desk):
     bars = desk.window.probabilities.bars
     for _ in range(3):
         desk.press(Qt.Key.Key_Down, widget=bars)
-    token = bars.panel.bars[2].pick[1]
+    token = bars.panel.bars[2].pick.token
     desk.press(Qt.Key.Key_P)
     assert desk.state.pinned == (token,)
     desk.press(Qt.Key.Key_P)

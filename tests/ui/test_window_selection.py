@@ -8,6 +8,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 
+from desktop_app.core.intents import GoTo, Select, ShowHead
 from desktop_app.core.levels import number
 from desktop_app.figures.marks import Words
 from tests.ui.driver import CTRL, RIGHT, SHIFT, pixels
@@ -110,7 +111,7 @@ def test_the_words_under_the_pointer_are_drawn_and_stay_inside_the_view(desk):
 
 def test_a_click_on_a_head_chooses_it_everywhere_and_nothing_else(desk):
     desk.go("blocks.1.attn.pattern")
-    desk.click_canvas(desk.pick("head", 2).rect)
+    desk.click_canvas(desk.pick(ShowHead(2)).rect)
     assert desk.state.head == 2 and desk.scene.head == 2
     assert desk.c.step.key == "blocks.1.attn.pattern"
     assert "Block 1 · Head 2" in " ".join(desk.words())
@@ -124,7 +125,7 @@ def test_a_click_on_a_head_chooses_it_everywhere_and_nothing_else(desk):
 def test_a_click_on_a_stage_goes_to_it(desk):
     desk.go("blocks.1.attn.pattern")
     for op in ("scores", "masked", "scaled", "pattern"):
-        desk.click_canvas(desk.pick("stage", op).rect)
+        desk.click_canvas(desk.pick(GoTo(f"blocks.*.attn.{op}")).rect)
         assert desk.c.step.key == f"blocks.1.attn.{op}" and not desk.c.path
 
 
@@ -164,7 +165,7 @@ def test_an_opened_cell_stays_in_sight_and_its_mark_on_it(desk):
 
 def test_a_click_on_a_row_label_chooses_the_token_everywhere(desk):
     desk.go("blocks.0.attn.pattern")
-    rect = desk.pick("row").rect
+    rect = desk.pick(Select).rect
     for token in (3, 0, 9):
         desk.click(
             desk.window.canvas, *desk.to_canvas(rect.x + rect.w / 2, rect.y + (token + 0.5) * rect.h / 10)

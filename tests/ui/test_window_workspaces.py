@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog
 from safetensors.numpy import save_file
 
 from desktop_app.core import products
+from desktop_app.core.intents import Pin
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.steps import WORKSPACES
 from tests.ui.driver import CTRL, SHIFT
@@ -60,7 +61,7 @@ def test_the_lens_follows_what_is_typed_and_what_is_pinned(desk):
     grid = next(c for c in desk.window.canvas.page.cells if c.source and c.source.name == "lens.top_probability")
     assert grid.columns == len(desk.scene.trace)
     token = int(desk.scene.ranked.order[5])
-    desk.window.acts.pin(token)
+    desk.window.acts.follow(Pin(token))
     desk.settle()
     assert desk.scene.tokenizer.label(token) in desk.words()
 

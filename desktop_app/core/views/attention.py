@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from desktop_app.core.intents import Select
 from desktop_app.core.levels import Levels, diverging, percent, unit
 from desktop_app.core.panels import (
     Array,
@@ -239,7 +240,7 @@ def z(scene: Scene) -> Box:
             float(weights[j]),
             percent(float(weights[j])),
             f"at {j}",
-            pick=("token", j),
+            pick=Select(j),
             source=(scene.block("attn.pattern"), (head, query, j)),
         )
         for j in order

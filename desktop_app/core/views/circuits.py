@@ -176,7 +176,7 @@ def _copying(scene: Scene, found: Circuits) -> MapPanel:
         hue=Hue.ATTENTION,
         selected=scene.layer,
         selected_column=scene.head,
-        picks="",
+        picks=None,
         x_label="block ↓, head →",
     )
 

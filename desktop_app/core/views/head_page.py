@@ -7,6 +7,7 @@ from desktop_app.core.analysis.labels import labels_of
 from desktop_app.core.analysis.measures import MEASURES, PATTERNS, SCORES
 from desktop_app.core.analysis.parts import head_rows, output_matrices
 from desktop_app.core.analysis.rollout import Summary
+from desktop_app.core.intents import Do, GoTo
 from desktop_app.core.levels import Levels, number, percent, unit
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.panels import (
@@ -84,7 +85,7 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
                 f"{value:.2f} ± {spread:.2f}",
                 remark,
                 outline=float(heads.without_first[measure][at]) if beyond else None,
-                pick=("command", f"heads_by_{measure}") if sorts else None,
+                pick=Do(f"heads_by_{measure}") if sorts else None,
                 source=(f"heads.{measure}", at),
                 marked=sorts and measure == scene.state.view.heads_by,
             )
@@ -222,7 +223,13 @@ def _writes(scene: Scene) -> TextPanel:
     return TextPanel(
         lines=(
             Line("writes", number(result), share),
-            Line("in the walk", scene.block("attn.pattern"), "click to go", Hue.ACCENT, pick=("stage", "pattern")),
+            Line(
+                "in the walk",
+                scene.block("attn.pattern"),
+                "click to go",
+                Hue.ACCENT,
+                pick=GoTo("blocks.*.attn.pattern"),
+            ),
         )
     )
 

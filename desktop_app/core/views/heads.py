@@ -191,7 +191,7 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
         hue=Hue.ATTENTION,
         selected=scene.layer,
         selected_column=scene.head,
-        picks="",
+        picks=None,
         x_label="block ↓, head →",
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 from desktop_app.core.analysis import lens as analysis
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.analysis.translators import load_translators
+from desktop_app.core.intents import Select
 from desktop_app.core.levels import Levels, cell_text, number, percent, unit
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
@@ -158,8 +159,8 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
         column_labels=scene.labels[start:end],
         first_column=start,
         selected_column=scene.token - start,
-        column_picks="token",
-        picks="",
+        column_picks=Select,
+        picks=None,
         texts=texts,
         source=Source(f"lens.{name}", index, first_col=start),
         hue=Hue.ACCENT,

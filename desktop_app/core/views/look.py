@@ -9,6 +9,7 @@ import numpy as np
 from desktop_app.core.analysis import score as analysis
 from desktop_app.core.analysis.parts import Kind, Part, fold
 from desktop_app.core.analysis.score import Score
+from desktop_app.core.intents import AskKey
 from desktop_app.core.levels import Levels, diverging, number, percent
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
@@ -220,7 +221,7 @@ def content(scene: Scene) -> View:
             cols=key_side.shown,
         ),
         hue=Hue.QUERY,
-        picks="",
+        picks=None,
         x_label="query part ↓, key part →",
         texts=_texts(values, limit),
         sums=True,
@@ -265,7 +266,7 @@ def _keys(scene: Scene, key: int) -> BarsPanel:
             percent(float(weights[j])),
             f"at {j}",
             marked=j == key,
-            pick=("key", j),
+            pick=AskKey(j),
             source=(tensor, (scene.head, scene.token, j)),
         )
         for j in shown

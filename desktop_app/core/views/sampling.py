@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from desktop_app.core.intents import Append
 from desktop_app.core.levels import diverging, number, percent
 from desktop_app.core.panels import (
     Bar,
@@ -96,7 +97,7 @@ def _bars(
                 remark(rank),
                 outline=outline(rank) if outline else None,
                 kept=rank < kept,
-                pick=("append", token),
+                pick=Append(token),
             )
         )
     return tuple(found)
@@ -290,7 +291,7 @@ def draw(scene: Scene) -> Box:
                 percent(float(stages.final[rank])),
                 f"from {low:.4f} to {high:.4f}",
                 marked=rank == landed,
-                pick=("append", token),
+                pick=Append(token),
             )
         )
     token = int(scene.ranked.order[landed])

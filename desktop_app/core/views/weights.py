@@ -171,7 +171,7 @@ def _picture(part: Part, values: Array, levels: Levels, labels: tuple[str, ...])
         source=part.source,
         hue=part.hue,
         x_label=f"{values.shape[1]:,} columns",
-        picks="",
+        picks=None,
     )
 
 

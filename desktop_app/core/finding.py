@@ -1,0 +1,38 @@
+"""What can be found by its name: steps, heads, weights, examples, and tokens, each with what goes there."""
+
+from collections.abc import Sequence
+
+from desktop_app.core.examples import examples
+from desktop_app.core.intents import GoTo, Intent, Open, Pin, Show, ShowHead
+from desktop_app.core.model import Model
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.places import Step
+from desktop_app.core.probabilities import found_words
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.weights import weight_names
+
+Found = tuple[str, Intent]
+"""A line of the palette, and what it asks for."""
+
+
+def places(model: Model | None, steps: Sequence[Step]) -> list[Found]:
+    """Steps, heads, weights and examples, as far as a model is open."""
+    found: list[Found] = []
+    if model is not None:
+        for step in steps:
+            where = f"Block {step.layer} · " if step.layer is not None else ""
+            found.append((f"{where}{step.text.name}    {step.key}", GoTo(step.key)))
+        for layer in range(model.config.n_layer):
+            heads = range(model.config.n_head)
+            found += [(f"Block {layer}, head {head}", ShowHead(head, layer)) for head in heads]
+        found += [(f"Weight {name}", Open(Cell(name, ()))) for name in weight_names(model.config)]
+    return found + [(f"Example: {example.title}", Show(example)) for example in examples()]
+
+
+def tokens_spelled(text: str, scene: Scene) -> list[Found]:
+    """Tokens of the vocabulary that are spelled so; one that is chosen is pinned among the bars."""
+    # What is no token as a whole is left to the other rows, unlike in Find, which takes its first token.
+    ids = [i for i in scene.tokenizer.find(text) if i < len(scene.ranked)]
+    if not text.startswith(("#", "'")):
+        ids = [i for i in ids if scene.tokenizer.decode((i,)).strip() == text.strip()]
+    return [(f"Token {found_words(scene, i)}", Pin(i)) for i in ids]

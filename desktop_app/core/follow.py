@@ -1,0 +1,68 @@
+"""What an intent makes of the state, and which of them are one entry of undo."""
+
+from dataclasses import replace
+
+from desktop_app.core import intents as ask
+from desktop_app.core.commands import find_command
+from desktop_app.core.intents import Intent
+from desktop_app.core.model import Model
+from desktop_app.core.navigation import at_step, at_workspace
+from desktop_app.core.state import State, append
+from desktop_app.core.steps import find_step
+from desktop_app.core.stops import open_in
+from desktop_app.gpt2.sampling import MAX_SEED
+
+
+def follow(intent: Intent, state: State, model: Model | None) -> State:
+    """The state after `intent`; as it is where that does not concern the state, or takes a model and none is open.
+
+    Raises LogitscopeError for what cannot be: a step that the model lacks, a setting out of range.
+    """
+    match intent:
+        case ask.Do(command) if model is not None:
+            change = find_command(command).change
+            return state if change is None else change(state, model)
+        case ask.GoTo(step) if model is not None:
+            return at_step(state, find_step(step.replace("*", str(state.layer)), model.config))
+        case ask.Select(position):
+            return replace(state, token=position, key=None)
+        case ask.Predict(position, last):
+            return replace(state, position=None if last else position, token=position, key=None)
+        case ask.ShowHead(head, None):
+            return replace(state, head=head)
+        case ask.ShowHead(head, layer) if model is not None:
+            pattern = find_step(f"blocks.{layer}.attn.pattern", model.config)
+            return at_step(replace(state, head=head), pattern)
+        case ask.AskKey(key):
+            return replace(state, key=None if state.key == key else key)
+        case ask.Append(token) if model is not None:
+            return append(state, token, model.tokenizer)
+        case ask.Pin(token):
+            others = tuple(t for t in state.pinned if t != token)
+            return replace(state, pinned=others if token in state.pinned else (*state.pinned, token))
+        case ask.Explain(target, against):
+            asked = at_workspace(state, "why")
+            asked = asked if target is None else replace(asked, target=target)
+            return asked if against is None else replace(asked, against=against)
+        case ask.Open(cell):
+            way = state.opened[: state.opened.index(cell)] if cell in state.opened else state.opened
+            return replace(state, opened=(*way, cell))
+        case ask.Sample(name, value):
+            return state.with_sampling(**{name: value})
+        case ask.Reseed():
+            return replace(state.with_sampling(seed=(state.sampling.seed + 1) % (MAX_SEED + 1)), draws=0)
+        case ask.Show(stop):
+            return open_in(stop, state)
+        case _:
+            return state
+
+
+def joined(intent: Intent) -> object:
+    """What intents in a row have alike that are one entry of undo together; None for one that is an entry itself."""
+    match intent:
+        case ask.Sample(name, _):
+            return "sampling", name
+        case ask.Do(command) if find_command(command).joined:
+            return (command,)
+        case _:
+            return None
