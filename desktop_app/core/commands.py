@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from desktop_app.core.analysis.measures import SCORES
+from desktop_app.core.changes import all_switched, beside
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step, at_workspace, by_block, by_head, by_steps
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.state import WALK, State, begins, spaced, unplaced, with_option
+from desktop_app.core.state import WALK, State, begins, full_text, spaced, unplaced, with_option
 from desktop_app.core.steps import WORKSPACES, step_list, texts
+from desktop_app.gpt2.mask import CAUSAL
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,13 @@ WORKSPACE = "workspace:"
 
 
 def _choice(
-    name: str, title: str, short: tuple[str, str], field: str, value: str, other: str = "", menu: str = "View"
+    name: str,
+    title: str,
+    short: tuple[str, str],
+    field: str,
+    value: str,
+    other: str = "",
+    menu: str = "View",
 ) -> Command:
     """A command that sets a view option to `value`, or back to `other` if it has one and is on."""
 
@@ -150,6 +158,59 @@ _TABS = (
         _workspace(spec.key, words.name, spec.keys, words.short or words.name)
         for spec, words in ((spec, texts()[spec.op]) for spec in WORKSPACES if spec.keys)
     ),
+)
+
+
+_COMPARE = tuple(
+    replace(
+        _choice(f"compare_{value}", title, short, "compare", value, "" if value == "after" else "after", "What if"),
+        keys=keys,
+        needs=needs,
+    )
+    for value, title, short, keys, needs in (
+        ("after", "This prompt, after the edits", ("this, after", "after"), (), "beside"),
+        ("before", "Before the edits", ("before", "before"), ("Ctrl+Shift+B",), "changed"),
+        ("change", "What the edits change", ("change", "Δ"), ("Ctrl+Shift+D",), "changed"),
+        ("both", "After, before and the change side by side", ("all three", "both"), ("Ctrl+Shift+S",), "changed"),
+        ("other", "The other prompt alone", ("other prompt", "other"), (), "other"),
+        ("pair", "Both prompts and their difference", ("both prompts", "pair"), ("Ctrl+Shift+T",), "other"),
+    )
+)
+
+
+def _unchanged(state: State, _model: Model) -> State:
+    return replace(state, edits=(), mask=CAUSAL)
+
+
+def _switch_edits(state: State, _model: Model) -> State:
+    return all_switched(state)
+
+
+def _keep_other(state: State, model: Model) -> State:
+    return beside(state, full_text(state, model.tokenizer))
+
+
+def _swap(state: State, model: Model) -> State:
+    here = full_text(state, model.tokenizer)
+    return replace(unplaced(state), text=state.other, appended=(), other=here)
+
+
+_WHAT_IF = (
+    Command("edit_mute", "Mute what is pointed at: its mean; cut a look", "What if", ("Ctrl+U",), "scene"),
+    Command("edit_zero", "Mute what is pointed at: 0", "What if", ("Ctrl+Shift+U",), "scene"),
+    Command("edit_other", "Take what is pointed at from the other prompt", "What if", ("Ctrl+Shift+O",), "scene"),
+    Command("edit_take", "Take up what is pointed at in the other prompt", "What if", ("Ctrl+J",), "other"),
+    Command("edit_put", "Put here what was taken up", "What if", ("Ctrl+Shift+J",), "other"),
+    Command("edit_menu", "Edit what is pointed at …", "What if", ("Ctrl+I",), "scene"),
+    Command("edit_write", "Write an edit …", "What if", ("Ctrl+Shift+I",), "scene"),
+    Command("edit_chips", "To the edits' chips", "What if", ("Ctrl+K",), "edits"),
+    Command("edit_all", "Every edit off, or on again", "What if", ("Ctrl+Shift+K",), "edits", change=_switch_edits),
+    Command("edit_clear", "Remove every edit and the mask", "What if", (), "edits", change=_unchanged),
+    Command("mask_write", "The mask …", "What if", (), "scene"),
+    Command("other_write", "The other prompt …", "What if", ("Ctrl+Shift+L",), "scene"),
+    Command("other_keep", "Keep this as the other prompt", "What if", (), "scene", change=_keep_other),
+    Command("other_swap", "Swap the two prompts", "What if", (), "other", change=_swap),
+    *_COMPARE,
 )
 
 
@@ -366,6 +427,7 @@ COMMANDS: tuple[Command, ...] = (
     *_LENS,
     *_LOOK,
     *_CIRCUITS,
+    *_WHAT_IF,
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene", change=_open("check")),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
     Command("open_census", "Count the parameters", "Inspect", (), "scene", change=_open("census")),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from desktop_app.core import intents as ask
+from desktop_app.core.changes import weighed, with_edits
 from desktop_app.core.commands import find_command
 from desktop_app.core.intents import Intent
 from desktop_app.core.model import Model
@@ -44,6 +45,12 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
             asked = at_workspace(state, "why")
             asked = asked if target is None else replace(asked, target=target)
             return asked if against is None else replace(asked, against=against)
+        case ask.Steer(token):
+            return with_edits(state, f"blocks.{state.layer}.resid_pre+=4*tokens[{token}]")
+        case ask.Edit(texts):
+            return with_edits(state, *texts)
+        case ask.Weigh(at, strong):
+            return weighed(state, at, strong)
         case ask.Open(cell):
             way = state.opened[: state.opened.index(cell)] if cell in state.opened else state.opened
             return replace(state, opened=(*way, cell))
@@ -62,6 +69,8 @@ def joined(intent: Intent) -> object:
     match intent:
         case ask.Sample(name, _):
             return "sampling", name
+        case ask.Weigh(at, _):
+            return "strength", at
         case ask.Do(command) if find_command(command).joined:
             return (command,)
         case _:

@@ -80,6 +80,28 @@ class Explain:
 
 
 @dataclass(frozen=True)
+class Steer:
+    """Add the direction of a token, by its id, to the residual stream of the block that is shown."""
+
+    token: int
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Change the pass by these edits, as they are written."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Weigh:
+    """Make the edit at this place of the list so strong."""
+
+    at: int
+    strength: float
+
+
+@dataclass(frozen=True)
 class Open:
     """Take a cell apart, or a weight, whose cell has no index; opened on the way already, go back to it."""
 
@@ -106,7 +128,24 @@ class Show:
     stop: "Stop"
 
 
-Intent = Do | GoTo | Select | Predict | ShowHead | AskKey | Append | Pin | Explain | Open | Sample | Reseed | Show
+Intent = (
+    Do
+    | GoTo
+    | Select
+    | Predict
+    | ShowHead
+    | AskKey
+    | Append
+    | Pin
+    | Explain
+    | Steer
+    | Edit
+    | Weigh
+    | Open
+    | Sample
+    | Reseed
+    | Show
+)
 
 Choosing = Callable[[int], Intent]
 """What a click on one of several things in a row asks for, by its number: a class above, like `Select`."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from desktop_app.core.editing import Target
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import Box, Hue, View
@@ -43,8 +44,8 @@ class StepSpec:
     are the shortcuts of a workspace that has a tab of its own; those of one `group` share a tab of that name. `entry`
     is what is typed or slid beside the view. The cells that a workspace shows of its products are
     named after it (`lens.kl`): `describe` says what stands in one, and `open` takes it apart. `choose` gives the state
-    after one was clicked in the workspace itself; None where that only opens it. `numpy` gives lines that make what is
-    shown, or such a cell, again from a saved trace.
+    after one was clicked in the workspace itself; None where that only opens it. `edits` says what of the pass can be
+    edited where one stands. `numpy` gives lines that make what is shown, or such a cell, again from a saved trace.
     """
 
     op: str
@@ -64,6 +65,7 @@ class StepSpec:
     open: Callable[[Scene, Cell], View] | None = None
     choose: Callable[[Scene, Cell], State | None] | None = None
     numpy: Callable[[Scene, Cell | None], str] | None = None
+    edits: Callable[[Scene, Cell], tuple[Target, ...]] | None = None
 
 
 @dataclass(frozen=True)

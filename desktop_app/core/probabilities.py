@@ -1,4 +1,7 @@
-"""The probability panel's bars: the next tokens after one position, with the cut, pinned tokens and the draw."""
+"""The probability panel's bars: the next tokens after one position, with the cut, pinned tokens and the draw.
+
+Of an edited pass each bar has the outline of what it was before the edits.
+"""
 
 from desktop_app.core.intents import Append
 from desktop_app.core.levels import number, percent
@@ -10,7 +13,8 @@ from desktop_app.core.views.sampling import cut_lines, cut_words, shown_ranks
 def chances_key(scene: Scene) -> tuple[object, ...]:
     """What the panel depends on; panels of two scenes with equal keys are the same."""
     state = scene.state
-    return scene.trace, scene.position, state.position, state.sampling, state.draws, state.pinned
+    before = None if scene.before is None else scene.before.trace
+    return scene.trace, before, scene.position, state.position, state.sampling, state.draws, state.pinned
 
 
 def bars_panel(scene: Scene, count: int) -> BarsPanel:
@@ -34,6 +38,10 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
     kept = rank < stages.n_kept
     probability = float(stages.final[rank]) if kept else 0.0
     before = float(stages.probs_scaled[rank])
+    if scene.before is not None:
+        # Of an edited pass the outline is what it was before the edits, be it cut or not.
+        was = scene.before.stages
+        before = float(was.probs_scaled[was.ranked.rank_of(token)])
     logit = number(float(scene.ranked.logits[rank]))
     return Bar(
         scene.tokenizer.label(token),

@@ -116,6 +116,28 @@ def parse_recipe(text: str, engine: Engine, positions: int) -> Recipe:
     return Recipe(text, edit, match["name"], given, float(match["times"] or 1))
 
 
+_STRENGTH = re.compile(r"(?P<before>.*?(?:\*=|\+=|=)\s*)(?P<number>[-+]?[\d.]+(?:e[-+]?\d+)?)?(?P<after>.*)", re.DOTALL)
+
+
+def strength_of(text: str) -> float | None:
+    """The number by which an edit scales, or with which it adds a direction; None of an edit without one."""
+    match = _STRENGTH.fullmatch(text)
+    if match is None or match["before"].rstrip().endswith(("+=", "*=")) is False:
+        return None
+    scales = match["before"].rstrip().endswith("*=")
+    if scales == bool(match["after"].strip()):
+        return None
+    return float(match["number"]) if match["number"] else 1.0
+
+
+def with_strength(text: str, strength: float) -> str:
+    """The same edit with another strength."""
+    match = _STRENGTH.fullmatch(text)
+    assert match is not None  # asked of an edit that has one
+    star = "*" if match["after"].strip() and not match["after"].lstrip().startswith("*") else ""
+    return f"{match['before']}{strength:g}{star}{match['after']}"
+
+
 def resolve(texts: Sequence[str], kitchen: Kitchen) -> tuple[Edit, ...]:
     """The edits of these texts, in their order, with their numbers.
 

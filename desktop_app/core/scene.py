@@ -15,6 +15,8 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import all_weights
 
+_FOLLOWED = 3  # tokens, where none is pinned
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -178,12 +180,14 @@ def make_moment(
     def scene(which: str, own: State, was: Scene | None) -> Scene:
         return make_scene(name, checkpoint, tokenizer, passes.of(which), own, was, products(which))
 
-    beside = {}
+    own, beside = scene("", state, last), {}
+    # What is explained and followed is the same in all of them, where nobody chose it: what this pass finds likeliest.
+    named = state if state.pinned else replace(state, pinned=tuple(map(int, own.ranked.order[:_FOLLOWED])))
     if passes.before is not passes.trace:
-        beside[BEFORE] = scene(BEFORE, state, last.before if last is not None else None)
+        beside[BEFORE] = scene(BEFORE, named, last.before if last is not None else None)
     if passes.other is not None:
-        beside[OTHER] = scene(OTHER, _other_state(state, passes), last.other if last is not None else None)
-    return replace(scene("", state, last), beside=beside, together=passes)
+        beside[OTHER] = scene(OTHER, _other_state(named, passes), last.other if last is not None else None)
+    return replace(own, beside=beside, together=passes)
 
 
 def _other_state(state: State, passes: Passes) -> State:

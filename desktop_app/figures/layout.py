@@ -116,10 +116,11 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
 
 def _badge(words: str, width: float, page: Page) -> float:
     """What the view is of, on a pill above everything; returns the height that it takes."""
-    height, wide = page.u(20), page.width(words, size=11, bold=True) + page.u(18)
-    page.fill(Rect(0, 0, min(wide, width), height), page.theme.accent_fill, stroke=page.theme.accent, radius=page.u(10))
-    page.words(page.u(9), height / 2, words, size=11, bold=True, colour=page.theme.accent, room=width)
-    return height + page.u(8)
+    top, height, wide = page.u(5), page.u(20), page.width(words, size=11, bold=True) + page.u(18)
+    pill = Rect(0, top, min(wide, width), height)
+    page.fill(pill, page.theme.accent_fill, stroke=page.theme.accent, radius=page.u(10))
+    page.words(page.u(9), top + height / 2, words, size=11, bold=True, colour=page.theme.accent, room=width)
+    return top + height + page.u(8)
 
 
 def arrangement(content: Box, width: float, height: float, page: Page) -> Box:

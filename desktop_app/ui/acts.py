@@ -14,6 +14,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.state import State
 from desktop_app.core.stops import Stop, open_in
 from desktop_app.core.views.look import at_cell
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.ui.appearance import Appearance
 from desktop_app.ui.choosers import Choosers
 from desktop_app.ui.controller import Controller
@@ -26,6 +27,7 @@ from desktop_app.ui.model_library import ModelLibrary
 from desktop_app.ui.panes import PARTS
 from desktop_app.ui.story_files import StoryFiles
 from desktop_app.ui.telling import Telling
+from desktop_app.ui.what_if import WhatIf
 
 _KEYS = {command.id: command.keys for command in COMMANDS}
 _SWITCHED = tuple(command.id for command in COMMANDS if command.on is not None)
@@ -58,6 +60,8 @@ class Acts(QObject):
         self._choosers = choosers = Choosers(frame, controller)
         choosers.asked.connect(self.follow)
         choosers.closed.connect(self.stale)
+        self.what_if = WhatIf(frame, controller, inspection)
+        self.what_if.said.connect(self.said)
         self._handlers = self._make_handlers()
         for name, action in frame.actions_.items():
             action.triggered.connect(lambda _checked=False, name=name: self.do(name))
@@ -118,6 +122,7 @@ class Acts(QObject):
             "open_weight": choosers.choose_weight,
             "why_target": lambda: choosers.choose_token(lambda token: Explain(target=token)),
             "why_against": lambda: choosers.choose_token(lambda token: Explain(against=token)),
+            **self.what_if.handlers(),
             "copy_numpy": self._inspection.copy_numpy,
             **{name: partial(self._set_pace, name) for name in frame.actions_ if name.startswith(PACE)},
             "palette": choosers.palette,
@@ -142,9 +147,12 @@ class Acts(QObject):
             "path": bool(c.path),
             "loading": c.is_loading,
             "story": bool(c.state.story),
+            "edits": bool(c.state.edits) or c.state.mask != CAUSAL,
+            "other": bool(c.state.other),
             "space": tokenizer is not None and tokenizer.has_space,
             "first": tokenizer is not None and bool(tokenizer.first),
         }
+        met |= {"changed": c.state.changed, "beside": c.state.changed or bool(c.state.other)}
         for command in COMMANDS:
             self._frame.actions_[command.id].setEnabled(met[command.needs])
         frame = self._frame

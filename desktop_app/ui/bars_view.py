@@ -4,7 +4,7 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QMenu, QWidget
 
-from desktop_app.core.intents import Append, Choosing, Explain, Pin
+from desktop_app.core.intents import Append, Choosing, Explain, Pin, Steer
 from desktop_app.core.panels import BarsPanel
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_charts import bars_extent, paint_bars
@@ -138,6 +138,7 @@ class BarsView(PaintedPane):
         menu.addAction("Open the arithmetic", lambda: self.opened.emit(token))
         menu.addAction("Why this token", lambda: self.asked.emit(Explain(target=token)))
         menu.addAction("Why not this token", lambda: self.asked.emit(Explain(against=token)))
+        menu.addAction("Steer towards it", lambda: self.asked.emit(Steer(token)))
         menu.popup(event.globalPos())
         menu.aboutToHide.connect(menu.deleteLater)
 

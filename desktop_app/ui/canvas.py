@@ -6,6 +6,8 @@ from dataclasses import replace
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QContextMenuEvent,
+    QFocusEvent,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -16,10 +18,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from desktop_app.core.compare import MARK
 from desktop_app.core.intents import Do, Select
-from desktop_app.core.opening.cells import Region
+from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import AnyPanel, Box, View, alone, follows, of_token, panels_of
+from desktop_app.core.passes import OTHER
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
 from desktop_app.figures.spoken import spoken
@@ -48,6 +52,10 @@ _GOING = {
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
+HELD = {Qt.Key.Key_B: "before", Qt.Key.Key_D: "change"}
+"""Keys that show something else for as long as they are held."""
+
+
 def _shape(view: View | None) -> list[type[AnyPanel]]:
     """What kinds of panels a view has: another head's or text's view of the same step has the same."""
     return [type(panel) for panel in panels_of(view.content)] if view is not None else []
@@ -59,6 +67,9 @@ class Canvas(PaintedPane):
     asked = Signal(object)  # an Intent
     pointed = Signal(object, int, int)  # Cells or None, row, column
     opened = Signal(object, int, int)  # a cell was clicked or Enter was pressed on it
+    menu_asked = Signal(object, object)  # a Cell or None, and where on the screen its menu is to stand
+    dropped = Signal(object, object)  # a Cell that was dragged, and the Cell that it was dropped on
+    held = Signal(str)  # while a key is down: what to show in the meantime; "" when it is let go
     resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -82,6 +93,7 @@ class Canvas(PaintedPane):
         self._lit: tuple[tuple[Region, ...], tuple[Region, ...]] = ((), ())
         self._lit_places: tuple[list[Rect], list[Rect]] = ([], [])
         self._cursor: tuple[Cells, int, int] | None = None
+        self._dragged: tuple[Cells, int, int, Cell] | None = None
         self._focused: int | None = None
         self._followed: int | None = None
         self._spotlight = False
@@ -329,6 +341,8 @@ class Canvas(PaintedPane):
         return self._followed
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._dragged is not None:
+            return
         point = event.position() - self.origin
         self._follow(point.x(), point.y())
         cells = self._cells_at(point.x(), point.y())
@@ -361,10 +375,48 @@ class Canvas(PaintedPane):
         self.pointed.emit(cells, row, column)
         self.viewport().update()
 
+    def _cell_at(self, x: float, y: float) -> Cell | None:
+        """The cell of a tensor or product under a point of the page."""
+        cells = self._cells_at(x, y)
+        if cells is None or cells.source is None:
+            return None
+        return Cell(cells.source.name, cells.source.at(*cells.cell(x, y)))
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        if event.reason() == QContextMenuEvent.Reason.Mouse:
+            point = QPointF(event.pos()) - self.origin
+            self.menu_asked.emit(self._cell_at(point.x(), point.y()), event.globalPos())
+        elif self._at is not None and self._at[0].source is not None:
+            cells, row, column = self._at
+            place = rectangle(cells.place(row, column)).center() + self.origin
+            cell = Cell(cells.source.name, cells.source.at(row, column)) if cells.source is not None else None
+            self.menu_asked.emit(cell, self.viewport().mapToGlobal(place.toPoint()))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        dragged, self._dragged = self._dragged, None
+        if dragged is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        self.viewport().unsetCursor()
+        point = event.position() - self.origin
+        there = self._cell_at(point.x(), point.y())
+        cells, row, column, cell = dragged
+        if there is not None and there.name != cell.name and MARK not in there.name:
+            self.dropped.emit(cell, there)
+        else:
+            self.opened.emit(cells, row, column)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() != Qt.MouseButton.LeftButton:
             return
         point = event.position() - self.origin
+        cell = self._cell_at(point.x(), point.y())
+        if cell is not None and cell.name.startswith(f"{OTHER}{MARK}"):
+            # It may be dragged to its counterpart; let go where it is, it opens.
+            cells = self._cells_at(point.x(), point.y())
+            assert cells is not None
+            self._dragged = (cells, *cells.cell(point.x(), point.y()), cell)
+            self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
+            return
         # Both before anything is emitted: opening a number lays the view out anew.
         cells, pick = self._cells_at(point.x(), point.y()), self._pick_at(point.x(), point.y())
         # A small grid is there to be chosen, not to be aimed at cell by cell; a head's piece of a strip is both.
@@ -448,7 +500,21 @@ class Canvas(PaintedPane):
         elif bar.value() + self.viewport().height() < bottom:
             bar.setValue(bottom - self.viewport().height())
 
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() in HELD and not event.isAutoRepeat():
+            self.held.emit("")
+        else:
+            super().keyReleaseEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.held.emit("")  # its key may be let go where nobody hears
+        super().focusOutEvent(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in HELD and not event.modifiers():
+            if not event.isAutoRepeat():
+                self.held.emit(HELD[Qt.Key(event.key())])
+            return
         key, plain = (
             event.key(),
             event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier),

@@ -4,6 +4,8 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from desktop_app.core.cone import first_changed
+from desktop_app.core.panels import Hue
 from desktop_app.core.scene import Scene
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import LIGHT, Theme
@@ -32,6 +34,7 @@ class Chips(PaintedPane):
         self._scale = 1.0
         self._edges: list[tuple[float, float]] = []
         self._shown: object = None
+        self._first_changed: int | None = None
         self._tight = False
 
     def set_tight(self, tight: bool) -> None:
@@ -44,6 +47,8 @@ class Chips(PaintedPane):
         before, was = (self._scene.trace if self._scene is not None else None, self._scale), self._shown
         self._scene, self._theme, self._scale = scene, theme, scale
         if scene is not None:
+            changed = bool(scene.trace.run.changes)
+            self._first_changed = first_changed(scene.trace) if changed else None
             self._shown = (scene.trace, scene.token, scene.state.position, len(scene.state.appended), theme, scale)
             if was == self._shown:
                 return  # a step further, the same tokens
@@ -111,6 +116,8 @@ class Chips(PaintedPane):
             page.words(x + width / 2, top + page.u(14), scene.labels[n], mono=True, align="center", bold=chosen)
             page.words(x + width / 2, top + page.u(30), f"{n} · {scene.trace.ids[n]}", size=10, align="center",
                        colour=self._theme.dim)  # fmt: skip
+            if self._first_changed is not None and n >= self._first_changed:
+                page.fill(Rect(x, top + page.u(_HEIGHT) - 2, width, 2.5), self._theme.hues[Hue.KEY])
             if n >= first_added:
                 page.fill(Rect(x + 6, top + page.u(_HEIGHT) - 3, width - 12, 2), self._theme.accent)
             if n == scene.position and scene.state.position is not None:

@@ -21,6 +21,7 @@ from desktop_app.core.commands import COMMANDS
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
 from desktop_app.ui.columns import Columns
+from desktop_app.ui.edits_bar import EditsBar
 from desktop_app.ui.inspector import Inspector
 from desktop_app.ui.lecture import Lecture
 from desktop_app.ui.map_view import MapView
@@ -71,6 +72,7 @@ class Frame(QMainWindow):
         self.trouble.setWordWrap(True)
         self.trouble.hide()
         self.chips = Chips()
+        self.edits_bar = EditsBar()
         self.count = QLabel()
         self.count.setObjectName("dim")
         self.chip_bar = QWidget()
@@ -130,6 +132,7 @@ class Frame(QMainWindow):
         column.addWidget(self.top_bar)
         column.addWidget(self.trouble)
         column.addWidget(self.chip_bar)
+        column.addWidget(self.edits_bar)
         column.addWidget(self.splitter, 1)
         column.addWidget(self.lecture.sentence)
         column.addWidget(self.scrubber)
@@ -158,5 +161,7 @@ class Frame(QMainWindow):
             button.clicked.connect(self.actions_[name].trigger)
         self.export.clicked.connect(self.actions_["export"].trigger)
         self.workspaces = WorkspaceBar(self.actions_, self.canvas)
+        compared = [command for command in COMMANDS if command.id.startswith("compare_")]
+        self.edits_bar.add_switches([self.actions_[c.id] for c in compared], [c.short[0] for c in compared])
         self.view_bar = ViewBar(self.actions_, self.workspaces, self.canvas)
         self.canvas.resized.connect(self.view_bar.place)

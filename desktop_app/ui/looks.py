@@ -82,6 +82,12 @@ def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
     #topBar QToolButton, #topBar QPushButton {{ min-height: {px(line)}; max-height: {px(line)}; }}
     QToolButton#small {{ font-size: {px(11)}; padding: {px(1)} {px(6)}; min-height: {px(14)};
                           border-radius: {px(5)}; }}
+    #editsBar, #editsInside, #editsArea {{ background: {theme.accent_fill}; border: none; }}
+    #editsBar {{ border-bottom: 1px solid {theme.accent}; }}
+    QPushButton#editChip {{ font-family: "{MONO}"; font-size: {px(11)}; color: {theme.dim}; padding: {px(1)} {px(9)};
+                            min-height: {px(16)}; border: 1px dashed {theme.faint}; border-radius: {px(9)}; }}
+    QPushButton#editChip:checked {{ color: {theme.ink}; background: {theme.panel}; border: 1px solid {theme.accent}; }}
+    QPushButton#editChip:focus {{ border: 2px solid {theme.accent}; }}
     QToolButton#tab {{ font-size: {px(12)}; background: transparent; color: {theme.dim}; border: none; border-radius: 0;
                         border-bottom: 2px solid transparent; padding: {px(1)} {px(6)}; min-height: {px(14)}; }}
     QToolButton#tab:hover, QToolButton#tab:focus {{ color: {theme.ink}; border-bottom: 2px solid {theme.line}; }}

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
+from desktop_app.core.cone import Cone
 from desktop_app.core.panels import Hue
 from desktop_app.core.places import BLOCK, Step
 from desktop_app.figures.marks import Page, Rect
@@ -29,6 +30,7 @@ class MapView(PaintedPane):
 
     chosen = Signal(object)
     command = Signal(str)
+    menu_asked = Signal(object, bool, object)  # a step, whether its whole block is meant, and where on the screen
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,17 +46,24 @@ class MapView(PaintedPane):
         self._page = Page(LIGHT, fonts.measure)
         self._hover: Step | None = None
         self._sizes: tuple[int, int] = (0, 0)
+        self._cone: Cone | None = None
         self._shown: object = None
 
     def show_steps(
-        self, steps: tuple[Step, ...], current: Step | None, theme: Theme, scale: float, sizes: tuple[int, int]
+        self,
+        steps: tuple[Step, ...],
+        current: Step | None,
+        theme: Theme,
+        scale: float,
+        sizes: tuple[int, int],
+        cone: Cone | None = None,
     ) -> None:
-        """Show the steps of a model; `sizes` are its d_model and d_mlp."""
-        before, shown = self._current, (steps, current, theme, scale, sizes)
+        """Show the steps of a model; `sizes` are its d_model and d_mlp, `cone` is what edits can have changed."""
+        before, shown = self._current, (steps, current, theme, scale, sizes, cone)
         if shown == self._shown:
             return
         self._shown = shown
-        self._steps, self._current, self._theme, self._scale, self._sizes = shown
+        self._steps, self._current, self._theme, self._scale, self._sizes, self._cone = shown
         self._lay_out()
         if current is not before:
             self._show_current()
@@ -111,8 +120,14 @@ class MapView(PaintedPane):
             )
         page.words(x + page.u(24), y + height / 2, self._name(step), bold=current, room=box.w - page.u(28),
                    colour=theme.accent if current else theme.ink)  # fmt: skip
+        if self._cone is not None and self._cone.has(step):
+            self._mark(page, box)
         self._items.append(_Item(box, step, False))
         return y + height
+
+    def _mark(self, page: Page, box: Rect) -> None:
+        """What edits can have changed has a bar at its right edge."""
+        page.fill(Rect(box.x + box.w - page.u(4), box.y + page.u(3), page.u(3), box.h - page.u(6)), self._theme.accent)
 
     def _name(self, step: Step) -> str:
         d_model, d_mlp = self._sizes
@@ -126,6 +141,8 @@ class MapView(PaintedPane):
         hovered = self._hover is not None and not unfolded and self._hover is steps[0]
         page.fill(frame, theme.background if hovered else theme.panel,
                   stroke=theme.accent if unfolded else theme.line, radius=page.u(6))  # fmt: skip
+        if self._cone is not None and self._cone.has(steps[-1]):
+            self._mark(page, Rect(frame.x, y, frame.w - page.u(2), height))
         name = page.words(frame.x + page.u(12), y + height / 2, f"Block {layer}", bold=unfolded)
         count = f"{len(steps)} steps"
         if name + page.width(count, size=11) + page.u(30) < frame.w:
@@ -183,9 +200,16 @@ class MapView(PaintedPane):
         self._hover = None
         self._lay_out()
 
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        mouse = event.reason() == QContextMenuEvent.Reason.Mouse
+        item = self._at(event.pos().x(), event.pos().y()) if mouse else None
+        step = item.step if item is not None else self._current
+        if step is not None:
+            self.menu_asked.emit(step, item is not None and item.block, event.globalPos())
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         item = self._at(event.position().x(), event.position().y())
-        if item is None:
+        if item is None or event.button() != Qt.MouseButton.LeftButton:
             return
         step = item.step
         if item.block and self._current is not None and self._current.spec.part == BLOCK:

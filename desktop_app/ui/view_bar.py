@@ -12,7 +12,9 @@ _MARGIN = 16
 _TICKS = 200
 _TYPED = 26  # characters of a typed text that are seen
 _SHORT = {
-    command.id: command.short for command in COMMANDS if any(command.short) and not command.id.startswith(WORKSPACE)
+    command.id: command.short
+    for command in COMMANDS
+    if any(command.short) and not command.id.startswith((WORKSPACE, "compare_"))
 }
 """What a switch is called where there is room, and where there is little."""
 

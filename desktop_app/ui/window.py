@@ -9,6 +9,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMenu
 
+from desktop_app.core.cone import cone_of
 from desktop_app.core.cover import covered
 from desktop_app.core.examples import examples, sentence_at
 from desktop_app.core.intents import Do, Pin, Reseed, Sample, Select
@@ -209,8 +210,7 @@ class Window(Frame):
         if model is not None:
             appended = model.tokenizer.decode(state.appended)
             self.prompt.show_text(state.text + appended, len(appended), self.theme.accent)
-            sizes = (model.config.n_embd, model.config.d_mlp)
-            self.map.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale, sizes)
+            self._show_map(self.controller.scene)
         else:
             self.prompt.show_text(state.text, 0, self.theme.accent)
             self.map.show_steps((), None, self.theme, self.scale, (0, 0))
@@ -218,12 +218,22 @@ class Window(Frame):
         self.acts.show_checks(state)
         self.acts.enable()
 
+    def _show_map(self, scene: Scene | None) -> None:
+        """The map of the open model, and on it what the edits can have changed."""
+        c = self.controller
+        if c.model is not None:
+            cone = None if scene is None else cone_of(scene.trace, c.steps)
+            sizes = (c.model.config.n_embd, c.model.config.d_mlp)
+            self.map.show_steps(c.steps, c.walk_step, self.theme, self.scale, sizes, cone)
+
     def _show_scene(self, scene: Scene | None) -> None:
         step = self.controller.step
         if scene is None or step is None:
             self._show_nothing()
             return
+        self._show_map(scene)
         self.chips.show_scene(scene, self.theme, self.scale)
+        self.acts.what_if.show(self.controller.state, scene)
         self._show_count()
         if self._with_view:
             self.say(self._with_view, lasting=True)

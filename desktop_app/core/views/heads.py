@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from desktop_app.core import editing
 from desktop_app.core.analysis import atlas, rollout
 from desktop_app.core.analysis import heads as analysis
 from desktop_app.core.analysis.atlas import Atlas
@@ -339,6 +340,11 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 def _by_summary(scene: Scene) -> str:
     return "attention rollout" if scene.state.view.heads == "rollout" else "mean attention"
+
+
+def targets(scene: Scene, cell: Cell) -> tuple[editing.Target, ...]:
+    """The head of a cell; of a summary none."""
+    return () if cell.name == "heads.summary" else (editing.head(*_at(scene, cell)),)
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:

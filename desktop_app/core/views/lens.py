@@ -8,6 +8,7 @@ import numpy as np
 from desktop_app.core.analysis import lens as analysis
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.analysis.translators import load_translators
+from desktop_app.core.editing import Target
 from desktop_app.core.intents import Select
 from desktop_app.core.levels import Levels, cell_text, number, percent, unit
 from desktop_app.core.opening.as_numpy import program
@@ -29,6 +30,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
+from desktop_app.core.targets import row
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
@@ -241,6 +243,12 @@ _LEADS = {
     "attn_out": "What attention of this block wrote, read as if it stood alone: no prediction of the model.",
     "mlp_out": "What the MLP of this block wrote, read as if it stood alone: no prediction of the model.",
 }
+
+
+def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
+    """The vector that a cell reads."""
+    lens, point, position = _row(scene, cell)
+    return (row(scene, lens.points[point], position),)
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:

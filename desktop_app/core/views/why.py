@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from desktop_app.core.analysis import attribution as analysis
 from desktop_app.core.analysis.attribution import Attribution, Baseline
 from desktop_app.core.analysis.parts import Kind, Part
+from desktop_app.core.editing import ROW, Target, block, head, mlp
 from desktop_app.core.levels import number, short
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
@@ -18,6 +19,7 @@ from desktop_app.core.panels import Line, Rise, Source, TextPanel, View, Waterfa
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
+from desktop_app.core.targets import look
 from desktop_app.core.views import why_numpy, why_opened
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
@@ -251,6 +253,25 @@ def place_of(part: Part) -> str:
     """The tensor of the walk at which a part can be looked at."""
     name = {Kind.HEAD: "attn.pattern", Kind.ATTENTION_BIAS: "attn_out", Kind.MLP: "mlp.post", Kind.MLP_BIAS: "mlp_out"}
     return part.name if part.layer is None else f"blocks.{part.layer}.{name[part.kind]}"
+
+
+def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
+    """What writes the part of a bar; the look behind what a head adds for one token."""
+    if cell.name == SOURCES:
+        found, part, key = _source_at(scene, cell)
+        assert part.layer is not None and part.head is not None
+        return look(scene, part.layer, part.head, found.position, key), head(part.layer, part.head)
+    _, term = _at(scene, cell)
+    return of_part(term.part) if term.part is not None else () if term.layer is None else (block(term.layer),)
+
+
+def of_part(part: Part) -> tuple[Target, ...]:
+    """What writes a part of the residual stream, where it can be edited as a whole."""
+    if part.kind is Kind.HEAD and part.layer is not None and part.head is not None:
+        return (head(part.layer, part.head),)
+    if part.kind is Kind.MLP and part.layer is not None:
+        return (mlp(part.layer),)
+    return (Target("token embedding", ("embed",), ROW),) if part.kind is Kind.EMBED else ()
 
 
 def choose(scene: Scene, cell: Cell) -> State:

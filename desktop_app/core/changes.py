@@ -1,0 +1,75 @@
+"""The edits of a state: made, switched, widened, weighed and taken away. Each gives the state afterwards."""
+
+from dataclasses import replace
+
+from desktop_app.core.fields import Change
+from desktop_app.core.recipes import strength_of, with_strength
+from desktop_app.core.state import State, with_option
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.edit import ALL, read_edit, span_words, widened
+from desktop_app.gpt2.tensors import tensor_table
+
+
+def with_edits(state: State, *texts: str) -> State:
+    """The state with more edits; one that is there is switched on."""
+    edits = tuple(replace(change, on=True) if change.text in texts else change for change in state.edits)
+    known = {change.text for change in edits}
+    return replace(state, edits=(*edits, *(Change(text) for text in dict.fromkeys(texts) if text not in known)))
+
+
+def switched(state: State, at: int) -> State:
+    """With one edit switched off, or on again."""
+    return _with(state, at, replace(state.edits[at], on=not state.edits[at].on))
+
+
+def all_switched(state: State) -> State:
+    """With every edit off, or where all are, every one on."""
+    on = not any(change.on for change in state.edits)
+    return replace(state, edits=tuple(replace(change, on=on) for change in state.edits))
+
+
+def removed(state: State, at: int) -> State:
+    """Without one edit."""
+    return replace(state, edits=(*state.edits[:at], *state.edits[at + 1 :]))
+
+
+def rewritten(state: State, at: int, text: str) -> State:
+    """With another text in the place of an edit's."""
+    return _with(state, at, replace(state.edits[at], text=text))
+
+
+def is_everywhere(text: str, config: Config, positions: int) -> bool:
+    """Whether an edit is made at every position. Raises ModelError for what is no edit of this model."""
+    edit, _ = read_edit(text, config, positions)
+    return edit.where[tensor_table(config)[edit.site].spec.row_axis] == ALL
+
+
+def at_positions(text: str, config: Config, positions: int, position: int | None) -> str:
+    """The edit at one position, or at all of them. Raises ModelError for what is no edit of this model."""
+    edit, _ = read_edit(text, config, positions)
+    where = [span_words(span) for span in edit.where]
+    where[tensor_table(config)[edit.site].spec.row_axis] = ":" if position is None else str(position)
+    while where and where[-1] == ":":
+        where.pop()
+    return widened(text, ", ".join(where))
+
+
+def weighed(state: State, at: int, strength: float) -> State:
+    """With an edit that has a strength made stronger or weaker."""
+    return rewritten(state, at, with_strength(state.edits[at].text, strength))
+
+
+def beside(state: State, text: str) -> State:
+    """The state with another prompt beside it, or without one; the view of both goes with it."""
+    pair = state.view.compare in ("pair", "other")
+    compare = "pair" if text and not pair else "after" if not text and pair else state.view.compare
+    return with_option(replace(state, other=text), "compare", compare)
+
+
+def strength(state: State, at: int) -> float | None:
+    """How strong an edit is that adds a direction or scales; None of any other."""
+    return strength_of(state.edits[at].text)
+
+
+def _with(state: State, at: int, change: Change) -> State:
+    return replace(state, edits=(*state.edits[:at], change, *state.edits[at + 1 :]))

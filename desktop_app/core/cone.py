@@ -1,0 +1,40 @@
+"""What the edits of a pass can have changed: the steps from the first edited one on, the tokens from the first on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from desktop_app.core.places import Step
+from desktop_app.gpt2.edited import first_of
+from desktop_app.gpt2.mask import CAUSAL, mask_of
+from desktop_app.gpt2.trace import Trace
+
+
+@dataclass(frozen=True)
+class Cone:
+    """`step` is the first step of the walk that can be another than without the edits, `position` the first token."""
+
+    step: int
+    position: int
+
+    def has(self, step: Step) -> bool:
+        """Whether a step of the walk can be changed."""
+        return step.index >= self.step
+
+
+def cone_of(trace: Trace, steps: Sequence[Step]) -> Cone | None:
+    """The cone of a pass; None where it is the model's own. A position sees no later one, unless its mask says so."""
+    edits, mask = trace.run.edits, mask_of(trace.run.mask, trace.config)
+    if not trace.run.changes:
+        return None
+    places = {name: step.index for step in reversed(steps) for name in step.tensors}
+    first = [places[edit.site] for edit in edits if edit.site in places]
+    if trace.run.mask != CAUSAL:
+        layers = [0] if mask.rule.parts != (("causal", 0),) else [layer for (layer, _), _ in mask.heads]
+        first += [places[f"blocks.{min(layers)}.attn.masked"]]
+    return Cone(min(first, default=0), first_changed(trace))
+
+
+def first_changed(trace: Trace) -> int:
+    """The first position that edits can have changed: under another mask than GPT-2's any can be."""
+    edits = trace.run.edits
+    return first_of(edits, trace.config)[1] if edits and trace.run.mask == CAUSAL else 0

@@ -1,0 +1,172 @@
+"""What can be edited where somebody points: the head, neuron, row, look or number behind a cell, a step or a part."""
+
+from collections.abc import Callable, Mapping
+
+from desktop_app.core.compare import MARK
+from desktop_app.core.editing import HEAD, LOOK, NUMBER, ROW, Target, block, head, mlp, place
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.places import BLOCK, Step
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+
+
+def row(scene: Scene, site: str, position: int) -> Target:
+    """The vector of one token at a site."""
+    return Target(f"{site.rpartition('.')[2]} of {token_name(scene, position)}", (place(site, position),), ROW)
+
+
+def look(scene: Scene, layer: int, n: int, query: int, key: int) -> Target:
+    """The look of one query at one key, in one head."""
+    words = f"look of head {n} from {token_name(scene, query)} to {token_name(scene, key)}"
+    return Target(words, (place(f"blocks.{layer}.attn.scaled", n, query, key),), LOOK)
+
+
+Index = tuple[int, ...]
+Rule = Callable[[Scene, str, int, Index], tuple[Target, ...]]
+
+
+def _grid(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
+    n, query, key = index
+    at = Target(f"head {n} at {token_name(scene, query)}", (place(f"blocks.{layer}.attn.z", n, query),), HEAD)
+    return look(scene, layer, n, query, key), head(layer, n), at
+
+
+def _of_head(scene: Scene, name: str, layer: int, index: Index) -> tuple[Target, ...]:
+    n, position, column = index
+    letter = name.rpartition(".")[2]
+    kind = HEAD if letter == "z" else ""
+    at = Target(f"{letter} of head {n} at {token_name(scene, position)}", (place(name, n, position),), kind)
+    whole = () if letter == "z" else (Target(f"{letter} of head {n}", (place(name, n),)),)
+    return head(layer, n), *whole, at, _number(name, index[:2], column)
+
+
+def _number(name: str, index: Index, column: int) -> Target:
+    words = f"this number, {name.rpartition('.')[2]}[{', '.join(map(str, (*index, column)))}]"
+    return Target(words, (place(name, *index, column),), NUMBER)
+
+
+def _neurons(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
+    position, neuron = index
+    site = f"blocks.{layer}.mlp.post"
+    return (
+        Target(f"neuron {neuron} of block {layer}", (place(site, ":", neuron),)),
+        Target(f"neuron {neuron} at {token_name(scene, position)}", (place(site, position, neuron),)),
+        mlp(layer),
+        Target(f"MLP of block {layer} at {token_name(scene, position)}", (place(site, position),)),
+    )
+
+
+def _vector(scene: Scene, name: str, _layer: int, index: Index) -> tuple[Target, ...]:
+    position, column = index
+    whole = Target(f"{name.rpartition('.')[2]} of every token", (name,), ROW)
+    return row(scene, name, position), whole, _number(name, (position,), column)
+
+
+def _joined(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
+    position, column = index
+    n, within = divmod(column, scene.config.d_head)
+    return _of_head(scene, f"blocks.{layer}.attn.z", layer, (n, position, within))
+
+
+def _instead(site: str) -> Rule:
+    """For what is made of one tensor alone: the row of that."""
+
+    def rule(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
+        name = site.format(layer=layer, next=layer + 1)
+        if "{next}" in site and layer + 1 == scene.config.n_layer:
+            return (*_vector(scene, f"blocks.{layer}.mlp_out", layer, (index[0], 0))[:2],)
+        return _vector(scene, name, layer, (index[0], 0))[:2]
+
+    return rule
+
+
+_RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(("attn.scores", "attn.scaled", "attn.masked", "attn.pattern"), _grid),
+    **dict.fromkeys(("attn.q", "attn.k", "attn.v", "attn.z"), _of_head),
+    **dict.fromkeys(("mlp.pre", "mlp.post"), _neurons),
+    **dict.fromkeys(("embed", "resid_pre", "attn_out", "resid_mid", "mlp_out"), _vector),
+    "attn.concat": _joined,
+    "resid_post": _instead("blocks.{next}.resid_pre"),
+    "pos_embed": _instead("blocks.0.resid_pre"),
+    **{f"ln1.{end}": _instead("blocks.{layer}.resid_pre") for end in ("mean", "scale", "normalized", "out")},
+    **{f"ln2.{end}": _instead("blocks.{layer}.resid_mid") for end in ("mean", "scale", "normalized", "out")},
+}
+"""End of a tensor's name -> what can be edited at a cell of it, the likeliest first."""
+
+
+def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, ...]:
+    """What can be edited at a cell, the likeliest first; `place_` is the workspace that the cell is of."""
+    name = cell.name.rpartition(MARK)[2]
+    for end in (".before", ".keep", ".put"):
+        name = name.removesuffix(end)
+    own = Cell(name, cell.index)
+    if place_ is not None:
+        return () if place_.spec.edits is None else place_.spec.edits(scene, own)
+    tensor = scene.trace.table.get(name)
+    if tensor is None or not cell.index:
+        return ()
+    end = name.split(".", 2)[-1] if tensor.layer is not None else name
+    rule = _RULES.get(end)
+    return () if rule is None else rule(scene, name, tensor.layer or 0, cell.index)
+
+
+def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) -> str:
+    """The edit that puts what a cell of the other prompt stands for where a cell of this one stands.
+
+    Both stand for the same kind of thing at the same site: a row for a row, a head for a head, a neuron for a neuron.
+    Raises ModelError where they do not, or where nothing can be put.
+    """
+    assert scene.other is not None  # a cell of it was pointed at
+    theirs = _whole(targets_at(scene.other, source, place_), source)
+    ours = _whole(targets_at(scene, target, place_), target)
+    if theirs is None or ours is None:
+        raise ModelError("This cannot be put into another pass; a head, a row, a neuron or a number can.")
+    (site, index), (own, where) = _split(theirs), _split(ours)
+    if site != own:
+        raise ModelError(f"{site} of the other prompt goes into {site} of this one; it was put on {own}.")
+    whole_head = own.endswith("attn.z") and "," not in where
+    aligned = len(scene.trace) == len(scene.other.trace) or whole_head
+    return f"{ours}=other" if index == where and aligned else f"{ours}=other[{index}]"
+
+
+def _whole(targets: tuple[Target, ...], cell: Cell) -> str | None:
+    """What a cell stands for when it is dragged: of a grid its head, of anything else what is there at its position."""
+    if not targets:
+        return None
+    if targets[0].kind == LOOK:
+        return targets[1].places[0]
+    at = [target for target in targets if target.kind != NUMBER and f"[{_position_of(cell)}" in target.places[0]]
+    return (at or list(targets))[0].places[0]
+
+
+def _position_of(cell: Cell) -> str:
+    """The index of a cell up to its position."""
+    end = cell.name.rpartition(MARK)[2].rpartition(".")[2]
+    return ", ".join(map(str, cell.index[:2])) if end in ("q", "k", "v", "z") else str(cell.index[0])
+
+
+def _split(text: str) -> tuple[str, str]:
+    site, _, rest = text.partition("[")
+    return site, rest.rstrip("]")
+
+
+def targets_of_step(config: Config, step: Step, n: int, *, whole_block: bool = False) -> tuple[Target, ...]:
+    """What can be edited at a step of the walk, or at a block as a whole; `n` is the shown head."""
+    if step.layer is None:
+        return (Target("token embedding", ("embed",), ROW),) if step.spec.op == "embed" else ()
+    layer = step.layer
+    if whole_block:
+        return block(layer), mlp(layer), Target(f"attention of block {layer}", (f"blocks.{layer}.attn_out",), ROW)
+    if step.spec.op.startswith("mlp"):
+        return mlp(layer), Target(f"mlp_out of block {layer}", (f"blocks.{layer}.mlp_out",), ROW)
+    if step.spec.op in ("resid_mid", "ln2"):
+        return (Target(f"resid_mid of block {layer}", (f"blocks.{layer}.resid_mid",), ROW),)
+    if step.spec.op in ("attn_out", "concat"):
+        return (Target(f"attn_out of block {layer}", (f"blocks.{layer}.attn_out",), ROW), head(layer, n))
+    if step.spec.op == "ln1":
+        return (Target(f"resid_pre of block {layer}", (f"blocks.{layer}.resid_pre",), ROW),)
+    if step.spec.op == "resid_post" and layer + 1 < config.n_layer:
+        return (Target(f"resid_pre of block {layer + 1}", (f"blocks.{layer + 1}.resid_pre",), ROW),)
+    return (head(layer, n),) if step.spec.part == BLOCK and step.spec.op != "resid_post" else ()

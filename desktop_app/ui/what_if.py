@@ -1,0 +1,309 @@
+"""Edits made by hand: what a right click, a key or a chip asks for becomes a change of the state."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from PySide6.QtCore import QObject, QPoint, Signal
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import QInputDialog, QMenu
+
+from desktop_app.core import changes
+from desktop_app.core.alignment import RULES
+from desktop_app.core.compare import MARK
+from desktop_app.core.editing import ACTIONS, LOOK, Action, Target, actions_for, texts_of
+from desktop_app.core.intents import Edit, Weigh
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import workspace_of
+from desktop_app.core.passes import OTHER
+from desktop_app.core.places import Step
+from desktop_app.core.recipes import parse_recipe
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State, full_text, with_option
+from desktop_app.core.targets import put_across, targets_at, targets_of_step
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.mask import CAUSAL, mask_of
+from desktop_app.ui.controller import Controller
+from desktop_app.ui.edits_bar import EditChip, EditsBar
+from desktop_app.ui.frame import Frame
+from desktop_app.ui.inspection import Inspection
+
+_ACTIONS = {action.id: action for action in ACTIONS}
+
+
+class WhatIf(QObject):
+    """Stands between what is pointed at, the chips of edits, and the controller's state."""
+
+    said = Signal(str)
+
+    def __init__(self, frame: Frame, controller: Controller, inspection: Inspection) -> None:
+        super().__init__(frame)
+        self._frame, self._controller, self._inspection = frame, controller, inspection
+        self._bar: EditsBar = frame.edits_bar
+        self._bar.asked.connect(self._ask_chip)
+        self._bar.weighed.connect(self._weigh)
+        self._bar.released.connect(controller.history.close_entry)
+        frame.canvas.menu_asked.connect(self.menu)
+        frame.canvas.dropped.connect(self._put)
+        frame.canvas.held.connect(self._hold)
+        frame.map.menu_asked.connect(self._menu_of_step)
+        self._taken: Cell | None = None
+        self._before_hold: str | None = None
+        self.menu_shown: QMenu | None = None
+        self.submenus: list[QMenu] = []
+
+    def handlers(self) -> dict[str, Callable[[], object]]:
+        """What its commands do."""
+        return {
+            "edit_mute": partial(self._default, "mean"),
+            "edit_zero": partial(self._default, "zero"),
+            "edit_other": partial(self._default, "other"),
+            "edit_take": self._take,
+            "edit_put": self._put_taken,
+            "edit_menu": self._menu_by_key,
+            "edit_write": self._write,
+            "edit_chips": lambda: self._bar.focus_chip(0),
+            "mask_write": self._write_mask,
+            "other_write": self._write_other,
+        }
+
+    def _set(self, state: State, key: object = None) -> None:
+        self._controller.set(state, key)
+
+    # What is pointed at
+
+    def _targets(self, cell: Cell | None) -> tuple[Target, ...]:
+        scene = self._controller.scene
+        if scene is None or cell is None:
+            return ()
+        try:
+            return targets_at(scene, cell, workspace_of(scene, cell))
+        except LogitscopeError as reason:  # of a view whose numbers are not there yet
+            self.said.emit(str(reason))
+            return ()
+
+    def _here(self) -> tuple[Target, ...]:
+        """What can be edited at the cell that is pointed at or opened; else at the step."""
+        found = self._targets(self._inspection.cell)
+        scene, step = self._controller.scene, self._controller.walk_step
+        if found or scene is None or step is None:
+            return found
+        return targets_of_step(scene.config, step, scene.head)
+
+    def _default(self, name: str) -> None:
+        """Do the likeliest thing to what is pointed at: a look is cut, whatever else is muted."""
+        found = self._here()
+        if not found:
+            self.said.emit("Point at a head, a neuron, a row or a look first; what is shown here cannot be edited.")
+            return
+        target = found[0]
+        if target.kind == LOOK:
+            name = "cut" if name != "other" else name
+        action = _ACTIONS[name]
+        if action.other and not self._controller.state.other:
+            self.said.emit("There is no other prompt to take it from; write one first.")
+            return
+        self._make(target, action)
+
+    def _make(self, target: Target, action: Action) -> None:
+        given = ""
+        if action.asks:
+            given, good = QInputDialog.getText(self._frame, target.words, f"{action.asks}:", text=action.usual)
+            if not good or not given.strip():
+                return
+        self._add(*texts_of(target, action, given))
+
+    def _add(self, *texts: str) -> None:
+        """Take over edits, if each can be read and has a place here."""
+        scene, model = self._controller.scene, self._controller.model
+        if scene is None or model is None:
+            return
+        try:
+            for text in texts:
+                parse_recipe(text, model.engine, len(scene.trace))
+        except LogitscopeError as reason:
+            self.said.emit(str(reason))
+            return
+        self._controller.follow(Edit(texts))
+
+    # Before and after, while a key is held
+
+    def _hold(self, compare: str) -> None:
+        state = self._controller.state
+        if compare and self._before_hold is None and state.changed:
+            self._before_hold = state.view.compare
+            self._set(with_option(state, "compare", compare))
+        elif not compare and self._before_hold is not None:
+            compare, self._before_hold = self._before_hold, None
+            self._set(with_option(state, "compare", compare))
+
+    # From the other prompt
+
+    def _take(self) -> None:
+        cell = self._inspection.cell
+        if cell is None or not cell.name.startswith(f"{OTHER}{MARK}"):
+            self.said.emit("Point at a cell of the other prompt; Both prompts (Ctrl+Shift+T) shows them side by side.")
+            return
+        self._taken = cell
+        self.said.emit("Taken up: point at a cell of this prompt and press Ctrl+Shift+J to put it there.")
+
+    def _put_taken(self) -> None:
+        cell = self._inspection.cell
+        if self._taken is None or cell is None:
+            self.said.emit("Take up a cell of the other prompt first (Ctrl+J), and point at one of this.")
+            return
+        self._put(self._taken, cell)
+
+    def _put(self, source: Cell, target: Cell) -> None:
+        """Put a part of the other prompt's pass into this one's."""
+        scene = self._controller.scene
+        if scene is None or scene.other is None:
+            return
+        try:
+            text = put_across(scene, source, target, workspace_of(scene, target))
+        except LogitscopeError as reason:
+            self.said.emit(str(reason))
+            return
+        self._add(text)
+
+    # Menus
+
+    def menu(self, cell: Cell | None, point: QPoint) -> None:
+        """Offer what can be done with what a cell stands for."""
+        self._offer(self._targets(cell), point)
+
+    def _menu_of_step(self, step: Step, whole_block: bool, point: QPoint) -> None:
+        scene = self._controller.scene
+        if scene is not None:
+            self._offer(targets_of_step(scene.config, step, scene.head, whole_block=whole_block), point)
+
+    def _menu_by_key(self) -> None:
+        self._offer(self._here(), QCursor.pos())
+
+    def _offer(self, targets: tuple[Target, ...], point: QPoint) -> None:
+        if not targets:
+            self.said.emit("What is shown here cannot be edited; heads, neurons, rows and looks can.")
+            return
+        if self.menu_shown is not None:
+            self.menu_shown.deleteLater()
+        self.menu_shown = menu = QMenu(self._frame)
+        self.submenus = []
+        for target in targets:
+            own = menu.addMenu(target.words[0].upper() + target.words[1:])
+            self.submenus.append(own)
+            for action in actions_for(target, other=bool(self._controller.state.other)):
+                own.addAction(action.title, partial(self._make, target, action))
+        menu.popup(point)
+
+    # Dialogs
+
+    def _ask(self, title: str, words: str, usual: str) -> str | None:
+        given, good = QInputDialog.getText(self._frame, title, words, text=usual)
+        return given.strip() if good else None
+
+    def _write(self) -> None:
+        text = self._ask("An edit", "SITE[INDEX]=VALUE, as docs/what-if.md says:", "blocks.0.attn.z[0]=0")
+        if text:
+            self._add(text)
+
+    def _write_mask(self) -> None:
+        words = "causal, none, window:16, strided:8, local:64+global:4, +first; of one head after it, 3.1=window:4:"
+        text = self._ask("Which keys a query sees", words, self._controller.state.mask)
+        if text is None or self._controller.model is None:
+            return
+        try:
+            mask = str(mask_of(text or CAUSAL, self._controller.model.config))
+        except LogitscopeError as reason:
+            self.said.emit(str(reason))
+            return
+        self._set(replace(self._controller.state, mask=mask))
+
+    def _write_other(self) -> None:
+        state, model = self._controller.state, self._controller.model
+        usual = state.other or (full_text(state, model.tokenizer) if model is not None else state.text)
+        text, good = QInputDialog.getText(self._frame, "The other prompt", "Beside this one:", text=usual)
+        if good:
+            self._set(changes.beside(state, text))
+
+    # Chips
+
+    def show(self, state: State, scene: Scene | None) -> None:
+        """Show the state's edits, its mask and the other prompt."""
+        idle = {} if scene is None else scene.passes.idle
+        found = []
+        for n, change in enumerate(state.edits):
+            found.append(
+                EditChip(
+                    change.text,
+                    change.on,
+                    idle.get(change.text, ""),
+                    changes.strength(state, n),
+                    self._is_everywhere(change.text, scene),
+                )
+            )
+        if state.mask != CAUSAL:
+            found.append(EditChip(f"mask {state.mask}", True, idle.get(state.mask, ""), acts=("write", "remove")))
+        if state.other:
+            apart = scene is not None and scene.other is not None and len(scene.other.trace) != len(scene.trace)
+            said = f"other prompt: {' '.join(state.other.split())}" + (f" · {RULES[state.alignment]}" if apart else "")
+            found.append(EditChip(said, acts=("write", *(("align",) if apart else ()), "remove")))
+        self._bar.show_edits(tuple(found), edited=state.changed or bool(state.edits))
+
+    @staticmethod
+    def _is_everywhere(text: str, scene: Scene | None) -> bool:
+        if scene is None:
+            return False
+        try:
+            return changes.is_everywhere(text, scene.config, len(scene.trace))
+        except LogitscopeError:  # an edit without a place here says so on its chip
+            return False
+
+    def _ask_chip(self, n: int, what: str) -> None:
+        state, count = self._controller.state, len(self._controller.state.edits)
+        masked = state.mask != CAUSAL
+        if n < count:
+            self._change_edit(n, what)
+        elif n == count and masked:
+            self._write_mask() if what == "write" else self._set(replace(state, mask=CAUSAL))
+        elif what == "align":
+            rules = list(RULES)
+            self._set(replace(state, alignment=rules[(rules.index(state.alignment) + 1) % len(rules)]))
+        elif what == "write":
+            self._write_other()
+        else:
+            self._set(changes.beside(state, ""))
+
+    def _change_edit(self, n: int, what: str) -> None:
+        state, scene = self._controller.state, self._controller.scene
+        text = state.edits[n].text
+        if what == "switch":
+            self._set(changes.switched(state, n))
+        elif what == "remove":
+            self._set(changes.removed(state, n))
+        elif what == "write":
+            written = self._ask("An edit", "SITE[INDEX]=VALUE:", text)
+            if written:
+                self._rewrite(n, written)
+        elif scene is not None:
+            try:
+                everywhere = changes.is_everywhere(text, scene.config, len(scene.trace))
+                position = scene.token if everywhere else None
+                self._rewrite(n, changes.at_positions(text, scene.config, len(scene.trace), position))
+            except LogitscopeError as reason:
+                self.said.emit(str(reason))
+
+    def _rewrite(self, n: int, text: str) -> None:
+        scene, model = self._controller.scene, self._controller.model
+        if scene is None or model is None:
+            return
+        try:
+            parse_recipe(text, model.engine, len(scene.trace))
+        except LogitscopeError as reason:
+            self.said.emit(str(reason))
+            return
+        self._set(changes.rewritten(self._controller.state, n, text))
+
+    def _weigh(self, n: int, strength: float) -> None:
+        state = self._controller.state
+        if n < len(state.edits) and changes.strength(state, n) is not None:
+            self._controller.follow(Weigh(n, strength))
