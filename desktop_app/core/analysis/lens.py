@@ -14,7 +14,7 @@ Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; Belrose et al.
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -294,8 +294,7 @@ def _unembed(
     found, sums = _Read(count, length, targets), _Sums((count, length), piece)
     for at, token in enumerate(targets):
         found.target_logit[at] = (flat @ table[token]).reshape(count, length)
-    room = np.empty(len(flat) * piece, np.float32)
-
+    rooms = [np.empty(len(flat) * piece, np.float32) for _ in range(2)]
     every = np.arange(length)
 
     def take(point: int, logits: Array, start: int) -> Array:
@@ -311,30 +310,32 @@ def _unembed(
             found.target_rank[at, point] += np.count_nonzero(above, axis=-1)
         return sums.add(point, logits, most)
 
-    for start in range(0, len(table), piece):
-        stop.check()
-        rows = table[start : start + piece]
-        logits = np.matmul(flat, rows.T, out=room[: len(flat) * len(rows)].reshape(len(flat), len(rows)))
-        logits = logits.reshape(count, length, len(rows))
+    def take_all(logits: Array, start: int) -> list[Future[None]]:
+        """Take in the logits of every point [point, pos, piece], beside what is multiplied meanwhile."""
         own_most, own_mass = sums.most[-1].copy(), sums.mass[-1].copy()
         own = take(count - 1, logits[-1], start).copy()  # this thread's memory may be used for another point
         shrink = np.exp(own_most - sums.most[-1])
 
-        def compare(
-            point: int,
-            logits: Array = logits,
-            own: Array = own,
-            own_mass: Array = own_mass,
-            shrink: Array = shrink,
-            start: int = start,
-        ) -> None:
+        def compare(point: int) -> None:
             before = sums.most[point].copy()
             take(point, logits[point], start)
             moved = own_mass * (before - sums.most[point])
             sums.cross[point] = shrink * (sums.cross[point] + moved) + np.vecdot(own, logits[point])
 
-        list(pool.map(compare, range(count - 1)))
+        return [pool.submit(compare, point) for point in range(count - 1)]
+
+    # While one piece is taken in the next is multiplied: threads of BLAS that wait for work would stand in the way.
+    taken: list[Future[None]] = []
+    for n, start in enumerate(range(0, len(table), piece)):
+        stop.check()
+        rows = table[start : start + piece]
+        logits = np.matmul(flat, rows.T, out=rooms[n % 2][: len(flat) * len(rows)].reshape(len(flat), len(rows)))
+        for one in taken:
+            one.result()
+        taken = take_all(logits.reshape(count, length, len(rows)), start)
         progress(min(1.0, (start + piece) / len(table)))
+    for one in taken:
+        one.result()
     sums.cross[-1] = sums.weighted[-1]
     log_mass, own_mass = np.log(sums.mass), sums.mass[-1]
     found.top_probability[:] = 1 / sums.mass
