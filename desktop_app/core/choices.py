@@ -54,6 +54,14 @@ _ROWS = (
         "heads",
     ),
     Choice(
+        "sweep",
+        ("heads", "mlps", "strongest", "resid_pre", "attn_out", "mlp_out", "from_heads"),
+        "sweep",
+        "sweep: mute each head, MLP or strong neuron, or put cells (of heads: from_heads) of the other prompt",
+    ),
+    Choice("sweep_how", ("mean", "zero"), "sweep-how", "sweep: what a muted part is put to"),
+    Choice("sweep_way", ("in", "out"), "sweep-way", "sweep: from the other prompt into this one, or out of it"),
+    Choice(
         "compare",
         ("after", "before", "change", "both", "other", "pair"),
         "compare",

@@ -178,6 +178,24 @@ _COMPARE = tuple(
 )
 
 
+_SWEEP = (
+    *(
+        _choice(f"sweep_{value}", f"Sweep: {title}", short, "sweep", value, menu="Sweep")
+        for value, title, short in (
+            ("heads", "mute each head", ("heads", "heads")),
+            ("mlps", "mute each MLP", ("MLPs", "MLPs")),
+            ("strongest", "mute the strongest neurons", ("neurons", "neurons")),
+            ("resid_pre", "put each residual vector of the other prompt", ("resid_pre", "resid")),
+            ("attn_out", "put what attention writes there", ("attn_out", "attn")),
+            ("mlp_out", "put what the MLPs write there", ("mlp_out", "mlp")),
+            ("from_heads", "put what each head read there", ("z", "z")),
+        )
+    ),
+    _choice("sweep_zero", "Sweep: mute to 0", ("to 0", "0"), "sweep_how", "zero", "mean", "Sweep"),
+    _choice("sweep_out", "Sweep: into the other prompt", ("into the other", "out"), "sweep_way", "out", "in", "Sweep"),
+)
+
+
 def _unchanged(state: State, _model: Model) -> State:
     return replace(state, edits=(), mask=CAUSAL)
 
@@ -428,6 +446,7 @@ COMMANDS: tuple[Command, ...] = (
     *_LOOK,
     *_CIRCUITS,
     *_WHAT_IF,
+    *_SWEEP,
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene", change=_open("check")),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
     Command("open_census", "Count the parameters", "Inspect", (), "scene", change=_open("census")),

@@ -43,6 +43,10 @@ class ViewOptions:
     heads_of: str = _one_of("heads_of")  # which are listed
     look: str = _one_of("look")  # less the row's mean, or as it is
     look_parts: str = _one_of("look_parts")
+    sweep: str = _one_of("sweep")  # what is edited in turn
+    sweep_how: str = _one_of("sweep_how")  # what muted parts are put to
+    sweep_way: str = _one_of("sweep_way")  # from the other prompt into this one, or out of this one
+    effects: bool = kept(False, kinds.flag)  # of muting each part, beside the bars of why
     compare: str = _one_of("compare")  # what is shown of a pass that is edited or has another prompt beside it
     circuits: str = _one_of("circuits")  # what reads in the pairs that are shown
     circuits_least: float = kept(0.08, kinds.share)  # beyond random, the least that is shown

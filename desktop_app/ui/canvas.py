@@ -93,6 +93,7 @@ class Canvas(PaintedPane):
         self._lit: tuple[tuple[Region, ...], tuple[Region, ...]] = ((), ())
         self._lit_places: tuple[list[Rect], list[Rect]] = ([], [])
         self._cursor: tuple[Cells, int, int] | None = None
+        self._room_above = 0
         self._dragged: tuple[Cells, int, int, Cell] | None = None
         self._focused: int | None = None
         self._followed: int | None = None
@@ -259,7 +260,13 @@ class Canvas(PaintedPane):
     @property
     def _top(self) -> int:
         """Room above the page, in which the view's switches lie."""
-        return max(_MARGIN, round(_MARGIN * self._scale))
+        return max(_MARGIN, round(_MARGIN * self._scale)) + self._room_above
+
+    def make_room(self, height: int) -> None:
+        """Leave so much more room above the page, for switches that need a row of their own."""
+        if height != self._room_above:
+            self._room_above = height
+            self._place()
 
     # Painting
 

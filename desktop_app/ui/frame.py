@@ -164,4 +164,5 @@ class Frame(QMainWindow):
         compared = [command for command in COMMANDS if command.id.startswith("compare_")]
         self.edits_bar.add_switches([self.actions_[c.id] for c in compared], [c.short[0] for c in compared])
         self.view_bar = ViewBar(self.actions_, self.workspaces, self.canvas)
+        self.view_bar.needs_room.connect(self.canvas.make_room)
         self.canvas.resized.connect(self.view_bar.place)

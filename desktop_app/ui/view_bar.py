@@ -23,6 +23,7 @@ class ViewBar(QWidget):
     """Shows the actions of one step as buttons, and a field for its colours' limit; it draws nothing of its own."""
 
     limit_typed = Signal(str)
+    needs_room = Signal(int)  # how high a row of its own is that the bar takes; 0 beside the tabs
     entered = Signal(str, object)  # a view option, and the number or text it was given
 
     def __init__(self, actions: dict[str, QAction], beside: QWidget, parent: QWidget) -> None:
@@ -114,10 +115,22 @@ class ViewBar(QWidget):
         self.place()
 
     def place(self) -> None:
-        """Sit in the upper right corner of the pane, with the longest names that fit; the limit gives way last."""
-        room = self._pane.width() - 2 * _MARGIN
-        if not self._beside.isHidden():
-            room -= self._beside.geometry().right()
+        """Sit in the upper right corner of the pane, with the longest names that fit; the limit gives way last.
+
+        Where even the shortest do not fit beside the tabs the bar has a row of its own below them.
+        """
+        whole = self._pane.width() - 2 * _MARGIN
+        beside = whole - (0 if self._beside.isHidden() else self._beside.geometry().right())
+        below = not self._fit(beside) and not self._beside.isHidden()
+        if below:
+            self._fit(whole)
+        self.adjustSize()
+        top = self._beside.geometry().bottom() + 4 if below else 4
+        self.move(self._pane.width() - self.width() - _MARGIN, top)
+        self.needs_room.emit(self.height() + 6 if below and not self.isHidden() else 0)
+
+    def _fit(self, room: int) -> bool:
+        """Take the longest names that fit into so much room; whether any do."""
         for length, limit in ((0, True), (1, True), (1, False)):
             for name, button in self._buttons.items():
                 button.setText(_SHORT[name][length])
@@ -128,6 +141,5 @@ class ViewBar(QWidget):
             self.limit.setFixedWidth(self.limit.fontMetrics().horizontalAdvance("0" * (9 - 2 * length)))
             self._line.activate()
             if self.sizeHint().width() <= room:
-                break
-        self.adjustSize()
-        self.move(self._pane.width() - self.width() - _MARGIN, 4)
+                return True
+        return False

@@ -6,7 +6,7 @@ from functools import partial
 
 from PySide6.QtCore import QObject, QPoint, Signal
 from PySide6.QtGui import QCursor
-from PySide6.QtWidgets import QInputDialog, QMenu
+from PySide6.QtWidgets import QMenu
 
 from desktop_app.core import changes
 from desktop_app.core.alignment import RULES
@@ -27,6 +27,7 @@ from desktop_app.ui.controller import Controller
 from desktop_app.ui.edits_bar import EditChip, EditsBar
 from desktop_app.ui.frame import Frame
 from desktop_app.ui.inspection import Inspection
+from desktop_app.ui.line_dialog import ask_line
 
 _ACTIONS = {action.id: action for action in ACTIONS}
 
@@ -106,12 +107,16 @@ class WhatIf(QObject):
         self._make(target, action)
 
     def _make(self, target: Target, action: Action) -> None:
-        given = ""
-        if action.asks:
-            given, good = QInputDialog.getText(self._frame, target.words, f"{action.asks}:", text=action.usual)
-            if not good or not given.strip():
-                return
-        self._add(*texts_of(target, action, given))
+        if not action.asks:
+            self._add(*texts_of(target, action))
+            return
+        title = target.words[0].upper() + target.words[1:]
+
+        def made(given: str) -> None:
+            if given.strip():
+                self._add(*texts_of(target, action, given))
+
+        ask_line(self._frame, title, f"{action.asks}:", action.usual, made)
 
     def _add(self, *texts: str) -> None:
         """Take over edits, if each can be read and has a place here."""
@@ -197,22 +202,20 @@ class WhatIf(QObject):
 
     # Dialogs
 
-    def _ask(self, title: str, words: str, usual: str) -> str | None:
-        given, good = QInputDialog.getText(self._frame, title, words, text=usual)
-        return given.strip() if good else None
-
     def _write(self) -> None:
-        text = self._ask("An edit", "SITE[INDEX]=VALUE, as docs/what-if.md says:", "blocks.0.attn.z[0]=0")
-        if text:
-            self._add(text)
+        ask_line(
+            self._frame, "An edit", "SITE[INDEX]=VALUE, as docs/what-if.md says:", "blocks.0.attn.z[0]=0", self._add
+        )
 
     def _write_mask(self) -> None:
         words = "causal, none, window:16, strided:8, local:64+global:4, +first; of one head after it, 3.1=window:4:"
-        text = self._ask("Which keys a query sees", words, self._controller.state.mask)
-        if text is None or self._controller.model is None:
+        ask_line(self._frame, "Which keys a query sees", words, self._controller.state.mask, self._take_mask)
+
+    def _take_mask(self, text: str) -> None:
+        if self._controller.model is None:
             return
         try:
-            mask = str(mask_of(text or CAUSAL, self._controller.model.config))
+            mask = str(mask_of(text.strip() or CAUSAL, self._controller.model.config))
         except LogitscopeError as reason:
             self.said.emit(str(reason))
             return
@@ -221,9 +224,10 @@ class WhatIf(QObject):
     def _write_other(self) -> None:
         state, model = self._controller.state, self._controller.model
         usual = state.other or (full_text(state, model.tokenizer) if model is not None else state.text)
-        text, good = QInputDialog.getText(self._frame, "The other prompt", "Beside this one:", text=usual)
-        if good:
-            self._set(changes.beside(state, text))
+        ask_line(self._frame, "The other prompt", "Beside this one:", usual, self._take_other)
+
+    def _take_other(self, text: str) -> None:
+        self._set(changes.beside(self._controller.state, text))
 
     # Chips
 
@@ -281,9 +285,7 @@ class WhatIf(QObject):
         elif what == "remove":
             self._set(changes.removed(state, n))
         elif what == "write":
-            written = self._ask("An edit", "SITE[INDEX]=VALUE:", text)
-            if written:
-                self._rewrite(n, written)
+            ask_line(self._frame, "An edit", "SITE[INDEX]=VALUE:", text, partial(self._rewrite, n))
         elif scene is not None:
             try:
                 everywhere = changes.is_everywhere(text, scene.config, len(scene.trace))
@@ -294,7 +296,7 @@ class WhatIf(QObject):
 
     def _rewrite(self, n: int, text: str) -> None:
         scene, model = self._controller.scene, self._controller.model
-        if scene is None or model is None:
+        if scene is None or model is None or n >= len(self._controller.state.edits):
             return
         try:
             parse_recipe(text, model.engine, len(scene.trace))

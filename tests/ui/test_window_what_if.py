@@ -110,8 +110,8 @@ def test_a_neuron_a_row_or_a_number_is_edited_where_it_is_shown(desk, name, at, 
 
 def test_a_number_is_asked_for_and_a_bad_one_is_refused_with_a_sentence(desk, monkeypatch):
     desk.go("blocks.1.attn.z")
-    said = iter([("x", True), ("0.25", True)])
-    monkeypatch.setattr(QInputDialog, "getText", lambda *_a, **_k: next(said))
+    said = iter(["x", "0.25"])
+    monkeypatch.setattr("desktop_app.ui.what_if.ask_line", lambda *asked: asked[-1](next(said)))
     name = "blocks.1.attn.z"
     right_click(desk, name, 2, 1)
     choose(desk, "Head 0 of block 1", "Scale")
@@ -275,10 +275,13 @@ def test_edits_that_have_no_place_in_a_text_wait_for_one_that_has(desk):
     assert desk.scene.trace.run.changes == ("blocks.1.attn.z[0, 8]=0",)
 
 
-def test_a_mask_is_written_and_shown_and_removed(desk, monkeypatch):
+def test_a_mask_is_written_and_shown_and_removed(desk):
     desk.go(PATTERN)
-    monkeypatch.setattr(QInputDialog, "getText", lambda *_a, **_k: ("window:2", True))
     desk.window.do("mask_write")
+    (dialog,) = desk.window.findChildren(QInputDialog)
+    assert dialog.textValue() == "causal"
+    dialog.setTextValue("window:2")
+    dialog.accept()
     desk.settle()
     assert desk.state.mask == "window:2"
     pattern = desk.scene.trace.read(PATTERN, head=0)

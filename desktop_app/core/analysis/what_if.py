@@ -7,7 +7,7 @@ the pass over another prompt. Zhang & Nanda 2309.16042; Heimersheim & Nanda 2404
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.core.analysis import attribution
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
 from desktop_app.core.analysis.named_arrays import NamedArrays
 from desktop_app.gpt2.checkpoint import Checkpoint
@@ -38,6 +39,9 @@ LEAST = 0.5
 """With less between the two prompts' logit differences, a share of it says nothing."""
 
 _MUTED: Mapping[str, tuple[str, ...]] = {"heads": ("layer", "head"), "mlps": ("layer",)}
+Partly = Callable[[Any], None]
+"""Hears what is there by now of a result."""
+
 _REFERENCE_TOKENS = 128  # of each reference text, at most
 
 
@@ -53,7 +57,7 @@ def logit_difference(engine: Engine, final: Array, target: int, against: int) ->
 class Ablation(NamedArrays):
     """What muting each part gives. `base` is the logit difference of the pass as it is.
 
-    `logit_difference` is [layer, head], [layer] where whole MLPs were muted, or [neuron] of one block.
+    `logit_difference` is [layer, head], [layer] where whole MLPs were muted, or [neuron] of one block or of `which`.
     """
 
     what: str
@@ -61,6 +65,7 @@ class Ablation(NamedArrays):
     base: float
     own: float
     logit_difference: Array
+    which: tuple[tuple[int, int], ...] = ()  # (block, neuron) of each, where the strongest were muted
 
     @property
     def AXES(self) -> Mapping[str, tuple[str, ...]]:  # a constant of the other records, it depends on `what` here
@@ -99,6 +104,7 @@ def ablate(
     reference: Iterable[Sequence[int]] = (),
     stop: Stop | None = None,
     progress: Progress = unheard,
+    partly: Partly = unheard,
 ) -> Ablation:
     """Mute every part of one kind in turn.
 
@@ -107,11 +113,13 @@ def ablate(
         trace: the pass as it is; its own edits stay.
         target: the token whose logit counts.
         against: the token whose logit is taken off.
-        what: "heads", "mlps" or "neurons:L".
+        what: "heads", "mlps", "neurons:L", or "strongest": the neurons that add most to or take most from the
+            difference of the logits directly.
         how: what is put there, "zero" or the "mean" over `reference`.
         reference: texts, as ids.
         stop: ends it within a pass.
         progress: hears the share that is done.
+        partly: hears what is there by now, not a number where nothing is.
 
     Raises:
         ModelError: a token or block that is not there, or no reference text for a mean.
@@ -119,7 +127,8 @@ def ablate(
     """
     config = engine.config
     _require_tokens(engine, target, against)
-    layer = neurons_of(what, engine)
+    layer = None if what == STRONGEST else neurons_of(what, engine)
+    which = strongest(engine, trace, target, against, stop) if what == STRONGEST else ()
     mean = means(engine, reference, stop) if how == "mean" else None
     if what == "heads":
         edits = [
@@ -128,6 +137,9 @@ def ablate(
             for h in range(config.n_head)
         ]
         shape: tuple[int, ...] = (config.n_layer, config.n_head)
+    elif what == STRONGEST:
+        edits = [_mute(f"blocks.{n}.mlp.post", (ALL, (k, k + 1)), mean) for n, k in which]
+        shape = (len(which),)
     elif layer is None:
         edits = [_mute(f"blocks.{n}.mlp.post", (ALL, ALL), mean) for n in range(config.n_layer)]
         shape = (config.n_layer,)
@@ -135,8 +147,26 @@ def ablate(
         edits = [_mute(f"blocks.{layer}.mlp.post", (ALL, (k, k + 1)), mean) for k in range(config.d_mlp)]
         shape = (config.d_mlp,)
     base = _of_trace(engine, trace, target, against)
-    found = _sweep(engine, trace, edits, target, against, stop, progress)
-    return Ablation(what, how, base, _own(trace, target, against), found.reshape(shape))
+    own = _own(trace, target, against)
+
+    def made(found: Array) -> Ablation:
+        return Ablation(what, how, base, own, found.reshape(shape), which)
+
+    return made(_sweep(engine, trace, edits, target, against, stop, progress, lambda found: partly(made(found))))
+
+
+STRONGEST, _STRONG = "strongest", 50
+
+
+def strongest(
+    engine: Engine, trace: Trace, target: int, against: int, stop: Stop | None = None
+) -> tuple[tuple[int, int], ...]:
+    """(block, neuron) of the neurons with the largest direct contribution to the difference, to either side."""
+    found = attribution.compute(engine.checkpoint, trace, target=target, against=against, sources=False, stop=stop)
+    assert found.neuron is not None  # asked for
+    flat = np.abs(found.neuron).reshape(-1)
+    order = np.argsort(-flat, kind="stable")[:_STRONG]
+    return tuple((int(n) // engine.config.d_mlp, int(n) % engine.config.d_mlp) for n in order)
 
 
 def _mute(site: str, where: tuple[Range, ...], means: Mapping[str, Array] | None) -> Edit:
@@ -235,6 +265,7 @@ def patch(
     direction: Direction = "denoise",
     stop: Stop | None = None,
     progress: Progress = unheard,
+    partly: Partly = unheard,
 ) -> Patch:
     """Put each cell of one prompt's pass into the other's in turn, and see what follows.
 
@@ -263,9 +294,12 @@ def patch(
             cells = tuple(slice(*span) for span in where)
             same = np.array_equal(here[cells], there[cells])
             edits.append(None if same else Edit(name, where, put=Cells.of(there[cells])))
-    found = _sweep(engine, base, edits, target, against, stop, progress)
     own = [_of_trace(engine, trace, target, against) for trace in (clean, corrupt)]
-    return Patch(what, direction, own[0], own[1], found.reshape(config.n_layer, -1))
+
+    def made(found: Array) -> Patch:
+        return Patch(what, direction, own[0], own[1], found.reshape(config.n_layer, -1))
+
+    return made(_sweep(engine, base, edits, target, against, stop, progress, lambda found: partly(made(found))))
 
 
 def _sweep(
@@ -276,14 +310,17 @@ def _sweep(
     against: int,
     stop: Stop | None,
     progress: Progress,
+    partly: Partly = unheard,
 ) -> Array:
     """The logit difference of the pass with each edit, [edit]; None changes nothing."""
-    done = 0
+    done, found = 0, np.full(len(edits), np.nan)
 
-    def told(which: Sequence[int], _rows: Array) -> None:
+    def told(which: Sequence[int], rows: Array) -> None:
         nonlocal done
         done += len(which)
+        found[list(which)] = logit_difference(engine, rows, target, against)
         progress(done / len(edits))
+        partly(found.copy())
 
     own = trace.run.edits
     plain = engine.trace(trace.ids, mask=trace.run.mask, stop=stop) if own else trace

@@ -1,0 +1,299 @@
+"""The sweep workspace: one part after the other is muted, or put there from another prompt, and what follows is shown.
+
+Its cells are `sweep.effect[row, column]`: blocks by heads or positions; of MLPs and neurons there is one column.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from desktop_app.core.analysis import what_if
+from desktop_app.core.analysis.what_if import Ablation, Patch
+from desktop_app.core.changes import with_edits
+from desktop_app.core.editing import Target, head, mlp, place
+from desktop_app.core.examples import reference_texts
+from desktop_app.core.levels import cell_text, diverging, number
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import Array, Bar, BarsPanel, Box, Hue, Line, MapPanel, Source, TextPanel, View, column
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import WALK, State
+from desktop_app.core.targets import row as row_of
+from desktop_app.core.views.common import token_name
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError
+
+CELLS = "sweep.effect"
+_LISTED = 50
+MUTED = ("heads", "mlps", "strongest")
+
+
+def _mute(work: Work, what: str, how: what_if.How, target: int, against: int) -> Ablation:
+    texts = reference_texts(work.model.tokenizer) if how == "mean" else ()
+    return what_if.ablate(
+        work.model.engine,
+        work.trace,
+        target=target,
+        against=against,
+        what=what,
+        how=how,
+        reference=texts,
+        stop=work.stop,
+        progress=work.progress,
+        partly=work.partly,
+    )
+
+
+def _put(work: Work, what: str, way: str, target: int, against: int) -> Patch:
+    other = work.passes.other
+    assert other is not None  # wanted only where there is one
+    kind = "heads" if what == "from_heads" else what
+    # What is put into this prompt comes from the other: that is the clean one, and the way to denoise.
+    return what_if.patch(
+        work.model.engine,
+        other,
+        work.trace,
+        target=target,
+        against=against,
+        what=kind,  # type: ignore[arg-type] # one of the choices
+        direction="denoise" if way == "in" else "noise",
+        stop=work.stop,
+        progress=work.progress,
+        partly=work.partly,
+    )
+
+
+_MUTE = Product("sweep", "Muting each in turn", _mute, quick=False)
+_PUT = Product("sweep_put", "Putting each there in turn", _put, of_both=True, quick=False)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is swept, and the two tokens whose logits count."""
+
+    what: str
+    target: int
+    against: int
+
+    @property
+    def muted(self) -> bool:
+        return self.what in MUTED
+
+
+def _asked(scene: Scene) -> _Asked:
+    """The tokens that were chosen; else this prompt's likeliest, against the other's, or against the next likeliest."""
+    state, order = scene.state, scene.ranked.order
+    target = int(order[0]) if state.target is None else state.target
+    rival = int(scene.other.ranked.order[0]) if scene.other is not None else target
+    if rival == target:
+        rival = int(next(t for t in order[:2] if t != target))
+    against = rival if state.against is None or state.against == target else state.against
+    return _Asked(state.view.sweep, target, against)
+
+
+def fits(scene: Scene) -> str:
+    """Why nothing can be put from the other prompt, in a sentence; "" if it can."""
+    if scene.other is None:
+        return "Putting cells takes another prompt beside this one: write one (Ctrl+Shift+L)."
+    if len(scene.other.trace) != len(scene.trace):
+        counts = f"{len(scene.trace)} and {len(scene.other.trace)}"
+        return f"The two prompts have {counts} tokens; a sweep puts cells where both have as many."
+    return ""
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads."""
+    asked, view = _asked(scene), scene.state.view
+    if len(scene.ranked) < 2 or (not asked.muted and fits(scene)):
+        return ()
+    if asked.muted:
+        return (Want(_MUTE, (asked.what, view.sweep_how, asked.target, asked.against)),)
+    return (Want(_PUT, (asked.what, view.sweep_way, asked.target, asked.against)),)
+
+
+def _found(scene: Scene) -> Ablation | Patch | None:
+    wanted = wants(scene)
+    return scene.made(wanted[0]) if wanted else None
+
+
+def content(scene: Scene) -> View:
+    """The picture of what each does to the difference of the logits, as far as it is done."""
+    asked = _asked(scene)
+    quoted = scene.tokenizer.quoted
+    title = f"{quoted(asked.target)} against {quoted(asked.against)}, {_DONE[asked.what]}"
+    reason = "" if asked.muted else fits(scene)
+    found = _found(scene)
+    if found is None:
+        words = reason or f"{(_MUTE if asked.muted else _PUT).words} …"
+        return View(title, "", column(TextPanel(lines=(Line("", words),))))
+    return View(title, "", column(_ends(found), _picture(scene, found)))
+
+
+_DONE = {
+    "heads": "with each head muted",
+    "mlps": "with each MLP muted",
+    "strongest": "with each of the strongest neurons muted",
+    "resid_pre": "with each residual vector from the other prompt",
+    "attn_out": "with what attention writes from the other prompt",
+    "mlp_out": "with what the MLPs write from the other prompt",
+    "from_heads": "with what each head read from the other prompt",
+}
+
+
+def _ends(found: Ablation | Patch) -> TextPanel:
+    """What is measured, and what it is without an edit."""
+    done = np.isfinite(found.logit_difference)
+    lines = []
+    if isinstance(found, Ablation):
+        put = "0" if found.how == "zero" else "their mean over the example texts"
+        lines.append(
+            Line("as it is", number(found.base), f"the difference of the logits; muted parts are put to {put}")
+        )
+    else:
+        lines.append(Line("this prompt", number(found.corrupt), "the difference of the logits"))
+        lines.append(Line("other prompt", number(found.clean), "the same there"))
+        if found.refused:
+            lines.append(Line("", "", found.refused))
+        else:
+            lines.append(Line("colours", "0 to 1", "the share of the way from the patched prompt to the other one"))
+    if not done.all():
+        lines.append(Line("done", f"{int(done.sum())} / {done.size}", "what is not there yet is empty"))
+    return TextPanel(lines=tuple(lines))
+
+
+def _values(found: Ablation | Patch) -> Array:
+    """What the picture shows, [row, column]: by how much the difference changes, or the share of the way."""
+    if isinstance(found, Ablation):
+        values = found.logit_difference - found.base
+    else:
+        start = found.corrupt if found.direction == "denoise" else found.clean
+        values = found.logit_difference - start if found.refused else found.effect
+    return values if values.ndim == 2 else values[:, None]
+
+
+def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
+    values = _values(found)
+    if isinstance(found, Ablation) and found.which:
+        return _neurons(found, values[:, 0])
+    by_head = found.what == "heads"
+    columns = (
+        tuple(f"head {n}" for n in range(values.shape[1]))
+        if by_head
+        else ()
+        if isinstance(found, Ablation)
+        else scene.labels
+    )
+    shares = isinstance(found, Patch) and not found.refused
+    return MapPanel(
+        title="Share of the way" if shares else "Change of the difference",
+        note="click a cell to go to that run",
+        values=values,
+        levels=diverging(values),
+        row_labels=tuple(f"block {n}" for n in range(len(values))),
+        column_labels=columns,
+        picks=None,
+        texts=tuple(tuple("" if np.isnan(v) else cell_text(float(v)) for v in line) for line in values),
+        source=Source(CELLS, ("row", "col")),
+        hue=Hue.ACCENT,
+    )
+
+
+def _neurons(found: Ablation, values: Array) -> BarsPanel:
+    """The neurons by what muting them changes; those that are not done yet are left out."""
+    order = [int(n) for n in np.argsort(-np.abs(np.nan_to_num(values)), kind="stable") if np.isfinite(values[n])]
+    bars = tuple(
+        Bar(
+            f"neuron {found.which[n][1]} of block {found.which[n][0]}",
+            float(values[n]),
+            number(float(values[n])),
+            source=(CELLS, (n, 0)),
+        )
+        for n in order[:_LISTED]
+    )
+    return BarsPanel(title="Change of the difference", note="click a bar to go to that run", bars=bars)
+
+
+# Cells
+
+
+def _at(scene: Scene, cell: Cell) -> tuple[Ablation | Patch, int, int, float]:
+    found = _found(scene)
+    if found is None:
+        raise ModelError(f"{cell.name} is not computed yet for what is chosen now; open it when it is shown.")
+    values = _values(found)
+    inside = len(cell.index) == 2 and all(i < n for i, n in zip(cell.index, values.shape, strict=True))
+    if cell.name != CELLS or not inside:
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
+    return found, *cell.index, float(values[cell.index])  # type: ignore[return-value] # two indices, just asked
+
+
+def _target(scene: Scene, found: Ablation | Patch, row: int, col: int) -> Target:
+    """What was edited for a cell."""
+    if found.what == "heads":
+        return head(row, col)
+    if found.what == "mlps":
+        return mlp(row)
+    if isinstance(found, Ablation):
+        layer, neuron = found.which[row]
+        site = f"blocks.{layer}.mlp.post"
+        return Target(f"neuron {neuron} of block {layer}", (place(site, ":", neuron),))
+    return row_of(scene, f"blocks.{row}.{found.what}", col)
+
+
+def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
+    """What a cell stands for."""
+    found, row, col, _ = _at(scene, cell)
+    return (_target(scene, found, row, col),)
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a cell says."""
+    found, row, col, value = _at(scene, cell)
+    flat = found.logit_difference if found.logit_difference.ndim == 2 else found.logit_difference[:, None]
+    asked, quoted = _asked(scene), scene.tokenizer.quoted
+    words = _target(scene, found, row, col).words
+    place_ = f"{quoted(asked.target)} less {quoted(asked.against)}: {number(float(flat[row, col]))}"
+    return Readout("not done yet" if np.isnan(value) else number(value), words, place_)
+
+
+def choose(scene: Scene, cell: Cell) -> State | None:
+    """The state of that very run: with its edit, in the walk where it was made."""
+    found, row, col, value = _at(scene, cell)
+    if np.isnan(value):
+        return scene.state
+    target, state = _target(scene, found, row, col), scene.state
+    if isinstance(found, Ablation):
+        text = f"{target.places[0]}={'0' if found.how == 'zero' else 'mean'}"
+    else:
+        text = f"{target.places[0]}=other"
+        if found.direction == "noise":
+            here = scene.tokenizer.decode(scene.trace.ids) if state.appended else state.text
+            state = replace(state, text=state.other, appended=(), other=here, token=None, position=None, key=None)
+    layer = found.which[row][0] if isinstance(found, Ablation) and found.which else row
+    step = {"heads": "attn.pattern", "mlps": "mlp.post", "strongest": "mlp.post", "resid_pre": "ln1"}
+    at = f"blocks.{layer}.{step.get(found.what, found.what)}"
+    state = replace(with_edits(state, text), workspace=WALK, step=at, layer=layer)
+    if found.what == "heads":
+        return replace(state, head=col)
+    return replace(state, token=col) if isinstance(found, Patch) else state
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """The numbers behind a cell."""
+    found, row, col, value = _at(scene, cell)
+    readout = describe(scene, cell)
+    flat = found.logit_difference if found.logit_difference.ndim == 2 else found.logit_difference[:, None]
+    ld = float(flat[row, col])
+    lines = [Line("edited run", number(ld), "logit of the one less that of the other, after the last position")]
+    if isinstance(found, Ablation):
+        lines.append(Line("as it is", number(found.base)))
+        lines.append(Line("change", number(value), f"{number(ld)} − {number(found.base)}"))
+    else:
+        start, end = (found.corrupt, found.clean) if found.direction == "denoise" else (found.clean, found.corrupt)
+        lines += [Line("patched prompt", number(start)), Line("the one it comes from", number(end))]
+        if not found.refused:
+            made = f"({number(ld)} − {number(start)}) / ({number(end)} − {number(start)})"
+            lines.append(Line("share of the way", number(value), made))
+    where = token_name(scene, len(scene.trace) - 1)
+    return View(f"{readout.name}: {readout.value}", f"after {where}", Box((TextPanel(lines=tuple(lines)),)))

@@ -1,0 +1,144 @@
+"""The sweep workspace: its numbers are those of the commands, parts of it are shown, and a cell leads to its run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from desktop_app.core.analysis import what_if
+from desktop_app.core.examples import reference_texts
+from desktop_app.core.fields import Change
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.opened import clicked, readout_of, view_of
+from desktop_app.core.panels import BarsPanel, MapPanel, TextPanel, panels_of
+from desktop_app.core.passes import Asked
+from desktop_app.core.products import compute
+from desktop_app.core.runs import asked_of, compute_passes
+from desktop_app.core.scene import make_moment
+from desktop_app.core.state import State
+from desktop_app.core.steps import build_view, find_step, wants_of
+from desktop_app.core.want import Made
+from desktop_app.gpt2.edited import finals
+from tests.scenes import CONFIG, open_tiny
+
+TEXT, OTHER = "the cat sat", "the dog sat"
+TOKENS = {"target": 33, "against": 44}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny", CONFIG | {"n_layer": 3})
+
+
+def moment(model, other=OTHER, *, edits=(), **view):
+    state = State(text=TEXT, other=other, edits=tuple(map(Change, edits)), **TOKENS)
+    state = replace(state, view=replace(state.view, **view))
+    passes = compute_passes(model.engine, model.tokenizer, asked_of(state, model.tokenizer))
+    return make_moment(model.name, model.checkpoint, model.tokenizer, passes, state)
+
+
+def swept(model, **how):
+    """The scene with its sweep made, and the parts of it that were told on the way."""
+    scene, step, told = moment(model, **how), find_step("sweep", model.config), []
+    for want in wants_of(scene, step):
+        scene = scene.with_made({want: compute(want, model, scene.passes, partly=told.append)})
+    return scene, step, told
+
+
+def picture(scene, step, kind=MapPanel):
+    return next(p for p in panels_of(build_view(scene, step).content) if isinstance(p, kind))
+
+
+@pytest.mark.parametrize("how", ["zero", "mean"])
+def test_muting_each_head_is_what_the_command_gives(model, how):
+    scene, step, _ = swept(model, sweep="heads", sweep_how=how)
+    texts = reference_texts(model.tokenizer)
+    expected = what_if.ablate(model.engine, scene.trace, how=how, reference=texts, **TOKENS)
+    assert np.allclose(picture(scene, step).values, expected.logit_difference - expected.base)
+
+
+@pytest.mark.parametrize("what", ["resid_pre", "attn_out", "mlp_out", "from_heads"])
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_putting_cells_of_the_other_prompt_is_what_the_command_gives(model, what, way):
+    scene, step, _ = swept(model, sweep=what, sweep_way=way)
+    kind, direction = "heads" if what == "from_heads" else what, "denoise" if way == "in" else "noise"
+    clean, corrupt = scene.other.trace, scene.trace
+    expected = what_if.patch(model.engine, clean, corrupt, what=kind, direction=direction, **TOKENS)
+    start = expected.corrupt if way == "in" else expected.clean
+    shown = expected.logit_difference - start if expected.refused else expected.effect
+    assert np.allclose(picture(scene, step).values, shown)
+
+
+@pytest.mark.parametrize(
+    ("view", "cell", "text", "place"),
+    [
+        ({"sweep": "heads", "sweep_how": "zero"}, (1, 2), "blocks.1.attn.z[2]=0", "blocks.1.attn.pattern"),
+        ({"sweep": "mlps", "sweep_how": "mean"}, (2, 0), "blocks.2.mlp.post=mean", "blocks.2.mlp.post"),
+        ({"sweep": "resid_pre"}, (1, 5), "blocks.1.resid_pre[5]=other", "blocks.1.ln1"),
+        ({"sweep": "mlp_out", "sweep_way": "out"}, (0, 5), "blocks.0.mlp_out[5]=other", "blocks.0.mlp_out"),
+        ({"sweep": "from_heads"}, (2, 1), "blocks.2.attn.z[1]=other", "blocks.2.attn.pattern"),
+    ],
+)
+def test_a_cell_leads_to_that_very_run(model, view, cell, text, place):
+    scene, _, _ = swept(model, **view)
+    at = Cell("sweep.effect", cell)
+    state = clicked(scene, at)
+    assert ([c.text for c in state.edits], state.workspace, state.step) == ([text], "walk", place)
+    passes = compute_passes(model.engine, model.tokenizer, asked_of(state, model.tokenizer))
+    logits = passes.trace.logits(-1).astype(float)
+    found = scene.made(wants_of(scene, find_step("sweep", model.config))[0]).logit_difference
+    found = found if found.ndim == 2 else found[:, None]
+    assert logits[TOKENS["target"]] - logits[TOKENS["against"]] == pytest.approx(found[cell], abs=1e-4)
+    assert view_of(scene, at).content.children
+    assert readout_of(scene, at).place
+
+
+def test_the_strongest_neurons_are_muted_and_their_cells_are_those_neurons(model):
+    scene, step, _ = swept(model, sweep="strongest", sweep_how="zero")
+    found = scene.made(wants_of(scene, step)[0])
+    bars = picture(scene, step, BarsPanel).bars
+    assert len(bars) == len(found.which) == 50
+    assert [abs(b.value) for b in bars] == sorted((abs(b.value) for b in bars), reverse=True)
+    row = bars[0].source[1][0]
+    layer, neuron = found.which[row]
+    assert bars[0].label == f"neuron {neuron} of block {layer}"
+    state = clicked(scene, Cell("sweep.effect", (row, 0)))
+    assert state.edits == (Change(f"blocks.{layer}.mlp.post[:, {neuron}]=0"),)
+
+
+def test_what_is_done_is_shown_before_all_is(model, monkeypatch):
+    monkeypatch.setattr("desktop_app.gpt2.edited._TOGETHER", 20)  # a pass or two at once
+    scene, step, told = swept(model, sweep="heads", sweep_how="zero")
+    assert len(told) > 3
+    want = wants_of(scene, step)[0]
+    early = scene.with_made({want: Made(told[1], whole=False)})
+    assert not early.has(want)
+    values, whole = picture(early, step).values, picture(scene, step).values
+    done = np.isfinite(values)
+    assert 0 < done.sum() < done.size
+    assert np.array_equal(values[done], whole[done])
+    lines = picture(early, step, TextPanel).lines
+    assert [line.text for line in lines if line.label == "done"] == [f"{done.sum()} / {done.size}"]
+    hidden = Cell("sweep.effect", tuple(map(int, np.argwhere(~done)[0])))
+    assert readout_of(early, hidden).value == "not done yet"
+    assert clicked(early, hidden) == early.state
+
+
+def test_without_another_prompt_or_with_a_longer_one_it_says_what_is_missing(model):
+    for other, words in (("", "takes another prompt beside this one"), ("the big cat sat", "11 and 15 tokens")):
+        scene = moment(model, other, sweep="resid_pre")
+        step = find_step("sweep", model.config)
+        assert wants_of(scene, step) == ()
+        assert words in picture(scene, step, TextPanel).lines[0].text
+
+
+def test_a_sweep_of_an_edited_pass_is_on_top_of_its_edits(model):
+    edit = "blocks.0.mlp_out[3]*=0.5"
+    scene, step, _ = swept(model, edits=(edit,), sweep="heads", sweep_how="zero")
+    plain = scene.before.trace
+    texts = (edit, "blocks.2.attn.z[1]=0")
+    edits = compute_passes(model.engine, model.tokenizer, Asked(plain.ids, texts)).trace.run.edits
+    final = finals(model.engine, plain, [edits])
+    expected = what_if.logit_difference(model.engine, final, **TOKENS)[0]
+    found = scene.made(wants_of(scene, step)[0])
+    assert found.logit_difference[2, 1] == pytest.approx(expected, abs=1e-5)
