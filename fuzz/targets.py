@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desktop_app.cli import figure
+from desktop_app.cli.options import LISTED
 from desktop_app.core.library.folders import folders_file, remembered_folders
 from desktop_app.core.library.listing import list_models
 from desktop_app.core.library.references import HubName, parse_hub_name
@@ -121,7 +122,7 @@ def targets(folder: Path) -> list[Target]:
         return lambda data: call(data.decode("utf-8", "replace"))
 
     def as_listing(path: Path) -> object:
-        return read_listing(path, path.parent, figure.add_listed, figure.order_of)
+        return read_listing(path, path.parent, LISTED, figure.order_of)
 
     files = [
         {"rfilename": name, "size": 3, "blobId": "a" * 40}

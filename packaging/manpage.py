@@ -1,9 +1,9 @@
 """The manual page, logitscope(1), written from the tables of commands and options: it says what the program does."""
 
 import argparse
-from importlib import import_module
 
 from desktop_app import __version__, cli
+from desktop_app.cli.options import parser_of
 
 _NOT_SHOWN = (argparse.SUPPRESS, "==SUPPRESS==")
 
@@ -36,8 +36,7 @@ def manual(date: str) -> str:
         _escaped("Each of them runs without a display."),
     ]
     for name, about in cli.COMMANDS.items():
-        parser = argparse.ArgumentParser(prog=f"logitscope {name}", add_help=False)
-        import_module(f"desktop_app.cli.{name}").add_arguments(parser)
+        parser = parser_of(name, about, log_level=False)
         lines += [f'.SS "logitscope {_escaped(name)}"', _escaped(about[0].upper() + about[1:] + ".")]
         lines += _options(parser)
     lines += [

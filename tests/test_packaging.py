@@ -1,6 +1,5 @@
 """What the packages say about the program is true of it, and Debian's own judges have nothing against it."""
 
-import argparse
 import importlib.util
 import json
 import re
@@ -8,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib import import_module
 from importlib.metadata import PathDistribution
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from desktop_app import __version__, cli
+from desktop_app.cli.options import parser_of
 from desktop_app.core.session_file import to_json
 from desktop_app.core.state import State
 
@@ -52,8 +51,7 @@ def test_the_manual_page_names_every_command_and_every_option(page):
     said = page.read_text(encoding="utf-8").replace(r"\-", "-")
     for name in cli.COMMANDS:
         assert f'.SS "logitscope {name}"' in said
-        parser = argparse.ArgumentParser()
-        import_module(f"desktop_app.cli.{name}").add_arguments(parser)
+        parser = parser_of(name, cli.COMMANDS[name], log_level=False)
         for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", parser.format_help()):
             assert rf"\fB{option}\fR" in said or option == "--help", f"{name} {option}"
     assert "--smoke" not in said

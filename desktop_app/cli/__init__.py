@@ -19,8 +19,10 @@ from types import FrameType
 from typing import Protocol
 
 from desktop_app import __version__
-from desktop_app.cli.shared import Terminal, add_engine, add_log_level, add_model, checked_text, choose_provider, say
+from desktop_app.cli.options import WINDOW, parser_of
+from desktop_app.cli.shared import Terminal, checked_text, choose_provider, say
 from desktop_app.core import logs
+from desktop_app.core.options import declare
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.system import closing_signals
 from desktop_app.switches import keep_to_own_folders
@@ -51,10 +53,7 @@ COMMANDS = {
 
 
 class Command(Protocol):
-    """What a command's module has: its arguments, and what it does with them (returning the exit code)."""
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the arguments."""
+    """What a command's module has: what it does with what it takes (`cli/options.py`), returning the exit code."""
 
     def run(self, arguments: argparse.Namespace) -> int:
         """Do it. Raises LogitscopeError, OSError."""
@@ -98,10 +97,7 @@ def _dispatch(argv: list[str], terminal: Terminal) -> int:
         _log_as_asked(given, terminal, "window")
         return _window(given)
     command: Command = import_module(f"desktop_app.cli.{argv[0]}")
-    parser = argparse.ArgumentParser(prog=f"logitscope {argv[0]}", description=about, allow_abbrev=False)
-    command.add_arguments(parser)
-    add_log_level(parser)
-    given = parser.parse_args(_with_ids(argv[1:]))
+    given = parser_of(argv[0], about).parse_args(_with_ids(argv[1:]))
     _log_as_asked(given, terminal, argv[0])
     return command.run(given)
 
@@ -167,15 +163,7 @@ def _window_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_model(parser, "the one that was open last")
-    add_engine(parser)
-    parser.add_argument("--prompt", metavar="TEXT", help="the text to start with")
-    parser.add_argument("session", metavar="SESSION", nargs="?", type=Path, help="a session file to open")
-    parser.add_argument("--selftest", action="store_true", help="try everything that came with the program, and quit")
-    parser.add_argument(
-        "--json", action="store_true", help="with --selftest: all of it as JSON, settings and log included"
-    )
-    add_log_level(parser)
+    declare(parser, WINDOW)
     parser.add_argument("--version", action="version", version=f"logitscope {__version__}")
     # For whoever packs the program: ui/smoke.py works the window and quits.
     parser.add_argument("--smoke", metavar="FILE", type=Path, help=argparse.SUPPRESS)

@@ -3,29 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.analysis import Opened, add_common, add_token, finish, open_model, print_table, refuse_output, tell
-from desktop_app.cli.shared import add_prompt, prompt_text
+from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output, tell
+from desktop_app.cli.shared import prompt_text
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.what_if import Ablation
 
 _SHOWN = 20
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    add_token(parser, "target", "the token whose logit counts", required=True)
-    add_token(parser, "against", "the token whose logit is taken off", required=True)
-    parser.add_argument(
-        "--what", metavar="WHAT", default="heads", help="heads, mlps, or neurons:L of block L (default %(default)s)"
-    )
-    parser.add_argument(
-        "--how",
-        choices=["zero", "mean"],
-        default="zero",
-        help="what takes their place: zero, or their mean over the example texts (default %(default)s)",
-    )
-    add_common(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,14 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from desktop_app import __version__
 from desktop_app.cli.shared import (
-    add_edits,
-    add_engine,
-    add_model,
     asked,
     checked_text,
     open_checkpoint,
@@ -35,30 +31,6 @@ if TYPE_CHECKING:
     from desktop_app.gpt2.trace import Trace
 
 _ENDINGS = (".npz", ".safetensors")
-
-
-def add_common(parser: argparse.ArgumentParser, *, edits: bool = True) -> None:
-    """Add the model, how it computes, and where the arrays go; `edits` of the pass for a command that has one."""
-    add_model(parser)
-    add_engine(parser)
-    if edits:
-        add_edits(parser)
-    else:
-        parser.set_defaults(edit=[])
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        help="write the arrays to this .npz or .safetensors file; else print a table",
-    )
-    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
-
-
-def add_token(parser: argparse.ArgumentParser, name: str, what: str, *, required: bool = False) -> None:
-    """Add --NAME TOKEN, a token by its text, and --NAME-id, by its id."""
-    either = parser.add_mutually_exclusive_group(required=required)
-    either.add_argument(f"--{name}", metavar="TOKEN", help=f"{what}, as text with its space, like ' Paris'")
-    either.add_argument(f"--{name}-id", metavar="ID", type=int, help=f"{what}, by its id")
 
 
 def refuse_output(arguments: argparse.Namespace) -> None:

@@ -3,29 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.analysis import Opened, add_common, add_token, finish, open_model, print_table, refuse_output
-from desktop_app.cli.shared import add_prompt, prompt_text
+from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output
+from desktop_app.cli.shared import prompt_text
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.attribution import Attribution
 
 _SHOWN = 20
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    add_token(parser, "target", "the token whose logit is taken apart", required=True)
-    add_token(parser, "against", "the token that it is measured against")
-    parser.add_argument(
-        "--baseline",
-        choices=["mean", "none"],
-        default="mean",
-        help="without --against: against the mean of all tokens, or against nothing (default %(default)s)",
-    )
-    parser.add_argument(
-        "--position", metavar="N", type=int, default=-1, help="the position that predicts (default: the last)"
-    )
-    add_common(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

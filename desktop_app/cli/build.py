@@ -8,13 +8,6 @@ from pathlib import Path
 from desktop_app.cli.shared import shown
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("listing", metavar="FILE", type=Path, help="the list of figures, like figures.toml")
-    parser.add_argument("--out-dir", metavar="DIR", type=Path, help="where to write (default: beside the list)")
-    parser.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: one a core, four at most)")
-    parser.add_argument("--force", action="store_true", help="make every figure again, and replace files of others")
-
-
 def run(arguments: argparse.Namespace) -> int:
     from desktop_app.gpt2.errors import ExportError
 
@@ -27,11 +20,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ExportError(f"--jobs {jobs} is out of range; choose from 1 to 64.")
 
     from desktop_app.cli import figure
+    from desktop_app.cli.options import LISTED
     from desktop_app.cli.shared import say
     from desktop_app.figures.build import Record, build
     from desktop_app.figures.listing import read_listing, record_file
 
-    entries = read_listing(listing, folder, figure.add_listed, figure.order_of)
+    entries = read_listing(listing, folder, LISTED, figure.order_of)
     record = Record(record_file(listing, folder))
     report = build(entries, record, jobs=jobs, force=arguments.force, progress=_progress)
     for name in report.unlisted:

@@ -2,15 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from desktop_app.cli.shared import add_model, model_folder, shown
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the counts to this file too")
-    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
+from desktop_app.cli.shared import model_folder, shown
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,28 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from desktop_app.cli.shared import (
-    add_edits,
-    add_engine,
-    add_model,
-    add_prompt,
     asked,
     open_checkpoint,
     prompt_ids,
     prompt_text,
     shown,
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    add_model(parser)
-    add_engine(parser)
-    add_edits(parser)
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the findings to this file too")
-    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:

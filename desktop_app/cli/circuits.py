@@ -3,17 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.analysis import add_common, finish, open_model, print_table, refuse_output, tell
+from desktop_app.cli.analysis import finish, open_model, print_table, refuse_output, tell
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.circuits import Circuits
 
 _SHOWN = 12
 _WHAT = {"q": "query", "k": "key", "v": "value"}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_common(parser, edits=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

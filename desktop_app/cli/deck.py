@@ -5,14 +5,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from desktop_app.cli.figure import add_view_options, state_of
+from desktop_app.cli.figure import state_of
 from desktop_app.cli.shared import (
-    add_begin,
-    add_edits,
-    add_engine,
-    add_model,
-    add_output,
-    add_sampling,
     choose_provider,
     model_folder,
     open_for,
@@ -22,45 +16,6 @@ from desktop_app.cli.shared import (
     size_of,
 )
 from desktop_app.gpt2.errors import LogitscopeError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    prompt = parser.add_mutually_exclusive_group(required=True)
-    prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
-    prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
-    prompt.add_argument("--session", metavar="FILE", type=Path, help="prompt, place and settings of a saved session")
-    add_model(parser)
-    add_begin(parser)
-    add_engine(parser)
-    add_edits(parser)
-    parser.add_argument(
-        "--steps",
-        metavar="WHICH",
-        default="overview",
-        help="overview (input, one block in full, one slide for each other block, output), all, block, or a list of "
-        "names like tokens,blocks.*.attn.pattern,blocks.3,probabilities (default overview)",
-    )
-    parser.add_argument("--block", type=int, metavar="L", help="the block that is shown in full (default 0)")
-    parser.add_argument("--head", type=int, metavar="H", help="the head, counted from 0 (default 0)")
-    parser.add_argument("--token", type=int, metavar="N", help="position of the token, the query (default: the last)")
-    parser.add_argument("--position", type=int, metavar="N", help="the next token after this one (default: the last)")
-    parser.add_argument("--limits", choices=("view", "layer"), help="colours of scores by this head, or all of a block")
-    parser.add_argument("--keys-down", action="store_true", help="attention grids with queries as columns")
-    parser.add_argument("--skip-first", action="store_true", help="leave position 0 out of the colours")
-    parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
-    add_view_options(parser)
-    add_sampling(parser)
-    parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
-    parser.add_argument(
-        "--theme", help="light, dark, print or projector (default light, or what goes with the template)"
-    )
-    parser.add_argument(
-        "--template", metavar="FILE", type=Path, help="a .pptx or .potx whose master and layouts to use"
-    )
-    parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="of each step in a film (default 3)")
-    parser.add_argument("--no-caption", action="store_true", help="leave out prompt, model and settings at the foot")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes that draw (default: as many as cores)")
-    add_output(parser, "PPTX, PDF, GIF, WebP or MP4")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,33 +4,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.analysis import Opened, add_common, finish, open_model, print_table, refuse_output
+from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output
 from desktop_app.cli.shared import checked_text
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.directions import Nearest
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "sum",
-        metavar="SUM",
-        help="words with signs between them, like 'uncle - man + woman'; a word means the token with a space before "
-        "it, one in quotes the token as it is; '= aunt' behind it asks for that one's rank",
-    )
-    parser.add_argument(
-        "--top", metavar="N", type=int, default=10, help="how many tokens to list (default %(default)s)"
-    )
-    parser.add_argument(
-        "--without-top",
-        metavar="N",
-        type=int,
-        default=0,
-        help="leave the first N principal components out of the rows, as where a few dimensions dominate (default 0)",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    add_common(parser, edits=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,13 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.cli.shared import (
-    add_begin,
-    add_edits,
-    add_engine,
-    add_int8,
-    add_model,
-    add_output,
-    add_sampling,
     checked_text,
     choose_provider,
     model_folder,
@@ -29,81 +22,6 @@ if TYPE_CHECKING:
 
 
 _LIMITS = ("view", "layer")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    prompt = parser.add_mutually_exclusive_group()
-    prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
-    prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
-    prompt.add_argument("--session", metavar="FILE", type=Path, help="prompt, place and settings of a saved session")
-    prompt.add_argument("--trace", metavar="FILE", type=Path, help="a pass saved by logitscope trace, as safetensors")
-    add_what(parser)
-    add_engine(parser)
-    add_output(parser, "SVG, PDF or PNG")
-
-
-def add_listed(parser: argparse.ArgumentParser) -> None:
-    """Add what an entry of a listing may say, beside its text and its files' names."""
-    parser.add_argument("--ids")
-    parser.add_argument("--session", type=Path)
-    parser.add_argument("--trace", type=Path)
-    add_what(parser)
-    add_int8(parser)
-
-
-def add_what(parser: argparse.ArgumentParser) -> None:
-    """Add everything but the prompt and the place: what `logitscope build` shares."""
-    add_model(parser)
-    add_begin(parser)
-    add_edits(parser)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--step",
-        metavar="NAME",
-        help="what to show: a step or a tensor, like blocks.2.attn.pattern; all heads of a block, "
-        "overview:blocks.2.attn.pattern; a weight, weights:blocks.0.attn.W_Q; census; check; a workspace, like lens, "
-        "or workspace:heads where a step is called so, too",
-    )
-    what.add_argument(
-        "--cell",
-        metavar="CELL",
-        help="open a number, like 'blocks.0.attn.pattern[3,5,1]', or one of a workspace, like 'lens.kl[4,2]'",
-    )
-    parser.add_argument("--layer", type=int, metavar="L", help="the block, where the step's name does not say it")
-    parser.add_argument(
-        "--head", metavar="H", help="the head, from 0, or several side by side, 1,5,9 (default 0; of a weight: all)"
-    )
-    parser.add_argument("--token", type=int, metavar="N", help="position of the token, the query (default: the last)")
-    parser.add_argument("--position", type=int, metavar="N", help="the next token after this one (default: the last)")
-    parser.add_argument("--tokens", metavar="A:B", help="of rows and columns of tokens those from position A to B - 1")
-    parser.add_argument("--panel", action="store_true", help="the main picture alone: no thumbnails, nothing beside it")
-    parser.add_argument(
-        "--limits", metavar="LIMITS", help="colours by what is shown (view), all heads of a block (layer), or a number"
-    )
-    parser.add_argument("--keys-down", action="store_true", help="attention grids with queries as columns")
-    parser.add_argument("--skip-first", action="store_true", help="leave position 0 out of the colours")
-    parser.add_argument("--sort-neurons", action="store_true", help="the most active neurons first")
-    parser.add_argument(
-        "--target", metavar="TOKEN", help="why: the token, as text with its space (default: the likeliest)"
-    )
-    parser.add_argument("--against", metavar="TOKEN", help="why: measured against this token")
-    parser.add_argument(
-        "--pin", metavar="TOKEN", action="append", default=[], help="lens, why: a token to follow; may be given again"
-    )
-    add_view_options(parser)
-    add_sampling(parser)
-    parser.set_defaults(temperature=None, top_k=None, top_p=None, seed=None)  # a session's own, where there is one
-    parser.add_argument("--size", default="slide", help="slide, half (a slide), column, page or poster")
-    parser.add_argument("--theme", default="light", help="light, dark, print or projector")
-    parser.add_argument("--font-size", type=float, metavar="PT", help="body text in points; the page grows to hold it")
-    parser.add_argument("--lang", default="en", help="language of titles and labels: en or de (default en)")
-    parser.add_argument("--dpi", type=int, default=200, help="dots per inch of a PNG (default 200)")
-    parser.add_argument("--no-title", action="store_true", help="leave out headline and lead; a picture's own too")
-    parser.add_argument("--no-caption", action="store_true", help="leave out prompt, model and settings at the foot")
-    parser.add_argument("--transparent", action="store_true", help="no background")
-    parser.add_argument(
-        "--data", metavar="KINDS", default="", help="write the numbers beside it: csv, json or csv,json"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -164,25 +82,6 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         pins=tuple(arguments.pin),
         limit=None if arguments.limits in (None, *_LIMITS) else read_limit(arguments.limits),
     )
-
-
-def add_view_options(parser: argparse.ArgumentParser) -> None:
-    """Add how views, workspaces above all, show what they found: of figures and of slides."""
-    for row in CHOICES.values():
-        parser.add_argument(
-            f"--{row.flag}", dest=row.field, choices=row.words, metavar="WORD",
-            help=f"{row.help}: {', '.join(row.words)} (default {row.usual})",
-        )  # fmt: skip
-    parser.add_argument(
-        "--unfold", metavar="LIST", default="", help="why: the blocks that are shown by parts, like 3,5"
-    )
-    parser.add_argument(
-        "--key", type=int, metavar="N", help="look: the key that is asked about (default: the strongest)"
-    )
-    parser.add_argument(
-        "--least", type=float, metavar="X", help="circuits: pairs from so much beyond random on (default 0.08)"
-    )
-    parser.add_argument("--translators", metavar="FILE", type=Path, help="lens: a safetensors file of translators")
 
 
 def _blocks(text: str) -> tuple[int, ...]:

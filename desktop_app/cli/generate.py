@@ -4,11 +4,6 @@ import argparse
 import sys
 
 from desktop_app.cli.shared import (
-    add_edits,
-    add_engine,
-    add_model,
-    add_prompt,
-    add_sampling,
     asked,
     choose_provider,
     model_folder,
@@ -20,15 +15,6 @@ from desktop_app.cli.shared import (
     shown,
 )
 from desktop_app.gpt2.errors import LogitscopeError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    add_model(parser)
-    add_engine(parser)
-    add_edits(parser)
-    parser.add_argument("-n", type=int, default=20, metavar="N", help="how many tokens at most (default 20)")
-    add_sampling(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -3,17 +3,12 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.analysis import Opened, add_common, finish, open_model, print_table, refuse_output
+from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output
 from desktop_app.cli.shared import say
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.heads import Heads
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same random tokens (default 0)")
-    add_common(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,36 +1,13 @@
 """`logitscope lens`: what each point of the residual stream would already predict."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.analysis import Opened, add_common, add_token, finish, open_model, print_table, refuse_output
-from desktop_app.cli.shared import add_prompt, prompt_text
+from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output
+from desktop_app.cli.shared import prompt_text
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.lens import Lens
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    add_token(parser, "target", "a token to follow through the points")
-    parser.add_argument(
-        "--translators",
-        metavar="FILE",
-        type=Path,
-        help="a safetensors file with lens.L.weight and lens.L.bias for each block's input, as tuned lenses have",
-    )
-    parser.add_argument(
-        "--of",
-        choices=["stream", "attn_out", "mlp_out"],
-        default="stream",
-        help="read the residual stream, or what attention or the MLPs alone write, which is no prediction "
-        "(default %(default)s)",
-    )
-    parser.add_argument(
-        "--position", metavar="N", type=int, default=-1, help="the position that the table shows (default: the last)"
-    )
-    add_common(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.cli.shared import say, shown
@@ -11,32 +10,8 @@ from desktop_app.gpt2.errors import ModelError
 if TYPE_CHECKING:
     from desktop_app.core.library.progress import Progress
 
-_PROMPT_LENGTH = 128
-
 
 _MOST_TOKENS = 1_000_000
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="what there is: bundled, folders, downloads, and a few to download")
-    listing.add_argument(
-        "--tokens",
-        type=int,
-        default=_PROMPT_LENGTH,
-        metavar="N",
-        help=f"the length of text that memory is given for (default {_PROMPT_LENGTH})",
-    )
-    listing.add_argument("--json", action="store_true", help="as JSON")
-    get = actions.add_parser("get", help="download a model of the Hugging Face Hub, or go on with it")
-    get.add_argument("name", metavar="OWNER/NAME[@REVISION]")
-    add = actions.add_parser("add", help="list a folder among the models")
-    add.add_argument("folder", metavar="DIR", type=Path)
-    remove = actions.add_parser("remove", help="delete a download, or take a folder off the list (its files stay)")
-    remove.add_argument("name", metavar="OWNER/NAME[@REVISION]|DIR")
-    check = actions.add_parser("check", help="say what a model's files hold and, tensor by tensor, what is wrong")
-    check.add_argument("model", metavar="DIR|MODEL")
-    check.add_argument("--all", action="store_true", help="list sound tensors too")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,12 +2,7 @@
 
 import argparse
 
-from desktop_app.cli.shared import add_model, add_output, model_folder, shown, size_of
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
-    add_output(parser, "onnx")
+from desktop_app.cli.shared import model_folder, shown, size_of
 
 
 def run(arguments: argparse.Namespace) -> int:

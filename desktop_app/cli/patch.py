@@ -3,32 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.analysis import Opened, add_common, add_token, finish, open_model, print_table, refuse_output, tell
-from desktop_app.cli.shared import add_begin, checked_text
+from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output, tell
+from desktop_app.cli.shared import checked_text
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.what_if import Patch
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--clean", metavar="TEXT", required=True, help="the prompt that has the answer")
-    parser.add_argument("--corrupt", metavar="TEXT", required=True, help="the same without it, of as many tokens")
-    add_begin(parser)
-    add_token(parser, "target", "the token whose logit counts", required=True)
-    add_token(parser, "against", "the token whose logit is taken off", required=True)
-    parser.add_argument(
-        "--what",
-        choices=["resid_pre", "attn_out", "mlp_out", "heads"],
-        default="resid_pre",
-        help="what is put: a tensor, position by position, or heads (default %(default)s)",
-    )
-    parser.add_argument(
-        "--direction",
-        choices=["denoise", "noise"],
-        default="denoise",
-        help="denoise: from the clean prompt into the corrupt one; noise: the other way (default %(default)s)",
-    )
-    add_common(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -3,25 +3,14 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.analysis import Opened, add_common, finish, open_model, print_table, refuse_output
-from desktop_app.cli.shared import add_prompt, prompt_text
+from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output
+from desktop_app.cli.shared import prompt_text
 from desktop_app.gpt2.errors import LogitscopeError
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.score import Score
 
 _SHOWN = 12
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    parser.add_argument(
-        "--cell",
-        metavar="CELL",
-        required=True,
-        help="the score, by block, head, query and key: 'blocks.5.attn.scaled[1,18,5]'",
-    )
-    add_common(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.core.library.secrecy import without_secrets
-from desktop_app.core.logs import LEVELS
 from desktop_app.core.private import hide
 from desktop_app.gpt2.errors import LogitscopeError
 
@@ -23,75 +22,6 @@ if TYPE_CHECKING:
     from desktop_app.gpt2.tokenizer import Tokenizer
 
 _STDIN_LIMIT = 1 << 22
-
-
-def add_model(parser: argparse.ArgumentParser, default: str = "the bundled model") -> None:
-    """Add --model; `default` says what is opened without it."""
-    parser.add_argument(
-        "--model",
-        metavar="MODEL",
-        help="a checkpoint's folder, a bundled model's name, or owner/name of the Hugging Face Hub, downloaded before "
-        f"(default: {default}; see `models list`)",
-    )
-
-
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add how the model computes: --int8 and --provider."""
-    add_int8(parser)
-    parser.add_argument(
-        "--provider",
-        metavar="NAME",
-        help="what computes, of what onnxruntime offers here, like cuda (default cpu)",
-    )
-
-
-def add_log_level(parser: argparse.ArgumentParser) -> None:
-    """Add --log-level."""
-    parser.add_argument(
-        "--log-level",
-        choices=LEVELS,
-        help="log this and what is graver, and show it here, too (default: info in the log, warnings here)",
-    )
-
-
-def add_int8(parser: argparse.ArgumentParser) -> None:
-    """Add --int8."""
-    parser.add_argument(
-        "--int8", action="store_true", help="round the weights to int8: faster, less memory, not the exact numbers"
-    )
-
-
-def add_prompt(parser: argparse.ArgumentParser) -> None:
-    """Add the prompt: TEXT or --ids."""
-    prompt = parser.add_mutually_exclusive_group(required=True)
-    prompt.add_argument("text", metavar="TEXT", nargs="?", help="the prompt; - reads it from standard input, as it is")
-    prompt.add_argument("--ids", metavar="LIST", help="the prompt as token ids instead, like 464,3797")
-    add_begin(parser)
-
-
-def add_edits(parser: argparse.ArgumentParser) -> None:
-    """Add --edit, which may be given several times."""
-    parser.add_argument(
-        "--edit",
-        metavar="EDIT",
-        action="append",
-        default=[],
-        help="change the pass on its way: 'SITE[INDEX]=VALUE', also *= and +=, like 'blocks.1.attn.z[2]=0' or "
-        "'blocks.0.attn.scaled[1,5,0]=-inf'; several are made in their order. VALUE may also be mean, other, "
-        "tokens[..], prompts[..], neuron[..], edge[..] or across (docs/what-if.md)",
-    )
-    parser.add_argument(
-        "--mask",
-        metavar="MASK",
-        help="which keys a query sees: causal (GPT-2's), none, window:16, strided:N, local:N+global:M, each with "
-        "+first; of single heads after it, like 'causal, 3.1=window:4'",
-    )
-    parser.add_argument("--other", metavar="TEXT", help="another prompt, that edits may take from")
-    parser.add_argument(
-        "--align",
-        choices=("tokens", "start", "end"),
-        help="how tokens of prompts of different lengths stand for each other (default tokens)",
-    )
 
 
 def asked(arguments: argparse.Namespace, tokenizer: "Tokenizer | None", ids: Sequence[int]) -> "Asked":
@@ -109,34 +39,6 @@ def asked(arguments: argparse.Namespace, tokenizer: "Tokenizer | None", ids: Seq
         other = encode(State(text, start=arguments.bos, space=arguments.prefix_space), tokenizer)
     mask = arguments.mask or CAUSAL
     return Asked(tuple(ids), tuple(arguments.edit), mask, other, arguments.align or "tokens")
-
-
-def add_begin(parser: argparse.ArgumentParser) -> None:
-    """Add how a text begins: --bos and --prefix-space, each with its opposite."""
-    for name, what in (
-        ("bos", "begin with the token that texts of this model begin with, like <|endoftext|>, or do not"),
-        ("prefix-space", "put a space in front of the text, or do not"),
-    ):
-        parser.add_argument(
-            f"--{name}",
-            action=argparse.BooleanOptionalAction,
-            help=f"{what} (default: as the tokenizer's files say)",
-        )
-
-
-def add_output(parser: argparse.ArgumentParser, kind: str) -> None:
-    """Add --out and --force for a file of that kind."""
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help=f"the {kind} file to write")
-    parser.add_argument("--force", action="store_true", help="replace the file if it exists")
-
-
-def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """Add the sampling options."""
-    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="from 0.01 to 100 (default 1)")
-    parser.add_argument("--top-k", type=int, default=0, metavar="K", help="keep the K likeliest (default 0: all)")
-    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="keep this much mass (default 1: all)")
-    parser.add_argument("--greedy", action="store_true", help="always the likeliest token")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same tokens (default 0)")
 
 
 def sampling_of(arguments: argparse.Namespace) -> "Sampling":

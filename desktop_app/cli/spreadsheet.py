@@ -4,9 +4,6 @@ import argparse
 
 from desktop_app import __version__
 from desktop_app.cli.shared import (
-    add_model,
-    add_output,
-    add_prompt,
     model_folder,
     open_for,
     prompt_ids,
@@ -15,14 +12,6 @@ from desktop_app.cli.shared import (
     size_of,
 )
 from desktop_app.gpt2.errors import LogitscopeError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    add_model(parser)
-    parser.add_argument("--layer", metavar="L", type=int, default=0, help="the block (default 0)")
-    parser.add_argument("--head", metavar="H", type=int, default=0, help="the head (default 0)")
-    add_output(parser, ".xlsx")
 
 
 def run(arguments: argparse.Namespace) -> int:

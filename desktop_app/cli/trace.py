@@ -4,11 +4,6 @@ import argparse
 
 from desktop_app import __version__
 from desktop_app.cli.shared import (
-    add_edits,
-    add_engine,
-    add_model,
-    add_output,
-    add_prompt,
     asked,
     open_checkpoint,
     prompt_ids,
@@ -16,21 +11,6 @@ from desktop_app.cli.shared import (
     shown,
     size_of,
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_prompt(parser)
-    add_model(parser)
-    add_engine(parser)
-    add_edits(parser)
-    parser.add_argument(
-        "--names",
-        metavar="GLOB",
-        nargs="+",
-        action="extend",
-        help="only these tensors, like 'blocks.0.attn.*' (tokens always comes along)",
-    )
-    add_output(parser, "safetensors (or .npz, for numpy)")
 
 
 def run(arguments: argparse.Namespace) -> int:

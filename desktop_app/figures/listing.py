@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
+from desktop_app.core.options import Kind, Option, Options, declare, each
 from desktop_app.figures.export import FORMATS
 from desktop_app.figures.order import Order
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
@@ -26,7 +27,6 @@ _QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"
 _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_PARTS},}}")
 _OWN = ("name", "format", "prompt")  # keys that are no options of the command
 _LISTS = ("ids", "data", "head")
-_REPEATED = ("edit", "pin")  # options that may be given several times: one or a list
 _PATHS = ("model", "session", "trace", "translators")
 _PROMPTS = ("prompt", "ids", "session", "trace")
 _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
@@ -81,26 +81,20 @@ class Listing:
         return f"{self.path.name}, line {start + 1}"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ExportError(message.removeprefix("argument --"))
-
-
-Declare = Callable[[argparse.ArgumentParser], None]
 MakeOrder = Callable[[argparse.Namespace, str | None], Order]
 
 
-def read_listing(path: Path, folder: Path, declare: Declare, make_order: MakeOrder) -> list[Entry]:
+def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrder) -> list[Entry]:
     """The figures that `path` lists, each to be written below `folder`.
 
-    `declare` adds the options of `logitscope figure` to a parser and `make_order` reads them, so that keys and options
-    are one. Raises ExportError that names every entry and line at fault.
+    `options` are those of `logitscope figure` that an entry may give as keys, and `make_order` reads them.
+    Raises ExportError that names every entry and line at fault.
     """
     listing = Listing(path)
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    declare(parser)
-    flags = {a.option_strings[0].removeprefix("--"): a.nargs == 0 for a in parser._actions if a.option_strings}
-    known = (*_OWN, *flags)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    declare(parser, options)
+    rows = {option.key: option for option in each(options)}
+    known = (*_OWN, *rows)
     faults = _shape_faults(listing, known)
     _refuse(faults)
     entries: list[Entry] = []
@@ -114,10 +108,10 @@ def read_listing(path: Path, folder: Path, declare: Declare, make_order: MakeOrd
                     fields = {k: v for k, v in fields.items() if k == place or k not in rivals or k in own}
             files = _names(fields)
             for key in fields:
-                _check_value(key, fields[key], flags)
+                _check_value(key, fields[key], rows.get(key))
             key = ""
             for name in files:
-                arguments = _parsed(parser, fields, flags, path.parent)
+                arguments = _parsed(parser, fields, rows, path.parent)
                 arguments.out = folder / name
                 arguments.data = arguments.data if name == files[0] else ""  # once, beside the first
                 prompt = fields.get("prompt")
@@ -202,15 +196,16 @@ def _names(fields: Mapping[str, Any]) -> list[str]:
     return [f"{place}.{kind}" for kind in dict.fromkeys(formats)]
 
 
-def _check_value(key: str, value: Any, flags: Mapping[str, bool]) -> None:
+def _check_value(key: str, value: Any, option: Option | None) -> None:
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, str) and "\0" in one:
             raise ExportError(f"{key} holds a null character, which no text may.")
         if isinstance(one, int) and abs(one) >= 1 << 63:
             raise ExportError(f"{key} is a number beyond all bounds.")
-    if key in (*_LISTS, *_REPEATED) and isinstance(value, list):
+    again = option is not None and option.kind is Kind.AGAIN
+    if (again or key in _LISTS) and isinstance(value, list):
         return
-    if flags.get(key):
+    if option is not None and option.is_switch:
         if not isinstance(value, bool):
             raise ExportError(f"{key} must be true or false.")
     elif key != "format" and (isinstance(value, bool) or not isinstance(value, str | int | float)):
@@ -219,23 +214,31 @@ def _check_value(key: str, value: Any, flags: Mapping[str, bool]) -> None:
         raise ExportError(f"{key} must be a text, in quotes.")
 
 
-def _parsed(parser: _Parser, fields: Mapping[str, Any], flags: Mapping[str, bool], base: Path) -> argparse.Namespace:
+def _parsed(
+    parser: argparse.ArgumentParser, fields: Mapping[str, Any], rows: Mapping[str, Option], base: Path
+) -> argparse.Namespace:
     argv = []
     for key, value in fields.items():
         if key in _OWN:
             continue
-        if flags[key]:
-            option = f"--{key}" if value else f"--no-{key}"  # some can be switched off, against what else would be
-            argv += [option] if option in parser._option_string_actions else []
+        kind = rows[key].kind
+        if kind is Kind.EITHER:
+            argv.append(f"--{key}" if value else f"--no-{key}")
             continue
-        if key in _REPEATED:
+        if kind is Kind.FLAG:
+            argv += [f"--{key}"] if value else []
+            continue
+        if kind is Kind.AGAIN:
             argv += [f"--{key}={one}" for one in (value if isinstance(value, list) else [value])]
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         # A model may be named instead: bundled, or owner/name of the hub.
         is_path = key in _PATHS and (key != "model" or (base / text).exists())
         argv.append(f"--{key}={base / text if is_path else text}")
-    return parser.parse_args(argv)
+    try:
+        return parser.parse_args(argv)
+    except argparse.ArgumentError as reason:
+        raise ExportError(str(reason).removeprefix("argument --")) from None
 
 
 def _named_in(message: str, fields: Mapping[str, Any]) -> str:

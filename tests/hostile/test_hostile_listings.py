@@ -6,6 +6,7 @@ import time
 import pytest
 
 from desktop_app.cli import figure
+from desktop_app.cli.options import LISTED
 from desktop_app.figures.listing import read_listing, record_file
 from desktop_app.gpt2.errors import ExportError
 
@@ -26,7 +27,7 @@ HOSTILE = {
 
 
 def read(path):
-    return read_listing(path, path.parent, figure.add_listed, figure.order_of)
+    return read_listing(path, path.parent, LISTED, figure.order_of)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -1,0 +1,398 @@
+"""Every option of every command, once: what commands share stands in front, and at the end who takes what."""
+
+import argparse
+from pathlib import Path
+
+from desktop_app.core.choices import CHOICES
+from desktop_app.core.logs import LEVELS
+from desktop_app.core.options import Fixed, Kind, OneOf, Option, Options, declare
+
+
+def _model(default: str) -> Option:
+    return Option(
+        "--model",
+        "a checkpoint's folder, a bundled model's name, or owner/name of the Hugging Face Hub, downloaded before "
+        f"(default: {default}; see `models list`)",
+        metavar="MODEL",
+    )
+
+
+def _out(what: str) -> Options:
+    return Option("--out", f"the {what} file to write", Path, "FILE", required=True), FORCE
+
+
+def _token(name: str, what: str, *, required: bool = False) -> OneOf:
+    """A token by its text, or by its id."""
+    return OneOf(
+        (
+            Option(f"--{name}", f"{what}, as text with its space, like ' Paris'", metavar="TOKEN"),
+            Option(f"--{name}-id", f"{what}, by its id", int, "ID"),
+        ),
+        required,
+    )
+
+
+MODEL = _model("the bundled model")
+INT8 = Option("--int8", "round the weights to int8: faster, less memory, not the exact numbers", Kind.FLAG)
+PROVIDER = Option("--provider", "what computes, of what onnxruntime offers here, like cuda (default cpu)", str, "NAME")
+ENGINE: Options = (INT8, PROVIDER)
+LOG_LEVEL = Option(
+    "--log-level",
+    "log this and what is graver, and show it here, too (default: info in the log, warnings here)",
+    choices=tuple(LEVELS),
+)
+TEXT = Option("text", "the prompt; - reads it from standard input, as it is", str, "TEXT", maybe=True)
+IDS = Option("--ids", "the prompt as token ids instead, like 464,3797", str, "LIST")
+SESSION = Option("--session", "prompt, place and settings of a saved session", Path, "FILE")
+TRACE = Option("--trace", "a pass saved by logitscope trace, as safetensors", Path, "FILE")
+_AS_FILES_SAY = "(default: as the tokenizer's files say)"
+BEGIN: Options = (
+    Option(
+        "--bos",
+        f"begin with the token that texts of this model begin with, like <|endoftext|>, or do not {_AS_FILES_SAY}",
+        Kind.EITHER,
+    ),
+    Option("--prefix-space", f"put a space in front of the text, or do not {_AS_FILES_SAY}", Kind.EITHER),
+)
+PROMPT: Options = (OneOf((TEXT, IDS), required=True), *BEGIN)
+EDITS: Options = (
+    Option(
+        "--edit",
+        "change the pass on its way: 'SITE[INDEX]=VALUE', also *= and +=, like 'blocks.1.attn.z[2]=0' or "
+        "'blocks.0.attn.scaled[1,5,0]=-inf'; several are made in their order. VALUE may also be mean, other, "
+        "tokens[..], prompts[..], neuron[..], edge[..] or across (docs/what-if.md)",
+        Kind.AGAIN,
+        "EDIT",
+    ),
+    Option(
+        "--mask",
+        "which keys a query sees: causal (GPT-2's), none, window:16, strided:N, local:N+global:M, each with "
+        "+first; of single heads after it, like 'causal, 3.1=window:4'",
+        metavar="MASK",
+    ),
+    Option("--other", "another prompt, that edits may take from", metavar="TEXT"),
+    Option(
+        "--align",
+        "how tokens of prompts of different lengths stand for each other (default tokens)",
+        choices=("tokens", "start", "end"),
+    ),
+)
+FORCE = Option("--force", "replace the file if it exists", Kind.FLAG)
+ARRAYS: Options = (
+    Option("--out", "write the arrays to this .npz or .safetensors file; else print a table", Path, "FILE"),
+    FORCE,
+)
+SAMPLING: Options = (
+    Option("--temperature", "from 0.01 to 100 (default 1)", float, "T", default=1.0),
+    Option("--top-k", "keep the K likeliest (default 0: all)", int, "K", default=0),
+    Option("--top-p", "keep this much mass (default 1: all)", float, "P", default=1.0),
+    Option("--greedy", "always the likeliest token", Kind.FLAG),
+    Option("--seed", "the same seed draws the same tokens (default 0)", int, default=0),
+)
+# Where there may be a session, it has settings of its own.
+SAMPLING_OR_SESSION: Options = (*SAMPLING, *(Fixed(name, None) for name in ("temperature", "top_k", "top_p", "seed")))
+TOKEN = Option("--token", "position of the token, the query (default: the last)", int, "N")
+POSITION = Option("--position", "the next token after this one (default: the last)", int, "N")
+COLOURS: Options = (
+    Option("--keys-down", "attention grids with queries as columns", Kind.FLAG),
+    Option("--skip-first", "leave position 0 out of the colours", Kind.FLAG),
+    Option("--sort-neurons", "the most active neurons first", Kind.FLAG),
+)
+NO_CAPTION = Option("--no-caption", "leave out prompt, model and settings at the foot", Kind.FLAG)
+JSON = Option("--json", "print JSON instead of a table", Kind.FLAG)
+VIEW: Options = (
+    *(
+        Option(
+            f"--{row.flag}",
+            f"{row.help}: {', '.join(row.words)} (default {row.usual})",
+            metavar="WORD",
+            choices=row.words,
+            field=row.field,
+        )
+        for row in CHOICES.values()
+    ),
+    Option("--unfold", "why: the blocks that are shown by parts, like 3,5", metavar="LIST", default=""),
+    Option("--key", "look: the key that is asked about (default: the strongest)", int, "N"),
+    Option("--least", "circuits: pairs from so much beyond random on (default 0.08)", float, "X"),
+    Option("--translators", "lens: a safetensors file of translators", Path, "FILE"),
+)
+"""How views, workspaces above all, show what they found: of figures and of slides."""
+
+FIGURE: Options = (
+    MODEL,
+    *BEGIN,
+    *EDITS,
+    OneOf(
+        (
+            Option(
+                "--step",
+                "what to show: a step or a tensor, like blocks.2.attn.pattern; all heads of a block, "
+                "overview:blocks.2.attn.pattern; a weight, weights:blocks.0.attn.W_Q; census; check; a workspace, like "
+                "lens, or workspace:heads where a step is called so, too",
+                metavar="NAME",
+            ),
+            Option(
+                "--cell",
+                "open a number, like 'blocks.0.attn.pattern[3,5,1]', or one of a workspace, like 'lens.kl[4,2]'",
+                metavar="CELL",
+            ),
+        )
+    ),
+    Option("--layer", "the block, where the step's name does not say it", int, "L"),
+    Option("--head", "the head, from 0, or several side by side, 1,5,9 (default 0; of a weight: all)", metavar="H"),
+    TOKEN,
+    POSITION,
+    Option("--tokens", "of rows and columns of tokens those from position A to B - 1", metavar="A:B"),
+    Option("--panel", "the main picture alone: no thumbnails, nothing beside it", Kind.FLAG),
+    Option("--limits", "colours by what is shown (view), all heads of a block (layer), or a number", metavar="LIMITS"),
+    *COLOURS,
+    Option("--target", "why: the token, as text with its space (default: the likeliest)", metavar="TOKEN"),
+    Option("--against", "why: measured against this token", metavar="TOKEN"),
+    Option("--pin", "lens, why: a token to follow; may be given again", Kind.AGAIN, "TOKEN"),
+    *VIEW,
+    *SAMPLING_OR_SESSION,
+    Option("--size", "slide, half (a slide), column, page or poster", default="slide"),
+    Option("--theme", "light, dark, print or projector", default="light"),
+    Option("--font-size", "body text in points; the page grows to hold it", float, "PT"),
+    Option("--lang", "language of titles and labels: en or de (default en)", default="en"),
+    Option("--dpi", "dots per inch of a PNG (default 200)", int, default=200),
+    Option("--no-title", "leave out headline and lead; a picture's own too", Kind.FLAG),
+    NO_CAPTION,
+    Option("--transparent", "no background", Kind.FLAG),
+    Option("--data", "write the numbers beside it: csv, json or csv,json", metavar="KINDS", default=""),
+)
+"""Everything about a figure but its prompt and its file."""
+
+LISTED: Options = (IDS, SESSION, TRACE, *FIGURE, INT8)
+"""What an entry of a list of figures may say, beside its text and its files' names."""
+
+_ANALYSIS: Options = (MODEL, *ENGINE, *EDITS, *ARRAYS)
+_OF_WEIGHTS: Options = (MODEL, *ENGINE, Fixed("edit", []), *ARRAYS)
+_POSITION_SHOWN = Option("--position", "the position that the table shows (default: the last)", int, "N", default=-1)
+
+TAKES: dict[str, Options] = {
+    "trace": (
+        *PROMPT,
+        MODEL,
+        *ENGINE,
+        *EDITS,
+        Option(
+            "--names", "only these tensors, like 'blocks.0.attn.*' (tokens always comes along)", Kind.SEVERAL, "GLOB"
+        ),
+        *_out("safetensors (or .npz, for numpy)"),
+    ),
+    "generate": (
+        *PROMPT,
+        MODEL,
+        *ENGINE,
+        *EDITS,
+        Option("-n", "how many tokens at most (default 20)", int, "N", default=20),
+        *SAMPLING,
+    ),
+    "figure": (OneOf((TEXT, IDS, SESSION, TRACE)), *FIGURE, *ENGINE, *_out("SVG, PDF or PNG")),
+    "build": (
+        Option("listing", "the list of figures, like figures.toml", Path, "FILE"),
+        Option("--out-dir", "where to write (default: beside the list)", Path, "DIR"),
+        Option("--jobs", "worker processes (default: one a core, four at most)", int, "N"),
+        Option("--force", "make every figure again, and replace files of others", Kind.FLAG),
+    ),
+    "deck": (
+        OneOf((TEXT, IDS, SESSION), required=True),
+        MODEL,
+        *BEGIN,
+        *ENGINE,
+        *EDITS,
+        Option(
+            "--steps",
+            "overview (input, one block in full, one slide for each other block, output), all, block, or a list of "
+            "names like tokens,blocks.*.attn.pattern,blocks.3,probabilities (default overview)",
+            metavar="WHICH",
+            default="overview",
+        ),
+        Option("--block", "the block that is shown in full (default 0)", int, "L"),
+        Option("--head", "the head, counted from 0 (default 0)", int, "H"),
+        TOKEN,
+        POSITION,
+        Option("--limits", "colours of scores by this head, or all of a block", choices=("view", "layer")),
+        *COLOURS,
+        *VIEW,
+        *SAMPLING_OR_SESSION,
+        Option("--theme", "light, dark, print or projector (default light, or what goes with the template)"),
+        Option("--template", "a .pptx or .potx whose master and layouts to use", Path, "FILE"),
+        Option("--seconds", "of each step in a film (default 3)", float, "S", default=3.0),
+        NO_CAPTION,
+        Option("--jobs", "processes that draw (default: as many as cores)", int, "N"),
+        *_out("PPTX, PDF, GIF, WebP or MP4"),
+    ),
+    "lens": (
+        *PROMPT,
+        _token("target", "a token to follow through the points"),
+        Option(
+            "--translators",
+            "a safetensors file with lens.L.weight and lens.L.bias for each block's input, as tuned lenses have",
+            Path,
+            "FILE",
+        ),
+        Option(
+            "--of",
+            "read the residual stream, or what attention or the MLPs alone write, which is no prediction "
+            "(default %(default)s)",
+            choices=("stream", "attn_out", "mlp_out"),
+            default="stream",
+        ),
+        _POSITION_SHOWN,
+        *_ANALYSIS,
+    ),
+    "attribute": (
+        *PROMPT,
+        _token("target", "the token whose logit is taken apart", required=True),
+        _token("against", "the token that it is measured against"),
+        Option(
+            "--baseline",
+            "without --against: against the mean of all tokens, or against nothing (default %(default)s)",
+            choices=("mean", "none"),
+            default="mean",
+        ),
+        Option("--position", "the position that predicts (default: the last)", int, "N", default=-1),
+        *_ANALYSIS,
+    ),
+    "score": (
+        *PROMPT,
+        Option(
+            "--cell",
+            "the score, by block, head, query and key: 'blocks.5.attn.scaled[1,18,5]'",
+            metavar="CELL",
+            required=True,
+        ),
+        *_ANALYSIS,
+    ),
+    "ablate": (
+        *PROMPT,
+        _token("target", "the token whose logit counts", required=True),
+        _token("against", "the token whose logit is taken off", required=True),
+        Option("--what", "heads, mlps, or neurons:L of block L (default %(default)s)", str, "WHAT", default="heads"),
+        Option(
+            "--how",
+            "what takes their place: zero, or their mean over the example texts (default %(default)s)",
+            choices=("zero", "mean"),
+            default="zero",
+        ),
+        *_ANALYSIS,
+    ),
+    "patch": (
+        Option("--clean", "the prompt that has the answer", metavar="TEXT", required=True),
+        Option("--corrupt", "the same without it, of as many tokens", metavar="TEXT", required=True),
+        *BEGIN,
+        _token("target", "the token whose logit counts", required=True),
+        _token("against", "the token whose logit is taken off", required=True),
+        Option(
+            "--what",
+            "what is put: a tensor, position by position, or heads (default %(default)s)",
+            choices=("resid_pre", "attn_out", "mlp_out", "heads"),
+            default="resid_pre",
+        ),
+        Option(
+            "--direction",
+            "denoise: from the clean prompt into the corrupt one; noise: the other way (default %(default)s)",
+            choices=("denoise", "noise"),
+            default="denoise",
+        ),
+        *_ANALYSIS,
+    ),
+    "heads": (Option("--seed", "the same seed gives the same random tokens (default 0)", int, default=0), *_ANALYSIS),
+    "circuits": _OF_WEIGHTS,
+    "directions": (
+        Option(
+            "sum",
+            "words with signs between them, like 'uncle - man + woman'; a word means the token with a space before "
+            "it, one in quotes the token as it is; '= aunt' behind it asks for that one's rank",
+            metavar="SUM",
+        ),
+        Option("--top", "how many tokens to list (default %(default)s)", int, "N", default=10),
+        Option(
+            "--without-top",
+            "leave the first N principal components out of the rows, as where a few dimensions dominate (default 0)",
+            int,
+            "N",
+            default=0,
+        ),
+        JSON,
+        *_OF_WEIGHTS,
+    ),
+    "spreadsheet": (
+        *PROMPT,
+        MODEL,
+        Option("--layer", "the block (default 0)", int, "L", default=0),
+        Option("--head", "the head (default 0)", int, "H", default=0),
+        *_out(".xlsx"),
+    ),
+    "check": (
+        *PROMPT,
+        MODEL,
+        *ENGINE,
+        *EDITS,
+        Option("--json", "write the findings to this file too", Path, "FILE"),
+        FORCE,
+    ),
+    "census": (MODEL, Option("--json", "write the counts to this file too", Path, "FILE"), FORCE),
+    "onnx": (MODEL, *_out("onnx")),
+}
+"""What each command takes, in the order of its help."""
+
+PROMPT_LENGTH = 128
+_HUB_NAME = "OWNER/NAME[@REVISION]"
+ACTIONS: dict[str, dict[str, tuple[str, Options]]] = {
+    "models": {
+        "list": (
+            "what there is: bundled, folders, downloads, and a few to download",
+            (
+                Option(
+                    "--tokens",
+                    f"the length of text that memory is given for (default {PROMPT_LENGTH})",
+                    int,
+                    "N",
+                    default=PROMPT_LENGTH,
+                ),
+                Option("--json", "as JSON", Kind.FLAG),
+            ),
+        ),
+        "get": (
+            "download a model of the Hugging Face Hub, or go on with it",
+            (Option("name", metavar=_HUB_NAME),),
+        ),
+        "add": ("list a folder among the models", (Option("folder", kind=Path, metavar="DIR"),)),
+        "remove": (
+            "delete a download, or take a folder off the list (its files stay)",
+            (Option("name", metavar=f"{_HUB_NAME}|DIR"),),
+        ),
+        "check": (
+            "say what a model's files hold and, tensor by tensor, what is wrong",
+            (Option("model", metavar="DIR|MODEL"), Option("--all", "list sound tensors too", Kind.FLAG)),
+        ),
+    }
+}
+"""Commands that have commands of their own: each with a line about it and what it takes."""
+
+WINDOW: Options = (
+    _model("the one that was open last"),
+    *ENGINE,
+    Option("--prompt", "the text to start with", metavar="TEXT"),
+    Option("session", "a session file to open", Path, "SESSION", maybe=True),
+    Option("--selftest", "try everything that came with the program, and quit", Kind.FLAG),
+    Option("--json", "with --selftest: all of it as JSON, settings and log included", Kind.FLAG),
+    LOG_LEVEL,
+)
+
+
+def parser_of(name: str, about: str, *, log_level: bool = True) -> argparse.ArgumentParser:
+    """What reads the words behind a command's name."""
+    parser = argparse.ArgumentParser(prog=f"logitscope {name}", description=about, allow_abbrev=False)
+    if name in ACTIONS:
+        actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+        for action, (words, options) in ACTIONS[name].items():
+            declare(actions.add_parser(action, help=words), options)
+    else:
+        declare(parser, TAKES[name])
+    if log_level:
+        declare(parser, (LOG_LEVEL,))
+    return parser

@@ -1,0 +1,108 @@
+"""What a command can be told: one row an option, which argparse, lists of figures and the manual read."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+
+class Kind(Enum):
+    """How an option is given, beside those that take one value of a type."""
+
+    FLAG = "on where it is given"
+    EITHER = "on or, with --no- in front, off"
+    AGAIN = "may be given again, one value each time"
+    SEVERAL = "takes several values"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option (`--top-k`, `-n`) or an argument by its place (`text`): its help, and what a value is.
+
+    `kind` is the type of the one value, or a `Kind`. An argument that has an alternative may be missing (`maybe`).
+    `name` in `field` is where the value goes, where that is not the option's own.
+    """
+
+    name: str
+    help: str | None = None
+    kind: type[str] | type[int] | type[float] | type[Path] | Kind = str
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+    default: Any = None
+    required: bool = False
+    field: str = ""
+    maybe: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name without dashes in front."""
+        return self.name.lstrip("-")
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is on or off, and takes no value."""
+        return self.kind in (Kind.FLAG, Kind.EITHER)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Options of which at most one is given, or exactly one where that is required."""
+
+    options: tuple[Option, ...]
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A value that this command does not ask for, or whose default differs: read as if it had been given."""
+
+    field: str
+    value: Any
+
+
+Options = tuple["Option | OneOf | Fixed", ...]
+
+
+def each(options: Iterable[Option | OneOf | Fixed]) -> Iterator[Option]:
+    """Every option, those that exclude each other too."""
+    for option in options:
+        if isinstance(option, OneOf):
+            yield from option.options
+        elif isinstance(option, Option):
+            yield option
+
+
+def declare(parser: argparse.ArgumentParser, options: Options) -> None:
+    """Have a parser read these options."""
+    for option in options:
+        if isinstance(option, Fixed):
+            parser.set_defaults(**{option.field: option.value})
+        elif isinstance(option, OneOf):
+            group = parser.add_mutually_exclusive_group(required=option.required)
+            for one in option.options:
+                _add(group, one)
+        else:
+            _add(parser, option)
+
+
+def _add(parser: argparse._ActionsContainer, option: Option) -> None:
+    said: dict[str, Any] = {"help": option.help, "default": option.default}
+    if option.kind is Kind.FLAG:
+        said |= {"action": "store_true", "default": False}
+    elif option.kind is Kind.EITHER:
+        said["action"] = argparse.BooleanOptionalAction
+    elif option.kind is Kind.AGAIN:
+        said |= {"action": "append", "default": [], "metavar": option.metavar}
+    elif option.kind is Kind.SEVERAL:
+        said |= {"action": "extend", "nargs": "+", "metavar": option.metavar}
+    else:
+        said |= {"type": None if option.kind is str else option.kind, "metavar": option.metavar}
+        said |= {"choices": option.choices} if option.choices else {}
+    if option.name.startswith("-"):
+        said |= {"required": True} if option.required else {}
+        said |= {"dest": option.field} if option.field else {}
+    elif option.maybe:
+        said["nargs"] = "?"
+    parser.add_argument(option.name, **said)
