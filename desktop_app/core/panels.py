@@ -382,6 +382,26 @@ class CurvePanel(Panel):
 
 
 @dataclass(frozen=True)
+class CloudPanel(Panel):
+    """Points in a plane, [point, (x, y)], each of one of `kinds` (names and hues; none where all are alike).
+
+    Labels stand beside points as they fit, those of `marked` points before all others and set off. `arrows` go from one
+    point to another. Both axes have one scale unless `free`.
+    """
+
+    points: Array = field(default_factory=lambda: np.zeros((0, 2)))
+    labels: tuple[str, ...] = ()
+    kind: Array | None = None
+    kinds: tuple[tuple[str, Hue], ...] = ()
+    marked: tuple[int, ...] = ()
+    arrows: tuple[tuple[int, int], ...] = ()
+    x_label: str = ""
+    y_label: str = ""
+    source: Source | None = None
+    free: bool = False
+
+
+@dataclass(frozen=True)
 class RulerPanel(Panel):
     """The unit interval cut by the final probabilities, with u on it: where a draw lands."""
 
@@ -406,6 +426,7 @@ AnyPanel = (
     | WaterfallPanel
     | GraphPanel
     | CurvePanel
+    | CloudPanel
     | RulerPanel
 )
 

@@ -20,6 +20,7 @@ from desktop_app.core.panels import (
     Array,
     AtlasPanel,
     BarsPanel,
+    CloudPanel,
     CurvePanel,
     GraphPanel,
     GridPanel,
@@ -177,6 +178,10 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
             yield Table("points", np.stack([np.asarray(v, float) for v in panel.points], 1), columns=("x", "y"))
         if panel.levels_at:
             yield Table("levels", _column([v for v, _ in panel.levels_at]), tuple(w for _, w in panel.levels_at))
+    elif isinstance(panel, CloudPanel):
+        yield Table("points", panel.points, panel.labels, ("x", "y"))
+        if panel.kind is not None:
+            yield Table("kinds", np.array([[panel.kinds[int(k)][0]] for k in panel.kind], object), panel.labels)
     elif isinstance(panel, RulerPanel):
         ends = np.stack([panel.edges[:-1], panel.edges[1:]], 1)
         yield Table("intervals", ends, panel.labels, ("from", "to"))

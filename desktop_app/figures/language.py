@@ -16,6 +16,7 @@ from desktop_app.core.panels import (
     AnyPanel,
     BarsPanel,
     Box,
+    CloudPanel,
     CurvePanel,
     GraphPanel,
     MapPanel,
@@ -162,6 +163,9 @@ def _panel(panel: AnyPanel, say: Say) -> AnyPanel:
         more["x_label"] = say(panel.x_label)
     elif isinstance(panel, GraphPanel):
         more["kinds"] = tuple((say(words), hue) for words, hue in panel.kinds)
+    elif isinstance(panel, CloudPanel):
+        more["kinds"] = tuple((say(words), hue) for words, hue in panel.kinds)
+        more["x_label"], more["y_label"] = say(panel.x_label), say(panel.y_label)
     elif isinstance(panel, CurvePanel):
         more["levels_at"] = tuple((level, say(words)) for level, words in panel.levels_at)
         more["x_label"], more["y_label"] = say(panel.x_label), say(panel.y_label)

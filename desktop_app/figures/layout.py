@@ -9,6 +9,7 @@ from desktop_app.core.panels import (
     AtlasPanel,
     BarsPanel,
     Box,
+    CloudPanel,
     CurvePanel,
     GraphPanel,
     GridPanel,
@@ -24,7 +25,15 @@ from desktop_app.core.panels import (
     View,
     WaterfallPanel,
 )
-from desktop_app.figures import paint_arcs, paint_charts, paint_graph, paint_heat, paint_text, paint_waterfall
+from desktop_app.figures import (
+    paint_arcs,
+    paint_charts,
+    paint_cloud,
+    paint_graph,
+    paint_heat,
+    paint_text,
+    paint_waterfall,
+)
 from desktop_app.figures.marks import Page, Rect
 
 Extent = tuple[float, float]
@@ -46,6 +55,7 @@ PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
     WaterfallPanel: (paint_waterfall.waterfall_extent, paint_waterfall.paint_waterfall),
     GraphPanel: (paint_graph.graph_extent, paint_graph.paint_graph),
     CurvePanel: (paint_charts.curve_extent, paint_charts.paint_curve),
+    CloudPanel: (paint_cloud.cloud_extent, paint_cloud.paint_cloud),
     RulerPanel: (paint_charts.ruler_extent, paint_charts.paint_ruler),
 }
 """One painter for each kind of panel: (least and wanted height for a width, draw)."""
@@ -61,6 +71,7 @@ _MOST: dict[type[Panel], Callable[[Any, float], float]] = {
     WaterfallPanel: lambda panel, wanted: wanted + 8 * len(panel.rises),
     GraphPanel: lambda _panel, wanted: 2.2 * wanted,
     CurvePanel: lambda _panel, wanted: 1.8 * wanted,
+    CloudPanel: lambda _panel, wanted: 4 * wanted,
 }
 """The height that a panel can make use of where a page has room to spare, given what it wants; text does not grow."""
 
@@ -79,6 +90,7 @@ _LEAST_WIDTH: dict[type[Panel], float] = {
     WaterfallPanel: 260,
     GraphPanel: 260,
     CurvePanel: 180,
+    CloudPanel: 240,
     RulerPanel: 200,
 }
 """Design units of width below which a panel stands under its neighbour instead of beside it."""

@@ -10,6 +10,7 @@ from desktop_app.core.panels import (
     ArcsPanel,
     AtlasPanel,
     BarsPanel,
+    CloudPanel,
     CurvePanel,
     GraphPanel,
     GridPanel,
@@ -135,6 +136,20 @@ def _curve(panel: CurvePanel) -> str:
     return f"Curve{axes}. {said}{'.' * bool(said)}".strip()
 
 
+def _cloud(panel: CloudPanel) -> str:
+    counts = () if panel.kind is None else np.bincount(panel.kind, minlength=len(panel.kinds))
+    kinds = ", ".join(f"{name}: {count:,}" for (name, _), count in zip(panel.kinds, counts, strict=False) if count)
+    axes = "; ".join(filter(None, (panel.x_label, panel.y_label)))
+    shown = (f"{panel.labels[n]} at {number(float(x))}, {number(float(y))}" for n, x, y in _noted(panel))
+    said = (f"{len(panel.points):,} points in a plane", kinds, axes, "; ".join(shown))
+    return ". ".join(filter(None, said)) + "."
+
+
+def _noted(panel: CloudPanel) -> list[tuple[int, float, float]]:
+    few = range(min(len(panel.points), 2 * _NAMED))
+    return [(n, *panel.points[n]) for n in (panel.marked or few)]
+
+
 def _ruler(panel: RulerPanel) -> str:
     return f"u = {number(panel.u)} falls on {panel.labels[panel.landed]}."
 
@@ -154,6 +169,7 @@ _WORDS: dict[type[Panel], Callable[[Any], str]] = {
     ProsePanel: _prose,
     TextPanel: _text,
     CurvePanel: _curve,
+    CloudPanel: _cloud,
     RulerPanel: _ruler,
 }
 
