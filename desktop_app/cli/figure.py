@@ -115,9 +115,13 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     words = {field: value for field in CHOICES if (value := getattr(arguments, field)) is not None}
     if arguments.least is not None and not 0 <= arguments.least <= 1:
         raise LogitscopeError(f"--least is {arguments.least:g}; it must be from 0 to 1.")
+    direction = state.view.direction
+    if arguments.direction is not None:
+        direction = checked_text(arguments.direction, "--direction")
     view = replace(
         state.view,
         **words,
+        direction=direction,
         circuits_least=state.view.circuits_least if arguments.least is None else arguments.least,
         limits=arguments.limits if arguments.limits in _LIMITS else state.view.limits,
         skip_first=arguments.skip_first or state.view.skip_first,

@@ -70,6 +70,13 @@ _ROWS = (
     ),
     Choice("circuits", ("all", "q", "k", "v"), "circuits", "circuits: what of the later head reads"),
     Choice("circuits_of", ("all", "head"), "circuits-of", "circuits: pairs of all heads, or of the shown one"),
+    Choice(
+        "directions",
+        ("sum", "ruler", "plane"),
+        "directions",
+        "directions: tokens nearest to one, one as a ruler, or the text in a plane",
+    ),
+    Choice("rows", ("centred", "trimmed"), "rows", "directions: rows less their mean, or less three components, too"),
     Choice("stands_for", ("mlp0", "embedding"), "tokens-as", "circuits: tokens through block 0's MLP, or as embedded"),
     Choice("flow", ("0.01", "0.02", "0.04", "0.1"), "threshold", "flow: the least share of a line", "0.04"),
 )

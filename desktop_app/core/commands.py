@@ -316,6 +316,56 @@ _CIRCUITS = (
     ),
 )
 
+
+def _keep_ruler(state: State, _model: Model) -> State:
+    """The typed direction is kept, or no longer."""
+    text = state.view.direction.strip()
+    if not text:
+        return state
+    others = tuple(kept for kept in state.rulers if kept != text)
+    return replace(state, rulers=others if text in state.rulers else (*others, text)[-40:])
+
+
+def _next_ruler(state: State, _model: Model) -> State:
+    """The kept direction after the typed one, the first after the last."""
+    if not state.rulers:
+        return state
+    text = state.view.direction.strip()
+    at = state.rulers.index(text) + 1 if text in state.rulers else 0
+    return with_option(state, "direction", state.rulers[at % len(state.rulers)])
+
+
+_DIRECTIONS = (
+    *(
+        _choice(f"directions_{value}", f"Directions: {title}", (short, short), "directions", value, menu="Circuits")
+        for value, title, short in (
+            ("sum", "tokens nearest to a sum", "nearest"),
+            ("ruler", "a direction as a ruler", "ruler"),
+            ("plane", "the text in a plane", "plane"),
+        )
+    ),
+    _choice(
+        "rows_trimmed",
+        "Directions: rows without their largest components",
+        ("without the largest components", "trimmed"),
+        "rows",
+        "trimmed",
+        "centred",
+        "Circuits",
+    ),
+    Command(
+        "ruler_keep",
+        "Directions: keep this direction, or no longer",
+        "Circuits",
+        (),
+        "scene",
+        True,
+        _keep_ruler,
+        lambda state, _model: state.view.direction.strip() in state.rulers,
+    ),
+    Command("ruler_next", "Directions: the next that is kept", "Circuits", (), "scene", change=_next_ruler),
+)
+
 _LOOK = (
     Command("why_look", "Why this look", "Look", ("Ctrl+B",), "scene"),
     _choice(
@@ -445,6 +495,7 @@ COMMANDS: tuple[Command, ...] = (
     *_LENS,
     *_LOOK,
     *_CIRCUITS,
+    *_DIRECTIONS,
     *_WHAT_IF,
     *_SWEEP,
     Command("check_all", "Check every tensor of this text", "Inspect", (), "scene", change=_open("check")),

@@ -63,6 +63,18 @@ def text(limit: int) -> Kind:
     return read
 
 
+def texts(count: int, limit: int) -> Kind:
+    """A list of at most so many texts of at most so many characters."""
+
+    def read(value: Any, refuse: Callable[[str], SessionError]) -> tuple[str, ...]:
+        good = isinstance(value, list) and len(value) <= count
+        if not good or not all(isinstance(v, str) and len(v) <= limit for v in value):
+            raise refuse(f"a list of at most {count} texts of at most {limit:,} characters")
+        return tuple(value)
+
+    return read
+
+
 def flag(value: Any, refuse: Callable[[str], SessionError]) -> bool:
     """True or false."""
     if not isinstance(value, bool):

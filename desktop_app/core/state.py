@@ -51,6 +51,9 @@ class ViewOptions:
     circuits: str = _one_of("circuits")  # what reads in the pairs that are shown
     circuits_least: float = kept(0.08, kinds.share)  # beyond random, the least that is shown
     circuits_of: str = _one_of("circuits_of")  # whose pairs
+    directions: str = _one_of("directions")
+    rows: str = _one_of("rows")  # of the embedding: whole, or without their largest components
+    direction: str = kept("", kinds.text(1000), undo=True)  # as it is typed; the selected token's row where it is empty
     stands_for: str = _one_of("stands_for")  # what stands for a token in a head's tables
     # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
     # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
@@ -99,6 +102,7 @@ class State:
     target: int | None = kept(None, kinds.token, undo=True)
     against: int | None = kept(None, kinds.token, undo=True)
     unfolded: tuple[int, ...] = kept((), kinds.ids)
+    rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # directions that are kept, as typed
     translators: str = kept("", kinds.text(4096), undo=True)
     story: str = kept("", kinds.text(4096))  # the story that is told, by the name that `stories` has for it
     stop: int = kept(0, kinds.whole(0, 499))

@@ -179,7 +179,9 @@ def _of(panel: AnyPanel) -> Iterator[Table]:
         if panel.levels_at:
             yield Table("levels", _column([v for v, _ in panel.levels_at]), tuple(w for _, w in panel.levels_at))
     elif isinstance(panel, CloudPanel):
-        yield Table("points", panel.points, panel.labels, ("x", "y"))
+        each = () if panel.source is None or panel.source.each is None else panel.source.each
+        cells = tuple((panel.source.name, index) for index in each) if panel.source is not None else ()
+        yield Table("points", panel.points, panel.labels, ("x", "y"), cells=cells)
         if panel.kind is not None:
             yield Table("kinds", np.array([[panel.kinds[int(k)][0]] for k in panel.kind], object), panel.labels)
     elif isinstance(panel, RulerPanel):

@@ -159,6 +159,11 @@ class Cells:
         del column
         return None
 
+    def lit_line(self, index: tuple[int | None, ...]) -> tuple[float, float, float, float] | None:
+        """The line that shows the cell at an index of the source, if one does."""
+        each = () if self.source is None or self.source.each is None else self.source.each
+        return self.line(each.index(index)) if index in each else None
+
     def moved(self, row: int, column: int, down: int, across: int) -> tuple[int, int]:
         """The cell `down` rows and `across` columns on, as far as there are any."""
         if self.stride is not None:

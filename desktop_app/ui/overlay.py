@@ -45,7 +45,7 @@ class Overlay:
             painter.setPen(QPen(QColor(self._page.theme.accent), 2.5))
             for cells in self._page.cells:
                 rect = cells.lit(marked.name, marked.index)
-                line = cells.line(marked.index[-1] or 0) if rect is not None else None
+                line = cells.lit_line(marked.index) if rect is not None else None
                 if line is not None:
                     painter.drawLine(QLineF(*line))
                 elif rect is not None:

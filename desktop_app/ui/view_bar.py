@@ -135,7 +135,7 @@ class ViewBar(QWidget):
             for name, button in self._buttons.items():
                 button.setText(_SHORT[name][length])
             digit = self.typed.fontMetrics().horizontalAdvance("0")
-            self.typed.setFixedWidth(digit * (_TYPED - 6 * length))
+            self.typed.setFixedWidth(digit * (_TYPED - 13 * length))
             self.slider.setFixedWidth(digit * (14 - 5 * length))
             self.limit.setVisible(self._has_limit and limit)
             self.limit.setFixedWidth(self.limit.fontMetrics().horizontalAdvance("0" * (9 - 2 * length)))

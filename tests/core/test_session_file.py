@@ -329,6 +329,7 @@ def test_every_field_of_the_state_is_in_the_file():
         against=4,
         translators="/lens/of/m.safetensors",
         unfolded=(1,),
+        rulers=("woman - man",),
         story="next-token",
         stop=3,
         view=ViewOptions(
@@ -356,6 +357,9 @@ def test_every_field_of_the_state_is_in_the_file():
             circuits_least=0.25,
             circuits_of="head",
             stands_for="embedding",
+            directions="ruler",
+            rows="trimmed",
+            direction="gender: woman - man",
             limit=2.5,
             pattern_limit=0.1,
         ),

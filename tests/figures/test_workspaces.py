@@ -35,6 +35,8 @@ SHOWN = [
     *(("look", "look", how) for how in ("relative", "raw")),
     *(("flow", "flow", least) for least in ("0.01", "0.1")),
     *(("circuits", "circuits_least", least) for least in (0.0, 0.4)),
+    *(("directions", "directions", shows) for shows in ("sum", "ruler", "plane")),
+    *(("directions", "direction", made) for made in ("'a' - 'b' + 'c'", "blocks.1.mlp.W_out[3]")),
     *(("circuits", option, value) for option, value in (("circuits", "v"), ("circuits_of", "head"))),
 ]
 """Every workspace in every form: its key, the view option that gives the form, and its value."""
@@ -47,6 +49,7 @@ CELLS = {
     "lens": ("lens.kl[2,3]", "lens.top_probability[4,0]", "lens.entropy[0,1]", "lens.target_rank[0,4,8]"),
     "why": ("why.term[0]", "why.term[4]", "why.source[1,2,3]"),
     "look": ("look.relative[1,0,1]", "look.raw[1,0,1]"),
+    "directions": ("directions.cosine[65]", "directions.cosine[300]", "directions.ruler[2,3]", "directions.place[4,1]"),
     "circuits": (
         *("circuits.q[0,1,1,2]", "circuits.v[0,0,1,0]", "circuits.pair[1,2,3]", "circuits.copying[0,1]"),
         "circuits.copying_through_mlp[1,1]",
@@ -151,6 +154,9 @@ def test_a_number_of_a_workspace_is_drawn_by_name(model, scenes, key, cell):
         ("heads.summary[1,0]", "neither is shown"),
         ("why.term[9999]", "There is no why.term[9999]"),
         ("look.raw[0,99,0]", "no such parts"),
+        ("directions.cosine[301]", "There is no directions.cosine[301]"),
+        ("directions.ruler[3,0]", "There is no directions.ruler[3, 0]"),
+        ("directions.place[99,0]", "There is no directions.place[99, 0]"),
         ("circuits.q[1,0,0,1]", "a pair is a head of an earlier and one of a later block"),
         ("circuits.copying[7,0]", "circuits.copying has no cell [7, 0]"),
         ("circuits.pair[3,0,1]", "There is no circuits.pair[3, 0, 1]"),

@@ -1,0 +1,354 @@
+"""The directions workspace: sums of embeddings and their neighbours, a direction as a ruler, the text in a plane.
+
+Its cells are `directions.cosine[token]`, a token's row beside the direction (the direction itself is the one after the
+last token); `directions.ruler[point, pos]`, a token's stream beside it; and `directions.place[pos, axis]`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from desktop_app.core.analysis import directions as analysis
+from desktop_app.core.analysis import rulers
+from desktop_app.core.analysis.directions import WITHOUT, Nearest, Plane, Rows, Term
+from desktop_app.core.analysis.expression import Sum
+from desktop_app.core.analysis.folding import normed
+from desktop_app.core.analysis.rulers import Ruler
+from desktop_app.core.intents import Select
+from desktop_app.core.levels import diverging, number, percent
+from desktop_app.core.opening.as_numpy import program
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import (
+    AnyPanel,
+    Bar,
+    BarsPanel,
+    Box,
+    CloudPanel,
+    Hue,
+    Line,
+    MapPanel,
+    Source,
+    Strip,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name
+from desktop_app.core.views.dot import dot_panels
+from desktop_app.core.views.limits import with_limits
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
+from desktop_app.gpt2.trace import Trace
+
+_NEAR, _ENDS, _DRAWN = 12, 8, 5
+
+_LEADS = {
+    "sum": "Rows of the embedding less their mean, added and subtracted, and the tokens whose rows lie nearest by the "
+    "angle. That a word comes out says that its row lies there, not that the model computes in this way.",
+    "ruler": "A direction laid against every token's row, and against this text's tokens through the blocks: the "
+    "cosine of the angle between them. A large one says that the vector points that way, not that anything reads it.",
+    "plane": "This text's residual stream, normed, in the plane of its two largest principal components. A plane "
+    "leaves most directions out; what lies together in it need not be near.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A direction that was asked for: `vector` [d_model], its tokens on both sides; or a `reason` for none."""
+
+    reason: str = ""
+    ruler: Ruler | None = None
+    table: Rows | None = None
+    vector: Array | None = None
+    near: Nearest | None = None
+    far: Nearest | None = None
+
+
+def _compute(work: Work, text: str, token: int, without: int) -> Found:
+    model = work.model
+    try:
+        ruler = rulers.parse_ruler(text, model.tokenizer) if text.strip() else Ruler("", Sum((Term(1, token),)))
+        work.progress(0.1)
+        table = analysis.rows(model.checkpoint, without=without)
+
+        def run(prompt: str) -> Trace:
+            return model.engine.trace(model.tokenizer.encode(prompt).ids, stop=work.stop)
+
+        vector = rulers.vector_of(model.checkpoint, ruler, run, without=without)
+    except LogitscopeError as reason:
+        return Found(str(reason))
+    left_out = tuple(dict.fromkeys(t.token for t in ruler.of.terms)) if isinstance(ruler.of, Sum) else ()
+    answer = ruler.of.answer if isinstance(ruler.of, Sum) else None
+    near = analysis.nearest(table, vector, left_out=left_out, answer=answer, top=_NEAR)
+    far = analysis.nearest(table, -vector, left_out=left_out, top=_NEAR)
+    return Found("", ruler, table, vector, near, far)
+
+
+_DIRECTION = Product("directions", "Comparing every token's row", _compute, of_text=False, quick=False)
+
+
+def want(scene: Scene) -> Want:
+    """The direction that is typed, or the selected token's own row."""
+    view = scene.state.view
+    token = -1 if view.direction.strip() else scene.trace.ids[scene.token]
+    return Want(_DIRECTION, (view.direction, token, WITHOUT if view.rows == "trimmed" else 0))
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads."""
+    return (want(scene),)
+
+
+def content(scene: Scene) -> View:
+    """Neighbours of the direction, the direction as a ruler, or the text in a plane."""
+    shows = scene.state.view.directions
+    if shows == "plane":
+        return View(f"The text in a plane, after block {scene.layer}", _LEADS[shows], column(_plane(scene)))
+    found: Found | None = scene.made(want(scene))
+    title = _title(scene, found)
+    if found is None:
+        return View(title, _LEADS[shows], column(TextPanel(lines=(Line("", f"{_DIRECTION.words} …"),))))
+    if found.reason:
+        return View(title, _LEADS[shows], column(TextPanel(lines=(Line("", "", found.reason), *_kept_lines(scene)))))
+    box = _sum(scene, found) if shows == "sum" else _ruler(scene, found)
+    return with_limits(View(title, _LEADS[shows], box), scene.state.view)
+
+
+def _title(scene: Scene, found: Found | None) -> str:
+    typed = scene.state.view.direction.strip()
+    name, spec = rulers.named(typed)
+    words = spec.partition(" = ")[0].strip().replace(" - ", " − ") or scene.tokenizer.quoted(
+        scene.trace.ids[scene.token]
+    )
+    if scene.state.view.directions == "sum" and found is not None and found.near is not None and len(found.near.ids):
+        return f"Nearest to {words}: {scene.tokenizer.quoted(int(found.near.ids[0]))}"
+    return f"The direction {name or words}"
+
+
+def _rows_note(scene: Scene) -> str:
+    return f"without the {WITHOUT} largest components" if scene.state.view.rows == "trimmed" else "rows less their mean"
+
+
+def _bars(scene: Scene, made: Nearest, title: str, note: str, count: int, sign: float = 1.0) -> BarsPanel:
+    bars = tuple(
+        Bar(
+            scene.tokenizer.label(int(token)),
+            sign * float(cosine),
+            number(sign * float(cosine)),
+            source=("directions.cosine", (int(token),)),
+        )
+        for token, cosine in zip(made.ids[:count], made.cosines, strict=False)
+    )
+    return BarsPanel(title=title, note=note, bars=bars, hue=Hue.RESIDUAL, reach=1.0)
+
+
+def _sum(scene: Scene, found: Found) -> Box:
+    assert found.near is not None
+    near = found.near
+    note = _rows_note(scene)
+    if near.rank is not None and found.ruler is not None and isinstance(found.ruler.of, Sum):
+        answer = scene.tokenizer.quoted(found.ruler.of.answer or 0)
+        note = f"{answer} has rank {near.rank:,}"
+    return row(_bars(scene, near, "Nearest by cosine", note, _NEAR), _drawn(scene, found), weights=(2, 3))
+
+
+def _drawn(scene: Scene, found: Found) -> CloudPanel:
+    """The rows of a sum, the sum and what lies nearest, in the plane of their own first two components."""
+    assert found.near is not None and found.table is not None and found.vector is not None
+    terms = found.ruler.of.terms if found.ruler is not None and isinstance(found.ruler.of, Sum) else ()
+    ids = list(dict.fromkeys([*(t.token for t in terms), *(int(t) for t in found.near.ids[:_DRAWN])]))
+    alone = len(terms) == 1
+    vectors = found.table.of(ids) if alone else np.concatenate([found.table.of(ids), found.vector[None]])
+    plane = analysis.plane(vectors)
+    label = scene.tokenizer.label
+    labels = [label(t) for t in ids]
+    places, cells, marked = plane.places, [(t,) for t in ids], (0,) if alone else (len(ids),)
+    arrows: list[tuple[int, int]] = []
+    if not alone:
+        labels.append("the sum" if terms else "the direction")
+        cells.append((scene.config.vocab_size,))
+        signs = [t.sign for t in terms]
+        if signs == [1, -1, 1]:  # a - b + c: from b to a, and as far from c
+            a, b, c = (ids.index(t.token) for t in terms)
+            arrows = [(b, a), (c, len(ids))]
+        elif len(signs) == 2 and sum(signs) == 0:
+            plus, minus = sorted(range(2), key=lambda n: -signs[n])
+            arrows = [(ids.index(terms[minus].token), ids.index(terms[plus].token))]
+    return CloudPanel(
+        title="In their own plane",
+        note=f"{percent(float(plane.shares[:2].sum()))} of their spread",
+        points=_two(places),
+        labels=tuple(labels),
+        marked=marked,
+        arrows=tuple(arrows),
+        x_label=f"component 1, {percent(_share(plane, 0))}",
+        y_label=f"component 2, {percent(_share(plane, 1))}",
+        source=Source("directions.cosine", (), each=tuple(cells)),
+    )
+
+
+def _two(places: Array) -> Array:
+    """Places with two coordinates, also where there is but one component."""
+    return np.pad(places, ((0, 0), (0, 2 - places.shape[1]))) if places.shape[1] < 2 else places
+
+
+def _share(plane: Plane, axis: int) -> float:
+    return float(plane.shares[axis]) if axis < len(plane.shares) else 0.0
+
+
+def _ruler(scene: Scene, found: Found) -> Box:
+    assert found.near is not None and found.far is not None and found.vector is not None
+    ends = (
+        _bars(scene, found.near, "Tokens on this side", _rows_note(scene), _ENDS),
+        _bars(scene, found.far, "Tokens on the other", "", _ENDS, -1.0),
+    )
+    points = rulers.points(scene.config)
+    values = analysis.on_ruler(scene.trace, points, found.vector)
+    grid = MapPanel(
+        title="This text through the blocks",
+        note="cosine of the stream with the direction",
+        values=values,
+        levels=diverging(values),
+        row_labels=tuple(_short(point) for point in points),
+        column_labels=scene.labels,
+        selected_column=scene.token,
+        column_picks=Select,
+        picks=None,
+        texts=tuple(tuple(f"{v:.2f}".replace("-", "−").replace("0.", ".") for v in line) for line in values),
+        source=Source("directions.ruler", ("row", "col")),
+        hue=Hue.ACCENT,
+    )
+    lines = _kept_lines(scene)
+    kept = (TextPanel(title="Kept by name", lines=lines),) if lines else ()
+    return column(row(*ends), grid, *kept, weights=(3, 4, 1)[: 2 + len(kept)])
+
+
+def _kept_lines(scene: Scene) -> tuple[Line, ...]:
+    return tuple(Line(rulers.named(text)[0] or "·", rulers.named(text)[1]) for text in scene.state.rulers)
+
+
+def _short(point: str) -> str:
+    _, layer, name = point.split(".")
+    return f"{layer} {name.removeprefix('resid_')}"
+
+
+def _stream(scene: Scene) -> tuple[Array, Plane]:
+    """The normed stream after the shown block, [pos, d_model], and its plane."""
+    x = normed(scene.checkpoint, scene.trace.read(f"blocks.{scene.layer}.resid_post").astype(np.float64))
+    return x, analysis.plane(x)
+
+
+def _plane(scene: Scene) -> AnyPanel:
+    _, plane = _stream(scene)
+    places = _two(plane.places)
+
+    def axis(n: int) -> str:
+        low, high = (scene.labels[int(k)] for k in (places[:, n].argmin(), places[:, n].argmax()))
+        return f"component {n + 1}, {percent(_share(plane, n))}: {low} … {high}"
+
+    return CloudPanel(
+        title=f"{len(places):,} tokens after block {scene.layer}",
+        note="click one for its coordinates",
+        points=places,
+        labels=tuple(f"{label} {n}" for n, label in enumerate(scene.labels)),
+        marked=(scene.token,),
+        x_label=axis(0),
+        y_label=axis(1),
+        source=Source("directions.place", (), each=tuple((n, 0) for n in range(len(places)))),
+    )
+
+
+# Cells
+
+
+def _found(scene: Scene, cell: Cell) -> Found:
+    found: Found | None = scene.made(want(scene))
+    if found is None:
+        raise ModelError(f"{cell.name} is not computed yet; open it when the direction is shown.")
+    if found.reason:
+        raise ModelError(found.reason)
+    return found
+
+
+def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
+    """The number of a cell, and the two vectors whose dot product it is. Raises ModelError where there is none."""
+    index = cell.index
+    if cell.name == "directions.place":
+        x, plane = _stream(scene)
+        if len(index) != 2 or not (0 <= index[0] < len(x) and 0 <= index[1] < len(plane.axes)):
+            raise ModelError(f"There is no {cell.name}{list(index)}.")
+        left, right = x[index[0]] - plane.mean, plane.axes[index[1]]
+        return float(left @ right), left, right
+    found = _found(scene, cell)
+    assert found.table is not None and found.vector is not None
+    if cell.name == "directions.cosine" and len(index) == 1 and 0 <= index[0] <= scene.config.vocab_size:
+        own = index[0] == scene.config.vocab_size
+        left = found.vector if own else found.table.of([index[0]])[0]
+        right = found.vector - (found.table.left_out @ found.vector) @ found.table.left_out
+    elif cell.name == "directions.ruler" and len(index) == 2:
+        points = rulers.points(scene.config)
+        if not (0 <= index[0] < len(points) and 0 <= index[1] < len(scene.trace)):
+            raise ModelError(f"There is no {cell.name}{list(index)}.")
+        left = scene.trace.read(points[index[0]], row=index[1]).astype(np.float64)
+        left, right = left - left.mean(), found.vector - found.vector.mean()
+    else:
+        raise ModelError(f"There is no {cell.name}{list(index)}; directions have cosine, ruler and place.")
+    left, right = (v / max(float(np.linalg.norm(v)), 1e-300) for v in (left, right))
+    return float(left @ right), left, right
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a cosine or a coordinate says."""
+    value, _, _ = _vectors(scene, cell)
+    if cell.name == "directions.place":
+        return Readout(number(value), f"component {cell.index[1] + 1}", token_name(scene, cell.index[0]))
+    if cell.name == "directions.ruler":
+        point = rulers.points(scene.config)[cell.index[0]]
+        return Readout(number(value), "cosine", f"{point} of {token_name(scene, cell.index[1])}")
+    token = cell.index[0]
+    place = "the direction itself" if token == scene.config.vocab_size else scene.tokenizer.quoted(token)
+    return Readout(number(value), "cosine", place)
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A cosine or a coordinate taken apart: the two vectors whose dot product it is."""
+    value, left, right = _vectors(scene, cell)
+    readout = describe(scene, cell)
+    coordinate = cell.name == "directions.place"
+    formula = "(x − mean) · component" if coordinate else "cos = (a / |a|) · (b / |b|)"
+    lines = (Line("formula", formula), Line("with numbers", f"Σ of {len(left)} products", f"= {number(value)}"))
+    labels = ("the stream, less the mean", "the component") if coordinate else ("the vector", "the direction")
+    one, other = (Strip(label, x, None, hue) for label, x, hue in zip(labels, (left, right), _HUES, strict=True))
+    title = f"{readout.name} = {readout.value}"
+    return View(title, readout.place, column(TextPanel(lines=lines), *dot_panels(one, other)))
+
+
+_HUES = (Hue.RESIDUAL, Hue.ACCENT)
+
+
+def as_numpy(scene: Scene, _cell: Cell | None) -> str:
+    """Lines that make the cosine of every token's row again. Raises ModelError for a direction of another kind."""
+    found = _found(scene, Cell("directions", ()))
+    of = found.ruler.of if found.ruler is not None else None
+    if not isinstance(of, Sum | rulers.Neuron) or scene.state.view.rows == "trimmed":
+        raise ModelError("Only sums of tokens and neurons, beside whole rows, are made again from the weights.")
+    reads = [("E", "embed.W_E", "")]
+    if isinstance(of, Sum):
+        line = f"direction = {[t.sign for t in of.terms]} @ centred[{[t.token for t in of.terms]}]"
+    else:
+        reads.append(("W_out", f"blocks.{of.layer}.mlp.W_out", ""))
+        line = f"direction = W_out[{of.neuron}]"
+    return program(
+        scene.checkpoint,
+        "the cosine of every token's row, less the mean of all, with a direction",
+        tuple(reads),
+        [
+            "centred = E - E.mean(0)",
+            line,
+            "result = centred @ direction / np.linalg.norm(centred, axis=1) / np.linalg.norm(direction)",
+        ],
+    )
