@@ -114,6 +114,7 @@ VIEW: Options = (
     Option("--unfold", "why: the blocks that are shown by parts, like 3,5", metavar="LIST", default=""),
     Option("--key", "look: the key that is asked about (default: the strongest)", int, "N"),
     Option("--least", "circuits: pairs from so much beyond random on (default 0.08)", float, "X"),
+    Option("--direction", "directions: a sum of tokens, or another one, like 'uncle - man + woman'", metavar="TEXT"),
     Option("--translators", "lens: a safetensors file of translators", Path, "FILE"),
 )
 """How views, workspaces above all, show what they found: of figures and of slides."""
