@@ -392,7 +392,7 @@ _LOOK = (
 _STORY = (
     Command("story_next", "Next stop of the story", "Story", ("Ctrl+Shift+PgDown",), "story"),
     Command("story_previous", "Previous stop of the story", "Story", ("Ctrl+Shift+PgUp",), "story"),
-    Command("story_back", "Back to the stop of the story", "Story", ("Ctrl+Shift+Home",), "story"),
+    Command("story_back", "Back to the stop of the story", "Story", ("Alt+Home",), "story"),
     Command("story_reveal", "Reveal the answer", "Story", ("Ctrl+Shift+R",), "story"),
     Command("story_close", "Leave the story", "Story", (), "story"),
     Command("open_story", "Open story …", "Story", (), "always"),

@@ -189,4 +189,4 @@ def _folder(stop: Stop) -> str | None:
     try:
         return str(find_model(stop.model))
     except LogitscopeError:
-        return None
+        return None  # it is not on this machine, which whoever asks says
