@@ -85,7 +85,7 @@ class State:
     # What is changed on the way: edits as they are written (core/recipes.py), the mask (gpt2/mask.py), and the other
     # prompt that cells may come from, with how its tokens stand for this one's.
     edits: tuple[Change, ...] = kept((), kinds.changes, run=True)
-    mask: str = kept(CAUSAL, kinds.text(2_000), run=True)
+    mask: str = kept(CAUSAL, kinds.text(40_000), run=True)
     other: str = kept("", kinds.text(TEXT_LIMIT), run=True)
     alignment: str = kept(TOKENS, kinds.choice(*RULES), run=True)
     workspace: str = kept(WALK, kinds.text(40))

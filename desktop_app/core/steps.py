@@ -22,6 +22,7 @@ from desktop_app.core.views import (
     inputs,
     lens,
     look,
+    masks,
     mlp,
     sampling,
     sweep,
@@ -108,8 +109,8 @@ STEPS: tuple[StepSpec, ...] = (
 )
 
 
-WEIGHTS = "Weights"
-"""The tab of what is about the weights alone."""
+WEIGHTS, WHAT_IF = "Weights", "What if"
+"""The tabs of what is about the weights alone, and of what follows when a pass is changed."""
 
 WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec(
@@ -236,6 +237,21 @@ WORKSPACES: tuple[StepSpec, ...] = (
         edits=sweep.targets,
         open=sweep.open_cell,
         choose=sweep.choose,
+        group=WHAT_IF,
+    ),
+    StepSpec(
+        "masks",
+        BESIDE,
+        "masks",
+        Hue.ATTENTION,
+        (),
+        masks.content,
+        wants=masks.wants,
+        keys=("Ctrl+Shift+8",),
+        describe=masks.describe,
+        open=masks.open_cell,
+        choose=masks.choose,
+        group=WHAT_IF,
     ),
     StepSpec(
         "directions",

@@ -81,7 +81,7 @@ KINDS: dict[str, Kind] = {
     ),
 }
 FIRST = "first"
-"""The same as global:1, as a part that is added to others."""
+"""What global:1 is called: the first token is kept in sight."""
 
 _PART = re.compile(r"([a-z]+)(?::(\d{1,7}))?", re.ASCII)
 _HEAD = re.compile(r"(\d{1,3})\.(\d{1,3})\s*=(.*)", re.ASCII | re.DOTALL)
@@ -94,7 +94,8 @@ class Rule:
     parts: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
-        return "+".join(f"{name}:{n}" if KINDS[name].numbered else name for name, n in self.parts)
+        names = (f"{name}:{n}" if KINDS[name].numbered else name for name, n in self.parts)
+        return "+".join(FIRST if name == "global:1" else name for name in names)
 
     @property
     def words(self) -> str:

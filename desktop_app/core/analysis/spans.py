@@ -1,0 +1,98 @@
+"""Masks and what they cost: rules to compare, windows that each head's own attention would do with, and their effect.
+
+A window of its own for each head is what Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", learn; here
+it is read off a text: the smallest window that holds a share of the head's attention on it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.mask import CAUSAL, mask_of
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+LENGTHS = (1_024, 8_192, 131_072)
+"""Lengths of text at which the pairs of a mask are counted beside the text's own."""
+_ROUNDING = 1e-9  # of a KL that is none
+HELD = 0.95
+"""The share of a head's attention that its window holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """What a mask does: `pairs` of query and key that a head computes on average, at the text's own length and at
+    LENGTHS; the likeliest next token under it with its probability, and KL(GPT-2's own || under it) in nats.
+    """
+
+    mask: str
+    pairs: tuple[float, ...]
+    token: int
+    probability: float
+    kl: float
+
+
+def candidates(config: Config, count: int, own: str = CAUSAL) -> tuple[str, ...]:
+    """Masks worth comparing on a text of so many tokens: numbers small enough to leave pairs of it out."""
+    window = max(2, min(16, count // 2))
+    block = max(2, min(16, -(-count // 3)))
+    found = [CAUSAL, "none", f"window:{window}", f"window:{window}+first", f"strided:{max(2, round(count**0.5))}"]
+    found += [f"local:{block}", f"local:{block}+global:{max(1, block // 4)}"]
+    return tuple(dict.fromkeys([*found, str(mask_of(own, config))]))
+
+
+def spans(trace: Trace, stop: Stop | None = None) -> str:
+    """The mask in which each head has the smallest window that holds HELD of its attention, over all queries.
+
+    One for each head, beside the causal rule of all.
+    """
+    stop, count = stop or Stop(), len(trace)
+    distance = np.subtract.outer(np.arange(count), np.arange(count))
+    parts = [CAUSAL]
+    for layer in range(trace.config.n_layer):
+        stop.check()
+        pattern = trace.read(f"blocks.{layer}.attn.pattern").astype(np.float64)
+        for head in range(trace.config.n_head):
+            held = np.array([pattern[head][distance == d].sum() for d in range(count)]).cumsum()
+            window = int(np.searchsorted(held, HELD * held[-1])) + 1
+            if window < count:
+                parts.append(f"{layer}.{head}=window:{window}")
+    return str(mask_of(", ".join(parts), trace.config))
+
+
+def compare(
+    engine: Engine,
+    trace: Trace,
+    masks: Sequence[str],
+    stop: Stop | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> tuple[Masked, ...]:
+    """What each mask does to the prediction after the last position of a plain pass. Raises ModelError, Cancelled."""
+    if trace.run.mask != CAUSAL:
+        raise ModelError("Masks are compared with the pass under GPT-2's own; take the mask away first.")
+    config, count, plain = engine.config, len(trace), _log_softmax(trace.logits(-1))
+    found = []
+    for n, text in enumerate(masks):
+        mask = mask_of(text, config)
+        masked = engine.trace(trace.ids, edits=trace.run.edits, mask=str(mask), reuse=trace, stop=stop)
+        logs = _log_softmax(masked.logits(-1))
+        best = int(logs.argmax())
+        kl = float((np.exp(plain) * (plain - logs)).sum())
+        pairs = tuple(mask.pairs(config, length) for length in (count, *LENGTHS))
+        found.append(Masked(str(mask), pairs, best, float(np.exp(logs[best])), kl if kl > _ROUNDING else 0.0))
+        progress((n + 1) / len(masks))
+    return tuple(found)
+
+
+def _log_softmax(logits: Array) -> Array:
+    x = logits.astype(np.float64)
+    x = x - x.max()
+    return np.asarray(x - np.log(np.exp(x).sum()))

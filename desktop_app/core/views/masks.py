@@ -1,0 +1,194 @@
+"""The mask lab: which pairs of query and key a mask leaves, how many these are, and what it does to the prediction.
+
+Its cells are `masks.pairs[mask, length]` and `masks.effect[mask, 0]`, in the order of the table; `masks.seen[query,
+key]` is a pair under the mask that is on, for the shown head.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from desktop_app.core.analysis import spans
+from desktop_app.core.analysis.spans import LENGTHS, Masked
+from desktop_app.core.levels import Levels, number, percent, unit
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    Box,
+    GridPanel,
+    Hue,
+    Line,
+    MapPanel,
+    Source,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
+from desktop_app.core.views.common import token_name
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.mask import CAUSAL, Rule, mask_of
+
+_SHORT = 44  # characters of a mask's name that a row shows
+
+BEYOND = (
+    ("Linformer", "mixes all keys into a few by a learned matrix; no pair is left out, none is a token's own"),
+    ("Reformer", "hashes queries and keys and compares what falls together; which pairs these are depends on them"),
+    ("ring attention", "computes the very same pairs, shared out over machines that hand keys and values round"),
+)
+"""What no mask can show, each with a reason."""
+
+
+def _compute(work: Work, own: str) -> tuple[Masked, ...]:
+    # Measured against the model's own pass, whatever else is edited.
+    trace, config = work.passes.before, work.model.config
+    masks = (*spans.candidates(config, len(trace), own), spans.spans(trace, work.stop))
+    return spans.compare(work.model.engine, trace, tuple(dict.fromkeys(masks)), work.stop, work.progress)
+
+
+_MASKS = Product("masks", "Running under each mask", _compute, quick=False)
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads: the masks that are compared, the one that is on among them."""
+    return (Want(_MASKS, (scene.trace.run.mask,)),)
+
+
+def _rows(scene: Scene) -> tuple[Masked, ...]:
+    return scene.made(wants(scene)[0]) or ()
+
+
+def _rule(scene: Scene) -> Rule:
+    """The rule of the shown head under the mask that is on."""
+    return mask_of(scene.trace.run.mask, scene.config).of(scene.layer, scene.head)
+
+
+def content(scene: Scene) -> View:
+    """The pairs under the mask that is on, the table of masks, their effects, and what no mask shows."""
+    rule, rows = _rule(scene), _rows(scene)
+    title = f"{scene.trace.run.mask if len(scene.trace.run.mask) <= _SHORT else 'a mask of single heads'}"
+    grid = _grid(scene, rule)
+    if not rows:
+        return View(f"Mask {title}", "", column(TextPanel(lines=(Line("", f"{_MASKS.words} …"),)), grid))
+    beyond = TextPanel(title="What no mask can show", lines=tuple(Line(name, "", words) for name, words in BEYOND))
+    return View(
+        f"Mask {title}", "", column(row(grid, _table(scene, rows), weights=(1.0, 1.5)), _effects(scene, rows), beyond)
+    )
+
+
+def _grid(scene: Scene, rule: Rule) -> GridPanel:
+    every = np.arange(len(scene.trace))
+    seen = rule.seen(every, every)
+    return GridPanel(
+        title=f"Head {scene.head} of block {scene.layer}",
+        note="what each query sees",
+        values=np.where(seen, 1.0, np.nan),
+        levels=unit(),
+        labels=scene.labels,
+        source=Source("masks.seen", ("row", "col")),
+        selected=scene.token,
+        beside=True,
+    )
+
+
+def _name(row_: Masked) -> str:
+    return row_.mask if len(row_.mask) <= _SHORT else "a window for each head"
+
+
+def _amount(pairs: float) -> str:
+    """A number of pairs with three digits: 12,340 · 5.37e8."""
+    return f"{pairs:,.0f}" if pairs < 1e6 else f"{pairs:.2e}".replace("e+0", "e").replace("e+", "e")
+
+
+def _table(scene: Scene, rows: tuple[Masked, ...]) -> MapPanel:
+    pairs = np.array([r.pairs for r in rows])
+    return MapPanel(
+        title="Pairs that a head computes",
+        note="colour: their share of the causal ones; click a mask",
+        values=pairs / pairs[0],
+        levels=Levels(0.0, 2.0, diverging=False),
+        row_labels=tuple(map(_name, rows)),
+        column_labels=("here", *(f"{n // 1024}k tokens" for n in LENGTHS)),
+        picks=None,
+        texts=tuple(tuple(map(_amount, r.pairs)) for r in rows),
+        source=Source("masks.pairs", ("row", "col")),
+        hue=Hue.ATTENTION,
+        selected=next((n for n, r in enumerate(rows) if r.mask == scene.trace.run.mask), None),
+    )
+
+
+def _effects(scene: Scene, rows: tuple[Masked, ...]) -> BarsPanel:
+    quoted = scene.tokenizer.quoted
+    return BarsPanel(
+        title="What it does to the prediction",
+        note="KL from GPT-2's own mask, in nats",
+        bars=tuple(
+            Bar(
+                _name(r),
+                r.kl,
+                number(r.kl),
+                f"likeliest {quoted(r.token)} {percent(r.probability)}",
+                marked=r.mask == scene.trace.run.mask,
+                source=("masks.effect", (n, 0)),
+            )
+            for n, r in enumerate(rows)
+        ),
+        hue=Hue.ATTENTION,
+    )
+
+
+# Cells
+
+
+def _at(scene: Scene, cell: Cell) -> Masked:
+    rows = _rows(scene)
+    columns = {"masks.pairs": 1 + len(LENGTHS), "masks.effect": 1}.get(cell.name, 0)
+    if len(cell.index) != 2 or cell.index[0] >= len(rows) or cell.index[1] >= columns:
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
+    return rows[cell.index[0]]
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a cell says."""
+    if cell.name == "masks.seen":
+        query, key = _pair(scene, cell)
+        seen = bool(_rule(scene).seen(np.array([query]), np.array([key]))[0, 0])
+        words = f"query {token_name(scene, query)}, key {token_name(scene, key)}"
+        return Readout("seen" if seen else "hidden", f"mask {_rule(scene)}", words)
+    found = _at(scene, cell)
+    if cell.name == "masks.effect":
+        likeliest = f"likeliest {scene.tokenizer.quoted(found.token)} {percent(found.probability)}"
+        return Readout(f"{number(found.kl)} nats", found.mask, likeliest)
+    length = (len(scene.trace), *LENGTHS)[cell.index[1]]
+    causal = mask_of(CAUSAL, scene.config).pairs(scene.config, length)
+    share = percent(found.pairs[cell.index[1]] / causal)
+    words = f"at {length:,} tokens: {share} of the causal"
+    return Readout(f"{found.pairs[cell.index[1]]:,.0f} pairs", found.mask, words)
+
+
+def _pair(scene: Scene, cell: Cell) -> tuple[int, int]:
+    if len(cell.index) != 2 or max(cell.index) >= len(scene.trace):
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
+    return cell.index[0], cell.index[1]
+
+
+def choose(scene: Scene, cell: Cell) -> State | None:
+    """A mask that was clicked is put on."""
+    return None if cell.name == "masks.seen" else replace(scene.state, mask=_at(scene, cell).mask)
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """What the mask says about a pair."""
+    readout = describe(scene, cell)
+    rule = _rule(scene)
+    lines = (
+        Line("rule", str(rule), f"a query sees {rule.words}"),
+        Line("as numpy", rule.numpy, "q the query, k the key"),
+    )
+    return View(f"{readout.name}: {readout.value}", readout.place, Box((TextPanel(lines=lines),)))
