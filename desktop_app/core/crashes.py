@@ -47,9 +47,17 @@ def watched() -> Iterator[None]:
         faulthandler.disable()
         if before:
             faulthandler.enable()
-        _open.pop().close()
-        if not path.stat().st_size:
-            path.unlink()
+        with _open.pop() as file:
+            crashed = os.fstat(file.fileno()).st_size > 0
+        if not crashed:
+            _clear(path)
+
+
+def _clear(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as reason:
+        log.warning("%s cannot be cleared: %s.", path, reason.strerror or reason)
 
 
 def watch(path: Path) -> None:

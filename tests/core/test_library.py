@@ -257,6 +257,30 @@ def test_a_folder_that_is_gone_or_broken_is_a_row_that_says_so(tmp_path):
     }
 
 
+def test_why_a_folder_is_not_usable_is_in_the_log(tmp_path, tiny, caplog, monkeypatch):
+    """The list says it in a few words; what is behind them is what somebody who helps asks for."""
+    caplog.set_level("INFO")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_bytes((tiny / "config.json").read_bytes())
+    (broken / "model.safetensors.index.json").write_text("{")
+    assert "model.safetensors.index.json" in missing_files(broken)
+    assert "model.safetensors.index.json is not valid JSON" in caplog.text
+    (broken / "config.json").write_text("[]")
+    remember_folder(broken)
+    list_models()
+    assert "holds a JSON list" in caplog.text
+    folders_file().write_text("{")
+    assert remembered_folders() == () and "The list of folders cannot be read" in caplog.text
+
+    def refused(_path):
+        raise PermissionError(13, "Permission denied")
+
+    (hub_cache() / "models--ann--tiny").mkdir(parents=True)
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert list(cached_models()) == [] and f"{hub_cache()} cannot be read" in caplog.text
+
+
 def test_bundled_models_have_a_name_a_person_would_use():
     assert title_of(default_model()) == "Storybook GPT-2"
     assert title_of(bundled_models()["sorter"]) == "Letter sorter"

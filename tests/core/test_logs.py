@@ -190,6 +190,31 @@ def test_nothing_is_left_of_a_start_that_did_not_crash_and_living_ones_are_let_b
     assert crashes.crash_file() is None and not file.exists()
 
 
+def test_where_no_crash_can_be_written_down_the_program_runs_and_says_so(monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with crashes.watched():
+        assert crashes.crash_file() is None
+    assert "Crashes cannot be written down" in caplog.text and str(tmp_path / "file") in caplog.text
+
+
+def test_a_crash_file_that_is_deleted_while_the_program_runs_ends_nothing():
+    with crashes.watched():
+        crashes.crash_file().unlink()
+    assert crashes.crash_file() is None and not list(logs.log_file().parent.glob("crash-*"))
+
+
+def test_a_crash_that_cannot_be_read_hides_no_other(caplog):
+    folder = logs.log_file().parent
+    folder.mkdir(parents=True)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (folder / "crash-999999998.txt").mkdir()
+    (folder / f"crash-{dead.pid}.txt").write_text("Fatal Python error")
+    assert crashes.take_crashes() == ("Fatal Python error",)
+    assert "crash-999999998.txt cannot be read or cleared" in caplog.text
+
+
 def test_diagnostics_are_json_and_text_with_everything_that_helps(kept):
     log.info("a line of the log")
     found = collect(Settings(theme="dark"), logs.recent(), model={"name": "tiny"})

@@ -138,6 +138,25 @@ def test_what_a_killed_program_left_unfinished_is_cleared_and_nothing_else(tmp_p
     assert {name: not (tmp_path / name).exists() for name in names} == names
 
 
+def test_what_cannot_be_cleared_stays_is_logged_and_stops_no_output(tmp_path, monkeypatch, caplog):
+    caplog.set_level("DEBUG")
+    left = tmp_path / leftovers.unfinished_name().replace(f"-{os.getpid()}-", f"-{ended_process()}-")
+    left.touch()
+    os.utime(left, (0, 0))
+    own = Path.unlink
+
+    def refused(path, **options):
+        if path == left:
+            raise PermissionError(13, "Permission denied")
+        own(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with whole_file(tmp_path / "out") as file:
+        file.write(b"new")
+    assert (tmp_path / "out").read_bytes() == b"new" and left.exists()
+    assert f"{left} stays: Permission denied" in caplog.text
+
+
 def test_a_name_for_something_unfinished_is_new_and_found_again():
     one, two = leftovers.unfinished_name(), leftovers.unfinished_name()
     assert one != two and len(one) < 64
