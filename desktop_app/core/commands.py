@@ -487,6 +487,7 @@ COMMANDS: tuple[Command, ...] = (
         on=lambda state, _: state.against is not None,
         short=("another token …", "token …"),
     ),
+    _switch("effects", "Why: the effect of muting each part", ("effects of muting", "effects")),
     _choice("flow_1", "Flow: edges of 1 % and more", ("≥ 1 %", "1 %"), "flow", "0.01"),
     _choice("flow_2", "Flow: edges of 2 % and more", ("≥ 2 %", "2 %"), "flow", "0.02"),
     _choice("flow_4", "Flow: edges of 4 % and more", ("≥ 4 %", "4 %"), "flow", "0.04"),

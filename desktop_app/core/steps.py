@@ -161,7 +161,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         Hue.ACCENT,
         (),
         why.content,
-        options=("why_target", "why_mean", "why_none", "why_against"),
+        options=("why_target", "why_mean", "why_none", "why_against", "effects"),
         wants=why.wants,
         reads=("target", "against", "unfolded", "pinned", "position"),
         keys=("Ctrl+4",),

@@ -6,6 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from desktop_app.core.analysis import what_if
+from desktop_app.core.examples import reference_texts
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
@@ -15,6 +17,8 @@ from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.state import State, ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import why
+from desktop_app.gpt2.edit import ALL, Cells, Edit
+from desktop_app.gpt2.edited import finals
 from desktop_app.gpt2.errors import ModelError
 from tests.quirky import open_quirky
 from tests.scenes import open_tiny, panels, scene_of
@@ -202,3 +206,29 @@ def test_before_it_is_computed_the_view_says_so(model):
     place = next(w for w in workspaces(own.config) if w.key == "why")
     (panel,) = panels(build_view(own, place).content)
     assert isinstance(panel, TextPanel)
+
+
+def test_the_effect_of_muting_stands_beside_each_bar_when_it_is_asked_for(model):
+    texts = reference_texts(model.tokenizer)
+    own = scene(model, view=ViewOptions(effects=True), target=5, against=9, unfolded=(0, 1))
+    panel = waterfall(own)
+    found = what_if.ablate(model.engine, own.trace, target=5, against=9, how="mean", reference=texts)
+    for layer in (0, 1):
+        for n in range(model.config.n_head):
+            change = float(found.logit_difference[layer, n] - found.base)
+            (term,) = [t for t in why.terms(own, own.made(why.want(own))).values()
+                       if t.part and (t.part.layer, t.part.head) == (layer, n)]  # fmt: skip
+            assert why.effect_of(own, term) == pytest.approx(change, abs=1e-5)
+    said = {rise.label: rise.remark for rise in panel.rises if rise.remark.startswith("muting it")}
+    heads = {f"head {n}" for n in range(model.config.n_head)}
+    assert set(said) == heads | {"MLP", "block 0", "block 1", "token embedding"}
+    # After another position than the last nothing is muted, and the bars say what they say without effects.
+    other = scene(model, view=ViewOptions(effects=True), target=5, position=3)
+    assert not any(rise.remark.startswith("muting it") for rise in waterfall(other).rises)
+    # A block is muted as a whole, its biases with it.
+    edits = [Edit(f"blocks.1.{end}", (ALL, ALL), put=Cells.of(what_if.means(model.engine, texts)[f"blocks.1.{end}"]))
+             for end in ("attn_out", "mlp_out")]  # fmt: skip
+    final = finals(model.engine, own.trace, [tuple(edits)])
+    change = what_if.logit_difference(model.engine, final, 5, 9)[0] - found.base
+    block = next(t for t in why.terms(own, own.made(why.want(own))).values() if t.label == "block 1")
+    assert why.effect_of(own, block) == pytest.approx(change, abs=1e-5)

@@ -328,6 +328,45 @@ def _sweep(
     return logit_difference(engine, finals(engine, plain, variants, stop, told), target, against)
 
 
+def effects(
+    engine: Engine,
+    trace: Trace,
+    variants: Sequence[tuple[Edit, ...]],
+    *,
+    target: int,
+    against: int | None = None,
+    mean: bool = False,
+    stop: Stop | None = None,
+    progress: Progress = unheard,
+) -> Array:
+    """By how much each of many edits changes a logit after the last position, on top of the pass' own: [variant].
+
+    The logit is taken less that of `against`, or with `mean` less the mean over the vocabulary. Raises ModelError for a
+    token that is not there, Cancelled on a stop.
+    """
+    _require_tokens(engine, target, *(() if against is None else (against,)))
+    table = engine.checkpoint.weights[UNEMBEDDING]
+    direction = table[target].astype(np.float64)
+    if against is not None:
+        direction = direction - table[against]
+    elif mean:
+        direction = direction - table.mean(0, dtype=np.float64)
+    done = 0
+
+    def told(which: Sequence[int], _rows: Array) -> None:
+        nonlocal done
+        done += len(which)
+        progress(done / len(variants))
+
+    own = trace.run.edits
+    plain = engine.trace(trace.ids, mask=trace.run.mask, stop=stop) if own else trace
+    found = finals(engine, plain, [(*own, *edits) for edits in variants], stop, told)
+    every = np.concatenate([trace.read(FINAL, row=-1)[None], found])
+    x = multiplied(Place(engine.config, 0, np.arange(len(every))), every).astype(np.float64)
+    numbers = np.vecdot(x, direction)
+    return np.asarray(numbers[1:] - numbers[0])
+
+
 def _of_trace(engine: Engine, trace: Trace, target: int, against: int) -> float:
     return float(logit_difference(engine, trace.read(FINAL, row=-1)[None], target, against)[0])
 

@@ -20,7 +20,7 @@ from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
 from desktop_app.core.targets import look
-from desktop_app.core.views import why_numpy, why_opened
+from desktop_app.core.views import why_effects, why_numpy, why_opened
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
@@ -63,14 +63,18 @@ def target_of(scene: Scene) -> int:
 
 def want(scene: Scene) -> Want:
     """The attribution at the position whose next token is shown."""
-    state = scene.state
-    against = state.against if state.against != target_of(scene) else None
-    return Want(_WHY, (target_of(scene), against, state.view.baseline, scene.position))
+    return Want(_WHY, (target_of(scene), _against(scene), scene.state.view.baseline, scene.position))
+
+
+def _against(scene: Scene) -> int | None:
+    """The token that the explained one is measured against, if another one was chosen."""
+    return scene.state.against if scene.state.against != target_of(scene) else None
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
     """What the view reads."""
-    return (want(scene),)
+    own = want(scene)
+    return (own, *why_effects.want(scene, target_of(scene), _against(scene)))
 
 
 def content(scene: Scene) -> View:
@@ -186,12 +190,19 @@ def _brief(value: float) -> str:
     return ("+" if value > 0 else "") + short(value)
 
 
+def effect_of(scene: Scene, term: Term) -> float | None:
+    """By how much muting what a row stands for changes the explained number, where that was asked for."""
+    return why_effects.of(scene, wants(scene)[1:], term.part, term.layer)
+
+
 def _remark(scene: Scene, found: Attribution, term: Term) -> str:
     """What stands behind a bar: the largest of what it is made of, or how near the sum is to the model's number."""
     if term.label == OWN:
         closing = found.closings()[0]
         by = short(float(f"{closing.difference:.1g}"))
         return f"differs by {by}: {'rounding' if closing.good else 'more than rounding'}"
+    if (effect := effect_of(scene, term)) is not None:
+        return f"muting it {_brief(effect)}"
     if term.part is None and term.layer is not None:
         inside = [(float(v), p) for v, p in zip(found.contribution, found.parts, strict=True) if p.layer == term.layer]
         value, part = max(inside, key=lambda pair: abs(pair[0]))

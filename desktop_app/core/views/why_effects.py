@@ -1,0 +1,77 @@
+"""What muting each part does to the explained logit, beside what the part adds to it directly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from desktop_app.core.analysis import what_if
+from desktop_app.core.analysis.attribution import Baseline
+from desktop_app.core.analysis.parts import Kind, Part, parts
+from desktop_app.core.editing import Target, block, head, mlp, place
+from desktop_app.core.examples import reference_texts
+from desktop_app.core.products import Work
+from desktop_app.core.recipes import Kitchen, resolve
+from desktop_app.core.scene import Scene
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.edit import Edit
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """By how much the explained number changes when a part, by its name, or a block, by its number, is muted."""
+
+    of_part: Mapping[str, float]
+    of_block: Mapping[int, float]
+
+
+def muted(part: Part) -> Target | None:
+    """What is muted for a part: a head, an MLP or the token embedding; None for what is no part of its own to mute."""
+    if part.kind is Kind.HEAD and part.layer is not None and part.head is not None:
+        return head(part.layer, part.head)
+    if part.kind is Kind.MLP and part.layer is not None:
+        return mlp(part.layer)
+    return Target("token embedding", (place("embed"),)) if part.kind is Kind.EMBED else None
+
+
+def _compute(work: Work, target: int, against: int | None, baseline: Baseline) -> Effects:
+    engine, trace = work.model.engine, work.trace
+    kitchen = Kitchen(
+        engine,
+        None,
+        trace,
+        mask=trace.run.mask,
+        reference=lambda: reference_texts(work.model.tokenizer),
+        stop=work.stop,
+    )
+    own = [(part.name, what) for part in parts(trace, engine.config.n_layer) if (what := muted(part)) is not None]
+    every = [*(what for _, what in own), *(block(n) for n in range(engine.config.n_layer))]
+    variants: list[tuple[Edit, ...]] = [resolve([f"{at}=mean" for at in what.places], kitchen) for what in every]
+    changes = what_if.effects(
+        engine, trace, variants, target=target, against=against, mean=baseline == "mean", stop=work.stop,
+        progress=work.progress,
+    )  # fmt: skip
+    values = np.asarray(changes).tolist()
+    return Effects(
+        {name: value for (name, _), value in zip(own, values, strict=False)},
+        dict(enumerate(values[len(own) :])),
+    )
+
+
+_EFFECTS = Product("why_effects", "Muting each part", _compute, quick=False)
+
+
+def want(scene: Scene, target: int, against: int | None) -> tuple[Want, ...]:
+    """The effects, where they are asked for; they are measured after the last position alone."""
+    asked = scene.state.view.effects and scene.position == len(scene.trace) - 1
+    return (Want(_EFFECTS, (target, against, scene.state.view.baseline)),) if asked else ()
+
+
+def of(scene: Scene, wanted: tuple[Want, ...], part: Part | None, layer: int | None) -> float | None:
+    """The effect of muting a part, or a block where there is no part; None where that is not known."""
+    made: Effects | None = scene.made(wanted[0]) if wanted else None
+    if made is None:
+        return None
+    if part is not None:
+        return made.of_part.get(part.name)
+    return None if layer is None else made.of_block.get(layer)
