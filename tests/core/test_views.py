@@ -170,7 +170,7 @@ def test_every_cell_is_what_an_independent_forward_pass_gives(tiny, expected, op
 def test_values_without_a_tensor_of_their_own_are_the_arithmetic_they_claim(tiny, expected):
     scene = scene_of(tiny, layer=LAYER, head=HEAD, token=TOKEN)
     block = f"blocks.{LAYER}."
-    centred = panels_of(scene, step_of(scene, "ln1"))[0].strips[1]
+    centred = next(p for p in panels_of(scene, step_of(scene, "ln1")) if isinstance(p, StripsPanel)).strips[1]
     x = expected[block + "resid_pre"][TOKEN]
     assert np.allclose(centred.values, x - x.mean(), atol=1e-4)
     weighted = panels_of(scene, step_of(scene, "z"))[2]

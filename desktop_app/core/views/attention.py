@@ -23,6 +23,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import heads_strip, strip, token_map, token_name, without_first, wrap_width
+from desktop_app.core.views.vector_bars import by_head, strongest
 from desktop_app.gpt2.formulas import later_keys
 
 _STAGES = {
@@ -305,6 +306,7 @@ def concat(scene: Scene) -> Box:
             group=width,
             selected_group=scene.head,
         ),
+        row(by_head(scene, written=False), strongest(scene, scene.block("attn.concat"), hue=Hue.ATTENTION)),
         token_map(
             scene,
             scene.block("attn.concat"),
@@ -335,5 +337,6 @@ def attn_out(scene: Scene) -> Box:
             levels=diverging(after.values),
             wrap=wrap_width(scene.config.n_embd),
         ),
+        row(by_head(scene, written=True), strongest(scene, scene.block("attn_out"), hue=Hue.ACCENT)),
         token_map(scene, scene.block("attn_out"), scene.block("attn_out"), hue=Hue.ATTENTION),
     )

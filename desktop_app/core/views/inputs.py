@@ -25,6 +25,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+from desktop_app.core.views.vector_bars import alike, strongest, turned
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.display import label
 
@@ -159,7 +160,10 @@ def embed(scene: Scene) -> Box:
     token = scene.trace.ids[scene.token]
     one = strip(scene, "embed", f"W_E[{token}]")
     return column(
-        token_map(scene, "embed", "embed", note="one row of W_E a token"),
+        row(
+            _nearest(scene, "embed.W_E", token, _token_label, f"Rows nearest to {scene.tokenizer.quoted(token)}"),
+            column(strongest(scene, "embed"), alike(scene, "embed")),
+        ),
         StripsPanel(
             title=f"The row of {token_name(scene, scene.token)}",
             note=norm(one.values),
@@ -167,7 +171,8 @@ def embed(scene: Scene) -> Box:
             levels=diverging(one.values),
             wrap=wrap_width(len(one.values)),
         ),
-        _nearest(scene, "embed.W_E", token, _token_label, f"Rows nearest to {scene.tokenizer.quoted(token)}"),
+        token_map(scene, "embed", "embed", note="one row of W_E a token"),
+        weights=(3, 1, 1),
     )
 
 
@@ -175,7 +180,10 @@ def pos_embed(scene: Scene) -> Box:
     """The row of the position table for each position, and the positions whose rows lie nearest."""
     one = strip(scene, "pos_embed", f"W_pos[{scene.token}]")
     return column(
-        token_map(scene, "pos_embed", "pos_embed", note="one row of W_pos a position, whatever the token"),
+        row(
+            _nearest(scene, "pos_embed.W_pos", scene.token, _position_label, f"Rows nearest to position {scene.token}"),
+            strongest(scene, "pos_embed"),
+        ),
         StripsPanel(
             title=f"The row of position {scene.token}",
             note=norm(one.values),
@@ -183,7 +191,8 @@ def pos_embed(scene: Scene) -> Box:
             levels=diverging(one.values),
             wrap=wrap_width(len(one.values)),
         ),
-        _nearest(scene, "pos_embed.W_pos", scene.token, _position_label, f"Rows nearest to position {scene.token}"),
+        token_map(scene, "pos_embed", "pos_embed", note="one row of W_pos a position, whatever the token"),
+        weights=(3, 1, 1),
     )
 
 
@@ -204,6 +213,8 @@ def total(scene: Scene) -> Box:
             levels=diverging(*(s.values for s in strips), rule="shared by the three"),
             wrap=wrap_width(scene.config.n_embd),
         ),
+        turned(scene, "embed", "pos_embed", "blocks.0.resid_pre"),
+        row(strongest(scene, "blocks.0.resid_pre"), alike(scene, "blocks.0.resid_pre")),
         token_map(scene, "blocks.0.resid_pre", "blocks.0.resid_pre", note="the residual stream of every token"),
     )
 

@@ -18,6 +18,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, without_first, wrap_width
+from desktop_app.core.views.vector_bars import strongest
 from desktop_app.gpt2.activations import ACTIVATIONS
 
 _STRONGEST = 12
@@ -197,9 +198,9 @@ def out(scene: Scene) -> Box:
                 bars=bars,
                 hue=Hue.MLP,
             ),
-            token_map(scene, scene.block("mlp_out"), scene.block("mlp_out"), hue=Hue.MLP),
-            weights=(2, 3),
+            strongest(scene, scene.block("mlp_out"), hue=Hue.ACCENT),
         ),
+        token_map(scene, scene.block("mlp_out"), scene.block("mlp_out"), hue=Hue.MLP),
     )
 
 

@@ -8,6 +8,7 @@ from desktop_app.core.levels import diverging, number, short
 from desktop_app.core.panels import Box, CurvePanel, Hue, Strip, StripsPanel, column, row
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+from desktop_app.core.views.vector_bars import alike, changed, strongest, turned
 
 
 def _layer_norm(scene: Scene, name: str, source: str) -> Box:
@@ -55,7 +56,12 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
         levels=diverging(strips[2].values, strips[3].values, rule="normalized and out"),
         wrap=wrap_width(len(x)),
     )
-    return column(first, second, row(profile, after), token_map(scene, f"{name}.out", f"{name}.out"))
+    picture = row(profile, after)
+    bars = row(
+        strongest(scene, source, title="Strongest before"),
+        strongest(scene, f"{name}.out", hue=Hue.ACCENT, title="Strongest after"),
+    )
+    return column(picture, bars, first, second, token_map(scene, f"{name}.out", f"{name}.out"))
 
 
 def ln1(scene: Scene) -> Box:
@@ -89,6 +95,8 @@ def _addition(scene: Scene, left: str, right: str, total: str, right_hue: Hue) -
             levels=diverging(*(s.values for s in strips), rule="shared by the three"),
             wrap=wrap_width(scene.config.n_embd),
         ),
+        turned(scene, left, right, total),
+        row(changed(scene, left, total, hue=right_hue), alike(scene, total)),
         row(
             token_map(scene, right, f"{right}", hue=right_hue, note="what is added to every token"),
             token_map(scene, total, f"{total}", note="the stream afterwards"),

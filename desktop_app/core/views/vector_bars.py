@@ -1,0 +1,116 @@
+"""What a vector says before all its numbers: strongest dimensions by name, what changed, and whom it is like."""
+
+import math
+
+import numpy as np
+
+from desktop_app.core.analysis.parts import head_rows, output_matrices
+from desktop_app.core.intents import Select, ShowHead
+from desktop_app.core.levels import number
+from desktop_app.core.panels import Array, Bar, BarsPanel, Hue, Line, TextPanel
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name
+
+_LISTED = 6
+
+
+def strongest(scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL, title: str = "Strongest dimensions") -> BarsPanel:
+    """The dimensions of the selected token's row of a tensor that are largest in size; a click opens one."""
+    values = scene.trace.read(name, row=scene.token)
+    mean = float(np.abs(values).mean()) or 1.0
+    bars = tuple(
+        Bar(
+            f"dim {i}",
+            float(values[i]),
+            number(float(values[i])),
+            f"{abs(float(values[i])) / mean:.1f} × mean",
+            source=(name, (scene.token, int(i))),
+        )
+        for i in np.argsort(-np.abs(values), kind="stable")[:_LISTED]
+    )
+    return BarsPanel(title=title, note="by size, of this token", bars=bars, hue=hue)
+
+
+def alike(scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL) -> BarsPanel:
+    """The other tokens whose rows of a tensor point most the same way, and how long theirs are; a click selects one."""
+    rows = scene.trace.read(name).astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    own = lengths[scene.token]
+    cosines = rows @ rows[scene.token] / np.maximum(lengths * own, 1e-30)
+    order = [int(n) for n in np.argsort(-cosines, kind="stable") if n != scene.token][:_LISTED]
+    bars = tuple(
+        Bar(
+            f"{scene.labels[n]} {n}",
+            float(cosines[n]),
+            f"{cosines[n]:.2f}".replace("-", "−"),
+            f"length {number(float(lengths[n]))}",
+            pick=Select(n),
+        )
+        for n in order
+    )
+    title = f"Most like {token_name(scene, scene.token)}, length {number(float(own))}"
+    return BarsPanel(title=title, note="cosine" if bars else "no other token", bars=bars, hue=hue, reach=1.0)
+
+
+def changed(scene: Scene, before: str, after: str, *, hue: Hue = Hue.ACCENT) -> BarsPanel:
+    """The dimensions of the selected token's vector that changed most from one tensor to another."""
+    old, new = (scene.trace.read(name, row=scene.token).astype(np.float64) for name in (before, after))
+    moved = new - old
+    bars = tuple(
+        Bar(
+            f"dim {i}",
+            float(moved[i]),
+            number(float(moved[i])),
+            f"{_brief(old[i])} → {_brief(new[i])}",
+        )
+        for i in np.argsort(-np.abs(moved), kind="stable")[:_LISTED]
+    )
+    return BarsPanel(title="Changed most", note="before → after", bars=bars, hue=hue)
+
+
+def _brief(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def turned(scene: Scene, left: str, right: str, total: str) -> TextPanel:
+    """A sum of two vectors in numbers: their lengths, the angle between them, and by how much the first was turned."""
+    a, b, c = (scene.trace.read(name, row=scene.token).astype(np.float64) for name in (left, right, total))
+    return TextPanel(
+        title="As arrows",
+        lines=(
+            Line("lengths", f"{_length(a)} and {_length(b)} give {_length(c)}"),
+            Line("between them", _angle(a, b), "90° is unrelated, more works against it"),
+            Line("turned by", _angle(a, c), "0° is the same direction"),
+        ),
+    )
+
+
+def _length(vector: Array) -> str:
+    return number(float(np.linalg.norm(vector)))
+
+
+def _angle(a: Array, b: Array) -> str:
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return f"{math.degrees(math.acos(min(max(float(a @ b) / size, -1.0), 1.0))):.0f}°" if size else "none"
+
+
+def by_head(scene: Scene, *, written: bool) -> BarsPanel:
+    """How long each head's result at the selected token is: z, or what it writes through its part of W_O."""
+    z = head_rows(scene.trace, scene.layer, scene.token, scene.token + 1)[:, 0].astype(np.float64)
+    if written:
+        z = np.stack(
+            [row @ matrix for row, matrix in zip(z, output_matrices(scene.checkpoint, scene.layer), strict=True)]
+        )
+    lengths = np.linalg.norm(z, axis=1)
+    order = [int(h) for h in np.argsort(-lengths, kind="stable")[: 2 * _LISTED]]
+    bars = tuple(
+        Bar(f"head {h}", float(lengths[h]), number(float(lengths[h])), marked=h == scene.head, pick=ShowHead(h))
+        for h in order
+    )
+    left = len(lengths) - len(bars)
+    return BarsPanel(
+        title="What each head writes" if written else "What each head found",
+        note=("length of z · W_O" if written else "length of z") + (f", {left} shorter" if left else ""),
+        bars=bars,
+        hue=Hue.ATTENTION,
+    )
