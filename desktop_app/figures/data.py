@@ -7,8 +7,7 @@ in CSV and is null in JSON.
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,45 +15,19 @@ from numpy.typing import NDArray
 
 from desktop_app.core.panels import (
     AnyPanel,
-    ArcsPanel,
     Array,
-    AtlasPanel,
-    BarsPanel,
-    CloudPanel,
-    CurvePanel,
-    GraphPanel,
     GridPanel,
-    MapPanel,
     MultiplesPanel,
-    ProsePanel,
-    RulerPanel,
-    ShadedPanel,
-    Source,
-    StripsPanel,
-    TextPanel,
-    TokensPanel,
-    WaterfallPanel,
     panels_of,
 )
 from desktop_app.figures.export import Job
+from desktop_app.figures.kinds import KINDS
+from desktop_app.figures.tables import Table
 from desktop_app.gpt2.errors import ExportError
 
 LIMIT = 4_000_000
 """Numbers that are written, at most: a gigabyte of CSV serves nobody."""
 COLUMNS = ("panel", "title", "series", "row", "column", "row_label", "column_label", "tensor", "index", "value")
-
-
-@dataclass(frozen=True)
-class Table:
-    """One series of a panel: numbers [row, column] with labels, and the tensor's cell that each stands for."""
-
-    series: str
-    values: Array
-    rows: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    source: Source | None = None
-    cells: tuple[tuple[str, tuple[int, ...]] | None, ...] = ()
-    """Of a column of numbers, the cell of each that is one."""
 
 
 def data_csv(job: Job) -> bytes:
@@ -118,7 +91,7 @@ def _tables(job: Job) -> list[tuple[int, AnyPanel, list[Table]]]:
     if any(isinstance(panel, GridPanel) and not panel.small for panel in panels):
         # Thumbnails beside a large grid are a way to others, and would be nine tenths of the file.
         panels = [p for p in panels if not (isinstance(p, MultiplesPanel) or (isinstance(p, GridPanel) and p.small))]
-    found = [(n, panel, list(_of(panel))) for n, panel in enumerate(panels, 1)]
+    found = [(n, panel, list(KINDS[type(panel)].tables(panel))) for n, panel in enumerate(panels, 1)]
     count = sum(np.count_nonzero(_there(table.values)) for _, _, tables in found for table in tables)
     if count > LIMIT:
         raise ExportError(
@@ -126,79 +99,6 @@ def _tables(job: Job) -> list[tuple[int, AnyPanel, list[Table]]]:
             f"(one head, a shorter text), or write the tensors with logitscope trace."
         )
     return found
-
-
-def _of(panel: AnyPanel) -> Iterator[Table]:
-    if isinstance(panel, StripsPanel):
-        for strip in panel.strips:
-            yield Table(strip.label, np.asarray(strip.values)[None, :], source=strip.source)
-    elif isinstance(panel, MapPanel):
-        yield Table("values", panel.values, panel.row_labels, panel.column_labels, panel.source)
-    elif isinstance(panel, GridPanel):
-        yield Table("values", panel.values, panel.labels, panel.labels, panel.source)
-    elif isinstance(panel, MultiplesPanel):
-        for head, name in enumerate(panel.names):
-            source = None if panel.source is None else replace(panel.source, index=(head, *panel.source.index[1:]))
-            yield Table(name, panel.values[head], source=source)
-    elif isinstance(panel, WaterfallPanel):
-        labels = tuple(rise.label for rise in panel.rises)
-        yield Table("values", _column([rise.value for rise in panel.rises]), labels, source=panel.source)
-        yield Table("starts", _column([rise.start for rise in panel.rises]), labels)
-    elif isinstance(panel, GraphPanel):
-        names = tuple(knot.label for knot in panel.knots)
-        edges = tuple(f"{names[strand.upper]} ← {names[strand.lower]}" for strand in panel.strands)
-        kinds = tuple(panel.kinds[strand.kind][0] for strand in panel.strands)
-        weights = [strand.weight * (panel.full or 1.0) for strand in panel.strands]
-        yield Table("nodes", np.array([[knot.weight for knot in panel.knots]]), (), names, panel.node_source)
-        yield Table("edges", np.array([weights]), (), edges, panel.edge_source)
-        for kind in dict.fromkeys(kinds):
-            own = [n for n, other in enumerate(kinds) if other == kind]
-            yield Table(kind, np.array([[weights[n] for n in own]]), (), tuple(edges[n] for n in own))
-    elif isinstance(panel, AtlasPanel):
-        for layer, head in np.ndindex(*panel.values.shape[:2]):
-            yield Table(f"block {layer}, head {head}", panel.values[layer, head])
-        yield Table("heads", panel.numbers, source=panel.source)
-    elif isinstance(panel, ArcsPanel):
-        yield Table("values", panel.values, panel.pieces, panel.pieces, panel.source)
-    elif isinstance(panel, ShadedPanel):
-        source = panel.source
-        if source is not None:
-            source = replace(source, index=tuple(panel.selected or 0 if i == "row" else i for i in source.index))
-        yield Table("values", panel.values[None, :], columns=panel.pieces, source=source)
-    elif isinstance(panel, BarsPanel):
-        labels = tuple(bar.label for bar in panel.bars)
-        yield Table("values", _column([b.value for b in panel.bars]), labels, cells=tuple(b.source for b in panel.bars))
-        outlined = [b for b in panel.bars if b.outline is not None]
-        if outlined:
-            yield Table("outline", _column([b.outline for b in outlined]), tuple(b.label for b in outlined))
-    elif isinstance(panel, CurvePanel):
-        for n, (x, y) in enumerate(panel.lines):
-            yield Table(f"line {n}", np.stack([np.asarray(x, float), np.asarray(y, float)], 1), columns=("x", "y"))
-        if panel.points is not None:
-            yield Table("points", np.stack([np.asarray(v, float) for v in panel.points], 1), columns=("x", "y"))
-        if panel.levels_at:
-            yield Table("levels", _column([v for v, _ in panel.levels_at]), tuple(w for _, w in panel.levels_at))
-    elif isinstance(panel, CloudPanel):
-        each = () if panel.source is None or panel.source.each is None else panel.source.each
-        cells = tuple((panel.source.name, index) for index in each) if panel.source is not None else ()
-        yield Table("points", panel.points, panel.labels, ("x", "y"), cells=cells)
-        if panel.kind is not None:
-            yield Table("kinds", np.array([[panel.kinds[int(k)][0]] for k in panel.kind], object), panel.labels)
-    elif isinstance(panel, RulerPanel):
-        ends = np.stack([panel.edges[:-1], panel.edges[1:]], 1)
-        yield Table("intervals", ends, panel.labels, ("from", "to"))
-        yield Table("u", _column([panel.u]))
-    elif isinstance(panel, TokensPanel):
-        yield Table("ids", _column([chip.id for chip in panel.chips]), tuple(chip.label for chip in panel.chips))
-    elif isinstance(panel, TextPanel):
-        words = np.array([[line.text, line.remark] for line in panel.lines], object).reshape(-1, 2)
-        yield Table("lines", words, tuple(line.label for line in panel.lines), ("text", "remark"))
-    elif isinstance(panel, ProsePanel):
-        yield Table("text", np.array([["".join(panel.pieces)]], object))
-
-
-def _column(values: list[Any]) -> Array:
-    return np.array(values).reshape(-1, 1)
 
 
 def _cell(table: Table, row: int, column: int) -> tuple[str, tuple[int, ...] | None]:

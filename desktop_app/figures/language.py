@@ -6,38 +6,24 @@ Views are made in English. What is written on a figure is looked up as a whole o
 
 import re
 import tomllib
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from desktop_app.core.bundle import resource
 from desktop_app.core.panels import (
     AnyPanel,
-    BarsPanel,
     Box,
-    CloudPanel,
-    CurvePanel,
-    GraphPanel,
-    MapPanel,
-    MultiplesPanel,
-    RulerPanel,
-    StripsPanel,
-    TextPanel,
     View,
-    WaterfallPanel,
 )
 from desktop_app.core.steps import texts
+from desktop_app.figures.kinds import KINDS
+from desktop_app.figures.panel_phrases import Say
 
 ENGLISH = "en"
 _PLACE = re.compile(r"\{(=?\d)\}")
 _TENSOR = re.compile(r"[A-Za-z]+\d?(?:[._]\w+)+(?:\[[\d, ]+\])?(?: = \S+)?")  # W_E[12], blocks.0.attn.q = 0.31
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 _GAP = "\u00a0"
-_EDGES = ("row_labels", "column_labels")
-
-Say = Callable[[str], str]
-"""English words -> the same in the language of the figure."""
 
 
 @cache
@@ -144,55 +130,13 @@ def _box(box: Box, say: Say) -> Box:
 
 
 def _panel(panel: AnyPanel, say: Say) -> AnyPanel:
-    more: dict[str, Any] = {"title": say(panel.title), "note": _joined(panel.note, say)}
-    if isinstance(panel, StripsPanel):
-        more["strips"] = tuple(replace(s, label=say(s.label), remark=say(s.remark)) for s in panel.strips)
-    elif isinstance(panel, MapPanel):
-        more["x_label"] = say(panel.x_label)
-        more |= {name: tuple(_unless_token(x, say) for x in getattr(panel, name)) for name in _EDGES}
-    elif isinstance(panel, MultiplesPanel):
-        more["names"] = tuple(map(say, panel.names))
-    elif isinstance(panel, BarsPanel):
-        more["bars"], more["peers"] = (
-            tuple(replace(b, label=_unless_token(b.label, say), text=say(b.text), remark=say(b.remark)) for b in bars)
-            for bars in (panel.bars, panel.peers)
-        )
-        more["cuts"] = tuple((place, say(words)) for place, words in panel.cuts)
-    elif isinstance(panel, WaterfallPanel):
-        more["rises"] = tuple(replace(r, label=say(r.label), remark=say(r.remark)) for r in panel.rises)
-        more["x_label"] = say(panel.x_label)
-    elif isinstance(panel, GraphPanel):
-        more["kinds"] = tuple((say(words), hue) for words, hue in panel.kinds)
-    elif isinstance(panel, CloudPanel):
-        more["kinds"] = tuple((say(words), hue) for words, hue in panel.kinds)
-        more["x_label"], more["y_label"] = say(panel.x_label), say(panel.y_label)
-    elif isinstance(panel, CurvePanel):
-        more["levels_at"] = tuple((level, say(words)) for level, words in panel.levels_at)
-        more["x_label"], more["y_label"] = say(panel.x_label), say(panel.y_label)
-        if panel.focus is not None:
-            more["focus"] = (*panel.focus[:2], say(panel.focus[2]))
-    elif isinstance(panel, RulerPanel):
-        more["labels"] = tuple(_unless_token(words, say) for words in panel.labels)
-    elif isinstance(panel, TextPanel):
-        more["lines"] = tuple(
-            replace(x, label=say(x.label), text=_value(x.text, say), remark=say(x.remark)) for x in panel.lines
-        )
-    return replace(panel, **more)
+    more = KINDS[type(panel)].phrases(panel, say)
+    return replace(panel, title=say(panel.title), note=_joined(panel.note, say), **more)
 
 
 def _joined(note: str, say: Say) -> str:
     """A note's parts, each by itself."""
     return " · ".join(map(say, note.split(" · ")))
-
-
-def _unless_token(label: str, say: Say) -> str:
-    """A label in other words, unless it is a token: spaces in a token's label are dots, so it never has one."""
-    return say(label) if " " in label else label
-
-
-def _value(text: str, say: Say) -> str:
-    """A value is a number or a text of the prompt; only numbers with words behind them are put into others."""
-    return say(text) if text == "special" or re.fullmatch(r"[\d,.×/ ]+(?: [a-zA-Z]+)*[\d, ]*", text) else text
 
 
 def caption_in(words: str, say: Say) -> str:

@@ -1,99 +1,17 @@
 """Puts a view on a page: headline, lead, and panels shared out over the room, each by its painter."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from desktop_app.core.panels import (
-    ArcsPanel,
-    AtlasPanel,
-    BarsPanel,
     Box,
-    CloudPanel,
-    CurvePanel,
-    GraphPanel,
     GridPanel,
-    MapPanel,
-    MultiplesPanel,
-    Panel,
-    ProsePanel,
-    RulerPanel,
-    ShadedPanel,
-    StripsPanel,
-    TextPanel,
-    TokensPanel,
     View,
-    WaterfallPanel,
 )
-from desktop_app.figures import (
-    paint_arcs,
-    paint_charts,
-    paint_cloud,
-    paint_graph,
-    paint_heat,
-    paint_text,
-    paint_waterfall,
-)
+from desktop_app.figures.kinds import KINDS, Extent
 from desktop_app.figures.marks import Page, Rect
 
-Extent = tuple[float, float]
-Measurer = Callable[[Any, float, Page], Extent]
-Painter = Callable[[Any, Rect, Page], None]
-
-PAINTERS: dict[type[Panel], tuple[Measurer, Painter]] = {
-    TokensPanel: (paint_text.tokens_extent, paint_text.paint_tokens),
-    ProsePanel: (paint_text.prose_extent, paint_text.paint_prose),
-    TextPanel: (paint_text.text_extent, paint_text.paint_text),
-    StripsPanel: (paint_heat.strips_extent, paint_heat.paint_strips),
-    MapPanel: (paint_heat.map_extent, paint_heat.paint_map),
-    GridPanel: (paint_heat.grid_extent, paint_heat.paint_grid),
-    MultiplesPanel: (paint_heat.multiples_extent, paint_heat.paint_multiples),
-    AtlasPanel: (paint_heat.atlas_extent, paint_heat.paint_atlas),
-    ShadedPanel: (paint_text.shaded_extent, paint_text.paint_shaded),
-    ArcsPanel: (paint_arcs.arcs_extent, paint_arcs.paint_arcs),
-    BarsPanel: (paint_charts.bars_extent, paint_charts.paint_bars),
-    WaterfallPanel: (paint_waterfall.waterfall_extent, paint_waterfall.paint_waterfall),
-    GraphPanel: (paint_graph.graph_extent, paint_graph.paint_graph),
-    CurvePanel: (paint_charts.curve_extent, paint_charts.paint_curve),
-    CloudPanel: (paint_cloud.cloud_extent, paint_cloud.paint_cloud),
-    RulerPanel: (paint_charts.ruler_extent, paint_charts.paint_ruler),
-}
-"""One painter for each kind of panel: (least and wanted height for a width, draw)."""
-
-_MOST: dict[type[Panel], Callable[[Any, float], float]] = {
-    StripsPanel: lambda panel, wanted: wanted + 30 * sum(-(-len(s.values) // panel.wrap) for s in panel.strips),
-    MapPanel: lambda panel, wanted: wanted + 46 * len(panel.values),
-    GridPanel: lambda panel, wanted: wanted if panel.small else 1.8 * wanted,
-    MultiplesPanel: lambda _panel, wanted: 3 * wanted,
-    AtlasPanel: lambda _panel, wanted: 3 * wanted,
-    ArcsPanel: lambda _panel, wanted: 1.4 * wanted,
-    BarsPanel: lambda panel, wanted: wanted + 22 * len(panel.bars),
-    WaterfallPanel: lambda panel, wanted: wanted + 8 * len(panel.rises),
-    GraphPanel: lambda _panel, wanted: 2.2 * wanted,
-    CurvePanel: lambda _panel, wanted: 1.8 * wanted,
-    CloudPanel: lambda _panel, wanted: 4 * wanted,
-}
-"""The height that a panel can make use of where a page has room to spare, given what it wants; text does not grow."""
-
-_LEAST_WIDTH: dict[type[Panel], float] = {
-    TokensPanel: 150,
-    ProsePanel: 150,
-    TextPanel: 200,
-    StripsPanel: 240,
-    MapPanel: 150,
-    GridPanel: 290,
-    MultiplesPanel: 150,
-    AtlasPanel: 240,
-    ShadedPanel: 200,
-    ArcsPanel: 240,
-    BarsPanel: 200,
-    WaterfallPanel: 260,
-    GraphPanel: 260,
-    CurvePanel: 180,
-    CloudPanel: 240,
-    RulerPanel: 200,
-}
-"""Design units of width below which a panel stands under its neighbour instead of beside it."""
 _SMALL_GRID, _GRID_BESIDE = 60.0, 150.0
 
 _GAP_ACROSS = 28.0
@@ -122,7 +40,7 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
     room = height_in(content, width, height - y, page)
     for panel, rect in places(content, Rect(0, y, width, room), page):
         page.panels.append((panel, rect))
-        PAINTERS[type(panel)][1](panel, rect, page)
+        KINDS[type(panel)].paint(panel, rect, page)
     return y + room
 
 
@@ -154,8 +72,7 @@ def _most(item: Any, width: float, page: Page) -> float:
     """The height that an item can still make use of."""
     if not isinstance(item, Box):
         wanted = _extent(item, width, page)[1]
-        grown = _MOST.get(type(item))
-        return wanted if grown is None else grown(item, wanted)
+        return KINDS[type(item)].most(item, wanted)
     if _beside(item, width, page):
         widths = _widths(item, width, page)
         return max(_most(child, w, page) for child, w in zip(item.children, widths, strict=True))
@@ -167,7 +84,7 @@ def _extent(item: Any, width: float, page: Page) -> Extent:
         # Asked for several times while rooms are shared out, and long to say for a thousand tokens.
         key = (id(item), width)
         if key not in page.extents:
-            least, wanted = PAINTERS[type(item)][0](item, width, page)
+            least, wanted = KINDS[type(item)].extent(item, width, page)
             page.extents[key] = least, max(least, wanted)
         return page.extents[key]
     if _beside(item, width, page):
@@ -193,7 +110,7 @@ def _least_width(item: Any) -> float:
     if isinstance(item, GridPanel) and item.beside:
         return _GRID_BESIDE
     if not isinstance(item, Box):
-        return _LEAST_WIDTH[type(item)]
+        return KINDS[type(item)].least_width
     # A row in a row gives way first: its own children can stand under each other, unless they are small.
     return max(_least_width(child) for child in item.children)
 

@@ -17,7 +17,7 @@ from desktop_app.core.panels import GridPanel
 from desktop_app.core.steps import build_view, find_step, step_list
 from desktop_app.figures import fonts
 from desktop_app.figures.deck.walk import choose, slides
-from desktop_app.figures.layout import PAINTERS
+from desktop_app.figures.kinds import KINDS
 from desktop_app.figures.marks import Heat, Page, Rect
 from desktop_app.figures.theme import THEMES
 from tests.scenes import panels_of, scene_of
@@ -105,7 +105,7 @@ def test_grids_are_tables_with_the_traces_numbers_in_the_painters_colours(build,
     here = replace(scene, state=state_at(scene, key))
     panel = next(p for p in panels_of(here, find_step(key, scene.config)) if isinstance(p, GridPanel) and not p.small)
     page = Page(THEMES[theme], fonts.width)
-    PAINTERS[GridPanel][1](panel, Rect(0, 0, 500, 500), page)
+    KINDS[GridPanel].paint(panel, Rect(0, 0, 500, 500), page)
     heat = next(m for m in page.marks if isinstance(m, Heat))
     for r in range(11):
         assert table.cell(0, r + 1).text_frame.text == table.cell(r + 1, 0).text_frame.text == scene.labels[r]

@@ -5,7 +5,8 @@ from io import BytesIO
 from pathlib import Path
 
 from desktop_app.figures.deck.walk import Slide
-from desktop_app.figures.layout import PAINTERS, arrangement, height_in, places
+from desktop_app.figures.kinds import KINDS
+from desktop_app.figures.layout import arrangement, height_in, places
 from desktop_app.figures.marks import Mark, Page, Rect
 from desktop_app.figures.theme import THEMES, Theme
 
@@ -63,7 +64,7 @@ def lay_out(slide: Slide, theme: Theme) -> tuple[list[Mark], float]:
             break
     inner.marks = page.marks
     for panel, rect in places(content, Rect(left, y, width, height), inner):
-        PAINTERS[type(panel)][1](panel, rect, inner)
+        KINDS[type(panel)].paint(panel, rect, inner)
     y += height + page.u(26)
     for text in below:
         page.words(left, y, text, room=width)

@@ -21,7 +21,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
-from desktop_app.figures.spoken import thickest
+from desktop_app.figures.panel_words import thickest
 
 _LISTED = 5
 

@@ -16,7 +16,8 @@ from desktop_app.core.panels import (
     Panel,
     row,
 )
-from desktop_app.figures.layout import PAINTERS, arrangement, height_in, places
+from desktop_app.figures.kinds import KINDS
+from desktop_app.figures.layout import arrangement, height_in, places
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_common import HEADING, LEGEND, legend
 from desktop_app.figures.spoken import alt_of
@@ -223,7 +224,7 @@ class Draw:
     def panel(self, panel: Panel, rect: Rect, page: Page) -> Picture:
         """A panel as a picture."""
         name = panel.title or type(panel).__name__.removesuffix("Panel")
-        return self._picture(lambda r, p: PAINTERS[type(panel)][1](panel, r, p), rect, page, name, alt_of(panel))
+        return self._picture(lambda r, p: KINDS[type(panel)].paint(panel, r, p), rect, page, name, alt_of(panel))
 
     def scale(self, levels: Levels, beyond: int, rect: Rect, page: Page) -> Picture:
         """The colour bar that goes with a table."""
