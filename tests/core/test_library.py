@@ -259,7 +259,7 @@ def test_a_folder_that_is_gone_or_broken_is_a_row_that_says_so(tmp_path):
 
 def test_why_a_folder_is_not_usable_is_in_the_log(tmp_path, tiny, caplog, monkeypatch):
     """The list says it in a few words; what is behind them is what somebody who helps asks for."""
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="desktop_app")
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "config.json").write_bytes((tiny / "config.json").read_bytes())

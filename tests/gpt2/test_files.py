@@ -139,7 +139,7 @@ def test_what_a_killed_program_left_unfinished_is_cleared_and_nothing_else(tmp_p
 
 
 def test_what_cannot_be_cleared_stays_is_logged_and_stops_no_output(tmp_path, monkeypatch, caplog):
-    caplog.set_level("DEBUG")
+    caplog.set_level("DEBUG", logger="desktop_app")
     left = tmp_path / leftovers.unfinished_name().replace(f"-{os.getpid()}-", f"-{ended_process()}-")
     left.touch()
     os.utime(left, (0, 0))
