@@ -7,8 +7,10 @@ from typing import Any
 
 from desktop_app.core.bundle import bundled_models, resource
 from desktop_app.core.claims import Heads
+from desktop_app.core.model import Model
 from desktop_app.core.state import State
 from desktop_app.core.stops import Stop, open_in, read_stop
+from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.tokenizer import Tokenizer
 
 
@@ -41,6 +43,20 @@ def sentence_at(state: State, folder: str) -> str:
         opened = replace(open_in(example, state), draws=state.draws, sampling=state.sampling)
         if model is not None and str(model) == folder and opened == state:
             return example.say
+    return ""
+
+
+def own_text(model: Model) -> str:
+    """A text that a model can spell: its own example's, another example's, or its first tokens; "" if it has none."""
+    own = [e for e in examples() if str(bundled_models().get(e.model)) == str(model.folder)]
+    first = "".join(model.tokenizer.decode((i,)) for i in range(min(6, model.config.vocab_size)))
+    for text in (*(e.state.text for e in own), *(e.state.text for e in examples()), first):
+        try:
+            model.engine.check_ids(model.tokenizer.encode(text).ids)
+        except LogitscopeError:
+            continue
+        if text:
+            return text
     return ""
 
 

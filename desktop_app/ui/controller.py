@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from desktop_app.core import navigation
 from desktop_app.core import state as states
 from desktop_app.core.bundle import default_model
+from desktop_app.core.examples import own_text
 from desktop_app.core.fitted import fitted
 from desktop_app.core.follow import follow, joined
 from desktop_app.core.history import History, Walk, place_of, typing_key
@@ -419,6 +420,22 @@ class Controller(QObject):
     def _say_prompt_trouble(self, words: str) -> None:
         self._prompt_trouble = words
         self._say_trouble()
+
+    @property
+    def offer(self) -> str:
+        """A text that the open model can spell, where it cannot spell the one that is typed; "" otherwise."""
+        if not self._prompt_trouble or self._complaint or self.model is None:
+            return ""
+        try:
+            states.encode(self.state, self.model.tokenizer)
+        except LogitscopeError:
+            return own_text(self.model)
+        return ""
+
+    def take_offer(self) -> None:
+        """Type the text that is offered in place of the one that cannot be spelled."""
+        if text := self.offer:
+            self.set(replace(states.unplaced(self.state), text=text, appended=()))
 
     def _say_trouble(self) -> None:
         words = self._prompt_trouble

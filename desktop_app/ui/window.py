@@ -40,6 +40,7 @@ from desktop_app.ui.telling import Telling
 
 _SLOW_MS = 250
 _PATIENCE_MS = 300
+_OFFERED = 24  # letters of an offered text that are shown
 
 
 class Window(Frame):
@@ -105,6 +106,7 @@ class Window(Frame):
         c.scene_changed.connect(self._show_scene)
         c.model_changed.connect(self._show_model)
         c.trouble.connect(self._show_trouble)
+        self.offer.clicked.connect(c.take_offer)
         c.notice.connect(self.say)
         c.loading.connect(self._show_loading)
         a.stale.connect(self._show_again)
@@ -330,6 +332,11 @@ class Window(Frame):
     def _show_trouble(self, words: str) -> None:
         self.trouble.setText(words)
         self.trouble.setVisible(bool(words))
+        offered = self.controller.offer if words else ""
+        shown = f"{offered[:_OFFERED]}…" if len(offered) > _OFFERED else offered
+        self.offer.setText(f"Type “{shown}” instead")
+        self.offer.setToolTip("a text that this model can spell")
+        self.offer.setVisible(bool(offered))
         self.acts.enable()
 
     def _show_loading(self, stage: str) -> None:

@@ -9,7 +9,9 @@ import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
 from PySide6.QtGui import QKeySequence
 
+from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
+from desktop_app.core.examples import examples
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
 from tests.ui.driver import CTRL, SHIFT, pixels
@@ -442,3 +444,26 @@ def test_a_book_is_counted_and_the_window_lives(desk):
     assert desk.window.prompt.text() == book
     desk.write("short")
     assert len(desk.scene.trace) == 5
+
+
+def test_a_model_that_cannot_spell_the_text_offers_one_of_its_own(open_desk, bundled):
+    desk = open_desk(bundled, "The old king")
+    assert not desk.window.offer.isVisible()
+    sorter = bundled_models()["sorter"]
+    desk.c.open_model(sorter)
+    desk.settle()
+    assert desk.window.trouble.isVisible() and desk.window.offer.isVisible()
+    example = next(e for e in examples() if e.model == "sorter")
+    assert example.state.text[:20] in desk.window.offer.text()
+    desk.window.offer.click()
+    desk.settle()
+    assert desk.state.text == example.state.text and desk.scene is not None
+    assert not desk.window.trouble.isVisible() and not desk.window.offer.isVisible()
+    desk.window.do("undo")
+    desk.settle()
+    assert desk.state.text == "The old king", "what was typed is not lost"
+
+
+def test_nothing_is_offered_for_a_text_that_is_only_too_long(desk):
+    desk.write("a" * 200)
+    assert desk.window.trouble.isVisible() and not desk.window.offer.isVisible()
