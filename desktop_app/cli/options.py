@@ -98,6 +98,8 @@ COLOURS: Options = (
     Option("--skip-first", "leave position 0 out of the colours", Kind.FLAG),
     Option("--sort-neurons", "the most active neurons first", Kind.FLAG),
 )
+LEVELS = ("dot", "softmax", "head", "top-p")
+"""The exercises of a worksheet; a test holds them to `core.worksheet`."""
 NO_CAPTION = Option("--no-caption", "leave out prompt, model and settings at the foot", Kind.FLAG)
 JSON = Option("--json", "print JSON instead of a table", Kind.FLAG)
 VIEW: Options = (
@@ -319,6 +321,16 @@ TAKES: dict[str, Options] = {
         ),
         JSON,
         *_OF_WEIGHTS,
+    ),
+    "worksheet": (
+        *PROMPT,
+        MODEL,
+        *SAMPLING,
+        Option("--layer", "the block (default 0)", int, "L", default=0),
+        Option("--head", "the head (default 0)", int, "H", default=0),
+        TOKEN,
+        Option("--level", "only this exercise; several may be named (default: all)", Kind.AGAIN, choices=LEVELS),
+        *_out(".pdf"),
     ),
     "spreadsheet": (
         *PROMPT,

@@ -88,6 +88,7 @@ EVERY_COMMAND = [
     ["ablate", "A cat", "--target", " the", "--against", " a"],
     ["patch", "--clean", "A cat", "--corrupt", "A dog", "--target", " the", "--against", " a"],
     ["circuits"],
+    ["worksheet", "A cat sat", "--top-p", "0.3", "--out", "sheet.pdf"],
     ["spreadsheet", "A cat", "--out", "head.xlsx"],
     ["directions", "uncle - man + woman"],
     ["census"],
