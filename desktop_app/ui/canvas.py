@@ -97,6 +97,7 @@ class Canvas(PaintedPane):
         self._dragged: tuple[Cells, int, int, Cell] | None = None
         self._focused: int | None = None
         self._followed: int | None = None
+        self._room = 0
         self._spotlight = False
         self.walks = True
         """Whether arrow keys without a cell cursor go through the walk; beside the walk they start the cursor."""
@@ -137,6 +138,12 @@ class Canvas(PaintedPane):
         if panel != self._focused:
             self._focused = panel
             self._point(None, 0, 0)
+            self._place()
+
+    def set_room(self, height: int) -> None:
+        """Lay the view out for a pane of at least this height, and scroll in a lower one; 0 goes by the pane alone."""
+        if height != self._room:
+            self._room = height
             self._place()
 
     @property
@@ -215,7 +222,7 @@ class Canvas(PaintedPane):
         page = Page(self._theme, fonts.measure, self._scale, self.devicePixelRatioF())
         zoom = _ZOOMS[self._zoom]
         width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
-        height = max(200.0, self.viewport().height() - self._top - _MARGIN) * zoom
+        height = max(200.0, max(self.viewport().height(), self._room) - self._top - _MARGIN) * zoom
         view = self._view
         if view is not None and self._followed is not None:
             view = of_token(view, self._followed)

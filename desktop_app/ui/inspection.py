@@ -138,13 +138,16 @@ class Inspection(QObject):
         scene, path = self._controller.scene, self._controller.path
         shown = bool(path) and scene is not None
         if shown and not self._inspector.isVisible():
-            self._inspector.show()
             height = self._centre.height()
+            # The picture stays as large as it was, and what was clicked where it was: the lower pane scrolls.
+            self._canvas.set_room(height)
+            self._inspector.show()
             self._centre.setSizes([height * 2 // 5, height - height * 2 // 5])
         elif not shown and self._inspector.isVisible():
             focus = QApplication.focusWidget()
             inside = focus is not None and self._inspector.isAncestorOf(focus)
             self._inspector.hide()
+            self._canvas.set_room(0)
             self._inspector.canvas.show_view(None, self._theme, self._scale)  # it may come back to another text
             if inside:
                 self._canvas.setFocus()

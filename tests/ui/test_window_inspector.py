@@ -171,3 +171,26 @@ def test_closing_the_arithmetic_puts_out_what_its_rows_lit(desk):
     desk.window.do("close_inspector")
     desk.settle()
     assert not any(desk.window.canvas.lit)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_opening_a_cell_keeps_the_picture_as_large_and_the_cell_in_sight(open_desk, bundled, size):
+    desk = open_desk(bundled, "The king gave the old man a red rose, and the old man gave the king a", size=size)
+    desk.go("blocks.2.attn.pattern")
+    canvas = desk.window.canvas
+
+    def grid():
+        return max((c for c in canvas.page.cells if c.source), key=lambda c: c.rect.w * c.rect.h)
+
+    before = grid().rect
+    desk.click_canvas(grid().place(12, 3))
+    desk.settle()
+    after = grid()
+    assert desk.window.inspector.isVisible()
+    assert (after.rect.w, after.rect.h) == pytest.approx((before.w, before.h))
+    cell = after.place(12, 3)
+    top = cell.y + canvas.origin.y()
+    assert 0 <= top <= canvas.viewport().height() - cell.h, "what was clicked is in sight"
+    desk.window.do("close_inspector")
+    desk.settle()
+    assert grid().rect == before
