@@ -41,11 +41,11 @@ from desktop_app.core.analysis.heads import Heads, HeadsOnText
 from desktop_app.core.analysis.lens import Lens
 from desktop_app.core.analysis.score import Score
 from desktop_app.core.analysis.what_if import Ablation, Direction, How, Patch, Patched
-from desktop_app.core.examples import reference_texts
 from desktop_app.core.library.find import find_model
 from desktop_app.core.model import Model as OpenedModel
 from desktop_app.core.model import open_model as open_folder
 from desktop_app.core.passes import Asked, alone
+from desktop_app.core.reference import reference_texts
 from desktop_app.core.runs import changes
 from desktop_app.core.state import State, ViewOptions, encode
 from desktop_app.core.views.weights import find_part

@@ -13,9 +13,9 @@ import numpy as np
 from desktop_app.core.levels import number, percent
 from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell, read_cell
+from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import Scene, make_scene
 from desktop_app.core.state import State, encode
-from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.errors import SessionError
 
 Head = tuple[int, int]
@@ -263,8 +263,9 @@ class Claim:
         ids = encode(state, model.tokenizer)
         if isinstance(self.statement, Ends):
             return _run_on(model, ids, self.statement.words)
-        edits = parse_edits(self.change.written, model.config, len(ids))
-        trace = model.engine.trace(ids, edits=edits)
+        asked = asked_of(state, model.tokenizer)
+        asked = replace(asked, edits=(*asked.edits, *self.change.written))
+        trace = compute_passes(model.engine, model.tokenizer, asked).trace
         return self.statement.find(make_scene(model.name, model.checkpoint, model.tokenizer, trace, state))
 
 

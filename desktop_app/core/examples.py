@@ -11,7 +11,6 @@ from desktop_app.core.model import Model
 from desktop_app.core.state import State
 from desktop_app.core.stops import Stop, open_in, read_stop
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.tokenizer import Tokenizer
 
 
 @cache
@@ -26,11 +25,6 @@ def examples() -> tuple[Stop, ...]:
     return tuple(
         read_stop(row, f"examples.toml: example {n}", heads_by_role()) for n, row in enumerate(_file()["example"], 1)
     )
-
-
-def reference_texts(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
-    """The example texts as token ids: means of activations are taken over them unless other texts are given."""
-    return [tuple(tokenizer.encode(example.state.text).ids) for example in examples()]
 
 
 def sentence_at(state: State, folder: str) -> str:

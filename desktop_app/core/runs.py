@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from desktop_app.core.alignment import aligned
-from desktop_app.core.examples import reference_texts
 from desktop_app.core.passes import Asked, Passes
 from desktop_app.core.recipes import Kitchen, parse_recipe, resolve
+from desktop_app.core.reference import reference_texts
 from desktop_app.core.state import State, encode
 from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.engine import Engine

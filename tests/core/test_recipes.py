@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from desktop_app.core.alignment import aligned
-from desktop_app.core.examples import reference_texts
 from desktop_app.core.passes import Asked
+from desktop_app.core.reference import reference_texts
 from desktop_app.core.runs import changes, compute_passes
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.trace import Trace

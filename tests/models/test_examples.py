@@ -42,7 +42,8 @@ def test_every_token_that_a_sentence_quotes_is_in_the_text_or_in_a_claim(stop):
     """A quoted token that no claim is about would be a sentence that nothing holds."""
     claimed = " ".join(str(claim) for claim in stop.claims)
     for quoted in re.findall(r"(?<!\w)'([^']+)'(?!\w)", stop.say):
-        assert quoted in stop.state.text or repr(quoted) in claimed or quoted.strip() in claimed, quoted
+        shown = f"{stop.state.text} {stop.state.other}"
+        assert quoted in shown or repr(quoted) in claimed or quoted.strip() in claimed, quoted
 
 
 COUNTS = {

@@ -11,12 +11,12 @@ from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.what_if import Ablation, Patch
 from desktop_app.core.changes import with_edits
 from desktop_app.core.editing import Target, head, mlp, place
-from desktop_app.core.examples import reference_texts
 from desktop_app.core.levels import cell_text, diverging, number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import Array, Bar, BarsPanel, Box, Hue, Line, MapPanel, Source, TextPanel, View, column
 from desktop_app.core.products import Work
+from desktop_app.core.reference import reference_texts
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import WALK, State
 from desktop_app.core.targets import row as row_of

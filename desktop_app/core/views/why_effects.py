@@ -9,9 +9,9 @@ from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.attribution import Baseline
 from desktop_app.core.analysis.parts import Kind, Part, parts
 from desktop_app.core.editing import Target, block, head, mlp, place
-from desktop_app.core.examples import reference_texts
 from desktop_app.core.products import Work
 from desktop_app.core.recipes import Kitchen, resolve
+from desktop_app.core.reference import reference_texts
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.edit import Edit

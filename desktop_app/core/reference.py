@@ -1,0 +1,18 @@
+"""The texts that means of activations are taken over: those of the examples, which ship."""
+
+import tomllib
+from functools import cache
+
+from desktop_app.core.bundle import resource
+from desktop_app.gpt2.tokenizer import Tokenizer
+
+
+@cache
+def _texts() -> tuple[str, ...]:
+    raw = tomllib.loads(resource("examples.toml").read_text(encoding="utf-8"))
+    return tuple(row["text"] for row in raw["example"])
+
+
+def reference_texts(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
+    """The example texts as token ids: means of activations are taken over them unless other texts are given."""
+    return [tuple(tokenizer.encode(text).ids) for text in _texts()]
