@@ -15,7 +15,6 @@ from desktop_app.figures.data import WRITERS
 from desktop_app.figures.excerpt import Excerpt, within
 from desktop_app.figures.export import Job, Options, kind_of, render
 from desktop_app.figures.subject import (
-    OVERVIEW,
     Subject,
     excerpt_job,
     find_cell,
@@ -79,7 +78,7 @@ def find(order: Order, config: Config) -> Subject:
         subject = find_subject(order.step or order.state.step, config, layer=order.layer, head=order.head)
     if subject.needs_prompt and not order.prompted:
         raise ExportError("This figure is about a text: give the prompt, or --ids.")
-    if order.excerpt.heads and not (subject.kind in ("step", OVERVIEW) and subject.step.spec.per_head):
+    if order.excerpt.heads and not (subject.route.heads and subject.step.spec.per_head):
         raise ExportError("--head names several heads, and this figure has none to stand side by side; give one.")
     if order.excerpt.tokens is not None and not subject.needs_prompt:
         raise ExportError("--tokens is a part of a text, and this figure is about none; leave it out.")

@@ -1,6 +1,7 @@
 """What a figure can show, by name: a step, all heads of a block, a weight, an opened number, the census, the check."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -26,7 +27,6 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
 
-CENSUS, OVERVIEW, WEIGHTS, WORKSPACE = "census", "overview", "weights", "workspace"
 _CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*", re.ASCII)
 _PART_OF_EDIT = re.compile(r"\.(before|keep|put)$")
 
@@ -35,7 +35,7 @@ _PART_OF_EDIT = re.compile(r"\.(before|keep|put)$")
 class Subject:
     """What is to be drawn. `step` is the step that is shown, or in whose place an opened number stands."""
 
-    kind: str  # "step", or one of the names above, or "cell"
+    route: "Route"
     step: Step
     part: Part | None = None
     cell: Cell | None = None
@@ -43,7 +43,7 @@ class Subject:
     @property
     def needs_prompt(self) -> bool:
         """Whether it is about a text, and not about the model alone."""
-        return self.kind not in (CENSUS, WEIGHTS)
+        return self.route.of_text
 
 
 def find_subject(name: str, config: Config, *, layer: int | None = None, head: int | None = None) -> Subject:
@@ -54,25 +54,43 @@ def find_subject(name: str, config: Config, *, layer: int | None = None, head: i
     block is called so, too. Raises ExportError, with the closest names, and ModelError
     for a head that is not there.
     """
-    start = step_list(config)[0]
-    if name == CENSUS:
-        return Subject(name, start)
+    if name in _NAMED:
+        return _NAMED[name]("", config, layer, head)
     kind, colon, rest = name.partition(":")
-    if name == OVERVIEW or (colon and kind == OVERVIEW):
-        step = _step(rest or "pattern", 0 if layer is None and not rest else layer, config)
-        if "keys_down" not in step.spec.options:
-            raise ExportError(f"{step.key} has no grid of every head; scores, scaled, masked and pattern have.")
-        return Subject(OVERVIEW, step)
-    if colon and kind == WORKSPACE:
-        found = {w.key: w for w in workspaces(config)}.get(rest)
-        if found is None:
-            raise ExportError(f"There is no workspace {rest[:40]!r}; there are {', '.join(_tabs(config))}.")
-        return Subject("step", found)
-    if colon and kind == WEIGHTS:
-        return Subject(WEIGHTS, start, _part(rest, config, layer, head))
+    if colon and kind in _PREFIXED:
+        return _PREFIXED[kind](rest, config, layer, head)
     if name in weight_names(config):
-        return Subject(WEIGHTS, start, _part(name, config, layer, head))
-    return Subject("step", _step(name, layer, config))
+        return _weights(name, config, layer, head)
+    return Subject(STEP, _step(name, layer, config))
+
+
+def _census(_rest: str, config: Config, _layer: int | None, _head: int | None) -> Subject:
+    return Subject(CENSUS, step_list(config)[0])
+
+
+def _overview(rest: str, config: Config, layer: int | None, _head: int | None) -> Subject:
+    step = _step(rest or "pattern", 0 if layer is None and not rest else layer, config)
+    if "keys_down" not in step.spec.options:
+        raise ExportError(f"{step.key} has no grid of every head; scores, scaled, masked and pattern have.")
+    return Subject(OVERVIEW, step)
+
+
+def _workspace(rest: str, config: Config, _layer: int | None, _head: int | None) -> Subject:
+    found = {w.key: w for w in workspaces(config)}.get(rest)
+    if found is None:
+        raise ExportError(f"There is no workspace {rest[:40]!r}; there are {', '.join(_tabs(config))}.")
+    return Subject(STEP, found)
+
+
+def _weights(rest: str, config: Config, layer: int | None, head: int | None) -> Subject:
+    return Subject(WEIGHTS, step_list(config)[0], _part(rest, config, layer, head))
+
+
+_Finder = Callable[[str, Config, int | None, int | None], Subject]
+_NAMED: dict[str, _Finder] = {"census": _census, "overview": _overview}
+"""Names that stand for something else than a step, a tensor or a weight."""
+_PREFIXED: dict[str, _Finder] = {"overview": _overview, "workspace": _workspace, "weights": _weights}
+"""What stands before a colon -> what finds the subject that the rest names."""
 
 
 def _tabs(config: Config) -> list[str]:
@@ -94,13 +112,13 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
             raise ExportError(f"{text[:60]!r}: a probability has the id of a token, from 0 to {config.vocab_size - 1}.")
         # Which position it stands after is the state's to say.
         cell = Cell(PROBABILITY, (position or 0, *index))
-        return Subject("cell", next(s for s in steps if s.key == "probabilities"), cell=cell)
+        return Subject(CELL, next(s for s in steps if s.key == "probabilities"), cell=cell)
     if name in weight_names(config) or name.endswith(("W_QKV", "b_QKV")):
-        return Subject("cell", steps[0], cell=Cell(name, index))
+        return Subject(CELL, steps[0], cell=Cell(name, index))
     place = next((w for w in workspaces(config) if w.spec.open and w.key == name.partition(".")[0]), None)
     if place is not None:
-        return Subject("cell", place, cell=Cell(name, index))
-    return Subject("cell", find_step(_PART_OF_EDIT.sub("", name), config), cell=Cell(name, index))
+        return Subject(CELL, place, cell=Cell(name, index))
+    return Subject(CELL, find_step(_PART_OF_EDIT.sub("", name), config), cell=Cell(name, index))
 
 
 def _step(name: str, layer: int | None, config: Config) -> Step:
@@ -116,7 +134,7 @@ def _step(name: str, layer: int | None, config: Config) -> Step:
     except ExportError as reason:
         if layer is not None and (theirs := answer((name, layer), config)):
             raise ExportError(f"There is no step {name[:80]!r} in this model; {theirs}") from reason
-        near = get_close_matches(name, (CENSUS, OVERVIEW), 1, 0.7)
+        near = get_close_matches(name, _NAMED, 1, 0.7)
         raise ExportError(f"There is no step {name[:80]!r}; did you mean {near[0]}?") if near else reason from reason
     if None not in (layer, step.layer) and step.layer != layer:
         raise ExportError(f"{name} stands in block {step.layer}, not in block {layer}; leave --layer out.")
@@ -138,7 +156,7 @@ def wants_of(subject: Subject, scene: Scene) -> tuple[Want, ...]:
     """The products that the subject's figure reads."""
     if subject.cell is not None:
         return opened_wants(scene, subject.cell)
-    return place_wants(scene, subject.step) if subject.kind == "step" else ()
+    return place_wants(scene, subject.step) if subject.route is STEP else ()
 
 
 def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
@@ -146,19 +164,53 @@ def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
 
     Raises ModelError for a number that is not there.
     """
-    if subject.part is not None:
-        return job_of(weight_view(model.checkpoint, subject.part, model.tokenizer), model.name)
-    if subject.kind == CENSUS:
-        return job_of(census_view(model.name, model.config), model.name)
+    return subject.route.job(subject, model, scene)
+
+
+def _census_job(_subject: Subject, model: Model, _scene: Scene | None) -> Job:
+    return job_of(census_view(model.name, model.config), model.name)
+
+
+def _weights_job(subject: Subject, model: Model, _scene: Scene | None) -> Job:
+    assert subject.part is not None
+    return job_of(weight_view(model.checkpoint, subject.part, model.tokenizer), model.name)
+
+
+def _step_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
     assert scene is not None
-    if subject.kind == "step":
-        return make_job(completed(scene, lambda s: wants_of(subject, s), model), subject.step)
-    if subject.kind == OVERVIEW:
-        view = overview(scene, subject.step)
-    else:
-        assert subject.cell is not None
-        view = view_of(completed(scene, lambda s: wants_of(subject, s), model), subject.cell)
+    return make_job(completed(scene, lambda s: wants_of(subject, s), model), subject.step)
+
+
+def _overview_job(subject: Subject, _model: Model, scene: Scene | None) -> Job:
+    assert scene is not None
+    return job_of(overview(scene, subject.step), caption(scene, subject.step))
+
+
+def _cell_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
+    assert scene is not None
+    assert subject.cell is not None
+    view = view_of(completed(scene, lambda s: wants_of(subject, s), model), subject.cell)
     return job_of(view, caption(scene, subject.step))
+
+
+@dataclass(frozen=True)
+class Route:
+    """How one kind of subject becomes a figure.
+
+    `of_text`: whether it is about a text, and not about the model alone. `heads`: whether it has a main picture of
+    each head, so that several stand side by side.
+    """
+
+    job: Callable[[Subject, Model, Scene | None], Job]
+    of_text: bool = True
+    heads: bool = False
+
+
+CENSUS = Route(_census_job, of_text=False)
+WEIGHTS = Route(_weights_job, of_text=False)
+STEP = Route(_step_job, heads=True)
+OVERVIEW = Route(_overview_job, heads=True)
+CELL = Route(_cell_job)
 
 
 def heads_job(subject: Subject, model: Model, scene: Scene, part: Excerpt) -> Job:
