@@ -58,9 +58,9 @@ python3 -m venv "$work/venv"
 before=$(ls "$work"/venv/lib/python3*/site-packages)
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "$wheel"
 added=$(comm -13 <(sort <<<"$before") <(ls "$work"/venv/lib/python3*/site-packages | sort) | tr '\n' ' ')
-[[ $added =~ ^desktop_app\ logitscope-[0-9.]+\.dist-info\ $ ]] || fail "the wheel installs $added"
+[[ $added =~ ^desktop_app\ logitscope\ logitscope-[0-9.]+\.dist-info\ $ ]] || fail "the wheel installs $added"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check "$wheel"
-(cd / && "$work/venv/bin/logitscope" --selftest && "$work/venv/bin/logitscope" generate "Once upon a time" -n 5 --greedy)
+(cd / && "$work/venv/bin/python" -c 'import logitscope; print(logitscope.__name__)' && "$work/venv/bin/logitscope" --selftest && "$work/venv/bin/logitscope" generate "Once upon a time" -n 5 --greedy)
 rm -rf -- "$work/venv"
 
 say "a fresh Debian"
