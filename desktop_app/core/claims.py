@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from desktop_app.core.analysis.score import compute as score
 from desktop_app.core.levels import number, percent
 from desktop_app.core.model import Model
 from desktop_app.core.opening.cells import Cell, read_cell
@@ -94,6 +95,25 @@ class Looks:
         return Finding(
             holds, f"{scene.labels[self.to]} gets {percent(float(row[self.to]))}; most goes to {scene.labels[most]}"
         )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Which earlier head wrote most of a key that a head looks at from the selected token, the row's mean taken off."""
+
+    head: Head
+    to: int
+    part: Head
+
+    def find(self, scene: Scene) -> Finding:
+        """The largest key part of the score."""
+        _pattern(scene, self.head)
+        if self.to > scene.token:
+            raise SessionError(f"Key {self.to} comes after the selected token, {scene.token}.")
+        layer, head = self.head
+        found = score(scene.checkpoint, scene.trace, layer=layer, head=head, query=scene.token, key=self.to)
+        most = found.key_parts[int(np.argmax(found.answered(relative=True)))].name
+        return Finding(most == f"blocks.{self.part[0]}.attn.result.{self.part[1]}", f"{most} wrote most of it")
 
 
 @dataclass(frozen=True)

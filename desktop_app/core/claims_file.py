@@ -6,6 +6,7 @@ under:
     { next = " creature", rank = 1 }              the next token: its rank, from 1, or its share after the cuts
     { next = " were", above = 0.5, kept = true }
     { looks = [5, 1], to = 5, above = 0.4, most = true }    what a head of a block gives a key, from the token selected
+    { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head looks at
     { always = [3, 5], back = 1, above = 0.25 }   the same from every query that has such a key, or a `share` of them
     { apart = [" men", " horse"], tokens = 3 }    how many tokens lie between two, from one to the next
     { cell = "blocks.0.ln1.scale", index = [3, 0], above = 2.0 }    a number of a tensor or of a weight
@@ -25,6 +26,7 @@ from typing import Any
 
 from desktop_app.core.claims import (
     Always,
+    Answers,
     Apart,
     Bounds,
     Change,
@@ -138,6 +140,10 @@ def _always(row: _Row) -> Statement:
     return Always(head, back, bounds, most, row.may("since", _COUNT), row.may("share", _SHARE, 1.0))
 
 
+def _answers(row: _Row) -> Statement:
+    return Answers(row.must("answers", row.head), row.must("to", _COUNT), row.must("part", row.head))
+
+
 def _apart(row: _Row) -> Statement:
     words = row.must("apart", _words)
     if len(words) != 2:
@@ -177,6 +183,7 @@ STATEMENTS = {
     "next": _next,
     "looks": _looks,
     "always": _always,
+    "answers": _answers,
     "apart": _apart,
     "cell": _number,
     "drawn": _drawn,

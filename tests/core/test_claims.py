@@ -107,6 +107,27 @@ def test_looks_is_a_cell_of_the_pattern_from_the_selected_token(model, ids):
     both(model, {"looks": [1, 0], "to": 1, "token": 3}, "look", float(pattern[3, 1]))
 
 
+def test_answers_is_the_part_of_the_key_with_the_largest_share_of_the_score(model, ids):
+    """Each head's part of the key of block 1, head 0, by hand: what it wrote, through layer norm and W_K."""
+    trace, weights, config = model.engine.trace(ids), model.checkpoint.weights, model.config
+    n, d, head, query = config.n_embd, config.d_head, 0, 6
+    w_k = weights["blocks.1.attn.W_QKV"][:, n : 2 * n][:, head * d : (head + 1) * d].astype(np.float64)
+    q = trace["blocks.1.attn.q"][head, query].astype(np.float64)
+    shares = {}
+    for h in range(config.n_head):
+        wrote = trace["blocks.0.attn.z"][h].astype(np.float64) @ weights["blocks.0.attn.W_O"][h * d : (h + 1) * d]
+        wrote = (wrote - wrote.mean(-1, keepdims=True)) / trace["blocks.1.ln1.scale"] * weights["blocks.1.ln1.w"]
+        terms = (wrote @ w_k @ q)[: query + 1]
+        shares[h] = terms - terms.mean()
+    said = set()
+    for key in range(query + 1):
+        order = sorted(shares, key=lambda h: -shares[h][key])
+        holds = [check(model, {"answers": [1, head], "to": key, "part": [0, h]}) for h in order]
+        assert not any(holds[1:])  # of the heads only the strongest may be the strongest of all parts
+        said.add(holds[0])
+    assert True in said
+
+
 def test_always_counts_every_query_that_has_such_a_key(model, ids):
     pattern = model.engine.trace(ids)["blocks.0.attn.pattern"][1]
     n = len(ids)
@@ -214,4 +235,16 @@ def test_a_claim_about_what_the_model_has_not_is_a_sentence(model, row):
 
 
 def test_every_kind_of_claim_is_tried_here():
-    assert set(STATEMENTS) == {"next", "looks", "always", "apart", "cell", "drawn", "ends", "count", "left", "near"}
+    assert set(STATEMENTS) == {
+        "next",
+        "looks",
+        "always",
+        "apart",
+        "cell",
+        "drawn",
+        "ends",
+        "count",
+        "left",
+        "near",
+        "answers",
+    }
