@@ -160,7 +160,7 @@ class Somebody:
         self.write(self.dice.randrange(self.least, self.most + 1))
 
     def write(self, tokens: int) -> None:
-        """Another text of so many tokens."""
+        """Another text of that many tokens."""
         words = text(tokens + 200)
         start = self.dice.randrange(200)
         self.window.controller.edit_text(words[start : start + tokens])

@@ -55,9 +55,9 @@ PLATFORMS = ("xcb", "wayland", "wayland-egl", "offscreen", "minimal", "vnc")
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Load modules inside: nothing looks for rubbish meanwhile, and never again among what has been loaded.
+    """Load modules inside: garbage collection is off meanwhile, and what was loaded is exempt from it afterwards.
 
-    It would find nothing, for a tenth of the start's time, and later stop the window for 50 ms now and then.
+    A collection would find nothing, cost a tenth of the start-up time, and later stop the window for 50 ms at times.
     """
     gc.disable()
     try:
@@ -71,7 +71,7 @@ def require_display() -> None:
     """Return if a window can open here.
 
     Raises:
-        LogitscopeError: it cannot; the message says what is missing and the command that mends it.
+        LogitscopeError: it cannot; the message says what is missing and which command installs it.
     """
     found = problems(os.environ)
     if found:

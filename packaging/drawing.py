@@ -81,7 +81,7 @@ def ordered(graph: dict[Folder, set[Folder]]) -> tuple[list[list[Group]], set[tu
     below = {g: {group_of[t] for folder in g for t in far[folder]} - {g} for g in groups}
     above = {g: {other for other in groups if g in below[other]} for g in groups}
     depth: dict[Group, int] = {}
-    for group in sorted(groups, key=lambda g: len(above[g])):  # whoever imports a group has fewer above it
+    for group in sorted(groups, key=lambda g: len(above[g])):  # a group that imports another has fewer above it
         depth[group] = max((depth[other] + 1 for other in above[group]), default=0)
     rows = [[g for g in groups if depth[g] == level] for level in range(max(depth.values()) + 1)]
     direct = {(g, other) for g in groups for other in below[g] if not any(other in below[m] for m in below[g])}

@@ -1,6 +1,6 @@
 """The notebooks of docs/notebooks: runs their cells as Jupyter would, and writes what they show into them.
 
-    .venv/bin/python -P packaging/notebooks.py            # run them anew, after a change of what they show
+    .venv/bin/python -P packaging/notebooks.py            # run them and write what they show
     .venv/bin/python -P packaging/notebooks.py --check    # run them, and say whether they show what they say
 
 Jupyter is not needed: the cells are plain Python, run in order in one namespace, in an empty folder.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write models/SHA256SUMS anew, after a bundled model has changed: python packaging/sums.py"""
+"""Rewrite models/SHA256SUMS after a bundled model has changed: python packaging/sums.py"""
 
 import sys
 from pathlib import Path

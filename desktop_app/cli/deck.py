@@ -79,7 +79,7 @@ class _Line:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
     def tell(self, done: int, count: int, what: str) -> None:
-        """So many of so many slides are done."""
+        """Show how many of all slides are done."""
         words = "putting the file together" if what == "writing" else f"drawn {done} of {count}"
         if self._live:
             print(f"\r\033[Klogitscope: {words}", end="", file=sys.stderr, flush=True)

@@ -73,7 +73,7 @@ def model_folder(arguments: argparse.Namespace) -> Path:
 
 
 def choose_provider(arguments: argparse.Namespace) -> None:
-    """Let compute what --provider says. Raises ModelError if it is not here."""
+    """Compute with the provider that --provider names. Raises ModelError if it is not available."""
     if arguments.provider is not None:
         from desktop_app.gpt2.provider import choose
 

@@ -53,7 +53,7 @@ def kept(default: Any, kind: Kind, *, run: bool = False, undo: bool = False) -> 
 
 
 def text(limit: int) -> Kind:
-    """A text of at most so many characters."""
+    """A text of at most that many characters."""
 
     def read(value: Any, refuse: Callable[[str], SessionError]) -> str:
         if not isinstance(value, str) or len(value) > limit:
@@ -64,7 +64,7 @@ def text(limit: int) -> Kind:
 
 
 def texts(count: int, limit: int) -> Kind:
-    """A list of at most so many texts of at most so many characters."""
+    """A list of at most that many texts, each of at most that many characters."""
 
     def read(value: Any, refuse: Callable[[str], SessionError]) -> tuple[str, ...]:
         good = isinstance(value, list) and len(value) <= count

@@ -1,4 +1,4 @@
-"""How numbers become colours: limits that survive outliers, and scales that are said out loud."""
+"""How numbers become colours: limits that outliers do not spoil, and scales that are stated in words."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 PERCENTILE = 99.5
-"""Limits stand at this percentile of |x|: GPT-2 has a few activations in the thousands where the rest is about 2."""
+"""Limits are at this percentile of |x|: GPT-2 has a few activations in the thousands where the rest are about 2."""
 
 BY_HAND = "set by hand"
 
@@ -24,9 +24,9 @@ _PIECE = 1 << 22  # cells that are compared at once
 class Levels:
     """A colour scale: from `low` to `high`, diverging around zero or sequential from zero.
 
-    `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over so many powers of ten.
-    Cells outside take the end colour. `rule` says where the limits come from, and `apart` how many rows and columns
-    had no part in that.
+    `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over that many powers of ten.
+    Cells outside the limits take the end colour. `rule` says where the limits come from, and `apart` how many rows and
+    columns were left out when they were chosen.
     """
 
     low: float
@@ -150,7 +150,7 @@ def _middle(table: Array, axis: int) -> Array:
 
 
 def _rank(count: int) -> int:
-    """Where the percentile of so many cells in order is: a cell that is there, not a number between two."""
+    """The index of the percentile among that many sorted cells: an existing cell, not a value between two."""
     return math.ceil((count - 1) * PERCENTILE / 100)
 
 

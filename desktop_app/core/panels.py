@@ -177,12 +177,12 @@ class GridPanel(Panel):
     head: int = 0
     op: str = ""  # the step that a click on a small grid leads to
     keys_down: bool = False  # rows are keys and columns queries; `values` are turned already
-    every: int = 1  # a small grid of a long text shows every so many queries
+    every: int = 1  # in a long text small grids show every n-th query
 
 
 @dataclass(frozen=True)
 class MultiplesPanel(Panel):
-    """Many small grids, [head, query, key], of one block; in a long text of every so many queries."""
+    """Many small grids, [head, query, key], of one block; in a long text, of every n-th query."""
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))

@@ -47,7 +47,7 @@ def pass_of(model: Model, asked: Asked, reuse: Passes | None, state: State) -> C
         except Cancelled:
             raise
         except Exception:
-            # The pass is good: whoever shows it will try the same again, and tell.
+            # The pass itself is good. The window will build the view again when it shows it, and report the error.
             log.exception("A pass was computed, and its view could not be prepared.")
             return Prepared(model, passes)
 

@@ -1,6 +1,6 @@
 """Products: what is computed beside a pass for the views that ask for it, and where the results are kept.
 
-A view names what it needs (`Want`) and shows what is there; whoever shows the view has the rest computed off the
+A view names what it needs (`Want`) and shows what is there; whatever shows the view has the rest computed off the
 window's thread and shows it again. A result is known by the pass it was made from, so none can stand beside another.
 """
 

@@ -43,8 +43,8 @@ def load_settings() -> Settings:
             return Settings()
         raw = read_json(path, limit=_LIMIT, error=SessionError)
     except (LogitscopeError, OSError) as reason:
-        log.warning("The settings cannot be read and begin anew: %s", reason)
-        # A damaged settings file must not keep the program from starting; it is written anew at the end.
+        log.warning("The settings cannot be read, so the defaults are used: %s", reason)
+        # A damaged settings file must not keep the program from starting; it is written again at the end.
         return Settings()
     defaults = asdict(Settings())
     kept: dict[str, Any] = {k: raw[k] for k in defaults if type(raw.get(k)) is type(defaults[k])}

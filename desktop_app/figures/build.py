@@ -195,7 +195,7 @@ def program() -> str:
 
 @cache
 def model_digest(folder: Path) -> str:
-    """A digest of a model's files. Raises ModelError through whoever opens it, if there are none."""
+    """A digest of a model's files. If there are none, opening the model raises ModelError."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*")):
         if path.suffix in _MODEL_FILES and path.is_file():

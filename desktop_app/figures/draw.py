@@ -58,7 +58,7 @@ def make_figure(
     transparent: bool = False,
     cells: int = _VECTOR_CELLS,
 ) -> Figure:
-    """A figure of `width` x `height` points with the marks on it; heatmaps of more than so many cells are pictures."""
+    """A figure of `width` x `height` points with the marks on it; larger heatmaps than `cells` become pictures."""
     with _our_settings():
         figure = Figure(figsize=(width / 72, height / 72), dpi=72)
         figure.patch.set_facecolor("none" if transparent else theme.background)

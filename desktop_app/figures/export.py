@@ -99,7 +99,7 @@ def make_job(scene: Scene, step: Step) -> Job:
 
 
 def job_of(view: View, words: str) -> Job:
-    """The figure of a view with its caption, less what only a window can do."""
+    """The figure of a view with its caption, without hints that apply only in the window."""
     view = replace(view, content=_unclickable(view.content))
     return Job(view, words, described(view, words))
 
@@ -152,7 +152,7 @@ def _untitled(view: View) -> View:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A figure laid out: marks on a page of so many points."""
+    """A figure laid out: marks on a page whose size is in points."""
 
     width: float
     height: float

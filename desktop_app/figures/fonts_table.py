@@ -1,4 +1,4 @@
-"""Which faces ship with the program, for whoever draws with them."""
+"""The fonts that ship with the program."""
 
 from pathlib import Path
 

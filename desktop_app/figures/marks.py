@@ -303,7 +303,7 @@ class Pick:
 
 
 class Measure(Protocol):
-    """Measures text, with the fonts of whoever will draw it."""
+    """Measures text, with the fonts that it will be drawn with."""
 
     def __call__(self, text: str, size: float, *, mono: bool = False, bold: bool = False) -> float:
         """Width of one line."""

@@ -101,7 +101,7 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
 
 
 def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -> float:
-    """The lines with so many bars above them; returns where the next bar begins."""
+    """The separator lines below that many bars; returns where the next bar begins."""
     for place, words in panel.cuts:
         if place == above:
             page.path([body.x, body.x + body.w], [y + page.u(2)] * 2, page.theme.dim, page.u(1), dashed=True)

@@ -152,7 +152,7 @@ def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels
 
 
 def label_step(count: int, length: float, page: Page, least: float = 11) -> int:
-    """Every how manieth of `count` labels in a row of `length` can be written without touching the next."""
+    """The smallest n for which every n-th of `count` labels along `length` fits without touching the next."""
     return max(1, int(np.ceil(count * page.u(least) / max(length, 1))))
 
 

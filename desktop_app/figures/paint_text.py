@@ -12,9 +12,9 @@ from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import LEGEND, heading, heading_height, legend
 
 Extent = tuple[float, float]
-_MANY = 160  # from so many tokens on chips lose their second line
+_MANY = 160  # tokens; from here on chips lose their second line
 _LINE, _MORE, _UNDER, _PROSE_LINE = 24.0, 19.0, 17.0, 28.0
-_LONG, _COLUMN_GAP = 12, 28.0  # a list of so many lines is long
+_LONG, _COLUMN_GAP = 12, 28.0  # lines of a list that counts as long
 
 
 def _chip_size(panel: TokensPanel) -> tuple[float, float]:

@@ -54,7 +54,7 @@ def _reduced(extremes: list[Array], count: int, axis: int) -> list[Array]:
 
 
 def pooled_words(shape: tuple[int, ...], rows: int, columns: int) -> str:
-    """What a pixel of so many stands for, where it is more than one cell: "one pixel = 3 × 2, strongest shown"."""
+    """What one pixel stands for, where that is more than one cell: "one pixel = 3 × 2, strongest shown"."""
     down, across = (-(-cells // shown) for cells, shown in zip(shape, (rows, columns), strict=True))
     if down <= 1 and across <= 1:
         return ""

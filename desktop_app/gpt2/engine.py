@@ -51,7 +51,7 @@ class Engine:
         self.packed = self.config.int8  # what is rounded is always packed
         self.pieces = Pieces(checkpoint)
         """The blocks one by one, for passes that are edited."""
-        self._swollen = 0  # in how many more runs the session gives the memory of a long text back
+        self._swollen = 0  # how many of the next runs still shrink the session's arena, after a long text
         self._full: ort.InferenceSession | None = None
         self._lean: ort.InferenceSession | None = None
         self._swapping = threading.Lock()  # held while one of them is put in place, by whichever thread
@@ -60,7 +60,7 @@ class Engine:
             self._graph(self.packed, stop)  # the one that answers first, so that what cannot run is told here
 
     def __repr__(self) -> str:
-        return f"<Engine of {self.checkpoint.name}: weights {'packed' if self.packed else 'as they lie'}>"
+        return f"<Engine of {self.checkpoint.name}: weights {'packed' if self.packed else 'not packed'}>"
 
     def __del__(self) -> None:
         # onnxruntime frees a session with the interpreter locked, 30 ms of it: other threads get their turn in between.
@@ -103,7 +103,7 @@ class Engine:
                 lean = make_session(self.checkpoint, stop, head=False, only=self._lean_names, packed=True)
             with self._swapping:
                 self._head, self._lean, self.packed = head, lean, True
-                # With it goes the memory of its passes, up to two traces' worth. An export makes it anew.
+                # Its arena goes with it, up to two traces' worth of memory. An export makes it again.
                 self._full = None
 
     def run(
@@ -126,12 +126,12 @@ class Engine:
         large = exposed > CAPTURE_LIMIT
         lean = (large or self.packed) and self._lean_names.issuperset(names)
         session = self._graph(lean)
-        # What a long text took goes back to the system with the short ones after it: not before, for that takes its
-        # time, and not with the first alone, while somebody still looks at the long one's trace.
+        # The arena that a long text needed is shrunk during the short runs after it: not in the long run, since that
+        # takes time, and not in the first short one alone, while the long trace may still be shown.
         shrink, self._swollen = self._swollen > 0 and not large, 3 if large else max(0, self._swollen - 1)
         found = (stop or Stop()).run(session, names, feeds, shrink=shrink)
         if lean:
-            # What onnxruntime answers lies in the memory that it keeps for its passes, and would hold all of that.
+            # onnxruntime returns views of its arena; without a copy they would keep the whole arena alive.
             found = [np.array(array) for array in found]
         return dict(zip(names, found, strict=True))
 

@@ -64,7 +64,7 @@ def _output(row: Tensor, config: Config) -> onnx.ValueInfoProto:
 
 
 PLACEHOLDER = "weights"
-"""The file that the weights of a built graph point to. Nothing reads it: whoever takes the graph provides the data."""
+"""The file that the weights of a built graph point to. Nothing reads it: the caller provides the data."""
 
 
 def _placeholder(name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT) -> onnx.TensorProto:

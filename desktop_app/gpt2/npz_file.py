@@ -1,4 +1,4 @@
-"""Writes tensors as a numpy archive (.npz): for whoever has numpy and nothing else. Never read by this program."""
+"""Writes tensors as a numpy archive (.npz): for readers that have only numpy. The program never reads one."""
 
 import json
 import zipfile
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from desktop_app.gpt2.files import whole_file
 
 ABOUT = "about"
-"""The entry that holds the metadata, as JSON in a text array of no axes."""
+"""The entry that holds the metadata, as JSON in a string array without axes."""
 
 
 def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], metadata: Mapping[str, str]) -> None:
     """Write tensors one after the other, uncompressed and undated, so that the same tensors give the same bytes.
 
-    Whole numbers become int64, texts stay texts, everything else is float32. Nothing in the file is pickled:
+    Integers become int64, strings stay strings, everything else becomes float32. Nothing in the file is pickled:
     `numpy.load` reads it as it is. The file appears under `path` only when it is whole. Raises ExportError.
     """
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:

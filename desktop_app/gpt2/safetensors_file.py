@@ -136,7 +136,7 @@ class SafetensorsFile:
             return
         if now != self._seen and now[:2] == self._seen[:2]:
             raise ModelError(
-                f"{self.path} was written to while it was open, so its numbers are others now; open it anew."
+                f"{self.path} was written to while it was open, so its numbers have changed; open it again."
             )
 
     def is_as_sealed(self) -> bool:

@@ -1,4 +1,4 @@
-"""onnxruntime sessions on a checkpoint's own arrays, and the one way to stop what they do from another thread."""
+"""onnxruntime sessions on a checkpoint's own arrays, and the one way to stop their work from another thread."""
 
 import tempfile
 import threading
@@ -30,7 +30,7 @@ class Stop:
         self._wanted = False
 
     def set(self) -> None:
-        """End what runs or is being loaded at once, and whatever comes later before it starts."""
+        """End at once what is running or loading, and whatever comes later before it starts."""
         with self._lock:
             self._wanted = True
             for end in self._ends:
@@ -60,7 +60,7 @@ class Stop:
             return list(session.run(list(names), feeds, options))
 
     def load(self, model: bytes | str, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
-        """A session on `model` (a graph, or its path), whose making is ended by `set`. Raises as `run` does."""
+        """A session on `model` (a graph, or its path); `set` ends the loading. Raises as `run` does."""
         with self._ended_by(lambda: options.set_load_cancellation_flag(True), "load"):
             return ort.InferenceSession(model, options, providers=list(providers))
 
@@ -117,7 +117,7 @@ def session_of(
     options.log_severity_level = 3
     # Idle threads must not burn a laptop's battery.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Memory that the system has to give anew, page by page, costs a captured pass a third of its time.
+    # Page faults on memory that was returned to the system would cost a captured pass a third of its time.
     options.enable_cpu_mem_arena = True
     if not packed and not checkpoint.config.int8:
         options.add_session_config_entry("session.disable_prepacking", "1")

@@ -1,4 +1,4 @@
-"""The tensors that a checkpoint's folder holds, under GPT-2's own names, whoever saved them.
+"""The tensors that a checkpoint's folder holds, under GPT-2's own names, whichever program saved them.
 
 Hugging Face's names are taken as they are. Prefixes that say who held the model when it was saved (`transformer.`, and
 `_orig_mod.` after torch.compile) are cut off, and mask buffers, which hold no parameters, are left out; so the tensors

@@ -50,7 +50,7 @@ def let_go(mapping: mmap.mmap) -> None:
 
 
 def give_back_memory() -> None:
-    """Let the system have what the C library keeps of memory that was freed; only glibc needs to be told."""
+    """Return freed memory that the C library keeps to the system; only glibc has to be told."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
@@ -59,7 +59,7 @@ def give_back_memory() -> None:
 def closing_signals() -> tuple[signal.Signals, ...]:
     """The signals that ask a program to end: Ctrl+C, a polite kill, and that its terminal was closed.
 
-    One that is ignored (nohup) is left out: whoever started this wants it so.
+    A signal that is ignored (nohup) is left out: whoever started the program wants it that way.
     """
     if sys.platform == "win32":
         third = signal.SIGBREAK
@@ -115,10 +115,10 @@ def why_not_written(reason: OSError) -> str:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Processes that this thread starts within hear neither Ctrl+C nor that the terminal was closed.
+    """Processes that this thread starts inside receive neither Ctrl+C nor the hang-up of their terminal.
 
-    A terminal tells all of its processes; who began the work hears it and ends its workers. On Windows, which cannot
-    block signals, they hear it, too.
+    A terminal signals all of its processes; the one that began the work receives the signal and ends its workers.
+    Windows cannot block signals, so workers receive them there too.
     """
     if sys.platform == "win32":
         yield

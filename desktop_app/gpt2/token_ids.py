@@ -15,7 +15,7 @@ def parse_ids(text: str, vocab_size: int | None = None) -> tuple[int, ...]:
         TokenizerError: no ids, something that is no id, or an id that `check_ids` refuses.
     """
     if len(text) > MAX_IDS_CHARS:
-        raise TokenizerError(f"The list of ids is longer than {MAX_IDS_CHARS} characters; no model takes so many.")
+        raise TokenizerError(f"The list of ids is longer than {MAX_IDS_CHARS} characters; no model takes that many.")
     body = text.strip()
     if body.startswith("[") and body.endswith("]"):
         body = body[1:-1]

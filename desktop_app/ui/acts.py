@@ -73,7 +73,7 @@ class Acts(QObject):
         if not self._frame.actions_[name].isEnabled():
             self.enable()
             scrubber = self._frame.scrubber
-            scrubber.set_playing(scrubber.playing)  # a button that was pressed in vain comes up again
+            scrubber.set_playing(scrubber.playing)  # the pressed button pops up again, since nothing started
             return
         if find_command(name).change is None:
             self._handlers[name]()

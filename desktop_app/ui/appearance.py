@@ -13,7 +13,7 @@ from desktop_app.ui.panes import PARTS, Panes, is_tight, lecture_scale, type_sca
 
 
 class Appearance(QObject):
-    """Follows what a person chose and the window's size; everything is drawn anew after `changed`."""
+    """Follows what a person chose and the window's size; everything is redrawn after `changed`."""
 
     changed = Signal()
 

@@ -74,7 +74,7 @@ class Autosave(QObject):
         try:
             keep(self._controller.state)
         except LogitscopeError as reason:
-            # The window is closing: there is nobody left to tell but whoever started it.
+            # The window is closing, so only the terminal it was started from can show this.
             log.warning("%s", reason)
 
 

@@ -174,7 +174,7 @@ class Canvas(PaintedPane):
         return self._lit_places
 
     def set_marked(self, region: Region | None) -> None:
-        """The cell that is opened: outlined wherever it is shown, and kept in sight when the view is laid out anew."""
+        """The cell that is opened: outlined wherever it is shown, and kept in sight when the layout changes."""
         if region != self._marked:
             self._marked = region
             self._show_marked()
@@ -242,7 +242,7 @@ class Canvas(PaintedPane):
             here = page.again(cells, before) or largest
             self._cursor = None if here is None else (here, row, column)
         self._find_lit()
-        self._set_scroll_bars(width)  # a bar that comes or goes lays all of this out anew, from within
+        self._set_scroll_bars(width)  # showing or hiding a bar triggers this layout again, from inside it
         if self._cursor is not None:
             self._move_cursor(0, 0)
         else:
@@ -431,7 +431,7 @@ class Canvas(PaintedPane):
             self._dragged = (cells, *cells.cell(point.x(), point.y()), cell)
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
             return
-        # Both before anything is emitted: opening a number lays the view out anew.
+        # Both before anything is emitted: opening a number changes the layout.
         cells, pick = self._cells_at(point.x(), point.y()), self._pick_at(point.x(), point.y())
         # A small grid is there to be chosen, not to be aimed at cell by cell; a head's piece of a strip is both.
         if cells is not None and (pick is None or cells.stride is not None):

@@ -29,7 +29,7 @@ class DeckLane(Lane):
             ready = prepare(order.wish)
             scene = full_scene(stop)
             walk = slides(scene, order.items, model=model, captions=order.captions)
-            # A core is left to whoever goes on typing.
+            # One core is left for the window, which stays in use.
             jobs, count = max(1, usable_cores() - 1), len(order.items)
             make_deck(walk, count, ready, order.path, jobs=jobs, progress=self.progress.emit, stop=stop, polite=True)
             return order
@@ -79,7 +79,7 @@ class DeckActions(QObject):
             i.step.layer is None or i.step.layer < model.config.n_layer for i in order.items
         )
         if controller.scene is None or model is None or not fits:
-            self._fail("There is nothing to export: the model or its text has changed; open this dialog anew.")
+            self._fail("There is nothing to export: the model or its text has changed; open this dialog again.")
             return
         self.lane.request(controller.full_scene(), model, order)
 

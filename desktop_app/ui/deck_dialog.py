@@ -235,13 +235,13 @@ class DeckDialog(QDialog):
     # Progress
 
     def show_progress(self, done: int, count: int, what: str) -> None:
-        """So many of so many are done."""
+        """Show how many of all slides are done."""
         self.bar.setRange(0, count)
         self.bar.setValue(done)
         self._say("Putting the file together …" if what == "writing" else f"Drawn {done} of {count}.")
 
     def fail(self, words: str) -> None:
-        """It did not work; everything can be chosen anew."""
+        """It failed; everything can be chosen again."""
         self._run(False)
         self._say(words)
 

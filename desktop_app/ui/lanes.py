@@ -94,7 +94,7 @@ class Lane(QObject):
 
 
 class FreeLane(Lane):
-    """Lets go of what is not shown any more: freeing hundreds of megabytes takes longer than a frame may."""
+    """Frees what is no longer shown: freeing hundreds of megabytes takes longer than one frame allows."""
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(name, parent)
@@ -104,11 +104,11 @@ class FreeLane(Lane):
         self._timer.timeout.connect(self._free)
 
     def hold(self, *old: object) -> None:
-        """Keep `old`, so that whoever else lets go of it is not the last."""
+        """Keep `old` alive, so that its last reference is dropped in this lane's thread."""
         self._old += old
 
     def free_soon(self, then: Callable[[], None] | None = None) -> None:
-        """Let go of all that is held, once what came in its place has been painted, and give its memory back.
+        """Free all that is held, once its replacement has been painted, and return the memory to the system.
 
         `then` is called before, to let go of more.
         """

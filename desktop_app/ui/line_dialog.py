@@ -1,4 +1,4 @@
-"""A dialog for one line of text that blocks nothing: what was written comes to whoever asked."""
+"""A dialog for one line of text that blocks nothing; the caller gets what was written."""
 
 from collections.abc import Callable
 

@@ -68,5 +68,5 @@ class Panes:
         )
 
     def toggle(self, command: str, shown: frozenset[str]) -> None:
-        """Show a part that is hidden, hide one that is shown, until it is asked for anew."""
+        """Show a part that is hidden or hide one that is shown, until it is asked for again."""
         self.asked[self.lecture, command] = command not in shown

@@ -30,7 +30,7 @@ class PlaceWords(QWidget):
     def show_words(self, words: str, *, here: bool) -> None:
         """Show the words of this place; none where there are none, they were put away, or are said elsewhere."""
         if not words:
-            self._dismissed = ""  # another place: what is said there the next time is said anew
+            self._dismissed = ""  # at another place: a sentence dismissed here is shown again on return
         self.label.setText(words)
         self.setVisible(here and bool(words) and words != self._dismissed)
 

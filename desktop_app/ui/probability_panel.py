@@ -140,7 +140,7 @@ class ProbabilityPanel(QWidget):
         self.settings.setVisible(not on)
 
     def wanted_height(self, rows: int) -> int:
-        """The height at which so many bars are seen, and the two lines between them."""
+        """The height at which that many bars and the two separator lines fit."""
         bars = round((22 * rows + 38) * self._scale)
         return self.minimumSizeHint().height() - self.bars.minimumSizeHint().height() + bars
 

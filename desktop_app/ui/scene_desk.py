@@ -1,4 +1,4 @@
-"""From a state to its scene: asks for a pass where the text has changed, and looks anew at the last one elsewhere."""
+"""From a state to its scene: asks for a pass where the text has changed, else shows the last one again."""
 
 from collections.abc import Callable
 from dataclasses import replace

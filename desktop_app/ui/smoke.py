@@ -1,7 +1,7 @@
-"""A person in a few lines, for `logitscope --smoke FILE.svg`: waits for a pass, types, steps, exports a figure, quits.
+"""A scripted user, for `logitscope --smoke FILE.svg`: waits for a pass, types, steps, exports a figure, quits.
 
-It is how an installed program is tried, on the machine and the screen where it is to run: what it says is "ready" when
-the first pass has been drawn, and one line for each thing done after that.
+It tests an installed program on the machine and the screen where it is to run. It prints "ready" when the first pass
+has been drawn, and one line for each thing done after that.
 """
 
 from collections.abc import Callable

@@ -13,9 +13,9 @@ from desktop_app.gpt2.trace import Trace
 
 Array = NDArray[Any]
 
-_MANY = 300  # heads; of more than so many each is drawn in few pixels
+_MANY = 300  # heads; with more, each is drawn in few pixels
 _SIDE, _SIDE_OF_MANY = 64, 32  # cells along a side of a head's grid, at most
-_WHOLE = 256  # tokens; up to so many every query is read
+_WHOLE = 256  # tokens; up to this many, every query is read
 
 
 @dataclass(frozen=True, eq=False)

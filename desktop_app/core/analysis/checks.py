@@ -43,7 +43,7 @@ def check_analyses(
 ) -> Iterator[Closing]:
     """Every closing of every analysis of the text `ids`, most of them at its last position.
 
-    With `edits` or a `mask` it is the changed pass, less what has no meaning there.
+    With `edits` or a `mask` it is the changed pass, without the checks that have no meaning there.
 
     Raises ModelError for ids that cannot be run, Cancelled on a stop.
     """

@@ -85,7 +85,7 @@ class Circuits(NamedArrays):
         return found | {"copying": self.copying, "copying_through_mlp": self.copying_through_mlp}
 
     def above(self, kind: str) -> Array:
-        """Composition less what random matrices give, [layer1, head1, layer2, head2]."""
+        """Composition minus what random matrices give, [layer1, head1, layer2, head2]."""
         return self.composition[kind] - self.random
 
 

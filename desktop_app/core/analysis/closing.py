@@ -17,14 +17,14 @@ Progress = Callable[[float], None]
 
 
 def unheard(_share: float) -> None:
-    """The `progress` of those who do not ask."""
+    """The `progress` of callers that do not ask for it."""
 
 
 @dataclass(frozen=True)
 class Closing:
     """A sum beside the number that it must be: `found` what the terms add up to, `own` the model's own number.
 
-    Of several sums, the one that is worst, at `index`. `largest` is the largest absolute term.
+    Of several sums it is the worst one, at `index`. `largest` is the largest absolute term.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Closing:
 
     @property
     def difference(self) -> float:
-        """How far the sum is from the model's own number; not a number if either is none."""
+        """How far the sum is from the model's own number; NaN if either is NaN."""
         return abs(self.found - self.own)
 
     @property

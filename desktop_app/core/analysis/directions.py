@@ -30,7 +30,7 @@ _PIECE = 8192  # rows of the vocabulary at once
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Rows:
-    """The rows of W_E less `mean` [d_model], and less what lies along `left_out` [component, d_model].
+    """The rows of W_E minus `mean` [d_model], and minus what lies along `left_out` [component, d_model].
 
     `shares` and `axes` are the principal components of the centred rows before anything is left out: shares of the
     variance [component] and directions of length 1 [component, d_model], the largest first. `lengths` [token] are of

@@ -5,7 +5,7 @@ With e_t what stands for token t (core/analysis/folding.py), normed,
     OV: e_t W_V' W_O W_U'          what full attention to t adds to every logit, for a final scale of 1
     QK: (e_q W_Q')(e_k W_K')^T / the config's scale      the score of query token q for key token k
 
-less what does not depend on the token read (biases) and without positions. Singular directions come from the thin
+without what does not depend on the token read (biases) and without positions. Singular directions come from the thin
 factors: with W_V' = Q1 R1 and W_O^T = Q2 R2, the singular values of W_OV are those of R1 R2^T, [d_head, d_head].
 The projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2; over d_head it is the share that
 they have in common, and of two that have nothing to do with each other d_head / d_model on average.

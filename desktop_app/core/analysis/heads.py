@@ -80,7 +80,7 @@ class Heads(NamedArrays):
 class HeadsOnText(NamedArrays):
     """Scores of every head on one text, [layer, head]: of PATTERNS, the share of attention that lies on the pattern.
 
-    Sum of A on the pattern over the sum of A, over all queries from position 1 on, less what was left out of A. There a
+    Sum of A on the pattern over the sum of A, over all queries from position 1 on, without what was left out. There a
     duplicate is any earlier key of the query's own token, and induction looks at the key after one; not a number where
     the text has no such key. `entropy`, `distance` and `share` as on the battery, of all of A.
     """

@@ -1,6 +1,6 @@
 """The logit lens: what each point of the residual stream would predict if the model ended there.
 
-    LN_f(y) W_U        with LN_f's mean and scale computed anew from y
+    LN_f(y) W_U        with LN_f's mean and scale computed from y itself
 
 for y = x at the start of block 0, then after each attention and each MLP. The last point is the model's own output.
 With translators, LN_f(y T + c) W_U at the starts of blocks, and at the end of the last one the output as it is; the

@@ -1,4 +1,4 @@
-"""What follows when parts of a pass are muted, or put there from another prompt's pass: sweeps of many edited passes.
+"""What follows when parts of a pass are ablated, or patched in from another prompt's pass: sweeps of edited passes.
 
 The measure is the logit difference after the last position, logit[target] - logit[against], of each edited pass itself.
 Muting puts 0, or a mean over reference texts, which is nearer to anything that the model has seen: a head's z, a

@@ -33,7 +33,7 @@ def _told(name: HubName) -> Iterator[None]:
     try:
         yield
     except (UnicodeError, httpx2.LocalProtocolError) as reason:
-        raise ModelError("HF_TOKEN or HF_ENDPOINT holds characters that neither has; set it anew.") from reason
+        raise ModelError("HF_TOKEN or HF_ENDPOINT holds characters that neither may have; set it again.") from reason
     except (hub.HFValidationError, hub.OfflineModeIsEnabled, httpx2.HTTPError, httpx2.InvalidURL) as reason:
         raise ModelError(_sentence(reason, name)) from reason
     except OSError as reason:

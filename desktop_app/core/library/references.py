@@ -13,7 +13,7 @@ PAGE = "https://huggingface.co/"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 """A commit in full."""
 
-# What git allows in a branch's name, less what no branch has and a path must not.
+# The characters that git allows in a branch name, except those that no real branch uses and no path may contain.
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}")
 
 

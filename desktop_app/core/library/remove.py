@@ -85,7 +85,8 @@ def _scan(name: HubName) -> HFCacheInfo:
 
     try:
         scan = scan_cache_dir(hub_cache())
-    except ValueError as reason:  # of some repository: a ref that is no text, a folder of another make
+    except ValueError as reason:
+        # Some repository has a ref that is not text, or a folder that the hub's client did not write.
         raise ModelError(
             f"The cache {hub_cache()} holds what does not belong there ({type(reason).__name__}), so nothing was "
             f"removed; delete {repository_folder(name.repository)} by hand."

@@ -43,5 +43,5 @@ def fetch(text: str, out: Connection, level: str | None = None, crash_file: Path
         words = fault_words(reason)
     else:
         return
-    with suppress(BrokenPipeError):  # the window is gone, and whoever would have read it
+    with suppress(BrokenPipeError):  # the window that would have read it is gone
         out.send(words)

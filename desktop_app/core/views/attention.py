@@ -109,12 +109,12 @@ def heads(scene: Scene) -> Box:
     )
 
 
-_LONG = 256  # tokens; up to so many small grids show every query
+_LONG = 256  # tokens; up to this many, small grids show every query
 _THUMBNAIL = 96  # queries that they show beyond: about as many as they have pixels
 
 
 def _every(scene: Scene) -> int:
-    """Of small grids each so many-th query is shown: all cells of a block's heads are millions in a long text."""
+    """Small grids show every n-th query of a long text: all cells of a block's heads would be millions."""
     return -(-len(scene.trace) // _THUMBNAIL) if len(scene.trace) > _LONG else 1
 
 

@@ -199,7 +199,7 @@ def _facts(checkpoint: Checkpoint, part: Part, values: Array) -> TextPanel:
 
 
 def _sizes(values: Array, hue: Hue) -> BarsPanel:
-    """How large the numbers are: the size that so many per cent of them do not exceed."""
+    """How large the numbers are: percentiles of their absolute values."""
     sample, every = _sampled(values)
     sizes = [*np.percentile(np.abs(sample), _PERCENTILES).tolist(), max(float(values.max()), -float(values.min()))]
     bars = tuple(Bar(f"{p:g} %", v, number(v)) for p, v in zip((*_PERCENTILES, 100), sizes, strict=True))

@@ -36,7 +36,7 @@ def rows_of(panel: BarsPanel) -> list[Row]:
 
 
 def _lines(panel: BarsPanel, above: int) -> list[Row]:
-    """The lines with so many bars above them, in words that leave the bars their room."""
+    """The separator lines below that many bars, in words short enough to leave the bars their room."""
     words = [text.replace(" more between", " more") for place, text in panel.cuts if place == above]
     return [(clean(f"— {text if len(text) <= _SHORT else 'cut here'} —"), None, None) for text in words]
 

@@ -74,7 +74,7 @@ class Ready:
 
 def prepare(wish: Wish) -> Ready:
     """Read the template, find the film's encoder. Raises ExportError, saying what is missing."""
-    from desktop_app.figures.deck import film  # what draws is imported by whoever draws: a window starts without it
+    from desktop_app.figures.deck import film  # imported only where it draws, so that the window starts without it
 
     theme = wish.theme or "light"
     if wish.kind == "pptx":

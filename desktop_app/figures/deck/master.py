@@ -1,6 +1,6 @@
-"""Our own presentation without slides: theme, master and layouts, written from the colours of a theme.
+"""The program's own presentation without slides: theme, master and layouts, made from the colours of a theme.
 
-Layouts carry the names and types that PowerPoint knows, so that another design put on a finished deck finds its own.
+Layouts have the names and types that PowerPoint knows, so that a design applied later finds the matching layouts.
 """
 
 import io
@@ -13,10 +13,10 @@ from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import Theme
 
 EMU = 12700
-"""Of them to a point."""
+"""English metric units per point."""
 WIDTH, HEIGHT = 960.0, 540.0
 CONTENT = Rect(40, 130, 880, 362)
-"""Where a slide's pictures, charts and tables stand, in points."""
+"""Where a slide's pictures, charts and tables are placed, in points."""
 PLACE, LEAD = 13, 14
 """Placeholders of a step's slide, beside its title: where in the walk it stands, and its sentence or two."""
 STEP_LAYOUT = "Step"

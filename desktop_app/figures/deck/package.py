@@ -1,4 +1,4 @@
-"""An Office package that came from outside: read within bounds, judged part by part as parsed, and packed anew by us.
+"""An Office package from outside: read within bounds, checked part by part as parsed, and repacked.
 
 What is decided upon is what python-pptx and PowerPoint read afterwards: every XML part is written again from its tree,
 in UTF-8, so nothing that is refused here gets through in another spelling. ECMA-376 part 2 has the package's rules.
@@ -94,7 +94,7 @@ def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     names = {entry.filename.lower() for entry in entries}
     if len(entries) > _PARTS or len(names) != len(entries):
-        raise ExportError(f"{path} has too many parts, or one twice; save the template anew in PowerPoint.")
+        raise ExportError(f"{path} has too many parts, or one twice; save the template again in PowerPoint.")
     if not {"[content_types].xml", "_rels/.rels"} <= names:
         raise ExportError(f"{path} is no PowerPoint file; save the template as .pptx or .potx.")
     if sum(entry.file_size for entry in entries) > _UNPACKED_LIMIT:
@@ -159,7 +159,7 @@ class _Bound:
         except (expat.ExpatError, etree.XMLSyntaxError, ValueError, LookupError) as reason:
             where = f"line {reason.lineno}" if isinstance(reason, expat.ExpatError) else "its text"
             raise ExportError(
-                f"{self._path} is damaged: its part {name} is no XML ({where}); save it anew."
+                f"{self._path} is damaged: its part {name} is no XML ({where}); save it again."
             ) from reason
 
     def _start(self, _name: str, attributes: dict[str, str]) -> None:
@@ -192,7 +192,7 @@ def _kinds(tree: Any, path: Path) -> Any:
         elif element.tag == f"{_TYPES}Default":
             defaults[element.get("Extension", "").lower()] = kind
         else:
-            raise ExportError(f"{path} is damaged: its list of content types holds something else; save it anew.")
+            raise ExportError(f"{path} is damaged: its list of content types holds something else; save it again.")
         _refuse_macros(kind, path)
 
     def kind_of(name: str) -> str:
@@ -210,7 +210,7 @@ def _relations(tree: Any, source: str, by_name: dict[str, str], path: Path) -> d
     """Id -> relation of the part `source`."""
     found: dict[str, tuple[str, str, bool]] = {}
     if len(tree) > _RELATIONS:
-        raise ExportError(f"{path} has more than {_RELATIONS:,} relations in one part; save the template anew.")
+        raise ExportError(f"{path} has more than {_RELATIONS:,} relations in one part; save the template again.")
     for element in tree.iterchildren():
         name, kind, target = (element.get(key, "").strip() for key in ("Id", "Type", "Target"))
         if element.tag != f"{_RELATIONSHIPS}Relationship" or not name or name in found:
@@ -259,7 +259,7 @@ def _kept(package: _Package) -> Iterator[_Part]:
 
 
 def _refuse_outside(kind: str, target: str, path: Path) -> None:
-    """Raise ExportError for a relation that whoever opens the deck would fetch, or start, from elsewhere."""
+    """Raise ExportError for a relation whose target PowerPoint would fetch or start on opening the deck."""
     if not (kind in _HYPERLINKS and target.lower().startswith(_LINKS_ALLOWED)):
         raise ExportError(
             f"{path} fetches {target[:80]!r} from outside whenever it is opened; embed that in the template instead."

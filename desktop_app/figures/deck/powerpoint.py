@@ -49,7 +49,7 @@ def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
 
 
 def _fitting(text: str, width: float, sizes: Sequence[float], most: int, *, bold: bool = False) -> tuple[float, int]:
-    """The largest of `sizes` in which a text takes at most so many lines, and how many it takes."""
+    """The largest of `sizes` in which a text takes at most that many lines, and how many it takes."""
     from desktop_app.figures import fonts
 
     lines = 1
