@@ -76,6 +76,8 @@ _ROWS = (
         "directions",
         "directions: tokens nearest to one, one as a ruler, or the text in a plane",
     ),
+    Choice("map", ("components", "neighbours"), "map", "map: by two principal components, or so that neighbours stay"),
+    Choice("superposition", ("embedding", "neurons"), "superposition", "superposition: of tokens' rows, or of neurons"),
     Choice("rows", ("centred", "trimmed"), "rows", "directions: rows less their mean, or less three components, too"),
     Choice("stands_for", ("mlp0", "embedding"), "tokens-as", "circuits: tokens through block 0's MLP, or as embedded"),
     Choice("flow", ("0.01", "0.02", "0.04", "0.1"), "threshold", "flow: the least share of a line", "0.04"),

@@ -326,6 +326,11 @@ def _keep_ruler(state: State, _model: Model) -> State:
     return replace(state, rulers=others if text in state.rulers else (*others, text)[-40:])
 
 
+def _map_text(state: State, _model: Model) -> State:
+    """The map is read around the text's selected token again."""
+    return replace(state, map_token=None)
+
+
 def _next_ruler(state: State, _model: Model) -> State:
     """The kept direction after the typed one, the first after the last."""
     if not state.rulers:
@@ -346,12 +351,40 @@ _DIRECTIONS = (
     ),
     _choice(
         "rows_trimmed",
-        "Directions: rows without their largest components",
+        "Rows without their largest components",
         ("without the largest components", "trimmed"),
         "rows",
         "trimmed",
         "centred",
         "Circuits",
+    ),
+    _choice(
+        "map_components", "Map: two principal components", ("components", "PCA"), "map", "components", menu="Circuits"
+    ),
+    _choice(
+        "map_neighbours",
+        "Map: neighbours stay neighbours",
+        ("neighbours", "near"),
+        "map",
+        "neighbours",
+        menu="Circuits",
+    ),
+    Command("map_text", "Map: around the text's token", "Circuits", (), "scene", change=_map_text),
+    _choice(
+        "superposition_embedding",
+        "Superposition: tokens' rows",
+        ("tokens", "tokens"),
+        "superposition",
+        "embedding",
+        menu="Circuits",
+    ),
+    _choice(
+        "superposition_neurons",
+        "Superposition: the block's neurons",
+        ("neurons", "neurons"),
+        "superposition",
+        "neurons",
+        menu="Circuits",
     ),
     Command(
         "ruler_keep",

@@ -52,6 +52,8 @@ class ViewOptions:
     circuits_least: float = kept(0.08, kinds.share)  # beyond random, the least that is shown
     circuits_of: str = _one_of("circuits_of")  # whose pairs
     directions: str = _one_of("directions")
+    map: str = _one_of("map")
+    superposition: str = _one_of("superposition")  # which directions
     rows: str = _one_of("rows")  # of the embedding: whole, or without their largest components
     direction: str = kept("", kinds.text(1000), undo=True)  # as it is typed; the selected token's row where it is empty
     stands_for: str = _one_of("stands_for")  # what stands for a token in a head's tables
@@ -102,6 +104,7 @@ class State:
     target: int | None = kept(None, kinds.token, undo=True)
     against: int | None = kept(None, kinds.token, undo=True)
     unfolded: tuple[int, ...] = kept((), kinds.ids)
+    map_token: int | None = kept(None, kinds.token)  # the token around which the map is read; None is the selected one
     rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # directions that are kept, as typed
     translators: str = kept("", kinds.text(4096), undo=True)
     story: str = kept("", kinds.text(4096))  # the story that is told, by the name that `stories` has for it

@@ -330,6 +330,7 @@ def test_every_field_of_the_state_is_in_the_file():
         translators="/lens/of/m.safetensors",
         unfolded=(1,),
         rulers=("woman - man",),
+        map_token=5,
         story="next-token",
         stop=3,
         view=ViewOptions(
@@ -359,6 +360,8 @@ def test_every_field_of_the_state_is_in_the_file():
             stands_for="embedding",
             directions="ruler",
             rows="trimmed",
+            map="neighbours",
+            superposition="neurons",
             direction="gender: woman - man",
             limit=2.5,
             pattern_limit=0.1,

@@ -94,6 +94,8 @@ OPTIONS = [
         "circuits_of": ("head",),
         "directions": ("sum", "ruler", "plane"),
         "rows": ("trimmed",),
+        "map": ("components", "neighbours"),
+        "superposition": ("embedding", "neurons"),
         "direction": ("'a' - 'b' + 'c' = 'd'", "name: blocks.1.mlp.W_out[3]"),
         "stands_for": ("embedding",),
         "heads_by": (*SCORES, "like"),
@@ -113,7 +115,7 @@ def test_a_table_has_every_word_of_heads_and_of_a_look_with_every_option(tmp_pat
     monkeypatch.setattr(language, "translator_of", lambda _code: table)
     for view in OPTIONS:
         scene = scene_of(model, "", ids, trace, layer=4, head=1, view=view)
-        for name in ("heads", "look", "circuits", "directions"):
+        for name in ("heads", "look", "circuits", "directions", "map", "superposition"):
             job = subject_job(find_subject(name, scene.config), model, scene)
             in_language(job, code)
             lay_out(job, Options(language=code))
@@ -121,6 +123,8 @@ def test_a_table_has_every_word_of_heads_and_of_a_look_with_every_option(tmp_pat
     cells += [Cell(f"heads.{name}", (1, 1, 3, 2)) for name in ("ov", "qk", "kernel_q", "kernel_k", "kernel_v")]
     cells += [Cell(f"circuits.{name}", (1, 1, 3, 2)) for name in "qkv"]
     cells += [Cell("directions.cosine", (n,)) for n in (65, 300)]
+    cells += [Cell("map.token", (65,)), Cell("superposition.pair", (65, 66))]
+    cells += [Cell(f"superposition.{name}", (1, 2, 65)) for name in ("up", "out")]
     cells += [Cell("directions.ruler", (1, 0)), Cell("directions.place", (0, 0))]
     cells += [Cell(f"circuits.{name}", (layer, 1)) for name in ("copying", "copying_through_mlp") for layer in (0, 2)]
     for cell in cells:

@@ -1,0 +1,58 @@
+"""The layout of a checkpoint's embeddings, kept in the user's cache: it is made once for a set of weights."""
+
+import logging
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from desktop_app.core.analysis.closing import Progress, unheard
+from desktop_app.core.analysis.directions import Rows
+from desktop_app.core.analysis.layout import Layout, compute
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.npz_file import write_npz
+from desktop_app.gpt2.session import Stop
+
+log = logging.getLogger(__name__)
+
+_FORM = "1"  # of what is computed: another form is made anew
+
+
+def path_of(checkpoint: Checkpoint, without: int) -> Path:
+    """Where the layout of these weights is kept."""
+    folder = user_cache_path("logitscope", appauthor=False) / "maps"
+    return folder / f"{checkpoint.digest}-{without}-{_FORM}.npz"
+
+
+def kept_layout(
+    checkpoint: Checkpoint, table: Rows, *, stop: Stop | None = None, progress: Progress = unheard
+) -> Layout:
+    """The layout from the cache, or made and put there. Raises Cancelled on a stop."""
+    path = path_of(checkpoint, len(table.left_out))
+    found = _read(path, len(table.table))
+    if found is None:
+        found = compute(table, stop=stop, progress=progress)
+        kept = np.array([found.kept, found.kept_by_components])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_npz(path, ["places", "kept"], [found.places, kept], {})
+        except (OSError, LogitscopeError):
+            log.warning("The map of the embeddings could not be kept in the cache.", exc_info=True)
+    return found
+
+
+def _read(path: Path, count: int) -> Layout | None:
+    """What is kept; None where nothing is, or not what was written."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            places, kept = archive["places"].astype(np.float64), archive["kept"].astype(np.float64)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        log.warning("A kept map of the embeddings could not be read; it is made anew.", exc_info=True)
+        return None
+    if places.shape != (count, 2) or kept.shape != (2,) or not np.isfinite(places).all():
+        return None
+    return Layout(places, float(kept[0]), float(kept[1]))

@@ -1,0 +1,139 @@
+"""All embeddings in a plane so that neighbours stay neighbours: the layout of UMAP, from exact nearest neighbours.
+
+Each row's nearest by cosine are found exactly; their distances become weights as in McInnes, Healy and Melville 2018,
+arXiv 1802.03426, section 3.1, and points are pulled together along them and pushed apart from random others, section
+3.2, starting from the first two principal components. A step moves all points at once, so that it is a few products of
+arrays and the same on every machine; the seed gives the same picture again.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Progress, unheard
+from desktop_app.core.analysis.directions import Rows, plane_of_rows
+from desktop_app.gpt2.session import Stop
+
+Array = NDArray[Any]
+
+NEIGHBOURS, EPOCHS = 15, 160
+_A, _B = 1.577, 0.895  # the curve for a least distance of 0.1: 1 / (1 + a x^2b)
+_PUSHES, _PIECE, _CLIP = 5, 256, 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where each row stands, [token, (x, y)], and what share of true neighbours the plane keeps."""
+
+    places: Array
+    kept: float
+    kept_by_components: float
+
+
+def neighbours(
+    table: Rows, count: int, *, stop: Stop | None = None, progress: Progress = unheard
+) -> tuple[Array, Array]:
+    """The nearest of every row by cosine, without itself: ids [token, neighbour] and cosines, the nearest first."""
+    stop = stop or Stop()
+    total = len(table.table)
+    count = min(count, total - 1)
+    lengths = np.where(table.lengths > 0, table.lengths, 1).astype(np.float32)[:, None]
+    flat = (table.table - table.mean.astype(np.float32)).astype(np.float32)
+    flat -= (flat @ table.left_out.T.astype(np.float32)) @ table.left_out.astype(np.float32)
+    flat /= lengths
+    ids, cosines = np.empty((total, count), np.int64), np.empty((total, count), np.float32)
+    for start in range(0, total, _PIECE):
+        stop.check()
+        found = flat[start : start + _PIECE] @ flat.T
+        every = np.arange(len(found))
+        found[every, start + every] = -2
+        near = np.argpartition(-found, count - 1, axis=1)[:, :count] if count else np.empty((len(found), 0), int)
+        order = np.argsort(-np.take_along_axis(found, near, 1), axis=1, kind="stable")
+        ids[start : start + _PIECE] = np.take_along_axis(near, order, 1)
+        cosines[start : start + _PIECE] = np.take_along_axis(found, ids[start : start + _PIECE], 1)
+        progress(min(1.0, (start + _PIECE) / total))
+    return ids, cosines
+
+
+def compute(
+    table: Rows, *, seed: int = 0, epochs: int = EPOCHS, stop: Stop | None = None, progress: Progress = unheard
+) -> Layout:
+    """Lay all rows out. Raises Cancelled on a stop."""
+    stop = stop or Stop()
+    start = _start(table)
+    ids, cosines = neighbours(table, NEIGHBOURS, stop=stop, progress=lambda share: progress(0.4 * share))
+    places = start.copy()
+    if ids.size and len(ids) > 2:
+        heads, tails, weights = _edges(ids, 1 - cosines.astype(np.float64))
+        rng = np.random.default_rng(seed)
+        for epoch in range(epochs):
+            stop.check()
+            _step(places, heads, tails, weights, 1.0 - epoch / epochs, rng)
+            progress(0.4 + 0.6 * (epoch + 1) / epochs)
+    return Layout(places, kept_neighbours(places, ids), kept_neighbours(start, ids))
+
+
+def _start(table: Rows) -> Array:
+    places = plane_of_rows(table).places
+    places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
+    return places * (10 / max(float(np.abs(places).max()), 1e-12))
+
+
+def _edges(ids: Array, distances: Array) -> tuple[Array, Array, Array]:
+    """Both ends and the weight of every edge: the fuzzy union of what each row says of its neighbours."""
+    total, count = ids.shape
+    nearest = distances[:, :1]
+    low, high = np.zeros((total, 1)), np.full((total, 1), 4.0)
+    wanted = np.log2(max(count, 2))
+    for _ in range(40):  # the width at which the memberships add up to log2 of their number
+        middle = (low + high) / 2
+        much = np.exp(-np.maximum(distances - nearest, 0) / middle).sum(1, keepdims=True) > wanted
+        high, low = np.where(much, middle, high), np.where(much, low, middle)
+    member = np.exp(-np.maximum(distances - nearest, 0) / np.maximum(high, 1e-6))
+    heads, tails = np.repeat(np.arange(total), count), ids.reshape(-1)
+    keys = np.concatenate([heads * total + tails, tails * total + heads])
+    values = np.concatenate([member.reshape(-1), np.zeros(member.size)])
+    back = np.concatenate([np.zeros(member.size), member.reshape(-1)])
+    unique, at = np.unique(keys, return_inverse=True)
+    one, other = np.bincount(at, values), np.bincount(at, back)
+    return unique // total, unique % total, one + other - one * other
+
+
+def _step(places: Array, heads: Array, tails: Array, weights: Array, rate: float, rng: np.random.Generator) -> None:
+    """One epoch: edges are drawn by their weights and pull their ends together; drawn ends are pushed from others."""
+    total = len(places)
+    drawn = rng.random(len(weights)) < weights
+    one, two = heads[drawn], tails[drawn]
+    off = places[one] - places[two]
+    square = (off * off).sum(1)
+    power = np.power(np.maximum(square, 1e-12), _B)
+    pull = np.clip((-2 * _A * _B * power / np.maximum(square, 1e-12) / (1 + _A * power))[:, None] * off, -_CLIP, _CLIP)
+    moved = np.stack([np.bincount(one, pull[:, k], total) for k in range(2)], 1)
+    times = np.bincount(one, minlength=total)
+    for _ in range(_PUSHES):
+        others = rng.integers(0, total, len(one))
+        off = places[one] - places[others]
+        square = (off * off).sum(1)
+        force = 2 * _B / ((0.001 + square) * (1 + _A * np.power(np.maximum(square, 1e-12), _B)))
+        push = np.clip(force[:, None] * off, -_CLIP, _CLIP)
+        moved += np.stack([np.bincount(one, push[:, k], total) for k in range(2)], 1)
+    # All edges of a point move it at once: their mean, so that one with many does not jump.
+    places += rate * moved / np.maximum(times, 1)[:, None]
+
+
+def kept_neighbours(places: Array, ids: Array, *, most: int = 2000, seed: int = 0) -> float:
+    """The share of true neighbours `ids` [token, neighbour] among as many nearest in the plane, of a sample."""
+    total, count = ids.shape
+    if not count:
+        return 1.0
+    rows = np.arange(total) if total <= most else np.random.default_rng(seed).choice(total, most, replace=False)
+    shares = 0
+    for start in range(0, len(rows), 256):
+        own = rows[start : start + 256]
+        square = ((places[own, None, :] - places[None]) ** 2).sum(-1)
+        square[np.arange(len(own)), own] = np.inf
+        near = np.argpartition(square, count - 1, axis=1)[:, :count]
+        shares += sum(len(np.intersect1d(a, b)) for a, b in zip(near, ids[own], strict=True))
+    return shares / (len(rows) * count)

@@ -1,0 +1,190 @@
+"""Superposition: how nearly orthogonal a model's directions are, how many such directions fit, and what neurons mean.
+
+In d dimensions d directions are orthogonal; many more are nearly so. For N random directions the chance that one pair's
+cosine is beyond e is at most 2 exp(-d e^2 / 2), and there are N (N - 1) / 2 pairs, so that
+
+    N = exp(d e^2 / 4)
+
+directions with all cosines within e exist at least (the argument of Johnson and Lindenstrauss 1984). That is a bound;
+`packed` counts what is measured: how many of the rows that there are can be kept, one after the other, so that every
+two are within e. The text says which is which.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Progress, unheard
+from desktop_app.core.analysis.directions import rows
+from desktop_app.core.analysis.folding import embeddings, normed, unembedded
+from desktop_app.core.analysis.head_circuits import along_tokens, best
+from desktop_app.core.analysis.named_arrays import NamedArrays
+from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.session import Stop
+
+Array = NDArray[Any]
+
+WITHIN = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+"""The cosines that directions are packed within."""
+MOST = 2000  # rows that angles are measured among: two million pairs
+_BINS = 81
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Angles(NamedArrays):
+    """Cosines between pairs of directions, beside random directions of the same width, as many.
+
+    `edges` [bin + 1]; `own` and `random` [bin] are shares of the pairs. `packed`, `packed_random` [within] are how many
+    were kept within each of WITHIN, of `count`; `bound` [within] how many fit at least, in theory. `spread` and
+    `spread_random` are the standard deviations of the cosines.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "edges": ("edge",),
+        "own": ("bin",),
+        "random": ("bin",),
+        "packed": ("within",),
+        "packed_random": ("within",),
+        "bound": ("within",),
+    }
+
+    edges: Array
+    own: Array
+    random: Array
+    packed: Array
+    packed_random: Array
+    bound: Array
+    count: int
+    spread: float
+    spread_random: float
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {name: getattr(self, name) for name in self.AXES}
+
+
+def directions_of(checkpoint: Checkpoint, what: str, *, without: int = 0) -> Array:
+    """The directions that are looked at: "embedding", the rows of W_E less their mean, or a block's neurons' outputs.
+
+    "blocks.L.mlp.W_out" names those. At most MOST of them, evenly spaced: [direction, d_model], each of length 1.
+    """
+    if what == "embedding":
+        table = rows(checkpoint, without=without)
+        found = table.of(np.unique(np.linspace(0, len(table.table) - 1, MOST).astype(int)))
+    else:
+        weight = checkpoint.weights[what]
+        found = weight[np.unique(np.linspace(0, len(weight) - 1, MOST).astype(int))].astype(np.float64)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    kept: Array = (found / np.where(lengths > 0, lengths, 1))[lengths[:, 0] > 0]
+    return kept
+
+
+def angles(directions: Array, *, seed: int = 0, stop: Stop | None = None, progress: Progress = unheard) -> Angles:
+    """Measure the pairs of directions [direction, d_model] of length 1, beside random ones. Raises Cancelled."""
+    stop = stop or Stop()
+    count, width = directions.shape
+    other = np.random.default_rng(seed).standard_normal((count, width))
+    other /= np.linalg.norm(other, axis=1, keepdims=True)
+    edges = np.linspace(-1, 1, _BINS)
+    made = []
+    for n, vectors in enumerate((directions, other)):
+        stop.check()
+        cosines = vectors @ vectors.T
+        pairs = cosines[np.triu_indices(count, 1)]
+        shares = np.histogram(np.clip(pairs, -1, 1), edges)[0] / max(len(pairs), 1)
+        made.append((shares, [packed(cosines, e) for e in WITHIN], float(pairs.std()) if len(pairs) else 0.0))
+        progress((n + 1) / 2)
+    (own, kept, spread), (random, kept_random, spread_random) = made
+    bound = np.exp(width * np.square(WITHIN) / 4)
+    return Angles(edges, own, random, np.array(kept), np.array(kept_random), bound, count, spread, spread_random)
+
+
+def packed(cosines: Array, within: float) -> int:
+    """How many directions are kept, taken in their order, if the `cosines` of every two must be within a limit."""
+    free = np.ones(len(cosines), bool)
+    kept = 0
+    for n in range(len(cosines)):
+        if free[n]:
+            kept += 1
+            free &= np.abs(cosines[n]) <= within
+    return kept
+
+
+def interference(vectors: Array) -> Array:
+    """The cosine of every two vectors [vector, d_model]: [vector, vector]."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    flat = vectors / np.where(lengths > 0, lengths, 1)
+    found: Array = flat @ flat.T
+    return found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NeuronTokens(NamedArrays):
+    """The tokens that push a neuron up and down by themselves, and those that its output makes likelier and less so.
+
+    `up` and `down` are ids by the dot product of the token's normed row (through block 0's MLP in later blocks) with
+    what the neuron reads; `promoted` and `suppressed` by what its row of W_out adds to the logits, for a final scale of
+    1. Each with its numbers, from the strongest on: [rank].
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        f"{name}{end}": ("rank",) for name in ("up", "down", "promoted", "suppressed") for end in ("", "_number")
+    }
+
+    layer: int
+    neuron: int
+    up: Array
+    up_number: Array
+    down: Array
+    down_number: Array
+    promoted: Array
+    promoted_number: Array
+    suppressed: Array
+    suppressed_number: Array
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {name: getattr(self, name) for name in self.AXES}
+
+
+def neuron_reads(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
+    """What a neuron reads, [d_model] in float64: its column of W_in with ln2 folded in."""
+    config = checkpoint.config
+    if not (0 <= layer < config.n_layer and 0 <= neuron < config.d_mlp):
+        raise ModelError(
+            f"There is no neuron {neuron} of block {layer}; this model has {config.n_layer} blocks of "
+            f"{config.d_mlp:,} neurons."
+        )
+    column = checkpoint.weights[f"blocks.{layer}.mlp.W_in"][:, neuron] * checkpoint.weights[f"blocks.{layer}.ln2.w"]
+    found: Array = column.astype(np.float64)
+    return found - found.mean()
+
+
+def neuron_tokens(
+    checkpoint: Checkpoint, layer: int, neuron: int, *, top: int = 8, stop: Stop | None = None
+) -> NeuronTokens:
+    """Raises ModelError for a neuron that is not there, Cancelled on a stop."""
+    reads = neuron_reads(checkpoint, layer, neuron).astype(np.float32)
+    along = along_tokens(checkpoint, reads[None], through_mlp=layer > 0, stop=stop)
+    logits = unembedded(checkpoint, checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron][None])
+    ends: list[Array] = []
+    for values in (along, -along, logits, -logits):
+        ids = best(values, top)[0]
+        source = along if len(ends) < 4 else logits
+        ends += [ids, source[0, ids]]
+    return NeuronTokens(layer, neuron, *ends)
+
+
+def neuron_on(checkpoint: Checkpoint, layer: int, neuron: int, token: int) -> tuple[Array, Array]:
+    """A token's normed row and what the neuron reads: their dot product is how far it pushes. [d_model] each."""
+    row = embeddings(checkpoint, np.array([token]), through_mlp=layer > 0).astype(np.float64)
+    return normed(checkpoint, row)[0], neuron_reads(checkpoint, layer, neuron)
+
+
+def rows_of(checkpoint: Checkpoint, ids: Sequence[int], *, without: int = 0) -> Array:
+    """The centred rows of some tokens, [token, d_model]."""
+    return rows(checkpoint, without=without).of(ids)

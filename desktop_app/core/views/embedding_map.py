@@ -1,0 +1,230 @@
+"""The map of embeddings: every token's row in a plane, coloured by what kind of token it is, true neighbours beside it.
+
+Its cells are `map.token[token]`, a token's row beside the selected one's.
+"""
+
+import unicodedata
+from dataclasses import replace
+
+import numpy as np
+
+from desktop_app.core.analysis import directions as analysis
+from desktop_app.core.analysis.directions import WITHOUT, Nearest, Rows
+from desktop_app.core.analysis.kept_layout import kept_layout
+from desktop_app.core.analysis.layout import Layout
+from desktop_app.core.levels import number, percent
+from desktop_app.core.opening.as_numpy import program
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import (
+    AnyPanel,
+    Bar,
+    BarsPanel,
+    CloudPanel,
+    Hue,
+    Line,
+    Source,
+    Strip,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
+from desktop_app.core.views.dot import dot_panels
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.tokenizer import Tokenizer
+
+KINDS = (
+    ("word, space in front", Hue.QUERY),
+    ("part of a word", Hue.VALUE),
+    ("with a capital", Hue.KEY),
+    ("digits", Hue.INK),
+    ("other script", Hue.ATTENTION),
+    ("signs and bytes", Hue.RESIDUAL),
+)
+"""What kinds tokens are told apart as; each token is the first that it can be, from the last to the first."""
+_NEAR = 14
+CELL = "map.token"
+
+
+def kind_of(text: str) -> int:
+    """Which of KINDS a token's text is."""
+    bare = text.strip()
+    letters = [c for c in bare if c.isalpha()]
+    if not bare or "\ufffd" in bare or (not letters and not any(c.isdigit() for c in bare)):
+        return 5
+    if letters and not any("LATIN" in unicodedata.name(c, "") for c in letters):
+        return 4
+    if not letters:
+        return 3
+    if bare[0].isupper():
+        return 2
+    return 0 if text.startswith(" ") else 1
+
+
+def kinds_of(tokenizer: Tokenizer, count: int) -> Array:
+    """The kind of every token, [token]."""
+    found = np.full(count, 5)
+    for token in range(count):
+        found[token] = kind_of(tokenizer.token_bytes(token).decode("utf-8", "replace"))
+    return found
+
+
+def _rows(work: Work, without: int) -> tuple[Rows, Array, tuple[str, ...]]:
+    count, tokenizer = work.model.config.vocab_size, work.model.tokenizer
+    known = min(count, tokenizer.size)
+    kinds = np.full(count, 5)
+    kinds[:known] = kinds_of(tokenizer, known)
+    labels = tuple(tokenizer.label(token) for token in range(count))
+    return analysis.rows(work.model.checkpoint, without=without), kinds, labels
+
+
+def _near(work: Work, token: int, without: int) -> Nearest:
+    table = analysis.rows(work.model.checkpoint, without=without)
+    return analysis.nearest(table, table.of([token])[0], left_out=(token,), top=_NEAR)
+
+
+def _layout(work: Work, without: int) -> Layout:
+    table = analysis.rows(work.model.checkpoint, without=without)
+    return kept_layout(work.model.checkpoint, table, stop=work.stop, progress=work.progress)
+
+
+_ROWS = Product("map", "Reading every token's row", _rows, of_text=False, quick=False)
+_NEAREST = Product("map.near", "Comparing every token's row", _near, of_text=False, quick=False)
+_LAYOUT = Product("map.layout", "Laying out every token by its neighbours", _layout, of_text=False, quick=False)
+
+
+def _without(scene: Scene) -> int:
+    return WITHOUT if scene.state.view.rows == "trimmed" else 0
+
+
+def chosen(scene: Scene) -> int:
+    """The token whose neighbours are shown: the one that was found or clicked, else the selected one of the text."""
+    token = scene.state.map_token
+    return scene.trace.ids[scene.token] if token is None or token >= scene.config.vocab_size else token
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads; a layout is waited for over the two components, so it is asked for once they are there."""
+    without = _without(scene)
+    found = (Want(_ROWS, (without,)), Want(_NEAREST, (chosen(scene), without)))
+    ready = scene.state.view.map == "neighbours" and scene.made(found[0]) is not None
+    return (*found, Want(_LAYOUT, (without,))) if ready else found
+
+
+def content(scene: Scene) -> View:
+    """The map, and the true neighbours of the chosen token."""
+    made = [scene.made(want) for want in wants(scene)]
+    title = f"Every token in a plane, around {scene.tokenizer.quoted(chosen(scene))}"
+    if made[0] is None:
+        return View(title, "", column(TextPanel(lines=(Line("", f"{_ROWS.words} …"),))))
+    layout = made[2] if len(made) > 2 else None
+    return View(title, "", row(_cloud(scene, made[0], made[1], layout), _bars(scene, made[1]), weights=(5, 2)))
+
+
+def _cloud(
+    scene: Scene, rows: tuple[Rows, Array, tuple[str, ...]], near: Nearest | None, layout: Layout | None
+) -> CloudPanel:
+    table, kinds, labels = rows
+    plane = analysis.plane_of_rows(table)
+    places = plane.places if layout is None else layout.places
+    if places.shape[1] < 2:
+        places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
+    if layout is not None:
+        note = f"keeps {percent(layout.kept)} of true neighbours, components {percent(layout.kept_by_components)}"
+        axes = ("", "")
+    else:
+        waits = scene.state.view.map == "neighbours"
+        note = f"{_LAYOUT.words} …" if waits else f"two components of {scene.config.n_embd}"
+        ends = [(labels[int(places[:, n].argmin())], labels[int(places[:, n].argmax())]) for n in range(2)]
+        first = len(table.left_out)
+        share = [float(plane.shares[n]) if n < len(plane.shares) else 0.0 for n in range(2)]
+        axes = tuple(f"component {first + n + 1}, {percent(share[n])}: {ends[n][0]} … {ends[n][1]}" for n in range(2))  # type: ignore[assignment] # two of them
+    shown = () if near is None else tuple(int(t) for t in near.ids[:_NEAR])
+    return CloudPanel(
+        title=f"{len(places):,} tokens",
+        note=note,
+        points=places,
+        labels=labels,
+        kind=kinds,
+        kinds=KINDS,
+        marked=(chosen(scene), *shown),
+        x_label=axes[0],
+        y_label=axes[1],
+        source=Source(CELL, ("col",)),
+        free=True,
+    )
+
+
+def _bars(scene: Scene, near: Nearest | None) -> AnyPanel:
+    if near is None:
+        return TextPanel(lines=(Line("", f"{_NEAREST.words} …"),))
+    bars = tuple(
+        Bar(scene.tokenizer.label(int(t)), float(c), number(float(c)), source=(CELL, (int(t),)))
+        for t, c in zip(near.ids, near.cosines, strict=True)
+    )
+    return BarsPanel(title="Nearest by cosine", note="in all dimensions", bars=bars, hue=Hue.RESIDUAL, reach=1.0)
+
+
+# Cells
+
+
+def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
+    rows = scene.made(wants(scene)[0])
+    if rows is None:
+        raise ModelError(f"{cell.name} is not computed yet; open it when the map is shown.")
+    if cell.name != CELL or len(cell.index) != 1 or not 0 <= cell.index[0] < scene.config.vocab_size:
+        raise ModelError(f"There is no {cell.name}{list(cell.index)}; the map has {CELL}[token].")
+    one, other = rows[0].of([cell.index[0], chosen(scene)])
+    one, other = (v / max(float(np.linalg.norm(v)), 1e-300) for v in (one, other))
+    return float(one @ other), one, other
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """The token, and how near its row truly is."""
+    value, _, _ = _vectors(scene, cell)
+    token = scene.tokenizer.quoted(cell.index[0])
+    return Readout(number(value), f"cosine of {token}", f"with {scene.tokenizer.quoted(chosen(scene))}")
+
+
+def choose(scene: Scene, cell: Cell) -> State | None:
+    """A token that is clicked in the map becomes the chosen one; the chosen one opens."""
+    _vectors(scene, cell)
+    if cell.index[0] == chosen(scene):
+        return None
+    return replace(scene.state, map_token=cell.index[0])
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A cosine taken apart: the two rows of length 1 whose dot product it is."""
+    value, one, other = _vectors(scene, cell)
+    readout = describe(scene, cell)
+    lines = (
+        Line("formula", "cos = (a / |a|) · (b / |b|)", "rows of W_E less their mean"),
+        Line("with numbers", f"Σ of {len(one)} products", f"= {number(value)}"),
+    )
+    strips = (Strip("the vector", one, None, Hue.RESIDUAL), Strip("the direction", other, None, Hue.ACCENT))
+    return View(
+        f"{readout.name} = {readout.value}", readout.place, column(TextPanel(lines=lines), *dot_panels(*strips))
+    )
+
+
+def as_numpy(scene: Scene, _cell: Cell | None) -> str:
+    """Lines that make the cosine of every token's row with the chosen one's again."""
+    lines = ["centred = E - E.mean(0)"]
+    if count := _without(scene):
+        lines += [
+            f"axes = np.linalg.svd(centred, full_matrices=False)[2][:{count}]",
+            "centred -= centred @ axes.T @ axes",
+        ]
+    return program(
+        scene.checkpoint,
+        "the cosine of every token's row, less the mean of all, with one",
+        (("E", "embed.W_E", ""),),
+        [*lines, f"one = centred[{chosen(scene)}]",
+         "result = centred @ one / np.linalg.norm(centred, axis=1) / np.linalg.norm(one)"],
+    )  # fmt: skip

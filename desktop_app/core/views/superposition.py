@@ -1,0 +1,238 @@
+"""The superposition workspace: angles between directions, how many fit, what a neuron's tokens are, what interferes.
+
+Its cells are `superposition.pair[one, other]`, the cosine of two of the text's tokens' rows,
+`superposition.up[layer, neuron, token]`, what a token does to a neuron, and `superposition.out`, what that does to it.
+"""
+
+import numpy as np
+
+from desktop_app.core.analysis import superposition as analysis
+from desktop_app.core.analysis.directions import WITHOUT
+from desktop_app.core.analysis.folding import along_unembedding
+from desktop_app.core.analysis.superposition import WITHIN, Angles, NeuronTokens
+from desktop_app.core.levels import diverging, number
+from desktop_app.core.opening.as_numpy import program
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    Hue,
+    Line,
+    MapPanel,
+    Source,
+    Strip,
+    TextPanel,
+    View,
+    column,
+    row,
+)
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.dot import dot_panels
+from desktop_app.core.views.limits import with_limits
+from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.errors import ModelError
+
+_PAIR, _UP, _OUT = "superposition.pair", "superposition.up", "superposition.out"
+_FEATURES, _SHOWN = 12, 6
+
+
+def _compute(work: Work, what: str, without: int) -> Angles:
+    found = analysis.directions_of(work.model.checkpoint, what, without=without)
+    return analysis.angles(found, stop=work.stop, progress=work.progress)
+
+
+def _of_neuron(work: Work, layer: int, neuron: int) -> NeuronTokens:
+    return analysis.neuron_tokens(work.model.checkpoint, layer, neuron, stop=work.stop)
+
+
+_ANGLES = Product("superposition", "Measuring every angle", _compute, of_text=False, quick=False)
+_NEURON = Product("superposition.neuron", "Reading a neuron's tokens", _of_neuron, of_text=False, quick=False)
+
+
+def _without(scene: Scene) -> int:
+    return WITHOUT if scene.state.view.rows == "trimmed" else 0
+
+
+def neuron_of(scene: Scene) -> int:
+    """The neuron that is shown: the one of the shown block that is strongest at the selected token."""
+    return int(np.argmax(scene.trace.read(f"blocks.{scene.layer}.mlp.post", row=scene.token)))
+
+
+def wants(scene: Scene) -> tuple[Want, ...]:
+    """What the view reads."""
+    neurons = scene.state.view.superposition == "neurons"
+    what = f"blocks.{scene.layer}.mlp.W_out" if neurons else "embedding"
+    return (
+        Want(_ANGLES, (what, 0 if neurons else _without(scene))),
+        Want(_NEURON, (scene.layer, neuron_of(scene))),
+    )
+
+
+def content(scene: Scene) -> View:
+    """Angles and how many fit, the interference of the text's tokens, and a neuron's tokens."""
+    angles, neuron = (scene.made(want) for want in wants(scene))
+    if angles is None or neuron is None:
+        words = (_ANGLES if angles is None else _NEURON).words
+        return View("", "", column(TextPanel(lines=(Line("", f"{words} …"),))))
+    content = column(row(_angles(scene, angles), _fit(scene, angles)), row(_features(scene), _neuron(scene, neuron)))
+    return with_limits(View("", "", content), scene.state.view)
+
+
+def _angles(scene: Scene, found: Angles) -> CurvePanel:
+    middles = (found.edges[:-1] + found.edges[1:]) / 2
+    reach = np.abs(middles) <= max(6 * max(found.spread, found.spread_random), 0.1)
+    what = f"neurons of block {scene.layer}" if scene.state.view.superposition == "neurons" else "rows of W_E"
+    return CurvePanel(
+        title=f"Cosines between {what}",
+        note=f"spread {number(found.spread)}, random {number(found.spread_random)}",
+        lines=((middles[reach], found.own[reach]), (middles[reach], found.random[reach])),
+        line_names=("this model", "random"),
+        x_label="cosine",
+        y_label="share of pairs",
+        hue=Hue.RESIDUAL,
+    )
+
+
+def _fit(scene: Scene, found: Angles) -> TextPanel:
+    lines = tuple(
+        Line(
+            f"within {within:g}",
+            f"{own:,} of {found.count:,}",
+            f"random: {random:,}; fit at least, in theory: {_many(bound)}",
+        )
+        for within, own, random, bound in zip(WITHIN, found.packed, found.packed_random, found.bound, strict=True)
+    )
+    return TextPanel(
+        title="Directions that are nearly orthogonal",
+        note=f"measured, in {scene.config.n_embd} dimensions",
+        lines=lines,
+    )
+
+
+def _many(bound: float) -> str:
+    return f"{int(bound):,}" if bound < 1e7 else f"{bound:.0e}"
+
+
+def _chosen(scene: Scene) -> list[int]:
+    """The tokens whose interference is shown: those pinned, then the text's own from the selected one back."""
+    before = reversed(scene.trace.ids[: scene.token + 1])
+    return list(dict.fromkeys([*scene.state.pinned, *before, *scene.trace.ids]))[:_FEATURES]
+
+
+def _features(scene: Scene) -> MapPanel:
+    ids = _chosen(scene)
+    values = analysis.interference(analysis.rows_of(scene.checkpoint, ids, without=_without(scene)))
+    off = values - np.diag(np.diag(values))
+    labels = tuple(scene.tokenizer.label(t) for t in ids)
+    return MapPanel(
+        title="Interference",
+        note="cosine of the rows of the text's tokens",
+        values=values,
+        levels=diverging(off),
+        row_labels=labels,
+        column_labels=labels,
+        texts=tuple(tuple(f"{v:.1f}".replace("-", "−").replace("0.", ".") for v in line) for line in values),
+        source=Source(_PAIR, ("row", "col"), rows=tuple(ids), cols=tuple(ids)),
+        hue=Hue.RESIDUAL,
+        picks=None,
+    )
+
+
+def _neuron(scene: Scene, found: NeuronTokens) -> Box:
+    place = (found.layer, found.neuron)
+
+    def bars(title: str, cell: str, *sides: tuple[Array, Array]) -> BarsPanel:
+        shown = [(int(t), float(v)) for ids, values in sides for t, v in zip(ids[:_SHOWN], values, strict=False)]
+        shown.sort(key=lambda one: -one[1])
+        return BarsPanel(
+            title=title,
+            note=f"L{place[0]}N{place[1]}",
+            bars=tuple(
+                Bar(scene.tokenizer.label(t), v, number(v), source=(cell, (*place, t))) for t, v in dict(shown).items()
+            ),
+            hue=Hue.MLP,
+        )
+
+    return column(
+        bars("Tokens that push it up and down", _UP, (found.up, found.up_number), (found.down, found.down_number)),
+        bars(
+            "Tokens that it makes likelier and less so",
+            _OUT,
+            (found.promoted, found.promoted_number),
+            (found.suppressed, found.suppressed_number),
+        ),
+    )
+
+
+# Cells
+
+
+def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
+    """The number of a cell, and the two vectors whose dot product it is. Raises ModelError where there is none."""
+    index, count, checkpoint = cell.index, scene.config.vocab_size, scene.checkpoint
+    if cell.name == _PAIR and len(index) == 2 and all(0 <= i < count for i in index):
+        one, other = analysis.rows_of(checkpoint, index, without=_without(scene))
+        one, other = (v / max(float(np.linalg.norm(v)), 1e-300) for v in (one, other))
+    elif cell.name in (_UP, _OUT) and len(index) == 3 and 0 <= index[2] < count:
+        layer, neuron, token = index
+        if cell.name == _UP:
+            one, other = analysis.neuron_on(checkpoint, layer, neuron, token)
+        else:
+            analysis.neuron_reads(checkpoint, layer, neuron)
+            own = checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron].astype(np.float64)
+            one = along_unembedding(checkpoint, own)
+            other = checkpoint.weights["unembed.W_U"][token].astype(np.float64)
+    else:
+        raise ModelError(f"There is no {cell.name}{list(index)}; superposition has pair, up and out.")
+    return float(one @ other), one, other
+
+
+def describe(scene: Scene, cell: Cell) -> Readout:
+    """What a number says."""
+    value, _, _ = _vectors(scene, cell)
+    quoted = scene.tokenizer.quoted
+    if cell.name == _PAIR:
+        return Readout(number(value), "cosine", f"{quoted(cell.index[0])} and {quoted(cell.index[1])}")
+    neuron = f"L{cell.index[0]}N{cell.index[1]}"
+    if cell.name == _UP:
+        return Readout(number(value), f"push on {neuron}", f"by {quoted(cell.index[2])} alone")
+    return Readout(number(value), f"output of {neuron}", f"for {quoted(cell.index[2])}")
+
+
+def open_cell(scene: Scene, cell: Cell) -> View:
+    """A number taken apart: the two vectors whose dot product it is."""
+    value, one, other = _vectors(scene, cell)
+    readout = describe(scene, cell)
+    formula = {
+        _PAIR: "cos = (a / |a|) · (b / |b|)",
+        _UP: "e · (w ⊙ W_in), the norm folded in",
+        _OUT: "(W_out, centred ⊙ w_f) · W_U",
+    }[cell.name]
+    labels = {_PAIR: ("one row", "the other"), _UP: ("the token", "what it reads"), _OUT: ("what it writes", "W_U")}
+    strips = (
+        Strip(label, v, None, hue)
+        for label, v, hue in zip(labels[cell.name], (one, other), (Hue.RESIDUAL, Hue.MLP), strict=True)
+    )
+    first, second = strips
+    lines = (Line("formula", formula), Line("with numbers", f"Σ of {len(one)} products", f"= {number(value)}"))
+    return View(
+        f"{readout.name} = {readout.value}", readout.place, column(TextPanel(lines=lines), *dot_panels(first, second))
+    )
+
+
+def as_numpy(scene: Scene, _cell: Cell | None) -> str:
+    """Lines that make the interference of the text's tokens again from the embedding."""
+    return program(
+        scene.checkpoint,
+        "the cosines between rows of W_E, all less their mean",
+        (("E", "embed.W_E", ""),),
+        [
+            f"chosen = (E - E.mean(0))[{_chosen(scene)}]",
+            "chosen /= np.linalg.norm(chosen, axis=1, keepdims=True)",
+            "result = chosen @ chosen.T",
+        ],
+    )
