@@ -1,5 +1,7 @@
 """What painters share: headings, colour bars, heat cells with their limits, and rows of token labels."""
 
+import re
+
 import numpy as np
 
 from desktop_app.core.levels import Levels, cell_text, short
@@ -28,10 +30,21 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
     used = page.words(rect.x, y, panel.title, bold=True, colour=colour, room=rect.w)
     gap = page.u(10) + used * page.slack if used else 0
     room = rect.w - used - gap
-    # A note of which little could be seen is better left out.
-    if panel.note and room > 0.4 * page.width(panel.note, size=12):
-        page.words(rect.x + used + gap, y, panel.note, size=12, colour=page.theme.dim, room=room)
+    note, size = _note(panel.note, room, page)
+    page.words(rect.x + used + gap, y, note, size=size, colour=page.theme.dim)
     return rect.inset(top=page.u(HEADING))
+
+
+def _note(text: str, room: float, page: Page) -> tuple[str, float]:
+    """A note and its size: smaller where room is short, else as many of its clauses as fit; never cut within one."""
+    room /= 1 + page.slack
+    clauses = re.split(r"(?<=[^\s])(?:; | · |, )", text)
+    ends = [text.find(clause) + len(clause) for clause in clauses]
+    for shown in (text, *(text[:end] for end in reversed(ends[:-1]))):
+        for size in (12, 11, 10):
+            if page.width(shown, size=size) <= room:
+                return shown, size
+    return "", 12
 
 
 def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = "", label: str = "") -> None:
