@@ -171,6 +171,11 @@ class Cells:
             return row, min(max(column + across + down * self.stride, self.start), last)
         return min(max(row + down, 0), self.rows - 1), min(max(column + across, 0), self.columns - 1)
 
+    def has(self, row: int, column: int) -> bool:
+        """Whether `values` has a cell there, drawn or not."""
+        rows = self.values.shape[0] if self.values.ndim > 1 else 1
+        return 0 <= row < rows and 0 <= column < self.values.shape[-1]
+
     def holds(self, row: int, column: int) -> bool:
         """Whether a cell of `values` is drawn here (a strip in pieces draws each piece apart)."""
         if self.stride is None:

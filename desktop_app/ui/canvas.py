@@ -235,12 +235,14 @@ class Canvas(PaintedPane):
         # The same cell of the same picture, where that stands now: another arrangement has it in another order.
         if self._at is not None:
             cells, row, column = self._at
-            self._point(page.again(cells, before), row, column)
+            again = page.again(cells, before)
+            self._point(again if again is not None and again.has(row, column) else None, row, column)
         if self._cursor is not None:
             cells, row, column = self._cursor
             largest = max(page.cells, key=lambda c: c.rect.w * c.rect.h, default=None)
             here = page.again(cells, before) or largest
-            self._cursor = None if here is None else (here, row, column)
+            stays = here is not None and here.has(row, column)  # the same picture may have fewer cells now
+            self._cursor = None if here is None else (here, row, column) if stays else (here, 0, here.start)
         self._find_lit()
         self._set_scroll_bars(width)  # showing or hiding a bar triggers this layout again, from inside it
         if self._cursor is not None:

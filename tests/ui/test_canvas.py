@@ -4,9 +4,22 @@ import numpy as np
 import pytest
 
 from desktop_app.core.opening.cells import Region
-from desktop_app.core.panels import GridPanel, MapPanel, MultiplesPanel, Source, View, column, row
+from desktop_app.core.panels import (
+    GraphPanel,
+    GridPanel,
+    Hue,
+    Knot,
+    MapPanel,
+    MultiplesPanel,
+    Source,
+    Strand,
+    View,
+    column,
+    row,
+)
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import build_view
+from desktop_app.figures.marks import Strands
 from desktop_app.figures.theme import LIGHT
 from desktop_app.ui.canvas import Canvas
 from tests.scenes import CONFIG, open_tiny, scene_of, shown_steps
@@ -123,3 +136,44 @@ def test_zooming_keeps_the_pointed_cell_where_it_is(canvas):
     for _ in range(4):
         canvas.zoom(1)
         assert seen() == pytest.approx(before, abs=2)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_cursor_in_a_picture_that_has_fewer_cells_now_stands_in_one_that_is_there(canvas, rows):
+    def view(columns):
+        values = np.arange(rows * columns, dtype=float).reshape(rows, columns)
+        names = tuple(f"r{n}" for n in range(rows))
+        panel = MapPanel(title="a", values=values, row_labels=names, source=Source("embed", ("row", "col")))
+        return View("t", "", column(panel))
+
+    canvas.show_view(view(6), LIGHT, 1.0)
+    cells = canvas.page.cells[0]
+    canvas._cursor = (cells, rows - 1, 5)
+    canvas._move_cursor(0, 0)
+    canvas.show_view(view(3), LIGHT, 1.0)
+    found, line, place = canvas._cursor
+    assert found in canvas.page.cells and found.has(line, place)
+    canvas.leave_cursor()
+    canvas._point(found, rows - 1, 2)
+    canvas.show_view(view(2), LIGHT, 1.0)
+    assert canvas._at is None
+
+
+def test_a_cursor_on_a_line_of_a_graph_that_has_fewer_lines_now_stands_on_one_that_is_there(canvas):
+    def view(count):
+        knots = tuple(Knot(n, 0, 1.0, f"k{n}") for n in range(count + 1))
+        strands = tuple(Strand(n, n + 1, 1.0, 0) for n in range(count))
+        panel = GraphPanel(
+            title="g", knots=knots, strands=strands, positions=tuple(range(count + 1)),
+            column_labels=tuple("abcdefgh"[: count + 1]), kinds=(("x", Hue.INK),),
+            node_source=Source("why.part", ("col",)), edge_source=Source("why.part", ("col",)),
+        )  # fmt: skip
+        return View("t", "", column(panel))
+
+    canvas.show_view(view(5), LIGHT, 1.0)
+    lines = max((c for c in canvas.page.cells if isinstance(c, Strands)), key=lambda c: c.values.shape[-1])
+    canvas._cursor = (lines, 0, lines.values.shape[-1] - 1)
+    canvas._move_cursor(0, 0)
+    canvas.show_view(view(1), LIGHT, 1.0)
+    found, line, place = canvas._cursor
+    assert found in canvas.page.cells and found.has(line, place)
