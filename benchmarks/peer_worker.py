@@ -86,6 +86,51 @@ def heads(folder):
     return work
 
 
+def ablation(folder):
+    """Every head muted in turn, a block's heads in one batch."""
+    model = lens_model(folder)
+
+    def work(ids):
+        heads = model.cfg.n_heads
+        batch = ids.repeat(heads, 1)
+        for layer in range(model.cfg.n_layers):
+
+            def mute(z, **_hook):
+                rows = torch.arange(heads)
+                z[rows, :, rows] = 0
+                return z
+
+            model.run_with_hooks(batch, fwd_hooks=[(f"blocks.{layer}.attn.hook_z", mute)])
+
+    return work
+
+
+class Patching:
+    """Every position's resid_pre put there from another pass, a block's positions in one batch."""
+
+    def __init__(self, folder):
+        self.model = lens_model(folder)
+
+    def prepare(self, ids):
+        other = ids.clone()
+        other[0, 3] = (other[0, 3] + 1) % self.model.cfg.d_vocab
+        return other, self.model.run_with_cache(ids)[1]
+
+    def __call__(self, asked):
+        ids, cache = asked
+        count = ids.shape[1]
+        batch = ids.repeat(count, 1)
+        for layer in range(self.model.cfg.n_layers):
+            clean = cache["resid_pre", layer][0]
+
+            def put(stream, clean=clean, **_hook):
+                rows = torch.arange(count)
+                stream[rows, rows] = clean
+                return stream
+
+            self.model.run_with_hooks(batch, fwd_hooks=[(f"blocks.{layer}.hook_resid_pre", put)])
+
+
 def lens_model(folder):
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -98,8 +143,10 @@ PEERS = {
     "transformer_lens lens": Lens,
     "transformer_lens attribution": attribution,
     "transformer_lens heads": heads,
+    "transformer_lens ablation": ablation,
+    "transformer_lens patching": Patching,
 }
-PREPARED = {"transformer_lens lens"}
+PREPARED = {"transformer_lens lens", "transformer_lens patching"}
 
 if __name__ == "__main__":
     main()
