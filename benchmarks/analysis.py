@@ -9,7 +9,7 @@ from benchmarks.passes import ids_of
 from benchmarks.peers import Peers
 from benchmarks.shapes import checkpoint
 from benchmarks.table import Row, against, bounded, interleaved, timed
-from desktop_app.core.analysis import attribution, flow, heads, lens
+from desktop_app.core.analysis import attribution, circuits, flow, head_circuits, heads, lens
 from desktop_app.core.model import Model, open_model
 from desktop_app.gpt2.weights import UNEMBEDDING
 
@@ -34,6 +34,7 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
     model.engine.prepack()
     yield products(model, runs)
     yield from long_texts(model, runs)
+    yield from weights_alone(model, runs)
     if venv is not None:
         with Peers(venv, folder) as peers:
             yield from beside(model, peers, runs)
@@ -75,6 +76,16 @@ def long_texts(model: Model, runs: int) -> Iterator[Row]:
     trace = engine.trace(ids_of(model, 256))
     [seconds] = interleaved(lambda: timed(lambda: flow.compute(model.checkpoint, trace)), runs=max(3, runs // 3))
     yield bounded("256 tokens: the flow below the last", 1000 * float(np.median(seconds)), 1000, "ms")
+
+
+def weights_alone(model: Model, runs: int) -> Iterator[Row]:
+    """Composition of every pair of heads, and what one head promotes for the tokens that it writes most for."""
+    checkpoint = model.checkpoint
+    [seconds] = interleaved(lambda: timed(lambda: circuits.compositions(checkpoint)), runs=max(3, runs // 3))
+    yield bounded("composition of every pair of heads", float(np.median(seconds)), 3, "s")
+    ids = head_circuits.typical(checkpoint, 5, 1).tolist()  # what stands for every token is made before, once
+    [seconds] = interleaved(lambda: timed(lambda: head_circuits.table(checkpoint, "OV", 5, 1, ids)), runs=runs)
+    yield bounded("OV table of a head for ten tokens", 1000 * float(np.median(seconds)), 200, "ms")
 
 
 def beside(model: Model, peers: Peers, runs: int) -> Iterator[Row]:

@@ -143,3 +143,35 @@ def as_data(counted: Census) -> dict[str, object]:
         "embeddings_of_all": counted.of_all(*EMBEDDINGS),
         "note": counted.note,
     }
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """What it saves that a head's value is a way down and a way up: W_OV is the product of both, of rank `rank`.
+
+    `own` parameters of W_V and W_O of a head, `full` of a whole [width, width] matrix in their place, `heads` in all.
+    """
+
+    width: int
+    rank: int
+    heads: int
+
+    @property
+    def own(self) -> int:
+        """Parameters of value down and value up of one head."""
+        return 2 * self.width * self.rank
+
+    @property
+    def full(self) -> int:
+        """Parameters of one matrix from stream to stream."""
+        return self.width * self.width
+
+    @property
+    def saved(self) -> int:
+        """Parameters that all heads together do without; below zero they cost more."""
+        return self.heads * (self.full - self.own)
+
+
+def low_rank(config: Config) -> LowRank:
+    """The value matrices of a model of this config."""
+    return LowRank(config.n_embd, config.d_head, config.n_layer * config.n_head)

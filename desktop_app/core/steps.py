@@ -281,7 +281,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         embedding_map.content,
         options=("map_components", "map_neighbours", "rows_trimmed"),
         wants=embedding_map.wants,
-        reads=("map_token",),
+        reads=("map_token", "pinned"),
         keys=("Ctrl+Alt+M",),
         group=WEIGHTS,
         describe=embedding_map.describe,

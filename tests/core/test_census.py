@@ -8,13 +8,24 @@ from safetensors import safe_open
 
 from desktop_app import cli
 from desktop_app.core.bundle import default_model
-from desktop_app.core.census import ATTENTION, EMBEDDINGS, FAMILIES, GPT3_SOURCE, MLP, census, gpt2_sizes, gpt3
+from desktop_app.core.census import (
+    ATTENTION,
+    EMBEDDINGS,
+    FAMILIES,
+    GPT3_SOURCE,
+    MLP,
+    census,
+    gpt2_sizes,
+    gpt3,
+    low_rank,
+)
 from desktop_app.core.panels import BarsPanel, TextPanel
 from desktop_app.core.views.census import census_view
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.weights import parameter_count
 from tests.checkpoints import random_config, write_random_checkpoint
+from tests.scenes import panels
 
 SIZES = {  # as the hub's model pages have them
     "GPT-2 small": 124_439_808,
@@ -52,6 +63,17 @@ def test_the_bundled_model_is_counted_as_its_file_has_it():
 @pytest.mark.parametrize("name", SIZES)
 def test_the_gpt2_sizes_have_the_parameters_that_they_are_known_for(name):
     assert census(name, gpt2_sizes()[name]).total == SIZES[name]
+
+
+def test_a_value_of_low_rank_saves_what_a_whole_matrix_would_take():
+    """GPT-2 small by hand: 768 x 64 down and up, or 768 x 768, for each of 144 heads."""
+    low = low_rank(gpt2_sizes()["GPT-2 small"])
+    assert (low.own, low.full, low.rank) == (98_304, 589_824, 64)
+    assert low.saved == 144 * (589_824 - 98_304) == 70_778_880
+    # A single head as wide as the model costs twice what one matrix would.
+    assert low_rank(parse_config({"n_embd": 6, "n_head": 1, "n_layer": 1}, "c")).saved == -36
+    panel = next(p for p in panels(census_view("x", gpt2_sizes()["GPT-2 small"]).content) if "value takes" in p.title)
+    assert [bar.text for bar in panel.bars] == ["98,304", "589,824"] and "70,778,880 fewer" in panel.bars[0].remark
 
 
 def test_one_small_model_counted_by_hand():
@@ -139,7 +161,7 @@ def test_the_view_shows_every_count_and_names_its_sources():
         assert [bar.label for bar in panel.bars] == ["mine", *SIZES, "GPT-3"]
         assert panel.bars[0].value == own
         assert [bar.marked for bar in panel.bars] == [True, *[False] * 5]
-    sources = view.content.children[2]
+    sources = view.content.children[3]
     assert isinstance(sources, TextPanel)
     assert any("3Blue1Brown" in line.remark for line in sources.lines)
     assert f"{counted.total:,}" in view.lead

@@ -1,6 +1,6 @@
 """The view of a model's parameters by family, beside the GPT-2 sizes and GPT-3."""
 
-from desktop_app.core.census import ATTENTION, EMBEDDINGS, MLP, Census, census, references
+from desktop_app.core.census import ATTENTION, EMBEDDINGS, MLP, Census, LowRank, census, low_rank, references
 from desktop_app.core.levels import percent
 from desktop_app.core.panels import Bar, BarsPanel, Box, Hue, Line, TextPanel, View, column, row
 from desktop_app.core.scene import Scene
@@ -19,11 +19,11 @@ def census_view(name: str, config: Config) -> View:
         f"{own.total:,} parameters. In the blocks attention has {percent(own.of_blocks(*ATTENTION))} and the MLP "
         f"{percent(own.of_blocks(*MLP))}; the embeddings are {percent(own.of_all(*EMBEDDINGS))} of all."
     )
-    return View(f"Where the parameters are: {name}", lead, census_box(own, others))
+    return View(f"Where the parameters are: {name}", lead, census_box(own, others, low_rank(config)))
 
 
-def census_box(own: Census, others: tuple[Census, ...]) -> Box:
-    """Families of `own` and of the last of `others` as bars, and every model in a table."""
+def census_box(own: Census, others: tuple[Census, ...], low: LowRank | None = None) -> Box:
+    """Families of `own` and of the last of `others` as bars, what low rank saves, and every model in a table."""
     largest = others[-1]
     models = (own, *others)
     return column(
@@ -33,12 +33,24 @@ def census_box(own: Census, others: tuple[Census, ...]) -> Box:
             _shares("MLP, of the blocks", models, [c.of_blocks(*MLP) for c in models], Hue.MLP),
             _shares("Embeddings, of all", models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
         ),
+        *((_value(low),) if low is not None else ()),
         TextPanel(
             title="Totals and sources",
             note="a bias counts with its matrix",
             lines=tuple(Line(c.name, f"{c.total:,}", c.note) for c in models),
         ),
     )
+
+
+def _value(low: LowRank) -> BarsPanel:
+    """One head's value as two thin matrices, beside one whole matrix that could do as much and more."""
+    saved = f"{abs(low.saved):,} {'fewer' if low.saved >= 0 else 'more'} in all {low.heads:,} heads"
+    bars = (
+        Bar("thin: down and up", float(low.own), f"{low.own:,}", f"rank {low.rank}; {saved}", marked=True),
+        Bar("one whole matrix", float(low.full), f"{low.full:,}", f"rank up to {low.width}"),
+    )
+    note = "W_OV = W_V W_O"
+    return BarsPanel(title="What a head's value takes", note=note, bars=bars, hue=Hue.VALUE)
 
 
 def _families(counted: Census) -> BarsPanel:

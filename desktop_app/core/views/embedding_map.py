@@ -123,7 +123,7 @@ def content(scene: Scene) -> View:
     if made[0] is None:
         return View(title, "", column(TextPanel(lines=(Line("", f"{_ROWS.words} …"),))))
     layout = made[2] if len(made) > 2 else None
-    return View(title, "", row(_cloud(scene, made[0], made[1], layout), _bars(scene, made[1]), weights=(5, 2)))
+    return View(title, "", row(_cloud(scene, made[0], made[1], layout), _bars(scene, made[1]), weights=(2, 1)))
 
 
 def _cloud(
@@ -144,6 +144,7 @@ def _cloud(
         first = len(table.left_out)
         share = [float(plane.shares[n]) if n < len(plane.shares) else 0.0 for n in range(2)]
         axes = tuple(f"component {first + n + 1}, {percent(share[n])}: {ends[n][0]} … {ends[n][1]}" for n in range(2))  # type: ignore[assignment] # two of them
+    pinned = tuple(token for token in scene.state.pinned if token < len(places))
     shown = () if near is None else tuple(int(t) for t in near.ids[:_NEAR])
     return CloudPanel(
         title=f"{len(places):,} tokens",
@@ -152,7 +153,7 @@ def _cloud(
         labels=labels,
         kind=kinds,
         kinds=KINDS,
-        marked=(chosen(scene), *shown),
+        marked=tuple(dict.fromkeys((chosen(scene), *pinned, *shown))),
         x_label=axes[0],
         y_label=axes[1],
         source=Source(CELL, ("col",)),
