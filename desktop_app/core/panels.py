@@ -63,11 +63,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Panel:
-    """What every panel has: a heading, a dimmer note beside it, and whether it is the one to look at."""
+    """What every panel has: a heading, a dimmer note beside it, and whether it is the one to look at.
+
+    `hint` says what a click does: it stands behind the note in the window, and nowhere else.
+    """
 
     title: str = ""
     note: str = ""
     current: bool = False
+    hint: str = field(default="", kw_only=True)
+
+    @property
+    def aside(self) -> str:
+        """What stands beside the title."""
+        return "; ".join(filter(None, (self.note, self.hint)))
 
 
 @dataclass(frozen=True)
@@ -283,6 +292,7 @@ class BarsPanel(Panel):
     base: float = 0.0
     reach: float = 0.0
     peers: tuple[Bar, ...] = ()
+    outlined: str = ""  # what the outlines of bars are, in a word or two
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """A view as a finished figure: page size, theme, caption, and the bytes of an SVG, PDF or PNG file."""
 
 import math
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,7 +42,6 @@ SIZES: dict[str, Size] = {
     "page": Size("Paper width, 175 mm", 175 * _MM, None, 8),
     "poster": Size("Poster", 1600, 1100, 22),
 }
-_HINT = re.compile(r"(?:^|; )click [a-z ]*$")
 MOST_PIXELS = 250_000_000
 """Pixels of a PNG: an A0 poster at 300 dpi has 139 million, and drawing takes eight bytes and more for each."""
 
@@ -108,8 +106,7 @@ def _unclickable(box: Box) -> Box:
     return replace(
         box,
         children=tuple(
-            _unclickable(child) if isinstance(child, Box) else replace(child, note=_HINT.sub("", child.note))
-            for child in box.children
+            _unclickable(child) if isinstance(child, Box) else replace(child, hint="") for child in box.children
         ),
         wide=None if box.wide is None else _unclickable(box.wide),
     )

@@ -18,19 +18,19 @@ _LEAST_BAR = 24.0
 
 def heading_height(panel: Panel) -> float:
     """Room that a panel's title takes, in design units."""
-    return HEADING if panel.title or panel.note else 0.0
+    return HEADING if panel.title or panel.aside else 0.0
 
 
 def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
     """Draw title and note; returns the room below."""
-    if not (panel.title or panel.note):
+    if not (panel.title or panel.aside):
         return rect
     y = rect.y + page.u(9)
     colour = page.theme.accent if panel.current else page.theme.ink
     used = page.words(rect.x, y, panel.title, bold=True, colour=colour, room=rect.w)
     gap = page.u(10) + used * page.slack if used else 0
     room = rect.w - used - gap
-    note, size = _note(panel.note, room, page)
+    note, size = _note(panel.aside, room, page)
     page.words(rect.x + used + gap, y, note, size=size, colour=page.theme.dim)
     return rect.inset(top=page.u(HEADING))
 

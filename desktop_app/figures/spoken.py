@@ -17,5 +17,5 @@ def spoken(view: View) -> str:
 def alt_of(panel: Panel) -> str:
     """A panel in a sentence or two."""
     name = f"{panel.title}. " if panel.title else ""
-    name += f"{panel.note[0].upper()}{panel.note[1:]}. " if panel.note else ""
+    name += f"{panel.aside[0].upper()}{panel.aside[1:]}. " if panel.aside else ""
     return (name + KINDS[type(panel)].words(panel)).strip()

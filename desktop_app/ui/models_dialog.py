@@ -249,7 +249,7 @@ class ModelsDialog(QDialog):
         row = self.chosen
         ready = row is not None and row.ready
         fetchable = row is not None and not ready and row.kind not in (BUNDLED, FOLDER)
-        begun = row is not None and row.state.startswith(("begun", "incomplete"))
+        begun = row is not None and row.begun
         self.act.setText("Open" if not fetchable else "Go on" if begun else "Download")
         self.act.setEnabled((ready and not self._loading) or (fetchable and not self._fetching))
         removable = row is not None and row.kind != BUNDLED and (row.kind != HUB or begun)

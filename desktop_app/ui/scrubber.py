@@ -50,7 +50,8 @@ class Track(QWidget):
         # The way in and out would be slivers beside many blocks; they keep a width that can be hit.
         least = min(26.0 * self._scale, room / 6)
         total = max(len(self._steps), 1)
-        widths = [max(0 if name.startswith("block") else least, room * count / total) for name, _, count in parts]
+        ends = ("in", "out")
+        widths = [max(least if name in ends else 0, room * count / total) for name, _, count in parts]
         shrink = room / sum(widths) if widths else 1
         found, x = [], 0.0
         for (name, first, count), width in zip(parts, widths, strict=True):

@@ -79,7 +79,7 @@ def test_an_opened_number_is_the_trace_s(model, scene):
 def test_figures_do_not_ask_to_be_clicked(model, scene):
     for cell in ("blocks.1.mlp.post[0,3]", "probability[5]", "blocks.0.attn.q[0,0,1]"):
         made = subject_job(find_cell(cell, scene.config), model, scene)
-        assert not any("click" in panel.note for panel in panels(made.view.content))
+        assert not any("click" in panel.note or panel.hint for panel in panels(made.view.content))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ class Row:
     """One model of the list.
 
     `reference` is what `--model` takes, `title` what a person calls it. `disk` is in bytes: what it takes here, or what
-    a download brings. `state` is a few words, `ready` says whether it can be opened now.
+    a download brings. `state` is a few words, `ready` says whether it can be opened now, `begun` whether a part of a
+    download is here.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Row:
     disk: int
     state: str
     ready: bool
+    begun: bool = False
 
     @property
     def parameters(self) -> int | None:
@@ -95,6 +97,7 @@ def _cached() -> Iterator[Row]:
             bytes_on_disk(found.folder) + (partial_bytes(found.name.repository) if found.missing else 0),
             state,
             not found.missing,
+            bool(found.missing),
         )
 
 
@@ -107,9 +110,18 @@ def _begun(repository: str) -> str:
 
 def _catalogue() -> Iterator[Row]:
     for entry in hub_entries():
-        state = _begun(entry.repository) if partial_bytes(entry.repository) else "not fetched"
+        begun = partial_bytes(entry.repository) > 0
         yield Row(
-            HUB, entry.repository, entry.title, entry.about, None, entry.config, entry.download, state, ready=False
+            HUB,
+            entry.repository,
+            entry.title,
+            entry.about,
+            None,
+            entry.config,
+            entry.download,
+            _begun(entry.repository) if begun else "not fetched",
+            ready=False,
+            begun=begun,
         )
 
 

@@ -193,7 +193,7 @@ def _scalars(scene: Scene, title: str, scalars: tuple[Scalar, ...], otherwise: s
         else:
             length = s.value if np.isfinite(s.value) else 0.0
             bars.append(Bar(s.label, length, number(s.value), where, source=source))
-    return BarsPanel(title=title, note="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
+    return BarsPanel(title=title, hint="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
 
 
 def chain(scene: Scene, token: int) -> View:
@@ -234,7 +234,8 @@ def chain(scene: Scene, token: int) -> View:
         TextPanel(title="From logit to probability", lines=tuple(lines)),
         BarsPanel(
             title="Where it begins",
-            note=f"the bar begins at the mean of all, {number(middle)}; click to open",
+            note=f"the bar begins at the mean of all, {number(middle)}",
+            hint="click to open",
             bars=(bar,),
             hue=Hue.RESIDUAL,
             base=middle,

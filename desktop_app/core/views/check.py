@@ -67,7 +67,9 @@ def check_view(findings: tuple[Finding, ...] | None) -> View:
         verdict,
         lead,
         column(
-            BarsPanel(title="Largest differences", note="against the sum of absolute terms; click one", bars=bars),
+            BarsPanel(
+                title="Largest differences", note="against the sum of absolute terms", hint="click one", bars=bars
+            ),
             TextPanel(title="All of them", note="in the order of the forward pass", lines=lines),
         ),
     )

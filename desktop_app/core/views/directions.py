@@ -252,7 +252,7 @@ def _plane(scene: Scene) -> AnyPanel:
 
     return CloudPanel(
         title=f"{len(places):,} tokens after block {scene.layer}",
-        note="click one for its coordinates",
+        hint="click one for its coordinates",
         points=places,
         labels=tuple(f"{label} {n}" for n, label in enumerate(scene.labels)),
         marked=(scene.token,),

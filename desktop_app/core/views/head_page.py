@@ -92,7 +92,8 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
         )
     return BarsPanel(
         title=f"{name(*at)}: {label_words(heads, *at)}",
-        note="click one to order by it" if sorts else "frames: beyond the first token",
+        note="" if sorts else "frames: beyond the first token",
+        hint="click one to order by it" if sorts else "",
         bars=tuple(bars),
         hue=Hue.ATTENTION,
         reach=1.0,

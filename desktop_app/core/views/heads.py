@@ -146,7 +146,8 @@ def _all(scene: Scene) -> AtlasPanel | TextPanel:
         said.append(f"a cell = {found.pooled[0]} × {found.pooled[1]}, strongest shown")
     return AtlasPanel(
         title="Patterns",
-        note=f"{scene.config.n_layer} blocks × {scene.config.n_head} heads; click one for its page",
+        note=f"{scene.config.n_layer} blocks × {scene.config.n_head} heads",
+        hint="click one for its page",
         values=found.grids,
         levels=weight_levels(scene, found.grids),
         numbers=_numbers(scene)[1],
@@ -182,7 +183,8 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
     top = 1.0 if by not in ("distance", "share") else max(float(np.nanmax(values, initial=0)), 1e-9)
     return MapPanel(
         title=_by(scene)[0].upper() + _by(scene)[1:],
-        note="on the battery; click one for its page",
+        note="on the battery",
+        hint="click one for its page",
         values=values,
         levels=unit() if top == 1.0 else Levels(0.0, top, diverging=False, rule="this view"),
         row_labels=tuple(f"L{n}" for n in range(scene.config.n_layer)),
@@ -245,7 +247,8 @@ def _finder(scene: Scene) -> AnyPanel:
     left = len(found) - len(bars)
     return BarsPanel(
         title=f"{which[scene.state.view.heads_of]} by {_by(scene)}",
-        note=f"and {left} below" if left else "click one for its page",
+        note=f"and {left} below" if left else "",
+        hint="" if left else "click one for its page",
         bars=bars,
         hue=Hue.KEY,
         reach=1.0,

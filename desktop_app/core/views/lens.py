@@ -296,7 +296,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
                     for i in shown
                 ),
             ),
-            BarsPanel(title="Read from", note="click to open", bars=(first,), hue=Hue.RESIDUAL),
+            BarsPanel(title="Read from", hint="click to open", bars=(first,), hue=Hue.RESIDUAL),
         ),
     )
 

@@ -272,7 +272,7 @@ def _keys(scene: Scene, key: int) -> BarsPanel:
         for j in shown
     )
     title = f"What {token_name(scene, scene.token)} looks at"
-    return BarsPanel(title=title, note="click a key to ask about it", bars=bars, hue=Hue.ATTENTION)
+    return BarsPanel(title=title, hint="click a key to ask about it", bars=bars, hue=Hue.ATTENTION)
 
 
 # Cells
@@ -363,7 +363,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         *_made_by(pair.score.key_parts, pair.members[1], pair.score.key, "key"),
     )
     largest = BarsPanel(title="Largest terms", note="by index", bars=bars, hue=Hue.ACCENT)
-    written = BarsPanel(title="Written by", note="click to open", bars=made, hue=Hue.RESIDUAL)
+    written = BarsPanel(title="Written by", hint="click to open", bars=made, hue=Hue.RESIDUAL)
     return View(
         f"{pair.labels[0]} × {pair.labels[1]} = {number(pair.value)}",
         f"query {token_name(scene, pair.score.query)}, key {token_name(scene, pair.score.key)}",

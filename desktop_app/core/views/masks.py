@@ -110,7 +110,8 @@ def _table(scene: Scene, rows: tuple[Masked, ...]) -> MapPanel:
     pairs = np.array([r.pairs for r in rows])
     return MapPanel(
         title="Pairs that a head computes",
-        note="colour: their share of the causal ones; click a mask",
+        note="colour: their share of the causal ones",
+        hint="click a mask",
         values=pairs / pairs[0],
         levels=Levels(0.0, 2.0, diverging=False),
         row_labels=tuple(map(_name, rows)),

@@ -162,7 +162,8 @@ def temperature(scene: Scene) -> Box:
     flatter = "nothing changes" if value == 1 else "flatter" if value > 1 else "sharper"
     return _compared(
         BarsPanel(title="Softmax of the logits", note="temperature 1 · with logit", bars=before, hue=Hue.RESIDUAL),
-        BarsPanel(title=f"Divided by {value:g} first", note=f"{flatter}; outline: before", bars=after),
+        BarsPanel(title=f"Divided by {value:g} first", note=f"{flatter}; outline: before", bars=after,
+                  outlined="before"),
     )  # fmt: skip
 
 
@@ -224,7 +225,8 @@ def top_p(scene: Scene) -> Box:
     cut = cut_lines(ranks, kept, f"top-p {sampling.top_p:g} is reached")
     return _compared(
         BarsPanel(title="Running sum", note=words, bars=running, hue=Hue.RESIDUAL, cuts=cut),
-        BarsPanel(title=f"{kept:,} kept, renormalised", note="outline: before top-p", bars=after, cuts=cut),
+        BarsPanel(title=f"{kept:,} kept, renormalised", note="outline: before top-p", bars=after, cuts=cut,
+                  outlined="before top-p"),
     )  # fmt: skip
 
 
@@ -261,6 +263,7 @@ def probabilities(scene: Scene) -> Box:
             BarsPanel(
                 title="What is drawn from",
                 note="outline: before the cut",
+                outlined="before the cut",
                 bars=final,
                 cuts=cut_lines(ranks, stages.n_kept, cut_words(scene)),
             ),

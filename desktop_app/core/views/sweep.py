@@ -187,7 +187,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
     shares = isinstance(found, Patch) and not found.refused
     return MapPanel(
         title="Share of the way" if shares else "Change of the difference",
-        note="click a cell to go to that run",
+        hint="click a cell to go to that run",
         values=values,
         levels=diverging(values),
         row_labels=tuple(f"block {n}" for n in range(len(values))),
@@ -211,7 +211,7 @@ def _neurons(found: Ablation, values: Array) -> BarsPanel:
         )
         for n in order[:_LISTED]
     )
-    return BarsPanel(title="Change of the difference", note="click a bar to go to that run", bars=bars)
+    return BarsPanel(title="Change of the difference", hint="click a bar to go to that run", bars=bars)
 
 
 # Cells

@@ -81,7 +81,7 @@ def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
             logit = float(scene.trace.logits(found.position)[token])
             label = scene.tokenizer.label(token)
             bars.append(Bar(label, logit, number(logit), "logits", source=("logits", (found.position, token))))
-    return BarsPanel(title="With", note="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
+    return BarsPanel(title="With", hint="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
 
 
 def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel, ...]:
@@ -146,7 +146,7 @@ def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
     return column(
         TextPanel(lines=lines),
         *dot_panels(left, Strip("W_O u / s", worth, None, Hue.KEY, "×")),
-        BarsPanel(title="With", note="click one to open it", bars=(looked,), hue=Hue.ATTENTION),
+        BarsPanel(title="With", hint="click one to open it", bars=(looked,), hue=Hue.ATTENTION),
     )
 
 

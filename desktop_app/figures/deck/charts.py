@@ -62,8 +62,7 @@ def add_chart(shapes: Any, piece: Chart, theme: Theme, name: str) -> None:
 
 
 def _before_words(panel: BarsPanel) -> str:
-    _, found, words = panel.note.partition("outline: ")
-    return clean(words) if found else "before"
+    return clean(panel.outlined) or "before"
 
 
 def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str) -> None:
