@@ -115,3 +115,20 @@ def test_a_worked_window_that_cannot_do_its_work_says_so(tmp_path):
     done = logitscope("--smoke", out, QT_QPA_PLATFORM="offscreen", HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
     assert done.returncode == 1
     assert "error: " in done.stdout
+
+
+def test_a_worked_window_ends_with_a_sentence_where_its_model_or_its_output_is_of_no_use(tmp_path):
+    (tmp_path / "empty").mkdir()
+    place = {"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = logitscope("--smoke", tmp_path / "a.svg", "--model", tmp_path / "empty", **place)
+    assert done.returncode == 1 and done.stdout.startswith("error: ") and len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    if Path("/dev/full").exists():
+        command = [sys.executable, "-P", "-m", "desktop_app", "--smoke", str(tmp_path / "a.svg")]
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                command, env=os.environ | place | {"PYTHONPATH": str(ROOT)}, cwd="/", stdout=full,
+                stderr=subprocess.PIPE, text=True, timeout=200, check=False,
+            )  # fmt: skip
+        assert done.returncode in (1, 2) and "No space left on device" in done.stderr
+        assert "Traceback" not in done.stderr

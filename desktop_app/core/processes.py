@@ -1,5 +1,6 @@
 """Worker processes that live and die with the program that started them, and run nothing of the current directory."""
 
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.core import crashes, logs
+from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.system import deaf_to_interrupts, give_way
 
+log = logging.getLogger(__name__)
 _SAFE_PATH = "PYTHONSAFEPATH"
+_NO_THREAD = "can't start new thread"  # Python's words for it
 _lock = threading.RLock()
 
 
@@ -30,10 +34,36 @@ def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
 
 @contextmanager
 def starting_workers() -> Iterator[None]:
-    """Processes that this thread starts within neither hear Ctrl+C nor look for modules in the current directory."""
+    """Processes that this thread starts within neither hear Ctrl+C nor look for modules in the current directory.
+
+    Raises LogitscopeError where the system lets none start.
+    """
     _stand_somewhere()
     with _safe_path(), deaf_to_interrupts():
-        yield
+        try:
+            yield
+        except (RuntimeError, OSError) as reason:
+            if isinstance(reason, RuntimeError) and _NO_THREAD not in str(reason):
+                raise
+            raise LogitscopeError(
+                f"No process can be started to work in: {getattr(reason, 'strerror', None) or reason}. There may be "
+                "too little memory, or a limit on processes (ulimit)."
+            ) from reason
+
+
+def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:
+    """Wait until the processes of a pool have ended, with their tasks if not `now`; those that never began, too."""
+    processes = list((pool._processes or {}).values())
+    if now:
+        for process in processes:
+            process.terminate()
+    try:
+        pool.shutdown(wait=True, cancel_futures=True)
+    except RuntimeError as reason:  # the thread that would wait for them could not be started
+        log.info("The pool has no thread: %s", reason)
+        for process in processes:
+            process.kill()
+            process.join()
 
 
 def _stand_somewhere() -> None:

@@ -24,7 +24,7 @@ from desktop_app import __version__
 from desktop_app.core.bundle import default_model, resource
 from desktop_app.core.model import Model, open_model
 from desktop_app.core.passes import Asked, Passes
-from desktop_app.core.processes import starting_workers, worker_pool
+from desktop_app.core.processes import end_workers, starting_workers, worker_pool
 from desktop_app.core.runs import compute_passes
 from desktop_app.core.session_file import to_json
 from desktop_app.figures.listing import Entry
@@ -208,7 +208,8 @@ def model_digest(folder: Path) -> str:
 def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes] | LogitscopeError"]]:
     """The files of each entry, as they get done. Passes run here, one after the other; drawing is left to workers."""
     bench = _Bench()
-    with _workers(min(jobs, len(entries))) as pool:
+    with _workers(min(jobs, len(entries))) as workers:
+        pool = workers
         under_way: dict[Future[list[bytes]], Entry] = {}
         for entry in entries:
             try:
@@ -216,8 +217,14 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
                 if pool is None:
                     yield entry, files_of(job, entry.order.options, entry.order.data)
                     continue
-                with starting_workers():
-                    future = pool.submit(files_of, job, entry.order.options, entry.order.data)
+                try:
+                    with starting_workers():
+                        future = pool.submit(files_of, job, entry.order.options, entry.order.data)
+                except LogitscopeError as reason:
+                    log.info("%s This process draws.", reason)
+                    pool = None
+                    yield entry, files_of(job, entry.order.options, entry.order.data)
+                    continue
                 under_way[future] = entry
             except LogitscopeError as reason:
                 yield entry, reason
@@ -255,11 +262,9 @@ def _workers(count: int) -> Iterator[Executor | None]:
     try:
         yield pool
     except BaseException:  # Ctrl+C, a signal: what is being drawn is not waited for
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
+        end_workers(pool, now=True)
         raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    end_workers(pool, now=False)
 
 
 class _Bench:

@@ -7,10 +7,10 @@ from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
 
-from desktop_app.core.processes import starting_workers, worker_pool
+from desktop_app.core.processes import end_workers, starting_workers, worker_pool
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, render
-from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import Lane
 
@@ -30,6 +30,11 @@ class ExportLane(Lane):
             self._pool = worker_pool(1)
         return self._pool
 
+    def _end_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            end_workers(pool, now=True)
+
     def request(
         self,
         job: Callable[[Stop], Job],
@@ -42,11 +47,16 @@ class ExportLane(Lane):
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
             try:
-                with self._lock, starting_workers():
+                with self._lock:
                     stop.check()
-                    pool = self._workers()
-                    futures = [pool.submit(render, made, options) for options in wanted]
-                    futures += [pool.submit(WRITERS[kind], made) for kind in data]
+                    try:
+                        with starting_workers():
+                            pool = self._workers()
+                            futures = [pool.submit(render, made, options) for options in wanted]
+                            futures += [pool.submit(WRITERS[kind], made) for kind in data]
+                    except LogitscopeError:
+                        self._end_pool()  # half a pool would be waited for without end
+                        raise
                 return then, [future.result() for future in futures]
             except BrokenProcessPool as reason:
                 self._pool = None  # the next figure gets a new one
@@ -61,9 +71,5 @@ class ExportLane(Lane):
         """Stop, end the worker, wait for both."""
         self.cancel()
         with self._lock:
-            pool, self._pool = self._pool, None
-            for process in list((pool._processes or {}).values()) if pool is not None else []:
-                process.terminate()
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+            self._end_pool()
         super().close()

@@ -37,6 +37,7 @@ class Lane(QObject):
         self._generation = 0
         self._stop = Stop()
         self._pending = 0
+        self._closed = False
         self._returned.connect(self._receive)
 
     @property
@@ -45,7 +46,12 @@ class Lane(QObject):
         return self._pending > 0
 
     def submit(self, job: Callable[[Stop], Any], *, in_turn: bool = False) -> None:
-        """Run `job`, which is given a Stop; whatever ran before is stopped and its answer dropped, unless `in_turn`."""
+        """Run `job`, which is given a Stop; whatever ran before is stopped and its answer dropped, unless `in_turn`.
+
+        Once the lane is closed nothing runs: what closes a window may be in the middle of what asks for it.
+        """
+        if self._closed:
+            return
         if not in_turn:
             self.cancel()
         self._pending += 1
@@ -89,6 +95,7 @@ class Lane(QObject):
 
     def close(self) -> None:
         """Stop, and wait until the thread has ended."""
+        self._closed = True
         self.cancel()
         self._executor.shutdown(wait=True, cancel_futures=True)
 

@@ -4,6 +4,7 @@ It tests an installed program on the machine and the screen where it is to run. 
 has been drawn, and one line for each thing done after that.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from desktop_app.core.steps import find_step
 from desktop_app.figures.export import Options
 from desktop_app.ui.window import Window
 
+log = logging.getLogger(__name__)
 _PROMPT = "The smoke test types this"
 _STEP = "blocks.0.attn.pattern"
 _LOOK_MS = 5
@@ -28,12 +30,12 @@ class Smoke(QObject):
         self.status = 0
         """The exit code: 1 if anything went wrong."""
         self._deeds: list[tuple[Callable[[], bool], Callable[[], None]]] = [
-            (self._drawn, lambda: print("ready", flush=True)),
+            (self._drawn, lambda: self._say("ready")),
             (lambda: True, lambda: window.controller.edit_text(_PROMPT)),
-            (self._typed, lambda: print(f"typed {_PROMPT!r}", flush=True)),
+            (self._typed, lambda: self._say(f"typed {_PROMPT!r}")),
             (lambda: True, self._walk),
             (self._drawn, self._export),
-            (out.exists, lambda: print(f"wrote {out}", flush=True)),
+            (out.exists, lambda: self._say(f"wrote {out}")),
             (lambda: True, self._quit),
         ]
         window.controller.trouble.connect(self._fail)
@@ -70,7 +72,7 @@ class Smoke(QObject):
             self._window.do("next")
         if controller.step is not controller.steps[-1]:
             self._fail(f"stepping ended at {controller.step and controller.step.key}")
-        print(f"stepped through {len(controller.steps)} steps", flush=True)
+        self._say(f"stepped through {len(controller.steps)} steps")
         if controller.model is not None:
             controller.go_to(find_step(_STEP, controller.model.config))
 
@@ -82,9 +84,19 @@ class Smoke(QObject):
         self._end.stop()
         self._window.close()
 
+    def _say(self, words: str) -> None:
+        try:
+            print(words, flush=True)
+        except OSError as reason:  # a full disk, a pipe that nobody reads: there is nobody to tell
+            log.warning("What was done cannot be told: %s", reason.strerror)
+            self._end_with_fault()
+
     def _fail(self, words: str) -> None:
-        if words:
-            print(f"error: {words}", flush=True)
-            self.status = 1
-            self._deeds.clear()
-            self._quit()
+        if words and not self.status:
+            self._say(f"error: {words}")
+            self._end_with_fault()
+
+    def _end_with_fault(self) -> None:
+        self.status = 1
+        self._deeds.clear()
+        self._quit()

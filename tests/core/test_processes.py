@@ -1,5 +1,6 @@
 """Workers do not hear Ctrl+C, the first one of a program least of all."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -37,3 +38,28 @@ def test_the_first_worker_does_not_hear_an_interrupt_and_its_parent_still_does(t
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["True", "False"]
+
+
+@pytest.mark.parametrize("command", ["deck", "build"])
+def test_where_no_thread_can_start_a_deck_is_refused_in_a_sentence_and_a_build_draws_alone(
+    tmp_path, capsys, monkeypatch, command
+):
+    """As under a limit of memory or of processes; a pool without its thread would be waited for without end."""
+    from concurrent.futures.process import _ExecutorManagerThread
+
+    from desktop_app.cli import main
+
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_ExecutorManagerThread, "start", no_thread)
+    monkeypatch.chdir(tmp_path)
+    figure = '[[figure]]\nname = "{0}.svg"\nprompt = "A"\nstep = "tokens"\n'
+    (tmp_path / "figures.toml").write_text(figure.format("one") + figure.format("two"))
+    if command == "deck":
+        assert main(["deck", "A", "--steps", "tokens,probabilities", "--jobs", "2", "--out", "a.pptx"]) == 2
+        assert "No process can be started" in capsys.readouterr().err
+    else:
+        assert main(["build", "figures.toml", "--jobs", "2"]) == 0
+        assert (tmp_path / "one.svg").exists() and (tmp_path / "two.svg").exists()
+    assert not (tmp_path / "a.pptx").exists() and not multiprocessing.active_children()

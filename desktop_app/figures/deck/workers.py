@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from desktop_app.core.processes import starting_workers, worker_pool
+from desktop_app.core.processes import end_workers, starting_workers, worker_pool
 from desktop_app.gpt2.errors import ExportError
 
 if TYPE_CHECKING:
@@ -35,10 +35,7 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, reason: BaseException | None, where: TracebackType | None
     ) -> None:
-        if kind is not None:
-            for process in list((self._pool._processes or {}).values()):
-                process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        end_workers(self._pool, now=kind is not None)
 
     def each(self, tasks: Iterable[Task]) -> Generator[tuple[int, Any], None, None]:
         """(number of the task, its result) as they come; a task is made when there is a worker for it.
