@@ -47,17 +47,23 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Part:
-    """One part: its name, what it is, and the block and head that wrote it (None where there is none)."""
+    """One part: its name, what it is, and the block and head that wrote it (None where there is none).
+
+    An edit's is what became of `tensor` by it.
+    """
 
     name: str
     kind: Kind
     layer: int | None = None
     head: int | None = None
+    tensor: str = ""
 
 
 def parts(trace: Trace, layer: int) -> tuple[Part, ...]:
     """The parts of `resid_pre` of block `layer`; of the last `resid_post` where `layer` is the number of blocks."""
-    edits = tuple(Part(f"edit of {name}", Kind.EDIT, trace.table[name].layer) for name in _edited(trace, layer))
+    edits = tuple(
+        Part(f"edit of {name}", Kind.EDIT, trace.table[name].layer, tensor=name) for name in _edited(trace, layer)
+    )
     return (*_written(trace.config, layer), *edits)
 
 
@@ -132,6 +138,11 @@ def combine(
 
 def vector_of(checkpoint: Checkpoint, trace: Trace, part: Part, row: int) -> Array:
     """One part of the residual stream at position `row`, [d_model] in float64. Not for what stands outside of it."""
+    if part.kind is Kind.EDIT:
+        after, before = (
+            trace.read(name, row=row).astype(np.float64) for name in (part.tensor, f"{part.tensor}.before")
+        )
+        return np.asarray(after - before)
     if part.layer is None:
         return trace.read(part.name, row=row).astype(np.float64)
     if part.kind is Kind.HEAD:
@@ -142,7 +153,8 @@ def vector_of(checkpoint: Checkpoint, trace: Trace, part: Part, row: int) -> Arr
     name = "attn.b_O" if part.kind is Kind.ATTENTION_BIAS else "mlp.b_out"
     bias = bias_of(checkpoint, part.layer, name).astype(np.float64)
     if part.kind is Kind.MLP:
-        return trace.read(f"blocks.{part.layer}.mlp_out", row=row).astype(np.float64) - bias
+        name = before_edit(trace, f"blocks.{part.layer}.mlp_out")
+        return trace.read(name, row=row).astype(np.float64) - bias
     return bias
 
 

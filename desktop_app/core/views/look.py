@@ -59,6 +59,7 @@ _KINDS = {
     Kind.MLP: "MLPs",
     Kind.MLP_BIAS: "b_out",
     Kind.ROUNDING: "int8",
+    Kind.EDIT: "edit",
 }
 
 

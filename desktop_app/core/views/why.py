@@ -107,6 +107,8 @@ class Term:
 
 def label_of(part: Part) -> str:
     """How a part is called within its block."""
+    if part.kind is Kind.EDIT:
+        return part.name
     return f"head {part.head}" if part.kind is Kind.HEAD else _LABELS[part.kind]
 
 
@@ -262,6 +264,8 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 def place_of(part: Part) -> str:
     """The tensor of the walk at which a part can be looked at."""
+    if part.kind is Kind.EDIT:
+        return part.tensor
     name = {Kind.HEAD: "attn.pattern", Kind.ATTENTION_BIAS: "attn_out", Kind.MLP: "mlp.post", Kind.MLP_BIAS: "mlp_out"}
     return part.name if part.layer is None else f"blocks.{part.layer}.{name[part.kind]}"
 
