@@ -100,6 +100,9 @@ def _labels(panel: CloudPanel, x: Array, y: Array, box: Rect, page: Page) -> Non
     theme, height = page.theme, page.u(13)
     taken: set[tuple[int, int]] = set()
     cell = page.u(6)
+    for start, end in panel.arrows:
+        ways = (np.linspace(line[start], line[end], 200)[6:-6] / cell for line in (x, y))
+        taken |= {(int(i), int(j)) for i, j in zip(*ways, strict=True)}
     marked = set(panel.marked)
     others = (n for n in range(min(len(x), _LABELLED)) if n not in marked)
     for n in (*panel.marked, *others):
@@ -107,17 +110,22 @@ def _labels(panel: CloudPanel, x: Array, y: Array, box: Rect, page: Page) -> Non
             continue
         words, bold = panel.labels[n], n in marked
         width = page.width(words, size=11, mono=True, bold=bold) * (1 + page.slack)
-        for left in (x[n] + page.u(6), x[n] - page.u(6) - width):
-            if not (box.x + page.u(2) <= left and left + width <= box.x + box.w - page.u(2)):
+        beside, above = page.u(6), page.u(13)
+        for left, at in (
+            *((x[n] + beside, y[n]), (x[n] - beside - width, y[n])),
+            *((x[n] - width / 2, y[n] - above), (x[n] - width / 2, y[n] + above)),
+        ):
+            inside = box.x + page.u(2) <= left and left + width <= box.x + box.w - page.u(2)
+            if not inside or not box.y + height / 2 <= at <= box.y + box.h - height / 2:
                 continue
             across = range(int(left / cell), int((left + width) / cell) + 1)
-            down = range(int((y[n] - height / 2) / cell), int((y[n] + height / 2) / cell) + 1)
+            down = range(int((at - height / 2) / cell), int((at + height / 2) / cell) + 1)
             place = {(i, j) for i in across for j in down}
             if place & taken:
                 continue
             taken |= place
             colour = theme.accent if bold else mix(theme.ink, theme.background, 0.85)
-            page.words(left, y[n], words, size=11, mono=True, bold=bold, colour=colour)
+            page.words(left, at, words, size=11, mono=True, bold=bold, colour=colour)
             break
 
 
