@@ -47,7 +47,7 @@ def own_text(model: Model) -> str:
     for text in (*(e.state.text for e in own), *(e.state.text for e in examples()), first):
         try:
             model.engine.check_ids(model.tokenizer.encode(text).ids)
-        except LogitscopeError:
+        except LogitscopeError:  # the next one may do
             continue
         if text:
             return text

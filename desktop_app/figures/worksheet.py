@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from desktop_app.core.worksheet import Exercise
-from desktop_app.figures.deck.booklet import HEIGHT, WIDTH
 from desktop_app.figures.marks import Mark, Page, Rect
+from desktop_app.figures.paper import HEIGHT, WIDTH
 from desktop_app.figures.theme import THEMES
 
 _MARGIN, _SCALE = 54.0, 10.5 / 13  # of our sizes: 10.5 points of body text

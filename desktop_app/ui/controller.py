@@ -428,7 +428,7 @@ class Controller(QObject):
             return ""
         try:
             states.encode(self.state, self.model.tokenizer)
-        except LogitscopeError:
+        except LogitscopeError:  # said already: it is why there is something to offer
             return own_text(self.model)
         return ""
 

@@ -134,8 +134,8 @@ def test_the_key_has_the_answers_and_the_sheet_in_front_of_it_has_not(tmp_path, 
 
 def test_every_page_stays_within_its_paper(scene):
     from desktop_app.figures import fonts
-    from desktop_app.figures.deck.booklet import HEIGHT, WIDTH
     from desktop_app.figures.marks import Words
+    from desktop_app.figures.paper import HEIGHT, WIDTH
     from desktop_app.figures.worksheet import lay_out
 
     for exercise in exercises(scene, tuple(LEVELS)):

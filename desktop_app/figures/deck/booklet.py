@@ -8,9 +8,9 @@ from desktop_app.figures.deck.walk import Slide
 from desktop_app.figures.kinds import KINDS
 from desktop_app.figures.layout import arrangement, height_in, places
 from desktop_app.figures.marks import Mark, Page, Rect
+from desktop_app.figures.paper import HEIGHT, WIDTH
 from desktop_app.figures.theme import THEMES, Theme
 
-WIDTH, HEIGHT = 210 * 72 / 25.4, 297 * 72 / 25.4
 _MARGIN = 48.0
 _SCALE = 9.5 / 13  # of our sizes: 9.5 points of body text
 _SHRINK = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)

@@ -1,0 +1,3 @@
+"""The paper that booklets and worksheets are made for: A4, in points."""
+
+WIDTH, HEIGHT = 210 * 72 / 25.4, 297 * 72 / 25.4
