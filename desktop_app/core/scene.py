@@ -10,6 +10,7 @@ from desktop_app.core.state import State
 from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.mask import reach
 from desktop_app.gpt2.sampling import Ranked, Stages, stages, uniform
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
@@ -139,6 +140,10 @@ class Scene:
     def landed(self) -> int:
         """The rank that the current draw lands on."""
         return self.stages.landing(self.u)
+
+    def reach(self, query: int) -> int:
+        """How many keys, from the first on, hold all that a query of the shown head sees under the pass' mask."""
+        return reach(self.trace.run.mask, self.config, self.layer, self.head, query, len(self.trace))
 
     def block(self, name: str) -> str:
         """Full name of a tensor of the shown block."""

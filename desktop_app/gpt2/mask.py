@@ -231,3 +231,13 @@ def rules(mask: Mask) -> Iterator[Rule]:
     yield mask.rule
     for _, rule in mask.heads:
         yield rule
+
+
+def seen_by(mask: str, config: Config, layer: int, head: int, query: int, count: int) -> NDArray[np.bool_]:
+    """[key]: which keys of a text of `count` tokens a query of one head sees, under the mask of that name."""
+    return mask_of(mask, config).of(layer, head).seen(np.array([query]), np.arange(count))[0]
+
+
+def reach(mask: str, config: Config, layer: int, head: int, query: int, count: int) -> int:
+    """How many keys, from the first on, hold all that a query sees: those up to itself, or with later ones all."""
+    return count if mask_of(mask, config).of(layer, head).later else query + 1

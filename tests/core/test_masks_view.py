@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from desktop_app.core.analysis import spans
+from desktop_app.core.analysis import score, spans
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import BarsPanel, GridPanel, MapPanel, TextPanel, panels_of
@@ -105,3 +105,28 @@ def test_what_no_mask_can_show_has_a_sentence_each(model):
     assert [line.label for line in beyond.lines] == ["Linformer", "Reformer", "ring attention"]
     assert all(len(line.remark) > 40 for line in beyond.lines)
     assert len(of(scene, step, BarsPanel)[0].bars) == len(scene.made(wants_of(scene, step)[0]))
+
+
+@pytest.mark.parametrize("mask", ["none", "window:4+first", "causal, 1.2=none"])
+def test_views_show_what_the_mask_shows_and_their_sums_are_whole(model, mask):
+    made = State(text=TEXT, mask=mask, layer=1, head=2, token=5)
+    passes = compute_passes(model.engine, model.tokenizer, asked_of(made, model.tokenizer))
+    scene = make_moment(model.name, model.checkpoint, model.tokenizer, passes, made)
+    rule, every = mask_of(mask, model.config).of(1, 2), np.arange(len(scene.trace))
+    seen = rule.seen(every, every)
+    for name in ("pattern", "masked"):
+        view = build_view(scene, find_step(f"blocks.1.attn.{name}", model.config))
+        grid = next(p for p in panels_of(view.content) if isinstance(p, GridPanel) and not p.small)
+        assert np.array_equal(~np.isnan(grid.values), seen)
+    # The weights that are listed for a query are all that it has.
+    view = build_view(scene, find_step("blocks.1.attn.z", model.config))
+    bars = next(p for p in panels_of(view.content) if isinstance(p, BarsPanel)).bars
+    expected = scene.trace.read("blocks.1.attn.pattern", head=2)[5]
+    listed = {b.source[1][2]: b.value for b in bars}
+    assert all(value == pytest.approx(float(expected[key])) for key, value in listed.items())
+    assert set(np.argsort(-expected)[:5].tolist()) <= set(listed)
+    assert view_of(scene, Cell("blocks.1.attn.pattern", (2, 5, int(expected.argmax())))).content.children
+    found = score.compute(model.checkpoint, scene.trace, layer=1, head=2, query=5, key=4)
+    row = scene.trace.read("blocks.1.attn.scaled", head=2)[5].astype(float)
+    assert found.relative_score == pytest.approx(row[4] - row[seen[5]].mean(), abs=1e-5)
+    assert found.relative.sum() == pytest.approx(found.relative_score, abs=1e-4)

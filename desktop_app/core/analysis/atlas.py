@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Progress, unheard
-from desktop_app.gpt2.formulas import later_keys
+from desktop_app.gpt2.mask import mask_of
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -42,13 +42,12 @@ def compute(
     most = _SIDE if config.n_layer * config.n_head <= _MANY else _SIDE_OF_MANY
     every = 1 if count <= _WHOLE else -(-count // most)
     queries = np.arange((count - 1) % every, count, every)
-    hidden = later_keys(queries, count)
-    if leave_first and count > 1:
-        hidden = hidden | (np.arange(count) == 0)
+    mask, first = mask_of(trace.run.mask, config), (np.arange(count) == 0) & (leave_first and count > 1)
     rows, columns = min(most, len(queries)), min(most, count)
     grids = np.empty((config.n_layer, config.n_head, rows, columns), np.float32)
     for layer in range(config.n_layer):
         stop.check()
+        hidden = mask.hidden(config, layer, queries, np.arange(count)) | first
         pattern = np.where(hidden, -1, trace.read(f"blocks.{layer}.attn.pattern", every=every))
         grids[layer] = _strongest(_strongest(pattern, rows, 1), columns, 2)
         progress((layer + 1) / config.n_layer)

@@ -24,6 +24,7 @@ from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.formulas import multiplied
+from desktop_app.gpt2.mask import seen_by
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -123,8 +124,9 @@ def compute(
     one = np.ones(1)
     queries = _projected(checkpoint, trace, layer, head, "q", query, one, stop)
     keys = _projected(checkpoint, trace, layer, head, "k", key, one, stop)
-    visible = query + 1
-    mean_keys = _projected(checkpoint, trace, layer, head, "k", 0, np.full(visible, 1 / visible), stop)
+    seen = seen_by(trace.run.mask, config, layer, head, query, len(trace))
+    seen = seen[: int(np.flatnonzero(seen)[-1]) + 1]
+    mean_keys = _projected(checkpoint, trace, layer, head, "k", 0, seen / seen.sum(), stop)
     divisor = config.score_divisor(layer)
     terms = queries @ keys.T / divisor
     score = float(row[key])
@@ -138,7 +140,7 @@ def compute(
         terms=terms,
         relative=terms - queries @ mean_keys.T / divisor,
         score=score,
-        relative_score=score - float(row[:visible].mean()),
+        relative_score=score - float(row[: len(seen)][seen].mean()),
         query_vectors=queries,
         key_vectors=keys,
         mean_key_vectors=mean_keys,

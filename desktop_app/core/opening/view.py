@@ -27,6 +27,7 @@ from desktop_app.core.views.common import wrap_width
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.sampling import FATES
 from desktop_app.gpt2.activations import ACTIVATIONS
+from desktop_app.gpt2.mask import reach
 
 _TERMS = 8
 PROBABILITY = "probability"
@@ -81,13 +82,18 @@ def _dot(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     return (*panels, *((_scalars(scene, "and the bias", opening.scalars),) if opening.scalars else ()))
 
 
+def _block_and_head(opening: Opening) -> tuple[int, int]:
+    return int(opening.cell.name.split(".")[1]), opening.cell.index[0]
+
+
 def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     scores = opening.vectors[0]
     _, query, key = opening.cell.index
-    seen = scores.values[: query + 1]
+    end = reach(scene.trace.run.mask, scene.config, *_block_and_head(opening), query, len(scene.trace))
+    seen = scores.values[:end]
     weights = np.exp(seen - opening.scalars[0].value)
     shares = weights / weights.sum()
-    order = sorted({*np.argsort(-shares, kind="stable")[:_TERMS].tolist(), *([key] if key <= query else [])})
+    order = sorted({*np.argsort(-shares, kind="stable")[:_TERMS].tolist(), *([key] if key < end else [])})
     name, index = scores.source.name, opening.cell.index
     bars = tuple(
         Bar(

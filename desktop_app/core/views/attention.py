@@ -24,7 +24,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import heads_strip, strip, token_map, token_name, without_first, wrap_width
 from desktop_app.core.views.vector_bars import by_head, strongest
-from desktop_app.gpt2.formulas import later_keys
+from desktop_app.gpt2.mask import mask_of
 
 _STAGES = {
     "scores": ("Scores q·k", "before scaling"),
@@ -132,9 +132,12 @@ def _grid(scene: Scene, stage: str, head: int | None = None, every: int = 1) -> 
 def _shown(scene: Scene, stage: str, values: Array, every: int) -> Array:
     if stage in ("masked", "pattern"):
         queries = _queries(scene, every)
-        later = later_keys(np.arange(queries.start, queries.stop, queries.step), values.shape[-1])
+        rows, mask = np.arange(queries.start, queries.stop, queries.step), mask_of(scene.trace.run.mask, scene.config)
+        hidden = mask.hidden(scene.config, scene.layer, rows, np.arange(values.shape[-1]))
+        if values.ndim == 2:
+            hidden = hidden[scene.head if len(hidden) > 1 else 0]
         values = values.copy()
-        np.copyto(values, np.nan, where=later)
+        np.copyto(values, np.nan, where=hidden)
     return without_first(scene, values, values.ndim - 1)
 
 
@@ -232,8 +235,8 @@ def pattern(scene: Scene) -> Box:
 def z(scene: Scene) -> Box:
     """For one query: the weight of each key, the values, and their weighted sum."""
     query, head, width = scene.token, scene.head, scene.config.d_head
-    weights = scene.trace.read(scene.block("attn.pattern"), head=head, row=query)[: query + 1]
-    values = scene.trace.read(scene.block("attn.v"), head=head)[: query + 1]
+    weights = scene.trace.read(scene.block("attn.pattern"), head=head, row=query)[: scene.reach(query)]
+    values = scene.trace.read(scene.block("attn.v"), head=head)[: scene.reach(query)]
     order = sorted(np.argsort(-weights, kind="stable")[:_SHOWN_KEYS].tolist())
     bars = tuple(
         Bar(
@@ -251,7 +254,7 @@ def z(scene: Scene) -> Box:
     result = scene.trace.read(scene.block("attn.z"), head=head, row=query)
     limits = diverging(values, weighted, result, rule="shared by the three")
     total = Strip("z", result, Source(scene.block("attn.z"), (head, query, "col")), Hue.ACCENT, "Σ")
-    labels = scene.labels[: query + 1]
+    labels = scene.labels[: scene.reach(query)]
     return column(
         row(
             BarsPanel(

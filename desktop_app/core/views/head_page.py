@@ -27,6 +27,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name, without_first
+from desktop_app.gpt2.mask import mask_of, rules
 
 _SHORT = 60  # tokens; the shaded text of a longer one stands under the grid
 _PAIRS, _KEYS = 8, 12
@@ -117,8 +118,8 @@ def _pattern(scene: Scene) -> tuple[str, Array]:
     """The head's pattern as it is shown [query, key], NaN where a key is later or left out; and its tensor's name."""
     tensor = scene.block("attn.pattern")
     values = scene.trace.read(tensor, head=scene.head)
-    later = np.triu(np.ones(values.shape, bool), 1)
-    return tensor, without_first(scene, np.where(later, np.nan, values), 1)
+    rule, every = mask_of(scene.trace.run.mask, scene.config).of(scene.layer, scene.head), np.arange(len(values))
+    return tensor, without_first(scene, np.where(rule.seen(every, every), values, np.nan), 1)
 
 
 def _grid(scene: Scene) -> GridPanel:
@@ -238,9 +239,15 @@ def _writes(scene: Scene) -> TextPanel:
 # Summaries and what opens
 
 
+def _furthest(scene: Scene) -> int:
+    """How many keys, from the first on, hold all that any head sees from the selected token."""
+    later = any(rule.later for rule in rules(mask_of(scene.trace.run.mask, scene.config)))
+    return len(scene.trace) if later else scene.token + 1
+
+
 def row_of(scene: Scene, made: Summary) -> BarsPanel:
     """The keys that the selected token's row of a summary gives most to."""
-    weights = made.grid[scene.token, : scene.token + 1]
+    weights = made.grid[scene.token, : _furthest(scene)]
     order = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
     bars = tuple(
         Bar(

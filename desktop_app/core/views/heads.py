@@ -40,6 +40,7 @@ from desktop_app.core.views.head_page import label_words, name, weight_levels
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.mask import mask_of, rules
 
 _LISTED = 10
 _QUICK = 256  # tokens; of a longer text the picture of all heads takes more than a moment
@@ -266,6 +267,8 @@ def _summed(scene: Scene, shows: str) -> View:
     if made is None:
         return View(titles[shows], _BASELINE, column(_waiting(want)))
     later = np.triu(np.ones(made.grid.shape, bool), 1)
+    if any(rule.later for rule in rules(mask_of(scene.trace.run.mask, scene.config))):
+        later[:] = False  # under this mask later keys are seen, too
     values = without_first(scene, np.where(later, np.nan, made.grid), 1)
     left = "without the first token, rows brought back to 1" if made.leave_first else "each row sums to 1"
     turned = scene.state.view.keys_down

@@ -36,6 +36,7 @@ from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.mask import seen_by
 from desktop_app.gpt2.tensors import tensor_table
 
 KEY = "look"
@@ -87,9 +88,11 @@ def at_cell(config: Config, state: State, cell: Cell | None) -> State:
 def key_of(scene: Scene) -> int:
     """The key that is shown: the chosen one, or the one that the query looks at most (not 0 where that is left out)."""
     chosen = scene.state.key
-    if chosen is not None and chosen <= scene.token:
+    if chosen is not None and chosen < scene.reach(scene.token):
         return chosen
-    weights = scene.trace.read(scene.block("attn.pattern"), head=scene.head, row=scene.token)[: scene.token + 1]
+    weights = scene.trace.read(scene.block("attn.pattern"), head=scene.head, row=scene.token)[
+        : scene.reach(scene.token)
+    ]
     start = 1 if scene.state.view.skip_first and scene.token else 0
     return start + int(np.argmax(weights[start:]))
 
@@ -257,7 +260,7 @@ def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
 def _keys(scene: Scene, key: int) -> BarsPanel:
     """The keys that the query looks at most, and the one that is shown; a click chooses another."""
     tensor = scene.block("attn.pattern")
-    weights = scene.trace.read(tensor, head=scene.head, row=scene.token)[: scene.token + 1]
+    weights = scene.trace.read(tensor, head=scene.head, row=scene.token)[: scene.reach(scene.token)]
     shown = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
     shown = shown if key in shown else [*shown[: _KEYS - 1], key]
     bars = tuple(
@@ -417,6 +420,12 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
         f"q, k = through({query}, W_q, b_q), through({key}, W_k, b_k)",
     ]
     if scene.state.view.look == "relative":
-        lines.append(f"k -= np.mean([through(t, W_k, b_k) for t in range({query + 1})], 0)  # less the row's mean")
+        seen = seen_by(scene.trace.run.mask, config, scene.layer, head, query, len(scene.trace))
+        keys = (
+            f"range({query + 1})"
+            if seen[: query + 1].all() and seen.sum() == query + 1
+            else str(np.flatnonzero(seen).tolist())
+        )
+        lines.append(f"k -= np.mean([through(t, W_k, b_k) for t in {keys}], 0)  # less the row's mean")
     lines.append(f"result = q @ k.T / {config.score_divisor(layer)!r}  # [query part, key part]")
     return program(scene.checkpoint, f"parts of {block}.attn.scaled[{head}, {query}, {key}]", reads, lines)
