@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QSizePolicy, QWidget
 
 from desktop_app.figures.theme import Theme
+from desktop_app.ui.presenter import Presenter, other_screen
 
 _SENTENCE = 0.028
 """Height of the sentence's type as a share of the window's: what the last row of a lecture hall can read."""
@@ -32,6 +33,8 @@ class Lecture(QObject):
         self.leave: Callable[[], bool] = lambda: False
         """Does what Esc does before it ends the lecture, and says whether there was something to do."""
         self._before = Qt.WindowState.WindowNoState
+        self._geometry = window.geometry()
+        self.presenter = Presenter(window)
         self.on = False
         self.sentence = QLabel()
         self.sentence.setAccessibleName("What is to be seen")
@@ -59,18 +62,30 @@ class Lecture(QObject):
         app = QApplication.instance()
         assert app is not None
         if on:
-            self._before = self._window.windowState()
+            self._before, self._geometry = self._window.windowState(), self._window.geometry()
             app.installEventFilter(self)
+            room = other_screen(self._window)
+            if room is not None:
+                # The lecturer stays where the window was; the room sees the other screen.
+                self.presenter.begin(self._window.screen())
+                self._window.setGeometry(room.geometry())
             self._window.setWindowState(self._before | Qt.WindowState.WindowFullScreen)
         else:
             app.removeEventFilter(self)
             self._blank.hide()
             self._window.setWindowState(self._before & ~Qt.WindowState.WindowFullScreen)
+            if self.presenter.isVisible():
+                self.presenter.end()
+                # Once more when the window has left the whole screen: until then it may be held there.
+                self._window.setGeometry(self._geometry)
+                QTimer.singleShot(0, self._window, lambda: self._window.setGeometry(self._geometry))
         self.sentence.setVisible(on)
         self.changed.emit()
 
-    def say(self, words: str, theme: Theme) -> None:
-        """Show the sentence of this place."""
+    def say(self, words: str, theme: Theme, notes: str = "", next_step: str = "") -> None:
+        """Show the sentence of this place; notes and what comes next are for the lecturer's own screen."""
+        if self.presenter.isVisible():
+            self.presenter.tell(words, notes, next_step, theme)
         size = max(13, round(_SENTENCE * self._window.height()))
         self.sentence.setStyleSheet(
             f"font-size: {size}px; color: {theme.ink}; background: {theme.panel}; padding: {size // 3}px {size}px;"
@@ -88,7 +103,7 @@ class Lecture(QObject):
         kind = event.type()
         if kind not in (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride) or not isinstance(event, QKeyEvent):
             return False
-        inside = isinstance(watched, QWidget) and watched.window() is self._window
+        inside = isinstance(watched, QWidget) and watched.window() in (self._window, self.presenter)
         if not inside or QApplication.activeModalWidget() is not None or QApplication.activePopupWidget() is not None:
             return False
         key = Qt.Key(event.key())

@@ -205,7 +205,18 @@ class Window(Frame):
         self.telling.show(in_lecture=self.lecture.on)
         self.place_words.show_words(words, here=not self.lecture.on and not state.story)
         if self.lecture.on:
-            self.lecture.say(words or (first_sentence(view.lead) if view is not None else ""), self.theme)
+            words = words or (first_sentence(view.lead) if view is not None else "")
+            self.lecture.say(words, self.theme, *self._for_the_lecturer())
+
+    def _for_the_lecturer(self) -> tuple[str, str]:
+        """Notes on this place, a story's own or the step's explanation; and what comes next."""
+        story, stop, c = self.telling.story, self.telling.stop, self.controller
+        if story is not None and stop is not None:
+            after = story.stops[self.telling.number + 1 :][:1]
+            return stop.notes, after[0].title if after else ""
+        place = c.walk_step
+        after_it = c.steps[place.index + 1 :][:1] if place is not None else ()
+        return (c.step.text.explain if c.step is not None else ""), after_it[0].text.title if after_it else ""
 
     def _show_state(self, state: State) -> None:
         model = self.controller.model

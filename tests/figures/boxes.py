@@ -11,9 +11,9 @@ from desktop_app.figures.theme import contrast
 _TOUCH = 0.75  # letters leave their box a little empty
 
 
-def corners(words):
+def corners(words, measure=fonts.width):
     """The four corners of a line's ink: from the top of its capitals to the foot of its descenders."""
-    width = fonts.width(words.text, words.size, mono=words.mono, bold=words.bold)
+    width = measure(words.text, words.size, mono=words.mono, bold=words.bold)
     left = {"left": 0.0, "center": -width / 2, "right": -width}[words.align]
     top, bottom = -0.4 * words.size, 0.5 * words.size
     cos, sin = math.cos(math.radians(words.angle)), math.sin(math.radians(words.angle))
@@ -35,9 +35,9 @@ def apart(one, other):
     return False
 
 
-def faults(marks, width, height):
-    """Sentences about words that leave the page or meet other words."""
-    lines = [(mark.text, corners(mark)) for mark in marks if isinstance(mark, Words) and mark.text.strip()]
+def faults(marks, width, height, measure=fonts.width):
+    """Sentences about words that leave the page or meet other words, as `measure` says how wide they come out."""
+    lines = [(mark.text, corners(mark, measure)) for mark in marks if isinstance(mark, Words) and mark.text.strip()]
     found = []
     for text, box in lines:
         if min(x for x, _ in box) < -1 or max(x for x, _ in box) > width + 1:

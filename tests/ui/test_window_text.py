@@ -1,0 +1,64 @@
+"""No word in the window is cut or meets another: every view and dialog, at the sizes that lecture halls have.
+
+The sizes are logical: 1092x614 is a laptop of 1366x768 at 125 %, and 1920x1080 also 4K at 200 %. All of them, both
+themes and three lengths of text take minutes: they run where LOGITSCOPE_SLOW is set, as CI sets it.
+"""
+
+import os
+
+import pytest
+from PySide6.QtWidgets import QDialog
+
+from desktop_app.core.navigation import at_workspace
+from desktop_app.core.steps import WORKSPACES
+from desktop_app.ui import fonts
+from tests.figures.boxes import faults
+from tests.ui.test_window_looks import cut
+
+SLOW = bool(os.environ.get("LOGITSCOPE_SLOW"))
+SIZES = ((1280, 720), (1092, 614), (1920, 1080)) if SLOW else ((1280, 720),)
+THEMES = ("light", "dark") if SLOW else ("light",)
+SENTENCE = "The king gave the old man a red rose, and the old man gave the king a white rose and a cup of "
+TEXTS = {3: "The old king", 20: SENTENCE.strip(), 250: (10 * SENTENCE).strip()}
+COUNTS = (3, 20, 250) if SLOW else (20,)
+TABS = [spec.key for spec in WORKSPACES if spec.keys]
+DIALOGS = ("export", "deck", "palette", "help", "open_models", "why_target", "open_weight", "about")
+
+
+def words_of(desk):
+    """Sentences about words on the canvas, as the window's own fonts draw them."""
+    page, canvas = desk.window.canvas.page, desk.window.canvas
+    width = canvas.viewport().width()
+    return faults(page.marks, width, max(canvas._height, canvas.viewport().height()), fonts.measure)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("size", SIZES)
+def test_no_word_of_any_view_is_cut_or_meets_another(open_desk, bundled, size, count, theme):
+    desk = open_desk(bundled, TEXTS[count], size=size)
+    if desk.window.theme.name != theme:
+        desk.window.do("theme")
+    found = {}
+    for step in desk.c.steps:
+        if step.layer in (None, 2):
+            desk.go(step.key)
+            found[step.key] = words_of(desk) + cut(desk.window)
+    for key in TABS:
+        desk.c.set(at_workspace(desk.state, key))
+        desk.settle()
+        found[key] = words_of(desk) + cut(desk.window)
+    assert {key: sentences for key, sentences in found.items() if sentences} == {}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", DIALOGS)
+def test_no_word_of_any_dialog_is_cut(open_desk, bundled, name, size):
+    desk = open_desk(bundled, TEXTS[3], size=size)
+    desk.window.do(name)
+    desk.settle()
+    dialogs = [d for d in desk.window.findChildren(QDialog) if d.isVisible()]
+    for dialog in dialogs:
+        assert cut(dialog) == []
+        assert dialog.width() <= desk.window.width() + 100
+        dialog.close()
