@@ -1,4 +1,4 @@
-"""The log: a file in the platform's state folder, the last lines in memory, and every fault that nobody caught.
+"""The log: a file in the platform's state folder, the last lines in memory, and every uncaught exception.
 
 Modules log to `logging.getLogger(__name__)`. Only a program (`started`) keeps what they say; in somebody's script the
 logging module does with it what the script wants. What is kept holds no prompt and no secret (private.py).
@@ -30,7 +30,7 @@ _OLDER = 2
 """How many full files are kept beside the one that is written to."""
 
 _REPEATS = 3
-"""How often one fault is written whole; a view that cannot be painted would soon have pushed all else out."""
+"""How often one fault is written in full; a view that cannot be painted would soon push everything else out."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def log_file() -> Path:
 
 
 def recent() -> list[str]:
-    """The last lines, the oldest first; none where no log was started."""
+    """The last lines, the oldest first; none if no log was started."""
     return list(_now.lines) if _now is not None else []
 
 
@@ -49,27 +49,27 @@ def last_of_file() -> list[str]:
     """The last lines of the file, which other processes and earlier starts wrote to, too; none if there is no file."""
     lines: deque[str] = deque(maxlen=LINES)
     for path in (_older(1), log_file()):
-        with suppress(OSError):  # not there, or not to be read: what there is of the log is in memory
+        with suppress(OSError):  # missing or unreadable: the lines in memory are all there is
             lines.extend(path.read_text(encoding="utf-8", errors="replace").splitlines())
     return list(lines)
 
 
 def level() -> str | None:
-    """The level that is kept, for a worker to do alike; None where no log was started."""
+    """The level that is logged, for workers to use too; None if no log was started."""
     return None if _now is None else logging.getLevelName(logging.getLogger(_ROOT).level).lower()
 
 
 def set_level(name: str) -> None:
-    """Keep what is of this level (one of LEVELS) or above."""
+    """Log records of this level (one of LEVELS) or above."""
     logging.getLogger(_ROOT).setLevel(name.upper())
 
 
 @contextmanager
 def started(terminal: logging.Handler | None = None, level: str = "info") -> Iterator[None]:
-    """Keep the log inside, with every fault in a thread, a slot or a destructor that nobody caught.
+    """Log inside, including every exception that a thread, a slot or a destructor does not catch.
 
-    `terminal` is given the same records. Started twice, the first goes on. A fault that ends the block is logged, and
-    raised.
+    `terminal` gets the same records. If started twice, the first log goes on. A fault that ends the block is logged
+    and raised.
     """
     if _now is not None:
         yield
@@ -131,20 +131,20 @@ class _Recorder(logging.Handler):
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record; of a fault that came before, whole only the first few times, then at each doubling."""
+        """Write a record; a repeated fault in full only the first few times, then one line at each doubling."""
         count = self._count(record)
         if count > _REPEATS:
             if count & (count - 1):
                 return
             record = logging.makeLogRecord(record.__dict__ | {"exc_info": None, "exc_text": None})
             record.msg = f"{record.msg} (the same fault as before, {count} times by now)"
-        # A traceback in the record is formatted once for all handlers: this one's is not for the others.
+        # Handlers share a record's formatted traceback; this handler works on a copy.
         text = without_private(self.format(logging.makeLogRecord(record.__dict__)))
         self.lines.extend(text.split("\n"))
         self._write(text)
 
     def _count(self, record: logging.LogRecord) -> int:
-        """How often this fault has come, by its kind and place; 0 for what is no fault."""
+        """How often this fault has occurred, by its type and place; 0 for other records."""
         trace = record.exc_info[2] if record.exc_info else None
         if not record.exc_info or trace is None:
             return 0

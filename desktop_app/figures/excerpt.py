@@ -42,7 +42,7 @@ class Excerpt:
 
 
 WHOLE = Excerpt()
-"""All of a view."""
+"""The whole view."""
 
 
 def read_heads(text: str) -> tuple[int, ...]:
@@ -92,7 +92,7 @@ def side_by_side(views: Mapping[int, View], tensors: Sequence[str], *, fixed: bo
 
 
 def unmarked(view: View) -> View:
-    """The view without the outline of a token, which nobody chose: alone in a paper it would say something."""
+    """The view without the outline of the selected token: in a paper, an outline that nobody chose would mislead."""
 
     def walk(box: Box) -> Box:
         children = tuple(
@@ -105,7 +105,7 @@ def unmarked(view: View) -> View:
 
 
 def cut(view: View, tokens: tuple[int, int], config: Config, labels: Sequence[str], *, fixed: bool) -> View:
-    """The view with rows and columns of these tokens alone, colours by what is left unless they are `fixed`.
+    """The view with only the rows and columns of these tokens; colours fit what is left unless they are `fixed`.
 
     Raises ExportError where the view has no tokens in rows.
     """
@@ -160,7 +160,7 @@ def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[st
 def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> Sequence[int] | None:
     """The positions that a picture's rows or columns stand for; None where they are no positions."""
     count = panel.values.shape[-2 if axis == "row" else -1]
-    if panel.source is None:  # made from several tensors: known by the labels of its rows
+    if panel.source is None:  # made from several tensors: identified by the labels of its rows
         known = isinstance(panel, MapPanel) and axis == "row" and panel.row_labels == tuple(labels[:count])
         return range(count) if known else None
     table = tensor_table(config)
@@ -173,7 +173,7 @@ def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> 
 
 
 def _shifted(source: Source, down: bool, kept: Sequence[int], positions: Sequence[int]) -> Source:
-    """The source of a picture of which these rows (or columns) are left."""
+    """The source of a picture cut down to these rows (or columns)."""
     listed = isinstance(positions, tuple)
     if down:
         rows = tuple(positions[n] for n in kept) if listed else None

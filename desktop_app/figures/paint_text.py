@@ -38,7 +38,7 @@ def _flow(panel: TokensPanel, width: float, page: Page) -> Iterator[tuple[Chip, 
 
 
 def tokens_extent(panel: TokensPanel, width: float, page: Page) -> Extent:
-    """As many lines as the chips need."""
+    """The height of all the chips' lines."""
     height, gap = _chip_size(panel)
     bottom = 0.0
     for _, _, y, _ in _flow(panel, width, page):
@@ -47,7 +47,7 @@ def tokens_extent(panel: TokensPanel, width: float, page: Page) -> Extent:
 
 
 def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
-    """Tokens in reading order; the selected one and the appended ones stand out."""
+    """Tokens in reading order; the selected and the appended ones are highlighted."""
     body = heading(panel, rect, page)
     height, _ = _chip_size(panel)
     theme = page.theme
@@ -92,7 +92,7 @@ def prose_extent(panel: ProsePanel, width: float, page: Page) -> Extent:
 
 
 def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
-    """Running text; what was appended stands in the accent."""
+    """Running text; what was appended has the accent colour."""
     body = heading(panel, rect, page)
     for n, line in enumerate(_prose_lines(panel, body.w, page)):
         x, y = body.x, body.y + page.u((n + 0.5) * _PROSE_LINE)
@@ -102,7 +102,7 @@ def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
 
 
 _SHADED = ((24, 22.0), (60, 17.0), (160, 14.0), (400, 12.0))
-"""Up to so many tokens are written in so large a type; a text that is longer, in the smallest."""
+"""(tokens, type size): texts of up to that many tokens have that size, longer ones the smallest."""
 
 
 def _shaded_size(panel: ShadedPanel) -> float:
@@ -131,7 +131,7 @@ def shaded_extent(panel: ShadedPanel, width: float, page: Page) -> Extent:
 
 
 def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
-    """Tokens in reading order, each on the colour of its number; the selected one is framed."""
+    """Tokens in reading order, each on the colour of its value; the selected one is framed."""
     body = heading(panel, rect, page)
     size, bottom = _shaded_size(panel), body.y
     table, fractions = page.theme.table(panel.levels.diverging), panel.levels.fraction(panel.values)
@@ -158,7 +158,7 @@ def _fixed(panel: ShadedPanel, position: int) -> Source | None:
 
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
-    """One row a line; a long list stands in several columns where there is room for them."""
+    """One row per line; a long list has several columns where there is room for them."""
     grid = _grid(panel, width, page)
     height = max(sum(_line_height(*_wrapped(line, grid, page)) for line in part) for part in _parts(panel, grid.count))
     return heading_height(panel) + height + 8, heading_height(panel) + height + 8
@@ -166,7 +166,7 @@ def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
 
 @dataclass(frozen=True)
 class _Grid:
-    """How the lines of a text panel stand: so many columns, each so wide, with labels and texts of these widths."""
+    """The columns of a text panel: their number and width, and the widths of labels and texts in them."""
 
     count: int
     width: float

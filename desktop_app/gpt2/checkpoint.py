@@ -55,7 +55,7 @@ class Checkpoint:
     weights: Mapping[str, NDArray[np.float32]]
     stored: Mapping[str, StoredWeight]
     remarks: tuple[str, ...] = ()
-    """What of the folder is passed over, in sentences."""
+    """What in the folder is ignored, in sentences."""
     key: int = field(default_factory=new_model_key, init=False)
     """The model's part of a `Run`: another one for every set of weights that is opened, or rounded."""
 
@@ -79,7 +79,7 @@ class Checkpoint:
         """Whether a file of it was written to since it was opened."""
         try:
             self.require_unchanged()
-        except ModelError:  # that is the answer; who asks tells it
+        except ModelError:  # that is the answer; the caller reports it
             return True
         return False
 
@@ -182,7 +182,7 @@ def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
     if not config.tie_word_embeddings:
         return config
     if "wte.weight" not in stored:
-        return config  # named as missing in a moment
+        return config  # reported as missing below
     (head_file, head_name), (file, name) = stored["lm_head.weight"], stored["wte.weight"]
     head, embedding = head_file.read(head_name), file.read(name)
     if head.shape != embedding.shape or not np.array_equal(head, embedding):
@@ -230,7 +230,7 @@ def no_config(folder: Path) -> ModelError:
 
 
 def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) -> str:
-    """What is wrong with how a weight is stored, going by the header alone; "" if nothing is."""
+    """What is wrong with how a weight is stored, judged by the header alone; "" if nothing is."""
     shape = spec.shape(config)
     expected = shape[::-1] if turned else shape
     if entry.shape != expected:
@@ -242,9 +242,9 @@ def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) 
 
 def as_float32(array: NDArray[Any], turned: bool) -> tuple[NDArray[np.float32], bool]:
     """A stored matrix as it is computed with, and whether all of it is finite."""
-    # A sum is finite only if every term is, and costs one read; overflow alone would fool it, so look again.
+    # A sum is finite only if every term is, and costs one read; it may also overflow, hence the second look.
     with np.errstate(all="ignore"):
-        # The format aligns nothing, so an array may start at an odd byte; then it is copied.
+        # The format does not align arrays; one that starts at an odd byte is copied.
         weight = np.require(array.T if turned else array, np.float32, ["C", "ALIGNED"])
         return weight, bool(np.isfinite(weight.sum())) or bool(np.isfinite(weight).all())
 

@@ -30,7 +30,7 @@ CAPTURE_LIMIT = 256 << 20
 STREAM_LIMIT = 1 << 28
 """Bytes of tensors up to which `Engine.tensors` computes a whole pass at once; a larger one block by block."""
 
-_LOGIT_ROWS = 32  # positions a run of the head, so that a stop takes effect within tens of milliseconds
+_LOGIT_ROWS = 32  # positions per run of the head, so that a stop takes effect within tens of milliseconds
 
 _CHUNK = 256  # positions of a long text that run at once
 
@@ -48,22 +48,22 @@ class Engine:
         self._all = [n for n in self.table if n != "logits"]
         self._kept = [n for n, row in self.table.items() if row.spec.kept]
         self._lean_names = frozenset([*self._kept, "ln_final.out"])
-        self.packed = self.config.int8  # what is rounded is always packed
+        self.packed = self.config.int8  # int8 weights are always packed
         self.pieces = Pieces(checkpoint)
         """The blocks one by one, for passes that are edited."""
         self._swollen = 0  # how many of the next runs still shrink the session's arena, after a long text
         self._full: ort.InferenceSession | None = None
         self._lean: ort.InferenceSession | None = None
-        self._swapping = threading.Lock()  # held while one of them is put in place, by whichever thread
+        self._swapping = threading.Lock()  # held while either session is replaced, by any thread
         with released(self._source.values() if self.config.int8 else ()):
             self._head = make_session(checkpoint, stop, body=False)
-            self._graph(self.packed, stop)  # the one that answers first, so that what cannot run is told here
+            self._graph(self.packed, stop)  # the one that runs first, so that a model that cannot run is refused here
 
     def __repr__(self) -> str:
         return f"<Engine of {self.checkpoint.name}: weights {'packed' if self.packed else 'not packed'}>"
 
     def __del__(self) -> None:
-        # onnxruntime frees a session with the interpreter locked, 30 ms of it: other threads get their turn in between.
+        # onnxruntime frees a session while holding the GIL, for 30 ms; one by one, other threads run in between.
         for session in ("_lean", "_head", "_full"):
             self.__dict__.pop(session, None)
 
@@ -82,13 +82,13 @@ class Engine:
 
     @property
     def _source(self) -> Mapping[str, NDArray[np.float32]]:
-        """The weights as they lie in their files."""
+        """The weights as they are in their files."""
         weights = self.checkpoint.weights
         return weights.source if isinstance(weights, RoundedWeights) else weights
 
     @property
     def packed_bytes(self) -> int:
-        """Memory that packing takes: a copy of every matrix that is multiplied with."""
+        """The memory for prepacked weights: a copy of every matrix of a matrix product."""
         return 0 if self.packed else sum(4 * prod(shape) for shape in matrices(self.config).values())
 
     def prepack(self, stop: Stop | None = None) -> None:
@@ -136,7 +136,7 @@ class Engine:
         return dict(zip(names, found, strict=True))
 
     def give_back(self) -> None:
-        """Let the system take back what views and opened numbers read of the weights, where passes have a copy."""
+        """Let the system drop the pages of the weights that views and opened numbers read, if passes have a copy."""
         if self.packed:
             release(self._source.values())
 
@@ -182,7 +182,7 @@ class Engine:
             final = captured["ln_final.out"]
         else:
             source = () if self.packed or len(ids) - shared <= _CHUNK else self._source.values()
-            with released(source):  # a long text needs the room
+            with released(source):  # a long text needs the memory
                 captured, final = self._run_on(ids, reuse if shared else None, shared, stop)
         last = self.logits(final[-1:], stop)[0]
         return Trace(
@@ -248,7 +248,7 @@ class Engine:
                 yield self.logits(found["ln_final.out"], stop) if name == "logits" else found[name]
             return
         for piece, given, left in self._pieces(names):
-            release(self._source.values())  # a piece needs its own weights alone
+            release(self._source.values())  # a piece needs only its own weights
             wanted = list(dict.fromkeys([*("ln_final.out" if name == "logits" else name for name in piece), *left]))
             session = make_session(self.checkpoint, stop, head=False, only=wanted, given=given, fuse=False)
             found = dict(zip(wanted, stop.run(session, wanted, feeds), strict=True))
@@ -261,7 +261,7 @@ class Engine:
                     yield self.logits(found["ln_final.out"], stop)
                 else:
                     yield found[name] if name == "ln_final.out" else found.pop(name)
-            found.clear()  # before the next piece, which needs the room
+            found.clear()  # before the next piece, which needs the memory
 
     def _pieces(self, names: Sequence[str]) -> Iterator[tuple[list[str], list[str], list[str]]]:
         """The pass in pieces: (those of `names` in it, the tensors it starts from, those it leaves to the next)."""

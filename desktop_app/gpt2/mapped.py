@@ -1,4 +1,4 @@
-"""Arrays that are mapped from files: letting go of the memory that their pages take while they are not being read."""
+"""Memory-mapped arrays: releasing the memory of their pages while they are not being read."""
 
 import mmap
 import threading
@@ -15,14 +15,14 @@ _PAUSE = 0.03  # seconds in which a gigabyte a second reads thirty megabytes
 
 
 def release(arrays: Iterable[NDArray[Any]]) -> None:
-    """Let the system take back the pages of mapped arrays; they are read from the file again when they are needed."""
+    """Let the system drop the pages of mapped arrays; they are read from the file again when needed."""
     for mapping in {id(m): m for m in map(_mapping, arrays) if m is not None}.values():
         let_go(mapping)
 
 
 @contextmanager
 def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
-    """Within, what is read of mapped arrays is let go of again soon, so that a copy does not stand beside it whole."""
+    """Inside, pages of mapped arrays are dropped soon after being read, so that a copy does not double the memory."""
     arrays, over = list(arrays), threading.Event()
     if not arrays:
         yield
@@ -43,7 +43,7 @@ def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
 
 
 def _mapping(array: NDArray[Any]) -> mmap.mmap | None:
-    """The file mapping that an array looks into, if it is one that cannot be written to."""
+    """The file mapping that an array is a view of, if it is read-only."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base

@@ -18,8 +18,8 @@ def offered() -> dict[str, str]:
 
 
 def choose(name: str) -> None:
-    """Let `name`, short or whole, compute from now on. Raises ModelError if it is not here."""
-    global _chosen  # noqa: PLW0603 - onnxruntime's own choice is one a process, too: by the package that is installed
+    """Compute with the provider `name`, short or in full, from now on. Raises ModelError if it is not available."""
+    global _chosen  # noqa: PLW0603 - one choice per process, like the onnxruntime package that is installed
     short = name.removesuffix(_SUFFIX).lower()
     if short not in offered():
         raise ModelError(
@@ -35,5 +35,5 @@ def chosen() -> str:
 
 
 def providers() -> list[str]:
-    """The chosen provider and, for what it cannot do, the processor, as onnxruntime names them."""
+    """The chosen provider and, for operations that it lacks, the CPU, by onnxruntime's names."""
     return list(dict.fromkeys([offered()[_chosen], offered()[CPU]]))

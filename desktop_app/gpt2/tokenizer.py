@@ -1,4 +1,4 @@
-"""Text to tokens and back: GPT-2's byte-level BPE, with where each token stands, what it shows and how it was made."""
+"""Text to tokens and back: GPT-2's byte-level BPE, with each token's span, its display form and its merges."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ class MergeStep:
     at: int
     """Index in `pieces` of the piece that the merge made."""
     rank: int
-    """The merge's rank, its line in merges.txt counted from 0: of all merges possible, the lowest goes first."""
+    """The merge's rank, its line in merges.txt counted from 0: of all possible merges, the lowest rank goes first."""
 
 
 class Tokenizer:
@@ -54,7 +54,7 @@ class Tokenizer:
         Raises:
             TokenizerError: the library refuses the vocabulary.
         """
-        # A token that no file names or lists is one where the model has a row for it.
+        # A token that no file names counts as one if the model has a row for it.
         rows = {*vocabulary.ids.values(), *range(len(vocabulary.ids), vocab_size or 0)}
         added = [token for token in vocabulary.added if not token.assumed or token.id in rows]
         tokens = {number: bytes_of(token) for token, number in vocabulary.ids.items()}
@@ -87,7 +87,7 @@ class Tokenizer:
 
     @classmethod
     def without_text(cls, reason: str, vocab_size: int) -> "Tokenizer":
-        """The tokenizer of a model that has none to use: it knows tokens by their ids, and refuses text by `reason`."""
+        """The tokenizer of a model without a usable one: it knows tokens by ids, and refuses text with `reason`."""
         bare = cls(Vocabulary({}, ()), vocab_size=vocab_size)
         bare._reason = reason
         return bare
@@ -104,7 +104,7 @@ class Tokenizer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a person should know who types a text, in sentences."""
+        """What somebody who types a text should know, in sentences."""
         if self._reason:
             return (f"{self._reason.removesuffix('.')}; tokens are shown by their ids.",)
         if not (rowless := self.rowless):
@@ -129,12 +129,12 @@ class Tokenizer:
 
     @property
     def begins(self) -> bool:
-        """Whether a text begins with `first`, going by the tokenizer's files."""
+        """Whether a text begins with `first`, according to the tokenizer's files."""
         return self._vocabulary.begins
 
     @property
     def prefix_space(self) -> bool:
-        """Whether a text gets a space in front unless it has one, going by the tokenizer's files."""
+        """Whether a text gets a leading space unless it has one, according to the tokenizer's files."""
         return self._vocabulary.prefix_space
 
     @property
@@ -144,7 +144,7 @@ class Tokenizer:
 
     @property
     def has_space(self) -> bool:
-        """Whether a space can be spelled, and so be put in front of a text."""
+        """Whether a space can be encoded, and so be put in front of a text."""
         return 0x20 in self._spelled
 
     def is_special(self, token_id: int) -> bool:
@@ -152,7 +152,7 @@ class Tokenizer:
         return token_id in self._added and self._added[token_id].special
 
     def is_added(self, token_id: int) -> bool:
-        """Whether the id is an added token, special or not: no word that merges make."""
+        """Whether the id is an added token, special or not, which no merges produce."""
         return token_id in self._added
 
     def encode(self, text: str, *, prefix_space: bool = False) -> Encoding:
@@ -224,7 +224,7 @@ class Tokenizer:
         return f"id {token_id}" if data is None else display.quoted(data)
 
     def merge_steps(self, token_id: int) -> tuple[MergeStep, ...]:
-        """The merges that made a token out of bytes, in order: the lowest rank first, then the leftmost pair.
+        """The merges that build a token from bytes, in order: the lowest rank first, then the leftmost pair.
 
         None for single bytes, added tokens, ids without a token, and the rare entry that no merges lead to.
         """
@@ -269,7 +269,7 @@ class Tokenizer:
 
     @cached_property
     def _by_bytes(self) -> dict[bytes, int]:
-        return {data: number for number, data in self._bytes.items()}  # an added token, which come last, wins
+        return {data: number for number, data in self._bytes.items()}  # added tokens come last, and win
 
     @cached_property
     def _entries(self) -> dict[int, str]:
@@ -295,8 +295,8 @@ class Tokenizer:
     def _encode_piece(
         self, piece: str, start: int, ids: list[int], spans: list[tuple[int, int]], *, padded: bool
     ) -> None:
-        """Cuts a piece between added tokens; where it was `padded`, its first space is not of the text."""
-        owner: list[int] = []  # of each byte, the index of its character in the whole text
+        """Tokenizes a piece between added tokens; if it was `padded`, its first space is not part of the text."""
+        owner: list[int] = []  # for each byte, the index of its character in the whole text
         for position, char in enumerate(piece, start - padded):
             data = char.encode()
             if not self._spelled.issuperset(data):
@@ -320,7 +320,7 @@ class Tokenizer:
 
 
 def _splitter(added: Sequence[AddedToken], *, split_special: bool) -> tuple[_Library, list[int]]:
-    """The library with added tokens alone, which finds them and leaves out all else; and the ids of what it finds."""
+    """A library tokenizer with only the added tokens, which finds them and drops everything else; and their ids."""
     library = _Library(models.BPE())
     library.add_tokens(
         [
@@ -341,7 +341,7 @@ def _splitter(added: Sequence[AddedToken], *, split_special: bool) -> tuple[_Lib
 
 @contextmanager
 def _library_errors(what: str) -> Iterator[None]:
-    """Turns the tokenizers library's errors into ours, its panics included, which are no `Exception`."""
+    """Turns the tokenizers library's errors into ours, including its panics, which are not an `Exception`."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""A list that narrows while one types, and all commands in one."""
+"""A list that narrows as you type, and the palette of all commands."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -74,9 +74,9 @@ _TOKENS = 12
 
 
 class CommandPalette(Chooser):
-    """All commands, each with its keys, then places to go; tokens join in once something is typed.
+    """All commands, each with its keys, then places to go to; tokens are added once something is typed.
 
-    What was chosen is emitted as the id of a command, or is done by `go`.
+    A chosen command is emitted by its id; a place is opened by `go`.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class CommandPalette(Chooser):
             self._go.append(go)
         super()._narrow(text)
         for n in range(self.list.count() - self._found, self.list.count()):
-            self.list.item(n).setHidden(False)  # found by what they spell, not by what the line says
+            self.list.item(n).setHidden(False)  # matched by their spelling, not by the row's words
             if self.list.currentItem() is None or self.list.currentItem().isHidden():
                 self.list.setCurrentRow(n)
 

@@ -16,7 +16,7 @@ from desktop_app.ui.lanes import Lane
 
 
 class ExportLane(Lane):
-    """Answers the bytes of each figure in `Options` asked for, in the order asked."""
+    """Emits the bytes of each requested figure, in the order of the requests."""
 
     begun = Signal()
 

@@ -126,7 +126,7 @@ class MapView(PaintedPane):
         return y + height
 
     def _mark(self, page: Page, box: Rect) -> None:
-        """What edits can have changed has a bar at its right edge."""
+        """Steps that edits may have changed have a bar at their right edge."""
         page.fill(Rect(box.x + box.w - page.u(4), box.y + page.u(3), page.u(3), box.h - page.u(6)), self._theme.accent)
 
     def _name(self, step: Step) -> str:
@@ -213,7 +213,7 @@ class MapView(PaintedPane):
             return
         step = item.step
         if item.block and self._current is not None and self._current.spec.part == BLOCK:
-            # From block to block the same operation stays in sight.
+            # The same operation stays visible from block to block.
             same = (s for s in self._steps if s.layer == item.step.layer and s.spec is self._current.spec)
             step = next(same, step)
         self.chosen.emit(step)

@@ -20,7 +20,7 @@ MULTIPLE = 3.0
 
 @dataclass(frozen=True)
 class Label:
-    """One label of one head: the score behind it (`score` of PATTERNS), raw and once key 0 is left out."""
+    """One label of one head: the score behind it (`score` of PATTERNS), raw and with key 0 left out."""
 
     layer: int
     head: int
@@ -64,9 +64,9 @@ def labels_of(heads: Heads, layer: int, head: int) -> tuple[Label, ...]:
 
 
 def most_like(heads: Heads, layer: int, head: int) -> tuple[tuple[int, int, float], ...]:
-    """(block, head, cosine) of every other head, the most alike first: cosine of the vectors of all scores.
+    """(block, head, cosine) of every other head, the most similar first: the cosine of their score vectors.
 
-    Distances count as shares of the longest mean distance there can be, so that all scores are of one size.
+    Distances are divided by the largest possible mean distance, so that all scores have the same range.
     """
     vectors = vectors_of(heads)
     flat = vectors.reshape(-1, vectors.shape[-1])

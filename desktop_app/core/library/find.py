@@ -16,7 +16,7 @@ def find_model(text: str) -> Path:
     """The folder of the model that `text` names: a folder itself, a bundled model (sorter), a snapshot of its
     training (sorter@50), or a repository in the hub's cache.
 
-    An existing folder is meant before anything else; what is plainly a path is given back as it is, there or not.
+    An existing folder takes precedence; what is plainly a path is returned as it is, whether it exists or not.
     Raises ModelError, which says how to get a model that is not here.
     """
     path = as_path(text)
@@ -49,7 +49,7 @@ def find_model(text: str) -> Path:
 
 
 def reference_of(folder: str) -> str:
-    """What a session calls the model in `folder`: a name that holds on other machines too, where the model has one.
+    """What a session calls the model in `folder`: a name that is valid on other machines too, if the model has one.
 
     A bundled model's name, a snapshot's (sorter@50), `owner/name@commit` of the hub's cache, else the whole path.
     """
@@ -67,7 +67,7 @@ def reference_of(folder: str) -> str:
 
 
 def referred(reference: str) -> str:
-    """The folder of what `reference_of` named, if it is here; else the reference, which is no folder then.
+    """The folder that `reference_of` named, if it is here; else the reference itself, which is then not a folder.
 
     Nothing depends on the current directory.
     """
@@ -89,7 +89,7 @@ def is_here(reference: str) -> bool:
     path = Path(reference)
     try:
         return path.is_absolute() and path.is_dir()
-    except (OSError, ValueError):  # no such path at all: a NUL, half a surrogate pair
+    except (OSError, ValueError):  # it cannot be a path: a NUL, half a surrogate pair
         return False
 
 
@@ -119,11 +119,11 @@ def full_name(name: HubName) -> HubName:
 
 
 def as_path(text: str) -> Path:
-    """`text` as a path, `~` at its start being the home it stands for, where there is such a user."""
+    """`text` as a path, with a leading `~` or `~user` expanded where there is such a user."""
     path = Path(text)
     try:
         return path.expanduser()
-    except (RuntimeError, ValueError):  # there is no such user, or no path can be so
+    except (RuntimeError, ValueError):  # there is no such user, or it cannot be a path
         return path
 
 
@@ -137,5 +137,5 @@ def _may_be_hub_name(text: str) -> bool:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # no path can be so
+    except (OSError, ValueError):  # it cannot be a path
         return False

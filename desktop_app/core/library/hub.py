@@ -45,13 +45,13 @@ SMALL_FILES = (
 """What is asked for beside config.json and the weights, where a repository has it."""
 
 MOST_TRIES = 5
-"""How often in a row a request is made that brings nothing."""
+"""How many requests in a row may bring nothing before giving up."""
 
 FIRST_WAIT = 1.0
-"""Seconds before the second try; doubled from try to try."""
+"""Seconds before the second try; doubled after each further one."""
 
 LONGEST_WAIT = 60
-"""Seconds that a server may ask to wait; asked for more, one is told to come back."""
+"""The longest wait in seconds that a server may ask for; for more, the person is asked to come back later."""
 
 _DIGEST = re.compile("[0-9a-f]{64}|[0-9a-f]{40}")
 _CHUNK = 1 << 20
@@ -86,7 +86,7 @@ def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _pr
             meter.begin(file.name)
             _fetch(name, file, place, meter)
             if file.name == "config.json":
-                # Before gigabytes that cannot be opened.
+                # Checked before gigabytes are fetched that could not be opened.
                 raw = read_json(place.find(file) or place.blob(file), limit=CONFIG_LIMIT, error=ModelError)
                 parse_config(raw, f"config.json of {name}")
         for file in reversed(files):  # config.json last
@@ -113,7 +113,7 @@ class _Place:
         return self.storage / "blobs" / file.digest
 
     def partial(self, file: RemoteFile) -> Path:
-        """What has arrived of a content so far."""
+        """The file with what has arrived of a content so far."""
         return self.storage / "blobs" / f"{file.digest}.incomplete"
 
     def lock(self, file: RemoteFile) -> Path:
@@ -145,7 +145,7 @@ class _Place:
             temporary.replace(path)
 
     def point(self, revision: str) -> None:
-        """Say that a branch or tag is this commit."""
+        """Record that a branch or tag is this commit."""
         ref = self.storage / "refs" / revision
         ref.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(ref, ModelError) as out:
@@ -158,7 +158,7 @@ _NO_FILE = RemoteFile("", 0, "")
 def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple[str, list[RemoteFile]]:
     """The commit that a revision means, and its files."""
     validate_repo_id(name.repository)
-    # No sizes are known yet, but a wait is told; without a network it is soon over.
+    # No sizes are known yet, but waiting is reported; without a network it fails soon.
     patience = _Patience(Meter(0, on_progress), connections=2)
     while True:
         try:
@@ -175,7 +175,7 @@ def _ask_listing(name: HubName) -> bytes:
 
 
 def _read_listing(name: HubName, data: bytes) -> tuple[str, list[RemoteFile]]:
-    """Commit and files, each value of the type that it must have."""
+    """Commit and files, each value checked for its type."""
     host = without_login(constants.ENDPOINT)
     try:
         raw = parse_json(data, what="the answer", error=ModelError)
@@ -192,7 +192,7 @@ def _read_listing(name: HubName, data: bytes) -> tuple[str, list[RemoteFile]]:
 
 
 class _Hostile(ModelError):
-    """A listing that is one, and asks for what must not be done."""
+    """A valid listing that asks for something that must not be done."""
 
 
 def _file(name: HubName, row: dict[str, Any]) -> RemoteFile:
@@ -244,7 +244,7 @@ def _check_room(name: HubName, place: _Place, files: list[RemoteFile]) -> None:
 
 
 def _fetch(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None:
-    """Bring the content of `file` to its place, its checksum compared."""
+    """Bring the content of `file` to its place and compare its checksum."""
     if place.find(file) is not None:
         meter.skip(file.size)
         return
@@ -254,7 +254,7 @@ def _fetch(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None
         resumed = _length(partial) > 0
         _stream(name, file, place, meter)
         if resumed and not _is_whole(partial, file, meter):
-            # What an earlier try left behind was bad: once more from the start.
+            # What an earlier try left behind was damaged: start again from zero.
             partial.unlink()
             meter.skip(-file.size)
             _stream(name, file, place, meter)
@@ -280,7 +280,7 @@ def _alone(lock: Path, busy: str) -> Iterator[None]:
 
 
 def _stream(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None:
-    """Append to what is there until the content has its length; a cut line is taken up again."""
+    """Append to what is there until the content has its length; a broken connection is resumed."""
     partial = place.partial(file)
     partial.touch()
     if _length(partial) > file.size:
@@ -326,13 +326,13 @@ def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: Binar
 def _answer(
     url: str, headers: dict[str, str], timeout: float, params: dict[str, str] | None = None
 ) -> Iterator[httpx2.Response]:
-    """The hub's answer as it begins to come, as it is: nothing unpacks to more than was sent. Raises for a refusal."""
+    """The hub's response, streamed and uncompressed: nothing unpacks to more than was sent. Raises on an error."""
     asked = build_hf_headers(library_name="logitscope", library_version=__version__, headers=headers)
-    asked["Accept-Encoding"] = "identity"  # what is counted is what is stored
+    asked["Accept-Encoding"] = "identity"  # so that the bytes counted are the bytes stored
     # Redirects are followed, without the token where they leave the hub.
     with get_session().stream("GET", url, headers=asked, params=params, timeout=httpx2.Timeout(timeout)) as response:
         if response.is_error:
-            # The client reads an error's text to its end, so it is given what has an end.
+            # The client reads an error's body to its end, so it gets a bounded one.
             text = read_bounded(response, _ERROR_LIMIT, _ERROR_SECONDS, "An error of the hub")
             whole = httpx2.Response(
                 response.status_code, headers=_plain(response), content=text, request=response.request
@@ -346,20 +346,20 @@ def _answer(
 
 
 def _plain(response: httpx2.Response) -> dict[str, str]:
-    """The headers of an answer, less those that say how it came."""
+    """The headers of a response, without those about its transfer."""
     coming = ("content-encoding", "content-length", "transfer-encoding")
     return {key: value for key, value in response.headers.items() if key.lower() not in coming}
 
 
 class _Patience:
-    """Waits where waiting may help, longer from try to try, and says so."""
+    """Waits where waiting may help, longer after each try, and reports it."""
 
     def __init__(self, meter: Meter, connections: int = MOST_TRIES) -> None:
         """`connections` is how often a server that cannot be reached is tried."""
         self._meter, self._tries, self._connections = meter, 0, connections
 
     def renew(self) -> None:
-        """The last try got on: it counts as none."""
+        """The last try made progress: the count of failures starts again."""
         self._tries = 0
 
     def wait_out(self, reason: Exception) -> None:
@@ -375,9 +375,9 @@ class _Patience:
 
 
 def _is_whole(path: Path, file: RemoteFile, meter: Meter) -> bool:
-    """Whether a file has the hash that the hub announced, as it now stands on the disk."""
+    """Whether the file on the disk has the hash that the hub announced."""
     meter.say("comparing the checksum")
-    # Small files are known by git's hash of them, which counts their length in.
+    # Small files have git's hash, which includes their length.
     digest = hashlib.sha256() if len(file.digest) == 64 else hashlib.sha1(b"blob %d\0" % file.size)
     with path.open("rb") as data:
         while chunk := data.read(_CHUNK):

@@ -1,11 +1,11 @@
-"""How far a download is: bytes, speed, time left, and these in words."""
+"""The progress of a download: bytes, speed, time left, and these in words."""
 
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_WINDOW = 5.0  # seconds of which the speed is the mean
+_WINDOW = 5.0  # seconds over which the speed is averaged
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Progress:
 
     def words(self) -> str:
         """One line, like `model.safetensors: 120 MB of 551 MB, 11 MB/s, 39 s left`."""
-        if not self.total:  # what there is to fetch is still being asked for
+        if not self.total:  # the list of files is still being requested
             return self.note or "asking the hub"
         parts = [f"{self.file}: {in_bytes(self.done)} of {in_bytes(self.total)}"]
         if self.note:
@@ -37,7 +37,7 @@ class Progress:
 
 
 class Meter:
-    """Adds up what arrives and tells `listen` of it, some times a second."""
+    """Counts the bytes that arrive and reports to `listen`, a few times a second."""
 
     def __init__(
         self,
@@ -53,12 +53,12 @@ class Meter:
         self._marks: deque[tuple[float, int]] = deque()
 
     def begin(self, file: str) -> None:
-        """The bytes from now on are of `file`."""
+        """The bytes from now on belong to `file`."""
         self._file = file
         self._tell()
 
     def skip(self, count: int) -> None:
-        """`count` bytes are here already, or (negative) are fetched again: no part of the speed."""
+        """`count` bytes are here already, or (negative) are fetched again; neither counts towards the speed."""
         self.done += count
         self._marks.clear()
         self._tell()
@@ -74,7 +74,7 @@ class Meter:
             self._tell()
 
     def say(self, note: str) -> None:
-        """Tell what is waited for."""
+        """Report what the download is waiting for."""
         self._marks.clear()
         self._tell(note)
 
@@ -92,7 +92,7 @@ class Meter:
 
 
 def in_bytes(count: float) -> str:
-    """A number of bytes in decimal units and three figures, as disks and the hub count."""
+    """A number of bytes in decimal units with three significant digits, as disks and the hub count."""
     size = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if abs(size) < 999.5 or unit == "GB":

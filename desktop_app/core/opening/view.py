@@ -1,4 +1,4 @@
-"""The view of one opened number: its operands, how they make it, and the number made again from them."""
+"""The view of one opened number: its operands, how they are combined, and the number recomputed from them."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ PROBABILITY = "probability"
 
 
 def opening_view(scene: Scene, cell: Cell) -> View:
-    """A cell taken apart. Raises ModelError where there is no such cell."""
+    """A cell opened to its arithmetic. Raises ModelError if there is no such cell."""
     if cell.name == PROBABILITY:
         return chain(scene, cell.index[1])
     opening = open_cell(scene.trace, scene.checkpoint.weights, cell)
@@ -62,7 +62,7 @@ def _summary(opening: Opening) -> TextPanel:
 
 
 def _operands(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
-    """The operands, drawn as the kind of formula asks; of any other kind, as they are."""
+    """The operands, drawn as the kind of formula asks, else as plain values."""
     drawn = {"dot": _dot, "softmax": _softmax, "mean": _vector, "spread": _vector, "given": _nothing}
     return drawn.get(opening.kind, _plain)(scene, opening)
 
@@ -194,7 +194,7 @@ def _scalars(scene: Scene, title: str, scalars: tuple[Scalar, ...], otherwise: s
         where = s.cell.name if s.cell is not None else otherwise
         source = (s.cell.name, s.cell.index) if s.cell is not None else None
         if where == "tokens":
-            # An id is a name, no amount: a bar of its length would mean nothing.
+            # An id is a label, not a quantity: a bar of that length would mean nothing.
             bars.append(Bar(s.label, 0.0, str(int(s.value)), scene.tokenizer.quoted(int(s.value)), source=source))
         else:
             length = s.value if np.isfinite(s.value) else 0.0

@@ -93,12 +93,12 @@ def _graph(scene: Scene, found: Flow) -> GraphPanel:
 
 
 def nodes_of(found: Flow) -> tuple[tuple[int, ...], ...]:
-    """The index of each node's cell: level and position."""
+    """The cell index of each node: level and position."""
     return tuple((level_of(node.tensor), node.position) for node in found.nodes)
 
 
 def edges_of(found: Flow) -> tuple[tuple[int, ...], ...]:
-    """The index of each line's cell: level and position of the node above, position of the one below, kind."""
+    """The cell index of each edge: level and position of the upper node, position of the lower one, and the kind."""
     nodes, kinds = nodes_of(found), list(_KINDS)
     return tuple(
         (*nodes[int(upper)], found.nodes[int(lower)].position, kinds.index(kind))
@@ -107,7 +107,7 @@ def edges_of(found: Flow) -> tuple[tuple[int, ...], ...]:
 
 
 def level_of(tensor: str) -> int:
-    """Where a node's tensor stands, counted from the embeddings up."""
+    """The level of a node's tensor, counted from the embeddings up."""
     _, layer, name = tensor.split(".")
     return 2 * int(layer) + {"resid_pre": 0, "resid_mid": 1, "resid_post": 2}[name]
 
@@ -123,7 +123,7 @@ def _shown(scene: Scene) -> Flow:
 
 
 def _flow(scene: Scene, cell: Cell) -> tuple[Flow, int]:
-    """The graph, and which of its nodes or edges a cell is. Raises ModelError where there is none."""
+    """The graph, and the node or edge that a cell stands for. Raises ModelError if there is none."""
     if cell.name not in (NODES, EDGES):
         raise ModelError(f"There is no {cell.name}; the flow has {NODES}[level, position] and {EDGES}[{_EDGE_AXES}].")
     found = _shown(scene)
@@ -158,7 +158,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State:
-    """It opens, and the walk goes to where it can be looked at: an edge of attention to its strongest head."""
+    """Opens the cell, and the walk goes to where it can be inspected: for an attention edge, to its strongest head."""
     found, n = _flow(scene, cell)
     tensor = found.nodes[n if cell.name == NODES else int(found.upper[n])].tensor
     layer, head = int(tensor.split(".")[1]), scene.state.head
@@ -171,7 +171,7 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that make the shares of a node again, or an edge's. Raises ModelError in int8."""
+    """numpy lines that recompute the shares of a node or an edge. Raises ModelError for int8 weights."""
     found, n = _flow(scene, cell) if cell is not None else (_shown(scene), 0)
     if cell is not None and cell.name == EDGES:
         return flow_opened.as_numpy(scene, found.nodes[int(found.upper[n])], found, n)
@@ -179,7 +179,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A node by all that it is made of; an edge by heads, with the share made again from the vectors."""
+    """A node by everything it is made of; an edge by heads, with its share recomputed from the vectors."""
     found, n = _flow(scene, cell)
     readout = describe(scene, cell)
     if cell.name == NODES:

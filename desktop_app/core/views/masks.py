@@ -46,7 +46,7 @@ BEYOND = (
 
 
 def _compute(work: Work, own: str) -> tuple[Masked, ...]:
-    # Measured against the model's own pass, whatever else is edited.
+    # Measured against the model's own pass, regardless of edits.
     trace, config = work.passes.before, work.model.config
     masks = (*spans.candidates(config, len(trace), own), spans.spans(trace, work.stop))
     return spans.compare(work.model.engine, trace, tuple(dict.fromkeys(masks)), work.stop, work.progress)
@@ -180,7 +180,7 @@ def _pair(scene: Scene, cell: Cell) -> tuple[int, int]:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """A mask that was clicked is put on."""
+    """Turns on the mask that was clicked."""
     return None if cell.name == "masks.seen" else replace(scene.state, mask=_at(scene, cell).mask)
 
 

@@ -28,7 +28,7 @@ NAMESPACES = (
     'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
 )
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-# A program without Inter takes the likeness that PANOSE describes: a plain sans serif, as Arial is.
+# A program without Inter picks the font that is closest by PANOSE: a plain sans serif such as Arial.
 _FACE = f'<a:latin typeface="{SANS}" panose="020B0604020202020204" pitchFamily="34" charset="0"/>'
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _TYPE = "application/vnd.openxmlformats-officedocument.presentationml"
@@ -189,7 +189,7 @@ def _placeholder(
     prompt: str = "",
     field: str = "",
 ) -> str:
-    """A placeholder; without `rect` it stands where the master has it."""
+    """A placeholder; without `rect` it is placed where the master has it."""
     which = (f' type="{kind}"' if kind else "") + ("" if index is None else f' idx="{index}"')
     place = (
         f'<p:spPr>{transform(rect)}<a:prstGeom prst="rect"><a:avLst/></a:prstGeom></p:spPr>' if rect else "<p:spPr/>"
@@ -230,7 +230,7 @@ def _body(index: int, rect: Rect, *, master: bool = False) -> str:
 
 
 def _foot(theme: Theme | None = None) -> str:
-    """Caption and slide number; of the master with their place and style."""
+    """Caption and slide number; in the master with their position and style."""
     if theme is None:
         return _placeholder("Footer", 8, "ftr", index=11) + _placeholder("Number", 9, "sldNum", index=12, field="n")
     dim = plain_colour(theme.dim)
@@ -243,7 +243,7 @@ def _foot(theme: Theme | None = None) -> str:
 
 
 def _step(theme: Theme) -> str:
-    """Title, where in the walk, lead, and a line along the top that the slide's own progress runs over."""
+    """Title, place in the walk, lead, and a line along the top on which each slide draws its progress."""
     track = (
         '<p:sp><p:nvSpPr><p:cNvPr id="20" name="Track"/><p:cNvSpPr/><p:nvPr userDrawn="1"/></p:nvSpPr><p:spPr>'
         f'{transform(Rect(0, 0, WIDTH, 4))}<a:prstGeom prst="rect"><a:avLst/></a:prstGeom><a:solidFill>'
