@@ -232,3 +232,15 @@ def test_every_slide_of_an_edited_deck_says_so(model, tmp_path, capsys):
     for slide in Presentation(out).slides:
         words = " ".join(shape.text_frame.text for shape in slide.shapes if shape.has_text_frame)
         assert f"edited: {EDIT}" in words
+
+
+def test_a_head_that_reads_across_is_shown_as_a_rectangle(model):
+    edit = "blocks.1.attn.z[1]=across"
+    scene, shown = view(model, PATTERN, edits=(edit,), other="the big cat sat")
+    panel = next(p for p in panels_of(shown.content) if isinstance(p, MapPanel))
+    assert panel.values.shape == (11, 15)
+    assert np.allclose(panel.values.sum(1), 1, atol=1e-5)
+    z = panel.values @ scene.passes.other["blocks.1.attn.v"][1]
+    assert np.allclose(z, scene.trace["blocks.1.attn.z"][1], atol=1e-5)
+    _, before = view(model, PATTERN, "before", edits=(edit,), other="the big cat sat")
+    assert not any(isinstance(p, MapPanel) for p in panels_of(before.content))

@@ -21,6 +21,7 @@ from desktop_app.core.panels import (
     column,
     row,
 )
+from desktop_app.core.recipes import across_pattern
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import heads_strip, strip, token_map, token_name, without_first, wrap_width
 from desktop_app.core.views.vector_bars import by_head, strongest
@@ -228,8 +229,32 @@ def masked(scene: Scene) -> Box:
 
 
 def pattern(scene: Scene) -> Box:
-    """Softmax of every row."""
-    return _stage(scene, "pattern")
+    """Softmax of every row; of a head that reads the other prompt, what it gives to each of that one's keys first."""
+    own = _stage(scene, "pattern")
+    across = _across(scene)
+    return own if across is None else column(across, own, weights=(1.0, 1.6))
+
+
+def _across(scene: Scene) -> MapPanel | None:
+    """The rectangle of this prompt's queries and the other's keys, where an edit has the shown head read across."""
+    site, other = scene.block("attn.z"), scene.passes.other
+    edits = [e for e in scene.trace.run.edits if e.site == site and e.written.endswith("across")]
+    reads = any(start <= scene.head < (scene.config.n_head if stop is None else stop)
+                for start, stop in (edit.where[0] for edit in edits))  # fmt: skip
+    if not reads or other is None:
+        return None
+    values = across_pattern(scene.trace, other, scene.layer)[scene.head]
+    return MapPanel(
+        title=f"Head {scene.head} reads the other prompt",
+        note="its queries down, that prompt's keys across; every key is seen",
+        values=values,
+        levels=unit(scene.state.view.pattern_scale),
+        row_labels=scene.labels,
+        column_labels=tuple(map(scene.tokenizer.label, other.ids)),
+        texts=tuple(tuple(percent(float(v)) for v in line) for line in values),
+        hue=Hue.ATTENTION,
+        selected=scene.token,
+    )
 
 
 def z(scene: Scene) -> Box:
