@@ -80,7 +80,7 @@ def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
     QPushButton#primary:disabled {{ background: {theme.faint}; border-color: {theme.faint}; }}
     QPushButton#primary:focus {{ border: 1px solid {theme.accent}; }}
     #topBar QToolButton, #topBar QPushButton {{ min-height: {px(line)}; max-height: {px(line)}; }}
-    QToolButton#small {{ font-size: {px(11)}; padding: {px(1)} {px(6)}; min-height: {px(14)};
+    QToolButton#small {{ font-size: {px(11)}; padding: {px(1)} {px(4)}; min-height: {px(14)};
                           border-radius: {px(5)}; }}
     #editsBar, #editsInside, #editsArea {{ background: {theme.accent_fill}; border: none; }}
     #editsBar {{ border-bottom: 1px solid {theme.accent}; }}

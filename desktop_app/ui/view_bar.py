@@ -32,7 +32,7 @@ class ViewBar(QWidget):
         self._buttons: dict[str, QToolButton] = {}
         self._line = line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(4)
+        line.setSpacing(2)
         for name in _SHORT:
             button = QToolButton()
             button.setObjectName("small")

@@ -21,7 +21,7 @@ class WorkspaceBar(QWidget):
         super().__init__(parent)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(2)
+        line.setSpacing(0)
         self._buttons: dict[str, QToolButton] = {}
         groups: dict[str, QToolButton] = {}
         for name, words in _TABS.items():
