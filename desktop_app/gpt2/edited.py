@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 _SESSIONS = 64  # pieces that are held for the next pass; each takes a megabyte or two
 _TOGETHER = 256  # rows of several passes that run at once: enough to multiply fast, few enough for their grids
+_SHORT = 128  # rows up to which a piece keeps its memory for the next pass
 FINAL = "ln_final.out"
 
 
@@ -61,7 +62,8 @@ class Pieces:
         given = tuple(name for name in given if name in needed)
         session = self._session(table, given, tuple(only), stop, fuse=fuse)
         inputs = {put.name: feeds[put.name] for put in session.get_inputs()}
-        found = stop.run(session, only, inputs)
+        # A long text's grids are given back at once: each block's graph would keep the memory of its own.
+        found = stop.run(session, only, inputs, shrink=len(feeds["input_ids"]) > _SHORT)
         # What onnxruntime answers lies in the memory that it keeps for its passes, and would hold all of that.
         return {name: np.array(array) for name, array in zip(only, found, strict=True)}
 
