@@ -11,6 +11,7 @@ from desktop_app.core.model import Model
 from desktop_app.core.passes import Passes
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Made, Want
+from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -33,6 +34,11 @@ class Work:
 def _quiet(_told: object) -> None: ...
 
 
+def are_of(passes: Passes, model: Model) -> bool:
+    """Whether `model` computed the passes: while another one is opened, what is shown is still of the one before."""
+    return passes.trace.run.model == model.checkpoint.key
+
+
 def compute(
     want: Want,
     model: Model,
@@ -41,7 +47,12 @@ def compute(
     progress: Callable[[float], None] = _quiet,
     partly: Callable[[object], None] = _quiet,
 ) -> Made:
-    """The result of one want. Raises Cancelled if stopped, and whatever the product raises."""
+    """The result of one want.
+
+    Raises ModelError for passes of another model, Cancelled if stopped, and whatever the product raises.
+    """
+    if not are_of(passes, model):
+        raise ModelError(f"This pass was not computed by {model.name}; wait until that has read the text.")
     work = Work(model, passes.of(want.of), stop or Stop(), progress, passes, partly)
     return Made(want.product.compute(work, *want.args))
 

@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.model import Model
+from desktop_app.core.products import are_of
 from desktop_app.core.scene import Scene
 from desktop_app.figures.deck.make import make_deck, prepare
 from desktop_app.figures.deck.walk import slides
@@ -78,7 +79,7 @@ class DeckActions(QObject):
         fits = model is not None and all(
             i.step.layer is None or i.step.layer < model.config.n_layer for i in order.items
         )
-        if controller.scene is None or model is None or not fits:
+        if controller.scene is None or model is None or not fits or not are_of(controller.scene.passes, model):
             self._fail("There is nothing to export: the model or its text has changed; open this dialog again.")
             return
         self.lane.request(controller.full_scene(), model, order)

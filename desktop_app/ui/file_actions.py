@@ -14,7 +14,7 @@ from desktop_app.core.analysis.translators import load_translators
 from desktop_app.core.library.find import is_here
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.opening.opened import wants_of
-from desktop_app.core.products import completed
+from desktop_app.core.products import are_of, completed
 from desktop_app.core.session_file import load_session, save_session
 from desktop_app.core.state import with_option
 from desktop_app.core.steps import wants_of as wants_of_view
@@ -222,6 +222,9 @@ class FileActions(QObject):
         """What makes the figure of the current view, or of the opened number; None where nothing is shown."""
         controller, step, model = self._controller, self._controller.step, self._controller.model
         if controller.scene is None or step is None or model is None:
+            return None
+        if not are_of(controller.scene.passes, model):
+            self.said.emit(f"{model.name} has not read the text yet; the figure can be made when it has.", False)
             return None
         cell = controller.path[-1] if opened and controller.path else None
         full_scene = controller.full_scene()

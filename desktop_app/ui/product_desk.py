@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Signal
 
 from desktop_app.core.model import Model
 from desktop_app.core.passes import Passes
-from desktop_app.core.products import Results
+from desktop_app.core.products import Results, are_of
 from desktop_app.core.want import Made, Want
 from desktop_app.ui.lanes import ProductLane
 
@@ -42,6 +42,9 @@ class ProductDesk(QObject):
 
         What is of a text is not the same for another one; what is of the model alone is.
         """
+        if not are_of(passes, model):
+            self.drop()
+            return
         run = passes.trace.run
         of_text = any(want.product.of_text for want in wants)
         about = (wants, (run, *passes.beside) if of_text else run.model)
