@@ -9,7 +9,7 @@ from desktop_app.core.reference import reference_texts
 from desktop_app.core.state import State, encode
 from desktop_app.gpt2.edit import Edit
 from desktop_app.gpt2.engine import Engine
-from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.errors import ModelError, TokenizerError
 from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop
@@ -17,9 +17,17 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 
 
-def asked_of(state: State, tokenizer: Tokenizer) -> Asked:
-    """What a state asks for. Raises TokenizerError for text that cannot be spelled."""
-    other = encode_other(state, tokenizer) if state.other else None
+def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Asked:
+    """What a state asks for; with `strict` off without another prompt that the vocabulary cannot spell.
+
+    Raises TokenizerError for text that cannot be spelled.
+    """
+    try:
+        other = encode_other(state, tokenizer) if state.other else None
+    except TokenizerError:
+        if strict:
+            raise
+        other = None  # it waits for a vocabulary that can
     edits = tuple(change.text for change in state.edits if change.on)
     return Asked(encode(state, tokenizer), edits, state.mask, other, state.alignment)
 
@@ -49,8 +57,13 @@ def compute_passes(
     before = last if last is not None and same else engine.trace(asked.ids, reuse=last, stop=stop)
     other = None
     if asked.other is not None:
-        engine.check_ids(asked.other)
-        other = _other(engine, asked.other, before, reuse, stop)
+        try:
+            engine.check_ids(asked.other)
+            other = _other(engine, asked.other, before, reuse, stop)
+        except ModelError:
+            if strict:
+                raise
+            other = None  # it waits for a model that can take it
     idle: dict[str, str] = {}
     mask = _mask(engine, asked.mask, idle, strict=strict)
     edits = _edits(engine, tokenizer, replace(asked, mask=mask), before, other, stop, idle, strict=strict)

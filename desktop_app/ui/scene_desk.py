@@ -98,7 +98,7 @@ class SceneDesk(QObject):
             return
         model, state = self.model, self._state()
         try:
-            asked = asked_of(state, model.tokenizer)
+            asked = asked_of(state, model.tokenizer, strict=False)
             model.engine.check_ids(asked.ids)
         except LogitscopeError as reason:
             self.passes.cancel()

@@ -154,6 +154,8 @@ def check_cell(scene: Scene, cell: Cell) -> None:
     Of a workspace's number that cannot be told before its products are there: until then it passes.
     """
     _, own, bare = located(scene, cell)
+    if (name := cell.name.partition(MARK)[0]) in _LESS and MARK in cell.name:
+        _counterpart(scene, name, bare)
     if workspace_of(own, bare) is not None:
         if bare.index and not unready(scene, cell):
             readout_of(scene, cell)
