@@ -13,6 +13,7 @@ from desktop_app.core.check import TOLERANCE, as_json, check, check_pass
 from desktop_app.gpt2 import session as session_module
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import all_weights
 from tests.checkpoints import TINY, random_config, random_ids, random_weights, write_checkpoint, write_random_checkpoint
@@ -116,8 +117,8 @@ def test_tensors_are_let_go_once_nothing_more_is_computed_from_them(checkpoint, 
     class Watched(np.ndarray):
         pass  # an array proper cannot be referred to weakly
 
-    def tensors(_ids, wanted, _stop, *, edits):
-        assert not edits
+    def tensors(_ids, wanted, _stop, *, edits, mask):
+        assert not edits and mask == CAUSAL
         for name in wanted:
             array = np.array(full[name]).view(Watched)
             alive[name] = weakref.ref(array)

@@ -8,6 +8,7 @@ import pytest
 from desktop_app.core import intents as ask
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.examples import examples
+from desktop_app.core.fields import Change
 from desktop_app.core.finding import places, tokens_spelled
 from desktop_app.core.follow import follow, joined
 from desktop_app.core.opening.cells import Cell
@@ -17,6 +18,8 @@ from desktop_app.gpt2.errors import LogitscopeError
 from tests.scenes import CONFIG, open_tiny, scene_of
 
 HERE = State(text="Hello", step="tokens", layer=1, token=2, key=1, opened=(Cell("a", (0,)), Cell("b", (1,))))
+HERE = replace(HERE, edits=(Change("blocks.1.attn.z[0]*=2"),))
+MUTED = Change("blocks.0.attn.z[1]=0")
 WORKED = [
     (ask.GoTo("blocks.0.attn.pattern"), {"step": "blocks.0.attn.pattern", "layer": 0}),
     (ask.GoTo("blocks.*.attn.scores"), {"step": "blocks.1.attn.scores"}),
@@ -35,6 +38,9 @@ WORKED = [
     (ask.Open(Cell("a", (0,))), {"opened": (Cell("a", (0,)),)}),
     (ask.Sample("top_k", 5), {"sampling": replace(HERE.sampling, top_k=5)}),
     (ask.Reseed(), {"sampling": replace(HERE.sampling, seed=HERE.sampling.seed + 1), "draws": 0}),
+    (ask.Edit((MUTED.text,)), {"edits": (*HERE.edits, MUTED)}),
+    (ask.Steer(7), {"edits": (*HERE.edits, Change("blocks.1.resid_pre+=4*tokens[7]"))}),
+    (ask.Weigh(0, 3.0), {"edits": (Change("blocks.1.attn.z[0]*=3"),)}),
     (ask.Do("next_head"), {"head": 1}),
     (ask.Do("next"), {"step": "embed"}),
     (ask.Do("draw"), {"draws": 1}),
