@@ -20,7 +20,7 @@ from typing import Any
 from desktop_app.core.bundle import resource
 from desktop_app.core.claims import Heads
 from desktop_app.core.examples import heads_by_role
-from desktop_app.core.fields import Reader, text
+from desktop_app.core.fields import Reader, text, whole
 from desktop_app.core.library.find import reference_of
 from desktop_app.core.state import State
 from desktop_app.core.stops import OPENING, Stop, read_stop
@@ -42,6 +42,8 @@ class Story:
     name: str
     say: str = ""
     topics: tuple[str, ...] = ()
+    number: int = 0
+    """Its place among the shipped ones."""
     heads: Heads = field(default_factory=dict, compare=False)
     """Heads that the file itself names by what they do."""
 
@@ -82,7 +84,7 @@ def read_story(data: bytes, path: Path) -> Story:
     topics = raw.get("topics", [])
     if not isinstance(topics, list) or not all(isinstance(t, str) and len(t) < 200 for t in topics):
         raise SessionError(f"{path}: topics must be a list of words.")
-    return Story(title, stops, path, _name_of(path), say, tuple(topics), own)
+    return Story(title, stops, path, _name_of(path), say, tuple(topics), read.read("number", 0, whole(0, 999)), own)
 
 
 def _heads(raw: Any, where: str) -> Heads:
@@ -99,7 +101,7 @@ def _heads(raw: Any, where: str) -> Heads:
 def shipped() -> Mapping[str, Story]:
     """The stories that came with the program, by name, lectures first."""
     found = [load_story(path) for path in sorted(resource("stories").glob(f"*{SUFFIX}"))]
-    return {story.name: story for story in sorted(found, key=lambda story: not story.is_lecture)}
+    return {story.name: story for story in sorted(found, key=lambda story: (not story.is_lecture, story.number))}
 
 
 def _name_of(path: Path) -> str:
@@ -146,6 +148,8 @@ def story_text(story: Story) -> str:
     lines = [f"title = {_toml(story.title)}"]
     if story.say:
         lines.append(f"say = {_toml(story.say)}")
+    if story.number:
+        lines.append(f"number = {story.number}")
     if story.topics:
         lines.append(f"topics = {_toml(story.topics)}")
     if story.heads:

@@ -100,6 +100,7 @@ def test_claims_and_questions_survive_editing(tmp_path):
         ('title = "t"\n[[stop]]\ntitle = "s"\nquestion = { ask = "?", choices = [] }', "2 to 6"),
         ('title = "t"\n[[stop]]\ntitle = "s"\nquestion = 3', "stop 1: question"),
         ('title = "t"\n[heads]\na = [1]\n[[stop]]\ntitle = "s"', "heads must be"),
+        ('title = "t"\nnumber = "a"\n[[stop]]\ntitle = "s"', "number is 'a'"),
         ('title = "t"\ntopics = [1]\n[[stop]]\ntitle = "s"', "topics must be"),
     ],
 )
@@ -121,6 +122,10 @@ def test_bytes_that_are_no_text_and_places_that_are_no_file_are_refused(tmp_path
             load_story(path)
     with pytest.raises(SessionError, match="is no story of the program"):
         find_story("nothing")
+
+
+def test_the_shipped_lectures_stand_in_the_order_in_which_they_build_on_each_other():
+    assert list(shipped())[:3] == ["next-token", "attention", "heads"]
 
 
 def test_a_shipped_story_is_found_by_its_name():
