@@ -11,6 +11,7 @@ from desktop_app.core.examples import examples
 from desktop_app.core.last_session import aside_file, keep, last_file, load_last
 from desktop_app.core.session_file import load_session
 from desktop_app.core.settings import load_settings, settings_file
+from desktop_app.core.state import WALK
 from tests.ui.driver import colours, pixels
 
 
@@ -246,7 +247,8 @@ def test_each_example_opens_with_its_model_where_there_is_something_to_see(open_
         desk.settle()
         assert desk.window.prompt.text() == example.state.text and not desk.trouble()
         assert desk.c.model.folder == bundled_models()[example.model]
-        assert desk.c.step.key == example.state.step
+        place = example.state.step if example.state.workspace == WALK else example.state.workspace
+        assert desk.c.step.key == place
         assert example.role is None or desk.scene.head == example.state.head
         assert example.say == (desk.notice() or example.say)
         assert colours(pixels(desk.window.canvas)) > 50
