@@ -119,6 +119,14 @@ def own_home(tmp_path_factory, monkeypatch):
     return home
 
 
+@pytest.fixture(autouse=True)
+def nothing_hidden(monkeypatch):
+    """What earlier tests typed is left out of no line that this one logs: the process remembers 64 texts."""
+    from desktop_app.core import private
+
+    monkeypatch.setattr(private, "_texts", private._texts.__class__(maxlen=private._texts.maxlen))
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of reference data beside the repository."""

@@ -44,8 +44,8 @@ class Bounds:
         return (self.above is None or value > self.above) and (self.below is None or value < self.below)
 
 
-class Statement(Protocol):
-    """One kind of claim: the keys of its row, and how it is measured."""
+class OfScene(Protocol):
+    """A kind of claim that is measured on one scene."""
 
     def find(self, scene: Scene) -> Finding:
         """What is so in `scene`. Raises LogitscopeError where the claim names what is not there."""
@@ -69,9 +69,9 @@ class Next:
 
     def find(self, scene: Scene) -> Finding:
         """What the bars show of the token."""
-        rank = scene.ranked.rank_of(_token(scene, self.word))
+        token = _token(scene, self.word)
+        rank, share = scene.ranked.rank_of(token), scene.stages.probability_of(token)
         kept = rank < scene.stages.n_kept
-        share = float(scene.stages.final[rank]) if kept else 0.0
         holds = (self.rank in (None, rank + 1)) and (self.kept in (None, kept)) and self.bounds.hold(share)
         return Finding(holds, f"{self.word!r} is rank {rank + 1} with {percent(share)}{'' if kept else ', cut'}")
 
@@ -229,9 +229,14 @@ class Ends:
 
     words: str
 
-    def find(self, scene: Scene) -> Finding:
-        """Never asked: running on takes more than one pass, which `check` makes."""
-        raise NotImplementedError
+    def run_on(self, model: Model, ids: Sequence[int]) -> Finding:
+        """As many tokens after `ids` as the words have."""
+        grown, trace = list(ids), None
+        for _ in model.tokenizer.encode(self.words).ids:
+            trace = model.engine.trace(grown, reuse=trace)
+            grown.append(int(np.argmax(trace.logits(-1))))
+        said = model.tokenizer.decode(grown[len(ids) :])
+        return Finding(said == self.words, f"{said!r} follows")
 
 
 def _pattern(scene: Scene, head: Head) -> Any:
@@ -239,6 +244,10 @@ def _pattern(scene: Scene, head: Head) -> Any:
     if layer >= scene.config.n_layer or number_ >= scene.config.n_head:
         raise SessionError(f"There is no head {number_} of block {layer}; {scene.name} has no such.")
     return scene.trace.read(f"blocks.{layer}.attn.pattern", head=number_)
+
+
+Statement = OfScene | Ends
+"""What is claimed: of one pass, or of running on, which takes several."""
 
 
 @dataclass(frozen=True)
@@ -282,17 +291,8 @@ class Claim:
         state = self.change.of(state)
         ids = encode(state, model.tokenizer)
         if isinstance(self.statement, Ends):
-            return _run_on(model, ids, self.statement.words)
+            return self.statement.run_on(model, ids)
         asked = asked_of(state, model.tokenizer)
         asked = replace(asked, edits=(*asked.edits, *self.change.written))
         trace = compute_passes(model.engine, model.tokenizer, asked).trace
         return self.statement.find(make_scene(model.name, model.checkpoint, model.tokenizer, trace, state))
-
-
-def _run_on(model: Model, ids: Sequence[int], words: str) -> Finding:
-    grown, trace = list(ids), None
-    for _ in model.tokenizer.encode(words).ids:
-        trace = model.engine.trace(grown, reuse=trace)
-        grown.append(int(np.argmax(trace.logits(-1))))
-    said = model.tokenizer.decode(grown[len(ids) :])
-    return Finding(said == words, f"{said!r} follows")

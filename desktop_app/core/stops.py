@@ -128,8 +128,3 @@ def open_in(stop: Stop, state: State) -> State:
 def claimed_state(stop: Stop) -> State:
     """The state about which the claims are: the stop as a first start would open it."""
     return open_in(stop, State(sampling=OPENING))
-
-
-def texts_of(stop: Stop) -> Mapping[str, str]:
-    """All that the stop says, by field."""
-    return {name: getattr(stop, name) for name in _WORDS}
