@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from xlsxwriter.utility import xl_range_abs, xl_rowcol_to_cell
 
 from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.files import whole_file
 from desktop_app.gpt2.trace import Trace
@@ -24,7 +25,7 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 MOST_FORMULAS = 400_000
-"""What office programs still open in seconds; a head of GPT-2 small at 250 tokens has that many."""
+"""A bound for what an office program is given: a head of GPT-2 small at 129 tokens."""
 _TOP, _LEFT = 2, 2
 """Rows above and columns before the numbers of a sheet: what it is, names of columns; position, token."""
 _FORBIDDEN = {code: "\ufffd" for code in range(32)}
@@ -82,7 +83,7 @@ def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, label
     config, n = trace.config, len(trace)
     if config.int8:
         raise ExportError("Products of int8 weights are of rounded numbers, as no formula here is; leave out --int8.")
-    count = n * (2 + 3 * config.n_embd + 4 * config.d_head + 4 * n + 1)
+    count = formula_count(config, n)
     if count > MOST_FORMULAS:
         raise ExportError(
             f"A head of {n:,} tokens is {count:,} formulas; office programs take {MOST_FORMULAS:,}. Shorten the text."
@@ -110,6 +111,11 @@ def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, label
         lambda i, m: f"=SUMPRODUCT({z.row(i)},{turned.row(m)})",
     )
     return tuple(book.sheets)
+
+
+def formula_count(config: Config, tokens: int) -> int:
+    """How many formulas a head of a text of so many tokens is."""
+    return tokens * (3 + 3 * config.n_embd + 4 * config.d_head + 4 * tokens)
 
 
 def _own(trace: Trace, head: int) -> slice:

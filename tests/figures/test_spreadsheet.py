@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from desktop_app.cli import main
-from desktop_app.figures.spreadsheet import sheets_of, write_spreadsheet
+from desktop_app.figures.spreadsheet import MOST_FORMULAS, formula_count, sheets_of, write_spreadsheet
+from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from tests.scenes import CONFIG, open_tiny
 
@@ -108,7 +109,7 @@ def test_libreoffice_finds_every_number_of_the_trace(model, tmp_path):
         assert np.abs(found[name][0] - expected).max() < 1e-5 * max(1, np.abs(expected).max()), name
         assert found[name][1] == expected.size, f"{name} has cells without a formula"
         assert np.abs(written[name][0] - expected).max() < 1e-5 * max(1, np.abs(expected).max()), name
-    assert count == sum(formulas for _, formulas in written.values())
+    assert count == sum(formulas for _, formulas in written.values()) == formula_count(model.config, len(ids))
     inputs = {name for name, (_, formulas) in written.items() if formulas == 0}
     assert inputs == {"resid_pre", "ln1_w", "ln1_b", "W_Q_T", "W_K_T", "W_V_T", "b_Q_T", "b_K_T", "b_V_T", "W_O_T"}
 
@@ -131,6 +132,11 @@ def test_what_cannot_be_a_spreadsheet_is_refused_in_a_sentence(model, tmp_path, 
     monkeypatch.setattr("desktop_app.figures.spreadsheet.MOST_FORMULAS", 100)
     with pytest.raises(ExportError, match="formulas"):
         sheets_of(trace, model.checkpoint, 0, 0, tuple("x" * len(ids)))
+
+
+def test_the_bound_is_129_tokens_of_gpt2_small():
+    small = Config(n_layer=12, n_head=12, n_embd=768, vocab_size=50257, n_positions=1024)
+    assert formula_count(small, 129) <= MOST_FORMULAS < formula_count(small, 130)
 
 
 def test_the_command_writes_it_and_refuses_what_is_not_there(tmp_path, capsys):
