@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
@@ -58,7 +58,8 @@ class ExportLane(Lane):
                         self._end_pool()  # half a pool would be waited for without end
                         raise
                 return then, [future.result() for future in futures]
-            except BrokenProcessPool as reason:
+            except (BrokenProcessPool, CancelledError) as reason:
+                stop.check()  # `close` ended the worker, and nobody waits for these figures
                 self._pool = None  # the next figure gets a new one
                 raise ExportError(
                     "The figure was not drawn, its process was ended from outside; try again."

@@ -1,10 +1,14 @@
 """Sessions, models, figures and the clipboard: what goes out comes back, and what is damaged gets a sentence."""
 
 import json
+import logging
 import os
 import re
 import shutil
+import threading
 import xml.etree.ElementTree as ET
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import pytest
@@ -405,6 +409,32 @@ def test_a_worker_that_was_killed_is_told_and_the_next_figure_works(desk, tmp_pa
         assert "again" in desk.trouble() + desk.notice()
         desk.window.files.export_figure(Options("svg"), tmp_path / "second.svg")
         wait_for(desk, tmp_path / "second.svg")
+
+
+@pytest.mark.parametrize("end", ["cancelled", "broken"])
+def test_a_figure_that_a_closing_window_ends_is_no_fault(desk, tmp_path, monkeypatch, caplog, end):
+    """The pool's futures are cancelled, or its process ends, before the lane's thread has looked at either."""
+    asked = threading.Event()
+
+    class Never(Executor):
+        def submit(self, *_arguments):
+            self.last = Future()
+            asked.set()
+            return self.last
+
+    def ended(pool, *, now):
+        if end == "cancelled":
+            pool.last.cancel()
+        else:
+            pool.last.set_exception(BrokenProcessPool())
+
+    monkeypatch.setattr("desktop_app.ui.export_lane.worker_pool", lambda _count: Never())
+    monkeypatch.setattr("desktop_app.ui.export_lane.end_workers", ended)
+    desk.window.files.export_figure(Options("svg"), tmp_path / "never.svg")
+    assert asked.wait(30)
+    desk.window.close()
+    assert not [row for row in caplog.records if row.levelno >= logging.ERROR]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_dialog_asks_for_a_place_and_exports_what_it_shows(desk, tmp_path):
