@@ -128,7 +128,7 @@ def _odd_settings(environ: Mapping[str, str]) -> list[str]:
     for name in ("QT_SCALE_FACTOR", "QT_FONT_DPI"):
         value = environ.get(name, "")
         if value and not re.fullmatch(r"\d{1,4}(\.\d{1,9})?", value):
-            found.append(f"{name} is {value[:60]!a}, which is no number; unset it.")
+            found.append(f"{name} is {value[:60]!a}, which is not a number; unset it.")
     return found
 
 

@@ -182,7 +182,7 @@ class Model:
         """The tokens nearest to a sum of embeddings, as "uncle - man + woman": axes in `Nearest.AXES`.
 
         A word means the token with a space in front of it. `without` leaves that many principal components out of the
-        rows. Raises LogitscopeError where it is no sum of tokens.
+        rows. Raises LogitscopeError where it is not a sum of tokens.
         """
         asked = parse_sum(words, self._opened.tokenizer)
         checkpoint = self._opened.checkpoint

@@ -187,7 +187,7 @@ def _window(arguments: argparse.Namespace) -> int:
 
     folder = None if arguments.model is None else find_model(arguments.model)
     if folder is not None and not folder.is_dir():
-        raise LogitscopeError(f"{folder} is no folder; give the one that holds config.json and the weights.")
+        raise LogitscopeError(f"{folder} is not a folder; give the one that holds config.json and the weights.")
     text = None if arguments.prompt is None else checked_text(arguments.prompt, "--prompt")
 
     choose_provider(arguments)

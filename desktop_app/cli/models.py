@@ -89,7 +89,7 @@ def _add(arguments: argparse.Namespace) -> int:
     from desktop_app.core.library.folders import remember_folder
 
     if not arguments.folder.is_dir():
-        raise ModelError(f"{arguments.folder} is no folder; give the one that holds config.json and the weights.")
+        raise ModelError(f"{arguments.folder} is not a folder; give the one that holds config.json and the weights.")
     remember_folder(arguments.folder)
     print(shown(f"{arguments.folder.absolute()} is in the list."))
     return 0

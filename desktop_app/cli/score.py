@@ -25,7 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     tensor = None if cell is None else opened.engine.table.get(cell.name)
     if cell is None or tensor is None or tensor.layer is None or not tensor.name.endswith("attn.scaled"):
         raise LogitscopeError(
-            f"--cell {arguments.cell[:60]!r} is no score; give one of attn.scaled, like 'blocks.0.attn.scaled[0,1,0]'."
+            f"--cell {arguments.cell[:60]!r} is not a score; give one of attn.scaled, "
+            "like 'blocks.0.attn.scaled[0,1,0]'."
         )
     if len(cell.index) != 3:
         raise LogitscopeError(

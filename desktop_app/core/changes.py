@@ -39,13 +39,13 @@ def rewritten(state: State, at: int, text: str) -> State:
 
 
 def is_everywhere(text: str, config: Config, positions: int) -> bool:
-    """Whether an edit is made at every position. Raises ModelError for what is no edit of this model."""
+    """Whether an edit is made at every position. Raises ModelError for what is not an edit of this model."""
     edit, _ = read_edit(text, config, positions)
     return edit.where[tensor_table(config)[edit.site].spec.row_axis] == ALL
 
 
 def at_positions(text: str, config: Config, positions: int, position: int | None) -> str:
-    """The edit at one position, or at all of them. Raises ModelError for what is no edit of this model."""
+    """The edit at one position, or at all of them. Raises ModelError for what is not an edit of this model."""
     edit, _ = read_edit(text, config, positions)
     where = [span_words(span) for span in edit.where]
     where[tensor_table(config)[edit.site].spec.row_axis] = ":" if position is None else str(position)

@@ -204,7 +204,7 @@ def _taken_off(
             if len(alignment) != one.shape[axis] or max(n or 0 for n in alignment) >= other.shape[axis]:
                 return None
             other = _at(other, alignment, axis)
-    with np.errstate(invalid="ignore"):  # what is hidden in both is no number, and no difference
+    with np.errstate(invalid="ignore"):  # what is hidden in both is not a number, and no difference
         return np.asarray(one - other)
 
 

@@ -31,7 +31,7 @@ def places(model: Model | None, steps: Sequence[Step]) -> list[Found]:
 
 def tokens_spelled(text: str, scene: Scene) -> list[Found]:
     """Tokens of the vocabulary that are spelled so; one that is chosen is pinned among the bars."""
-    # What is no token as a whole is left to the other rows, unlike in Find, which takes its first token.
+    # What is not a token as a whole is left to the other rows, unlike in Find, which takes its first token.
     ids = [i for i in scene.tokenizer.find(text) if i < len(scene.ranked)]
     if not text.startswith(("#", "'")):
         ids = [i for i in ids if scene.tokenizer.decode((i,)).strip() == text.strip()]

@@ -105,7 +105,7 @@ def parse_recipe(text: str, engine: Engine, positions: int) -> Recipe:
     match = _VALUE.fullmatch(value)
     if match is None or match["name"] not in SOURCES:
         known = ", ".join(SOURCES)
-        raise ModelError(f"The edit {text[:80]!r} puts {value[:30]!r}, which is no number; or one of {known}.")
+        raise ModelError(f"The edit {text[:80]!r} puts {value[:30]!r}, which is not a number; or one of {known}.")
     if edit.keep == 0 and "*=" in text.partition(value)[0]:
         raise ModelError(f"The edit {text[:80]!r} multiplies by {match['name']}; only a number can.")
     source = SOURCES[match["name"]]

@@ -34,7 +34,7 @@ def save_session(path: Path, state: State) -> None:
 
 
 def to_json(state: State) -> bytes:
-    """A state as the bytes of a session file, in ASCII; half a surrogate pair, which is no text, becomes U+FFFD."""
+    """A state as the bytes of a session file, in ASCII; half a surrogate pair, which is not text, becomes U+FFFD."""
     fields = asdict(state) | {"model": reference_of(state.model)}
     fields = {name: _text(value) if isinstance(value, str) else value for name, value in fields.items()}
     return json.dumps({"logitscope": VERSION, "state": fields}, indent=1).encode("ascii")

@@ -77,7 +77,7 @@ def read_story(data: bytes, path: Path) -> Story:
     title, say = read.read("title", "", text(200)), read.read("say", "", text(600))
     rows = raw.get("stop")
     if not title or not isinstance(rows, list) or not 1 <= len(rows) <= _MOST_STOPS:
-        raise SessionError(f"{path} is no story: it needs a title and 1 to {_MOST_STOPS} tables [[stop]].")
+        raise SessionError(f"{path} is not a story: it needs a title and 1 to {_MOST_STOPS} tables [[stop]].")
     own = _heads(raw.get("heads", {}), str(path))
     heads = {**heads_by_role(), **own}
     stops = tuple(read_stop(row, f"{path}: stop {n}", heads) for n, row in enumerate(rows, 1))
@@ -114,7 +114,7 @@ def find_story(name: str) -> Story:
     if name in shipped():
         return shipped()[name]
     if not Path(name).name.endswith(".toml"):
-        raise SessionError(f"{name[:100]!r} is no story of the program ({', '.join(shipped())}) and no TOML file.")
+        raise SessionError(f"{name[:100]!r} is not a story of the program ({', '.join(shipped())}) or a TOML file.")
     return load_story(Path(name))
 
 

@@ -62,7 +62,7 @@ class Listing:
         except UnicodeDecodeError as reason:
             raise ExportError(f"{path} is not UTF-8 text (byte {reason.start}).") from reason
         except (ValueError, RecursionError) as reason:
-            raise ExportError(f"{path} is no TOML: {reason}.") from reason
+            raise ExportError(f"{path} is not TOML: {reason}.") from reason
         self._lines = text.splitlines()
         self._starts = [n for n, line in enumerate(self._lines) if _HEADER.match(line)]
 

@@ -155,7 +155,7 @@ class Cells:
         return Rect(self.rect.x + column * w, self.rect.y + row * h, w, h)
 
     def line(self, column: int) -> tuple[float, float, float, float] | None:
-        """Where the line that a cell is begins and ends, (x, y, x, y); None for what is no line."""
+        """Where the line that a cell is begins and ends, (x, y, x, y); None for what is not a line."""
         del column
         return None
 

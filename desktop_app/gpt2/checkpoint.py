@@ -154,7 +154,7 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
         extra = sorted(full_name for _, full_name in stored.values())
         more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
         raise ModelError(
-            f"{folder}: {', '.join(repr(n[:80]) for n in extra[:3])}{more} is no weight of this GPT-2; "
+            f"{folder}: {', '.join(repr(n[:80]) for n in extra[:3])}{more} is not a weight of this GPT-2; "
             "config.json and the weights do not belong together, or this is another architecture."
         )
     return Checkpoint(folder, config, OpenedWeights(weights, files), MappingProxyType(forms), remarks)

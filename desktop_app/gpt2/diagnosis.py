@@ -76,7 +76,7 @@ def diagnose(folder: Path) -> Diagnosis:
     Raises ModelError only if there is no such folder.
     """
     if not folder.is_dir():
-        raise ModelError(f"{folder} is no folder; give the one that holds config.json and the weights.")
+        raise ModelError(f"{folder} is not a folder; give the one that holds config.json and the weights.")
     troubles: list[str] = []
     config = _config(folder, troubles)
     files: list[SafetensorsFile] = []
@@ -132,7 +132,7 @@ def _tensors(config: Config, stored: StoredTensors, folder: Path, troubles: list
         elif not spec.is_absent(config):
             found.append(TensorFinding(stored_name, "", f"is missing; it has shape {list(spec.shape(config))}"))
     for file, full_name in stored.values():
-        found.append(TensorFinding(full_name, "", f"is no weight of this GPT-2, {_form(file, full_name)}"))
+        found.append(TensorFinding(full_name, "", f"is not a weight of this GPT-2, {_form(file, full_name)}"))
     return found
 
 

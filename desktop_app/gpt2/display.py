@@ -102,7 +102,7 @@ def typed(text: str) -> str:
 
 def _pieces(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Cuts bytes into runs of whole characters (text, b"") and runs of partial ones ("", bytes)."""
-    # surrogateescape turns each byte that is no part of a valid character into U+DC80..U+DCFF.
+    # surrogateescape turns each byte that is not a part of a valid character into U+DC80..U+DCFF.
     decoded = data.decode("utf-8", errors="surrogateescape")
     for match in re.finditer("[\udc80-\udcff]+|[^\udc80-\udcff]+", decoded):
         run = match.group()

@@ -94,7 +94,7 @@ def parse_edit(text: str, config: Config, positions: int) -> Edit:
     """
     edit, source = read_edit(text, config, positions)
     if source:
-        raise ModelError(f"The edit {text[:80]!r} puts {source[:30]!r}, which is no number.")
+        raise ModelError(f"The edit {text[:80]!r} puts {source[:30]!r}, which is not a number.")
     return edit
 
 
@@ -110,7 +110,7 @@ def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
     how = match["how"]
     try:
         value, source = float(match["value"]), ""
-    except ValueError:  # what is no number may come from elsewhere: whoever reads it knows
+    except ValueError:  # what is not a number may come from elsewhere: whoever reads it knows
         value, source = 0.0, match["value"].strip()
     if abs(value) > float(np.finfo(np.float32).max) and not (
         value == -math.inf and how != "*=" and tensor.name.endswith(CUT)
@@ -118,7 +118,7 @@ def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
         said = f"The edit {text[:80]!r} puts a number that is not finite"
         raise ModelError(f"{said}; only -inf can be, and at {CUT} alone, like blocks.0.{_LOOK}.")
     if math.isnan(value):
-        raise ModelError(f"The edit {text[:80]!r} puts nan, which is no number.")
+        raise ModelError(f"The edit {text[:80]!r} puts nan, which is not a number.")
     where = read_index(match["index"], tensor, config, positions, text)
     keep, put = {"=": (0.0, value), "*=": (value, 0.0), "+=": (1.0, value)}[how]
     return Edit(tensor.name, where, keep, put), source
@@ -127,7 +127,7 @@ def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
 def widened(text: str, index: str) -> str:
     """The text of an edit with another index, which stands in the brackets as it is; none where it is empty.
 
-    Raises ModelError for what is no edit.
+    Raises ModelError for what is not an edit.
     """
     match = _WRITTEN.fullmatch(text)
     if match is None:
@@ -181,7 +181,9 @@ def read_index(index: str | None, tensor: Tensor, config: Config, positions: int
         elif span is not None and int(span[1] or 0) < int(span[2] or size) <= size:
             found.append((int(span[1] or 0), int(span[2]) if span[2] else None))
         elif place is None and span is None:
-            raise ModelError(f"The edit {text[:80]!r}: {part[:20]!r} is no index; give a number, a range a:b, or `:`.")
+            raise ModelError(
+                f"The edit {text[:80]!r}: {part[:20]!r} is not an index; give a number, a range a:b or `:`."
+            )
         else:
             raise ModelError(f"The edit {text[:80]!r}: {axis} {part} is not there; {axis} goes from 0 to {size - 1}.")
     return (*found, *[ALL] * (len(axes) - len(found)))

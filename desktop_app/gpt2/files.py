@@ -76,7 +76,7 @@ def alone(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[No
 
 
 def regular(path: Path, error: type[LogitscopeError]) -> os.stat_result:
-    """What is known of the file at `path`, links followed. Raises `error` if it is no regular file, OSError as `stat`.
+    """The stat of the file at `path`, links followed. Raises `error` if it is not a regular file, OSError as `stat`.
 
     Opening a pipe would wait for ever.
     """

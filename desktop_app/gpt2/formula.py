@@ -124,7 +124,7 @@ Magnitude = Callable[[Sequence[Array], Array], Array]
 
 
 def itself(_sizes: Sequence[Array], result: Array) -> Array:
-    """The magnitude of what is no sum: its own size."""
+    """The magnitude of what is not a sum: its own size."""
     return np.abs(result)
 
 

@@ -47,7 +47,7 @@ def parse_json(data: bytes, *, what: str, error: type[LogitscopeError]) -> dict[
     def whole(digits: str) -> int | float:
         if len(digits) > _LONGEST_NUMBER:
             raise ValueError(f"a number has {len(digits)} digits")
-        return -0.0 if digits == "-0" else int(digits)  # minus zero is no whole number
+        return -0.0 if digits == "-0" else int(digits)  # minus zero is not a whole number
 
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse, parse_int=whole)

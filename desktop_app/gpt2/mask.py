@@ -206,7 +206,7 @@ def _rule(text: str, whole: str) -> Rule:
             continue
         if match is None or name not in KINDS:
             known = ", ".join(f"{kind}:N" if row.numbered else kind for kind, row in KINDS.items())
-            raise ModelError(f"The mask {whole[:60]!r}: {part.strip()[:30]!r} is no rule; there are {known}, first.")
+            raise ModelError(f"The mask {whole[:60]!r}: {part.strip()[:30]!r} is not a rule; there are {known}, first.")
         if KINDS[name].numbered != (match[2] is not None):
             how = "needs a number, like {0}:16" if KINDS[name].numbered else "takes no number"
             raise ModelError(f"The mask {whole[:60]!r}: {how.format(name).join((f'{name} ', '.'))}")

@@ -23,7 +23,7 @@ def codes_of(x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     wide[..., :length] = x
     wide = wide.reshape(*x.shape[:-1], groups, GROUP)
     largest = np.abs(wide).max(-1)
-    # Below 1e-36 a number counts as zero: 127 over it is no float32 any more.
+    # Below 1e-36 a number counts as zero: 127 over it is no longer a float32.
     steps = np.float32(127) / np.where(largest < 1e-36, np.float32(np.inf), largest)
     wide *= steps[..., None]
     return np.rint(wide, out=wide), largest / np.float32(127)

@@ -83,7 +83,7 @@ class SafetensorsFile:
         if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
             raise error(f"{self.path}: __metadata__ must map names to texts; the file is damaged.")
         if any("\ud800" <= char <= "\udfff" for text in (*header, *metadata, *metadata.values()) for char in text):
-            raise error(f"{self.path}: a name in its header is no Unicode text; the file is damaged, fetch it again.")
+            raise error(f"{self.path}: a name in its header is not Unicode text; the file is damaged, fetch it again.")
         self.metadata = metadata
         for name, row in header.items():
             self.entries[name] = self._entry(name, row, base, size, error)

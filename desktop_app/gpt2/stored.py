@@ -149,7 +149,7 @@ def is_linear(config: Config, stored: StoredTensors, folder: Path) -> bool:
     Raises ModelError if c_attn is missing or has neither shape.
     """
     if "h.0.attn.c_attn.weight" not in stored:
-        raise ModelError(f"{folder}: the weight h.0.attn.c_attn.weight is missing; this is no GPT-2 checkpoint.")
+        raise ModelError(f"{folder}: the weight h.0.attn.c_attn.weight is missing; this is not a GPT-2 checkpoint.")
     file, name = stored["h.0.attn.c_attn.weight"]
     shape = file.entries[name].shape
     wide = (config.n_embd, 3 * config.n_embd)

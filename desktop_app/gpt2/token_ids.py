@@ -12,7 +12,7 @@ def parse_ids(text: str, vocab_size: int | None = None) -> tuple[int, ...]:
     """Reads token ids as a person writes them, `464,3797` (spaces and square brackets allowed).
 
     Raises:
-        TokenizerError: no ids, something that is no id, or an id that `check_ids` refuses.
+        TokenizerError: no ids, something that is not an id, or an id that `check_ids` refuses.
     """
     if len(text) > MAX_IDS_CHARS:
         raise TokenizerError(f"The list of ids is longer than {MAX_IDS_CHARS} characters; no model takes that many.")

@@ -270,7 +270,7 @@ class Trace:
         if not file.is_as_sealed():
             raise ModelError(f"{path} is not as it was saved: something in it was changed; save it again.")
         raw = parse_json(file.metadata.get("config", "").encode(), what=f"The config in {path}", error=ModelError)
-        # What is no field of a config.json, and changes the numbers all the same.
+        # What is not a field of a config.json, and changes the numbers all the same.
         own = (raw.get("bias") is not False, raw.get("int8") is True)
         config = replace(parse_config(raw, str(path)), bias=own[0], int8=own[1])
         positions = file.entries["tokens"].shape

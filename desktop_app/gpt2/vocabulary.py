@@ -148,7 +148,9 @@ def _settled(
     parts = {name: token for name, token in settings.named.items() if token is not None and token.text in number}
     bos, end = parts.get("bos_token"), parts.get("eos_token")
     if unknown := [text for text in rules.leading if text not in number]:
-        raise TokenizerError(f"{path}: the post-processor puts {short(unknown[0])} in front, which is no added token.")
+        raise TokenizerError(
+            f"{path}: the post-processor puts {short(unknown[0])} in front, which is not an added token."
+        )
     if end is None and "eos_token" not in settings.named:  # nothing says how a text ends: as with GPT-2
         end = next((token for token in added if token.text == END_OF_TEXT), None)
     first = rules.leading or tuple(token.text for token in (bos, end) if token is not None)[:1]

@@ -215,7 +215,7 @@ def test_a_mask_that_compares_wrongly_is_named_in_every_block(engine_with):
             if node.op_type == "Greater":  # key > query: now no query sees itself
                 node.op_type = "GreaterOrEqual"
 
-    # The first query sees nothing at all then, so that all that follows is no number, which is no second fault.
+    # The first query sees nothing at all then, so that all that follows is not a number, which is no second fault.
     assert wrong(findings_of(engine_with(change))) == ["blocks.0.attn.masked", "blocks.1.attn.masked"]
 
 

@@ -412,7 +412,7 @@ def test_remove_of_a_folder_leaves_its_files(tiny, capfd):
     assert cli.main(["models", "remove", str(tiny)]) == 0
     assert remembered_folders() == () and missing_files(tiny) == ()
     assert cli.main(["models", "add", str(tiny / "nowhere")]) == 2
-    assert "is no folder" in capfd.readouterr().err
+    assert "is not a folder" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("tokens", ["-5", "0", "1" + "0" * 26])
@@ -462,7 +462,7 @@ def test_check_names_every_tensor_that_is_wrong_and_how(tmp_path, capfd):
         "h.1.mlp.c_fc.weight": "has shape [24, 95]; config.json needs [24, 96]",
         "h.1.attn.c_proj.bias": "is stored as I32; weights must be F32, F16 or BF16",
         "ln_f.weight": "holds values that are not finite (NaN or infinity), F32 [24]",
-        "h.7.extra": "is no weight of this GPT-2, F32 [2]",
+        "h.7.extra": "is not a weight of this GPT-2, F32 [2]",
     }
 
 

@@ -1,4 +1,4 @@
-"""Stories: what files hold is what is told; a story written is read back; what is no story is refused by name."""
+"""Stories: what files hold is what is told; a story written is read back; what is not a story is refused by name."""
 
 from dataclasses import replace
 
@@ -84,10 +84,10 @@ def test_claims_and_questions_survive_editing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "is no story"),
+        ("", "is not a story"),
         ("title = 1", "title is 1"),
         ("title = ", "not a TOML file"),
-        ('title = "t"\nstop = 3', "is no story"),
+        ('title = "t"\nstop = 3', "is not a story"),
         ('title = "t"\n[[stop]]', "stop 1: title is missing"),
         ('title = "t"\n[[stop]]\ntitle = "s"\ntetx = "a"', "'tetx' is nothing that a stop has"),
         ('title = "t"\n[[stop]]\ntitle = "s"\nlayer = -1', "layer is -1"),
@@ -120,7 +120,7 @@ def test_bytes_that_are_no_text_and_places_that_are_no_file_are_refused(tmp_path
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(SessionError, match="not a file"):
             load_story(path)
-    with pytest.raises(SessionError, match="is no story of the program"):
+    with pytest.raises(SessionError, match="is not a story of the program"):
         find_story("nothing")
 
 

@@ -172,7 +172,7 @@ def test_a_number_of_a_workspace_is_drawn_by_name(model, scenes, key, cell):
         ("circuits.copying[7,0]", "circuits.copying has no cell [7, 0]"),
         ("circuits.pair[3,0,1]", "There is no circuits.pair[3, 0, 1]"),
         ("circuits.charm[0,0]", "There is no circuits.charm; circuits have q, k, v"),
-        ("circuits.head[0,0]", "A head is no number"),
+        ("circuits.head[0,0]", "A head is not a number"),
         ("heads.ov[0,0,1,999]", "999"),
         ("heads.kernel_q[0,0,5,0]", "no block 5"),
         ("flow.edge[9999]", "There is no flow.edge[9999]"),

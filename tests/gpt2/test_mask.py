@@ -105,14 +105,14 @@ def test_masks_of_single_heads_are_theirs_alone():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("sliding:3", "'sliding:3' is no rule; there are causal, none, window:N"),
+        ("sliding:3", "'sliding:3' is not a rule; there are causal, none, window:N"),
         ("window", "window needs a number, like window:16"),
         ("none:3", "none takes no number"),
         ("window:0", "window:0 is out of range"),
         ("first", "lets a token not see itself; add window:1"),
         ("causal, 3.0=none", "no head 0 in block 3"),
         ("causal, none", "after the first rule each is of a head, like 3.1=window:4"),
-        ("", "'' is no rule"),
+        ("", "'' is not a rule"),
     ],
 )
 def test_a_bad_mask_is_refused_with_the_part_at_fault(text, sentence):

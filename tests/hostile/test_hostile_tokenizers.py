@@ -319,7 +319,7 @@ def test_a_tokenizer_json_as_older_and_newer_libraries_write_it_is_accepted(tmp_
                     "single": [{"SpecialToken": {"id": "<x>"}}, {"Sequence": {"id": "A"}}],
                 }
             },
-            "puts '<x>' in front, which is no added token",
+            "puts '<x>' in front, which is not an added token",
         ),
         ({"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {}}, 7]}}, "TemplateProcessing"),
         ({"post_processor": []}, "the post-processor without a type"),

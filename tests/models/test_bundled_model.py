@@ -134,7 +134,7 @@ def test_a_head_built_to_write_the_next_word_scores_one_as_a_successor_and_a_sil
 
 
 def test_the_nearest_row_to_a_sum_is_found_by_hand():
-    # king - man + woman: royal and female; the mean of all rows is no direction of its own.
+    # king - man + woman: royal and female; the mean of all rows is not a direction of its own.
     rows = {"man": [0, 1, 0], "woman": [0, 0, 1], "king": [1, 1, 0], "queen": [1, 0, 1], "apple": [-1, 0.4, 0.4]}
     embedding = np.array(list(rows.values()), dtype=float) + 7
     found = analogies.nearest(embedding, *(list(rows).index(word) for word in ("king", "man", "woman")))

@@ -320,7 +320,7 @@ def test_links_of_the_explanation_lead_to_their_tensors(desk):
     desk.window.tabs.tensor_asked.emit("blocks.1.attn.scores")
     assert desk.c.step.key == "blocks.1.attn.scores"
     desk.window.tabs.tensor_asked.emit("embed.W_E")
-    # A weight is no step of its own: it opens under the view.
+    # A weight is not a step of its own: it opens under the view.
     assert desk.c.step.key == "blocks.1.attn.scores" and desk.c.path[-1].name == "embed.W_E"
     assert desk.window.inspector.isVisible()
 

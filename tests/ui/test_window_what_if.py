@@ -116,7 +116,7 @@ def test_a_number_is_asked_for_and_a_bad_one_is_refused_with_a_sentence(desk, mo
     right_click(desk, name, 2, 1)
     choose(desk, "Head 0 of block 1", "Scale")
     assert edits(desk) == []
-    assert "'x', which is no number" in desk.notice()
+    assert "'x', which is not a number" in desk.notice()
     right_click(desk, name, 2, 1)
     choose(desk, "Head 0 of block 1", "Scale")
     assert edits(desk) == ["blocks.1.attn.z[0]*=0.25"]

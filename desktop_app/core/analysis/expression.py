@@ -42,7 +42,7 @@ def parse_sum(text: str, tokenizer: Tokenizer) -> Sum:
     signs, words = pieces[::2], pieces[1::2]
     if len(signs) != len(words) or not words or any(s not in _SIGNS for s in signs) or any(w in _SIGNS for w in words):
         raise LogitscopeError(
-            f"{text!r} is no sum of tokens; set words and signs apart by spaces, as in: uncle - man + woman."
+            f"{text!r} is not a sum of tokens; set words and signs apart by spaces, as in: uncle - man + woman."
         )
     terms = tuple(Term(_SIGNS[s], token_of(w, tokenizer)) for s, w in zip(signs, words, strict=True))
     return Sum(terms, answer)

@@ -126,7 +126,7 @@ def compute(
 ) -> Flow:
     """Walk down from the last `resid_post` at `position` (a negative one counts from the end).
 
-    Raises ModelError for a position outside the text or a threshold that is no share, Cancelled on a stop.
+    Raises ModelError for a position outside the text or a threshold that is not a share, Cancelled on a stop.
     """
     stop, config = stop or Stop(), checkpoint.config
     if not 0 < threshold <= 1:

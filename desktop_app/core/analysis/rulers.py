@@ -91,7 +91,7 @@ def parse_ruler(text: str, tokenizer: Tokenizer) -> Ruler:
         return Ruler(name, Prompts(match[1], match[2], match[3]))
     if spec.startswith("blocks."):
         raise LogitscopeError(
-            f"{spec[:60]!r} is no direction; write blocks.3.mlp.W_out[17], or blocks.5.attn.W_OV[1, 0].reads."
+            f"{spec[:60]!r} is not a direction; write blocks.3.mlp.W_out[17], or blocks.5.attn.W_OV[1, 0].reads."
         )
     return Ruler(name, parse_sum(spec, tokenizer))
 
@@ -123,7 +123,7 @@ def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 
         found = (made.writes if of.writes else made.reads)[of.number]
     else:
         if of.site not in sites(config):
-            raise ModelError(f"{of.site[:40]!r} is no point of the residual stream; write blocks.0.resid_pre, say.")
+            raise ModelError(f"{of.site[:40]!r} is not a point of the residual stream; write blocks.0.resid_pre, say.")
         one, other = (run(text).read(of.site, row=-1).astype(np.float64) for text in (of.one, of.other))
         found = one - other
     if not np.linalg.norm(found) > 0:

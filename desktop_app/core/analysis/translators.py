@@ -75,7 +75,7 @@ def load_translators(path: Path, config: Config) -> TranslatorsFile:
                 biased.add(layer)
     if left:
         raise ModelError(
-            f"{path}: {min(left)[:80]!r} is no translator of this model, whose blocks are 0 to {config.n_layer - 1}; "
-            "name them lens.L.weight and lens.L.bias."
+            f"{path}: {min(left)[:80]!r} is not a translator of this model, whose blocks are 0 to "
+            f"{config.n_layer - 1}; name them lens.L.weight and lens.L.bias."
         )
     return TranslatorsFile(file, frozenset(biased))

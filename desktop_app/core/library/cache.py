@@ -87,7 +87,7 @@ def bytes_on_disk(folder: Path) -> int:
     """The size of a folder's own files, links followed; folders in it aside."""
     try:
         return sum(_size(path) for path in folder.iterdir() if path.is_file())
-    except (OSError, ValueError):  # a name that the system cannot have is no folder's
+    except (OSError, ValueError):  # a name that the system cannot have is not a folder's
         return 0
 
 

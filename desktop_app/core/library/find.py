@@ -29,12 +29,12 @@ def find_model(text: str) -> Path:
     if model in bundled and (known := snapshots(bundled[model])):
         if steps.isdecimal() and len(steps) < 10 and int(steps) in known:
             return known[int(steps)]
-        raise ModelError(f"{text[:100]!a} is no snapshot of {model}; there are {', '.join(map(str, known))}.")
+        raise ModelError(f"{text[:100]!a} is not a snapshot of {model}; there are {', '.join(map(str, known))}.")
     try:
         name = parse_hub_name(text)
     except ModelError:
         raise ModelError(
-            f"{text[:100]!a} is no folder, no bundled model ({', '.join(bundled)}) and no owner/name of the Hugging "
+            f"{text[:100]!a} is not a folder, a bundled model ({', '.join(bundled)}) or an owner/name of the Hugging "
             "Face Hub."
         ) from None
     folder = find_snapshot(name) or find_snapshot(full_name(name))
@@ -42,7 +42,7 @@ def find_model(text: str) -> Path:
         return folder
     if "/" not in name.repository and hub_entry(name.repository) is None:
         raise ModelError(
-            f"{text} is no folder and no bundled model ({', '.join(bundled)}); a model of the Hugging Face Hub is "
+            f"{text} is not a folder or a bundled model ({', '.join(bundled)}); a model of the Hugging Face Hub is "
             "named owner/name."
         )
     raise ModelError(f"{text} is not on this machine; get it with: {program()} models get {full_name(name)}")
@@ -79,7 +79,7 @@ def referred(reference: str) -> str:
         folder = snapshots(bundled[model]).get(int(rest)) if rest.isdecimal() and len(rest) < 10 else None
         return reference if folder is None else str(folder)
     if rest and not Path(reference).is_absolute():
-        with suppress(ModelError):  # it is no name of the hub
+        with suppress(ModelError):  # it is not a name of the hub
             return str(find_snapshot(parse_hub_name(reference)) or reference)
     return reference
 

@@ -214,7 +214,7 @@ def _wanted(name: HubName, listed: list[RemoteFile]) -> list[RemoteFile]:
     """config.json first, then what is small, then the weights."""
     by_name = {file.name: file for file in listed if "/" not in file.name}
     if "config.json" not in by_name:
-        raise ModelError(f"{name} has no config.json, so it is no model that can be opened here.")
+        raise ModelError(f"{name} has no config.json, so it is not a model that can be opened here.")
     weights = ["model.safetensors"] if "model.safetensors" in by_name else []
     if not weights:
         weights = sorted(file for file in by_name if file.endswith(".safetensors"))

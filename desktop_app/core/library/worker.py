@@ -17,11 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
-    """`hub.download`, its client imported, which takes a moment. Raises ModelError where HF_ENDPOINT is no address."""
+    """`hub.download`, its client imported, which takes a moment. Raises ModelError if HF_ENDPOINT is not an address."""
     try:
         urlsplit(os.environ.get("HF_ENDPOINT", "")).port  # noqa: B018 - raises, as the client does when it is imported
     except ValueError as reason:  # before the client would show the address, with the password in it
-        raise ModelError("HF_ENDPOINT is no address of a hub; set it to one like https://huggingface.co.") from reason
+        raise ModelError(
+            "HF_ENDPOINT is not an address of a hub; set it to one like https://huggingface.co."
+        ) from reason
     from desktop_app.core.library.hub import download
 
     return download

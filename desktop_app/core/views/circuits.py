@@ -251,7 +251,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 def open_cell(scene: Scene, cell: Cell) -> View:
     """A pair or a copying score taken apart, made again in float64 from the weights."""
     if cell.name == HEAD:
-        raise ModelError("A head is no number; its copying score and its pairs are.")
+        raise ModelError("A head is not a number; its copying score and its pairs are.")
     found, own, value = _at(scene, cell)
     readout = describe(scene, own)
     title = f"{readout.name} = {readout.value}"

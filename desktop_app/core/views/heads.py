@@ -369,7 +369,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         return head_page.open_summary(scene, cell, _summary_cell(scene, cell), _by_summary(scene))
     at = _at(scene, cell)
     if cell.name == "heads.head":
-        raise ModelError(f"A head's place in the picture is no number; its scores are, like heads.{MEASURES[0]}.")
+        raise ModelError(f"A head's place in the picture is not a number; its scores are, like heads.{MEASURES[0]}.")
     return head_page.open_score(_scored(scene, cell), cell.name.removeprefix("heads."), at)
 
 

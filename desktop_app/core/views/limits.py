@@ -37,7 +37,7 @@ def limit_field(view: View) -> str | None:
 
 
 def read_limit(text: str) -> float | None:
-    """The limit that was typed, None for nothing. Raises LogitscopeError for what is no number above 0."""
+    """The limit that was typed, None for nothing. Raises LogitscopeError for what is not a number above 0."""
     if not text.strip():
         return None
     try:

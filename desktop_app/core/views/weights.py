@@ -102,7 +102,7 @@ def find_part(config: Config, name: str, head: int | None = None) -> Part:
     if spec is None:
         raise ModelError(f"This model has no weight {name[:80]!r}.")
     if head is not None and not has_heads(name):
-        raise ModelError(f"{name} is no head's own; leave the head out.")
+        raise ModelError(f"{name} is not a head's own; leave the head out.")
     if head is not None and not 0 <= head < config.n_head:
         raise ModelError(f"There is no head {head}; this model's heads are 0 to {config.n_head - 1}.")
 

@@ -26,7 +26,7 @@ class Effects:
 
 
 def muted(part: Part) -> Target | None:
-    """What is muted for a part: a head, an MLP or the token embedding; None for what is no part of its own to mute."""
+    """What is muted for a part: a head, an MLP or the token embedding; None for what cannot be muted on its own."""
     if part.kind is Kind.HEAD and part.layer is not None and part.head is not None:
         return head(part.layer, part.head)
     if part.kind is Kind.MLP and part.layer is not None:

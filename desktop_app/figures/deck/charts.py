@@ -129,7 +129,7 @@ def _rgb(colour: str) -> RGBColor:
 
 
 def _sheet(rows: list[Row], data: CategoryChartData, numbers: str) -> bytes:
-    """The chart's numbers as python-pptx lays them out, but words stay words: a token "=1" is no formula."""
+    """The chart's numbers as python-pptx lays them out, but words stay words: a token "=1" is not a formula."""
     buffer = io.BytesIO()
     plain = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = Workbook(buffer, plain)

@@ -96,7 +96,7 @@ def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
     if len(entries) > _PARTS or len(names) != len(entries):
         raise ExportError(f"{path} has too many parts, or one twice; save the template again in PowerPoint.")
     if not {"[content_types].xml", "_rels/.rels"} <= names:
-        raise ExportError(f"{path} is no PowerPoint file; save the template as .pptx or .potx.")
+        raise ExportError(f"{path} is not a PowerPoint file; save the template as .pptx or .potx.")
     if sum(entry.file_size for entry in entries) > _UNPACKED_LIMIT:
         raise ExportError(f"{path} unpacks to more than {_UNPACKED_LIMIT >> 20} MB; a template is a few layouts.")
     contents = {}
@@ -159,7 +159,7 @@ class _Bound:
         except (expat.ExpatError, etree.XMLSyntaxError, ValueError, LookupError) as reason:
             where = f"line {reason.lineno}" if isinstance(reason, expat.ExpatError) else "its text"
             raise ExportError(
-                f"{self._path} is damaged: its part {name} is no XML ({where}); save it again."
+                f"{self._path} is damaged: its part {name} is not XML ({where}); save it again."
             ) from reason
 
     def _start(self, _name: str, attributes: dict[str, str]) -> None:
