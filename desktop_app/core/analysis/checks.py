@@ -179,5 +179,5 @@ CHECKS = (
     Check("lens", _lens),
     Check("heads", _heads),
     Check("rollout", _rollout),
-    Check("flow", _flow, flow.UNFIT),
+    Check("flow", _flow),
 )

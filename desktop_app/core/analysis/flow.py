@@ -8,6 +8,9 @@ so that a node's importances add up to 1. Nodes are the residual stream at a pos
 resid_mid + MLP + b_out (both edges lead to resid_mid, which the MLP reads), and `resid_mid` is resid_pre + A_ij v_j W_O
 of every head and source j + b_O. From the chosen position the graph is walked down through every edge whose importance
 reaches the threshold; the rest is summed up.
+
+Of an edited pass, x' = keep x + put, each part counts as the edits behind it keep it, and what they put is one more
+part, `edit`: the parts add up to the vector all the same. So what was muted has no share in what came after it.
 It says how vectors are made up, which is not what they cause.
 Source: Ferrando and Voita 2024, "Information Flow Routes", arXiv 2403.00824, sections 2.1 and 2.2.
 """
@@ -24,9 +27,10 @@ from numpy.typing import NDArray
 
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
 from desktop_app.core.analysis.named_arrays import NamedArrays
-from desktop_app.core.analysis.parts import bias_of, head_rows, output_matrices, require_unedited
+from desktop_app.core.analysis.parts import before_edit, bias_of, head_rows, output_matrices
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.mask import reach
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -51,8 +55,8 @@ class Node:
     """The residual stream at one position: `tensor` is resid_mid or resid_post of a block, or `blocks.0.resid_pre`.
 
     `reached` is the largest product of importances along a way down to it. `made_of` has its importances that lead to
-    no node below: `b_O`, `b_out`, `embed` and `pos_embed`, `rounding` in an int8 model, and `rest`, all edges below the
-    threshold together. With its edges they add up to 1.
+    no node below: `b_O`, `b_out`, `embed` and `pos_embed`, `rounding` in an int8 model, `edit` where one put something,
+    and `rest`, all edges below the threshold together. With its edges they add up to 1.
     """
 
     tensor: str
@@ -111,10 +115,6 @@ class Flow(NamedArrays):
         return tuple(found)
 
 
-UNFIT = ("resid_pre", "attn.z", "attn_out", "resid_mid", "mlp_out")
-"""Edits of these put something into the stream that comes from no node of the graph."""
-
-
 def compute(
     checkpoint: Checkpoint,
     trace: Trace,
@@ -133,7 +133,6 @@ def compute(
         raise ModelError(f"The threshold is {threshold:g}; it must be above 0 and at most 1.")
     if not -len(trace) <= position < len(trace):
         raise ModelError(f"Position {position} is outside the text of {len(trace)} tokens.")
-    require_unedited(trace, UNFIT, "what flows through it is not all from what was read")
     graph = _Graph(threshold, config.n_head)
     level = {position % len(trace): 1.0}
     for layer in reversed(range(config.n_layer)):
@@ -142,22 +141,20 @@ def compute(
         below = f"blocks.{layer - 1}.resid_post" if layer else "blocks.0.resid_pre"
         middle: dict[int, float] = {}
         for row, reached in level.items():
-            stream, mlp, bias = mlp_importance(checkpoint, trace, layer, row)
-            edges: list[_Way] = [(Edge.STREAM, row, stream, None), (Edge.MLP, row, mlp, None)]
-            graph.add(post, mid, row, reached, edges, {"b_out": bias}, middle)
+            made_of = shares_of(trace, post, row, parts_of_post(checkpoint, trace, layer, row))
+            edges: list[_Way] = [(kind, row, made_of.pop(kind.value), None) for kind in (Edge.STREAM, Edge.MLP)]
+            graph.add(post, mid, row, reached, edges, made_of, middle)
         level = {}
         rows = sorted(middle)
         for row, found in zip(rows, _attention(checkpoint, trace, layer, rows, stop), strict=True):
             by_key = found.heads.sum(0)
             edges = [(Edge.STREAM, row, found.stream, None)]
-            edges += [(Edge.ATTENTION, key, float(by_key[key]), found.heads[:, key]) for key in range(row + 1)]
-            made_of = {"b_O": found.bias} | ({"rounding": found.rounding} if config.int8 else {})
-            graph.add(mid, below, row, middle[row], edges, made_of, level)
+            edges += [(Edge.ATTENTION, key, float(share), found.heads[:, key]) for key, share in enumerate(by_key)]
+            graph.add(mid, below, row, middle[row], edges, dict(found.others), level)
         progress((config.n_layer - layer) / config.n_layer)
     for row, reached in level.items():
-        parts = (trace.read("embed", row=row), trace.read("pos_embed", row=row))
-        token, place = _shares(parts[0] + parts[1], parts)
-        graph.add("blocks.0.resid_pre", "", row, reached, [], {"embed": token, "pos_embed": place}, {})
+        made_of = shares_of(trace, "blocks.0.resid_pre", row, parts_of_first(trace, row))
+        graph.add("blocks.0.resid_pre", "", row, reached, [], made_of, {})
     return graph.finished(position % len(trace))
 
 
@@ -209,11 +206,12 @@ class _Graph:
         )
 
 
-def _shares(whole: Array, vectors: Sequence[Array]) -> list[float]:
-    """The importance of each of `vectors`, which add up to `whole`."""
+def shares_of(trace: Trace, tensor: str, row: int, parts: Mapping[str, Array]) -> dict[str, float]:
+    """The importance of each of `parts`, which add up to the vector of `tensor` at a position."""
+    whole = trace.read(tensor, row=row)
     size = float(np.abs(whole).sum(dtype=np.float64))
-    lost = np.array([np.abs(whole - y).sum(dtype=np.float64) for y in vectors])
-    return _normalized(size, lost).tolist()
+    lost = np.array([np.abs(whole - y).sum(dtype=np.float64) for y in parts.values()])
+    return dict(zip(parts, _normalized(size, lost).tolist(), strict=True))
 
 
 def _normalized(size: float, lost: Array) -> Array:
@@ -222,24 +220,115 @@ def _normalized(size: float, lost: Array) -> Array:
     return raw / raw.sum()
 
 
-def mlp_importance(checkpoint: Checkpoint, trace: Trace, layer: int, position: int) -> tuple[float, float, float]:
-    """Of `resid_post` at a position: importance of resid_mid, of the MLP without b_out, and of b_out."""
-    bias = bias_of(checkpoint, layer, "mlp.b_out")
-    mid, written = (trace.read(f"blocks.{layer}.{name}", row=position) for name in ("resid_mid", "mlp_out"))
-    stream, mlp, rest = _shares(mid + written, (mid, written - bias, bias))
-    return stream, mlp, rest
+# What a vector is the sum of
+
+
+def _through(trace: Trace, tensor: str, row: int) -> tuple[Array | float, Array | float]:
+    """keep and put of the edits of a tensor at a position; 1 and 0 where there are none."""
+    if before_edit(trace, tensor) == tensor:
+        return 1.0, 0.0
+    return trace.read(f"{tensor}.keep", row=row), trace.read(f"{tensor}.put", row=row)
+
+
+def _with_edit(parts: dict[str, Array], put: Array | float) -> dict[str, Array]:
+    """The parts, and what edits put where they put anything."""
+    return parts | {EDIT: np.asarray(put)} if np.any(put) else parts
+
+
+EDIT = "edit"
+"""What the part is called that edits put."""
+
+
+def parts_of_first(trace: Trace, row: int) -> dict[str, Array]:
+    """The parts of `blocks.0.resid_pre` at a position, by name: [d_model] each."""
+    keep, put = _through(trace, "blocks.0.resid_pre", row)
+    return _with_edit({name: keep * trace.read(name, row=row) for name in ("embed", "pos_embed")}, put)
+
+
+def parts_of_post(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> dict[str, Array]:
+    """The parts of a block's `resid_post` at a position, by name, those of lines by their kind's: [d_model] each."""
+    name = f"blocks.{layer}."
+    bias, (keep, put) = bias_of(checkpoint, layer, "mlp.b_out"), _through(trace, name + "mlp_out", row)
+    written = trace.read(before_edit(trace, name + "mlp_out"), row=row)
+    stream = trace.read(name + "resid_mid", row=row)
+    parts = {Edge.STREAM.value: stream, Edge.MLP.value: keep * (written - bias), "b_out": keep * bias}
+    return _with_edit(parts, put)
+
+
+@dataclass(frozen=True, eq=False)
+class Middle:
+    """`resid_mid` of a block at a position as a sum: `parts` [d_model] by name, and what heads bring from each key.
+
+    Of the latter, what a head's values at `keys` positions [key, d_head] come to is `written`.
+    """
+
+    whole: Array
+    parts: Mapping[str, Array]
+    keys: int
+    _looks: Array  # [head, key]
+    _inside: Array | float  # what edits keep of z, [head, d_head]
+    _after: Array | float  # what edits keep of what is written, [d_model]
+
+    def written(self, head: int, values: Array, matrix: Array) -> Array:
+        """What a head writes there from each source, [key, d_model], of its values and its W_O [d_head, d_model]."""
+        if isinstance(self._inside, np.ndarray) and (self._inside[head] != 1).any():
+            values = self._inside[head] * values[: self.keys]
+            return self.looked(head, values @ matrix)
+        return self.looked(head, values[: self.keys] @ matrix)
+
+    def looked(self, head: int, brought: Array) -> Array:
+        """The same of what the head would bring from each source if it looked at that alone, [key, d_model]."""
+        found = self._looks[head, : self.keys, None] * brought[: self.keys]
+        return found if isinstance(self._after, float) else found * self._after
+
+    def is_plain(self, head: int) -> bool:
+        """Whether no edit is made of what the head read."""
+        return not isinstance(self._inside, np.ndarray) or bool((self._inside[head] == 1).all())
+
+
+def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Middle:
+    """What `resid_mid` of a block is made of at a position."""
+    config, name = checkpoint.config, f"blocks.{layer}."
+    (before, put_before), (inside, put_inside), (outside, put_outside), (last, put_last) = (
+        _through(trace, name + end, row) for end in ("resid_pre", "attn.z", "attn_out", "resid_mid")
+    )
+    stream = name + "resid_pre"
+    if layer:
+        stream = before_edit(trace, stream)
+    else:
+        before, put_before = 1.0, 0.0  # the node below is what the edit made
+    after = last * outside
+    matrix = checkpoint.weights[name + "attn.W_O"]
+    parts = {
+        Edge.STREAM.value: last * before * trace.read(stream, row=row),
+        "b_O": after * bias_of(checkpoint, layer, "attn.b_O"),
+    }
+    if config.int8:
+        parts["rounding"] = after * _rounding(checkpoint, trace, layer, row)
+    put: Array | float = put_last + last * (put_before + put_outside)
+    if np.any(put_inside):
+        put = put + after * (np.asarray(put_inside).reshape(-1) @ matrix)
+    keys = max(reach(trace.run.mask, config, layer, head, row, len(trace)) for head in range(config.n_head))
+    return Middle(
+        trace.read(name + "resid_mid", row=row),
+        _with_edit(parts, put),
+        keys,
+        trace.read(name + "attn.pattern", row=row),
+        inside,
+        after,
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionImportance:
-    """Of `resid_mid` at a position: importance of resid_pre, b_O and each head's sources, `heads` [head, key].
+    """Of `resid_mid` at a position: importance of resid_pre, and of each head's sources, `heads` [head, key].
 
-    `rounding` is that of what int8 takes from z. They add up to 1.
+    `others` are those of `b_O`, of the `rounding` of what int8 takes from z, and of what an `edit` put.
+    All add up to 1.
     """
 
     stream: float
-    bias: float
-    rounding: float
+    others: Mapping[str, float]
     heads: Array
 
 
@@ -256,38 +345,35 @@ def _attention(
     """`attention_importance` of several positions: what a head writes from a source is made once for all of them."""
     if not rows:
         return []
-    config, name, last = checkpoint.config, f"blocks.{layer}.", max(rows) + 1
-    pre = {row: trace.read(name + "resid_pre", row=row) for row in rows}
-    whole = {row: pre[row] + trace.read(name + "attn_out", row=row) for row in rows}
-    looks = {row: trace.read(name + "attn.pattern", row=row) for row in rows}
-    values, matrices = trace.read_rows(name + "attn.v", last), output_matrices(checkpoint, layer)
-    bias = bias_of(checkpoint, layer, "attn.b_O")
+    config = checkpoint.config
+    found = {row: middle_of(checkpoint, trace, layer, row) for row in rows}
+    most = max(middle.keys for middle in found.values())
+    values, matrices = trace.read_rows(f"blocks.{layer}.attn.v", most), output_matrices(checkpoint, layer)
     ones = np.ones(config.n_embd, np.float32)
 
     def of_head(head: int) -> dict[int, Array]:
         """Position -> |f - y| without what the head wrote there from each source, [key]."""
         stop.check()
-        written = values[head] @ matrices[head]  # [key, d_model], times the weight it has in a row
-        found = {}
-        for row in rows:
-            left = looks[row][head, : row + 1, None] * written[: row + 1]
-            np.subtract(whole[row], left, out=left)
-            found[row] = np.abs(left, out=left) @ ones
-        return found
+        brought = values[head] @ matrices[head]  # [key, d_model], times the weight it has in a row
+        lost = {}
+        for row, middle in found.items():
+            plain = middle.is_plain(head)
+            left = middle.looked(head, brought) if plain else middle.written(head, values[head], matrices[head])
+            np.subtract(middle.whole, left, out=left)
+            lost[row] = np.abs(left, out=left) @ ones
+        return lost
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         lost = list(pool.map(of_head, range(config.n_head)))
     made = []
-    for row in rows:
-        others = [pre[row], bias, _rounding(checkpoint, trace, layer, row)]
-        size = float(np.abs(whole[row]).sum(dtype=np.float64))
-        alone = [np.abs(whole[row] - y).sum(dtype=np.float64) for y in others[: 3 if config.int8 else 2]]
+    for row, middle in found.items():
+        size = float(np.abs(middle.whole).sum(dtype=np.float64))
+        alone = [np.abs(middle.whole - y).sum(dtype=np.float64) for y in middle.parts.values()]
         heads = np.stack([of_row[row] for of_row in lost]).astype(np.float64)
         shares = _normalized(size, np.concatenate([alone, heads.reshape(-1)]))
-        stream, of_bias, *rest = shares[: len(alone)].tolist()
-        made.append(
-            AttentionImportance(stream, of_bias, sum(rest), shares[len(alone) :].reshape(config.n_head, row + 1))
-        )
+        others = dict(zip(middle.parts, shares.tolist(), strict=False))
+        stream = others.pop(Edge.STREAM.value)
+        made.append(AttentionImportance(stream, others, shares[len(alone) :].reshape(config.n_head, middle.keys)))
     return made
 
 

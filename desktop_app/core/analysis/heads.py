@@ -5,8 +5,11 @@ T + 1 to 2 T. With A the pattern, and the mean over the queries i that are named
 
     previous   A[i, i-1], i >= 2             duplicate  A[i, i-T], i in the second copy
     first      A[i, 0], i >= 1               induction  A[i, i-T+1], i in the second copy (Olsson et al. 2022)
-    self       A[i, i], i >= 1               entropy    -sum A ln A / ln(i+1), i >= 1: 1 where it looks at all alike
+    self       A[i, i], i >= 1               entropy    -sum A ln A / ln n_i, i >= 1: 1 where it looks at all alike
     distance   sum of A |i - j|, i >= 1      share      |result_i| / |resid_pre_i|, i >= 1
+
+n_i is how many keys the mask lets query i see, i + 1 under GPT-2's; a query that sees one alone has no entropy and does
+not count.
 
 `without_first` are the first five once key 0 is left out and the rest of each row is what counts: sum of A on the
 pattern over the sum of A beyond key 0 (`first` is 0 then). A head that rests on the first token shows there what it
@@ -31,7 +34,7 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.mask import CAUSAL
+from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 
@@ -49,8 +52,8 @@ class Heads(NamedArrays):
 
     `scores` of MEASURES and `without_first` of PATTERNS are [layer, head], means over the battery's texts; `spread` of
     MEASURES is the standard deviation between its texts. `uniform` is what each of PATTERNS would be if every query
-    looked at all it may see alike. `tokens` [sequence, pos]; `begin` the token that they begin with, `repeated` is T.
-    `each` has MEASURES text by text, [sequence, layer, head].
+    looked at all it may see alike, on average over heads. `tokens` [sequence, pos]; `begin` the token that they begin
+    with, `repeated` is T. `each` has MEASURES text by text, [sequence, layer, head].
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -80,9 +83,10 @@ class Heads(NamedArrays):
 class HeadsOnText(NamedArrays):
     """Scores of every head on one text, [layer, head]: of PATTERNS, the share of attention that lies on the pattern.
 
-    Sum of A on the pattern over the sum of A, over all queries from position 1 on, without what was left out. There a
-    duplicate is any earlier key of the query's own token, and induction looks at the key after one; not a number where
-    the text has no such key. `entropy`, `distance` and `share` as on the battery, of all of A.
+    Sum of A on the pattern over the sum of A, over all queries from position 1 on and all keys that these see, without
+    what was left out. There a duplicate is any earlier key of the query's own token, and induction looks at the key
+    after one; not a number where the text has no such key. `entropy`, `distance` and `share` as on the battery, of
+    all of A.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(MEASURES, ("layer", "head"))
@@ -136,7 +140,7 @@ def compute(
             stop.check()
             pattern = trace.read(f"blocks.{layer}.attn.pattern")
             looks = on_battery(pattern, count)
-            measured = looks | entropy_and_distance(pattern)
+            measured = looks | entropy_and_distance(pattern, _seen(trace, layer).sum(-1))
             measured["share"] = share_of_norm(engine.checkpoint, trace, layer)
             each[:, n, layer] = [measured[name] for name in MEASURES]
             beyond[:, n, layer] = [without_first(pattern, looks, name, count) for name in PATTERNS]
@@ -145,7 +149,7 @@ def compute(
         scores=dict(zip(MEASURES, each.mean(1), strict=True)),
         spread=dict(zip(MEASURES, each.std(1), strict=True)),
         without_first=dict(zip(PATTERNS, beyond.mean(1), strict=True)),
-        uniform=uniform(count),
+        uniform=uniform(count, config, mask),
         tokens=tokens,
         begin=begin or 0,
         repeated=count,
@@ -230,23 +234,44 @@ def without_first(pattern: Array, looks: Mapping[str, Array], name: str, repeate
     return looks[name] / np.maximum(beyond, 1e-12)
 
 
-def uniform(repeated: int) -> dict[str, float]:
-    """What each score of PATTERNS is for a head that looks at all it may see alike."""
-    return {name: float((1 / (cells(name, repeated)[0] + 1)).mean()) for name in PATTERNS}
+def uniform(repeated: int, config: Config, mask: str = CAUSAL) -> dict[str, float]:
+    """What each score of PATTERNS is for a head that looks at all it may see alike, on average over the heads."""
+    every = np.arange(2 * repeated + 1)
+    found = dict.fromkeys(PATTERNS, 0.0)
+    layers = range(config.n_layer) if mask_of(mask, config).heads else range(1)
+    for layer in layers:
+        seen = ~mask_of(mask, config).hidden(config, layer, every, every)
+        alike = seen / seen.sum(-1, keepdims=True)
+        for name in PATTERNS:
+            queries, keys = cells(name, repeated)
+            found[name] += float(alike[:, queries, keys].mean()) / len(layers)
+    return found
 
 
-def entropy_and_distance(pattern: Array) -> dict[str, Array]:
+def _seen(trace: Trace, layer: int) -> NDArray[np.bool_]:
+    """Which keys a query sees: [head, query, key], or [1, query, key] where all heads are alike."""
+    every = np.arange(len(trace))
+    return ~mask_of(trace.run.mask, trace.config).hidden(trace.config, layer, every, every)
+
+
+def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
     """Means over queries from 1 on of patterns [head, query, key]: entropy over that of looking at all alike; distance.
 
-    Not a number for a text of one token.
+    `seen` [head, query], or [1, query], is how many keys a query sees. Not a number for a text of one token, nor the
+    entropy of heads whose queries see one key each.
     """
     count = pattern.shape[-1]
     if count < 2:
         return dict.fromkeys(("entropy", "distance"), np.full(len(pattern), np.nan))
-    queries, looks = np.arange(1, count), pattern[:, 1:]
-    entropy = -np.vecdot(looks, np.log(np.maximum(looks, 1e-30))) / np.log(queries + 1)  # what is 0 adds 0
-    places = looks @ np.arange(count, dtype=pattern.dtype)
-    return {"entropy": entropy.mean(-1), "distance": (queries - places).mean(-1)}
+    looks, counts = pattern[:, 1:], np.broadcast_to(seen, (len(pattern), count))[:, 1:]
+    entropy = -np.vecdot(looks, np.log(np.maximum(looks, 1e-30)))  # what is 0 adds 0
+    several = counts > 1
+    shares = np.divide(entropy, np.log(counts), out=np.zeros(counts.shape), where=several)
+    weights = several.sum(-1)
+    entropy = np.divide(shares.sum(-1), weights, out=np.full(len(pattern), np.nan), where=weights > 0)
+    every = np.arange(count)
+    apart = np.abs(every[1:, None] - every).astype(pattern.dtype)
+    return {"entropy": entropy, "distance": np.vecdot(looks, apart).mean(-1)}
 
 
 def share_of_norm(checkpoint: Checkpoint, trace: Trace, layer: int) -> Array:
@@ -279,7 +304,7 @@ def on_text(
     """
     stop, config = stop or Stop(), checkpoint.config
     masks = text_patterns(trace.ids)
-    counted = np.tri(len(trace), dtype=np.float32)
+    counted = np.ones((len(trace),) * 2, np.float32)  # what a query does not see has no weight
     counted[0] = 0
     if leave_first:
         counted[:, 0] = 0
@@ -287,6 +312,7 @@ def on_text(
         np.fill_diagonal(counted, 0)
     found = {name: np.full((config.n_layer, config.n_head), np.nan) for name in MEASURES}
     for layer in range(config.n_layer):
+        seen = _seen(trace, layer).sum(-1)
         for heads, pattern in patterns(trace, layer):
             stop.check()
             whole = _weight_on(pattern, counted)
@@ -295,7 +321,7 @@ def on_text(
                 if on.any():
                     with np.errstate(divide="ignore", invalid="ignore"):
                         found[name][layer, heads] = _weight_on(pattern, on) / whole
-            for name, values in entropy_and_distance(pattern).items():
+            for name, values in entropy_and_distance(pattern, seen if len(seen) == 1 else seen[heads]).items():
                 found[name][layer, heads] = values
         found["share"][layer] = share_of_norm(checkpoint, trace, layer)
         progress((layer + 1) / config.n_layer)
@@ -318,7 +344,7 @@ def _weight_on(pattern: Array, mask: Array) -> Array:
 
 
 def text_patterns(ids: Sequence[int]) -> dict[str, Array]:
-    """[query, key] of each of PATTERNS in a text: 1 at the keys that belong to it, of the keys that a query may see."""
+    """[query, key] of each of PATTERNS in a text: 1 at the keys that belong to it, none after the query."""
     tokens = np.asarray(ids)
     count = len(tokens)
     same = tokens[:, None] == tokens[None, :]

@@ -4,8 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from desktop_app.core.analysis.flow import Edge, Flow, Node, attention_importance
-from desktop_app.core.analysis.parts import bias_of, head_rows, output_matrices
+from desktop_app.core.analysis.flow import (
+    EDIT,
+    Edge,
+    Flow,
+    Middle,
+    Node,
+    attention_importance,
+    middle_of,
+    parts_of_post,
+)
+from desktop_app.core.analysis.parts import before_edit, output_matrices
 from desktop_app.core.levels import diverging, number, percent
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.panels import (
@@ -33,6 +42,7 @@ _OTHERS = {
     "embed": "token embedding",
     "pos_embed": "position embedding",
     "rounding": "rounding to int8",
+    EDIT: "what an edit put",
     "rest": "all lines below the threshold",
 }
 
@@ -77,20 +87,22 @@ def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> Strips
 def edge(scene: Scene, found: Flow, e: int) -> Box:
     """A share made again from the vectors; of attention, what each head brought, and from which other tokens."""
     upper, lower = found.nodes[int(found.upper[e])], found.nodes[int(found.lower[e])]
-    layer, row, kind = int(upper.tensor.split(".")[1]), upper.position, found.kinds[e]
-    whole = scene.trace.read(upper.tensor, row=row).astype(np.float64)
+    row, kind, share = upper.position, found.kinds[e], float(found.importance[e])
+    whole, parts, middle = _sum_of(scene, upper.tensor, row)
     if kind is not Edge.ATTENTION:
-        tensor = lower.tensor if kind is Edge.STREAM else f"blocks.{layer}.mlp_out"
-        part = scene.trace.read(tensor, row=row).astype(np.float64)
-        if kind is Edge.MLP:
-            part = part - bias_of(scene.checkpoint, layer, "mlp.b_out")
-        lost = _all_lost(scene, upper.tensor, row)
-        lines = _lines(whole, [part], lost, float(found.importance[e]))
-        strips = _vectors(scene, ("f", upper.tensor, row, None), ("y", tensor, row, part if kind is Edge.MLP else None))
+        part = parts[kind.value]
+        lines = _lines(whole, [part], _all_lost(scene, upper.tensor, row), share)
+        shown = lower.tensor if kind is Edge.STREAM else ""
+        as_it_is = bool(shown) and np.array_equal(part, scene.trace.read(shown, row=row))
+        strips = _vectors(
+            scene, ("f", upper.tensor, row, None), ("y", shown or upper.tensor, row, None if as_it_is else part)
+        )
         return column(TextPanel(lines=lines), strips)
+    assert middle is not None  # attention writes into resid_mid alone
+    layer = int(upper.tensor.split(".")[1])
     heads, key = found.by_head[e], lower.position
-    written = [_written(scene, layer, h, row)[key] for h in range(scene.config.n_head)]
-    lines = _lines(whole, written, _all_lost(scene, upper.tensor, row), float(found.importance[e]))
+    written = [_written(scene, middle, layer, h)[key] for h in range(scene.config.n_head)]
+    lines = _lines(whole, written, _all_lost(scene, upper.tensor, row), share)
     strongest = int(heads.argmax())
     panels: list[AnyPanel | Box] = [
         TextPanel(lines=lines),
@@ -118,35 +130,29 @@ def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple
     )
 
 
-def _written(scene: Scene, layer: int, head: int, row: int) -> Array:
-    """What a head wrote at `row` from each source, [key, d_model] in float64."""
-    looks = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head, row=row)[: row + 1]
-    values = scene.trace.read_rows(f"blocks.{layer}.attn.v", row + 1)[head].astype(np.float64)
-    found: Array = looks[:, None] * (values @ output_matrices(scene.checkpoint, layer)[head])
-    return found
+def _sum_of(scene: Scene, tensor: str, row: int) -> tuple[Array, dict[str, Array], Middle | None]:
+    """A vector, its parts by name in float64, and of `resid_mid` what heads bring, too."""
+    _, layer, name = tensor.split(".")
+    middle = middle_of(scene.checkpoint, scene.trace, int(layer), row) if name == "resid_mid" else None
+    parts = middle.parts if middle is not None else parts_of_post(scene.checkpoint, scene.trace, int(layer), row)
+    whole = scene.trace.read(tensor, row=row).astype(np.float64)
+    return whole, {own: part.astype(np.float64) for own, part in parts.items()}, middle
+
+
+def _written(scene: Scene, middle: Middle, layer: int, head: int) -> Array:
+    """What a head wrote into a vector from each source, [key, d_model] in float64."""
+    values = scene.trace.read_rows(f"blocks.{layer}.attn.v", middle.keys)[head].astype(np.float64)
+    return middle.written(head, values, output_matrices(scene.checkpoint, layer)[head])
 
 
 def _all_lost(scene: Scene, tensor: str, row: int) -> Array:
     """|f − y| for every part y of a vector, [part]."""
-    _, number_, name = tensor.split(".")
-    layer, block = int(number_), f"blocks.{number_}."
-    whole = scene.trace.read(tensor, row=row).astype(np.float64)
-
-    def read(own: str) -> Array:
-        return scene.trace.read(block + own, row=row).astype(np.float64)
-
-    if name == "resid_post":
-        bias = bias_of(scene.checkpoint, layer, "mlp.b_out").astype(np.float64)
-        parts = [read("resid_mid"), read("mlp_out") - bias, bias]
-    else:
-        parts = [read("resid_pre"), bias_of(scene.checkpoint, layer, "attn.b_O").astype(np.float64)]
-        if scene.config.int8:
-            rounded = head_rows(scene.trace, layer, row, row + 1)[:, 0] - read("attn.z")
-            parts.append(rounded.reshape(-1) @ scene.checkpoint.weights[block + "attn.W_O"])
-    lost = [np.array([np.abs(whole - y).sum() for y in parts])]
-    if name == "resid_mid":
+    whole, parts, middle = _sum_of(scene, tensor, row)
+    lost = [np.array([np.abs(whole - y).sum() for y in parts.values()])]
+    if middle is not None:
+        layer = int(tensor.split(".")[1])
         for head in range(scene.config.n_head):
-            lost.append(np.abs(whole - _written(scene, layer, head, row)).sum(-1))
+            lost.append(np.abs(whole - _written(scene, middle, layer, head)).sum(-1))
     return np.concatenate(lost)
 
 
@@ -189,24 +195,56 @@ def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
     if scene.config.int8:
         raise ModelError("Shares are not written as numpy for weights rounded to int8; switch that off.")
     row, (_, layer, name) = own.position, own.tensor.split(".")
-    block = f"blocks.{layer}."
-    reads = [("f", own.tensor, f"[{row}]")]
+    block, trace = f"blocks.{layer}.", scene.trace
+    reads, edits = [("f", own.tensor, f"[{row}]")], list[str]()
+
+    def through(tensor: str, short: str, part: str = f"[{row}]") -> str:
+        """The name of the tensor as its edits find it, whose keep and put are read, too."""
+        before = before_edit(trace, tensor)
+        if before != tensor:
+            reads.extend((f"{short}_{end}", f"{tensor}.{end}", part) for end in ("keep", "put"))
+            edits.append(short)
+        return before
+
+    def kept(expression: str, *shorts: str) -> str:
+        """An expression times what the edits of these keep."""
+        return " * ".join([*(f"{short}_keep" for short in shorts if short in edits), expression])
+
+    more = list[str]()  # what edits put, as it stands in the vector
     if own.tensor == "blocks.0.resid_pre":
+        through("blocks.0.resid_pre", "pre")
         reads += [("embed", "embed", f"[{row}]"), ("pos_embed", "pos_embed", f"[{row}]")]
-        lines = ["parts = np.stack([embed, pos_embed])"]
+        parts = [kept("embed", "pre"), kept("pos_embed", "pre")]
+        more = ["pre_put"] if edits else []
     elif name == "resid_post":
-        reads += [("mid", block + "resid_mid", f"[{row}]"), ("mlp", block + "mlp_out", f"[{row}]")]
-        reads += [("b_out", block + "mlp.b_out", "")]
-        lines = ["parts = np.stack([mid, mlp - b_out, b_out])"]
+        reads += [("mid", block + "resid_mid", f"[{row}]"), ("b_out", block + "mlp.b_out", "")]
+        reads.append(("mlp", through(block + "mlp_out", "mlp"), f"[{row}]"))
+        parts = ["mid", kept("(mlp - b_out)" if edits else "mlp - b_out", "mlp"), kept("b_out", "mlp")]
+        more = ["mlp_put"] if edits else []
     else:
-        seen = f":{row + 1}"
-        reads += [("pre", block + "resid_pre", f"[{row}]"), ("b_O", block + "attn.b_O", "")]
-        reads += [("A", block + "attn.pattern", f"[:, {row}, {seen}]"), ("v", block + "attn.v", f"[:, {seen}]")]
-        reads += [("W_O", block + "attn.W_O", "")]
-        lines = [
-            f"y = A[..., None] * (v @ W_O.reshape({scene.config.n_head}, {scene.config.d_head}, -1))  # [head, key, d]",
-            "parts = np.concatenate([pre[None], b_O[None], y.reshape(-1, len(pre))])",
-        ]
+        keys = middle_of(scene.checkpoint, trace, int(layer), row).keys
+        pre = through(block + "resid_pre", "pre") if int(layer) else block + "resid_pre"
+        reads += [("pre", pre, f"[{row}]"), ("b_O", block + "attn.b_O", "")]
+        reads += [("A", block + "attn.pattern", f"[:, {row}, :{keys}]"), ("v", block + "attn.v", f"[:, :{keys}]")]
+        reads.append(("W_O", block + "attn.W_O", ""))
+        through(block + "attn.z", "z", f"[:, {row}]")
+        through(block + "attn_out", "out")
+        through(block + "resid_mid", "mid")
+        parts = [kept("pre", "mid", "pre"), kept("b_O", "mid", "out")]
+        more += [kept(f"{short}_put", "mid") for short in ("pre", "out") if short in edits]
+        more += [kept("(z_put.reshape(-1) @ W_O)", "mid", "out")] if "z" in edits else []
+        more += ["mid_put"] if "mid" in edits else []
+    lines, count = [f"parts = [{', '.join(parts)}]"], len(parts)
+    if more:
+        lines.append(f"parts.append({' + '.join(more)})  # what edits put")
+    if name == "resid_mid":
+        values = "(z_keep[:, None] * v)" if "z" in edits else "v"
+        brought = f"A[..., None] * ({values} @ W_O.reshape({scene.config.n_head}, {scene.config.d_head}, -1))"
+        lines.append(f"y = {kept(brought, 'mid', 'out')}  # [head, key, d]")
+        lines.append("parts = np.concatenate([np.stack(parts), y.reshape(-1, len(pre))])")
+        count += bool(more)
+    else:
+        lines.append("parts = np.stack(parts)")
     lines += [
         "size = abs(f).sum()",
         "raw = np.maximum(size - abs(f - parts).sum(-1), 1e-9 * size)",
@@ -215,7 +253,7 @@ def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
     result = "shares"
     if edge_ is not None:
         kind, key = found.kinds[edge_], found.nodes[int(found.lower[edge_])].position
-        of_heads = f"shares[2:].reshape({scene.config.n_head}, -1)[:, {key}].sum()"
+        of_heads = f"shares[{count}:].reshape({scene.config.n_head}, -1)[:, {key}].sum()"
         result = {Edge.STREAM: "shares[0]", Edge.MLP: "shares[1]", Edge.ATTENTION: of_heads}[kind]
     about = f"shares of {own.tensor} at position {row}"
     return program(scene.checkpoint, about, reads, [*lines, f"result = {result}"])

@@ -20,6 +20,7 @@ from desktop_app.gpt2.session import Stop
 from tests.checkpoints import TINY, random_config, random_ids, random_weights, write_checkpoint, write_random_checkpoint
 
 IDS = (3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5)
+ONE_HEAD = Config(vocab_size=9, n_positions=128, n_embd=4, n_layer=1, n_head=1)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def made_up(scores, without_first, repeated=50):
         scores={name: zero + scores.get(name, 0) for name in MEASURES},
         spread=dict.fromkeys(MEASURES, zero),
         without_first={name: zero + without_first.get(name, 0) for name in PATTERNS},
-        uniform=heads.uniform(repeated),
+        uniform=heads.uniform(repeated, ONE_HEAD),
         tokens=np.zeros((1, 2 * repeated + 1), np.int64),
         begin=0,
         repeated=repeated,
@@ -291,6 +292,44 @@ def test_scores_on_a_text_are_the_share_of_attention_that_lies_on_its_patterns(
                 assert made.scores[name][layer, head] == pytest.approx(expected, nan_ok=True, abs=1e-6), name
 
 
+@pytest.mark.parametrize("mask", ["none", "window:2", "causal, 1.2=none, 0.1=local:3"])
+def test_scores_of_a_text_count_every_key_that_the_mask_shows(engine, mask):
+    trace = engine.trace(IDS, mask=mask)
+    made = heads.on_text(engine.checkpoint, trace)
+    count = len(IDS)
+    for layer in range(2):
+        pattern = trace[f"blocks.{layer}.attn.pattern"].astype(np.float64)
+        for head in range(3):
+            own = pattern[head]
+            rows = range(1, count)
+            whole = sum(own[i, j] for i in rows for j in range(count))
+            assert whole == pytest.approx(count - 1, abs=1e-5)
+            previous = sum(own[i, i - 1] for i in rows) / whole
+            assert made.scores["previous"][layer, head] == pytest.approx(previous, abs=1e-6)
+            apart = np.mean([sum(own[i, j] * abs(i - j) for j in range(count)) for i in rows])
+            assert made.scores["distance"][layer, head] == pytest.approx(apart, abs=1e-5)
+            sees = {i: [j for j in range(count) if own[i, j] > 0] for i in rows}
+            shares = [
+                -sum(own[i, j] * np.log(own[i, j]) for j in sees[i]) / np.log(len(sees[i]))
+                for i in rows
+                if len(sees[i]) > 1
+            ]
+            assert made.scores["entropy"][layer, head] == pytest.approx(np.mean(shares), abs=1e-5)
+
+
+def test_a_head_that_looks_at_all_it_sees_alike_scores_what_uniform_says():
+    config = Config(vocab_size=9, n_positions=9, n_embd=4, n_layer=1, n_head=2)
+    found = heads.uniform(2, config, "none, 0.1=window:2")  # of the text b x y x y
+    assert found["previous"] == pytest.approx((1 / 5 + 1 / 2) / 2)
+    assert found["first"] == pytest.approx((1 / 5 + (1 / 2 + 0 + 0 + 0) / 4) / 2)
+    assert heads.uniform(2, config)["first"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 4)
+
+
+def test_a_query_that_sees_one_key_has_no_entropy():
+    alone = np.eye(4, dtype=np.float32)[None]
+    assert np.isnan(heads.entropy_and_distance(alone, np.ones((1, 4), int))["entropy"]).all()
+
+
 # Flow and rollout
 
 
@@ -318,7 +357,7 @@ def test_importances_are_what_the_paper_defines(tmp_path, seed):
     near = {name: max(np.abs(whole).sum() - np.abs(whole - y).sum(), 0) for name, y in terms.items()}
     total = sum(near.values())
     assert made.stream == pytest.approx(near["stream"] / total, abs=1e-5)
-    assert made.bias == pytest.approx(near["bias"] / total, abs=1e-5)
+    assert made.others["b_O"] == pytest.approx(near["bias"] / total, abs=1e-5)
     for head in range(config.n_head):
         for key in range(row + 1):
             assert made.heads[head, key] == pytest.approx(near[head, key] / total, abs=1e-5)
