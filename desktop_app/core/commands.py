@@ -328,7 +328,12 @@ def _keep_ruler(state: State, _model: Model) -> State:
 
 def _map_text(state: State, _model: Model) -> State:
     """The map is read around the text's selected token again."""
-    return replace(state, map_token=None)
+    return replace(with_option(state, "map_find", ""), map_token=None)
+
+
+def _map_whole(state: State, _model: Model) -> State:
+    """All of the map is shown again."""
+    return replace(state, map_window=())
 
 
 def _next_ruler(state: State, _model: Model) -> State:
@@ -370,6 +375,15 @@ _DIRECTIONS = (
         menu="Circuits",
     ),
     Command("map_text", "Map: around the text's token", "Circuits", (), "scene", change=_map_text),
+    Command(
+        "map_whole",
+        "Map: all of it",
+        "Circuits",
+        (),
+        "scene",
+        change=_map_whole,
+        short=("all of it", "all"),
+    ),
     _choice(
         "superposition_embedding",
         "Superposition: tokens' rows",

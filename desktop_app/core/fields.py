@@ -131,6 +131,17 @@ def share(value: Any, refuse: Callable[[str], SessionError]) -> float:
     return found
 
 
+def window(value: Any, refuse: Callable[[str], SessionError]) -> tuple[float, ...]:
+    """A part of a plane, x and y from and x and y to in shares of the whole, or an empty list for all of it."""
+    wanted = "an empty list, or four numbers from 0 to 1: x and y from, x and y to"
+    if not isinstance(value, list) or len(value) not in (0, 4):
+        raise refuse(wanted)
+    found = tuple(share(v, lambda _: refuse(wanted)) for v in value)
+    if found and not (found[0] < found[2] and found[1] < found[3]):
+        raise refuse(wanted)
+    return found
+
+
 def choice(*choices: str) -> Kind:
     """One of a few words."""
 

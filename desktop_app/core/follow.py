@@ -54,6 +54,8 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
         case ask.Open(cell):
             way = state.opened[: state.opened.index(cell)] if cell in state.opened else state.opened
             return replace(state, opened=(*way, cell))
+        case ask.Frame(window):
+            return replace(state, map_window=window)
         case ask.Sample(name, value):
             return state.with_sampling(**{name: value})
         case ask.Reseed():

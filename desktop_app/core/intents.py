@@ -109,6 +109,13 @@ class Open:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """Show this part of the plane: x and y from, x and y to, in shares of the whole; () is all of it."""
+
+    window: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Sample:
     """Set a field of the sampling settings."""
 
@@ -142,6 +149,7 @@ Intent = (
     | Edit
     | Weigh
     | Open
+    | Frame
     | Sample
     | Reseed
     | Show

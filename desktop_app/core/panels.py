@@ -396,7 +396,8 @@ class CloudPanel(Panel):
     """Points in a plane, [point, (x, y)], each of one of `kinds` (names and hues; none where all are alike).
 
     Labels stand beside points as they fit, those of `marked` points before all others and set off. `arrows` go from one
-    point to another. Both axes have one scale unless `free`.
+    point to another. Both axes have one scale unless `free`. Of a `window`, x and y from and x and y to in shares of
+    the whole, only that part is shown; a panel that `moves` can be dragged and zoomed on the screen.
     """
 
     points: Array = field(default_factory=lambda: np.zeros((0, 2)))
@@ -409,6 +410,8 @@ class CloudPanel(Panel):
     y_label: str = ""
     source: Source | None = None
     free: bool = False
+    window: tuple[float, ...] = ()
+    moves: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class ViewOptions:
     circuits_of: str = _one_of("circuits_of")  # whose pairs
     directions: str = _one_of("directions")
     map: str = _one_of("map")
+    map_find: str = kept("", kinds.text(200))  # the token that is looked for on the map, as it is typed
     superposition: str = _one_of("superposition")  # which directions
     rows: str = _one_of("rows")  # of the embedding: whole, or without their largest components
     direction: str = kept("", kinds.text(1000), undo=True)  # as it is typed; the selected token's row where it is empty
@@ -105,6 +106,7 @@ class State:
     against: int | None = kept(None, kinds.token, undo=True)
     unfolded: tuple[int, ...] = kept((), kinds.ids)
     map_token: int | None = kept(None, kinds.token)  # the token around which the map is read; None is the selected one
+    map_window: tuple[float, ...] = kept((), kinds.window)  # the part of the map that is shown, in shares; () is all
     rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # directions that are kept, as typed
     translators: str = kept("", kinds.text(4096), undo=True)
     story: str = kept("", kinds.text(4096))  # the story that is told, by the name that `stories` has for it

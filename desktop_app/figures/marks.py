@@ -277,6 +277,26 @@ class Strands(Cells):
         return found
 
 
+@dataclass(frozen=True)
+class Movable:
+    """A plane that can be dragged and zoomed: where its points stand in `box`, by kind, and the marks that go along.
+
+    `x` and `y` [point] are of the page, `kind` [point] says which of `colours` each has, and `along` are marks that
+    stand at a point, each with which. `window` is the part that is shown, in shares of the whole plane; it is `inner`
+    wide and high on the page, in the middle of the box.
+    """
+
+    box: Rect
+    inner: tuple[float, float]
+    x: Array
+    y: Array
+    kind: Array
+    colours: tuple[str, ...]
+    radius: float
+    along: tuple[tuple[int, Words | Dots], ...]
+    window: tuple[float, ...]
+
+
 def _place(wanted: int, shown: tuple[int, ...] | None, first: int) -> int:
     """The row or column that shows this index of the axis; negative where none does."""
     if shown is None:
@@ -332,6 +352,7 @@ class Page:
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)
     panels: list[tuple[AnyPanel, Rect]] = field(default_factory=list)  # as they were placed
+    movable: list[Movable] = field(default_factory=list)
     extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels, as laid out
 
     def u(self, size: float) -> float:

@@ -1,9 +1,11 @@
 """The painter of points in a plane: dots by kind, labels as they fit, arrows between some, and what the axes are."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from desktop_app.core.panels import CloudPanel
-from desktop_app.figures.marks import Array, Dots, Page, Rect, Strands
+from desktop_app.figures.marks import Array, Dots, Movable, Page, Rect, Strands, Words
 from desktop_app.figures.paint_common import heading, heading_height
 from desktop_app.figures.theme import mix
 
@@ -12,6 +14,7 @@ _LEAST, _WANTED = 220.0, 340.0
 _LEGEND, _AXIS, _PAD = 24.0, 20.0, 26.0
 _FEW = 60  # points that are drawn large
 _LABELLED = 4000  # points of which a label is tried
+_WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def cloud_extent(panel: CloudPanel, _width: float, _page: Page) -> Extent:
@@ -28,19 +31,29 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
     box = body.inset(left=side, bottom=foot)
     page.fill(box, stroke=theme.line)
     x, y = _placed(panel, box.inset(*(page.u(_PAD),) * 4))
+    seen = (x >= box.x) & (x <= box.x + box.w) & (y >= box.y) & (y <= box.y + box.h)
     many = len(x) > _FEW
-    radius = page.u(1.1 if len(x) > 2000 else 1.8 if many else 3)
-    for n, colour in enumerate(_colours(panel, page)):
-        own = np.ones(len(x), bool) if panel.kind is None else panel.kind == n
+    radius = page.u(1.1 if seen.sum() > 2000 else 1.8 if many else 3)
+    colours = _colours(panel, page)
+    kind = np.zeros(len(x), int) if panel.kind is None else panel.kind
+    for n, colour in enumerate(colours):
+        own = (kind == n) & seen
         own[list(panel.marked)] = False
         if own.any():
             page.marks.append(Dots(x[own], y[own], colour, radius))
     for start, end in panel.arrows:
         _arrow(x[[start, end]], y[[start, end]], page)
-    if panel.marked:
-        at = list(panel.marked)
-        page.marks.append(Dots(x[at], y[at], theme.accent, max(radius, page.u(3))))
-    _labels(panel, x, y, box, page)
+    along: list[tuple[int, Words | Dots]] = []
+    for at in panel.marked:
+        if seen[at]:
+            dot = Dots(x[[at]], y[[at]], theme.accent, max(radius, page.u(3)))
+            along.append((at, dot))
+            page.marks.append(dot)
+    along += _labels(panel, x, y, seen, box, page)
+    if panel.moves:
+        inner = box.inset(*(page.u(_PAD),) * 4)
+        window = panel.window or _WHOLE
+        page.movable.append(Movable(box, (inner.w, inner.h), x, y, kind, tuple(colours), radius, tuple(along), window))
     if panel.x_label:
         page.words(box.x, box.y + box.h + page.u(11), panel.x_label, size=11, colour=theme.dim, room=box.w)
     if panel.y_label:
@@ -49,11 +62,19 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
             size=11, colour=theme.dim, angle=90,
         )  # fmt: skip
     _legend(panel, Rect(box.x, body.y + body.h - page.u(_LEGEND), box.w, page.u(_LEGEND)), page)
-    if len(x):
-        ends = np.stack([x, y, x, y], 1)
+    if seen.any():
+        shown, source = np.flatnonzero(seen), panel.source
+        if source is not None and not seen.all():
+            some = tuple(shown.tolist())
+            source = (
+                replace(source, cols=some)
+                if source.each is None
+                else replace(source, each=tuple(source.each[n] for n in some))
+            )
+        ends = np.stack([x, y, x, y], 1)[shown]
         page.cells.append(
             Strands(
-                box, 1, len(x), np.zeros((1, len(x))), panel.source, panel.title,
+                box, 1, len(ends), np.zeros((1, len(ends))), source, panel.title,
                 density=page.density, ends=ends, reach=page.u(8),
             )
         )  # fmt: skip
@@ -65,6 +86,9 @@ def _placed(panel: CloudPanel, box: Rect) -> tuple[Array, Array]:
     if not len(points):
         return np.zeros(0), np.zeros(0)
     low, high = points.min(0), points.max(0)
+    if panel.window:
+        part = np.array(panel.window).reshape(2, 2)
+        low, high = low + part[0] * (high - low), low + part[1] * (high - low)
     size = np.maximum(high - low, 1e-12)
     scale = np.array([box.w, box.h]) / size
     if not panel.free:
@@ -95,8 +119,12 @@ def _arrow(x: Array, y: Array, page: Page) -> None:
         page.path([end[0], barb[0]], [end[1], barb[1]], colour, page.u(1.4))
 
 
-def _labels(panel: CloudPanel, x: Array, y: Array, box: Rect, page: Page) -> None:
-    """Labels of marked points, then of the others in their order, wherever none stands yet."""
+def _labels(panel: CloudPanel, x: Array, y: Array, seen: Array, box: Rect, page: Page) -> list[tuple[int, Words]]:
+    """Labels of marked points that are seen, then of the others in their order, wherever none stands yet.
+
+    Returns each with the point that it names.
+    """
+    found: list[tuple[int, Words]] = []
     theme, height = page.theme, page.u(13)
     taken: set[tuple[int, int]] = set()
     cell = page.u(6)
@@ -104,8 +132,8 @@ def _labels(panel: CloudPanel, x: Array, y: Array, box: Rect, page: Page) -> Non
         ways = (np.linspace(line[start], line[end], 200)[6:-6] / cell for line in (x, y))
         taken |= {(int(i), int(j)) for i, j in zip(*ways, strict=True)}
     marked = set(panel.marked)
-    others = (n for n in range(min(len(x), _LABELLED)) if n not in marked)
-    for n in (*panel.marked, *others):
+    others = (int(n) for n in np.flatnonzero(seen)[:_LABELLED] if n not in marked)
+    for n in (*(n for n in panel.marked if seen[n]), *others):
         if not panel.labels or not panel.labels[n]:
             continue
         words, bold = panel.labels[n], n in marked
@@ -126,7 +154,11 @@ def _labels(panel: CloudPanel, x: Array, y: Array, box: Rect, page: Page) -> Non
             taken |= place
             colour = theme.accent if bold else mix(theme.ink, theme.background, 0.85)
             page.words(left, at, words, size=11, mono=True, bold=bold, colour=colour)
+            drawn = page.marks[-1]
+            if isinstance(drawn, Words):
+                found.append((n, drawn))
             break
+    return found
 
 
 def _legend(panel: CloudPanel, rect: Rect, page: Page) -> None:

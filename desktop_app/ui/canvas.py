@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -19,7 +19,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.compare import MARK
-from desktop_app.core.intents import Do, Select
+from desktop_app.core.intents import Do, Frame, Select
 from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import AnyPanel, Box, View, alone, follows, of_token, panels_of
@@ -29,6 +29,7 @@ from desktop_app.figures.marks import Cells, Page, Pick, Rect
 from desktop_app.figures.spoken import spoken
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
+from desktop_app.ui.moving_map import MovingMap, steps
 from desktop_app.ui.overlay import Overlay
 from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks, rectangle
@@ -49,6 +50,10 @@ _GOING = {
     Qt.Key.Key_Down: ("next_head", "next_head"),
 }
 """The command of an arrow key in the walk, where there is no cursor: alone, and with Shift."""
+_REST_MS = 180  # without a turn of the wheel, until a zoomed plane is laid out
+_DRAG = 4  # pixels that a pressed pointer goes until it drags
+_ENLARGING = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
+_WHOLE = (0.0, 0.0, 1.0, 1.0)
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -99,6 +104,12 @@ class Canvas(PaintedPane):
         self._followed: int | None = None
         self._room = 0
         self._spotlight = False
+        self._moving: MovingMap | None = None
+        self._pressed: QPointF | None = None  # where a plane was taken hold of
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MS)
+        self._rest.timeout.connect(self._let_rest)
         self.walks = True
         """Whether arrow keys without a cell cursor go through the walk; beside the walk they start the cursor."""
         self.placed = 0
@@ -230,6 +241,7 @@ class Canvas(PaintedPane):
             view = replace(view, content=Box((alone(tuple(panels_of(view.content))[self._focused]),)))
         self._height = place_view(view, width, height, page) if view is not None else 0.0
         before, self._page = self._page, page
+        self._moving = None  # what is laid out now is the window that was moved to, or another view
         self._picture = None
         self.placed += 1
         # The same cell of the same picture, where that stands now: another arrangement has it in another order.
@@ -300,6 +312,10 @@ class Canvas(PaintedPane):
         painter.drawPixmap(0, 0, self._picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(self.origin)
+        if self._moving is not None:
+            self._moving.draw(painter, self._theme.background, self._theme.line)
+            painter.end()
+            return
         over = Overlay(painter, self._page, QRectF(self.viewport().rect()).translated(-self.origin))
         if self._spotlight and self._at is not None:
             over.dim_rest(*self._at)
@@ -321,6 +337,46 @@ class Canvas(PaintedPane):
         draw_marks(painter, self._page.marks, -self.origin.y(), self.viewport().height() - self.origin.y())
         painter.end()
         return picture
+
+    # Planes that move
+
+    def _plane_at(self, point: QPointF | None) -> MovingMap | None:
+        """The plane under a point of the page, or the first one; as it is moved already, if it is."""
+        for place in self._page.movable:
+            if point is None or rectangle(place.box).contains(point):
+                return self._moving if self._moving is not None and self._moving.place is place else MovingMap(place)
+        return None
+
+    def _move_plane(self, plane: MovingMap) -> None:
+        """Show a plane as it is moved; what was pointed at is elsewhere now."""
+        self._point(None, 0, 0)
+        self._cursor = None
+        self._moving = plane
+        self.viewport().update()
+
+    def _let_rest(self) -> None:
+        """The plane stays where it was moved to: it is laid out there, with the labels that fit now."""
+        self._rest.stop()
+        if self._moving is not None:
+            window = self._moving.window
+            self.asked.emit(Frame(() if window == _WHOLE else window))
+
+    def _zoom_plane(self, factor: float, at: QPointF | None) -> bool:
+        """Enlarge the plane under a point, or the first one; whether there is one."""
+        plane = self._plane_at(at)
+        if plane is None:
+            return False
+        plane.zoom(factor, at)
+        self._move_plane(plane)
+        self._rest.start()
+        return True
+
+    def _push_plane(self, across: float, down: float) -> None:
+        plane = self._plane_at(None)
+        if plane is not None:
+            plane.pan(QPointF(across * plane.box.width() / 6, down * plane.box.height() / 6))
+            self._move_plane(plane)
+            self._rest.start()
 
     # Pointer
 
@@ -360,6 +416,9 @@ class Canvas(PaintedPane):
         if self._dragged is not None:
             return
         point = event.position() - self.origin
+        if self._pressed is not None:
+            self._drag_plane(point)
+            return
         self._follow(point.x(), point.y())
         cells = self._cells_at(point.x(), point.y())
         pick = self._pick_at(point.x(), point.y())
@@ -374,6 +433,18 @@ class Canvas(PaintedPane):
             self._point(None, 0, 0)
         else:
             self._point(cells, *cells.cell(point.x(), point.y()))
+
+    def _drag_plane(self, point: QPointF) -> None:
+        assert self._pressed is not None
+        by = point - self._pressed
+        plane = self._plane_at(self._pressed) if self._moving is None else self._moving
+        if plane is None or (self._moving is None and by.manhattanLength() < _DRAG):
+            return
+        self._rest.stop()
+        plane.pan(by)
+        self._pressed = point
+        self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
+        self._move_plane(plane)
 
     def leaveEvent(self, event: object) -> None:
         if self._cursor is None:
@@ -409,6 +480,14 @@ class Canvas(PaintedPane):
             self.menu_asked.emit(cell, self.viewport().mapToGlobal(place.toPoint()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._pressed is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._pressed = None
+            self.viewport().unsetCursor()
+            if self._moving is not None:
+                self._let_rest()
+            else:
+                self._click(event.position() - self.origin)
+            return
         dragged, self._dragged = self._dragged, None
         if dragged is None or event.button() != Qt.MouseButton.LeftButton:
             return
@@ -433,6 +512,13 @@ class Canvas(PaintedPane):
             self._dragged = (cells, *cells.cell(point.x(), point.y()), cell)
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
             return
+        if self._plane_at(point) is not None:
+            self._pressed = point  # it is clicked where it is let go without having been dragged
+            return
+        self._click(point)
+
+    def _click(self, point: QPointF) -> None:
+        """What a click at a point of the page does."""
         # Both before anything is emitted: opening a number changes the layout.
         cells, pick = self._cells_at(point.x(), point.y()), self._pick_at(point.x(), point.y())
         # A small grid is there to be chosen, not to be aimed at cell by cell; a head's piece of a strip is both.
@@ -450,6 +536,9 @@ class Canvas(PaintedPane):
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             step = 1 if event.angleDelta().y() > 0 else -1
             self.zoom(step)
+            event.accept()
+            return
+        if self._zoom_plane(steps(event.angleDelta().y()), event.position() - self.origin):
             event.accept()
             return
         super().wheelEvent(event)
@@ -554,6 +643,8 @@ class Canvas(PaintedPane):
         elif plain and key == Qt.Key.Key_Escape:
             self.asked.emit(Do("close_inspector"))
             return
+        if self._page.movable and self._steer_plane(event):
+            return
         if plain and not self.walks and key in _ARROWS:
             self.start_cursor()
             return
@@ -564,6 +655,24 @@ class Canvas(PaintedPane):
                 self.asked.emit(Do(going[shift]))
                 return
         super().keyPressEvent(event)
+
+    def _steer_plane(self, event: QKeyEvent) -> bool:
+        """Plus and minus enlarge a plane and shrink it, 0 shows all of it, Shift with an arrow pushes it."""
+        key = Qt.Key(event.key())
+        if event.modifiers() & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier):
+            return False
+        if key in _ENLARGING:
+            return self._zoom_plane(_ENLARGING[key], None)
+        if key == Qt.Key.Key_0:
+            self._moving = None
+            self._rest.stop()
+            self.asked.emit(Frame())
+            return True
+        if key in _ARROWS and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            down, across = _ARROWS[key]
+            self._push_plane(-across, -down)
+            return True
+        return False
 
     def focusNextPrevChild(self, forward: bool) -> bool:
         if self._cursor is not None:

@@ -15,6 +15,8 @@ from desktop_app.figures.fonts_table import BASELINE
 from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Rect, Words, reaches
 from desktop_app.ui import fonts
 
+_MANY = 1500  # discs from which on they are put into a picture
+
 pg.setConfigOptions(imageAxisOrder="row-major")
 
 
@@ -105,11 +107,55 @@ def _path(painter: QPainter, mark: Path) -> None:
 
 
 def _dots(painter: QPainter, mark: Dots) -> None:
+    if len(mark.x) > _MANY:
+        low = np.floor([mark.x.min(), mark.y.min()]) - 4
+        box = QRectF(*low, *(np.ceil([mark.x.max(), mark.y.max()]) + 4 - low))
+        stamp_dots(painter, box, mark.x, mark.y, np.zeros(len(mark.x), int), (mark.colour,), mark.radius)
+        return
     # Points drawn with a round pen: thousands of neurons in one call.
     painter.setPen(QPen(QColor(mark.colour), 2 * mark.radius, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
     # Colours are opaque, so of those that fall on one quarter of a pixel one is enough.
     at = np.unique(np.rint(4 * mark.x) + 1j * np.rint(4 * mark.y)) / 4
     painter.drawPoints(_polygon(at.real, at.imag))
+
+
+def stamp_dots(
+    painter: QPainter, box: QRectF, x: NDArray[Any], y: NDArray[Any], kind: NDArray[Any], colours: Sequence[str],
+    radius: float,
+) -> None:  # fmt: skip
+    """Draw tens of thousands of discs at once, in `box` alone: their pixels are put into a picture.
+
+    `kind` [point] says which of `colours` each has. Qt needs 95 ms for 50,257 round points, pyqtgraph's scatter 35 ms
+    (29 frames a second), this 4 ms.
+    """
+    ratio = painter.device().devicePixelRatioF()
+    width, height = max(1, math.ceil(box.width() * ratio)), max(1, math.ceil(box.height() * ratio))
+    reach = math.ceil(radius * ratio)
+    # A margin all around: a disc at the edge is cut off without being looked at pixel by pixel.
+    pixels = np.zeros((height + 2 * reach, width + 2 * reach), np.uint32)
+    across, down = np.rint((x - box.x()) * ratio - 0.5), np.rint((y - box.y()) * ratio - 0.5)
+    there = (across >= 0) & (across < width) & (down >= 0) & (down < height)
+    row = pixels.shape[1]
+    at = (down[there].astype(np.int64) + reach) * row + across[there].astype(np.int64) + reach
+    flat, own = pixels.reshape(-1), kind[there]
+    step = np.arange(-reach, reach + 1)
+    cover = np.clip(radius * ratio + 0.5 - np.hypot(step[:, None], step[None]), 0, 1)
+    # The faint rims first, so that no disc wipes out the middle of another.
+    for j, i in sorted(np.ndindex(*cover.shape), key=lambda place: float(cover[place])):
+        if cover[j, i] > 0:
+            table = np.array([_premultiplied(colour, float(cover[j, i])) for colour in colours], np.uint32)
+            flat[at + (step[j] * row + step[i])] = table[own]
+    inner = np.ascontiguousarray(pixels[reach : reach + height, reach : reach + width])
+    image = QImage(inner.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)
+    painter.drawImage(QRectF(box.x(), box.y(), width / ratio, height / ratio), image)
+
+
+def _premultiplied(colour: str, cover: float) -> int:
+    """A colour that covers a pixel in part, as the picture's format has it."""
+    rgb = QColor(colour)
+    alpha = round(255 * cover)
+    red, green, blue = (part * alpha // 255 for part in (rgb.red(), rgb.green(), rgb.blue()))
+    return alpha << 24 | red << 16 | green << 8 | blue
 
 
 def _polygon(x: NDArray[Any], y: NDArray[Any]) -> QPolygonF:

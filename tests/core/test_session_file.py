@@ -331,6 +331,7 @@ def test_every_field_of_the_state_is_in_the_file():
         unfolded=(1,),
         rulers=("woman - man",),
         map_token=5,
+        map_window=(0.25, 0.0, 0.5, 1.0),
         story="next-token",
         stop=3,
         view=ViewOptions(
@@ -361,6 +362,7 @@ def test_every_field_of_the_state_is_in_the_file():
             directions="ruler",
             rows="trimmed",
             map="neighbours",
+            map_find="cat",
             superposition="neurons",
             direction="gender: woman - man",
             limit=2.5,

@@ -4,12 +4,12 @@ Its cells are `map.token[token]`, a token's row beside the selected one's.
 """
 
 import unicodedata
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from desktop_app.core.analysis import directions as analysis
-from desktop_app.core.analysis.directions import WITHOUT, Nearest, Rows
+from desktop_app.core.analysis.directions import WITHOUT, Nearest, Plane, Rows
 from desktop_app.core.analysis.kept_layout import kept_layout
 from desktop_app.core.analysis.layout import Layout
 from desktop_app.core.levels import number, percent
@@ -32,19 +32,19 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.state import State
+from desktop_app.core.state import State, with_option
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.tokenizer import Tokenizer
 
 KINDS = (
-    ("word, space in front", Hue.QUERY),
-    ("part of a word", Hue.VALUE),
-    ("with a capital", Hue.KEY),
+    ("space in front", Hue.QUERY),
+    ("no space in front", Hue.VALUE),
+    ("capital", Hue.KEY),
     ("digits", Hue.INK),
     ("other script", Hue.ATTENTION),
-    ("signs and bytes", Hue.RESIDUAL),
+    ("signs, bytes", Hue.RESIDUAL),
 )
 """What kinds tokens are told apart as; each token is the first that it can be, from the last to the first."""
 _NEAR = 14
@@ -74,13 +74,24 @@ def kinds_of(tokenizer: Tokenizer, count: int) -> Array:
     return found
 
 
-def _rows(work: Work, without: int) -> tuple[Rows, Array, tuple[str, ...]]:
+@dataclass(frozen=True, eq=False)
+class _Tokens:
+    """Every token's row, where it stands by the first two components, its kind [token] and its label."""
+
+    table: Rows
+    plane: Plane
+    kinds: Array
+    labels: tuple[str, ...]
+
+
+def _rows(work: Work, without: int) -> _Tokens:
     count, tokenizer = work.model.config.vocab_size, work.model.tokenizer
     known = min(count, tokenizer.size)
     kinds = np.full(count, 5)
     kinds[:known] = kinds_of(tokenizer, known)
     labels = tuple(tokenizer.label(token) for token in range(count))
-    return analysis.rows(work.model.checkpoint, without=without), kinds, labels
+    table = analysis.rows(work.model.checkpoint, without=without)
+    return _Tokens(table, analysis.plane_of_rows(table), kinds, labels)
 
 
 def _near(work: Work, token: int, without: int) -> Nearest:
@@ -104,8 +115,15 @@ def _without(scene: Scene) -> int:
 
 def chosen(scene: Scene) -> int:
     """The token whose neighbours are shown: the one that was found or clicked, else the selected one of the text."""
-    token = scene.state.map_token
+    token = _found(scene)
+    token = scene.state.map_token if token is None else token
     return scene.trace.ids[scene.token] if token is None or token >= scene.config.vocab_size else token
+
+
+def _found(scene: Scene) -> int | None:
+    """The first token of those that are looked for."""
+    typed = scene.state.view.map_find
+    return next((t for t in scene.tokenizer.find(typed) if t < scene.config.vocab_size), None) if typed else None
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
@@ -120,17 +138,16 @@ def content(scene: Scene) -> View:
     """The map, and the true neighbours of the chosen token."""
     made = [scene.made(want) for want in wants(scene)]
     title = f"Every token in a plane, around {scene.tokenizer.quoted(chosen(scene))}"
+    if scene.state.view.map_find and _found(scene) is None:
+        title = f"No token of this vocabulary is spelled {scene.state.view.map_find!r}"
     if made[0] is None:
         return View(title, "", column(TextPanel(lines=(Line("", f"{_ROWS.words} …"),))))
     layout = made[2] if len(made) > 2 else None
     return View(title, "", row(_cloud(scene, made[0], made[1], layout), _bars(scene, made[1]), weights=(2, 1)))
 
 
-def _cloud(
-    scene: Scene, rows: tuple[Rows, Array, tuple[str, ...]], near: Nearest | None, layout: Layout | None
-) -> CloudPanel:
-    table, kinds, labels = rows
-    plane = analysis.plane_of_rows(table)
+def _cloud(scene: Scene, rows: _Tokens, near: Nearest | None, layout: Layout | None) -> CloudPanel:
+    table, plane, labels = rows.table, rows.plane, rows.labels
     places = plane.places if layout is None else layout.places
     if places.shape[1] < 2:
         places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
@@ -151,14 +168,31 @@ def _cloud(
         note=note,
         points=places,
         labels=labels,
-        kind=kinds,
+        hint="drag it, turn the wheel or press + and −; 0 shows all",
+        kind=rows.kinds,
         kinds=KINDS,
         marked=tuple(dict.fromkeys((chosen(scene), *pinned, *shown))),
         x_label=axes[0],
         y_label=axes[1],
         source=Source(CELL, ("col",)),
         free=True,
+        window=_window(scene, places),
+        moves=True,
     )
+
+
+def _window(scene: Scene, places: Array) -> tuple[float, ...]:
+    """The part of the plane that is shown, in shares of it; as large elsewhere where a token was found outside."""
+    window = scene.state.map_window
+    if not window or _found(scene) is None:
+        return window
+    low, high = places.min(0), places.max(0)
+    x, y = (places[chosen(scene)] - low) / np.maximum(high - low, 1e-12)
+    x0, y0, x1, y1 = window
+    if x0 <= x <= x1 and y0 <= y <= y1:
+        return window
+    left, lower = (min(max(at - size / 2, 0.0), 1 - size) for at, size in ((x, x1 - x0), (y, y1 - y0)))
+    return float(left), float(lower), float(left + x1 - x0), float(lower + y1 - y0)
 
 
 def _bars(scene: Scene, near: Nearest | None) -> AnyPanel:
@@ -180,7 +214,7 @@ def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
         raise ModelError(f"{cell.name} is not computed yet; open it when the map is shown.")
     if cell.name != CELL or len(cell.index) != 1 or not 0 <= cell.index[0] < scene.config.vocab_size:
         raise ModelError(f"There is no {cell.name}{list(cell.index)}; the map has {CELL}[token].")
-    one, other = rows[0].of([cell.index[0], chosen(scene)])
+    one, other = rows.table.of([cell.index[0], chosen(scene)])
     one, other = (v / max(float(np.linalg.norm(v)), 1e-300) for v in (one, other))
     return float(one @ other), one, other
 
@@ -197,7 +231,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
     _vectors(scene, cell)
     if cell.index[0] == chosen(scene):
         return None
-    return replace(scene.state, map_token=cell.index[0])
+    return replace(with_option(scene.state, "map_find", ""), map_token=cell.index[0])
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
