@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from desktop_app.core.analysis.measures import SCORES
-from desktop_app.core.changes import all_switched, beside
+from desktop_app.core.analysis.rulers import parse_ruler
+from desktop_app.core.changes import all_switched, beside, with_edits
+from desktop_app.core.editing import STRENGTH, added
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step, at_workspace, by_block, by_head, by_steps
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.state import WALK, State, begins, full_text, spaced, unplaced, with_option
+from desktop_app.core.state import WALK, State, begins, encode, full_text, spaced, unplaced, with_option
 from desktop_app.core.steps import WORKSPACES, step_list, texts
 from desktop_app.gpt2.mask import CAUSAL
 
@@ -221,6 +223,9 @@ _WHAT_IF = (
     Command("edit_put", "Put here what was taken up", "What if", ("Ctrl+Shift+J",), "other"),
     Command("edit_menu", "Edit what is pointed at …", "What if", ("Ctrl+I",), "scene"),
     Command("edit_write", "Write an edit …", "What if", ("Ctrl+Shift+I",), "scene"),
+    Command("edit_steer", "Steer from one text to another …", "What if", (), "scene"),
+    Command("edit_edge", "From an earlier head of the other prompt into a head …", "What if", (), "other"),
+    Command("edit_across", "Heads that read the other prompt's keys and values …", "What if", (), "other"),
     Command("edit_chips", "To the edits' chips", "What if", ("Ctrl+K",), "edits"),
     Command("edit_all", "Every edit off, or on again", "What if", ("Ctrl+Shift+K",), "edits", change=_switch_edits),
     Command("edit_clear", "Remove every edit and the mask", "What if", (), "edits", change=_unchanged),
@@ -345,6 +350,21 @@ def _next_ruler(state: State, _model: Model) -> State:
     return with_option(state, "direction", state.rulers[at % len(state.rulers)])
 
 
+def _steer(state: State, model: Model) -> State:
+    """The typed direction, or the selected token's, is added to the stream of the shown block; a chip weighs it.
+
+    Raises LogitscopeError for what is no direction.
+    """
+    text = state.view.direction.strip()
+    if text:
+        parse_ruler(text, model.tokenizer)
+        what = added(text)
+    else:
+        ids = encode(state, model.tokenizer)
+        what = f"{STRENGTH}*tokens[{ids[-1 if state.token is None else min(state.token, len(ids) - 1)]}]"
+    return with_edits(state, f"blocks.{min(state.layer, model.config.n_layer - 1)}.resid_pre+={what}")
+
+
 _DIRECTIONS = (
     *(
         _choice(f"directions_{value}", f"Directions: {title}", (short, short), "directions", value, menu="Circuits")
@@ -411,6 +431,15 @@ _DIRECTIONS = (
         lambda state, _model: state.view.direction.strip() in state.rulers,
     ),
     Command("ruler_next", "Directions: the next that is kept", "Circuits", (), "scene", change=_next_ruler),
+    Command(
+        "ruler_steer",
+        "Directions: add this direction to the pass",
+        "Circuits",
+        ("Ctrl+Alt+S",),
+        "scene",
+        change=_steer,
+        short=("add to the pass", "add"),
+    ),
 )
 
 _LOOK = (

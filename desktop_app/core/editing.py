@@ -1,5 +1,8 @@
 """What can be edited and what can be done with it, as values: targets and actions, and the edits that these make."""
 
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -8,7 +11,7 @@ class Target:
     """Something that can be edited: how it is called, and its cells as edits name them, "SITE[INDEX]".
 
     `kind` says what can be done with it: a "look" can be cut, a "head" can read across, a "row" of the residual stream
-    can be steered.
+    can be steered, an "input" is what one head asks, offers or brings: its q, k or v.
     """
 
     words: str
@@ -17,8 +20,17 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Field:
+    """What a person is asked for: what it is, what stands there first, and whether it is a text, which is quoted."""
+
+    label: str
+    usual: str
+    quoted: bool = False
+
+
+@dataclass(frozen=True)
 class Action:
-    """Something to do with a target, by the text that follows its places; `{0}` is what a person is asked for.
+    """Something to do with a target, by the text that follows its places; `{0}` is what the first field is given.
 
     `kinds` are those of the targets that it is for, all but looks where there are none.
     """
@@ -27,39 +39,107 @@ class Action:
     title: str
     text: str
     kinds: tuple[str, ...] = ()
-    asks: str = ""
-    usual: str = ""
+    fields: tuple[Field, ...] = ()
     other: bool = False  # takes from the other prompt
 
 
-LOOK, HEAD, ROW, NUMBER, MLP = "look", "head", "row", "number", "mlp"
+LOOK, HEAD, ROW, NUMBER, MLP, INPUT = "look", "head", "row", "number", "mlp", "input"
+
+_TEXTS = (Field("Strength", "2"), Field("Towards the text", "", True), Field("Away from the text", "", True))
 
 ACTIONS: tuple[Action, ...] = (
     Action("cut", "Cut it", "=-inf", (LOOK,)),
     Action("mean", "Mute: its mean over the example texts", "=mean"),
     Action("zero", "Mute: 0", "=0"),
-    Action("scale", "Scale …", "*={0}", asks="Multiply it by", usual="0.5"),
-    Action("set", "Set to …", "={0}", asks="Put there (a number, or as docs/what-if.md says)", usual="1"),
-    Action("shift", "Add to the score …", "+={0}", (LOOK,), "Add to the score", "-2"),
-    Action("add", "Add a direction …", "+={0}", (ROW,), "Add a direction", '4*tokens[" yes", " no"]'),
+    Action("scale", "Scale …", "*={0}", fields=(Field("Multiply it by", "0.5"),)),
+    Action("set", "Set to …", "={0}", fields=(Field("Put there (a number, or as docs/what-if.md says)", "1"),)),
+    Action("shift", "Add to the score …", "+={0}", (LOOK,), (Field("Add to the score", "-2"),)),
+    Action("add", "Add a direction …", "+={0}", (ROW,), (Field("Add a direction", '4*tokens[" yes", " no"]'),)),
+    Action("prompts", "Steer from one text to another …", "+={0}*prompts[{1}, {2}]", (ROW,), _TEXTS),
     Action("other", "Take it from the other prompt", "=other", other=True),
     Action("across", "Read the other prompt's keys and values", "=across", (HEAD,), other=True),
+    Action(
+        "edge",
+        "Add what an earlier head says in the other prompt …",
+        "+=edge[{0}, {1}]",
+        (INPUT,),
+        (Field("The head's block", "0"), Field("The head", "0")),
+        other=True,
+    ),
 )
 """What can be done, in the order of menus."""
 
+STEER = Action(
+    "steer",
+    "Steer from one text to another",
+    "{0}+={1}*prompts[{2}, {3}]",
+    fields=(Field("Add it at", "blocks.0.resid_pre"), *_TEXTS),
+)
+EDGE = Action(
+    "edge",
+    "From one head into another",
+    "blocks.{0}.attn.{2}[{1}]+=edge[{3}, {4}]",
+    fields=(
+        Field("Into block", "0"),
+        Field("head", "0"),
+        Field("its q, k or v", "q"),
+        Field("From block", "0"),
+        Field("head", "0"),
+    ),
+    other=True,
+)
+READ_ACROSS = Action(
+    "across",
+    "Heads that read the other prompt",
+    "blocks.{0}.attn.z[{1}]=across",
+    fields=(Field("Block", "0"), Field("Heads: a number, a range a:b, or : for all", ":")),
+    other=True,
+)
+"""What is asked for whole, with no target that is pointed at."""
 
-def actions_for(target: Target, *, other: bool) -> tuple[Action, ...]:
-    """What can be done with a target; `other` says whether there is another prompt to take from."""
-    return tuple(
+
+def actions_for(target: Target, *, other: bool, kept: Sequence[str] = ()) -> tuple[Action, ...]:
+    """What can be done with a target.
+
+    `other` says whether there is another prompt to take from, `kept` are directions that are kept.
+    """
+    found = [
         action
         for action in ACTIONS
         if (target.kind in action.kinds if action.kinds else target.kind != LOOK) and (other or not action.other)
-    )
+    ]
+    if target.kind == ROW:
+        at = next(n for n, action in enumerate(found) if action.id == "prompts")
+        found[at:at] = [Action(f"kept:{text}", f"Add {text}", f"+={added(text)}") for text in kept]
+    return tuple(found)
 
 
-def texts_of(target: Target, action: Action, given: str = "") -> tuple[str, ...]:
-    """The edits that an action makes of a target."""
-    return tuple(f"{place}{action.text.replace('{0}', given.strip())}" for place in target.places)
+STRENGTH = 4
+"""How strong a direction is added at first."""
+
+
+def added(direction: str) -> str:
+    """What an edit adds for a direction as it is typed."""
+    return f"{STRENGTH}*direction[{json.dumps(direction, ensure_ascii=False)}]"
+
+
+_GIVEN = re.compile(r"\{(\d)\}")
+
+
+def filled(action: Action, given: Sequence[str]) -> str:
+    """The text of an action with what was given for its fields."""
+    if not action.fields:
+        return action.text
+    words = [
+        json.dumps(text, ensure_ascii=False) if field.quoted else text.strip()
+        for field, text in zip(action.fields, given, strict=True)
+    ]
+    return _GIVEN.sub(lambda match: words[int(match[1])], action.text)
+
+
+def texts_of(target: Target, action: Action, *given: str) -> tuple[str, ...]:
+    """The edits that an action makes of a target, with what was given for its fields."""
+    return tuple(f"{place}{filled(action, given)}" for place in target.places)
 
 
 def place(site: str, *index: int | str) -> str:
@@ -73,6 +153,19 @@ def place(site: str, *index: int | str) -> str:
 def head(layer: int, n: int) -> Target:
     """What a head read, at every position."""
     return Target(f"head {n} of block {layer}", (place(f"blocks.{layer}.attn.z", n),), HEAD)
+
+
+def heads(layer: int) -> Target:
+    """What every head of a block read."""
+    return Target(f"every head of block {layer}", (f"blocks.{layer}.attn.z",), HEAD)
+
+
+def inputs(layer: int, n: int) -> tuple[Target, ...]:
+    """A head's queries, keys and values, at every position."""
+    return tuple(
+        Target(f"{words} of head {n}", (place(f"blocks.{layer}.attn.{letter}", n),), INPUT)
+        for letter, words in (("q", "queries"), ("k", "keys"), ("v", "values"))
+    )
 
 
 def mlp(layer: int) -> Target:

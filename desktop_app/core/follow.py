@@ -5,6 +5,7 @@ from dataclasses import replace
 from desktop_app.core import intents as ask
 from desktop_app.core.changes import weighed, with_edits
 from desktop_app.core.commands import find_command
+from desktop_app.core.editing import STRENGTH
 from desktop_app.core.intents import Intent
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step, at_workspace
@@ -46,7 +47,7 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
             asked = asked if target is None else replace(asked, target=target)
             return asked if against is None else replace(asked, against=against)
         case ask.Steer(token):
-            return with_edits(state, f"blocks.{state.layer}.resid_pre+=4*tokens[{token}]")
+            return with_edits(state, f"blocks.{state.layer}.resid_pre+={STRENGTH}*tokens[{token}]")
         case ask.Edit(texts):
             return with_edits(state, *texts)
         case ask.Weigh(at, strong):

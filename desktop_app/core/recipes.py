@@ -4,6 +4,7 @@
     other, other[INDEX]     the same cells, or those, of the other prompt's pass
     tokens[" a", " b"]      the embedding of a token, less that of another
     prompts["one", "two"]   the mean of a tensor over one text, less that over another
+    direction["..."]        a direction as the workspace of directions writes it, like direction["woman - man"]
     neuron[L, K]            what neuron K of block L writes (its row of W_out)
     edge[L, H]              what head H of block L says otherwise in the other prompt, straight into q, k or v
     across                  of attn.z: what the head makes of its queries and the other prompt's keys and values
@@ -15,6 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -22,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.alignment import Alignment
-from desktop_app.core.analysis import what_if
+from desktop_app.core.analysis import rulers, what_if
 from desktop_app.core.analysis.parts import head_rows, output_matrices
 from desktop_app.core.analysis.score import columns_of
 from desktop_app.core.private import hide
 from desktop_app.gpt2.edit import Cells, Edit, Range, put_from, read_edit, read_index
 from desktop_app.gpt2.engine import Engine
-from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.errors import Cancelled, LogitscopeError, ModelError
 from desktop_app.gpt2.formulas import softmax
 from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.session import Stop
@@ -138,14 +140,32 @@ def with_strength(text: str, strength: float) -> str:
     return f"{match['before']}{strength:g}{star}{match['after']}"
 
 
-def resolve(texts: Sequence[str], kitchen: Kitchen) -> tuple[Edit, ...]:
+def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None = None) -> tuple[Edit, ...]:
     """The edits of these texts, in their order, with their numbers.
 
     What reads across (`across`) needs the queries of the pass with the others in it, and comes last, block by block.
-    Raises ModelError.
+    Raises ModelError; with `idle` an edit that has no place or no numbers is noted there instead, with the reason.
     """
-    recipes = [parse_recipe(text, kitchen.engine, len(kitchen.plain)) for text in texts]
-    edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in _edits(recipe, kitchen)]
+
+    def tried(text: str, make: Callable[[], Any]) -> Any:
+        try:
+            return make()
+        except Cancelled:
+            raise
+        except ModelError as reason:
+            if idle is None:
+                raise
+            idle[text] = str(reason)
+            return None
+
+    count = len(kitchen.plain)
+    read = [tried(text, partial(parse_recipe, text, kitchen.engine, count)) for text in texts]
+    recipes: list[Recipe] = [recipe for recipe in read if recipe is not None]
+
+    def made(recipe: Recipe, now: Kitchen) -> tuple[Edit, ...]:
+        return tried(recipe.text, lambda: tuple(_edits(recipe, now))) or ()
+
+    edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in made(recipe, kitchen)]
     if all(recipe.source == "other" for recipe in recipes) and all(_is_there(edit, kitchen.plain) for edit in edits):
         return ()  # the same cells of the same numbers: not even rounding shall tell them from none
     table = kitchen.engine.table
@@ -156,7 +176,7 @@ def resolve(texts: Sequence[str], kitchen: Kitchen) -> tuple[Edit, ...]:
         if edits or mask != CAUSAL:
             trace = kitchen.engine.trace(plain.ids, edits=edits, mask=mask, reuse=plain, stop=kitchen.stop)
         now = replace(kitchen, plain=trace)
-        edits += [edit for recipe in block for edit in _edits(recipe, now)]
+        edits += [edit for recipe in block for edit in made(recipe, now)]
     return tuple(edits)
 
 
@@ -289,6 +309,24 @@ def _neuron(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     return _along_stream(recipe, tensor, kitchen.engine.checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron])
 
 
+def _direction(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
+    (text,) = _arguments(recipe, 1, 1, (str,), SOURCES["direction"].takes)
+    hide(text)
+    if kitchen.tokenizer is None:
+        raise ModelError(f"The edit {recipe.text[:80]!r} has text in it, and this model's tokenizer cannot be used.")
+
+    def run(words: str) -> Trace:
+        return kitchen.engine.trace(kitchen.ids_of(words, recipe.text), stop=kitchen.stop)
+
+    try:
+        vector = rulers.vector_of(kitchen.engine.checkpoint, rulers.parse_ruler(text, kitchen.tokenizer), run)
+    except (Cancelled, ModelError):
+        raise
+    except LogitscopeError as reason:
+        raise ModelError(f"The edit {recipe.text[:80]!r}: {reason}") from reason
+    return _along_stream(recipe, tensor, vector)
+
+
 def _edge(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     """(result of the other prompt - result of this one), centred, / ln1's scale of this one * w, times W_Q, W_K or W_V.
 
@@ -342,6 +380,7 @@ SOURCES: dict[str, Source] = {
     "other": Source(_other, "an index of the other prompt's tensor, like other[3]", optional=True),
     "tokens": Source(_tokens, 'a token or two, in quotes or by id, like tokens[" a", " b"]'),
     "prompts": Source(_prompts, 'two texts in quotes, like prompts["one", "two"]'),
+    "direction": Source(_direction, 'a direction in quotes, like direction["woman - man"]'),
     "neuron": Source(_neuron, "a block and a neuron, like neuron[3, 120]"),
     "edge": Source(_edge, "the block and the number of a head, like edge[3, 5]"),
     ACROSS: Source(_across),

@@ -48,7 +48,8 @@ def compute_passes(
 ) -> Passes:
     """Run what was asked for, on top of what earlier passes have of it.
 
-    An edit of what is not there is refused, or with `strict` off left out and told of in `idle`.
+    An edit of what is not there, or whose numbers come from what is not, is refused, or with `strict` off left out and
+    told of in `idle`.
     Raises ModelError, Cancelled on a stop.
     """
     stop = stop or Stop()
@@ -112,16 +113,10 @@ def _edits(
     *,
     strict: bool,
 ) -> tuple[Edit, ...]:
-    """The edits with their numbers; those that have no place go to `idle`. Raises ModelError."""
-    texts: list[str] = []
-    for text in asked.edits:
-        try:
-            parse_recipe(text, engine, len(asked.ids))
-            texts.append(text)
-        except ModelError as reason:
-            if strict:
-                raise
-            idle[text] = str(reason)
+    """The edits with their numbers; unless `strict`, those that have no place or no numbers go to `idle`.
+
+    Raises ModelError.
+    """
     kitchen = Kitchen(
         engine,
         tokenizer,
@@ -132,7 +127,7 @@ def _edits(
         lambda: () if tokenizer is None else reference_texts(tokenizer),
         stop,
     )
-    return resolve(texts, kitchen)
+    return resolve(asked.edits, kitchen, None if strict else idle)
 
 
 def _mask(engine: Engine, text: str, idle: dict[str, str], *, strict: bool) -> str:

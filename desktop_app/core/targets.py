@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from desktop_app.core.compare import MARK
-from desktop_app.core.editing import HEAD, LOOK, NUMBER, ROW, Target, block, head, mlp, place
+from desktop_app.core.editing import HEAD, INPUT, LOOK, NUMBER, ROW, Target, block, head, heads, inputs, mlp, place
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.places import BLOCK, Step
 from desktop_app.core.scene import Scene
@@ -30,15 +30,15 @@ Rule = Callable[[Scene, str, int, Index], tuple[Target, ...]]
 def _grid(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
     n, query, key = index
     at = Target(f"head {n} at {token_name(scene, query)}", (place(f"blocks.{layer}.attn.z", n, query),), HEAD)
-    return look(scene, layer, n, query, key), head(layer, n), at
+    return look(scene, layer, n, query, key), head(layer, n), at, heads(layer), *inputs(layer, n)
 
 
 def _of_head(scene: Scene, name: str, layer: int, index: Index) -> tuple[Target, ...]:
     n, position, column = index
     letter = name.rpartition(".")[2]
-    kind = HEAD if letter == "z" else ""
+    kind = HEAD if letter == "z" else INPUT
     at = Target(f"{letter} of head {n} at {token_name(scene, position)}", (place(name, n, position),), kind)
-    whole = () if letter == "z" else (Target(f"{letter} of head {n}", (place(name, n),)),)
+    whole = (heads(layer),) if letter == "z" else tuple(t for t in inputs(layer, n) if t.places[0].startswith(name))
     return head(layer, n), *whole, at, _number(name, index[:2], column)
 
 
@@ -82,6 +82,11 @@ def _instead(site: str) -> Rule:
     return rule
 
 
+def _last(scene: Scene, _name: str, _layer: int, index: Index) -> tuple[Target, ...]:
+    """Of what is made of the last block's output: what its MLP wrote there."""
+    return _vector(scene, f"blocks.{scene.config.n_layer - 1}.mlp_out", 0, (index[0], 0))[:2]
+
+
 _RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("attn.scores", "attn.scaled", "attn.masked", "attn.pattern"), _grid),
     **dict.fromkeys(("attn.q", "attn.k", "attn.v", "attn.z"), _of_head),
@@ -92,6 +97,7 @@ _RULES: Mapping[str, Rule] = {
     "pos_embed": _instead("blocks.0.resid_pre"),
     **{f"ln1.{end}": _instead("blocks.{layer}.resid_pre") for end in ("mean", "scale", "normalized", "out")},
     **{f"ln2.{end}": _instead("blocks.{layer}.resid_mid") for end in ("mean", "scale", "normalized", "out")},
+    **{f"ln_final.{end}": _last for end in ("mean", "scale", "normalized", "out")},
 }
 """End of a tensor's name -> what can be edited at a cell of it, the likeliest first."""
 
@@ -102,14 +108,18 @@ def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, .
     for end in (".before", ".keep", ".put"):
         name = name.removesuffix(end)
     own = Cell(name, cell.index)
-    if place_ is not None:
-        return () if place_.spec.edits is None else place_.spec.edits(scene, own)
-    tensor = scene.trace.table.get(name)
-    if tensor is None or not cell.index:
+    if name in scene.trace.table:
+        return of_tensor(scene, own)
+    return () if place_ is None or place_.spec.edits is None else place_.spec.edits(scene, own)
+
+
+def of_tensor(scene: Scene, cell: Cell) -> tuple[Target, ...]:
+    """What can be edited at a cell of a tensor, the likeliest first."""
+    tensor = scene.trace.table[cell.name]
+    if not cell.index:
         return ()
-    end = name.split(".", 2)[-1] if tensor.layer is not None else name
-    rule = _RULES.get(end)
-    return () if rule is None else rule(scene, name, tensor.layer or 0, cell.index)
+    rule = _RULES.get(cell.name.split(".", 2)[-1] if tensor.layer is not None else cell.name)
+    return () if rule is None else rule(scene, cell.name, tensor.layer or 0, cell.index)
 
 
 def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) -> str:

@@ -1,9 +1,9 @@
-"""A dialog for one line of text that blocks nothing; the caller gets what was written."""
+"""Dialogs for one line of text, or for several, that block nothing; the caller gets what was written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QInputDialog, QWidget
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QInputDialog, QLineEdit, QWidget
 
 
 def ask_line(parent: QWidget, title: str, words: str, usual: str, then: Callable[[str], object]) -> None:
@@ -15,4 +15,27 @@ def ask_line(parent: QWidget, title: str, words: str, usual: str, then: Callable
     dialog.setTextValue(usual)
     dialog.resize(480, dialog.height())
     dialog.textValueSelected.connect(then)
+    dialog.open()
+
+
+def ask_lines(
+    parent: QWidget, title: str, lines: Sequence[tuple[str, str]], then: Callable[[tuple[str, ...]], object]
+) -> None:
+    """Ask for a line for each (words, what stands there first); `then` is called with all unless the dialog is left."""
+    dialog = QDialog(parent)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setWindowTitle(title)
+    form = QFormLayout(dialog)
+    fields = []
+    for words, usual in lines:
+        field = QLineEdit(usual)
+        field.setAccessibleName(words)
+        form.addRow(f"{words}:", field)
+        fields.append(field)
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+    buttons.accepted.connect(dialog.accept)
+    buttons.rejected.connect(dialog.reject)
+    form.addRow(buttons)
+    dialog.accepted.connect(lambda: then(tuple(field.text() for field in fields)))
+    dialog.resize(480, dialog.sizeHint().height())
     dialog.open()

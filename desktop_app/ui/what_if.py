@@ -1,6 +1,6 @@
 """Edits made by hand: what a right click, a key or a chip asks for becomes a change of the state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +11,17 @@ from PySide6.QtWidgets import QMenu
 from desktop_app.core import changes
 from desktop_app.core.alignment import RULES
 from desktop_app.core.compare import MARK
-from desktop_app.core.editing import ACTIONS, LOOK, Action, Target, actions_for, texts_of
+from desktop_app.core.editing import (
+    ACTIONS,
+    EDGE,
+    LOOK,
+    READ_ACROSS,
+    STEER,
+    Action,
+    Target,
+    actions_for,
+    texts_of,
+)
 from desktop_app.core.intents import Edit, Weigh
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import workspace_of
@@ -27,9 +37,14 @@ from desktop_app.ui.controller import Controller
 from desktop_app.ui.edits_bar import EditChip, EditsBar
 from desktop_app.ui.frame import Frame
 from desktop_app.ui.inspection import Inspection
-from desktop_app.ui.line_dialog import ask_line
+from desktop_app.ui.line_dialog import ask_line, ask_lines
 
 _ACTIONS = {action.id: action for action in ACTIONS}
+
+
+def _plain(words: str) -> str:
+    """Words of a menu, in which an ampersand is no mark of a key."""
+    return words.replace("&", "&&")
 
 
 class WhatIf(QObject):
@@ -63,6 +78,9 @@ class WhatIf(QObject):
             "edit_put": self._put_taken,
             "edit_menu": self._menu_by_key,
             "edit_write": self._write,
+            "edit_steer": partial(self._form, STEER),
+            "edit_edge": partial(self._form, EDGE),
+            "edit_across": partial(self._form, READ_ACROSS),
             "edit_chips": lambda: self._bar.focus_chip(0),
             "mask_write": self._write_mask,
             "other_write": self._write_other,
@@ -107,16 +125,36 @@ class WhatIf(QObject):
         self._make(target, action)
 
     def _make(self, target: Target, action: Action) -> None:
-        if not action.asks:
+        if not action.fields:
             self._add(*texts_of(target, action))
             return
-        title = target.words[0].upper() + target.words[1:]
+        self._ask(target, action, target.words[0].upper() + target.words[1:], [f.usual for f in action.fields])
 
-        def made(given: str) -> None:
-            if given.strip():
-                self._add(*texts_of(target, action, given))
+    def _ask(self, target: Target, action: Action, title: str, usual: Sequence[str]) -> None:
+        """Ask for what an action needs, and make the edit of that."""
 
-        ask_line(self._frame, title, f"{action.asks}:", action.usual, made)
+        def made(given: tuple[str, ...]) -> None:
+            if all(text.strip() for text in given):
+                self._add(*texts_of(target, action, *given))
+
+        labels = [field.label for field in action.fields]
+        if len(labels) == 1:
+            ask_line(self._frame, title, f"{labels[0]}:", usual[0], lambda text: made((text,)))
+        else:
+            ask_lines(self._frame, title, list(zip(labels, usual, strict=True)), made)
+
+    def _form(self, action: Action) -> None:
+        """Ask for a whole edit, with the block and head that are shown where it has some."""
+        scene = self._controller.scene
+        if scene is None:
+            return
+        if action.other and scene.other is None:
+            self.said.emit("There is no other prompt to take it from; write one first.")
+            return
+        layer, head = str(scene.layer), str(scene.head)
+        shown = {STEER: (f"blocks.{layer}.resid_pre",), EDGE: (layer, head), READ_ACROSS: (layer,)}[action]
+        usual = [*shown, *(field.usual for field in action.fields[len(shown) :])]
+        self._ask(Target("", ("",)), action, action.title, usual)
 
     def _add(self, *texts: str) -> None:
         """Take over edits, if each can be read and has a place here."""
@@ -194,10 +232,11 @@ class WhatIf(QObject):
         self.menu_shown = menu = QMenu(self._frame)
         self.submenus = []
         for target in targets:
-            own = menu.addMenu(target.words[0].upper() + target.words[1:])
+            own = menu.addMenu(_plain(target.words[0].upper() + target.words[1:]))
             self.submenus.append(own)
-            for action in actions_for(target, other=bool(self._controller.state.other)):
-                own.addAction(action.title, partial(self._make, target, action))
+            state = self._controller.state
+            for action in actions_for(target, other=bool(state.other), kept=state.rulers):
+                own.addAction(_plain(action.title), partial(self._make, target, action))
         menu.popup(point)
 
     # Dialogs

@@ -152,6 +152,9 @@ def test_a_saved_pass_says_where_its_numbers_came_from(model, tmp_path):
         ('blocks.1.resid_pre+=prompts["a"]', "prompts needs two texts in quotes"),
         ('blocks.1.resid_pre+=prompts["a", ""]', "has an empty text in it"),
         ("blocks.1.resid_pre+=neuron[0, 9999]", "no neuron 9999 in block 0"),
+        ("blocks.1.resid_pre+=direction[]", "direction needs a direction in quotes"),
+        ("blocks.1.resid_pre+=direction[\"'a' -\"]", "is not a sum of tokens"),
+        ('blocks.1.resid_pre+=direction["blocks.7.mlp.W_out[1]"]', "There is no neuron 1 of block 7"),
         ("blocks.1.attn.q+=edge[1, 0]", "head 0 of block 1 does not stand before it"),
         ("blocks.1.attn.q=edge[0, 0]", "an edge is added (+=)"),
         ("blocks.1.resid_pre[3]=other[2:5]", "[3, 24] numbers of the other prompt do not fit [1, 24] of this"),
@@ -178,6 +181,43 @@ def test_in_a_window_edits_of_what_is_not_there_wait(model):
     assert passes.trace.run.changes == texts[2:]
     assert set(passes.idle) == {*texts[:2], "causal, 7.0=none"}
     assert "pos 13 is not there" in passes.idle[texts[0]]
+
+
+def test_in_a_window_edits_whose_numbers_are_not_there_wait_for_them(model):
+    texts = ("blocks.1.resid_pre[2]=other", "blocks.1.attn.z[0]=across", "blocks.1.attn.z[1]=0")
+    asked = Asked(ids(model, "a cat"), texts)
+    alone = compute_passes(model.engine, model.tokenizer, asked, strict=False)
+    assert alone.trace.run.changes == texts[2:]
+    assert set(alone.idle) == set(texts[:2])
+    assert all("takes from another prompt, and there is none" in words for words in alone.idle.values())
+    beside = Asked(ids(model, "a cat"), texts, other=ids(model, "a dog"))
+    both = compute_passes(model.engine, model.tokenizer, beside, alone, strict=False)
+    assert set(both.trace.run.changes) == set(texts)
+    assert both.idle == {}
+
+
+@pytest.mark.parametrize(
+    ("ruler", "made"),
+    [
+        (
+            "'a' - 'b' + 'c'",
+            lambda w, _t: w["embed.W_E"][[65, 67]].sum(0) - w["embed.W_E"][66] - w["embed.W_E"].mean(0),
+        ),
+        ("name: blocks.1.mlp.W_out[7]", lambda w, _t: w["blocks.1.mlp.W_out"][7]),
+        (
+            '"a cat" - "dog" at blocks.2.resid_pre',
+            lambda _w, t: t("a cat")["blocks.2.resid_pre"][-1] - t("dog")["blocks.2.resid_pre"][-1],
+        ),
+    ],
+)
+def test_a_direction_is_added_as_the_workspace_of_directions_writes_it(model, ruler, made):
+    text = f"blocks.1.resid_pre[2:]+=-1.5*direction[{json.dumps(ruler)}]"
+    passes = run(model, text, other=None)
+    assert ids(model, "abc") == (65, 66, 67)
+    expected = made(model.checkpoint.weights, lambda words: model.engine.trace(ids(model, words)))
+    change = passes.trace["blocks.1.resid_pre"] - passes.before["blocks.1.resid_pre"]
+    assert np.allclose(change[2:], -1.5 * expected, atol=1e-4)
+    assert np.abs(change[:2]).max() == 0
 
 
 def test_plain_edits_need_no_pass_to_be_read(model, monkeypatch):

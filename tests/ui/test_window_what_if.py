@@ -8,14 +8,15 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QContextMenuEvent, QMouseEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QInputDialog
+from PySide6.QtWidgets import QApplication, QDialog, QInputDialog, QLineEdit
 
 from desktop_app.core.fields import Change
 from desktop_app.core.last_session import last_file
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.session_file import load_session
+from desktop_app.core.state import with_option
 from desktop_app.gpt2.edit import Cells, Edit, parse_edits
-from tests.ui.driver import CTRL, LEFT, NONE, SHIFT
+from tests.ui.driver import ALT, CTRL, LEFT, NONE, SHIFT
 
 PATTERN = "blocks.1.attn.pattern"
 
@@ -320,3 +321,72 @@ def test_an_edit_survives_closing_and_a_last_file(open_desk, tiny, tmp_path):
     again = open_desk(None, None, None)
     assert again.state.edits == wanted
     assert np.allclose(again.scene.trace.logits(-1), logits, atol=1e-5)
+
+
+def test_a_kept_direction_steers_from_the_menu_of_a_row_and_its_chip_has_a_slider(desk):
+    desk.c.set(replace(desk.state, rulers=("tilt: 'a' - 'b'",)))
+    desk.settle()
+    name = "blocks.1.resid_pre"
+    desk.go("blocks.0.resid_post")
+    right_click(desk, "blocks.0.resid_post", 3, 2)
+    choose(desk, "Resid_pre of", "Add tilt")
+    expected = "blocks.1.resid_pre[3]+=4*direction[\"tilt: 'a' - 'b'\"]"
+    assert edits(desk) == [expected]
+    assert desk.window.edits_bar.slider.isVisible()
+    desk.window.edits_bar.slider.setValue(-30)
+    desk.settle()
+    assert edits(desk) == [expected.replace("4*", "-1.5*")]
+    rows = desk.c.model.checkpoint.weights["embed.W_E"]
+    a, b = (desk.c.model.tokenizer.encode(text).ids[0] for text in "ab")
+    change = desk.scene.trace[name] - desk.scene.before.trace[name]
+    assert np.allclose(change[3], -1.5 * (rows[a] - rows[b]), atol=1e-4)
+
+
+def test_a_direction_is_added_to_the_pass_from_its_workspace_by_a_key(desk):
+    desk.window.do("workspace:directions")
+    desk.settle()
+    desk.c.set(with_option(desk.state, "direction", "'a' - 'b'"))
+    desk.settle()
+    desk.press(Qt.Key.Key_S, CTRL | ALT, desk.window.canvas)
+    desk.settle()
+    assert edits(desk) == [f"blocks.{desk.state.layer}.resid_pre+=4*direction[\"'a' - 'b'\"]"]
+    assert chip(desk).isVisible()
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "expected"),
+    [
+        ("edit_steer", [None, None, "good", "bad"], 'blocks.1.resid_pre+=2*prompts["good", "bad"]'),
+        ("edit_edge", [None, None, "v", "0", "2"], "blocks.1.attn.v[1]+=edge[0, 2]"),
+        ("edit_across", [None, ":2"], "blocks.1.attn.z[:2]=across"),
+    ],
+)
+def test_what_takes_several_numbers_is_asked_for_in_a_dialog(desk, command, given, expected):
+    desk.c.set(replace(desk.state, layer=1, head=1, step=PATTERN, other="Jello, you"))
+    desk.settle()
+    desk.window.do(command)
+    dialog = desk.window.findChild(QDialog)
+    fields = dialog.findChildren(QLineEdit)
+    assert len(fields) == len(given)
+    assert all(field.accessibleName() for field in fields)
+    for field, text in zip(fields, given, strict=True):
+        if text is not None:
+            field.setText(text)
+    desk.press(Qt.Key.Key_Return, NONE, fields[-1])
+    desk.settle()
+    assert edits(desk) == [expected]
+    assert desk.scene.trace.run.changes == (expected,)
+
+
+def test_edits_that_take_from_another_prompt_wait_while_there_is_none(desk):
+    desk.c.set(replace(desk.state, other="Jello, you", edits=(Change("blocks.1.resid_pre[0]=other"),)))
+    desk.settle()
+    assert len(desk.scene.trace.run.changes) == 1
+    desk.press(Qt.Key.Key_Delete, NONE, chip(desk, 1))
+    desk.settle()
+    assert desk.trouble() == ""
+    assert desk.scene.trace.run.changes == ()
+    assert "there is none" in chip(desk).toolTip()
+    desk.window.do("undo")
+    desk.settle()
+    assert len(desk.scene.trace.run.changes) == 1

@@ -10,8 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from desktop_app.core import editing
 from desktop_app.core.analysis import circuits as analysis
 from desktop_app.core.analysis.circuits import KINDS, Circuits
+from desktop_app.core.editing import Target
 from desktop_app.core.levels import Levels, number
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
@@ -237,6 +239,17 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     kind = own.name.removeprefix("circuits.")
     place = f"{name(*own.index[:2])} as the {WORDS[kind]} of {name(*own.index[2:])} reads it"
     return Readout(number(value), "composition", f"{place}; {value - found.random:+.3f} beyond random matrices")
+
+
+def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
+    """The head of a cell; of a pair what the later head reads there, and both heads."""
+    if cell.name == HEAD:
+        return (editing.head(*_head_of(scene, cell)),)
+    _, own, _ = _at(scene, cell)
+    if len(own.index) == 2:
+        return (editing.head(*own.index),)
+    reads = editing.inputs(*own.index[2:])[KINDS.index(own.name.removeprefix("circuits."))]
+    return reads, editing.head(*own.index[2:]), editing.head(*own.index[:2])
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:

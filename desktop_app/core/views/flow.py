@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from desktop_app.core.analysis import flow as analysis
 from desktop_app.core.analysis.flow import Edge, Flow
+from desktop_app.core.editing import Target
 from desktop_app.core.levels import percent
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
@@ -16,6 +17,7 @@ from desktop_app.core.panels import GraphPanel, Hue, Knot, Line, Source, Strand,
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
+from desktop_app.core.targets import of_tensor
 from desktop_app.core.views import flow_opened
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
@@ -168,6 +170,22 @@ def choose(scene: Scene, cell: Cell) -> State:
     elif cell.name == EDGES and found.kinds[n] is Edge.MLP:
         step = f"blocks.{layer}.mlp.post"
     return replace(scene.state, opened=(cell,), step=step, layer=layer, head=head)
+
+
+def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
+    """What can be edited behind a node or an edge: of attention its strongest head's look, of the others a vector."""
+    found, n = _flow(scene, cell)
+    if cell.name == NODES:
+        node = found.nodes[n]
+        return of_tensor(scene, Cell(node.tensor, (node.position, 0)))[:2]
+    upper, lower = (found.nodes[int(ends[n])] for ends in (found.upper, found.lower))
+    layer = int(upper.tensor.split(".")[1])
+    if found.kinds[n] is Edge.ATTENTION:
+        head = int(found.by_head[n].argmax())
+        return of_tensor(scene, Cell(f"blocks.{layer}.attn.pattern", (head, upper.position, lower.position)))
+    if found.kinds[n] is Edge.MLP:
+        return of_tensor(scene, Cell(f"blocks.{layer}.mlp.post", (upper.position, 0)))[2:]
+    return of_tensor(scene, Cell(lower.tensor, (lower.position, 0)))[:2]
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from desktop_app.core.analysis import score as analysis
 from desktop_app.core.analysis.parts import Kind, Part, fold
 from desktop_app.core.analysis.score import Score
+from desktop_app.core.editing import Target
 from desktop_app.core.intents import AskKey
 from desktop_app.core.levels import Levels, diverging, number, percent
 from desktop_app.core.opening.as_numpy import program
@@ -31,6 +32,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
+from desktop_app.core.targets import of_tensor
 from desktop_app.core.views.common import token_name, wrap_width
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
@@ -329,6 +331,13 @@ def describe(scene: Scene, cell: Cell) -> Readout:
         f"{pair.labels[0]} × {pair.labels[1]}",
         f"query {token_name(scene, pair.score.query)}, key {token_name(scene, pair.score.key)}",
     )
+
+
+def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
+    """The look whose score is taken apart."""
+    pair_of(scene, cell)
+    score = f"blocks.{scene.layer}.attn.scaled"
+    return of_tensor(scene, Cell(score, (scene.head, scene.token, key_of(scene))))
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:

@@ -10,6 +10,7 @@ from desktop_app.core.analysis import superposition as analysis
 from desktop_app.core.analysis.directions import WITHOUT
 from desktop_app.core.analysis.folding import along_unembedding
 from desktop_app.core.analysis.superposition import WITHIN, Angles, NeuronTokens
+from desktop_app.core.editing import Target
 from desktop_app.core.levels import diverging, number
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
@@ -31,6 +32,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
+from desktop_app.core.targets import of_tensor
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
@@ -201,6 +203,14 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     if cell.name == _UP:
         return Readout(number(value), f"push on {neuron}", f"by {quoted(cell.index[2])} alone")
     return Readout(number(value), f"output of {neuron}", f"for {quoted(cell.index[2])}")
+
+
+def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
+    """The neuron that a number is of."""
+    _vectors(scene, cell)
+    return (
+        () if cell.name == _PAIR else of_tensor(scene, Cell(f"blocks.{cell.index[0]}.mlp.post", (0, cell.index[1])))[:1]
+    )
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
