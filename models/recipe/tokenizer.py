@@ -20,8 +20,10 @@ PASSAGES = 40_000
 WHOLE_WORD_COUNT = 1_500
 
 
-def train(folder: Path, size: int = VOCAB_SIZE) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Return vocabulary and merges learned from the books and from generated passages.
+def train(
+    folder: Path, size: int = VOCAB_SIZE, *, plain: bool = False
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Return vocabulary and merges learned from the books and from generated passages; `plain`: from the books alone.
 
     The words that the passages turn on are repeated often enough to become one token each. All 256 bytes are in the
     vocabulary, so any text can be encoded; the end-of-text token has the last id.
@@ -29,6 +31,8 @@ def train(folder: Path, size: int = VOCAB_SIZE) -> tuple[dict[str, int], list[tu
 
     def texts() -> Iterator[str]:
         yield from (book_text(path) for path in training_books(folder))
+        if plain:
+            return
         yield from passage_texts(PASSAGES, seed=0)
         yield from (f" {word}" * WHOLE_WORD_COUNT for word in answer_words())
         yield from (f"\n{word}" * WHOLE_WORD_COUNT for word in first_words())

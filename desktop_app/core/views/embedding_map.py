@@ -44,7 +44,7 @@ KINDS = (
     ("capital", Hue.KEY),
     ("digits", Hue.INK),
     ("other script", Hue.ATTENTION),
-    ("signs, bytes", Hue.RESIDUAL),
+    ("signs and bytes", Hue.RESIDUAL),
 )
 """What kinds tokens are told apart as; each token is the first that it can be, from the last to the first."""
 _NEAR = 14
