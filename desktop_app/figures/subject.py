@@ -18,7 +18,7 @@ from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import build_view, find_step, step_list, workspaces
 from desktop_app.core.steps import wants_of as place_wants
-from desktop_app.core.views.census import census_view
+from desktop_app.core.views.census import census_view, rank_panel
 from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
 from desktop_app.core.want import Want
 from desktop_app.figures.excerpt import Excerpt, cut, side_by_side, unmarked, within
@@ -168,7 +168,7 @@ def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
 
 
 def _census_job(_subject: Subject, model: Model, _scene: Scene | None) -> Job:
-    return job_of(census_view(model.name, model.config), model.name)
+    return job_of(census_view(model.name, model.config, rank_panel(model.checkpoint, 0, 0)), model.name)
 
 
 def _weights_job(subject: Subject, model: Model, _scene: Scene | None) -> Job:

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from safetensors import safe_open
 
@@ -19,13 +20,14 @@ from desktop_app.core.census import (
     gpt3,
     low_rank,
 )
+from desktop_app.core.model import open_model
 from desktop_app.core.panels import BarsPanel, TextPanel
-from desktop_app.core.views.census import census_view
+from desktop_app.core.views.census import census_view, content
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.weights import parameter_count
 from tests.checkpoints import random_config, write_random_checkpoint
-from tests.scenes import panels
+from tests.scenes import panels, scene_of
 
 SIZES = {  # as the hub's model pages have them
     "GPT-2 small": 124_439_808,
@@ -200,3 +202,19 @@ def test_the_command_refuses_what_is_no_model_and_keeps_what_is_there(capsys, tm
     assert (tmp_path / "old.json").read_text() == "old"
     assert cli.main(["census", "--json", str(tmp_path / "old.json"), "--force"]) == 0
     assert json.loads((tmp_path / "old.json").read_text())[-1]["name"] == "GPT-3"
+
+
+def test_the_rank_of_a_value_is_drawn_from_its_whole_matrix():
+    scene = scene_of(open_model(default_model()), "Hello", workspace="census", layer=2, head=3)
+    panel = next(p for p in panels(content(scene).content) if "Singular values" in p.title)
+    w, config = scene.checkpoint.weights, scene.config
+    d, h = config.n_embd, config.d_head
+    value = w["blocks.2.ln1.w"].astype(np.float64)[:, None] * w["blocks.2.attn.W_QKV"][:, 2 * d + 3 * h : 2 * d + 4 * h]
+    whole = (value - value.mean(0)) @ w["blocks.2.attn.W_O"][3 * h : 4 * h].astype(np.float64)
+    expected = np.linalg.svd(whole, compute_uv=False)
+    np.testing.assert_allclose(panel.lines[0][1], expected, atol=1e-5 * expected[0])
+    rank = int(np.linalg.matrix_rank(whole, tol=1e-6 * expected[0]))
+    assert panel.focus[0] == rank == h and f"rank {h} of {d}" in panel.note
+    squares = expected**2
+    most = next(n for n in range(1, d) if squares[:n].sum() >= 0.9 * squares.sum())
+    assert f"the first {most} hold 90 %" in panel.note

@@ -7,8 +7,9 @@ With e_t what stands for token t (core/analysis/folding.py), normed,
 
 without what does not depend on the token read (biases) and without positions. Singular directions come from the thin
 factors: with W_V' = Q1 R1 and W_O^T = Q2 R2, the singular values of W_OV are those of R1 R2^T, [d_head, d_head].
-The projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2; over d_head it is the share that
-they have in common, and of two that have nothing to do with each other d_head / d_model on average.
+The projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2; over the dimensions of the smaller
+(d_head, unless a head's matrix has a lower rank) it is the share that they have in common, and of two that have nothing
+to do with each other d_head / d_model on average.
 Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Millidge and Black 2022, "The Singular
 Value Decompositions of Transformer Weight Matrices are Highly Interpretable"; Yamagiwa et al. 2026, arXiv 2601.10266.
 """
@@ -249,19 +250,35 @@ SIDES = ("q", "k", "v", "o")
 
 
 def basis(checkpoint: Checkpoint, layer: int, side: str) -> Array:
-    """Orthonormal bases of what each head of a block reads or writes (SIDES): [head, d_model, d_head]."""
+    """Orthonormal bases of what each head of a block reads or writes (SIDES): [head, d_model, d_head].
+
+    A head whose matrix has a lower rank has columns of zeros at the end: nothing is read or written along others.
+    """
     if side == "o":
         matrices = write_matrices(checkpoint, layer).transpose(0, 2, 1)
     else:
         matrices = read_matrices(checkpoint, layer, SIDES.index(side))
-    found: Array = np.linalg.qr(matrices)[0]
+    q, r = np.linalg.qr(matrices)
+    turned, sizes, _ = np.linalg.svd(r)
+    least = sizes[:, :1] * matrices.shape[1] * np.finfo(matrices.dtype).eps
+    found: Array = (q @ turned) * (sizes > least)[:, None, :]
+    return found
+
+
+def shared(one: Array, other: Array) -> Array:
+    """|U^T V|^2 over the dimensions of the smaller subspace, for bases [..., d_model, d_head]: 1 where one holds the
+    other, and 0 where one is nothing.
+    """
+    both = np.square(one.swapaxes(-1, -2) @ other).sum((-1, -2))
+    ranks = np.minimum(*(np.square(x).sum((-1, -2)).round() for x in (one, other)))
+    found: Array = both / np.maximum(ranks, 1)
     return found
 
 
 def projection_kernel(
     checkpoint: Checkpoint, layer: int, head: int, side: str, other: str, *, stop: Stop | None = None
 ) -> Array:
-    """|U^T V|^2 / d_head of one head's `side` with every head's `other`, [layer, head]: 1 where they are the same.
+    """`shared` of one head's `side` with every head's `other`, [layer, head]: 1 where they are the same.
 
     Sides are of SIDES. Raises ModelError for no such head, Cancelled on a stop.
     """
@@ -271,7 +288,7 @@ def projection_kernel(
     found = np.empty((config.n_layer, config.n_head))
     for n in range(config.n_layer):
         stop.check()
-        found[n] = np.square(own.T @ basis(checkpoint, n, other)).sum((1, 2)) / config.d_head
+        found[n] = shared(own, basis(checkpoint, n, other))
     return found
 
 
@@ -353,7 +370,7 @@ def whole_head(
     for later in range(layer + 1, config.n_layer):
         stop.check()
         for side, found in kernel.items():
-            found[later] = np.square(own.T @ basis(checkpoint, later, side)).sum((1, 2)) / config.d_head
+            found[later] = shared(own, basis(checkpoint, later, side))
     score = score_of(copying_of(checkpoint, layer, head, through_mlp=through_mlp))
     progress(1.0)
     return HeadCircuits(tables[0], qk, tables[1], directions, read, written, kernel, score)

@@ -1,28 +1,34 @@
 """The view of a model's parameters by family, beside the GPT-2 sizes and GPT-3."""
 
+import numpy as np
+
+from desktop_app.core.analysis.head_circuits import singular
 from desktop_app.core.census import ATTENTION, EMBEDDINGS, MLP, Census, LowRank, census, low_rank, references
 from desktop_app.core.levels import percent
-from desktop_app.core.panels import Bar, BarsPanel, Box, Hue, Line, TextPanel, View, column, row
+from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, TextPanel, View, column, row
 from desktop_app.core.scene import Scene
+from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 
 
 def content(scene: Scene) -> View:
-    """The census of the scene's model."""
-    return census_view(scene.name, scene.config)
+    """The census of the scene's model, and the rank of the shown head's value."""
+    return census_view(scene.name, scene.config, rank_panel(scene.checkpoint, scene.layer, scene.head))
 
 
-def census_view(name: str, config: Config) -> View:
+def census_view(name: str, config: Config, rank: CurvePanel | None = None) -> View:
     """The model `name` of this config, its families as bars and what they come to beside other sizes."""
     own, others = census(name, config), references()
     lead = (
         f"{own.total:,} parameters. In the blocks attention has {percent(own.of_blocks(*ATTENTION))} and the MLP "
         f"{percent(own.of_blocks(*MLP))}; the embeddings are {percent(own.of_all(*EMBEDDINGS))} of all."
     )
-    return View(f"Where the parameters are: {name}", lead, census_box(own, others, low_rank(config)))
+    return View(f"Where the parameters are: {name}", lead, census_box(own, others, low_rank(config), rank))
 
 
-def census_box(own: Census, others: tuple[Census, ...], low: LowRank | None = None) -> Box:
+def census_box(
+    own: Census, others: tuple[Census, ...], low: LowRank | None = None, rank: CurvePanel | None = None
+) -> Box:
     """Families of `own` and of the last of `others` as bars, what low rank saves, and every model in a table."""
     largest = others[-1]
     models = (own, *others)
@@ -33,12 +39,31 @@ def census_box(own: Census, others: tuple[Census, ...], low: LowRank | None = No
             _shares("MLP, of the blocks", models, [c.of_blocks(*MLP) for c in models], Hue.MLP),
             _shares("Embeddings, of all", models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
         ),
-        *((_value(low),) if low is not None else ()),
+        *((row(_value(low), *((rank,) if rank is not None else ())),) if low is not None else ()),
         TextPanel(
             title="Totals and sources",
             note="a bias counts with its matrix",
             lines=tuple(Line(c.name, f"{c.total:,}", c.note) for c in models),
         ),
+    )
+
+
+def rank_panel(checkpoint: Checkpoint, layer: int, head: int) -> CurvePanel:
+    """Every singular value of a head's W_OV: those past its rank are 0."""
+    config = checkpoint.config
+    values = singular(checkpoint, "OV", layer, head).values
+    rank = int((values > values[0] * config.n_embd * np.finfo(np.float32).eps).sum())
+    every = np.zeros(config.n_embd)
+    every[:rank] = values[:rank]
+    squares = np.cumsum(np.square(every)) / max(float(np.square(every).sum()), 1e-300)
+    most = int(np.searchsorted(squares, 0.9)) + 1
+    return CurvePanel(
+        title=f"Singular values of W_OV, L{layer}H{head}",
+        note=f"rank {rank} of {config.n_embd}; the first {most} hold 90 % of their squares",
+        lines=((np.arange(1, config.n_embd + 1), every),),
+        focus=(float(rank), float(every[rank - 1]) if rank else 0.0, f"rank {rank}"),
+        x_label="singular value, from the largest on",
+        hue=Hue.VALUE,
     )
 
 

@@ -180,9 +180,8 @@ def _value(scene: Scene, cell: Cell) -> tuple[float, Array | None, Array | None]
     require_head(checkpoint, layer, head)
     if what.startswith("kernel"):
         require_head(checkpoint, one, other)
-        own = head_circuits.basis(checkpoint, layer, "o")[head].astype(np.float64)
-        read = head_circuits.basis(checkpoint, one, what[-1])[other].astype(np.float64)
-        return float(np.square(own.T @ read).sum()) / scene.config.d_head, None, None
+        own, read = _bases(scene, cell)
+        return float(head_circuits.shared(own, read)), None, None
     for token in (one, other):
         if not 0 <= token < scene.config.vocab_size:
             raise ModelError(outside_vocabulary(token, scene.config.vocab_size))
@@ -196,6 +195,13 @@ def _value(scene: Scene, cell: Cell) -> tuple[float, Array | None, Array | None]
         left = rows[0] @ read_matrices(checkpoint, layer, QUERY)[head] / scene.config.score_divisor(layer)
         right = rows[1] @ read_matrices(checkpoint, layer, KEY)[head]
     return float(left @ right), left, right
+
+
+def _bases(scene: Scene, cell: Cell) -> tuple[Array, Array]:
+    """What the head of a kernel's cell writes and what the other reads, [d_model, d_head] each."""
+    layer, head, other_layer, other = cell.index
+    own = head_circuits.basis(scene.checkpoint, layer, "o")[head].astype(np.float64)
+    return own, head_circuits.basis(scene.checkpoint, other_layer, cell.name[-1])[other].astype(np.float64)
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
@@ -220,9 +226,11 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     readout = describe(scene, cell)
     title, what = f"{readout.name} = {readout.value}", cell.name.removeprefix("heads.")
     if left is None or right is None:
+        own, read = _bases(scene, cell)
+        ranks = [round(float(np.square(x).sum())) for x in (own, read)]
         lines = (
-            Line("formula", "|Uᵀ V|² / d_head", "U, V: orthonormal bases of the two subspaces"),
-            Line("with numbers", f"{number(value * scene.config.d_head)} / {scene.config.d_head}"),
+            Line("formula", "|Uᵀ V|² / rank", "U, V: orthonormal bases of the two subspaces; of the smaller one"),
+            Line("with numbers", f"{number(value * min(ranks))} / {min(ranks)}", f"of ranks {ranks[0]} and {ranks[1]}"),
             Line("by chance", number(scene.config.d_head / scene.config.n_embd), "d_head / d_model"),
         )
         return View(title, readout.place, column(TextPanel(lines=lines)))

@@ -186,6 +186,38 @@ def test_the_projection_kernel_is_what_two_subspaces_share(checkpoint, reference
     assert same.min() >= 0
 
 
+def test_a_head_of_lower_rank_shares_what_it_has_and_nothing_that_it_has_not(tmp_path):
+    weights = random_weights(CONFIG, 6)
+    d, heads = CONFIG["n_embd"], CONFIG["n_head"]
+    h = d // heads
+    o, qkv = weights["h.0.attn.c_proj.weight"], weights["h.1.attn.c_attn.weight"]
+    o[1] = 2 * o[0]  # head 0 of block 0 writes along one direction less
+    o[h : 2 * h] = 0  # head 1 writes nothing
+    # Head 0 of block 1 has a value that reads exactly what head 0 of block 0 writes, and one direction twice.
+    scale = weights["h.1.ln_1.weight"][:, None]
+    centred = o[:h].T - o[:h].T.mean(0)
+    qkv[:, 2 * d : 2 * d + h] = centred / scale
+    made = load_checkpoint(write_checkpoint(tmp_path, CONFIG, weights, tokenizer=False))
+    reference = Reference(made)
+
+    def projector(columns):
+        left, sizes, _ = np.linalg.svd(columns)
+        kept = left[:, : int((sizes > 1e-5 * max(sizes[0], 1e-9)).sum())] if sizes[0] > 1e-9 else left[:, :0]
+        return kept @ kept.T, kept.shape[1]
+
+    for head in range(heads):
+        written, own = projector(reference.w["blocks.0.attn.W_O"][head * h : (head + 1) * h].T)
+        assert own == {0: h - 1, 1: 0}.get(head, h)
+        kernel = head_circuits.projection_kernel(made, 0, head, "o", "v")
+        for other in range(heads):
+            value = reference.w["blocks.1.attn.W_QKV"][:, 2 * d + other * h : 2 * d + (other + 1) * h]
+            read, rank = projector(reference.centre @ np.diag(reference.w["blocks.1.ln1.w"]) @ value)
+            expected = np.trace(written @ read) / max(min(own, rank), 1)
+            assert kernel[1, other] == pytest.approx(expected, abs=1e-4)
+    itself = head_circuits.projection_kernel(made, 0, 0, "o", "o")
+    assert itself[0, 0] == pytest.approx(1, abs=1e-5) and itself[0, 1] == 0
+
+
 def test_what_is_not_there_is_refused(checkpoint):
     with pytest.raises(ModelError, match=r"no block 3"):
         head_circuits.table(checkpoint, "OV", 3, 0, [1])
