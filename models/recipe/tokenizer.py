@@ -20,9 +20,7 @@ PASSAGES = 40_000
 WHOLE_WORD_COUNT = 1_500
 
 
-def train(
-    folder: Path, size: int = VOCAB_SIZE, *, plain: bool = False
-) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def train(folder: Path, size: int = VOCAB_SIZE, *, plain: bool = False) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Return vocabulary and merges learned from the books and from generated passages; `plain`: from the books alone.
 
     The words that the passages turn on are repeated often enough to become one token each. All 256 bytes are in the
