@@ -11,6 +11,9 @@ from onnx import TensorProto, helper
 
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.formula import Site
+from desktop_app.gpt2.fused import IR_VERSION as FUSED_IR
+from desktop_app.gpt2.fused import OPSET as FUSED_OPSET
+from desktop_app.gpt2.fused import fused
 from desktop_app.gpt2.nodes import CODES, CONTRIB, SCALES, Nodes
 from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.tensors import Tensor, past_of, tensor_table
@@ -108,19 +111,24 @@ def build_graph(
     head: bool = True,
     only: Collection[str] | None = None,
     given: Collection[str] | None = None,
+    fuse: bool = False,
 ) -> onnx.ModelProto:
     """The graph as an ONNX model; its weights are initializers without data.
 
     With `body` alone the outputs end at `ln_final.out`; with `head` alone that is the input. `only` names the outputs
     to expose where that is not every one: whatever is exposed takes memory during a run, asked for or not. Where
     tensors are `given`, be they none, these are inputs, and the graph is what computes `only` from them and no more.
+    With `fuse` the operators of `fused.py` make what lies between the outputs `only`, in a later opset.
     """
     nodes = Nodes(config)
     positions, later = _prologue(nodes) if body else ("", "")
     table = tensor_table(config)
     rows = [row for row in table.values() if (head if row.name == "logits" else body)]
-    if given is not None:
-        rows = between(table, given, only or ())
+    fuse = fuse and only is not None
+    if fuse:
+        table = fused(table, config, only or ())
+    if fuse or given is not None:
+        rows = between(table, given or (), only or ())
     there = {row.name for row in rows}.union(given or ())
     for row in rows:
         if row.inputs:
@@ -137,7 +145,7 @@ def build_graph(
     inputs += [_output(table[name], config) for name in given or ()]
     outputs = [_output(row, config) for row in rows if only is None or row.name in only]
 
-    return _model(nodes, inputs, outputs)
+    return _model(nodes, inputs, outputs, (FUSED_OPSET, FUSED_IR) if fuse else (OPSET, IR_VERSION))
 
 
 POSITIONS, HIDDEN = "positions", "hidden"
@@ -177,16 +185,20 @@ def build_piece(
 
 
 def _model(
-    nodes: Nodes, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+    nodes: Nodes,
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    versions: tuple[int, int] = (OPSET, IR_VERSION),
 ) -> onnx.ModelProto:
-    """The model of all nodes, with the weights that they read."""
+    """The model of all nodes, with the weights that they read; `versions` are the opset's and the file format's."""
     config = nodes.config
     used = {name for node in nodes.nodes for name in node.input}
     initializers = [*_weights(config, used), *nodes.constants.values()]
+    operators = [("", versions[0]), *([(CONTRIB, 1)] if config.int8 else [])]
     graph = helper.make_graph(nodes.nodes, "gpt2", inputs, outputs, initializers)
     return helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET), *([helper.make_opsetid(CONTRIB, 1)] if config.int8 else [])],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid(*own) for own in operators],
+        ir_version=versions[1],
         producer_name="logitscope",
     )

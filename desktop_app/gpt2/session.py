@@ -94,7 +94,9 @@ def make_session(
 
     What it computes say `body`, `head`, `only` and `given`, as `build_graph` takes them.
     """
-    model = build_graph(checkpoint.config, body=body, head=head, only=only, given=given)
+    # Other providers than the processor are untried with the operators of `fused.py`.
+    fuse_rows = fuse and given is None and chosen() == CPU
+    model = build_graph(checkpoint.config, body=body, head=head, only=only, given=given, fuse=fuse_rows)
     return session_of(model, checkpoint, stop, packed=packed, fuse=fuse)
 
 
