@@ -33,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     state, folder = state_of(arguments, prompt_text(arguments))
     ready = prepare(wish)
 
-    from desktop_app.core.runs import asked_of, compute_passes
+    from desktop_app.core.beside import passes_of
+    from desktop_app.core.runs import asked_of
     from desktop_app.core.scene import make_moment
     from desktop_app.core.state import encode
 
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_index("token", state.token, len(ids))
     check_index("position", state.position, len(ids))
     asked = replace(asked_of(replace(state, text="", appended=ids), model.tokenizer), ids=ids)
-    passes = compute_passes(model.engine, model.tokenizer, asked)
+    passes = passes_of(model, asked, text=arguments.ids is None)
     scene = make_moment(model.name, model.checkpoint, model.tokenizer, passes, state)
     walk = slides(scene, items, model=model, captions=not arguments.no_caption)
     with _Line() as line:

@@ -100,7 +100,7 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     from dataclasses import replace
 
     from desktop_app.core.fields import Change
-    from desktop_app.core.library.find import require_here
+    from desktop_app.core.library.find import find_model, require_here
     from desktop_app.core.state import State
 
     state = State(text=text or "")
@@ -133,6 +133,8 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
     places |= {"start": arguments.bos, "space": arguments.prefix_space}
     places["unfolded"] = _blocks(arguments.unfold) or None
     places |= {"mask": arguments.mask, "other": arguments.other, "alignment": arguments.align}
+    if arguments.beside is not None:
+        places["beside"] = str(find_model(checked_text(arguments.beside, "--beside")))
     places["edits"] = (*state.edits, *map(Change, arguments.edit)) or None
     chosen = {name: value for name, value in places.items() if value is not None}
     state = replace(state, view=view, int8=state.int8 or arguments.int8, **chosen).with_sampling(**sampling)

@@ -60,7 +60,7 @@ EDITS: Options = (
         "--edit",
         "change the pass on its way: 'SITE[INDEX]=VALUE', also *= and +=, like 'blocks.1.attn.z[2]=0' or "
         "'blocks.0.attn.scaled[1,5,0]=-inf'; several are made in their order. VALUE may also be mean, other, "
-        "tokens[..], prompts[..], neuron[..], edge[..] or across (docs/what-if.md)",
+        "tokens[..], prompts[..], direction[..], neuron[..], edge[..] or across (docs/what-if.md)",
         Kind.AGAIN,
         "EDIT",
     ),
@@ -76,6 +76,12 @@ EDITS: Options = (
         "how tokens of prompts of different lengths stand for each other (default tokens)",
         choices=("tokens", "start", "end"),
     ),
+)
+BESIDE = Option(
+    "--beside",
+    "another model of the same shape and tokens, whose pass stands beside (--compare pair or other): a folder, or as "
+    "--model",
+    metavar="MODEL",
 )
 FORCE = Option("--force", "replace the file if it exists", Kind.FLAG)
 ARRAYS: Options = (
@@ -125,6 +131,7 @@ FIGURE: Options = (
     MODEL,
     *BEGIN,
     *EDITS,
+    BESIDE,
     OneOf(
         (
             Option(
@@ -205,6 +212,7 @@ TAKES: dict[str, Options] = {
         *BEGIN,
         *ENGINE,
         *EDITS,
+        BESIDE,
         Option(
             "--steps",
             "overview (input, one block in full, one slide for each other block, output), all, block, or a list of "

@@ -41,8 +41,10 @@ def changes_of(scene: Scene) -> list[str]:
         said = badge_of(scene) if BEFORE in mode_of(scene).shows else "edited"
         parts.append(f"{said}: {_seen(', '.join(changes))}")
     if OTHER in mode_of(scene).shows and scene.other is not None:
-        words = " ".join(scene.tokenizer.decode(scene.other.trace.ids).split())
-        parts.append(f"{badge_of(scene)}: {_seen(words[:_PROMPT])}")
+        words = " ".join(scene.tokenizer.decode(scene.other.trace.ids).split())[:_PROMPT]
+        if scene.passes.guest is not None:
+            words = f"{scene.other.name} on “{words}”" if scene.state.other else scene.other.name
+        parts.append(f"{badge_of(scene)}: {_seen(words)}")
     return parts
 
 

@@ -61,9 +61,19 @@ def weighed(state: State, at: int, strength: float) -> State:
 
 def beside(state: State, text: str) -> State:
     """The state with another prompt beside it, or without one; the view of both goes with it."""
+    return _compared(replace(state, other=text), there=bool(text))
+
+
+def beside_model(state: State, folder: str) -> State:
+    """The state with another model beside the open one, or without; the view of both goes with it."""
+    return _compared(replace(state, beside=folder), there=bool(folder))
+
+
+def _compared(state: State, *, there: bool) -> State:
     pair = state.view.compare in ("pair", "other")
-    compare = "pair" if text and not pair else "after" if not text and pair else state.view.compare
-    return with_option(replace(state, other=text), "compare", compare)
+    left = bool(state.other or state.beside)
+    compare = "pair" if there and not pair else "after" if not left and pair else state.view.compare
+    return with_option(state, "compare", compare)
 
 
 def strength(state: State, at: int) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from desktop_app.core.analysis.measures import SCORES
 from desktop_app.core.analysis.rulers import parse_ruler
-from desktop_app.core.changes import all_switched, beside, with_edits
+from desktop_app.core.changes import all_switched, beside, beside_model, with_edits
 from desktop_app.core.editing import STRENGTH, added
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step, at_workspace, by_block, by_head, by_steps
@@ -174,8 +174,14 @@ _COMPARE = tuple(
         ("before", "Before the edits", ("before", "before"), ("Ctrl+Shift+B",), "changed"),
         ("change", "What the edits change", ("change", "Δ"), ("Ctrl+Shift+D",), "changed"),
         ("both", "After, before and the change side by side", ("all three", "both"), ("Ctrl+Shift+S",), "changed"),
-        ("other", "The other prompt alone", ("other prompt", "other"), (), "other"),
-        ("pair", "Both prompts and their difference", ("both prompts", "pair"), ("Ctrl+Shift+T",), "other"),
+        ("other", "The other prompt or model alone", ("the other", "other"), (), "other"),
+        (
+            "pair",
+            "Side by side, and the difference",
+            ("side by side", "pair"),
+            ("Ctrl+Shift+T",),
+            "other",
+        ),
     )
 )
 
@@ -210,6 +216,10 @@ def _keep_other(state: State, model: Model) -> State:
     return beside(state, full_text(state, model.tokenizer))
 
 
+def _alone(state: State, _model: Model) -> State:
+    return beside_model(state, "")
+
+
 def _swap(state: State, model: Model) -> State:
     here = full_text(state, model.tokenizer)
     return replace(unplaced(state), text=state.other, appended=(), other=here)
@@ -232,7 +242,9 @@ _WHAT_IF = (
     Command("mask_write", "The mask …", "What if", (), "scene"),
     Command("other_write", "The other prompt …", "What if", ("Ctrl+Shift+L",), "scene"),
     Command("other_keep", "Keep this as the other prompt", "What if", (), "scene", change=_keep_other),
-    Command("other_swap", "Swap the two prompts", "What if", (), "other", change=_swap),
+    Command("other_swap", "Swap the two prompts", "What if", (), "other_prompt", change=_swap),
+    Command("beside_model", "Another model beside this one …", "What if", ("Ctrl+Alt+L",), "scene"),
+    Command("beside_none", "Take the other model away", "What if", (), "beside_model", change=_alone),
     *_COMPARE,
 )
 

@@ -68,9 +68,17 @@ MODES: dict[str, Mode] = {
 """The view option `compare` -> what it stands for."""
 
 
+_OF_MODELS = {
+    "other": Mode((OTHER,), "the other model"),
+    "pair": Mode(("", OTHER), "beside the other model", ("this model", "other model", "this − other"), DIFFER),
+}
+"""The same where the other pass is by another model."""
+
+
 def mode_of(scene: Scene) -> Mode:
     """How a scene is compared: as it was chosen, if there is what it needs."""
-    mode = MODES[scene.state.view.compare]
+    chosen = scene.state.view.compare
+    mode = MODES[chosen] if scene.passes.guest is None else _OF_MODELS.get(chosen, MODES[chosen])
     return mode if all(not name or name in scene.beside for name in mode.shows) else MODES[AFTER]
 
 

@@ -4,26 +4,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from desktop_app.core.alignment import TOKENS, Alignment, aligned
+from desktop_app.core.model import Model
 from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.trace import Trace
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person asks for: a text, edits as they are written, a mask, and another prompt with how it is aligned."""
+    """What a person asks for: a text, edits as they are written, a mask, and another prompt with how it is aligned.
+
+    `beside` is the folder of another model that runs the other prompt, or where there is none this one; "" for none.
+    """
 
     ids: tuple[int, ...]
     edits: tuple[str, ...] = ()
     mask: str = CAUSAL
     other: tuple[int, ...] | None = None
     alignment: str = TOKENS
+    beside: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Passes:
     """`trace` is the pass that was asked for, `before` that without edits and under GPT-2's mask (the same one where
-    nothing is changed), `other` the other prompt's, as it is. `idle` are edits that this text or model has no place
-    for, each with the reason.
+    nothing is changed), `other` the other prompt's, as it is, by the model `guest` where that stands beside. `idle` are
+    edits that this text or model has no place for, each with the reason.
     """
 
     asked: Asked
@@ -31,6 +36,7 @@ class Passes:
     before: Trace
     other: Trace | None = None
     idle: Mapping[str, str] = field(default_factory=dict)
+    guest: Model | None = None
 
     @property
     def alignment(self) -> Alignment:

@@ -36,11 +36,13 @@ class Prepared:
         return build_view(scene, step)
 
 
-def pass_of(model: Model, asked: Asked, reuse: Passes | None, state: State) -> Callable[[Stop], Prepared]:
-    """A job that computes what is asked for and prepares it for a window in `state`."""
+def pass_of(
+    model: Model, asked: Asked, reuse: Passes | None, state: State, guest: Model | None = None
+) -> Callable[[Stop], Prepared]:
+    """A job that computes what is asked for and prepares it for a window in `state`; `guest` stands beside."""
 
     def work(stop: Stop) -> Prepared:
-        passes = compute_passes(model.engine, model.tokenizer, asked, reuse, stop, strict=False)
+        passes = compute_passes(model.engine, model.tokenizer, asked, reuse, stop, strict=False, guest=guest)
         stop.check()
         try:
             return _prepared(model, passes, state, stop)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from desktop_app.core.model import Model
-from desktop_app.core.passes import Passes
+from desktop_app.core.passes import OTHER, Passes
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Made, Want
 from desktop_app.gpt2.errors import ModelError
@@ -53,6 +53,8 @@ def compute(
     """
     if not are_of(passes, model):
         raise ModelError(f"This pass was not computed by {model.name}; wait until that has read the text.")
+    if want.of == OTHER and passes.guest is not None:
+        model = passes.guest
     work = Work(model, passes.of(want.of), stop or Stop(), progress, passes, partly)
     return Made(want.product.compute(work, *want.args))
 

@@ -28,6 +28,7 @@ from desktop_app.core.analysis import rulers, what_if
 from desktop_app.core.analysis.parts import head_rows, output_matrices
 from desktop_app.core.analysis.score import columns_of
 from desktop_app.core.private import hide
+from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.edit import Cells, Edit, Range, put_from, read_edit, read_index
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import Cancelled, LogitscopeError, ModelError
@@ -58,6 +59,7 @@ class Kitchen:
     mask: str = CAUSAL
     reference: Callable[[], Sequence[Sequence[int]]] = tuple
     stop: Stop = field(default_factory=Stop)
+    theirs: Checkpoint | None = None  # the weights that the other pass is by, where they are not this engine's
 
     def needed(self, text: str) -> Trace:
         """The other prompt's pass. Raises ModelError where there is no other prompt."""
@@ -340,15 +342,17 @@ def _edge(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     if not (0 <= layer < place and 0 <= head < config.n_head):
         raise ModelError(f"The edit {recipe.text[:80]!r}: head {head} of block {layer} does not stand before it.")
     rows = _span(recipe.edit.where[1], len(kitchen.plain))
-    matrix = output_matrices(kitchen.engine.checkpoint, layer)[head].astype(np.float64)
+    own = kitchen.engine.checkpoint
 
-    def result(trace: Trace) -> Array:
+    def result(trace: Trace, by: Checkpoint) -> Array:
+        matrix = output_matrices(by, layer)[head].astype(np.float64)
         return np.asarray(head_rows(trace, layer, 0, len(trace))[head] @ matrix)
 
     places = [kitchen.alignment[n] for n in rows]
-    said = result(other)[[0 if n is None else n for n in places]] - result(kitchen.plain)[list(rows)]
+    there = result(other, kitchen.theirs or own)[[0 if n is None else n for n in places]]
+    said = there - result(kitchen.plain, own)[list(rows)]
     said -= said.mean(-1, keepdims=True)
-    weights = kitchen.engine.checkpoint.weights
+    weights = own.weights
     said = said / kitchen.plain.read(f"blocks.{place}.ln1.scale")[list(rows)] * weights[f"blocks.{place}.ln1.w"]
     found = []
     for one in heads:

@@ -1,8 +1,7 @@
 """Runs the passes that a state asks for: the text's own, what it is once changed, and another prompt's beside it."""
 
-from dataclasses import replace
-
 from desktop_app.core.alignment import aligned
+from desktop_app.core.model import Model
 from desktop_app.core.passes import Asked, Passes
 from desktop_app.core.recipes import Kitchen, parse_recipe, resolve
 from desktop_app.core.reference import reference_texts
@@ -29,7 +28,7 @@ def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Aske
             raise
         other = None  # it waits for a vocabulary that can
     edits = tuple(change.text for change in state.edits if change.on)
-    return Asked(encode(state, tokenizer), edits, state.mask, other, state.alignment)
+    return Asked(encode(state, tokenizer), edits, state.mask, other, state.alignment, state.beside)
 
 
 def encode_other(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:
@@ -45,8 +44,9 @@ def compute_passes(
     stop: Stop | None = None,
     *,
     strict: bool = True,
+    guest: Model | None = None,
 ) -> Passes:
-    """Run what was asked for, on top of what earlier passes have of it.
+    """Run what was asked for, on top of what earlier passes have of it; `guest` is the model that stands beside.
 
     An edit of what is not there, or whose numbers come from what is not, is refused, or with `strict` off left out and
     told of in `idle`.
@@ -57,33 +57,52 @@ def compute_passes(
     same = last is not None and last.run == Run(engine.checkpoint.key, asked.ids)
     before = last if last is not None and same else engine.trace(asked.ids, reuse=last, stop=stop)
     other = None
-    if asked.other is not None:
+    if asked.beside and guest is None and strict:
+        raise ModelError(f"{asked.beside} is to stand beside this model, and is not open.")
+    theirs = asked.ids if asked.other is None and guest is not None else asked.other
+    if theirs is not None and (guest is not None or not asked.beside):
         try:
-            engine.check_ids(asked.other)
-            other = _other(engine, asked.other, before, reuse, stop)
+            runs_it = engine if guest is None else guest.engine
+            runs_it.check_ids(theirs)
+            other = _other(runs_it, theirs, before, reuse, stop)
         except ModelError:
             if strict:
                 raise
             other = None  # it waits for a model that can take it
     idle: dict[str, str] = {}
     mask = _mask(engine, asked.mask, idle, strict=strict)
-    edits = _edits(engine, tokenizer, replace(asked, mask=mask), before, other, stop, idle, strict=strict)
+    checkpoint = None if guest is None else guest.checkpoint
+    kitchen = Kitchen(
+        engine,
+        tokenizer,
+        before,
+        other,
+        () if other is None else aligned(asked.ids, other.ids, asked.alignment),
+        mask,
+        lambda: () if tokenizer is None else reference_texts(tokenizer),
+        stop,
+        checkpoint,
+    )
+    edits = resolve(asked.edits, kitchen, None if strict else idle)
     trace = before
     if edits or mask != CAUSAL:
         goes_on = reuse is not None and Run(before.run.model, asked.ids, edits, mask).reusable(reuse.trace.run)
         trace = engine.trace(
             asked.ids, edits=edits, mask=mask, reuse=reuse.trace if reuse is not None and goes_on else before, stop=stop
         )
-    return Passes(asked, trace, before, other, idle)
+    return Passes(asked, trace, before, other, idle, guest)
 
 
 def _other(engine: Engine, ids: tuple[int, ...], before: Trace, reuse: Passes | None, stop: Stop) -> Trace:
     """The other prompt's pass. What both begin with is taken over, and so the same to the bit."""
-    if ids == before.ids:
+    run = Run(engine.checkpoint.key, ids)
+    if before.run == run:
         return before
     last = None if reuse is None else reuse.other
-    if last is not None and last.run == Run(before.run.model, ids):
+    if last is not None and last.run == run:
         return last
+    if last is not None and before.run.model != run.model:
+        before = last  # of another model there is nothing to take over but from its own last pass
     return engine.trace(ids, reuse=before, stop=stop)
 
 
@@ -100,34 +119,6 @@ def changes(
         return tuple(recipe.edit for recipe in recipes), mask
     run = compute_passes(engine, tokenizer, asked, stop=stop).trace.run
     return run.edits, run.mask
-
-
-def _edits(
-    engine: Engine,
-    tokenizer: Tokenizer | None,
-    asked: Asked,
-    before: Trace,
-    other: Trace | None,
-    stop: Stop,
-    idle: dict[str, str],
-    *,
-    strict: bool,
-) -> tuple[Edit, ...]:
-    """The edits with their numbers; unless `strict`, those that have no place or no numbers go to `idle`.
-
-    Raises ModelError.
-    """
-    kitchen = Kitchen(
-        engine,
-        tokenizer,
-        before,
-        other,
-        () if other is None else aligned(asked.ids, other.ids, asked.alignment),
-        asked.mask,
-        lambda: () if tokenizer is None else reference_texts(tokenizer),
-        stop,
-    )
-    return resolve(asked.edits, kitchen, None if strict else idle)
 
 
 def _mask(engine: Engine, text: str, idle: dict[str, str], *, strict: bool) -> str:

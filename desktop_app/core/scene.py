@@ -23,8 +23,8 @@ _FOLLOWED = 3  # tokens, where none is pinned
 class Scene:
     """One moment: everything that views, captions and the probability panel read, and nothing else.
 
-    `before` is the same moment of the pass without edits, where there are any, and `other` that of the other prompt,
-    its tokens chosen by the alignment: what a view may be compared with.
+    `before` is the same moment of the pass without edits, where there are any, and `other` that of the other prompt or
+    by the other model, its tokens chosen by the alignment: what a view may be compared with.
     """
 
     name: str
@@ -183,7 +183,10 @@ def make_moment(
     """A scene of the pass that was asked for, with those beside it. `products` gives what is there of each."""
 
     def scene(which: str, own: State, was: Scene | None) -> Scene:
-        return make_scene(name, checkpoint, tokenizer, passes.of(which), own, was, products(which))
+        by = (name, checkpoint, tokenizer)
+        if which == OTHER and passes.guest is not None:
+            by = (passes.guest.name, passes.guest.checkpoint, passes.guest.tokenizer)
+        return make_scene(*by, passes.of(which), own, was, products(which))
 
     own, beside = scene("", state, last), {}
     # What is explained and followed is the same in all of them, where nobody chose it: what this pass finds likeliest.
@@ -203,4 +206,5 @@ def _other_state(state: State, passes: Passes) -> State:
         return passes.alignment[position] if known and position is not None else None
 
     token, position, key = map(there, (state.token, state.position, state.key))
-    return replace(state, text=state.other, appended=(), token=token, position=position, key=key)
+    state = replace(state, text=state.other, appended=()) if state.other else state
+    return replace(state, token=token, position=position, key=key)

@@ -35,7 +35,7 @@ def save_session(path: Path, state: State) -> None:
 
 def to_json(state: State) -> bytes:
     """A state as the bytes of a session file, in ASCII; half a surrogate pair, which is not text, becomes U+FFFD."""
-    fields = asdict(state) | {"model": reference_of(state.model)}
+    fields = asdict(state) | {"model": reference_of(state.model), "beside": reference_of(state.beside)}
     fields = {name: _text(value) if isinstance(value, str) else value for name, value in fields.items()}
     return json.dumps({"logitscope": VERSION, "state": fields}, indent=1).encode("ascii")
 
@@ -78,4 +78,5 @@ def _state(raw: dict[str, Any], where: str) -> State:
     settings = read_sampling(read.record("sampling"), where)
     view = ViewOptions(**read.record("view").all_of(ViewOptions))
     state = State(**read.all_of(State), sampling=settings, view=view)
+    state = replace(state, beside=referred(state.beside) if state.beside else "")
     return replace(state, model=referred(state.model), step=state.step or State.step)

@@ -91,6 +91,7 @@ class State:
     mask: str = kept(CAUSAL, kinds.text(40_000), run=True)
     other: str = kept("", kinds.text(TEXT_LIMIT), run=True)
     alignment: str = kept(TOKENS, kinds.choice(*RULES), run=True)
+    beside: str = kept("", kinds.text(4096), run=True)  # the folder of a model whose pass stands beside
     workspace: str = kept(WALK, kinds.text(40))
     step: str = kept("text", kinds.text(200))
     layer: int = kept(0, kinds.whole(0, 511))

@@ -13,6 +13,7 @@ from typing import Any
 from desktop_app.core.claims import Claim, Heads
 from desktop_app.core.claims_file import read_claims
 from desktop_app.core.fields import Reader, text
+from desktop_app.core.library.find import referred
 from desktop_app.core.questions import Question, read_question
 from desktop_app.core.session_file import read_sampling
 from desktop_app.core.state import ASKED, State, ViewOptions, unplaced
@@ -122,6 +123,8 @@ def open_in(stop: Stop, state: State) -> State:
         for name in (*ASKED, "target", "against", "unfolded", "opened", "draws", "sampling")
     }
     fresh |= {name: getattr(stop.state, name) for name in stop.chosen | {"workspace", "token", "position", "key"}}
+    if fresh["beside"]:
+        fresh["beside"] = referred(fresh["beside"])
     return replace(unplaced(state), **{**fresh, "model": state.model, "int8": state.int8})
 
 

@@ -132,7 +132,7 @@ def stop_of(state: State, title: str, say: str = "") -> Stop:
     chosen |= {"text", "step", "layer", "head"}
     if state.view != plain.view:
         chosen.add("view")
-    kept = replace(state, model="", pinned=(), story="", stop=0)
+    kept = replace(state, model="", beside=reference_of(state.beside), pinned=(), story="", stop=0)
     chosen -= {"model", "pinned", "story", "stop"}
     return Stop(title, say, kept, frozenset(chosen), model=reference_of(state.model) or "bundled")
 

@@ -21,11 +21,11 @@ from typing import Any
 
 import desktop_app
 from desktop_app import __version__
+from desktop_app.core.beside import passes_of
 from desktop_app.core.bundle import default_model, resource
 from desktop_app.core.model import Model, open_model
 from desktop_app.core.passes import Asked, Passes
 from desktop_app.core.processes import end_workers, starting_workers, worker_pool
-from desktop_app.core.runs import compute_passes
 from desktop_app.core.session_file import to_json
 from desktop_app.figures.listing import Entry
 from desktop_app.figures.order import Order, files_of, make, write_files
@@ -171,6 +171,7 @@ def fingerprint(order: Order) -> str:
         "model": model_digest(order.model or default_model()),
         "options": options,
         "state": to_json(order.state).decode(),
+        "beside": model_digest(Path(order.state.beside)) if order.state.beside else None,
         "trace": None if order.trace is None else _digest(order.trace),
         "rest": [order.step, order.cell, order.layer, order.head, order.ids, order.prompted, order.data],
         "excerpt": [asdict(order.excerpt), order.limit],
@@ -280,9 +281,7 @@ class _Bench:
 
         def passes(asked: Asked) -> Passes:
             key = (folder, model.checkpoint.key, asked)
-            made: Passes = _held(
-                self._passes, key, lambda: compute_passes(model.engine, model.tokenizer, asked), _PASSES
-            )
+            made: Passes = _held(self._passes, key, lambda: passes_of(model, asked, text=False), _PASSES)
             return made
 
         return make(order, model, passes)

@@ -27,7 +27,7 @@ _QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"
 _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_PARTS},}}")
 _OWN = ("name", "format", "prompt")  # keys that are no options of the command
 _LISTS = ("ids", "data", "head")
-_PATHS = ("model", "session", "trace", "translators")
+_PATHS = ("model", "beside", "session", "trace", "translators")
 _PROMPTS = ("prompt", "ids", "session", "trace")
 _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
 
@@ -233,7 +233,7 @@ def _parsed(
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         # A model may be named instead: bundled, or owner/name of the hub.
-        is_path = key in _PATHS and (key != "model" or (base / text).exists())
+        is_path = key in _PATHS and (key not in ("model", "beside") or (base / text).exists())
         argv.append(f"--{key}={base / text if is_path else text}")
     try:
         return parser.parse_args(argv)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from desktop_app.core.analysis.translators import load_translators
+from desktop_app.core.beside import passes_of as run_passes
 from desktop_app.core.model import Model
 from desktop_app.core.passes import Asked, Passes, alone
-from desktop_app.core.runs import asked_of, compute_passes
+from desktop_app.core.runs import asked_of
 from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.state import State, encode
 from desktop_app.core.views.limits import limit_field, with_limits
@@ -163,7 +164,7 @@ def _make(order: Order, subject: Subject, model: Model, passes_of: PassesOf | No
         check_index(what, getattr(order.state, what), len(ids))
     within(order.excerpt.tokens, len(ids))
     asked = replace(asked_of(replace(state, text="", appended=ids), model.tokenizer), ids=ids)
-    compute = passes_of or (lambda asked: compute_passes(model.engine, model.tokenizer, asked))
+    compute = passes_of or (lambda asked: run_passes(model, asked, text=order.needs_text))
     scene = scene_of(order, subject, model, alone(saved) if saved is not None else compute(asked))
     if scene.trace.run.changes and saved is None and any(not want.product.of_text for want in wants_of(subject, scene)):
         raise ExportError(f"{subject.step.key} shows passes over texts of its own, which --edit does not reach.")

@@ -92,6 +92,17 @@ class Tokenizer:
         bare._reason = reason
         return bare
 
+    def cuts_like(self, other: "Tokenizer") -> bool:
+        """Whether `other` has the same tokens under the same ids, and cuts every text into the same ones."""
+        mine, theirs = self._vocabulary, other._vocabulary
+        same = (mine.ids, mine.merges, mine.normalizers, mine.split_special) == (
+            theirs.ids,
+            theirs.merges,
+            theirs.normalizers,
+            theirs.split_special,
+        )
+        return same and self._added == other._added and self._bytes == other._bytes
+
     @property
     def size(self) -> int:
         """The number of tokens; the embedding may have more rows."""

@@ -62,6 +62,7 @@ class Acts(QObject):
         choosers.closed.connect(self.stale)
         self.what_if = WhatIf(frame, controller, inspection)
         self.what_if.said.connect(self.said)
+        self.what_if.model_asked.connect(files.ask_beside)
         self._handlers = self._make_handlers()
         for name, action in frame.actions_.items():
             action.triggered.connect(lambda _checked=False, name=name: self.do(name))
@@ -118,6 +119,7 @@ class Acts(QObject):
             "open_model": self._library.ask_folder,
             "stop_loading": c.cancel_loading,
             "lens_translators": self._files.ask_translators,
+            "beside_model": self._files.ask_beside,
             "why_look": self._why_look,
             "open_weight": choosers.choose_weight,
             "why_target": lambda: choosers.choose_token(lambda token: Explain(target=token)),
@@ -148,11 +150,13 @@ class Acts(QObject):
             "loading": c.is_loading,
             "story": bool(c.state.story),
             "edits": bool(c.state.edits) or c.state.mask != CAUSAL,
-            "other": bool(c.state.other),
+            "other": bool(c.state.other or c.state.beside),
+            "other_prompt": bool(c.state.other),
+            "beside_model": bool(c.state.beside),
             "space": tokenizer is not None and tokenizer.has_space,
             "first": tokenizer is not None and bool(tokenizer.first),
         }
-        met |= {"changed": c.state.changed, "beside": c.state.changed or bool(c.state.other)}
+        met |= {"changed": c.state.changed, "beside": c.state.changed or met["other"]}
         for command in COMMANDS:
             self._frame.actions_[command.id].setEnabled(met[command.needs])
         frame = self._frame

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from shiboken6 import Shiboken
 
 from desktop_app.core.analysis.translators import load_translators
+from desktop_app.core.changes import beside_model
 from desktop_app.core.library.find import is_here
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.opening.opened import wants_of
@@ -125,6 +126,24 @@ class FileActions(QObject):
         dialog = QFileDialog(self._window, "Translators of a lens", self._start_folder(), _TRANSLATORS)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         self._choose(dialog, self.use_translators)
+
+    def ask_beside(self) -> None:
+        """Choose the folder of a model that is to stand beside the open one."""
+        dialog = QFileDialog(self._window, "Another model beside this one", self._beside_folder())
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self._choose(dialog, self.put_beside)
+
+    def _beside_folder(self) -> str:
+        """Where snapshots of the open model are, else where it is."""
+        state = self._controller.state
+        folder = Path(state.beside or state.model)
+        own = folder / "snapshots"
+        return str(own if own.is_dir() else folder.parent)
+
+    def put_beside(self, folder: Path) -> None:
+        """Have a model stand beside the open one."""
+        self._controller.set(beside_model(self._controller.state, str(folder)))
 
     def use_translators(self, path: Path) -> None:
         """Show the lens through the translators of a file, if they are of the open model."""

@@ -21,6 +21,7 @@ from desktop_app.core.steps import wants_of as wants_of_view
 from desktop_app.core.want import Want
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
+from desktop_app.ui.guest_desk import GuestDesk
 from desktop_app.ui.lanes import FreeLane, Lane
 from desktop_app.ui.product_desk import ProductDesk
 
@@ -54,6 +55,9 @@ class SceneDesk(QObject):
         self.products = ProductDesk(self)
         self.packing = Lane("pack", self)
         self.freeing = FreeLane("free", self)
+        self.guests = GuestDesk(self.freeing, self)
+        self.guests.changed.connect(self.request_soon)
+        self.guests.failed.connect(self.failed)
         self.passes.answered.connect(self._on_pass)
         self.passes.failed.connect(self._on_pass_failed)
         self.passes.idle.connect(self._on_idle)
@@ -113,14 +117,15 @@ class SceneDesk(QObject):
             return
         self.trouble.emit("")
         self._asked = state
-        if self._passes is not None and self._passes.asked == asked:
+        guest = self.guests.of(state.beside, model, self.tokens)
+        if self._passes is not None and self._passes.asked == asked and self._passes.guest is guest:
             self._computed = self._asked
             self.passes.cancel()
             self.look()
             self.answered.emit()
             return
         self.working.emit(True)
-        self.passes.submit(pass_of(model, asked, self._passes, state))
+        self.passes.submit(pass_of(model, asked, self._passes, state, guest))
 
     def _on_pass(self, prepared: Prepared) -> None:
         if prepared.model is not self.model:
@@ -144,6 +149,8 @@ class SceneDesk(QObject):
         self.trouble.emit(words)
         if self.model is not None and self.model.checkpoint.is_rewritten():
             self.rewritten.emit()
+        elif self.guests.drop_rewritten():
+            self.request_soon()
 
     def _on_idle(self) -> None:
         self.working.emit(False)
@@ -237,7 +244,9 @@ class SceneDesk(QObject):
             stitched = any(trace.computed < len(trace) for trace in (passes.before, passes.other or passes.before))
             if not stitched or model is None:
                 return scene
-            passes = compute_passes(model.engine, model.tokenizer, passes.asked, stop=stop, strict=False)
+            passes = compute_passes(
+                model.engine, model.tokenizer, passes.asked, stop=stop, strict=False, guest=passes.guest
+            )
             return make_moment(scene.name, scene.checkpoint, scene.tokenizer, passes, scene.state)
 
         return work
@@ -251,5 +260,6 @@ class SceneDesk(QObject):
         self.passes.close()
         self.products.close()
         self.packing.close()
+        self.guests.close()
         self.freeing.close()
         self.model = self.scene = self._passes = self._prepared = None

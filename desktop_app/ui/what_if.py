@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QPoint, Signal
 from PySide6.QtGui import QCursor
@@ -31,6 +32,7 @@ from desktop_app.core.recipes import parse_recipe
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State, full_text, with_option
 from desktop_app.core.targets import put_across, targets_at, targets_of_step
+from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.mask import CAUSAL, mask_of
 from desktop_app.ui.controller import Controller
@@ -51,6 +53,7 @@ class WhatIf(QObject):
     """Stands between what is pointed at, the chips of edits, and the controller's state."""
 
     said = Signal(str)
+    model_asked = Signal()  # another model is to be chosen that stands beside
 
     def __init__(self, frame: Frame, controller: Controller, inspection: Inspection) -> None:
         super().__init__(frame)
@@ -290,6 +293,10 @@ class WhatIf(QObject):
             apart = scene is not None and scene.other is not None and len(scene.other.trace) != len(scene.trace)
             said = f"other prompt: {' '.join(state.other.split())}" + (f" · {RULES[state.alignment]}" if apart else "")
             found.append(EditChip(said, acts=("write", *(("align",) if apart else ()), "remove")))
+        if state.beside:
+            name = name_of(Path(state.beside)) if scene is None or scene.other is None else scene.other.name
+            reason = self._controller.scenes.guests.reason
+            found.append(EditChip(f"other model: {name}", not reason, reason, acts=("write", "remove")))
         self._bar.show_edits(tuple(found), edited=state.changed or bool(state.edits))
 
     @staticmethod
@@ -308,6 +315,8 @@ class WhatIf(QObject):
             self._change_edit(n, what)
         elif n == count and masked:
             self._write_mask() if what == "write" else self._set(replace(state, mask=CAUSAL))
+        elif n == len(self._bar.chips) - 1 and state.beside:
+            self.model_asked.emit() if what == "write" else self._set(changes.beside_model(state, ""))
         elif what == "align":
             rules = list(RULES)
             self._set(replace(state, alignment=rules[(rules.index(state.alignment) + 1) % len(rules)]))

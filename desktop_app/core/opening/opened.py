@@ -25,6 +25,12 @@ _LESS = {CHANGE: BEFORE, DIFFER: OTHER}
 """What a difference is called -> the pass that is taken off."""
 
 _WORDS = {BEFORE: "before the edits", OTHER: "in the other prompt"}
+_IN_MODEL = "in the other model"
+
+
+def _where(scene: Scene, which: str) -> str:
+    """Where a number of the pass beside is, as the end of a sentence."""
+    return _IN_MODEL if which == OTHER and scene.passes.guest is not None else _WORDS[which]
 
 
 def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
@@ -74,11 +80,14 @@ def readout_of(scene: Scene, cell: Cell) -> Readout:
     which, own, bare = located(scene, cell)
     found = _readout(own, bare)
     if name not in _LESS:
-        return replace(found, place=f"{found.place}, {_WORDS[which]}") if which else _with_before(scene, bare, found)
+        if not which:
+            return _with_before(scene, bare, found)
+        return replace(found, place=f"{found.place}, {_where(scene, which)}")
     theirs = _readout(*_counterpart(scene, name, bare))
     change = _difference(own, bare, *_counterpart(scene, name, bare))
     value = theirs.value if change is None else f"{change:+.4g}".replace("-", "−")
-    return replace(found, value=value, place=f"{found.value} less {theirs.value} {_WORDS[_LESS[name]]}; {found.place}")
+    less = f"{found.value} less {theirs.value} {_where(scene, _LESS[name])}"
+    return replace(found, value=value, place=f"{less}; {found.place}")
 
 
 def _readout(scene: Scene, cell: Cell) -> Readout:

@@ -94,6 +94,8 @@ def _asked(scene: Scene) -> _Asked:
 
 def fits(scene: Scene) -> str:
     """Why nothing can be put from the other prompt, in a sentence; "" if it can."""
+    if scene.passes.guest is not None:
+        return "A sweep puts cells of another prompt by this same model; take the other model away for it."
     if scene.other is None:
         return "Putting cells takes another prompt beside this one: write one (Ctrl+Shift+L)."
     if len(scene.other.trace) != len(scene.trace):

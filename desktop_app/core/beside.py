@@ -1,0 +1,60 @@
+"""A second model beside the open one: which can stand there, and its opening; passes of both over the same tokens."""
+
+from pathlib import Path
+
+from desktop_app.core.model import Model, open_model
+from desktop_app.core.passes import Asked, Passes
+from desktop_app.core.runs import compute_passes
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.session import Stop
+
+_SHAPE = {
+    "n_layer": "{} blocks",
+    "n_head": "{} heads",
+    "n_embd": "{} numbers for each token",
+    "d_mlp": "{} neurons",
+    "vocab_size": "{} tokens",
+}
+
+
+def why_not(model: Model, guest: Model) -> str:
+    """Why `guest` cannot stand beside `model`, in a sentence; "" if it can.
+
+    Both must cut texts into the same tokens, and have as many blocks, heads, neurons and numbers: else nothing of one
+    stands for anything of the other.
+    """
+    for name, words in _SHAPE.items():
+        ours, theirs = (_size(own.config, name) for own in (model, guest))
+        if ours != theirs:
+            said = f"{guest.name} has {words.format(f'{theirs:,}')}, and {model.name} {ours:,}"
+            return f"{said}; only models of one shape stand side by side."
+    if not model.tokenizer.cuts_like(guest.tokenizer):
+        return f"{guest.name} cuts texts into other tokens than {model.name}; side by side both must have the same."
+    return ""
+
+
+def _size(config: Config, name: str) -> int:
+    return int(getattr(config, name))
+
+
+def open_beside(model: Model, folder: Path, stop: Stop | None = None, *, text: bool = True) -> Model:
+    """The model in `folder`, which is to stand beside `model`; that itself, where it is its own folder.
+
+    Raises ModelError where it cannot stand there, and what `open_model` raises.
+    """
+    if folder.absolute() == model.folder.absolute():
+        return model
+    guest = open_model(folder, stop=stop, text=text)
+    if reason := why_not(model, guest):
+        raise ModelError(reason)
+    return guest
+
+
+def passes_of(model: Model, asked: Asked, *, text: bool = True) -> Passes:
+    """The passes that were asked for, with that of the model beside, which is opened for it.
+
+    Raises LogitscopeError.
+    """
+    guest = open_beside(model, Path(asked.beside), text=text) if asked.beside else None
+    return compute_passes(model.engine, model.tokenizer, asked, guest=guest)

@@ -1,0 +1,90 @@
+"""The model beside the open one: opened when a state first asks for it, and let go when none does."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+from desktop_app.core.beside import why_not
+from desktop_app.core.model import Doubt, Model
+from desktop_app.gpt2.checkpoint import name_of
+from desktop_app.ui.lanes import FreeLane, LoadLane
+
+
+class GuestDesk(QObject):
+    """Has at most one model, and none that would not fit into memory beside the open one."""
+
+    changed = Signal()  # it is there now, or cannot come
+    failed = Signal(str)
+
+    def __init__(self, freeing: FreeLane, parent: QObject) -> None:
+        super().__init__(parent)
+        self._freeing = freeing
+        self._model: Model | None = None
+        self._folder = ""
+        self._reason = ""
+        self._judged: tuple[int, str] | None = None  # the open model's key, and why the two cannot stand together
+        self.lane = LoadLane("guest", self)
+        self.lane.answered.connect(self._take)
+        self.lane.failed.connect(self._refuse)
+
+    @property
+    def reason(self) -> str:
+        """Why there is no model beside, in a sentence; "" where there is one, or none was asked for."""
+        if self._reason or not self._folder or self._model is not None:
+            return self._reason
+        return f"{name_of(Path(self._folder))} is being opened."
+
+    def of(self, folder: str, host: Model, tokens: int) -> Model | None:
+        """The model in `folder`, if it is there and can stand beside `host`; else it is being opened.
+
+        Of an empty `folder` none: what was there is let go.
+        """
+        own = bool(folder) and Path(folder).absolute() == host.folder.absolute()
+        wanted = "" if own else folder
+        if wanted != self._folder:
+            self.drop()
+            self._folder = wanted
+            if wanted:
+                self.lane.request(Path(wanted), tokens=tokens, anyway=False)
+        if own:
+            return host
+        if self._model is None:
+            return None
+        if self._judged is None or self._judged[0] != host.checkpoint.key:
+            self._judged = (host.checkpoint.key, why_not(host, self._model))
+            self._reason = self._judged[1]
+            if self._reason:
+                self.failed.emit(self._reason)
+        return None if self._reason else self._model
+
+    def drop(self) -> None:
+        """Let go of the model, and of the one that is being opened."""
+        self.lane.cancel()
+        if self._model is not None:
+            self._freeing.hold(self._model)
+            self._freeing.free_soon()
+        self._model, self._folder, self._reason, self._judged = None, "", "", None
+
+    def drop_rewritten(self) -> bool:
+        """Let go of a model whose files are no longer those that were opened; whether it was so."""
+        gone = self._model is not None and self._model.checkpoint.is_rewritten()
+        if gone:
+            self.drop()
+        return gone
+
+    def _take(self, model: Model | Doubt) -> None:
+        if isinstance(model, Doubt):
+            self._refuse(model.words)
+            return
+        self._model = model
+        self.changed.emit()
+
+    def _refuse(self, words: str) -> None:
+        self._reason = words
+        self.failed.emit(words)
+        self.changed.emit()
+
+    def close(self) -> None:
+        """End the thread and let go of the model."""
+        self.lane.close()
+        self._model = None
