@@ -314,6 +314,7 @@ def test_every_field_of_the_state_is_in_the_file():
         mask="window:3",
         other="b",
         alignment="end",
+        beside="/other",
         workspace="lens",
         opened=(Cell("embed.W_E", ()), Cell("blocks.0.attn.pattern", (0, 1, 2))),
         step="tokens",
