@@ -56,7 +56,8 @@ def compute(
     if want.of == OTHER and passes.guest is not None:
         model = passes.guest
     work = Work(model, passes.of(want.of), stop or Stop(), progress, passes, partly)
-    return Made(want.product.compute(work, *want.args))
+    with model.engine.sparing(len(work.trace)):
+        return Made(want.product.compute(work, *want.args))
 
 
 def completed(

@@ -242,6 +242,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         edits=sweep.targets,
         open=sweep.open_cell,
         choose=sweep.choose,
+        numpy=sweep.as_numpy,
         group=WHAT_IF,
     ),
     StepSpec(
@@ -256,6 +257,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         describe=masks.describe,
         open=masks.open_cell,
         choose=masks.choose,
+        numpy=masks.as_numpy,
         group=WHAT_IF,
     ),
     StepSpec(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import groupby
 from math import prod
 from typing import Any
@@ -139,6 +140,14 @@ class Engine:
         """Let the system drop the pages of the weights that views and opened numbers read, if passes have a copy."""
         if self.packed:
             release(self._source.values())
+
+    def sparing(self, count: int) -> AbstractContextManager[None]:
+        """Inside, pages of the weights are dropped soon after being read, if passes have a copy and a text is long.
+
+        Of a short one the trace is small, and reading again from the file would take longer than what is computed.
+        """
+        long = size_in_bytes(self.config, count) > CAPTURE_LIMIT
+        return released(self._source.values() if self.packed and long else ())
 
     def logits(self, final: NDArray[np.float32], stop: Stop | None = None) -> NDArray[np.float32]:
         """Logits [pos, d_vocab] of rows of `ln_final.out` [pos, d_model], some positions at a time."""

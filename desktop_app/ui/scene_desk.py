@@ -63,6 +63,7 @@ class SceneDesk(QObject):
         self.passes.idle.connect(self._on_idle)
         self.products.ready.connect(self._on_product)
         self.products.failed.connect(self.failed)
+        self.products.lane.idle.connect(self._on_products)
         # Typing and dragging give many changes in one turn of the event loop; one request answers them all.
         self._due = QTimer(self)
         self._due.setSingleShot(True)
@@ -229,6 +230,11 @@ class SceneDesk(QObject):
         # What is about the model alone is there for the text that has been typed meanwhile, too.
         if self._passes is not None and self._passes.trace.run.model == passes.trace.run.model:
             self.look()
+
+    def _on_products(self) -> None:
+        # What was computed has read weights as they lie in the file, and left room behind.
+        if self.model is not None:
+            self.freeing.free_soon(self.model.engine.give_back)
 
     def present_view(self, scene: Scene, step: Step) -> View:
         """The view of a step of the present scene."""

@@ -130,3 +130,23 @@ def test_views_show_what_the_mask_shows_and_their_sums_are_whole(model, mask):
     row = scene.trace.read("blocks.1.attn.scaled", head=2)[5].astype(float)
     assert found.relative_score == pytest.approx(row[4] - row[seen[5]].mean(), abs=1e-5)
     assert found.relative.sum() == pytest.approx(found.relative_score, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "cell", [None, Cell("masks.pairs", (6, 0)), Cell("masks.pairs", (3, 1)), Cell("masks.seen", (3, 1))]
+)
+def test_copied_as_numpy_passes_are_run_and_pairs_counted_again(model, cell, tmp_path, monkeypatch):
+    scene, step = moment(model)
+    scene.trace.save(tmp_path / "trace.safetensors")
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    exec(compile(step.spec.numpy(scene, cell), "copied", "exec"), made)
+    result = made["result"]
+    if cell is None:
+        bars = of(scene, step, BarsPanel)[0].bars
+        assert len(result) == len(bars) > 5
+        assert np.allclose(list(result.values()), [bar.value for bar in bars], atol=1e-5)
+    elif cell.name == "masks.seen":
+        assert result is True and readout_of(scene, cell).value == "seen"
+    else:
+        assert readout_of(scene, cell).value == f"{result:,.0f} pairs"

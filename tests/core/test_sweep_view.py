@@ -17,8 +17,10 @@ from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
 from desktop_app.core.state import State
 from desktop_app.core.steps import build_view, find_step, wants_of
+from desktop_app.core.views import sweep
 from desktop_app.core.want import Made
 from desktop_app.gpt2.edited import finals
+from desktop_app.gpt2.errors import ModelError
 from tests.scenes import CONFIG, open_tiny
 
 TEXT, OTHER = "the cat sat", "the dog sat"
@@ -30,8 +32,8 @@ def model(tmp_path_factory):
     return open_tiny(tmp_path_factory.mktemp("models") / "tiny", CONFIG | {"n_layer": 3})
 
 
-def moment(model, other=OTHER, *, edits=(), **view):
-    state = State(text=TEXT, other=other, edits=tuple(map(Change, edits)), **TOKENS)
+def moment(model, other=OTHER, *, edits=(), mask="causal", **view):
+    state = State(text=TEXT, other=other, mask=mask, edits=tuple(map(Change, edits)), **TOKENS)
     state = replace(state, view=replace(state.view, **view))
     passes = compute_passes(model.engine, model.tokenizer, asked_of(state, model.tokenizer))
     return make_moment(model.name, model.checkpoint, model.tokenizer, passes, state)
@@ -142,3 +144,43 @@ def test_a_sweep_of_an_edited_pass_is_on_top_of_its_edits(model):
     expected = what_if.logit_difference(model.engine, final, **TOKENS)[0]
     found = scene.made(wants_of(scene, step)[0])
     assert found.logit_difference[2, 1] == pytest.approx(expected, abs=1e-5)
+
+
+def as_copied(scene, step, cell, folder, monkeypatch):
+    """What the lines that a person copies leave in `result`."""
+    scene.trace.save(folder / "trace.safetensors")
+    monkeypatch.chdir(folder)
+    made = {}
+    exec(compile(step.spec.numpy(scene, cell), "copied", "exec"), made)
+    return made["result"]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"sweep": "heads"},
+        {"sweep": "mlps", "sweep_how": "mean"},
+        {"sweep": "strongest", "sweep_how": "mean"},
+        {"sweep": "from_heads", "sweep_way": "in"},
+        {"sweep": "resid_pre", "sweep_way": "out"},
+    ],
+    ids=lambda how: "-".join(how.values()),
+)
+def test_copied_as_numpy_every_edited_pass_is_run_again(model, how, tmp_path, monkeypatch):
+    scene, step, _ = swept(model, **how)
+    shown = sweep._values(sweep._found(scene))
+    assert np.allclose(as_copied(scene, step, None, tmp_path, monkeypatch), shown, atol=1e-4)
+    cell = Cell("sweep.effect", (1, 0))
+    assert np.isclose(as_copied(scene, step, cell, tmp_path, monkeypatch), shown[1, 0], atol=1e-4)
+
+
+def test_under_a_mask_the_copied_passes_have_it_too(model, tmp_path, monkeypatch):
+    scene, step, _ = swept(model, sweep="heads", mask="window:2, 1.0=window:1")
+    shown = sweep._values(sweep._found(scene))
+    assert np.allclose(as_copied(scene, step, None, tmp_path, monkeypatch), shown, atol=1e-4)
+
+
+def test_what_cannot_be_copied_as_numpy_says_why(model):
+    scene, step, _ = swept(model, sweep="heads", edits=["blocks.0.attn.z[1]=0"])
+    with pytest.raises(ModelError, match="without edits; switch these off"):
+        step.spec.numpy(scene, None)

@@ -204,8 +204,6 @@ def test_the_numbers_are_written_as_csv_and_json(model, scenes, key, option, val
 
 @pytest.mark.parametrize(("key", "option", "value"), SHOWN)
 def test_what_is_shown_is_copied_as_numpy_that_runs(model, scenes, key, option, value, tmp_path, monkeypatch):
-    if key in ("masks", "sweep"):
-        pytest.skip("each number is of a pass of its own, which no formula has: logitscope ablate and patch make them")
     scene = scenes(key, option, value)
     lines = place_of(model, key).spec.numpy(scene, None)
     scene.trace.save(tmp_path / "trace.safetensors")

@@ -56,3 +56,16 @@ def test_packing_leaves_no_page_of_the_weights_behind(tmp_path):
     if Path("/proc/self/smaps").exists():
         assert resident(folder / "model.safetensors") == 0
     assert np.allclose(engine.trace((3, 1, 4))["logits"], before, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's account of mappings")
+@pytest.mark.parametrize(("limit", "held"), [(1, False), (1 << 40, True)])
+def test_what_is_computed_from_a_long_text_leaves_no_page_of_the_weights_behind(tmp_path, monkeypatch, limit, held):
+    config = TINY | {"n_embd": 384, "n_layer": 4}
+    folder = write_checkpoint(tmp_path, config, random_weights(config), tokenizer=False)
+    engine = Engine(load_checkpoint(folder))
+    engine.prepack()
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", limit)  # of the two texts one is beyond it
+    with engine.sparing(3):
+        assert all(np.isfinite(weight).all() for weight in engine.checkpoint.weights.values())
+    assert (resident(folder / "model.safetensors") > 0) == held

@@ -87,3 +87,16 @@ def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(
     finally:
         gc.enable()
     assert max(counts) <= counts[0], f"threads after each window: {counts}"
+
+
+def test_what_a_workspace_computed_leaves_nothing_of_the_weights_file_behind(desk, monkeypatch):
+    desk.write("A long walk")
+    desk.until(lambda: desk.c.model.engine.packed)
+    freed(desk)
+    given_back = []
+    monkeypatch.setattr(desk.c.model.engine, "give_back", lambda: given_back.append(1))
+    desk.window.do("workspace:heads")
+    desk.settle()
+    desk.until(lambda: desk.c.products.lane.busy is False)
+    freed(desk)
+    assert given_back

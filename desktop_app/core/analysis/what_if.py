@@ -42,7 +42,8 @@ _MUTED: Mapping[str, tuple[str, ...]] = {"heads": ("layer", "head"), "mlps": ("l
 Partly = Callable[[Any], None]
 """Hears what is there by now of a result."""
 
-_REFERENCE_TOKENS = 128  # of each reference text, at most
+REFERENCE_TOKENS = 128
+"""What is read of each reference text, at most."""
 
 
 def logit_difference(engine: Engine, final: Array, target: int, against: int) -> Array:
@@ -185,7 +186,7 @@ def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None 
 
     Kept with the checkpoint. Raises ModelError where there is no text, Cancelled on a stop.
     """
-    most = min(_REFERENCE_TOKENS, engine.config.n_positions)
+    most = min(REFERENCE_TOKENS, engine.config.n_positions)
     texts = tuple(tuple(ids[:most]) for ids in reference if len(ids))
     if not texts:
         raise ModelError("There is no reference text to take a mean over; mute by zero.")

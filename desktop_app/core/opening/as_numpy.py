@@ -109,13 +109,15 @@ def program(
     reads: Sequence[tuple[str, str, str]],
     lines: Sequence[str],
     *,
+    before: Sequence[str] = (),
     trace_file: Path = TRACE_FILE,
 ) -> str:
     """Lines of one's own, which leave what they make in `result`, after those that read what they need.
 
-    `reads` are variable, name of a tensor or weight, and the part of it: "[3]", or "" for all.
+    `reads` are variable, name of a tensor or weight, and the part of it: "[3]", or "" for all. `before` are lines that
+    stand in front of these.
     """
-    writer = _Writer(checkpoint, trace_file, about)
+    writer = _Writer(checkpoint, trace_file, about, before)
     for variable, name, part in reads:
         writer.read(variable, name, part)
     return writer.text(list(lines))
@@ -124,10 +126,10 @@ def program(
 class _Writer:
     """Collects the lines that read operands, and the files that they need."""
 
-    def __init__(self, checkpoint: Checkpoint, trace_file: Path, about: str) -> None:
+    def __init__(self, checkpoint: Checkpoint, trace_file: Path, about: str, before: Sequence[str] = ()) -> None:
         self._checkpoint, self._about = checkpoint, about
         self._files = {trace_file: "trace"}
-        self._reads: list[str] = []
+        self._reads = list(before)
 
     def read(self, variable: str, name: str, part: str) -> None:
         """Let `variable` be the part `part` ("[3]", or "" for all) of a tensor of the trace or of a weight."""

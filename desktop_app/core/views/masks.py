@@ -4,6 +4,7 @@ Its cells are `masks.pairs[mask, length]` and `masks.effect[mask, 0]`, in the or
 key]` is a pair under the mask that is on, for the shown head.
 """
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from desktop_app.core.analysis.spans import LENGTHS, Masked
 from desktop_app.core.levels import Levels, number, percent, unit
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
+from desktop_app.core.opening.pass_as_numpy import pass_program, seen_in
 from desktop_app.core.panels import (
     Bar,
     BarsPanel,
@@ -33,7 +35,7 @@ from desktop_app.core.state import State
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.mask import CAUSAL, Rule, mask_of
+from desktop_app.gpt2.mask import CAUSAL, Mask, Rule, mask_of
 
 _SHORT = 44  # characters of a mask's name that a row shows
 
@@ -193,3 +195,51 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         Line("as numpy", rule.numpy, "q the query, k the key"),
     )
     return View(f"{readout.name}: {readout.value}", readout.place, Box((TextPanel(lines=lines),)))
+
+
+def as_numpy(scene: Scene, cell: Cell | None) -> str:
+    """Lines that run the text under every mask, or count or ask what one cell says.
+
+    Of all they leave KL(GPT-2's own || under it) by mask, each a pass of its own.
+    """
+    config = scene.config
+    if cell is not None and cell.name == "masks.seen":
+        query, key = _pair(scene, cell)
+        asked = f"# whether query {query} sees key {key}\nq, k = {query}, {key}\n"
+        return f"{asked}result = {_rule(scene).numpy}\nprint(result)\n"
+    if cell is not None and cell.name == "masks.pairs":
+        return _counted(scene, mask_of(_at(scene, cell).mask, config), (len(scene.trace), *LENGTHS)[cell.index[1]])
+    rows = _rows(scene) if cell is None else (_at(scene, cell),)
+    if not rows:
+        raise ModelError("The masks are not compared yet; copy them when they are shown.")
+    lines = [
+        "h, q, k = pairs(len(tokens))",
+        "def logs(seen):",
+        "    x = run(tokens, seen)",
+        "    return x - x.max() - np.log(np.exp(x - x.max()).sum())",
+        f"own, result = logs({seen_in(CAUSAL, config)}), {{}}",
+        *(f"result[{r.mask!r}] = np.exp(own) @ (own - logs({seen_in(r.mask, config)}))" for r in rows),
+    ]
+    if cell is not None:
+        lines.append(f"result = result[{rows[0].mask!r}]")
+    return pass_program(scene, "KL from GPT-2's own mask after the last position, in nats", lines)
+
+
+def _counted(scene: Scene, mask: Mask, length: int) -> str:
+    """Lines that count the pairs of a mask, query by query, on average over all heads."""
+    heads = scene.config.n_layer * scene.config.n_head
+    counts = Counter(rule.numpy for _, rule in mask.heads)
+    counts[mask.rule.numpy] += heads - len(mask.heads)
+    return "\n".join(
+        [
+            f"# pairs that a head computes in a text of {length:,} tokens, on average",
+            "import numpy as np",
+            "",
+            f"k, result = np.arange({length}), 0",
+            f"for q in range({length}):",
+            *(f"    result += {n} * np.count_nonzero({rule})" for rule, n in counts.items() if n),
+            f"result /= {heads}",
+            "print(result)",
+            "",
+        ]
+    )

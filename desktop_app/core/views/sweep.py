@@ -14,6 +14,7 @@ from desktop_app.core.editing import Target, head, mlp, place
 from desktop_app.core.levels import cell_text, diverging, number
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
+from desktop_app.core.opening.pass_as_numpy import pass_program, seen_in
 from desktop_app.core.panels import Array, Bar, BarsPanel, Box, Hue, Line, MapPanel, Source, TextPanel, View, column
 from desktop_app.core.products import Work
 from desktop_app.core.reference import reference_texts
@@ -299,3 +300,70 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             lines.append(Line("share of the way", number(value), made))
     where = token_name(scene, len(scene.trace) - 1)
     return View(f"{readout.name}: {readout.value}", f"after {where}", Box((TextPanel(lines=tuple(lines)),)))
+
+
+def as_numpy(scene: Scene, cell: Cell | None) -> str:
+    """Lines that run every edited pass of the picture again, or that of one cell, from the ids alone."""
+    found = _found(scene)
+    if found is None:
+        raise ModelError("The sweep is not computed yet; copy it when it is shown.")
+    asked, shape = _asked(scene), _values(found).shape
+    row, col = (None, None) if cell is None else _at(scene, cell)[1:3]
+    rows = f"range({shape[0]})" if row is None else f"[{row}]"
+    columns = f"range({shape[1]})" if col is None else f"[{col}]"
+    site, cells = _written(found)
+    lines = [f"def measured(logits):\n    return logits[{asked.target}] - logits[{asked.against}]"]
+    if isinstance(found, Ablation):
+        lines += ["patched, other = tokens, None"]
+        lines += _means(scene) if found.how == "mean" else ["source = None"]
+    else:
+        assert scene.other is not None  # it was swept
+        ids = list(scene.other.trace.ids)
+        patched, other = ("tokens", ids) if found.direction == "denoise" else (ids, "tokens")
+        lines += [f"patched, other, source = {patched}, {other}, {{}}"]
+    lines += [
+        "h, q, k = pairs(len(tokens))",
+        f"seen = {seen_in(scene.trace.run.mask, scene.config)}",
+        "start = measured(run(patched, seen))",
+    ]
+    if isinstance(found, Patch):
+        lines += ["end = measured(run(other, seen, kept=source))"]
+    lines += [
+        "def edited(row, col):",
+        f"    site, cells = {site}, {cells}",
+        "    return measured(run(patched, seen, site, cells, 0.0 if source is None else source[site][cells]))",
+        f"result = np.array([[edited(row, col) for col in {columns}] for row in {rows}]) - start",
+    ]
+    if isinstance(found, Patch) and not found.refused:
+        lines.append("result /= end - start")
+    if cell is not None:
+        lines.append("result = result[0, 0]")
+    about = f"{'the cell ' + str(list(cell.index)) if cell is not None else 'every cell'} of the picture"
+    return pass_program(scene, f"{about}, {_DONE[asked.what]}: each is a pass of its own", lines)
+
+
+def _written(found: Ablation | Patch) -> tuple[str, str]:
+    """The tensor and the cells that are edited for `row` and `col`, as expressions."""
+    if found.what == "heads":
+        return 'f"blocks.{row}.attn.z"', "col"
+    if found.what == "mlps":
+        return 'f"blocks.{row}.mlp.post"', "..."
+    if isinstance(found, Ablation):
+        return f'f"blocks.{{{list(found.which)}[row][0]}}.mlp.post"', f"np.s_[:, {list(found.which)}[row][1]]"
+    return f'f"blocks.{{row}}.{found.what}"', "col"
+
+
+def _means(scene: Scene) -> list[str]:
+    """Lines that take the mean of every tensor over the example texts."""
+    most = min(what_if.REFERENCE_TOKENS, scene.config.n_positions)
+    texts = [list(ids[:most]) for ids in reference_texts(scene.tokenizer) if len(ids)]
+    return [
+        "texts, source = [",
+        *(f"    {ids}," for ids in texts),
+        "], {}",
+        "for ids in texts:",
+        "    h, q, k = pairs(len(ids))",
+        f"    run(ids, [k <= q] * {scene.config.n_layer}, kept=(kept := {{}}))",
+        "    for name, x in kept.items():",
+        "        source[name] = source.get(name, 0.0) + x.sum(-2, keepdims=True) / sum(map(len, texts))",
+    ]
