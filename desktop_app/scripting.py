@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from desktop_app.core.alignment import TOKENS
 from desktop_app.core.analysis import attribution as attributions
 from desktop_app.core.analysis import circuits as compositions
 from desktop_app.core.analysis import directions as embedded
@@ -404,25 +405,34 @@ class Run:
         *,
         what: Patched = "resid_pre",
         direction: Direction = "denoise",
+        align: str = TOKENS,
     ) -> Patch:
         """Put cells of this pass into that of `corrupt` in turn, or with "noise" the other way round.
 
         Args:
-            corrupt: a run of the same model over as many tokens, which lacks the answer that this one has.
+            corrupt: a run of the same model, which lacks the answer that this one has.
             target: the token whose logit counts, by its text or id.
             against: the token whose logit is subtracted.
             what: "resid_pre", "attn_out" or "mlp_out", position by position of each block, or "heads".
             direction: "denoise", or "noise".
+            align: how tokens stand for each other in texts of different lengths: "tokens", "start" or "end".
 
         Raises:
-            LogitscopeError: a token that is not there, another model, or texts of different lengths.
+            LogitscopeError: a token that is not there, or another model.
         """
         opened = self.model._opened
         if corrupt.model._opened is not opened:
             raise LogitscopeError("The two runs are of two opened models; run both texts on one.")
         one, other = self.model.token(target), self.model.token(against)
         return what_if.patch(
-            opened.engine, self.trace, corrupt.trace, target=one, against=other, what=what, direction=direction
+            opened.engine,
+            self.trace,
+            corrupt.trace,
+            target=one,
+            against=other,
+            what=what,
+            direction=direction,
+            alignment=align,
         )
 
     @property

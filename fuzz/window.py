@@ -91,7 +91,10 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
     logging.getLogger().addHandler(Logged(logging.ERROR))
     qInstallMessageHandler(said)
     make_application(["logitscope"])
-    models = [write_checkpoint(scratch / name, BYTES | more) for name, more in (("one", {}), ("two", {"n_layer": 3}))]
+    models = [
+        write_checkpoint(scratch / name, BYTES | more)
+        for name, more in (("one", {}), ("two", {"n_layer": 3}), ("like one", {}))
+    ]
     process, chance = psutil.Process(), random.Random(seed)
     ends, began, acts, round_ = time.monotonic() + seconds, time.monotonic(), 0, 0
     seen: list[tuple[float, int, int, int]] = []

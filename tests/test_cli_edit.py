@@ -258,7 +258,19 @@ def test_patch_writes_both_prompts_the_differences_and_effects_that_are_refused_
     same = ("--clean", "A cat sat", "--corrupt", "A cat sat", "--target", "c", "--against", "s")
     status, said, _ = command("patch", *same)
     assert (status, "under 0.5 an effect says nothing" in said) == (0, True)
-    status, _, said = command("patch", "--clean", "A cat", "--corrupt", "A cat sat", *same[4:])
-    assert (status, "The clean prompt has 5 tokens and the corrupt one 9" in said) == (2, True)
+    # Of a longer prompt what has no counterpart is left out.
+    out = tmp_path / "longer.npz"
+    longer = ("--clean", "A cat", "--corrupt", "A cat sat", *same[4:])
+    assert command("patch", *longer, "--out", out)[0] == 0
+    with np.load(out) as file:
+        assert np.isnan(file["logit_difference"]).tolist() == [[False] * 5 + [True] * 4] * 2
+    said = command("patch", *longer)[1]
+    assert said.count("/ none") == 4 and "nan" not in said
+    with np.load(out) as file:
+        started = file["logit_difference"]
+    assert command("patch", *longer, "--align", "end", "--out", out, "--force")[0] == 0
+    with np.load(out) as file:
+        assert np.isnan(file["logit_difference"]).tolist() == [[True] * 4 + [False] * 5] * 2
+        assert not np.allclose(file["logit_difference"][:, 4], started[:, 4])
     status, _, said = command("patch", *same, "--edit", "blocks.0.attn.z[0, 9]=0")
     assert (status, "pos 9 is not there" in said) == (2, True)

@@ -292,7 +292,12 @@ TAKES: dict[str, Options] = {
     ),
     "patch": (
         Option("--clean", "the prompt that has the answer", metavar="TEXT", required=True),
-        Option("--corrupt", "the same without it, of as many tokens", metavar="TEXT", required=True),
+        Option(
+            "--corrupt",
+            "the same without it; --align says which tokens stand for which where it is longer or shorter",
+            metavar="TEXT",
+            required=True,
+        ),
         *BEGIN,
         _token("target", "the token whose logit counts", required=True),
         _token("against", "the token whose logit is taken off", required=True),

@@ -1,10 +1,12 @@
 """`logitscope patch`: put cells of one prompt's pass into another's in turn, and see what brings the answer along."""
 
 import argparse
+from math import isnan
 from typing import TYPE_CHECKING
 
 from desktop_app.cli.analysis import Opened, finish, open_model, print_table, refuse_output, tell
 from desktop_app.cli.shared import checked_text
+from desktop_app.core.alignment import TOKENS, aligned
 
 if TYPE_CHECKING:
     from desktop_app.core.analysis.what_if import Patch
@@ -31,16 +33,23 @@ def run(arguments: argparse.Namespace) -> int:
             against=against,
             what=arguments.what,
             direction=arguments.direction,
+            alignment=arguments.align or TOKENS,
             progress=progress,
         )
     if arguments.out is None:
-        _print(opened, other, found, target, against)
+        _print(opened, other, found, (target, against), arguments.align or TOKENS)
     about = {"command": "patch", "corrupt": texts[1], "target": target, "against": against}
     about |= {"what": found.what, "direction": found.direction, "refused": found.refused or None}
     return finish(arguments, opened, found.arrays(), about, ())
 
 
-def _print(opened: Opened, other: Opened, found: "Patch", target: int, against: int) -> None:
+def _written(value: float) -> str:
+    """A number of the table; nothing where a token has no counterpart."""
+    return "" if isnan(value) else f"{value:.2f}"
+
+
+def _print(opened: Opened, other: Opened, found: "Patch", tokens_: tuple[int, int], align: str) -> None:
+    target, against = tokens_
     print(
         f"The logit of {opened.quoted(target)} less that of {opened.quoted(against)}: {found.clean:.4f} in the clean "
         f"prompt, {found.corrupt:.4f} in the corrupt one."
@@ -53,13 +62,16 @@ def _print(opened: Opened, other: Opened, found: "Patch", target: int, against: 
     layers = [f"block {n}" for n in range(len(numbers))]
     if found.what == "heads":
         rows = [["", *(f"head {n}" for n in range(numbers.shape[1]))]]
-        rows += [[name, *(f"{value:.2f}" for value in row)] for name, row in zip(layers, numbers, strict=True)]
+        rows += [[name, *map(_written, row)] for name, row in zip(layers, numbers, strict=True)]
     else:
         rows = [["position", *layers]]
-        pairs = [tuple(map(opened.quoted, pair)) for pair in zip(opened.ids, other.ids, strict=True)]
-        tokens = [one if one == two else f"{one} / {two}" for one, two in pairs]
+        base, source = (other.ids, opened.ids) if found.direction == "denoise" else (opened.ids, other.ids)
+        tokens = []
+        for own, place in zip(base, aligned(base, source, align), strict=True):
+            one, two = opened.quoted(own), "none" if place is None else opened.quoted(source[place])
+            tokens.append(one if one == two else f"{one} / {two}")
         rows += [
-            [f"{n} {token}", *(f"{value:.2f}" for value in column)]
+            [f"{n} {token}", *map(_written, column)]
             for n, (token, column) in enumerate(zip(tokens, numbers.T, strict=True))
         ]
     print_table(rows)

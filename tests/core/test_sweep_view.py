@@ -126,12 +126,37 @@ def test_what_is_done_is_shown_before_all_is(model, monkeypatch):
     assert clicked(early, hidden) == early.state
 
 
-def test_without_another_prompt_or_with_a_longer_one_it_says_what_is_missing(model):
-    for other, words in (("", "takes another prompt beside this one"), ("the big cat sat", "11 and 15 tokens")):
-        scene = moment(model, other, sweep="resid_pre")
-        step = find_step("sweep", model.config)
-        assert wants_of(scene, step) == ()
-        assert words in picture(scene, step, TextPanel).lines[0].text
+def test_without_another_prompt_it_says_what_is_missing(model):
+    scene = moment(model, "", sweep="resid_pre")
+    step = find_step("sweep", model.config)
+    assert wants_of(scene, step) == ()
+    assert "takes another prompt beside this one" in picture(scene, step, TextPanel).lines[0].text
+
+
+@pytest.mark.parametrize("what", ["resid_pre", "from_heads"])
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_of_prompts_of_different_lengths_each_token_stands_for_its_counterpart(model, what, way):
+    longer = "the big cat sat"
+    scene, step, _ = swept(model, other=longer, sweep=what, sweep_way=way)
+    shown = picture(scene, step)
+    base = scene if way == "in" else scene.other
+    if what == "resid_pre":
+        assert shown.column_labels == base.labels
+        alone = [n for n, column in enumerate(shown.values.T) if np.isnan(column).all()]
+        assert alone == ([] if way == "in" else [3, 4, 5, 6])  # " big"
+        lines = {line.label: line.text for line in picture(scene, step, TextPanel).lines}
+        assert lines.get("empty") == (None if way == "in" else "4 positions")
+        if way == "out":
+            hidden = Cell("sweep.effect", (1, 5))
+            assert readout_of(scene, hidden).value == "no counterpart"
+            assert clicked(scene, hidden) == scene.state
+    # A cell leads to that very run, whatever stands for what.
+    at = (1, 2) if what == "from_heads" else (1, len(base.trace) - 2)
+    state = clicked(scene, Cell("sweep.effect", at))
+    logits = compute_passes(model.engine, model.tokenizer, asked_of(state, model.tokenizer)).trace.logits(-1)
+    found = scene.made(wants_of(scene, step)[0]).logit_difference[at]
+    assert float(logits[TOKENS["target"]]) - float(logits[TOKENS["against"]]) == pytest.approx(found, abs=1e-4)
+    assert len(picture(scene, step).values.T) == (model.config.n_head if what == "from_heads" else len(base.trace))
 
 
 def test_a_sweep_of_an_edited_pass_is_on_top_of_its_edits(model):

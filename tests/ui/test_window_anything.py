@@ -10,11 +10,21 @@ from PySide6.QtWidgets import QApplication, QDialog
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
+from desktop_app.core.fields import Change
 from desktop_app.core.steps import workspaces
 from tests.ui.driver import LEFT, NONE, SHIFT
 
 ENDS_IT = {"quit"}
 TEXTS = ("a", " the", "\n", "é", "☃", "x" * 60, "abc", "")
+EDITS = (
+    "blocks.0.attn.z[1]=0",
+    "blocks.1.mlp.post[:, 5]=mean",
+    "blocks.1.resid_pre[0]=other",
+    "blocks.1.attn.z[0]=across",
+    "blocks.1.attn.q+=edge[0, 0]",
+    "blocks.1.resid_pre+=2*direction[\"'a' - 'b'\"]",
+    "blocks.2.attn_out*=0.5",
+)
 KEYS = (
     Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Escape,
     Qt.Key.Key_Tab, Qt.Key.Key_Backspace, Qt.Key.Key_P, Qt.Key.Key_PageDown, Qt.Key.Key_Home,
@@ -28,8 +38,18 @@ class Somebody:
         self.desk, self.models, self.dice, self.did = desk, models, random.Random(seed), []
 
     def act(self):
-        kinds = (self.command, self.click, self.key, self.write, self.open, self.slide, self.resize, self.wait)
-        (kind,) = self.dice.choices(kinds, (30, 30, 15, 10, 3, 5, 2, 5))
+        kinds = (
+            (self.command, 30),
+            (self.click, 30),
+            (self.key, 15),
+            (self.write, 10),
+            (self.open, 3),
+            (self.slide, 5),
+            (self.resize, 2),
+            (self.wait, 5),
+            (self.change, 6),
+        )
+        (kind,) = self.dice.choices([act for act, _ in kinds], [often for _, often in kinds])
         self.did.append((kind.__name__, *kind()))
         for _ in range(self.dice.randrange(3)):
             QApplication.processEvents()
@@ -69,6 +89,21 @@ class Somebody:
         model = self.dice.choice(self.models)
         self.desk.c.open_model(model)
         return (model.name,)
+
+    def change(self):
+        """Edit the pass, or have another prompt, another model or another mask."""
+        state = self.desk.state
+        name, value = self.dice.choice(
+            (
+                ("edits", (*state.edits, Change(self.dice.choice(EDITS)))),
+                ("edits", state.edits[1:]),
+                ("other", self.dice.choice(("", "Jello", "Hello, you two"))),
+                ("beside", self.dice.choice(("", *map(str, self.models), "/nowhere"))),
+                ("mask", self.dice.choice(("causal", "none", "window:2"))),
+            )
+        )
+        self.desk.c.set(replace(state, **{name: value}))
+        return name, value
 
     def slide(self):
         controls = self.desk.window.probabilities.controls

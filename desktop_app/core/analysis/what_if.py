@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.core.alignment import TOKENS, Alignment, aligned
 from desktop_app.core.analysis import attribution
 from desktop_app.core.analysis.closing import Closing, Progress, closing, unheard
 from desktop_app.core.analysis.named_arrays import NamedArrays
@@ -131,22 +132,22 @@ def ablate(
     layer = None if what == STRONGEST else neurons_of(what, engine)
     which = strongest(engine, trace, target, against, stop) if what == STRONGEST else ()
     mean = means(engine, reference, stop) if how == "mean" else None
+    every: tuple[Range, ...] = (ALL, ALL)
     if what == "heads":
-        edits = [
-            _mute(f"blocks.{n}.attn.z", ((h, h + 1), ALL, ALL), mean)
-            for n in range(config.n_layer)
-            for h in range(config.n_head)
+        places = [
+            (f"blocks.{n}.attn.z", ((h, h + 1), *every)) for n in range(config.n_layer) for h in range(config.n_head)
         ]
         shape: tuple[int, ...] = (config.n_layer, config.n_head)
     elif what == STRONGEST:
-        edits = [_mute(f"blocks.{n}.mlp.post", (ALL, (k, k + 1)), mean) for n, k in which]
+        places = [(f"blocks.{n}.mlp.post", (ALL, (k, k + 1))) for n, k in which]
         shape = (len(which),)
     elif layer is None:
-        edits = [_mute(f"blocks.{n}.mlp.post", (ALL, ALL), mean) for n in range(config.n_layer)]
+        places = [(f"blocks.{n}.mlp.post", every) for n in range(config.n_layer)]
         shape = (config.n_layer,)
     else:
-        edits = [_mute(f"blocks.{layer}.mlp.post", (ALL, (k, k + 1)), mean) for k in range(config.d_mlp)]
+        places = [(f"blocks.{layer}.mlp.post", (ALL, (k, k + 1))) for k in range(config.d_mlp)]
         shape = (config.d_mlp,)
+    edits = [(_mute(site, where, mean),) for site, where in places]
     base = _of_trace(engine, trace, target, against)
     own = _own(trace, target, against)
 
@@ -212,9 +213,10 @@ def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None 
 class Patch(NamedArrays):
     """What patching each cell gives. `clean` and `corrupt` are the logit differences of the two prompts as they are.
 
-    `logit_difference` is [layer, pos], or [layer, head], that of each patched pass itself. `effect` is how far it goes
-    from the prompt that was patched (0) to the one that the numbers came from (1); not a number where the two prompts
-    are less than LEAST apart.
+    `logit_difference` is [layer, pos], or [layer, head], that of each patched pass itself; positions are those of the
+    prompt that is patched, and it is not a number where a token has no counterpart in the other. `effect` is how far it
+    goes from the prompt that was patched (0) to the one that the numbers came from (1); not a number where the two
+    prompts are less than LEAST apart.
     """
 
     what: Patched
@@ -264,6 +266,7 @@ def patch(
     against: int,
     what: Patched = "resid_pre",
     direction: Direction = "denoise",
+    alignment: str = TOKENS,
     stop: Stop | None = None,
     progress: Progress = unheard,
     partly: Partly = unheard,
@@ -271,30 +274,26 @@ def patch(
     """Put each cell of one prompt's pass into the other's in turn, and see what follows.
 
     To denoise, cells of `clean` are put into `corrupt`: what brings the clean answer back. To noise, the other way
-    round: what it needs. A cell is a position of one block's tensor, or of heads one head's z at every position.
+    round: what it needs. A cell is a position of one block's tensor, or of heads one head's z at every position. Of
+    prompts of different lengths each position stands for the one that the `alignment`, one of RULES, gives it.
 
-    Raises ModelError for a token that is not there and for prompts of different lengths, Cancelled on a stop.
+    Raises ModelError for a token that is not there, Cancelled on a stop.
     """
     _require_tokens(engine, target, against)
-    if len(clean) != len(corrupt):
-        raise ModelError(
-            f"The clean prompt has {len(clean)} tokens and the corrupt one {len(corrupt)}; cells stand for each other "
-            "where both have as many: change one of the prompts."
-        )
-    config, count = engine.config, len(clean)
+    config = engine.config
     base, source = (corrupt, clean) if direction == "denoise" else (clean, corrupt)
-    edits: list[Edit | None] = []
+    places = aligned(base.ids, source.ids, alignment)
+    edits: list[tuple[Edit, ...] | None] = []
     for n in range(config.n_layer):
         name = f"blocks.{n}.attn.z" if what == "heads" else f"blocks.{n}.{what}"
-        here, there = base[name], source[name]
-        for k in range(config.n_head if what == "heads" else count):
-            where: tuple[Range, ...] = ((k, k + 1), ALL, ALL) if what == "heads" else ((k, k + 1), ALL)
-            if what == "heads":
-                first = int(np.argmax((here[k] != there[k]).any(-1)))  # what is equal before need not run again
-                where = ((k, k + 1), (first, None), ALL)
-            cells = tuple(slice(*span) for span in where)
-            same = np.array_equal(here[cells], there[cells])
-            edits.append(None if same else Edit(name, where, put=Cells.of(there[cells])))
+        here, there = base[name], _at(source[name], places, -2)
+        if what == "heads":
+            edits += [_head_from(name, k, here[k], there[k], places) for k in range(config.n_head)]
+            continue
+        for k, place in enumerate(places):
+            same = np.array_equal(here[k], there[k])
+            put = () if same else (Edit(name, ((k, k + 1), ALL), put=Cells.of(there[k][None])),)
+            edits.append(None if place is None else put)
     own = [_of_trace(engine, trace, target, against) for trace in (clean, corrupt)]
 
     def made(found: Array) -> Patch:
@@ -303,30 +302,53 @@ def patch(
     return made(_sweep(engine, base, edits, target, against, stop, progress, lambda found: partly(made(found))))
 
 
+def _at(values: Array, places: Alignment, axis: int) -> Array:
+    """The values at these places along an axis; anything where there is none."""
+    return values.take([0 if place is None else place for place in places], axis)
+
+
+def _head_from(name: str, head: int, here: Array, there: Array, places: Alignment) -> tuple[Edit, ...]:
+    """The edits that put what a head read [pos, d_head], for each stretch of positions with a counterpart."""
+    known = np.array([place is not None for place in places])
+    differs = (here != there).any(-1) & known
+    found = []
+    edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
+    for start, stop in edges.reshape(-1, 2).tolist():
+        if differs[start:stop].any():
+            first = start + int(np.argmax(differs[start:stop]))  # what is equal before need not run again
+            last = None if stop == len(known) else stop
+            put = Cells.of(there[None, first:stop])
+            found.append(Edit(name, ((head, head + 1), (first, last), ALL), put=put))
+    return tuple(found)
+
+
 def _sweep(
     engine: Engine,
     trace: Trace,
-    edits: Sequence[Edit | None],
+    edits: Sequence[tuple[Edit, ...] | None],
     target: int,
     against: int,
     stop: Stop | None,
     progress: Progress,
     partly: Partly = unheard,
 ) -> Array:
-    """The logit difference of the pass with each edit, [edit]; None changes nothing."""
+    """The logit difference of the pass with each group of edits, [group]; not a number for None."""
     done, found = 0, np.full(len(edits), np.nan)
+    asked = [n for n, group in enumerate(edits) if group is not None]
 
     def told(which: Sequence[int], rows: Array) -> None:
         nonlocal done
         done += len(which)
-        found[list(which)] = logit_difference(engine, rows, target, against)
-        progress(done / len(edits))
+        found[[asked[n] for n in which]] = logit_difference(engine, rows, target, against)
+        progress(done / len(asked))
         partly(found.copy())
 
     own = trace.run.edits
     plain = engine.trace(trace.ids, mask=trace.run.mask, stop=stop) if own else trace
-    variants = [own if edit is None else (*own, edit) for edit in edits]
-    return logit_difference(engine, finals(engine, plain, variants, stop, told), target, against)
+    variants = [(*own, *(edits[n] or ())) for n in asked]
+    whole = np.full(len(edits), np.nan)
+    whole[asked] = logit_difference(engine, finals(engine, plain, variants, stop, told), target, against)
+    return whole
 
 
 def effects(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from desktop_app.core.alignment import Alignment, aligned
 from desktop_app.core.analysis import what_if
 from desktop_app.core.analysis.what_if import Ablation, Patch
 from desktop_app.core.changes import with_edits
@@ -59,6 +60,7 @@ def _put(work: Work, what: str, way: str, target: int, against: int) -> Patch:
         against=against,
         what=kind,  # type: ignore[arg-type] # one of the choices
         direction="denoise" if way == "in" else "noise",
+        alignment=work.passes.asked.alignment,
         stop=work.stop,
         progress=work.progress,
         partly=work.partly,
@@ -99,10 +101,22 @@ def fits(scene: Scene) -> str:
         return "A sweep puts cells of another prompt by this same model; take the other model away for it."
     if scene.other is None:
         return "Putting cells takes another prompt beside this one: write one (Ctrl+Shift+L)."
-    if len(scene.other.trace) != len(scene.trace):
-        counts = f"{len(scene.trace)} and {len(scene.other.trace)}"
-        return f"The two prompts have {counts} tokens; a sweep puts cells where both have as many."
     return ""
+
+
+def _patched(scene: Scene, found: Ablation | Patch) -> Scene:
+    """The moment of the prompt that is patched: of what is put into the other one, that."""
+    noise = isinstance(found, Patch) and found.direction == "noise"
+    return scene.other if noise and scene.other is not None else scene
+
+
+def _counterparts(scene: Scene, found: Ablation | Patch) -> Alignment:
+    """For each position of the patched prompt the one that its numbers come from; () where none come from any."""
+    if not isinstance(found, Patch) or scene.other is None:
+        return ()
+    own, other = scene.trace.ids, scene.other.trace.ids
+    both = (own, other) if found.direction == "denoise" else (other, own)
+    return aligned(*both, scene.passes.asked.alignment)
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
@@ -130,7 +144,7 @@ def content(scene: Scene) -> View:
     if found is None:
         words = reason or f"{(_MUTE if asked.muted else _PUT).words} …"
         return View(title, "", column(TextPanel(lines=(Line("", words),))))
-    return View(title, "", column(_ends(found), _picture(scene, found)))
+    return View(title, "", column(_ends(scene, found), _picture(scene, found)))
 
 
 _DONE = {
@@ -144,7 +158,7 @@ _DONE = {
 }
 
 
-def _ends(found: Ablation | Patch) -> TextPanel:
+def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
     """What is measured, and what it is without an edit."""
     done = np.isfinite(found.logit_difference)
     lines = []
@@ -160,8 +174,12 @@ def _ends(found: Ablation | Patch) -> TextPanel:
             lines.append(Line("", "", found.refused))
         else:
             lines.append(Line("colours", "0 to 1", "the share of the way from the patched prompt to the other one"))
-    if not done.all():
+    wanted = wants(scene)
+    if wanted and not scene.has(wanted[0]):
         lines.append(Line("done", f"{int(done.sum())} / {done.size}", "what is not there yet is empty"))
+    elif found.what != "heads" and (alone := sum(place is None for place in _counterparts(scene, found))):
+        positions = "1 position" if alone == 1 else f"{alone} positions"
+        lines.append(Line("empty", positions, "no token of the one prompt stands for one of the other there"))
     return TextPanel(lines=tuple(lines))
 
 
@@ -185,7 +203,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
         if by_head
         else ()
         if isinstance(found, Ablation)
-        else scene.labels
+        else _patched(scene, found).labels
     )
     shares = isinstance(found, Patch) and not found.refused
     return MapPanel(
@@ -241,12 +259,16 @@ def _target(scene: Scene, found: Ablation | Patch, row: int, col: int) -> Target
         layer, neuron = found.which[row]
         site = f"blocks.{layer}.mlp.post"
         return Target(f"neuron {neuron} of block {layer}", (place(site, ":", neuron),))
-    return row_of(scene, f"blocks.{row}.{found.what}", col)
+    return row_of(_patched(scene, found), f"blocks.{row}.{found.what}", col)
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
     """What a cell stands for."""
     found, row, col, _ = _at(scene, cell)
+    if isinstance(found, Patch) and found.direction == "noise" and found.what != "heads":
+        # It is the other prompt that was edited there: here it is what stands for that.
+        here = _counterparts(scene, found)[col]
+        return () if here is None else (row_of(scene, f"blocks.{row}.{found.what}", here),)
     return (_target(scene, found, row, col),)
 
 
@@ -257,7 +279,9 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     asked, quoted = _asked(scene), scene.tokenizer.quoted
     words = _target(scene, found, row, col).words
     place_ = f"{quoted(asked.target)} less {quoted(asked.against)}: {number(float(flat[row, col]))}"
-    return Readout("not done yet" if np.isnan(value) else number(value), words, place_)
+    apart = _counterparts(scene, found)
+    missing = "no counterpart" if apart and found.what != "heads" and apart[col] is None else "not done yet"
+    return Readout(missing if np.isnan(value) else number(value), words, place_)
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:

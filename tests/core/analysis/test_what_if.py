@@ -137,8 +137,42 @@ def test_what_cannot_be_muted_is_refused(engine, clean, what, sentence):
         what_if.ablate(engine, clean, what=what, **TOKENS)
 
 
-def test_prompts_of_different_lengths_are_refused_and_tokens_that_are_not_there(engine, clean):
-    with pytest.raises(ModelError, match="has 8 tokens and the corrupt one 5"):
-        what_if.patch(engine, clean, engine.trace(CLEAN[:5]), **TOKENS)
+LONGER = (3, 1, 7, 7, 4, 8, 5, 9, 2, 6)  # as CORRUPT, with two tokens more
+STANDS_FOR = {"into the longer": (0, 1, None, None, 2, 3, 4, 5, 6, 7), "into the shorter": (0, 1, 4, 5, 6, 7, 8, 9)}
+
+
+@pytest.mark.parametrize("direction", ["denoise", "noise"])
+@pytest.mark.parametrize("what", ["mlp_out", "heads"])
+def test_of_prompts_of_different_lengths_cells_are_put_by_the_tokens_that_match(engine, clean, direction, what):
+    corrupt = engine.trace(LONGER)
+    found = what_if.patch(engine, clean, corrupt, what=what, direction=direction, **TOKENS)
+    way = "into the longer" if direction == "denoise" else "into the shorter"
+    base, source = (corrupt, clean) if direction == "denoise" else (clean, corrupt)
+    places = STANDS_FOR[way]
+    for layer in range(3):
+        if what == "mlp_out":
+            assert found.logit_difference.shape == (3, len(base))
+            for pos, place in enumerate(places):
+                if place is None:
+                    assert np.isnan(found.logit_difference[layer, pos])
+                    continue
+                name = f"blocks.{layer}.mlp_out"
+                put = Cells.of(source[name][place][None])
+                edited = engine.trace(base.ids, edits=(Edit(name, ((pos, pos + 1), ALL), put=put),))
+                expected = edited.logits(-1)[56] - edited.logits(-1)[75]
+                assert found.logit_difference[layer, pos] == pytest.approx(expected, abs=1e-4)
+        else:
+            name = f"blocks.{layer}.attn.z"
+            edits = [
+                Edit(name, ((1, 2), (pos, pos + 1), ALL), put=Cells.of(source[name][1, place][None, None]))
+                for pos, place in enumerate(places)
+                if place is not None
+            ]
+            edited = engine.trace(base.ids, edits=tuple(edits))
+            expected = edited.logits(-1)[56] - edited.logits(-1)[75]
+            assert found.logit_difference[layer, 1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_tokens_that_are_not_there_are_refused(engine, clean):
     with pytest.raises(ModelError, match="97"):
         what_if.ablate(engine, clean, target=97, against=3)
