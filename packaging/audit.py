@@ -16,6 +16,8 @@ LOCKS = (
     "requirements-test.lock",
     "packaging/requirements-package.lock",
     "packaging/requirements-ci.lock",
+    "requirements-scan.lock",
+    "packaging/requirements-readers.lock",
 )
 """Lock files; the test lock repeats all that requirements.lock has."""
 

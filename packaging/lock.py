@@ -38,12 +38,18 @@ def main() -> None:
     compile_lock("requirements.lock", *upgrade)
     for extra, output in (("test", "requirements-test.lock"), ("package", "packaging/requirements-package.lock")):
         compile_lock(output, "--extra", extra, "--constraint", "requirements.lock", *upgrade)
+    others = ("requirements.lock", "requirements-test.lock", "packaging/requirements-ci.lock")
+    together = [word for lock in others for word in ("--constraint", lock)]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups = project["dependency-groups"]
     compile_lock("packaging/requirements-build.lock", *upgrade, only="\n".join(project["build-system"]["requires"]))
     compile_lock("packaging/requirements-audit.lock", *upgrade, only="\n".join(groups["audit"]))
     with_tests = ("--constraint", "requirements-test.lock")
     compile_lock("packaging/requirements-ci.lock", *with_tests, *upgrade, only="\n".join(groups["ci"]))
+    # These stand in one environment with all of the above.
+    compile_lock("requirements-scan.lock", "--extra", "scan", *together, *upgrade)
+    with_scan = (*together, "--constraint", "requirements-scan.lock")
+    compile_lock("packaging/requirements-readers.lock", *with_scan, *upgrade, only="\n".join(groups["readers"]))
 
 
 if __name__ == "__main__":

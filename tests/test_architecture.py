@@ -114,7 +114,12 @@ def test_ci_installs_what_is_locked_with_hashes_and_the_programs_own_wheel(path)
 
 @pytest.mark.parametrize(
     "lock",
-    ["requirements.lock", "requirements-test.lock", *(str(p.relative_to(ROOT)) for p in ROOT.glob("packaging/*.lock"))],
+    [
+        "requirements.lock",
+        "requirements-test.lock",
+        "requirements-scan.lock",
+        *(str(p.relative_to(ROOT)) for p in ROOT.glob("packaging/*.lock")),
+    ],
 )
 def test_every_pin_has_hashes_and_no_index_is_named(lock):
     text = (ROOT / lock).read_text(encoding="utf-8")

@@ -44,6 +44,7 @@ COMMANDS = {
     "heads": "measure how each head looks, and name those that do one thing",
     "circuits": "how much each head reads of what earlier heads write, by the weights alone, and which heads copy",
     "directions": "add and subtract tokens' embeddings, and list the tokens that lie nearest",
+    "scan": "what excites each neuron and what each head does, over texts of any size, on one machine or many",
     "worksheet": "exercises by hand on a pass, from one dot product to one head, with their answers, as a PDF",
     "spreadsheet": "one head of one block as live formulas, one a cell, from the residual stream to its result",
     "check": "recompute every tensor from its inputs in float64, and compare",

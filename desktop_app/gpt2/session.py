@@ -89,6 +89,7 @@ def make_session(
     given: Collection[str] | None = None,
     packed: bool = False,
     fuse: bool = True,
+    threads: int = 0,
 ) -> ort.InferenceSession:
     """A session on the checkpoint's own arrays, as `session_of` makes it: it starts at once and takes a few megabytes.
 
@@ -97,7 +98,7 @@ def make_session(
     # Other providers than the processor are untried with the operators of `fused.py`.
     fuse_rows = fuse and given is None and chosen() == CPU
     model = build_graph(checkpoint.config, body=body, head=head, only=only, given=given, fuse=fuse_rows)
-    return session_of(model, checkpoint, stop, packed=packed, fuse=fuse)
+    return session_of(model, checkpoint, stop, packed=packed, fuse=fuse, threads=threads)
 
 
 def session_of(
@@ -107,16 +108,19 @@ def session_of(
     *,
     packed: bool = False,
     fuse: bool = True,
+    threads: int = 0,
 ) -> ort.InferenceSession:
     """A session of a graph whose weights are the checkpoint's, of which it makes no copy.
 
     `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
-    so that a tensor is the same to the bit whatever else is exposed. What is rounded to int8 is always packed. Raises
-    Cancelled if `stop` was set, ModelError if there is no room on disk for what is rounded.
+    so that a tensor is the same to the bit whatever else is exposed. What is rounded to int8 is always packed. It runs
+    on as many `threads`, on all cores where they are 0. Raises Cancelled if `stop` was set, ModelError if there is no
+    room on disk for what is rounded.
     """
     stop = stop or Stop()
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     # Idle threads must not burn a laptop's battery.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Page faults on memory that was returned to the system would cost a captured pass a third of its time.

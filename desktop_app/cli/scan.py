@@ -1,0 +1,125 @@
+"""`logitscope scan`: what excites every neuron and what every head does, over texts of any size."""
+
+import argparse
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from desktop_app.cli.analysis import tell
+from desktop_app.cli.shared import open_checkpoint, say, shown, size_of
+from desktop_app.gpt2.errors import LogitscopeError
+
+if TYPE_CHECKING:
+    from desktop_app.core.evidence.scan import Scan
+
+_NAMED = 10  # faults that are said one by one
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from desktop_app.core.evidence.scan import Request, count, finish, prepare
+    from desktop_app.gpt2.system import usable_cores
+    from desktop_app.gpt2.tokenizer import Tokenizer
+
+    _require_extra()
+    from desktop_app.core.evidence.cluster import LOCAL, Cluster, check_address
+
+    check_address(arguments.scheduler)
+    workers = usable_cores() if arguments.workers is None else arguments.workers
+    for name, value in (("workers", workers), ("tokens", arguments.tokens)):
+        if value is not None and value < 1:
+            raise LogitscopeError(f"--{name} is {value}; it must be a whole number from 1.")
+    if arguments.scheduler != LOCAL and arguments.workers is not None:
+        raise LogitscopeError("--workers says how many are started here; a scheduler has its own: leave it out.")
+    request = Request(
+        tuple(arguments.texts),
+        arguments.out,
+        arguments.window,
+        arguments.tokens,
+        arguments.column,
+        arguments.seed,
+        arguments.lens,
+    )
+    checkpoint = open_checkpoint(arguments)
+    tokenizer = Tokenizer.load(checkpoint.folder, vocab_size=checkpoint.config.vocab_size)
+    scan = prepare(request, checkpoint, tokenizer, force=arguments.force)
+    if scan is None:
+        print(f"{shown(str(request.folder))}: this scan is complete.")
+        return 0
+    _say_faults(scan)
+    if scan.done:
+        print(f"Going on after {scan.done} of {scan.shards} parts.")
+    with Cluster(arguments.scheduler, workers, say) as cluster:
+        _say_room(scan, cluster.workers, local=arguments.scheduler == LOCAL)
+        with tell("scanning") as heard:
+            count(scan, cluster, lambda done, total: heard(done / total))
+    found = finish(scan)
+    if len(scan.processors) > 1:
+        kinds = ", ".join(sorted(scan.processors))
+        say(f"Several kinds of processors computed this, whose last digits may differ: {kinds}.")
+    if found.not_finite:
+        say(f"{found.not_finite:,} windows gave numbers that are not finite, and count for nothing.")
+    print(f"{found.windows:,} windows, {found.rows:,} positions after the first")
+    for path in sorted(request.folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            print(f"{shown(str(path))}: {size_of(path)}")
+    return 1 if scan.cut["left_out"] or found.not_finite else 0
+
+
+def _require_extra() -> None:
+    missing = [name for name in ("distributed", "pyarrow") if find_spec(name) is None]
+    if missing:
+        raise LogitscopeError(
+            f"Scanning needs {' and '.join(missing)}, which this installation lacks; in a checkout ./run scan installs "
+            "it, elsewhere `pip install 'logitscope[scan]'` does."
+        )
+
+
+def _say_faults(scan: "Scan") -> None:
+    faults, left_out = scan.cut["faults"], scan.cut["left_out"]
+    for file, record, words, whole in faults[:_NAMED]:
+        rest = "; the rest of it is left out" if whole and record else ""
+        where = "" if whole else f", text {record}"
+        say(f"{shown(file)}{where}: {shown(words.rstrip('.'))}{rest}.")
+    if left_out:
+        say(f"{left_out:,} {'text is' if left_out == 1 else 'texts are'} left out; the rest goes on.")
+
+
+def _say_room(scan: "Scan", workers: int, *, local: bool) -> None:
+    """Say what the scan takes. Raises LogitscopeError where disk or memory do not hold it."""
+    from desktop_app.core.evidence.scan import measure, needs
+    from desktop_app.core.library.progress import in_bytes
+    from desktop_app.gpt2.machine import available_memory
+
+    seconds, tally = measure(scan)
+    need = needs(scan, tally)
+    left = seconds * len(scan.windows) * (1 - scan.done / scan.shards) / max(1, workers)
+    memory = need.client + (workers * need.worker if local else 0)
+    print(
+        f"{scan.cut['texts']:,} texts, {scan.cut['tokens']:,} tokens in {len(scan.windows):,} windows; about "
+        f"{_time(left)} on {workers} {'worker' if workers == 1 else 'workers'}, {in_bytes(memory)} of memory here, "
+        f"{in_bytes(need.disk)} of disk"
+    )
+    free_disk, free_memory = shutil.disk_usage(_existing(scan.request.folder)).free, available_memory()
+    if need.disk > free_disk:
+        raise LogitscopeError(
+            f"This scan needs about {in_bytes(need.disk)} of disk in {scan.request.folder}, where "
+            f"{in_bytes(free_disk)} are free; make room, or give fewer --tokens."
+        )
+    if free_memory is not None and memory > free_memory:
+        raise LogitscopeError(
+            f"This scan needs about {in_bytes(memory)} of memory on this machine with {workers} workers, and "
+            f"{in_bytes(free_memory)} are free; give fewer --workers."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() else folder.absolute().parent
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,190 @@
+"""Computes shards on Dask's workers: a cluster of processes on this machine, or one that a scheduler's address names.
+
+Every batch is a task, and so is every merge of two neighbouring tallies; what a lost worker had is computed again by
+another. Where the scheduler itself is lost, the client waits for one at the same address and hands in again whatever it
+has not received. Nothing is ever spilled to disk. Schedulers are reached on this machine's own loopback, or by TLS.
+"""
+
+import ipaddress
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import dask
+from dask.distributed import Client, LocalCluster
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from desktop_app.core.evidence.runner import Batch, Job, merge_results, run_batch
+from desktop_app.core.evidence.tally import Tally
+from desktop_app.gpt2.errors import LogitscopeError
+
+log = logging.getLogger(__name__)
+
+LOCAL = "local"
+
+_SETTINGS = {
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.admin.log-format": "%(message)s",
+    "distributed.scheduler.allowed-failures": 20,  # workers that may be lost under one task
+    "distributed.scheduler.worker-ttl": None,  # a pass of a large model may hold the interpreter for long
+}
+_PATIENCE = 120.0  # seconds to wait for a scheduler that went away, and for a first worker
+
+_Result = tuple[Tally, frozenset[str]]
+
+
+def check_address(address: str) -> None:
+    """Raise LogitscopeError unless `address` is `local`, a loopback address over tcp, or any over tls."""
+    if address == LOCAL:
+        return
+    parts = urlsplit(address)
+    try:
+        right = parts.scheme in ("tcp", "tls") and parts.hostname is not None and parts.port is not None
+    except ValueError:  # a port that is none
+        right = False
+    if not right:
+        raise LogitscopeError(
+            f"--scheduler {address} is no address of a scheduler; give one like tcp://127.0.0.1:8786, or local."
+        )
+    if parts.scheme == "tcp" and not _is_loopback(parts.hostname or ""):
+        raise LogitscopeError(
+            f"--scheduler {address} leads beyond this machine without encryption, and Dask runs whatever code it is "
+            "sent; start scheduler and workers with TLS and give tls://..., as docs/evidence.md says."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, of which one always means this machine
+        return host == "localhost"
+
+
+class Cluster:
+    """A runner on Dask's workers, while it is entered."""
+
+    def __init__(self, scheduler: str = LOCAL, workers: int = 1, say: Callable[[str], None] = log.info) -> None:
+        check_address(scheduler)
+        self._address, self._count, self._say = scheduler, workers, say
+        self._cluster: Any = None
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "tornado"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # a lost worker is dealt with, and said here
+        dask.config.set(_SETTINGS)
+        if self._address == LOCAL:
+            self._cluster = LocalCluster(
+                n_workers=self._count,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+            )
+            self._client = Client(self._cluster)
+        else:
+            self._connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each in (self._client, self._cluster):
+            if each is not None:
+                try:
+                    each.close(timeout=10)
+                except (OSError, TimeoutError) as reason:  # it is going away in any case
+                    log.info("closing Dask: %s", reason)
+
+    def _connect(self) -> None:
+        """Reach the scheduler, waiting for it, and for a first worker. Raises LogitscopeError."""
+        try:
+            self._client = Client(self._address, timeout=_PATIENCE)
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+        except (OSError, TimeoutError, CommClosedError) as reason:
+            raise LogitscopeError(
+                f"No scheduler with workers answers at {self._address}; start them (docs/evidence.md), then run this "
+                "again: it goes on where it was."
+            ) from reason
+
+    @property
+    def workers(self) -> int:
+        """How many threads of workers there are."""
+        return sum(self._client.nthreads().values()) if self._client is not None else 0
+
+    def pids(self) -> list[int]:
+        """The processes of the workers on this machine."""
+        return sorted(self._client.run(os.getpid).values())
+
+    def shards(self, job: Job, shards: Iterable[Sequence[Batch]]) -> Iterator[_Result]:
+        """As Runner says. A few shards are in hand at a time, so that no worker waits and nothing piles up."""
+        waiting, in_hand = iter(shards), deque[tuple[Sequence[Batch], Any]]()
+        lost_since: float | None = None
+        while True:
+            try:
+                while len(in_hand) < self._ahead(in_hand) and (shard := next(waiting, None)) is not None:
+                    in_hand.append((shard, self._submit(job, shard)))
+                if not in_hand:
+                    return
+                result = in_hand[0][1].result()
+            except _LOST as reason:
+                lost_since = self._lost(reason, lost_since)
+                held = [shard for shard, _ in in_hand]
+                in_hand = deque((shard, self._submit(job, shard)) for shard in held)
+                continue
+            except KilledWorker as reason:
+                raise LogitscopeError(
+                    "One batch has ended worker after worker, most likely for want of memory; give fewer --workers."
+                ) from reason
+            lost_since = None
+            in_hand.popleft()
+            yield result
+
+    def _ahead(self, in_hand: "deque[Any]") -> int:
+        """How many shards to have in hand: two, or more where there are many workers."""
+        each = len(in_hand[0][0]) if in_hand else 8
+        return 2 + 2 * self.workers // max(1, each)
+
+    def _submit(self, job: Job, shard: Sequence[Batch]) -> Any:
+        """The result of a shard to come: its batches, merged in pairs, then pairs of pairs."""
+        level = [self._client.submit(run_batch, job, batch, pure=False) for batch in shard]
+        while len(level) > 1:
+            level = [
+                self._client.submit(merge_results, level[n : n + 2], pure=False) if n + 1 < len(level) else level[n]
+                for n in range(0, len(level), 2)
+            ]
+        return level[0]
+
+    def _lost(self, reason: BaseException, since: float | None) -> float:
+        """Wait for a scheduler again, for as long as there is patience: since when none was there."""
+        if self._cluster is not None:
+            raise LogitscopeError(
+                f"The cluster on this machine went away ({type(reason).__name__}); run this again: it goes on where it "
+                "was."
+            ) from reason
+        since = time.monotonic() if since is None else since
+        if time.monotonic() - since > _PATIENCE:
+            raise LogitscopeError(
+                f"The scheduler at {self._address} went away and did not come back; run this again: it goes on where "
+                "it was."
+            ) from reason
+        self._say(f"The scheduler at {self._address} went away; waiting for it.")
+        try:
+            self._client.close(timeout=1)
+        except (OSError, TimeoutError) as failure:
+            log.info("closing Dask: %s", failure)
+        self._connect()
+        return since
+
+
+_LOST = (CommClosedError, dask.distributed.CancelledError, OSError, TimeoutError)

@@ -1,0 +1,213 @@
+"""Evidence in one file that the program shows: numpy arrays in a zip (.npz), read without any other package.
+
+Of a scan's findings it has all statistics, the passages of neurons after the activation, those of heads, and the
+windows that passages stand in. It says which model it is of, by the digest of its weights. Outside data: every array
+is looked at before it is used, and nothing in it is unpickled.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.evidence.findings import DECILES, FROM_EACH, Findings, Passages
+from desktop_app.core.evidence.heads import DISTANCES, SCORES
+from desktop_app.core.evidence.neurons import BINS, SIDES
+from desktop_app.core.evidence.tally import TOP
+from desktop_app.core.evidence.windows import Windows
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.files import regular, whole_file
+
+Array = NDArray[Any]
+
+FORMAT = 1
+NAME = "evidence.npz"
+_LIMIT = 2 << 30  # bytes of all arrays, unpacked
+_STATISTICS = ("mean", "variance", "positive", "first_mean", "first_variance")
+
+
+class EvidenceError(LogitscopeError):
+    """A file of evidence cannot be read."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence:
+    """What a file of evidence holds. `about` are words and numbers of the scan; arrays are as `Findings` has them.
+
+    The windows that passages name are numbers of rows here: `window_start` and `window_length` say where the ids of
+    each stand in `ids`, `window_number` its number in the scan, `window_file` that of its text in `files`.
+    """
+
+    about: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+
+    def __repr__(self) -> str:
+        return f"<Evidence of {self.model}: {self.windows:,} windows>"
+
+    @property
+    def model(self) -> str:
+        """What the model was called."""
+        return str(self.about["model"])
+
+    @property
+    def digest(self) -> str:
+        """The digest of the model's weights."""
+        return str(self.about["digest"])
+
+    @property
+    def windows(self) -> int:
+        """How many windows were read."""
+        return int(self.about["windows"])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Layers, neurons of each, heads of each."""
+        layers, neurons = self.arrays["post.mean"].shape
+        return layers, neurons, self.arrays["norm"].shape[1]
+
+    def passages(self, kind: str) -> Passages:
+        """The passages of "top", "decile" (of neurons after the activation) or "head"."""
+        return Passages(*(self.arrays[f"{kind}.{name}"] for name in ("value", "window", "position")))
+
+    def ids(self, window: int) -> tuple[int, ...]:
+        """The ids of a window, by its row here."""
+        start = int(self.arrays["window_start"][window])
+        return tuple(self.arrays["ids"][start : start + int(self.arrays["window_length"][window])].tolist())
+
+    def file(self, window: int) -> str:
+        """The name of the text that a window stands in."""
+        return str(self.about["files"][int(self.arrays["window_file"][window])])
+
+
+def _stored(found: Findings, windows: Windows) -> dict[str, Array]:
+    named = {"top": found.top["post"], "decile": found.deciles["post"], "head": found.head_top}
+    used = np.unique(
+        np.concatenate([p.window.reshape(-1) for p in named.values()] + [found.pairs["window"].reshape(-1)])
+    )
+    used = used[used >= 0]
+    rows = windows.index[used]
+    lengths = rows["length"].astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.repeat(rows["start"] - starts[:-1], lengths) + np.arange(starts[-1])
+    arrays: dict[str, Array] = {
+        "ids": np.asarray(windows.ids[places]),
+        "window_start": starts[:-1].astype(np.int64),
+        "window_length": lengths.astype(np.int32),
+        "window_number": used.astype(np.int64),
+        "window_file": rows["file"].astype(np.int32),
+    }
+    for kind, of in named.items():
+        row = np.where(of.window < 0, -1, np.searchsorted(used, of.window))
+        arrays |= {f"{kind}.value": of.value, f"{kind}.window": row.astype(np.int32)}
+        arrays[f"{kind}.position"] = of.position.astype(np.int16)
+    for side in SIDES:
+        of_side = found.neurons[side]
+        arrays |= {f"{side}.{name}": getattr(of_side, name).astype(np.float32) for name in _STATISTICS}
+        most = of_side.histogram.max(initial=0)
+        arrays[f"{side}.histogram"] = of_side.histogram.astype(np.uint32 if most < 1 << 32 else np.int64)
+    heads = found.heads
+    arrays |= {name: getattr(heads, name).astype(np.float32) for name in ("norm", "norm_spread", "first_norm")}
+    arrays |= {"scores": heads.scores.astype(np.float32), "spread": heads.spread.astype(np.float32)}
+    arrays["distances"] = heads.distances.astype(np.float32)
+    pairs = dict(found.pairs) | {"window": np.searchsorted(used, found.pairs["window"])}
+    arrays |= {f"pairs.{name}": array if name == "weight" else array.astype(np.int32) for name, array in pairs.items()}
+    arrays |= {"loss": found.loss.astype(np.float32), "loss_count": found.loss_count}
+    if found.lens is not None:
+        arrays |= dict(zip(("lens_accuracy", "lens_loss", "lens_count"), found.lens, strict=True))
+    return arrays
+
+
+def write_evidence(path: Path, found: Findings, windows: Windows, about: Mapping[str, Any]) -> None:
+    """Write the file, the same bytes for the same findings. Raises ExportError."""
+    said = {"format": FORMAT, "windows": found.windows, **about}
+    arrays = {"about": np.frombuffer(json.dumps(said, sort_keys=True).encode(), np.uint8), **_stored(found, windows)}
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, array in arrays.items():
+            data = io.BytesIO()
+            np.lib.format.write_array(data, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getvalue(), zipfile.ZIP_DEFLATED, 9)
+
+
+def read_evidence(path: Path) -> Evidence:
+    """The evidence of a file. Raises EvidenceError, in a sentence, for a file that is none, is damaged or too large."""
+    try:
+        if path.is_dir():
+            path = path / NAME
+        regular(path, EvidenceError)
+        with zipfile.ZipFile(path) as archive:
+            if sum(item.file_size for item in archive.infolist()) > _LIMIT:
+                raise EvidenceError(f"{path} is too large to be shown, more than {_LIMIT >> 30} GB unpacked.")
+            arrays = {}
+            for item in archive.infolist():
+                with archive.open(item) as file:
+                    arrays[item.filename.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+        about = json.loads(arrays.pop("about").tobytes())
+        _check(about, arrays)
+    except OSError as reason:
+        raise EvidenceError(f"{path} cannot be read: {reason.strerror or reason}.") from reason
+    except EvidenceError:
+        raise
+    except Exception as reason:  # whatever zip, npy and JSON readers raise for bytes that are none of theirs
+        raise EvidenceError(
+            f"{path} is no evidence that can be read ({type(reason).__name__}: {str(reason)[:120]}); scan again."
+        ) from reason
+    return Evidence(about, arrays)
+
+
+def _check(about: Any, arrays: Mapping[str, Array]) -> None:
+    """Raise ValueError, KeyError or TypeError unless everything has its shape and every number lies where it must."""
+    if about["format"] != FORMAT:
+        raise ValueError(f"format {about['format']}, where {FORMAT} is known")
+    if not all(isinstance(about[name], str) for name in ("model", "digest")) or not isinstance(about["windows"], int):
+        raise ValueError("it does not say which model it is of")
+    if not all(isinstance(name, str) for name in about["files"]):
+        raise ValueError("names of files are no text")
+    layers, neurons = arrays["post.mean"].shape
+    heads = arrays["norm"].shape[1]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for side in SIDES:
+        shapes |= {f"{side}.{name}": (layers, neurons) for name in _STATISTICS}
+        shapes[f"{side}.histogram"] = (layers, neurons, BINS)
+    for name in ("norm", "norm_spread", "first_norm"):
+        shapes[name] = (layers, heads)
+    shapes |= dict.fromkeys(("scores", "spread"), (len(SCORES), layers, heads))
+    shapes["distances"] = (layers, heads, len(DISTANCES))
+    most = {"top": TOP, "decile": DECILES * FROM_EACH, "head": TOP}
+    for kind, limit in most.items():
+        ranks = min(limit, arrays[f"{kind}.value"].shape[1])
+        units = heads if kind == "head" else neurons
+        shapes |= {f"{kind}.{name}": (layers, ranks, units) for name in ("value", "window", "position")}
+    ranks = min(TOP, arrays["pairs.weight"].shape[2])
+    pairs = ("weight", "query", "key", "query_id", "key_id", "window")
+    shapes |= {f"pairs.{name}": (layers, heads, ranks) for name in pairs}
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype.kind not in "iuf":
+            raise ValueError(f"{name} is {arrays[name].dtype} {list(arrays[name].shape)}, not {list(shape)}")
+    starts, lengths = arrays["window_start"].astype(np.int64), arrays["window_length"].astype(np.int64)
+    count = len(starts)
+    if any(arrays[name].shape != (count,) for name in ("window_length", "window_number", "window_file")):
+        raise ValueError("its windows are not as many everywhere")
+    if count and (
+        starts.min() < 0
+        or lengths.min() < 1
+        or (starts + lengths).max() > len(arrays["ids"])
+        or not 0 <= arrays["window_file"].min() <= arrays["window_file"].max() < len(about["files"])
+    ):
+        raise ValueError("a window lies outside of what is there")
+    for kind in (*most, "pairs"):
+        window = arrays[f"{kind}.window"].astype(np.int64)
+        there = window >= 0
+        if kind == "pairs":
+            there &= arrays["pairs.weight"] >= 0
+        if (window[there] >= count).any():
+            raise ValueError(f"{kind} names a window that is not there")
+        for name in ("query", "key") if kind == "pairs" else ("position",):
+            place = arrays[f"{kind}.{name}"].astype(np.int64)[there]
+            if ((place < 0) | (place >= lengths[window[there]])).any():
+                raise ValueError(f"{kind} names a position that is not there")

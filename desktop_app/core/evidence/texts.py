@@ -1,0 +1,222 @@
+"""Reads texts of any size, piece by piece: plain text, JSONL, CSV and TSV, Parquet, each also packed by gzip or zstd.
+
+What is read is plain text and nothing else: nothing in it is run, followed or unpacked further. A file that cannot be
+read to its end is a `Fault` with its place; the files after it are read all the same.
+"""
+
+import csv
+import glob
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from desktop_app.gpt2.errors import LogitscopeError
+
+PIECE = 1 << 14
+"""Characters of plain text from which on a piece ends with its line; a line of four times as many is cut."""
+
+RECORD = 1 << 22
+"""Characters that a line of JSONL, a field of CSV or a row of Parquet may have."""
+
+_PACKED = (".gz", ".zst")
+_LINES, _TABLES, _PARQUET = (".jsonl", ".ndjson"), {".csv": ",", ".tsv": "\t"}, (".parquet",)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A text, by itself: where it stands (`record` counts from 0 within its file) and its characters."""
+
+    file: str
+    record: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What of a file could not be used, in a sentence without its name; `whole` says that the rest of it was left."""
+
+    file: str
+    record: int
+    words: str
+    whole: bool
+
+
+def find_texts(names: Sequence[str]) -> list[Path]:
+    """The files that are meant: files as they are named, all below a folder, and what a pattern with * or ? matches.
+
+    In the order given, those of a folder or a pattern sorted by name, none twice; hidden files of folders are left out,
+    and so are links there that lead out of it. Raises LogitscopeError for a name that nothing has.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            files = _below(path)
+        elif path.exists():
+            files = [path]
+        else:
+            matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 - the pattern may begin at the root
+            files = sorted(Path(match) for match in matches if Path(match).is_file())
+        if not files:
+            raise LogitscopeError(f"{name} names no file and no folder with files; give texts to read.")
+        found |= dict.fromkeys(file.absolute() for file in files)
+    return list(found)
+
+
+def _below(folder: Path) -> list[Path]:
+    root = folder.resolve()
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.resolve().is_relative_to(root)
+    )
+
+
+def read_pieces(path: Path, column: str = "text") -> Iterator[Piece | Fault]:
+    """The texts of a file, in order, and what of it could not be used.
+
+    The ending of the name, before .gz or .zst, says what it is; whatever is none of them is plain text in UTF-8.
+    Of tables and of JSONL `column` is read.
+    """
+    suffix = (Path(path.stem) if path.suffix.lower() in _PACKED else path).suffix.lower()
+    name, record = str(path), 0
+    try:
+        for record, text in enumerate(_reader(suffix)(path, suffix, column)):
+            if isinstance(text, str):
+                yield Piece(name, record, text)
+            else:
+                yield Fault(name, record, text.words, whole=False)
+    except _Unusable as reason:
+        yield Fault(name, record, str(reason), whole=True)
+    except (OSError, EOFError) as reason:
+        yield Fault(
+            name, record, f"cannot be read to its end: {getattr(reason, 'strerror', None) or reason}", whole=True
+        )
+    except UnicodeDecodeError as reason:
+        yield Fault(name, record, f"is not UTF-8: {reason.reason} ({reason.object[reason.start]:#04x})", whole=True)
+
+
+class _Unusable(Exception):
+    """The rest of a file cannot be used; says why."""
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """A record that has no text to give; the next one may."""
+
+    words: str
+
+
+_Texts = Iterator[str | _Refused]
+
+
+def _reader(suffix: str) -> Callable[[Path, str, str], _Texts]:
+    if suffix in _LINES:
+        return _json_lines
+    if suffix in _TABLES:
+        return _table
+    return _parquet if suffix in _PARQUET else _plain
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """The characters of a file, unpacked where its name says that it is packed."""
+    if not path.is_file():
+        raise _Unusable("is no regular file")
+    packed = path.suffix.lower()
+    if packed == ".zst":
+        arrow = _pyarrow("pyarrow")
+        with arrow.OSFile(str(path)) as raw, arrow.CompressedInputStream(raw, "zstd") as stream:
+            yield io.TextIOWrapper(io.BufferedReader(stream), "utf-8-sig", newline=None)
+        return
+    with (gzip.open if packed == ".gz" else open)(path, "rb") as raw:
+        yield io.TextIOWrapper(raw, "utf-8-sig", newline=None)
+
+
+def _pyarrow(name: str) -> Any:
+    try:
+        from importlib import import_module
+
+        return import_module(name)
+    except ImportError as reason:
+        raise _Unusable("needs pyarrow to be read, which is not installed") from reason
+
+
+def _plain(path: Path, _suffix: str, _column: str) -> _Texts:
+    with _opened(path) as file:
+        lines: list[str] = []
+        size = 0
+        while line := file.readline(4 * PIECE):
+            lines.append(line)
+            size += len(line)
+            if size >= PIECE:
+                yield "".join(lines)
+                lines, size = [], 0
+        if lines:
+            yield "".join(lines)
+
+
+def _json_lines(path: Path, _suffix: str, column: str) -> _Texts:
+    with _opened(path) as file:
+        while line := file.readline(RECORD + 1):
+            if len(line) > RECORD:
+                raise _Unusable(f"has a line of more than {RECORD:,} characters")
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):  # said as a fault of this one record
+                yield _Refused("is no JSON")
+                continue
+            yield _text_of(record.get(column) if isinstance(record, dict) else record, column)
+
+
+def _text_of(value: object, column: str) -> str | _Refused:
+    return value if isinstance(value, str) else _Refused(f"has no text {column!r}")
+
+
+def _table(path: Path, suffix: str, column: str) -> _Texts:
+    with _opened(path) as file:
+        csv.field_size_limit(RECORD)
+        try:
+            rows = csv.DictReader(file, delimiter=_TABLES[suffix], strict=True)
+            if column not in (rows.fieldnames or ()):
+                raise _Unusable(
+                    f"has no column {column!r}, but {', '.join(list(rows.fieldnames or ())[:12]) or 'none'}"
+                )
+            for row in rows:
+                yield _text_of(row[column], column)
+        except csv.Error as reason:
+            raise _Unusable(f"is no table that can be read: {reason}") from reason
+
+
+def _parquet(path: Path, _suffix: str, column: str) -> _Texts:
+    parquet, arrow = _pyarrow("pyarrow.parquet"), _pyarrow("pyarrow")
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if column not in names:
+                raise _Unusable(f"has no column {column!r}, but {', '.join(names[:12]) or 'none'}")
+            for batch in file.iter_batches(batch_size=256, columns=[column]):
+                yield from (_text_of(value.as_py(), column) for value in batch.column(0))
+    except arrow.ArrowException as reason:
+        raise _Unusable(f"is no Parquet that can be read: {str(reason)[:120]}") from reason
+
+
+def size_of(paths: Sequence[Path]) -> int:
+    """Bytes of all files together, those that are there."""
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def first_words(words: Sequence[str], count: int = 3) -> str:
+    """The first few of a list, and how many more there are."""
+    more = f" and {len(words) - count} more" if len(words) > count else ""
+    return ", ".join(islice(words, count)) + more

@@ -1,0 +1,133 @@
+"""Cuts texts into windows of tokens and keeps them in two files, so that a scan of any size reads them piece by piece.
+
+A window is the token that texts of the model begin with, where it has one, and up to `length` tokens with it. Windows
+never reach over the end of a text. `ids.bin` has their ids one after the other, little-endian, two bytes each where the
+vocabulary allows; `index.bin` has a row of INDEX for each: where its ids begin, and where its text stands.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.evidence.texts import Fault, Piece
+from desktop_app.gpt2.errors import TokenizerError
+from desktop_app.gpt2.tokenizer import Tokenizer
+
+Array = NDArray[Any]
+
+IDS, ROWS = "ids.bin", "index.bin"
+
+INDEX = np.dtype([("start", "<i8"), ("length", "<i4"), ("file", "<i4"), ("record", "<i8"), ("offset", "<i4")])
+"""Of a window: its first id's place in ids.bin, how many, the number of its file, its record there, and how many
+tokens of that text stand before it."""
+
+LEAST = 3
+"""Tokens that a window has at least: one that says something stands after the first and before the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The windows of all texts, mapped from their files: `ids` [token], `index` [window] of INDEX."""
+
+    ids: Array
+    index: Array
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, number: int) -> Array:
+        """The ids of a window [pos]."""
+        row = self.index[number]
+        return self.ids[row["start"] : row["start"] + row["length"]]
+
+    def batch(self, start: int, stop: int) -> list[Array]:
+        """The ids of windows from `start` to before `stop`, each a copy."""
+        return [np.array(self[number]) for number in range(start, min(stop, len(self)))]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What cutting gave: how many windows and tokens, the faults on the way, and the SHA-256 of ids.bin."""
+
+    windows: int
+    tokens: int
+    pieces: int
+    faults: tuple[Fault, ...]
+    left_out: int
+    digest: str
+
+
+FAULTS = 1000
+"""Faults that are kept by name; more are counted."""
+
+
+def cut(
+    read: Iterable[Piece | Fault],
+    tokenizer: Tokenizer,
+    vocab_size: int,
+    folder: Path,
+    *,
+    length: int,
+    limit: int | None = None,
+    progress: Callable[[int], None] = lambda _tokens: None,
+) -> Cut:
+    """Write the windows of all texts into `folder`.
+
+    Args:
+        read: texts and faults, in order; files are numbered in the order in which they come.
+        tokenizer: spells the texts. One that it cannot spell is a fault.
+        vocab_size: rows of the embedding.
+        folder: where IDS and ROWS are written.
+        length: tokens of a window, the first one included.
+        limit: tokens after which no window begins.
+        progress: hears how many tokens there are so far.
+
+    Raises OSError, as where the disk is full.
+    """
+    first = tokenizer.first
+    kind = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+    digest, faults, files = hashlib.sha256(), list[Fault](), dict[str, int]()
+    windows = tokens = pieces = left_out = 0
+    with (folder / IDS).open("wb") as ids_file, (folder / ROWS).open("wb") as rows_file:
+        for piece in read:
+            number = files.setdefault(piece.file, len(files))
+            if isinstance(piece, Piece):
+                try:
+                    ids = tokenizer.encode(piece.text).ids
+                except TokenizerError as reason:
+                    piece = Fault(piece.file, piece.record, str(reason), whole=False)  # noqa: PLW2901 - it is one now
+            if isinstance(piece, Fault):
+                left_out += 1
+                faults += [piece] if len(faults) < FAULTS else []
+                continue
+            pieces += 1
+            for offset, window in _windows(ids, first, length):
+                data = np.array(window, kind).tobytes()
+                ids_file.write(data)
+                digest.update(len(window).to_bytes(4, "little") + data)
+                rows_file.write(np.array((tokens, len(window), number, piece.record, offset), INDEX).tobytes())
+                windows, tokens = windows + 1, tokens + len(window)
+                if limit is not None and tokens >= limit:
+                    return Cut(windows, tokens, pieces, tuple(faults), left_out, digest.hexdigest())
+            progress(tokens)
+    return Cut(windows, tokens, pieces, tuple(faults), left_out, digest.hexdigest())
+
+
+def _windows(ids: tuple[int, ...], first: tuple[int, ...], length: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The windows of one text: how many of its tokens stand before, and the ids with those that begin a text."""
+    room = length - len(first)
+    for offset in range(0, len(ids), room):
+        window = (*first, *ids[offset : offset + room])
+        if len(window) >= LEAST:
+            yield offset, window
+
+
+def open_windows(folder: Path, vocab_size: int) -> Windows:
+    """The windows that `cut` wrote. Raises OSError, ValueError where the files are not whole."""
+    kind = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+    return Windows(np.memmap(folder / IDS, kind, "r"), np.memmap(folder / ROWS, INDEX, "r"))
