@@ -57,7 +57,7 @@ def scores(pattern: Array, masks: Array, present: Sequence[bool], present_beyond
             there = present_beyond[n]
             part = (on[:, n] - at_first[:, n]) / np.maximum(beyond, 1e-12)
             found[f"{name}_without_first"] = part if there else np.full(heads, np.nan)
-    found |= entropy_and_distance(pattern)
+    found |= entropy_and_distance(pattern, np.arange(1, queries + 2)[None])
     return np.stack([found[name].astype(np.float64) for name in SCORES if name != "share"])
 
 
