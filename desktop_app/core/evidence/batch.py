@@ -180,7 +180,7 @@ class _Counter:
             pattern, z = found[f"blocks.{layer}.attn.pattern"], found[f"blocks.{layer}.attn.z"]
             norms = of_heads.result_norms(z, self.passes.inner[layer])
             later = norms[:, 1:].astype(np.float64)
-            stream = np.linalg.norm(found[f"blocks.{layer}.resid_pre"][1:], axis=-1)
+            stream = np.linalg.norm(found[f"blocks.{layer}.resid_pre"][1:].astype(np.float64), axis=-1)
             share = (norms[:, 1:] / stream).mean(-1, dtype=np.float64)
             scores = np.concatenate([of_heads.scores(pattern, masks, there, beyond), share[None]])
             counted = np.isfinite(scores)

@@ -8,6 +8,7 @@ import pytest
 
 from desktop_app.core.evidence import runner
 from desktop_app.core.evidence import scan as scans
+from desktop_app.core.evidence.batch import Passes
 from desktop_app.core.evidence.runner import Here
 from desktop_app.core.evidence.saved import EvidenceError, read_evidence
 from desktop_app.core.evidence.scan import MANIFEST, WORK, Request, count, finish, prepare
@@ -194,19 +195,28 @@ def test_a_model_that_was_exchanged_is_refused(tmp_path, model, texts):
         list(Here().shards(job, [runner.batches(made.windows, 0)]))
 
 
-def test_numbers_that_are_not_finite_count_for_nothing(tmp_path, texts):
-    from tests.checkpoints import random_weights, write_checkpoint
-    from tests.core.evidence.texts_and_model import CONFIG
+def test_numbers_that_are_not_finite_count_for_nothing(tmp_path, model, monkeypatch):
+    real = Passes.run
 
-    config = CONFIG | {"tie_word_embeddings": False}
-    weights = random_weights(config)
-    weights["wte.weight"][ord("z") - 33 + 1] = 3e38  # a token whose layer norms overflow
-    model = write_checkpoint(tmp_path / "model", config, weights)
-    (tmp_path / "texts").mkdir()
-    (tmp_path / "texts" / "a.txt").write_text("a text with no such letter" * 3 + "zzz")
-    found = scan(model, tmp_path / "texts", tmp_path / "out", Here())
-    assert found.not_finite == 1
-    assert all(np.isfinite(of.mean).all() for of in found.neurons.values())
+    def broken(self, ids):
+        found, logits = real(self, ids)
+        if ord("z") - 33 + 1 in ids:
+            logits = logits.copy()
+            logits[2, 7] = np.nan
+        return found, logits
+
+    monkeypatch.setattr(Passes, "run", broken)
+    texts = {"without": "fifteen letters" * 5, "with": "fifteen letters" * 5 + "zzz"}  # a window each, and one of z
+    found = {}
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(text)
+        found[name] = scan(model, tmp_path / name, tmp_path / f"{name}-out", Here())
+    assert (found["with"].not_finite, found["without"].not_finite) == (1, 0)
+    assert found["with"].windows == found["without"].windows == 5
+    for side in ("pre", "post"):
+        np.testing.assert_array_equal(found["with"].neurons[side].mean, found["without"].neurons[side].mean)
+        np.testing.assert_array_equal(found["with"].top[side].value, found["without"].top[side].value)
 
 
 def test_pandas_and_duckdb_read_the_tables(whole, texts):
