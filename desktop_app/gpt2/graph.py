@@ -11,7 +11,6 @@ from onnx import TensorProto, helper
 
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.formula import Site
-from desktop_app.gpt2.fused import IR_VERSION as FUSED_IR
 from desktop_app.gpt2.fused import OPSET as FUSED_OPSET
 from desktop_app.gpt2.fused import fused
 from desktop_app.gpt2.nodes import CODES, CONTRIB, SCALES, Nodes
@@ -145,7 +144,7 @@ def build_graph(
     inputs += [_output(table[name], config) for name in given or ()]
     outputs = [_output(row, config) for row in rows if only is None or row.name in only]
 
-    return _model(nodes, inputs, outputs, (FUSED_OPSET, FUSED_IR) if fuse else (OPSET, IR_VERSION))
+    return _model(nodes, inputs, outputs, FUSED_OPSET if fuse else OPSET)
 
 
 POSITIONS, HIDDEN = "positions", "hidden"
@@ -188,17 +187,17 @@ def _model(
     nodes: Nodes,
     inputs: Sequence[onnx.ValueInfoProto],
     outputs: Sequence[onnx.ValueInfoProto],
-    versions: tuple[int, int] = (OPSET, IR_VERSION),
+    opset: int = OPSET,
 ) -> onnx.ModelProto:
-    """The model of all nodes, with the weights that they read; `versions` are the opset's and the file format's."""
+    """The model of all nodes, with the weights that they read."""
     config = nodes.config
     used = {name for node in nodes.nodes for name in node.input}
     initializers = [*_weights(config, used), *nodes.constants.values()]
-    operators = [("", versions[0]), *([(CONTRIB, 1)] if config.int8 else [])]
+    operators = [("", opset), *([(CONTRIB, 1)] if config.int8 else [])]
     graph = helper.make_graph(nodes.nodes, "gpt2", inputs, outputs, initializers)
     return helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid(*own) for own in operators],
-        ir_version=versions[1],
+        ir_version=IR_VERSION,
         producer_name="logitscope",
     )

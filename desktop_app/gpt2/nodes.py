@@ -31,14 +31,13 @@ class Nodes:
         self.constants: dict[str, onnx.TensorProto] = {}
         self._made: dict[Any, Any] = {}
 
-    def op(self, kind: str, *inputs: str, out: str | None = None, also: Sequence[str] = (), **attributes: Any) -> str:
-        """The first result of one operator, under the name `out` if given; `also` are ends of others' names."""
+    def op(self, kind: str, *inputs: str, out: str | None = None, **attributes: Any) -> str:
+        """The result of one operator, under the name `out` if given."""
         key = (kind, inputs, repr(attributes))
         if out is None and key in self._made:
             return str(self._made[key])
         name = out or f"_{kind}_{len(self.nodes)}"
-        outputs = [name, *(f"{name}_{end}" for end in also)]
-        self.nodes.append(helper.make_node(kind, list(inputs), outputs, name=f"node:{name}", **attributes))
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=f"node:{name}", **attributes))
         if out is None:
             self._made[key] = name
         return name
