@@ -1,11 +1,14 @@
 """What a window holds after long use: the pass that is shown and nothing of those before it."""
 
 import gc
+import re
 import weakref
+from collections import Counter
 
 import psutil
 import pytest
 from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QApplication
 
 from desktop_app.gpt2.tensors import size_in_bytes
 from tests.ui.driver import Desk
@@ -54,6 +57,38 @@ def test_what_the_present_pass_holds_is_no_more_than_its_tensors(desk):
     logits = 4 * desk.scene.config.vocab_size * len(trace)
     # What was derived counts with it: each tensor once, whole or by heads and rows.
     assert held + trace._cached_bytes <= 2 * size_in_bytes(desk.scene.config, len(trace)) + logits
+
+
+def test_of_everything_that_the_window_makes_there_is_no_more_after_eight_rounds_than_after_four(desk, monkeypatch):
+    """What is made for each prompt, place and number is let go of, or kept up to a bound that is reached soon here."""
+    monkeypatch.setattr("desktop_app.core.history._LIMIT", 4)
+    monkeypatch.setattr("desktop_app.ui.side_tabs._KEPT", 4)
+
+    def rounds(first, last):
+        for number in range(first, last):
+            desk.write(f"A text that stands for {number:03}")
+            for key in ("blocks.1.mlp.post", "blocks.0.attn.pattern"):
+                desk.go(key)
+                desk.click(desk.window.canvas, 400, 260)
+                desk.settle()
+            for workspace in ("lens", "walk"):
+                desk.window.do(f"workspace:{workspace}")
+                desk.settle()
+            desk.c.append_drawn()
+            desk.settle()
+            desk.c.undo()
+            desk.settle()
+        freed(desk)
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        found = Counter(f"{type(o).__module__}.{type(o).__qualname__}" for o in gc.get_objects())
+        # How many marks a page has is its text's; pages are counted.
+        ours = re.compile(r"(desktop_app|PySide6)\.(?!figures\.marks\.(?!Page))")
+        return {kind: n for kind, n in found.items() if ours.match(kind)}
+
+    before = rounds(0, 4)
+    after = rounds(4, 8)
+    more = {kind: (before.get(kind, 0), n) for kind, n in after.items() if n > before.get(kind, 0) + 2}
+    assert not more
 
 
 def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(qapp, qtbot, tiny, other):
