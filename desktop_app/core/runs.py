@@ -15,6 +15,9 @@ from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 
+_COUNTED = 100_000
+"""Characters; so many are cut into tokens in a third of a second."""
+
 
 def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Asked:
     """What a state asks for; with `strict` off without another prompt that the vocabulary cannot spell.
@@ -29,6 +32,21 @@ def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Aske
         other = None  # it waits for a vocabulary that can
     edits = tuple(change.text for change in state.edits if change.on)
     return Asked(encode(state, tokenizer), edits, state.mask, other, state.alignment, state.beside)
+
+
+def too_long(state: State, tokenizer: Tokenizer, context: int) -> str:
+    """A sentence if the prompt or the other one is too long for the context, whatever its tokens; "" if it may fit.
+
+    Told without making the tokens, where these would take more than a moment; of a shorter text they are counted.
+    """
+    for what, text in (("text", state.text), ("other prompt", state.other)):
+        least = tokenizer.least_tokens(text) if len(text) > _COUNTED else 0
+        if least > context:
+            return (
+                f"The {what} has {len(text):,} characters, which are {least:,} tokens at least, and the model's "
+                f"context has {context:,}; shorten it."
+            )
+    return ""
 
 
 def encode_other(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:

@@ -203,6 +203,19 @@ class Tokenizer:
                 )
         return Encoding(tuple(ids), tuple(spans))
 
+    def least_tokens(self, text: str) -> int:
+        """A number of tokens that `text` has at least, told by its length alone: none spells more than the longest.
+
+        0 where an added token takes the spaces around it along, however many.
+        """
+        return -(-len(text.encode(errors="surrogatepass")) // self._longest) if self._longest else 0
+
+    @cached_property
+    def _longest(self) -> int:
+        """Bytes of the longest token; 0 where one has no bound."""
+        endless = any(token.lstrip or token.rstrip for token in self._added.values())
+        return 0 if endless else max(map(len, self._bytes.values()), default=0)
+
     def _check_normal(self, piece: str, start: int) -> None:
         normal = normalized(piece, self._vocabulary.normalizers)
         if normal != piece:

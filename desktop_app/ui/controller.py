@@ -20,6 +20,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.panels import View
 from desktop_app.core.places import Step
 from desktop_app.core.private import hide
+from desktop_app.core.runs import too_long
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
 from desktop_app.core.steps import step_list
@@ -426,8 +427,10 @@ class Controller(QObject):
         """A text that the open model can spell, where it cannot spell the one that is typed; "" otherwise."""
         if not self._prompt_trouble or self._complaint or self.model is None:
             return ""
+        tokenizer = self.model.tokenizer
         try:
-            states.encode(self.state, self.model.tokenizer)
+            if not too_long(self.state, tokenizer, self.model.config.n_positions):
+                states.encode(self.state, tokenizer)
         except LogitscopeError:  # said already: it is why there is something to offer
             return own_text(self.model)
         return ""

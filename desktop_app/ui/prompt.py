@@ -3,11 +3,23 @@
 import re
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QKeySequence, QResizeEvent, QTextCharFormat, QTextCursor
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QKeyEvent,
+    QKeySequence,
+    QResizeEvent,
+    QTextCharFormat,
+    QTextCursor,
+    QTextOption,
+)
 from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 
 _PARAGRAPH, _LINE = "\u2029", "\u2028"
 _MOST_LINES = 4
+_LONG_LINE = 20_000
+"""Characters from which a line is broken anywhere: Qt's search for the ends of words takes the square of a word's
+length (50 s for a million letters), and a line of this length fits hardly any context."""
 
 # A text document makes a new line of a carriage return and of four characters more, and Qt drops a byte order mark in
 # front. Each is held as one of Unicode's noncharacters, which texts hardly ever hold (they are for a program's own
@@ -58,7 +70,9 @@ class PromptEditor(QPlainTextEdit):
         if text != self.text():
             self._ours = True
             caret, at_end = self.textCursor().position(), self.textCursor().atEnd()
-            self.setPlainText(to_document(text))
+            held = to_document(text)
+            self._break_for(_longest_line(held))
+            self.setPlainText(held)
             cursor = self.textCursor()
             cursor.movePosition(QTextCursor.MoveOperation.End)
             if not at_end:
@@ -85,7 +99,16 @@ class PromptEditor(QPlainTextEdit):
 
     def _on_change(self) -> None:
         if not self._ours:
-            self.edited.emit(self.text())
+            text = self.text()
+            self._break_for(_longest_line(text))
+            self.edited.emit(text)
+
+    def _break_for(self, longest: int) -> None:
+        """Break lines at the ends of words, or anywhere where the longest has very many characters."""
+        anywhere = longest > _LONG_LINE
+        mode = QTextOption.WrapMode.WrapAnywhere if anywhere else QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
+        if mode != self.wordWrapMode():
+            self.setWordWrapMode(mode)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
         """Text only: a model's folder that is dropped here is the window's to open."""
@@ -94,7 +117,10 @@ class PromptEditor(QPlainTextEdit):
     def insertFromMimeData(self, source: QMimeData) -> None:
         """Paste plain text alone, its carriage returns and no-break spaces kept."""
         if source.hasText():
-            self.insertPlainText(to_document(source.text()))
+            held = to_document(source.text())
+            if len(held) > _LONG_LINE:  # before it is laid out; what it is put between is seen to after the change
+                self._break_for(_longest_line(held))
+            self.insertPlainText(held)
 
     def createMimeDataFromSelection(self) -> QMimeData:
         data = QMimeData()
@@ -138,3 +164,8 @@ class PromptEditor(QPlainTextEdit):
     def refit(self) -> None:
         """Fit the height again after the type size changed."""
         self._grow()
+
+
+def _longest_line(text: str) -> int:
+    """Characters of the longest line."""
+    return len(text) if len(text) <= _LONG_LINE else max(map(len, text.split("\n")))

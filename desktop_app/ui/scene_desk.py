@@ -13,13 +13,13 @@ from desktop_app.core.panels import View
 from desktop_app.core.passes import Passes
 from desktop_app.core.places import Step
 from desktop_app.core.prepared import Prepared, pass_of
-from desktop_app.core.runs import asked_of, compute_passes
+from desktop_app.core.runs import asked_of, compute_passes, too_long
 from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.state import ASKED, State
 from desktop_app.core.steps import build_view, current_place
 from desktop_app.core.steps import wants_of as wants_of_view
 from desktop_app.core.want import Want
-from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.guest_desk import GuestDesk
 from desktop_app.ui.lanes import FreeLane, Lane
@@ -103,6 +103,8 @@ class SceneDesk(QObject):
             return
         model, state = self.model, self._state()
         try:
+            if words := too_long(state, model.tokenizer, model.config.n_positions):
+                raise ModelError(words)
             asked = asked_of(state, model.tokenizer, strict=False)
             model.engine.check_ids(asked.ids)
         except LogitscopeError as reason:

@@ -219,6 +219,21 @@ def test_text_that_the_vocabulary_cannot_spell_is_refused_naming_the_character(t
 
 
 @settings(deadline=None)
+@given(st.one_of(texts, st.sampled_from([EOT, "foo bar!", "<a><b>", "the"]).map(lambda part: part * 9)))
+def test_a_text_never_has_fewer_tokens_than_its_length_tells(text):
+    for tokenizer in (SMALL, ADDED_TOKENIZER):
+        assert tokenizer.least_tokens(text) <= len(tokenizer.encode(text).ids)
+
+
+def test_what_a_length_tells_of_tokens_worked_by_hand():
+    assert [LETTERS.least_tokens(text) for text in ("", "AB", "\ud800")] == [0, 2, 3]
+    ended = Tokenizer(Vocabulary({"A": 0}, (), (AddedToken(EOT, 1, special=True),)))
+    assert ended.least_tokens("A" * 27) == 3  # <|endoftext|> has 13 bytes
+    spaces = Tokenizer(Vocabulary({"A": 0}, (), (AddedToken("<mask>", 1, special=True, lstrip=True),)))
+    assert spaces.least_tokens(" " * 1000 + "<mask>") == 0
+
+
+@settings(deadline=None)
 @given(st.text())
 def test_a_small_vocabulary_drops_nothing_whatever_the_text(text):
     try:

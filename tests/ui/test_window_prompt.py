@@ -7,13 +7,17 @@ from operator import attrgetter
 
 import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QKeySequence, QTextOption
+from PySide6.QtWidgets import QPlainTextEdit
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.examples import examples
+from desktop_app.core.session_file import save_session
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.tokenizer import Tokenizer
+from desktop_app.ui.prompt import PromptEditor
 from tests.ui.driver import CTRL, SHIFT, pixels
 
 ODD = {
@@ -438,7 +442,7 @@ def test_the_caret_stays_where_one_types(desk):
 
 
 def test_a_book_is_counted_and_the_window_lives(desk):
-    book = "It was the best of times, it was the worst of times.\n" * 4000
+    book = "It was the best of times, it was the worst of times.\n" * 1500
     desk.write(book)
     assert f"{len(book) - 48:,}" in desk.trouble()
     assert desk.window.prompt.text() == book
@@ -467,3 +471,47 @@ def test_a_model_that_cannot_spell_the_text_offers_one_of_its_own(open_desk, bun
 def test_nothing_is_offered_for_a_text_that_is_only_too_long(desk):
     desk.write("a" * 200)
     assert desk.window.trouble.isVisible() and not desk.window.offer.isVisible()
+
+
+@pytest.mark.parametrize("by", ["paste", "session", "undo"])
+def test_a_line_of_very_many_characters_is_not_searched_for_words_nor_cut_into_tokens(desk, monkeypatch, tmp_path, by):
+    """Both take the longer the longer the line, the former with its square; what is counted is who begins."""
+    modes, laid_out, cut = [], QPlainTextEdit.insertPlainText, Tokenizer.encode
+
+    def inserting(editor, text):
+        modes.append((len(text), editor.wordWrapMode()))
+        laid_out(editor, text)
+
+    def encoding(tokenizer, text, **how):
+        assert len(text) < 100_000
+        return cut(tokenizer, text, **how)
+
+    text = "ab" * 150_000
+    monkeypatch.setattr(PromptEditor, "insertPlainText", inserting)
+    monkeypatch.setattr(Tokenizer, "encode", encoding)
+    if by == "session":
+        save_session(tmp_path / "a.logitscope", replace(desk.state, text=text))
+        desk.window.files.open_session(tmp_path / "a.logitscope")
+        desk.until(lambda: desk.window.prompt.text() == text)
+    else:
+        desk.write(text)
+        assert modes == [(len(text), QTextOption.WrapMode.WrapAnywhere)]
+    if by == "undo":
+        desk.c.undo()
+        desk.settle()
+        assert desk.window.prompt.text() == "Hello, you"
+        assert desk.window.prompt.wordWrapMode() == QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
+        desk.c.redo()
+    desk.settle()
+    assert desk.window.prompt.text() == text == desk.state.text
+    assert desk.window.prompt.wordWrapMode() == QTextOption.WrapMode.WrapAnywhere
+    assert "300,000 characters" in desk.trouble() and "shorten it" in desk.trouble()
+    desk.write("AB")
+    assert desk.window.prompt.wordWrapMode() == QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
+    assert not desk.trouble() and len(desk.scene.trace) == 2
+
+
+def test_another_prompt_that_is_too_long_is_told_before_it_is_cut(desk):
+    desk.c.set(replace(desk.state, other="x" * 200_000))
+    desk.settle()
+    assert "The other prompt has 200,000 characters" in desk.trouble()
