@@ -43,6 +43,7 @@ def _list(arguments: argparse.Namespace) -> int:
                 "memory": row.memory(arguments.tokens),
                 "state": row.state,
                 "ready": row.ready,
+                "snapshots": None if row.training is None else list(row.training.steps),
             }
             for row in rows
         ]

@@ -478,6 +478,11 @@ _LOOK = (
 )
 
 _STORY = (
+    Command("snapshot_next", "Training: the next snapshot", "Training", ("Ctrl+Alt+Right",), "training"),
+    Command("snapshot_previous", "Training: the snapshot before", "Training", ("Ctrl+Alt+Left",), "training"),
+    Command("snapshot_first", "Training: the first snapshot", "Training", ("Ctrl+Alt+Home",), "training"),
+    Command("snapshot_last", "Training: the last snapshot", "Training", ("Ctrl+Alt+End",), "training"),
+    Command("snapshot_play", "Training: play it, or pause", "Training", ("Ctrl+Alt+P",), "training"),
     Command("story_next", "Next stop of the story", "Story", ("Ctrl+Shift+PgDown",), "story"),
     Command("story_previous", "Previous stop of the story", "Story", ("Ctrl+Shift+PgUp",), "story"),
     Command("story_back", "Back to the stop of the story", "Story", ("Alt+Home",), "story"),

@@ -27,6 +27,7 @@ from desktop_app.ui.model_library import ModelLibrary
 from desktop_app.ui.panes import PARTS
 from desktop_app.ui.story_files import StoryFiles
 from desktop_app.ui.telling import Telling
+from desktop_app.ui.training_desk import TrainingDesk
 from desktop_app.ui.what_if import WhatIf
 
 _KEYS = {command.id: command.keys for command in COMMANDS}
@@ -50,11 +51,12 @@ class Acts(QObject):
         library: ModelLibrary,
         memory: Memory,
         telling: Telling,
+        training: TrainingDesk,
     ) -> None:
         super().__init__(frame)
         self._frame, self._controller, self._appearance = frame, controller, appearance
         self._inspection, self._files, self._library, self._memory = inspection, files, library, memory
-        self._telling = telling
+        self._telling, self._training = telling, training
         self._story_files = StoryFiles(controller, telling, frame)
         self._story_files.said.connect(self.said)
         self._choosers = choosers = Choosers(frame, controller)
@@ -127,6 +129,11 @@ class Acts(QObject):
             **self.what_if.handlers(),
             "copy_numpy": self._inspection.copy_numpy,
             **{name: partial(self._set_pace, name) for name in frame.actions_ if name.startswith(PACE)},
+            "snapshot_next": lambda: self._training.go_by(1),
+            "snapshot_previous": lambda: self._training.go_by(-1),
+            "snapshot_first": lambda: self._training.go_to(0),
+            "snapshot_last": lambda: self._training.go_to(10**9),
+            "snapshot_play": lambda: self._training.set_playing(not self._training.playing),
             "palette": choosers.palette,
             "help": choosers.help,
             "copy_diagnostics": self._copy_diagnostics,
@@ -149,6 +156,7 @@ class Acts(QObject):
             "path": bool(c.path),
             "loading": c.is_loading,
             "story": bool(c.state.story),
+            "training": self._training.training is not None,
             "edits": bool(c.state.edits) or c.state.mask != CAUSAL,
             "other": bool(c.state.other or c.state.beside),
             "other_prompt": bool(c.state.other),

@@ -241,6 +241,7 @@ class Canvas(PaintedPane):
             view = replace(view, content=Box((alone(tuple(panels_of(view.content))[self._focused]),)))
         self._height = place_view(view, width, height, page) if view is not None else 0.0
         before, self._page = self._page, page
+        self._rest.stop()
         self._moving = None  # what is laid out now is the window that was moved to, or another view
         self._picture = None
         self.placed += 1

@@ -34,6 +34,7 @@ from desktop_app.ui.side_pane import SidePane
 from desktop_app.ui.side_tabs import SideTabs
 from desktop_app.ui.story_bar import StoryBar
 from desktop_app.ui.top_bar import TopBar
+from desktop_app.ui.training_bar import TrainingBar
 from desktop_app.ui.view_bar import ViewBar
 from desktop_app.ui.workspace_bar import WorkspaceBar
 
@@ -52,7 +53,8 @@ class Frame(QMainWindow):
         self._put_together()
         self._make_actions()
         # Tab goes from the prompt to what one does next, not through every button on the way.
-        order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.scrubber.track)
+        order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.training_bar.track,
+                 self.scrubber.track)  # fmt: skip
         for one, next_ in pairwise(order):
             QWidget.setTabOrder(one, next_)
 
@@ -125,6 +127,7 @@ class Frame(QMainWindow):
         self.splitter = Columns(self.left, centre, self.right)
         self.lecture = Lecture(self)
         self.scrubber = Scrubber()
+        self.training_bar = TrainingBar()
 
     def _put_together(self) -> None:
         middle = QWidget()
@@ -141,6 +144,7 @@ class Frame(QMainWindow):
         column.addWidget(self.edits_bar)
         column.addWidget(self.splitter, 1)
         column.addWidget(self.lecture.sentence)
+        column.addWidget(self.training_bar)
         column.addWidget(self.scrubber)
         self.setCentralWidget(middle)
         self.notice = Notice(self, self.scrubber)

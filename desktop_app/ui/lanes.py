@@ -9,6 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from desktop_app.core.library.shelf import Shelf
 from desktop_app.core.model import Doubt, Model, doubt_room, open_model
 from desktop_app.core.passes import Passes
 from desktop_app.core.products import compute
@@ -162,9 +163,13 @@ class ProductLane(Lane):
 
 
 class LoadLane(Lane):
-    """Models being opened."""
+    """Models being opened; those on the `shelf` are open already."""
 
     stage = Signal(str)
+
+    def __init__(self, name: str, parent: QObject | None = None) -> None:
+        super().__init__(name, parent)
+        self.shelf = Shelf()
 
     def request(
         self, folder: Path, then: State | None = None, *, tokens: int = 0, int8: bool = False, anyway: bool = True
@@ -176,6 +181,8 @@ class LoadLane(Lane):
         """
 
         def work(stop: Stop) -> Model | Doubt:
+            if (kept := self.shelf.find(folder, int8=int8)) is not None:
+                return kept
             words = "" if anyway else doubt_room(folder, tokens)
             return Doubt(folder, words, then) if words else open_model(folder, self.stage.emit, stop, int8=int8)
 

@@ -37,6 +37,7 @@ from desktop_app.ui.lecture import first_sentence
 from desktop_app.ui.memory import Memory
 from desktop_app.ui.model_library import ModelLibrary
 from desktop_app.ui.telling import Telling
+from desktop_app.ui.training_desk import TrainingDesk
 
 _SLOW_MS = 250
 _PATIENCE_MS = 300
@@ -58,6 +59,7 @@ class Window(Frame):
         self.exactness = Exactness(self.controller, self.probabilities.exactness)
         self.inspection = Inspection(self.controller, self.canvas, self.inspector, self.tabs, self.centre)
         self.telling = Telling(self.controller, self.story_bar)
+        self.training = TrainingDesk(self.controller, self)
         self.acts = Acts(
             self,
             self.controller,
@@ -67,6 +69,7 @@ class Window(Frame):
             self.library,
             self.memory,
             self.telling,
+            self.training,
         )
         self._closing = False
         self._with_view = ""
@@ -116,6 +119,9 @@ class Window(Frame):
         self.lecture.command.connect(a.step)
         self.telling.said.connect(self.say)
         self.telling.changed.connect(self._show_again)
+        self.training.changed.connect(self._show_training)
+        self.training_bar.command.connect(a.do)
+        self.training_bar.chosen.connect(self.training.go_to)
         c.working.connect(self._show_working)
         self.prompt.edited.connect(c.edit_text)
         self.chips.chosen.connect(lambda position: a.follow(Select(position)))
@@ -182,6 +188,7 @@ class Window(Frame):
     def _show_all(self) -> None:
         """Show everything anew, in the theme and type size that are on."""
         self.inspection.set_look(self.theme, self.scale)
+        self._show_training()
         self._show_state(self.controller.state)
         self._show_again()
 
@@ -340,6 +347,13 @@ class Window(Frame):
         self.actions_["prepend"].setText(f"Begin with {first}".replace("&", "&&"))
         self._show_state(self.controller.state)
 
+    def _show_training(self) -> None:
+        desk = self.training
+        self.training_bar.show_training(
+            desk.training, desk.curves, desk.number, self.theme, self.scale, playing=desk.playing
+        )
+        self.acts.enable()
+
     def _show_trouble(self, words: str) -> None:
         self.trouble.setText(words)
         self.trouble.setVisible(bool(words))
@@ -351,7 +365,7 @@ class Window(Frame):
         self.acts.enable()
 
     def _show_loading(self, stage: str) -> None:
-        if stage:
+        if stage and not self.training.moving:
             self.say(f"{stage[0].upper()}{stage[1:]} …", lasting=True)
         else:
             self.notice.hide()
@@ -418,6 +432,7 @@ class Window(Frame):
             self.library.close()
             self._patience.stop()
             self.exactness.close()
+            self.training.close()
             self.controller.close()
             self._show_nothing()
         super().closeEvent(event)

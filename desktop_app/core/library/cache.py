@@ -53,6 +53,12 @@ def find_snapshot(name: HubName) -> Path | None:
     return folder if folder is not None and not missing_files(folder) else None
 
 
+def branches(storage: Path) -> dict[str, Path]:
+    """Branches and tags of a repository's folder in the cache whose commits are there: name -> the commit's folder."""
+    places = {revision: storage / "snapshots" / commit for revision, commit in _refs(storage).items()}
+    return {revision: place for revision, place in places.items() if place.is_dir()}
+
+
 def cached_models() -> Iterator[Cached]:
     """The GPT-2s in the cache, whole and begun, by name; repositories of other architectures are passed over."""
     for storage in sorted(_folders(hub_cache())):

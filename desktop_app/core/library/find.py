@@ -7,6 +7,7 @@ from desktop_app.core.bundle import bundled_models, program, snapshots
 from desktop_app.core.library.cache import find_snapshot, hub_cache
 from desktop_app.core.library.catalogue import hub_entry
 from desktop_app.core.library.references import PAGE, HubName, parse_hub_name
+from desktop_app.core.library.training import is_model, training_of
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.system import is_plainly_a_path
@@ -20,7 +21,11 @@ def find_model(text: str) -> Path:
     Raises ModelError, which says how to get a model that is not here.
     """
     path = as_path(text)
-    if text and (_exists(path) or not _may_be_hub_name(text)):
+    if text and _exists(path):
+        return last_of(path)
+    if (snapshot := _snapshot_in(text)) is not None:
+        return snapshot
+    if text and not _may_be_hub_name(text):
         return path
     bundled = bundled_models()
     if text in bundled:
@@ -46,6 +51,32 @@ def find_model(text: str) -> Path:
             "named owner/name."
         )
     raise ModelError(f"{text} is not on this machine; get it with: {program()} models get {full_name(name)}")
+
+
+def last_of(folder: Path) -> Path:
+    """The last snapshot in a folder of checkpoints that is no model itself; any other folder as it is."""
+    if folder.is_dir() and not is_model(folder):
+        training = training_of(folder)
+        return folder if training is None else training.snapshots[-1].folder
+    return folder
+
+
+def _snapshot_in(text: str) -> Path | None:
+    """The snapshot that FOLDER@STEP names, of a model's folder or of one of checkpoints. Raises ModelError."""
+    name, at, step = text.rpartition("@")
+    folder = as_path(name)
+    if not at or not step.isdecimal() or len(step) > 9 or not name or not _exists(folder):
+        return None
+    training = training_of(folder)
+    return None if training is None else training.named(int(step))
+
+
+def at_step(folder: Path, step: int) -> Path:
+    """The snapshot after `step` steps of the training that the model in `folder` belongs to. Raises ModelError."""
+    training = training_of(folder)
+    if training is None:
+        raise ModelError(f"{folder.name} has no snapshots of its training, so none after {step} steps.")
+    return training.named(step)
 
 
 def reference_of(folder: str) -> str:

@@ -16,6 +16,7 @@ from desktop_app.core.library.catalogue import bundled_entries, hub_entries, hub
 from desktop_app.core.library.folders import remembered_folders
 from desktop_app.core.library.memory import needed
 from desktop_app.core.library.progress import in_bytes
+from desktop_app.core.library.training import Training, is_model, training_of
 from desktop_app.gpt2.config import Config, load_config
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.weights import parameter_count
@@ -31,7 +32,8 @@ class Row:
 
     `reference` is what `--model` takes, `title` what a person calls it. `disk` is in bytes: what it takes here, or what
     a download brings. `state` is a few words, `ready` says whether it can be opened now, `begun` whether a part of a
-    download is here.
+    download is here. A model with snapshots of its `training` is one row, whose state says how many and from where to
+    where.
     """
 
     kind: str
@@ -44,6 +46,7 @@ class Row:
     state: str
     ready: bool
     begun: bool = False
+    training: Training | None = None
 
     @property
     def parameters(self) -> int | None:
@@ -83,10 +86,18 @@ def _remembered() -> Iterator[Row]:
 
 
 def _cached() -> Iterator[Row]:
+    """What is in the hub's cache; the branches of a training are the one row of its last snapshot."""
+    trainings: dict[Path, Training] = {}
     for found in cached_models():
+        training = None if found.missing else training_of(found.folder)
+        if training is not None:
+            training = trainings.setdefault(training.home, training)
+            own = training.snapshots[training.at(found.folder)]
+            if own.folder == found.folder and own is not training.snapshots[-1]:
+                continue  # a moment of a training that has a row
         entry = hub_entry(found.name.repository) if found.name.revision == "main" else None
         title = entry.title if entry else str(found.name)
-        state = "on this machine" if not found.missing else _begun(found.name.repository)
+        state = _with_range("on this machine", training) if not found.missing else _begun(found.name.repository)
         yield Row(
             CACHED,
             str(found.name),
@@ -98,6 +109,7 @@ def _cached() -> Iterator[Row]:
             state,
             not found.missing,
             bool(found.missing),
+            training,
         )
 
 
@@ -126,6 +138,9 @@ def _catalogue() -> Iterator[Row]:
 
 
 def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, state: str) -> Row:
+    training = training_of(folder)
+    if training is not None and not is_model(folder):
+        folder = training.snapshots[-1].folder  # a folder of checkpoints, and no model itself
     try:
         config, trouble = _config(folder)
         if config is not None and (missing := missing_files(folder)):
@@ -133,7 +148,14 @@ def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, 
     except OSError as reason:
         # No permission, a share that is gone: one row's trouble, not the whole list's.
         config, trouble = None, f"cannot be read: {reason.strerror or reason}"
-    return Row(kind, reference, title, about, folder, config, bytes_on_disk(folder), trouble or state, not trouble)
+    state = trouble or _with_range(state, training)
+    return Row(
+        kind, reference, title, about, folder, config, bytes_on_disk(folder), state, not trouble, training=training
+    )
+
+
+def _with_range(state: str, training: Training | None) -> str:
+    return state if training is None else f"{state}; {training.range}"
 
 
 def _config(folder: Path) -> tuple[Config | None, str]:

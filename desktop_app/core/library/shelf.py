@@ -1,0 +1,84 @@
+"""Opened models that are likely to be asked for next: a few snapshots of one training, within a bound of memory."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from desktop_app.core.library.memory import needed
+from desktop_app.core.model import Model
+from desktop_app.gpt2.machine import available_memory
+
+MOST = 8
+"""How many models are kept at most."""
+_BYTES = 1 << 30  # of memory that they may take together, and no more than a quarter of what is free
+
+Key = tuple[Path, bool]
+
+
+class Shelf:
+    """Models by folder and whether they are rounded to int8; the one that was asked for longest ago goes first.
+
+    Any thread may ask.
+    """
+
+    def __init__(self, most: int = MOST, limit: int | None = None) -> None:
+        self._kept: OrderedDict[Key, tuple[Model, object]] = OrderedDict()
+        self._most, self._limit = most, limit
+        self._lock = threading.Lock()
+
+    def find(self, folder: Path, *, int8: bool) -> Model | None:
+        """The model, if it is here and its files are still those that were opened."""
+        with self._lock:
+            found = self._kept.get((folder, int8))
+            if found is None:
+                return None
+            model, stamp = found
+            if model.checkpoint.is_rewritten() or stamp != _stamp(folder):
+                del self._kept[folder, int8]
+                return None
+            self._kept.move_to_end((folder, int8))
+            return model
+
+    def put(self, model: Model) -> None:
+        """Keep a model, and let go of others until all have room; one that has none alone is not kept."""
+        with self._lock:
+            self._kept[model.folder, model.config.int8] = (model, _stamp(model.folder))
+            self._kept.move_to_end((model.folder, model.config.int8))
+            limit = self.limit()
+            while self._kept and (len(self._kept) > self._most or self._bytes() > limit):
+                self._kept.popitem(last=False)
+
+    def has_room(self, model: Model) -> bool:
+        """Whether another of the same size would be kept without letting go of this one."""
+        return 2 * needed(model.config, 1).weights <= self.limit()
+
+    def limit(self) -> int:
+        """Bytes that all of them may take."""
+        if self._limit is not None:
+            return self._limit
+        free = available_memory()
+        return _BYTES if free is None else min(_BYTES, free // 4)
+
+    def keep_only(self, folders: set[Path]) -> None:
+        """Let go of all models but those in these folders."""
+        with self._lock:
+            for key in [key for key in self._kept if key[0] not in folders]:
+                del self._kept[key]
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Whose models are kept, the one asked for longest ago first."""
+        with self._lock:
+            return tuple(folder for folder, _ in self._kept)
+
+    def _bytes(self) -> int:
+        return sum(needed(model.config, 1).weights for model, _ in self._kept.values())
+
+
+def _stamp(folder: Path) -> object:
+    """What changes where a file of the folder is written, replaced, added or taken away."""
+    try:
+        found = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    except OSError:  # it is gone, or a file of it is going: like no stamp that was kept
+        return object()
+    return [(name, facts.st_ino, facts.st_size, facts.st_mtime_ns) for name, facts in found]

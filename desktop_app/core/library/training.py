@@ -1,0 +1,185 @@
+"""A model's snapshots along its training, as one: where they are, in which order, and what was measured on the way.
+
+Three places are known: `snapshots/STEP/` in a model's folder (the sorter's), folders side by side that are named by
+their step (checkpoint-400, step_000400, 400), and branches of a hub repository that are so named, as far as they are
+in the cache. `snapshots/curves.csv`, or `curves.csv` beside the folders, holds what was measured during the training: a
+row for each step, the step first.
+"""
+
+import csv
+import io
+import logging
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.library.cache import branches, missing_files
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+
+CURVES = "curves.csv"
+_STEP = re.compile(r"(?:[A-Za-z_]{0,40}(?:checkpoint|ckpt|step|iter|snapshot)s?[-_]?)?([0-9]{1,9})", re.IGNORECASE)
+_LARGEST = 4 << 20  # bytes of a file of curves
+_MOST = 20_000  # rows of it
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The model after `step` training steps, in `folder`."""
+
+    step: int
+    folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """What was measured during a training: each of `values` [point] by name, at `steps` [point], in order."""
+
+    steps: Array = field(default_factory=lambda: np.zeros(0, int))
+    values: dict[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """The snapshots of one model, by their steps, two at least; `home` is the folder that holds them."""
+
+    home: Path
+    snapshots: tuple[Snapshot, ...]
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps, in order."""
+        return tuple(snapshot.step for snapshot in self.snapshots)
+
+    def at(self, folder: Path) -> int:
+        """The number of the snapshot in `folder`; the last one for any other, as for the finished model."""
+        return next((n for n, s in enumerate(self.snapshots) if s.folder == folder), len(self.snapshots) - 1)
+
+    def nearest(self, step: float) -> int:
+        """The number of the snapshot whose step is nearest."""
+        steps = self.steps
+        above = min(bisect_left(steps, step), len(steps) - 1)
+        return above if above == 0 or steps[above] - step < step - steps[above - 1] else above - 1
+
+    def named(self, step: int) -> Path:
+        """The folder of the snapshot after `step` steps. Raises ModelError, with the steps that there are."""
+        for snapshot in self.snapshots:
+            if snapshot.step == step:
+                return snapshot.folder
+        known = ", ".join(map(str, self.steps[:30])) + (" …" if len(self.steps) > 30 else "")
+        raise ModelError(f"There is no snapshot after {step} steps in {self.home}; there are {known}.")
+
+    @property
+    def range(self) -> str:
+        """How many there are, and from which step to which."""
+        return f"{len(self.snapshots)} snapshots, steps {self.steps[0]:,} to {self.steps[-1]:,}"
+
+
+def step_in(name: str) -> int | None:
+    """The step that a folder or a branch is named by; None where its name says none."""
+    match = _STEP.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder has a config, as the folder of a model has."""
+    try:
+        return (folder / "config.json").is_file()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
+
+
+def training_of(folder: Path) -> Training | None:
+    """The training that the model in `folder` is a snapshot or the end of; None where it is alone."""
+    for home, found in _places(folder):
+        snapshots = sorted(found, key=lambda snapshot: snapshot.step)
+        if len({s.step for s in snapshots}) == len(snapshots) > 1:
+            return Training(home, tuple(snapshots))
+    return None
+
+
+def _places(folder: Path) -> Iterator[tuple[Path, list[Snapshot]]]:
+    """Where snapshots may be that belong to a model's folder, and those that are there."""
+    yield folder, _named_in(folder / "snapshots")
+    if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
+        yield folder.parent.parent, _of_branches(folder)
+    elif folder.parent.name == "snapshots" and step_in(folder.name) is not None:
+        yield folder.parent.parent, _named_in(folder.parent)
+    elif step_in(folder.name) is not None:
+        yield folder.parent, _named_in(folder.parent)
+    elif not is_model(folder):
+        yield folder, _named_in(folder)
+
+
+def _named_in(parent: Path) -> list[Snapshot]:
+    """The models in a folder that are named by their step; links are passed over."""
+    try:
+        folders = [path for path in parent.iterdir() if not path.is_symlink() and is_model(path)]
+    except (OSError, ValueError):  # there is no such folder, or none that can be read
+        return []
+    named = ((step_in(path.name), path) for path in folders)
+    return [Snapshot(step, path) for step, path in named if step is not None]
+
+
+def _of_branches(folder: Path) -> list[Snapshot]:
+    """The branches of a repository in the cache that are named by their step and whole."""
+    found: dict[int, Path] = {}
+    for branch, place in branches(folder.parent.parent).items():
+        step = step_in(branch)
+        if step is not None and not missing_files(place):
+            found[step] = place
+    return [Snapshot(step, place) for step, place in found.items()]
+
+
+def curves_of(training: Training) -> Curves:
+    """What was measured during the training; nothing where no file says so, or one that cannot be used."""
+    places = (training.home / "snapshots" / CURVES, training.home / CURVES)
+    path = next((path for path in places if path.is_file() and not path.is_symlink()), None)
+    if path is None:
+        return Curves()
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+        return read_curves(data, path)
+    except (OSError, LogitscopeError) as reason:
+        log.warning("The curves of a training are left out: %s", reason)
+        return Curves()
+
+
+def read_curves(data: bytes, path: Path) -> Curves:
+    """Read a file of curves. Raises ModelError, which names the line that cannot be used."""
+    if len(data) > _LARGEST:
+        raise ModelError(f"{path} is larger than {_LARGEST >> 20} MB, which no file of curves is.")
+    try:
+        rows = list(csv.reader(io.StringIO(data.decode("utf-8"))))
+    except (UnicodeDecodeError, csv.Error) as reason:
+        raise ModelError(f"{path} is no table of UTF-8 text: {reason}.") from None
+    rows = [row for row in rows if row]
+    if not rows or not rows[0][1:] or rows[0][0] != "step" or len(rows) > _MOST:
+        raise ModelError(f"{path} must begin with a line of names, the first of them step, and have few rows.")
+    names = rows[0][1:]
+    if len(set(names)) < len(names) or not all(names):
+        raise ModelError(f"{path} names two columns alike, or one not at all.")
+    steps: list[int] = []
+    values: list[list[float]] = []
+    for n, row in enumerate(rows[1:], 2):
+        try:
+            step, numbers = int(row[0]), [float(cell) for cell in row[1:]]
+        except ValueError:
+            raise ModelError(f"Line {n} of {path} has what is no number.") from None
+        if len(numbers) != len(names) or step < 0 or step >= 10**9 or (steps and step <= steps[-1]):
+            raise ModelError(f"Line {n} of {path} has {len(row)} columns of {len(names) + 1}, or a step out of order.")
+        steps.append(step)
+        values.append(numbers)
+    table = np.array(values, float).reshape(-1, len(names))
+    table[~np.isfinite(table)] = np.nan
+    return Curves(np.array(steps, int), {name: table[:, n] for n, name in enumerate(names)})

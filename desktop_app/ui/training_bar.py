@@ -1,0 +1,209 @@
+"""The slider over a training: snapshots, what was measured on the way, and a mark that is dragged along them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from desktop_app.core.library.catalogue import after_steps
+from desktop_app.core.library.training import Curves, Training
+from desktop_app.core.panels import Hue
+from desktop_app.figures.marks import Page, Rect
+from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.ui import fonts
+from desktop_app.ui.painting import draw_marks
+
+Array = NDArray[Any]
+
+_NAMED = 3
+_HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE)
+"""The colours of the first curves, in order."""
+
+
+def along(training: Training, steps: Array) -> Array:
+    """Where steps stand between the snapshots: 0 is the first one, 1 the second, and so on."""
+    found: Array = np.interp(steps, training.steps, np.arange(len(training.steps)))
+    return found
+
+
+class SnapshotTrack(QWidget):
+    """A line for each of the first curves over the snapshots, each between its own ends, ticks, and the mark."""
+
+    chosen = Signal(int)
+    command = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._training: Training | None = None
+        self._curves = Curves()
+        self._number = 0
+        self._theme: Theme = LIGHT
+        self._scale = 1.0
+
+    def show_training(self, training: Training, curves: Curves, number: int, theme: Theme, scale: float) -> None:
+        """Show where in the training one is."""
+        self._training, self._curves, self._number, self._theme, self._scale = training, curves, number, theme, scale
+        self.setFixedHeight(round((58 if curves.values else 30) * scale))
+        step = training.steps[number]
+        self.setAccessibleName(f"Training: {after_steps(step)}, {number + 1} of {len(training.steps)}")
+        self.update()
+
+    def _x(self, place: Array) -> Array:
+        """Where places along the snapshots are on the widget."""
+        count = len(self._training.steps) if self._training is not None else 2
+        edge = 10 * self._scale
+        found: Array = edge + place / (count - 1) * max(1.0, self.width() - 2 * edge)
+        return found
+
+    def number_at(self, x: float) -> int:
+        """The snapshot nearest to a place of the widget."""
+        assert self._training is not None
+        return int(np.abs(self._x(np.arange(len(self._training.steps))) - x).argmin())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._training is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        page, theme = Page(self._theme, fonts.measure, self._scale), self._theme
+        line = self.height() - page.u(20)
+        every = self._x(np.arange(len(self._training.steps)))
+        for hue, values in zip(_HUES, self._curves.values.values(), strict=False):
+            self._curve(page, hue, values, line - page.u(4))
+        page.fill(Rect(float(every[0]), line, float(every[-1] - every[0]), page.u(2)), theme.line)
+        for x in every:
+            page.fill(Rect(float(x) - page.u(1), line - page.u(2), page.u(2), page.u(6)), theme.faint)
+        here = float(every[self._number])
+        page.path([here, here], [0, line], theme.ink, page.u(1.2))
+        page.fill(Rect(here - page.u(5), line - page.u(4), page.u(10), page.u(10)), theme.accent, radius=page.u(5))
+        self._names(page, every, line + page.u(13))
+        draw_marks(painter, page.marks)
+        if self.hasFocus():
+            painter.setPen(QPen(QColor(theme.accent), 1, Qt.PenStyle.DotLine))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        painter.end()
+
+    def _curve(self, page: Page, hue: Hue, values: Array, bottom: float) -> None:
+        assert self._training is not None
+        there = np.isfinite(values)
+        if there.sum() < 2:
+            return
+        low, high = values[there].min(), values[there].max()
+        x = self._x(along(self._training, self._curves.steps[there]))
+        y = bottom - (values[there] - low) / max(high - low, 1e-12) * (bottom - page.u(4))
+        page.path(x, y, self._theme.hues[hue], page.u(1.6))
+
+    def _names(self, page: Page, every: Array, y: float) -> None:
+        """Steps under the ticks: the shown one's, the ends', and of the others those with room."""
+        assert self._training is not None
+        taken: list[tuple[float, float]] = []
+        for n in dict.fromkeys((self._number, 0, len(every) - 1, *range(len(every)))):
+            words = f"{self._training.steps[n]:,}"
+            wide = page.width(words, size=10)
+            x = max(0.0, min(float(every[n]) - wide / 2, self.width() - wide))
+            if all(x + wide + page.u(8) <= left or right + page.u(8) <= x for left, right in taken):
+                shown = n == self._number
+                page.words(x, y, words, size=10, colour=self._theme.ink if shown else self._theme.dim, bold=shown)
+                taken.append((x, x + wide))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._training is not None:
+            self.chosen.emit(self.number_at(event.position().x()))
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._training is not None and event.buttons() & Qt.MouseButton.LeftButton:
+            self.chosen.emit(self.number_at(event.position().x()))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        going = {
+            Qt.Key.Key_Left: "snapshot_previous",
+            Qt.Key.Key_Right: "snapshot_next",
+            Qt.Key.Key_Home: "snapshot_first",
+            Qt.Key.Key_End: "snapshot_last",
+            Qt.Key.Key_Space: "snapshot_play",
+        }.get(Qt.Key(event.key()))
+        if going is None:
+            super().keyPressEvent(event)
+        else:
+            self.command.emit(going)
+
+
+class TrainingBar(QWidget):
+    """The track with its buttons, and what the curves are at the mark; hidden where a model has no snapshots."""
+
+    command = Signal(str)
+    chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("scrubber")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(16, 6, 16, 4)
+        line.setSpacing(8)
+        for sign, name, tip in (
+            ("◀", "snapshot_previous", "The snapshot before (Ctrl+Alt+Left)"),
+            ("▶ Training", "snapshot_play", "Play the training (Ctrl+Alt+P)"),
+            ("▶", "snapshot_next", "The next snapshot (Ctrl+Alt+Right)"),
+        ):
+            button = QToolButton()
+            button.setText(sign)
+            button.setToolTip(tip)
+            button.setAccessibleName(tip.partition(" (")[0])
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(lambda _=False, name=name: self.command.emit(name))
+            line.addWidget(button)
+            if name == "snapshot_play":
+                self.play = button
+                button.setCheckable(True)
+        self.track = SnapshotTrack()
+        self.track.chosen.connect(self.chosen)
+        self.track.command.connect(self.command)
+        line.addWidget(self.track, 1)
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        self.step = QLabel()
+        self.step.setObjectName("heading")
+        self.values = [QLabel() for _ in range(_NAMED)]
+        for label in (self.step, *self.values):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setMinimumWidth(190)
+            words.addWidget(label)
+        words.addStretch(1)
+        line.addLayout(words)
+        self.hide()
+
+    def show_training(
+        self, training: Training | None, curves: Curves, number: int, theme: Theme, scale: float, *, playing: bool
+    ) -> None:
+        """Show a training at one of its snapshots; nothing where there is none."""
+        self.setVisible(training is not None)
+        if training is None:
+            return
+        self.track.show_training(training, curves, number, theme, scale)
+        step = training.steps[number]
+        self.step.setText(after_steps(step)[0].upper() + after_steps(step)[1:])
+        lines = self._lines(curves, step)
+        for n, label in enumerate(self.values):
+            label.setVisible(n < len(lines))
+            if n < len(lines):
+                label.setText(lines[n])
+                label.setStyleSheet(f"color: {theme.words(theme.hues[_HUES[n]])}; font-size: {round(11 * scale)}px;")
+        self.play.setChecked(playing)
+        self.play.setText("❚❚ Training" if playing else "▶ Training")
+
+    @staticmethod
+    def _lines(curves: Curves, step: int) -> list[str]:
+        """The first curves by name, and what they are at a step where that was measured."""
+        at = np.flatnonzero(curves.steps == step)
+        found = []
+        for name, values in list(curves.values.items())[:_NAMED]:
+            value = f" {values[at[0]]:.2f}".replace("-", "−") if at.size and np.isfinite(values[at[0]]) else ""
+            found.append(f"{name[:40]}{value}")
+        return found
