@@ -5,6 +5,7 @@ from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.places import OUT, Step
 from desktop_app.core.scene import Scene
 from desktop_app.gpt2.display import is_visible
+from desktop_app.gpt2.phrase import Phrase, joined
 
 _PROMPT = 70
 
@@ -15,36 +16,40 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
     count = len(scene.trace)
-    parts = [f"“{_seen(words)}”", f"{count} token{'s' * (count != 1)}", _seen(scene.name)]
+    tokens_ = Phrase("{1} token", count) if count == 1 else Phrase("{1} tokens", count)
+    parts: list[str] = [f"“{_seen(words)}”", tokens_, _seen(scene.name)]
     parts += changes_of(scene)
     if step.layer is not None:
-        parts.append(f"block {step.layer}")
+        parts.append(Phrase("block {1}", step.layer))
     elif step.spec.per_head:
-        parts.append(f"block {scene.layer}")
+        parts.append(Phrase("block {1}", scene.layer))
     if heads:
-        parts.append(f"heads {', '.join(map(str, heads))}")
+        parts.append(Phrase("heads {1}", ", ".join(map(str, heads))))
     elif step.spec.per_head:
-        parts.append(f"head {scene.head}")
+        parts.append(Phrase("head {1}", scene.head))
     if step.spec.part == OUT and step.spec.op not in ("ln_final", "logits"):
         parts.append(sampling_words(scene))
     if "skip_first" in step.spec.options and scene.state.view.skip_first:
-        parts.append("position 0 left out")
+        parts.append(Phrase("position 0 left out"))
     if tokens is not None:
-        parts.append(f"positions {tokens[0]} to {tokens[1] - 1}")
-    return " · ".join(parts)
+        parts.append(Phrase("positions {1} to {2}", tokens[0], tokens[1] - 1))
+    return joined(" · ", parts)
 
 
 def changes_of(scene: Scene) -> list[str]:
     """What makes the picture another than that of the model's own pass: badge, edits, the other prompt."""
-    parts, changes = [], scene.trace.run.changes
-    if changes:
-        said = badge_of(scene) if BEFORE in mode_of(scene).shows else "edited"
-        parts.append(f"{said}: {_seen(', '.join(changes))}")
+    parts: list[str] = []
+    if changes := scene.trace.run.changes:
+        said = badge_of(scene) if BEFORE in mode_of(scene).shows else Phrase("edited")
+        parts.append(Phrase("{1}: {2}", said, _seen(", ".join(changes))))
     if OTHER in mode_of(scene).shows and scene.other is not None:
         words = " ".join(scene.tokenizer.decode(scene.other.trace.ids).split())[:_PROMPT]
         if scene.passes.guest is not None:
-            words = f"{scene.other.name} on “{words}”" if scene.state.other else scene.other.name
-        parts.append(f"{badge_of(scene)}: {_seen(words)}")
+            name = _seen(scene.other.name)
+            said = Phrase("{1} on “{2}”", name, _seen(words)) if scene.state.other else name
+        else:
+            said = _seen(words)
+        parts.append(Phrase("{1}: {2}", badge_of(scene), said))
     return parts
 
 
@@ -57,10 +62,11 @@ def sampling_words(scene: Scene) -> str:
     """The sampling settings in words."""
     sampling = scene.state.sampling
     if sampling.greedy:
-        return "greedy"
-    top_k = f"top-k {sampling.top_k}" if sampling.top_k else "top-k off"
-    top_p = f"top-p {sampling.top_p:g}" if sampling.top_p < 1 else "top-p off"
-    return f"temperature {sampling.temperature:g}, {top_k}, {top_p}, seed {sampling.seed}"
+        return Phrase("greedy")
+    top_k = sampling.top_k or Phrase("off")
+    top_p = f"{sampling.top_p:g}" if sampling.top_p < 1 else Phrase("off")
+    temperature = f"{sampling.temperature:g}"
+    return Phrase("temperature {1}, top-k {2}, top-p {3}, seed {4}", temperature, top_k, top_p, sampling.seed)
 
 
 def alt_text(scene: Scene, step: Step) -> str:

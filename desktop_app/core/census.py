@@ -9,6 +9,7 @@ from math import prod
 
 from desktop_app.core.library.catalogue import hub_entries
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.weights import own_weights
 
 EMBEDDING, POSITION, UNEMBEDDING = "embedding", "position", "unembedding"
@@ -83,7 +84,7 @@ def census(name: str, config: Config) -> Census:
             counts[family] += size // len(families)
             biases[family] += size // len(families) if last.startswith("b") else 0
         blocks += size if weight.startswith("blocks.") else 0
-    note = "the unembedding is the embedding, counted once" if config.tie_word_embeddings else ""
+    note = Phrase("the unembedding is the embedding, counted once") if config.tie_word_embeddings else ""
     return _made(name, counts, blocks, biases, note)
 
 
@@ -110,7 +111,7 @@ def gpt3() -> Census:
     mlp = dict.fromkeys(MLP, neurons * width * layers)
     every = tables | attention | mlp
     counts = {family: every[family] for family in FAMILIES if family in every}
-    note = f"eight families, without biases, norms and positions, after {GPT3_SOURCE}"
+    note = Phrase("eight families, without biases, norms and positions, after {1}", GPT3_SOURCE)
     return _made("GPT-3", counts, sum(attention.values()) + sum(mlp.values()), {}, note)
 
 

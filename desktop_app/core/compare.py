@@ -36,6 +36,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.limits import COLOURED, with_limits
+from desktop_app.gpt2.phrase import Phrase
 
 AFTER = "after"
 CHANGE, DIFFER = "change", "differ"
@@ -58,12 +59,22 @@ class Mode:
 
 
 MODES: dict[str, Mode] = {
-    AFTER: Mode(("",), "edited"),
-    "before": Mode((BEFORE,), "before the edits"),
-    "change": Mode(("", BEFORE), "change by the edits", less=CHANGE),
-    "both": Mode(("", BEFORE), "before and after the edits", ("after", "before", "after − before"), CHANGE),
-    "other": Mode((OTHER,), "the other prompt"),
-    "pair": Mode(("", OTHER), "beside the other prompt", ("this prompt", "other prompt", "this − other"), DIFFER),
+    AFTER: Mode(("",), Phrase("edited")),
+    "before": Mode((BEFORE,), Phrase("before the edits")),
+    "change": Mode(("", BEFORE), Phrase("change by the edits"), less=CHANGE),
+    "both": Mode(
+        ("", BEFORE),
+        Phrase("before and after the edits"),
+        (Phrase("after"), Phrase("before"), Phrase("after − before")),
+        CHANGE,
+    ),
+    "other": Mode((OTHER,), Phrase("the other prompt")),
+    "pair": Mode(
+        ("", OTHER),
+        Phrase("beside the other prompt"),
+        (Phrase("this prompt"), Phrase("other prompt"), Phrase("this − other")),
+        DIFFER,
+    ),
 }
 """The view option `compare` -> what it stands for."""
 
@@ -164,7 +175,7 @@ def less(one: AnyPanel, other: AnyPanel, alignment: Alignment = ()) -> AnyPanel:
     return one if make is None or type(one) is not type(other) else make(one, other, alignment)
 
 
-APART = "not compared: another part of the text"
+APART = Phrase("not compared: another part of the text")
 
 
 def _values(one: _OfArray, other: _OfArray, alignment: Alignment) -> AnyPanel:
@@ -242,7 +253,7 @@ def _bars(one: BarsPanel, other: BarsPanel, _alignment: Alignment) -> AnyPanel:
 def _rises(one: WaterfallPanel, other: WaterfallPanel, _alignment: Alignment) -> AnyPanel:
     theirs = {rise.label: rise for rise in other.rises}
     if [rise.label for rise in one.rises] != [rise.label for rise in other.rises]:
-        return replace(one, note="not compared: other parts")
+        return replace(one, note=Phrase("not compared: other parts"))
     rises = []
     for rise, was in zip(one.rises, other.rises, strict=True):
         value = rise.value - was.value

@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from desktop_app.gpt2.phrase import Phrase
+
 
 @dataclass(frozen=True)
 class Target:
@@ -152,7 +154,7 @@ def place(site: str, *index: int | str) -> str:
 
 def head(layer: int, n: int) -> Target:
     """What a head read, at every position."""
-    return Target(f"head {n} of block {layer}", (place(f"blocks.{layer}.attn.z", n),), HEAD)
+    return Target(Phrase("head {1} of block {2}", n, layer), (place(f"blocks.{layer}.attn.z", n),), HEAD)
 
 
 def heads(layer: int) -> Target:
@@ -170,9 +172,9 @@ def inputs(layer: int, n: int) -> tuple[Target, ...]:
 
 def mlp(layer: int) -> Target:
     """The MLP of a block."""
-    return Target(f"MLP of block {layer}", (f"blocks.{layer}.mlp.post",), MLP)
+    return Target(Phrase("MLP of block {1}", layer), (f"blocks.{layer}.mlp.post",), MLP)
 
 
 def block(layer: int) -> Target:
     """All that a block writes."""
-    return Target(f"block {layer}", (f"blocks.{layer}.attn_out", f"blocks.{layer}.mlp_out"))
+    return Target(Phrase("block {1}", layer), (f"blocks.{layer}.attn_out", f"blocks.{layer}.mlp_out"))

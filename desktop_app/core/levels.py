@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.gpt2.phrase import Phrase
+
 Array = NDArray[Any]
 
 PERCENTILE = 99.5
 """Limits are at this percentile of |x|: GPT-2 has a few activations in the thousands where the rest are about 2."""
 
-BY_HAND = "set by hand"
+BY_HAND = Phrase("set by hand")
 
 _FEW, _FEW_OF_A_VECTOR, _FAR = 4, 0.02, 16.0
 _LINES, _APART, _ABOVE = 0.05, 4.0, 2.0
@@ -70,11 +72,11 @@ class Levels:
     def scale_name(self) -> str:
         """In words, where the scale is not linear."""
         if self.decades:
-            return f"log, {self.decades} decades"
-        return {0.5: "square root", 0.25: "fourth root"}.get(self.power, "")
+            return Phrase("log, {1} decades", self.decades)
+        return {0.5: Phrase("square root"), 0.25: Phrase("fourth root")}.get(self.power, "")
 
 
-def diverging(*arrays: Array, rule: str = "this view") -> Levels:
+def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
     """Limits centred on zero at the 99.5th percentile of |x| of the finite cells, all of them counted.
 
     What stands apart does not set the scale, at any length of text:
@@ -181,7 +183,7 @@ def unit(scale: str = "linear") -> Levels:
         diverging=False,
         power=0.5 if scale == "sqrt" else 1.0,
         decades=4 if scale == "log" else 0,
-        rule="fixed, 0 to 1",
+        rule=Phrase("fixed, 0 to 1"),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.intents import Choosing, Intent, Select
 from desktop_app.core.levels import Levels, percent
+from desktop_app.gpt2.phrase import Phrase, joined
 
 Array = NDArray[Any]
 
@@ -76,7 +77,7 @@ class Panel:
     @property
     def aside(self) -> str:
         """What stands beside the title."""
-        return "; ".join(filter(None, (self.note, self.hint)))
+        return joined("; ", filter(None, (self.note, self.hint)))
 
 
 @dataclass(frozen=True)
@@ -468,6 +469,19 @@ class View:
     lead: str
     content: Box
     badge: str = ""
+
+
+_HEADED = "{1} — {2}"
+
+
+def headed(where: str, title: str) -> str:
+    """A title with its place in front: "Block 1 · Head 2 — ..."."""
+    return Phrase(_HEADED, where, title)
+
+
+def moved(title: str, where: str) -> str:
+    """A title with another place in front, where one stands there."""
+    return Phrase(_HEADED, where, title.values[1]) if isinstance(title, Phrase) and title.key == _HEADED else title
 
 
 def alone(panel: AnyPanel) -> AnyPanel:

@@ -7,7 +7,7 @@ from functools import cache
 
 from desktop_app.core.bundle import resource
 from desktop_app.core.compare import compared, mode_of, shown
-from desktop_app.core.panels import Hue, View
+from desktop_app.core.panels import Hue, View, headed
 from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Entry, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import WALK, State
@@ -36,6 +36,7 @@ from desktop_app.core.want import Want
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
+from desktop_app.gpt2.phrase import Capital, Phrase, joined
 from desktop_app.gpt2.weights import expand
 
 _SCALES = ("scale_linear", "scale_sqrt", "scale_log")
@@ -329,7 +330,7 @@ def texts() -> dict[str, Text]:
     for name, words in raw.items():
         op = name.split("/")[0]
         raw[name] = {**raw[op], **words}
-    return {op: Text(**{k: " ".join(v.split()) for k, v in row.items()}) for op, row in raw.items()}
+    return {op: Text(**{k: Phrase(" ".join(v.split())) for k, v in row.items()}) for op, row in raw.items()}
 
 
 def _variant(op: str, config: Config) -> str:
@@ -406,18 +407,18 @@ def _view(scene: Scene, step: Step) -> View:
         scene = replace(scene, state=replace(scene.state, layer=step.layer))
     content = step.spec.content(scene)
     if isinstance(content, View):
-        title, lead = step.text.title[0].upper() + step.text.title[1:], step.text.lead
-        return replace(content, title=content.title or title, lead=content.lead or lead)
-    where = []
+        return replace(content, title=content.title or Capital(step.text.title), lead=content.lead or step.text.lead)
+    where: list[str] = []
     if step.layer is not None:
-        where.append(f"Block {step.layer}")
+        where.append(Phrase("Block {1}", step.layer))
     if step.spec.per_head:
         if step.layer is None:
-            where.append(f"Block {scene.layer}")
-        where.append(f"Head {scene.head}")
-    title = step.text.title if not where else f"{' · '.join(where)} — {step.text.title}"
+            where.append(Phrase("Block {1}", scene.layer))
+        where.append(Phrase("Head {1}", scene.head))
+    own = step.text.title
+    title = headed(joined(" · ", where), own) if where else Capital(own)
     turned = scene.state.view.keys_down and step.text.lead_turned
-    view = View(title[0].upper() + title[1:], turned or step.text.lead, content)
+    view = View(title, turned or step.text.lead, content)
     return with_limits(view, scene.state.view)
 
 

@@ -10,16 +10,19 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Phrase
 
 
 def row(scene: Scene, site: str, position: int) -> Target:
     """The vector of one token at a site."""
-    return Target(f"{site.rpartition('.')[2]} of {token_name(scene, position)}", (place(site, position),), ROW)
+    return Target(
+        Phrase("{1} of {2}", site.rpartition(".")[2], token_name(scene, position)), (place(site, position),), ROW
+    )
 
 
 def look(scene: Scene, layer: int, n: int, query: int, key: int) -> Target:
     """The look of one query at one key, in one head."""
-    words = f"look of head {n} from {token_name(scene, query)} to {token_name(scene, key)}"
+    words = Phrase("look of head {1} from {2} to {3}", n, token_name(scene, query), token_name(scene, key))
     return Target(words, (place(f"blocks.{layer}.attn.scaled", n, query, key),), LOOK)
 
 
@@ -29,7 +32,9 @@ Rule = Callable[[Scene, str, int, Index], tuple[Target, ...]]
 
 def _grid(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
     n, query, key = index
-    at = Target(f"head {n} at {token_name(scene, query)}", (place(f"blocks.{layer}.attn.z", n, query),), HEAD)
+    at = Target(
+        Phrase("head {1} at {2}", n, token_name(scene, query)), (place(f"blocks.{layer}.attn.z", n, query),), HEAD
+    )
     return look(scene, layer, n, query, key), head(layer, n), at, heads(layer), *inputs(layer, n)
 
 
@@ -37,13 +42,15 @@ def _of_head(scene: Scene, name: str, layer: int, index: Index) -> tuple[Target,
     n, position, column = index
     letter = name.rpartition(".")[2]
     kind = HEAD if letter == "z" else INPUT
-    at = Target(f"{letter} of head {n} at {token_name(scene, position)}", (place(name, n, position),), kind)
+    at = Target(
+        Phrase("{1} of head {2} at {3}", letter, n, token_name(scene, position)), (place(name, n, position),), kind
+    )
     whole = (heads(layer),) if letter == "z" else tuple(t for t in inputs(layer, n) if t.places[0].startswith(name))
     return head(layer, n), *whole, at, _number(name, index[:2], column)
 
 
 def _number(name: str, index: Index, column: int) -> Target:
-    words = f"this number, {name.rpartition('.')[2]}[{', '.join(map(str, (*index, column)))}]"
+    words = Phrase("this number, {1}", place(name.rpartition(".")[2], *index, column))
     return Target(words, (place(name, *index, column),), NUMBER)
 
 
@@ -51,16 +58,16 @@ def _neurons(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target
     position, neuron = index
     site = f"blocks.{layer}.mlp.post"
     return (
-        Target(f"neuron {neuron} of block {layer}", (place(site, ":", neuron),)),
-        Target(f"neuron {neuron} at {token_name(scene, position)}", (place(site, position, neuron),)),
+        Target(Phrase("neuron {1} of block {2}", neuron, layer), (place(site, ":", neuron),)),
+        Target(Phrase("neuron {1} at {2}", neuron, token_name(scene, position)), (place(site, position, neuron),)),
         mlp(layer),
-        Target(f"MLP of block {layer} at {token_name(scene, position)}", (place(site, position),)),
+        Target(Phrase("MLP of block {1} at {2}", layer, token_name(scene, position)), (place(site, position),)),
     )
 
 
 def _vector(scene: Scene, name: str, _layer: int, index: Index) -> tuple[Target, ...]:
     position, column = index
-    whole = Target(f"{name.rpartition('.')[2]} of every token", (name,), ROW)
+    whole = Target(Phrase("{1} of every token", name.rpartition(".")[2]), (name,), ROW)
     return row(scene, name, position), whole, _number(name, (position,), column)
 
 
@@ -165,18 +172,25 @@ def _split(text: str) -> tuple[str, str]:
 def targets_of_step(config: Config, step: Step, n: int, *, whole_block: bool = False) -> tuple[Target, ...]:
     """What can be edited at a step of the walk, or at a block as a whole; `n` is the shown head."""
     if step.layer is None:
-        return (Target("token embedding", ("embed",), ROW),) if step.spec.op == "embed" else ()
+        return (Target(Phrase("token embedding"), ("embed",), ROW),) if step.spec.op == "embed" else ()
     layer = step.layer
     if whole_block:
-        return block(layer), mlp(layer), Target(f"attention of block {layer}", (f"blocks.{layer}.attn_out",), ROW)
+        return (
+            block(layer),
+            mlp(layer),
+            Target(Phrase("attention of block {1}", layer), (f"blocks.{layer}.attn_out",), ROW),
+        )
     if step.spec.op.startswith("mlp"):
-        return mlp(layer), Target(f"mlp_out of block {layer}", (f"blocks.{layer}.mlp_out",), ROW)
+        return mlp(layer), Target(Phrase("{1} of block {2}", "mlp_out", layer), (f"blocks.{layer}.mlp_out",), ROW)
     if step.spec.op in ("resid_mid", "ln2"):
-        return (Target(f"resid_mid of block {layer}", (f"blocks.{layer}.resid_mid",), ROW),)
+        return (Target(Phrase("{1} of block {2}", "resid_mid", layer), (f"blocks.{layer}.resid_mid",), ROW),)
     if step.spec.op in ("attn_out", "concat"):
-        return (Target(f"attn_out of block {layer}", (f"blocks.{layer}.attn_out",), ROW), head(layer, n))
+        return (
+            Target(Phrase("{1} of block {2}", "attn_out", layer), (f"blocks.{layer}.attn_out",), ROW),
+            head(layer, n),
+        )
     if step.spec.op == "ln1":
-        return (Target(f"resid_pre of block {layer}", (f"blocks.{layer}.resid_pre",), ROW),)
+        return (Target(Phrase("{1} of block {2}", "resid_pre", layer), (f"blocks.{layer}.resid_pre",), ROW),)
     if step.spec.op == "resid_post" and layer + 1 < config.n_layer:
-        return (Target(f"resid_pre of block {layer + 1}", (f"blocks.{layer + 1}.resid_pre",), ROW),)
+        return (Target(Phrase("{1} of block {2}", "resid_pre", layer + 1), (f"blocks.{layer + 1}.resid_pre",), ROW),)
     return (head(layer, n),) if step.spec.part == BLOCK and step.spec.op != "resid_post" else ()

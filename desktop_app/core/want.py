@@ -4,6 +4,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from desktop_app.gpt2.phrase import Phrase
+
 
 @dataclass(frozen=True)
 class Product:
@@ -21,6 +23,11 @@ class Product:
     of_text: bool = True
     of_both: bool = False
     quick: bool = True
+
+    @property
+    def waiting(self) -> str:
+        """What stands in a view where the product is not there yet."""
+        return Phrase("{1} …", self.words)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
 _POSITIONS = ("pos", "query", "key")
@@ -82,10 +83,10 @@ def side_by_side(views: Mapping[int, View], tensors: Sequence[str], *, fixed: bo
     """
     found: list[AnyPanel] = []
     for head, view in views.items():
-        panel = replace(main_panel(view, tensors), title=f"head {head}", note="")
+        panel = replace(main_panel(view, tensors), title=Phrase("head {1}", head), note="")
         found.append(replace(panel, beside=True) if isinstance(panel, GridPanel) else panel)
     if not fixed:
-        found = list(panels_of(_scaled(column(*found), "the heads shown", together=True)))
+        found = list(panels_of(_scaled(column(*found), Phrase("the heads shown"), together=True)))
     across = 2 if len(found) in (2, 4) else 3
     panels = found
     return column(*(row(*panels[n : n + across]) for n in range(0, len(panels), across)))
@@ -125,7 +126,7 @@ def cut(view: View, tokens: tuple[int, int], config: Config, labels: Sequence[st
     content = walk(view.content)
     if not changed:
         raise ExportError("--tokens is for views with a row for each token, and this one has none; leave it out.")
-    return replace(view, content=content if fixed else _scaled(content, "the tokens shown"))
+    return replace(view, content=content if fixed else _scaled(content, Phrase("the tokens shown")))
 
 
 def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[str]) -> AnyPanel:

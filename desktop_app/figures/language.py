@@ -18,6 +18,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.steps import texts
 from desktop_app.figures.kinds import KINDS
 from desktop_app.figures.panel_phrases import Say
+from desktop_app.gpt2.phrase import Capital, Count, Phrase
 
 ENGLISH = "en"
 _PLACE = re.compile(r"\{(=?\d)\}")
@@ -47,6 +48,7 @@ class Translator:
         words |= {_flat(key): _flat(value) for key, value in table["labels"].items()}
         for op, said in table["steps"].items():
             words |= {getattr(texts()[op], part): _flat(value) for part, value in said.items()}
+        self._words = {key.replace("{=", "{"): value for key, value in words.items()}
         self._exact = {key: value for key, value in words.items() if "{" not in key}
         templates = sorted((key for key in words if "{" in key), key=lambda k: -len(_PLACE.sub("", k)))
         self._templates = [(_pattern(key), _order(key), words[key]) for key in templates]
@@ -55,9 +57,30 @@ class Translator:
 
     def __call__(self, text: str) -> str:
         """The text in this language; as it is where the table does not have it."""
+        if isinstance(text, Phrase | Count):
+            return self._told(text)
         if text not in self._said:
             self._said[text] = self._look_up(text)
         return self._said[text]
+
+    def _told(self, text: Phrase | Count) -> str:
+        """A phrase by its key, and its values likewise."""
+        if isinstance(text, Count):
+            return text.apart(_GAP)
+        if isinstance(text, Capital):
+            return _capital(self(str.__str__(text) if not isinstance(text.values[0], Phrase) else text.values[0]))
+        words = self._words.get(text.key)
+        if words is None and any(c.isalpha() for c in _PLACE.sub("", text.key)):
+            self.missed.add(text.key)
+        values = [self._value(n, value, words) for n, value in enumerate(text.values, 1)]
+        words = text.key if words is None else words.replace("{=", "{")
+        return words.format("", *values) if values else words
+
+    def _value(self, place: int, value: object, words: str | None) -> object:
+        """A value of a phrase; one that is no phrase yet is looked up where its place asks for it."""
+        if not isinstance(value, str) or isinstance(value, Phrase | Count):
+            return self(value) if isinstance(value, str) else value
+        return self(value) if words is not None and f"{{={place}}}" in words else grouped(value)
 
     def _look_up(self, text: str) -> str:
         if not re.search("[A-Za-z]{2}", text) or _TENSOR.fullmatch(text):
@@ -118,7 +141,7 @@ def _as_it_is(text: str) -> str:
 
 def translated(view: View, say: Say) -> View:
     """The view in another language."""
-    where, dash, title = view.title.rpartition(" — ")
+    where, dash, title = ("", "", "") if isinstance(view.title, Phrase) else view.title.rpartition(" — ")
     head = f"{say(where)}{dash}{say(title)}" if dash else say(view.title)
     lead = say(view.lead) if view.lead else ""
     return View(_capital(head), lead, _box(view.content, say), say(view.badge) if view.badge else "")
@@ -136,10 +159,12 @@ def _panel(panel: AnyPanel, say: Say) -> AnyPanel:
 
 def _joined(note: str, say: Say) -> str:
     """A note's parts, each by itself."""
-    return " · ".join(map(say, note.split(" · ")))
+    return say(note) if isinstance(note, Phrase) else " · ".join(map(say, note.split(" · ")))
 
 
 def caption_in(words: str, say: Say) -> str:
     """A caption: the prompt in its quotes stays, the parts after it are put into other words."""
+    if isinstance(words, Phrase):
+        return say(words)
     prompt, mark, rest = words.rpartition("” · ")
     return prompt + mark + " · ".join(map(say, rest.split(" · ")))

@@ -11,6 +11,7 @@ from desktop_app.core.panels import ArcsPanel, Source
 from desktop_app.figures.marks import Array, Dots, Page, Pick, Rect
 from desktop_app.figures.paint_common import heading, heading_height
 from desktop_app.figures.theme import mix
+from desktop_app.gpt2.phrase import Phrase
 
 Extent = tuple[float, float]
 _Arc = Callable[[int, int], tuple[Array, Array]]
@@ -180,5 +181,5 @@ def _legend(panel: ArcsPanel, rect: Rect, page: Page) -> None:
         page.path([x, x + page.u(18)], [y, y], colour, max(page.u(1.2), page.u(_THICK) * weight))
         x += page.u(24)
         x += page.words(x, y, f"{100 * weight:g} %", size=11, colour=page.theme.dim) + page.u(12)
-    words = page.say(f"weights from {100 * panel.least:g} % on")
+    words = page.say(Phrase("weights from {1} % on", f"{100 * panel.least:g}"))
     page.words(x, y, words, size=11, colour=page.theme.dim, room=rect.x + rect.w - x)

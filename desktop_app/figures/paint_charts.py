@@ -9,6 +9,7 @@ from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Hue, RulerPanel,
 from desktop_app.figures.marks import Dots, Page, Pick, Rect
 from desktop_app.figures.paint_common import ROW, heading, heading_height
 from desktop_app.figures.theme import mix
+from desktop_app.gpt2.phrase import Count, Phrase
 
 Extent = tuple[float, float]
 _CUT = 18.0
@@ -218,7 +219,7 @@ def _named_point(
     if inside:
         page.marks.append(Dots(np.array([x]), np.array([y]), theme.accent, page.u(4)))
     else:
-        words = f"{words} {page.say('beyond, at')} ({short(fx)}, {short(fy)})"
+        words = page.say(Phrase("{1} beyond, at {2}", words, f"({short(fx)}, {short(fy)})"))
         across, up = (fx > x1) - (fx < x0), (fy > y1) - (fy < y0)
         length, half = page.u(9), page.u(5)
         size = math.hypot(across, up)
@@ -264,10 +265,10 @@ def _named_lines(panel: CurvePanel, room: Rect, page: Page) -> float:
         page.path([x, x + page.u(18)], [y, y], page.theme.accent, page.u(1.5), dashed=True)
         x += page.u(24)
         x += page.words(x, y, words, size=10, colour=page.theme.dim, room=end - x) + page.u(14)
-    if panel.band is not None and end - x > page.u(24) + page.width(page.say("± scale"), size=10):
+    if panel.band is not None and end - x > page.u(24) + page.width(page.say(Phrase("± scale")), size=10):
         page.fill(Rect(x, y - page.u(5), page.u(18), page.u(10)), _band_colour(page))
         x += page.u(24)
-        x += page.words(x, y, page.say("± scale"), size=10, colour=page.theme.dim) + page.u(14)
+        x += page.words(x, y, page.say(Phrase("± scale")), size=10, colour=page.theme.dim) + page.u(14)
     return x
 
 
@@ -284,11 +285,13 @@ def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Pag
     """How many points the axes leave out; the largest of them with their values, as many as there is room for."""
     assert panel.points is not None
     x, y = (values[outside] for values in panel.points)
-    words = page.say(f"{len(y):,} beyond the axes")
+    words = page.say(Phrase("{1} beyond the axes", Count(len(y))))
     if not panel.stems:
         return words
     order = np.argsort(-np.abs(y), kind="stable")
-    values = [f"{number(float(y[n]))} {page.say('at')} {short(float(x[n]))}" for n in order[:_LISTED]]
+    values = [
+        page.say(Phrase("{1} {2} {3}", number(float(y[n])), Phrase("at"), short(float(x[n])))) for n in order[:_LISTED]
+    ]
     for count in range(len(values), 0, -1):
         longer = f"{words}: {', '.join(values[:count])}" + (", …" if count < len(y) else "")
         if page.width(longer, size=10) <= room:

@@ -9,6 +9,7 @@ from desktop_app.core.panels import Array, Panel
 from desktop_app.figures.marks import Heat, Page, Rect
 from desktop_app.figures.pool import pixels, pool, pooled_words
 from desktop_app.figures.theme import mix
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 HEADING = 26.0
 LEGEND = 24.0
@@ -76,7 +77,11 @@ def _legend_words(
     Where room is short the label goes first, then the rule; what would mislead if it were missing takes a second line.
     """
     say = page.say
-    scale, outside, rule = say(levels.scale_name), say(f"{beyond:,} beyond") if beyond else "", _rule(levels, page)
+    scale, outside, rule = (
+        say(levels.scale_name),
+        say(Phrase("{1} beyond", Count(beyond))) if beyond else "",
+        _rule(levels, page),
+    )
     choices = (
         ((scale, rule, outside, pooled, label), ()),
         ((scale, rule, outside, pooled), ()),
@@ -97,11 +102,11 @@ def _legend_words(
 def _rule(levels: Levels, page: Page) -> str:
     if not levels.rule:
         return ""
-    words = f"{page.say('limits:')} {page.say(levels.rule)}"
+    rule = levels.rule
     if levels.apart:
-        lines = "line" if levels.apart == 1 else "lines"
-        words += f", {page.say(f'without {levels.apart} outlying {lines}')}"
-    return words
+        key = "without {1} outlying line" if levels.apart == 1 else "without {1} outlying lines"
+        rule = joined(", ", (rule, Phrase(key, levels.apart)))
+    return page.say(Phrase("limits: {1}", rule))
 
 
 def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:

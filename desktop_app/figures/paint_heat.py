@@ -24,6 +24,7 @@ from desktop_app.figures.paint_common import (
     row_labels,
 )
 from desktop_app.figures.pool import pixels, pool, pooled_words
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 Extent = tuple[float, float]
 """Least and wanted height, in design units."""
@@ -140,13 +141,17 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
         beyond_marks(piece, panel.levels, box, page)
         chosen = n == panel.selected_group
         colour = page.theme.accent if chosen else page.theme.dim
-        page.words(box.x, box.y - page.u(7), page.say(f"head {n}"), size=10, colour=colour, bold=chosen, room=width)
+        page.words(
+            box.x, box.y - page.u(7), page.say(Phrase("head {1}", n)), size=10, colour=colour, bold=chosen, room=width
+        )
         if chosen:
             page.fill(box, stroke=page.theme.accent, width=page.u(1.5))
         page.put_cells(box, (1, panel.group), values[None, :], strip.source, strip.label, n * panel.group, panel.group)
         page.picks.append(
             Pick(
-                Rect(box.x, box.y - page.u(_GROUP_HEAD), width, height + page.u(_GROUP_HEAD)), ShowHead(n), f"head {n}"
+                Rect(box.x, box.y - page.u(_GROUP_HEAD), width, height + page.u(_GROUP_HEAD)),
+                ShowHead(n),
+                Phrase("head {1}", n),
             )
         )
     return said
@@ -258,11 +263,11 @@ def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> 
 
 
 def _corner(panel: GridPanel) -> str:
-    return "key ↓" if panel.keys_down else "query ↓"
+    return Phrase("key ↓") if panel.keys_down else Phrase("query ↓")
 
 
 def _across(panel: GridPanel) -> str:
-    return "query →" if panel.keys_down else "key →"
+    return Phrase("query →") if panel.keys_down else Phrase("key →")
 
 
 def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
@@ -340,19 +345,18 @@ def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
     # A narrow column has smaller words rather than half a heading.
     size = page.fitting(panel.title, rect.w, (13, 12, 11, 10, 9), bold=True)
     page.words(rect.x, rect.y + page.u(9), panel.title, size=size, bold=True, colour=colour, room=rect.w)
-    limits = f"{short(panel.levels.low)} … {short(panel.levels.high)}"
-    if panel.every > 1:
-        limits += " · " + page.say(f"one query in {panel.every}")
+    ends = f"{short(panel.levels.low)} … {short(panel.levels.high)}"
+    limits = f"{ends} · {page.say(Phrase('one query in {1}', panel.every))}" if panel.every > 1 else ends
     words = f"{panel.note} · {limits}" if panel.note else limits
     if page.width(words, size=11) > rect.w:
-        words = limits if page.width(limits, size=9) <= rect.w else limits.split(" · ")[0]
+        words = limits if page.width(limits, size=9) <= rect.w else ends
     size = page.fitting(words, rect.w, (11, 10, 9))
     page.words(rect.x, rect.y + page.u(27), words, size=size, colour=page.theme.dim, room=rect.w)
     side = max(page.u(24), min(rect.w - page.u(8), rect.h - page.u(_SMALL_WORDS)))
     box = Rect(rect.x + page.u(2), rect.y + page.u(40), side, side)
     beyond = panel.levels.beyond(panel.values)
     if beyond:
-        outside = page.say(f"{beyond:,} beyond")
+        outside = page.say(Phrase("{1} beyond", Count(beyond)))
         size = page.fitting(outside, rect.w, (11, 10, 9, 8))
         page.words(rect.x, box.y + side + page.u(9), outside, size=size, colour=page.theme.dim, room=rect.w)
     heat(panel.values, panel.levels, box, page)
@@ -406,7 +410,7 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
         page.picks.append(Pick(box, ShowHead(head), panel.names[head]))
     bottom = body.y + rows * (side + name + page.u(4))
     if panel.every > 1:
-        said = page.say(f"one query in {panel.every}") + (f" · {said}" if said else "")
+        said = joined(" · ", filter(None, (Phrase("one query in {1}", panel.every), said)))
     under = Rect(body.x, bottom, body.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
 

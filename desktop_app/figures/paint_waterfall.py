@@ -7,6 +7,7 @@ from desktop_app.core.panels import Rise, WaterfallPanel
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_charts import ticks
 from desktop_app.figures.paint_common import ROW, heading, heading_height
+from desktop_app.gpt2.phrase import Phrase
 
 Extent = tuple[float, float]
 _LEAST_ROW, _MOST_ROW = 18.5, 30.0
@@ -129,7 +130,7 @@ def _axis(panel: WaterfallPanel, limits: tuple[float, float], box: Rect, page: P
 def _colours(rect: Rect, page: Page) -> None:
     """What the two colours say, under the labels."""
     x, y = rect.x, rect.y + page.u(8)
-    for stop, words in ((3, "adds"), (1, "takes away")):
+    for stop, words in ((3, Phrase("adds")), (1, Phrase("takes away"))):
         page.fill(Rect(x, y - page.u(4), page.u(8), page.u(8)), page.theme.diverging_stops[stop], radius=page.u(2))
         page.words(x + page.u(_INDENT), y, page.say(words), size=10, colour=page.theme.dim, room=rect.w - page.u(24))
         y += page.u(15)

@@ -18,6 +18,7 @@ from desktop_app.core.panels import (
     TextPanel,
     WaterfallPanel,
 )
+from desktop_app.gpt2.phrase import Count, Phrase
 
 Say = Callable[[str], str]
 """English words -> the same in the language of the figure."""
@@ -114,9 +115,11 @@ def ruler_phrases(panel: RulerPanel, say: Say) -> dict[str, Any]:
 
 def _unless_token(label: str, say: Say) -> str:
     """A label in other words, unless it is a token: spaces in a token's label are dots, so it never has one."""
-    return say(label) if " " in label else label
+    return say(label) if " " in label or isinstance(label, Phrase) else label
 
 
 def _value(text: str, say: Say) -> str:
     """A value is a number or a text of the prompt; only numbers with words behind them are put into others."""
+    if isinstance(text, Phrase | Count):
+        return say(text)
     return say(text) if text == "special" or re.fullmatch(r"[\d,.×/ ]+(?: [a-zA-Z]+)*[\d, ]*", text) else text

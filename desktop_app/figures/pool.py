@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from desktop_app.gpt2.phrase import Phrase
+
 Array = NDArray[Any]
 
 
@@ -58,4 +60,4 @@ def pooled_words(shape: tuple[int, ...], rows: int, columns: int) -> str:
     down, across = (-(-cells // shown) for cells, shown in zip(shape, (rows, columns), strict=True))
     if down <= 1 and across <= 1:
         return ""
-    return f"one pixel = {down} × {across}, strongest shown"
+    return Phrase("one pixel = {1} × {2}, strongest shown", down, across)

@@ -12,7 +12,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
 from desktop_app.core.opening.opened import wants_of as opened_wants
 from desktop_app.core.opening.view import PROBABILITY
-from desktop_app.core.panels import MultiplesPanel, View, column, panels_of
+from desktop_app.core.panels import MultiplesPanel, View, column, moved, panels_of
 from desktop_app.core.places import Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene
@@ -26,6 +26,7 @@ from desktop_app.figures.export import Job, described, job_of, make_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
+from desktop_app.gpt2.phrase import Phrase
 
 _CELL = re.compile(r"\s*([\w.]+)\s*\[\s*(\d{1,9}(?:\s*,\s*\d{1,9}){0,3})\s*\]\s*", re.ASCII)
 _PART_OF_EDIT = re.compile(r"\.(before|keep|put)$")
@@ -221,7 +222,8 @@ def heads_job(subject: Subject, model: Model, scene: Scene, part: Excerpt) -> Jo
         for head, own in scenes.items()
     }
     first = views[part.heads[0]]
-    title = first.title.replace(f"Head {part.heads[0]}", f"Heads {', '.join(map(str, part.heads))}", 1)
+    layer = scene.layer if subject.step.layer is None else subject.step.layer
+    title = moved(first.title, Phrase("Block {1} · Heads {2}", layer, ", ".join(map(str, part.heads))))
     fixed = scene.state.view.limits == "layer"
     view = View(title, first.lead, side_by_side(views, subject.step.tensors, fixed=fixed), first.badge)
     return job_of(view, caption(scene, subject.step))
@@ -249,9 +251,8 @@ def overview(scene: Scene, step: Step) -> View:
     """The grids of all heads of a block at one stage, as large as the page allows."""
     view = build_view(replace(scene, state=replace(scene.state, layer=step.layer or 0)), step)
     (panel,) = {id(p): p for p in panels_of(view.content) if isinstance(p, MultiplesPanel)}.values()
-    where, dash, title = view.title.partition(" — ")
     return View(
-        f"{where.split(' · ')[0]} · All heads{dash}{title}",
+        moved(view.title, Phrase("Block {1} · All heads", step.layer)),
         view.lead,
         column(replace(panel, title="", note="")),
         view.badge,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.phrase import Phrase
 
 Array = NDArray[Any]
 Letters = Mapping[str, int]
@@ -106,7 +107,8 @@ class Site:
 class Operand:
     """One input: its variable in numpy lines and sentences, where it is read, and what the inspector calls it.
 
-    A label may name letters, "W_U[{j}]"; without one the operand is called by the end of its tensor's name.
+    A label, or a value of one that is a phrase, may name letters, "W_U[{j}]"; without one the operand is called by the
+    end of its tensor's name.
     """
 
     variable: str
@@ -117,6 +119,12 @@ class Operand:
     def own_row(self) -> bool:
         """Whether a row of the result reads the same row of it, and no other."""
         return self.at[self.at[0] == "h"] == "i"
+
+    def called(self, letters: Mapping[str, int]) -> str:
+        """The label with these letters put in."""
+        if isinstance(self.label, Phrase):
+            return Phrase(self.label.key, *(str(value).format(**letters) for value in self.label.values))
+        return self.label.format(**letters)
 
 
 Magnitude = Callable[[Sequence[Array], Array], Array]

@@ -17,6 +17,7 @@ from desktop_app.gpt2.activations import ACTIVATIONS
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.formula import TOKEN, Columns, Formula, Letters, Operand, Pattern, Place, Site, first, itself
 from desktop_app.gpt2.mask import Mask
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.rounding import rounded
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ ROWS_OF_TABLE = Formula(
     compute=lambda _place, tokens, table: table[tokens],
     emit=lambda nodes, _site, out, tokens, table: nodes.op("Gather", table, tokens, out=out, axis=0),
     cell=_VECTOR,
-    reads=(Operand("token", ("i",), "token"), Operand("w", (TOKEN, "j"), "W_E[{t}]")),
+    reads=(Operand("token", ("i",), Phrase("token")), Operand("w", (TOKEN, "j"), "W_E[{t}]")),
     numpy="w",
     kind="gather",
     numbers="W_E[{t}, {j}]",
@@ -99,7 +100,7 @@ def _edit(cell: tuple[str, ...]) -> Formula:
         compute=lambda _place, x, keep, put: keep * x + put,
         emit=lambda nodes, _site, out, x, keep, put: nodes.op("Add", nodes.op("Mul", x, keep), put, out=out),
         cell=cell,
-        reads=(Operand("x", cell, "before"), Operand("keep", cell, "keep"), Operand("put", cell, "put")),
+        reads=(Operand("x", cell, Phrase("before")), Operand("keep", cell, "keep"), Operand("put", cell, "put")),
         numpy="keep * x + put",
         numbers="{keep} · {x} + {put} = {result}",
     )
@@ -150,7 +151,7 @@ SCALE = Formula(
     compute=_scale,
     emit=_emit_scale,
     cell=_OF_ROW,
-    reads=(Operand("x", _ROW, "x"), Operand("mean", _OF_ROW, "mean μ")),
+    reads=(Operand("x", _ROW, "x"), Operand("mean", _OF_ROW, Phrase("mean μ"))),
     numpy="np.sqrt(((x - mean) ** 2).mean() + {eps!r})",
     numpy_whole="np.sqrt(((x - mean) ** 2).mean(-1, keepdims=True) + {eps!r})",
     kind="spread",
@@ -172,7 +173,11 @@ NORMALIZED = Formula(
     compute=lambda _place, x, mean, scale: (x - mean) / scale,
     emit=lambda nodes, _site, out, x, mean, scale: nodes.op("Div", nodes.op("Sub", x, mean), scale, out=out),
     cell=_VECTOR,
-    reads=(Operand("x", _VECTOR, "x"), Operand("mean", _OF_ROW, "mean μ"), Operand("scale", _OF_ROW, "scale σ")),
+    reads=(
+        Operand("x", _VECTOR, "x"),
+        Operand("mean", _OF_ROW, Phrase("mean μ")),
+        Operand("scale", _OF_ROW, Phrase("scale σ")),
+    ),
     numpy="(x - mean) / scale",
     numbers="({x} − {mean}) / {scale} = {result}",
     magnitude=_normalized_size,
@@ -269,7 +274,7 @@ SCALED = Formula(
     compute=lambda place, s: s / s.dtype.type(place.config.score_divisor(place.layer)),
     emit=lambda nodes, site, out, s: nodes.op("Div", s, nodes.real(nodes.config.score_divisor(site.layer)), out=out),
     cell=_GRID,
-    reads=(Operand("s", _GRID, "score"),),
+    reads=(Operand("s", _GRID, Phrase("score")),),
     numpy="s / {divisor!r}",
     numbers="{s} / {divisor} = {result}",
     settings=lambda config, layer: {"divisor": config.score_divisor(layer)},
@@ -306,7 +311,7 @@ MASKED = Formula(
     compute=_masked,
     emit=lambda nodes, site, out, s: nodes.op("Where", site.later, nodes.real(-np.inf), s, out=out),
     cell=_GRID,
-    reads=(Operand("s", _GRID, "scaled score"),),
+    reads=(Operand("s", _GRID, Phrase("scaled score")),),
     numpy="-np.inf if {j} > {i} else s  # key > query",
     numpy_whole="np.where(np.tri(s.shape[-1], dtype=bool), s, -np.inf)",
     numbers="{why}, so {result}",
@@ -373,13 +378,13 @@ SOFTMAX = Formula(
     compute=lambda _place, m: softmax(m),
     emit=lambda nodes, _site, out, m: nodes.op("Softmax", m, out=out, axis=-1),
     cell=_GRID,
-    reads=(Operand("m", _GRID_ROW, "masked"),),
+    reads=(Operand("m", _GRID_ROW, Phrase("masked")),),
     numpy="e = np.exp(m - m.max())\ne[{j}] / e.sum()",
     numpy_whole="e = np.exp(m - m.max(-1, keepdims=True))\ne / e.sum(-1, keepdims=True)",
     kind="softmax",
     numbers="exp({score} − {top}) / {total} = {result}",
     terms=_softmax_terms,
-    constants=(("largest of the row", "top"), ("sum of exponentials", "total")),
+    constants=((Phrase("largest of the row"), "top"), (Phrase("sum of exponentials"), "total")),
     magnitude=_softmax_size,
 )
 """The softmax of each row: [head, query, key]."""
@@ -388,7 +393,7 @@ WEIGH_VALUES = Formula(
     compute=lambda _place, pattern, v: pattern @ v,
     emit=lambda nodes, _site, out, pattern, v: nodes.op("MatMul", pattern, v, out=out),
     cell=_GRID,
-    reads=(Operand("pattern", _GRID_ROW, "pattern"), Operand("v", ("h", "n", "j"), "v")),
+    reads=(Operand("pattern", _GRID_ROW, Phrase("pattern")), Operand("v", ("h", "n", "j"), "v")),
     numpy="pattern @ v",
     kind="dot",
 )
@@ -409,7 +414,7 @@ JOIN_HEADS = Formula(
     compute=_join_heads,
     emit=_emit_join_heads,
     cell=("i", Columns()),
-    reads=(Operand("z", _GRID, "z of head {h}"),),
+    reads=(Operand("z", _GRID, Phrase("z of head {1}", "{h}")),),
     numpy="z",
     numpy_whole="z.transpose(1, 0, 2).reshape(-1, {d_model})",
     settings=lambda config, _layer: {"d_model": config.n_embd},

@@ -10,7 +10,7 @@ Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks" (th
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Phrase
 
 Array = NDArray[Any]
 
@@ -59,25 +60,25 @@ KINDS: dict[str, Kind] = {
         lambda q, k, n: (k <= q) & (k > q - n),
         lambda q, _count, n: np.minimum(q + 1, n),
         "(k <= q) & (k > q - {n})",
-        "the last {n}",
+        "the last {1}",
     ),
     "strided": Kind(
         lambda q, k, n: (k <= q) & ((k > q - n) | ((q - k) % n == 0)),
         lambda q, _count, n: np.minimum(q + 1, n) + q // n,
         "(k <= q) & ((k > q - {n}) | ((q - k) % {n} == 0))",
-        "the last {n} and every {n}th before them",
+        "the last {1} and every {1}th before them",
     ),
     "local": Kind(
         lambda q, k, n: (k <= q) & (k // n == q // n),
         lambda q, _count, n: q % n + 1,
         "(k <= q) & (k // {n} == q // {n})",
-        "those of its own block of {n}",
+        "those of its own block of {1}",
     ),
     "global": Kind(
         lambda q, k, n: (k <= q) & (k < n),
         lambda q, _count, n: np.minimum(q + 1, n),
         "(k <= q) & (k < {n})",
-        "the first {n}",
+        "the first {1}",
     ),
 }
 FIRST = "first"
@@ -100,7 +101,8 @@ class Rule:
     @property
     def words(self) -> str:
         """What a query sees, as the end of a sentence."""
-        return " and ".join(KINDS[name].words.format(n=n) for name, n in self.parts)
+        first, *rest = (Phrase(KINDS[name].words, n) for name, n in self.parts)
+        return reduce(lambda said, more: Phrase("{1} and {2}", said, more), rest, first)
 
     @property
     def numpy(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import prod
 
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.phrase import Phrase
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,29 @@ UNEMBEDDING = "unembed.W_U"
 
 _B = "blocks.{L}."
 _H = "h.{L}."
+_LN_1, _LN_2, _LAST = Phrase("layer norm {1}", 1), Phrase("layer norm {1}", 2), Phrase("final layer norm")
+_QKV, _OUT = Phrase("query, key and value"), Phrase("attention output")
+_UP, _DOWN = Phrase("MLP up"), Phrase("MLP down")
 
 WEIGHTS: tuple[WeightSpec, ...] = (
-    WeightSpec("embed.W_E", "wte.weight", ("d_vocab", "d_model"), "token embedding"),
-    WeightSpec("pos_embed.W_pos", "wpe.weight", ("n_ctx", "d_model"), "position embedding"),
-    WeightSpec(_B + "ln1.w", _H + "ln_1.weight", ("d_model",), "layer norm 1, gain"),
-    WeightSpec(_B + "ln1.b", _H + "ln_1.bias", ("d_model",), "layer norm 1, bias"),
-    WeightSpec(_B + "attn.W_QKV", _H + "attn.c_attn.weight", ("d_model", "qkv"), "query, key and value", matrix=True),
-    WeightSpec(_B + "attn.b_QKV", _H + "attn.c_attn.bias", ("qkv",), "query, key and value, bias"),
-    WeightSpec(_B + "attn.W_O", _H + "attn.c_proj.weight", ("d_model", "d_model"), "attention output", matrix=True),
-    WeightSpec(_B + "attn.b_O", _H + "attn.c_proj.bias", ("d_model",), "attention output, bias"),
-    WeightSpec(_B + "ln2.w", _H + "ln_2.weight", ("d_model",), "layer norm 2, gain"),
-    WeightSpec(_B + "ln2.b", _H + "ln_2.bias", ("d_model",), "layer norm 2, bias"),
-    WeightSpec(_B + "mlp.W_in", _H + "mlp.c_fc.weight", ("d_model", "d_mlp"), "MLP up", matrix=True),
-    WeightSpec(_B + "mlp.b_in", _H + "mlp.c_fc.bias", ("d_mlp",), "MLP up, bias"),
-    WeightSpec(_B + "mlp.W_out", _H + "mlp.c_proj.weight", ("d_mlp", "d_model"), "MLP down", matrix=True),
-    WeightSpec(_B + "mlp.b_out", _H + "mlp.c_proj.bias", ("d_model",), "MLP down, bias"),
-    WeightSpec("ln_final.w", "ln_f.weight", ("d_model",), "final layer norm, gain"),
-    WeightSpec("ln_final.b", "ln_f.bias", ("d_model",), "final layer norm, bias"),
+    WeightSpec("embed.W_E", "wte.weight", ("d_vocab", "d_model"), Phrase("token embedding")),
+    WeightSpec("pos_embed.W_pos", "wpe.weight", ("n_ctx", "d_model"), Phrase("position embedding")),
+    WeightSpec(_B + "ln1.w", _H + "ln_1.weight", ("d_model",), Phrase("{1}, gain", _LN_1)),
+    WeightSpec(_B + "ln1.b", _H + "ln_1.bias", ("d_model",), Phrase("{1}, bias", _LN_1)),
+    WeightSpec(_B + "attn.W_QKV", _H + "attn.c_attn.weight", ("d_model", "qkv"), _QKV, matrix=True),
+    WeightSpec(_B + "attn.b_QKV", _H + "attn.c_attn.bias", ("qkv",), Phrase("{1}, bias", _QKV)),
+    WeightSpec(_B + "attn.W_O", _H + "attn.c_proj.weight", ("d_model", "d_model"), _OUT, matrix=True),
+    WeightSpec(_B + "attn.b_O", _H + "attn.c_proj.bias", ("d_model",), Phrase("{1}, bias", _OUT)),
+    WeightSpec(_B + "ln2.w", _H + "ln_2.weight", ("d_model",), Phrase("{1}, gain", _LN_2)),
+    WeightSpec(_B + "ln2.b", _H + "ln_2.bias", ("d_model",), Phrase("{1}, bias", _LN_2)),
+    WeightSpec(_B + "mlp.W_in", _H + "mlp.c_fc.weight", ("d_model", "d_mlp"), _UP, matrix=True),
+    WeightSpec(_B + "mlp.b_in", _H + "mlp.c_fc.bias", ("d_mlp",), Phrase("{1}, bias", _UP)),
+    WeightSpec(_B + "mlp.W_out", _H + "mlp.c_proj.weight", ("d_mlp", "d_model"), _DOWN, matrix=True),
+    WeightSpec(_B + "mlp.b_out", _H + "mlp.c_proj.bias", ("d_model",), Phrase("{1}, bias", _DOWN)),
+    WeightSpec("ln_final.w", "ln_f.weight", ("d_model",), Phrase("{1}, gain", _LAST)),
+    WeightSpec("ln_final.b", "ln_f.bias", ("d_model",), Phrase("{1}, bias", _LAST)),
     # [d_vocab, d_model], as stored; the embedding itself where the head is tied.
-    WeightSpec(UNEMBEDDING, "lm_head.weight", ("d_vocab", "d_model"), "unembedding"),
+    WeightSpec(UNEMBEDDING, "lm_head.weight", ("d_vocab", "d_model"), Phrase("unembedding")),
 )
 
 

@@ -1,5 +1,7 @@
 """The scores of a head by name; what each is stands in core/analysis/heads.py."""
 
+from desktop_app.gpt2.phrase import Phrase
+
 PATTERNS = ("previous", "first", "self", "duplicate", "induction")
 """Scores that are the weight on a pattern of keys, from 0 to 1."""
 
@@ -7,13 +9,13 @@ MEASURES = (*PATTERNS, "entropy", "distance", "share")
 """Every score of a head."""
 
 SCORES = {
-    "previous": "previous token",
-    "first": "first token",
-    "self": "itself",
-    "duplicate": "duplicate token",
-    "induction": "induction",
-    "entropy": "entropy",
-    "distance": "distance",
-    "share": "share of the stream",
+    "previous": Phrase("previous token"),
+    "first": Phrase("first token"),
+    "self": Phrase("itself"),
+    "duplicate": Phrase("duplicate token"),
+    "induction": Phrase("induction"),
+    "entropy": Phrase("entropy"),
+    "distance": Phrase("distance"),
+    "share": Phrase("share of the stream"),
 }
 """What a person calls each of MEASURES."""

@@ -26,6 +26,7 @@ from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.formulas import multiplied
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import UNEMBEDDING
@@ -237,7 +238,11 @@ class Patch(NamedArrays):
         apart = abs(self.clean - self.corrupt)
         if apart >= LEAST:
             return ""
-        return f"The two prompts' logit differences are {apart:.3f} apart; under {LEAST:g} an effect says nothing."
+        return Phrase(
+            "The two prompts' logit differences are {1} apart; under {2} an effect says nothing.",
+            f"{apart:.3f}",
+            f"{LEAST:g}",
+        )
 
     @property
     def effect(self) -> Array:

@@ -17,6 +17,7 @@ from desktop_app.core.opening.cells import Array, Cell, Region, read_cell
 from desktop_app.core.opening.links import computed_from, letters_of
 from desktop_app.core.panels import Source
 from desktop_app.gpt2.formula import Kind, Place
+from desktop_app.gpt2.phrase import Phrase, joined
 from desktop_app.gpt2.rounding import rounded
 from desktop_app.gpt2.tensors import Tensor
 from desktop_app.gpt2.trace import Trace
@@ -189,14 +190,14 @@ class _Opener:
         vectors: list[Vector] = []
         scalars: list[Scalar] = []
         for operand, region, values in zip(self.formula.reads, self.regions, self.plain, strict=True):
-            label = operand.label.format(**self.letters) or region.name.rsplit(".", 1)[-1]
+            label = operand.called(self.letters) or region.name.rsplit(".", 1)[-1]
             index = tuple(i for i in region.index if i is not None)
             if len(index) == len(region.index):
                 scalars.append(Scalar(label, float(values), Cell(region.name, index)))
                 continue
             source = Source(region.name, tuple("col" if i is None else i for i in region.index))
             if self.formula.rounds and self.trace.config.int8 and not vectors:
-                vectors.append(Vector(f"{label} in int8", rounded(values), source))
+                vectors.append(Vector(Phrase("{1} in int8", label), rounded(values), source))
             else:
                 vectors.append(Vector(label, values, source))
         return tuple(vectors), tuple(scalars)
@@ -220,7 +221,7 @@ def _products(left: Vector, right: Vector, biases: tuple[Scalar, ...], result: f
     """The largest products of a dot product, and what is added to them."""
     products = left.values * right.values
     order = np.argsort(-np.abs(products), kind="stable")[:3]
-    terms = " + ".join(f"{_n(left.values[i])}·{_n(right.values[i])}" for i in order)
-    more = f" + {len(products) - 3} more" if len(products) > 3 else ""
-    plus = "".join(f" + {_n(bias.value)}" for bias in biases)
-    return f"{terms}{more}{plus} = {number(result)}"
+    terms = [f"{_n(left.values[i])}·{_n(right.values[i])}" for i in order]
+    terms += [Phrase("{1} more", len(products) - 3)] if len(products) > 3 else []
+    terms += [_n(bias.value) for bias in biases]
+    return Phrase("{1} = {2}", joined(" + ", terms), number(result))

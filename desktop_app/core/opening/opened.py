@@ -20,12 +20,13 @@ from desktop_app.core.steps import build_view, wants_of_place, workspaces
 from desktop_app.core.views.weights import find_part, has_heads, weight_view
 from desktop_app.core.want import Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Phrase, joined
 
 _LESS = {CHANGE: BEFORE, DIFFER: OTHER}
 """What a difference is called -> the pass that is taken off."""
 
-_WORDS = {BEFORE: "before the edits", OTHER: "in the other prompt"}
-_IN_MODEL = "in the other model"
+_WORDS = {BEFORE: Phrase("before the edits"), OTHER: Phrase("in the other prompt")}
+_IN_MODEL = Phrase("in the other model")
 
 
 def _where(scene: Scene, which: str) -> str:
@@ -82,12 +83,12 @@ def readout_of(scene: Scene, cell: Cell) -> Readout:
     if name not in _LESS:
         if not which:
             return _with_before(scene, bare, found)
-        return replace(found, place=f"{found.place}, {_where(scene, which)}")
+        return replace(found, place=Phrase("{1}, {2}", found.place, _where(scene, which)))
     theirs = _readout(*_counterpart(scene, name, bare))
     change = _difference(own, bare, *_counterpart(scene, name, bare))
     value = theirs.value if change is None else f"{change:+.4g}".replace("-", "−")
-    less = f"{found.value} less {theirs.value} {_where(scene, _LESS[name])}"
-    return replace(found, value=value, place=f"{less}; {found.place}")
+    less = Phrase("{1} less {2} {3}; {4}", found.value, theirs.value, _where(scene, _LESS[name]), found.place)
+    return replace(found, value=value, place=less)
 
 
 def _readout(scene: Scene, cell: Cell) -> Readout:
@@ -104,8 +105,8 @@ def _with_before(scene: Scene, cell: Cell, found: Readout) -> Readout:
         return found
     was = read_cell(before.trace, before.checkpoint.weights, cell)
     now = read_cell(scene.trace, scene.checkpoint.weights, cell)
-    words = "as before" if was == now else f"was {number(was)}"
-    return replace(found, place=f"{found.place}; {words}" if found.place else words)
+    words = Phrase("as before") if was == now else Phrase("was {1}", number(was))
+    return replace(found, place=joined("; ", filter(None, (found.place, words))))
 
 
 def _counterpart(scene: Scene, name: str, cell: Cell) -> tuple[Scene, Cell]:
@@ -185,7 +186,7 @@ def view_of(scene: Scene, cell: Cell) -> View:
     if place is not None and not bare.index:
         return build_view(own, place)
     if waited := unready(scene, cell):
-        return View(cell.name, "", column(TextPanel(lines=(Line("", f"{waited[0].product.words} …"),))))
+        return View(cell.name, "", column(TextPanel(lines=(Line("", waited[0].product.waiting),))))
     if name in _LESS:
         return _change_view(scene, cell, name, bare)
     if place is not None and place.spec.open is not None:
@@ -204,9 +205,9 @@ def _change_view(scene: Scene, cell: Cell, name: str, bare: Cell) -> View:
     readout, theirs = readout_of(scene, cell), _readout(*_counterpart(scene, name, bare))
     own = view_of(scene, bare)
     lines = (
-        Line("here", _readout(scene, bare).value),
+        Line(Phrase("here"), _readout(scene, bare).value),
         Line(_WORDS[_LESS[name]], theirs.value),
-        Line("difference", readout.value),
+        Line(Phrase("difference"), readout.value),
     )
-    title = f"{bare.name}: difference {readout.value}"
+    title = Phrase("{1}: difference {2}", bare.name, readout.value)
     return View(title, readout.place, column(TextPanel(lines=lines), *own.content.children), badge_of(scene))

@@ -23,11 +23,12 @@ from desktop_app.core.panels import (
     column,
 )
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import wrap_width
+from desktop_app.core.views.common import differs, wrap_width
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.sampling import FATES
 from desktop_app.gpt2.activations import ACTIVATIONS
 from desktop_app.gpt2.mask import reach
+from desktop_app.gpt2.phrase import Count, Phrase
 
 _TERMS = 8
 PROBABILITY = "probability"
@@ -45,16 +46,15 @@ def opening_view(scene: Scene, cell: Cell) -> View:
 
 
 def _summary(opening: Opening) -> TextPanel:
-    lines = [Line("formula", opening.formula), Line("with numbers", opening.numbers)]
+    lines = [Line(Phrase("formula"), opening.formula), Line(Phrase("with numbers"), opening.numbers)]
     if opening.kind != "given":
         share = opening.difference / max(opening.magnitude, 1e-30)
         good = share <= TOLERANCE or opening.difference == 0
-        verdict = "rounding" if good else "more than rounding"
         lines.append(
             Line(
-                "made again",
+                Phrase("made again"),
                 number(opening.recomputed),
-                f"in float64 from these operands; differs by {number(opening.difference)}: {verdict}",
+                Phrase("in float64 from these operands; {1}", differs(number(opening.difference), good)),
                 Hue.INK if good else Hue.KEY,
             )
         )
@@ -79,7 +79,7 @@ def _dot(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     left, right = opening.vectors
     bias = opening.scalars[0].value if opening.scalars else None
     panels = dot_panels(_strip(left, Hue.QUERY), _strip(right, Hue.KEY, "×"), bias)
-    return (*panels, *((_scalars(scene, "and the bias", opening.scalars),) if opening.scalars else ()))
+    return (*panels, *((_scalars(scene, Phrase("and the bias"), opening.scalars),) if opening.scalars else ()))
 
 
 def _block_and_head(opening: Opening) -> tuple[int, int]:
@@ -100,7 +100,7 @@ def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
             scene.labels[j],
             float(weights[j]),
             number(float(weights[j])),
-            f"exp({number(float(seen[j]))} − max) → {percent(float(shares[j]))}",
+            Phrase("exp({1} − max) → {2}", number(float(seen[j])), percent(float(shares[j]))),
             marked=j == key,
             source=(name, (index[0], query, j)),
         )
@@ -109,15 +109,17 @@ def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     left_out = len(seen) - len(order)
     return (
         BarsPanel(
-            title="Exponentials of the row",
-            note=f"{left_out} smaller ones are not listed" if left_out else "largest score taken off first",
+            title=Phrase("Exponentials of the row"),
+            note=Phrase("{1} smaller ones are not listed", left_out)
+            if left_out
+            else Phrase("largest score taken off first"),
             bars=bars,
             hue=Hue.ATTENTION,
         ),
-        _scalars(scene, "The row", opening.scalars, "from the row"),
+        _scalars(scene, Phrase("The row"), opening.scalars, Phrase("from the row")),
         StripsPanel(
-            title="The row of scores",
-            note="after the mask",
+            title=Phrase("The row of scores"),
+            note=Phrase("after the mask"),
             strips=(Strip(scores.label, np.where(np.isfinite(scores.values), scores.values, np.nan), scores.source),),
             levels=diverging(seen),
             wrap=wrap_width(len(scores.values)),
@@ -131,23 +133,23 @@ def _vector(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
     band = None if opening.kind == "mean" else (mean - opening.recomputed, mean + opening.recomputed)
     panels: list[AnyPanel | Box] = [
         StripsPanel(
-            title="The vector",
+            title=Phrase("The vector"),
             strips=(_strip(x, Hue.RESIDUAL),),
             levels=diverging(x.values),
             wrap=wrap_width(len(x.values)),
         ),
         CurvePanel(
-            title="Its dimensions",
+            title=Phrase("Its dimensions"),
             points=(np.arange(len(x.values)), x.values),
-            levels_at=((mean, f"mean {number(mean)}"),),
+            levels_at=((mean, Phrase("mean {1}", number(mean))),),
             band=band,
-            x_label="dimension",
+            x_label=Phrase("dimension"),
             stems=True,
             hue=Hue.RESIDUAL,
         ),
     ]
     if opening.scalars:
-        panels.append(_scalars(scene, "With", opening.scalars))
+        panels.append(_scalars(scene, Phrase("With"), opening.scalars))
     return tuple(panels)
 
 
@@ -157,7 +159,7 @@ def _plain(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
         for x in opening.vectors
     ]
     if opening.scalars:
-        panels.append(_scalars(scene, "Made from", opening.scalars))
+        panels.append(_scalars(scene, Phrase("Made from"), opening.scalars))
     if opening.kind == "gather":
         source = opening.scalars[-1]
         assert source.cell is not None
@@ -166,7 +168,7 @@ def _plain(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
         strip = Strip(source.label, values, Source(table, (index, "col")))
         panels.append(
             StripsPanel(
-                title="The whole row of the table",
+                title=Phrase("The whole row of the table"),
                 strips=(strip,),
                 levels=diverging(values),
                 wrap=wrap_width(len(values)),
@@ -181,14 +183,16 @@ def _plain(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
                 title=scene.config.activation_function,
                 lines=((grid, ACTIVATIONS[scene.config.activation].compute(grid)),),
                 focus=(x, opening.recomputed, f"{number(x)} → {number(opening.recomputed)}"),
-                x_label="before",
-                y_label="after",
+                x_label=Phrase("before"),
+                y_label=Phrase("after"),
             )
         )
     return tuple(panels)
 
 
-def _scalars(scene: Scene, title: str, scalars: tuple[Scalar, ...], otherwise: str = "from the config") -> BarsPanel:
+def _scalars(
+    scene: Scene, title: str, scalars: tuple[Scalar, ...], otherwise: str = Phrase("from the config")
+) -> BarsPanel:
     bars = []
     for s in scalars:
         where = s.cell.name if s.cell is not None else otherwise
@@ -210,41 +214,48 @@ def chain(scene: Scene, token: int) -> View:
     best, middle = float(stages.scaled[0]), float(scene.ranked.logits.mean())
     total = float(np.exp(stages.scaled - best).sum())
     lines = [
-        Line("logit", number(logit), f"rank {rank:,} of {len(scene.ranked):,}; open it below"),
-        Line("÷ temperature", number(scaled), f"{number(logit)} / {sampling.temperature:g}"),
         Line(
-            "softmax",
+            Phrase("logit"),
+            number(logit),
+            Phrase("rank {1} of {2}; open it below", Count(rank), Count(len(scene.ranked))),
+        ),
+        Line(Phrase("÷ temperature"), number(scaled), f"{number(logit)} / {sampling.temperature:g}"),
+        Line(
+            Phrase("softmax"),
             percent(float(stages.probs_scaled[rank])),
-            f"exp({number(scaled)} − {number(best)}) / {number(total)}",
+            Phrase("exp({1} − {2}) / {3}", number(scaled), number(best), number(total)),
         ),
     ]
     k_mass = float(stages.probs_scaled[: stages.n_top_k].sum())
     if rank < stages.n_top_k:
-        words = f"÷ {k_mass:.4f}, the mass of {stages.n_top_k:,} kept"
-        lines.append(Line("top-k", percent(float(stages.probs_top_k[rank])), words))
+        words = Phrase("÷ {1}, the mass of {2} kept", f"{k_mass:.4f}", Count(stages.n_top_k))
+        lines.append(Line(Phrase("top-k"), percent(float(stages.probs_top_k[rank])), words))
         p_mass = float(stages.probs_top_k[: stages.n_kept].sum())
         before = float(stages.cumulative[rank]) - float(stages.probs_top_k[rank])
-        why = f"{before:.4f} of the mass stands before it"
+        stands, mass = f"{before:.4f}", f"{p_mass:.4f}"
         if rank < stages.n_kept:
-            words = f"{why}; ÷ {p_mass:.4f}, the mass of {stages.n_kept:,} kept"
-            lines.append(Line("top-p", percent(float(stages.final[rank])), words))
+            words = Phrase(
+                "{1} of the mass stands before it; ÷ {2}, the mass of {3} kept", stands, mass, Count(stages.n_kept)
+            )
+            lines.append(Line(Phrase("top-p"), percent(float(stages.final[rank])), words))
         else:
-            lines.append(Line("top-p", "0 %", f"{why}: {FATES[stages.fate(rank)]}"))
+            words = Phrase("{1} of the mass stands before it: {2}", stands, FATES[stages.fate(rank)])
+            lines.append(Line(Phrase("top-p"), "0 %", words))
     else:
-        lines.append(Line("top-k", "0 %", FATES[stages.fate(rank)]))
+        lines.append(Line(Phrase("top-k"), "0 %", FATES[stages.fate(rank)]))
     final = float(stages.final[rank]) if rank < stages.n_kept else 0.0
-    lines.append(Line("final", percent(final), "what it is drawn with", Hue.ACCENT))
-    bar = Bar("logit", logit, number(logit), "logits", source=("logits", (scene.position, token)))
-    title = f"probability of {scene.tokenizer.quoted(token)} = {percent(final)}"
+    lines.append(Line(Phrase("final"), percent(final), Phrase("what it is drawn with"), Hue.ACCENT))
+    bar = Bar(Phrase("logit"), logit, number(logit), Phrase("logits"), source=("logits", (scene.position, token)))
+    title = Phrase("probability of {1} = {2}", scene.tokenizer.quoted(token), percent(final))
     content = column(
-        TextPanel(title="From logit to probability", lines=tuple(lines)),
+        TextPanel(title=Phrase("From logit to probability"), lines=tuple(lines)),
         BarsPanel(
-            title="Where it begins",
-            note=f"the bar begins at the mean of all, {number(middle)}",
-            hint="click to open",
+            title=Phrase("Where it begins"),
+            note=Phrase("the bar begins at the mean of all, {1}", number(middle)),
+            hint=Phrase("click to open"),
             bars=(bar,),
             hue=Hue.RESIDUAL,
             base=middle,
         ),
     )
-    return View(title, f"after position {scene.position}, in the order in which the stages run", content)
+    return View(title, Phrase("after position {1}, in the order in which the stages run", scene.position), content)

@@ -26,39 +26,44 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import heads_strip, strip, token_map, token_name, without_first, wrap_width
 from desktop_app.core.views.vector_bars import by_head, strongest
 from desktop_app.gpt2.mask import mask_of
+from desktop_app.gpt2.phrase import Phrase, joined
 
 _STAGES = {
-    "scores": ("Scores q·k", "before scaling"),
-    "scaled": ("Scaled", "÷ √d_head"),
-    "masked": ("Masked", "−∞ where the key is later"),
-    "pattern": ("Pattern", "each query sums to 1"),
+    "scores": (Phrase("Scores q·k"), Phrase("before scaling")),
+    "scaled": (Phrase("Scaled"), "÷ √d_head"),
+    "masked": (Phrase("Masked"), Phrase("−∞ where the key is later")),
+    "pattern": (Phrase("Pattern"), Phrase("each query sums to 1")),
 }
-_LETTERS = (("q", Hue.QUERY, "queries"), ("k", Hue.KEY, "keys"), ("v", Hue.VALUE, "values"))
+_LETTERS = (
+    ("q", Hue.QUERY, Phrase("queries"), "Queries of head {1}"),
+    ("k", Hue.KEY, Phrase("keys"), "Keys of head {1}"),
+    ("v", Hue.VALUE, Phrase("values"), "Values of head {1}"),
+)
 _SHOWN_KEYS = 12
 
 
 def qkv(scene: Scene) -> Box:
     """One vector goes in, three come out: query, key and value of all heads."""
     source = strip(scene, scene.block("ln1.out"), "ln1.out")
-    strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, _ in _LETTERS)
+    strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, *_ in _LETTERS)
     width = scene.config.d_head
     return column(
         StripsPanel(
-            title=f"In: {token_name(scene, scene.token)}",
+            title=Phrase("In: {1}", token_name(scene, scene.token)),
             strips=(source,),
             levels=diverging(source.values),
             wrap=wrap_width(scene.config.n_embd),
         ),
         StripsPanel(
-            title="Out: three vectors of the same width",
-            note=f"{scene.config.n_head} heads of {width} side by side",
+            title=Phrase("Out: three vectors of the same width"),
+            note=Phrase("{1} heads of {2} side by side", scene.config.n_head, width),
             strips=strips,
-            levels=diverging(*(s.values for s in strips), rule="shared by q, k and v"),
+            levels=diverging(*(s.values for s in strips), rule=Phrase("shared by q, k and v")),
             wrap=wrap_width(scene.config.n_embd, width),
             group=width,
             selected_group=scene.head,
         ),
-        row(*(_all_heads(scene, c, hue, word) for c, hue, word in _LETTERS)),
+        row(*(_all_heads(scene, c, hue, word) for c, hue, word, _ in _LETTERS)),
     )
 
 
@@ -68,7 +73,7 @@ def _all_heads(scene: Scene, letter: str, hue: Hue, word: str) -> MapPanel:
     shown = without_first(scene, flat, 0)
     source = Source(scene.block(f"attn.{letter}"), ("group", "row", "within"), group=scene.config.d_head)
     return MapPanel(
-        title=f"{letter} of every token",
+        title=Phrase("{1} of every token", letter),
         note=word,
         values=shown,
         levels=diverging(shown),
@@ -77,32 +82,32 @@ def _all_heads(scene: Scene, letter: str, hue: Hue, word: str) -> MapPanel:
         hue=hue,
         selected=scene.token,
         fresh=scene.fresh,
-        x_label=f"{scene.config.n_head} heads × {scene.config.d_head}",
+        x_label=Phrase("{1} heads × {2}", scene.config.n_head, scene.config.d_head),
     )
 
 
 def heads(scene: Scene) -> Box:
     """The same three vectors cut into heads; one head's queries, keys and values for every token."""
     width = scene.config.d_head
-    strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, _ in _LETTERS)
+    strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, *_ in _LETTERS)
     maps = (
         token_map(
             scene,
             scene.block(f"attn.{c}"),
-            f"{word.capitalize()} of head {scene.head}",
+            Phrase(words, scene.head),
             head=scene.head,
             hue=hue,
-            x_label=f"d_head = {width}",
+            x_label=Phrase("d_head = {1}", width),
         )
-        for c, hue, word in _LETTERS
+        for c, hue, _, words in _LETTERS
     )
     return column(
         row(*maps),
         StripsPanel(
-            title=f"Every head's piece for {token_name(scene, scene.token)}",
-            note=f"head {scene.head} is outlined",
+            title=Phrase("Every head's piece for {1}", token_name(scene, scene.token)),
+            note=Phrase("head {1} is outlined", scene.head),
             strips=strips,
-            levels=diverging(*(s.values for s in strips), rule="shared by q, k and v"),
+            levels=diverging(*(s.values for s in strips), rule=Phrase("shared by q, k and v")),
             wrap=wrap_width(scene.config.n_embd, width),
             group=width,
             selected_group=scene.head,
@@ -147,12 +152,12 @@ def _levels(scene: Scene, stage: str, shown: Array) -> Levels:
         levels = unit(scene.state.view.pattern_scale)
         if scene.state.view.skip_first and shown.shape[-1] > 1:
             top = float(np.nanmax(shown, initial=1e-6))
-            levels = Levels(0, top, False, levels.power, levels.decades, rule="up to the largest left")
+            levels = Levels(0, top, False, levels.power, levels.decades, rule=Phrase("up to the largest left"))
         return levels
     if shown.ndim == 2 and scene.state.view.limits == "layer":
         every = _every(scene)
         shown = _shown(scene, stage, scene.trace.read(scene.block(f"attn.{stage}"), every=every), every)
-    return diverging(shown, rule="this head" if shown.ndim == 2 else "all heads of the block")
+    return diverging(shown, rule=Phrase("this head") if shown.ndim == 2 else Phrase("all heads of the block"))
 
 
 def _stage(scene: Scene, current: str) -> Box:
@@ -182,12 +187,12 @@ def _stage(scene: Scene, current: str) -> Box:
             )
         )
     values, levels = _grid(scene, current, scene.head)
-    note = f"head {scene.head} · {'[key, query]' if turned else '[query, key]'}"
+    notes: list[str] = [Phrase("head {1}", scene.head), "[key, query]" if turned else "[query, key]"]
     if scene.fresh:
-        note += f" · 1 query × {len(scene.trace)} keys new, the rest cached"
+        notes.append(Phrase("1 query × {1} keys new, the rest cached", len(scene.trace)))
     large = GridPanel(
         title=scene.block(f"attn.{current}"),
-        note=note,
+        note=joined(" · ", notes),
         values=values.T if turned else values,
         levels=levels,
         labels=scene.labels,
@@ -199,11 +204,11 @@ def _stage(scene: Scene, current: str) -> Box:
     )
     each, shared = _grid(scene, current, None, every)
     all_heads = MultiplesPanel(
-        title=f"All heads of block {scene.layer}",
-        note=f"head {scene.head} is outlined",
+        title=Phrase("All heads of block {1}", scene.layer),
+        note=Phrase("head {1} is outlined", scene.head),
         values=each.transpose(0, 2, 1) if turned else each,
         levels=shared,
-        names=tuple(f"head {n}" for n in range(scene.config.n_head)),
+        names=tuple(Phrase("head {1}", n) for n in range(scene.config.n_head)),
         selected=scene.head,
         source=Source(scene.block(f"attn.{current}"), (0, *axes), cols=across, rows=down),
         every=every,
@@ -245,8 +250,8 @@ def _across(scene: Scene) -> MapPanel | None:
         return None
     values = across_pattern(scene.trace, other, scene.layer)[scene.head]
     return MapPanel(
-        title=f"Head {scene.head} reads the other prompt",
-        note="its queries down, that prompt's keys across; every key is seen",
+        title=Phrase("Head {1} reads the other prompt", scene.head),
+        note=Phrase("its queries down, that prompt's keys across; every key is seen"),
         values=values,
         levels=unit(scene.state.view.pattern_scale),
         row_labels=scene.labels,
@@ -268,7 +273,7 @@ def z(scene: Scene) -> Box:
             scene.labels[j],
             float(weights[j]),
             percent(float(weights[j])),
-            f"at {j}",
+            Phrase("at {1}", j),
             pick=Select(j),
             source=(scene.block("attn.pattern"), (head, query, j)),
         )
@@ -277,40 +282,40 @@ def z(scene: Scene) -> Box:
     left = len(weights) - len(order)
     weighted = weights[:, None] * values
     result = scene.trace.read(scene.block("attn.z"), head=head, row=query)
-    limits = diverging(values, weighted, result, rule="shared by the three")
+    limits = diverging(values, weighted, result, rule=Phrase("shared by the three"))
     total = Strip("z", result, Source(scene.block("attn.z"), (head, query, "col")), Hue.ACCENT, "Σ")
     labels = scene.labels[: scene.reach(query)]
     return column(
         row(
             BarsPanel(
-                title=f"How much {token_name(scene, query)} reads",
-                note=f"and {left} smaller" if left else "the row of the pattern",
+                title=Phrase("How much {1} reads", token_name(scene, query)),
+                note=Phrase("and {1} smaller", left) if left else Phrase("the row of the pattern"),
                 bars=bars,
                 hue=Hue.ATTENTION,
             ),
             MapPanel(
-                title="Values v",
-                note="of every key",
+                title=Phrase("Values v"),
+                note=Phrase("of every key"),
                 values=values,
                 levels=limits,
                 row_labels=labels,
                 source=Source(scene.block("attn.v"), (head, "row", "col")),
                 hue=Hue.VALUE,
                 selected=None,
-                x_label=f"d_head = {width}",
+                x_label=Phrase("d_head = {1}", width),
             ),
             MapPanel(
-                title="Weight × value",
-                note="what each key sends",
+                title=Phrase("Weight × value"),
+                note=Phrase("what each key sends"),
                 values=weighted,
                 levels=limits,
                 row_labels=labels,
                 hue=Hue.VALUE,
-                x_label=f"d_head = {width}",
+                x_label=Phrase("d_head = {1}", width),
             ),
         ),
         StripsPanel(
-            title="Added up",
+            title=Phrase("Added up"),
             note=scene.block("attn.z"),
             strips=(total,),
             levels=limits,
@@ -326,7 +331,7 @@ def concat(scene: Scene) -> Box:
     one = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     return column(
         StripsPanel(
-            title=f"Heads side by side for {token_name(scene, scene.token)}",
+            title=Phrase("Heads side by side for {1}", token_name(scene, scene.token)),
             note=f"{scene.config.n_head} × {width} = {scene.config.n_embd}",
             strips=(one,),
             levels=diverging(one.values),
@@ -340,7 +345,7 @@ def concat(scene: Scene) -> Box:
             scene.block("attn.concat"),
             scene.block("attn.concat"),
             hue=Hue.ATTENTION,
-            x_label=f"{scene.config.n_head} heads × {width}",
+            x_label=Phrase("{1} heads × {2}", scene.config.n_head, width),
         ),
     )
 
@@ -352,7 +357,7 @@ def attn_out(scene: Scene) -> Box:
     after = strip(scene, scene.block("attn_out"), "attn_out", hue=Hue.ACCENT)
     return column(
         StripsPanel(
-            title=f"Through W_O for {token_name(scene, scene.token)}",
+            title=Phrase("Through W_O for {1}", token_name(scene, scene.token)),
             strips=(before,),
             levels=diverging(before.values),
             wrap=wrap_width(scene.config.n_embd, width),
@@ -361,7 +366,7 @@ def attn_out(scene: Scene) -> Box:
         ),
         StripsPanel(
             strips=(after,),
-            note="every number of it mixes all heads",
+            note=Phrase("every number of it mixes all heads"),
             levels=diverging(after.values),
             wrap=wrap_width(scene.config.n_embd),
         ),

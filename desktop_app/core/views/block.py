@@ -7,9 +7,10 @@ from desktop_app.core.panels import Box, Hue, MultiplesPanel, StripsPanel, colum
 from desktop_app.core.scene import Scene
 from desktop_app.core.views import attention
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+from desktop_app.gpt2.phrase import Phrase
 
-TITLE = "the whole block"
-LEAD = (
+TITLE = Phrase("the whole block")
+LEAD = Phrase(
     "Every head reads the stream and adds what it found; then the MLP reads the sum and adds its part. The stream "
     "itself goes straight through."
 )
@@ -38,12 +39,12 @@ def whole_block(scene: Scene) -> Box:
         _patterns(scene),
         column(
             StripsPanel(
-                title=f"What is added for {token_name(scene, scene.token)}",
+                title=Phrase("What is added for {1}", token_name(scene, scene.token)),
                 strips=strips,
-                levels=diverging(*(s.values for s in strips), rule="shared by the four"),
+                levels=diverging(*(s.values for s in strips), rule=Phrase("shared by the four")),
                 wrap=wrap_width(scene.config.n_embd),
             ),
-            token_map(scene, result, result, note="the stream afterwards"),
+            token_map(scene, result, result, note=Phrase("the stream afterwards")),
         ),
     )
 

@@ -9,6 +9,7 @@ from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, 
 from desktop_app.core.scene import Scene
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.phrase import Count, Phrase
 
 
 def content(scene: Scene) -> View:
@@ -19,11 +20,14 @@ def content(scene: Scene) -> View:
 def census_view(name: str, config: Config, rank: CurvePanel | None = None) -> View:
     """The model `name` of this config, its families as bars and what they come to beside other sizes."""
     own, others = census(name, config), references()
-    lead = (
-        f"{own.total:,} parameters. In the blocks attention has {percent(own.of_blocks(*ATTENTION))} and the MLP "
-        f"{percent(own.of_blocks(*MLP))}; the embeddings are {percent(own.of_all(*EMBEDDINGS))} of all."
+    lead = Phrase(
+        "{1} parameters. In the blocks attention has {2} and the MLP {3}; the embeddings are {4} of all.",
+        Count(own.total),
+        percent(own.of_blocks(*ATTENTION)),
+        percent(own.of_blocks(*MLP)),
+        percent(own.of_all(*EMBEDDINGS)),
     )
-    return View(f"Where the parameters are: {name}", lead, census_box(own, others, low_rank(config), rank))
+    return View(Phrase("Where the parameters are: {1}", name), lead, census_box(own, others, low_rank(config), rank))
 
 
 def census_box(
@@ -35,14 +39,16 @@ def census_box(
     return column(
         row(_families(own), _families(largest)),
         row(
-            _shares("Attention, of the blocks", models, [c.of_blocks(*ATTENTION) for c in models], Hue.ATTENTION),
-            _shares("MLP, of the blocks", models, [c.of_blocks(*MLP) for c in models], Hue.MLP),
-            _shares("Embeddings, of all", models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
+            _shares(
+                Phrase("Attention, of the blocks"), models, [c.of_blocks(*ATTENTION) for c in models], Hue.ATTENTION
+            ),
+            _shares(Phrase("MLP, of the blocks"), models, [c.of_blocks(*MLP) for c in models], Hue.MLP),
+            _shares(Phrase("Embeddings, of all"), models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
         ),
         *((row(_value(low), *((rank,) if rank is not None else ())),) if low is not None else ()),
         TextPanel(
-            title="Totals and sources",
-            note="a bias counts with its matrix",
+            title=Phrase("Totals and sources"),
+            note=Phrase("a bias counts with its matrix"),
             lines=tuple(Line(c.name, f"{c.total:,}", c.note) for c in models),
         ),
     )
@@ -58,24 +64,25 @@ def rank_panel(checkpoint: Checkpoint, layer: int, head: int) -> CurvePanel:
     squares = np.cumsum(np.square(every)) / max(float(np.square(every).sum()), 1e-300)
     most = int(np.searchsorted(squares, 0.9)) + 1
     return CurvePanel(
-        title=f"Singular values of W_OV, L{layer}H{head}",
-        note=f"rank {rank} of {config.n_embd}; the first {most} hold 90 % of their squares",
+        title=Phrase("Singular values of W_OV, {1}", f"L{layer}H{head}"),
+        note=Phrase("rank {1} of {2}; the first {3} hold 90 % of their squares", rank, config.n_embd, most),
         lines=((np.arange(1, config.n_embd + 1), every),),
-        focus=(float(rank), float(every[rank - 1]) if rank else 0.0, f"rank {rank}"),
-        x_label="singular value, from the largest on",
+        focus=(float(rank), float(every[rank - 1]) if rank else 0.0, Phrase("rank {1}", rank)),
+        x_label=Phrase("singular value, from the largest on"),
         hue=Hue.VALUE,
     )
 
 
 def _value(low: LowRank) -> BarsPanel:
     """One head's value as two thin matrices, beside one whole matrix that could do as much and more."""
-    saved = f"{abs(low.saved):,} {'fewer' if low.saved >= 0 else 'more'} in all {low.heads:,} heads"
+    key = "rank {1}; {2} fewer in all {3} heads" if low.saved >= 0 else "rank {1}; {2} more in all {3} heads"
+    saved = Phrase(key, low.rank, Count(abs(low.saved)), Count(low.heads))
     bars = (
-        Bar("thin: down and up", float(low.own), f"{low.own:,}", f"rank {low.rank}; {saved}", marked=True),
-        Bar("one whole matrix", float(low.full), f"{low.full:,}", f"rank up to {low.width}"),
+        Bar(Phrase("thin: down and up"), float(low.own), Count(low.own), saved, marked=True),
+        Bar(Phrase("one whole matrix"), float(low.full), Count(low.full), Phrase("rank up to {1}", low.width)),
     )
-    note = "W_OV = W_V W_O"
-    return BarsPanel(title="What a head's value takes", note=note, bars=bars, hue=Hue.VALUE)
+    note = Phrase("W_OV = W_V W_O")
+    return BarsPanel(title=Phrase("What a head's value takes"), note=note, bars=bars, hue=Hue.VALUE)
 
 
 def _families(counted: Census) -> BarsPanel:
@@ -83,12 +90,12 @@ def _families(counted: Census) -> BarsPanel:
         Bar(
             r.name,
             float(r.count),
-            f"{r.count:,}",
-            percent(r.share) + (f", {r.biases:,} of them biases" if r.biases else ""),
+            Count(r.count),
+            Phrase("{1}, {2} of them biases", percent(r.share), Count(r.biases)) if r.biases else percent(r.share),
         )
         for r in counted.rows
     )
-    return BarsPanel(title=f"{counted.name}: {counted.total:,} parameters", bars=bars, hue=Hue.ACCENT)
+    return BarsPanel(title=Phrase("{1}: {2} parameters", counted.name, Count(counted.total)), bars=bars, hue=Hue.ACCENT)
 
 
 def _shares(title: str, models: tuple[Census, ...], shares: list[float], hue: Hue) -> BarsPanel:

@@ -6,6 +6,7 @@ from desktop_app.core.panels import Bar, BarsPanel, Hue, Line, TextPanel, View, 
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.phrase import Phrase
 
 _WORST = 12
 
@@ -18,7 +19,7 @@ def _check(work: Work) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-CHECK = Want(Product("check", "Checking every tensor", _check, quick=False))
+CHECK = Want(Product("check", Phrase("Checking every tensor"), _check, quick=False))
 
 
 def wants(_scene: Scene) -> tuple[Want, ...]:
@@ -33,21 +34,23 @@ def content(scene: Scene) -> View:
 
 def check_view(findings: tuple[Finding, ...] | None) -> View:
     """Every tensor recomputed: the worst first, then all in the order of the pass; None while that goes on."""
-    lead = (
-        "Each tensor is computed again in float64 from the traced values of its direct inputs. A difference counts "
-        f"against the sum of the absolute terms; up to {number(TOLERANCE)} of that is rounding."
+    lead = Phrase(
+        "Each tensor is computed again in float64 from the traced values of its direct "
+        "inputs. A difference counts against the sum of the absolute terms; up to {1} of that "
+        "is rounding.",
+        number(TOLERANCE),
     )
     if findings is None:
         return View("Checking every tensor …", lead, column(TextPanel()))
     good = sum(f.good for f in findings)
-    verdict = f"{good} of {len(findings)} tensors are what their formulas say"
+    verdict = Phrase("{1} of {2} tensors are what their formulas say", good, len(findings))
     worst = sorted(findings, key=lambda f: -f.relative)[:_WORST]
     bars = tuple(
         Bar(
             f.name,
             min(f.relative, 10 * TOLERANCE),
             number(f.relative),
-            f"differs by {number(f.absolute)}",
+            Phrase("differs by {1}", number(f.absolute)),
             kept=f.good,
             marked=not f.good,
             source=(f.name, f.index),
@@ -58,7 +61,7 @@ def check_view(findings: tuple[Finding, ...] | None) -> View:
         Line(
             f.name,
             number(f.relative),
-            f"differs by {number(f.absolute)} at {list(f.index)}",
+            Phrase("differs by {1} at {2}", number(f.absolute), list(f.index)),
             Hue.INK if f.good else Hue.KEY,
         )
         for f in findings
@@ -68,8 +71,11 @@ def check_view(findings: tuple[Finding, ...] | None) -> View:
         lead,
         column(
             BarsPanel(
-                title="Largest differences", note="against the sum of absolute terms", hint="click one", bars=bars
+                title=Phrase("Largest differences"),
+                note=Phrase("against the sum of absolute terms"),
+                hint=Phrase("click one"),
+                bars=bars,
             ),
-            TextPanel(title="All of them", note="in the order of the forward pass", lines=lines),
+            TextPanel(title=Phrase("All of them"), note=Phrase("in the order of the forward pass"), lines=lines),
         ),
     )

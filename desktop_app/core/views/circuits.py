@@ -42,9 +42,16 @@ from desktop_app.core.views.head_weights import through_mlp
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Count, Phrase
 
 HUES = {"q": Hue.QUERY, "k": Hue.KEY, "v": Hue.VALUE}
 WORDS = {"q": "query", "k": "key", "v": "value"}
+_AS = {"q": "as query, {1}", "k": "as key, {1}", "v": "as value, {1}"}
+_READS = {
+    "q": "{1} as the query of {2} reads it; {3} beyond random matrices",
+    "k": "{1} as the key of {2} reads it; {3} beyond random matrices",
+    "v": "{1} as the value of {2} reads it; {3} beyond random matrices",
+}
 PAIR, HEAD = "circuits.pair", "circuits.head"
 _COPYING = ("copying_through_mlp", "copying")
 _MOST, _LISTED = 150, 10
@@ -54,7 +61,7 @@ def _compute(work: Work) -> Circuits:
     return analysis.kept(work.model.checkpoint, stop=work.stop, progress=work.progress)
 
 
-WANT = Want(Product("circuits", "Composing every pair of heads", _compute, of_text=False, quick=False))
+WANT = Want(Product("circuits", Phrase("Composing every pair of heads"), _compute, of_text=False, quick=False))
 
 
 def wants(_scene: Scene) -> tuple[Want, ...]:
@@ -66,7 +73,7 @@ def content(scene: Scene) -> View:
     """Heads as nodes with the pairs that compose as lines, the strongest pairs, and what copies."""
     found: Circuits | None = scene.made(WANT)
     if found is None:
-        return View("", "", column(TextPanel(lines=(Line("", f"{WANT.product.words} …"),))))
+        return View("", "", column(TextPanel(lines=(Line("", WANT.product.waiting),))))
     beside = column(_listed(scene, found), _copying(scene, found))
     return with_limits(View("", "", row(_graph(scene, found), beside, weights=(3, 2))), scene.state.view)
 
@@ -94,10 +101,10 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
     reach = [pair for pair in every if pair[3] - found.random >= least]
     shown = reach[:_MOST]
     full = _round_up(max((pair[3] - found.random for pair in shown), default=1.0))
-    note = f"of {len(reach):,}" if len(reach) > len(shown) else "above what random matrices give"
+    note = Phrase("of {1}", Count(len(reach))) if len(reach) > len(shown) else Phrase("above what random matrices give")
     if not reach:
-        largest = f"{every[0][3] - found.random:+.3f}" if every else "none"
-        note = f"no pair reaches it; the largest is {largest}"
+        largest = f"{every[0][3] - found.random:+.3f}" if every else Phrase("none")
+        note = Phrase("no pair reaches it; the largest is {1}", largest)
     knots = tuple(
         Knot(head, layer, 0.2, name(layer, head), marked=(layer, head) == (scene.layer, scene.head))
         for layer in range(config.n_layer)
@@ -113,7 +120,7 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
         for kind, earlier, later, score in shown
     )
     return GraphPanel(
-        title=f"{len(shown):,} pairs with {least:g} and more",
+        title=Phrase("{1} pairs with {2} and more", Count(len(shown)), f"{least:g}"),
         note=note,
         knots=knots,
         strands=strands,
@@ -148,16 +155,16 @@ def _listed(scene: Scene, found: Circuits) -> BarsPanel:
             f"{name(*earlier)} → {name(*later)}",
             score,
             f"{score:.3f}",
-            f"as {WORDS[kind]}, {score - found.random:+.3f}",
+            Phrase(_AS[kind], f"{score - found.random:+.3f}"),
             marked=(scene.layer, scene.head) in (earlier, later),
             source=(f"circuits.{kind}", (*earlier, *later)),
         )
         for kind, earlier, later, score in pairs
     )
-    whose = f" of {name(scene.layer, scene.head)}" if scene.state.view.circuits_of == "head" else ""
+    whose = name(scene.layer, scene.head) if scene.state.view.circuits_of == "head" else ""
     return BarsPanel(
-        title=f"Strongest pairs{whose}",
-        note=f"random: {found.random:.3f} ± {found.random_spread:.3f}",
+        title=Phrase("Strongest pairs of {1}", whose) if whose else Phrase("Strongest pairs"),
+        note=Phrase("random: {1} ± {2}", f"{found.random:.3f}", f"{found.random_spread:.3f}"),
         bars=bars,
         hue=HUES[_kinds(scene)[0]] if len(_kinds(scene)) == 1 else Hue.ATTENTION,
     )
@@ -167,10 +174,10 @@ def _copying(scene: Scene, found: Circuits) -> MapPanel:
     which = _COPYING[0] if through_mlp(scene) else _COPYING[1]
     values = getattr(found, which)
     return MapPanel(
-        title="Copying score",
-        note="through block 0's MLP" if which == _COPYING[0] else "of the embeddings alone",
+        title=Phrase("Copying score"),
+        note=Phrase("through block 0's MLP") if which == _COPYING[0] else Phrase("of the embeddings alone"),
         values=values,
-        levels=Levels(-1, 1, rule="fixed, −1 to 1"),
+        levels=Levels(-1, 1, rule=Phrase("fixed, −1 to 1")),
         row_labels=tuple(f"L{n}" for n in range(len(values))),
         column_labels=tuple(f"H{n}" for n in range(values.shape[1])),
         texts=tuple(tuple(f"{v:.1f}".replace("-", "−").replace("0.", ".") for v in line) for line in values),
@@ -179,7 +186,7 @@ def _copying(scene: Scene, found: Circuits) -> MapPanel:
         selected=scene.layer,
         selected_column=scene.head,
         picks=None,
-        x_label="block ↓, head →",
+        x_label=Phrase("block ↓, head →"),
     )
 
 
@@ -232,13 +239,17 @@ def describe(scene: Scene, cell: Cell) -> Readout:
         at = _head_of(scene, cell)
         found = _made(scene, cell)
         score = float(found.copying_through_mlp[at])
-        return Readout(name(*at), f"block {at[0]}, head {at[1]}", f"copying score {number(score)}; click for its page")
+        return Readout(
+            name(*at),
+            Phrase("block {1}, head {2}", at[0], at[1]),
+            Phrase("copying score {1}; click for its page", number(score)),
+        )
     found, own, value = _at(scene, cell)
     if len(own.index) == 2:
-        return Readout(number(value), "copying score", name(*own.index))
+        return Readout(number(value), Phrase("copying score"), name(*own.index))
     kind = own.name.removeprefix("circuits.")
-    place = f"{name(*own.index[:2])} as the {WORDS[kind]} of {name(*own.index[2:])} reads it"
-    return Readout(number(value), "composition", f"{place}; {value - found.random:+.3f} beyond random matrices")
+    place = Phrase(_READS[kind], name(*own.index[:2]), name(*own.index[2:]), f"{value - found.random:+.3f}")
+    return Readout(number(value), Phrase("composition"), place)
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
@@ -267,7 +278,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         raise ModelError("A head is not a number; its copying score and its pairs are.")
     found, own, value = _at(scene, cell)
     readout = describe(scene, own)
-    title = f"{readout.name} = {readout.value}"
+    title = Phrase("{1} = {2}", readout.name, readout.value)
     if len(own.index) == 2:
         through = own.name.endswith(_COPYING[0])
         return View(title, readout.place, circuits_opened.copying(scene, own.index[0], own.index[1], through))

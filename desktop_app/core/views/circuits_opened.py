@@ -11,6 +11,7 @@ from desktop_app.core.opening.cells import Array
 from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, TextPanel, column, row
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.head_page import name
+from desktop_app.gpt2.phrase import Phrase
 
 _FORMULAS = {
     "q": "|W_OV1 W_QK2| / (|W_OV1| |W_QK2|)",
@@ -38,25 +39,38 @@ def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value
     first = float(values[0] ** 2 / max(whole**2, 1e-300))
     shared = float(np.square(np.linalg.qr(o1.T)[0].T @ np.linalg.qr(left)[0]).sum() / len(o1))
     lines = (
-        Line("formula", _FORMULAS[kind], "ln1 folded in, columns centred"),
-        Line("with numbers", f"{number(whole)} / ({number(one)} × {number(two)})", f"= {number(whole / (one * two))}"),
-        Line("first norm", f"|W_OV1| = {number(one)}", name(layer1, head1)),
-        Line("second norm", f"|{second}| = {number(two)}", name(layer2, head2)),
-        Line("random matrices", f"{number(found.random)} ± {number(found.random_spread)}", "measured on this shape"),
-        Line("beyond random", f"{value - found.random:+.4f}"),
-        Line("the strongest way", f"{100 * first:.0f} % of the squared norm", "one direction through both heads"),
-        Line("shared subspace", number(shared), f"{number(len(o1) / o1.shape[1])} by chance"),
+        Line(Phrase("formula"), _FORMULAS[kind], Phrase("ln1 folded in, columns centred")),
+        Line(
+            Phrase("with numbers"),
+            f"{number(whole)} / ({number(one)} × {number(two)})",
+            f"= {number(whole / (one * two))}",
+        ),
+        Line(Phrase("first norm"), f"|W_OV1| = {number(one)}", name(layer1, head1)),
+        Line(Phrase("second norm"), f"|{second}| = {number(two)}", name(layer2, head2)),
+        Line(
+            Phrase("random matrices"),
+            f"{number(found.random)} ± {number(found.random_spread)}",
+            Phrase("measured on this shape"),
+        ),
+        Line(Phrase("beyond random"), f"{value - found.random:+.4f}"),
+        Line(
+            Phrase("the strongest way"),
+            Phrase("{1} % of the squared norm", f"{100 * first:.0f}"),
+            Phrase("one direction through both heads"),
+        ),
+        Line(Phrase("shared subspace"), number(shared), Phrase("{1} by chance", number(len(o1) / o1.shape[1]))),
     )
     reads = _along(scene, layer1, (a @ u[:, 0]))
     other = vt[0] @ b.T
     if kind == "v":
-        ends = _bars("… and what that writes", unembedded(checkpoint, other), scene, Hue.VALUE)
+        ends = _bars(Phrase("… and what that writes"), unembedded(checkpoint, other), scene, Hue.VALUE)
     else:
-        side, hue = ("keys that it looks for", Hue.KEY) if kind == "q" else ("queries that look for it", Hue.QUERY)
-        ends = _bars(f"… and the {side}", _along(scene, layer2, other), scene, hue)
+        words = "… and the keys that it looks for" if kind == "q" else "… and the queries that look for it"
+        hue = Hue.KEY if kind == "q" else Hue.QUERY
+        ends = _bars(Phrase(words), _along(scene, layer2, other), scene, hue)
     return column(
         TextPanel(lines=lines),
-        row(_bars("What the strongest way reads", reads, scene, Hue.VALUE), ends),
+        row(_bars(Phrase("What the strongest way reads"), reads, scene, Hue.VALUE), ends),
     )
 
 
@@ -75,7 +89,7 @@ def _bars(title: str, values: Array, scene: Scene, hue: Hue) -> BarsPanel:
     values = values if abs(float(values.max())) >= abs(float(values.min())) else -values
     ids = best(values[None], _LISTED)[0]
     bars = tuple(Bar(scene.tokenizer.label(int(t)), float(values[t]), number(float(values[t]))) for t in ids)
-    return BarsPanel(title=title, note="along that direction", bars=bars, hue=hue)
+    return BarsPanel(title=title, note=Phrase("along that direction"), bars=bars, hue=hue)
 
 
 def copying(scene: Scene, layer: int, head: int, through_mlp: bool) -> Box:
@@ -83,25 +97,33 @@ def copying(scene: Scene, layer: int, head: int, through_mlp: bool) -> Box:
     through = head_circuits.read_through_mlp(layer, through_mlp)
     values = head_circuits.copying_of(scene.checkpoint, layer, head, through_mlp=through_mlp, norm=through_mlp)
     total, sizes = float(values.sum().real), float(np.abs(values).sum())
-    what = "e_t through block 0's MLP, normed" if through else "rows of W_E, normed" if through_mlp else "rows of W_E"
+    what = (
+        Phrase("e_t through block 0's MLP, normed")
+        if through
+        else Phrase("rows of W_E, normed")
+        if through_mlp
+        else Phrase("rows of W_E")
+    )
     positive = int((values.real > 0).sum())
     lines = (
-        Line("formula", "Σ λ / Σ |λ|", f"eigenvalues of W_O W_U′ E W_V′; E: {what}"),
-        Line("with numbers", f"{number(total)} / {number(sizes)}", f"= {number(total / sizes if sizes else 0.0)}"),
-        Line("eigenvalues", f"{positive} of {len(values)}", "have a positive real part"),
+        Line(Phrase("formula"), "Σ λ / Σ |λ|", Phrase("eigenvalues of W_O W_U′ E W_V′; E: {1}", what)),
+        Line(
+            Phrase("with numbers"), f"{number(total)} / {number(sizes)}", f"= {number(total / sizes if sizes else 0.0)}"
+        ),
+        Line(Phrase("eigenvalues"), Phrase("{1} of {2}", positive, len(values)), Phrase("have a positive real part")),
     )
     order = np.argsort(-values.real, kind="stable")
     points = np.arange(len(values), dtype=float), values.real[order]
     return column(
         TextPanel(lines=lines),
         CurvePanel(
-            title="Eigenvalues",
-            note="real parts, the largest first",
+            title=Phrase("Eigenvalues"),
+            note=Phrase("real parts, the largest first"),
             points=points,
             levels_at=((0.0, "0"),),
             stems=True,
-            x_label="eigenvalue",
-            y_label="real part",
+            x_label=Phrase("eigenvalue"),
+            y_label=Phrase("real part"),
             hue=Hue.ATTENTION,
         ),
     )

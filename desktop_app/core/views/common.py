@@ -5,6 +5,7 @@ import numpy as np
 from desktop_app.core.levels import Levels, diverging, number
 from desktop_app.core.panels import Array, Hue, MapPanel, Source, Strip
 from desktop_app.core.scene import Scene
+from desktop_app.gpt2.phrase import Phrase
 
 WIDEST = 128
 """Cells in one row of a strip, at most."""
@@ -21,12 +22,17 @@ def wrap_width(length: int, group: int = 0) -> int:
 
 def norm(vector: Array) -> str:
     """The Euclidean length of a vector, in words."""
-    return f"length {number(float(np.linalg.norm(vector)))}"
+    return Phrase("length {1}", number(float(np.linalg.norm(vector))))
 
 
 def token_name(scene: Scene, position: int) -> str:
     """A token as sentences say it: its text in quotes and its position."""
-    return f"{scene.tokenizer.quoted(scene.trace.ids[position])} at {position}"
+    return Phrase("{1} at {2}", scene.tokenizer.quoted(scene.trace.ids[position]), position)
+
+
+def differs(by: str, good: bool) -> str:
+    """How far what was made again is from the model's number, and whether that is its rounding."""
+    return Phrase("differs by {1}: rounding", by) if good else Phrase("differs by {1}: more than rounding", by)
 
 
 def strip(
@@ -87,5 +93,5 @@ def token_map(
         hue=hue,
         selected=scene.token,
         fresh=scene.fresh,
-        x_label=x_label or f"{values.shape[1]} dimensions",
+        x_label=x_label or Phrase("{1} dimensions", values.shape[1]),
     )

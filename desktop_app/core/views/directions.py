@@ -42,17 +42,21 @@ from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
+from desktop_app.gpt2.phrase import Count, Phrase
 from desktop_app.gpt2.trace import Trace
 
 _NEAR, _ENDS, _DRAWN = 12, 8, 5
 
 _LEADS = {
-    "sum": "Rows of the embedding less their mean, added and subtracted, and the tokens whose rows lie nearest by the "
-    "angle. That a word comes out says that its row lies there, not that the model computes in this way.",
-    "ruler": "A direction laid against every token's row, and against this text's tokens through the blocks: the "
-    "cosine of the angle between them. A large one says that the vector points that way, not that anything reads it.",
-    "plane": "This text's residual stream, normed, in the plane of its two largest principal components. A plane "
-    "leaves most directions out; what lies together in it need not be near.",
+    "sum": "",
+    "ruler": Phrase(
+        "A direction laid against every token's row, and against this text's tokens through the blocks: the cosine of "
+        "the angle between them. A large one says that the vector points that way, not that anything reads it."
+    ),
+    "plane": Phrase(
+        "This text's residual stream, normed, in the plane of its two largest principal components. A plane "
+        "leaves most directions out; what lies together in it need not be near."
+    ),
 }
 
 
@@ -88,7 +92,7 @@ def _compute(work: Work, text: str, token: int, without: int) -> Found:
     return Found("", ruler, table, vector, near, far)
 
 
-_DIRECTION = Product("directions", "Comparing every token's row", _compute, of_text=False, quick=False)
+_DIRECTION = Product("directions", Phrase("Comparing every token's row"), _compute, of_text=False, quick=False)
 
 
 def want(scene: Scene) -> Want:
@@ -107,11 +111,11 @@ def content(scene: Scene) -> View:
     """Neighbours of the direction, the direction as a ruler, or the text in a plane."""
     shows = scene.state.view.directions
     if shows == "plane":
-        return View(f"The text in a plane, after block {scene.layer}", _LEADS[shows], column(_plane(scene)))
+        return View(Phrase("The text in a plane, after block {1}", scene.layer), _LEADS[shows], column(_plane(scene)))
     found: Found | None = scene.made(want(scene))
     title = _title(scene, found)
     if found is None:
-        return View(title, _LEADS[shows], column(TextPanel(lines=(Line("", f"{_DIRECTION.words} …"),))))
+        return View(title, _LEADS[shows], column(TextPanel(lines=(Line("", _DIRECTION.waiting),))))
     if found.reason:
         return View(title, _LEADS[shows], column(TextPanel(lines=(Line("", "", found.reason), *_kept_lines(scene)))))
     box = _sum(scene, found) if shows == "sum" else _ruler(scene, found)
@@ -125,12 +129,16 @@ def _title(scene: Scene, found: Found | None) -> str:
         scene.trace.ids[scene.token]
     )
     if scene.state.view.directions == "sum" and found is not None and found.near is not None and len(found.near.ids):
-        return f"Nearest to {words}: {scene.tokenizer.quoted(int(found.near.ids[0]))}"
-    return f"The direction {name or words}"
+        return Phrase("Nearest to {1}: {2}", words, scene.tokenizer.quoted(int(found.near.ids[0])))
+    return Phrase("The direction {1}", name or words)
 
 
 def _rows_note(scene: Scene) -> str:
-    return f"without the {WITHOUT} largest components" if scene.state.view.rows == "trimmed" else "rows less their mean"
+    return (
+        Phrase("without the {1} largest components", WITHOUT)
+        if scene.state.view.rows == "trimmed"
+        else Phrase("rows less their mean")
+    )
 
 
 def _bars(scene: Scene, made: Nearest, title: str, note: str, count: int, sign: float = 1.0) -> BarsPanel:
@@ -152,8 +160,8 @@ def _sum(scene: Scene, found: Found) -> Box:
     note = _rows_note(scene)
     if near.rank is not None and found.ruler is not None and isinstance(found.ruler.of, Sum):
         answer = scene.tokenizer.quoted(found.ruler.of.answer or 0)
-        note = f"{answer} has rank {near.rank:,}"
-    return row(_bars(scene, near, "Nearest by cosine", note, _NEAR), _drawn(scene, found), weights=(2, 3))
+        note = Phrase("{1} has rank {2}", answer, Count(near.rank))
+    return row(_bars(scene, near, Phrase("Nearest by cosine"), note, _NEAR), _drawn(scene, found), weights=(2, 3))
 
 
 def _drawn(scene: Scene, found: Found) -> CloudPanel:
@@ -169,7 +177,7 @@ def _drawn(scene: Scene, found: Found) -> CloudPanel:
     places, cells, marked = plane.places, [(t,) for t in ids], (0,) if alone else (len(ids),)
     arrows: list[tuple[int, int]] = []
     if not alone:
-        labels.append("the sum" if terms else "the direction")
+        labels.append(Phrase("the sum") if terms else Phrase("the direction"))
         cells.append((scene.config.vocab_size,))
         signs = [t.sign for t in terms]
         if signs == [1, -1, 1]:  # a - b + c: from b to a, and as far from c
@@ -179,14 +187,14 @@ def _drawn(scene: Scene, found: Found) -> CloudPanel:
             plus, minus = sorted(range(2), key=lambda n: -signs[n])
             arrows = [(ids.index(terms[minus].token), ids.index(terms[plus].token))]
     return CloudPanel(
-        title="In their own plane",
-        note=f"{percent(float(plane.shares[:2].sum()))} of their spread",
+        title=Phrase("In their own plane"),
+        note=Phrase("{1} of their spread", percent(float(plane.shares[:2].sum()))),
         points=_two(places),
         labels=tuple(labels),
         marked=marked,
         arrows=tuple(arrows),
-        x_label=f"component 1, {percent(_share(plane, 0))}",
-        y_label=f"component 2, {percent(_share(plane, 1))}",
+        x_label=Phrase("component {1}, {2}", 1, percent(_share(plane, 0))),
+        y_label=Phrase("component {1}, {2}", 2, percent(_share(plane, 1))),
         source=Source("directions.cosine", (), each=tuple(cells)),
     )
 
@@ -203,14 +211,14 @@ def _share(plane: Plane, axis: int) -> float:
 def _ruler(scene: Scene, found: Found) -> Box:
     assert found.near is not None and found.far is not None and found.vector is not None
     ends = (
-        _bars(scene, found.near, "Tokens on this side", _rows_note(scene), _ENDS),
-        _bars(scene, found.far, "Tokens on the other", "", _ENDS, -1.0),
+        _bars(scene, found.near, Phrase("Tokens on this side"), _rows_note(scene), _ENDS),
+        _bars(scene, found.far, Phrase("Tokens on the other"), "", _ENDS, -1.0),
     )
     points = rulers.points(scene.config)
     values = analysis.on_ruler(scene.trace, points, found.vector)
     grid = MapPanel(
-        title="This text through the blocks",
-        note="cosine of the stream with the direction",
+        title=Phrase("This text through the blocks"),
+        note=Phrase("cosine of the stream with the direction"),
         values=values,
         levels=diverging(values),
         row_labels=tuple(_short(point) for point in points),
@@ -223,7 +231,7 @@ def _ruler(scene: Scene, found: Found) -> Box:
         hue=Hue.ACCENT,
     )
     lines = _kept_lines(scene)
-    kept = (TextPanel(title="Kept by name", lines=lines),) if lines else ()
+    kept = (TextPanel(title=Phrase("Kept by name"), lines=lines),) if lines else ()
     return column(row(*ends), grid, *kept, weights=(3, 4, 1)[: 2 + len(kept)])
 
 
@@ -248,11 +256,11 @@ def _plane(scene: Scene) -> AnyPanel:
 
     def axis(n: int) -> str:
         low, high = (scene.labels[int(k)] for k in (places[:, n].argmin(), places[:, n].argmax()))
-        return f"component {n + 1}, {percent(_share(plane, n))}: {low} … {high}"
+        return Phrase("component {1}, {2}: {3}", n + 1, percent(_share(plane, n)), f"{low} … {high}")
 
     return CloudPanel(
-        title=f"{len(places):,} tokens after block {scene.layer}",
-        hint="click one for its coordinates",
+        title=Phrase("{1} tokens after block {2}", Count(len(places)), scene.layer),
+        hint=Phrase("click one for its coordinates"),
         points=places,
         labels=tuple(f"{label} {n}" for n, label in enumerate(scene.labels)),
         marked=(scene.token,),
@@ -305,13 +313,13 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     """What a cosine or a coordinate says."""
     value, _, _ = _vectors(scene, cell)
     if cell.name == "directions.place":
-        return Readout(number(value), f"component {cell.index[1] + 1}", token_name(scene, cell.index[0]))
+        return Readout(number(value), Phrase("component {1}", cell.index[1] + 1), token_name(scene, cell.index[0]))
     if cell.name == "directions.ruler":
         point = rulers.points(scene.config)[cell.index[0]]
-        return Readout(number(value), "cosine", f"{point} of {token_name(scene, cell.index[1])}")
+        return Readout(number(value), Phrase("cosine"), Phrase("{1} of {2}", point, token_name(scene, cell.index[1])))
     token = cell.index[0]
-    place = "the direction itself" if token == scene.config.vocab_size else scene.tokenizer.quoted(token)
-    return Readout(number(value), "cosine", place)
+    place = Phrase("the direction itself") if token == scene.config.vocab_size else scene.tokenizer.quoted(token)
+    return Readout(number(value), Phrase("cosine"), place)
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
@@ -319,11 +327,18 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     value, left, right = _vectors(scene, cell)
     readout = describe(scene, cell)
     coordinate = cell.name == "directions.place"
-    formula = "(x − mean) · component" if coordinate else "cos = (a / |a|) · (b / |b|)"
-    lines = (Line("formula", formula), Line("with numbers", f"Σ of {len(left)} products", f"= {number(value)}"))
-    labels = ("the stream, less the mean", "the component") if coordinate else ("the vector", "the direction")
+    formula = Phrase("(x − mean) · component") if coordinate else "cos = (a / |a|) · (b / |b|)"
+    lines = (
+        Line(Phrase("formula"), formula),
+        Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(left)), f"= {number(value)}"),
+    )
+    labels = (
+        (Phrase("the stream, less the mean"), Phrase("the component"))
+        if coordinate
+        else (Phrase("the vector"), Phrase("the direction"))
+    )
     one, other = (Strip(label, x, None, hue) for label, x, hue in zip(labels, (left, right), _HUES, strict=True))
-    title = f"{readout.name} = {readout.value}"
+    title = Phrase("{1} = {2}", readout.name, readout.value)
     return View(title, readout.place, column(TextPanel(lines=lines), *dot_panels(one, other)))
 
 

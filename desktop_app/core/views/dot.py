@@ -15,6 +15,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.views.common import wrap_width
+from desktop_app.gpt2.phrase import Phrase
 
 _TERMS = 8
 
@@ -34,21 +35,21 @@ def dot_panels(left: Strip, right: Strip, bias: float | None = None) -> tuple[An
         for i in order
     )
     running = np.concatenate([[0.0], np.cumsum(products)])
-    level = ((running[-1] + (bias or 0.0), "the sum" if bias is None else "with the bias"),)
+    level = ((running[-1] + (bias or 0.0), Phrase("the sum") if bias is None else Phrase("with the bias")),)
     return (
-        StripsPanel(strips=(left,), levels=diverging(left.values), wrap=wrap, title="Two vectors, aligned"),
+        StripsPanel(strips=(left,), levels=diverging(left.values), wrap=wrap, title=Phrase("Two vectors, aligned")),
         StripsPanel(strips=(right,), levels=diverging(right.values), wrap=wrap),
         StripsPanel(
-            strips=(Strip("products", products, None, Hue.ACCENT, "="),), levels=diverging(products), wrap=wrap
+            strips=(Strip(Phrase("products"), products, None, Hue.ACCENT, "="),), levels=diverging(products), wrap=wrap
         ),
         row(
-            BarsPanel(title="Largest terms", note="by index", bars=bars, hue=Hue.ACCENT),
+            BarsPanel(title=Phrase("Largest terms"), note=Phrase("by index"), bars=bars, hue=Hue.ACCENT),
             CurvePanel(
-                title="Running sum",
-                note="left to right",
+                title=Phrase("Running sum"),
+                note=Phrase("left to right"),
                 lines=((np.arange(len(running), dtype=float), running),),
                 levels_at=level,
-                x_label="terms added",
+                x_label=Phrase("terms added"),
                 hue=Hue.ACCENT,
             ),
         ),

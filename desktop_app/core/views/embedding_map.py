@@ -36,15 +36,16 @@ from desktop_app.core.state import State, with_option
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Count, Phrase
 from desktop_app.gpt2.tokenizer import Tokenizer
 
 KINDS = (
-    ("space in front", Hue.QUERY),
-    ("no space in front", Hue.VALUE),
-    ("capital", Hue.KEY),
-    ("digits", Hue.INK),
-    ("other script", Hue.ATTENTION),
-    ("signs and bytes", Hue.RESIDUAL),
+    (Phrase("space in front"), Hue.QUERY),
+    (Phrase("no space in front"), Hue.VALUE),
+    (Phrase("capital"), Hue.KEY),
+    (Phrase("digits"), Hue.INK),
+    (Phrase("other script"), Hue.ATTENTION),
+    (Phrase("signs and bytes"), Hue.RESIDUAL),
 )
 """What kinds tokens are told apart as; each token is the first that it can be, from the last to the first."""
 _NEAR = 14
@@ -104,9 +105,9 @@ def _layout(work: Work, without: int) -> Layout:
     return kept_layout(work.model.checkpoint, table, stop=work.stop, progress=work.progress)
 
 
-_ROWS = Product("map", "Reading every token's row", _rows, of_text=False, quick=False)
-_NEAREST = Product("map.near", "Comparing every token's row", _near, of_text=False, quick=False)
-_LAYOUT = Product("map.layout", "Laying out every token by its neighbours", _layout, of_text=False, quick=False)
+_ROWS = Product("map", Phrase("Reading every token's row"), _rows, of_text=False, quick=False)
+_NEAREST = Product("map.near", Phrase("Comparing every token's row"), _near, of_text=False, quick=False)
+_LAYOUT = Product("map.layout", Phrase("Laying out every token by its neighbours"), _layout, of_text=False, quick=False)
 
 
 def _without(scene: Scene) -> int:
@@ -137,11 +138,11 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 def content(scene: Scene) -> View:
     """The map, and the true neighbours of the chosen token."""
     made = [scene.made(want) for want in wants(scene)]
-    title = f"Every token in a plane, around {scene.tokenizer.quoted(chosen(scene))}"
+    title = Phrase("Every token in a plane, around {1}", scene.tokenizer.quoted(chosen(scene)))
     if scene.state.view.map_find and _found(scene) is None:
-        title = f"No token of this vocabulary is spelled {scene.state.view.map_find!r}"
+        title = Phrase("No token of this vocabulary is spelled {1}", repr(scene.state.view.map_find))
     if made[0] is None:
-        return View(title, "", column(TextPanel(lines=(Line("", f"{_ROWS.words} …"),))))
+        return View(title, "", column(TextPanel(lines=(Line("", _ROWS.waiting),))))
     layout = made[2] if len(made) > 2 else None
     return View(title, "", row(_cloud(scene, made[0], made[1], layout), _bars(scene, made[1]), weights=(2, 1)))
 
@@ -152,19 +153,24 @@ def _cloud(scene: Scene, rows: _Tokens, near: Nearest | None, layout: Layout | N
     if places.shape[1] < 2:
         places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
     if layout is not None:
-        note = f"keeps {percent(layout.kept)} of true neighbours, components {percent(layout.kept_by_components)}"
+        note: str = Phrase(
+            "keeps {1} of true neighbours, components {2}", percent(layout.kept), percent(layout.kept_by_components)
+        )
         axes = ("", "")
     else:
         waits = scene.state.view.map == "neighbours"
-        note = f"{_LAYOUT.words} …" if waits else f"two components of {scene.config.n_embd}"
+        note = _LAYOUT.waiting if waits else Phrase("two components of {1}", scene.config.n_embd)
         ends = [(labels[int(places[:, n].argmin())], labels[int(places[:, n].argmax())]) for n in range(2)]
         first = len(table.left_out)
         share = [float(plane.shares[n]) if n < len(plane.shares) else 0.0 for n in range(2)]
-        axes = tuple(f"component {first + n + 1}, {percent(share[n])}: {ends[n][0]} … {ends[n][1]}" for n in range(2))  # type: ignore[assignment] # two of them
+        axes = tuple(
+            Phrase("component {1}, {2}: {3}", first + n + 1, percent(share[n]), f"{ends[n][0]} … {ends[n][1]}")
+            for n in range(2)
+        )  # type: ignore[assignment] # two of them
     pinned = tuple(token for token in scene.state.pinned if token < len(places))
     shown = () if near is None else tuple(int(t) for t in near.ids[:_NEAR])
     return CloudPanel(
-        title=f"{len(places):,} tokens",
+        title=Phrase("{1} tokens", Count(len(places))),
         note=note,
         points=places,
         labels=labels,
@@ -197,12 +203,14 @@ def _window(scene: Scene, places: Array) -> tuple[float, ...]:
 
 def _bars(scene: Scene, near: Nearest | None) -> AnyPanel:
     if near is None:
-        return TextPanel(lines=(Line("", f"{_NEAREST.words} …"),))
+        return TextPanel(lines=(Line("", _NEAREST.waiting),))
     bars = tuple(
         Bar(scene.tokenizer.label(int(t)), float(c), number(float(c)), source=(CELL, (int(t),)))
         for t, c in zip(near.ids, near.cosines, strict=True)
     )
-    return BarsPanel(title="Nearest by cosine", note="in all dimensions", bars=bars, hue=Hue.RESIDUAL, reach=1.0)
+    return BarsPanel(
+        title=Phrase("Nearest by cosine"), note=Phrase("in all dimensions"), bars=bars, hue=Hue.RESIDUAL, reach=1.0
+    )
 
 
 # Cells
@@ -223,7 +231,9 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     """The token, and how near its row truly is."""
     value, _, _ = _vectors(scene, cell)
     token = scene.tokenizer.quoted(cell.index[0])
-    return Readout(number(value), f"cosine of {token}", f"with {scene.tokenizer.quoted(chosen(scene))}")
+    return Readout(
+        number(value), Phrase("cosine of {1}", token), Phrase("with {1}", scene.tokenizer.quoted(chosen(scene)))
+    )
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
@@ -239,12 +249,17 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     value, one, other = _vectors(scene, cell)
     readout = describe(scene, cell)
     lines = (
-        Line("formula", "cos = (a / |a|) · (b / |b|)", "rows of W_E less their mean"),
-        Line("with numbers", f"Σ of {len(one)} products", f"= {number(value)}"),
+        Line(Phrase("formula"), "cos = (a / |a|) · (b / |b|)", Phrase("rows of W_E less their mean")),
+        Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(one)), f"= {number(value)}"),
     )
-    strips = (Strip("the vector", one, None, Hue.RESIDUAL), Strip("the direction", other, None, Hue.ACCENT))
+    strips = (
+        Strip(Phrase("the vector"), one, None, Hue.RESIDUAL),
+        Strip(Phrase("the direction"), other, None, Hue.ACCENT),
+    )
     return View(
-        f"{readout.name} = {readout.value}", readout.place, column(TextPanel(lines=lines), *dot_panels(*strips))
+        Phrase("{1} = {2}", readout.name, readout.value),
+        readout.place,
+        column(TextPanel(lines=lines), *dot_panels(*strips)),
     )
 
 

@@ -22,6 +22,7 @@ from desktop_app.core.views import flow_opened
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 NODES, EDGES = "flow.node", "flow.edge"
 _EDGE_AXES = "level, position, source, kind"
@@ -39,7 +40,7 @@ def _compute(work: Work, position: int, threshold: float) -> Flow:
     )
 
 
-_FLOW = Product("flow", "Walking down from the token", _compute, quick=False)
+_FLOW = Product("flow", Phrase("Walking down from the token"), _compute, quick=False)
 
 
 def want(scene: Scene) -> Want:
@@ -55,9 +56,9 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 def content(scene: Scene) -> View:
     """The graph: tokens across, layers from the embeddings up to the last block."""
     found: Flow | None = scene.made(want(scene))
-    title = f"What made the last vector of {token_name(scene, scene.token)}"
+    title = Phrase("What made the last vector of {1}", token_name(scene, scene.token))
     if found is None:
-        return View(title, "", column(TextPanel(lines=(Line("", f"{_FLOW.words} …"),))))
+        return View(title, "", column(TextPanel(lines=(Line("", _FLOW.waiting),))))
     return View(title, "", column(_graph(scene, found)))
 
 
@@ -70,7 +71,7 @@ def _graph(scene: Scene, found: Flow) -> GraphPanel:
             columns[node.position],
             level_of(node.tensor),
             node.reached,
-            f"{node.tensor} {token_name(scene, node.position)}",
+            Phrase("{1} {2}", node.tensor, token_name(scene, node.position)),
             marked=n == 0,
         )
         for n, node in enumerate(found.nodes)
@@ -81,14 +82,20 @@ def _graph(scene: Scene, found: Flow) -> GraphPanel:
     )
     layers = [f"{n} {part}" for n in range(scene.config.n_layer) for part in ("mid", "post")]
     return GraphPanel(
-        title=f"{len(strands):,} lines of {100 * found.threshold:g} % and more",
-        note=f"{len(positions):,} of {len(scene.trace):,} tokens are reached · the shares of each vector add up to 1",
+        title=Phrase("{1} lines of {2} % and more", Count(len(strands)), f"{100 * found.threshold:g}"),
+        note=joined(
+            " · ",
+            (
+                Phrase("{1} of {2} tokens are reached", Count(len(positions)), Count(len(scene.trace))),
+                Phrase("the shares of each vector add up to 1"),
+            ),
+        ),
         knots=knots,
         strands=strands,
         positions=tuple(positions),
         column_labels=tuple(scene.labels[p] for p in positions),
         level_labels=("0 pre", *layers),
-        kinds=tuple((kind.value, hue) for kind, hue in _KINDS.items()),
+        kinds=tuple((Phrase(kind.value), hue) for kind, hue in _KINDS.items()),
         node_source=Source(NODES, (), each=nodes_of(found)),
         edge_source=Source(EDGES, (), each=edges_of(found)),
     )
@@ -143,20 +150,22 @@ def describe(scene: Scene, cell: Cell) -> Readout:
         node = found.nodes[n]
         edges = float(found.importance[found.upper == n].sum())
         others = sum(node.made_of.values())
-        place = f"{token_name(scene, node.position)}; {percent(edges)} in lines below it, {percent(others)} in others"
-        return Readout(
-            percent(node.reached), node.tensor, f"at most along one way down; {place}", inputs=(node.tensor,)
+        place = Phrase(
+            "at most along one way down; {1}; {2} in lines below it, {3} in others",
+            token_name(scene, node.position),
+            percent(edges),
+            percent(others),
         )
+        return Readout(percent(node.reached), node.tensor, place, inputs=(node.tensor,))
     upper, lower = (found.nodes[int(ends[n])] for ends in (found.upper, found.lower))
     kind, share = found.kinds[n], float(found.importance[n])
-    words = f"{kind.value} of {upper.tensor} {token_name(scene, upper.position)}"
+    words = Phrase("{1} of {2} {3}", Phrase(kind.value), upper.tensor, token_name(scene, upper.position))
     if kind is Edge.ATTENTION:
         head = int(found.by_head[n].argmax())
-        words += (
-            f", from {token_name(scene, lower.position)}; most by head {head}, {percent(float(found.by_head[n, head]))}"
-        )
+        most = percent(float(found.by_head[n, head]))
+        words = Phrase("{1}, from {2}; most by head {3}, {4}", words, token_name(scene, lower.position), head, most)
     name = f"{upper.tensor} ← {lower.tensor}"
-    return Readout(percent(share), name, words, "share of the vector above", inputs=(upper.tensor,))
+    return Readout(percent(share), name, words, Phrase("share of the vector above"), inputs=(upper.tensor,))
 
 
 def choose(scene: Scene, cell: Cell) -> State:
@@ -203,7 +212,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     if cell.name == NODES:
         node = found.nodes[n]
         return View(
-            f"{node.tensor} of {token_name(scene, node.position)}",
+            Phrase("{1} of {2}", node.tensor, token_name(scene, node.position)),
             readout.place,
             flow_opened.node(scene, found, n, EDGES, edges_of(found)),
         )

@@ -34,16 +34,17 @@ from desktop_app.core.panels import (
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import wrap_width
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Count, Phrase
 
 _LISTED = 10
 _OTHERS = {
-    "b_O": "attention bias",
-    "b_out": "MLP bias",
-    "embed": "token embedding",
-    "pos_embed": "position embedding",
-    "rounding": "rounding to int8",
-    EDIT: "what an edit put",
-    "rest": "all lines below the threshold",
+    "b_O": Phrase("attention bias"),
+    "b_out": Phrase("MLP bias"),
+    "embed": Phrase("token embedding"),
+    "pos_embed": Phrase("position embedding"),
+    "rounding": Phrase("rounding to int8"),
+    EDIT: Phrase("what an edit put"),
+    "rest": Phrase("all lines below the threshold"),
 }
 
 
@@ -58,17 +59,22 @@ def node(scene: Scene, found: Flow, n: int, edges: str, indices: Sequence[tuple[
     bars += [Bar(_OTHERS[name], share, percent(share)) for name, share in own.made_of.items()]
     total = sum(bar.value for bar in bars)
     return column(
-        BarsPanel(title="Made of", note=f"shares add up to {number(total)}", bars=tuple(bars), hue=Hue.RESIDUAL),
-        _vectors(scene, ("The vector", own.tensor, own.position, None)),
+        BarsPanel(
+            title=Phrase("Made of"),
+            note=Phrase("shares add up to {1}", number(total)),
+            bars=tuple(bars),
+            hue=Hue.RESIDUAL,
+        ),
+        _vectors(scene, (Phrase("The vector"), own.tensor, own.position, None)),
     )
 
 
 def _edge_words(scene: Scene, found: Flow, e: int) -> str:
     kind = found.kinds[e]
     if kind is not Edge.ATTENTION:
-        return kind.value
+        return Phrase(kind.value)
     position = found.nodes[int(found.lower[e])].position
-    return f"attention to {scene.labels[position]} {position}"
+    return Phrase("attention to {1} {2}", scene.labels[position], position)
 
 
 def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> StripsPanel:
@@ -109,7 +115,9 @@ def edge(scene: Scene, found: Flow, e: int) -> Box:
         _by_head(scene, layer, heads, (row, key)),
         _by_source(scene, layer, row, key),
         _vectors(
-            scene, ("f", upper.tensor, row, None), (f"y of head {strongest}", upper.tensor, row, written[strongest])
+            scene,
+            ("f", upper.tensor, row, None),
+            (Phrase("y of head {1}", strongest), upper.tensor, row, written[strongest]),
         ),
     ]
     return column(*panels)
@@ -122,11 +130,19 @@ def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple
     total = float(np.maximum(size - lost, 1e-9 * size).sum())
     again = sum(raw) / total
     each = " + ".join(f"({number(size)} − {number(size - own)})" for own in kept[:1])
-    more = f"and {len(kept) - 1} more heads" if len(kept) > 1 else ""
+    more = Phrase("and {1} more heads", len(kept) - 1) if len(kept) > 1 else ""
     return (
-        Line("formula", "max( |f| − |f − y|, ε ) / Σ", "|·| is the sum of absolute values, Σ goes over all parts of f"),
-        Line("with numbers", f"{each} / {number(total)}", more),
-        Line("made again", percent(again), f"in float64 from these vectors; differs by {number(abs(again - share))}"),
+        Line(
+            Phrase("formula"),
+            "max( |f| − |f − y|, ε ) / Σ",
+            Phrase("|·| is the sum of absolute values, Σ goes over all parts of f"),
+        ),
+        Line(Phrase("with numbers"), f"{each} / {number(total)}", more),
+        Line(
+            Phrase("made again"),
+            percent(again),
+            Phrase("in float64 from these vectors; differs by {1}", number(abs(again - share))),
+        ),
     )
 
 
@@ -162,16 +178,16 @@ def _by_head(scene: Scene, layer: int, heads: Array, at: tuple[int, int]) -> Bar
     looks = scene.trace.read(name, row=row)[:, key]
     bars = tuple(
         Bar(
-            f"head {h}",
+            Phrase("head {1}", h),
             float(heads[h]),
             percent(float(heads[h])),
-            f"attention {percent(float(looks[h]))}",
+            Phrase("attention {1}", percent(float(looks[h]))),
             source=(name, (int(h), row, key)),
         )
         for h in np.argsort(-heads, kind="stable")
     )
     total = percent(float(heads.sum()))
-    return BarsPanel(title="By head", note=f"all add up to {total}", bars=bars, hue=Hue.ATTENTION)
+    return BarsPanel(title=Phrase("By head"), note=Phrase("all add up to {1}", total), bars=bars, hue=Hue.ATTENTION)
 
 
 def _by_source(scene: Scene, layer: int, row: int, key: int) -> BarsPanel:
@@ -183,10 +199,13 @@ def _by_source(scene: Scene, layer: int, row: int, key: int) -> BarsPanel:
     left = len(shares) - len(order)
     if left:
         rest = float(shares.sum() - shares[order].sum())
-        bars.append(Bar(f"{left:,} others", rest, percent(rest), kept=False))
+        bars.append(Bar(Phrase("{1} others", Count(left)), rest, percent(rest), kept=False))
     total = percent(float(shares.sum()))
     return BarsPanel(
-        title="By token, all heads", note=f"attention adds up to {total}", bars=tuple(bars), hue=Hue.ATTENTION
+        title=Phrase("By token, all heads"),
+        note=Phrase("attention adds up to {1}", total),
+        bars=tuple(bars),
+        hue=Hue.ATTENTION,
     )
 
 

@@ -23,16 +23,18 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    headed,
     row,
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name, without_first
 from desktop_app.gpt2.mask import mask_of, rules
+from desktop_app.gpt2.phrase import Phrase
 
 _SHORT = 60  # tokens; the shaded text of a longer one stands under the grid
 _PAIRS, _KEYS = 8, 12
 
-LEAD = (
+LEAD = Phrase(
     "Where one head looks in this text, and its scores on a battery of repeated random tokens. A label says what the "
     "head does on that battery; what it takes from where it looks is another question."
 )
@@ -56,7 +58,8 @@ def name(layer: int, head: int) -> str:
 
 def label_words(heads: Heads, layer: int, head: int) -> str:
     """The head's labels, or that it has none."""
-    return " and ".join(label.words for label in labels_of(heads, layer, head)) or "no label"
+    found = [label.words for label in labels_of(heads, layer, head)]
+    return Phrase("{1} and {2}", *found[:2]) if len(found) > 1 else found[0] if found else Phrase("no label")
 
 
 def weight_levels(scene: Scene, values: Array) -> Levels:
@@ -65,7 +68,7 @@ def weight_levels(scene: Scene, values: Array) -> Levels:
     if not scene.state.view.skip_first or not np.isfinite(values).any():
         return levels
     top = float(np.nanmax(values, initial=1e-6))
-    return Levels(0, top, False, levels.power, levels.decades, rule="up to the largest left")
+    return Levels(0, top, False, levels.power, levels.decades, rule=Phrase("up to the largest left"))
 
 
 def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts: bool = False) -> BarsPanel:
@@ -76,7 +79,7 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
         value, spread, remark = float(heads.scores[measure][at]), float(heads.spread[measure][at]), ""
         if text is not None:
             own = float(text.scores[measure][at])
-            remark = "none here" if np.isnan(own) else f"here {own:.2f}"
+            remark = Phrase("none here") if np.isnan(own) else Phrase("here {1}", f"{own:.2f}")
         longest = heads.tokens.shape[1] / 2 if measure == "distance" else 1.0
         beyond = measure in PATTERNS and measure != "first"
         bars.append(
@@ -92,9 +95,9 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
             )
         )
     return BarsPanel(
-        title=f"{name(*at)}: {label_words(heads, *at)}",
-        note="" if sorts else "frames: beyond the first token",
-        hint="click one to order by it" if sorts else "",
+        title=Phrase("{1}: {2}", name(*at), label_words(heads, *at)),
+        note="" if sorts else Phrase("frames: beyond the first token"),
+        hint=Phrase("click one to order by it") if sorts else "",
         bars=tuple(bars),
         hue=Hue.ATTENTION,
         reach=1.0,
@@ -103,7 +106,7 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
 
 def page(scene: Scene, scored: AnyPanel, labels: str) -> View:
     """The page of the shown head; `scored` are its scores as far as they are known, `labels` its labels."""
-    title = f"Block {scene.layer} · Head {scene.head} — {labels}"
+    title = headed(Phrase("Block {1} · Head {2}", scene.layer, scene.head), labels)
     beside = column(scored, _pairs(scene), _writes(scene))
     if scene.state.view.heads_form == "arcs":
         return View(title, LEAD, row(_arcs(scene), beside))
@@ -126,8 +129,8 @@ def _grid(scene: Scene) -> GridPanel:
     tensor, values = _pattern(scene)
     turned = scene.state.view.keys_down
     return GridPanel(
-        title="Pattern",
-        note="each query sums to 1",
+        title=Phrase("Pattern"),
+        note=Phrase("each query sums to 1"),
         values=values.T if turned else values,
         levels=weight_levels(scene, values),
         labels=scene.labels,
@@ -140,10 +143,10 @@ def _grid(scene: Scene) -> GridPanel:
 
 def _arcs(scene: Scene) -> ArcsPanel:
     tensor, values = _pattern(scene)
-    titles = _titles(scene, "What {} looks at")
+    titles = _titles(scene, "What {1} looks at")
     return ArcsPanel(
         title=titles[scene.token],
-        note="point at a token for its own",
+        note=Phrase("point at a token for its own"),
         pieces=scene.labels,
         values=values,
         source=Source(tensor, (scene.head, "row", "col")),
@@ -153,15 +156,15 @@ def _arcs(scene: Scene) -> ArcsPanel:
 
 
 def _titles(scene: Scene, words: str) -> tuple[str, ...]:
-    return tuple(words.format(token_name(scene, n)) for n in range(len(scene.trace)))
+    return tuple(Phrase(words, token_name(scene, n)) for n in range(len(scene.trace)))
 
 
 def _looks_at(scene: Scene) -> ShadedPanel:
     tensor, values = _pattern(scene)
-    titles = _titles(scene, "What {} looks at")
+    titles = _titles(scene, "What {1} looks at")
     return ShadedPanel(
         title=titles[scene.token],
-        note="point at a token for its own",
+        note=Phrase("point at a token for its own"),
         pieces=scene.labels,
         values=values[scene.token],
         levels=weight_levels(scene, values),
@@ -174,7 +177,7 @@ def _looks_at(scene: Scene) -> ShadedPanel:
 
 def _looked_at(scene: Scene) -> ShadedPanel:
     tensor, values = _pattern(scene)
-    titles = _titles(scene, "Who looks at {}")
+    titles = _titles(scene, "Who looks at {1}")
     return ShadedPanel(
         title=titles[scene.token],
         pieces=scene.labels,
@@ -207,8 +210,10 @@ def _pairs(scene: Scene) -> BarsPanel:
         )
         for i, j in strongest_pairs(pattern, _PAIRS)
     )
-    note = "query ← key, beyond the first token" if bars else "this text has none beyond the first token"
-    return BarsPanel(title="Strongest pairs", note=note, bars=bars, hue=Hue.ATTENTION, reach=1.0)
+    note = (
+        Phrase("query ← key, beyond the first token") if bars else Phrase("this text has none beyond the first token")
+    )
+    return BarsPanel(title=Phrase("Strongest pairs"), note=note, bars=bars, hue=Hue.ATTENTION, reach=1.0)
 
 
 def result_norm(scene: Scene) -> tuple[float, float]:
@@ -221,14 +226,14 @@ def result_norm(scene: Scene) -> tuple[float, float]:
 
 def _writes(scene: Scene) -> TextPanel:
     result, before = result_norm(scene)
-    share = f"{percent(result / before)} of the stream's length {number(before)}" if before else ""
+    share = Phrase("{1} of the stream's length {2}", percent(result / before), number(before)) if before else ""
     return TextPanel(
         lines=(
-            Line("writes", number(result), share),
+            Line(Phrase("writes"), number(result), share),
             Line(
-                "in the walk",
+                Phrase("in the walk"),
                 scene.block("attn.pattern"),
-                "click to go",
+                Phrase("click to go"),
                 Hue.ACCENT,
                 pick=GoTo("blocks.*.attn.pattern"),
             ),
@@ -254,15 +259,15 @@ def row_of(scene: Scene, made: Summary) -> BarsPanel:
             scene.labels[j],
             float(weights[j]),
             percent(float(weights[j])),
-            f"at {j}",
+            Phrase("at {1}", j),
             source=("heads.summary", (scene.token, j)),
         )
         for j in order
     )
     left = len(weights) - len(bars)
     return BarsPanel(
-        title=f"The row of {token_name(scene, scene.token)}",
-        note=f"and {left} smaller" if left else "largest first",
+        title=Phrase("The row of {1}", token_name(scene, scene.token)),
+        note=Phrase("and {1} smaller", left) if left else Phrase("largest first"),
         bars=bars,
         hue=Hue.ATTENTION,
         reach=1.0,
@@ -275,10 +280,10 @@ _ROLLOUT = "R_l = (mean over heads of A_l / 2 + I / 2) · R_(l−1), R_0 = I"
 def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
     """A cell of a mean or of rollout: what it is made of, and in a mean every head's weight there."""
     query, key = cell.index
-    place = f"query {token_name(scene, query)}, key {token_name(scene, key)}"
-    title = f"{words} = {number(value)}"
+    place = Phrase("query {1}, key {2}", token_name(scene, query), token_name(scene, key))
+    title = Phrase("{1} = {2}", words, number(value))
     if scene.state.view.heads == "rollout":
-        return View(title, place, column(TextPanel(lines=(Line("formula", _ROLLOUT),))))
+        return View(title, place, column(TextPanel(lines=(Line(Phrase("formula"), _ROLLOUT),))))
     layers = (scene.layer,) if scene.state.view.heads == "block" else tuple(range(scene.config.n_layer))
     found = []
     for layer in layers:
@@ -290,15 +295,20 @@ def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
     found.sort(key=lambda one: -one[0])
     bars = tuple(Bar(label, weight, percent(weight), source=at) for weight, label, at in found[:_KEYS])
     lines: tuple[Line, ...] = (
-        Line("formula", "mean of A over the heads"),
-        Line("with numbers", f"{number(sum(w for w, _, _ in found))} / {len(found)}"),
+        Line(Phrase("formula"), Phrase("mean of A over the heads")),
+        Line(Phrase("with numbers"), f"{number(sum(w for w, _, _ in found))} / {len(found)}"),
     )
     if scene.state.view.skip_first:
-        lines = (*lines, Line("", "then brought back to 1", "the row without its first key is divided by its sum"))
+        lines = (
+            *lines,
+            Line("", Phrase("then brought back to 1"), Phrase("the row without its first key is divided by its sum")),
+        )
     return View(
         title,
         place,
-        column(TextPanel(lines=lines), BarsPanel(title="Heads that look there most", bars=bars, hue=Hue.ATTENTION)),
+        column(
+            TextPanel(lines=lines), BarsPanel(title=Phrase("Heads that look there most"), bars=bars, hue=Hue.ATTENTION)
+        ),
     )
 
 
@@ -308,18 +318,22 @@ def open_score(heads: Heads, measure: str, at: tuple[int, int]) -> View:
     each = heads.each[measure][:, at[0], at[1]]
     count, repeated = len(each), heads.repeated
     lines = [
-        Line("formula", _FORMULAS[measure], f"T = {repeated}"),
-        Line("with numbers", f"{number(float(each.sum()))} / {count}", f"± {number(spread)} between the texts"),
+        Line(Phrase("formula"), _FORMULAS[measure], f"T = {repeated}"),
+        Line(
+            Phrase("with numbers"),
+            f"{number(float(each.sum()))} / {count}",
+            Phrase("± {1} between the texts", number(spread)),
+        ),
     ]
     if measure in PATTERNS:
-        lines.append(Line("looking at all alike", number(heads.uniform[measure])))
-        lines.append(Line("beyond the first token", number(float(heads.without_first[measure][at]))))
-    bars = tuple(Bar(f"text {n}", float(v), number(float(v))) for n, v in enumerate(each))
+        lines.append(Line(Phrase("looking at all alike"), number(heads.uniform[measure])))
+        lines.append(Line(Phrase("beyond the first token"), number(float(heads.without_first[measure][at]))))
+    bars = tuple(Bar(Phrase("text {1}", n), float(v), number(float(v))) for n, v in enumerate(each))
     return View(
-        f"{SCORES[measure]} of {name(*at)} = {number(value)}",
-        f"Each of {count} texts is a begin token, {repeated} random tokens, and the same again.",
+        Phrase("{1} of {2} = {3}", SCORES[measure], name(*at), number(value)),
+        Phrase("Each of {1} texts is a begin token, {2} random tokens, and the same again.", count, repeated),
         column(
             TextPanel(lines=tuple(lines)),
-            BarsPanel(title="Text by text", note="of the battery", bars=bars, hue=Hue.ATTENTION),
+            BarsPanel(title=Phrase("Text by text"), note=Phrase("of the battery"), bars=bars, hue=Hue.ATTENTION),
         ),
     )

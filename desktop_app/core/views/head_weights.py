@@ -33,6 +33,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    headed,
     row,
 )
 from desktop_app.core.products import Work
@@ -41,14 +42,19 @@ from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.head_page import name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
+from desktop_app.gpt2.phrase import Count, Phrase
 
 CELLS = ("ov", "qk", "kernel_q", "kernel_k", "kernel_v")
 _LEAD = (
-    "What one head does by its weights alone, layer norms folded in, positions and biases left out, {}. It says what "
+    "What one head does by its weights alone, layer norms folded in, positions and biases left out, {1}. It says what "
     "the head would do if it looked there with all its attention, not that it looks there in any text."
 )
-_THROUGH, _ALONE = "tokens as block 0's MLP reads them", "tokens as they are embedded"
-_SIDES = {"q": ("query", Hue.QUERY), "k": ("key", Hue.KEY), "v": ("value", Hue.VALUE)}
+_THROUGH, _ALONE = Phrase("tokens as block 0's MLP reads them"), Phrase("tokens as they are embedded")
+_SIDES = {
+    "q": ("{1} query", "what {1} writes, {2}'s query", Hue.QUERY),
+    "k": ("{1} key", "what {1} writes, {2}'s key", Hue.KEY),
+    "v": ("{1} value", "what {1} writes, {2}'s value", Hue.VALUE),
+}
 _BARS, _WORST, _LISTED, _NEAR = 8, 3, 3, 8
 
 
@@ -58,7 +64,7 @@ def _compute(work: Work, layer: int, head: int, token: int, through_mlp: bool) -
     )
 
 
-_HEAD = Product("heads.weights", "Reading the head's weights", _compute, of_text=False, quick=False)
+_HEAD = Product("heads.weights", Phrase("Reading the head's weights"), _compute, of_text=False, quick=False)
 
 
 def through_mlp(scene: Scene) -> bool:
@@ -74,21 +80,25 @@ def want(scene: Scene) -> Want:
 def page(scene: Scene) -> View:
     """The page."""
     found: HeadCircuits | None = scene.made(want(scene))
-    where = f"Block {scene.layer} · Head {scene.head}"
+    where = Phrase("Block {1} · Head {2}", scene.layer, scene.head)
     through = head_circuits.read_through_mlp(scene.layer, through_mlp(scene))
-    lead = _LEAD.format(_THROUGH if through else _ALONE)
+    lead = Phrase(_LEAD, _THROUGH if through else _ALONE)
     if found is None:
-        return View(f"{where} — by its weights", lead, column(TextPanel(lines=(Line("", f"{_HEAD.words} …"),))))
-    score = f"copying score {found.copying:+.2f}".replace("-", "−")
+        return View(
+            headed(where, Phrase("by its weights")),
+            lead,
+            column(TextPanel(lines=(Line("", _HEAD.waiting),))),
+        )
+    score = Phrase("copying score {1}", f"{found.copying:+.2f}".replace("-", "−"))
     content = column(
         row(
-            _bars(scene, found.ov, "Promotes when it reads {}", Hue.VALUE),
-            _bars(scene, found.qk, "Keys that {} looks for", Hue.KEY),
+            _bars(scene, found.ov, "Promotes when it reads {1}", Hue.VALUE),
+            _bars(scene, found.qk, "Keys that {1} looks for", Hue.KEY),
         ),
         row(_directions(scene, found, "OV"), _directions(scene, found, "QK")),
         row(_typical(scene, found), _near(scene, found)),
     )
-    return View(f"{where} — {score}", lead, content)
+    return View(headed(where, score), lead, content)
 
 
 def _bars(scene: Scene, made: TokenTable, title: str, hue: Hue) -> BarsPanel:
@@ -107,13 +117,13 @@ def _bars(scene: Scene, made: TokenTable, title: str, hue: Hue) -> BarsPanel:
         )
         for t, value in shown
     )
-    rank = f"itself at rank {int(made.own_rank[0]) + 1:,}"
+    rank = Phrase("itself at rank {1}", Count(int(made.own_rank[0]) + 1))
     return BarsPanel(
-        title=title.format(scene.tokenizer.quoted(token)),
+        title=Phrase(title, scene.tokenizer.quoted(token)),
         note=rank,
         bars=bars,
         hue=hue,
-        cuts=((len(most), "… and least"),),
+        cuts=((len(most), Phrase("… and least")),),
     )
 
 
@@ -123,11 +133,11 @@ def _typical(scene: Scene, found: HeadCircuits) -> TextPanel:
         Line(
             "",
             f"{label(int(token))} → {'  '.join(label(int(t)) for t in made.promoted[n][:_LISTED])}",
-            f"least: {'  '.join(label(int(t)) for t in made.suppressed[n][: _LISTED - 1])}",
+            Phrase("least: {1}", "  ".join(label(int(t)) for t in made.suppressed[n][: _LISTED - 1])),
         )
         for n, token in enumerate(made.tokens)
     )
-    return TextPanel(title="Tokens that it writes most for", note="and what each promotes", lines=lines)
+    return TextPanel(title=Phrase("Tokens that it writes most for"), note=Phrase("and what each promotes"), lines=lines)
 
 
 def _near(scene: Scene, found: HeadCircuits) -> AnyPanel:
@@ -142,15 +152,15 @@ def _near(scene: Scene, found: HeadCircuits) -> AnyPanel:
     every.sort(key=lambda one: -one[0])
     bars = tuple(
         Bar(
-            f"{name(*at)} {_SIDES[side][0]}",
+            Phrase(_SIDES[side][0], name(*at)),
             value,
             percent(value),
             source=(f"heads.kernel_{side}", (scene.layer, scene.head, *at)),
         )
         for value, side, at in every[:_NEAR]
     )
-    note = f"{percent(chance)} by chance" if bars else "no block comes after"
-    return BarsPanel(title="Who can read what it writes", note=note, bars=bars, hue=Hue.ATTENTION)
+    note = Phrase("{1} by chance", percent(chance)) if bars else Phrase("no block comes after")
+    return BarsPanel(title=Phrase("Who can read what it writes"), note=note, bars=bars, hue=Hue.ATTENTION)
 
 
 def _directions(scene: Scene, found: HeadCircuits, circuit: str) -> TextPanel:
@@ -159,11 +169,11 @@ def _directions(scene: Scene, found: HeadCircuits, circuit: str) -> TextPanel:
     ends = [["  ".join(label(int(t)) for t in ids) for ids in side] for side in (read, written)]
     values = found.directions[circuit].values
     lines = tuple(
-        Line(number(float(value)), one, f"{'writes' if circuit == 'OV' else 'keys'}: {other}")
+        Line(number(float(value)), one, Phrase("writes: {1}" if circuit == "OV" else "keys: {1}", other))
         for value, one, other in zip(values, *ends, strict=True)
     )
-    title = "Directions of W_OV" if circuit == "OV" else "Directions of W_QK"
-    note = "singular value, tokens read" if circuit == "OV" else "singular value, query tokens"
+    title = Phrase("Directions of W_OV") if circuit == "OV" else Phrase("Directions of W_QK")
+    note = Phrase("singular value, tokens read") if circuit == "OV" else Phrase("singular value, query tokens")
     return TextPanel(title=title, note=note, lines=lines)
 
 
@@ -210,28 +220,36 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     layer, head, one, other = cell.index
     what = cell.name.removeprefix("heads.")
     if what.startswith("kernel"):
-        side = _SIDES[what[-1]][0]
-        return Readout(
-            percent(value), "shared subspace", f"what {name(layer, head)} writes, {name(one, other)}'s {side}"
-        )
+        place = Phrase(_SIDES[what[-1]][1], name(layer, head), name(one, other))
+        return Readout(percent(value), Phrase("shared subspace"), place)
     read, found = (scene.tokenizer.quoted(t) for t in (one, other))
     if what == "ov":
-        return Readout(number(value), f"OV of {name(layer, head)}", f"reads {read}, promotes {found}")
-    return Readout(number(value), f"QK of {name(layer, head)}", f"query {read}, key {found}")
+        return Readout(
+            number(value), Phrase("OV of {1}", name(layer, head)), Phrase("reads {1}, promotes {2}", read, found)
+        )
+    return Readout(number(value), Phrase("QK of {1}", name(layer, head)), Phrase("query {1}, key {2}", read, found))
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
     """A number of the page taken apart: the two vectors of the head whose dot product it is."""
     value, left, right = _value(scene, cell)
     readout = describe(scene, cell)
-    title, what = f"{readout.name} = {readout.value}", cell.name.removeprefix("heads.")
+    title, what = Phrase("{1} = {2}", readout.name, readout.value), cell.name.removeprefix("heads.")
     if left is None or right is None:
         own, read = _bases(scene, cell)
         ranks = [round(float(np.square(x).sum())) for x in (own, read)]
         lines = (
-            Line("formula", "|Uᵀ V|² / rank", "U, V: orthonormal bases of the two subspaces; of the smaller one"),
-            Line("with numbers", f"{number(value * min(ranks))} / {min(ranks)}", f"of ranks {ranks[0]} and {ranks[1]}"),
-            Line("by chance", number(scene.config.d_head / scene.config.n_embd), "d_head / d_model"),
+            Line(
+                Phrase("formula"),
+                "|Uᵀ V|² / rank",
+                Phrase("U, V: orthonormal bases of the two subspaces; of the smaller one"),
+            ),
+            Line(
+                Phrase("with numbers"),
+                f"{number(value * min(ranks))} / {min(ranks)}",
+                Phrase("of ranks {1} and {2}", *ranks),
+            ),
+            Line(Phrase("by chance"), number(scene.config.d_head / scene.config.n_embd), Phrase("d_head / d_model")),
         )
         return View(title, readout.place, column(TextPanel(lines=lines)))
     return View(title, readout.place, _dot(what, value, left, right))
@@ -242,11 +260,11 @@ def _dot(what: str, value: float, left: Array, right: Array) -> Box:
         "ov": "(e W_V′) · (W_O W_U′[token])",
         "qk": "(e_q W_Q′ / the config's scale) · (e_k W_K′)",
     }[what]
-    labels = ("e W_V′", "W_O W_U′") if what == "ov" else ("query", "key")
+    labels = ("e W_V′", "W_O W_U′") if what == "ov" else (Phrase("query"), Phrase("key"))
     hues = (Hue.VALUE, Hue.ACCENT) if what == "ov" else (Hue.QUERY, Hue.KEY)
     lines = (
-        Line("formula", formula, "e: the token's row, normed; layer norms folded in"),
-        Line("with numbers", f"Σ of {len(left)} products", f"= {number(value)}"),
+        Line(Phrase("formula"), formula, Phrase("e: the token's row, normed; layer norms folded in")),
+        Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(left)), f"= {number(value)}"),
     )
     one, other = (Strip(label, x, None, hue) for label, x, hue in zip(labels, (left, right), hues, strict=True))
     return column(TextPanel(lines=lines), *dot_panels(one, other))

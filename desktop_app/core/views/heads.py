@@ -41,11 +41,12 @@ from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.mask import mask_of, rules
+from desktop_app.gpt2.phrase import Capital, Phrase, joined
 
 _LISTED = 10
 _QUICK = 256  # tokens; of a longer text the picture of all heads takes more than a moment
 
-_BASELINE = (
+_BASELINE = Phrase(
     "Attention summed up over heads and blocks. It follows the weights alone and passes over what is read and written: "
     "a baseline to compare with, no account of where an answer comes from."
 )
@@ -79,10 +80,10 @@ def _summary(work: Work, shows: str, layer: int, leave_first: bool) -> Summary:
     return rollout.mean(work.trace, layers, leave_first=leave_first, stop=work.stop, progress=work.progress)
 
 
-BATTERY = Want(Product("heads", "Measuring every head", _battery, of_text=False, quick=False))
-_TEXT = Product("heads.text", "Measuring every head on this text", _on_text, quick=False)
-_ATLAS = Product("heads.atlas", "Reading every head's pattern", _atlas)
-_SUMMARY = Product("heads.summary", "Summing up attention", _summary, quick=False)
+BATTERY = Want(Product("heads", Phrase("Measuring every head"), _battery, of_text=False, quick=False))
+_TEXT = Product("heads.text", Phrase("Measuring every head on this text"), _on_text, quick=False)
+_ATLAS = Product("heads.atlas", Phrase("Reading every head's pattern"), _atlas)
+_SUMMARY = Product("heads.summary", Phrase("Summing up attention"), _summary, quick=False)
 
 
 def _shown_want(scene: Scene) -> tuple[Want, ...]:
@@ -118,23 +119,25 @@ def content(scene: Scene) -> View:
     shows = scene.state.view.heads
     if shows == "one":
         heads = battery_of(scene)
-        labels = "where it looks" if heads is None else label_words(heads, scene.layer, scene.head)
+        labels = Phrase("where it looks") if heads is None else label_words(heads, scene.layer, scene.head)
         view = head_page.page(scene, _scores(scene, scene.made(_shown_want(scene)[0])), labels)
     elif shows == "weights":
         view = head_weights.page(scene)
     elif shows == "scores" and battery_of(scene) is None:
-        view = View("A score of every head", "", column(_no_scores(scene)))
+        view = View(Phrase("A score of every head"), "", column(_no_scores(scene)))
     elif shows in ("patterns", "scores"):
         picture = _all(scene) if shows == "patterns" else _map(scene)
         beside = column(_scores(scene, sorts=True), _finder(scene), weights=(1, 2))
-        view = View("" if shows == "patterns" else "A score of every head", "", row(picture, beside, weights=(4, 3)))
+        view = View(
+            "" if shows == "patterns" else Phrase("A score of every head"), "", row(picture, beside, weights=(4, 3))
+        )
     else:
         view = _summed(scene, shows)
     return with_limits(view, scene.state.view)
 
 
 def _waiting(want: Want) -> TextPanel:
-    return TextPanel(lines=(Line("", f"{want.product.words} …"),))
+    return TextPanel(lines=(Line("", want.product.waiting),))
 
 
 def _all(scene: Scene) -> AtlasPanel | TextPanel:
@@ -142,19 +145,19 @@ def _all(scene: Scene) -> AtlasPanel | TextPanel:
     found: Atlas | None = scene.made(want)
     if found is None:
         return _waiting(want)
-    said = [f"one query in {found.every}"] if found.every > 1 else []
+    said = [Phrase("one query in {1}", found.every)] if found.every > 1 else []
     if max(found.pooled) > 1:
-        said.append(f"a cell = {found.pooled[0]} × {found.pooled[1]}, strongest shown")
+        said.append(Phrase("a cell = {1} × {2}, strongest shown", found.pooled[0], found.pooled[1]))
     return AtlasPanel(
-        title="Patterns",
-        note=f"{scene.config.n_layer} blocks × {scene.config.n_head} heads",
-        hint="click one for its page",
+        title=Phrase("Patterns"),
+        note=Phrase("{1} blocks × {2} heads", scene.config.n_layer, scene.config.n_head),
+        hint=Phrase("click one for its page"),
         values=found.grids,
         levels=weight_levels(scene, found.grids),
         numbers=_numbers(scene)[1],
         source=Source("heads.head", ("row", "col")),
         selected=(scene.layer, scene.head),
-        pooled=" · ".join(said),
+        pooled=joined(" · ", said),
     )
 
 
@@ -174,7 +177,7 @@ def _numbers(scene: Scene) -> tuple[str, Array]:
 
 def _by(scene: Scene) -> str:
     by = scene.state.view.heads_by
-    return f"likeness to {name(scene.layer, scene.head)}" if by == "like" else SCORES[by]
+    return Phrase("likeness to {1}", name(scene.layer, scene.head)) if by == "like" else SCORES[by]
 
 
 def _map(scene: Scene) -> MapPanel | TextPanel:
@@ -183,11 +186,11 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
     by, values = _numbers(scene)
     top = 1.0 if by not in ("distance", "share") else max(float(np.nanmax(values, initial=0)), 1e-9)
     return MapPanel(
-        title=_by(scene)[0].upper() + _by(scene)[1:],
-        note="on the battery",
-        hint="click one for its page",
+        title=Capital(_by(scene)),
+        note=Phrase("on the battery"),
+        hint=Phrase("click one for its page"),
         values=values,
-        levels=unit() if top == 1.0 else Levels(0.0, top, diverging=False, rule="this view"),
+        levels=unit() if top == 1.0 else Levels(0.0, top, diverging=False, rule=Phrase("this view")),
         row_labels=tuple(f"L{n}" for n in range(scene.config.n_layer)),
         column_labels=tuple(f"H{n}" for n in range(scene.config.n_head)),
         texts=tuple(tuple(f"{v:.2f}" for v in line) for line in values),
@@ -196,7 +199,7 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
         selected=scene.layer,
         selected_column=scene.head,
         picks=None,
-        x_label="block ↓, head →",
+        x_label=Phrase("block ↓, head →"),
     )
 
 
@@ -205,7 +208,7 @@ def _no_scores(scene: Scene) -> TextPanel:
     found = scene.made(BATTERY)
     if not isinstance(found, str):
         return _waiting(BATTERY)
-    return TextPanel(title="Scores", lines=(Line("", "none", found),))
+    return TextPanel(title=Phrase("Scores"), lines=(Line("", Phrase("none"), found),))
 
 
 def _scores(scene: Scene, text: HeadsOnText | None = None, *, sorts: bool = False) -> AnyPanel:
@@ -233,13 +236,18 @@ def _finder(scene: Scene) -> AnyPanel:
     by, values = _numbers(scene)
     found = order(scene, heads)
     longest = max(float(np.nanmax(values, initial=0)), 1e-9) if by in ("distance", "share") else 1.0
-    which = {"all": "All heads", "labelled": "Heads with a label", "block": f"Heads of block {scene.layer}"}
+    by_ = _by(scene)
+    titles = {
+        "all": Phrase("All heads by {1}", by_),
+        "labelled": Phrase("Heads with a label by {1}", by_),
+        "block": Phrase("Heads of block {1} by {2}", scene.layer, by_),
+    }
     bars = tuple(
         Bar(
             name(*at),
             float(values[at]) / longest,
             cell_text(float(values[at])),
-            ", ".join(label.words for label in labels_of(heads, *at)),
+            joined(", ", (label.words for label in labels_of(heads, *at))),
             marked=at == (scene.layer, scene.head),
             source=("heads.head", at),
         )
@@ -247,9 +255,9 @@ def _finder(scene: Scene) -> AnyPanel:
     )
     left = len(found) - len(bars)
     return BarsPanel(
-        title=f"{which[scene.state.view.heads_of]} by {_by(scene)}",
-        note=f"and {left} below" if left else "",
-        hint="" if left else "click one for its page",
+        title=titles[scene.state.view.heads_of],
+        note=Phrase("and {1} below", left) if left else "",
+        hint="" if left else Phrase("click one for its page"),
         bars=bars,
         hue=Hue.KEY,
         reach=1.0,
@@ -260,9 +268,9 @@ def _summed(scene: Scene, shows: str) -> View:
     (want,) = _shown_want(scene)
     made: Summary | None = scene.made(want)
     titles = {
-        "block": f"Mean over the heads of block {scene.layer}",
-        "mean": "Mean over all heads of all blocks",
-        "rollout": "Attention rollout, a baseline",
+        "block": Phrase("Mean over the heads of block {1}", scene.layer),
+        "mean": Phrase("Mean over all heads of all blocks"),
+        "rollout": Phrase("Attention rollout, a baseline"),
     }
     if made is None:
         return View(titles[shows], _BASELINE, column(_waiting(want)))
@@ -270,10 +278,12 @@ def _summed(scene: Scene, shows: str) -> View:
     if any(rule.later for rule in rules(mask_of(scene.trace.run.mask, scene.config))):
         later[:] = False  # under this mask later keys are seen, too
     values = without_first(scene, np.where(later, np.nan, made.grid), 1)
-    left = "without the first token, rows brought back to 1" if made.leave_first else "each row sums to 1"
+    left = (
+        Phrase("without the first token, rows brought back to 1") if made.leave_first else Phrase("each row sums to 1")
+    )
     turned = scene.state.view.keys_down
     grid = GridPanel(
-        title="Rollout" if shows == "rollout" else "Mean pattern",
+        title=Phrase("Rollout") if shows == "rollout" else Phrase("Mean pattern"),
         note=left,
         values=values.T if turned else values,
         levels=weight_levels(scene, values),
@@ -328,24 +338,28 @@ def describe(scene: Scene, cell: Cell) -> Readout:
         return head_weights.describe(scene, cell)
     if cell.name == "heads.summary":
         query, key = (scene.tokenizer.quoted(scene.trace.ids[i]) for i in cell.index[:2])
-        return Readout(number(_summary_cell(scene, cell)), _by_summary(scene), f"query {query}, key {key}")
+        return Readout(number(_summary_cell(scene, cell)), _by_summary(scene), Phrase("query {1}, key {2}", query, key))
     at = _at(scene, cell)
     if cell.name != "heads.head":
         heads = _scored(scene, cell)
         measure = cell.name.removeprefix("heads.")
         value, spread = float(heads.scores[measure][at]), float(heads.spread[measure][at])
-        return Readout(number(value), SCORES[measure], f"{name(*at)}, ± {number(spread)} between texts of the battery")
+        return Readout(
+            number(value), SCORES[measure], Phrase("{1}, ± {2} between texts of the battery", name(*at), number(spread))
+        )
     heads_ = battery_of(scene)
     if heads_ is None:
-        return Readout(name(*at), f"block {at[0]}, head {at[1]}", "not measured yet")
+        return Readout(name(*at), Phrase("block {1}, head {2}", at[0], at[1]), Phrase("not measured yet"))
     value = float(_numbers(scene)[1][at])
     return Readout(
-        f"{name(*at)}: {label_words(heads_, *at)}", f"block {at[0]}, head {at[1]}", f"{_by(scene)} {number(value)}"
+        Phrase("{1}: {2}", name(*at), label_words(heads_, *at)),
+        Phrase("block {1}, head {2}", at[0], at[1]),
+        Phrase("{1} {2}", _by(scene), number(value)),
     )
 
 
 def _by_summary(scene: Scene) -> str:
-    return "attention rollout" if scene.state.view.heads == "rollout" else "mean attention"
+    return Phrase("attention rollout") if scene.state.view.heads == "rollout" else Phrase("mean attention")
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[editing.Target, ...]:

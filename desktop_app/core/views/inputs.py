@@ -28,6 +28,7 @@ from desktop_app.core.views.common import norm, strip, token_map, token_name, wr
 from desktop_app.core.views.vector_bars import alike, strongest, turned
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.display import label
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 _NEAREST = 10
 _SHOWN_CHARACTERS = 14
@@ -53,8 +54,8 @@ def _prose(scene: Scene) -> ProsePanel:
         tuple(label(piece.encode()) for piece in _PIECE.findall(scene.tokenizer.decode(part)))
         for part in (ids[: len(ids) - added], ids[len(ids) - added :])
     )
-    note = "· is a space, ↵ a new line"
-    return ProsePanel(title="The text", note=note, pieces=(*typed, *appended), added=len(appended))
+    note = Phrase("· is a space, ↵ a new line")
+    return ProsePanel(title=Phrase("The text"), note=note, pieces=(*typed, *appended), added=len(appended))
 
 
 def text(scene: Scene) -> Box:
@@ -63,17 +64,19 @@ def text(scene: Scene) -> Box:
     words = data.decode("utf-8", "replace")
     tokens = len(scene.trace)
     facts = (
-        Line("characters", f"{len(words):,}"),
-        Line("bytes", f"{len(data):,}", "in UTF-8: the tokenizer never sees letters, only these"),
-        Line("tokens", f"{tokens:,}", f"{number(len(data) / tokens)} bytes a token here"),
-        Line("vocabulary", f"{scene.config.vocab_size:,}", "different tokens that this model knows"),
-        Line("context", f"{scene.config.n_positions:,}", "tokens at most that it can look at"),
+        Line(Phrase("characters"), f"{len(words):,}"),
+        Line(Phrase("bytes"), f"{len(data):,}", Phrase("in UTF-8: the tokenizer never sees letters, only these")),
+        Line(Phrase("tokens"), f"{tokens:,}", Phrase("{1} bytes a token here", number(len(data) / tokens))),
+        Line(Phrase("vocabulary"), f"{scene.config.vocab_size:,}", Phrase("different tokens that this model knows")),
+        Line(Phrase("context"), f"{scene.config.n_positions:,}", Phrase("tokens at most that it can look at")),
     )
     return column(
         _prose(scene),
         row(
-            TextPanel(title="In numbers", lines=facts),
-            TextPanel(title="As bytes", note="in UTF-8, the first characters", lines=_first_bytes(words)),
+            TextPanel(title=Phrase("In numbers"), lines=facts),
+            TextPanel(
+                title=Phrase("As bytes"), note=Phrase("in UTF-8, the first characters"), lines=_first_bytes(words)
+            ),
             weights=(4, 3),
         ),
     )
@@ -83,7 +86,7 @@ def _first_bytes(words: str) -> tuple[Line, ...]:
     shown = words[:_SHOWN_CHARACTERS]
     lines = [Line(label(c.encode()), c.encode().hex(" ").upper(), f"U+{ord(c):04X}") for c in shown]
     if len(words) > len(shown):
-        lines.append(Line("…", "", f"{len(words) - len(shown):,} more"))
+        lines.append(Line("…", "", Phrase("{1} more", Count(len(words) - len(shown)))))
     return tuple(lines)
 
 
@@ -92,24 +95,28 @@ def tokens(scene: Scene) -> Box:
     token = scene.trace.ids[scene.token]
     data = scene.tokenizer.token_bytes(token)
     facts = [
-        Line("token", scene.tokenizer.quoted(token)),
-        Line("id", str(token), "its row in the table of embeddings"),
-        Line("position", str(scene.token), "counted from 0"),
-        Line("bytes", data.hex(" ").upper(), f"{len(data)} in UTF-8"),
+        Line(Phrase("token"), scene.tokenizer.quoted(token)),
+        Line(Phrase("id"), str(token), Phrase("its row in the table of embeddings")),
+        Line(Phrase("position"), str(scene.token), Phrase("counted from 0")),
+        Line(Phrase("bytes"), data.hex(" ").upper(), Phrase("{1} in UTF-8", len(data))),
     ]
     if scene.tokenizer.is_special(token):
-        facts.append(Line("kind", "special", "never made by merging; it marks the end of a text"))
+        facts.append(
+            Line(Phrase("kind"), Phrase("special"), Phrase("never made by merging; it marks the end of a text"))
+        )
     merges = [
-        Line(f"merge {step.rank:,}", "  ".join(step.pieces), f"{step.pair[0]} + {step.pair[1]}")
+        Line(Phrase("merge {1}", Count(step.rank)), "  ".join(step.pieces), f"{step.pair[0]} + {step.pair[1]}")
         for step in scene.tokenizer.merge_steps(token)
     ]
     if not merges:
-        merges = [Line("none", scene.labels[scene.token], "this token is not made by merging")]
+        merges = [Line(Phrase("none"), scene.labels[scene.token], Phrase("this token is not made by merging"))]
     return column(
-        _tokens_panel(scene, "Tokens", note="text · position · id"),
+        _tokens_panel(scene, Phrase("Tokens"), note=joined(" · ", (Phrase("text"), Phrase("position"), Phrase("id")))),
         row(
-            TextPanel(title=f"Token {scene.token}", lines=tuple(facts)),
-            TextPanel(title="The merges that made it", note="the lowest rank goes first", lines=tuple(merges)),
+            TextPanel(title=Phrase("Token {1}", scene.token), lines=tuple(facts)),
+            TextPanel(
+                title=Phrase("The merges that made it"), note=Phrase("the lowest rank goes first"), lines=tuple(merges)
+            ),
             weights=(2, 3),
         ),
     )
@@ -144,7 +151,9 @@ def _nearest_rows(checkpoint: Checkpoint, name: str, index: int) -> _Rows:
 def _nearest(scene: Scene, weight: str, index: int, names: Callable[[Scene, int], str], title: str) -> BarsPanel:
     rows = _nearest_rows(scene.checkpoint, weight, index)
     bars = tuple(Bar(names(scene, row), cosine, f"{cosine:.3f}") for row, cosine in rows)
-    return BarsPanel(title=title, note="by cosine of the angle between rows", bars=bars, hue=Hue.RESIDUAL, reach=1.0)
+    return BarsPanel(
+        title=title, note=Phrase("by cosine of the angle between rows"), bars=bars, hue=Hue.RESIDUAL, reach=1.0
+    )
 
 
 def _token_label(scene: Scene, token: int) -> str:
@@ -152,7 +161,7 @@ def _token_label(scene: Scene, token: int) -> str:
 
 
 def _position_label(_scene: Scene, position: int) -> str:
-    return f"position {position}"
+    return Phrase("position {1}", position)
 
 
 def embed(scene: Scene) -> Box:
@@ -161,17 +170,19 @@ def embed(scene: Scene) -> Box:
     one = strip(scene, "embed", f"W_E[{token}]")
     return column(
         row(
-            _nearest(scene, "embed.W_E", token, _token_label, f"Rows nearest to {scene.tokenizer.quoted(token)}"),
+            _nearest(
+                scene, "embed.W_E", token, _token_label, Phrase("Rows nearest to {1}", scene.tokenizer.quoted(token))
+            ),
             column(strongest(scene, "embed"), alike(scene, "embed")),
         ),
         StripsPanel(
-            title=f"The row of {token_name(scene, scene.token)}",
+            title=Phrase("The row of {1}", token_name(scene, scene.token)),
             note=norm(one.values),
             strips=(one,),
             levels=diverging(one.values),
             wrap=wrap_width(len(one.values)),
         ),
-        token_map(scene, "embed", "embed", note="one row of W_E a token"),
+        token_map(scene, "embed", "embed", note=Phrase("one row of W_E a token")),
         weights=(3, 1, 1),
     )
 
@@ -181,17 +192,23 @@ def pos_embed(scene: Scene) -> Box:
     one = strip(scene, "pos_embed", f"W_pos[{scene.token}]")
     return column(
         row(
-            _nearest(scene, "pos_embed.W_pos", scene.token, _position_label, f"Rows nearest to position {scene.token}"),
+            _nearest(
+                scene,
+                "pos_embed.W_pos",
+                scene.token,
+                _position_label,
+                Phrase("Rows nearest to position {1}", scene.token),
+            ),
             strongest(scene, "pos_embed"),
         ),
         StripsPanel(
-            title=f"The row of position {scene.token}",
+            title=Phrase("The row of position {1}", scene.token),
             note=norm(one.values),
             strips=(one,),
             levels=diverging(one.values),
             wrap=wrap_width(len(one.values)),
         ),
-        token_map(scene, "pos_embed", "pos_embed", note="one row of W_pos a position, whatever the token"),
+        token_map(scene, "pos_embed", "pos_embed", note=Phrase("one row of W_pos a position, whatever the token")),
         weights=(3, 1, 1),
     )
 
@@ -208,14 +225,14 @@ def total(scene: Scene) -> Box:
     )
     return column(
         StripsPanel(
-            title=f"What enters block 0 for {token_name(scene, scene.token)}",
+            title=Phrase("What enters block 0 for {1}", token_name(scene, scene.token)),
             strips=strips,
-            levels=diverging(*(s.values for s in strips), rule="shared by the three"),
+            levels=diverging(*(s.values for s in strips), rule=Phrase("shared by the three")),
             wrap=wrap_width(scene.config.n_embd),
         ),
         turned(scene, "embed", "pos_embed", "blocks.0.resid_pre"),
         row(strongest(scene, "blocks.0.resid_pre"), alike(scene, "blocks.0.resid_pre")),
-        token_map(scene, "blocks.0.resid_pre", "blocks.0.resid_pre", note="the residual stream of every token"),
+        token_map(scene, "blocks.0.resid_pre", "blocks.0.resid_pre", note=Phrase("the residual stream of every token")),
     )
 
 
@@ -226,18 +243,43 @@ def append(scene: Scene) -> Box:
     added = len(scene.state.appended)
     cached = 2 * layers * count * scene.config.n_embd * 4 / 1024
     lines = (
-        Line("the draw", scene.tokenizer.quoted(landed), f"id {landed}, will stand at position {count}", Hue.ACCENT),
-        Line("this pass", f"{scene.trace.computed} of {count}", "positions computed; the others came from the cache"),
-        Line("next pass", f"1 of {count + 1}", "one query, key and value a head; the older keys and values are kept"),
-        Line("its scores", f"1 × {count + 1}", f"a head; without the cache {count + 1} × {count + 1}"),
-        Line("the cache", f"{cached:,.0f} KiB", "keys and values in float32"),
+        Line(
+            Phrase("the draw"),
+            scene.tokenizer.quoted(landed),
+            Phrase("id {1}, will stand at position {2}", landed, count),
+            Hue.ACCENT,
+        ),
+        Line(
+            Phrase("this pass"),
+            Phrase("{1} of {2}", scene.trace.computed, count),
+            Phrase("positions computed; the others came from the cache"),
+        ),
+        Line(
+            Phrase("next pass"),
+            Phrase("{1} of {2}", 1, count + 1),
+            Phrase("one query, key and value a head; the older keys and values are kept"),
+        ),
+        Line(
+            Phrase("its scores"),
+            f"1 × {count + 1}",
+            Phrase("a head; without the cache {1} × {2}", count + 1, count + 1),
+        ),
+        Line(Phrase("the cache"), Phrase("{1} KiB", Count(cached)), Phrase("keys and values in float32")),
     )
-    where = f"block {scene.layer}, head {scene.head}"
+    where = Phrase("block {1}, head {2}", scene.layer, scene.head)
     return column(
-        _tokens_panel(scene, "The text so far", note=f"{added} appended" if added else "nothing appended yet"),
-        TextPanel(title="Once more, with the cache", lines=lines),
+        _tokens_panel(
+            scene,
+            Phrase("The text so far"),
+            note=Phrase("{1} appended", added) if added else Phrase("nothing appended yet"),
+        ),
+        TextPanel(title=Phrase("Once more, with the cache"), lines=lines),
         row(
-            token_map(scene, scene.block("attn.k"), "Keys in the cache", head=scene.head, hue=Hue.KEY, note=where),
-            token_map(scene, scene.block("attn.v"), "Values in the cache", head=scene.head, hue=Hue.VALUE, note=where),
+            token_map(
+                scene, scene.block("attn.k"), Phrase("Keys in the cache"), head=scene.head, hue=Hue.KEY, note=where
+            ),
+            token_map(
+                scene, scene.block("attn.v"), Phrase("Values in the cache"), head=scene.head, hue=Hue.VALUE, note=where
+            ),
         ),
     )

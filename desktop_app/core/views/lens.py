@@ -34,6 +34,7 @@ from desktop_app.core.targets import row
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Count, Phrase
 
 _CURVES = 6  # tokens that are followed
 _WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions up to which all are shown; shown of a longer text; after the selected
@@ -42,25 +43,29 @@ _CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability
 _QUICK = 4e9  # multiplications and additions that nobody waits for
 
 _TITLES = {
-    "token": ("The likeliest token", "colour: its probability"),
-    "probability": ("Probability of {}", ""),
-    "rank": ("Rank of {}", "1 is the likeliest"),
-    "entropy": ("Entropy", "in nats; 0 is certain"),
-    "kl": ("KL from the model's own prediction", "in nats; 0 at the last row"),
+    "token": ("The likeliest token", Phrase("colour: its probability")),
+    "probability": ("Probability of {1}", ""),
+    "rank": ("Rank of {1}", Phrase("1 is the likeliest")),
+    "entropy": ("Entropy", Phrase("in nats; 0 is certain")),
+    "kl": ("KL from the model's own prediction", Phrase("in nats; 0 at the last row")),
 }
 
 
 _OF = {
     "stream": ("", ""),
     "attn_out": (
-        "What attention alone would predict",
-        "What attention of each block writes is read as if it stood alone: through the final layer norm, made anew "
-        "from it, and the unembedding. It is no prediction of the model, which reads it together with all the rest.",
+        Phrase("What attention alone would predict"),
+        Phrase(
+            "What attention of each block writes is read as if it stood alone: through the final layer norm, made anew "
+            "from it, and the unembedding. It is no prediction of the model, which reads it together with all the rest."
+        ),
     ),
     "mlp_out": (
-        "What each MLP alone would predict",
-        "What the MLP of each block writes is read as if it stood alone: through the final layer norm, made anew from "
-        "it, and the unembedding. It is no prediction of the model, which reads it together with all the rest.",
+        Phrase("What each MLP alone would predict"),
+        Phrase(
+            "What the MLP of each block writes is read as if it stood alone: through the final layer norm, made anew "
+            "from it, and the unembedding. It is no prediction of the model, which reads it together with all the rest."
+        ),
     ),
 }
 """What is read -> headline and lead, where they are not the workspace's own."""
@@ -82,7 +87,7 @@ def _compute(work: Work, targets: tuple[int, ...], what: analysis.What, translat
         return str(reason)
 
 
-_LENS = Product("lens", "Reading every point through the unembedding", _compute)
+_LENS = Product("lens", Phrase("Reading every point through the unembedding"), _compute)
 
 
 def followed(scene: Scene) -> tuple[int, ...]:
@@ -121,14 +126,14 @@ def _panels(scene: Scene) -> Box:
     lens = lens_of(scene)
     if lens is None:
         said = scene.made(want(scene))
-        more = "Read without translators again by the command of that name." if said is not None else ""
-        return column(TextPanel(lines=(Line("", str(said or f"{_LENS.words} …"), more),)))
+        more = Phrase("Read without translators again by the command of that name.") if said is not None else ""
+        return column(TextPanel(lines=(Line("", said or _LENS.waiting, more),)))
     if len(scene.trace) <= _WHOLE:
         return column(_grid(scene, lens, 0, len(scene.trace)), _curves(scene, lens), weights=(3.0, 1.0))
     # Of a long text words can be read where one looks; the whole of it stands below in colours.
     end = min(len(scene.trace), max(_CLOSE, scene.token + 1 + _AHEAD))
     close, whole = _grid(scene, lens, end - _CLOSE, end), _grid(scene, lens, 0, len(scene.trace))
-    whole = replace(whole, title="The whole text", note="", texts=())
+    whole = replace(whole, title=Phrase("The whole text"), note="", texts=())
     return column(close, _curves(scene, lens), whole, weights=(3.0, 1.0, 1.0))
 
 
@@ -137,20 +142,20 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
     shows = scene.state.view.lens
     title, note = _TITLES[shows]
     if lens.own_logits is None and shows == "kl":
-        note = "in nats"
-    note = " · ".join(filter(None, (note, "T: through a translator" if lens.translated.any() else "")))
+        note = Phrase("in nats")
+    note = " · ".join(filter(None, (note, Phrase("T: through a translator") if lens.translated.any() else "")))
     name, values, levels = _shown(lens, shows)
     values, tokens = values[:, start:end], lens.top_id[:, start:end]
     if shows == "token":
         known = {int(i): scene.tokenizer.label(int(i)) for i in np.unique(tokens)}
         texts = tuple(tuple(known[int(i)] for i in row) for row in tokens)
     elif shows == "rank":
-        texts = tuple(tuple(f"{int(v):,}" for v in row) for row in values)
+        texts = tuple(tuple(Count(int(v)) for v in row) for row in values)
     else:
         texts = tuple(tuple(cell_text(float(v), share=shows == "probability") for v in row) for row in values)
     index: tuple[int | str, ...] = (0, "row", "col") if name.startswith("target") else ("row", "col")
     return MapPanel(
-        title=title.format(scene.tokenizer.quoted(followed(scene)[0])),
+        title=Phrase(title, scene.tokenizer.quoted(followed(scene)[0])),
         note=note,
         values=values,
         levels=levels,
@@ -177,9 +182,13 @@ def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
         return "target_probability", lens.target_probability[0], unit()
     if shows == "rank":
         ranks = lens.target_rank[0] + 1.0
-        return "target_rank", ranks, Levels(1.0, float(ranks.max()), diverging=False, power=0.25, rule="this view")
+        return (
+            "target_rank",
+            ranks,
+            Levels(1.0, float(ranks.max()), diverging=False, power=0.25, rule=Phrase("this view")),
+        )
     values = lens.entropy if shows == "entropy" else lens.kl
-    return shows, values, Levels(0.0, max(float(values.max()), 1e-9), diverging=False, rule="this view")
+    return shows, values, Levels(0.0, max(float(values.max()), 1e-9), diverging=False, rule=Phrase("this view"))
 
 
 def short_point(point: str) -> str:
@@ -192,11 +201,11 @@ def _curves(scene: Scene, lens: Lens) -> CurvePanel:
     depth = np.arange(len(lens.points), dtype=float)
     names = tuple(scene.tokenizer.label(i) for i in followed(scene))
     return CurvePanel(
-        title=f"After {token_name(scene, scene.token)}",
-        note="probability through depth; pin tokens to follow them",
+        title=Phrase("After {1}", token_name(scene, scene.token)),
+        note=Phrase("probability through depth; pin tokens to follow them"),
         lines=tuple((depth, lens.target_probability[n, :, scene.token].astype(float)) for n in range(len(names))),
         line_names=names,
-        x_label="points, from the embedding to the output" if lens.own_logits is not None else "blocks",
+        x_label=Phrase("points, from the embedding to the output") if lens.own_logits is not None else Phrase("blocks"),
     )
 
 
@@ -227,21 +236,23 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     top = scene.tokenizer.quoted(int(lens.top_id[point, position]))
     words = {
         "lens.top_probability": f"{top} {percent(float(lens.top_probability[point, position]))}",
-        "lens.entropy": f"{number(float(lens.entropy[point, position]))} nats",
-        "lens.kl": f"{number(float(lens.kl[point, position]))} nats",
+        "lens.entropy": Phrase("{1} nats", number(float(lens.entropy[point, position]))),
+        "lens.kl": Phrase("{1} nats", number(float(lens.kl[point, position]))),
     }.get(cell.name)
     if words is None:
         target = cell.index[0] if len(cell.index) == 3 else 0
         probability = percent(float(lens.target_probability[target, point, position]))
-        words = f"rank {int(lens.target_rank[target, point, position]) + 1:,}, {probability}"
-    return Readout(words, lens.points[point], f"after {token_name(scene, position)}; likeliest {top}")
+        words = Phrase("rank {1}, {2}", Count(int(lens.target_rank[target, point, position]) + 1), probability)
+    return Readout(words, lens.points[point], Phrase("after {1}; likeliest {2}", token_name(scene, position), top))
 
 
 _LEADS = {
-    "": "What the model would predict if nothing were added to the stream after this point.",
-    "translated": "What a translator makes of this point, read through the final layer norm and the unembedding.",
-    "attn_out": "What attention of this block wrote, read as if it stood alone: no prediction of the model.",
-    "mlp_out": "What the MLP of this block wrote, read as if it stood alone: no prediction of the model.",
+    "": Phrase("What the model would predict if nothing were added to the stream after this point."),
+    "translated": Phrase(
+        "What a translator makes of this point, read through the final layer norm and the unembedding."
+    ),
+    "attn_out": Phrase("What attention of this block wrote, read as if it stood alone: no prediction of the model."),
+    "mlp_out": Phrase("What the MLP of this block wrote, read as if it stood alone: no prediction of the model."),
 }
 
 
@@ -261,7 +272,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         try:
             y = load_translators(Path(scene.state.translators), scene.config).apply(layer, y[None])[0]
         except ModelError as reason:  # the file went away or changed since
-            return View(f"{name} after {token_name(scene, position)}", str(reason), Box(()))
+            return View(Phrase("{1} after {2}", name, token_name(scene, position)), str(reason), Box(()))
     mean, scale = float(y.mean()), float(np.sqrt(y.var() + scene.config.layer_norm_epsilon))
     weights = scene.checkpoint.weights
     normed = (y - mean) / scale * weights["ln_final.w"] + weights["ln_final.b"]
@@ -271,32 +282,46 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     order = np.argsort(-logits, kind="stable")[:8]
     shown = [*order, *(i for i in followed(scene) if i not in order)]
     lines = (
-        Line("formula", "softmax( LN_final(y) · W_U ), mean and scale made anew from y"),
-        *((Line("y", f"{name} · T + c", f"lens.{layer}.weight and lens.{layer}.bias"),) if layer is not None else ()),
-        Line("with numbers", f"mean {number(mean)}, scale {number(scale)} of {name}, which opens below"),
+        Line(Phrase("formula"), Phrase("softmax( LN_final(y) · W_U ), mean and scale made anew from y")),
+        *(
+            (Line("y", f"{name} · T + c", Phrase("{1} and {2}", f"lens.{layer}.weight", f"lens.{layer}.bias")),)
+            if layer is not None
+            else ()
+        ),
+        Line(
+            Phrase("with numbers"),
+            Phrase("mean {1}, scale {2} of {3}, which opens below", number(mean), number(scale), name),
+        ),
     )
-    first = Bar(name, scale, f"scale {number(scale)}", "open one of its numbers", source=(name, (position, 0)))
+    first = Bar(
+        name, scale, Phrase("scale {1}", number(scale)), Phrase("open one of its numbers"), source=(name, (position, 0))
+    )
     return View(
-        f"{name} after {token_name(scene, position)}: {scene.tokenizer.quoted(int(order[0]))} "
-        f"{percent(float(shares[order[0]]))}",
+        Phrase(
+            "{1} after {2}: {3} {4}",
+            name,
+            token_name(scene, position),
+            scene.tokenizer.quoted(int(order[0])),
+            percent(float(shares[order[0]])),
+        ),
         _LEADS.get(scene.state.view.lens_of, _LEADS["translated" if layer is not None else ""]),
         column(
             TextPanel(lines=lines),
             BarsPanel(
-                title="What it would predict",
-                note="made again here in float64",
+                title=Phrase("What it would predict"),
+                note=Phrase("made again here in float64"),
                 bars=tuple(
                     Bar(
                         scene.tokenizer.label(int(i)),
                         float(shares[i]),
                         percent(float(shares[i])),
-                        f"logit {number(float(logits[i]))}",
+                        Phrase("logit {1}", number(float(logits[i]))),
                         marked=i in followed(scene),
                     )
                     for i in shown
                 ),
             ),
-            BarsPanel(title="Read from", hint="click to open", bars=(first,), hue=Hue.RESIDUAL),
+            BarsPanel(title=Phrase("Read from"), hint=Phrase("click to open"), bars=(first,), hue=Hue.RESIDUAL),
         ),
     )
 

@@ -27,6 +27,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    headed,
     row,
 )
 from desktop_app.core.products import Work
@@ -39,6 +40,7 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.mask import seen_by
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
 KEY = "look"
@@ -72,7 +74,7 @@ def _compute(work: Work, layer: int, head: int, query: int, key: int) -> Score:
     )
 
 
-_SCORE = Product("look", "Opening the score", _compute, quick=False)
+_SCORE = Product("look", Phrase("Opening the score"), _compute, quick=False)
 
 
 def at_cell(config: Config, state: State, cell: Cell | None) -> State:
@@ -144,8 +146,8 @@ def sides(score: Score, parts: str, *, relative: bool) -> tuple[Side, Side]:
     """Both sides folded as the option says, the largest sums first."""
     asked, answered = score.asked(relative=relative), score.answered(relative=relative)
     return (
-        _side(score.query_parts, parts, asked, "who answered"),
-        _side(score.key_parts, parts, answered, "who asked"),
+        _side(score.query_parts, parts, asked, Phrase("who answered")),
+        _side(score.key_parts, parts, answered, Phrase("who asked")),
     )
 
 
@@ -157,7 +159,7 @@ def _side(parts: Sequence[Part], level: str, sums: Array, total: str) -> Side:
     groups = {n: Group(_label([parts[m] for m in members], level), members) for n, members in enumerate(folded.members)}
     if len(shown) < count:
         left = tuple(m for n in order[len(shown) :] for m in folded.members[n])
-        groups[count] = Group(f"{count - len(shown)} others", left)
+        groups[count] = Group(Phrase("{1} others", count - len(shown)), left)
         shown = [*shown, count]
     groups[count + 1] = Group(total, tuple(range(len(parts))))
     return Side(groups, (*shown, count + 1))
@@ -171,15 +173,15 @@ def _label(members: Sequence[Part], level: str) -> str:
     if level == "kinds" or first.layer is None:
         return _KINDS[first.kind]
     if level == "blocks":
-        return f"block {first.layer}"
+        return Phrase("block {1}", first.layer)
     attends = first.kind in (Kind.HEAD, Kind.ATTENTION_BIAS)
     if level == "sublayers":
         return f"{'attn' if attends else 'mlp'} {first.layer}"
     if first.kind is Kind.HEAD:
         return f"L{first.layer}H{first.head}"
     if first.kind is Kind.MLP:
-        return f"mlp {first.layer}"
-    return f"biases {first.layer}" if level == "heads" else f"{_KINDS[first.kind]} {first.layer}"
+        return Phrase("mlp {1}", first.layer)
+    return Phrase("biases {1}", first.layer) if level == "heads" else Phrase("{1} {2}", _KINDS[first.kind], first.layer)
 
 
 def table(score: Score, query: Side, key: Side, *, relative: bool) -> Array:
@@ -203,21 +205,24 @@ def _shown(scene: Scene) -> tuple[Score, Side, Side, Array] | None:
 def content(scene: Scene) -> View:
     """The table of parts with its sums, the sum beside the model's number, and the keys that can be chosen."""
     key = key_of(scene)
-    where = f"Block {scene.layer} · Head {scene.head}"
-    title = f"{where} — why {token_name(scene, scene.token)} looks at {token_name(scene, key)}"
+    where = Phrase("Block {1} · Head {2}", scene.layer, scene.head)
+    why = Phrase("why {1} looks at {2}", token_name(scene, scene.token), token_name(scene, key))
+    title = headed(where, why)
     found = _shown(scene)
     if found is None:
-        return View(title, "", column(TextPanel(lines=(Line("", f"{_SCORE.words} …"),))))
+        return View(title, "", column(TextPanel(lines=(Line("", _SCORE.waiting),))))
     score, query_side, key_side, values = found
     relative = scene.state.view.look == "relative"
     inner = np.abs(values).copy()
     inner[-1, -1] = 0  # the sum of all would make the rest pale
     limit = float(inner.max()) or 1.0
     picture = MapPanel(
-        title="Query parts × key parts",
-        note="largest sums first; less the row's mean" if relative else "largest sums first; scale included",
+        title=Phrase("Query parts × key parts"),
+        note=Phrase("largest sums first; less the row's mean")
+        if relative
+        else Phrase("largest sums first; scale included"),
         values=values,
-        levels=Levels(-limit, limit, rule="this view"),
+        levels=Levels(-limit, limit, rule=Phrase("this view")),
         row_labels=query_side.labels,
         column_labels=key_side.labels,
         source=Source(
@@ -228,7 +233,7 @@ def content(scene: Scene) -> View:
         ),
         hue=Hue.QUERY,
         picks=None,
-        x_label="query part ↓, key part →",
+        x_label=Phrase("query part ↓, key part →"),
         texts=_texts(values, limit),
         sums=True,
     )
@@ -247,15 +252,18 @@ def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
     total, at = float(values[-1, -1]), (score.head, score.query, score.key)
     relative = scene.state.view.look == "relative"
     own = score.relative_score if relative else score.score
-    bars = [Bar("sum", total, number(total), "of all cells")]
+    bars = [Bar(Phrase("sum"), total, number(total), Phrase("of all cells"))]
     if relative:
         mean = score.score - own
-        bars.append(Bar("score − mean", own, number(own), "the model's"))
-        bars.append(Bar("mean", mean, number(mean), "of the row"))
+        bars.append(Bar(Phrase("score − mean"), own, number(own), Phrase("the model's")))
+        bars.append(Bar(Phrase("mean"), mean, number(mean), Phrase("of the row")))
     source = (f"blocks.{score.layer}.attn.scaled", at)
-    bars.append(Bar("score", score.score, number(score.score), "click to open", source=source))
+    bars.append(Bar(Phrase("score"), score.score, number(score.score), Phrase("click to open"), source=source))
     return BarsPanel(
-        title="It adds up", note=f"differs by {number(abs(total - own))}", bars=tuple(bars), hue=Hue.ACCENT
+        title=Phrase("It adds up"),
+        note=Phrase("differs by {1}", number(abs(total - own))),
+        bars=tuple(bars),
+        hue=Hue.ACCENT,
     )
 
 
@@ -270,15 +278,15 @@ def _keys(scene: Scene, key: int) -> BarsPanel:
             scene.labels[j],
             float(weights[j]),
             percent(float(weights[j])),
-            f"at {j}",
+            Phrase("at {1}", j),
             marked=j == key,
             pick=AskKey(j),
             source=(tensor, (scene.head, scene.token, j)),
         )
         for j in shown
     )
-    title = f"What {token_name(scene, scene.token)} looks at"
-    return BarsPanel(title=title, hint="click a key to ask about it", bars=bars, hue=Hue.ATTENTION)
+    title = Phrase("What {1} looks at", token_name(scene, scene.token))
+    return BarsPanel(title=title, hint=Phrase("click a key to ask about it"), bars=bars, hue=Hue.ATTENTION)
 
 
 # Cells
@@ -312,7 +320,7 @@ def pair_of(scene: Scene, cell: Cell) -> Pair:
     keys = score.key_vectors - score.mean_key_vectors if relative else score.key_vectors
     terms = score.relative if relative else score.terms
     # The sum of all says on its edge what it is a sum for; as one side of a cell it is all parts.
-    labels = ("all" if n == side.shown[-1] else side.groups[n].label for side, n in zip(both, at, strict=True))
+    labels = (Phrase("all") if n == side.shown[-1] else side.groups[n].label for side, n in zip(both, at, strict=True))
     return Pair(
         score,
         (next(labels), next(labels)),
@@ -328,8 +336,8 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     pair = pair_of(scene, cell)
     return Readout(
         number(pair.value),
-        f"{pair.labels[0]} × {pair.labels[1]}",
-        f"query {token_name(scene, pair.score.query)}, key {token_name(scene, pair.score.key)}",
+        Phrase("{1} × {2}", *pair.labels),
+        Phrase("query {1}, key {2}", token_name(scene, pair.score.query), token_name(scene, pair.score.key)),
     )
 
 
@@ -346,11 +354,20 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     products = pair.query * pair.key
     total = float(products.sum())
     again = total / pair.score.divisor
-    less = f", less its mean over keys 0 to {pair.score.query}" if cell.name == "look.relative" else ""
+    made_of = Phrase("q and k: the parts through layer norm's frozen scale, W_Q and W_K")
+    if cell.name == "look.relative":
+        made_of = Phrase(
+            "q and k: the parts through layer norm's frozen scale, W_Q and W_K, less its mean over keys 0 to {1}",
+            pair.score.query,
+        )
     lines = (
-        Line("formula", "q · k / scale", f"q and k: the parts through layer norm's frozen scale, W_Q and W_K{less}"),
-        Line("with numbers", f"{number(total)} / {number(pair.score.divisor)}"),
-        Line("made again", number(again), f"differs by {number(abs(again - pair.value))}"),
+        Line(
+            Phrase("formula"),
+            Phrase("q · k / scale"),
+            made_of,
+        ),
+        Line(Phrase("with numbers"), f"{number(total)} / {number(pair.score.divisor)}"),
+        Line(Phrase("made again"), number(again), Phrase("differs by {1}", number(abs(again - pair.value)))),
     )
     wrap = wrap_width(len(products))
     order = np.argsort(-np.abs(products), kind="stable")[:_TERMS]
@@ -366,20 +383,20 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     strips = [
         StripsPanel(title=title, strips=(Strip(label, x, None, hue, sign),), levels=diverging(x), wrap=wrap)
         for title, label, x, hue, sign in (
-            ("Two vectors, aligned", "q", pair.query, Hue.QUERY, ""),
+            (Phrase("Two vectors, aligned"), "q", pair.query, Hue.QUERY, ""),
             ("", "k", pair.key, Hue.KEY, "×"),
-            ("", "products", products, Hue.ACCENT, "="),
+            ("", Phrase("products"), products, Hue.ACCENT, "="),
         )
     ]
     made = (
-        *_made_by(pair.score.query_parts, pair.members[0], pair.score.query, "query"),
-        *_made_by(pair.score.key_parts, pair.members[1], pair.score.key, "key"),
+        *_made_by(pair.score.query_parts, pair.members[0], pair.score.query, Phrase("query")),
+        *_made_by(pair.score.key_parts, pair.members[1], pair.score.key, Phrase("key")),
     )
-    largest = BarsPanel(title="Largest terms", note="by index", bars=bars, hue=Hue.ACCENT)
-    written = BarsPanel(title="Written by", hint="click to open", bars=made, hue=Hue.RESIDUAL)
+    largest = BarsPanel(title=Phrase("Largest terms"), note=Phrase("by index"), bars=bars, hue=Hue.ACCENT)
+    written = BarsPanel(title=Phrase("Written by"), hint=Phrase("click to open"), bars=made, hue=Hue.RESIDUAL)
     return View(
-        f"{pair.labels[0]} × {pair.labels[1]} = {number(pair.value)}",
-        f"query {token_name(scene, pair.score.query)}, key {token_name(scene, pair.score.key)}",
+        Phrase("{1} × {2} = {3}", *pair.labels, number(pair.value)),
+        Phrase("query {1}, key {2}", token_name(scene, pair.score.query), token_name(scene, pair.score.key)),
         column(TextPanel(lines=lines), *strips, row(largest, written) if made else largest),
     )
 
@@ -395,7 +412,7 @@ def _made_by(parts: Sequence[Part], members: tuple[int, ...], position: int, sid
         return ()
     name = name if part.layer is None else f"blocks.{part.layer}.{name}"
     index = (part.head, position, 0) if part.head is not None else (position, 0)
-    return (Bar(side, 0.0, name, f"position {position}", source=(name, index)),)
+    return (Bar(side, 0.0, name, Phrase("position {1}", position), source=(name, index)),)
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:

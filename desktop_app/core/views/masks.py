@@ -36,13 +36,23 @@ from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.mask import CAUSAL, Mask, Rule, mask_of
+from desktop_app.gpt2.phrase import Count, Phrase
 
 _SHORT = 44  # characters of a mask's name that a row shows
 
 BEYOND = (
-    ("Linformer", "mixes all keys into a few by a learned matrix; no pair is left out, none is a token's own"),
-    ("Reformer", "hashes queries and keys and compares what falls together; which pairs these are depends on them"),
-    ("ring attention", "computes the very same pairs, shared out over machines that hand keys and values round"),
+    (
+        Phrase("Linformer"),
+        Phrase("mixes all keys into a few by a learned matrix; no pair is left out, none is a token's own"),
+    ),
+    (
+        Phrase("Reformer"),
+        Phrase("hashes queries and keys and compares what falls together; which pairs these are depends on them"),
+    ),
+    (
+        Phrase("ring attention"),
+        Phrase("computes the very same pairs, shared out over machines that hand keys and values round"),
+    ),
 )
 """What no mask can show, each with a reason."""
 
@@ -54,7 +64,7 @@ def _compute(work: Work, own: str) -> tuple[Masked, ...]:
     return spans.compare(work.model.engine, trace, tuple(dict.fromkeys(masks)), work.stop, work.progress)
 
 
-_MASKS = Product("masks", "Running under each mask", _compute, quick=False)
+_MASKS = Product("masks", Phrase("Running under each mask"), _compute, quick=False)
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
@@ -74,13 +84,18 @@ def _rule(scene: Scene) -> Rule:
 def content(scene: Scene) -> View:
     """The pairs under the mask that is on, the table of masks, their effects, and what no mask shows."""
     rule, rows = _rule(scene), _rows(scene)
-    title = f"{scene.trace.run.mask if len(scene.trace.run.mask) <= _SHORT else 'a mask of single heads'}"
+    own = scene.trace.run.mask
+    title = own if len(own) <= _SHORT else Phrase("a mask of single heads")
     grid = _grid(scene, rule)
     if not rows:
-        return View(f"Mask {title}", "", column(TextPanel(lines=(Line("", f"{_MASKS.words} …"),)), grid))
-    beyond = TextPanel(title="What no mask can show", lines=tuple(Line(name, "", words) for name, words in BEYOND))
+        return View(Phrase("Mask {1}", title), "", column(TextPanel(lines=(Line("", _MASKS.waiting),)), grid))
+    beyond = TextPanel(
+        title=Phrase("What no mask can show"), lines=tuple(Line(name, "", words) for name, words in BEYOND)
+    )
     return View(
-        f"Mask {title}", "", column(row(grid, _table(scene, rows), weights=(1.0, 1.5)), _effects(scene, rows), beyond)
+        Phrase("Mask {1}", title),
+        "",
+        column(row(grid, _table(scene, rows), weights=(1.0, 1.5)), _effects(scene, rows), beyond),
     )
 
 
@@ -88,8 +103,8 @@ def _grid(scene: Scene, rule: Rule) -> GridPanel:
     every = np.arange(len(scene.trace))
     seen = rule.seen(every, every)
     return GridPanel(
-        title=f"Head {scene.head} of block {scene.layer}",
-        note="what each query sees",
+        title=Phrase("Head {1} of block {2}", scene.head, scene.layer),
+        note=Phrase("what each query sees"),
         values=np.where(seen, 1.0, np.nan),
         levels=unit(),
         labels=scene.labels,
@@ -100,24 +115,24 @@ def _grid(scene: Scene, rule: Rule) -> GridPanel:
 
 
 def _name(row_: Masked) -> str:
-    return row_.mask if len(row_.mask) <= _SHORT else "a window for each head"
+    return row_.mask if len(row_.mask) <= _SHORT else Phrase("a window for each head")
 
 
 def _amount(pairs: float) -> str:
     """A number of pairs with three digits: 12,340 · 5.37e8."""
-    return f"{pairs:,.0f}" if pairs < 1e6 else f"{pairs:.2e}".replace("e+0", "e").replace("e+", "e")
+    return Count(pairs) if pairs < 1e6 else f"{pairs:.2e}".replace("e+0", "e").replace("e+", "e")
 
 
 def _table(scene: Scene, rows: tuple[Masked, ...]) -> MapPanel:
     pairs = np.array([r.pairs for r in rows])
     return MapPanel(
-        title="Pairs that a head computes",
-        note="colour: their share of the causal ones",
-        hint="click a mask",
+        title=Phrase("Pairs that a head computes"),
+        note=Phrase("colour: their share of the causal ones"),
+        hint=Phrase("click a mask"),
         values=pairs / pairs[0],
         levels=Levels(0.0, 2.0, diverging=False),
         row_labels=tuple(map(_name, rows)),
-        column_labels=("here", *(f"{n // 1024}k tokens" for n in LENGTHS)),
+        column_labels=(Phrase("here"), *(Phrase("{1}k tokens", n // 1024) for n in LENGTHS)),
         picks=None,
         texts=tuple(tuple(map(_amount, r.pairs)) for r in rows),
         source=Source("masks.pairs", ("row", "col")),
@@ -129,14 +144,14 @@ def _table(scene: Scene, rows: tuple[Masked, ...]) -> MapPanel:
 def _effects(scene: Scene, rows: tuple[Masked, ...]) -> BarsPanel:
     quoted = scene.tokenizer.quoted
     return BarsPanel(
-        title="What it does to the prediction",
-        note="KL from GPT-2's own mask, in nats",
+        title=Phrase("What it does to the prediction"),
+        note=Phrase("KL from GPT-2's own mask, in nats"),
         bars=tuple(
             Bar(
                 _name(r),
                 r.kl,
                 number(r.kl),
-                f"likeliest {quoted(r.token)} {percent(r.probability)}",
+                Phrase("likeliest {1} {2}", quoted(r.token), percent(r.probability)),
                 marked=r.mask == scene.trace.run.mask,
                 source=("masks.effect", (n, 0)),
             )
@@ -162,17 +177,17 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     if cell.name == "masks.seen":
         query, key = _pair(scene, cell)
         seen = bool(_rule(scene).seen(np.array([query]), np.array([key]))[0, 0])
-        words = f"query {token_name(scene, query)}, key {token_name(scene, key)}"
-        return Readout("seen" if seen else "hidden", f"mask {_rule(scene)}", words)
+        words = Phrase("query {1}, key {2}", token_name(scene, query), token_name(scene, key))
+        return Readout(Phrase("seen") if seen else Phrase("hidden"), Phrase("mask {1}", _rule(scene)), words)
     found = _at(scene, cell)
     if cell.name == "masks.effect":
-        likeliest = f"likeliest {scene.tokenizer.quoted(found.token)} {percent(found.probability)}"
-        return Readout(f"{number(found.kl)} nats", found.mask, likeliest)
+        quoted, share = scene.tokenizer.quoted(found.token), percent(found.probability)
+        return Readout(Phrase("{1} nats", number(found.kl)), found.mask, Phrase("likeliest {1} {2}", quoted, share))
     length = (len(scene.trace), *LENGTHS)[cell.index[1]]
     causal = mask_of(CAUSAL, scene.config).pairs(scene.config, length)
     share = percent(found.pairs[cell.index[1]] / causal)
-    words = f"at {length:,} tokens: {share} of the causal"
-    return Readout(f"{found.pairs[cell.index[1]]:,.0f} pairs", found.mask, words)
+    words = Phrase("at {1} tokens: {2} of the causal", Count(length), share)
+    return Readout(Phrase("{1} pairs", Count(found.pairs[cell.index[1]])), found.mask, words)
 
 
 def _pair(scene: Scene, cell: Cell) -> tuple[int, int]:
@@ -191,10 +206,10 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     readout = describe(scene, cell)
     rule = _rule(scene)
     lines = (
-        Line("rule", str(rule), f"a query sees {rule.words}"),
-        Line("as numpy", rule.numpy, "q the query, k the key"),
+        Line(Phrase("rule"), str(rule), Phrase("a query sees {1}", rule.words)),
+        Line(Phrase("as numpy"), rule.numpy, Phrase("q the query, k the key")),
     )
-    return View(f"{readout.name}: {readout.value}", readout.place, Box((TextPanel(lines=lines),)))
+    return View(Phrase("{1}: {2}", readout.name, readout.value), readout.place, Box((TextPanel(lines=lines),)))
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:

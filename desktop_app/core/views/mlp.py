@@ -20,6 +20,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, without_first, wrap_width
 from desktop_app.core.views.vector_bars import strongest
 from desktop_app.gpt2.activations import ACTIVATIONS
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 _STRONGEST = 12
 _LOWEST = 4
@@ -43,10 +44,10 @@ def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
     values = scene.trace.read(name, row=scene.token)
     order = np.argsort(-np.abs(values), kind="stable")[:_STRONGEST]
     bars = tuple(
-        Bar(f"neuron {i}", float(values[i]), number(float(values[i])), source=(name, (scene.token, int(i))))
+        Bar(Phrase("neuron {1}", i), float(values[i]), number(float(values[i])), source=(name, (scene.token, int(i))))
         for i in order
     )
-    return BarsPanel(title=title, note="by size, named by index", bars=bars, hue=Hue.MLP)
+    return BarsPanel(title=title, note=Phrase("by size, named by index"), bars=bars, hue=Hue.MLP)
 
 
 def _silent(scene: Scene, pre: Array) -> Array:
@@ -60,7 +61,7 @@ def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
     whole = diverging(*everything, rule=rule)
     if not heard.size or heard.size == everything[0].size:
         return whole
-    own = diverging(heard, rule=f"{rule}, without the silent")
+    own = diverging(heard, rule=Phrase("{1}, without the silent", rule))
     return own if 2 * own.high < whole.high else whole
 
 
@@ -73,17 +74,19 @@ def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
     highest = heard[: _STRONGEST - _LOWEST]
     lowest = heard[len(highest) :][-_LOWEST:]
     bars = tuple(
-        Bar(f"neuron {i}", float(values[i]), number(float(values[i])), source=(name, (scene.token, int(i))))
+        Bar(Phrase("neuron {1}", i), float(values[i]), number(float(values[i])), source=(name, (scene.token, int(i))))
         for i in (*highest.tolist(), *lowest.tolist())
     )
-    cuts = [(len(highest), "the lowest")] if lowest.size else []
+    cuts = [(len(highest), Phrase("the lowest"))] if lowest.size else []
     if silent.any():
-        cuts.append((len(bars), f"{int(silent.sum()):,} silent neurons"))
-    return BarsPanel(title="Highest neurons", note="named by index", bars=bars, hue=Hue.MLP, cuts=tuple(cuts))
+        cuts.append((len(bars), Phrase("{1} silent neurons", Count(int(silent.sum())))))
+    return BarsPanel(
+        title=Phrase("Highest neurons"), note=Phrase("named by index"), bars=bars, hue=Hue.MLP, cuts=tuple(cuts)
+    )
 
 
 def _sorting(scene: Scene) -> str:
-    return "most active first" if scene.state.view.sort_neurons else "in place, by index"
+    return Phrase("most active first") if scene.state.view.sort_neurons else Phrase("in place, by index")
 
 
 def pre(scene: Scene) -> Box:
@@ -96,16 +99,18 @@ def pre(scene: Scene) -> Box:
     heard = neurons.values[~silent[_order(scene)]]
     return column(
         StripsPanel(
-            title=f"In: {token_name(scene, scene.token)}",
+            title=Phrase("In: {1}", token_name(scene, scene.token)),
             strips=(source,),
             levels=diverging(source.values),
             wrap=wrap_width(scene.config.n_embd),
         ),
         StripsPanel(
-            title=f"Out: {scene.config.d_mlp:,} neurons before the activation",
-            note=" · ".join([_sorting(scene), *([f"{count:,} silent at every token"] if count else [])]),
+            title=Phrase("Out: {1} neurons before the activation", Count(scene.config.d_mlp)),
+            note=joined(
+                " · ", [_sorting(scene), *([Phrase("{1} silent at every token", Count(count))] if count else [])]
+            ),
             strips=(neurons,),
-            levels=_limits(heard, (neurons.values,), "this view"),
+            levels=_limits(heard, (neurons.values,), Phrase("this view")),
             wrap=wrap_width(scene.config.d_mlp),
         ),
         row(
@@ -115,8 +120,8 @@ def pre(scene: Scene) -> Box:
                 scene.block("mlp.pre"),
                 scene.block("mlp.pre"),
                 hue=Hue.MLP,
-                x_label=f"{scene.config.d_mlp:,} neurons",
-                levels=_limits(everything[:, ~silent] if count else everything, (everything,), "this view"),
+                x_label=Phrase("{1} neurons", Count(scene.config.d_mlp)),
+                levels=_limits(everything[:, ~silent] if count else everything, (everything,), Phrase("this view")),
             ),
             weights=(2, 3),
         ),
@@ -125,8 +130,8 @@ def pre(scene: Scene) -> Box:
 
 def post(scene: Scene) -> Box:
     """Every neuron through the activation function."""
-    before = _neurons(scene, scene.block("mlp.pre"), "before", Hue.MLP)
-    after = _neurons(scene, scene.block("mlp.post"), "after", Hue.ACCENT)
+    before = _neurons(scene, scene.block("mlp.pre"), Phrase("before"), Hue.MLP)
+    after = _neurons(scene, scene.block("mlp.post"), Phrase("after"), Hue.ACCENT)
     x = scene.trace.read(scene.block("mlp.pre"), row=scene.token)
     y = scene.trace.read(scene.block("mlp.post"), row=scene.token)
     heard = x[~_silent(scene, x)]
@@ -142,24 +147,24 @@ def post(scene: Scene) -> Box:
     active = int((y > 0).sum())
     return column(
         StripsPanel(
-            title=f"{scene.config.d_mlp:,} neurons of {token_name(scene, scene.token)}",
+            title=Phrase("{1} neurons of {2}", Count(scene.config.d_mlp), token_name(scene, scene.token)),
             note=_sorting(scene),
             strips=(before, after),
-            levels=_limits(before.values[~_silent(scene, before.values)], shown, "shared by both"),
+            levels=_limits(before.values[~_silent(scene, before.values)], shown, Phrase("shared by both")),
             wrap=wrap_width(scene.config.d_mlp),
         ),
         row(
             CurvePanel(
                 title=name,
-                note=f"{active:,} of {len(y):,} neurons above zero",
+                note=Phrase("{1} of {2} neurons above zero", Count(active), Count(len(y))),
                 lines=((grid, ACTIVATIONS[scene.config.activation].compute(grid)),),
                 points=(x, y),
                 x_range=(low, high),
-                focus=(float(x[best]), float(y[best]), f"neuron {best}"),
-                x_label="before",
-                y_label="after",
+                focus=(float(x[best]), float(y[best]), Phrase("neuron {1}", best)),
+                x_label=Phrase("before"),
+                y_label=Phrase("after"),
             ),
-            _strongest(scene, scene.block("mlp.post"), "Strongest neurons"),
+            _strongest(scene, scene.block("mlp.post"), Phrase("Strongest neurons")),
         ),
     )
 
@@ -173,19 +178,24 @@ def out(scene: Scene) -> Box:
     reach = np.abs(values) * _row_norms(weights)
     order = np.argsort(-reach, kind="stable")[:_STRONGEST]
     bars = tuple(
-        Bar(f"neuron {i}", float(reach[i]), number(float(reach[i])), f"activation {number(float(values[i]))}")
+        Bar(
+            Phrase("neuron {1}", i),
+            float(reach[i]),
+            number(float(reach[i])),
+            Phrase("activation {1}", number(float(values[i]))),
+        )
         for i in order
     )
     return column(
         StripsPanel(
-            title=f"In: neurons of {token_name(scene, scene.token)}",
+            title=Phrase("In: neurons of {1}", token_name(scene, scene.token)),
             note=_sorting(scene),
             strips=(neurons,),
             levels=diverging(neurons.values),
             wrap=wrap_width(scene.config.d_mlp),
         ),
         StripsPanel(
-            title="Out: what the MLP writes",
+            title=Phrase("Out: what the MLP writes"),
             note=norm(result.values),
             strips=(result,),
             levels=diverging(result.values),
@@ -193,8 +203,8 @@ def out(scene: Scene) -> Box:
         ),
         row(
             BarsPanel(
-                title="Neurons that write most",
-                note="|activation| × length of its row in W_out",
+                title=Phrase("Neurons that write most"),
+                note=Phrase("|activation| × length of its row in W_out"),
                 bars=bars,
                 hue=Hue.MLP,
             ),

@@ -22,34 +22,34 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_name, wrap_width
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 from desktop_app.gpt2.sampling import Fate
 
 _SHOWN = 14
 _RULER = 24
 
 FATES = {
-    Fate.KEPT: "kept",
-    Fate.CUT_BY_TOP_K: "cut by top-k",
-    Fate.CUT_BY_TOP_P: "cut by top-p",
-    Fate.GREEDY: "not the largest",
+    Fate.KEPT: Phrase("kept"),
+    Fate.CUT_BY_TOP_K: Phrase("cut by top-k"),
+    Fate.CUT_BY_TOP_P: Phrase("cut by top-p"),
+    Fate.GREEDY: Phrase("not the largest"),
 }
 
 
 def cut_words(scene: Scene) -> str:
     """What the sampling settings keep, in words: "top-k 40, then top-p 0.90 keep 11 of 4,096"."""
     stages, sampling = scene.stages, scene.state.sampling
-    total = f"{len(scene.ranked):,}"
+    total, kept = Count(len(scene.ranked)), Count(stages.n_kept)
     if sampling.greedy:
-        return f"greedy keeps 1 of {total}"
-    names = []
+        return Phrase("greedy keeps 1 of {1}", total)
+    k, p = sampling.top_k, f"{sampling.top_p:.2f}"
     if stages.n_top_k < len(scene.ranked):
-        names.append(f"top-k {sampling.top_k}")
+        if stages.n_kept < stages.n_top_k:
+            return Phrase("top-k {1}, then top-p {2} keep {3} of {4}", k, p, kept, total)
+        return Phrase("top-k {1} keeps {2} of {3}", k, kept, total)
     if stages.n_kept < stages.n_top_k:
-        names.append(f"top-p {sampling.top_p:.2f}")
-    if not names:
-        return f"all {total} tokens are kept"
-    verb = "keeps" if len(names) == 1 else "keep"
-    return f"{', then '.join(names)} {verb} {stages.n_kept:,} of {total}"
+        return Phrase("top-p {1} keeps {2} of {3}", p, kept, total)
+    return Phrase("all {1} tokens are kept", total)
 
 
 def shown_ranks(kept: int, total: int, count: int = _SHOWN) -> list[int]:
@@ -64,11 +64,11 @@ def shown_ranks(kept: int, total: int, count: int = _SHOWN) -> list[int]:
 
 def cut_lines(ranks: list[int], kept: int, words: str) -> tuple[tuple[int, str], ...]:
     """Lines between bars: where ranks are left out, and where the cut is."""
-    lines = []
+    lines: list[tuple[int, str]] = []
     for n in range(1, len(ranks)):
         left_out = ranks[n] - ranks[n - 1] - 1
         if left_out:
-            lines.append((n, f"{left_out:,} more between"))
+            lines.append((n, Phrase("{1} more between", Count(left_out))))
     place = sum(r < kept for r in ranks)
     if 0 < place < len(ranks):
         lines.append((place, words))
@@ -110,7 +110,7 @@ def _compared(*panels: BarsPanel) -> Box:
 
 
 def _after(scene: Scene) -> str:
-    return f"after {token_name(scene, scene.position)}"
+    return Phrase("after {1}", token_name(scene, scene.position))
 
 
 def logits(scene: Scene) -> Box:
@@ -123,16 +123,16 @@ def logits(scene: Scene) -> Box:
     count, middle = len(values), float(values.mean())
     picked = np.unique(np.round(np.geomspace(1, count, 300)).astype(int)) - 1
     curve = CurvePanel(
-        title=f"All {count:,} logits by rank",
-        note="left the best; powers of ten",
+        title=Phrase("All {1} logits by rank", Count(count)),
+        note=Phrase("left the best; powers of ten"),
         lines=((np.log10(picked + 1.0), values[picked]),),
-        x_label="rank (log₁₀)",
-        y_label="logit",
+        x_label=Phrase("rank (log₁₀)"),
+        y_label=Phrase("logit"),
         hue=Hue.ACCENT,
     )
     return column(
         StripsPanel(
-            title=f"The final vector {_after(scene)}",
+            title=Phrase("The final vector after {1}", token_name(scene, scene.position)),
             note=norm(final.values),
             strips=(final,),
             levels=diverging(final.values),
@@ -142,7 +142,10 @@ def logits(scene: Scene) -> Box:
             # A number added to every logit changes nothing, and GPT-2's lie about -100: only how far one stands above
             # the others means something.
             BarsPanel(
-                title="Highest logits", note=f"bars begin at the mean of all, {number(middle)}", bars=bars, base=middle
+                title=Phrase("Highest logits"),
+                note=Phrase("bars begin at the mean of all, {1}", number(middle)),
+                bars=bars,
+                base=middle,
             ),
             curve,
         ),
@@ -154,17 +157,36 @@ def temperature(scene: Scene) -> Box:
     stages, value = scene.stages, scene.state.sampling.temperature
     ranks = list(range(min(_SHOWN, len(scene.ranked))))
     everything = len(scene.ranked)
-    before = _bars(scene, ranks, lambda r: float(stages.probs_full[r]), kept=everything,
-                   remark=lambda r: number(float(scene.ranked.logits[r])))  # fmt: skip
-    after = _bars(scene, ranks, lambda r: float(stages.probs_scaled[r]), kept=everything,
-                  remark=lambda r: number(float(stages.scaled[r])),
-                  outline=lambda r: float(stages.probs_full[r]))  # fmt: skip
-    flatter = "nothing changes" if value == 1 else "flatter" if value > 1 else "sharper"
+    before = _bars(
+        scene,
+        ranks,
+        lambda r: float(stages.probs_full[r]),
+        kept=everything,
+        remark=lambda r: number(float(scene.ranked.logits[r])),
+    )
+    after = _bars(
+        scene,
+        ranks,
+        lambda r: float(stages.probs_scaled[r]),
+        kept=everything,
+        remark=lambda r: number(float(stages.scaled[r])),
+        outline=lambda r: float(stages.probs_full[r]),
+    )
+    flatter = Phrase("nothing changes") if value == 1 else Phrase("flatter") if value > 1 else Phrase("sharper")
     return _compared(
-        BarsPanel(title="Softmax of the logits", note="temperature 1 · with logit", bars=before, hue=Hue.RESIDUAL),
-        BarsPanel(title=f"Divided by {value:g} first", note=f"{flatter}; outline: before", bars=after,
-                  outlined="before"),
-    )  # fmt: skip
+        BarsPanel(
+            title=Phrase("Softmax of the logits"),
+            note=joined(" · ", (Phrase("temperature 1"), Phrase("with logit"))),
+            bars=before,
+            hue=Hue.RESIDUAL,
+        ),
+        BarsPanel(
+            title=Phrase("Divided by {1} first", f"{value:g}"),
+            note=Phrase("{1}; outline: before", flatter),
+            bars=after,
+            outlined=Phrase("before"),
+        ),
+    )
 
 
 def top_k(scene: Scene) -> Box:
@@ -173,7 +195,13 @@ def top_k(scene: Scene) -> Box:
     kept = stages.n_top_k
     ranks = shown_ranks(kept, len(scene.ranked))
     off = sampling.greedy or not sampling.top_k
-    words = "greedy: top-k does not apply" if sampling.greedy else "top-k is off" if off else f"top-k {sampling.top_k}"
+    words = (
+        Phrase("greedy: top-k does not apply")
+        if sampling.greedy
+        else Phrase("top-k is off")
+        if off
+        else Phrase("top-k {1}", sampling.top_k)
+    )
     before = _bars(scene, ranks, lambda r: float(stages.probs_scaled[r]), kept=kept)
     after = _bars(
         scene,
@@ -182,13 +210,13 @@ def top_k(scene: Scene) -> Box:
         kept=kept,
         outline=lambda r: float(stages.probs_scaled[r]),
     )
-    cut = cut_lines(ranks, kept, f"top-k {sampling.top_k} cuts here")
+    cut = cut_lines(ranks, kept, Phrase("top-k {1} cuts here", sampling.top_k))
     mass = float(stages.probs_scaled[:kept].sum())
     return _compared(
-        BarsPanel(title="After temperature", note=words, bars=before, hue=Hue.RESIDUAL, cuts=cut),
+        BarsPanel(title=Phrase("After temperature"), note=words, bars=before, hue=Hue.RESIDUAL, cuts=cut),
         BarsPanel(
-            title=f"{kept:,} kept, renormalised",
-            note=f"÷ {mass:.4f}, the mass that was kept",
+            title=Phrase("{1} kept, renormalised", Count(kept)),
+            note=Phrase("÷ {1}, the mass that was kept", f"{mass:.4f}"),
             bars=after,
             cuts=cut,
         ),
@@ -202,11 +230,11 @@ def top_p(scene: Scene) -> Box:
     ranks = [r for r in shown_ranks(kept, len(scene.ranked)) if r < stages.n_top_k]
     off = sampling.greedy or sampling.top_p >= 1
     words = (
-        "greedy: top-p does not apply"
+        Phrase("greedy: top-p does not apply")
         if sampling.greedy
-        else "top-p is off"
+        else Phrase("top-p is off")
         if off
-        else f"until it reaches {sampling.top_p:g}"
+        else Phrase("until it reaches {1}", f"{sampling.top_p:g}")
     )
     running = _bars(
         scene,
@@ -222,20 +250,30 @@ def top_p(scene: Scene) -> Box:
         kept=kept,
         outline=lambda r: float(stages.probs_top_k[r]),
     )
-    cut = cut_lines(ranks, kept, f"top-p {sampling.top_p:g} is reached")
+    cut = cut_lines(ranks, kept, Phrase("top-p {1} is reached", f"{sampling.top_p:g}"))
     return _compared(
-        BarsPanel(title="Running sum", note=words, bars=running, hue=Hue.RESIDUAL, cuts=cut),
-        BarsPanel(title=f"{kept:,} kept, renormalised", note="outline: before top-p", bars=after, cuts=cut,
-                  outlined="before top-p"),
-    )  # fmt: skip
+        BarsPanel(title=Phrase("Running sum"), note=words, bars=running, hue=Hue.RESIDUAL, cuts=cut),
+        BarsPanel(
+            title=Phrase("{1} kept, renormalised", Count(kept)),
+            note=Phrase("outline: before top-p"),
+            bars=after,
+            cuts=cut,
+            outlined=Phrase("before top-p"),
+        ),
+    )
 
 
 def probabilities(scene: Scene) -> Box:
     """What the model said and what will be drawn from, side by side, and what became of each token."""
     stages = scene.stages
     ranks = shown_ranks(stages.n_kept, len(scene.ranked))
-    raw = _bars(scene, ranks, lambda r: float(stages.probs_full[r]), kept=len(scene.ranked),
-                remark=lambda r: f"logit {number(float(scene.ranked.logits[r]))}")  # fmt: skip
+    raw = _bars(
+        scene,
+        ranks,
+        lambda r: float(stages.probs_full[r]),
+        kept=len(scene.ranked),
+        remark=lambda r: Phrase("logit {1}", number(float(scene.ranked.logits[r]))),
+    )
     final = _bars(
         scene,
         ranks,
@@ -249,27 +287,27 @@ def probabilities(scene: Scene) -> Box:
         entropy = -float(np.where(full > 0, full * np.log2(full), 0).sum())
     top = int(scene.ranked.order[0])
     facts = (
-        Line("kept", f"{stages.n_kept:,} of {len(scene.ranked):,}", cut_words(scene)),
-        Line("most likely", scene.tokenizer.quoted(top), percent(float(stages.final[0]))),
+        Line(Phrase("kept"), Phrase("{1} of {2}", Count(stages.n_kept), Count(len(scene.ranked))), cut_words(scene)),
+        Line(Phrase("most likely"), scene.tokenizer.quoted(top), percent(float(stages.final[0]))),
         Line(
-            "entropy",
-            f"{entropy:.2f} bits",
-            f"of what the model said: as unsure as between {2**entropy:,.1f} equal choices",
+            Phrase("entropy"),
+            Phrase("{1} bits", f"{entropy:.2f}"),
+            Phrase("of what the model said: as unsure as between {1} equal choices", Count(2**entropy, 1)),
         ),
     )
     return column(
         _compared(
-            BarsPanel(title="What the model says", note=_after(scene), bars=raw, hue=Hue.RESIDUAL),
+            BarsPanel(title=Phrase("What the model says"), note=_after(scene), bars=raw, hue=Hue.RESIDUAL),
             BarsPanel(
-                title="What is drawn from",
-                note="outline: before the cut",
-                outlined="before the cut",
+                title=Phrase("What is drawn from"),
+                note=Phrase("outline: before the cut"),
+                outlined=Phrase("before the cut"),
                 bars=final,
                 cuts=cut_lines(ranks, stages.n_kept, cut_words(scene)),
             ),
         ),
-        TextPanel(title="In numbers", lines=facts),
-    )  # fmt: skip
+        TextPanel(title=Phrase("In numbers"), lines=facts),
+    )
 
 
 def draw(scene: Scene) -> Box:
@@ -280,7 +318,7 @@ def draw(scene: Scene) -> Box:
     labels = [scene.tokenizer.label(int(scene.ranked.order[r])) for r in range(count)]
     if stages.n_kept > count:
         edges.append(1.0)
-        labels.append(f"{stages.n_kept - count:,} more")
+        labels.append(Phrase("{1} more", Count(stages.n_kept - count)))
     first = max(0, min(landed - 4, stages.n_kept - 10))
     ranks = list(range(first, min(first + 10, stages.n_kept)))
     bars = []
@@ -292,7 +330,7 @@ def draw(scene: Scene) -> Box:
                 scene.tokenizer.label(token),
                 float(stages.final[rank]),
                 percent(float(stages.final[rank])),
-                f"from {low:.4f} to {high:.4f}",
+                Phrase("from {1} to {2}", f"{low:.4f}", f"{high:.4f}"),
                 marked=rank == landed,
                 pick=Append(token),
             )
@@ -300,18 +338,22 @@ def draw(scene: Scene) -> Box:
     token = int(scene.ranked.order[landed])
     sampling = scene.state.sampling
     lines = (
-        Line("u", f"{u:.6f}", f"number {scene.state.draws} of seed {sampling.seed}: the same whenever it is asked for"),
-        Line("lands on", scene.tokenizer.quoted(token), f"rank {landed}, id {token}", Hue.ACCENT),
+        Line(
+            "u",
+            f"{u:.6f}",
+            Phrase("number {1} of seed {2}: the same whenever it is asked for", scene.state.draws, sampling.seed),
+        ),
+        Line(Phrase("lands on"), scene.tokenizer.quoted(token), Phrase("rank {1}, id {2}", landed, token), Hue.ACCENT),
     )
     return column(
         RulerPanel(
-            title="The unit interval, cut by the probabilities",
+            title=Phrase("The unit interval, cut by the probabilities"),
             note=_after(scene),
             edges=tuple(edges),
             labels=tuple(labels),
             u=u,
             landed=min(landed, len(labels) - 1),
         ),
-        TextPanel(title="The draw", lines=lines),
-        BarsPanel(title="Around the place where it lands", bars=tuple(bars)),
+        TextPanel(title=Phrase("The draw"), lines=lines),
+        BarsPanel(title=Phrase("Around the place where it lands"), bars=tuple(bars)),
     )

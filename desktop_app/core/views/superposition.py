@@ -37,6 +37,7 @@ from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Count, Phrase
 
 _PAIR, _UP, _OUT = "superposition.pair", "superposition.up", "superposition.out"
 _FEATURES, _SHOWN = 12, 6
@@ -51,8 +52,8 @@ def _of_neuron(work: Work, layer: int, neuron: int) -> NeuronTokens:
     return analysis.neuron_tokens(work.model.checkpoint, layer, neuron, stop=work.stop)
 
 
-_ANGLES = Product("superposition", "Measuring every angle", _compute, of_text=False, quick=False)
-_NEURON = Product("superposition.neuron", "Reading a neuron's tokens", _of_neuron, of_text=False, quick=False)
+_ANGLES = Product("superposition", Phrase("Measuring every angle"), _compute, of_text=False, quick=False)
+_NEURON = Product("superposition.neuron", Phrase("Reading a neuron's tokens"), _of_neuron, of_text=False, quick=False)
 
 
 def _without(scene: Scene) -> int:
@@ -78,8 +79,8 @@ def content(scene: Scene) -> View:
     """Angles and how many fit, the interference of the text's tokens, and a neuron's tokens."""
     angles, neuron = (scene.made(want) for want in wants(scene))
     if angles is None or neuron is None:
-        words = (_ANGLES if angles is None else _NEURON).words
-        return View("", "", column(TextPanel(lines=(Line("", f"{words} …"),))))
+        words = (_ANGLES if angles is None else _NEURON).waiting
+        return View("", "", column(TextPanel(lines=(Line("", words),))))
     content = column(row(_angles(scene, angles), _fit(scene, angles)), row(_features(scene), _neuron(scene, neuron)))
     return with_limits(View("", "", content), scene.state.view)
 
@@ -87,14 +88,16 @@ def content(scene: Scene) -> View:
 def _angles(scene: Scene, found: Angles) -> CurvePanel:
     middles = (found.edges[:-1] + found.edges[1:]) / 2
     reach = np.abs(middles) <= max(6 * max(found.spread, found.spread_random), 0.1)
-    what = f"neurons of block {scene.layer}" if scene.state.view.superposition == "neurons" else "rows of W_E"
+    neurons = scene.state.view.superposition == "neurons"
     return CurvePanel(
-        title=f"Cosines between {what}",
-        note=f"spread {number(found.spread)}, random {number(found.spread_random)}",
+        title=Phrase("Cosines between neurons of block {1}", scene.layer)
+        if neurons
+        else Phrase("Cosines between rows of W_E"),
+        note=Phrase("spread {1}, random {2}", number(found.spread), number(found.spread_random)),
         lines=((middles[reach], found.own[reach]), (middles[reach], found.random[reach])),
-        line_names=("this model", "random"),
-        x_label="cosine",
-        y_label="share of pairs",
+        line_names=(Phrase("this model"), Phrase("random")),
+        x_label=Phrase("cosine"),
+        y_label=Phrase("share of pairs"),
         hue=Hue.RESIDUAL,
     )
 
@@ -102,21 +105,21 @@ def _angles(scene: Scene, found: Angles) -> CurvePanel:
 def _fit(scene: Scene, found: Angles) -> TextPanel:
     lines = tuple(
         Line(
-            f"within {within:g}",
-            f"{own:,} of {found.count:,}",
-            f"random: {random:,}; fit at least, in theory: {_many(bound)}",
+            Phrase("within {1}", f"{within:g}"),
+            Phrase("{1} of {2}", Count(own), Count(found.count)),
+            Phrase("random: {1}; fit at least, in theory: {2}", Count(random), _many(bound)),
         )
         for within, own, random, bound in zip(WITHIN, found.packed, found.packed_random, found.bound, strict=True)
     )
     return TextPanel(
-        title="Directions that are nearly orthogonal",
-        note=f"measured, in {scene.config.n_embd} dimensions",
+        title=Phrase("Directions that are nearly orthogonal"),
+        note=Phrase("measured, in {1} dimensions", scene.config.n_embd),
         lines=lines,
     )
 
 
 def _many(bound: float) -> str:
-    return f"{int(bound):,}" if bound < 1e7 else f"{bound:.0e}"
+    return Count(int(bound)) if bound < 1e7 else f"{bound:.0e}"
 
 
 def _chosen(scene: Scene) -> list[int]:
@@ -131,8 +134,8 @@ def _features(scene: Scene) -> MapPanel:
     off = values - np.diag(np.diag(values))
     labels = tuple(scene.tokenizer.label(t) for t in ids)
     return MapPanel(
-        title="Interference",
-        note="cosine of the rows of the text's tokens",
+        title=Phrase("Interference"),
+        note=Phrase("cosine of the rows of the text's tokens"),
         values=values,
         levels=diverging(off),
         row_labels=labels,
@@ -160,9 +163,11 @@ def _neuron(scene: Scene, found: NeuronTokens) -> Box:
         )
 
     return column(
-        bars("Tokens that push it up and down", _UP, (found.up, found.up_number), (found.down, found.down_number)),
         bars(
-            "Tokens that it makes likelier and less so",
+            Phrase("Tokens that push it up and down"), _UP, (found.up, found.up_number), (found.down, found.down_number)
+        ),
+        bars(
+            Phrase("Tokens that it makes likelier and less so"),
             _OUT,
             (found.promoted, found.promoted_number),
             (found.suppressed, found.suppressed_number),
@@ -198,11 +203,13 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     value, _, _ = _vectors(scene, cell)
     quoted = scene.tokenizer.quoted
     if cell.name == _PAIR:
-        return Readout(number(value), "cosine", f"{quoted(cell.index[0])} and {quoted(cell.index[1])}")
+        return Readout(
+            number(value), Phrase("cosine"), Phrase("{1} and {2}", quoted(cell.index[0]), quoted(cell.index[1]))
+        )
     neuron = f"L{cell.index[0]}N{cell.index[1]}"
     if cell.name == _UP:
-        return Readout(number(value), f"push on {neuron}", f"by {quoted(cell.index[2])} alone")
-    return Readout(number(value), f"output of {neuron}", f"for {quoted(cell.index[2])}")
+        return Readout(number(value), Phrase("push on {1}", neuron), Phrase("by {1} alone", quoted(cell.index[2])))
+    return Readout(number(value), Phrase("output of {1}", neuron), Phrase("for {1}", quoted(cell.index[2])))
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
@@ -219,18 +226,27 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     readout = describe(scene, cell)
     formula = {
         _PAIR: "cos = (a / |a|) · (b / |b|)",
-        _UP: "e · (w ⊙ W_in), the norm folded in",
-        _OUT: "(W_out, centred ⊙ w_f) · W_U",
+        _UP: Phrase("e · (w ⊙ W_in), the norm folded in"),
+        _OUT: Phrase("(W_out, centred ⊙ w_f) · W_U"),
     }[cell.name]
-    labels = {_PAIR: ("one row", "the other"), _UP: ("the token", "what it reads"), _OUT: ("what it writes", "W_U")}
+    labels = {
+        _PAIR: (Phrase("one row"), Phrase("the other")),
+        _UP: (Phrase("the token"), Phrase("what it reads")),
+        _OUT: (Phrase("what it writes"), "W_U"),
+    }
     strips = (
         Strip(label, v, None, hue)
         for label, v, hue in zip(labels[cell.name], (one, other), (Hue.RESIDUAL, Hue.MLP), strict=True)
     )
     first, second = strips
-    lines = (Line("formula", formula), Line("with numbers", f"Σ of {len(one)} products", f"= {number(value)}"))
+    lines = (
+        Line(Phrase("formula"), formula),
+        Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(one)), f"= {number(value)}"),
+    )
     return View(
-        f"{readout.name} = {readout.value}", readout.place, column(TextPanel(lines=lines), *dot_panels(first, second))
+        Phrase("{1} = {2}", readout.name, readout.value),
+        readout.place,
+        column(TextPanel(lines=lines), *dot_panels(first, second)),
     )
 
 

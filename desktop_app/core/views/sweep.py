@@ -25,6 +25,7 @@ from desktop_app.core.targets import row as row_of
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Phrase
 
 CELLS = "sweep.effect"
 _LISTED = 50
@@ -67,8 +68,8 @@ def _put(work: Work, what: str, way: str, target: int, against: int) -> Patch:
     )
 
 
-_MUTE = Product("sweep", "Muting each in turn", _mute, quick=False)
-_PUT = Product("sweep_put", "Putting each there in turn", _put, of_both=True, quick=False)
+_MUTE = Product("sweep", Phrase("Muting each in turn"), _mute, quick=False)
+_PUT = Product("sweep_put", Phrase("Putting each there in turn"), _put, of_both=True, quick=False)
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,9 @@ def _asked(scene: Scene) -> _Asked:
 def fits(scene: Scene) -> str:
     """Why nothing can be put from the other prompt, in a sentence; "" if it can."""
     if scene.passes.guest is not None:
-        return "A sweep puts cells of another prompt by this same model; take the other model away for it."
+        return Phrase("A sweep puts cells of another prompt by this same model; take the other model away for it.")
     if scene.other is None:
-        return "Putting cells takes another prompt beside this one: write one (Ctrl+Shift+L)."
+        return Phrase("Putting cells takes another prompt beside this one: write one (Ctrl+Shift+L).")
     return ""
 
 
@@ -138,23 +139,23 @@ def content(scene: Scene) -> View:
     """The picture of what each does to the difference of the logits, as far as it is done."""
     asked = _asked(scene)
     quoted = scene.tokenizer.quoted
-    title = f"{quoted(asked.target)} against {quoted(asked.against)}, {_DONE[asked.what]}"
+    title = Phrase("{1} against {2}, {3}", quoted(asked.target), quoted(asked.against), _DONE[asked.what])
     reason = "" if asked.muted else fits(scene)
     found = _found(scene)
     if found is None:
-        words = reason or f"{(_MUTE if asked.muted else _PUT).words} …"
+        words = reason or (_MUTE if asked.muted else _PUT).waiting
         return View(title, "", column(TextPanel(lines=(Line("", words),))))
     return View(title, "", column(_ends(scene, found), _picture(scene, found)))
 
 
 _DONE = {
-    "heads": "with each head muted",
-    "mlps": "with each MLP muted",
-    "strongest": "with each of the strongest neurons muted",
-    "resid_pre": "with each residual vector from the other prompt",
-    "attn_out": "with what attention writes from the other prompt",
-    "mlp_out": "with what the MLPs write from the other prompt",
-    "from_heads": "with what each head read from the other prompt",
+    "heads": Phrase("with each head muted"),
+    "mlps": Phrase("with each MLP muted"),
+    "strongest": Phrase("with each of the strongest neurons muted"),
+    "resid_pre": Phrase("with each residual vector from the other prompt"),
+    "attn_out": Phrase("with what attention writes from the other prompt"),
+    "mlp_out": Phrase("with what the MLPs write from the other prompt"),
+    "from_heads": Phrase("with what each head read from the other prompt"),
 }
 
 
@@ -163,23 +164,33 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
     done = np.isfinite(found.logit_difference)
     lines = []
     if isinstance(found, Ablation):
-        put = "0" if found.how == "zero" else "their mean over the example texts"
+        put = "0" if found.how == "zero" else Phrase("their mean over the example texts")
         lines.append(
-            Line("as it is", number(found.base), f"the difference of the logits; muted parts are put to {put}")
+            Line(
+                Phrase("as it is"),
+                number(found.base),
+                Phrase("the difference of the logits; muted parts are put to {1}", put),
+            )
         )
     else:
-        lines.append(Line("this prompt", number(found.corrupt), "the difference of the logits"))
-        lines.append(Line("other prompt", number(found.clean), "the same there"))
+        lines.append(Line(Phrase("this prompt"), number(found.corrupt), Phrase("the difference of the logits")))
+        lines.append(Line(Phrase("other prompt"), number(found.clean), Phrase("the same there")))
         if found.refused:
             lines.append(Line("", "", found.refused))
         else:
-            lines.append(Line("colours", "0 to 1", "the share of the way from the patched prompt to the other one"))
+            lines.append(
+                Line(
+                    Phrase("colours"), "0 to 1", Phrase("the share of the way from the patched prompt to the other one")
+                )
+            )
     wanted = wants(scene)
     if wanted and not scene.has(wanted[0]):
-        lines.append(Line("done", f"{int(done.sum())} / {done.size}", "what is not there yet is empty"))
+        lines.append(Line(Phrase("done"), f"{int(done.sum())} / {done.size}", Phrase("what is not there yet is empty")))
     elif found.what != "heads" and (alone := sum(place is None for place in _counterparts(scene, found))):
-        positions = "1 position" if alone == 1 else f"{alone} positions"
-        lines.append(Line("empty", positions, "no token of the one prompt stands for one of the other there"))
+        positions = Phrase("1 position") if alone == 1 else Phrase("{1} positions", alone)
+        lines.append(
+            Line(Phrase("empty"), positions, Phrase("no token of the one prompt stands for one of the other there"))
+        )
     return TextPanel(lines=tuple(lines))
 
 
@@ -199,7 +210,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
         return _neurons(found, values[:, 0])
     by_head = found.what == "heads"
     columns = (
-        tuple(f"head {n}" for n in range(values.shape[1]))
+        tuple(Phrase("head {1}", n) for n in range(values.shape[1]))
         if by_head
         else ()
         if isinstance(found, Ablation)
@@ -207,11 +218,11 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
     )
     shares = isinstance(found, Patch) and not found.refused
     return MapPanel(
-        title="Share of the way" if shares else "Change of the difference",
-        hint="click a cell to go to that run",
+        title=Phrase("Share of the way") if shares else Phrase("Change of the difference"),
+        hint=Phrase("click a cell to go to that run"),
         values=values,
         levels=diverging(values),
-        row_labels=tuple(f"block {n}" for n in range(len(values))),
+        row_labels=tuple(Phrase("block {1}", n) for n in range(len(values))),
         column_labels=columns,
         picks=None,
         texts=tuple(tuple("" if np.isnan(v) else cell_text(float(v)) for v in line) for line in values),
@@ -225,14 +236,14 @@ def _neurons(found: Ablation, values: Array) -> BarsPanel:
     order = [int(n) for n in np.argsort(-np.abs(np.nan_to_num(values)), kind="stable") if np.isfinite(values[n])]
     bars = tuple(
         Bar(
-            f"neuron {found.which[n][1]} of block {found.which[n][0]}",
+            Phrase("neuron {1} of block {2}", found.which[n][1], found.which[n][0]),
             float(values[n]),
             number(float(values[n])),
             source=(CELLS, (n, 0)),
         )
         for n in order[:_LISTED]
     )
-    return BarsPanel(title="Change of the difference", hint="click a bar to go to that run", bars=bars)
+    return BarsPanel(title=Phrase("Change of the difference"), hint=Phrase("click a bar to go to that run"), bars=bars)
 
 
 # Cells
@@ -258,7 +269,7 @@ def _target(scene: Scene, found: Ablation | Patch, row: int, col: int) -> Target
     if isinstance(found, Ablation):
         layer, neuron = found.which[row]
         site = f"blocks.{layer}.mlp.post"
-        return Target(f"neuron {neuron} of block {layer}", (place(site, ":", neuron),))
+        return Target(Phrase("neuron {1} of block {2}", neuron, layer), (place(site, ":", neuron),))
     return row_of(_patched(scene, found), f"blocks.{row}.{found.what}", col)
 
 
@@ -278,9 +289,11 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     flat = found.logit_difference if found.logit_difference.ndim == 2 else found.logit_difference[:, None]
     asked, quoted = _asked(scene), scene.tokenizer.quoted
     words = _target(scene, found, row, col).words
-    place_ = f"{quoted(asked.target)} less {quoted(asked.against)}: {number(float(flat[row, col]))}"
+    place_ = Phrase("{1} less {2}: {3}", quoted(asked.target), quoted(asked.against), number(float(flat[row, col])))
     apart = _counterparts(scene, found)
-    missing = "no counterpart" if apart and found.what != "heads" and apart[col] is None else "not done yet"
+    missing = (
+        Phrase("no counterpart") if apart and found.what != "heads" and apart[col] is None else Phrase("not done yet")
+    )
     return Readout(missing if np.isnan(value) else number(value), words, place_)
 
 
@@ -312,18 +325,26 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     readout = describe(scene, cell)
     flat = found.logit_difference if found.logit_difference.ndim == 2 else found.logit_difference[:, None]
     ld = float(flat[row, col])
-    lines = [Line("edited run", number(ld), "logit of the one less that of the other, after the last position")]
+    lines = [
+        Line(
+            Phrase("edited run"), number(ld), Phrase("logit of the one less that of the other, after the last position")
+        )
+    ]
     if isinstance(found, Ablation):
-        lines.append(Line("as it is", number(found.base)))
-        lines.append(Line("change", number(value), f"{number(ld)} − {number(found.base)}"))
+        lines.append(Line(Phrase("as it is"), number(found.base)))
+        lines.append(Line(Phrase("change"), number(value), f"{number(ld)} − {number(found.base)}"))
     else:
         start, end = (found.corrupt, found.clean) if found.direction == "denoise" else (found.clean, found.corrupt)
-        lines += [Line("patched prompt", number(start)), Line("the one it comes from", number(end))]
+        lines += [Line(Phrase("patched prompt"), number(start)), Line(Phrase("the one it comes from"), number(end))]
         if not found.refused:
             made = f"({number(ld)} − {number(start)}) / ({number(end)} − {number(start)})"
-            lines.append(Line("share of the way", number(value), made))
+            lines.append(Line(Phrase("share of the way"), number(value), made))
     where = token_name(scene, len(scene.trace) - 1)
-    return View(f"{readout.name}: {readout.value}", f"after {where}", Box((TextPanel(lines=tuple(lines)),)))
+    return View(
+        Phrase("{1}: {2}", readout.name, readout.value),
+        Phrase("after {1}", where),
+        Box((TextPanel(lines=tuple(lines)),)),
+    )
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:

@@ -10,25 +10,28 @@ from desktop_app.core.levels import number
 from desktop_app.core.panels import Array, Bar, BarsPanel, Hue, Line, TextPanel
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
+from desktop_app.gpt2.phrase import Phrase
 
 _LISTED = 6
 
 
-def strongest(scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL, title: str = "Strongest dimensions") -> BarsPanel:
+def strongest(
+    scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL, title: str = Phrase("Strongest dimensions")
+) -> BarsPanel:
     """The dimensions of the selected token's row of a tensor that are largest in size; a click opens one."""
     values = scene.trace.read(name, row=scene.token)
     mean = float(np.abs(values).mean()) or 1.0
     bars = tuple(
         Bar(
-            f"dim {i}",
+            Phrase("dim {1}", i),
             float(values[i]),
             number(float(values[i])),
-            f"{abs(float(values[i])) / mean:.1f} × mean",
+            Phrase("{1} × mean", f"{abs(float(values[i])) / mean:.1f}"),
             source=(name, (scene.token, int(i))),
         )
         for i in np.argsort(-np.abs(values), kind="stable")[:_LISTED]
     )
-    return BarsPanel(title=title, note="by size, of this token", bars=bars, hue=hue)
+    return BarsPanel(title=title, note=Phrase("by size, of this token"), bars=bars, hue=hue)
 
 
 def alike(scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL) -> BarsPanel:
@@ -43,13 +46,15 @@ def alike(scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL) -> BarsPanel:
             f"{scene.labels[n]} {n}",
             float(cosines[n]),
             f"{cosines[n]:.2f}".replace("-", "−"),
-            f"length {number(float(lengths[n]))}",
+            Phrase("length {1}", number(float(lengths[n]))),
             pick=Select(n),
         )
         for n in order
     )
-    title = f"Most like {token_name(scene, scene.token)}, length {number(float(own))}"
-    return BarsPanel(title=title, note="cosine" if bars else "no other token", bars=bars, hue=hue, reach=1.0)
+    title = Phrase("Most like {1}, length {2}", token_name(scene, scene.token), number(float(own)))
+    return BarsPanel(
+        title=title, note=Phrase("cosine") if bars else Phrase("no other token"), bars=bars, hue=hue, reach=1.0
+    )
 
 
 def changed(scene: Scene, before: str, after: str, *, hue: Hue = Hue.ACCENT) -> BarsPanel:
@@ -58,14 +63,14 @@ def changed(scene: Scene, before: str, after: str, *, hue: Hue = Hue.ACCENT) -> 
     moved = new - old
     bars = tuple(
         Bar(
-            f"dim {i}",
+            Phrase("dim {1}", i),
             float(moved[i]),
             number(float(moved[i])),
             f"{_brief(old[i])} → {_brief(new[i])}",
         )
         for i in np.argsort(-np.abs(moved), kind="stable")[:_LISTED]
     )
-    return BarsPanel(title="Changed most", note="before → after", bars=bars, hue=hue)
+    return BarsPanel(title=Phrase("Changed most"), note=Phrase("before → after"), bars=bars, hue=hue)
 
 
 def _brief(value: float) -> str:
@@ -76,11 +81,11 @@ def turned(scene: Scene, left: str, right: str, total: str) -> TextPanel:
     """A sum of two vectors in numbers: their lengths, the angle between them, and by how much the first was turned."""
     a, b, c = (scene.trace.read(name, row=scene.token).astype(np.float64) for name in (left, right, total))
     return TextPanel(
-        title="As arrows",
+        title=Phrase("As arrows"),
         lines=(
-            Line("lengths", f"{_length(a)} and {_length(b)} give {_length(c)}"),
-            Line("between them", _angle(a, b), "90° is unrelated, more works against it"),
-            Line("turned by", _angle(a, c), "0° is the same direction"),
+            Line(Phrase("lengths"), Phrase("{1} and {2} give {3}", _length(a), _length(b), _length(c))),
+            Line(Phrase("between them"), _angle(a, b), Phrase("90° is unrelated, more works against it")),
+            Line(Phrase("turned by"), _angle(a, c), Phrase("0° is the same direction")),
         ),
     )
 
@@ -91,7 +96,7 @@ def _length(vector: Array) -> str:
 
 def _angle(a: Array, b: Array) -> str:
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return f"{math.degrees(math.acos(min(max(float(a @ b) / size, -1.0), 1.0))):.0f}°" if size else "none"
+    return f"{math.degrees(math.acos(min(max(float(a @ b) / size, -1.0), 1.0))):.0f}°" if size else Phrase("none")
 
 
 def by_head(scene: Scene, *, written: bool) -> BarsPanel:
@@ -104,13 +109,20 @@ def by_head(scene: Scene, *, written: bool) -> BarsPanel:
     lengths = np.linalg.norm(z, axis=1)
     order = [int(h) for h in np.argsort(-lengths, kind="stable")[: 2 * _LISTED]]
     bars = tuple(
-        Bar(f"head {h}", float(lengths[h]), number(float(lengths[h])), marked=h == scene.head, pick=ShowHead(h))
+        Bar(
+            Phrase("head {1}", h),
+            float(lengths[h]),
+            number(float(lengths[h])),
+            marked=h == scene.head,
+            pick=ShowHead(h),
+        )
         for h in order
     )
     left = len(lengths) - len(bars)
     return BarsPanel(
-        title="What each head writes" if written else "What each head found",
-        note=("length of z · W_O" if written else "length of z") + (f", {left} shorter" if left else ""),
+        title=Phrase("What each head writes") if written else Phrase("What each head found"),
+        note=(Phrase("length of z · W_O") if written else Phrase("length of z"))
+        + (f", {left} shorter" if left else ""),
         bars=bars,
         hue=Hue.ATTENTION,
     )

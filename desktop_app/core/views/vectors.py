@@ -9,6 +9,7 @@ from desktop_app.core.panels import Box, CurvePanel, Hue, Strip, StripsPanel, co
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
 from desktop_app.core.views.vector_bars import alike, changed, strongest, turned
+from desktop_app.gpt2.phrase import Phrase
 
 
 def _layer_norm(scene: Scene, name: str, source: str) -> Box:
@@ -18,48 +19,48 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
     scale = float(scene.trace.read(f"{name}.scale", row=position)[0])
     before = strip(scene, source, source.rsplit(".", 1)[-1])
     strips = (
-        replace(before, label="before", remark=f"mean {short(mean)}"),
-        Strip("centred", x - np.float32(mean), None, remark="x − mean"),
+        replace(before, label=Phrase("before"), remark=Phrase("mean {1}", short(mean))),
+        Strip(Phrase("centred"), x - np.float32(mean), None, remark=Phrase("x − mean")),
         strip(scene, f"{name}.normalized", "normalized", remark=f"÷ {number(scale)}"),
         strip(scene, f"{name}.out", "out", hue=Hue.ACCENT, remark="· w + b"),
     )
     dims = np.arange(len(x))
     profile = CurvePanel(
         title=source,
-        note="each dimension of this token's vector",
+        note=Phrase("each dimension of this token's vector"),
         points=(dims, x),
-        levels_at=((mean, f"mean {number(mean)}"),),
+        levels_at=((mean, Phrase("mean {1}", number(mean))),),
         band=(mean - scale, mean + scale),
-        x_label="dimension",
+        x_label=Phrase("dimension"),
         stems=True,
         hue=Hue.RESIDUAL,
     )
     out = scene.trace.read(f"{name}.out", row=position)
     after = CurvePanel(
         title=f"{name}.out",
-        note="the same after the norm, gain and bias",
+        note=Phrase("the same after the norm, gain and bias"),
         points=(dims, out),
         levels_at=((0.0, "0"),),
-        x_label="dimension",
+        x_label=Phrase("dimension"),
         stems=True,
         hue=Hue.ACCENT,
     )
     # Before and after differ in size by design, so each strip is read on its own pair of limits.
     first = StripsPanel(
-        title=f"One vector, four steps: {token_name(scene, position)}",
+        title=Phrase("One vector, four steps: {1}", token_name(scene, position)),
         strips=strips[:2],
-        levels=diverging(strips[0].values, strips[1].values, rule="before and centred"),
+        levels=diverging(strips[0].values, strips[1].values, rule=Phrase("before and centred")),
         wrap=wrap_width(len(x)),
     )
     second = StripsPanel(
         strips=strips[2:],
-        levels=diverging(strips[2].values, strips[3].values, rule="normalized and out"),
+        levels=diverging(strips[2].values, strips[3].values, rule=Phrase("normalized and out")),
         wrap=wrap_width(len(x)),
     )
     picture = row(profile, after)
     bars = row(
-        strongest(scene, source, title="Strongest before"),
-        strongest(scene, f"{name}.out", hue=Hue.ACCENT, title="Strongest after"),
+        strongest(scene, source, title=Phrase("Strongest before")),
+        strongest(scene, f"{name}.out", hue=Hue.ACCENT, title=Phrase("Strongest after")),
     )
     return column(picture, bars, first, second, token_map(scene, f"{name}.out", f"{name}.out"))
 
@@ -90,16 +91,16 @@ def _addition(scene: Scene, left: str, right: str, total: str, right_hue: Hue) -
     )
     return column(
         StripsPanel(
-            title=f"The sum for {token_name(scene, scene.token)}",
+            title=Phrase("The sum for {1}", token_name(scene, scene.token)),
             strips=strips,
-            levels=diverging(*(s.values for s in strips), rule="shared by the three"),
+            levels=diverging(*(s.values for s in strips), rule=Phrase("shared by the three")),
             wrap=wrap_width(scene.config.n_embd),
         ),
         turned(scene, left, right, total),
         row(changed(scene, left, total, hue=right_hue), alike(scene, total)),
         row(
-            token_map(scene, right, f"{right}", hue=right_hue, note="what is added to every token"),
-            token_map(scene, total, f"{total}", note="the stream afterwards"),
+            token_map(scene, right, f"{right}", hue=right_hue, note=Phrase("what is added to every token")),
+            token_map(scene, total, f"{total}", note=Phrase("the stream afterwards")),
         ),
     )
 

@@ -27,6 +27,7 @@ from desktop_app.core.views.common import wrap_width
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Capital, Count, Phrase, joined
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.weights import all_weights
 
@@ -37,7 +38,7 @@ _TAILS = 0.05  # per cent on either side that a histogram of many numbers leaves
 _FEW = 10_000
 _PERCENTILES = (50, 90, 99, PERCENTILE)
 
-_PARTS = {"Q": (0, Hue.QUERY, "query"), "K": (1, Hue.KEY, "key"), "V": (2, Hue.VALUE, "value")}
+_PARTS = {"Q": (0, Hue.QUERY, Phrase("Query")), "K": (1, Hue.KEY, Phrase("Key")), "V": (2, Hue.VALUE, Phrase("Value"))}
 _HUES = {"attn": Hue.ATTENTION, "mlp": Hue.MLP, "unembed": Hue.ACCENT}
 
 
@@ -60,7 +61,7 @@ class Part:
     @property
     def title(self) -> str:
         """The name, with the head where it is one head's."""
-        return self.name if self.head is None else f"{self.name} · head {self.head}"
+        return self.name if self.head is None else Phrase("{1} · head {2}", self.name, self.head)
 
     @property
     def source(self) -> Source:
@@ -116,7 +117,7 @@ def find_part(config: Config, name: str, head: int | None = None) -> Part:
         start = part * config.n_embd
         cols = (start, start + config.n_embd) if head is None else (start + head * width, start + (head + 1) * width)
         axes[-1] = "d_model" if head is None else "d_head"
-        meaning += ", bias" if rows is None else ""
+        meaning = Phrase("{1}, bias", meaning) if rows is None else meaning
     elif head is not None:
         rows, axes[0] = (head * width, (head + 1) * width), "d_head"
     return Part(name, whole, tuple(axes), cols, rows, head, meaning, hue)
@@ -132,7 +133,7 @@ def weight_view(checkpoint: Checkpoint, part: Part, tokenizer: Tokenizer | None 
     labels: tuple[str, ...] = ()
     if tokenizer is not None and part.axes[0] == "d_vocab":
         labels = tuple(tokenizer.label(token) for token in range(len(values)))
-    lead = f"{part.meaning[0].upper()}{part.meaning[1:]}: {_shape(values)} learned numbers, the same for every prompt."
+    lead = Phrase("{1}: {2} learned numbers, the same for every prompt.", Capital(part.meaning), _shape(values))
     content = column(
         _picture(part, values, levels, labels),
         row(
@@ -146,10 +147,10 @@ def _levels(values: Array) -> Levels:
     """Limits at a percentile of |w|; of a tall matrix at that of what its picture shows, the strongest of many rows."""
     together = -(-len(values) // _TALL)
     if values.ndim == 1 or together == 1:
-        return diverging(values, rule=f"{PERCENTILE} % of |w|")
+        return diverging(values, rule=Phrase("{1} % of |w|", PERCENTILE))
     starts = np.arange(0, len(values), together)
     strongest = np.maximum(np.maximum.reduceat(values, starts), -np.minimum.reduceat(values, starts))
-    return diverging(strongest, rule=f"{PERCENTILE} % of the strongest |w| in every {together} rows")
+    return diverging(strongest, rule=Phrase("{1} % of the strongest |w| in every {2} rows", PERCENTILE, together))
 
 
 def _shape(values: Array) -> str:
@@ -164,38 +165,41 @@ def _picture(part: Part, values: Array, levels: Levels, labels: tuple[str, ...])
         )
     return MapPanel(
         title=part.title,
-        note=f"{part.axes[0]} downwards, {part.axes[1]} across",
+        note=Phrase("{1} downwards, {2} across", part.axes[0], part.axes[1]),
         values=values,
         levels=levels,
         row_labels=labels,
         source=part.source,
         hue=part.hue,
-        x_label=f"{values.shape[1]:,} columns",
+        x_label=Phrase("{1} columns", Count(values.shape[1])),
         picks=None,
     )
 
 
 def _facts(checkpoint: Checkpoint, part: Part, values: Array) -> TextPanel:
     stored, shape = checkpoint.stored[part.weight], checkpoint.weights[part.weight].shape
-    where = [f"rows {part.rows[0]:,} to {part.rows[1] - 1:,}"] if part.rows and part.rows != (0, shape[0]) else []
+    where = []
+    if part.rows and part.rows != (0, shape[0]):
+        where.append(Phrase("rows {1} to {2}", Count(part.rows[0]), Count(part.rows[1] - 1)))
     if part.cols != (0, shape[-1]):
-        where.append(f"{'columns' if values.ndim > 1 else 'entries'} {part.cols[0]:,} to {part.cols[1] - 1:,}")
+        of = "columns {1} to {2}" if values.ndim > 1 else "entries {1} to {2}"
+        where.append(Phrase(of, Count(part.cols[0]), Count(part.cols[1] - 1)))
     mean, deviation, norm = _moments(values)
     low, high = int(values.argmin()), int(values.argmax())
     lines = (
-        Line("shape", _shape(values), f"[{', '.join(part.axes)}]"),
+        Line(Phrase("shape"), _shape(values), f"[{', '.join(part.axes)}]"),
         Line(
-            "parameters",
+            Phrase("parameters"),
             f"{values.size if stored.dtype else 0:,}",
-            f"{stored.dtype}{', stored transposed' if stored.turned else ''}",
+            Phrase("{1}, stored transposed", stored.dtype) if stored.turned else f"{stored.dtype}",
         ),
-        Line("in the file", stored.name or "not there: this model has no biases", ", ".join(where)),
-        Line("norm", number(norm), f"root mean square {number(norm / math.sqrt(values.size))}"),
-        Line("mean", number(mean), f"standard deviation {number(deviation)}"),
-        Line("smallest", number(float(values.flat[low])), _place(values, low)),
-        Line("largest", number(float(values.flat[high])), _place(values, high)),
+        Line(Phrase("in the file"), stored.name or Phrase("not there: this model has no biases"), joined(", ", where)),
+        Line(Phrase("norm"), number(norm), Phrase("root mean square {1}", number(norm / math.sqrt(values.size)))),
+        Line(Phrase("mean"), number(mean), Phrase("standard deviation {1}", number(deviation))),
+        Line(Phrase("smallest"), number(float(values.flat[low])), _place(values, low)),
+        Line(Phrase("largest"), number(float(values.flat[high])), _place(values, high)),
     )
-    return TextPanel(title="What it is", lines=lines)
+    return TextPanel(title=Phrase("What it is"), lines=lines)
 
 
 def _sizes(values: Array, hue: Hue) -> BarsPanel:
@@ -203,17 +207,22 @@ def _sizes(values: Array, hue: Hue) -> BarsPanel:
     sample, every = _sampled(values)
     sizes = [*np.percentile(np.abs(sample), _PERCENTILES).tolist(), max(float(values.max()), -float(values.min()))]
     bars = tuple(Bar(f"{p:g} %", v, number(v)) for p, v in zip((*_PERCENTILES, 100), sizes, strict=True))
-    return BarsPanel(title="Sizes of |w|", note=f"percentiles{_of(every)}", bars=bars, hue=hue)
-
-
-def _of(every: int) -> str:
-    return f", from 1 in {every}" if every > 1 else ""
+    return BarsPanel(
+        title=Phrase("Sizes of |w|"),
+        note=Phrase("percentiles, from 1 in {1}", every) if every > 1 else Phrase("percentiles"),
+        bars=bars,
+        hue=hue,
+    )
 
 
 def _place(values: Array, flat: int) -> str:
     """Where a number of the part is, by the part's own rows and columns."""
     place = [int(i) for i in np.unravel_index(flat, values.shape)]
-    return f"entry {place[0]:,}" if len(place) == 1 else f"row {place[0]:,}, column {place[1]:,}"
+    return (
+        Phrase("entry {1}", Count(place[0]))
+        if len(place) == 1
+        else Phrase("row {1}, column {2}", Count(place[0]), Count(place[1]))
+    )
 
 
 def _moments(values: Array) -> tuple[float, float, float]:
@@ -244,11 +253,14 @@ def _histogram(values: Array, hue: Hue) -> CurvePanel:
     beyond = sample.size - int(counts.sum())
     steps = np.repeat(edges, 2)
     heights = np.concatenate([[0], np.repeat(counts, 2), [0]]).astype(float)
+    notes: list[str] = [Phrase("{1} bins", bins)]
+    notes += [Phrase("{1} beyond the ends", Count(beyond))] if beyond else []
+    notes += [Phrase("from 1 in {1}", every)] if every > 1 else []
     return CurvePanel(
-        title="Distribution",
-        note=f"{bins} bins{f', {beyond:,} beyond the ends' if beyond else ''}{_of(every)}",
+        title=Phrase("Distribution"),
+        note=joined(", ", notes),
         lines=((steps, heights),),
-        x_label="value",
-        y_label="count",
+        x_label=Phrase("value"),
+        y_label=Phrase("count"),
         hue=hue,
     )

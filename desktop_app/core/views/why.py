@@ -21,12 +21,13 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
 from desktop_app.core.targets import look
 from desktop_app.core.views import why_effects, why_numpy, why_opened
-from desktop_app.core.views.common import token_name
+from desktop_app.core.views.common import differs, token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
+from desktop_app.gpt2.phrase import Phrase, joined
 
 CELLS, SOURCES = "why.term", "why.source"
-CONSTANT, SUM, OWN = "final norm bias", "sum of the parts", "the model's own"
+CONSTANT, SUM, OWN = Phrase("final norm bias"), Phrase("sum of the parts"), Phrase("the model's own")
 
 
 def _compute(work: Work, target: int, against: int | None, baseline: Baseline, position: int) -> Attribution:
@@ -41,15 +42,15 @@ def _compute(work: Work, target: int, against: int | None, baseline: Baseline, p
     )
 
 
-_WHY = Product("why", "Measuring every part", _compute)
+_WHY = Product("why", Phrase("Measuring every part"), _compute)
 
 _LABELS = {
-    Kind.EMBED: "token embedding",
-    Kind.POSITION: "position embedding",
-    Kind.ATTENTION_BIAS: "attention bias",
-    Kind.MLP: "MLP",
-    Kind.MLP_BIAS: "MLP bias",
-    Kind.ROUNDING: "rounding to int8",
+    Kind.EMBED: Phrase("token embedding"),
+    Kind.POSITION: Phrase("position embedding"),
+    Kind.ATTENTION_BIAS: Phrase("attention bias"),
+    Kind.MLP: Phrase("MLP"),
+    Kind.MLP_BIAS: Phrase("MLP bias"),
+    Kind.ROUNDING: Phrase("rounding to int8"),
 }
 
 
@@ -81,17 +82,17 @@ def content(scene: Scene) -> View:
     """The waterfall, from 0 to the logit or to the difference of two."""
     found: Attribution | None = scene.made(want(scene))
     if found is None:
-        return View(_title(scene), "", column(TextPanel(lines=(Line("", f"{_WHY.words} …"),))))
+        return View(_title(scene), "", column(TextPanel(lines=(Line("", _WHY.waiting),))))
     return View(_title(scene), "", column(_waterfall(scene, found)))
 
 
 def _title(scene: Scene) -> str:
     quoted, (_, against, baseline, _) = scene.tokenizer.quoted, want(scene).args
     if isinstance(against, int):
-        return f"Why {quoted(target_of(scene))} rather than {quoted(against)}"
+        return Phrase("Why {1} rather than {2}", quoted(target_of(scene)), quoted(against))
     if baseline == "mean":
-        return f"Why {quoted(target_of(scene))} rather than the average token"
-    return f"Where the logit of {quoted(target_of(scene))} comes from"
+        return Phrase("Why {1} rather than the average token", quoted(target_of(scene)))
+    return Phrase("Where the logit of {1} comes from", quoted(target_of(scene)))
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def label_of(part: Part) -> str:
     """How a part is called within its block."""
     if part.kind is Kind.EDIT:
         return part.name
-    return f"head {part.head}" if part.kind is Kind.HEAD else _LABELS[part.kind]
+    return Phrase("head {1}", part.head) if part.kind is Kind.HEAD else _LABELS[part.kind]
 
 
 def terms(scene: Scene, found: Attribution) -> dict[int, Term]:
@@ -118,7 +119,7 @@ def terms(scene: Scene, found: Attribution) -> dict[int, Term]:
     rows = [Term(n, label_of(p), float(values[n]), p, p.layer) for n, p in enumerate(found.parts)]
     for layer in range(scene.config.n_layer):
         own = sum(float(v) for v, p in zip(values, found.parts, strict=True) if p.layer == layer)
-        rows.append(Term(len(rows), f"block {layer}", own, None, layer))
+        rows.append(Term(len(rows), Phrase("block {1}", layer), own, None, layer))
     last = ((CONSTANT, found.constant), (SUM, found.total), (OWN, found.own))
     rows += [Term(len(rows) + n, *words) for n, words in enumerate(last)]
     return {row.code: row for row in rows}
@@ -163,11 +164,13 @@ def _waterfall(scene: Scene, found: Attribution) -> WaterfallPanel:
             at += term.value
     difference = found.against is not None or found.baseline == "mean"
     return WaterfallPanel(
-        title="Part by part to the difference of the logits" if difference else "Part by part to the logit",
-        note=f"after {token_name(scene, found.position)}",
+        title=Phrase("Part by part to the difference of the logits")
+        if difference
+        else Phrase("Part by part to the logit"),
+        note=Phrase("after {1}", token_name(scene, found.position)),
         rises=tuple(rises),
         source=Source(CELLS, ("row",), rows=tuple(t.code for t in rows)),
-        x_label="logits",
+        x_label=Phrase("logits"),
     )
 
 
@@ -202,22 +205,22 @@ def _remark(scene: Scene, found: Attribution, term: Term) -> str:
     if term.label == OWN:
         closing = found.closings()[0]
         by = short(float(f"{closing.difference:.1g}"))
-        return f"differs by {by}: {'rounding' if closing.good else 'more than rounding'}"
+        return differs(by, closing.good)
     if (effect := effect_of(scene, term)) is not None:
-        return f"muting it {_brief(effect)}"
+        return Phrase("muting it {1}", _brief(effect))
     if term.part is None and term.layer is not None:
         inside = [(float(v), p) for v, p in zip(found.contribution, found.parts, strict=True) if p.layer == term.layer]
         value, part = max(inside, key=lambda pair: abs(pair[0]))
-        return f"largest: {label_of(part)} {_brief(value)}"
+        return Phrase("largest: {1} {2}", label_of(part), _brief(value))
     if term.part is None or term.layer is None:
         return ""
     if term.part.kind is Kind.HEAD and found.head_source is not None:
         sources = found.head_source[term.layer, term.part.head]
         key = int(abs(sources).argmax())
-        return f"from {scene.labels[key]} {_brief(float(sources[key]))}"
+        return Phrase("from {1} {2}", scene.labels[key], _brief(float(sources[key])))
     if term.part.kind is Kind.MLP and found.neuron is not None:
         neuron = int(abs(found.neuron[term.layer]).argmax())
-        return f"neuron {neuron} {_brief(float(found.neuron[term.layer, neuron]))}"
+        return Phrase("neuron {1} {2}", neuron, _brief(float(found.neuron[term.layer, neuron])))
     return ""
 
 
@@ -251,15 +254,22 @@ def describe(scene: Scene, cell: Cell) -> Readout:
         found, part, key = _source_at(scene, cell)
         assert found.head_source is not None
         value = float(found.head_source[part.layer, part.head, key])
-        place = f"from {token_name(scene, key)}, after {token_name(scene, found.position)}"
-        return Readout(f"{signed(value)} logits", part.name, place, "pattern · v W_O · u / s", inputs=(place_of(part),))
+        source, end = token_name(scene, key), token_name(scene, found.position)
+        return Readout(
+            Phrase("{1} logits", signed(value)),
+            part.name,
+            Phrase("from {1}, after {2}", source, end),
+            "pattern · v W_O · u / s",
+            inputs=(place_of(part),),
+        )
     found, term = _at(scene, cell)
     name = term.label if term.part is None else term.part.name
-    block = f" of block {term.layer}" if term.part is not None and term.layer is not None else ""
-    remark = _remark(scene, found, term)
-    place = f"{term.label}{block}, after {token_name(scene, found.position)}" + (f"; {remark}" if remark else "")
+    in_block = term.part is not None and term.layer is not None
+    label = Phrase("{1} of block {2}", term.label, term.layer) if in_block else term.label
+    after = Phrase("{1}, after {2}", label, token_name(scene, found.position))
+    place = joined("; ", filter(None, (after, _remark(scene, found, term))))
     inputs = (place_of(term.part),) if term.part is not None and term.part.kind is not Kind.ROUNDING else ()
-    return Readout(f"{signed(term.value)} logits", name, place, "part · u / s", inputs=inputs)
+    return Readout(Phrase("{1} logits", signed(term.value)), name, place, "part · u / s", inputs=inputs)
 
 
 def place_of(part: Part) -> str:
@@ -286,7 +296,7 @@ def of_part(part: Part) -> tuple[Target, ...]:
         return (head(part.layer, part.head),)
     if part.kind is Kind.MLP and part.layer is not None:
         return (mlp(part.layer),)
-    return (Target("token embedding", ("embed",), ROW),) if part.kind is Kind.EMBED else ()
+    return (Target(Phrase("token embedding"), ("embed",), ROW),) if part.kind is Kind.EMBED else ()
 
 
 def choose(scene: Scene, cell: Cell) -> State:
@@ -325,10 +335,11 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     if cell.name == SOURCES:
         found, part, key = _source_at(scene, cell)
         readout = describe(scene, cell)
-        title = f"{readout.name} = {readout.value.removesuffix(' logits')}"
+        assert found.head_source is not None
+        title = f"{part.name} = {signed(float(found.head_source[part.layer, part.head, key]))}"
         return View(title, readout.place, why_opened.source(scene, found, part, key))
     found, term = _at(scene, cell)
-    title = f"{term.label} = {signed(term.value)}" if term.part is None else f"{term.part.name} = {signed(term.value)}"
+    title = Phrase("{1} = {2}", term.label if term.part is None else term.part.name, signed(term.value))
     lead = describe(scene, cell).place
     if term.part is not None and term.part.kind is not Kind.ROUNDING:
         return View(title, lead, why_opened.part(scene, found, term.part, term.value))

@@ -15,6 +15,7 @@ from desktop_app.core.reference import reference_texts
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.edit import Edit
+from desktop_app.gpt2.phrase import Phrase
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ def muted(part: Part) -> Target | None:
         return head(part.layer, part.head)
     if part.kind is Kind.MLP and part.layer is not None:
         return mlp(part.layer)
-    return Target("token embedding", (place("embed"),)) if part.kind is Kind.EMBED else None
+    return Target(Phrase("token embedding"), (place("embed"),)) if part.kind is Kind.EMBED else None
 
 
 def _compute(work: Work, target: int, against: int | None, baseline: Baseline) -> Effects:
@@ -58,7 +59,7 @@ def _compute(work: Work, target: int, against: int | None, baseline: Baseline) -
     )
 
 
-_EFFECTS = Product("why_effects", "Muting each part", _compute, quick=False)
+_EFFECTS = Product("why_effects", Phrase("Muting each part"), _compute, quick=False)
 
 
 def want(scene: Scene, target: int, against: int | None) -> tuple[Want, ...]:

@@ -22,7 +22,9 @@ from desktop_app.core.panels import (
     column,
 )
 from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import differs
 from desktop_app.core.views.dot import dot_panels
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 from desktop_app.gpt2.weights import UNEMBEDDING
 
 _LISTED = 10
@@ -37,14 +39,17 @@ def part(scene: Scene, found: Attribution, which: Part, value: float) -> Box:
     good = abs(again - value) <= 1e-4 * max(1.0, size)
     lines = (
         Line(
-            "formula", "part · u / s", f"u = w_f ⊙ {_difference(scene, found)}, less its mean; s the final norm's scale"
+            Phrase("formula"),
+            "part · u / s",
+            Phrase("u = w_f ⊙ {1}, less its mean; s the final norm's scale", _difference(scene, found)),
         ),
-        Line("with numbers", f"{number(again * scale)} / {number(scale)}", "the scale is taken as it is"),
         Line(
-            "made again",
+            Phrase("with numbers"), f"{number(again * scale)} / {number(scale)}", Phrase("the scale is taken as it is")
+        ),
+        Line(
+            Phrase("made again"),
             number(again),
-            f"in float64 from these vectors; differs by {number(abs(again - value))}: "
-            f"{'rounding' if good else 'more than rounding'}",
+            Phrase("in float64 from these vectors; {1}", differs(number(abs(again - value)), good)),
         ),
     )
     left = Strip(which.name, vector, _source(which, found.position), Hue.QUERY)
@@ -80,8 +85,8 @@ def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
         if token is not None:
             logit = float(scene.trace.logits(found.position)[token])
             label = scene.tokenizer.label(token)
-            bars.append(Bar(label, logit, number(logit), "logits", source=("logits", (found.position, token))))
-    return BarsPanel(title="With", hint="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
+            bars.append(Bar(label, logit, number(logit), Phrase("logits"), source=("logits", (found.position, token))))
+    return BarsPanel(title=Phrase("With"), hint=Phrase("click one to open it"), bars=tuple(bars), hue=Hue.RESIDUAL)
 
 
 def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel, ...]:
@@ -98,19 +103,19 @@ def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel,
             scene.labels[key],
             float(values[key]),
             number(float(values[key])),
-            f"attention {percent(float(looks[key]))}",
+            Phrase("attention {1}", percent(float(looks[key]))),
             source=("why.source", (*at, int(key))),
         )
         for key in order
     ]
     rest = float(found.head_rounding[at])
     if rest:
-        bars.append(Bar("rounding to int8", rest, number(rest)))
+        bars.append(Bar(Phrase("rounding to int8"), rest, number(rest)))
     seen = np.full(len(scene.labels), np.nan)
     seen[: found.position + 1] = values
     return (
         ShadedPanel(
-            title="By the token that it read from",
+            title=Phrase("By the token that it read from"),
             pieces=scene.labels,
             values=seen,
             levels=diverging(values),
@@ -118,8 +123,8 @@ def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel,
             selected=found.position,
         ),
         BarsPanel(
-            title="The largest of them",
-            note=f"all {len(values):,} add up to {number(float(values.sum()) + rest)}",
+            title=Phrase("The largest of them"),
+            note=Phrase("all {1} add up to {2}", Count(len(values)), number(float(values.sum()) + rest)),
             bars=(*bars, *_others(values, order)),
             hue=Hue.ATTENTION,
         ),
@@ -137,16 +142,20 @@ def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
     weight = float(scene.trace.read(block + "pattern", head=which.head, row=found.position)[key])
     own = float(value @ worth)
     lines = (
-        Line("formula", "pattern · v W_O · u / s", "how much it looked there, times what is read there is worth"),
-        Line("with numbers", f"{number(weight)} × {number(own)}", ""),
-        Line("made again", number(weight * own), "in float64 from these vectors"),
+        Line(
+            Phrase("formula"),
+            "pattern · v W_O · u / s",
+            Phrase("how much it looked there, times what is read there is worth"),
+        ),
+        Line(Phrase("with numbers"), f"{number(weight)} × {number(own)}", ""),
+        Line(Phrase("made again"), number(weight * own), Phrase("in float64 from these vectors")),
     )
-    left = Strip("v", value, Source(block + "v", (which.head, key, "col")), Hue.VALUE)
-    looked = Bar("pattern", weight, percent(weight), block + "pattern", source=(block + "pattern", cell))
+    left = Strip(Phrase("v"), value, Source(block + "v", (which.head, key, "col")), Hue.VALUE)
+    looked = Bar(Phrase("pattern"), weight, percent(weight), block + "pattern", source=(block + "pattern", cell))
     return column(
         TextPanel(lines=lines),
         *dot_panels(left, Strip("W_O u / s", worth, None, Hue.KEY, "×")),
-        BarsPanel(title="With", hint="click one to open it", bars=(looked,), hue=Hue.ATTENTION),
+        BarsPanel(title=Phrase("With"), hint=Phrase("click one to open it"), bars=(looked,), hue=Hue.ATTENTION),
     )
 
 
@@ -160,7 +169,7 @@ def _by_neuron(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
     worth = scene.checkpoint.weights[f"blocks.{which.layer}.mlp.W_out"][order] @ found.direction
     bars = [
         Bar(
-            f"neuron {n}",
+            Phrase("neuron {1}", n),
             float(values[n]),
             number(float(values[n])),
             f"{number(float(post[n]))} × {number(float(own))}",
@@ -169,9 +178,14 @@ def _by_neuron(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
         for n, own in zip(order, worth, strict=True)
     ]
     return BarsPanel(
-        title="By neuron",
-        note=f"its activation × what its row of W_out is worth · all {len(values):,} add up to "
-        f"{number(float(values.sum()))}",
+        title=Phrase("By neuron"),
+        note=joined(
+            " · ",
+            (
+                Phrase("its activation × what its row of W_out is worth"),
+                Phrase("all {1} add up to {2}", Count(len(values)), number(float(values.sum()))),
+            ),
+        ),
         bars=(*bars, *_others(values, order)),
         hue=Hue.MLP,
     )
@@ -181,7 +195,7 @@ def _others(values: Array, order: Array) -> tuple[Bar, ...]:
     """What is not listed, as one bar."""
     left = len(values) - len(order)
     rest = float(values.sum() - values[order].sum())
-    return (Bar(f"{left:,} others", rest, number(rest), kept=False),) if left else ()
+    return (Bar(Phrase("{1} others", Count(left)), rest, number(rest), kept=False),) if left else ()
 
 
 def constant(scene: Scene, found: Attribution) -> Box:
@@ -194,8 +208,12 @@ def constant(scene: Scene, found: Attribution) -> Box:
         column_ = column_ - mean_column(scene.checkpoint)
     bias = weights["ln_final.b"].astype(np.float64)
     lines = (
-        Line("formula", f"b_f · {_difference(scene, found)}", "added after the scale, for every text the same"),
-        Line("made again", number(float(bias @ column_)), "in float64"),
+        Line(
+            Phrase("formula"),
+            f"b_f · {_difference(scene, found)}",
+            Phrase("added after the scale, for every text the same"),
+        ),
+        Line(Phrase("made again"), number(float(bias @ column_)), Phrase("in float64")),
     )
     left = Strip("ln_final.b", bias, Source("ln_final.b", ("col",)), Hue.QUERY)
     return column(TextPanel(lines=lines), *dot_panels(left, Strip("W_U", column_, None, Hue.KEY, "×")))
@@ -206,7 +224,9 @@ def together(found: Attribution, own: Sequence[tuple[str, float, int]], cells: s
     bars = [Bar(label, value, number(value), source=(cells, (code,))) for label, value, code in own]
     if not own:
         kinds = {part.kind: float(found.of_kind(part.kind).sum()) for part in found.parts}
-        sums = [*((kind.value, value) for kind, value in kinds.items()), ("final norm bias", found.constant)]
+        sums = [*((kind.value, value) for kind, value in kinds.items()), (Phrase("final norm bias"), found.constant)]
         bars = [Bar(label, value, number(value)) for label, value in sums]
     total = sum(bar.value for bar in bars)
-    return column(BarsPanel(title="Added up", note=f"to {number(total)}", bars=tuple(bars), hue=Hue.RESIDUAL))
+    return column(
+        BarsPanel(title=Phrase("Added up"), note=Phrase("to {1}", number(total)), bars=tuple(bars), hue=Hue.RESIDUAL)
+    )

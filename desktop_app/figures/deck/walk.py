@@ -10,7 +10,7 @@ from desktop_app.core.caption import alt_text, caption
 from desktop_app.core.compare import compared
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step
-from desktop_app.core.panels import Box, View
+from desktop_app.core.panels import Box, View, headed
 from desktop_app.core.places import BESIDE, IN, OUT, Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene, make_moment
@@ -20,6 +20,7 @@ from desktop_app.figures.deck.notes import notes
 from desktop_app.figures.export import Job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.phrase import Phrase
 
 OVERVIEW, ALL, BLOCK = "overview", "all", "block"
 SELECTIONS = {
@@ -133,7 +134,8 @@ def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
     step, total, part = item.step, len(step_list(scene.config)), _part(item.step, scene.config)
     if item.whole:
         view = compared(
-            scene, lambda own: View(f"Block {step.layer} — {block.TITLE}", block.LEAD, block.whole_block(own))
+            scene,
+            lambda own: View(headed(Phrase("Block {1}", step.layer), block.TITLE), block.LEAD, block.whole_block(own)),
         )
         words = caption(scene, step)
         job = Job(view, words, f"{view.title}. {view.lead} {words}")

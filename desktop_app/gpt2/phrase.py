@@ -1,0 +1,70 @@
+"""What the program says on a view, as values: the English text, and what it was made of, for other languages.
+
+`Phrase("head {1}", 3)` is the text "head 3". What shows English needs to know no more; another language looks the key
+"head {1}" up in its table (`figures/language.py`) and puts the values into its own words. A text that is none of these
+is data (a token, the name of a tensor, a formula) and the same in every language: nobody looks at how a text reads.
+"""
+
+from collections.abc import Iterable
+from typing import Self
+
+
+class Phrase(str):
+    """English words. `key` has places {1}, {2} ... for `values`, which are phrases, counts or anything with a text."""
+
+    __slots__ = ("key", "values")
+    key: str
+    values: tuple[object, ...]
+
+    def __new__(cls, key: str, *values: object) -> Self:
+        """The words of `key` with the values at their places."""
+        made = super().__new__(cls, key.format("", *values) if values else key)
+        made.key, made.values = key, values
+        return made
+
+    def __reduce__(self) -> tuple[type[str], tuple[object, ...]]:
+        return type(self), (self.key, *self.values)
+
+
+class Capital(Phrase):
+    """Other words with a capital in front, as they begin a sentence or a heading."""
+
+    __slots__ = ()
+
+    def __new__(cls, words: str) -> Self:
+        """`words`, with a capital."""
+        made = str.__new__(cls, words[:1].upper() + words[1:])
+        made.key, made.values = "{1}", (words,)
+        return made
+
+    def __reduce__(self) -> tuple[type[str], tuple[object, ...]]:
+        return Capital, self.values
+
+
+class Count(str):
+    """A number with its thousands set apart, which languages do with different signs."""
+
+    __slots__ = ("decimals", "number")
+    number: float
+    decimals: int
+
+    def __new__(cls, number: float, decimals: int = 0) -> Self:
+        """`number` with so many decimals."""
+        made = super().__new__(cls, f"{number:,.{decimals}f}")
+        made.number, made.decimals = number, decimals
+        return made
+
+    def __reduce__(self) -> tuple[type[str], tuple[object, ...]]:
+        return Count, (self.number, self.decimals)
+
+    def apart(self, sign: str) -> str:
+        """The number with this sign between its thousands."""
+        return self.replace(",", sign)
+
+
+def joined(sign: str, parts: Iterable[str]) -> str:
+    """`sign.join(parts)`, of which each part can still be said in another language."""
+    parts = tuple(parts)
+    if len(parts) < 2:
+        return "".join(parts) if not parts else parts[0]
+    return Phrase(sign.join(f"{{{n}}}" for n in range(1, len(parts) + 1)), *parts)
