@@ -80,8 +80,13 @@ MODES: dict[str, Mode] = {
 
 
 _OF_MODELS = {
-    "other": Mode((OTHER,), "the other model"),
-    "pair": Mode(("", OTHER), "beside the other model", ("this model", "other model", "this − other"), DIFFER),
+    "other": Mode((OTHER,), Phrase("the other model")),
+    "pair": Mode(
+        ("", OTHER),
+        Phrase("beside the other model"),
+        (Phrase("this model"), Phrase("other model"), Phrase("this − other")),
+        DIFFER,
+    ),
 }
 """The same where the other pass is by another model."""
 

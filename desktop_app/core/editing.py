@@ -159,14 +159,14 @@ def head(layer: int, n: int) -> Target:
 
 def heads(layer: int) -> Target:
     """What every head of a block read."""
-    return Target(f"every head of block {layer}", (f"blocks.{layer}.attn.z",), HEAD)
+    return Target(Phrase("every head of block {1}", layer), (f"blocks.{layer}.attn.z",), HEAD)
 
 
 def inputs(layer: int, n: int) -> tuple[Target, ...]:
     """A head's queries, keys and values, at every position."""
     return tuple(
-        Target(f"{words} of head {n}", (place(f"blocks.{layer}.attn.{letter}", n),), INPUT)
-        for letter, words in (("q", "queries"), ("k", "keys"), ("v", "values"))
+        Target(Phrase("{1} of head {2}", words, n), (place(f"blocks.{layer}.attn.{letter}", n),), INPUT)
+        for letter, words in (("q", Phrase("queries")), ("k", Phrase("keys")), ("v", Phrase("values")))
     )
 
 

@@ -203,7 +203,7 @@ def _scalars(
         else:
             length = s.value if np.isfinite(s.value) else 0.0
             bars.append(Bar(s.label, length, number(s.value), where, source=source))
-    return BarsPanel(title=title, hint="click one to open it", bars=tuple(bars), hue=Hue.RESIDUAL)
+    return BarsPanel(title=title, hint=Phrase("click one to open it"), bars=tuple(bars), hue=Hue.RESIDUAL)
 
 
 def chain(scene: Scene, token: int) -> View:

@@ -41,7 +41,7 @@ def check_view(findings: tuple[Finding, ...] | None) -> View:
         number(TOLERANCE),
     )
     if findings is None:
-        return View("Checking every tensor …", lead, column(TextPanel()))
+        return View(CHECK.product.waiting, lead, column(TextPanel()))
     good = sum(f.good for f in findings)
     verdict = Phrase("{1} of {2} tensors are what their formulas say", good, len(findings))
     worst = sorted(findings, key=lambda f: -f.relative)[:_WORST]

@@ -174,7 +174,7 @@ def _cloud(scene: Scene, rows: _Tokens, near: Nearest | None, layout: Layout | N
         note=note,
         points=places,
         labels=labels,
-        hint="drag it, turn the wheel or press + and −; 0 shows all",
+        hint=Phrase("drag it, turn the wheel or press + and −; 0 shows all"),
         kind=rows.kinds,
         kinds=KINDS,
         marked=tuple(dict.fromkeys((chosen(scene), *pinned, *shown))),

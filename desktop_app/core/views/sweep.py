@@ -180,7 +180,9 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
         else:
             lines.append(
                 Line(
-                    Phrase("colours"), "0 to 1", Phrase("the share of the way from the patched prompt to the other one")
+                    Phrase("colours"),
+                    Phrase("{1} to {2}", 0, 1),
+                    Phrase("the share of the way from the patched prompt to the other one"),
                 )
             )
     wanted = wants(scene)

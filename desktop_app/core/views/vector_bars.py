@@ -10,7 +10,7 @@ from desktop_app.core.levels import number
 from desktop_app.core.panels import Array, Bar, BarsPanel, Hue, Line, TextPanel
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name
-from desktop_app.gpt2.phrase import Phrase
+from desktop_app.gpt2.phrase import Phrase, joined
 
 _LISTED = 6
 
@@ -119,10 +119,10 @@ def by_head(scene: Scene, *, written: bool) -> BarsPanel:
         for h in order
     )
     left = len(lengths) - len(bars)
+    of = Phrase("length of z · W_O") if written else Phrase("length of z")
     return BarsPanel(
         title=Phrase("What each head writes") if written else Phrase("What each head found"),
-        note=(Phrase("length of z · W_O") if written else Phrase("length of z"))
-        + (f", {left} shorter" if left else ""),
+        note=joined(", ", (of, *((Phrase("{1} shorter", left),) if left else ()))),
         bars=bars,
         hue=Hue.ATTENTION,
     )
