@@ -33,7 +33,8 @@ STREAM_LIMIT = 1 << 28
 
 _LOGIT_ROWS = 32  # positions per run of the head, so that a stop takes effect within tens of milliseconds
 
-_CHUNK = 256  # positions of a long text that run at once
+CHUNK = 256
+"""Positions of a long text that run at once."""
 
 Past = Mapping[str, NDArray[np.float32]]
 """`past.L.key` and `past.L.value` -> [head, past, d_head]."""
@@ -190,7 +191,7 @@ class Engine:
             captured: Mapping[str, NDArray[Any]] = self.run(ids, None, self._all, stop)
             final = captured["ln_final.out"]
         else:
-            source = () if self.packed or len(ids) - shared <= _CHUNK else self._source.values()
+            source = () if self.packed or len(ids) - shared <= CHUNK else self._source.values()
             with released(source):  # a long text needs the memory
                 captured, final = self._run_on(ids, reuse if shared else None, shared, stop)
         last = self.logits(final[-1:], stop)[0]
@@ -213,7 +214,7 @@ class Engine:
         the same sums, less those that it hides; a stop takes effect sooner, and grids take less room.
         """
         while True:
-            end = min(shared + _CHUNK, len(ids))
+            end = min(shared + CHUNK, len(ids))
             past = before.past(shared) if before is not None else None
             new = self.run(ids[shared:end], past, [*self._kept, "ln_final.out"], stop)
             final = new.pop("ln_final.out")

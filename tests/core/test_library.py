@@ -319,14 +319,15 @@ def test_a_model_that_fits_is_not_doubted_and_one_that_does_not_is_told_with_num
     monkeypatch.setattr(memory, "available_memory", lambda: 4_000_000_000)
     assert too_large(Config(), 128, "GPT-2 small") == ""
     words = too_large(xl, 128, "GPT-2 XL")
-    assert words.startswith("GPT-2 XL needs about 6.8") and words.endswith("and 4 GB are free.")
+    assert words.startswith("GPT-2 XL needs about 7.3") and words.endswith("and 4 GB are free.")
     monkeypatch.setattr(memory, "available_memory", lambda: None)
     assert too_large(xl, 128, "GPT-2 XL") == ""
 
 
-def test_a_longer_text_needs_more():
-    totals = [needed(Config(), positions).total for positions in (1, 64, 512, 1024)]
-    assert totals == sorted(totals) and needed(Config(), 5000) == needed(Config(), 1024)
+def test_a_longer_text_takes_more_beside_the_weights():
+    taken = [needed(Config(), positions) for positions in (1, 64, 512, 1024)]
+    beside = [need.trace + need.work for need in taken]
+    assert beside == sorted(beside) and needed(Config(), 5000) == needed(Config(), 1024)
 
 
 def test_a_command_says_so_before_it_goes_on_with_a_model_too_large(tiny, capfd, monkeypatch):

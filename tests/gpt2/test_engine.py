@@ -282,7 +282,7 @@ def test_two_threads_may_share_an_engine(engine):
 def test_a_long_text_runs_in_chunks_and_each_stands_on_those_before(engine, monkeypatch):
     whole = engine.trace(IDS, everything=True)
     monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
-    monkeypatch.setattr("desktop_app.gpt2.engine._CHUNK", 2)
+    monkeypatch.setattr("desktop_app.gpt2.engine.CHUNK", 2)
     runs, run = [], type(engine).run
 
     def counted(self, ids, past, names, stop=None):

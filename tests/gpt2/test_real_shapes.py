@@ -39,6 +39,7 @@ def write_holes(folder, config):
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + length]}
         offset += length
     raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)  # as the library pads it: what is not aligned is copied
     with (folder / "model.safetensors").open("wb") as file:
         file.write(len(raw).to_bytes(8, "little") + raw)
         file.truncate(8 + len(raw) + offset)
