@@ -20,6 +20,7 @@ from desktop_app.core.panels import BarsPanel
 from desktop_app.core.probabilities import bars_panel, chances_key, found_words
 from desktop_app.core.scene import Scene
 from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.gpt2.sampling import Sampling
 from desktop_app.ui.bars_view import BarsView
 from desktop_app.ui.sampling_controls import SamplingControls, sampling_words
 
@@ -189,14 +190,16 @@ class ProbabilityPanel(QWidget):
             coming.setFocus()
         going.hide()
 
-    def show_nothing(self, theme: Theme, scale: float) -> None:
-        """There is no distribution."""
+    def show_nothing(self, sampling: Sampling, vocabulary: int, theme: Theme, scale: float) -> None:
+        """There is no distribution; the settings are what they are."""
         self._scene, self._theme, self._scale = None, theme, scale
         self._made_of = None
         self.heading.setText("Next token")
         self.heading.setToolTip("")
         self.to_last.hide()
         self.bars.show_panel(BarsPanel(), theme, scale)
+        self.controls.show_sampling(sampling, vocabulary)
+        self.settings.setText(sampling_words(sampling))
         self.u_label.setText("")
         for button in (self.append, self.run, self.stop):
             button.setEnabled(False)

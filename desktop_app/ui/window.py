@@ -336,7 +336,9 @@ class Window(Frame):
         self.view_bar.show_entry(None, None)
         self.view_bar.show_options((), set())
         self.inspection.show()
-        self.probabilities.show_nothing(self.theme, self.scale)
+        model = self.controller.model
+        vocabulary = 0 if model is None else model.config.vocab_size
+        self.probabilities.show_nothing(self.controller.state.sampling, vocabulary, self.theme, self.scale)
         self.acts.enable()
 
     def _show_model(self, model: Model) -> None:

@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QStyle, QStyleOptionSlider
 
+from desktop_app.core.bundle import bundled_models
 from desktop_app.gpt2.sampling import MAX_SEED, Sampling, uniform
 from tests.ui.driver import CTRL, SHIFT, pixels
 
@@ -301,3 +302,12 @@ def test_a_token_that_is_not_there_is_said_so(desk):
     assert panel.found.isVisible() and panel.found.text().endswith(".")
     desk.press(Qt.Key.Key_Return, widget=panel.search)
     assert desk.state.pinned == ()
+
+
+def test_without_a_pass_the_settings_are_still_the_ones_that_will_be_used(open_desk):
+    desk = open_desk(bundled_models()["sorter"], "The old king")
+    assert desk.scene is None, "the sorter cannot spell it"
+    controls = desk.window.probabilities.controls
+    shown = (controls._temperature.value(), controls._top_k.value(), controls._top_p.value(), controls.seed.text())
+    assert shown == (1.0, 0, 1.0, "0") and desk.state.sampling == Sampling()
+    assert controls.top_k.value() == controls.top_k.maximum() and controls.top_p.value() == controls.top_p.maximum()
