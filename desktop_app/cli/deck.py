@@ -2,11 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from desktop_app.cli.figure import state_of
 from desktop_app.cli.shared import (
+    checked_text,
     choose_provider,
     model_folder,
     open_for,
@@ -17,10 +20,16 @@ from desktop_app.cli.shared import (
 )
 from desktop_app.gpt2.errors import LogitscopeError
 
+if TYPE_CHECKING:
+    from desktop_app.core.model import Model
+    from desktop_app.figures.deck.make import Ready
+    from desktop_app.figures.deck.walk import Slide
+
 
 def run(arguments: argparse.Namespace) -> int:
-    from desktop_app.figures.deck.make import Wish, kind_of, make_deck, prepare
-    from desktop_app.figures.deck.walk import SELECTIONS, choose, slides
+    from desktop_app.figures.deck.lecture import Lecture
+    from desktop_app.figures.deck.make import Wish, kind_of, prepare
+    from desktop_app.figures.deck.walk import LECTURE, SELECTIONS, choose, slides
     from desktop_app.figures.order import check_index
     from desktop_app.gpt2.files import refuse_existing
     from desktop_app.gpt2.token_ids import parse_ids
@@ -30,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     wish = Wish(kind_of(out), arguments.theme, arguments.template, arguments.seconds)
     if arguments.jobs is not None and not 1 <= arguments.jobs <= 64:
         raise LogitscopeError(f"--jobs {arguments.jobs} is out of range; choose from 1 to 64.")
+    if arguments.story is not None:
+        return _story(arguments, prepare(wish))
     state, folder = state_of(arguments, prompt_text(arguments))
     ready = prepare(wish)
 
@@ -46,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     if names not in SELECTIONS:
         names = [name for part in arguments.steps.split(",") if (name := part.strip())]
     block = min(state.layer, model.config.n_layer - 1) if arguments.block is None else arguments.block
-    items = choose(model.config, names, block)
+    check_index("block", block, model.config.n_layer)
+    items = () if names == LECTURE else choose(model.config, names, block)
     given = arguments.ids
     ids = encode(state, model.tokenizer) if given is None else parse_ids(given, model.config.vocab_size)
     model.engine.check_ids(ids)
@@ -57,11 +69,53 @@ def run(arguments: argparse.Namespace) -> int:
     asked = replace(asked_of(replace(state, text="", appended=ids), model.tokenizer), ids=ids)
     passes = passes_of(model, asked, text=arguments.ids is None)
     scene = make_moment(model.name, model.checkpoint, model.tokenizer, passes, state)
-    walk = slides(scene, items, model=model, captions=not arguments.no_caption)
+    captions = not arguments.no_caption
+    if names == LECTURE:
+        chosen = arguments.block is not None or arguments.head is not None
+        lecture = Lecture(scene, model, arguments.lang, (block, scene.head) if chosen else None)
+        made = list(lecture.slides(captions=captions))
+        return _write(made, len(made), ready, arguments)
+    walk = slides(scene, items, model=model, captions=captions, language=arguments.lang)
+    return _write(walk, len(items), ready, arguments)
+
+
+def _story(arguments: argparse.Namespace, ready: "Ready") -> int:
+    """The deck of a story, each stop on its own model, or all on the one that was named."""
+    from desktop_app.core.stories import find_story
+    from desktop_app.figures.deck.told import slides
+
+    story = find_story(checked_text(arguments.story, "--story"))
+    choose_provider(arguments)
+    models = Models(arguments)
+    made = list(slides(story, models.open, language=arguments.lang, captions=not arguments.no_caption))
+    return _write(made, len(made), ready, arguments)
+
+
+class Models:
+    """Opens the models that a story names, each once; all stops are shown on --model where that is given."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._open: dict[Path, Model] = {}
+
+    def open(self, name: str) -> "Model":
+        """The model of that name. Raises ModelError where it is not on this machine."""
+        from desktop_app.core.library.find import find_model
+
+        folder = find_model(name) if self._arguments.model is None else model_folder(self._arguments)
+        if folder not in self._open:
+            self._open[folder] = open_for(folder, int8=self._arguments.int8, text=True)
+        return self._open[folder]
+
+
+def _write(slides: "Iterable[Slide]", count: int, ready: "Ready", arguments: argparse.Namespace) -> int:
+    """Draw the slides, put the file together, and say so."""
+    from desktop_app.figures.deck.make import make_deck
+
     with _Line() as line:
-        make_deck(walk, len(items), ready, out, jobs=arguments.jobs, progress=line.tell)
-    noun = {"pptx": "slide", "pdf": "page"}.get(wish.kind, "frame")
-    print(f"{shown(str(out))}: {len(items)} {noun}{'s' * (len(items) != 1)}, {size_of(out)}")
+        make_deck(slides, count, ready, arguments.out, jobs=arguments.jobs, progress=line.tell)
+    noun = {"pptx": "slide", "pdf": "page"}.get(ready.wish.kind, "frame")
+    print(f"{shown(str(arguments.out))}: {count} {noun}{'s' * (count != 1)}, {size_of(arguments.out)}")
     return 0
 
 

@@ -76,7 +76,12 @@ def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
         state=state,
         options=options,
         data=data_kinds(arguments.data),
-        excerpt=Excerpt(arguments.panel, heads if len(heads) > 1 else (), tokens),
+        excerpt=Excerpt(
+            arguments.panel,
+            heads if len(heads) > 1 else (),
+            tokens,
+            only="" if arguments.only is None else checked_text(arguments.only, "--only"),
+        ),
         target=arguments.target,
         against=arguments.against,
         pins=tuple(arguments.pin),

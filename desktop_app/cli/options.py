@@ -44,6 +44,7 @@ LOG_LEVEL = Option(
 TEXT = Option("text", "the prompt; - reads it from standard input, as it is", str, "TEXT", maybe=True)
 IDS = Option("--ids", "the prompt as token ids instead, like 464,3797", str, "LIST")
 SESSION = Option("--session", "prompt, place and settings of a saved session", Path, "FILE")
+STORY = Option("--story", "a story's file, or the name of one that came with the program, like attention", str, "FILE")
 TRACE = Option("--trace", "a pass saved by logitscope trace, as safetensors", Path, "FILE")
 _AS_FILES_SAY = "(default: as the tokenizer's files say)"
 BEGIN: Options = (
@@ -154,6 +155,7 @@ FIGURE: Options = (
     POSITION,
     Option("--tokens", "of rows and columns of tokens those from position A to B - 1", metavar="A:B"),
     Option("--panel", "the main picture alone: no thumbnails, nothing beside it", Kind.FLAG),
+    Option("--only", "one picture of the view alone, by its title or a part of it", metavar="TITLE"),
     Option("--limits", "colours by what is shown (view), all heads of a block (layer), or a number", metavar="LIMITS"),
     *COLOURS,
     Option("--target", "why: the token, as text with its space (default: the likeliest)", metavar="TOKEN"),
@@ -207,7 +209,7 @@ TAKES: dict[str, Options] = {
         Option("--force", "make every figure again, and replace files of others", Kind.FLAG),
     ),
     "deck": (
-        OneOf((TEXT, IDS, SESSION), required=True),
+        OneOf((TEXT, IDS, SESSION, STORY), required=True),
         MODEL,
         *BEGIN,
         *ENGINE,
@@ -215,13 +217,15 @@ TAKES: dict[str, Options] = {
         BESIDE,
         Option(
             "--steps",
-            "overview (input, one block in full, one slide for each other block, output), all, block, or a list of "
-            "names like tokens,blocks.*.attn.pattern,blocks.3,probabilities (default overview)",
+            "lecture (at most 18 slides with findings of this text as titles), overview (input, one block in full, one "
+            "slide for each other block, output), all, block, or a list of names like "
+            "tokens,blocks.*.attn.pattern,blocks.3,probabilities, which writes those alone (default lecture)",
             metavar="WHICH",
-            default="overview",
+            default="lecture",
         ),
-        Option("--block", "the block that is shown in full (default 0)", int, "L"),
-        Option("--head", "the head, counted from 0 (default 0)", int, "H"),
+        Option("--block", "the block that is shown in full (default 0), or whose head a lecture is about", int, "L"),
+        Option("--head", "the head, counted from 0 (default 0; of a lecture: the one that shows most)", int, "H"),
+        Option("--lang", "language of titles, labels and notes: en or de (default en)", default="en"),
         TOKEN,
         POSITION,
         Option("--limits", "colours of scores by this head, or all of a block", choices=("view", "layer")),
@@ -234,6 +238,18 @@ TAKES: dict[str, Options] = {
         NO_CAPTION,
         Option("--jobs", "processes that draw (default: as many as cores)", int, "N"),
         *_out("PPTX, PDF, GIF, WebP or MP4"),
+    ),
+    "handout": (
+        OneOf((TEXT, IDS, STORY), required=True),
+        MODEL,
+        *BEGIN,
+        *ENGINE,
+        *SAMPLING,
+        Option("--layer", "the block of the head that is shown (default: the one that shows most)", int, "L"),
+        Option("--head", "the head, counted from 0", int, "H"),
+        TOKEN,
+        Option("--lang", "language of the page: en or de (default en)", default="en"),
+        *_out("HTML"),
     ),
     "lens": (
         *PROMPT,

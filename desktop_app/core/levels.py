@@ -259,6 +259,15 @@ def percent(probability: float) -> str:
     return f"{_power(rounded, 2)} %"
 
 
+def share_text(probability: float) -> str:
+    """A probability as charts write a column of them, in per cent with two decimals: 0.41 %, <0.01 %, >99.99 %."""
+    if 0 < probability < 0.00005:
+        return "<0.01 %"
+    if 0.99995 <= probability < 1:
+        return ">99.99 %"
+    return f"{100 * probability:.2f} %" if probability else "0 %"
+
+
 def _exponent(size: float) -> int:
     """The power of ten of a positive number's first digit."""
     return int(f"{size:e}".split("e")[1])

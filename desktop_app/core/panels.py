@@ -294,6 +294,7 @@ class BarsPanel(Panel):
     reach: float = 0.0
     peers: tuple[Bar, ...] = ()
     outlined: str = ""  # what the outlines of bars are, in a word or two
+    filled: str = ""  # and what the bars are, where the title does not say it
 
 
 @dataclass(frozen=True)

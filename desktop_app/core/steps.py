@@ -25,6 +25,7 @@ from desktop_app.core.views import (
     look,
     masks,
     mlp,
+    predictions,
     sampling,
     superposition,
     sweep,
@@ -112,8 +113,8 @@ STEPS: tuple[StepSpec, ...] = (
 )
 
 
-WEIGHTS, WHAT_IF = "Weights", "What if"
-"""The tabs of what is about the weights alone, and of what follows when a pass is changed."""
+WEIGHTS, WHAT_IF, LEARNING = "Weights", "What if", "Learning"
+"""The tabs of what is about the weights alone, of what follows when a pass is changed, and of what is trained."""
 
 WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec(
@@ -312,6 +313,21 @@ WORKSPACES: tuple[StepSpec, ...] = (
         edits=superposition.targets,
         open=superposition.open_cell,
         numpy=superposition.as_numpy,
+    ),
+    StepSpec(
+        "predictions",
+        BESIDE,
+        "predictions",
+        Hue.ACCENT,
+        (),
+        predictions.content,
+        wants=predictions.wants,
+        keys=("Ctrl+Alt+L",),
+        options=_SCALES,
+        group=LEARNING,
+        describe=predictions.describe,
+        open=predictions.open_cell,
+        numpy=predictions.as_numpy,
     ),
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),

@@ -33,13 +33,15 @@ _POSITIONS = ("pos", "query", "key")
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What of a view is drawn: with `panel` its main picture alone; `heads` side by side, where there are several;
-    of the text the `tokens` from the first position up to the second, which is not among them.
+    """What of a view is drawn: with `panel` its main picture alone, or `only` the one of that title; `heads` side by
+    side, where there are several; of the text the `tokens` from the first position up to the second, which is not
+    among them.
     """
 
     panel: bool = False
     heads: tuple[int, ...] = ()
     tokens: tuple[int | None, int | None] | None = None
+    only: str = ""
 
 
 WHOLE = Excerpt()
@@ -74,6 +76,22 @@ def within(wanted: tuple[int | None, int | None] | None, count: int) -> tuple[in
             f"--tokens {first}:{stop} is outside the text's {count} tokens; they go from 0 to {count - 1}."
         )
     return None if (first, stop) == (0, count) else (first, stop)
+
+
+def titles_of(view: View) -> tuple[str, ...]:
+    """What the panels of a view are called, those that have a title, each once."""
+    return tuple(dict.fromkeys(panel.title for panel in panels_of(view.content) if panel.title))
+
+
+def panel_called(view: View, title: str) -> AnyPanel:
+    """The panel of that title, or of the only title that holds it. Raises ExportError with those that there are."""
+    titles, wanted = titles_of(view), title.casefold().strip()
+    found = [own for own in titles if own.casefold() == wanted] or [own for own in titles if wanted in own.casefold()]
+    if len(found) != 1 or not wanted:
+        raise ExportError(
+            f"This figure has no one picture called {title[:60]!r}; there are: {'; '.join(titles) or 'none'}."
+        )
+    return next(panel for panel in panels_of(view.content) if panel.title == found[0])
 
 
 def side_by_side(views: Mapping[int, View], tensors: Sequence[str], *, fixed: bool) -> Box:

@@ -123,10 +123,10 @@ def _down(panel: ArcsPanel, room: Rect, page: Page) -> None:
 
 
 def _arcs(panel: ArcsPanel, arc: _Arc, page: Page) -> None:
-    """All arcs, the faint ones first; dots where those of the chosen token end."""
+    """All arcs, the faint ones first; dots where those of the chosen token end. Where none is chosen, all are."""
     colour = page.theme.hues[panel.hue]
     pairs = [(int(i), int(j)) for i, j in np.argwhere(panel.values >= panel.least)]
-    mine = [pair for pair in pairs if pair[0] == panel.selected]
+    mine = [pair for pair in pairs if panel.selected in (None, pair[0])]
     for query, key in sorted((p for p in pairs if p not in mine), key=lambda p: panel.values[p]):
         weight = float(panel.values[query, key])
         faint = mix(colour, page.theme.background, 0.1 + 0.2 * weight)

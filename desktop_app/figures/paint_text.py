@@ -147,6 +147,8 @@ def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
             page.put_cells(box, (1, 1), panel.values[n : n + 1, None], _fixed(panel, n), panel.pieces[n])
         page.picks.append(Pick(box, Select(n), panel.pieces[n]))
         bottom = max(bottom, box.y + page.u(1.7 * size))
+    if np.isnan(panel.values).all():
+        return  # covered: no colour stands for anything
     under = Rect(body.x, bottom, body.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values))
 

@@ -21,7 +21,7 @@ from desktop_app.core.steps import wants_of as place_wants
 from desktop_app.core.views.census import census_view, rank_panel
 from desktop_app.core.views.weights import Part, find_part, has_heads, weight_names, weight_view
 from desktop_app.core.want import Want
-from desktop_app.figures.excerpt import Excerpt, cut, side_by_side, unmarked, within
+from desktop_app.figures.excerpt import Excerpt, cut, panel_called, side_by_side, unmarked, within
 from desktop_app.figures.export import Job, described, job_of, make_job
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
@@ -236,6 +236,8 @@ def excerpt_job(job: Job, part: Excerpt, step: Step, scene: Scene | None) -> Job
         view = replace(view, content=column(main_panel(view, step.tensors)))
     if (part.panel or part.heads) and scene is not None and scene.state.token is None:
         view = unmarked(view)
+    if part.only:
+        view = replace(view, content=column(panel_called(view, part.only)))
     tokens = None if scene is None else within(part.tokens, len(scene.trace))
     if scene is not None:
         words = caption(scene, step, part.heads, tokens) if part.heads or tokens else words

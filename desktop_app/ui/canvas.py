@@ -24,6 +24,7 @@ from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import AnyPanel, Box, View, alone, follows, of_token, panels_of
 from desktop_app.core.passes import OTHER
+from desktop_app.figures.excerpt import titles_of
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
 from desktop_app.figures.spoken import spoken
@@ -114,6 +115,11 @@ class Canvas(PaintedPane):
         """Whether arrow keys without a cell cursor go through the walk; beside the walk they start the cursor."""
         self.placed = 0
         """How many times a view was laid out; tests count it."""
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What the pictures of the view are called."""
+        return () if self._view is None else titles_of(self._view)
 
     def show_view(self, view: View | None, theme: Theme, scale: float) -> None:
         """Show `view`; the cell cursor stays where it can."""

@@ -1,6 +1,6 @@
 """The walk exported from the window: drawn by worker processes of lower priority, while one goes on typing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -9,8 +9,9 @@ from PySide6.QtWidgets import QWidget
 from desktop_app.core.model import Model
 from desktop_app.core.products import are_of
 from desktop_app.core.scene import Scene
+from desktop_app.figures.deck.lecture import Lecture
 from desktop_app.figures.deck.make import make_deck, prepare
-from desktop_app.figures.deck.walk import slides
+from desktop_app.figures.deck.walk import Slide, slides
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.system import usable_cores
 from desktop_app.ui.controller import Controller
@@ -29,9 +30,15 @@ class DeckLane(Lane):
         def work(stop: Stop) -> DeckOrder:
             ready = prepare(order.wish)
             scene = full_scene(stop)
-            walk = slides(scene, order.items, model=model, captions=order.captions)
+            walk: Iterable[Slide] = slides(
+                scene, order.items, model=model, captions=order.captions, language=order.language
+            )
+            count = len(order.items)
+            if not order.items:
+                walk = list(Lecture(scene, model, order.language).slides(captions=order.captions))
+                count = len(walk)
             # One core is left for the window, which stays in use.
-            jobs, count = max(1, usable_cores() - 1), len(order.items)
+            jobs = max(1, usable_cores() - 1)
             make_deck(walk, count, ready, order.path, jobs=jobs, progress=self.progress.emit, stop=stop, polite=True)
             return order
 

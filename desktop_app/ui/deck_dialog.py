@@ -27,12 +27,14 @@ from PySide6.QtWidgets import (
 from desktop_app.core.places import Step
 from desktop_app.core.steps import step_list
 from desktop_app.figures.deck.make import FORMATS, Wish
-from desktop_app.figures.deck.walk import ALL, BLOCK, OVERVIEW, Item, choose
+from desktop_app.figures.deck.walk import ALL, BLOCK, LECTURE, MOST_SLIDES, OVERVIEW, Item, choose
+from desktop_app.figures.language import ENGLISH, language_name, languages
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import LogitscopeError
 
 _HERE, _CHOSEN = "here", "chosen"
 _SELECTIONS = (
+    (LECTURE, "A lecture of this text, at most 18 slides"),
     (OVERVIEW, "Input, one block in full, each other block, output"),
     (ALL, "Every step"),
     (BLOCK, "One block"),
@@ -45,12 +47,13 @@ _FILMS = ("gif", "webp", "mp4")
 
 @dataclass(frozen=True)
 class DeckOrder:
-    """What was chosen in the dialog."""
+    """What was chosen in the dialog; without items it is a lecture, whose slides the pass decides."""
 
     items: tuple[Item, ...]
     wish: Wish
     captions: bool
     path: Path
+    language: str = ENGLISH
 
 
 class DeckDialog(QDialog):
@@ -86,6 +89,7 @@ class DeckDialog(QDialog):
         self.kind = self._choice([(k, f"{title} (.{k})") for k, title in FORMATS.items()], "Format")
         self.theme = self._choice([("light", "Light"), ("dark", "Dark"), ("print", "Print")], "Theme")
         self.theme.setCurrentIndex(max(0, self.theme.findData(theme)))
+        self.language = self._choice([(code, language_name(code)) for code in languages()], "Language")
         self.template = QLineEdit()
         self.template.setAccessibleName("Template")
         self.template.setPlaceholderText("none: slides of our own design")
@@ -128,6 +132,7 @@ class DeckDialog(QDialog):
         form.addRow(self.list)
         form.addRow("Format", self.kind)
         form.addRow("Theme", self.theme)
+        form.addRow("Language", self.language)
         form.addRow("Template", template)
         form.addRow("Seconds a step", self.seconds)
         form.addRow(self.caption)
@@ -135,7 +140,10 @@ class DeckDialog(QDialog):
         form.addRow(self.bar)
         form.addRow(buttons)
         self._form = form
-        self._inputs = (self.steps, self.block, self.list, self.kind, self.theme, self.template, self.browse)
+        self._inputs = (
+            *(self.steps, self.block, self.list, self.kind, self.theme),
+            *(self.language, self.template, self.browse),
+        )
         self.steps.currentIndexChanged.connect(self._show_choice)
         self.kind.currentIndexChanged.connect(self._show_choice)
         self.list.itemChanged.connect(self._show_choice)
@@ -153,8 +161,10 @@ class DeckDialog(QDialog):
     # What is chosen
 
     def items(self) -> tuple[Item, ...]:
-        """The steps that are chosen now, in order. Raises ExportError where there is none."""
+        """The steps that are chosen now, in order; none for a lecture. Raises ExportError where there is none."""
         selection = self.steps.currentData()
+        if selection == LECTURE:
+            return ()
         if selection == _HERE:
             return choose(self._config, [self._step.key])
         if selection == _CHOSEN:
@@ -185,7 +195,8 @@ class DeckDialog(QDialog):
         # A template's own background says which theme goes with it.
         self.theme.setEnabled(not self.running and self._template() is None)
         try:
-            self._say(self._count_words(len(self.items())))
+            items = self.items()
+            self._say(self._count_words(len(items)) if items else f"At most {self._count_words(MOST_SLIDES)}")
         except LogitscopeError as reason:
             self._say(str(reason))
 
@@ -223,7 +234,7 @@ class DeckDialog(QDialog):
     def order(self, path: Path) -> None:
         """Begin to write the deck to `path`."""
         try:
-            order = DeckOrder(self.items(), self.wish(), self.caption.isChecked(), path)
+            order = DeckOrder(self.items(), self.wish(), self.caption.isChecked(), path, self.language.currentData())
         except LogitscopeError as reason:
             self._say(str(reason))
             return

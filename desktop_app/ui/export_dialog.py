@@ -1,5 +1,6 @@
 """Choose how a figure is drawn and where it goes, with a preview of it that a worker process draws."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,9 @@ class ExportDialog(QDialog):
     chosen = Signal(object, object, object, object)
     preview_wanted = Signal(object, object)
 
-    def __init__(self, name: str, folder: Path, theme: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, name: str, folder: Path, theme: str, parent: QWidget | None = None, pictures: Sequence[str] = ()
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export figure")
         self._name, self._folder = name, folder
@@ -59,6 +62,10 @@ class ExportDialog(QDialog):
         self.points.setSpecialValueText("as it fits")
         self.points.setValue(self.points.minimum())
         self.language = self._choice([(code, language_name(code)) for code in languages()], "Language")
+        self.only = self._choice([("", "All"), *((title, title) for title in pictures)], "Picture")
+        self.only.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.only.setMinimumContentsLength(18)
+        self.only.setEnabled(len(pictures) > 1)
         self.panel = QCheckBox("The main picture alone")
         self.title = QCheckBox("Headline and sentence")
         self.title.setChecked(True)
@@ -73,6 +80,7 @@ class ExportDialog(QDialog):
             ("Theme", self.theme),
             ("Font size", self.points),
             ("Language", self.language),
+            ("Picture", self.only),
         ):
             form.addRow(title, field)
         for box in (self.panel, self.title, self.caption, self.transparent, self.csv, self.json):
@@ -98,7 +106,7 @@ class ExportDialog(QDialog):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PATIENCE)
         self._timer.timeout.connect(self._ask_preview)
-        for choice in (self.kind, self.size_, self.dpi, self.theme, self.language):
+        for choice in (self.kind, self.size_, self.dpi, self.theme, self.language, self.only):
             choice.currentIndexChanged.connect(self._changed)
         self.points.valueChanged.connect(self._changed)
         for box in (self.panel, self.title, self.caption, self.transparent):
@@ -114,6 +122,7 @@ class ExportDialog(QDialog):
 
     def _changed(self) -> None:
         self.dpi.setEnabled(self.kind.currentData() == "png")
+        self.panel.setEnabled(not self.only.currentData())
         self._timer.start()
 
     def options(self) -> Options:
@@ -133,7 +142,7 @@ class ExportDialog(QDialog):
 
     def excerpt(self) -> Excerpt:
         """Which part of the view is chosen now."""
-        return Excerpt(panel=self.panel.isChecked())
+        return Excerpt(panel=self.panel.isChecked() and not self.only.currentData(), only=self.only.currentData())
 
     # The preview
 

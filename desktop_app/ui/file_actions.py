@@ -46,6 +46,8 @@ class FileActions(QObject):
         self._window = window
         self.folder = folder
         """Where the last file went, "" before the first."""
+        self.pictures: Callable[[], tuple[str, ...]] = lambda: ()
+        """What the pictures of the view are called, each of which can be exported alone."""
         self.exports = ExportLane(self)
         self.exports.answered.connect(lambda answer: answer[0](answer[1]))
         self.exports.failed.connect(self._fail)
@@ -167,7 +169,8 @@ class FileActions(QObject):
             return
         name = path[-1].name if opened else step.key
         name = name.replace("blocks.", "block-").replace(".", "-").replace(":", "-")
-        dialog = ExportDialog(name, Path(self._start_folder()), theme, self._window)
+        pictures = () if opened else self.pictures()
+        dialog = ExportDialog(name, Path(self._start_folder()), theme, self._window, pictures)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.chosen.connect(
             lambda options, excerpt, place, data: self.export_figure(

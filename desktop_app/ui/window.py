@@ -131,6 +131,7 @@ class Window(Frame):
         self.canvas.asked.connect(a.follow)
         # What is picked in the inspector is of another moment: only its keys are followed.
         self.inspector.canvas.asked.connect(lambda intent: a.follow(intent) if isinstance(intent, Do) else None)
+        self.files.pictures = lambda: self.canvas.titles
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self.appearance.name, opened=True))
         c.products.progressed.connect(self._show_progress)
         self.inspection.said.connect(self.say)

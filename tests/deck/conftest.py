@@ -8,7 +8,6 @@ from PIL import Image
 from desktop_app.figures.deck import pieces, powerpoint
 from desktop_app.figures.deck.template import own_design
 from desktop_app.figures.deck.walk import choose, slides
-from desktop_app.figures.theme import THEMES
 from tests.scenes import open_tiny, scene_of
 
 
@@ -40,7 +39,8 @@ def build(tmp_path):
         for n, slide in enumerate(walk):
             *_, room, _ = powerpoint.words_above(slide, design)
             draw = (pieces.Draw if drawn else Blank)(folder, f"{n:04d}")
-            parts.append(pieces.compose(slide.view.content, room, THEMES[design.theme], design.scale, draw))
+            look = pieces.Look(design.theme, design.scale, slide.large, slide.language)
+            parts.append(pieces.compose(slide.view.content, room, look, draw))
         powerpoint.build(design, [slide.without_content() for slide in walk], parts, folder, tmp_path / name)
         return tmp_path / name
 

@@ -93,7 +93,7 @@ def test_a_session_brings_its_prompt_place_and_settings(capfd, model, tmp_path):
         (("--steps", "tokns"), ("tokns", "tokens")),
         (("--steps", "blocks.5"), ("blocks.5", "blocks.0")),
         (("--steps", ","), ("at least one",)),
-        (("--block", 7), ("There is no block 7", "from 0 to 1")),
+        (("--block", 7), ("Block 7", "from 0 to 1")),
         (("--head", 9), ("Head 9",)),
         (("--token", 6), ("Token 6", "0 to 5")),
         (("--theme", "pink"), ("pink", "light, dark, print")),

@@ -222,6 +222,6 @@ def test_a_thousand_long_tokens_find_room_on_a_slide(tmp_path):
     for slide in slides(scene, choose(model.config, ["text", "tokens", "blocks.0.attn.pattern", "blocks.0", "append"])):
         *_, room, _ = powerpoint.words_above(slide, design)
         content = slide.view.content
-        shrink = pieces._largest(content, room, THEMES["light"], 1.0)
+        shrink = pieces._largest(content, room, pieces.Look("light"))
         page = Page(THEMES["light"], fonts.width, shrink, 4)
         assert height_in(content, room.w, room.h, page) <= room.h + 1, slide.key

@@ -80,6 +80,7 @@ EVERY_COMMAND = [
     ["figure", "A cat", "--step", "blocks.0.attn.pattern", "--out", "a.svg"],
     ["build", "figures.toml", "--jobs", "2"],
     ["deck", "A cat", "--steps", "tokens,probabilities", "--jobs", "2", "--out", "walk.pptx"],
+    ["handout", "A cat", "--out", "walk.html"],
     ["check", "A cat"],
     ["lens", "A cat", "--out", "lens.npz"],
     ["attribute", "A cat", "--target", " the", "--out", "attribute.safetensors"],

@@ -189,3 +189,19 @@ def test_what_is_typed_is_read_or_refused():
     for text in ("", ":", "3", "a:b", "5:5", "7:3", "-1:4"):
         with pytest.raises(ExportError, match="--tokens"):
             read_tokens(text)
+
+
+def test_one_picture_alone_is_the_one_of_that_title_with_the_same_numbers(figure):
+    whole = figure("blocks.1.mlp.post")
+    curve = next(p for p in panels_of(whole.view.content) if p.title == "Strongest neurons")
+    for title in ("Strongest neurons", "strongest"):
+        (alone,) = panels_of(figure("blocks.1.mlp.post", Excerpt(only=title)).view.content)
+        assert alone.title == curve.title and [b.value for b in alone.bars] == [b.value for b in curve.bars]
+
+
+@pytest.mark.parametrize("title", ["Weakest", "", "n"])
+def test_a_picture_that_is_not_there_or_not_the_only_one_is_told_with_those_that_are(figure, title):
+    from desktop_app.figures.excerpt import panel_called
+
+    with pytest.raises(ExportError, match="Strongest neurons"):
+        panel_called(figure("blocks.1.mlp.post").view, title)

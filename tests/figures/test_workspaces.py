@@ -35,6 +35,7 @@ SHOWN = [
     *(("look", "look", how) for how in ("relative", "raw")),
     *(("flow", "flow", least) for least in ("0.01", "0.1")),
     ("masks", "", ""),
+    ("predictions", "", ""),
     *(("sweep", "sweep", shows) for shows in ("heads", "mlps")),
     *(("circuits", "circuits_least", least) for least in (0.0, 0.4)),
     *(("map", "map", how) for how in ("components", "neighbours")),
@@ -61,6 +62,7 @@ CELLS = {
         "circuits.copying_through_mlp[1,1]",
     ),
     "masks": ("masks.seen[3,1]", "masks.pairs[1,1]"),
+    "predictions": ("predictions.loss[3]",),
     "sweep": ("sweep.effect[0,1]",),
     "flow": ("flow.node[4,34]", "flow.edge[4,34,34,0]"),
 }

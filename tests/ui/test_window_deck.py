@@ -69,6 +69,16 @@ def test_the_dialog_says_how_many_slides_there_will_be(dialog, selection, count)
     assert not dialog.template.isEnabled()
 
 
+def test_unless_told_otherwise_it_is_a_lecture_in_the_chosen_language(desk, dialog, tmp_path):
+    assert dialog.steps.currentData() == "lecture" and dialog.note.text() == "At most 18 slides."
+    select(dialog.language, "de")
+    path = tmp_path / "lecture.pptx"
+    dialog.order(path)
+    desk.until(path.exists)
+    titles = [slide.shapes.title.text_frame.text for slide in Presentation(path).slides]
+    assert titles[0] == "Was kommt nach „Hello, you“?" and len(set(titles)) == len(titles) <= 18
+
+
 def test_the_step_that_is_shown_can_be_a_film_of_one_frame(desk, tmp_path):
     desk.go("blocks.1.resid_mid")
     desk.window.do("deck")

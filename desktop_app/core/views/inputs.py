@@ -164,6 +164,11 @@ def _position_label(_scene: Scene, position: int) -> str:
     return Phrase("position {1}", position)
 
 
+def nearest_tokens(scene: Scene) -> _Rows:
+    """The tokens whose rows of W_E stand nearest to the selected token's, and the cosines, the nearest first."""
+    return _nearest_rows(scene.checkpoint, "embed.W_E", scene.trace.ids[scene.token])
+
+
 def embed(scene: Scene) -> Box:
     """The row of the embedding table for each token, and the tokens whose rows lie nearest."""
     token = scene.trace.ids[scene.token]

@@ -17,7 +17,10 @@ from desktop_app.figures.deck.pieces import Chart
 from desktop_app.figures.deck.shapes import clean
 from desktop_app.figures.theme import Theme
 
-PERCENT = "[>=0.0001]0.00 %;[=0]0 %;0.0E+00"
+PERCENT = '[=0]0 %;[<0.00005]"<0.01 %";0.00 %'
+"""Shares in one unit and with as many decimals, so that a column can be compared at a glance."""
+NEARLY_ALL = '[<0.00005]"<0.01 %";[<0.99995]0.00 %;">99.99 %"'
+"""The same where one of them is nearly, and not, all: a format has room for two conditions."""
 NUMBER = '0.000;"−"0.000;0'
 _DRAWN = "▸ "
 _SHORT = 20  # characters: longer words would take the chart's width
@@ -41,15 +44,20 @@ def _lines(panel: BarsPanel, above: int) -> list[Row]:
     return [(clean(f"— {text if len(text) <= _SHORT else 'cut here'} —"), None, None) for text in words]
 
 
+def _format(panel: BarsPanel) -> str:
+    if not all(bar.text.endswith("%") for bar in panel.bars):
+        return NUMBER
+    return NEARLY_ALL if any(0.99995 <= bar.value < 1 for bar in panel.bars) else PERCENT
+
+
 def add_chart(shapes: Any, piece: Chart, theme: Theme, name: str) -> None:
     """Add the chart to a slide's shapes."""
     panel, rows = piece.panel, rows_of(piece.panel)
-    percent = all(bar.text.endswith("%") for bar in panel.bars)
-    numbers = PERCENT if percent else NUMBER
+    numbers = _format(panel)
     before = any(bar.outline is not None for bar in panel.bars)
     data = CategoryChartData(number_format=escape(numbers))  # python-pptx writes it into its XML as it is
     data.categories = [category for category, _, _ in rows]
-    data.add_series(clean(panel.title) or "value", [value for _, value, _ in rows])
+    data.add_series(clean(panel.filled or panel.title) or "value", [value for _, value, _ in rows])
     if before:
         data.add_series(_before_words(panel), [outline for _, _, outline in rows])
     place = [round(v * EMU) for v in (piece.place.x, piece.place.y, piece.place.w, piece.place.h)]

@@ -126,7 +126,8 @@ def _tasks(slides: Iterable[Slide], made: list[Slide], sizes: list[int], ready: 
         sizes.append(len(some))
         if ready.design is not None:
             *_, room, _ = powerpoint.words_above(slide, ready.design)
-            yield pieces.draw_slide, (slide.view.content, room, ready.theme, ready.design.scale, folder, prefix)
+            look = pieces.Look(ready.theme, ready.design.scale, slide.large, slide.language)
+            yield pieces.draw_slide, (slide.view.content, room, look, folder, prefix)
         elif ready.wish.kind == "pdf":
             yield booklet.draw_pages, (some, ready.theme, folder, prefix)
         else:

@@ -8,7 +8,6 @@ import zipfile
 from xml.sax.saxutils import quoteattr
 
 from desktop_app.core.panels import Hue
-from desktop_app.figures.fonts_table import SANS
 from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import Theme
 
@@ -20,6 +19,8 @@ CONTENT = Rect(40, 130, 880, 362)
 PLACE, LEAD = 13, 14
 """Placeholders of a step's slide, beside its title: where in the walk it stands, and its sentence or two."""
 STEP_LAYOUT = "Step"
+FOOT = 12.0
+"""Points: the size of caption, number and place, the smallest words on a slide."""
 
 _TITLE = Rect(40, 38, 880, 40)
 NAMESPACES = (
@@ -28,8 +29,9 @@ NAMESPACES = (
     'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
 )
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-# A program without Inter picks the font that is closest by PANOSE: a plain sans serif such as Arial.
-_FACE = f'<a:latin typeface="{SANS}" panose="020B0604020202020204" pitchFamily="34" charset="0"/>'
+# Our own faces are not in the file, so words are set in ones that every program has, or has one of equal widths for:
+# Arial and Courier New, or Liberation Sans and Mono, which LibreOffice takes for them.
+_FACE = '<a:latin typeface="Arial" panose="020B0604020202020204" pitchFamily="34" charset="0"/>'
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _TYPE = "application/vnd.openxmlformats-officedocument.presentationml"
 
@@ -157,7 +159,7 @@ def _master(theme: Theme, layouts: int) -> str:
         for n, size in enumerate((1800, 1600, 1400, 1300, 1300), 1)
     )
     title = (
-        '<a:lvl1pPr algn="l"><a:lnSpc><a:spcPct val="95000"/></a:lnSpc><a:buNone/><a:defRPr sz="2600" b="1">'
+        '<a:lvl1pPr algn="l"><a:lnSpc><a:spcPct val="95000"/></a:lnSpc><a:buNone/><a:defRPr sz="2800" b="1">'
         '<a:solidFill><a:schemeClr val="tx1"/></a:solidFill><a:latin typeface="+mj-lt"/></a:defRPr></a:lvl1pPr>'
     )
     shapes = _heading(_TITLE) + _body(1, CONTENT, master=True) + _foot(theme)
@@ -235,10 +237,10 @@ def _foot(theme: Theme | None = None) -> str:
         return _placeholder("Footer", 8, "ftr", index=11) + _placeholder("Number", 9, "sldNum", index=12, field="n")
     dim = plain_colour(theme.dim)
     return _placeholder(
-        "Footer", 8, "ftr", index=11, rect=Rect(40, 502, 800, 28), anchor="ctr", style=_level(9, dim)
+        "Footer", 8, "ftr", index=11, rect=Rect(40, 502, 800, 28), anchor="ctr", style=_level(FOOT, dim)
     ) + _placeholder(
         "Number", 9, "sldNum", index=12, rect=Rect(850, 502, 70, 28), anchor="ctr",
-        style=_level(10, dim, align="r"), field="n",
+        style=_level(FOOT, dim, align="r"), field="n",
     )  # fmt: skip
 
 
@@ -255,10 +257,10 @@ def _step(theme: Theme) -> str:
         + _heading()
         + _placeholder(
             "Place", 4, "body", index=PLACE, rect=Rect(40, 20, 880, 16), anchor="ctr",
-            style=_level(11, accent, bold=True), prompt="Where in the walk",
+            style=_level(FOOT, accent, bold=True), prompt="Where in the walk",
         )
         + _placeholder(
-            "Lead", 5, "body", index=LEAD, rect=Rect(40, 82, 880, 40), anchor="t", style=_level(14, dim), prompt="Lead"
+            "Lead", 5, "body", index=LEAD, rect=Rect(40, 82, 880, 40), anchor="t", style=_level(15, dim), prompt="Lead"
         )
         + _foot()
     )  # fmt: skip
@@ -266,7 +268,7 @@ def _step(theme: Theme) -> str:
 
 def _title_slide(theme: Theme) -> str:
     under = _placeholder(
-        "Subtitle", 3, "subTitle", index=1, rect=Rect(40, 300, 880, 80), anchor="t",
+        "Subtitle", 3, "subTitle", index=1, rect=Rect(40, 322, 880, 80), anchor="t",
         style=_level(20, plain_colour(theme.dim)), prompt="Subtitle",
     )  # fmt: skip
     style = _level(40, '<a:schemeClr val="tx1"/>', bold=True)

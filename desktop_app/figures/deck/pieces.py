@@ -1,6 +1,6 @@
 """What stands on a slide: headings, native charts, native tables and pictures, each with its place and alt text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.figures.kinds import KINDS
+from desktop_app.figures.language import ENGLISH, translator
 from desktop_app.figures.layout import arrangement, height_in, places
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_common import HEADING, LEGEND, legend
@@ -28,6 +29,10 @@ TABLE_TOKENS = 24
 DPI = 300
 SLACK = 1.15
 """How much wider native words may come out than measured, where a program has other fonts."""
+
+LEAST_TEXT = 12.0
+"""Points: what is written on a lecture's slide is at least so large, on a slide of 960 by 540 points."""
+LARGE = LEAST_TEXT / 10  # the smallest words of a panel are 10 units
 
 _MANY = 12  # from here on a table needs the room of the small grids beside it
 _CELLS = 256  # larger heatmaps are pictures inside a picture's SVG: thousands of shapes take programs long to show
@@ -101,33 +106,50 @@ class Table:
 Piece = Heading | Picture | Chart | Table
 
 
-def compose(content: Box, area: Rect, theme: Theme, scale: float, draw: "Draw") -> list[Piece]:
-    """The pieces of a slide in the room that it has for them, in points; `draw` makes what is not native."""
-    from desktop_app.figures import fonts
+@dataclass(frozen=True)
+class Look:
+    """How a slide is drawn: theme, how much larger than our sizes, and the language of what painters write.
 
-    page = Page(theme, fonts.width, scale)
-    content = arrangement(_with_room_for_tables(content), area.w, area.h, page)
+    On `large` slides no words are smaller than LEAST_TEXT, as long as the panels find room so.
+    """
+
+    theme: str
+    scale: float = 1.0
+    large: bool = False
+    language: str = ENGLISH
+
+    def page(self, scale: float = 1.0) -> Page:
+        """A page to draw panels on."""
+        from desktop_app.figures import fonts
+
+        return Page(THEMES[self.theme], fonts.width, self.scale * scale, DPI / 72, say=translator(self.language))
+
+
+def compose(content: Box, area: Rect, look: Look, draw: "Draw") -> list[Piece]:
+    """The pieces of a slide in the room that it has for them, in points; `draw` makes what is not native."""
+    if look.large and height_in(content, area.w, area.h, look.page(LARGE)) <= area.h + 1:
+        return list(_composed(content, area, look.page(LARGE), draw))
+    content = arrangement(_with_room_for_tables(content), area.w, area.h, look.page())
     content, shrink = max(
-        ((box, _largest(box, area, theme, scale)) for box in (content, _in_two_columns(content))),
+        ((box, _largest(box, area, look)) for box in (content, _in_two_columns(content))),
         # Another arrangement is taken where it makes the words larger by much.
         key=lambda choice: choice[1] - (0.1 if choice[0] is not content else 0),
     )
-    page = Page(theme, fonts.width, scale * shrink, DPI / 72)
+    return list(_composed(content, area, look.page(shrink), draw))
+
+
+def _composed(content: Box, area: Rect, page: Page, draw: "Draw") -> Iterator[Piece]:
+    content = arrangement(content, area.w, area.h, page)
     height = height_in(content, area.w, area.h, page)
-    found: list[Piece] = []
     for panel, rect in places(content, Rect(area.x, area.y, area.w, min(height, area.h)), page):
         native = _native(panel, rect, page, draw)
-        found += native or [draw.panel(panel, rect, page)]
-    return found
+        yield from native or [draw.panel(panel, rect, page)]
 
 
-def _largest(content: Box, area: Rect, theme: Theme, scale: float) -> float:
+def _largest(content: Box, area: Rect, look: Look) -> float:
     """By how much sizes have to shrink for the panels to find room."""
-    from desktop_app.figures import fonts
-
     for shrink in _SHRINK:
-        page = Page(theme, fonts.width, scale * shrink, DPI / 72)
-        if height_in(content, area.w, area.h, page) <= area.h + 1:
+        if height_in(content, area.w, area.h, look.page(shrink)) <= area.h + 1:
             return shrink
     return _SHRINK[-1]
 
@@ -250,6 +272,6 @@ class Draw:
         return Picture(place, name, files["png"], files["svg"], alt)
 
 
-def draw_slide(content: Box, area: Rect, theme: str, scale: float, folder: Path, prefix: str) -> tuple[Piece, ...]:
+def draw_slide(content: Box, area: Rect, look: Look, folder: Path, prefix: str) -> tuple[Piece, ...]:
     """The pieces of one slide, pictures written to `folder`. Runs in a worker process."""
-    return tuple(compose(content, area, THEMES[theme], scale, Draw(folder, prefix)))
+    return tuple(compose(content, area, look, Draw(folder, prefix)))

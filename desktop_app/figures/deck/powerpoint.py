@@ -16,16 +16,18 @@ from pptx.util import Pt
 
 from desktop_app.figures.deck import shapes
 from desktop_app.figures.deck.charts import add_chart
-from desktop_app.figures.deck.master import EMU, LEAD, NAMESPACES, PLACE, WIDTH
+from desktop_app.figures.deck.master import EMU, FOOT, LEAD, NAMESPACES, PLACE, WIDTH
 from desktop_app.figures.deck.pieces import SLACK, Chart, Heading, Picture, Piece, Table
 from desktop_app.figures.deck.template import Design
-from desktop_app.figures.deck.walk import Slide
+from desktop_app.figures.deck.walk import TITLE, Slide
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import THEMES, Theme
 
-_LEAD_SIZES = (14.0, 13.0, 12.0, 11.0, 10.0)
-_TITLE_SIZES = (26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
-_FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)
+_LEAD_SIZES = (15.0, 14.0, 13.0, 12.0)
+_TITLE_SIZES = (28.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
+_OPENING_SIZES = (44.0, 40.0, 36.0, 32.0, 28.0, 24.0)
+_FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)  # a department's footer may have room for no more
+_BOLD = 1.1  # bold words of a program without Arial or its like are wider still
 _INSET = 15.0  # points that a placeholder keeps free on both sides, unless told
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP file can hold: the same file on any day
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -89,15 +91,23 @@ class _Maker:
         self._deck, self._design, self._folder = deck, design, folder
         self._theme: Theme = THEMES[design.theme]
         self._layout = deck.slide_layouts[design.layout]
+        self._opening = deck.slide_layouts[0]
         self._media = 0
         self._number = 0
 
     def add(self, slide: Slide, pieces: Sequence[Piece]) -> None:
         """A slide with its title, words, pieces, footer and notes."""
-        made = self._deck.slides.add_slide(self._layout)
+        opening = slide.kind == TITLE and self._design.own
+        made = self._deck.slides.add_slide(self._opening if opening else self._layout)
         self._tree = made.shapes._spTree
         self._number = max(int(i) for i in self._tree.xpath("//p:cNvPr/@id"))
+        if opening:
+            self._open(made, slide)
+            return
         self._head(made, slide)
+        if slide.lines:
+            self._list(slide.lines)
+            pieces = ()
         for piece in pieces:
             if isinstance(piece, Picture):
                 self._picture(made, piece)
@@ -111,6 +121,28 @@ class _Maker:
         self._foot(slide)
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
+    def _open(self, made: Any, slide: Slide) -> None:
+        """A title and a line under it: the first slide says what it is all about, and shows nothing yet."""
+        title, under = made.shapes.title, made.placeholders[1]
+        title.text_frame.text, under.text_frame.text = shapes.clean(slide.title), shapes.clean(slide.lead)
+        size, _ = _fitting(slide.title, 880 / _BOLD, _OPENING_SIZES, 3, bold=True)
+        title.text_frame.paragraphs[0].runs[0].font.size = Pt(size)
+        self._append(shapes.bar(self._next(), "Rule", Rect(40, 304, 72, 4), self._theme.accent))
+        made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
+
+    def _list(self, lines: Sequence[str]) -> None:
+        """Sentences under each other, each a box of words."""
+        room, scale = self._design.room, self._design.scale
+        step = min(room.h / len(lines), 44 * scale)
+        for n, words in enumerate(lines):
+            size, _ = _fitting(words, (room.w - 36 * scale) / scale, (20.0, 18.0, 16.0, 14.0, 12.0), 1)
+            at = Rect(room.x, room.y + 8 + n * step, 28 * scale, step)
+            number = [shapes.run(f"{n + 1}", size * scale, colour=self._theme.words(self._theme.accent), bold=True)]
+            self._append(shapes.text_box(self._next(), f"Number {n + 1}", at, number))
+            beside = Rect(at.x + 36 * scale, at.y, room.w - 36 * scale, step)
+            said = [shapes.run(words, size * scale, colour=self._theme.ink)]
+            self._append(shapes.text_box(self._next(), f"Line {n + 1}", beside, said))
+
     def _next(self) -> int:
         self._number += 1
         return self._number
@@ -123,7 +155,7 @@ class _Maker:
         title.text_frame.text = shapes.clean(slide.title)
         place, lead, _, size = words_above(slide, self._design)
         if self._design.own:
-            fitted, _ = _fitting(slide.title, 880, _TITLE_SIZES, 1, bold=True)
+            fitted, _ = _fitting(slide.title, 880 / _BOLD, _TITLE_SIZES, 1, bold=True)
             if fitted != _TITLE_SIZES[0]:
                 title.text_frame.paragraphs[0].runs[0].font.size = Pt(fitted)
             words = {p.placeholder_format.idx: p for p in made.placeholders}
@@ -139,7 +171,7 @@ class _Maker:
                 placeholder.element.getparent().remove(placeholder.element)
         scale = self._design.scale
         accent = self._theme.words(self._theme.accent)
-        where = [shapes.run(slide.place, 11 * scale, colour=accent, bold=True)]
+        where = [shapes.run(slide.place, FOOT * scale, colour=accent, bold=True)]
         self._append(shapes.text_box(self._next(), "Place", place, where))
         said = [shapes.run(slide.lead, size, colour=self._theme.dim)]
         self._append(shapes.text_box(self._next(), "Lead", lead, said))
@@ -167,7 +199,7 @@ class _Maker:
     def _caption(self, words: str, footer: Any) -> str:
         """The footer's paragraph; on our master it says the looks of the layout again, which some programs forget."""
         if self._design.own:
-            return '<a:pPr algn="l"/>' + shapes.run(words, 9, colour=self._theme.dim)
+            return '<a:pPr algn="l"/>' + shapes.run(words, FOOT, colour=self._theme.dim)
         # A department's footer has room for its name, and a caption says more than that.
         width, height = ((side or 0) / EMU for side in (footer.width, footer.height))
         size = 6.0

@@ -8,12 +8,10 @@ import numpy as np
 from desktop_app.core.levels import cell_text
 from desktop_app.figures.deck.master import EMU, NAMESPACES, plain_colour, transform
 from desktop_app.figures.deck.pieces import Picture, Table, cell_colour, corner
-from desktop_app.figures.fonts_table import MONO
 from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import Theme, words_on
 
-# PANOSE asks programs without the face for another of fixed width.
-_MONO = f'<a:latin typeface="{MONO}" panose="02070309020205020404" pitchFamily="49" charset="0"/>'
+_MONO = '<a:latin typeface="Courier New" panose="02070309020205020404" pitchFamily="49" charset="0"/>'
 _SANS = '<a:latin typeface="+mn-lt"/>'
 _NO_LINE = "".join(f'<a:{side} w="0"><a:noFill/></a:{side}>' for side in ("lnL", "lnR", "lnT", "lnB"))
 _SVG = "{96DAC541-7B7A-43D3-8B79-37D633B846F1}"

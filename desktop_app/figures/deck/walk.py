@@ -17,13 +17,19 @@ from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.steps import build_view, find_step, step_list, wants_of
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes
-from desktop_app.figures.export import Job
+from desktop_app.figures.export import Job, in_language
+from desktop_app.figures.language import ENGLISH, translator
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.phrase import Phrase
 
-OVERVIEW, ALL, BLOCK = "overview", "all", "block"
+STEP, TITLE, CLOSING = "step", "title", "closing"
+"""Kinds of slides: they have layouts of their own where a master has them."""
+MOST_SLIDES = 18
+"""Of a lecture."""
+LECTURE, OVERVIEW, ALL, BLOCK = "lecture", "overview", "all", "block"
 SELECTIONS = {
+    LECTURE: "at most 18 slides, each with a finding of this text as its title",
     OVERVIEW: "input, one block in full, one slide for each other block, output",
     ALL: "every step",
     BLOCK: "one block",
@@ -45,6 +51,22 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """What a slide asks, for what can be answered on the spot.
+
+    `kind` is that of a question of a story; `options` are what can be chosen, and `right` the numbers of those that are
+    right, or of a token that is typed its text. `truth` says what is so.
+    """
+
+    kind: str
+    options: tuple[str, ...] = ()
+    right: tuple[int, ...] = ()
+    text: str = ""
+    nudge: str = ""
+    truth: str = ""
+
+
+@dataclass(frozen=True)
 class Slide:
     """Everything that one slide, page or frame is made from; small enough to be sent to another process."""
 
@@ -56,6 +78,12 @@ class Slide:
     job: Job
     lead: str
     notes: str
+    kind: str = STEP
+    say: str = ""  # of the notes what those who only read are told, too
+    ask: Ask | None = None
+    language: str = ENGLISH
+    lines: tuple[str, ...] = ()  # of a closing slide, what it says once more
+    large: bool = False  # in words of at least 12 points: its panels are few and bounded
 
     def without_content(self) -> "Slide":
         """The same without its arrays."""
@@ -119,15 +147,23 @@ def _named(name: str, config: Config) -> list[Item]:
 
 
 def slides(
-    scene: Scene, items: Sequence[Item], *, model: Model | None = None, captions: bool = True
+    scene: Scene,
+    items: Sequence[Item],
+    *,
+    model: Model | None = None,
+    captions: bool = True,
+    language: str = ENGLISH,
 ) -> Iterator[Slide]:
-    """Each item of the walk as a slide, made when it is asked for; `model` computes what workspaces need."""
+    """Each item of the walk as a slide, made when it is asked for; `model` computes what workspaces need.
+
+    In another language titles, leads, labels and captions are; the explanations in the notes stay English.
+    """
     for number, item in enumerate(items, 1):
         state = at_step(scene.state, item.step)
         here = make_moment(scene.name, scene.checkpoint, scene.tokenizer, scene.passes, state, scene)
         if model is not None:
             here = completed(here, partial(wants_of, step=item.step), model)
-        yield _slide(here, item, number, captions=captions)
+        yield _in_language(_slide(here, item, number, captions=captions), language)
 
 
 def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
@@ -149,6 +185,18 @@ def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
         said = notes(scene, step, view, (step.text.explain, step.text.formula))
     job = job if captions else replace(job, caption="")
     return Slide(item.key, number, part, place, (step.index + 1) / total, job, view.lead, said)
+
+
+def _in_language(slide: Slide, language: str) -> Slide:
+    if language == ENGLISH:
+        return slide
+    say = translator(language)
+    job = in_language(slide.job, language)
+    place = " · ".join(map(say, slide.place.split(" · ")))
+    notes = slide.notes.replace(slide.lead, job.view.lead, 1)
+    return replace(
+        slide, language=language, job=job, part=say(slide.part), place=place, lead=job.view.lead, notes=notes
+    )
 
 
 def _part(step: Step, config: Config) -> str:

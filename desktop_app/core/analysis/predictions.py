@@ -1,0 +1,84 @@
+"""What every position predicted against the token that came: the text as so many training examples.
+
+At position i the model gives each token a probability, and the text has its own answer, the token at i + 1. With p that
+answer's probability at temperature 1, the loss is -ln p, in nats; its mean over all positions but the last is what
+training makes small, and e to it is the perplexity (Radford et al. 2019, "Language Models are Unsupervised Multitask
+Learners", section 3).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.analysis.closing import Progress, unheard
+from desktop_app.core.analysis.named_arrays import NamedArrays
+from desktop_app.gpt2.session import Stop
+from desktop_app.gpt2.trace import Trace
+
+Array = NDArray[Any]
+
+_AT_ONCE = 1 << 22  # logits that are computed at once, in float32 16 MB
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictions(NamedArrays):
+    """All [pos], for every position but the last.
+
+    `next_id` is the token that came, `probability` what it was given, `loss` -ln of that, `rank` how many tokens had a
+    greater logit; `top_id` and `top_probability` are the likeliest token's.
+    """
+
+    AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
+        ("next_id", "probability", "loss", "rank", "top_id", "top_probability"), ("pos",)
+    )
+
+    next_id: Array
+    probability: Array
+    loss: Array
+    rank: Array
+    top_id: Array
+    top_probability: Array
+
+    def __len__(self) -> int:
+        return len(self.next_id)
+
+    @property
+    def mean_loss(self) -> float:
+        """The mean over all positions; not a number for a text of one token."""
+        return float(self.loss.mean()) if len(self) else float("nan")
+
+    @property
+    def right(self) -> int:
+        """At how many positions the token that came was the likeliest."""
+        return int((self.rank == 0).sum())
+
+    def arrays(self) -> dict[str, Array]:
+        """What is written to a file."""
+        return {name: getattr(self, name) for name in self.AXES}
+
+
+def compute(trace: Trace, *, stop: Stop | None = None, progress: Progress = unheard) -> Predictions:
+    """Compare every position of `trace` but the last with the token after it. Raises Cancelled on a stop."""
+    stop, count = stop or Stop(), len(trace) - 1
+    next_id = np.array(trace.ids[1:], dtype=np.int64)
+    found = {name: np.zeros(count) for name in ("probability", "loss", "top_probability")}
+    rank, top_id = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    step = max(1, _AT_ONCE // trace.config.vocab_size)
+    for start in range(0, count, step):
+        stop.check()
+        end = min(start + step, count)
+        logits = trace.read_rows("logits", end, start).astype(np.float64)
+        rows, own = np.arange(end - start), next_id[start:end]
+        largest = logits.max(1, keepdims=True)
+        whole = np.log(np.exp(logits - largest).sum(1)) + largest[:, 0]
+        came = logits[rows, own]
+        found["loss"][start:end] = np.maximum(whole - came, 0)
+        found["probability"][start:end] = np.exp(came - whole)
+        found["top_probability"][start:end] = np.exp(largest[:, 0] - whole)
+        rank[start:end] = (logits > came[:, None]).sum(1)
+        top_id[start:end] = logits.argmax(1)
+        progress(end / count)
+    return Predictions(next_id, found["probability"], found["loss"], rank, top_id, found["top_probability"])

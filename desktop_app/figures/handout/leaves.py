@@ -1,0 +1,42 @@
+"""What a hand-out is made of: slides of a lecture or of a story, each with the moment that it shows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from desktop_app.core.scene import Scene
+from desktop_app.core.stories import Story
+from desktop_app.figures.deck.lecture import Lecture
+from desktop_app.figures.deck.told import Open, leaves
+from desktop_app.figures.deck.walk import STEP, Slide
+from desktop_app.figures.language import ENGLISH
+
+_TRIED = ("temperature", "top_k", "top_p", "probabilities", "draw")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One section. `scene` is the moment whose numbers stand in it; `tries` whether sliders belong under it."""
+
+    slide: Slide
+    scene: Scene | None = None
+    tries: bool = False
+
+
+def of_lecture(lecture: Lecture, scene: Scene) -> Iterator[Leaf]:
+    """The leaves of a text."""
+    for slide in lecture.slides():
+        yield Leaf(slide, scene if slide.kind == STEP else None, slide.key == "next")
+
+
+def of_story(story: Story, open_model: Open, language: str = ENGLISH) -> Iterator[Leaf]:
+    """The leaves of a story; sliders stand once under each text whose sampling it shows."""
+    tried: set[object] = set()
+    for slide, told in leaves(story, open_model, language=language):
+        if told is None:
+            yield Leaf(slide)
+            continue
+        what = told.scene.trace.run, told.scene.position
+        tries = told.step.spec.op in _TRIED and slide.ask is None and what not in tried
+        if tries:
+            tried.add(what)
+        yield Leaf(slide, told.scene, tries)

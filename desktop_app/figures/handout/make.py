@@ -1,0 +1,22 @@
+"""A hand-out from its leaves to its bytes."""
+
+from collections.abc import Iterable
+
+from desktop_app.figures.deck.lecture import words_of
+from desktop_app.figures.handout.leaves import Leaf
+from desktop_app.figures.handout.page import Handout
+from desktop_app.figures.language import ENGLISH
+
+
+def handout(leaves: Iterable[Leaf], model: str, language: str = ENGLISH) -> tuple[bytes, int, list[str]]:
+    """The page, how many sections it has, and what was left out to stay small. Raises ExportError."""
+    page: Handout | None = None
+    count = 0
+    for leaf in leaves:
+        if page is None:
+            page = Handout(leaf.slide.title, language)
+        page.add(leaf)
+        count += 1
+    assert page is not None  # a lecture has a first and a last slide, and so has a story
+    data, left = page.finish(words_of(language)["handout"]["about"].format(model=model))
+    return data, count, left
