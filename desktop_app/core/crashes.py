@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import psutil
-
 from desktop_app.core.logs import log_file
+from desktop_app.gpt2.leftovers import is_gone
 
 _NAME = re.compile(r"crash-(\d{1,9})\.txt")
 _LONGEST = 1 << 16
@@ -72,9 +71,9 @@ def take_crashes() -> tuple[str, ...]:
     found = []
     for path in sorted(log_file().parent.glob("crash-*.txt")):
         name = _NAME.fullmatch(path.name)
-        if name is None or psutil.pid_exists(int(name.group(1))):
-            continue
         try:
+            if name is None or not is_gone(int(name.group(1)), path.stat().st_mtime):
+                continue
             with path.open("rb") as file:
                 text = file.read(_LONGEST).decode("utf-8", "replace").strip()
             path.unlink()

@@ -57,13 +57,13 @@ class Beginning:
     instead: tuple[State, ...]
 
 
-def beginning(model: Path | None, text: str | None, *, int8: bool = False) -> Beginning:
-    """The state of the first moment: what was asked for, else as it was left, else the first example.
+def beginning(model: Path | None, text: str | None, *, int8: bool = False, restored: bool = True) -> Beginning:
+    """The state of the first moment: what was asked for, else as it was left if it may be, else the first example.
 
     Where the model cannot be opened, a text that was asked for is shown with the bundled one; one that was left is not:
     another model's numbers would stand under it. Then comes the session as it was left, or the first example.
     """
-    left = load_last()
+    left = load_last() if restored else None
     bundled = str(default_model())
     example = replace(claimed_state(examples()[0]), model=bundled)
     last = example if left is None or not (left.text or left.appended) else left

@@ -17,6 +17,9 @@ _NAME = re.compile(rf"\.?logitscope-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}.*")
 _AGE = 3600.0
 """Seconds that something must have lain untouched: two containers may have one name, and count processes apart."""
 
+_CLOCK = 10.0
+"""Seconds by which the time of a start and that of a file may differ on a clock that was set meanwhile."""
+
 _swept: set[Path] = set()
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,19 @@ log = logging.getLogger(__name__)
 def unfinished_name(prefix: str = ".") -> str:
     """A name that is new in its folder, short whatever the final one, and says which process of which host has it."""
     return f"{prefix}logitscope-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def is_gone(process: int, touched: float) -> bool:
+    """Whether the process of that number which last touched a file, at the time `touched`, has ended.
+
+    Numbers are used again: a process that began after the file was touched is another.
+    """
+    try:
+        return psutil.Process(process).create_time() > touched + _CLOCK
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.Error, OSError):  # it lives, and tells no more
+        return False
 
 
 def clear_leftovers(folder: Path) -> None:
@@ -42,8 +58,8 @@ def clear_leftovers(folder: Path) -> None:
     for entry in found:
         name = _NAME.fullmatch(entry.name)
         try:
-            old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _AGE
-            if name is None or not old or psutil.pid_exists(int(name.group(1))):
+            touched = entry.stat(follow_symlinks=False).st_mtime
+            if name is None or time.time() - touched <= _AGE or not is_gone(int(name.group(1)), touched):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)

@@ -15,9 +15,11 @@ from PySide6.QtWidgets import QApplication
 from desktop_app.core.crashes import take_crashes, watched
 from desktop_app.core.last_session import beginning
 from desktop_app.core.settings import load_settings
+from desktop_app.core.starts import begun, set_aside
 from desktop_app.gpt2.errors import fault_words
 from desktop_app.gpt2.system import closing_signals
 from desktop_app.ui import fonts
+from desktop_app.ui.first_view import FirstView, offer_session
 from desktop_app.ui.icon import window_icon
 from desktop_app.ui.qt_log import qt_logged
 from desktop_app.ui.smoke import Smoke
@@ -41,10 +43,15 @@ def make_application(argv: list[str] | None = None) -> QApplication:
 
 
 def open_window(
-    model: Path | None = None, text: str | None = None, session: Path | None = None, *, int8: bool = False
+    model: Path | None = None,
+    text: str | None = None,
+    session: Path | None = None,
+    *,
+    int8: bool = False,
+    restored: bool = True,
 ) -> Window:
-    """The window as it was left, shown; its model and session are being opened."""
-    begin = beginning(model, text, int8=int8)
+    """The window as it was left (if it is to be `restored`), shown; its model and session are being opened."""
+    begin = beginning(model, text, int8=int8, restored=restored)
     window = Window(begin.state, load_settings())
     window.show()
     window.controller.instead = list(begin.instead)
@@ -61,10 +68,14 @@ def run_window(
 
     `smoke` names an SVG file that a worked window, instead of a person, is to write before it quits.
     """
-    with qt_logged(), watched():
+    with qt_logged(), watched(), begun() as start:
+        kept = set_aside() if start.failed_before else None
         crashed = _crashed_before()
         app = make_application()
-        window = open_window(model, text, session, int8=int8)
+        window = open_window(model, text, session, int8=int8, restored=kept is None)
+        FirstView(window, start)
+        if kept is not None and smoke is None:
+            offer_session(window, kept)
         if crashed:
             window.say_with_view(crashed)
         worked = Smoke(window, smoke) if smoke is not None else None

@@ -180,6 +180,15 @@ def test_a_crash_is_found_and_cleared_by_the_next_start():
     assert crashes.take_crashes() == () and not list(logs.log_file().parent.iterdir())
 
 
+def test_a_crash_file_is_cleared_though_another_process_has_its_number_by_now():
+    path = logs.log_file().with_name(f"crash-{os.getpid()}.txt")
+    path.parent.mkdir(parents=True)
+    for words, found in (("Segmentation fault", ("Segmentation fault",)), ("", ())):
+        path.write_text(words)
+        os.utime(path, (1e9, 1e9))
+        assert crashes.take_crashes() == found and not path.exists()
+
+
 def test_nothing_is_left_of_a_start_that_did_not_crash_and_living_ones_are_let_be():
     with crashes.watched():
         file = crashes.crash_file()

@@ -4,10 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from desktop_app.core.last_session import aside_file, keep, last_file, load_last
+from desktop_app.core.session_file import load_session
+from desktop_app.core.state import State
 from tests.checkpoints import TINY, write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +187,79 @@ def test_a_crash_of_the_window_is_told_by_the_next_start_alone(run, model, tmp_p
     assert log.count("Segmentation fault") == 1 and "lancmange" not in log
     assert run(NEXT, model).returncode == 0
     assert "crashed" not in (tmp_path / "said.txt").read_text()
+
+
+DEADLY = """
+import ctypes, os, sys
+from pathlib import Path
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QMessageBox
+from desktop_app.cli import main
+from desktop_app.core.starts import Start
+from desktop_app.ui import app
+from desktop_app.ui.canvas import Canvas
+
+made, paint, done = app.open_window, Canvas.paintEvent, Start.done
+kind, wanted, answer, over = *sys.argv[1:3], [], []
+
+def deadly_paint(canvas, event):
+    if kind != "none" and window.controller.scene is not None and window.controller.scene.state.text == "deadly":
+        ctypes.string_at(0) if kind == "crash" else os.kill(os.getpid(), 9)
+    return paint(canvas, event)
+
+def open_window(*arguments, **how):
+    global window
+    window = made(*arguments, **how)
+    if kind == "raise" and window.controller.state.text == "deadly":
+        raise RuntimeError("planted")
+    def look():
+        scene, boxes = window.controller.scene, window.findChildren(QMessageBox)
+        if scene is None or window.controller.pending or not over:
+            return
+        if boxes and not answer:
+            answer.append(boxes[0].informativeText())
+            [b for b in boxes[0].buttons() if b.text() == wanted][0].click()
+        elif not window.controller.is_loading:
+            timer.stop()
+            Path("said.txt").write_text(f"{window.prompt.text()}|{''.join(answer)}")
+            window.close()
+    timer = QTimer(window)
+    timer.timeout.connect(look)
+    timer.start(20)
+    return window
+
+def counted(start):
+    over.append(True)
+    done(start)
+
+app.open_window, Canvas.paintEvent, Start.done = open_window, deadly_paint, counted
+sys.exit(main(["--log-level", "info"]))
+"""
+
+
+SLOW = pytest.mark.skipif(os.environ.get("LOGITSCOPE_SLOW") != "yes", reason="three starts each; LOGITSCOPE_SLOW=yes")
+
+
+@pytest.mark.parametrize("kind", ["crash", pytest.param("kill", marks=SLOW), pytest.param("raise", marks=SLOW)])
+def test_a_session_that_ends_the_program_as_it_opens_is_offered_the_next_time(run, model, tmp_path, own_home, kind):
+    keep(replace(State(), text="deadly", model=str(model)))
+    folder = last_file().parent
+    assert run(DEADLY, kind, "").returncode not in (0, 2)
+    assert len(list(folder.glob("starting-*"))) == 1
+    done = run(DEADLY, kind, "Leave it there")
+    text, _, words = (tmp_path / "said.txt").read_text().partition("|")
+    assert done.returncode == 0 and text not in ("", "deadly") and str(aside_file()) in words, done.stderr
+    assert load_session(aside_file()).text == "deadly" and not list(folder.glob("starting-*"))
+    assert run(DEADLY, "none", "").returncode == 0  # what was shown instead is the last session now
+    assert (tmp_path / "said.txt").read_text() == f"{text}|"
+
+
+def test_the_offered_session_opens_where_somebody_wants_it(run, model, tmp_path, own_home):
+    keep(replace(State(), text="deadly", model=str(model)))
+    assert run(DEADLY, "kill", "").returncode < 0
+    assert run(DEADLY, "none", "Open it").returncode == 0
+    assert (tmp_path / "said.txt").read_text().startswith("deadly|")
+    assert load_last().text == "deadly"
 
 
 def test_the_selftest_as_json_holds_the_log_of_earlier_starts_and_no_text(run, own_home):

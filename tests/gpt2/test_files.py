@@ -4,8 +4,10 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from desktop_app.gpt2 import leftovers
@@ -116,7 +118,7 @@ def ended_process():
     return process.pid
 
 
-def test_what_a_killed_program_left_unfinished_is_cleared_and_nothing_else(tmp_path):
+def test_what_a_killed_program_left_unfinished_is_cleared_and_nothing_else(tmp_path, monkeypatch):
     host = leftovers.unfinished_name().split("-")[1]
     other = "0" * 8 if host != "0" * 8 else "1" * 8
     dead = ended_process()
@@ -127,15 +129,24 @@ def test_what_a_killed_program_left_unfinished_is_cleared_and_nothing_else(tmp_p
         f".logitscope-{other}-{dead}-00000004": False,  # of another machine, on a shared disk
         "logitscope-notes.txt": False,
         f".logitscope-{host}-{dead}-00000005": False,  # fresh
+        f".logitscope-{host}-{os.getpid()}-00000006": True,  # of one that had the number before this one
     }
+    later = time.time() + 7200
+    monkeypatch.setattr(leftovers.time, "time", lambda: later)
     for name in names:
         path = tmp_path / name
         path.mkdir() if name.startswith("logitscope-" + host) else path.touch()
-        if not name.endswith("5"):
-            os.utime(path, (0, 0))
+        if name[-1] in "56":
+            os.utime(path, (later, later) if name.endswith("5") else (0, 0))
     with whole_file(tmp_path / "out") as file:
         file.write(b"new")
     assert {name: not (tmp_path / name).exists() for name in names} == names
+
+
+def test_the_number_of_a_process_that_ended_may_be_anothers_by_now():
+    assert not leftovers.is_gone(os.getpid(), time.time())
+    assert leftovers.is_gone(os.getpid(), psutil.Process().create_time() - 60)
+    assert leftovers.is_gone(ended_process(), time.time())
 
 
 def test_what_cannot_be_cleared_stays_is_logged_and_stops_no_output(tmp_path, monkeypatch, caplog):

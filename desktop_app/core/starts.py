@@ -1,0 +1,81 @@
+"""Whether the last start got as far as a view: a session that ends the program as it opens is not opened unasked again.
+
+A start is marked by a file, named by its process, which is cleared once it has got so far, or ends by itself. The file
+of a process that is gone tells that something ended it before: a crash, or somebody's kill.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from desktop_app.core.last_session import aside_file, last_file
+from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.leftovers import is_gone
+
+_NAME = re.compile(r"starting-(\d{1,9})")
+log = logging.getLogger(__name__)
+
+
+class Start:
+    """One start; `failed_before` says whether the one before was ended before it had shown anything."""
+
+    def __init__(self) -> None:
+        self._mark = last_file().with_name(f"starting-{os.getpid()}")
+        self.failed_before = _take_marks(self._mark.parent)
+        try:
+            self._mark.parent.mkdir(parents=True, exist_ok=True)
+            self._mark.touch()
+        except OSError as reason:  # then the next start opens the session as ever
+            log.warning("The start cannot be marked: %s: %s.", self._mark, reason.strerror or reason)
+
+    def done(self) -> None:
+        """It has got as far as it needs to."""
+        _clear(self._mark)
+
+
+@contextmanager
+def begun() -> Iterator[Start]:
+    """A start, marked until it is `done` or the block ends; a fault of ours leaves the mark."""
+    start = Start()
+    try:
+        yield start
+    except (LogitscopeError, OSError, KeyboardInterrupt, SystemExit):
+        start.done()
+        raise
+    start.done()
+
+
+def set_aside() -> Path | None:
+    """Put the last session where nothing overwrites it, and say where; None if there is none."""
+    try:
+        last_file().replace(aside_file())
+    except FileNotFoundError:
+        return None
+    except OSError as reason:
+        log.warning("The last session cannot be set aside: %s: %s.", aside_file(), reason.strerror or reason)
+        return last_file()
+    return aside_file()
+
+
+def _take_marks(folder: Path) -> bool:
+    """Clear the marks of programs that are gone; whether there were any."""
+    found = False
+    for path in folder.glob("starting-*"):
+        name = _NAME.fullmatch(path.name)
+        try:
+            if name is not None and is_gone(int(name.group(1)), path.stat().st_mtime):
+                path.unlink()
+                found = True
+        except OSError as reason:  # another start was faster, or it is not ours to clear
+            log.info("%s cannot be cleared: %s.", path, reason.strerror or reason)
+    return found
+
+
+def _clear(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as reason:
+        log.warning("%s cannot be cleared: %s.", path, reason.strerror or reason)

@@ -1,0 +1,48 @@
+"""How a window begins: when it has got as far as its first view, and the offer of what ended the last one."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtWidgets import QMessageBox
+
+from desktop_app.core.starts import Start
+from desktop_app.ui.window import Window
+
+_PAINTED_MS = 200
+
+
+class FirstView(QObject):
+    """Tells the start that it is done: the first view is painted with all it needs, or it is said why none comes."""
+
+    def __init__(self, window: Window, start: Start) -> None:
+        super().__init__(window)
+        self._controller, self._start = window.controller, start
+        self._timer = QTimer(self, interval=_PAINTED_MS, singleShot=True)
+        self._timer.timeout.connect(self._done)
+        self._controller.scene_changed.connect(self._seen)
+        self._controller.trouble.connect(self._seen)
+
+    def _seen(self, shown: object) -> None:
+        if shown and not self._controller.waiting_for:
+            self._timer.start()
+
+    def _done(self) -> None:
+        self._controller.scene_changed.disconnect(self._seen)
+        self._controller.trouble.disconnect(self._seen)
+        self._start.done()
+
+
+def offer_session(window: Window, kept: Path) -> None:
+    """Ask whether the session in `kept`, which the last start did not survive, is to be opened all the same."""
+    box = QMessageBox(window)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setWindowTitle("The last start did not get far")
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText("Logitscope ended while it was opening what you had worked on, so it was not opened again by itself.")
+    box.setInformativeText(f"Nothing of it is lost: it is kept in {kept}.")
+    again = box.addButton("Open it", QMessageBox.ButtonRole.AcceptRole)
+    leave = box.addButton("Leave it there", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(leave)
+    box.setEscapeButton(leave)
+    box.buttonClicked.connect(lambda pressed: window.files.open_session(kept) if pressed is again else None)
+    box.open()
