@@ -9,6 +9,8 @@ from desktop_app.core.evidence.neurons import BINS, bins_of, edges, first_greate
 from desktop_app.core.evidence.runner import Here
 from tests.core.evidence.texts_and_model import CONFIG, plain_passes, plain_windows, scan, write_model, write_texts
 
+pytest.importorskip("pyarrow", reason="needs the packages of ./run scan")
+
 LAYERS, HEADS, NEURONS = CONFIG["n_layer"], CONFIG["n_head"], 4 * CONFIG["n_embd"]
 
 
