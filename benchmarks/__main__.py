@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from benchmarks import analysis, int8, loading, long_use, passes, peers, start, what_if, window
+from benchmarks import analysis, int8, loading, long_use, passes, peers, sheet, start, what_if, window
 from benchmarks.table import RUNS, Row, markdown, show, write_between, write_json
 from desktop_app.gpt2.machine import available_memory
 
@@ -48,7 +48,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-_PARTS = ("loading", "passes", "int8", "peers", "analysis", "what_if", "window", "long_use", "start")
+_PARTS = ("loading", "passes", "int8", "peers", "analysis", "what_if", "window", "sheet", "long_use", "start")
 
 
 def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
@@ -70,6 +70,8 @@ def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
                 yield from what_if.missing()
         elif part == "window":
             yield from window.rows(root, runs)
+        elif part == "sheet":
+            yield from sheet.rows(root, runs)
         elif part == "long_use":
             yield from long_use.rows(root, runs)
         elif part == "start":

@@ -163,7 +163,7 @@ FIGURE: Options = (
     Option("--pin", "lens, why: a token to follow; may be given again", Kind.AGAIN, "TOKEN"),
     *VIEW,
     *SAMPLING_OR_SESSION,
-    Option("--size", "slide, half (a slide), column, page or poster", default="slide"),
+    Option("--size", "slide, half (a slide), column, page, poster or a0", default="slide"),
     Option("--theme", "light, dark, print or projector", default="light"),
     Option("--font-size", "body text in points; the page grows to hold it", float, "PT"),
     Option("--lang", "language of titles and labels: en or de (default en)", default="en"),

@@ -25,6 +25,7 @@ from desktop_app.core.panels import (
     MapPanel,
     MultiplesPanel,
     ShadedPanel,
+    SheetPanel,
     Source,
     StripsPanel,
     View,
@@ -322,6 +323,8 @@ def _panel_called(panel: AnyPanel, name: str) -> AnyPanel:
             for b in panel.bars
         )
         return replace(panel, bars=bars)
+    if isinstance(panel, SheetPanel):
+        return replace(panel, of=f"{name}{MARK}")
     if isinstance(panel, GraphPanel):
         return replace(panel, node_source=called(panel.node_source), edge_source=called(panel.edge_source))
     if isinstance(panel, _OfArray | WaterfallPanel):

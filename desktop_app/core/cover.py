@@ -20,6 +20,7 @@ from desktop_app.core.panels import (
     MultiplesPanel,
     RulerPanel,
     ShadedPanel,
+    SheetPanel,
     StripsPanel,
     TextPanel,
     View,
@@ -66,6 +67,7 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     CurvePanel: lambda p: replace(
         p, note=_NOTE, lines=(), points=None, focus=None, levels_at=(), band=None, line_names=()
     ),
+    SheetPanel: lambda p: replace(p, note=_NOTE, values=None),
     RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),
     TextPanel: lambda p: replace(p, note=_NOTE, lines=tuple(replace(n, text=HIDDEN, remark="") for n in p.lines)),
 }

@@ -35,6 +35,10 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
         case ask.ShowHead(head, layer) if model is not None:
             pattern = find_step(f"blocks.{layer}.attn.pattern", model.config)
             return at_step(replace(state, head=head), pattern)
+        case ask.Visit(tensor, head, token) if model is not None:
+            there = at_step(state, find_step(tensor, model.config))
+            there = there if head is None else replace(there, head=head)
+            return there if token is None else replace(there, token=token, key=None)
         case ask.AskKey(key):
             return replace(state, key=None if state.key == key else key)
         case ask.Append(token) if model is not None:

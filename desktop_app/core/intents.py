@@ -51,6 +51,15 @@ class ShowHead:
 
 
 @dataclass(frozen=True)
+class Visit:
+    """Go to the step that shows a tensor, to one head of it and one token where they are given."""
+
+    tensor: str
+    head: int | None = None
+    token: int | None = None
+
+
+@dataclass(frozen=True)
 class AskKey:
     """Ask why the selected token looks at this position; asked twice, at whichever it looks at most."""
 
@@ -141,6 +150,7 @@ Intent = (
     | Select
     | Predict
     | ShowHead
+    | Visit
     | AskKey
     | Append
     | Pin

@@ -65,7 +65,8 @@ def beginning(model: Path | None, text: str | None, *, int8: bool = False, resto
     """
     left = load_last() if restored else None
     bundled = str(default_model())
-    example = replace(claimed_state(examples()[0]), model=bundled)
+    # The very first thing that is seen is the whole, with the place of the example on it.
+    example = replace(claimed_state(examples()[0]), model=bundled, workspace="sheet")
     last = example if left is None or not (left.text or left.appended) else left
     last = replace(last, model=last.model or bundled, int8=False)
     # A text of one's own is not looked at where the first example is.

@@ -5,6 +5,9 @@ from dataclasses import replace
 
 from desktop_app.core.places import BLOCK, IN, Step
 from desktop_app.core.state import WALK, State
+from desktop_app.core.steps import WORKSPACES
+
+_ALONG = frozenset(spec.key for spec in WORKSPACES if spec.along)
 
 
 def current_step(state: State, steps: Sequence[Step]) -> Step | None:
@@ -18,8 +21,9 @@ def at_workspace(state: State, key: str) -> State:
 
 
 def at_step(state: State, step: Step) -> State:
-    """At `step`; its block becomes the shown one."""
-    return replace(state, workspace=WALK, step=step.key, layer=state.layer if step.layer is None else step.layer)
+    """At `step`; its block becomes the shown one. A workspace along which one walks stays in front."""
+    front = state.workspace if state.workspace in _ALONG else WALK
+    return replace(state, workspace=front, step=step.key, layer=state.layer if step.layer is None else step.layer)
 
 
 def by_steps(state: State, steps: Sequence[Step], by: int) -> State:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from desktop_app.core.intents import Choosing, Intent, Select
 from desktop_app.core.levels import Levels, percent
 from desktop_app.gpt2.phrase import Phrase, joined
+
+if TYPE_CHECKING:
+    from desktop_app.core.sheet.layout import Sheet
+    from desktop_app.core.sheet.values import SheetValues
 
 Array = NDArray[Any]
 
@@ -426,6 +430,35 @@ class RulerPanel(Panel):
     landed: int = 0
 
 
+@dataclass(frozen=True)
+class SheetPanel(Panel):
+    """The whole pass on one sheet, which the window zooms and a figure shows whole.
+
+    `here` are the plates of the step that one is at, with the selected `token`; `place` says that in words. Patterns
+    are drawn on the `scale` of that name. Without `values` the numbers are covered. `of` names the pass of the cells.
+    """
+
+    sheet: "Sheet | None" = None
+    values: "SheetValues | None" = None
+    scale: str = "linear"
+    here: tuple[int, ...] = ()
+    place: str = ""
+    token: int = 0
+    labels: tuple[str, ...] = ()
+    of: str = ""
+
+    @property
+    def levels(self) -> Levels:
+        """The colour scale of `tensor`; every tensor has its own."""
+        return Levels(-1, 1) if self.values is None else self.values.levels(self.tensor, self.scale)
+
+    @property
+    def tensor(self) -> str:
+        """The tensor that one is at; where that has no quantities, what goes into the first block."""
+        own = [self.sheet.plates[n] for n in self.here] if self.sheet is not None else []
+        return next((plate.name for plate in own if plate.axes > 1), "blocks.0.resid_pre")
+
+
 AnyPanel = (
     TokensPanel
     | ProsePanel
@@ -443,6 +476,7 @@ AnyPanel = (
     | CurvePanel
     | CloudPanel
     | RulerPanel
+    | SheetPanel
 )
 
 

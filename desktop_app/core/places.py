@@ -34,7 +34,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class StepSpec:
-    """One operation of the walk, or one workspace beside it.
+    """One operation of the walk, or one workspace beside it. In one that is `along` the walk goes on: a step that is
+    gone to there is shown there.
 
     `key` names the place (mostly the tensor that it makes), `{L}` stands for the block. `tensors` are what it shows,
     which also name it on the command line; its texts stand in resources/steps.toml, a workspace's in workspaces.toml.
@@ -59,6 +60,7 @@ class StepSpec:
     wants: Callable[[Scene], tuple[Want, ...]] = _nothing
     reads: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    along: bool = False
     group: str = ""
     entry: Entry | None = None
     describe: Callable[[Scene, Cell], Readout] | None = None

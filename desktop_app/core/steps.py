@@ -27,6 +27,7 @@ from desktop_app.core.views import (
     mlp,
     predictions,
     sampling,
+    sheet,
     superposition,
     sweep,
     vectors,
@@ -117,6 +118,20 @@ WEIGHTS, WHAT_IF, LEARNING = "Weights", "What if", "Learning"
 """The tabs of what is about the weights alone, of what follows when a pass is changed, and of what is trained."""
 
 WORKSPACES: tuple[StepSpec, ...] = (
+    StepSpec(
+        "sheet",
+        BESIDE,
+        "sheet",
+        Hue.INK,
+        (),
+        sheet.content,
+        options=_SCALES,
+        wants=sheet.wants,
+        reads=("step",),
+        keys=("Home",),
+        along=True,
+        numpy=sheet.as_numpy,
+    ),
     StepSpec(
         "atlas",
         BESIDE,

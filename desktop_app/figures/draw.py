@@ -19,7 +19,7 @@ from matplotlib.text import Text
 
 from desktop_app.figures import fonts
 from desktop_app.figures.fonts_table import BASELINE, MONO
-from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Words
+from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Picture, Words
 from desktop_app.figures.theme import Theme
 
 FORMATS = ("svg", "pdf", "png")
@@ -134,6 +134,8 @@ def _draw(mark: Mark, axes: Any, order: int, cells: int) -> None:
             mark.x, mark.y, linestyle="none", marker="o", markersize=2 * mark.radius, markeredgewidth=0,
             color=mark.colour, zorder=order,
         )  # fmt: skip
+    elif isinstance(mark, Picture):
+        _picture(mark, axes, order)
     else:
         _heat(mark, axes, order, cells)
 
@@ -174,6 +176,15 @@ def _fill(mark: Fill, axes: Any, order: int) -> None:
         axes.add_patch(FancyBboxPatch((r.x, r.y), r.w, r.h, boxstyle=shape, **style))
     else:
         axes.add_patch(Rectangle((r.x, r.y), r.w, r.h, **style))
+
+
+def _picture(mark: Picture, axes: Any, order: int) -> None:
+    r, packed = mark.rect, mark.pixels
+    # 0xAARRGGBB as bytes of red, green, blue and opacity, in any order of bytes.
+    colours = np.empty((*packed.shape, 4), np.uint8)
+    for channel, shift in enumerate((16, 8, 0, 24)):
+        colours[..., channel] = packed >> shift & 255
+    axes.imshow(colours, extent=(r.x, r.x + r.w, r.y + r.h, r.y), aspect="auto", interpolation="none", zorder=order)
 
 
 def _heat(mark: Heat, axes: Any, order: int, most: int) -> None:

@@ -13,7 +13,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.steps import build_view
 from desktop_app.figures.language import ENGLISH, caption_in, languages, translated, translator
 from desktop_app.figures.layout import place_view
-from desktop_app.figures.marks import Fill, Heat, Mark, Page, Rect, Words
+from desktop_app.figures.marks import Fill, Heat, Mark, Page, Picture, Rect, Words
 from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.files import whole_file
@@ -41,6 +41,7 @@ SIZES: dict[str, Size] = {
     "column": Size("Paper column, 85 mm", 85 * _MM, None, 7),
     "page": Size("Paper width, 175 mm", 175 * _MM, None, 8),
     "poster": Size("Poster", 1600, 1100, 22),
+    "a0": Size("A0 sheet, 1189 × 841 mm", 1189 * _MM, 841 * _MM, 30),
 }
 MOST_PIXELS = 250_000_000
 """Pixels of a PNG: an A0 poster at 300 dpi has 139 million, and drawing takes eight bytes and more for each."""
@@ -217,7 +218,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def _moved(mark: Mark, dx: float, dy: float) -> Mark:
-    if isinstance(mark, Fill | Heat):
+    if isinstance(mark, Fill | Heat | Picture):
         r = mark.rect
         return replace(mark, rect=Rect(r.x + dx, r.y + dy, r.w, r.h))
     if isinstance(mark, Words):  # numbers here, arrays below: the type checker asks which

@@ -18,6 +18,7 @@ from desktop_app.core.panels import (
     ProsePanel,
     RulerPanel,
     ShadedPanel,
+    SheetPanel,
     StripsPanel,
     TextPanel,
     TokensPanel,
@@ -29,6 +30,7 @@ from desktop_app.figures import (
     paint_cloud,
     paint_graph,
     paint_heat,
+    paint_sheet,
     paint_text,
     paint_waterfall,
     panel_phrases,
@@ -200,6 +202,15 @@ KINDS: dict[type[Panel], PanelKind] = {
         tables.ruler_table,
         panel_words.ruler_words,
         panel_phrases.ruler_phrases,
+    ),
+    SheetPanel: PanelKind(
+        paint_sheet.sheet_extent,
+        paint_sheet.paint_sheet,
+        240,
+        tables.sheet_table,
+        panel_words.sheet_words,
+        panel_phrases.sheet_phrases,
+        lambda _panel, wanted: 9 * wanted,
     ),
 }
 """Every kind; a test holds it to `AnyPanel`."""

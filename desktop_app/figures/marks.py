@@ -89,7 +89,15 @@ class Heat:
     table: Table = field(repr=False)
 
 
-Mark = Fill | Words | Path | Dots | Heat
+@dataclass(frozen=True)
+class Picture:
+    """Pixels as they are, each 0xAARRGGBB; 0 leaves what is below."""
+
+    rect: Rect
+    pixels: Array  # [rows, columns] uint32
+
+
+Mark = Fill | Words | Path | Dots | Heat | Picture
 
 
 def reaches(mark: Mark, top: float, bottom: float) -> bool:
@@ -98,7 +106,7 @@ def reaches(mark: Mark, top: float, bottom: float) -> bool:
         # A leaning word may be as high as it is long.
         far = mark.size * (1 if not mark.angle else len(mark.text))
         return top - far < mark.y < bottom + far
-    if isinstance(mark, Fill | Heat):
+    if isinstance(mark, Fill | Heat | Picture):
         far = 1 + (mark.width / 2 if isinstance(mark, Fill) else 0)
         return mark.rect.y - far < bottom and mark.rect.y + mark.rect.h + far > top
     return True
@@ -354,6 +362,7 @@ class Page:
     panels: list[tuple[AnyPanel, Rect]] = field(default_factory=list)  # as they were placed
     movable: list[Movable] = field(default_factory=list)
     extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels, as laid out
+    live: bool = False  # of a window, which shows by itself what is zoomed and played
 
     def u(self, size: float) -> float:
         """A size of the design (an 8-pixel rhythm, 13-pixel text) on this page."""

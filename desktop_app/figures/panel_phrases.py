@@ -14,6 +14,7 @@ from desktop_app.core.panels import (
     MultiplesPanel,
     Panel,
     RulerPanel,
+    SheetPanel,
     StripsPanel,
     TextPanel,
     WaterfallPanel,
@@ -123,3 +124,8 @@ def _value(text: str, say: Say) -> str:
     if isinstance(text, Phrase | Count):
         return say(text)
     return say(text) if text == "special" or re.fullmatch(r"[\d,.×/ ]+(?: [a-zA-Z]+)*[\d, ]*", text) else text
+
+
+def sheet_phrases(panel: SheetPanel, say: Say) -> dict[str, Any]:
+    """Where one is on the sheet."""
+    return {"place": " · ".join(map(say, panel.place.split(" · ")))} if panel.place else {}

@@ -18,6 +18,7 @@ from desktop_app.core.panels import (
     ProsePanel,
     RulerPanel,
     ShadedPanel,
+    SheetPanel,
     StripsPanel,
     TextPanel,
     TokensPanel,
@@ -75,6 +76,15 @@ def atlas_words(panel: AtlasPanel) -> str:
     blocks, heads = panel.values.shape[:2]
     chosen = f" Block {panel.selected[0]}, head {panel.selected[1]} is chosen." if panel.selected is not None else ""
     return f"{blocks} blocks by {heads} heads, a grid of each.{chosen}"
+
+
+def sheet_words(panel: SheetPanel) -> str:
+    """The whole pass, in words."""
+    if panel.sheet is None:
+        return ""
+    blocks = sum(card.layer is not None for card in panel.sheet.cards)
+    said = f"{panel.sheet.cells:,} numbers of {panel.sheet.positions} tokens and {blocks} blocks on one sheet."
+    return f"{said} You are at {panel.place}." if panel.place else said
 
 
 def shaded_words(panel: ShadedPanel) -> str:

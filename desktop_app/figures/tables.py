@@ -20,6 +20,7 @@ from desktop_app.core.panels import (
     ProsePanel,
     RulerPanel,
     ShadedPanel,
+    SheetPanel,
     Source,
     StripsPanel,
     TextPanel,
@@ -93,6 +94,16 @@ def shaded_table(panel: ShadedPanel) -> Iterator[Table]:
     if source is not None:
         source = replace(source, index=tuple(panel.selected or 0 if i == "row" else i for i in source.index))
     yield Table("values", panel.values[None, :], columns=panel.pieces, source=source)
+
+
+def sheet_table(panel: SheetPanel) -> Iterator[Table]:
+    """Numbers of the pictures that one is at: those of a whole pass are what `logitscope trace` writes."""
+    for n in panel.here:
+        if panel.sheet is not None and panel.values is not None:
+            plate = panel.sheet.plates[n]
+            values = panel.values.cells(plate, range(plate.rows), range(plate.columns))
+            source = replace(plate.source, name=f"{panel.of}{plate.name}")
+            yield Table(plate.label, values, panel.labels, source=source)
 
 
 def arcs_table(panel: ArcsPanel) -> Iterator[Table]:

@@ -3,10 +3,14 @@
 It imports nothing but the standard library: the check before the window opens uses it, too.
 """
 
+import configparser
 import ctypes
 import mmap
 import os
+import plistlib
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -54,6 +58,47 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
+
+
+def asks_for_less_motion() -> bool:
+    """Whether the person has told the system that things should not move; where it cannot be asked, they have not."""
+    if sys.platform == "win32":
+        animated = ctypes.c_int(1)
+        ctypes.windll.user32.SystemParametersInfoW(0x1042, 0, ctypes.byref(animated), 0)  # SPI_GETCLIENTAREAANIMATION
+        return not animated.value
+    if sys.platform == "darwin":
+        return _mac_asks_for_less_motion(Path.home() / "Library/Preferences/com.apple.universalaccess.plist")
+    return (
+        _kde_stands_still(Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")) or _gnome_stands_still()
+    )
+
+
+def _mac_asks_for_less_motion(preferences: Path) -> bool:
+    try:
+        return bool(plistlib.loads(preferences.read_bytes()).get("reduceMotion"))
+    except (OSError, ValueError, plistlib.InvalidFileException, AttributeError):
+        return False  # never set, or kept from programs
+
+
+def _kde_stands_still(config: Path) -> bool:
+    settings = configparser.ConfigParser(strict=False, interpolation=None)
+    try:
+        settings.read(config / "kdeglobals", encoding="utf-8")
+        return settings.getfloat("KDE", "AnimationDurationFactor", fallback=1.0) == 0
+    except (configparser.Error, OSError, ValueError):
+        return False  # not KDE's, or not as it writes it
+
+
+def _gnome_stands_still() -> bool:
+    ask = shutil.which("gsettings")
+    if ask is None:
+        return False
+    wanted = [ask, "get", "org.gnome.desktop.interface", "enable-animations"]
+    try:
+        said = subprocess.run(wanted, capture_output=True, text=True, timeout=1, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False  # it is not answered
+    return said.strip() == "false"
 
 
 def closing_signals() -> tuple[signal.Signals, ...]:

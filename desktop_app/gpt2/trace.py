@@ -155,11 +155,12 @@ class Trace:
             found = found[0]
         return _frozen(found)
 
-    def read_rows(self, name: str, stop: int, start: int = 0) -> Array:
-        """The tensor for positions `start` to `stop` alone, every head."""
+    def read_rows(self, name: str, stop: int, start: int = 0, *, head: int | None = None) -> Array:
+        """The tensor for positions `start` to `stop` alone: every head, or one, whose axis is dropped."""
         if name == "logits" and name not in self.captured:
             return _frozen(self._unembedded(self._read("ln_final.out", None, (start, stop, 1))))
-        return _frozen(self._read(name, None, (start, stop, 1)))
+        found = self._read(name, None if head is None else (head, head + 1), (start, stop, 1))
+        return _frozen(found if head is None else found[0])
 
     def first_rows(self, name: str, count: int) -> tuple[Array, ...]:
         """The tensor for the first `count` positions, in as many pieces as it is held in."""

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence
 
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS, PACE, find_command
+from desktop_app.core.commands import COMMANDS, PACE, WORKSPACE, find_command
 from desktop_app.core.intents import Append, Do, Explain, GoTo, Intent, Open, Predict, Select, Show
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.state import State
@@ -82,6 +82,9 @@ class Acts(QObject):
             self._handlers[name]()
         else:
             self._controller.follow(Do(name))
+        if name == f"{WORKSPACE}sheet":
+            for sheet in self._frame.canvas.sheets:
+                sheet.show_whole()
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
         """What the commands do that are more than a change of the state."""

@@ -19,14 +19,15 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.compare import MARK
-from desktop_app.core.intents import Do, Frame, Select
+from desktop_app.core.intents import Do, Frame, Select, Visit
 from desktop_app.core.opening.cells import Cell, Region
 from desktop_app.core.opening.describe import Readout
-from desktop_app.core.panels import AnyPanel, Box, View, alone, follows, of_token, panels_of
+from desktop_app.core.panels import AnyPanel, Box, SheetPanel, View, alone, follows, of_token, panels_of
 from desktop_app.core.passes import OTHER
 from desktop_app.figures.excerpt import titles_of
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Cells, Page, Pick, Rect
+from desktop_app.figures.paint_sheet import sheet_room
 from desktop_app.figures.spoken import spoken
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
@@ -34,6 +35,7 @@ from desktop_app.ui.moving_map import MovingMap, steps
 from desktop_app.ui.overlay import Overlay
 from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks, rectangle
+from desktop_app.ui.sheet_view import SheetView
 
 _MARGIN = 24
 _ARROWS = {
@@ -111,6 +113,7 @@ class Canvas(PaintedPane):
         self._rest.setSingleShot(True)
         self._rest.setInterval(_REST_MS)
         self._rest.timeout.connect(self._let_rest)
+        self._sheets: list[SheetView] = []
         self.walks = True
         """Whether arrow keys without a cell cursor go through the walk; beside the walk they start the cursor."""
         self.placed = 0
@@ -178,6 +181,8 @@ class Canvas(PaintedPane):
         lit = tuple(sources), tuple(targets)
         if lit != self._lit:
             self._lit = lit
+            for sheet in self._sheets:
+                sheet.set_lit(*lit)
             self._find_lit()
 
     def _find_lit(self) -> None:
@@ -194,6 +199,8 @@ class Canvas(PaintedPane):
         """The cell that is opened: outlined wherever it is shown, and kept in sight when the layout changes."""
         if region != self._marked:
             self._marked = region
+            for sheet in self._sheets:
+                sheet.set_marked(region)
             self._show_marked()
             self.viewport().update()
 
@@ -214,6 +221,8 @@ class Canvas(PaintedPane):
     def set_readout(self, readout: Readout | None) -> None:
         """The words for the cell under the pointer, drawn beside it; those at the cell cursor are spoken."""
         self._readout = readout
+        for sheet in self._sheets:
+            sheet.set_readout(readout)
         here = self._cursor is not None and readout is not None
         said = f"{readout.value}, {readout.name}, {readout.place}" if here and readout is not None else ""
         if (said or self._named) != self.accessibleName():
@@ -236,7 +245,7 @@ class Canvas(PaintedPane):
         return self._cursor is not None
 
     def _place(self) -> None:
-        page = Page(self._theme, fonts.measure, self._scale, self.devicePixelRatioF())
+        page = Page(self._theme, fonts.measure, self._scale, self.devicePixelRatioF(), live=True)
         zoom = _ZOOMS[self._zoom]
         width = max(200.0, self.viewport().width() - 2 * _MARGIN) * zoom
         height = max(200.0, max(self.viewport().height(), self._room) - self._top - _MARGIN) * zoom
@@ -263,12 +272,48 @@ class Canvas(PaintedPane):
             stays = here is not None and here.has(row, column)  # the same picture may have fewer cells now
             self._cursor = None if here is None else (here, row, column) if stays else (here, 0, here.start)
         self._find_lit()
+        self._show_sheets()
         self._set_scroll_bars(width)  # showing or hiding a bar triggers this layout again, from inside it
         if self._cursor is not None:
             self._move_cursor(0, 0)
         else:
             self._show_marked()
         self.viewport().update()
+
+    # The sheet of the whole pass, which is zoomed by itself
+
+    @property
+    def sheets(self) -> list[SheetView]:
+        """The sheets that are shown: one, or one for each pass that is compared."""
+        return [sheet for sheet in self._sheets if sheet.panel is not None]
+
+    def _show_sheets(self) -> None:
+        shown = [(panel, rect) for panel, rect in self._page.panels if isinstance(panel, SheetPanel) and panel.sheet]
+        while len(self._sheets) < len(shown):
+            sheet = SheetView(self.viewport())
+            sheet.pointed.connect(self.pointed)
+            sheet.opened.connect(self.opened)
+            sheet.entered.connect(self.setFocus)
+            sheet.chosen.connect(self._visit)
+            self._sheets.append(sheet)
+        for sheet, (panel, rect) in zip(self._sheets, shown, strict=False):
+            place = rectangle(sheet_room(panel, rect, self._page)).translated(self.origin)
+            sheet.setGeometry(place.toRect())
+            sheet.show_panel(panel, self._theme, self._scale)
+            sheet.show()
+        for sheet in self._sheets[len(shown) :]:
+            sheet.let_go()
+
+    def _visit(self, tensor: str, head: object, token: object) -> None:
+        self.asked.emit(
+            Visit(tensor, head if isinstance(head, int) else None, token if isinstance(token, int) else None)
+        )
+
+    def close_down(self) -> None:
+        """End what runs behind sheets."""
+        for sheet in self._sheets:
+            sheet.close_down()
+        self._sheets = []
 
     def _set_scroll_bars(self, width: float) -> None:
         tall = int(self._height + self._top + _MARGIN - self.viewport().height())
@@ -310,6 +355,8 @@ class Canvas(PaintedPane):
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
         self._picture = None
+        for sheet in self.sheets:
+            sheet.move(sheet.x() + dx, sheet.y() + dy)
         self.viewport().update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -626,6 +673,8 @@ class Canvas(PaintedPane):
         if event.key() in HELD and not event.modifiers():
             if not event.isAutoRepeat():
                 self.held.emit(HELD[Qt.Key(event.key())])
+            return
+        if any([sheet.take_key(event) for sheet in self.sheets]):
             return
         key, plain = (
             event.key(),

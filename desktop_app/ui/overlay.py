@@ -74,9 +74,10 @@ class Overlay:
         else:
             painter.drawRect(place.adjusted(-1, -1, 1, 1))
         if readout is not None:
-            self._say(readout, place)
+            self.say(readout, place)
 
-    def _say(self, readout: Readout, place: QRectF) -> None:
+    def say(self, readout: Readout, place: QRectF) -> None:
+        """Words on a small card beside a place, inside what can be seen."""
         scratch = Page(self._page.theme, fonts.measure, self._page.scale)
         lines = [readout.name, *scratch.wrap(readout.place, scratch.u(300), size=12)]
         widths = [scratch.width(t, size=12, mono=n == 0) for n, t in enumerate(lines)]

@@ -12,7 +12,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPen, QPolygonF
 
 from desktop_app.figures.fonts_table import BASELINE
-from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Rect, Words, reaches
+from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Picture, Rect, Words, reaches
 from desktop_app.ui import fonts
 
 _MANY = 1500  # discs from which on they are put into a picture
@@ -46,6 +46,9 @@ def draw_marks(painter: QPainter, marks: Sequence[Mark], top: float = -math.inf,
             _fill(painter, mark)
         elif isinstance(mark, Heat):
             _heat(painter, mark)
+        elif isinstance(mark, Picture):
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+            painter.drawImage(rectangle(mark.rect), packed_image(mark.pixels))
         elif isinstance(mark, Path):
             _path(painter, mark)
         elif isinstance(mark, Dots):
@@ -160,6 +163,13 @@ def _premultiplied(colour: str, cover: float) -> int:
 
 def _polygon(x: NDArray[Any], y: NDArray[Any]) -> QPolygonF:
     return pg.functions.arrayToQPolygonF(np.asarray(x, np.float64), np.asarray(y, np.float64))
+
+
+def packed_image(pixels: NDArray[np.uint32]) -> QImage:
+    """Pixels 0xAARRGGBB, opaque or not there, as a picture."""
+    rows, columns = pixels.shape
+    whole = np.ascontiguousarray(pixels)
+    return QImage(whole.data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32_Premultiplied).copy()
 
 
 def heat_image(mark: Heat) -> QImage:

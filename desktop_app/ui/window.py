@@ -274,7 +274,7 @@ class Window(Frame):
             self._limit_field = limit_field(shown)
             self._view = shown = covered(shown) if hidden else shown
             self.inspection.set_covered(hidden)
-            self.canvas.walks = step.index >= 0
+            self.canvas.walks = step.index >= 0 or step.spec.along
             self.canvas.show_view(replace(shown, lead="") if self.lecture.on else shown, self.theme, self.scale)
         on = self.acts.on(scene.state)
         self._show_limit()
@@ -436,6 +436,8 @@ class Window(Frame):
             self._patience.stop()
             self.exactness.close()
             self.training.close()
+            for canvas in (self.canvas, self.inspector.canvas):
+                canvas.close_down()
             self.controller.close()
             self._show_nothing()
         super().closeEvent(event)

@@ -28,6 +28,11 @@ WORKED = [
     (ask.Predict(4, last=True), {"position": None, "token": 4, "key": None}),
     (ask.ShowHead(1), {"head": 1}),
     (ask.ShowHead(1, 0), {"head": 1, "step": "blocks.0.attn.pattern", "layer": 0}),
+    (
+        ask.Visit("blocks.0.attn.q", 1, 3),
+        {"step": "blocks.0.attn.heads", "layer": 0, "head": 1, "token": 3, "key": None},
+    ),
+    (ask.Visit("embed"), {"step": "embed"}),
     (ask.AskKey(0), {"key": 0}),
     (ask.AskKey(1), {"key": None}),
     (ask.Append(7), {"appended": (7,), "token": None, "position": None, "key": None}),

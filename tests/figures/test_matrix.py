@@ -8,7 +8,15 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from desktop_app.core.panels import AtlasPanel, GridPanel, MapPanel, MultiplesPanel, ShadedPanel, StripsPanel
+from desktop_app.core.panels import (
+    AtlasPanel,
+    GridPanel,
+    MapPanel,
+    MultiplesPanel,
+    ShadedPanel,
+    SheetPanel,
+    StripsPanel,
+)
 from desktop_app.core.state import with_option
 from desktop_app.core.steps import STEPS, WORKSPACES
 from desktop_app.figures import draw, fonts
@@ -86,7 +94,8 @@ def test_every_picture_in_colours_has_a_bar_that_says_which(job_of, name):
     ]
     marks = lay_out(job, Options()).marks
     bars = [m for m in marks if isinstance(m, Heat) and m.fractions.shape == (1, 64)]
-    assert len(bars) == len(coloured)
+    sheets = [p for p in panels(job.view.content) if isinstance(p, SheetPanel)]
+    assert len(bars) == len(coloured) + 2 * len(sheets)  # a sheet has one for patterns and one for the others
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -28,6 +28,7 @@ from desktop_app.gpt2.errors import LogitscopeError
 from tests.scenes import open_tiny, panels, scene_of
 
 SHOWN = [
+    *(("sheet", "pattern_scale", scale) for scale in ("linear", "log")),
     *(("heads", "heads", shows) for shows in ("patterns", "scores", "one", "weights", "block", "mean", "rollout")),
     ("heads", "heads_form", "arcs"),
     *(("lens", "lens", shows) for shows in ("token", "probability", "rank", "entropy", "kl")),
@@ -47,6 +48,7 @@ SHOWN = [
 """Every workspace in every form: its key, the view option that gives the form, and its value."""
 
 CELLS = {
+    "sheet": (),  # its cells are the tensors' own
     "heads": (
         *("heads.induction[1,2]", "heads.share[0,0]", "heads.ov[1,2,65,66]", "heads.qk[0,1,65,65]"),
         "heads.kernel_q[0,1,1,2]",
@@ -85,7 +87,7 @@ def scenes(model):
 
     def scene(key, option="", value=""):
         if (key, option, value) not in made:
-            own = scene_of(model, layer=1, head=2)
+            own = scene_of(model, layer=1, head=2, step="blocks.1.attn.pattern")
             if option:
                 own = replace(own, state=with_option(own.state, option, value))
             if option == "heads_form":

@@ -15,11 +15,17 @@ from desktop_app.core.state import WALK
 from tests.ui.driver import colours, pixels
 
 
-def test_the_first_start_shows_the_first_example_stepped_to_its_head(open_desk):
+def test_the_first_start_shows_the_whole_pass_with_the_place_of_the_first_example_on_it(open_desk):
     desk = open_desk()
     first = examples()[0]
     assert desk.window.prompt.text() == first.state.text
     assert (desk.state.step, desk.state.head) == (first.state.step, first.state.head)
+    assert desk.c.step.key == "sheet" and desk.c.walk_step.key == first.state.step
+    (sheet,) = desk.window.canvas.sheets
+    shown = {sheet.panel.sheet.plates[n].name for n in sheet.panel.here}
+    assert shown == {first.state.step} and f"Head {first.state.head}" in sheet.panel.place
+    desk.window.do("workspace:walk")
+    desk.settle()
     assert desk.c.step.key == first.state.step
     assert desk.scene.trace.ids == desk.scene.tokenizer.encode(first.state.text).ids
     assert first.state.step in desk.words()

@@ -14,6 +14,7 @@ from desktop_app.core.panels import Box, View, headed
 from desktop_app.core.places import BESIDE, IN, OUT, Step
 from desktop_app.core.products import completed
 from desktop_app.core.scene import Scene, make_moment
+from desktop_app.core.state import WALK
 from desktop_app.core.steps import build_view, find_step, step_list, wants_of
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes
@@ -159,7 +160,7 @@ def slides(
     In another language titles, leads, labels and captions are; the explanations in the notes stay English.
     """
     for number, item in enumerate(items, 1):
-        state = at_step(scene.state, item.step)
+        state = at_step(replace(scene.state, workspace=WALK), item.step)
         here = make_moment(scene.name, scene.checkpoint, scene.tokenizer, scene.passes, state, scene)
         if model is not None:
             here = completed(here, partial(wants_of, step=item.step), model)

@@ -1,0 +1,67 @@
+"""The sheet: the whole pass in one picture that zooms to a single number, and where on it the walk has come to."""
+
+from desktop_app.core.opening.as_numpy import program
+from desktop_app.core.opening.cells import Cell
+from desktop_app.core.panels import Line, SheetPanel, TextPanel, View, column
+from desktop_app.core.products import Work
+from desktop_app.core.scene import Scene
+from desktop_app.core.sheet.camera import here
+from desktop_app.core.sheet.layout import lay_out_sheet
+from desktop_app.core.sheet.values import SheetValues
+from desktop_app.core.want import Product, Want
+
+
+def _values(work: Work) -> SheetValues:
+    return SheetValues(work.trace)
+
+
+_VALUES = Product("sheet", "Laying the pass out", _values)
+_WANT = Want(_VALUES)
+
+
+def wants(_scene: Scene) -> tuple[Want, ...]:
+    """What reads the pass at any size."""
+    return (_WANT,)
+
+
+def content(scene: Scene) -> View:
+    """The sheet, with the pictures of the step of the walk that the state is at."""
+    from desktop_app.core.steps import step_list  # the table of steps names this module
+
+    values: SheetValues | None = scene.made(_WANT)
+    if values is None:
+        return View("", "", column(TextPanel(lines=(Line("", f"{_VALUES.words} …"),))))
+    sheet = lay_out_sheet(scene.config, len(scene.trace))
+    step = next((s for s in step_list(scene.config) if s.key == scene.state.step), None)
+    layer = scene.layer if step is None or step.layer is None else step.layer
+    words = [] if step is None else [step.text.name]
+    if step is not None and step.layer is not None:
+        words.insert(0, f"Block {layer}")
+    if step is not None and step.spec.per_head:
+        words.insert(1, f"Head {scene.head}")
+    panel = SheetPanel(
+        sheet=sheet,
+        values=values,
+        scale=scene.state.view.pattern_scale,
+        here=here(sheet, step, layer, scene.head),
+        place=" · ".join(words),
+        token=scene.token,
+        labels=scene.labels,
+    )
+    return View("", "", column(panel))
+
+
+def as_numpy(scene: Scene, _cell: Cell | None) -> str:
+    """numpy lines that read the tensors of the step one is at, and pool the first as a pixel of the sheet does."""
+    view = content(scene)
+    panel = next((p for p in view.content.children if isinstance(p, SheetPanel)), None)
+    names = ["embed"]
+    if panel is not None and panel.sheet is not None and panel.here:
+        names = list(dict.fromkeys(panel.sheet.plates[n].name for n in panel.here))
+    lines = [
+        "flat = x.reshape(-1, x.shape[-1])",
+        "rows, columns = range(0, len(flat), 2), range(0, flat.shape[1], 2)",
+        "blocks = [flat[r : r + 2, c : c + 2].ravel() for r in rows for c in columns]",
+        "result = np.array([block[np.argmax(np.abs(block))] for block in blocks])  # a pixel that stands for 2 x 2",
+    ]
+    return program(scene.checkpoint, "the strongest of each 2 x 2 cells", [("x", names[0], "")], lines)

@@ -1,0 +1,379 @@
+"""The whole pass on one sheet: its ground below the pictures, and above them all words that have room at this size.
+
+A window shows any part of the sheet and draws the pictures as tiles; a figure shows all of it, with one picture.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from desktop_app.core.levels import Levels, cell_text, unit
+from desktop_app.core.panels import Array, Hue, SheetPanel
+from desktop_app.core.sheet.camera import framed
+from desktop_app.core.sheet.layout import Box, Card, Plate, Sheet, roads
+from desktop_app.figures.marks import Page, Picture, Rect
+from desktop_app.figures.paint_common import LEGEND, heading, heading_height, legend
+from desktop_app.figures.sheet_tiles import compose, pooled_phrase, units_for
+from desktop_app.figures.theme import mix
+
+_MOST_PIXELS = 36_000_000  # of the picture in a figure: A0 at 150 dpi has 35 million
+_LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # units of the design below which words are left out
+_NUMBER = (34.0, 15.0)  # of a cell that has its number
+_EACH = 0.62  # width of a letter by its size, about: whether words fit must be known for hundreds of them a frame
+_UPWARDS = (("attn_out", "resid_mid"), ("mlp_out", "resid_post"))
+_DOWNWARDS = (("resid_pre", "ln1.normalized"), ("ln1.normalized", "ln1.out"), ("ln2.normalized", "ln2.out"))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A part of the sheet on a place of the page: where a point of it stands, and how large a unit is."""
+
+    view: Box
+    rect: Rect
+
+    @property
+    def scale(self) -> float:
+        """Units of the page for one of the sheet."""
+        return self.rect.w / self.view.w
+
+    def place(self, box: Box) -> Rect:
+        """Where a part of the sheet stands on the page."""
+        s = self.scale
+        return Rect(self.x(box.x), self.y(box.y), box.w * s, box.h * s)
+
+    def x(self, x: float) -> float:
+        """From the left of the sheet to the left of the page."""
+        return self.rect.x + (x - self.view.x) * self.scale
+
+    def y(self, y: float) -> float:
+        """The same from the top."""
+        return self.rect.y + (y - self.view.y) * self.scale
+
+    def on_sheet(self, x: float, y: float) -> tuple[float, float]:
+        """The point of the sheet that stands at a point of the page."""
+        return self.view.x + (x - self.rect.x) / self.scale, self.view.y + (y - self.rect.y) / self.scale
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers of a part of a plate, for those cells that have room for them."""
+
+    rows: range
+    columns: range
+    values: Array
+
+
+def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, float]:
+    """As high as the sheet is at this width, and whatever room there is."""
+    sheet = panel.sheet
+    fixed = heading_height(panel) + LEGEND
+    if sheet is None:
+        return fixed, fixed
+    high = width / page.scale * sheet.height / sheet.width
+    return (120.0, 400.0) if page.live else (fixed + min(high, 260.0), fixed + high)
+
+
+def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
+    """The whole sheet; in a window only what stands around it, for there it is shown and zoomed by itself."""
+    body = heading(panel, rect, page)
+    if panel.sheet is None:
+        return
+    room = sheet_room(panel, rect, page)
+    if not page.live:
+        shot = Shot(framed(panel.sheet.box, room.w, room.h, 0.0), room)
+        paint_ground(panel.sheet, shot, page)
+        said = _paint_picture(panel, shot, page)
+        paint_words(panel, shot, page, {})
+        paint_legend(panel, Rect(body.x, body.y + body.h - page.u(LEGEND), body.w, page.u(LEGEND)), page, said)
+    for n in panel.here:
+        _answer(panel, n, room, page)
+
+
+def paint_legend(panel: SheetPanel, rect: Rect, page: Page, said: str) -> None:
+    """The two scales, each with the numbers of its ends: of the tensor that one is at, and of patterns."""
+    share = 0.6 if panel.levels.diverging else 0.4
+    own = Rect(rect.x, rect.y, rect.w * share - page.u(16), rect.h)
+    legend(panel.levels, own, page, 0, said if panel.levels.diverging else "", panel.tensor)
+    other = Rect(rect.x + rect.w * share, rect.y, rect.w * (1 - share), rect.h)
+    if panel.levels.diverging:
+        legend(unit(panel.scale), other, page, 0, "", page.say("patterns"))
+    elif panel.values is not None:
+        legend(panel.values.levels("blocks.0.resid_pre"), other, page, 0, said, "blocks.0.resid_pre")
+
+
+def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
+    """Let the plates that one is at answer to a pointer, in a figure that is read back."""
+    if panel.sheet is None or panel.values is None or page.live:
+        return
+    plate = panel.sheet.plates[n]
+    values = panel.values.cells(plate, range(plate.rows), range(plate.columns))
+    place = Shot(framed(panel.sheet.box, room.w, room.h, 0.0), room).place(plate.box)
+    page.put_cells(place, (plate.rows, plate.columns), values, plate.source, plate.label)
+
+
+def sheet_room(panel: SheetPanel, rect: Rect, page: Page) -> Rect:
+    """The place of the sheet itself within its panel."""
+    return rect.inset(top=page.u(heading_height(panel)), bottom=0 if page.live else page.u(LEGEND))
+
+
+def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
+    """Every number, in one picture; what one of its pixels stands for."""
+    sheet = panel.sheet
+    assert sheet is not None
+    density = min(page.density, math.sqrt(_MOST_PIXELS / (shot.rect.w * shot.rect.h)))
+    units = units_for(1 / (shot.scale * density))
+    size = -(-sheet.height // units), -(-sheet.width // units)
+    pixels = compose(sheet, panel.values, page.theme, panel.scale, units, (0, 0), size)
+    place = shot.place(Box(0, 0, size[1] * units, size[0] * units))
+    page.marks.append(Picture(place, pixels))
+    largest = max(sheet.plates, key=lambda p: p.columns)
+    return pooled_phrase(largest, units)
+
+
+def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
+    """What lies below the pictures: the ground of each block, and the residual stream as a road through all of them."""
+    theme = page.theme
+    for card in sheet.cards:
+        place = _within(shot.place(card.box), shot.rect, page.u(12))
+        if place is not None:
+            page.fill(place, theme.panel, stroke=theme.line, radius=min(page.u(8), sheet.gap * shot.scale))
+    width = min(max(0.35 * sheet.gap * shot.scale, page.u(1.2)), page.u(14))
+    colour = mix(theme.hues[Hue.RESIDUAL], theme.panel, 0.45)
+    for way in roads(sheet):
+        x, y = (np.array([shot.x(p[0]) for p in way]), np.array([shot.y(p[1]) for p in way]))
+        if x.max() < shot.rect.x or x.min() > shot.rect.x + shot.rect.w:
+            continue
+        far = page.u(40)  # lines of thousands of pixels are slow to draw, and nobody sees their ends
+        x = x.clip(shot.rect.x - far, shot.rect.x + shot.rect.w + far)
+        if y.max() < shot.rect.y - far or y.min() > shot.rect.y + shot.rect.h + far:
+            continue
+        page.path(x, y.clip(shot.rect.y - far, shot.rect.y + shot.rect.h + far), colour, width / theme.stroke)
+
+
+def _within(place: Rect, rect: Rect, margin: float) -> Rect | None:
+    """A place cut to what is seen, or a little more; None where nothing of it is."""
+    left, top = max(place.x, rect.x - margin), max(place.y, rect.y - margin)
+    right = min(place.x + place.w, rect.x + rect.w + margin)
+    low = min(place.y + place.h, rect.y + rect.h + margin)
+    return Rect(left, top, right - left, low - top) if right > left and low > top else None
+
+
+def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int, Numbers]) -> None:
+    """What lies above the pictures: names, tokens, indices and numbers, each where it has room."""
+    sheet = panel.sheet
+    assert sheet is not None
+    gap = sheet.gap * shot.scale
+    for card in sheet.cards:
+        if _within(shot.place(card.box), shot.rect, 0) is not None:
+            _title(card, sheet, shot, page)
+            if page.u(3) <= gap:
+                _arrows(sheet, card, shot, page)
+            if gap < page.u(_LEAST_WORD + 2):
+                _operations(sheet, card, shot, page)
+    close = gap >= page.u(_LEAST_WORD + 2)
+    tall = sheet.plates[0].cell_h * shot.scale >= page.u(_LEAST_ROW)
+    tokens = sheet.plates[0].box.h * shot.scale / max(1, sheet.positions) >= page.u(_LEAST_ROW)
+    if not (close or tall or tokens):
+        return
+    for n in sheet.seen(shot.view):
+        plate = sheet.plates[n]
+        if close:
+            _name(plate, shot, page, gap)
+        if int(n) in numbers and panel.values is not None:
+            _cells(plate, numbers[int(n)], panel.values.levels(plate.name, panel.scale), shot, page)
+        if tall:
+            _rows(panel, plate, shot, page, gap)
+            _columns(plate, shot, page, gap)
+
+
+def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
+    """A block's name: on the band above its pictures, or where that is too low, in the empty corner below them."""
+    place, band = shot.place(card.box), 2 * sheet.gap * shot.scale
+    words = page.say(card.title) if card.layer is None else f"{page.say('Block')} {card.layer}"
+    indent = sheet.gap * shot.scale
+    if band >= page.u(14):
+        size = min(18.0, 0.55 * band / page.scale)
+        x = max(place.x + indent, shot.rect.x + page.u(8))
+        if place.y + band > shot.rect.y + page.u(8):
+            page.words(x, place.y + 0.45 * band, words, size=size, bold=True, room=place.x + place.w - x)
+        return
+    if card.layer is None:
+        return
+    first = [sheet.plates[n] for n in card.plates[:5]]
+    low = max(shot.y(p.box.y + p.box.h) for p in first)
+    free = place.y + place.h - low
+    room = (first[0].box.w + 4 * sheet.gap) * shot.scale / (len(words) * _EACH)
+    size = min(15.0, 0.62 * free / page.scale, room / page.scale)
+    if size >= _LEAST_WORD - 2:
+        page.words(place.x + indent, low + free / 2, words, size=size, bold=True)
+
+
+def _operations(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
+    """The operations of the heads over their columns, as long as pictures have no room for their own names."""
+    if not card.lanes:
+        return
+    high = sheet.plates[card.plates[0]].box.h * shot.scale
+    if high < page.u(_LEAST_WORD + 3):
+        return
+    tops = [box.y for _, box in card.lanes]
+    for n in card.plates:
+        plate = sheet.plates[n]
+        if plate.head is None or plate.y != tops[0]:
+            continue
+        place = shot.place(plate.box)
+        if _fits(plate.label, 10, place.w + sheet.gap * shot.scale, page):
+            colour = page.theme.hues[plate.hue]
+            page.words(place.x + place.w / 2, place.y - page.u(7), plate.label, size=10, colour=colour, align="center")
+
+
+def _arrows(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
+    """What is written into the stream, and what reads it: short lines between pictures one above the other."""
+    places = {
+        sheet.plates[n].label: shot.place(sheet.plates[n].box) for n in card.plates if sheet.plates[n].head is None
+    }
+    colour = mix(page.theme.hues[Hue.RESIDUAL], page.theme.panel, 0.8)
+    for pairs, sign in ((_UPWARDS, 1), (_DOWNWARDS, -1)):
+        for one, other in pairs:
+            if one not in places or other not in places:
+                continue
+            upper, lower = (other, one) if sign > 0 else (one, other)
+            x = places[upper].x + min(places[upper].w / 2, 40 * page.scale)
+            top, low = places[upper].y + places[upper].h, places[lower].y
+            if not (shot.rect.x < x < shot.rect.x + shot.rect.w and shot.rect.y - 99 < top < shot.rect.y + shot.rect.h):
+                continue
+            head = min(page.u(3), (low - top) / 3)
+            tip, tail = (top + 1, low - 1) if sign > 0 else (low - 1, top + 1)
+            away = head if sign > 0 else -head
+            page.path([x, x, np.nan, x - head, x, x + head], [tail, tip, np.nan, tip + away, tip, tip + away], colour)
+
+
+def _fits(words: str, size: float, room: float, page: Page) -> bool:
+    return len(words) * size * _EACH * page.scale <= room
+
+
+def _name(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
+    """The name of a picture in the gap above it; above what is seen of it where it reaches beyond."""
+    place = shot.place(plate.box)
+    size = min(13.0, 0.62 * gap / page.scale)
+    x, y = max(place.x, shot.rect.x + page.u(6)), place.y - 0.42 * gap
+    words = plate.label if plate.head is None else f"H{plate.head} {plate.label}"
+    room = place.x + place.w + (gap if plate.head is None or plate.label == "z" else 0.9 * gap) - x
+    if not _fits(words, size, room, page):
+        words = plate.label
+    if y > shot.rect.y and _fits(words, size, room, page):
+        page.words(x, y, words, size=size, colour=page.theme.hues[plate.hue], mono=True)
+
+
+def _rows(panel: SheetPanel, plate: Plate, shot: Shot, page: Page, gap: float) -> None:
+    """The tokens beside their rows: in the gap to the left, or over the edge of what is seen."""
+    place, high = shot.place(plate.box), plate.cell_h * shot.scale
+    beside = place.x > shot.rect.x + page.u(30)
+    right = place.x - page.u(4) if beside else shot.rect.x + page.u(8)
+    if beside and (gap < page.u(36) or plate.axes == 1):
+        return
+    if not beside and place.x + place.w < shot.rect.x + page.u(90):
+        return
+    first = max(0, int((shot.rect.y - place.y) / high))
+    last = min(plate.rows, int((shot.rect.y + shot.rect.h - place.y) / high) + 1)
+    size = min(13.0, max(_LEAST_WORD, 0.7 * high / page.scale))
+    for row in range(first, last):
+        y = place.y + (row + 0.5) * high
+        chosen = row == panel.token
+        words = panel.labels[row] if row < len(panel.labels) else ""
+        room = gap - page.u(10) if beside else page.u(90)
+        words = page.shorten(words, room, size=size, mono=True)
+        colour = page.theme.accent if chosen else page.theme.ink
+        if beside:
+            page.words(right, y, words, size=size, mono=True, bold=chosen, colour=colour, align="right")
+        else:
+            wide = page.width(words, size=size, mono=True, bold=chosen) + page.u(10)
+            page.fill(Rect(right - page.u(5), y - page.u(size * 0.75), wide, page.u(size * 1.5)), page.theme.panel)
+            page.words(right, y, words, size=size, mono=True, bold=chosen, colour=colour)
+
+
+def _columns(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
+    """The indices of columns above them, as many as have room."""
+    wide = plate.cell_w * shot.scale
+    if plate.columns < 2 or wide < page.u(4):
+        return
+    step = 1
+    while step * wide < page.u(_LEAST_INDEX):
+        step *= 2
+    place = shot.place(plate.box)
+    over = place.y > shot.rect.y + page.u(14)
+    if over and gap < page.u(26):
+        return
+    y = place.y - page.u(7) if over else shot.rect.y + page.u(10)
+    if over and gap < page.u(40):
+        return
+    first = max(0, int((shot.rect.x - place.x) / wide))
+    last = min(plate.columns, int((shot.rect.x + shot.rect.w - place.x) / wide) + 1)
+    for column in range(first - first % step, last, step):
+        if column >= first:
+            x = place.x + (column + 0.5) * wide
+            if not over:
+                page.fill(Rect(x - page.u(13), y - page.u(7), page.u(26), page.u(14)), page.theme.panel)
+            page.words(x, y, str(plate.first + column), size=9, colour=page.theme.dim, align="center")
+
+
+def wants_numbers(plate: Plate, scale: float, page_scale: float = 1.0) -> bool:
+    """Whether cells of a plate have room for their numbers where a unit of the sheet is so large."""
+    wide, high = plate.cell_w * scale / page_scale, plate.cell_h * scale / page_scale
+    return plate.axes == 2 and wide >= _NUMBER[0] and high >= _NUMBER[1]
+
+
+def _cells(plate: Plate, numbers: Numbers, levels: Levels, shot: Shot, page: Page) -> None:
+    """Each cell's own number."""
+    if not wants_numbers(plate, shot.scale, page.scale):
+        return
+    table = page.theme.table(levels.diverging)
+    fractions = np.nan_to_num(levels.fraction(numbers.values))
+    wide = plate.cell_w * shot.scale
+    texts = [[cell_text(float(v), share=not levels.diverging) for v in line] for line in numbers.values]
+    longest = max((len(text) for line in texts for text in line), default=0)
+    size = min(16.0, wide / page.scale / max(4, longest) * 1.5)
+    for r, row in enumerate(numbers.rows):
+        for c, column in enumerate(numbers.columns):
+            text = texts[r][c]
+            if not text:
+                continue
+            place = shot.place(plate.cell_box(row, column))
+            ground = "#{:02x}{:02x}{:02x}".format(*table[int(fractions[r, c] * 255)])
+            page.words(place.x + place.w / 2, place.y + place.h / 2, text, size=size, on=ground, align="center")
+
+
+def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
+    """Where one is: a frame around the pictures of the step, the selected token's row, and words that point at it."""
+    sheet = panel.sheet
+    if sheet is None or not panel.here:
+        return
+    theme = page.theme
+    around = shot.place(sheet.around(panel.here))
+    for n in panel.here[:200]:
+        plate = sheet.plates[n]
+        place = _within(shot.place(plate.box), shot.rect, page.u(20))
+        if place is None:
+            continue
+        grown = Rect(place.x - page.u(2), place.y - page.u(2), place.w + page.u(4), place.h + page.u(4))
+        page.fill(grown, stroke=theme.accent, width=page.u(2))
+        row = plate.cell_box(min(panel.token, plate.rows - 1), 0)
+        line = _within(shot.place(Box(row.x, row.y, plate.box.w, row.h)), shot.rect, page.u(20))
+        if line is not None and line.h >= page.u(3):
+            page.fill(line, stroke=theme.accent, width=page.u(1))
+    if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
+        return  # one sees nothing else
+    if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
+        return  # one sees nothing else
+    words = f"{page.say('you are here:')} {panel.place}"
+    wide = page.width(words, size=12, bold=True) + page.u(20)
+    high = page.u(24)
+    x = min(
+        max(around.x + around.w / 2 - wide / 2, shot.rect.x + page.u(4)), shot.rect.x + shot.rect.w - wide - page.u(4)
+    )
+    above = around.y - high - page.u(8)
+    y = min(max(above, shot.rect.y + page.u(4)), shot.rect.y + shot.rect.h - high - page.u(4))
+    pill = Rect(x, y, wide, high)
+    page.fill(pill, theme.accent_fill, stroke=theme.accent, radius=page.u(12))
+    page.words(x + page.u(10), y + high / 2, words, size=12, bold=True)

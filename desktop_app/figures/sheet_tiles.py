@@ -1,0 +1,109 @@
+"""Pictures of parts of the sheet: which colour each pixel has, for the window's tiles and for a poster alike."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from desktop_app.core.sheet.layout import Box, Plate, Sheet
+from desktop_app.core.sheet.values import Check, SheetValues, factors
+from desktop_app.figures.theme import Theme, rgb
+
+TILE = 256  # pixels of a side of a tile
+Pixels = NDArray[np.uint32]
+"""[row, column], each 0xAARRGGBB; 0 where nothing lies."""
+
+
+def units_for(per_pixel: float) -> int:
+    """How many units of the sheet a pixel of a picture stands for, where one of the screen is `per_pixel` units.
+
+    It is the next power of two, so that a pixel of the picture covers one of the screen or more and none is passed
+    over when it is drawn; from one unit down cells are drawn enlarged.
+    """
+    return int(2 ** max(0, math.ceil(math.log2(max(per_pixel, 1e-9)) - 1e-9)))
+
+
+def tile_box(units: int, column: int, row: int) -> Box:
+    """The part of the sheet that a tile shows."""
+    side = TILE * units
+    return Box(column * side, row * side, side, side)
+
+
+def compose(
+    sheet: Sheet,
+    values: SheetValues | None,
+    theme: Theme,
+    scale: str,
+    units: int,
+    origin: tuple[int, int],
+    size: tuple[int, int],
+    check: Check = lambda: None,
+) -> Pixels:
+    """The pixels of `size` (rows, columns) from `origin` (row, column) on, at `units` a pixel.
+
+    `scale` is that of the patterns. Without values every picture is a void. Raises ModelError as reading the
+    pass does, and what `check` raises, which is called between two steps of it.
+    """
+    picture = np.zeros(size, np.uint32)
+    top, left = origin
+    for n in sheet.seen(Box(left * units, top * units, size[1] * units, size[0] * units)):
+        _plate(picture, sheet.plates[n], values, theme, scale, units, origin, check)
+    return picture
+
+
+def _plate(
+    picture: Pixels,
+    plate: Plate,
+    values: SheetValues | None,
+    theme: Theme,
+    scale: str,
+    units: int,
+    origin: tuple[int, int],
+    check: Check,
+) -> None:
+    by_row, by_column = factors(plate, units)
+    cells = math.ceil(plate.rows / by_row), math.ceil(plate.columns / by_column)
+    again = max(1, plate.cell_h // units), max(1, plate.cell_w // units)  # pixels that a pooled cell has
+    begin = plate.y // units - origin[0], plate.x // units - origin[1]
+    seen = [
+        (max(0, -at), min(count * each, room - at))
+        for at, count, each, room in zip(begin, cells, again, picture.shape, strict=True)
+    ]
+    if seen[0][0] >= seen[0][1] or seen[1][0] >= seen[1][1]:
+        return
+    rows, columns = (np.arange(*span) // each for span, each in zip(seen, again, strict=True))
+    there = slice(begin[0] + seen[0][0], begin[0] + seen[0][1]), slice(begin[1] + seen[1][0], begin[1] + seen[1][1])
+    if plate.axes == 1:
+        picture[there] = _packed(theme.accent_fill)  # ids are names, not quantities
+        return
+    if values is None:
+        picture[there] = _packed(theme.void)
+        return
+    levels = values.levels(plate.name, scale)
+    pooled = values.pooled(plate, units, range(rows[0], rows[-1] + 1), check)
+    coloured = shaded(pooled[:, columns[0] : columns[-1] + 1], levels.fraction, theme, diverging=levels.diverging)
+    picture[there] = coloured[np.ix_(rows - rows[0], columns - columns[0])]
+
+
+def shaded(values: NDArray[np.float32], fraction: object, theme: Theme, *, diverging: bool) -> Pixels:
+    """The colours of cells; those that are not there have that of a void."""
+    assert callable(fraction)
+    at = fraction(values)
+    gone = np.isnan(at)
+    table = theme.table(diverging).astype(np.uint32)
+    colours = (0xFF000000 | table[:, 0] << 16 | table[:, 1] << 8 | table[:, 2]).astype(np.uint32)
+    found: Pixels = colours.take((np.where(gone, 0, at) * 255).astype(np.uint8))
+    found[gone] = _packed(theme.void)
+    return found
+
+
+def _packed(colour: str) -> int:
+    red, green, blue = rgb(colour)
+    return 0xFF000000 | red << 16 | green << 8 | blue
+
+
+def pooled_phrase(plate: Plate, units: int) -> str:
+    """What a pixel of a plate stands for, where that is more than one cell."""
+    rows, columns = factors(plate, units)
+    rows, columns = min(rows, plate.rows), min(columns, plate.columns)
+    return "" if rows * columns == 1 else f"one pixel = {rows} × {columns}, strongest shown, with its sign"

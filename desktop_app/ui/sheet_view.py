@@ -1,0 +1,523 @@
+"""The sheet in the window: a view of it that is moved and zoomed, pointed at, and travelled over."""
+
+import math
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPen, QResizeEvent
+from PySide6.QtWidgets import QGraphicsView, QWidget
+
+from desktop_app.core.opening.cells import Region
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import SheetPanel
+from desktop_app.core.sheet.camera import DEPTHS, closest, eased, framed, nearer, travel
+from desktop_app.core.sheet.layout import Box, Plate
+from desktop_app.figures.marks import Cells, Page, Rect
+from desktop_app.figures.paint_sheet import Shot, paint_ground, paint_here, paint_words, wants_numbers
+from desktop_app.figures.sheet_tiles import TILE, pooled_phrase, units_for
+from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.ui import fonts
+from desktop_app.ui.motion import FRAME_MS, moves
+from desktop_app.ui.overlay import Overlay
+from desktop_app.ui.painting import draw_marks, rectangle
+from desktop_app.ui.sheet_tiles import Ground, Key, Tiles
+
+_FAR = 1e9
+_AIMED = 4.0  # pixels of a cell from which on it can be pointed at by itself
+_STEP, _NOTCH = 1.35, 1.22  # of the zoom by keys, and by a notch of the wheel
+_FARTHEST = 3.0  # how many times as wide as the sheet the view may be
+_MOST_NUMBERS = 1200
+_PACE, _LEAST_S, _MOST_S = 0.24, 0.3, 1.4  # seconds for a screen of travel, and for any
+_COARSER = 8  # how many times coarser a tile may be that stands in for one that is not made yet
+
+
+class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
+    """Shows a SheetPanel. The focus stays with the pane that it lies on, which hands its keys on."""
+
+    pointed = Signal(object, int, int)  # Cells or None, row, column
+    opened = Signal(object, int, int)
+    chosen = Signal(str, object, object)  # a picture was clicked: its tensor, its head or None, a token or None
+    entered = Signal()  # the keyboard goes on with the pane below
+    _panel: SheetPanel | None = None  # pyqtgraph asks for sizes before it has made itself
+    _whole = True
+    _marked: Region | None = None
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent, useOpenGL=False)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.FullViewportUpdate)
+        self.setMouseTracking(True)
+        self.box = pg.ViewBox(lockAspect=True, enableMenu=False, invertY=True, defaultPadding=0)
+        self.setCentralItem(self.box)
+        self._item = _Picture(self)
+        self.box.addItem(self._item, ignoreBounds=True)
+        self.box.sigRangeChanged.connect(self._moved)
+        self.tiles = Tiles(self)
+        self.tiles.arrived.connect(self._repaint)
+        self._theme: Theme = LIGHT
+        self._scale = 1.0
+        self._at: tuple[int, int, int] | None = None
+        self._readout: Readout | None = None
+        self._lit: tuple[tuple[Region, ...], tuple[Region, ...]] = ((), ())
+        self._pressed: QPointF | None = None
+        self._depth = 0
+        self._stays = False
+        self._way: Any = None
+        self._begun = self._takes = 0.0
+        self._timer = QTimer(self, interval=FRAME_MS)
+        self._timer.timeout.connect(self._travel)
+        self._ask = QTimer(self, interval=0, singleShot=True)
+        self._ask.timeout.connect(self._want)
+        self.frames = 0
+        """How many times it was painted; tests and benchmarks count it."""
+
+    # What is shown
+
+    def show_panel(self, panel: SheetPanel, theme: Theme, scale: float) -> None:
+        """Show this sheet: another text's or model's from the whole on, the same one from where one is."""
+        before = self._panel
+        sheet = panel.sheet
+        assert sheet is not None
+        self._panel, self._theme, self._scale = panel, theme, scale
+        self.setBackground(theme.background)
+        self.tiles.show(Ground(sheet, panel.values, theme, panel.scale))
+        if before is None or before.sheet is not sheet:
+            self._timer.stop()
+            self._point(None)
+            margin = sheet.width * 0.5
+            self.box.setLimits(
+                xMin=-margin, xMax=sheet.width + margin, yMin=-margin, yMax=sheet.height + margin,
+                minXRange=closest(sheet), maxXRange=sheet.width * _FARTHEST,
+            )  # fmt: skip
+            self.show_whole(at_once=True)
+        elif before.here != panel.here or before.token != panel.token:
+            self._follow()
+        self._want_soon()
+        self._repaint()
+
+    @property
+    def panel(self) -> SheetPanel | None:
+        """What is shown."""
+        return self._panel
+
+    @property
+    def shot(self) -> Shot:
+        """The part of the sheet that is seen, and where."""
+        (left, right), (top, low) = self.box.viewRange()
+        place = self.viewport().rect()
+        return Shot(Box(left, top, right - left, low - top), Rect(0, 0, place.width(), place.height()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._panel is None:
+            return
+        if self._whole:
+            self.show_whole(at_once=True)
+        else:
+            self._keep_marked()
+
+    def set_marked(self, region: Region | None) -> None:
+        """The cell that is opened: outlined, and kept in sight when the view becomes lower."""
+        self._marked = region
+        self._keep_marked()
+        self._repaint()
+
+    def _keep_marked(self) -> None:
+        boxes = self._marked_boxes()
+        view = self.shot.view
+        if self._whole or not boxes or self._timer.isActive():
+            return
+        x, y = boxes[0].x + boxes[0].w / 2, boxes[0].y + boxes[0].h / 2
+        if not view.holds(x, y):
+            self._show(Box(x - view.w / 2, y - view.h / 2, view.w, view.h))
+
+    def _marked_boxes(self) -> list[Box]:
+        panel, marked = self._panel, self._marked
+        if panel is None or panel.sheet is None or marked is None:
+            return []
+        return panel.sheet.region_boxes(marked.name, marked.index)
+
+    # Going about
+
+    def show_whole(self, *, at_once: bool = False) -> None:
+        """Show all of the sheet."""
+        self._depth = 0
+        if self._panel is not None and self._panel.sheet is not None:
+            self._go(self._panel.sheet.box, at_once=at_once, whole=True, margin=0.01)
+
+    def go_nearer(self, by: int) -> bool:
+        """Go nearer to where one is (1) or farther (-1); False where there is no farther to go."""
+        panel = self._panel
+        if panel is None or panel.sheet is None or not 0 <= self._depth + by < len(DEPTHS):
+            return False
+        self._depth += by
+        depth = DEPTHS[self._depth]
+        if self._depth == 0:
+            self.show_whole()
+        else:
+            self._go(nearer(panel.sheet, panel.here, depth, panel.token))
+        return True
+
+    def go_to_plate(self, n: int) -> None:
+        """Go to a picture; once it fills the view, to its cells under the pointer."""
+        panel = self._panel
+        if panel is None or panel.sheet is None:
+            return
+        self._depth = 2
+        self._go(panel.sheet.plates[n].box.grown(panel.sheet.gap))
+
+    def zoom(self, by: int) -> None:
+        """Enlarge (1) or shrink (-1) around the middle of the view; 0 shows the whole."""
+        if by == 0:
+            self.show_whole()
+            return
+        shot = self.shot
+        factor = _STEP**-by
+        w, h = shot.view.w * factor, shot.view.h * factor
+        x, y = shot.view.x + shot.view.w / 2, shot.view.y + shot.view.h / 2
+        self._go(Box(x - w / 2, y - h / 2, w, h), margin=0)
+
+    def _follow(self) -> None:
+        """The step, head or token of the walk is another: go there, unless the whole is seen."""
+        panel = self._panel
+        if panel is None or panel.sheet is None or not panel.here or self._whole or self._stays:
+            return
+        shot = self.shot
+        boxes = [nearer(panel.sheet, panel.here, depth, panel.token) for depth in DEPTHS]
+        wide = [framed(box, shot.rect.w, shot.rect.h).w for box in boxes]
+        # As near as one is now, after zooming by hand, too.
+        self._depth = min(range(1, len(DEPTHS)), key=lambda n: abs(math.log(wide[n] / shot.view.w)))
+        self._go(boxes[self._depth])
+
+    def _go(self, box: Box, *, at_once: bool = False, whole: bool = False, margin: float = 0.06) -> None:
+        shot = self.shot
+        target = framed(box, shot.rect.w, shot.rect.h, margin)
+        self._whole = whole
+        self._timer.stop()
+        if at_once or not self.isVisible() or not moves():
+            self._show(target)
+            return
+        way, length = travel(shot.view, target)
+        self._way, self._begun = way, monotonic()
+        self._takes = min(_MOST_S, _LEAST_S + _PACE * length)
+        self._timer.start()
+
+    def _travel(self) -> None:
+        t = min(1.0, (monotonic() - self._begun) / self._takes)
+        self._show(self._way(eased(t)))
+        if t >= 1:
+            self._timer.stop()
+
+    @property
+    def travelling(self) -> bool:
+        """Whether it is on the way."""
+        return self._timer.isActive()
+
+    def _show(self, view: Box) -> None:
+        self.box.setRange(QRectF(view.x, view.y, view.w, view.h), padding=0, disableAutoRange=True)
+
+    def _moved(self, *_: object) -> None:
+        self._want_soon()
+        self._repaint()
+
+    def _repaint(self) -> None:
+        self._item.update()
+        self.viewport().update()
+
+    # Tiles
+
+    def _want_soon(self) -> None:
+        if not self._ask.isActive():
+            self._ask.start()
+
+    def _keys(self, shot: Shot) -> tuple[int, list[Key]]:
+        """The tiles that are seen, those in the middle first."""
+        panel = self._panel
+        assert panel is not None and panel.sheet is not None
+        units = units_for(1 / (shot.scale * self.devicePixelRatioF()))
+        side, view, sheet = TILE * units, shot.view, panel.sheet
+        columns = range(max(0, int(view.x // side)), int(min(sheet.width - 1, view.x + view.w) // side) + 1)
+        rows = range(max(0, int(view.y // side)), int(min(sheet.height - 1, view.y + view.h) // side) + 1)
+        x, y = (view.x + view.w / 2) / side, (view.y + view.h / 2) / side
+        keys = [(units, column, row) for row in rows for column in columns]
+        return units, sorted(keys, key=lambda k: abs(k[1] + 0.5 - x) + abs(k[2] + 0.5 - y))
+
+    def _want(self) -> None:
+        panel = self._panel
+        if panel is None or panel.sheet is None or not self.isVisible():
+            return
+        shot = self.shot
+        _, keys = self._keys(shot)
+        numbers: list[tuple[int, range, range]] = []
+        for n in panel.sheet.seen(shot.view) if panel.values is not None else ():
+            plate = panel.sheet.plates[n]
+            if wants_numbers(plate, shot.scale, self._scale):
+                rows, columns = _cells_in(plate, shot.view)
+                if 0 < len(rows) * len(columns) <= _MOST_NUMBERS:
+                    numbers.append((int(n), rows, columns))
+        self.tiles.want(keys, numbers)
+
+    # Painting
+
+    def paint_all(self, painter: QPainter) -> None:
+        """Everything, in pixels of the viewport."""
+        panel = self._panel
+        if panel is None or panel.sheet is None:
+            return
+        self.frames += 1
+        shot = self.shot
+        below = Page(self._theme, fonts.measure, self._scale)
+        paint_ground(panel.sheet, shot, below)
+        draw_marks(painter, below.marks)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        units, keys = self._keys(shot)
+        for key in keys:
+            self._tile(painter, shot, key)
+        above = Page(self._theme, fonts.measure, self._scale)
+        paint_words(panel, shot, above, self.tiles.numbers)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        self._light(painter, shot)
+        paint_here(panel, shot, above)
+        draw_marks(painter, above.marks)
+        self._say(painter, shot, units)
+
+    def _tile(self, painter: QPainter, shot: Shot, key: Key) -> None:
+        units, column, row = key
+        side = TILE * units
+        place = rectangle(shot.place(Box(column * side, row * side, side, side)))
+        found = self.tiles.get(key)
+        if found is not None:
+            painter.drawImage(place, found)
+            return
+        coarser = 2
+        while coarser <= _COARSER:
+            rough = self.tiles.get((units * coarser, column // coarser, row // coarser))
+            if rough is not None:
+                part = TILE / coarser
+                at = QRectF(column % coarser * part, row % coarser * part, part, part)
+                painter.drawImage(place, rough, at)
+                return
+            coarser *= 2
+
+    def _light(self, painter: QPainter, shot: Shot) -> None:
+        """What the pointed cell was made from, and what it feeds: solid and dashed, as everywhere."""
+        panel = self._panel
+        assert panel is not None and panel.sheet is not None
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for regions, style in zip(self._lit, (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine), strict=True):
+            painter.setPen(QPen(QColor(self._theme.ink), 1.5, style))
+            for region in regions:
+                for box in panel.sheet.region_boxes(region.name, region.index):
+                    if _meet(box, shot.view):
+                        painter.drawRect(rectangle(shot.place(box)).adjusted(-1, -1, 1, 1))
+        painter.setPen(QPen(QColor(self._theme.accent), 2.5))
+        for box in self._marked_boxes():
+            painter.drawRect(rectangle(shot.place(box)).adjusted(-2, -2, 2, 2))
+        if self._at is not None:
+            plate = panel.sheet.plates[self._at[0]]
+            place = rectangle(shot.place(plate.cell_box(*self._at[1:])))
+            painter.setPen(QPen(QColor(self._theme.accent), 2))
+            painter.drawRect(place.adjusted(-1, -1, 1, 1))
+
+    def _say(self, painter: QPainter, shot: Shot, units: int) -> None:
+        panel = self._panel
+        assert panel is not None and panel.sheet is not None
+        page = Page(self._theme, fonts.measure, self._scale)
+        if self._at is not None:
+            plate = panel.sheet.plates[self._at[0]]
+            place = rectangle(shot.place(plate.cell_box(*self._at[1:])))
+            over = Overlay(painter, page, QRectF(self.viewport().rect()))
+            over.say(self._readout or self._named(plate, units), place)
+        seen = [panel.sheet.plates[n] for n in panel.sheet.seen(shot.view)]
+        widest = max(seen, key=lambda p: p.columns, default=None)
+        words = "" if widest is None else pooled_phrase(widest, units)
+        middle = panel.sheet.plate_at(shot.view.x + shot.view.w / 2, shot.view.y + shot.view.h / 2)
+        if middle is not None and panel.sheet.plates[middle].y < shot.view.y:  # its name is out of sight
+            plate = panel.sheet.plates[middle]
+            words = plate.name if plate.head is None else f"{plate.name}, head {plate.head}"
+        if words:
+            wide, high = page.width(words, size=11) + page.u(16), page.u(20)
+            corner = Rect(page.u(8), shot.rect.h - high - page.u(8), wide, high)
+            page.fill(corner, self._theme.panel, stroke=self._theme.line, radius=page.u(10))
+            page.words(corner.x + page.u(8), corner.y + high / 2, words, size=11, colour=self._theme.dim)
+            draw_marks(painter, page.marks)
+
+    def _named(self, plate: Plate, units: int) -> Readout:
+        """What a picture is, where its cells are too small to be pointed at."""
+        assert self._panel is not None
+        meaning = ""
+        if self._panel.values is not None:
+            meaning = self._panel.values.trace.table[plate.name].spec.meaning
+        head = f", head {plate.head}" if plate.head is not None else ""
+        pooled = pooled_phrase(plate, units)
+        return Readout(f"{plate.label}{head}", plate.name, f"{meaning}{'; ' if pooled else ''}{pooled}")
+
+    # Pointing
+
+    def set_readout(self, readout: Readout | None) -> None:
+        """The words for the cell that is pointed at."""
+        self._readout = readout
+        self._repaint()
+
+    def set_lit(self, sources: Sequence[Region], targets: Sequence[Region]) -> None:
+        """What the pointed cell was computed from, and what it feeds."""
+        self._lit = tuple(sources), tuple(targets)
+        self._repaint()
+
+    def _plate_at(self, point: QPointF) -> tuple[int, int, int] | None:
+        panel = self._panel
+        if panel is None or panel.sheet is None:
+            return None
+        at = self.shot.on_sheet(point.x(), point.y())
+        n = panel.sheet.plate_at(*at)
+        return None if n is None else (n, *panel.sheet.plates[n].cell_at(*at))
+
+    def _can_aim(self, n: int) -> bool:
+        assert self._panel is not None and self._panel.sheet is not None
+        plate, scale = self._panel.sheet.plates[n], self.shot.scale
+        return min(plate.cell_w, plate.cell_h) * scale >= _AIMED and self._panel.values is not None
+
+    def _cells(self, n: int) -> Cells:
+        """A plate as the pointer's place on the page, for whoever explains its cells."""
+        panel = self._panel
+        assert panel is not None and panel.sheet is not None
+        plate = panel.sheet.plates[n]
+        source = plate.source
+        if panel.of:
+            source = type(source)(f"{panel.of}{source.name}", source.index, first_col=source.first_col)
+        return Cells(self.shot.place(plate.box), plate.rows, plate.columns, np.zeros((0, 0)), source, plate.label)
+
+    def _point(self, at: tuple[int, int, int] | None) -> None:
+        if at == self._at:
+            return
+        self._at, self._readout = at, None
+        if at is None or not self._can_aim(at[0]):
+            self.pointed.emit(None, 0, 0)
+        else:
+            self.pointed.emit(self._cells(at[0]), at[1], at[2])
+        self._repaint()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        super().mouseMoveEvent(event)
+        if self._pressed is None:
+            self._point(self._plate_at(event.position()))
+        elif (event.position() - self._pressed).manhattanLength() > 6:
+            self._whole = False
+            self._timer.stop()
+
+    def leaveEvent(self, event: Any) -> None:
+        super().leaveEvent(event)
+        self._point(None)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.entered.emit()
+        self._pressed = event.position()
+        super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        super().mouseReleaseEvent(event)
+        pressed, self._pressed = self._pressed, None
+        if pressed is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        if (event.position() - pressed).manhattanLength() > 6:
+            return
+        at = self._plate_at(event.position())
+        if at is None:
+            return
+        assert self._panel is not None and self._panel.sheet is not None
+        plate = self._panel.sheet.plates[at[0]]
+        aimed, cells = self._can_aim(at[0]), self._cells(at[0])
+        row = at[1] if plate.cell_h * self.shot.scale >= _AIMED else None
+        self._stays = True  # what was clicked is in sight
+        self.chosen.emit(plate.name, plate.head, row)
+        self._stays = False
+        if aimed:
+            self.opened.emit(cells, at[1], at[2])
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        at = self._plate_at(event.position())
+        if at is not None:
+            self.go_to_plate(at[0])
+
+    def wheelEvent(self, event: Any) -> None:
+        """Zoom around the pointer. The view box would do so by the picture as it was painted last."""
+        panel = self._panel
+        if panel is None or panel.sheet is None:
+            return
+        self._whole = False
+        self._timer.stop()
+        shot, at = self.shot, event.position()
+        x, y = shot.on_sheet(at.x(), at.y())
+        wide = shot.view.w * _NOTCH ** (-event.angleDelta().y() / 120)
+        factor = min(max(wide, closest(panel.sheet)), _FARTHEST * panel.sheet.width) / shot.view.w
+        left, top = x - (x - shot.view.x) * factor, y - (y - shot.view.y) * factor
+        self._show(Box(left, top, shot.view.w * factor, shot.view.h * factor))
+        self._point(self._plate_at(at))
+        event.accept()
+
+    def take_key(self, event: QKeyEvent) -> bool:
+        """Do what a key asks for here; False where it asks for nothing of the sheet's."""
+        if event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier & ~Qt.KeyboardModifier.ShiftModifier:
+            return False
+        key = event.key()
+        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            return self.go_nearer(1)
+        if key == Qt.Key.Key_Escape:
+            return self.go_nearer(-1)
+        if key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
+            self.zoom(1)
+            return True
+        if key == Qt.Key.Key_Minus:
+            self.zoom(-1)
+            return True
+        return False
+
+    def close_down(self) -> None:
+        """End its thread and timers, and let go of the pass."""
+        self._timer.stop()
+        self._ask.stop()
+        self._panel = None
+        self.tiles.close()
+        self.close()
+
+    def let_go(self) -> None:
+        """Show nothing, and hold nothing of the pass."""
+        self._timer.stop()
+        self._panel = self._at = None
+        self._lit = ((), ())
+        self.tiles.drop()
+        self.hide()
+
+
+class _Picture(pg.GraphicsObject):  # type: ignore[misc] # pyqtgraph has no types
+    """What the view box shows: the view paints it, in its own pixels."""
+
+    def __init__(self, view: SheetView) -> None:
+        super().__init__()
+        self._view = view
+
+    def boundingRect(self) -> QRectF:
+        return QRectF(-_FAR, -_FAR, 2 * _FAR, 2 * _FAR)
+
+    def paint(self, painter: QPainter, *_: object) -> None:
+        painter.save()
+        painter.resetTransform()
+        self._view.paint_all(painter)
+        painter.restore()
+
+
+def _meet(one: Box, other: Box) -> bool:
+    across = one.x < other.x + other.w and one.x + one.w > other.x
+    return across and one.y < other.y + other.h and one.y + one.h > other.y
+
+
+def _cells_in(plate: Plate, view: Box) -> tuple[range, range]:
+    """The rows and columns of a plate that reach into a part of the sheet."""
+    top, left = plate.cell_at(view.x, view.y)
+    low, right = plate.cell_at(view.x + view.w, view.y + view.h)
+    return range(top, low + 1), range(left, right + 1)

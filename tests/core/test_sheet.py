@@ -1,0 +1,227 @@
+"""The sheet of a whole pass: every number in one place, what a pixel stands for, where one is, and the way about."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from desktop_app.core.follow import follow
+from desktop_app.core.intents import Visit
+from desktop_app.core.sheet.camera import DEPTHS, framed, here, nearer, travel
+from desktop_app.core.sheet.layout import Box, lay_out_sheet, roads
+from desktop_app.core.sheet.values import SheetValues, strongest
+from desktop_app.core.state import State
+from desktop_app.core.steps import find_step, step_list
+from desktop_app.gpt2.config import parse_config
+from desktop_app.gpt2.tensors import tensor_table
+from tests.checkpoints import TINY
+from tests.scenes import open_tiny, scene_of
+
+SHAPES = {
+    "tiny": TINY,
+    "bundled": TINY | {"n_layer": 6, "n_head": 8, "n_embd": 256, "vocab_size": 4096, "n_positions": 1024},
+    "small": TINY | {"n_layer": 12, "n_head": 12, "n_embd": 768, "vocab_size": 50257, "n_positions": 1024},
+    "xl": TINY | {"n_layer": 48, "n_head": 25, "n_embd": 1600, "vocab_size": 50257, "n_positions": 1024},
+}
+
+
+def config_of(name):
+    return parse_config({k: v for k, v in SHAPES[name].items() if k != "n_inner"}, name)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def scene(model):
+    return scene_of(model, layer=1, head=2)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("positions", [1, 5, 20, 64, 1000])
+def test_every_number_of_every_tensor_lies_on_the_sheet_once(name, positions):
+    config = config_of(name)
+    positions = min(positions, config.n_positions)
+    sheet = lay_out_sheet(config, positions)
+    lying = {}
+    for plate in sheet.plates:
+        own = lying.setdefault(plate.name, [])
+        own.append((plate.head, plate.first, plate.rows, plate.columns))
+    table = tensor_table(config)
+    assert set(lying) == set(table)
+    for tensor, row in table.items():
+        shape = row.spec.shape(config, positions)
+        cells = {
+            (head, column) for head, first, _, columns in lying[tensor] for column in range(first, first + columns)
+        }
+        width = shape[-1] if len(shape) > 1 else 1
+        assert (
+            len(cells)
+            == sum(columns for *_, columns in lying[tensor])
+            == (shape[0] if row.spec.per_head else 1) * width
+        )
+        assert {rows for *_, rows, _ in lying[tensor]} == {positions}
+    assert sheet.cells == sum(math.prod(row.spec.shape(config, positions)) for row in table.values())
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("positions", [1, 20, 64, 1000])
+def test_no_two_pictures_overlap_and_each_lies_on_its_card_and_begins_at_a_whole_pixel_of_every_size(name, positions):
+    sheet = lay_out_sheet(config_of(name), min(positions, SHAPES[name]["n_positions"]))
+    grid = np.zeros((-(-sheet.height // sheet.gap), -(-sheet.width // sheet.gap)), np.int32)
+    for plate in sheet.plates:
+        assert plate.x % sheet.gap == plate.y % sheet.gap == 0
+        assert math.log2(plate.cell_w).is_integer() and math.log2(plate.cell_h).is_integer()
+        right, low = plate.x + plate.columns * plate.cell_w, plate.y + plate.rows * plate.cell_h
+        grid[plate.y // sheet.gap : -(-low // sheet.gap), plate.x // sheet.gap : -(-right // sheet.gap)] += 1
+    assert grid.max() == 1
+    for card in sheet.cards:
+        for n in card.plates:
+            box = sheet.plates[n].box
+            assert card.box.x <= box.x and box.x + box.w <= card.box.x + card.box.w
+            assert card.box.y <= box.y and box.y + box.h <= card.box.y + card.box.h
+            assert sheet.card_of(n) is card
+    assert 0.6 < sheet.width / sheet.height < 3.2
+
+
+def test_a_token_is_the_same_line_through_a_whole_line_of_pictures(scene):
+    sheet = lay_out_sheet(scene.config, len(scene.trace))
+    for _, lane in next(c for c in sheet.cards if c.layer == 1).lanes:
+        rows = {p.cell_box(3, 0).y for p in sheet.plates if lane.holds(p.x, p.y)}
+        assert len(rows) == 1
+
+
+def test_the_road_leads_from_block_to_block_without_a_gap():
+    sheet = lay_out_sheet(config_of("small"), 64)
+    ways = list(roads(sheet))
+    assert len(ways) == 12
+    for one, other in pairwise(ways):
+        assert one[-1] == other[0]
+        assert all(a == c or b == d for (a, b), (c, d) in pairwise(one))  # straight on or round a corner
+
+
+def test_a_point_of_the_sheet_is_the_cell_that_lies_there(scene):
+    sheet = lay_out_sheet(scene.config, len(scene.trace))
+    for n in range(0, len(sheet.plates), 7):
+        plate = sheet.plates[n]
+        row, column = plate.rows - 1, plate.columns // 2
+        box = plate.cell_box(row, column)
+        assert sheet.plate_at(box.x + box.w / 2, box.y + box.h / 2) == n
+        assert plate.cell_at(box.x + box.w / 2, box.y + box.h / 2) == (row, column)
+        assert sheet.region_boxes(plate.name, plate.source.at(row, column)) == [box]
+    assert sheet.plate_at(-1, -1) is None
+
+
+CELLS = st.floats(-100, 100, width=32) | st.just(np.float32(np.nan))
+TABLES = arrays(np.float32, st.tuples(st.integers(1, 17), st.integers(1, 19)), elements=CELLS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TABLES, st.integers(1, 5), st.integers(1, 5))
+def test_a_pixel_is_the_cell_of_largest_magnitude_of_its_block_with_its_sign(values, rows, columns):
+    found = strongest(values, rows, columns)
+    assert found.shape == (-(-values.shape[0] // rows), -(-values.shape[1] // columns))
+    for r, c in np.ndindex(*found.shape):
+        block = values[r * rows : (r + 1) * rows, c * columns : (c + 1) * columns].ravel().tolist()
+        there = [v for v in block if not math.isnan(v)]
+        if not there:
+            assert math.isnan(found[r, c])
+        else:
+            assert abs(found[r, c]) == max(map(abs, there)) and found[r, c] in there
+
+
+@pytest.mark.parametrize("units", [1, 2, 4, 16, 64])
+def test_what_is_shown_at_any_size_is_pooled_from_the_pass_s_own_numbers(scene, units):
+    sheet, values = lay_out_sheet(scene.config, len(scene.trace)), SheetValues(scene.trace)
+    names = ("blocks.1.attn.scores", "blocks.0.mlp.pre", "ln_final.scale", "logits", "blocks.1.resid_post")
+    for name in names:
+        whole = np.asarray(scene.trace[name])
+        for n in sheet.of_tensor(name):
+            plate = sheet.plates[n]
+            own = whole[plate.head] if plate.head is not None else whole
+            own = own[:, plate.first : plate.first + plate.columns]
+            by = max(1, units // plate.cell_h), max(1, units // plate.cell_w)
+            pooled = values.pooled(plate, units, range(-(-plate.rows // by[0])))
+            for r, c in [(0, 0), (pooled.shape[0] - 1, pooled.shape[1] - 1)]:
+                block = own[r * by[0] : (r + 1) * by[0], c * by[1] : (c + 1) * by[1]]
+                assert pooled[r, c] == block.flat[np.abs(block).argmax()]
+
+
+def test_what_the_mask_hides_is_not_there(scene):
+    sheet, values = lay_out_sheet(scene.config, len(scene.trace)), SheetValues(scene.trace)
+    for name in ("blocks.1.attn.pattern", "blocks.1.attn.masked"):
+        plate = sheet.plates[sheet.of_tensor(name, 2)[0]]
+        cells = values.cells(plate, range(plate.rows), range(plate.columns))
+        assert np.isnan(cells[np.triu_indices(plate.rows, 1)]).all()
+        shown = cells[np.tril_indices(plate.rows)]
+        assert (shown == scene.trace[name][2][np.tril_indices(plate.rows)]).all()
+
+
+def test_pooled_numbers_are_dropped_when_they_take_more_than_their_bound(scene, monkeypatch):
+    monkeypatch.setattr("desktop_app.core.sheet.values._KEPT", 20_000)
+    sheet, values = lay_out_sheet(scene.config, len(scene.trace)), SheetValues(scene.trace)
+    for plate in sheet.plates:
+        if plate.axes > 1:
+            values.pooled(plate, 1, range(plate.rows))
+    assert values._held == sum(piece.nbytes for piece in values._pieces.values()) <= 20_000 + 40_000
+
+
+@pytest.mark.parametrize("name", ["bundled", "small"])
+def test_every_step_of_the_walk_is_somewhere_on_the_sheet(name):
+    config = config_of(name)
+    sheet = lay_out_sheet(config, 20)
+    for step in step_list(config):
+        found = here(sheet, step, step.layer or 0, 3)
+        assert found, step.key
+        named = {sheet.plates[n].name for n in found}
+        assert named & {*step.tensors, "tokens", "logits"} or step.spec.op == "qkv"
+        if step.spec.per_head:
+            assert {sheet.plates[n].head for n in found} == {3}
+
+
+def test_what_is_clicked_on_the_sheet_is_where_the_walk_stands_and_the_sheet_stays(model):
+    sheet = lay_out_sheet(model.config, 8)
+    state = State(text="The cat ", workspace="sheet")
+    for name in tensor_table(model.config):
+        after = follow(
+            Visit(name, 1 if sheet.plates[sheet.of_tensor(name)[0]].head is not None else None, 3), state, model
+        )
+        assert after.workspace == "sheet" and after.token == 3
+        assert name in find_step(after.step, model.config).tensors
+        if ".attn." in name and name.split(".")[-1] in ("q", "pattern", "z"):
+            assert after.head == 1 and after.layer == int(name.split(".")[1])
+    walking = follow(Visit("blocks.1.attn.z"), replace(state, workspace="walk"), model)
+    assert walking.workspace == "walk" and walking.step == "blocks.1.attn.z"
+
+
+def test_each_depth_is_nearer_than_the_last_and_holds_the_token(model):
+    sheet = lay_out_sheet(model.config, 20)
+    plates = sheet.of_tensor("blocks.1.attn.pattern", 2)
+    boxes = [nearer(sheet, plates, depth, 7) for depth in DEPTHS]
+    sizes = [framed(box, 900, 600).w for box in boxes]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] / sizes[-1] > 10
+    token = sheet.plates[plates[0]].cell_box(7, 0)
+    assert all(box.holds(token.x, token.y) for box in boxes)
+
+
+@pytest.mark.parametrize(
+    "other", [Box(4000, 900, 60, 40), Box(10, 10, 60, 40), Box(0, 0, 6000, 4000), Box(30, 20, 600, 400)]
+)
+def test_a_way_begins_and_ends_where_it_should_and_never_jumps(other):
+    one = Box(0, 0, 600, 400)
+    way, length = travel(one, other)
+    for at, box in ((0, one), (1, other)):
+        there = way(at)
+        assert (there.x, there.y, there.w, there.h) == pytest.approx((box.x, box.y, box.w, box.h), abs=1e-6)
+    steps = [way(n / 400) for n in range(401)]
+    for a, b in pairwise(steps):
+        # What is seen moves by a small share of the view from one frame to the next.
+        moved = math.hypot(b.x + b.w / 2 - a.x - a.w / 2, b.y + b.h / 2 - a.y - a.h / 2)
+        assert moved / a.w < 0.05 * max(1, length) and 0.9 < b.w / a.w < 1.1

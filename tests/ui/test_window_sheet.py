@@ -1,0 +1,202 @@
+"""The sheet in the window: from the whole to a number and back, along the walk, and through what comes between."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from desktop_app.core.opening.cells import Cell
+from desktop_app.figures.sheet_tiles import TILE
+from desktop_app.ui import sheet_view
+from tests.ui.driver import CTRL, colours, pixels
+
+TEXT = "the cat sat on the mat"
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Nothing moves: what is asked for is there."""
+    monkeypatch.setattr(sheet_view, "moves", lambda: False)
+
+
+@pytest.fixture
+def desk(open_desk, tiny, at_once):
+    desk = open_desk(tiny, TEXT)
+    desk.go("blocks.1.attn.pattern")
+    desk.window.do("workspace:sheet")
+    desk.settle()
+    return desk
+
+
+def sheet_of(desk):
+    (sheet,) = desk.window.canvas.sheets
+    return sheet
+
+
+def seen(sheet):
+    """The plates that reach into the view."""
+    return [sheet.panel.sheet.plates[n] for n in sheet.panel.sheet.seen(sheet.shot.view)]
+
+
+def on_screen(sheet, name, index):
+    (box,) = sheet.panel.sheet.region_boxes(name, index)
+    place = sheet.shot.place(box)
+    return QPoint(round(place.x + place.w / 2), round(place.y + place.h / 2))
+
+
+def click(sheet, name, index):
+    QTest.mouseClick(
+        sheet.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, on_screen(sheet, name, index)
+    )
+
+
+def wheel(sheet, at, up, times=1):
+    for _ in range(times):
+        event = QWheelEvent(
+            QPointF(at), QPointF(sheet.viewport().mapToGlobal(at)), QPoint(), QPoint(0, 120 if up else -120),
+            Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(sheet.viewport(), event)
+
+
+def test_all_of_the_pass_is_seen_and_in_colours(desk):
+    sheet = sheet_of(desk)
+    assert len(seen(sheet)) == len(sheet.panel.sheet.plates)
+    assert sheet.tiles.made and colours(pixels(desk.window.canvas)) > 100
+    assert sheet.panel.place.startswith("Block 1 · Head 0")
+
+
+def test_from_the_whole_to_a_single_number_and_back_by_the_wheel_and_a_click(desk):
+    sheet = sheet_of(desk)
+    name, index = "blocks.1.attn.scores", (2, 9, 4)
+    for _ in range(60):
+        wheel(sheet, on_screen(sheet, name, index), up=True)
+        if len(seen(sheet)) == 1 and sheet.shot.scale * seen(sheet)[0].cell_w > 60:
+            break
+    desk.settle()
+    n = sheet.panel.sheet.plate_at(*sheet.shot.on_sheet(*on_screen(sheet, name, index).toTuple()))
+    numbers = sheet.tiles.numbers[n]
+    assert numbers.values[9 - numbers.rows.start, 4 - numbers.columns.start] == desk.scene.trace[name][index]
+    QTest.mouseMove(sheet.viewport(), on_screen(sheet, name, index))
+    click(sheet, name, index)
+    desk.settle()
+    assert desk.state.opened == (Cell(name, index),)
+    assert (desk.state.step, desk.state.head, desk.state.token) == (name, 2, 9)
+    assert desk.state.workspace == "sheet"
+    desk.window.do("workspace:sheet")
+    desk.settle()
+    assert len(seen(sheet)) == len(sheet.panel.sheet.plates)
+
+
+def test_keys_go_nearer_and_farther_and_along_the_walk(desk):
+    sheet, canvas = sheet_of(desk), desk.window.canvas
+    wide = [sheet.shot.view.w]
+    for _ in range(3):
+        desk.press(Qt.Key.Key_Return, widget=canvas)
+        wide.append(sheet.shot.view.w)
+    assert wide == sorted(wide, reverse=True) and wide[0] > 5 * wide[-1]
+    desk.press(Qt.Key.Key_Right, widget=canvas)
+    desk.settle()
+    assert desk.state.step == "blocks.1.attn.z" and desk.state.workspace == "sheet"
+    assert "blocks.1.attn.z" in {plate.name for plate in seen(sheet)}
+    for _ in range(3):
+        desk.press(Qt.Key.Key_Escape, widget=canvas)
+    assert len(seen(sheet)) == len(sheet.panel.sheet.plates)
+    desk.press(Qt.Key.Key_1, CTRL, canvas)
+    desk.settle()
+    assert desk.c.step.key == "blocks.1.attn.z" and not canvas.sheets
+
+
+def test_a_pointer_says_which_tensor_and_near_enough_which_number_and_lights_what_it_came_from(desk):
+    sheet = sheet_of(desk)
+    QTest.mouseMove(sheet.viewport(), on_screen(sheet, "blocks.0.mlp.pre", (3, 5)))
+    assert sheet._at is not None and sheet._readout is None  # a cell is too small to be meant
+    sheet.go_to_plate(sheet.panel.sheet.of_tensor("blocks.1.attn.scores", 1)[0])
+    desk.settle()
+    QTest.mouseMove(sheet.viewport(), QPoint(1, 1))
+    QTest.mouseMove(sheet.viewport(), on_screen(sheet, "blocks.1.attn.scores", (1, 7, 3)))
+    assert sheet._readout.name == "blocks.1.attn.scores"
+    sources, _ = sheet._lit
+    assert {(r.name, r.index) for r in sources} == {
+        ("blocks.1.attn.q", (1, 7, None)),
+        ("blocks.1.attn.k", (1, 3, None)),
+    }
+
+
+def test_travel_goes_from_step_to_step_and_ends_there(open_desk, tiny, monkeypatch):
+    monkeypatch.setattr(sheet_view, "moves", lambda: True)
+    monkeypatch.setattr(sheet_view, "_MOST_S", 0.2)
+    desk = open_desk(tiny, TEXT)
+    desk.window.do("workspace:sheet")
+    desk.settle()
+    sheet = sheet_of(desk)
+    desk.go("blocks.0.ln1")
+    desk.press(Qt.Key.Key_Return, widget=desk.window.canvas)
+    desk.press(Qt.Key.Key_Return, widget=desk.window.canvas)
+    desk.until(lambda: not sheet.travelling)
+    desk.window.do("last")
+    assert sheet.travelling
+    frames = sheet.frames
+    desk.until(lambda: not sheet.travelling)
+    assert "logits" in {plate.name for plate in seen(sheet)} and sheet.frames > frames
+
+
+def test_tiles_that_are_not_seen_are_dropped(desk, monkeypatch):
+    monkeypatch.setattr("desktop_app.ui.sheet_tiles._KEPT", 6)
+    sheet = sheet_of(desk)
+    for n in range(0, len(sheet.panel.sheet.plates), 9):
+        sheet.go_to_plate(n)
+        desk.settle()
+    assert sheet.tiles.made > 12 and sheet.tiles.held <= 6 * 4 * TILE**2
+
+
+def test_another_text_scale_theme_and_model_make_it_anew(desk, open_desk, bundled):
+    sheet = sheet_of(desk)
+    looks = [pixels(desk.window.canvas)]
+    for act in ("scale_log", "theme"):
+        desk.window.do(act)
+        desk.settle()
+        looks.append(pixels(desk.window.canvas))
+    desk.write("something else, longer than the first")
+    looks.append(pixels(desk.window.canvas))
+    for one, other in pairwise(looks):
+        assert not np.array_equal(one, other)
+    assert sheet.panel.sheet.positions == len(desk.scene.trace)
+    desk.c.open_model(bundled)
+    desk.settle()
+    assert len(sheet_of(desk).panel.sheet.cards) == desk.c.model.config.n_layer + 2
+
+
+def test_a_window_closes_in_the_middle_of_making_tiles(open_desk, tiny):
+    desk = open_desk(tiny, TEXT * 2)
+    desk.window.do("workspace:sheet")
+    desk.until(lambda: bool(desk.window.canvas.sheets))
+    sheet = sheet_of(desk)
+    sheet.zoom(1)
+    desk.window.close()
+    assert not sheet.tiles.lane.busy or sheet.tiles.lane._closed
+
+
+def test_covered_the_sheet_shows_no_number(desk):
+    desk.window.do("cover")
+    desk.settle()
+    sheet = sheet_of(desk)
+    assert sheet.panel.values is None
+    sheet.go_to_plate(0)
+    desk.settle()
+    assert not sheet.tiles.numbers
+
+
+def test_edited_the_sheet_shows_both_passes_side_by_side(desk):
+    from desktop_app.core.intents import Edit
+
+    desk.window.acts.follow(Edit(("blocks.0.attn.z[1]*=0",)))
+    desk.settle()
+    desk.window.do("compare_both")
+    desk.settle()
+    sheets = desk.window.canvas.sheets
+    assert len(sheets) >= 2 and len({id(s.panel.values) for s in sheets}) >= 2
