@@ -191,7 +191,7 @@ def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int,
 def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
     """A block's name: on the band above its pictures, or where that is too low, in the empty corner below them."""
     place, band = shot.place(card.box), 2 * sheet.gap * shot.scale
-    words = page.say(card.title) if card.layer is None else f"{page.say('Block')} {card.layer}"
+    words = page.say(card.title)
     indent = sheet.gap * shot.scale
     if band >= page.u(14):
         size = min(18.0, 0.55 * band / page.scale)
