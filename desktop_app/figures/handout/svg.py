@@ -12,9 +12,10 @@ import numpy as np
 
 from desktop_app.core.panels import Box, View
 from desktop_app.figures.layout import place_view
-from desktop_app.figures.marks import Cells, Dots, Fill, Heat, Mark, Page, Path, Words
+from desktop_app.figures.marks import Cells, Dots, Fill, Heat, Mark, Page, Path, Picture, Words
 from desktop_app.figures.panel_phrases import Say
 from desktop_app.figures.theme import THEMES
+from desktop_app.gpt2.errors import ExportError
 
 WIDTH = 880.0
 _SHADES = 48  # steps of a colour table: a shape for each that is used
@@ -90,6 +91,10 @@ def _shape(mark: Mark, dark: Mark, palette: Palette) -> str:
             f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(mark.radius)}"/>' for x, y in zip(mark.x, mark.y, strict=True)
         )
         return f'<g class="f{colour}">{dots}</g>'
+    if isinstance(mark, Picture):
+        raise ExportError(
+            "The sheet of the whole pass is a picture, which a hand-out may not load; export it as a figure."
+        )
     assert isinstance(dark, Heat)
     return _heat(mark, dark, palette)
 
