@@ -482,6 +482,7 @@ _STORY = (
     Command("snapshot_previous", "Training: the snapshot before", "Training", ("Ctrl+Alt+Left",), "training"),
     Command("snapshot_first", "Training: the first snapshot", "Training", ("Ctrl+Alt+Home",), "training"),
     Command("snapshot_last", "Training: the last snapshot", "Training", ("Ctrl+Alt+End",), "training"),
+    Command("snapshot_beside", "Training: the snapshot before beside this one", "Training", (), "training"),
     Command("snapshot_play", "Training: play it, or pause", "Training", ("Ctrl+Alt+P",), "training"),
     Command("story_next", "Next stop of the story", "Story", ("Ctrl+Shift+PgDown",), "story"),
     Command("story_previous", "Previous stop of the story", "Story", ("Ctrl+Shift+PgUp",), "story"),

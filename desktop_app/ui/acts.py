@@ -136,6 +136,7 @@ class Acts(QObject):
             "snapshot_previous": lambda: self._training.go_by(-1),
             "snapshot_first": lambda: self._training.go_to(0),
             "snapshot_last": lambda: self._training.go_to(10**9),
+            "snapshot_beside": self._training.put_beside,
             "snapshot_play": lambda: self._training.set_playing(not self._training.playing),
             "palette": choosers.palette,
             "help": choosers.help,

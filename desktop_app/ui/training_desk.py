@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from desktop_app.core.changes import beside_model
 from desktop_app.core.library.training import Curves, Training, curves_of, training_of
 from desktop_app.core.model import Model, doubt_room, open_model
 from desktop_app.core.scene import Scene
@@ -66,6 +67,12 @@ class TrainingDesk(QObject):
     def go_by(self, by: int) -> None:
         """Go along the snapshots."""
         self.go_to(self.number + by)
+
+    def put_beside(self) -> None:
+        """Have the snapshot before stand beside the open one, or the next beside the first."""
+        if self.training is not None:
+            other = self.training.snapshots[self.number - 1 if self.number else 1].folder
+            self._controller.set(beside_model(self._controller.state, str(other)))
 
     # Playing
 

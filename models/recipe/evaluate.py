@@ -20,6 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import card
 import forward
+import learned
 import measure
 import numpy as np
 
@@ -35,12 +36,19 @@ def sorted_right(model: forward.Model, length: int = 6) -> float:
     return float((ids[:, length:] == np.sort(inputs, axis=1)).all(axis=1).mean())
 
 
-def sorter_report(folder: Path) -> str:
-    """Return the share of the 729 inputs sorted right by the model and by each of its snapshots, as Markdown."""
+def sorter_report(folder: Path, *, keep: bool = False) -> str:
+    """Return the share of the 729 inputs sorted right by the model and by each of its snapshots, as Markdown.
+
+    With `keep` the shares are written to snapshots/curves.csv, too, which the program draws over its slider.
+    """
     lines = ["| training step | inputs sorted right, of 729 |", "|---|---|"]
-    for path in sorted((folder / "snapshots").iterdir()):
+    curve = ["step,sorted right"]
+    for path in sorted(path for path in (folder / "snapshots").iterdir() if path.is_dir()):
         share = sorted_right(forward.load(path))
         lines.append(f"| {int(path.name)} | {round(729 * share)} ({100 * share:.1f} %) |")
+        curve.append(f"{int(path.name)},{share:.4f}")
+    if keep:
+        (folder / "snapshots" / "curves.csv").write_text("\n".join(curve) + "\n", encoding="utf-8")
     share = sorted_right(forward.load(folder))
     lines.append(f"| the model | {round(729 * share)} ({100 * share:.1f} %) |")
     return "\n".join(lines)
@@ -54,9 +62,15 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the figures into the folder's README.md")
     parser.add_argument("--figures", type=Path, metavar="FILE", help="write the bundled model's figures there, as JSON")
     args = parser.parse_args()
+    if (args.folder / "snapshots" / learned.FILE).exists() and args.folder.name == "learner":
+        text = learned.report(args.folder)
+        print(text)
+        if args.write:
+            card.write(args.folder / "README.md", text)
+        return
     is_sorter = (args.folder / "snapshots").is_dir()
     figures = {} if is_sorter else measure.measure(args.folder, args.corpus)
-    text = sorter_report(args.folder) if is_sorter else card.report(figures)
+    text = sorter_report(args.folder, keep=args.write) if is_sorter else card.report(figures)
     print(text)
     if args.write:
         card.write(args.folder / "README.md", text)

@@ -48,9 +48,11 @@ class Rows:
         vocab: int,
         new_line: int,
         seed: int,
+        longest: int | None = None,
     ) -> None:
         self.books, self.passages, self.drills, self.vocab = books, passages, drills, vocab
         self.share, self.context, self.seed = share, context, seed
+        self.longest = longest or context // 2  # what a drill repeats
         self.paragraphs = np.flatnonzero(books == new_line) + 1
         self.book_rows = (len(books) - context - 1) // context - 1
         self.orders: dict[tuple[int, int], np.ndarray] = {}
@@ -73,7 +75,7 @@ class Rows:
     def _drill(self, number: int) -> tuple[np.ndarray, int]:
         """Return a row of random ids that repeat, and the length of what repeats."""
         rng = np.random.default_rng((self.seed, 9, number))
-        length = int(rng.integers(8, self.context // 2))
+        length = int(rng.integers(8, self.longest))
         once = rng.choice(self.vocab - 1, length, replace=False)
         return np.resize(once, self.context + 1), length
 

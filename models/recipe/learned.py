@@ -1,0 +1,81 @@
+"""What is measured of the small model on its way: the loss of token n, the in-context score, and its heads.
+
+On rows of the held-out book, each as long as the context: `loss` is the mean cross-entropy in nats per token, `loss of
+token n` that of the n-th token alone, over all rows. The in-context score is the loss late in the text minus the loss
+early (Olsson et al. 2022 take tokens 500 and 50 of 512), scaled to a context of 128: here the mean over tokens 112 to
+127 minus that over 8 to 15. Negative means that what was read helps. `loss when repeated` is the loss of random tokens
+the second time they are said. Each head's scores are those of `heads.py`, on the same random tokens.
+
+curves.csv has a row for each step that was measured: the step, then these numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import corpus
+import forward
+import heads
+import numpy as np
+import tokenizer as bpe
+
+FILE = "curves.csv"
+ROWS = 64
+TOKENS = (2, 4, 8, 16, 32, 64, 125)
+EARLY, LATE = slice(7, 15), slice(111, 127)  # of the losses, whose first is that of token 1 given token 0
+KINDS = ("induction", "previous-token")
+SEQUENCES, LENGTH = 8, 40
+SHOWN = ("loss", "in-context score", "loss when repeated", "best previous-token", "best induction")
+
+
+def rows(folder: Path, book: Path, context: int) -> np.ndarray:
+    """Rows of a book that nothing was trained on, evenly over it: ids [row, context]."""
+    ids = np.array(bpe.load(folder).encode(corpus.book_text(book)).ids)
+    starts = np.linspace(0, len(ids) - context, ROWS).astype(int)
+    return ids[starts[:, None] + np.arange(context)]
+
+
+def measure(model: forward.Model, look: np.ndarray) -> dict[str, float]:
+    """All numbers of one step, by name."""
+    nats = model.nats(look).mean(0, dtype=np.float64)
+    once = np.stack([np.random.default_rng(n).choice(len(model.weights["wte.weight"]) - 1, LENGTH, replace=False)
+                     for n in range(SEQUENCES)])  # fmt: skip
+    again = model.nats(np.concatenate((np.full((SEQUENCES, 1), model.end_of_text), once, once), axis=1))
+    scores = heads.scores(model, SEQUENCES, LENGTH)
+    found = {
+        "loss": nats.mean(),
+        "in-context score": nats[LATE].mean() - nats[EARLY].mean(),
+        **{f"best {kind}": scores[kind].max() for kind in KINDS},
+        "loss when repeated": again[:, LENGTH + 1 :].mean(dtype=np.float64),
+    }
+    found |= {f"loss of token {n}": nats[n - 1] for n in TOKENS}
+    for kind in KINDS:
+        found |= {f"{kind} L{b}H{h}": scores[kind][b, h] for b in range(model.blocks) for h in range(model.heads)}
+    return {name: float(value) for name, value in found.items()}
+
+
+class Curves:
+    """curves.csv, written row by row."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, step: int, found: dict[str, float]) -> None:
+        """Append what was found at a step."""
+        new = not self.path.exists()
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(["step", *found])
+            writer.writerow([step, *(f"{value:.4f}" for value in found.values())])
+
+
+def report(folder: Path) -> str:
+    """Return what was measured at the snapshots, as Markdown: the main curves at each step that a snapshot is of."""
+    kept = {int(path.name) for path in (folder / "snapshots").iterdir() if path.is_dir()}
+    with (folder / "snapshots" / FILE).open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["step"]) in kept]
+    lines = ["| training step | " + " | ".join(SHOWN) + " |", "|---" * (1 + len(SHOWN)) + "|"]
+    lines += [f"| {row['step']} | " + " | ".join(f"{float(row[name]):.2f}" for name in SHOWN) + " |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,94 @@
+"""Train the small model whose induction heads can be seen forming, and keep twenty-four snapshots of its training.
+
+    python train_learner.py CORPUS models/learner
+
+CORPUS is a folder of plain-text books. Half of the rows of a batch are pieces of books; the others are random tokens
+said again and again, which can be known from their second time on, and only by looking back. Snapshots are closest
+where most is learned. `snapshots/curves.csv` gets what was measured on the way, at more steps than snapshots are kept
+of (`learned.py` says what). Training takes about three minutes of one CPU core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import corpus
+import forward
+import learned
+import numpy as np
+import tokenizer as bpe
+import torch
+from export import export
+from model import GPT2, Shape
+from optimizer import Optimizer
+from rows import Progress, Rows
+
+SHAPE = Shape(vocab=512, context=128, width=64, blocks=2, heads=2)
+SNAPSHOTS = (0, 10, 20, 40, 70, 100, 140, 180, 220, 250, 280, 300, 320, 340, 360, 380, 400, 440, 480, 560, 700, 900,
+             1200, 1600)  # fmt: skip
+ROWS, DRILLS, LONGEST = 16, 8, 32
+MATRIX_RATE, OTHER_RATE, DECAY, WARM_UP = 0.006, 0.003, 0.1, 50
+FALL = 0.4  # the share of the steps over which the rates fall
+
+
+def measured_at(steps: int) -> set[int]:
+    """The steps at which curves have a point: those of the snapshots, and some between on a logarithmic grid."""
+    return {*SNAPSHOTS, *np.unique(np.geomspace(60, steps, 16).astype(int)).tolist()}
+
+
+def tokens_of(folder: Path, books: Path) -> np.ndarray:
+    """Make the tokenizer of the model's folder from the books, and return the books' ids [token]."""
+    if not (folder / "vocab.json").exists():
+        bpe.save(folder, *bpe.train(books, SHAPE.vocab, plain=True))
+    return corpus.book_ids(bpe.load(folder), books, bpe.end_of_text(folder))
+
+
+def in_numpy(model: GPT2) -> forward.Model:
+    """The model as it would be read back from its file in float16."""
+    weights = {name: t.detach().half().float().numpy() for name, t in model.state_dict().items()}
+    return forward.Model(weights, SHAPE.heads, SHAPE.blocks, SHAPE.context, SHAPE.vocab - 1)
+
+
+def main() -> None:
+    """Train, write the model folder with its snapshots and curves, and print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(1)  # the same sums in the same order, however many cores there are
+    torch.manual_seed(args.seed)
+    args.output.mkdir(parents=True, exist_ok=True)
+    books = tokens_of(args.output, args.corpus)
+    look = learned.rows(args.output, args.corpus / corpus.HELD_OUT_BOOK, SHAPE.context)
+    new_line = bpe.load(args.output).encode("\n").ids[0]
+    rows = Rows(books, np.empty((0, 0), np.uint16), share=0, drills=DRILLS, context=SHAPE.context, vocab=SHAPE.vocab,
+                new_line=new_line, seed=args.seed, longest=LONGEST)  # fmt: skip
+    model, progress = GPT2(SHAPE), Progress()
+    optimizer = Optimizer(dict(model.named_parameters()), MATRIX_RATE, OTHER_RATE, DECAY)
+    pool = ThreadPoolExecutor(1)
+    snapshots = args.output / "snapshots"
+    shutil.rmtree(snapshots, ignore_errors=True)
+    snapshots.mkdir()
+    steps = SNAPSHOTS[-1]
+    points, curves = measured_at(steps), learned.Curves(snapshots / learned.FILE)
+    for step in range(steps + 1):
+        if step in SNAPSHOTS:
+            export(model, args.output, snapshots / f"{step:05d}", {"step": str(step)})
+        if step in points:
+            found = learned.measure(in_numpy(model), look)
+            curves.add(step, found)
+            print(f"step {step:5d}  " + "  ".join(f"{name} {found[name]:.2f}" for name in learned.SHOWN), flush=True)
+        if step == steps:
+            break
+        model.loss(*rows.batch(progress, ROWS)).backward()
+        optimizer.step(min((step + 1) / WARM_UP, (steps - step) / (FALL * steps), 1.0), pool)
+        progress.step += 1
+    export(model, args.output, args.output, {"steps": str(steps)})
+
+
+if __name__ == "__main__":
+    main()
