@@ -8,6 +8,7 @@ from typing import Any
 
 from desktop_app.core.bundle import bundled_models, resource, snapshots
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.phrase import Count, Phrase
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def title_of(folder: Path) -> str | None:
 
 def after_steps(steps: int) -> str:
     """A moment of a training in words."""
-    return f"after {steps:,} steps" if steps else "before its training"
+    return Phrase("after {1} steps", Count(steps)) if steps else Phrase("before its training")
 
 
 def _table() -> dict[str, list[dict[str, Any]]]:

@@ -13,6 +13,7 @@ from desktop_app.core.panels import Box, CurvePanel, Hue, Line, TextPanel, View,
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.phrase import Capital, Count, Phrase
 
 _GROUP = re.compile(r"(.+?)(?: of token (\d+)| (L\d+H\d+))")
 _MOST = 6  # panels
@@ -42,7 +43,7 @@ def loss_of(logits: Array, ids: tuple[int, ...]) -> float:
     return float((total - rows[np.arange(len(rows)), np.asarray(ids[1:])]).mean())
 
 
-_TEXT = Want(Product("training.text", "Reading the text with every snapshot", _read, quick=False))
+_TEXT = Want(Product("training.text", Phrase("Reading the text with every snapshot"), _read, quick=False))
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
@@ -54,10 +55,10 @@ def content(scene: Scene) -> View:
     """Curves over the training, with where in it the open snapshot is."""
     training = training_of(scene.checkpoint.folder)
     if training is None:
-        words = "No snapshots of this model's training are here; the letter sorter and the learner come with theirs."
+        words = Phrase("No snapshots of this model's training are here; the letter sorter has some.")
         return View("", "", column(TextPanel(lines=(Line("", "", words),))))
     step = training.steps[training.at(scene.checkpoint.folder)]
-    return View(f"{after_steps(step)[0].upper()}{after_steps(step)[1:]}", "", _panels(scene, training, step))
+    return View(Capital(after_steps(step)), "", _panels(scene, training, step))
 
 
 def _panels(scene: Scene, training: Training, step: int) -> Box:
@@ -98,23 +99,23 @@ def _curves(title: str, lines: Lines, steps: Array, step: int, at: int) -> Curve
     measured = here.size > 0 and bool(np.isfinite(first[here[0]]))
     value = float(first[here[0]]) if measured else 0.0
     return CurvePanel(
-        title=title[0].upper() + title[1:],
-        note=f"{number(value)} here" if measured else "not measured here",
+        title=Capital(title),
+        note=Phrase("{1} here", number(value)) if measured else Phrase("not measured at this step"),
         lines=tuple((x[np.isfinite(v)], v[np.isfinite(v)]) for v in lines.values()),
         line_names=tuple(lines) if len(lines) > 1 else (),
-        focus=(float(np.log10(step + 1.0)), value, f"step {step:,}") if measured else None,
-        x_label="log₁₀ (step + 1)",
+        focus=(float(np.log10(step + 1.0)), value, Phrase("step {1}", Count(step))) if measured else None,
+        x_label=Phrase("log₁₀ (step + 1)"),
         hue=_HUES[at % len(_HUES)],
     )
 
 
 def _of_text(scene: Scene, training: Training, step: int) -> CurvePanel | TextPanel:
     """How well each snapshot reads the text."""
-    title = "Loss on this text"
+    title = Phrase("loss on this text")
     if len(scene.trace) < 2:
-        return TextPanel(title=title, lines=(Line("", "", "One token alone has no next one to be read."),))
+        return TextPanel(title=title, lines=(Line("", "", Phrase("One token alone has no next one to be read.")),))
     losses = scene.made(_TEXT)
     if losses is None:
-        return TextPanel(title=title, lines=(Line("", f"{_TEXT.product.words} …"),))
+        return TextPanel(title=title, lines=(Line("", _TEXT.product.waiting),))
     steps = np.array(training.steps)
     return _curves(title, {title: losses}, steps, step, len(_HUES) - 1)
