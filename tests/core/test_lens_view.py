@@ -205,3 +205,25 @@ def test_what_one_sublayer_writes_is_read_alone_and_said_to_be_no_prediction(mod
         p = distribution(model, own.trace, f"blocks.{row}.{what}", 2)
         assert grid.values[row, 2] == pytest.approx(float((final * np.log(final / p)).sum()), rel=1e-3)
     assert "no prediction" in view_of(own, Cell("lens.kl", (1, 2))).lead
+
+
+@pytest.mark.parametrize(("letters", "columns"), [(2, 20), (4, 16), (7, 10), (13, 7)])
+def test_as_many_columns_have_words_as_leave_them_whole(model, place, letters, columns):
+    own = scene_of(model, "a" * 20)
+    own = completed(own, lens.wants, model)
+    label = replace(own, tokenizer=_Labels(own.tokenizer, "x" * letters))
+    close = next(panel for panel in panels(build_view(label, place).content) if isinstance(panel, MapPanel))
+    assert len(close.texts[0]) == columns and close.column_labels[-1] == own.labels[-1]
+
+
+class _Labels:
+    """A tokenizer whose tokens all look alike."""
+
+    def __init__(self, tokenizer, words):
+        self._tokenizer, self._words = tokenizer, words
+
+    def label(self, _token):
+        return self._words
+
+    def __getattr__(self, name):
+        return getattr(self._tokenizer, name)

@@ -162,3 +162,7 @@ def test_an_induction_head_s_score_opens_to_the_previous_token_head_as_the_large
     assert table(made).column_labels[0] == "L{}H{}".format(*strongest["previous"])
     closes = next(p for p in panels(made.content) if isinstance(p, BarsPanel) and p.title == "It adds up")
     assert closes.bars[0].value == pytest.approx(closes.bars[1].value, abs=1e-3)
+
+
+def test_what_rounds_to_nothing_has_no_sign():
+    assert look._texts(np.array([[-0.001, 2.1], [0.004, -2.12]]), 2.12) == (("0.00", "2.10"), ("0.00", "−2.12"))

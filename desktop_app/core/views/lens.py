@@ -38,6 +38,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 _CURVES = 6  # tokens that are followed
 _WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions up to which all are shown; shown of a longer text; after the selected
+_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # columns of words, letters of a word that is shown whole, letters in a row
 _LIKELIEST = 3  # of them where none is pinned
 _CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability", "target_rank")
 _QUICK = 4e9  # multiplications and additions that nobody waits for
@@ -128,13 +129,32 @@ def _panels(scene: Scene) -> Box:
         said = scene.made(want(scene))
         more = Phrase("Read without translators again by the command of that name.") if said is not None else ""
         return column(TextPanel(lines=(Line("", said or _LENS.waiting, more),)))
-    if len(scene.trace) <= _WHOLE:
-        return column(_grid(scene, lens, 0, len(scene.trace)), _curves(scene, lens), weights=(3.0, 1.0))
+    start, end = _close(scene, lens)
+    if end - start == len(scene.trace):
+        return column(_grid(scene, lens, start, end), _curves(scene, lens), weights=(3.0, 1.0))
     # Of a long text words can be read where one looks; the whole of it stands below in colours.
-    end = min(len(scene.trace), max(_CLOSE, scene.token + 1 + _AHEAD))
-    close, whole = _grid(scene, lens, end - _CLOSE, end), _grid(scene, lens, 0, len(scene.trace))
+    close, whole = _grid(scene, lens, start, end), _grid(scene, lens, 0, len(scene.trace))
     whole = replace(whole, title=Phrase("The whole text"), note="", texts=())
     return column(close, _curves(scene, lens), whole, weights=(3.0, 1.0, 1.0))
+
+
+def _close(scene: Scene, lens: Lens) -> tuple[int, int]:
+    """The positions whose cells have words: all, or as many about the selected token as leave every word whole."""
+    length = len(scene.trace)
+
+    def about(count: int) -> tuple[int, int]:
+        end = min(length, max(count, scene.token + 1 + _AHEAD))
+        return end - count, end
+
+    if scene.state.view.lens != "token":
+        return about(length if length <= _WHOLE else _CLOSE)
+    labels = {int(i): len(scene.tokenizer.label(int(i))) for i in np.unique(lens.top_id)}
+    for count in range(length if length <= _WHOLE else _CLOSE, _FEWEST, -1):
+        start, end = about(count)
+        longest = max(labels[int(i)] for i in np.unique(lens.top_id[:, start:end]))
+        if count * (min(longest, _LONGEST) + 1) <= _LETTERS:
+            return start, end
+    return about(min(length, _FEWEST))
 
 
 def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:

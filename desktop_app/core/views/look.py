@@ -244,7 +244,7 @@ def content(scene: Scene) -> View:
 def _texts(values: Array, limit: float) -> tuple[tuple[str, ...], ...]:
     """The numbers of the table, all with as many decimals as give the largest three digits, at most."""
     decimals = min(max(2 - math.floor(math.log10(limit)), 0), 6) if limit > 0 else 0
-    return tuple(tuple(f"{v:.{decimals}f}".replace("-", "−") for v in line) for line in values)
+    return tuple(tuple(f"{v:z.{decimals}f}".replace("-", "−") for v in line) for line in values)
 
 
 def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
