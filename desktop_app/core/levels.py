@@ -27,7 +27,8 @@ class Levels:
     """A colour scale: from `low` to `high`, diverging around zero or sequential from zero.
 
     `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over that many powers of ten.
-    Cells outside the limits take the end colour. `rule` says where the limits come from, and `apart` how many rows and
+    Cells outside the limits take the end colour. `turned` gives the least number the strongest colour: a rank of 1 is
+    what one looks for. `rule` says where the limits come from, and `apart` how many rows and
     columns were left out when they were chosen.
     """
 
@@ -38,6 +39,7 @@ class Levels:
     decades: int = 0
     rule: str = ""
     apart: int = 0
+    turned: bool = False
 
     def fraction(self, values: Array) -> Array:
         """Values -> 0..1 along the colour table; NaN stays NaN, infinities go to the ends."""
@@ -48,7 +50,8 @@ class Levels:
                 raised = np.log10(np.maximum(values, floor) / floor) / self.decades
             return np.clip(raised, 0, 1)
         linear = np.clip((values - self.low) / span, 0, 1)
-        return linear if self.power == 1 else linear**self.power
+        raised = linear if self.power == 1 else linear**self.power
+        return 1 - raised if self.turned else raised
 
     def is_beyond(self, values: Array) -> Array:
         """Which cells lie outside the limits; what a mask made infinite does not."""

@@ -59,7 +59,8 @@ def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = ""
     x += page.words(x, y, low, size=11, colour=theme.dim) + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))
     # A log or root scale squeezes the numbers between the ends, never the colours of the bar.
-    page.marks.append(Heat(place, np.linspace(0, 1, 64)[None, :], theme.table(levels.diverging)))
+    shades = np.linspace(0, 1, 64)[None, :: -1 if levels.turned else 1]
+    page.marks.append(Heat(place, shades, theme.table(levels.diverging)))
     page.fill(place, stroke=theme.line)
     x += bar + page.u(6)
     x += page.words(x, y, high, size=11, colour=theme.dim) + page.u(12)
@@ -113,7 +114,8 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
     """Draw cells; where they are smaller than a pixel the strongest is shown, and the words say so."""
     page.fill(rect, page.theme.void)
     rows, columns = pixels(rect.h, page.density), pixels(rect.w, page.density)
-    shown = pool(values, rows, columns, signed=levels.low < 0)
+    turn = -1 if levels.turned else 1
+    shown = turn * pool(turn * values, rows, columns, signed=levels.low < 0)
     page.marks.append(Heat(rect, levels.fraction(shown), page.theme.table(levels.diverging)))
     return pooled_words(values.shape, rows, columns)
 

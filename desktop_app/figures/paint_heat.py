@@ -173,7 +173,8 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     """A table of numbers as colours with labelled rows, and columns where they have names."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     tokens = panel.picks is Select
-    left = labels_width(panel.row_labels, body.h, rect.w * 0.3, page, tokens=tokens) + page.u(4)
+    most = rect.w * (0.3 if tokens else 0.45)  # names are not shortened where there is room; tokens repeat in the text
+    left = labels_width(panel.row_labels, body.h, most, page, tokens=tokens) + page.u(4)
     rows, columns = panel.values.shape
     across = panel.column_picks is Select
     label = _column_room(panel.column_labels, rect.w, page, tokens=across)

@@ -503,9 +503,12 @@ class Canvas(PaintedPane):
     def leaveEvent(self, event: object) -> None:
         if self._cursor is None:
             self._point(None, 0, 0)
-            if self._followed is not None:
-                self._followed = None
-                self._place()
+            self._follow_none()
+
+    def _follow_none(self) -> None:
+        if self._followed is not None:
+            self._followed = None
+            self._place()
 
     def _point(self, cells: Cells | None, row: int, column: int) -> None:
         same = cells is None if self._at is None else cells is self._at[0] and (row, column) == self._at[1:]
@@ -625,11 +628,13 @@ class Canvas(PaintedPane):
         largest = max(self._page.cells, key=lambda c: c.rect.w * c.rect.h)
         self._cursor = (largest, 0, largest.start)
         self._move_cursor(0, 0)
+        self._follow_cursor()
 
     def leave_cursor(self) -> None:
         """Take the cursor away."""
         self._cursor = None
         self._point(None, 0, 0)
+        self._follow_none()
 
     def _move_cursor(self, down: int, across: int) -> None:
         assert self._cursor is not None
@@ -644,12 +649,48 @@ class Canvas(PaintedPane):
         self._point(cells, row, column)
         self._show_place(cells.place(row, column))
 
+    def _follow_cursor(self) -> None:
+        """Let panels that follow the pointer follow the cursor; where a person moved it, and not where a layout did."""
+        if self._cursor is not None:
+            cells, row, column = self._cursor
+            self._follow_at(rectangle(cells.place(row, column)).center())
+
+    def _follow_at(self, place: QPointF) -> None:
+        self._follow(place.x(), place.y())
+        # A word that follows is of another number now: the cursor stays on the word.
+        there = self._cells_at(place.x(), place.y()) if self._followed is not None else None
+        if there is not None:
+            self._cursor = (there, *there.cell(place.x(), place.y()))
+            self._move_cursor(0, 0)
+
+    def _go(self, down: int, across: int) -> None:
+        """Move the cursor by an arrow key; in a text that follows it to the next word, which may have no number yet."""
+        assert self._cursor is not None
+        cells, row, column = self._cursor
+        here = rectangle(cells.place(row, column)).center()
+        panel = next((rectangle(r) for p, r in self._page.panels if follows(p) and rectangle(r).contains(here)), None)
+        own = self._pick_at(here.x(), here.y())
+        here = here if own is None else rectangle(own.rect).center()
+        ahead = []
+        for pick in self._page.picks if panel is not None and self._followed is not None else ():
+            word = rectangle(pick.rect).center()
+            way = word - here
+            far, aside = way.y() * down + way.x() * across, abs(way.x() * down) + abs(way.y() * across)
+            if isinstance(pick.asks, Select) and panel is not None and panel.contains(word) and far > max(1, aside):
+                ahead.append((far + 3 * aside, word.x(), word.y()))
+        if ahead:
+            self._follow_at(QPointF(*min(ahead)[1:]))
+            return
+        self._move_cursor(down, across)
+        self._follow_cursor()
+
     def _switch_cells(self, by: int) -> None:
         assert self._cursor is not None
         at = next(n for n, cells in enumerate(self._page.cells) if cells is self._cursor[0])
         cells = self._page.cells[(at + by) % len(self._page.cells)]
         self._cursor = (cells, 0, cells.start)
         self._move_cursor(0, 0)
+        self._follow_cursor()
 
     def _show_place(self, place: Rect) -> None:
         bar = self.verticalScrollBar()
@@ -685,7 +726,7 @@ class Canvas(PaintedPane):
             return
         if self._cursor is not None and plain:
             if key in _ARROWS:
-                self._move_cursor(*_ARROWS[Qt.Key(key)])
+                self._go(*_ARROWS[Qt.Key(key)])
                 return
             if key == Qt.Key.Key_Escape:
                 self.leave_cursor()

@@ -156,8 +156,8 @@ class ProbabilityPanel(QWidget):
         if made_of == self._made_of:
             return
         self._made_of = made_of
-        self._show_heading()
         self.to_last.setVisible(scene.state.position is not None)
+        self._show_heading()
         panel = self._bars_panel(scene)
         self.bars.show_panel(cover_bars(panel) if hidden else panel, theme, scale)
         self.controls.show_sampling(scene.state.sampling, len(scene.ranked))
@@ -238,16 +238,20 @@ class ProbabilityPanel(QWidget):
     def _show_heading(self) -> None:
         assert self._scene is not None
         scene = self._scene
-        before = "".join(scene.labels[max(0, scene.position - 3) : scene.position + 1]).replace("·", " ").strip()
-        dots = "… " if scene.position > 3 else ""
-        words = f"Next token after “{dots}{before}”"
+        forms = []
+        for lead in ("Next token after", "After"):
+            for first in range(max(0, scene.position - 3), scene.position + 1):
+                before = "".join(scene.labels[first : scene.position + 1]).replace("·", " ").strip()
+                forms.append(f"{lead} “{'… ' if first else ''}{before}”")
         layout = self.layout()
         if layout is not None:
             layout.activate()  # the label's width is that of the last size otherwise
         room = self.heading.width()
         metrics = self.heading.fontMetrics()
-        self.heading.setText(metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, max(room, 120)))
-        self.heading.setToolTip(words)
+        # Fewer of the tokens before, then of the words; what is cut is a single token that is as long as all the room.
+        words = next((form for form in forms if metrics.horizontalAdvance(form) <= room), forms[-1])
+        self.heading.setText(metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, max(room, 60)))
+        self.heading.setToolTip(forms[0])
 
     def resizeEvent(self, event: object) -> None:
         if self._scene is not None:

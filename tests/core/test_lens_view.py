@@ -13,6 +13,10 @@ from desktop_app.core.products import completed
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import build_view, workspaces
 from desktop_app.core.views import lens
+from desktop_app.figures import fonts
+from desktop_app.figures.layout import place_view
+from desktop_app.figures.marks import Heat, Page
+from desktop_app.figures.theme import LIGHT
 from desktop_app.gpt2.errors import ModelError
 from tests.scenes import open_tiny, panels, scene_of
 
@@ -227,3 +231,14 @@ class _Labels:
 
     def __getattr__(self, name):
         return getattr(self._tokenizer, name)
+
+
+def test_the_likeliest_rank_has_the_strongest_colour_and_the_scale_says_so(model, place):
+    own = scene(model, view=ViewOptions(lens="rank"))
+    grid = next(panel for panel in panels(build_view(own, place).content) if isinstance(panel, MapPanel))
+    shades = grid.levels.fraction(np.array([1.0, 2.0, 10.0, grid.levels.high]))
+    assert shades[0] == 1 and shades[-1] == 0 and (np.diff(shades) < 0).all()
+    page = Page(LIGHT, fonts.width)
+    place_view(build_view(own, place), 900, 700, page)
+    bar = next(m for m in page.marks if isinstance(m, Heat) and m.fractions.shape == (1, 64))
+    assert bar.fractions[0, 0] == 1 and bar.fractions[0, -1] == 0

@@ -123,6 +123,35 @@ def test_heads_measured_while_a_text_is_typed_are_there_for_the_new_one(desk):
 
 
 @pytest.mark.parametrize("form", ["shaded", "arcs"])
+def test_the_text_on_a_head_s_page_follows_the_cell_cursor(desk, form):
+    desk.window.do("workspace:heads")
+    desk.window.do("heads_one")
+    if form == "arcs":
+        desk.window.do("heads_arcs")
+    desk.settle()
+    canvas, before = desk.window.canvas, desk.state
+    desk.press(Qt.Key.Key_Return, widget=canvas)
+    for _ in range(len(canvas.page.cells)):
+        if canvas.readout is not None and canvas.followed is not None:
+            break
+        desk.press(Qt.Key.Key_Tab)
+    first = canvas.followed
+    seen = {first}
+    words = [p.rect for p in canvas.page.picks if isinstance(p.asks, Select)]
+    upright = words[0].x == words[1].x  # a column of words
+    there, back = (Qt.Key.Key_Down, Qt.Key.Key_Up) if upright else (Qt.Key.Key_Right, Qt.Key.Key_Left)
+    for key in (there, there, back, there, there):
+        desk.press(key)
+        seen.add(canvas.followed)
+        assert canvas.has_cursor and f" at {canvas.followed}" in canvas.readout.place
+        label = desk.scene.tokenizer.quoted(desk.scene.trace.ids[canvas.followed])
+        assert f"What {label} at {canvas.followed} looks at" in desk.words()
+    assert len(seen) > 2 and desk.state == before, "moving chooses nothing"
+    desk.press(Qt.Key.Key_Escape)
+    assert canvas.followed is None
+
+
+@pytest.mark.parametrize("form", ["shaded", "arcs"])
 def test_the_text_on_a_head_s_page_follows_the_pointer(desk, form):
     desk.window.do("workspace:heads")
     desk.window.do("heads_one")

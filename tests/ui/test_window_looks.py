@@ -1,5 +1,7 @@
 """Themes, type sizes and window sizes: everything can be read, nothing is cut."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, Qt
@@ -135,7 +137,7 @@ def cut(window):
             needed, has = widget.fontMetrics().horizontalAdvance(widget.currentText()), widget.width() - 18
         else:
             needed, has = widget.fontMetrics().horizontalAdvance(widget.text()), widget.width()
-        if needed > has + 1 and "heading" not in widget.objectName():
+        if needed > has + 1:
             found.append(f"{name} needs {needed} of {has}")
     for bar in window.findChildren(QTabBar):
         if bar.isVisible() and bar.width() < bar.sizeHint().width():
@@ -373,3 +375,16 @@ def test_the_plain_type_size_takes_the_views_own_enlargement_back(desk):
     assert canvas.horizontalScrollBar().maximum() > plain
     desk.window.do("normal")
     assert canvas.horizontalScrollBar().maximum() == plain
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1092, 614), (1920, 1080)])
+def test_the_bars_heading_is_whole_with_every_button_beside_it(desk, size):
+    desk.window.resize(*size)
+    desk.write("the cat sat on the mat")
+    for position in (None, 4, 12):
+        desk.c.set(replace(desk.state, position=position))
+        desk.settle()
+        heading = desk.window.probabilities.heading
+        assert cut(desk.window) == []
+        last = desk.scene.labels[desk.scene.position].replace("·", " ").strip()
+        assert heading.text().endswith(f"{last}”") and heading.text().count("…") == 1

@@ -205,7 +205,7 @@ def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
         return (
             "target_rank",
             ranks,
-            Levels(1.0, float(ranks.max()), diverging=False, power=0.25, rule=Phrase("this view")),
+            Levels(1.0, float(ranks.max()), diverging=False, power=0.25, rule=Phrase("this view"), turned=True),
         )
     values = lens.entropy if shows == "entropy" else lens.kl
     return shows, values, Levels(0.0, max(float(values.max()), 1e-9), diverging=False, rule=Phrase("this view"))
