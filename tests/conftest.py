@@ -62,6 +62,8 @@ for variable in (
     "QT_QPA_PLATFORMTHEME",
 ):
     os.environ.pop(variable, None)
+if "LOGITSCOPE_SCALED" in os.environ:  # a test of ours asks for a scale, see tests/ui/test_window_text.py
+    os.environ["QT_SCALE_FACTOR"] = os.environ["LOGITSCOPE_SCALED"].split()[1]
 for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
     os.environ.pop(variable, None)
 os.environ |= {

@@ -70,13 +70,15 @@ class Source:
 class Panel:
     """What every panel has: a heading, a dimmer note beside it, and whether it is the one to look at.
 
-    `hint` says what a click does: it stands behind the note in the window, and nowhere else.
+    `hint` says what a click does: it stands behind the note in the window, and nowhere else. A `carpet` has every
+    number as a colour, beside panels that say what is in them: the window folds it away unless it is asked for.
     """
 
     title: str = ""
     note: str = ""
     current: bool = False
     hint: str = field(default="", kw_only=True)
+    carpet: bool = field(default=False, kw_only=True)
 
     @property
     def aside(self) -> str:
@@ -542,6 +544,31 @@ def of_token(view: View, token: int) -> View:
         return panel.of_token(token) if isinstance(panel, ArcsPanel | ShadedPanel) and follows(panel) else panel
 
     return replace(view, content=walk(view.content))
+
+
+def has_carpets(view: View) -> bool:
+    """Whether something of a view can be folded away."""
+    return any(panel.carpet for panel in panels_of(view.content))
+
+
+def folded(view: View) -> View:
+    """The view without its carpets; with them where there is nothing else."""
+
+    def walk(box: Box) -> Box:
+        weights = box.weights or (1.0,) * len(box.children)
+        walked = [
+            (walk(c) if isinstance(c, Box) else c, weight) for c, weight in zip(box.children, weights, strict=True)
+        ]
+        kept = [(c, w) for c, w in walked if (c.children if isinstance(c, Box) else not c.carpet)]
+        return replace(
+            box,
+            children=tuple(c for c, _ in kept),
+            weights=tuple(w for _, w in kept) if box.weights else (),
+            wide=None if box.wide is None else walk(box.wide),
+        )
+
+    content = walk(view.content)
+    return replace(view, content=content) if content.children else view
 
 
 def panels_of(box: Box) -> Iterator[AnyPanel]:

@@ -20,7 +20,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """`theme` is light, dark, projector or system; `geometry` and `splitter` are Qt's own, in hex."""
+    """`theme` is light, dark, projector or system; `geometry` and `splitter` are Qt's own, in hex.
+
+    `every_number`: vectors and tables are shown as colours, too, beside what is said of them.
+    """
 
     theme: str = "system"
     type_size: float = 1.0
@@ -28,6 +31,7 @@ class Settings:
     splitter: str = ""
     speed: float = 1.0
     export_folder: str = ""
+    every_number: bool = False
 
 
 def settings_file() -> Path:

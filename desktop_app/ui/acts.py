@@ -111,6 +111,7 @@ class Acts(QObject):
             "spotlight": look.toggle_spotlight,
             "focus_panel": look.toggle_panel,
             "projector": look.switch_projector,
+            "every_number": self._switch_every_number,
             "limit": frame.view_bar.limit.setFocus,
             **{part.command: partial(look.toggle_part, part.command) for part in PARTS},
             "focus_prompt": frame.prompt.setFocus,
@@ -200,6 +201,7 @@ class Acts(QObject):
                 if name.startswith(PACE)
             ),
             ("cover", self._telling.covering),
+            ("every_number", self._memory.settings.every_number),
             *((name, name in self.on(state)) for name in _SWITCHED),
         ):
             self._frame.actions_[name].setChecked(on)
@@ -216,6 +218,11 @@ class Acts(QObject):
 
     def _cover(self) -> None:
         self._telling.covering = not self._telling.covering
+        self.show_checks(self._controller.state)
+        self.stale.emit()
+
+    def _switch_every_number(self) -> None:
+        self._memory.choose(every_number=not self._memory.settings.every_number)
         self.show_checks(self._controller.state)
         self.stale.emit()
 

@@ -85,9 +85,7 @@ class ExportDialog(QDialog):
             form.addRow(title, field)
         for box in (self.panel, self.title, self.caption, self.transparent, self.csv, self.json):
             form.addRow(box)
-        note = QLabel("SVG keeps its text as text; PDF embeds its fonts; PNG is a picture.")
-        note.setObjectName("dim")
-        note.setWordWrap(True)
+        note = _Note("SVG keeps its text as text; PDF embeds its fonts; PNG is a picture.")
         form.addRow(note)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         buttons.button(QDialogButtonBox.StandardButton.Save).setObjectName("primary")
@@ -178,6 +176,19 @@ class ExportDialog(QDialog):
         data = tuple(kind for kind, box in (("csv", self.csv), ("json", self.json)) if box.isChecked())
         self.chosen.emit(self.options(), self.excerpt(), Path(name), data)
         self.accept()
+
+
+class _Note(QLabel):
+    """Words in as many lines as they need: a form gives a label what it needed at another width."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.setObjectName("dim")
+        self.setWordWrap(True)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.setMinimumHeight(self.heightForWidth(self.width()))
 
 
 class _Preview(QLabel):

@@ -36,13 +36,16 @@ class Memory(QObject):
         if frame.splitter.restoreState(splitter):
             frame.splitter.keep()
 
-    def choose(self, *, theme: str | None = None, type_size: float | None = None) -> None:
+    def choose(
+        self, *, theme: str | None = None, type_size: float | None = None, every_number: bool | None = None
+    ) -> None:
         """Take over what was chosen, and keep it."""
         chosen = self.settings
         self.settings = replace(
             chosen,
             theme=chosen.theme if theme is None else theme,
             type_size=chosen.type_size if type_size is None else type_size,
+            every_number=chosen.every_number if every_number is None else every_number,
         )
         self.keep()
 

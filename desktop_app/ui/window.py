@@ -14,7 +14,7 @@ from desktop_app.core.cover import covered
 from desktop_app.core.examples import examples, sentence_at
 from desktop_app.core.intents import Do, Pin, Reseed, Sample, Select
 from desktop_app.core.model import Model
-from desktop_app.core.panels import View
+from desktop_app.core.panels import View, folded, has_carpets
 from desktop_app.core.scene import Scene
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import State, with_option
@@ -74,6 +74,7 @@ class Window(Frame):
         self._closing = False
         self._with_view = ""
         self._shown: object = None
+        self._folds = False  # whether something of the view can be folded away
         self._view: View | None = None
         self._limit_field: str | None = None
         self._waited = False
@@ -260,8 +261,8 @@ class Window(Frame):
             self.say(self._with_view, lasting=True)
             self._with_view = ""
         # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
-        hidden = self.telling.covered
-        made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on, hidden)
+        hidden, every_number = self.telling.covered, self.settings.every_number
+        made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on, hidden, every_number)
         missing = not all(scene.has(want) for want in wants_of(scene, step))
         if missing and self._shown is not None and not self._waited:
             self._waited = True
@@ -271,16 +272,18 @@ class Window(Frame):
             self._patience.stop()
             self._shown = made_from
             shown = self.controller.present_view(scene, step)
+            self._folds = has_carpets(shown)
+            shown = shown if every_number else folded(shown)
             self._limit_field = limit_field(shown)
             self._view = shown = covered(shown) if hidden else shown
             self.inspection.set_covered(hidden)
             self.canvas.walks = step.index >= 0 or step.spec.along
             self.canvas.show_view(replace(shown, lead="") if self.lecture.on else shown, self.theme, self.scale)
-        on = self.acts.on(scene.state)
+        on = self.acts.on(scene.state) | ({"every_number"} if every_number else set())
         self._show_limit()
         entry = step.spec.entry
         self.view_bar.show_entry(entry, entry and getattr(scene.state.view, entry.option))
-        self.view_bar.show_options(step.spec.options, on)
+        self.view_bar.show_options((*step.spec.options, *(("every_number",) if self._folds else ())), on)
         self.workspaces.show_workspace(scene.state.workspace)
         for bar in (self.view_bar, self.workspaces) if self.lecture.on else ():
             bar.hide()

@@ -13,6 +13,7 @@ from desktop_app.core.examples import examples
 from desktop_app.core.intents import Append
 from desktop_app.core.levels import percent
 from desktop_app.core.opening.describe import describe
+from desktop_app.core.opening.view import chain
 from desktop_app.core.panels import (
     BarsPanel,
     CurvePanel,
@@ -23,6 +24,8 @@ from desktop_app.core.panels import (
     RulerPanel,
     StripsPanel,
     TokensPanel,
+    folded,
+    has_carpets,
 )
 from desktop_app.core.probabilities import bars_panel, found_words
 from desktop_app.core.state import State, ViewOptions
@@ -33,7 +36,7 @@ from desktop_app.gpt2.sampling import Sampling, uniform
 from desktop_app.gpt2.tensors import tensor_table
 from tests import reference
 from tests.checkpoints import random_weights
-from tests.scenes import BUNDLED, CONFIG, open_tiny, panels_of, scene_of, shown_steps
+from tests.scenes import BUNDLED, CONFIG, open_tiny, panels, panels_of, scene_of, shown_steps
 
 LAYER, HEAD, TOKEN = 1, 2, 7
 OPS = [step.op for step in STEPS]
@@ -539,3 +542,29 @@ def test_thumbnails_of_a_long_text_show_whole_rows_of_every_head_and_know_which(
             assert head == scene.head
             assert np.isnan(value) or value == pytest.approx(numbers[query, key], rel=1e-4, abs=1e-6)
         assert grid.small or grid.values.shape == (count, count)
+
+
+FOLDED = {
+    *("embed", "pos_embed", "sum", "ln1", "ln2", "ln_final", "qkv", "heads", "concat", "attn_out", "resid_mid"),
+    *("resid_post", "mlp.pre", "mlp_out", "logits"),
+}
+"""Steps that have every number of a vector or table as colours beside what they say of it."""
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_folded_a_view_keeps_all_that_is_no_carpet_and_is_never_empty(scene, op):
+    view = build_view(scene, step_of(scene, op))
+    left = list(panels(folded(view).content))
+    assert left == [panel for panel in panels(view.content) if not panel.carpet] and left
+    assert has_carpets(view) == (op in FOLDED)
+    if has_carpets(view) and op not in ("qkv", "heads"):
+        assert any(isinstance(panel, BarsPanel | CurvePanel) for panel in left), "what the numbers say stays"
+
+
+def test_the_likeliest_token_has_rank_1_wherever_ranks_are_said(model):
+    scene = scene_of(model, sampling=Sampling(greedy=True))
+    draw = build_view(scene, step_of(scene, "draw"))
+    views = (draw, chain(scene, int(scene.ranked.order[0])))
+    said = [line.remark for view in views for p in panels(view.content) for line in getattr(p, "lines", ())]
+    ranks = [remark for remark in said if isinstance(remark, str) and "rank" in remark]
+    assert len(ranks) == 2 and all(re.search(r"\brank 1\b", remark) for remark in ranks), ranks

@@ -81,6 +81,7 @@ def test_what_is_lit_is_what_the_cell_was_computed_from(desk):
 
 
 def test_the_opened_number_follows_the_prompt(desk):
+    desk.window.do("every_number")
     desk.go("blocks.0.ln1")
     opened(desk, "blocks.0.ln1.out", (9, 4))
     for text in ("Hello, You", "Goodbye, now"):
@@ -91,6 +92,7 @@ def test_the_opened_number_follows_the_prompt(desk):
 
 
 def test_a_number_of_the_weights_opens_too_and_every_opened_view_fits(desk):
+    desk.window.do("every_number")
     desk.go("blocks.0.attn_out")
     opened(desk, "blocks.0.attn_out", (9, 2))
     page = desk.window.inspector.canvas.page

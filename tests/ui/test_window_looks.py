@@ -325,6 +325,7 @@ def test_words_beside_the_bars_follow_the_type_size_there_and_back(desk):
 
 
 def test_a_limit_that_is_typed_holds_in_every_view_is_undone_and_is_in_the_session(desk):
+    desk.window.do("every_number")
     canvas, field = desk.window.canvas, desk.window.view_bar.limit
 
     def limits():
@@ -388,3 +389,25 @@ def test_the_bars_heading_is_whole_with_every_button_beside_it(desk, size):
         assert cut(desk.window) == []
         last = desk.scene.labels[desk.scene.position].replace("·", " ").strip()
         assert heading.text().endswith(f"{last}”") and heading.text().count("…") == 1
+
+
+def test_every_number_as_a_colour_is_shown_when_asked_for_and_kept_for_the_next_window(open_desk, tiny):
+    desk = open_desk(tiny, "Hello, you")
+
+    def carpets():
+        return [panel for panel in panels(desk.window.canvas._view.content) if panel.carpet]
+
+    switch = desk.window.view_bar._buttons["every_number"]
+    desk.go("tokens")
+    assert not switch.isVisible()
+    desk.go("blocks.0.resid_mid")
+    assert switch.isVisible() and not switch.isChecked() and not carpets()
+    switch.click()
+    desk.settle()
+    assert switch.isChecked() and len(carpets()) == 3
+    desk.go("embed")
+    assert len(carpets()) == 2 and desk.window.actions_["every_number"].isChecked()
+    desk.window.close()
+    again = open_desk(tiny, "Hello, you")
+    again.go("blocks.0.resid_mid")
+    assert [panel for panel in panels(again.window.canvas._view.content) if panel.carpet]

@@ -50,6 +50,7 @@ def samples(cells):
 
 
 def test_hovering_says_the_traces_own_number_at_every_step(desk):
+    desk.window.do("every_number")
     checked = 0
     for step in desk.c.steps:
         desk.go(step.key)
@@ -164,6 +165,7 @@ def test_an_opened_cell_stays_in_sight_and_its_mark_on_it(desk):
 
 
 def test_a_click_on_a_row_label_chooses_the_token_everywhere(desk):
+    desk.window.do("every_number")
     desk.go("blocks.0.attn.pattern")
     rect = desk.pick(Select).rect
     for token in (3, 0, 9):
@@ -181,6 +183,7 @@ def chip_centre(desk, n):
 
 
 def test_a_click_on_a_chip_chooses_the_token_everywhere(desk):
+    desk.window.do("every_number")
     desk.go("blocks.0.ln1")
     for token in (2, 7):
         desk.click(desk.window.chips, *chip_centre(desk, token))
@@ -353,6 +356,7 @@ def test_no_number_of_the_prompt_before_stays_in_the_inspector(desk):
 
 
 def test_escape_closes_the_opened_number(desk):
+    desk.window.do("every_number")
     desk.go("blocks.0.ln1")
     cells = next(c for c in desk.window.canvas.page.cells if c.stride is not None)
     desk.click_canvas(cells.place(*samples(cells)[1]))

@@ -17,6 +17,7 @@ def panels(box):
 
 
 def test_every_step_is_drawn_with_its_title_and_no_empty_panel(desk):
+    desk.window.do("every_number")
     desk.press(Qt.Key.Key_Home, CTRL, desk.window.canvas)
     steps = desk.c.steps
     assert len(steps) == 5 + 2 * 16 + 8

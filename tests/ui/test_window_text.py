@@ -1,22 +1,32 @@
 """No word in the window is cut or meets another: every view and dialog, at the sizes that lecture halls have.
 
 The sizes are logical: 1092x614 is a laptop of 1366x768 at 125 %, and 1920x1080 also 4K at 200 %. All of them, both
-themes and three lengths of text take minutes: they run where LOGITSCOPE_SLOW is set, as CI sets it.
+themes and three lengths of text take minutes: they run where LOGITSCOPE_SLOW is set, as CI sets it. There the two are
+also tried with pixels of that size, in a process of their own, for Qt reads its scale once.
 """
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QDialog
 
 from desktop_app.core.navigation import at_workspace
+from desktop_app.core.panels import has_carpets
 from desktop_app.core.steps import WORKSPACES
 from desktop_app.ui import fonts
 from tests.figures.boxes import faults
 from tests.ui.test_window_looks import cut
 
 SLOW = bool(os.environ.get("LOGITSCOPE_SLOW"))
+SCALED = os.environ.get("LOGITSCOPE_SCALED", "")
+"""A size and a scale that all is tried at instead, in the process of its own."""
+
 SIZES = ((1280, 720), (1092, 614), (1920, 1080)) if SLOW else ((1280, 720),)
+if SCALED:
+    SIZES = (tuple(map(int, SCALED.partition(" ")[0].split("x"))),)
 THEMES = ("light", "dark") if SLOW else ("light",)
 SENTENCE = "The king gave the old man a red rose, and the old man gave the king a white rose and a cup of "
 TEXTS = {3: "The old king", 20: SENTENCE.strip(), 250: (10 * SENTENCE).strip()}
@@ -39,11 +49,17 @@ def test_no_word_of_any_view_is_cut_or_meets_another(open_desk, bundled, size, c
     desk = open_desk(bundled, TEXTS[count], size=size)
     if desk.window.theme.name != theme:
         desk.window.do("theme")
+    assert not SCALED or desk.window.devicePixelRatioF() == float(SCALED.partition(" ")[2])
     found = {}
-    for step in desk.c.steps:
-        if step.layer in (None, 2):
+    steps = [step for step in desk.c.steps if step.layer in (None, 2)]
+    for step in steps:
+        desk.go(step.key)
+        found[step.key] = words_of(desk) + cut(desk.window)
+    desk.window.do("every_number")
+    for step in steps:
+        if has_carpets(desk.c.present_view(desk.scene, step)):
             desk.go(step.key)
-            found[step.key] = words_of(desk) + cut(desk.window)
+            found[f"{step.key}, every number"] = words_of(desk) + cut(desk.window)
     for key in TABS:
         desk.c.set(at_workspace(desk.state, key))
         desk.settle()
@@ -62,3 +78,14 @@ def test_no_word_of_any_dialog_is_cut(open_desk, bundled, name, size):
         assert cut(dialog) == []
         assert dialog.width() <= desk.window.width() + 100
         dialog.close()
+
+
+@pytest.mark.skipif(not SLOW or bool(SCALED), reason="takes a minute: LOGITSCOPE_SLOW=yes")
+@pytest.mark.parametrize(("size", "scale"), [("1920x1080", "2.0"), ("1092x614", "1.25")])
+def test_no_word_is_cut_where_a_pixel_is_not_a_point(size, scale):
+    """3840x2160 at 200 % and 1366x768 at 125 %."""
+    environment = {k: v for k, v in os.environ.items() if k != "LOGITSCOPE_SLOW"}
+    environment["LOGITSCOPE_SCALED"] = f"{size} {scale}"
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(Path(__file__))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]

@@ -102,6 +102,7 @@ def test_a_key_cuts_the_look_under_the_cell_cursor(desk):
     ],
 )
 def test_a_neuron_a_row_or_a_number_is_edited_where_it_is_shown(desk, name, at, target, action, expected):
+    desk.window.do("every_number")
     desk.go(name)
     right_click(desk, name, *at)
     choose(desk, target, action)
@@ -221,6 +222,7 @@ def test_the_map_shows_the_cone_of_what_can_have_changed(desk):
 
 
 def test_two_prompts_stand_side_by_side_and_a_row_is_dragged_from_one_to_the_other(desk):
+    desk.window.do("every_number")
     desk.go("blocks.1.resid_mid")
     desk.c.set(replace(desk.state, other="Jello, you", view=replace(desk.state.view, compare="pair")))
     desk.settle()
@@ -246,6 +248,7 @@ def test_two_prompts_stand_side_by_side_and_a_row_is_dragged_from_one_to_the_oth
 
 
 def test_a_row_is_taken_up_and_put_by_keys(desk):
+    desk.window.do("every_number")
     desk.go("blocks.1.resid_mid")
     desk.c.set(replace(desk.state, other="Jello, you two", view=replace(desk.state.view, compare="pair")))
     desk.settle()
@@ -324,6 +327,7 @@ def test_an_edit_survives_closing_and_a_last_file(open_desk, tiny, tmp_path):
 
 
 def test_a_kept_direction_steers_from_the_menu_of_a_row_and_its_chip_has_a_slider(desk):
+    desk.window.do("every_number")
     desk.c.set(replace(desk.state, rulers=("tilt: 'a' - 'b'",)))
     desk.settle()
     name = "blocks.1.resid_pre"

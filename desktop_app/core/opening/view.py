@@ -217,7 +217,7 @@ def chain(scene: Scene, token: int) -> View:
         Line(
             Phrase("logit"),
             number(logit),
-            Phrase("rank {1} of {2}; open it below", Count(rank), Count(len(scene.ranked))),
+            Phrase("rank {1} of {2}; open it below", Count(rank + 1), Count(len(scene.ranked))),
         ),
         Line(Phrase("÷ temperature"), number(scaled), f"{number(logit)} / {sampling.temperature:g}"),
         Line(

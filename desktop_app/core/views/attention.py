@@ -49,6 +49,7 @@ def qkv(scene: Scene) -> Box:
     width = scene.config.d_head
     return column(
         StripsPanel(
+            carpet=True,
             title=Phrase("In: {1}", token_name(scene, scene.token)),
             strips=(source,),
             levels=diverging(source.values),
@@ -83,6 +84,7 @@ def _all_heads(scene: Scene, letter: str, hue: Hue, word: str) -> MapPanel:
         selected=scene.token,
         fresh=scene.fresh,
         x_label=Phrase("{1} heads × {2}", scene.config.n_head, scene.config.d_head),
+        carpet=True,
     )
 
 
@@ -98,12 +100,14 @@ def heads(scene: Scene) -> Box:
             head=scene.head,
             hue=hue,
             x_label=Phrase("d_head = {1}", width),
+            carpet=False,
         )
         for c, hue, _, words in _LETTERS
     )
     return column(
         row(*maps),
         StripsPanel(
+            carpet=True,
             title=Phrase("Every head's piece for {1}", token_name(scene, scene.token)),
             note=Phrase("head {1} is outlined", scene.head),
             strips=strips,
@@ -331,6 +335,7 @@ def concat(scene: Scene) -> Box:
     one = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     return column(
         StripsPanel(
+            carpet=True,
             title=Phrase("Heads side by side for {1}", token_name(scene, scene.token)),
             note=f"{scene.config.n_head} × {width} = {scene.config.n_embd}",
             strips=(one,),
@@ -357,6 +362,7 @@ def attn_out(scene: Scene) -> Box:
     after = strip(scene, scene.block("attn_out"), "attn_out", hue=Hue.ACCENT)
     return column(
         StripsPanel(
+            carpet=True,
             title=Phrase("Through W_O for {1}", token_name(scene, scene.token)),
             strips=(before,),
             levels=diverging(before.values),
@@ -365,6 +371,7 @@ def attn_out(scene: Scene) -> Box:
             selected_group=scene.head,
         ),
         StripsPanel(
+            carpet=True,
             strips=(after,),
             note=Phrase("every number of it mixes all heads"),
             levels=diverging(after.values),

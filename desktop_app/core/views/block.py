@@ -44,7 +44,7 @@ def whole_block(scene: Scene) -> Box:
                 levels=diverging(*(s.values for s in strips), rule=Phrase("shared by the four")),
                 wrap=wrap_width(scene.config.n_embd),
             ),
-            token_map(scene, result, result, note=Phrase("the stream afterwards")),
+            token_map(scene, result, result, note=Phrase("the stream afterwards"), carpet=False),
         ),
     )
 

@@ -78,8 +78,12 @@ def token_map(
     levels: Levels | None = None,
     x_label: str = "",
     note: str = "",
+    carpet: bool = True,
 ) -> MapPanel:
-    """Tensor `name` for all tokens as a map [pos, feature]; of one head where it has heads."""
+    """Tensor `name` for all tokens as a map [pos, feature]; of one head where it has heads.
+
+    A `carpet` stands beside panels that say what is in it.
+    """
     values = scene.trace.read(name, head=head)
     shown = without_first(scene, values, 0)
     index: tuple[int | str, ...] = ("row", "col") if head is None else (head, "row", "col")
@@ -94,4 +98,5 @@ def token_map(
         selected=scene.token,
         fresh=scene.fresh,
         x_label=x_label or Phrase("{1} dimensions", values.shape[1]),
+        carpet=carpet,
     )

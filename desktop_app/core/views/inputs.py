@@ -181,6 +181,7 @@ def embed(scene: Scene) -> Box:
             column(strongest(scene, "embed"), alike(scene, "embed")),
         ),
         StripsPanel(
+            carpet=True,
             title=Phrase("The row of {1}", token_name(scene, scene.token)),
             note=norm(one.values),
             strips=(one,),
@@ -207,6 +208,7 @@ def pos_embed(scene: Scene) -> Box:
             strongest(scene, "pos_embed"),
         ),
         StripsPanel(
+            carpet=True,
             title=Phrase("The row of position {1}", scene.token),
             note=norm(one.values),
             strips=(one,),
@@ -230,6 +232,7 @@ def total(scene: Scene) -> Box:
     )
     return column(
         StripsPanel(
+            carpet=True,
             title=Phrase("What enters block 0 for {1}", token_name(scene, scene.token)),
             strips=strips,
             levels=diverging(*(s.values for s in strips), rule=Phrase("shared by the three")),
@@ -281,10 +284,22 @@ def append(scene: Scene) -> Box:
         TextPanel(title=Phrase("Once more, with the cache"), lines=lines),
         row(
             token_map(
-                scene, scene.block("attn.k"), Phrase("Keys in the cache"), head=scene.head, hue=Hue.KEY, note=where
+                scene,
+                scene.block("attn.k"),
+                Phrase("Keys in the cache"),
+                head=scene.head,
+                hue=Hue.KEY,
+                note=where,
+                carpet=False,
             ),
             token_map(
-                scene, scene.block("attn.v"), Phrase("Values in the cache"), head=scene.head, hue=Hue.VALUE, note=where
+                scene,
+                scene.block("attn.v"),
+                Phrase("Values in the cache"),
+                head=scene.head,
+                hue=Hue.VALUE,
+                note=where,
+                carpet=False,
             ),
         ),
     )

@@ -99,6 +99,7 @@ def pre(scene: Scene) -> Box:
     heard = neurons.values[~silent[_order(scene)]]
     return column(
         StripsPanel(
+            carpet=True,
             title=Phrase("In: {1}", token_name(scene, scene.token)),
             strips=(source,),
             levels=diverging(source.values),
@@ -188,6 +189,7 @@ def out(scene: Scene) -> Box:
     )
     return column(
         StripsPanel(
+            carpet=True,
             title=Phrase("In: neurons of {1}", token_name(scene, scene.token)),
             note=_sorting(scene),
             strips=(neurons,),
@@ -195,6 +197,7 @@ def out(scene: Scene) -> Box:
             wrap=wrap_width(scene.config.d_mlp),
         ),
         StripsPanel(
+            carpet=True,
             title=Phrase("Out: what the MLP writes"),
             note=norm(result.values),
             strips=(result,),

@@ -132,6 +132,7 @@ def logits(scene: Scene) -> Box:
     )
     return column(
         StripsPanel(
+            carpet=True,
             title=Phrase("The final vector after {1}", token_name(scene, scene.position)),
             note=norm(final.values),
             strips=(final,),
@@ -343,7 +344,12 @@ def draw(scene: Scene) -> Box:
             f"{u:.6f}",
             Phrase("number {1} of seed {2}: the same whenever it is asked for", scene.state.draws, sampling.seed),
         ),
-        Line(Phrase("lands on"), scene.tokenizer.quoted(token), Phrase("rank {1}, id {2}", landed, token), Hue.ACCENT),
+        Line(
+            Phrase("lands on"),
+            scene.tokenizer.quoted(token),
+            Phrase("rank {1}, id {2}", Count(landed + 1), token),
+            Hue.ACCENT,
+        ),
     )
     return column(
         RulerPanel(

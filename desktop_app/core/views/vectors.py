@@ -47,12 +47,14 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
     )
     # Before and after differ in size by design, so each strip is read on its own pair of limits.
     first = StripsPanel(
+        carpet=True,
         title=Phrase("One vector, four steps: {1}", token_name(scene, position)),
         strips=strips[:2],
         levels=diverging(strips[0].values, strips[1].values, rule=Phrase("before and centred")),
         wrap=wrap_width(len(x)),
     )
     second = StripsPanel(
+        carpet=True,
         strips=strips[2:],
         levels=diverging(strips[2].values, strips[3].values, rule=Phrase("normalized and out")),
         wrap=wrap_width(len(x)),
@@ -91,6 +93,7 @@ def _addition(scene: Scene, left: str, right: str, total: str, right_hue: Hue) -
     )
     return column(
         StripsPanel(
+            carpet=True,
             title=Phrase("The sum for {1}", token_name(scene, scene.token)),
             strips=strips,
             levels=diverging(*(s.values for s in strips), rule=Phrase("shared by the three")),
