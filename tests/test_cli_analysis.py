@@ -158,6 +158,9 @@ def test_the_table_of_a_lens_ends_with_what_the_model_predicts(command, trace, t
     top = np.exp(logits - logits.max())
     assert last.split()[-4:-2] == [tokenizer.quoted(int(logits.argmax())), f"{(top / top.sum()).max():.4f}"]
     assert last.split()[-1] == "0.000"
+    best = tokenizer.decode([int(logits.argmax())])
+    last = command("lens", TEXT, "--position", "7", "--target", best)[1].splitlines()[-1]
+    assert last.split()[-1] == "1", "ranks that are read count from 1"
 
 
 def test_ids_and_int8_are_taken_as_everywhere(command, tmp_path):

@@ -46,7 +46,7 @@ def _print(opened: Opened, lens: "Lens", row: int, target: int | None) -> None:
             numbers += [
                 f"{lens.target_logit[0, n, row]:.3f}",
                 f"{lens.target_probability[0, n, row]:.4f}",
-                f"{lens.target_rank[0, n, row]}",
+                f"{lens.target_rank[0, n, row] + 1}",
             ]
         table.append([name, opened.quoted(int(lens.top_id[n, row])), *numbers])
     print(f"What each point would predict {opened.where(row)}; entropy and KL(model || lens) in nats.")
