@@ -154,6 +154,7 @@ def test_a_story_that_is_gone_is_said_and_left(desk, tmp_path):
 
 
 def test_any_view_can_be_covered_and_a_guess_is_marked(desk):
+    desk.window.do("every_number")
     desk.window.do("story_close")
     desk.window.do("next_block")
     desk.settle()
