@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from desktop_app.core.analysis.predictions import compute as predictions
 from desktop_app.core.analysis.score import compute as score
 from desktop_app.core.levels import number, percent
 from desktop_app.core.model import Model
@@ -204,6 +205,34 @@ class Left:
     def find(self, scene: Scene) -> Finding:
         """What temperature, top-k and top-p leave."""
         return Finding(scene.stages.n_kept == self.tokens, f"{scene.stages.n_kept} tokens are left")
+
+
+@dataclass(frozen=True)
+class Active:
+    """Which share of a block's neurons stays above zero for the selected token."""
+
+    layer: int
+    bounds: Bounds
+
+    def find(self, scene: Scene) -> Finding:
+        """The neurons after their activation function."""
+        if self.layer >= scene.config.n_layer:
+            raise SessionError(f"There is no block {self.layer}; {scene.name} has {scene.config.n_layer}.")
+        after = scene.trace.read(f"blocks.{self.layer}.mlp.post", row=scene.token)
+        share = float((after > 0).mean())
+        return Finding(self.bounds.hold(share), f"{percent(share)} of the neurons are above zero")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The mean loss of the text's tokens, in nats."""
+
+    bounds: Bounds
+
+    def find(self, scene: Scene) -> Finding:
+        """The mean over all positions but the last."""
+        mean = predictions(scene.trace).mean_loss
+        return Finding(self.bounds.hold(mean), f"the mean loss is {number(mean)} nats")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ under:
     { drawn = " seven" }                          the token that the draw lands on
     { count = 18 }                                how many tokens the text is
     { left = 9 }                                  how many tokens can be drawn after the cuts
+    { active = 1, below = 0.05 }                  which share of a block's neurons stays above zero
+    { loss = true, above = 9.5 }                  the mean loss of the text's tokens, in nats
     { near = " blue", to = " golden", rank = 1 }  which place a row of W_E takes among those nearest to another
     { ends = "AABBCC" }                           what greedy running on gives, in as many tokens as that has
 
@@ -25,6 +27,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from desktop_app.core.claims import (
+    Active,
     Always,
     Answers,
     Apart,
@@ -38,6 +41,7 @@ from desktop_app.core.claims import (
     Heads,
     Left,
     Looks,
+    Loss,
     Near,
     Next,
     Number,
@@ -152,11 +156,7 @@ def _apart(row: _Row) -> Statement:
 
 
 def _number(row: _Row) -> Statement:
-    cell = Cell(row.must("cell", _WORD), row.must("index", _indices))
-    bounds = row.bounds()
-    if bounds == Bounds():
-        raise row.refuse("the claim says nothing of the number; give above or below.")
-    return Number(cell, bounds)
+    return Number(Cell(row.must("cell", _WORD), row.must("index", _indices)), _bounds(row))
 
 
 def _drawn(row: _Row) -> Statement:
@@ -175,6 +175,23 @@ def _left(row: _Row) -> Statement:
     return Left(row.must("left", _COUNT))
 
 
+def _active(row: _Row) -> Statement:
+    return Active(row.must("active", whole(0, 511)), _bounds(row))
+
+
+def _loss(row: _Row) -> Statement:
+    if not row.must("loss", flag):
+        raise row.refuse("loss is true where the mean loss is claimed.")
+    return Loss(_bounds(row))
+
+
+def _bounds(row: _Row) -> Bounds:
+    bounds = row.bounds()
+    if bounds == Bounds():
+        raise row.refuse("the claim says nothing of the number; give above or below.")
+    return bounds
+
+
 def _near(row: _Row) -> Statement:
     return Near(row.must("near", _WORD), row.must("to", _WORD), row.must("rank", whole(1, 2**31)))
 
@@ -190,6 +207,8 @@ STATEMENTS = {
     "ends": _ends,
     "count": _count,
     "left": _left,
+    "active": _active,
+    "loss": _loss,
     "near": _near,
 }
 """What a claim may be about: the key that names it -> its reader."""

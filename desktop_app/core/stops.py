@@ -3,9 +3,11 @@
 In a file a stop is one table. Beside the words (`title`, `say`, `look_for`, `notes`) it may hold any field that a
 session keeps (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with theirs, `claims` (see
 `claims_file`) and a `question` (see `questions`). Where the file names heads by what they do, `role` gives block and
-head; `{L}` in the step is that block then, and `{Head}` in a sentence stands for the head.
+head; `{L}` in the step is that block then, and `{Head}` in a sentence stands for the head. An edit names heads so, too:
+`blocks.{induction.block}.attn.z[{induction.head}]=0`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -20,6 +22,7 @@ from desktop_app.core.state import ASKED, State, ViewOptions, unplaced
 from desktop_app.gpt2.errors import SessionError
 from desktop_app.gpt2.sampling import Sampling
 
+_NAMED_HEAD = re.compile(r"\{([\w-]{1,100})\.(block|head)\}")
 _SENTENCE, _NOTES = text(600), text(4000)
 _WORDS = ("title", "say", "look_for", "notes")
 
@@ -63,6 +66,7 @@ def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
     if not words["title"]:
         raise SessionError(f"{where}: title is missing.")
     state = State(**read.all_of(State), view=ViewOptions(**read.record("view").all_of(ViewOptions)), sampling=OPENING)
+    state = replace(state, edits=tuple(replace(c, text=_with_heads(c.text, heads or {}, where)) for c in state.edits))
     chosen = frozenset(raw.keys() & {f.name for f in fields(State)})
     role = read.read("role", None, text(100))
     if role is not None:
@@ -88,6 +92,19 @@ def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
         question=None if "question" not in raw else _question(raw["question"], f"{where}: question", heads, named),
         written={name: raw[name] for name in ("claims", "question") if name in raw},
     )
+
+
+def _with_heads(edit: str, heads: Heads, where: str) -> str:
+    """An edit with the blocks and heads that it names by what they do: `blocks.{induction.block}.attn.z[...]`."""
+
+    def stands_for(match: re.Match[str]) -> str:
+        if match[1] not in heads:
+            raise SessionError(
+                f"{where}: an edit names {match[1][:60]!r}; the file names {', '.join(heads) or 'no heads'}."
+            )
+        return str(heads[match[1]][0 if match[2] == "block" else 1])
+
+    return _NAMED_HEAD.sub(stands_for, edit)
 
 
 def _question(raw: Any, where: str, heads: Heads | None, named: Callable[[str], str]) -> Question:

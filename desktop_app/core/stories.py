@@ -21,10 +21,10 @@ from desktop_app.core.bundle import resource
 from desktop_app.core.claims import Heads
 from desktop_app.core.examples import heads_by_role
 from desktop_app.core.fields import Reader, text, whole
-from desktop_app.core.library.find import reference_of
+from desktop_app.core.library.find import find_model, reference_of
 from desktop_app.core.state import State
 from desktop_app.core.stops import OPENING, Stop, read_stop
-from desktop_app.gpt2.errors import SessionError
+from desktop_app.gpt2.errors import ModelError, SessionError
 from desktop_app.gpt2.files import whole_file
 
 SUFFIX = ".story.toml"
@@ -104,6 +104,17 @@ def shipped() -> Mapping[str, Story]:
     return {story.name: story for story in sorted(found, key=lambda story: (not story.is_lecture, story.number))}
 
 
+def can_be_told(story: Story) -> bool:
+    """Whether every model that the story is about is on this machine."""
+    for name in {stop.model for stop in story.stops}:
+        try:
+            if not find_model(name).exists():
+                return False
+        except ModelError:
+            return False
+    return True
+
+
 def _name_of(path: Path) -> str:
     inside = path.parent == resource("stories") if path.name.endswith(SUFFIX) else False
     return path.name.removesuffix(SUFFIX) if inside else str(path.absolute())
@@ -164,9 +175,11 @@ def _rows_of(stop: Stop) -> Iterable[tuple[str, Any]]:
         if name == "title" or getattr(stop, name):
             yield name, getattr(stop, name)
     yield "model", stop.model
-    for name in sorted(stop.chosen - {"sampling", "view", "opened"}):
+    for name in sorted(stop.chosen - {"sampling", "view", "opened", "edits"}):
         if (value := getattr(stop.state, name)) is not None:
             yield name, value
+    if stop.state.edits:
+        yield "edits", [{"text": change.text, "on": change.on} for change in stop.state.edits]
     if stop.state.opened:
         yield "opened", [{"name": cell.name, "index": list(cell.index)} for cell in stop.state.opened]
     if stop.state.sampling != OPENING:

@@ -20,7 +20,7 @@ from desktop_app.core.settings import Settings
 from desktop_app.core.state import State, with_option
 from desktop_app.core.steps import view_key, wants_of
 from desktop_app.core.stops import Stop
-from desktop_app.core.stories import shipped
+from desktop_app.core.stories import can_be_told, shipped
 from desktop_app.core.views.limits import limit_field, read_limit
 from desktop_app.figures.theme import Theme
 from desktop_app.gpt2.errors import LogitscopeError
@@ -95,7 +95,7 @@ class Window(Frame):
 
     def _make_examples(self) -> None:
         menu = QMenu(self)
-        for story in shipped().values():
+        for story in (s for s in shipped().values() if can_be_told(s)):
             action = menu.addAction(f"{story.title}  ({len(story.stops)} stops)", lambda s=story: self.telling.begin(s))
             action.setToolTip(story.say)
         menu.addSeparator()

@@ -170,6 +170,21 @@ def test_count_and_left_are_the_lengths_before_and_after_the_cuts(model, ids):
         assert not check(model, {name: value + 1 for name, value in row.items()})
 
 
+def test_active_is_the_share_of_neurons_above_zero(model, ids):
+    for layer in range(2):
+        after = model.engine.trace(ids)[f"blocks.{layer}.mlp.post"][-1 if STATE.token is None else STATE.token]
+        both(model, {"active": layer}, "share", float((after > 0).mean()))
+
+
+def test_loss_is_the_mean_over_all_tokens_but_the_first(model, ids):
+    logits = np.asarray(model.engine.trace(ids)["logits"], np.float64)
+    losses = [
+        float(np.log(np.exp(row - row.max()).sum()) + row.max() - row[came])
+        for row, came in zip(logits, ids[1:], strict=False)
+    ]
+    both(model, {"loss": True}, "mean", float(np.mean(losses)))
+
+
 def test_near_is_the_place_by_cosine_among_all_other_rows(model):
     rows = model.checkpoint.weights["embed.W_E"].astype(np.float64)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -208,6 +223,8 @@ def test_ends_is_the_greedy_continuation_which_the_letter_sorter_knows():
         ({"cell": "embed", "index": [0, 0]}, "says nothing of the number"),
         ({"cell": "embed", "index": "0", "above": 1}, "index is '0'"),
         ({"next": "a", "above": float("nan")}, "a number"),
+        ({"active": 0}, "says nothing of the number"),
+        ({"loss": False, "above": 1.0}, "loss is true"),
     ],
 )
 def test_a_row_that_is_no_claim_is_refused_by_name(row, words):
@@ -227,6 +244,7 @@ def test_a_row_that_is_no_claim_is_refused_by_name(row, words):
         {"cell": "nothing", "index": [0], "above": 0.0},
         {"cell": "embed", "index": [0, 9999], "above": 0.0},
         {"next": "a", "rank": 1, "edits": ["blocks.9.attn.z=0"]},
+        {"active": 9, "above": 0.1},
     ],
 )
 def test_a_claim_about_what_the_model_has_not_is_a_sentence(model, row):
@@ -242,6 +260,8 @@ def test_every_kind_of_claim_is_tried_here():
         "apart",
         "cell",
         "drawn",
+        "active",
+        "loss",
         "ends",
         "count",
         "left",
