@@ -115,8 +115,8 @@ STEPS: tuple[StepSpec, ...] = (
 )
 
 
-WEIGHTS, WHAT_IF, LEARNING = "Weights", "What if", "Learning"
-"""The tabs of what is about the weights alone, of what follows when a pass is changed, and of what is trained."""
+WEIGHTS, WHAT_IF = "Weights", "What if"
+"""The tabs of what is about the weights alone, and of what follows when a pass is changed or held to what came."""
 
 WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec(
@@ -340,7 +340,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         wants=predictions.wants,
         keys=("Ctrl+Alt+L",),
         options=_SCALES,
-        group=LEARNING,
+        group=WHAT_IF,
         describe=predictions.describe,
         open=predictions.open_cell,
         numpy=predictions.as_numpy,
