@@ -116,7 +116,7 @@ STEPS: tuple[StepSpec, ...] = (
 
 
 WEIGHTS, WHAT_IF = "Weights", "What if"
-"""The tabs of what is about the weights alone, and of what follows when a pass is changed or held to what came."""
+"""The tabs of what is about the weights and how they are trained, and of what follows when a pass is changed."""
 
 WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec(
@@ -340,7 +340,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         wants=predictions.wants,
         keys=("Ctrl+Alt+L",),
         options=_SCALES,
-        group=WHAT_IF,
+        group=WEIGHTS,
         describe=predictions.describe,
         open=predictions.open_cell,
         numpy=predictions.as_numpy,
@@ -354,7 +354,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         training.content,
         wants=training.wants,
         keys=("Ctrl+Alt+T",),
-        group=LEARNING,
+        group=WEIGHTS,
     ),
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),

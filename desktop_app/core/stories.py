@@ -110,7 +110,7 @@ def can_be_told(story: Story) -> bool:
         try:
             if not find_model(name).exists():
                 return False
-        except ModelError:
+        except ModelError:  # it is not on this machine, and a story about it is not offered
             return False
     return True
 
