@@ -7,6 +7,7 @@ than 5 % and 20 MB.
 """
 
 import argparse
+import faulthandler
 import logging
 import os
 import random
@@ -24,6 +25,7 @@ import psutil
 
 _ACTS = 150  # in one window, before it is closed and another opened
 _ROOM = 20 << 20
+_PATIENCE = 600.0  # seconds: a worker that starts on a busy machine is no hang
 _JUDGED = 900  # seconds from which growth is a fault: caches and pools fill up in the first minutes
 
 
@@ -33,11 +35,12 @@ class _Waiting:
     def waitUntil(self, condition: Callable[[], bool], timeout: int) -> None:
         from PySide6.QtWidgets import QApplication
 
-        until = time.monotonic() + timeout / 1000
+        until = time.monotonic() + max(_PATIENCE, timeout / 1000)
         while not condition():
             QApplication.processEvents()
             if time.monotonic() > until:
-                raise TimeoutError("the window does not come to rest")
+                faulthandler.dump_traceback()  # where every thread is
+                raise TimeoutError(f"the window does not come to rest: {_at_work()}")
             time.sleep(0.001)
 
 
@@ -161,6 +164,22 @@ def grown(seen: list[tuple[float, int, int, int]]) -> list[str]:
         if b > max(1.05 * a, a + room):
             found.append(f"{name} grew from {a:,.0f} to {b:,.0f}")
     return found
+
+
+def _at_work() -> str:
+    """Which lanes of the open windows are busy, and what the controllers wait for."""
+    from PySide6.QtWidgets import QApplication
+
+    from desktop_app.ui.lanes import Lane
+    from desktop_app.ui.window import Window
+
+    found = []
+    for window in QApplication.topLevelWidgets():
+        if isinstance(window, Window):
+            c = window.controller
+            busy = [lane._name for lane in window.findChildren(Lane) if lane.busy]
+            found.append(f"busy {busy}, pending {c.pending}, running {c.running}, waits for {c.waiting_for}")
+    return "; ".join(found)
 
 
 def _line(process: Any) -> str:

@@ -232,6 +232,13 @@ def test_folders_are_remembered_until_they_are_forgotten(tmp_path):
     assert remembered_folders() == (tmp_path / "two ünï",)
 
 
+def test_a_folder_that_the_list_names_a_thousand_times_is_listed_once(tiny):
+    folders_file().parent.mkdir(parents=True, exist_ok=True)
+    folders_file().write_text(json.dumps({"folders": [str(tiny)] * 1000}))
+    assert remembered_folders() == (tiny,)
+    assert [row.reference for row in list_models()].count(str(tiny)) == 1
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"folders": 3}', '{"folders": [1, null, "", "a\\u0000b"]}', "\0"])
 def test_a_damaged_list_of_folders_is_empty_and_can_be_written_anew(text, tmp_path):
     folders_file().parent.mkdir(parents=True)

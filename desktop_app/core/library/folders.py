@@ -20,7 +20,7 @@ def folders_file() -> Path:
 
 
 def remembered_folders() -> tuple[Path, ...]:
-    """The remembered folders, oldest first; none if the file is missing or damaged."""
+    """The remembered folders, each once, oldest first; none if the file is missing or damaged."""
     try:
         kept = read_json(folders_file(), limit=_LIMIT, error=ModelError).get("folders")
     except LogitscopeError as reason:
@@ -28,7 +28,7 @@ def remembered_folders() -> tuple[Path, ...]:
             log.warning("The list of folders cannot be read: %s", reason)
         return ()
     names = kept if isinstance(kept, list) else []
-    return tuple(Path(name) for name in names if _is_name(name))
+    return tuple(dict.fromkeys(Path(name) for name in names if _is_name(name)))
 
 
 def _is_name(name: object) -> bool:
