@@ -36,6 +36,7 @@ COMMANDS = {
     "figure": "draw the view of a step as an SVG, PDF or PNG file",
     "build": "make the figures that a file lists, where anything about them has changed",
     "deck": "make slides, a booklet or a film: a lecture of a text, a story, or the walk",
+    "clip": "an operation of a step as it moves with its own numbers: a GIF, WebP, MP4, or three moments as a figure",
     "handout": "make one HTML page of a text or a story, with sliders and questions, that needs no network",
     "lens": "what each point of the residual stream would already predict",
     "attribute": "take a token's logit apart: what heads, MLPs and embeddings add to it",

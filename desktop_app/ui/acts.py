@@ -25,6 +25,7 @@ from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.memory import Memory
 from desktop_app.ui.model_library import ModelLibrary
 from desktop_app.ui.panes import PARTS
+from desktop_app.ui.player import Player
 from desktop_app.ui.story_files import StoryFiles
 from desktop_app.ui.telling import Telling
 from desktop_app.ui.training_desk import TrainingDesk
@@ -52,11 +53,12 @@ class Acts(QObject):
         memory: Memory,
         telling: Telling,
         training: TrainingDesk,
+        player: Player,
     ) -> None:
         super().__init__(frame)
         self._frame, self._controller, self._appearance = frame, controller, appearance
         self._inspection, self._files, self._library, self._memory = inspection, files, library, memory
-        self._telling, self._training = telling, training
+        self._telling, self._training, self._player = telling, training, player
         self._story_files = StoryFiles(controller, telling, frame)
         self._story_files.said.connect(self.said)
         self._choosers = choosers = Choosers(frame, controller)
@@ -95,6 +97,11 @@ class Acts(QObject):
             "back": lambda: c.go_back(-1),
             "forward": lambda: c.go_back(1),
             "play": self._play,
+            "motion": self._player.toggle,
+            "motion_play": self._player.play,
+            "motion_next": lambda: self._player.beat(1),
+            "motion_previous": lambda: self._player.beat(-1),
+            "motion_export": self._player.ask_export,
             **{name: partial(self._telling.do, name) for name in frame.actions_ if name.startswith("story_")},
             "open_story": self._story_files.ask_open,
             "edit_story": self._story_files.edit,
@@ -161,6 +168,7 @@ class Acts(QObject):
             "path": bool(c.path),
             "loading": c.is_loading,
             "story": bool(c.state.story),
+            "motion": self._player.on,
             "training": self._training.training is not None,
             "edits": bool(c.state.edits) or c.state.mask != CAUSAL,
             "other": bool(c.state.other or c.state.beside),

@@ -25,6 +25,7 @@ from desktop_app.ui.edits_bar import EditsBar
 from desktop_app.ui.inspector import Inspector
 from desktop_app.ui.lecture import Lecture
 from desktop_app.ui.map_view import MapView
+from desktop_app.ui.motion_bar import MotionBar
 from desktop_app.ui.notice import Notice
 from desktop_app.ui.place_words import PlaceWords
 from desktop_app.ui.probability_panel import ProbabilityPanel
@@ -114,11 +115,13 @@ class Frame(QMainWindow):
         self.centre.addWidget(self.inspector)
         self.place_words = PlaceWords()
         self.story_bar = StoryBar()
+        self.motion_bar = MotionBar()
         centre = QWidget()
         centre_column = QVBoxLayout(centre)
         centre_column.setContentsMargins(0, 0, 0, 0)
         centre_column.setSpacing(0)
         centre_column.addWidget(self.centre, 1)
+        centre_column.addWidget(self.motion_bar)
         centre_column.addWidget(self.place_words)
         centre_column.addWidget(self.story_bar)
         self.probabilities = ProbabilityPanel()

@@ -36,6 +36,7 @@ from desktop_app.ui.inspection import Inspection
 from desktop_app.ui.lecture import first_sentence
 from desktop_app.ui.memory import Memory
 from desktop_app.ui.model_library import ModelLibrary
+from desktop_app.ui.player import Player
 from desktop_app.ui.telling import Telling
 from desktop_app.ui.training_desk import TrainingDesk
 
@@ -59,6 +60,7 @@ class Window(Frame):
         self.exactness = Exactness(self.controller, self.probabilities.exactness)
         self.inspection = Inspection(self.controller, self.canvas, self.inspector, self.tabs, self.centre)
         self.telling = Telling(self.controller, self.story_bar)
+        self.player = Player(self.controller, self.motion_bar, self)
         self.training = TrainingDesk(self.controller, self)
         self.acts = Acts(
             self,
@@ -70,6 +72,7 @@ class Window(Frame):
             self.memory,
             self.telling,
             self.training,
+            self.player,
         )
         self._closing = False
         self._with_view = ""
@@ -119,6 +122,10 @@ class Window(Frame):
         self.lecture.leave = self._step_back
         self.lecture.command.connect(a.step)
         self.telling.said.connect(self.say)
+        self.player.said.connect(self.say)
+        self.player.shown.connect(self._show_moment)
+        self.player.ended.connect(self._show_step_again)
+        self.motion_bar.command.connect(a.do)
         self.telling.changed.connect(self._show_again)
         self.training.changed.connect(self._show_training)
         self.training_bar.command.connect(a.do)
@@ -197,6 +204,16 @@ class Window(Frame):
     def _show_again(self) -> None:
         self._show_scene(self.controller.scene)
 
+    def _show_moment(self, view: View) -> None:
+        """A moment of the operation that moves, in place of its step."""
+        self.player.theme = self.appearance.name
+        self.canvas.show_view(view, self.theme, self.scale)
+        self.acts.enable()
+
+    def _show_step_again(self) -> None:
+        self._shown = None
+        self._show_again()
+
     def _step_back(self) -> bool:
         """What Esc does in a lecture before it ends that: leave a panel, close the inspector."""
         if self.canvas.focused is not None:
@@ -271,6 +288,7 @@ class Window(Frame):
             self._waited = missing
             self._patience.stop()
             self._shown = made_from
+            self.player.leave()
             shown = self.controller.present_view(scene, step)
             self._folds = has_carpets(shown)
             shown = shown if every_number else folded(shown)
@@ -331,6 +349,7 @@ class Window(Frame):
 
     def _show_nothing(self) -> None:
         """There is no pass whose numbers could be shown."""
+        self.player.leave()
         self._shown = self._view = None
         self._show_place_words(None)
         self.chips.show_scene(None, self.theme, self.scale)
@@ -439,6 +458,7 @@ class Window(Frame):
             self._patience.stop()
             self.exactness.close()
             self.training.close()
+            self.player.close()
             for canvas in (self.canvas, self.inspector.canvas):
                 canvas.close_down()
             self.controller.close()

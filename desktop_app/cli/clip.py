@@ -1,0 +1,74 @@
+"""`logitscope clip`: an operation of a step as it moves, as an animated picture, a film or a storyboard."""
+
+import argparse
+
+from desktop_app.cli.shared import (
+    choose_provider,
+    model_folder,
+    open_for,
+    prompt_ids,
+    prompt_text,
+    sampling_of,
+    shown,
+    size_of,
+)
+from desktop_app.gpt2.errors import ExportError
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from desktop_app.core.motion.operations import motion_of
+    from desktop_app.core.scene import make_scene
+    from desktop_app.core.state import State
+    from desktop_app.core.steps import find_step
+    from desktop_app.figures.clips import CLIPS, moments, motion_words, write_clip
+    from desktop_app.figures.export import Options, job_of, kind_of, render, write
+    from desktop_app.figures.order import check_index
+    from desktop_app.figures.theme import THEMES
+    from desktop_app.gpt2.files import refuse_existing
+
+    text, sampling = prompt_text(arguments), sampling_of(arguments)
+    kind = arguments.out.suffix.lower().removeprefix(".")
+    if kind not in CLIPS:
+        kind_of(arguments.out)
+    if not 0.1 <= arguments.pace <= 20:
+        raise ExportError(f"--pace is {arguments.pace:g}; it must be from 0.1 to 20 beats a second.")
+    if arguments.theme not in THEMES:
+        raise ExportError(f"There is no theme {arguments.theme[:40]!r}; choose one of {', '.join(THEMES)}.")
+    refuse_existing(arguments.out, force=arguments.force)
+    choose_provider(arguments)
+    model = open_for(model_folder(arguments), int8=arguments.int8, text=text is not None)
+    ids = prompt_ids(arguments, model.config, text, model.tokenizer)
+    model.engine.check_ids(ids)
+    check_index("layer", arguments.layer, model.config.n_layer)
+    check_index("head", arguments.head, model.config.n_head)
+    check_index("token", arguments.token, len(ids))
+    layer, head = arguments.layer or 0, arguments.head or 0
+    name = _in_block(arguments.step, layer)
+    step = find_step(name, model.config)
+    state = State(
+        text or "",
+        step=step.key,
+        layer=layer if step.layer is None else step.layer,
+        head=head,
+        token=arguments.token,
+        sampling=sampling,
+    )
+    scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
+    motion = motion_of(scene, step, arguments.by)
+    words = "" if arguments.no_caption else motion_words(scene, step)
+    if kind not in CLIPS:
+        options = Options(kind, "slide", arguments.theme, caption=not arguments.no_caption)
+        write(arguments.out, render(job_of(motion.storyboard(), words), options))
+    else:
+        write_clip(moments(motion, words, arguments.pace), arguments.out, theme=arguments.theme)
+    print(f"{shown(str(arguments.out))}: {motion.title}, {len(motion.beats)} beats, {size_of(arguments.out)}")
+    return 0
+
+
+def _in_block(op: str, layer: int) -> str:
+    """The step of that operation, in the block that was asked for where it is one of a block."""
+    from desktop_app.core.places import BLOCK
+    from desktop_app.core.steps import STEPS
+    from desktop_app.gpt2.weights import expand
+
+    return next((expand(spec.key, layer) for spec in STEPS if spec.op == op and spec.part == BLOCK), op)

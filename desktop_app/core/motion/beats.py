@@ -1,0 +1,73 @@
+"""A motion as data: its beats, each of which makes numbers from others, and the view of any moment of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from desktop_app.core.opening.cells import Cell, Region
+from desktop_app.core.panels import Box, View
+
+
+@dataclass(frozen=True, eq=False)
+class Beat:
+    """One thing that happens.
+
+    `words` say what. `cells` are the numbers that it makes and `results` what they are; `operands` are the cells that
+    they are made from, the same that opening one of them shows. What no tensor holds (a sum on the way, a stage of
+    sampling) has results without cells. `panels` are what is seen when a share of it, from 0 to 1, is done.
+    """
+
+    words: str
+    cells: tuple[Cell, ...]
+    operands: tuple[Region, ...]
+    results: tuple[float, ...]
+    panels: Callable[[float], Box]
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """An operation as it moves: at least one beat."""
+
+    id: str
+    title: str
+    where: str
+    beats: tuple[Beat, ...]
+
+    @property
+    def length(self) -> float:
+        """How long it takes, in beats."""
+        return float(len(self.beats))
+
+    def moment(self, time: float) -> tuple[int, float]:
+        """The number of the beat at a time from 0 to `length`, and how much of it is done."""
+        time = min(max(time, 0.0), self.length)
+        n = min(int(time), len(self.beats) - 1)
+        return n, time - n
+
+    def view(self, time: float) -> View:
+        """What is seen at a time: the same drawing in the window, in a clip and in a storyboard."""
+        n, share = self.moment(time)
+        beat = self.beats[n]
+        lead = f"{n + 1} of {len(self.beats)}: {beat.words}"
+        return View(f"{self.where} — {self.title}", lead, beat.panels(share))
+
+    def storyboard(self) -> View:
+        """An early, the middle and the last moment beside each other."""
+        times = (min(0.5, self.length), self.length / 2, self.length)
+        boxes = tuple(self.view(time).content for time in times)
+        said = "; ".join(f"{self.moment(time)[0] + 1}: {self.beats[self.moment(time)[0]].words}" for time in times)
+        return View(
+            f"{self.where} — {self.title}", f"Three moments of {len(self.beats)} beats. {said}.", Box(boxes, True)
+        )
+
+
+def eased(t: float) -> float:
+    """A share of time with a soft start and a soft end."""
+    t = min(max(t, 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
+def frame_times(motion: Motion, a_second: float, pace: float, hold: float = 1.0) -> Sequence[float]:
+    """The times of a clip's frames, `a_second` of them, at `pace` beats a second; the end stays for `hold` seconds."""
+    count = max(2, round(motion.length / pace * a_second))
+    moving = [motion.length * n / (count - 1) for n in range(count)]
+    return [*moving, *[motion.length] * round(hold * a_second)]

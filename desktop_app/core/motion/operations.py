@@ -1,0 +1,566 @@
+"""The table of operations that move, and how each is made of a scene: cell by cell, or row by row."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from desktop_app.core.levels import Levels, diverging, number, percent, unit
+from desktop_app.core.motion import sampling
+from desktop_app.core.motion.beats import Beat, Motion, eased
+from desktop_app.core.opening.arithmetic import open_cell
+from desktop_app.core.opening.cells import Array, Cell, Region
+from desktop_app.core.opening.links import computed_from
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    Box,
+    CurvePanel,
+    GridPanel,
+    Hue,
+    MapPanel,
+    Source,
+    Strip,
+    StripsPanel,
+    column,
+)
+from desktop_app.core.places import Step
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import token_name, wrap_width
+from desktop_app.gpt2.activations import ACTIVATIONS
+from desktop_app.gpt2.errors import ExportError
+
+CELL, ROW = "cell", "row"
+_KEYS, _POINTS, _ROWS, _PARTS = 16, 24, 40, 8
+
+
+def _shown(values: Array, share: float) -> Array:
+    """The first share of a vector; the rest is not there yet."""
+    found = np.array(values, np.float64)
+    found[round(share * len(found)) :] = np.nan
+    return found
+
+
+def _strip(values: Array, label: str, hue: Hue, source: Source | None = None, operator: str = "") -> StripsPanel:
+    return StripsPanel(strips=(Strip(label, values, source, hue, operator),), wrap=wrap_width(len(values)))
+
+
+def _leveled(panel: StripsPanel, levels: Levels) -> StripsPanel:
+    return StripsPanel(panel.title, panel.note, strips=panel.strips, levels=levels, wrap=panel.wrap)
+
+
+def _keys(scene: Scene, query: int) -> list[int]:
+    """Keys that a query sees: of many, those that it looks at most, in the order of the text."""
+    pattern = scene.trace.read(scene.block("attn.pattern"), head=scene.head, row=query)
+    seen = [j for j in range(scene.reach(query)) if np.isfinite(_masked(scene, query)[j])]
+    strongest = sorted(seen, key=lambda j: -pattern[j])[:_KEYS]
+    return sorted(strongest)
+
+
+def _masked(scene: Scene, query: int) -> Array:
+    return scene.trace.read(scene.block("attn.masked"), head=scene.head, row=query)
+
+
+def _open(scene: Scene, cell: Cell) -> tuple[Array, Array, Array, float]:
+    """Two vectors of a dot product, their products, and what is added after them."""
+    opening = open_cell(scene.trace, scene.checkpoint.weights, cell)
+    left, right = opening.vectors
+    assert opening.products is not None
+    return left.values, right.values, opening.products, opening.scalars[0].value if opening.scalars else 0.0
+
+
+def _scores(scene: Scene) -> tuple[Beat, ...]:
+    """Each key in turn: query times key, dimension by dimension, grows into the score."""
+    query, name = scene.token, scene.block("attn.scores")
+    keys = _keys(scene, query)
+    opened = [_open(scene, Cell(name, (scene.head, query, j))) for j in keys]
+    totals = [float(products.sum()) for _, _, products, _ in opened]
+    q_levels, k_levels = diverging(opened[0][0]), diverging(*(o[1] for o in opened))
+    p_levels, reach = diverging(*(o[2] for o in opened)), max(map(abs, totals), default=1.0) or 1.0
+
+    def beat(n: int, j: int) -> Beat:
+        cell = Cell(name, (scene.head, query, j))
+        q, k, products, _ = opened[n]
+
+        def panels(t: float) -> Box:
+            done = _shown(products, t)
+            sums = [*totals[:n], float(np.nansum(done))]
+            bars = tuple(
+                Bar(scene.labels[key], value, number(value) if m <= n else "", marked=m == n)
+                for m, (key, value) in enumerate(zip(keys, [*sums, *[0.0] * (len(keys) - n - 1)], strict=True))
+            )
+            return column(
+                _leveled(_strip(q, f"q of {scene.labels[query]}", Hue.QUERY), q_levels),
+                _leveled(_strip(k, f"k of {scene.labels[j]}", Hue.KEY, operator="×"), k_levels),
+                _leveled(_strip(done, "products", Hue.ACCENT, operator="="), p_levels),
+                BarsPanel(title="Scores of the row", bars=bars, hue=Hue.ATTENTION, reach=reach),
+            )
+
+        words = f"{scene.labels[query]} asks {scene.labels[j]}: {number(totals[n])}"
+        return Beat(words, (cell,), computed_from(scene.trace, cell), (totals[n],), panels)
+
+    return tuple(beat(n, j) for n, j in enumerate(keys))
+
+
+def _softmax(scene: Scene) -> tuple[Beat, ...]:
+    """The query's row: scaled, masked, exponentiated, summed, divided."""
+    query, head, trace = scene.token, scene.head, scene.trace
+    count = len(trace)
+    rows = {
+        part: trace.read(scene.block(f"attn.{part}"), head=head, row=query).astype(np.float64)
+        for part in ("scores", "scaled", "masked", "pattern")
+    }
+    keys = _keys(scene, query)
+    hidden = [j for j in range(count) if not np.isfinite(rows["masked"][j])][: max(0, _KEYS - len(keys))]
+    shown = sorted({*keys, *hidden})
+    seen = np.isfinite(rows["masked"])
+    largest = float(rows["masked"][seen].max())
+    exps = np.where(seen, np.exp(np.where(seen, rows["masked"], largest) - largest), 0.0)
+    total = float(exps.sum())
+
+    def cells(part: str) -> tuple[Cell, ...]:
+        return tuple(Cell(scene.block(f"attn.{part}"), (head, query, j)) for j in shown)
+
+    def stage(words: str, part: str, before: Array, after: Array, text: Callable[[float], str]) -> Beat:
+        made = cells(part)
+        reach = float(max(np.abs(before[shown]).max(), np.abs(after[shown]).max(), 1e-30))
+
+        def panels(t: float) -> Box:
+            now = before + (after - before) * eased(t)
+            bars = tuple(
+                Bar(
+                    scene.labels[j],
+                    float(now[j]),
+                    text(float(now[j])),
+                    "" if seen[j] or t < 0.5 or part == "scaled" else "hidden",
+                    kept=bool(seen[j]) or part == "scaled" or t < 0.5,
+                )
+                for j in shown
+            )
+            return column(
+                BarsPanel(title=words, note=f"query {scene.labels[query]}", bars=bars, hue=Hue.ATTENTION, reach=reach)
+            )
+
+        results = tuple(float(rows[part][j]) for j in shown)
+        return Beat(words, made, computed_from(trace, made[0]), results, panels)
+
+    gone = np.where(seen, rows["masked"], 0.0)
+    root = math.sqrt(scene.config.d_head)
+    return (
+        stage(
+            f"scaled: scores / √{scene.config.d_head} = / {root:.3g}", "scaled", rows["scores"], rows["scaled"], number
+        ),
+        stage("masked: what comes later is −∞", "masked", rows["scaled"], gone, number),
+        stage(f"less the largest, {number(largest)}", "masked", gone, np.where(seen, gone - largest, 0.0), number),
+        stage("exponentiated", "pattern", np.where(seen, gone - largest, 0.0), exps, number),
+        stage(f"divided by their sum, {number(total)}", "pattern", exps, exps / total, percent),
+    )
+
+
+def _weigh(scene: Scene) -> tuple[Beat, ...]:
+    """Value rows, each times its weight, added one after the other into z."""
+    query, head, trace = scene.token, scene.head, scene.trace
+    pattern = trace.read(scene.block("attn.pattern"), head=head, row=query).astype(np.float64)
+    values = trace.read(scene.block("attn.v"), head=head).astype(np.float64)
+    keys = _keys(scene, query)
+    rest = [j for j in range(scene.reach(query)) if j not in keys]
+    groups: list[list[int]] = [[j] for j in keys] + ([rest] if rest else [])
+    terms = [sum((pattern[j] * values[j] for j in group), np.zeros(values.shape[1])) for group in groups]
+    sums = np.cumsum(terms, 0)
+    v_levels, z_levels = diverging(values[keys]), diverging(sums)
+    cell = Cell(scene.block("attn.z"), (head, query, 0))
+    made = tuple(Cell(cell.name, (head, query, n)) for n in range(values.shape[1]))
+
+    def beat(n: int) -> Beat:
+        group = groups[n]
+        j = group[0]
+        before = sums[n - 1] if n else np.zeros(values.shape[1])
+        label = f"v of {scene.labels[j]}" if len(group) == 1 else f"{len(group)} others"
+        weight = float(pattern[group].sum())
+
+        def panels(t: float) -> Box:
+            done = eased(t)
+            bars = tuple(
+                Bar(
+                    scene.labels[g[0]] if len(g) == 1 else "others",
+                    float(pattern[g].sum()),
+                    percent(float(pattern[g].sum())),
+                    marked=m == n,
+                )
+                for m, g in enumerate(groups)
+            )
+            first = values[j] if len(group) == 1 else terms[n] / max(weight, 1e-30)
+            return column(
+                BarsPanel(title="Weights of the row", bars=bars, hue=Hue.ATTENTION, reach=1.0),
+                _leveled(_strip(first, label, Hue.VALUE), v_levels),
+                _leveled(_strip(terms[n] * done, f"× {number(weight)}", Hue.ACCENT, operator="×"), z_levels),
+                _leveled(_strip(before + terms[n] * done, "z so far", Hue.VALUE, operator="+"), z_levels),
+            )
+
+        words = f"{percent(weight)} of {label}"
+        results = tuple(map(float, sums[n]))
+        last = n == len(groups) - 1
+        return Beat(words, made if last else (), computed_from(trace, cell), results, panels)
+
+    return tuple(beat(n) for n in range(len(groups)))
+
+
+def _norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
+    """A layer norm's four steps on the selected token's vector."""
+    token, trace = scene.token, scene.trace
+    x = trace.read(source, row=token).astype(np.float64)
+    mean = float(trace.read(f"{name}.mean", row=token)[0])
+    scale = float(trace.read(f"{name}.scale", row=token)[0])
+    normal = trace.read(f"{name}.normalized", row=token).astype(np.float64)
+    out = trace.read(f"{name}.out", row=token).astype(np.float64)
+    dims = np.arange(len(x), dtype=float)
+
+    def stage(
+        words: str, cells: tuple[Cell, ...], results: Array, before: Array, after: Array, level: tuple[float, float]
+    ) -> Beat:
+        def panels(t: float) -> Box:
+            done = eased(t)
+            now = before + (after - before) * done
+            at = level[0] + (level[1] - level[0]) * done
+            return column(
+                CurvePanel(
+                    title=words,
+                    note=f"token {scene.labels[token]}",
+                    points=(dims, now),
+                    stems=True,
+                    hue=Hue.RESIDUAL,
+                    levels_at=((at, f"mean {number(at)}"),),
+                    x_label="dimension",
+                ),
+                _leveled(_strip(now, "the vector", Hue.RESIDUAL), diverging(after)),
+            )
+
+        return Beat(words, cells, computed_from(trace, cells[0]), tuple(map(float, np.ravel(results))), panels)
+
+    def row(part: str) -> tuple[Cell, ...]:
+        return tuple(Cell(f"{name}.{part}", (token, n)) for n in range(len(x)))
+
+    return (
+        stage(f"the mean is {number(mean)}", (Cell(f"{name}.mean", (token, 0)),), np.array([mean]), x, x, (0.0, mean)),
+        stage("less the mean", (Cell(f"{name}.scale", (token, 0)),), np.array([scale]), x, x - mean, (mean, 0.0)),
+        stage(f"divided by {number(scale)}", row("normalized"), normal, x - mean, normal, (0.0, 0.0)),
+        stage("times the gain, plus the bias", row("out"), out, normal, out, (0.0, float(out.mean()))),
+    )
+
+
+def _product(scene: Scene, name: str) -> tuple[Beat, ...]:
+    """One output number of a matrix product, the strongest of the token's: its terms are added in eight parts."""
+    token = scene.token if name != "logits" else scene.position
+    values = scene.trace.read(name, row=token)
+    if values.ndim > 1:  # of q, k, v: one head's
+        values = values[scene.head]
+    n = int(np.abs(values).argmax())
+    per_head = scene.trace.table[name].spec.per_head
+    cell = Cell(name, (scene.head, token, n) if per_head else (token, n))
+    left, right, products, bias = _open(scene, cell)
+    running = np.concatenate([[0.0], np.cumsum(products)])
+    edges = np.linspace(0, len(products), _PARTS + 1).astype(int)
+    levels = diverging(left), diverging(right), diverging(products)
+    total = float(running[-1]) + bias
+    column_label = f"column {n} of the weights"
+
+    def view(upto: float, target: float) -> Box:
+        stop = round(upto)
+        done = np.where(np.arange(len(products)) < stop, products, np.nan)
+        return column(
+            _leveled(_strip(left, f"x of {scene.labels[token]}", Hue.RESIDUAL), levels[0]),
+            _leveled(_strip(right, column_label, Hue.MLP, operator="×"), levels[1]),
+            _leveled(_strip(done, "products", Hue.ACCENT, operator="="), levels[2]),
+            CurvePanel(
+                title="Running sum",
+                note=f"now {number(float(running[stop]) + target)}",
+                lines=(
+                    (np.arange(stop + 1, dtype=float), running[: stop + 1]),
+                    (np.array([0.0, len(products)]), np.zeros(2)),
+                ),
+                levels_at=((total, f"the number {number(total)}"),),
+                x_label="terms added",
+                hue=Hue.ACCENT,
+            ),
+        )
+
+    def part(k: int) -> Beat:
+        low, high = int(edges[k]), int(edges[k + 1])
+        words = f"terms {low} to {high - 1}: the sum is {number(float(running[high]))}"
+        last = k == _PARTS - 1 and not bias
+        return Beat(
+            words,
+            (cell,) if last else (),
+            computed_from(scene.trace, cell),
+            (float(running[high]),),
+            lambda t: view(low + (high - low) * t, 0.0),
+        )
+
+    beats = [part(k) for k in range(_PARTS) if edges[k + 1] > edges[k]]
+    if bias:
+        words = f"and the bias {number(bias)}: {number(total)}"
+        whole = len(products)
+        beats.append(Beat(words, (cell,), computed_from(scene.trace, cell), (total,), lambda t: view(whole, bias * t)))
+    return tuple(beats)
+
+
+def _activation(scene: Scene) -> tuple[Beat, ...]:
+    """Neurons of the selected token, from the lowest to the highest, each put through the curve."""
+    token, name = scene.token, scene.block("mlp.post")
+    before = scene.trace.read(scene.block("mlp.pre"), row=token).astype(np.float64)
+    after = scene.trace.read(name, row=token).astype(np.float64)
+    ranked = np.argsort(before, kind="stable")
+    order = ranked[np.unique(np.linspace(0, len(ranked) - 1, _POINTS).astype(int))]
+    reach = float(max(4.0, np.abs(before[order]).max() * 1.1))
+    grid = np.linspace(-reach, reach, 300)
+    curve = np.asarray(ACTIVATIONS[scene.config.activation].compute(grid.astype(np.float32)), np.float64)
+
+    def beat(k: int, n: int) -> Beat:
+        x, y = float(before[n]), float(after[n])
+        cell = Cell(name, (token, n))
+
+        def panels(t: float) -> Box:
+            done = order[:k]
+            focus = (x, y * eased(t), f"{number(x)} → {number(y)}" if t >= 1 else number(x))
+            return column(
+                CurvePanel(
+                    title=scene.config.activation_function,
+                    note=f"token {scene.labels[token]}, neuron {n}",
+                    lines=((grid, curve),),
+                    points=(before[done], after[done]) if k else None,
+                    focus=focus,
+                    x_label="before",
+                    y_label="after",
+                    hue=Hue.MLP,
+                )
+            )
+
+        return Beat(
+            f"neuron {n}: {number(x)} becomes {number(y)}", (cell,), computed_from(scene.trace, cell), (y,), panels
+        )
+
+    return tuple(beat(k, int(n)) for k, n in enumerate(order))
+
+
+def _addends(scene: Scene, name: str) -> tuple[Beat, ...]:
+    """Two vectors into their sum, a quarter of the dimensions at a time."""
+    token, trace = scene.token, scene.trace
+    sources = trace.table[name].inputs
+    one, other = (trace.read(source, row=token).astype(np.float64) for source in sources[:2])
+    total = trace.read(name, row=token).astype(np.float64)
+    levels = diverging(one, other, total)
+    edges = np.linspace(0, len(total), 5).astype(int)
+
+    def part(k: int) -> Beat:
+        low, high = int(edges[k]), int(edges[k + 1])
+        cells = tuple(Cell(name, (token, n)) for n in range(low, high))
+
+        def panels(t: float) -> Box:
+            return column(
+                _leveled(_strip(one, sources[0], Hue.RESIDUAL), levels),
+                _leveled(_strip(other, sources[1], Hue.ATTENTION, operator="+"), levels),
+                _leveled(
+                    _strip(_shown(total, (low + (high - low) * t) / len(total)), name, Hue.RESIDUAL, operator="="),
+                    levels,
+                ),
+            )
+
+        words = f"dimensions {low} to {high - 1}"
+        return Beat(words, cells, computed_from(trace, cells[0]), tuple(map(float, total[low:high])), panels)
+
+    return tuple(part(k) for k in range(4) if edges[k + 1] > edges[k])
+
+
+def _cache(scene: Scene) -> tuple[Beat, ...]:
+    """The newest token's key and value: the row that is computed, beside those that the cache keeps."""
+    last, head = len(scene.trace) - 1, scene.head
+
+    def part(letter: str, hue: Hue) -> Beat:
+        name = scene.block(f"attn.{letter}")
+        values = scene.trace.read(name, head=head)
+        levels = diverging(values)
+        cells = tuple(Cell(name, (head, last, n)) for n in range(values.shape[1]))
+
+        def panels(t: float) -> Box:
+            now = np.array(values, np.float64)
+            now[last, round(t * now.shape[1]) :] = np.nan
+            return column(
+                MapPanel(
+                    title=f"{name}, head {head}",
+                    note=f"{last} rows are kept, one is computed",
+                    values=now,
+                    levels=levels,
+                    row_labels=scene.labels,
+                    source=Source(name, (head, "row", "col")),
+                    hue=hue,
+                    selected=last,
+                    fresh=1,
+                    x_label=f"{now.shape[1]} dimensions",
+                )
+            )
+
+        words = f"the new row of {letter}; the cache spares the {last} above it"
+        return Beat(words, cells, computed_from(scene.trace, cells[0]), tuple(map(float, values[last])), panels)
+
+    return part("k", Hue.KEY), part("v", Hue.VALUE)
+
+
+def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
+    """A tensor row by row: each token's row is filled from left to right."""
+    per_head = scene.trace.table[name].spec.per_head
+    values = np.array(scene.trace.read(name, head=scene.head if per_head else None), np.float64)
+    grid = scene.trace.table[name].axes[-1] == "key"
+    if grid and name.endswith(("masked", "pattern")):
+        values[~np.isfinite(scene.trace.read(scene.block("attn.masked"), head=scene.head))] = np.nan
+    levels = unit(scene.state.view.pattern_scale) if name.endswith("pattern") else diverging(values)
+    first = max(0, len(values) - _ROWS)
+
+    def beat(row: int) -> Beat:
+        cells = tuple(
+            Cell(name, (scene.head, row, n) if per_head else (row, n))
+            for n in range(values.shape[1])
+            if np.isfinite(values[row, n])
+        )
+
+        def panels(t: float) -> Box:
+            now = values.copy()
+            now[row + 1 :] = np.nan
+            now[row, round(t * now.shape[1]) :] = np.nan
+            if grid:
+                return column(
+                    GridPanel(
+                        title=name,
+                        values=now,
+                        levels=levels,
+                        labels=scene.labels,
+                        selected=row,
+                        head=scene.head,
+                        source=Source(name, (scene.head, "row", "col")),
+                    )
+                )
+            index: tuple[int | str, ...] = (scene.head, "row", "col") if per_head else ("row", "col")
+            return column(
+                MapPanel(
+                    title=name,
+                    values=now,
+                    levels=levels,
+                    row_labels=scene.labels,
+                    selected=row,
+                    source=Source(name, index),
+                    x_label=f"{now.shape[1]} columns",
+                )
+            )
+
+        results = tuple(float(values[row, cell.index[-1]]) for cell in cells)
+        return Beat(
+            f"the row of {scene.labels[row]}",
+            cells,
+            computed_from(scene.trace, cells[0]) if cells else (),
+            results,
+            panels,
+        )
+
+    return tuple(beat(row) for row in range(first, len(values)))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A row of the table: where in the walk it is offered, how its beats are made, and the tensor that it fills."""
+
+    id: str
+    title: str
+    steps: tuple[str, ...]
+    make: Callable[[Scene, str], tuple[Beat, ...]]
+    tensor: Callable[[str], str] | None = None
+
+
+def _named(op: str) -> str:
+    return {"qkv": "q", "heads": "q"}.get(op, op)
+
+
+def _full(scene: Scene, op: str) -> str:
+    """The tensor of a step in the block that is shown."""
+    name = {"sum": "blocks.0.resid_pre", "qkv": "attn.q", "heads": "attn.q"}.get(op, op)
+    if name.startswith("blocks.") or name == "logits":
+        return name
+    return scene.block(name)
+
+
+def _norm_of(scene: Scene, op: str) -> tuple[Beat, ...]:
+    if op == "ln_final":
+        return _norm(scene, "ln_final", f"blocks.{scene.config.n_layer - 1}.resid_post")
+    return _norm(scene, scene.block(op), scene.block("resid_pre" if op == "ln1" else "resid_mid"))
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("dot", "a query meets each key", ("scores",), lambda s, _: _scores(s), lambda _: "attn.scores"),
+    Operation(
+        "softmax",
+        "a row becomes a pattern",
+        ("scaled", "masked", "pattern"),
+        lambda s, _: _softmax(s),
+        lambda op: f"attn.{op}",
+    ),
+    Operation("values", "values are weighted and added", ("z",), lambda s, _: _weigh(s), lambda _: "attn.z"),
+    Operation("norm", "a layer norm in four steps", ("ln1", "ln2", "ln_final"), _norm_of, lambda op: f"{op}.out"),
+    Operation(
+        "product",
+        "one number of a matrix product",
+        ("qkv", "heads", "attn_out", "mlp.pre", "mlp_out", "logits"),
+        lambda s, op: _product(s, _full(s, op)),
+        lambda op: {"qkv": "attn.q", "heads": "attn.q"}.get(op, op),
+    ),
+    Operation(
+        "activation", "neurons go through the curve", ("mlp.post",), lambda s, _: _activation(s), lambda _: "mlp.post"
+    ),
+    Operation(
+        "sum",
+        "two vectors are added",
+        ("sum", "resid_mid", "resid_post"),
+        lambda s, op: _addends(s, _full(s, op)),
+        lambda op: "blocks.0.resid_pre" if op == "sum" else op,
+    ),
+    Operation("temperature", "the temperature shapes the bars", ("temperature",), lambda s, _: sampling.temperature(s)),
+    Operation("top_p", "the running sum reaches top-p", ("top_p",), lambda s, _: sampling.top_p(s)),
+    Operation("draw", "the draw lands", ("draw", "probabilities"), lambda s, _: sampling.draw(s)),
+    Operation("cache", "the row that the cache does not spare", ("append",), lambda s, _: _cache(s)),
+)
+"""Every operation that moves."""
+
+
+def operation_of(step: Step) -> Operation | None:
+    """The operation of a step of the walk, if it moves."""
+    return next((row for row in OPERATIONS if step.spec.op in row.steps), None)
+
+
+def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
+    """The operation of a step on the selected token, as it moves: cell by cell, or row by row where it fills a tensor.
+
+    Raises ExportError where the step has none.
+    """
+    operation = operation_of(step)
+    if operation is None:
+        ids = ", ".join(sorted({op for row in OPERATIONS for op in row.steps}))
+        raise ExportError(f"{step.key} does not move; these steps do: {ids}.")
+    op = step.spec.op
+    if by == ROW and operation.tensor is not None:
+        name = operation.tensor(op)
+        outside = name.startswith(("blocks.", "ln_final", "logits"))
+        beats = rows_of(scene, name if outside else scene.block(name))
+    else:
+        beats = operation.make(scene, op)
+    block = f"Block {scene.layer}" if step.layer is not None else "After the blocks"
+    where = f"{block} · Head {scene.head}" if step.spec.per_head else block
+    return Motion(operation.id, operation.title, f"{where} · {token_name(scene, scene.token)}", beats)
+
+
+def moves_by_row(step: Step) -> bool:
+    """Whether a step's operation can be shown row by row, too."""
+    operation = operation_of(step)
+    return operation is not None and operation.tensor is not None
+
+
+def regions(beat: Beat) -> Sequence[Region]:
+    """What a beat is made from, to be lit."""
+    return beat.operands

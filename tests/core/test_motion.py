@@ -1,0 +1,151 @@
+"""Operations that move: what a beat makes equals what opening the cell shows, and every moment of it can be drawn."""
+
+import numpy as np
+import pytest
+
+from desktop_app.core.motion.beats import frame_times
+from desktop_app.core.motion.operations import OPERATIONS, ROW, motion_of, moves_by_row, operation_of
+from desktop_app.core.opening.arithmetic import open_cell
+from desktop_app.core.opening.links import computed_from
+from desktop_app.core.panels import panels_of
+from desktop_app.core.steps import step_list
+from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.sampling import Sampling
+from tests.scenes import open_tiny, scene_of, shown_steps
+
+MOVING = [op for row in OPERATIONS for op in row.steps]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def scene(model):
+    sampling = Sampling(temperature=1.5, top_k=40, top_p=0.6, seed=3)
+    return scene_of(model, layer=1, head=2, token=20, sampling=sampling)
+
+
+def step_of(scene, op):
+    return next(s for s in shown_steps(scene.config, 1) if s.spec.op == op)
+
+
+def motion(scene, op, by="cell"):
+    return motion_of(scene, step_of(scene, op), by)
+
+
+def opened(scene, cell):
+    return open_cell(scene.trace, scene.checkpoint.weights, cell)
+
+
+@pytest.mark.parametrize(("op", "by"), [(op, by) for op in MOVING for by in ("cell", ROW)])
+def test_what_a_beat_makes_is_what_opening_its_cell_shows(scene, op, by):
+    found = motion(scene, op, by)
+    made = [(beat, n, cell) for beat in found.beats for n, cell in enumerate(beat.cells)]
+    if operation_of(step_of(scene, op)).tensor is not None or op == "append":
+        assert made
+    for beat, n, cell in made[:: max(1, len(made) // 40)]:
+        shown = opened(scene, cell)
+        # As the trace has it, or recomputed in float64 as the inspector does.
+        assert beat.results[n] == pytest.approx(shown.value, rel=2e-5, abs=2e-5) or beat.results[n] == shown.value
+    for beat in found.beats:
+        if beat.cells:
+            assert tuple(beat.operands) == computed_from(scene.trace, beat.cells[0])
+
+
+def test_scores_grow_from_the_products_of_query_and_key(scene):
+    for beat in motion(scene, "scores").beats:
+        shown = opened(scene, beat.cells[0])
+        q, k, products, _ = panels_of(beat.panels(1.0))
+        assert np.array_equal(q.strips[0].values, shown.vectors[0].values)
+        assert np.array_equal(k.strips[0].values, shown.vectors[1].values)
+        assert np.array_equal(products.strips[0].values, shown.products)
+        half = next(p for n, p in enumerate(panels_of(beat.panels(0.5))) if n == 2).strips[0].values
+        assert np.isnan(half[len(half) // 2 :]).all() and not np.isnan(half[: len(half) // 2]).any()
+
+
+def test_a_row_is_scaled_masked_exponentiated_summed_and_divided(scene):
+    beats = motion(scene, "pattern").beats
+    shown = opened(scene, beats[-1].cells[0])
+    seen = shown.vectors[0].values
+    exps = np.exp(seen - shown.scalars[0].value)
+    names = {scene.labels[cell.index[2]] for cell in beats[-1].cells}
+    (bars,) = panels_of(beats[-1].panels(1.0))
+    (exponents,) = panels_of(beats[3].panels(1.0))
+    for cell, share, weight in zip(beats[-1].cells, bars.bars, exponents.bars, strict=True):
+        j = cell.index[2]
+        if j <= scene.token:
+            assert weight.value == pytest.approx(exps[j], rel=1e-5)
+            assert share.value == pytest.approx(exps[j] / exps[: scene.token + 1].sum(), rel=1e-5)
+        else:
+            assert share.value == 0 and not share.kept
+    assert names
+
+
+def test_values_weighted_and_added_are_z(scene):
+    found = motion(scene, "z").beats
+    total = np.array(found[-1].results)
+    for n, cell in enumerate(found[-1].cells):
+        assert total[n] == pytest.approx(opened(scene, cell).recomputed, rel=1e-6, abs=1e-7)
+    steps = np.array([beat.results for beat in found])
+    weights = scene.trace["blocks.1.attn.pattern"][2, 20]
+    values = scene.trace["blocks.1.attn.v"][2].astype(np.float64)
+    assert np.allclose(steps[-1], weights[:21].astype(np.float64) @ values[:21])
+
+
+@pytest.mark.parametrize("op", ["ln1", "ln2", "ln_final"])
+def test_a_layer_norm_s_steps_end_in_its_output(scene, op):
+    mean, centred, normal, out = motion(scene, op).beats
+    x = opened(scene, mean.cells[0]).vectors[0].values
+    assert mean.results[0] == pytest.approx(x.mean(), rel=1e-5, abs=1e-6)
+    assert centred.results[0] == pytest.approx(np.sqrt(x.var() + scene.config.layer_norm_epsilon), rel=1e-5)
+    assert np.allclose(normal.results, (x - x.mean()) / centred.results[0], atol=1e-4)
+    curve = next(iter(panels_of(out.panels(1.0))))
+    assert np.allclose(curve.points[1], out.results)
+
+
+@pytest.mark.parametrize("op", ["qkv", "attn_out", "mlp.pre", "mlp_out", "logits"])
+def test_a_product_s_terms_add_up_to_the_number_that_opens(scene, op):
+    beats = motion(scene, op).beats
+    (cell,) = beats[-1].cells
+    shown = opened(scene, cell)
+    assert beats[-1].results[0] == pytest.approx(shown.recomputed, rel=1e-9)
+    running = np.cumsum(shown.products)
+    for beat in beats[: len(beats) - bool(shown.scalars)]:
+        assert np.isclose(running, beat.results[0], rtol=1e-9).any()
+
+
+def test_the_running_sum_of_top_p_and_the_draw_are_those_of_the_stages(scene):
+    stages = scene.stages
+    sums = [beat.results[0] for beat in motion(scene, "top_p").beats]
+    assert sums == pytest.approx(list(stages.cumulative[: len(sums)]))
+    (drawn,) = motion(scene, "draw").beats
+    u, low, high = drawn.results
+    assert u == scene.u and low <= u < high
+    (ruler,) = panels_of(drawn.panels(1.0))
+    assert ruler.labels[ruler.landed] == scene.tokenizer.label(int(scene.ranked.order[scene.landed]))
+
+
+def test_bars_follow_the_temperature_and_end_at_the_chosen_one(scene):
+    beats = motion(scene, "temperature").beats
+    assert beats[-1].results == pytest.approx(tuple(scene.stages.probs_scaled[: len(beats[-1].results)]))
+    (bars,) = panels_of(beats[0].panels(0.0))
+    assert [bar.value for bar in bars.bars] == pytest.approx(list(scene.ranked.probs[: len(bars.bars)]))
+
+
+@pytest.mark.parametrize(("op", "by"), [(op, by) for op in MOVING for by in ("cell", ROW)])
+def test_every_moment_is_a_view_and_the_same_moment_the_same_view(scene, op, by):
+    found = motion(scene, op, by)
+    for time in (0.0, 0.5, found.length / 2, found.length, found.length + 3):
+        view = found.view(time)
+        assert view.title and view.lead and list(panels_of(view.content))
+    assert found.moment(-1) == (0, 0.0) and found.moment(found.length)[1] == pytest.approx(1.0)
+    times = frame_times(found, 10, 2.0)
+    assert times[0] == 0 and times[-1] == found.length and list(times) == sorted(times)
+
+
+def test_a_step_that_does_not_move_says_which_do(scene):
+    with pytest.raises(ExportError, match="text does not move; these steps do"):
+        motion_of(scene, next(s for s in step_list(scene.config) if s.key == "text"))
+    assert moves_by_row(step_of(scene, "pattern")) and not moves_by_row(step_of(scene, "draw"))
