@@ -39,6 +39,7 @@ def test_a_clip_has_its_frames_for_its_time_and_ends_as_the_motion_does(scene, t
         total, frames = 0, []
         for n in range(film.n_frames):
             film.seek(n)
+            film.load()
             total += film.info["duration"]
             frames.append(np.asarray(film.convert("RGB")).copy())
     assert total == 500 * len(jobs)
