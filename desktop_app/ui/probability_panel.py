@@ -1,7 +1,7 @@
 """The right-hand panel: next-token bars, sampling controls, drawing, appending, running on, finding a token."""
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -206,11 +206,12 @@ class ProbabilityPanel(QWidget):
         self._show_found()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Ctrl+E exports from here too: a line edit would take it for "end of line", which has a key of its own."""
-        overriding = event.type() == QEvent.Type.ShortcutOverride
-        if overriding and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_E:
-            if event.modifiers() != Qt.KeyboardModifier.ControlModifier:
-                return False
+        """Ctrl+E exports from here too, and while nothing is typed undo is the window's: the field would take both."""
+        if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+            return super().eventFilter(watched, event)
+        undoes = event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo)
+        exports = event.key() == Qt.Key.Key_E and event.modifiers() == Qt.KeyboardModifier.ControlModifier
+        if exports or (undoes and not self.search.text()):
             event.ignore()
             return True
         return super().eventFilter(watched, event)
