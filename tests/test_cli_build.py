@@ -249,7 +249,7 @@ def test_a_disk_that_fills_leaves_what_was_there(built, place, monkeypatch):
             "".join(f"[[figure]]\nname = '{name}'\nprompt = 'x'\nstep = 'text'\n" for name in "aA"),
             ["line 5", "a.svg", "line 1", "already"],
         ),
-        ("[[figure]]\nname = \n", ["no TOML", "line 2"]),
+        ("[[figure]]\nname = \n", ["not TOML", "line 2"]),
         ("", ["no figure"]),
         ("figure = 3", ["double brackets"]),
     ],

@@ -432,4 +432,4 @@ def test_the_lens_follows_pinned_tokens_and_reads_translators(figure, tmp_path):
     assert refused(figure("--step", "lens", "--translators", tmp_path / "gone", name="no.svg"), "gone")
     assert refused(figure("--step", "look", "--token", 1, "--key", 3, name="no.svg"), "Key 3 stands after token 1")
     assert refused(figure("--step", "look", "--key", 99, name="no.svg"), "Key 99 is outside")
-    assert refused(figure("--step", "workspace:luck", name="no.svg"), "there are heads, lens, why, look, flow")
+    assert refused(figure("--step", "workspace:luck", name="no.svg"), "there are sheet, heads, lens, why, look, flow")

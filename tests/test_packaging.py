@@ -59,7 +59,7 @@ def test_the_manual_page_names_every_command_and_every_option(page):
 
 def test_the_manual_page_describes_options_in_the_words_of_help(page):
     said = page.read_text(encoding="utf-8").replace(r"\-", "-").splitlines()
-    assert "slide, half (a slide), column, page or poster" in said  # values stand as they are typed
+    assert "slide, half (a slide), column, page, poster or a0" in said  # values stand as they are typed
     assert r"\fBget\fR \fIOWNER/NAME[@REVISION]\fR" in said
     assert not [line for line in said if line.strip(r"\&") == "."]
 

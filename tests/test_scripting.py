@@ -229,7 +229,6 @@ def test_weights_are_those_of_the_file(tiny):
         (lambda run: run.model.run(TEXT, edits=EDITS).figure("heads"), "which --edit does not reach"),
         (lambda run: run.ablate(" was", " he", what="norms"), "'norms' cannot be muted"),
         (lambda run: run.ablate(" was", " he", how="mean", reference=[]), "no reference text"),
-        (lambda run: run.patch(run.model.run("Once upon"), " was", " he"), "as many: change one"),
         (lambda run: run.patch(logitscope.open_model().run(OTHER), " was", " he"), "two opened models"),
     ],
 )

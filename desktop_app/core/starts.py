@@ -52,7 +52,7 @@ def set_aside() -> Path | None:
     """Put the last session where nothing overwrites it, and say where; None if there is none."""
     try:
         last_file().replace(aside_file())
-    except FileNotFoundError:
+    except FileNotFoundError:  # there is none
         return None
     except OSError as reason:
         log.warning("The last session cannot be set aside: %s: %s.", aside_file(), reason.strerror or reason)

@@ -36,7 +36,7 @@ def is_gone(process: int, touched: float) -> bool:
     """
     try:
         return psutil.Process(process).create_time() > touched + _CLOCK
-    except psutil.NoSuchProcess:
+    except psutil.NoSuchProcess:  # that is the answer
         return True
     except (psutil.Error, OSError):  # it lives, and tells no more
         return False

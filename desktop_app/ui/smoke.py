@@ -65,9 +65,9 @@ class Smoke(QObject):
         return self._drawn() and scene is not None and scene.state.text == _PROMPT
 
     def _walk(self) -> None:
-        """Step through the whole pass and stop at an attention grid."""
+        """Leave the sheet, step through the whole pass and stop at an attention grid."""
         controller = self._window.controller
-        self._window.do("first")
+        controller.go_to(controller.steps[0])
         for _ in controller.steps:
             self._window.do("next")
         if controller.step is not controller.steps[-1]:
