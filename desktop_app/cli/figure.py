@@ -93,7 +93,7 @@ def _blocks(text: str) -> tuple[int, ...]:
     """The blocks that a list such as `3,5` names. Raises LogitscopeError."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isdecimal() and len(part) < 4 for part in parts):
-        raise LogitscopeError(f"--unfold is {shown(text[:40])!r}; give blocks by number, like 3,5.")
+        raise LogitscopeError(f"--unfold is {shown(text[:40])!r}; give blocks by number, like 3,5.", option="unfold")
     return tuple(sorted({int(part) for part in parts}))
 
 
@@ -119,7 +119,7 @@ def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, P
         sampling["greedy"] = True
     words = {field: value for field in CHOICES if (value := getattr(arguments, field)) is not None}
     if arguments.least is not None and not 0 <= arguments.least <= 1:
-        raise LogitscopeError(f"--least is {arguments.least:g}; it must be from 0 to 1.")
+        raise LogitscopeError(f"--least is {arguments.least:g}; it must be from 0 to 1.", option="least")
     direction = state.view.direction
     if arguments.direction is not None:
         direction = checked_text(arguments.direction, "--direction")

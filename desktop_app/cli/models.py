@@ -131,7 +131,7 @@ class _Line:
             self._width = len(words)
             return
         tenth = 10 * progress.done // progress.total if progress.total else 0
-        if progress.note.startswith(("the hub", "the connection")) or tenth != self._tenth:
+        if progress.held or tenth != self._tenth:
             self._tenth = tenth
             say(words)
 

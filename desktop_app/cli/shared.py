@@ -126,7 +126,9 @@ def checked_text(text: str, what: str) -> str:
     hide(text)
     for position, char in enumerate(text):
         if "\ud800" <= char <= "\udfff":
-            raise LogitscopeError(f"{what} is not UTF-8 text (character {position}); give it as UTF-8.")
+            raise LogitscopeError(
+                f"{what} is not UTF-8 text (character {position}); give it as UTF-8.", option=what.lstrip("-")
+            )
     return text
 
 

@@ -245,21 +245,28 @@ def cell_text(value: float, *, share: bool = False) -> str:
     return ("−" if value < 0 else "") + text
 
 
+class Percent(str):
+    """A share as a number of hundredths, which charts have as a number format."""
+
+    __slots__ = ()
+
+
 def percent(probability: float) -> str:
     """A probability in per cent, honest at both ends: 22.4 %, 0.41 %, 0.0031 %, 4.2·10⁻⁷ %, 99.997 %."""
-    value = 100 * probability
+    return Percent(f"{_hundredths(100 * probability, certain=probability >= 1)} %")
+
+
+def _hundredths(value: float, *, certain: bool) -> str:
     if value == 0:
-        return "0 %"
+        return "0"
     rounded = float(f"{value:.2g}")
-    if value >= 99.95 and probability < 1:
+    if value >= 99.95 and not certain:
         # What is not certain is not called so: nines until the first other digit, as far as a label has room.
         decimals = -_exponent(100 - value)
-        return f"{value:.{max(2, decimals)}f} %" if decimals <= 4 else ">99.9999 %"
+        return f"{value:.{max(2, decimals)}f}" if decimals <= 4 else ">99.9999"
     if rounded >= 10:
-        return f"{value:.1f} %"
-    if rounded >= 1e-4:
-        return f"{rounded:.{max(1, 1 - _exponent(rounded))}f} %"
-    return f"{_power(rounded, 2)} %"
+        return f"{value:.1f}"
+    return f"{rounded:.{max(1, 1 - _exponent(rounded))}f}" if rounded >= 1e-4 else _power(rounded, 2)
 
 
 def share_text(probability: float) -> str:

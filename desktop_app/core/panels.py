@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -285,9 +285,17 @@ class Bar:
     pinned: bool = False
 
 
+class Cut(NamedTuple):
+    """A line between bars, above the bar at `place`: its words, and shorter ones for where room is short."""
+
+    place: int
+    words: str
+    brief: str = ""
+
+
 @dataclass(frozen=True)
 class BarsPanel(Panel):
-    """Horizontal bars from `base`; `cuts` maps the number of bars above a line to the line's words.
+    """Horizontal bars from `base`; `cuts` are lines between them.
 
     `reach` is what a bar of full length stands for, where that is more than the largest. `peers` are the bars of panels
     beside it, on the same scale: they leave each other the same room.
@@ -295,7 +303,7 @@ class BarsPanel(Panel):
 
     bars: tuple[Bar, ...] = ()
     hue: Hue = Hue.ACCENT
-    cuts: tuple[tuple[int, str], ...] = ()
+    cuts: tuple[Cut, ...] = ()
     base: float = 0.0
     reach: float = 0.0
     peers: tuple[Bar, ...] = ()

@@ -40,7 +40,8 @@ class StepSpec:
     `key` names the place (mostly the tensor that it makes), `{L}` stands for the block. `tensors` are what it shows,
     which also name it on the command line; its texts stand in resources/steps.toml, a workspace's in workspaces.toml.
     `content` gives the panels, or a whole view where the title says what was found. `options` are commands that
-    change how this view shows its numbers; the window puts them beside it. `wants` names the products that the view
+    change how this view shows its numbers; the window puts them beside it. `grids` says that it has a grid of each
+    head. `wants` names the products that the view
     reads, and `reads` the fields of the state that it depends on besides block, head, token and view options. `keys`
     are the shortcuts of a workspace that has a tab of its own; those of one `group` share a tab of that name. `entry`
     is what is typed or slid beside the view. The cells that a workspace shows of its products are
@@ -57,6 +58,7 @@ class StepSpec:
     content: Callable[[Scene], Box | View]
     per_head: bool = False
     options: tuple[str, ...] = ()
+    grids: bool = False
     wants: Callable[[Scene], tuple[Want, ...]] = _nothing
     reads: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ Of an edited pass each bar has the outline of what it was before the edits.
 
 from desktop_app.core.intents import Append
 from desktop_app.core.levels import number, percent
-from desktop_app.core.panels import Bar, BarsPanel
+from desktop_app.core.panels import Bar, BarsPanel, Cut
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.sampling import cut_lines, cut_words, shown_ranks
 
@@ -28,7 +28,7 @@ def bars_panel(scene: Scene, count: int) -> BarsPanel:
     pinned = [ranked.rank_of(t) for t in scene.state.pinned if t < len(ranked)]
     rows = ranks + [r for r in pinned if r not in ranks]
     bars = tuple(_bar(scene, rank, pinned=rank in pinned) for rank in rows)
-    cuts = cut_lines(ranks, stages.n_kept, cut_words(scene)) or ((len(ranks), cut_words(scene)),)
+    cuts = cut_lines(ranks, stages.n_kept, cut_words(scene)) or (Cut(len(ranks), cut_words(scene)),)
     return BarsPanel(bars=bars, cuts=cuts)
 
 

@@ -74,15 +74,21 @@ STEPS: tuple[StepSpec, ...] = (
             f"{_B}attn.{op}",
             Hue.ATTENTION,
             (f"{_B}attn.{op}",),
-            getattr(attention, op),
+            content,
             per_head=True,
+            grids=True,
             options=(
                 (*_SCALES, "skip_first", "keys_down")
                 if op == "pattern"
                 else ("layer_limits", "skip_first", "keys_down")
             ),
         )
-        for op in ("scores", "scaled", "masked", "pattern")
+        for op, content in (
+            ("scores", attention.scores),
+            ("scaled", attention.scaled),
+            ("masked", attention.masked),
+            ("pattern", attention.pattern),
+        )
     ),
     StepSpec("z", BLOCK, _B + "attn.z", Hue.VALUE, (_B + "attn.z",), attention.z, per_head=True),
     StepSpec("concat", BLOCK, _B + "attn.concat", Hue.ATTENTION, (_B + "attn.concat",), attention.concat),

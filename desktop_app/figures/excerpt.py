@@ -51,7 +51,7 @@ WHOLE = Excerpt()
 def read_heads(text: str) -> tuple[int, ...]:
     """The heads of a list like "1" or "1,5,9". Raises ExportError."""
     if not re.fullmatch(r"\s*-?\d{1,4}\s*(,\s*-?\d{1,4}\s*)*", text):
-        raise ExportError(f"--head is {text[:40]!r}; it must be a head's number, or several like 1,5,9.")
+        raise ExportError(f"--head is {text[:40]!r}; it must be a head's number, or several like 1,5,9.", option="head")
     return tuple(dict.fromkeys(int(part) for part in text.split(",")))
 
 
@@ -59,10 +59,14 @@ def read_tokens(text: str) -> tuple[int | None, int | None]:
     """The range that "3:20", "3:" or ":20" names, as Python counts: 20 is not in it. Raises ExportError."""
     match = re.fullmatch(r"\s*(\d{1,7})?\s*:\s*(\d{1,7})?\s*", text)
     if match is None or match[1] is match[2] is None:
-        raise ExportError(f"--tokens is {text[:40]!r}; it must be a range of positions like 3:20 (20 left out).")
+        raise ExportError(
+            f"--tokens is {text[:40]!r}; it must be a range of positions like 3:20 (20 left out).", option="tokens"
+        )
     first, stop = (None if part is None else int(part) for part in match.groups())
     if first is not None and stop is not None and first >= stop:
-        raise ExportError(f"--tokens {text.strip()} has no token in it; the first number must be the smaller one.")
+        raise ExportError(
+            f"--tokens {text.strip()} has no token in it; the first number must be the smaller one.", option="tokens"
+        )
     return first, stop
 
 

@@ -11,7 +11,7 @@ from desktop_app.core.panels import Box, View
 from desktop_app.core.places import BESIDE, Step
 from desktop_app.core.scene import Scene
 from desktop_app.core.steps import build_view
-from desktop_app.figures.language import ENGLISH, caption_in, languages, translated, translator
+from desktop_app.figures.language import ENGLISH, languages, translated, translator
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.marks import Fill, Heat, Mark, Page, Picture, Rect, Words
 from desktop_app.figures.theme import THEMES
@@ -118,7 +118,7 @@ def in_language(job: Job, language: str) -> Job:
     if language == ENGLISH:
         return job
     say = translator(language)
-    view, words = translated(job.view, say), caption_in(job.caption, say)
+    view, words = translated(job.view, say), say(job.caption)
     return Job(view, words, described(view, words))
 
 

@@ -121,7 +121,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
         except LogitscopeError as reason:
             if len(faults) > _MOST_FAULTS:
                 break
-            faults.append(f"{listing.where(n, key or _named_in(str(reason), own))}: {reason}")
+            faults.append(f"{listing.where(n, key or reason.option)}: {reason}")
     taken = {_place(file): f"{file.name} is the build's own" for file in (path, record_file(path, folder))}
     for entry in entries:
         for file in entry.order.files:
@@ -184,15 +184,15 @@ def _names(fields: Mapping[str, Any]) -> list[str]:
     """The files that an entry asks for: its name with its suffix, or with each of its formats."""
     name, formats = fields.get("name"), fields.get("format", "svg")
     if not isinstance(name, str) or not name:
-        raise ExportError("a figure needs a name, which becomes that of its file.")
+        raise ExportError("a figure needs a name, which becomes that of its file.", option="name")
     place = PurePosixPath(name)
     if place.is_absolute() or ".." in place.parts or "\\" in name or "\0" in name or not place.name:
-        raise ExportError(f"name is {name[:60]!r}; it must stand below the folder of the listing.")
+        raise ExportError(f"name is {name[:60]!r}; it must stand below the folder of the listing.", option="name")
     if place.suffix.lower().removeprefix(".") in FORMATS:
         return [str(place)]
     formats = [formats] if isinstance(formats, str) else formats
     if not isinstance(formats, list) or not formats or not all(f in FORMATS for f in formats):
-        raise ExportError(f"format must be of {', '.join(FORMATS)}, one or a list.")
+        raise ExportError(f"format must be of {', '.join(FORMATS)}, one or a list.", option="format")
     return [f"{place}.{kind}" for kind in dict.fromkeys(formats)]
 
 
@@ -238,9 +238,5 @@ def _parsed(
     try:
         return parser.parse_args(argv)
     except argparse.ArgumentError as reason:
-        raise ExportError(str(reason).removeprefix("argument --")) from None
-
-
-def _named_in(message: str, fields: Mapping[str, Any]) -> str:
-    """The key that a message is about, where it says so: for the line."""
-    return next((key for key in fields if re.match(rf"(?:--)?{re.escape(key)}\b", message)), "")
+        named = (reason.argument_name or "").lstrip("-")
+        raise ExportError(f"{named}: {reason.message}" if named else reason.message, option=named) from None

@@ -184,13 +184,6 @@ class Cells:
         rows = self.values.shape[0] if self.values.ndim > 1 else 1
         return 0 <= row < rows and 0 <= column < self.values.shape[-1]
 
-    def holds(self, row: int, column: int) -> bool:
-        """Whether a cell of `values` is drawn here (a strip in pieces draws each piece apart)."""
-        if self.stride is None:
-            return 0 <= row < self.rows and 0 <= column < self.columns
-        offset = column - self.start
-        return offset >= 0 and offset % self.stride < self.columns and offset // self.stride < self.rows
-
     def lit(self, name: str, index: tuple[int | None, ...]) -> Rect | None:
         """The part of the picture that shows these cells of a tensor (None: every place along that axis), if any."""
         source = self.source

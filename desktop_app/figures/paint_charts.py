@@ -103,11 +103,11 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
 
 def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -> float:
     """The separator lines below that many bars; returns where the next bar begins."""
-    for place, words in panel.cuts:
-        if place == above:
+    for cut in panel.cuts:
+        if cut.place == above:
             page.path([body.x, body.x + body.w], [y + page.u(2)] * 2, page.theme.dim, page.u(1), dashed=True)
             page.words(
-                body.x + body.w, y + page.u(10), words, size=11, colour=page.theme.dim, align="right", room=body.w
+                body.x + body.w, y + page.u(10), cut.words, size=11, colour=page.theme.dim, align="right", room=body.w
             )
             y += page.u(_CUT)
     return y

@@ -1,6 +1,5 @@
 """What is written on each kind of panel, beside its title and note, put into another language."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,6 +8,7 @@ from desktop_app.core.panels import (
     BarsPanel,
     CloudPanel,
     CurvePanel,
+    Cut,
     GraphPanel,
     MapPanel,
     MultiplesPanel,
@@ -19,10 +19,9 @@ from desktop_app.core.panels import (
     TextPanel,
     WaterfallPanel,
 )
-from desktop_app.gpt2.phrase import Count, Phrase
 
 Say = Callable[[str], str]
-"""English words -> the same in the language of the figure."""
+"""Phrases -> their words in the language of the figure; what is no phrase stays as it is."""
 
 _EDGES = ("row_labels", "column_labels")
 
@@ -35,9 +34,7 @@ def nothing(_panel: Panel, _say: Say) -> dict[str, Any]:
 def text_phrases(panel: TextPanel, say: Say) -> dict[str, Any]:
     """Words on lines of text."""
     more: dict[str, Any] = {}
-    more["lines"] = tuple(
-        replace(x, label=say(x.label), text=_value(x.text, say), remark=say(x.remark)) for x in panel.lines
-    )
+    more["lines"] = tuple(replace(x, label=say(x.label), text=say(x.text), remark=say(x.remark)) for x in panel.lines)
     return more
 
 
@@ -52,7 +49,8 @@ def map_phrases(panel: MapPanel, say: Say) -> dict[str, Any]:
     """Words on a table as colours."""
     more: dict[str, Any] = {}
     more["x_label"] = say(panel.x_label)
-    more |= {name: tuple(_unless_token(x, say) for x in getattr(panel, name)) for name in _EDGES}
+    more["texts"] = tuple(tuple(map(say, line)) for line in panel.texts)
+    more |= {name: tuple(map(say, getattr(panel, name))) for name in _EDGES}
     return more
 
 
@@ -67,10 +65,11 @@ def bars_phrases(panel: BarsPanel, say: Say) -> dict[str, Any]:
     """Words on bars."""
     more: dict[str, Any] = {}
     more["bars"], more["peers"] = (
-        tuple(replace(b, label=_unless_token(b.label, say), text=say(b.text), remark=say(b.remark)) for b in bars)
+        tuple(replace(b, label=say(b.label), text=say(b.text), remark=say(b.remark)) for b in bars)
         for bars in (panel.bars, panel.peers)
     )
-    more["cuts"] = tuple((place, say(words)) for place, words in panel.cuts)
+    more["outlined"] = say(panel.outlined)
+    more["cuts"] = tuple(Cut(cut.place, say(cut.words), say(cut.brief)) for cut in panel.cuts)
     return more
 
 
@@ -85,6 +84,7 @@ def waterfall_phrases(panel: WaterfallPanel, say: Say) -> dict[str, Any]:
 def graph_phrases(panel: GraphPanel, say: Say) -> dict[str, Any]:
     """Words on nodes and lines."""
     more: dict[str, Any] = {}
+    more["knots"] = tuple(replace(knot, label=say(knot.label)) for knot in panel.knots)
     more["kinds"] = tuple((say(words), hue) for words, hue in panel.kinds)
     return more
 
@@ -93,6 +93,7 @@ def curve_phrases(panel: CurvePanel, say: Say) -> dict[str, Any]:
     """Words on lines against axes."""
     more: dict[str, Any] = {}
     more["levels_at"] = tuple((level, say(words)) for level, words in panel.levels_at)
+    more["line_names"] = tuple(map(say, panel.line_names))
     more["x_label"], more["y_label"] = say(panel.x_label), say(panel.y_label)
     if panel.focus is not None:
         more["focus"] = (*panel.focus[:2], say(panel.focus[2]))
@@ -110,22 +111,10 @@ def cloud_phrases(panel: CloudPanel, say: Say) -> dict[str, Any]:
 def ruler_phrases(panel: RulerPanel, say: Say) -> dict[str, Any]:
     """Words on the ruler that a draw falls on."""
     more: dict[str, Any] = {}
-    more["labels"] = tuple(_unless_token(words, say) for words in panel.labels)
+    more["labels"] = tuple(map(say, panel.labels))
     return more
-
-
-def _unless_token(label: str, say: Say) -> str:
-    """A label in other words, unless it is a token: spaces in a token's label are dots, so it never has one."""
-    return say(label) if " " in label or isinstance(label, Phrase) else label
-
-
-def _value(text: str, say: Say) -> str:
-    """A value is a number or a text of the prompt; only numbers with words behind them are put into others."""
-    if isinstance(text, Phrase | Count):
-        return say(text)
-    return say(text) if text == "special" or re.fullmatch(r"[\d,.×/ ]+(?: [a-zA-Z]+)*[\d, ]*", text) else text
 
 
 def sheet_phrases(panel: SheetPanel, say: Say) -> dict[str, Any]:
     """Where one is on the sheet."""
-    return {"place": " · ".join(map(say, panel.place.split(" · ")))} if panel.place else {}
+    return {"place": say(panel.place)}

@@ -71,7 +71,7 @@ def _census(_rest: str, config: Config, _layer: int | None, _head: int | None) -
 
 def _overview(rest: str, config: Config, layer: int | None, _head: int | None) -> Subject:
     step = _step(rest or "pattern", 0 if layer is None and not rest else layer, config)
-    if "keys_down" not in step.spec.options:
+    if not step.spec.grids:
         raise ExportError(f"{step.key} has no grid of every head; scores, scaled, masked and pattern have.")
     return Subject(OVERVIEW, step)
 

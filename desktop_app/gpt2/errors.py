@@ -2,7 +2,14 @@
 
 
 class LogitscopeError(Exception):
-    """Base of every error that is shown to a person as one sentence. Commands exit with 2 on it."""
+    """Base of every error that is shown to a person as one sentence. Commands exit with 2 on it.
+
+    `option` is the option of a command that the error is about, by its name without dashes in front.
+    """
+
+    def __init__(self, *sentence: object, option: str = "") -> None:
+        super().__init__(*sentence)
+        self.option = option
 
 
 class ModelError(LogitscopeError):

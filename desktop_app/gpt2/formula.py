@@ -103,6 +103,15 @@ class Site:
     later: str
 
 
+def filled(text: str, names: Mapping[str, object]) -> str:
+    """A text with what its "{names}" stand for; of a phrase, its values."""
+    if not isinstance(text, Phrase):
+        return text.format(**names)
+    # What a value names as a whole is put there as it is, as it may be a phrase itself.
+    whole = {f"{{{name}}}": value for name, value in names.items()}
+    return Phrase(text.key, *(whole[v] if v in whole else str(v).format(**names) for v in map(str, text.values)))
+
+
 @dataclass(frozen=True)
 class Operand:
     """One input: its variable in numpy lines and sentences, where it is read, and what the inspector calls it.
@@ -122,9 +131,7 @@ class Operand:
 
     def called(self, letters: Mapping[str, int]) -> str:
         """The label with these letters put in."""
-        if isinstance(self.label, Phrase):
-            return Phrase(self.label.key, *(str(value).format(**letters) for value in self.label.values))
-        return self.label.format(**letters)
+        return filled(self.label, letters)
 
 
 Magnitude = Callable[[Sequence[Array], Array], Array]

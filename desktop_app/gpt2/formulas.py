@@ -303,8 +303,8 @@ def _masked(place: Place, s: Array) -> Array:
 
 def _masked_terms(letters: Letters, _operands: Sequence[Array]) -> Mapping[str, float | str]:
     query, key = letters["i"], letters["j"]
-    later = f"key {key} comes after query {query}: −∞"
-    return {"why": later if key > query else f"key {key} is not after query {query}"}
+    later = Phrase("key {1} comes after query {2}: −∞", key, query)
+    return {"why": later if key > query else Phrase("key {1} is not after query {2}", key, query)}
 
 
 MASKED = Formula(
@@ -314,7 +314,7 @@ MASKED = Formula(
     reads=(Operand("s", _GRID, Phrase("scaled score")),),
     numpy="-np.inf if {j} > {i} else s  # key > query",
     numpy_whole="np.where(np.tri(s.shape[-1], dtype=bool), s, -np.inf)",
-    numbers="{why}, so {result}",
+    numbers=Phrase("{1}, so {2}", "{why}", "{result}"),
     terms=_masked_terms,
     magnitude=lambda sizes, result: np.where(np.isfinite(result), sizes[0], np.inf),
 )
@@ -348,7 +348,7 @@ def masked_by(mask: Mask) -> Formula:
         compute=compute,
         numpy="h, q, k = {h}, {i}, {j}\ns if {seen} else -np.inf",
         numpy_whole="h, q, k = np.indices(s.shape)\nnp.where({seen_whole}, s, -np.inf)",
-        numbers="query {query} and key {key} under the mask {mask}: {result}",
+        numbers=Phrase("query {1} and key {2} under the mask {3}: {4}", "{query}", "{key}", "{mask}", "{result}"),
         settings=settings,
         terms=terms,
     )

@@ -33,12 +33,17 @@ class Capital(Phrase):
 
     def __new__(cls, words: str) -> Self:
         """`words`, with a capital."""
-        made = str.__new__(cls, words[:1].upper() + words[1:])
+        made = str.__new__(cls, capital(words))
         made.key, made.values = "{1}", (words,)
         return made
 
     def __reduce__(self) -> tuple[type[str], tuple[object, ...]]:
         return Capital, self.values
+
+
+def capital(text: str) -> str:
+    """A text with a capital in front."""
+    return text[:1].upper() + text[1:]
 
 
 class Count(str):
@@ -59,7 +64,7 @@ class Count(str):
 
     def apart(self, sign: str) -> str:
         """The number with this sign between its thousands."""
-        return self.replace(",", sign)
+        return f"{self.number:,.{self.decimals}f}".replace(",", sign)
 
 
 def joined(sign: str, parts: Iterable[str]) -> str:

@@ -57,14 +57,16 @@ class Sampling:
             ("seed", 0 <= self.seed <= MAX_SEED, f"from 0 to {MAX_SEED}"),
         ):
             if not is_right:
-                raise SamplingError(f"{name} is {getattr(self, name)!r:.40}; it must be {needed}.")
+                raise SamplingError(
+                    f"{name} is {getattr(self, name)!r:.40}; it must be {needed}.", option=name.replace("_", "-")
+                )
         for name, kind in (("temperature", float), ("top_p", float), ("top_k", int), ("seed", int)):
             object.__setattr__(self, name, kind(getattr(self, name)))
 
     def _check_type(self, name: str, types: tuple[type, ...], wanted: str) -> None:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, types):
-            raise SamplingError(f"{name} is {value!r:.40}; it must be {wanted}.")
+            raise SamplingError(f"{name} is {value!r:.40}; it must be {wanted}.", option=name.replace("_", "-"))
 
 
 class Fate(Enum):
@@ -170,11 +172,6 @@ class Stages:
     cumulative_final: Floats
     """[n_kept] running sum of `final`; the last is exactly 1."""
 
-    @property
-    def kept_ids(self) -> Ids:
-        """[n_kept] the ids that survive everything, in ranked order."""
-        return self.ranked.order[: self.n_kept]
-
     def fate(self, rank: int) -> Fate:
         """What became of the token at `rank`."""
         self._check_rank(rank)
@@ -188,10 +185,6 @@ class Stages:
         """The probability of drawing a token, after all stages; 0 if it was cut."""
         rank = self.ranked.rank_of(token_id)
         return float(self.final[rank]) if rank < self.n_kept else 0.0
-
-    def before_cut(self, token_id: int) -> float:
-        """The probability of a token after temperature, before anything is cut."""
-        return float(self.probs_scaled[self.ranked.rank_of(token_id)])
 
     def landing(self, u: float) -> int:
         """The rank whose interval holds `u` in [0, 1); its probability is never zero."""
@@ -258,7 +251,7 @@ def uniform(seed: int, n: int) -> float:
         SamplingError: a negative number of a draw, or a seed out of range.
     """
     if not 0 <= seed <= MAX_SEED:
-        raise SamplingError(f"seed is {seed}; it must be from 0 to {MAX_SEED}.")
+        raise SamplingError(f"seed is {seed}; it must be from 0 to {MAX_SEED}.", option="seed")
     if not 0 <= n <= MAX_SEED:
         raise SamplingError(f"Draws are numbered from 0, not {n}.")
     # numpy steps the counter before it makes a block; raw bits stay the same between its versions.

@@ -149,11 +149,6 @@ class Tokenizer:
         return self._vocabulary.prefix_space
 
     @property
-    def is_byte_complete(self) -> bool:
-        """Whether all 256 bytes are tokens, so that any Unicode text can be spelled and round-trips exactly."""
-        return len(self._spelled) == 256
-
-    @property
     def has_space(self) -> bool:
         """Whether a space can be encoded, and so be put in front of a text."""
         return 0x20 in self._spelled

@@ -7,7 +7,7 @@ import pytest
 
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.view import opening_view
-from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Line, MapPanel, TextPanel, View, column
+from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Cut, Line, MapPanel, TextPanel, View, column
 from desktop_app.core.probabilities import bars_panel
 from desktop_app.core.state import ViewOptions
 from desktop_app.core.steps import STEPS, build_view
@@ -196,7 +196,7 @@ def test_a_value_too_small_for_a_pixel_still_has_a_line_and_zero_has_none():
 
 
 def test_two_lines_at_one_place_are_both_written():
-    page = painted(bars(3.0, 2.0, cuts=((1, "one thing"), (1, "another"))))
+    page = painted(bars(3.0, 2.0, cuts=(Cut(1, "one thing"), Cut(1, "another"))))
     words = [m.text for m in page.marks if isinstance(m, Words)]
     assert "one thing" in words
     assert "another" in words

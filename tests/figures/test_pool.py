@@ -75,7 +75,7 @@ def test_the_pointer_finds_the_cell_that_the_pixel_shows(grid, width, height, x,
     pooled = pool(grid, max(1, int(height * density)), max(1, int(width * density)))
     shown = pooled[int(y * pooled.shape[0]), int(x * pooled.shape[1])]
     assert same(float(grid[row, column]), float(shown))
-    assert cells.holds(row, column)
+    assert 0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.floats(1, 9), st.data())
@@ -102,9 +102,7 @@ def strips(draw):
 def test_cells_of_a_wrapped_strip_are_found_where_they_are_drawn(strip, scale):
     vector, start, stride, rows, columns = strip
     cells = Cells(Rect(3, 5, columns * scale, rows * scale), rows, columns, vector, None, "", start, stride)
-    inside = [n for n in range(vector.shape[1]) if cells.holds(0, n)]
-    assert inside == list(range(start, min(vector.shape[1], start + rows * stride)))[: len(inside)]
-    for n in inside:
+    for n in range(start, min(vector.shape[1], start + rows * stride)):
         place = cells.place(0, n)
         assert cells.cell(place.x + place.w / 2, place.y + place.h / 2) == (0, n)
 

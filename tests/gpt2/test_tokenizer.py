@@ -198,7 +198,7 @@ def test_ids_without_a_token_decode_to_a_replacement_character_and_are_labelled_
 def test_three_letters_are_a_vocabulary():
     assert LETTERS.encode("CAB") == Encoding((2, 0, 1), ((0, 1), (1, 2), (2, 3)))
     assert LETTERS.decode([2, 0, 1]) == "CAB"
-    assert (LETTERS.size, LETTERS.eos_id, LETTERS.is_byte_complete) == (3, None, False)
+    assert (LETTERS.size, LETTERS.eos_id) == (3, None)
     assert LETTERS.encode("") == Encoding((), ())
 
 
@@ -253,13 +253,12 @@ def test_the_position_of_a_refused_character_counts_special_tokens_before_it():
         letters.encode("A" + EOT + "AB")
 
 
-def test_a_vocabulary_with_all_but_one_byte_is_not_byte_complete():
+def test_a_vocabulary_with_all_but_one_byte_refuses_what_needs_that_byte():
     ids = {char: number for number, char in enumerate(BYTE_ALPHABET)}
-    assert Tokenizer(Vocabulary(ids, ())).is_byte_complete
-    assert SMALL.is_byte_complete
+    whole = Tokenizer(Vocabulary(ids, ()))
+    assert whole.decode(whole.encode("x▁").ids) == "x▁"
     del ids[BYTE_ALPHABET[0x96]]
     incomplete = Tokenizer(Vocabulary(ids, ()))
-    assert not incomplete.is_byte_complete
     assert incomplete.decode(incomplete.encode("é").ids) == "é"
     with pytest.raises(TokenizerError, match=r"'▁' \(U\+2581\)"):  # E2 96 81
         incomplete.encode("x▁")

@@ -43,7 +43,7 @@ def samples(cells):
     if cells.stride is not None:
         count = min(cells.values.shape[-1], cells.start + cells.rows * cells.stride) - cells.start
         offsets = sorted({0, 1, count // 3, count // 2, count - 1} & set(range(count)))
-        return [(0, cells.start + n) for n in offsets if cells.holds(0, cells.start + n)]
+        return [(0, cells.start + n) for n in offsets]
     rows = {0, cells.rows // 2, cells.rows - 1}
     columns = {0, cells.columns // 3, cells.columns - 1}
     return [(r, c) for r in rows for c in columns]

@@ -370,7 +370,7 @@ class _Patience:
         if not is_passing(reason) or self._tries >= most or (asked or 0) > LONGEST_WAIT:
             raise reason
         pause = float(asked) if asked is not None else FIRST_WAIT * 2 ** (self._tries - 1)
-        self._meter.say(f"{waits_for(reason)} {in_time(pause)}")
+        self._meter.say(f"{waits_for(reason)} {in_time(pause)}", held=True)
         time.sleep(pause)
 
 

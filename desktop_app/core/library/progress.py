@@ -12,7 +12,7 @@ _WINDOW = 5.0  # seconds over which the speed is averaged
 class Progress:
     """`done` of `total` bytes are here; `speed` in bytes a second and `left` in seconds, None while unknown.
 
-    `note` says what is waited for, if anything.
+    `note` says what is waited for, if anything; `held` is True where that is the hub or the connection to it.
     """
 
     file: str
@@ -21,6 +21,7 @@ class Progress:
     speed: float | None = None
     left: float | None = None
     note: str = ""
+    held: bool = False
 
     def words(self) -> str:
         """One line, like `model.safetensors: 120 MB of 551 MB, 11 MB/s, 39 s left`."""
@@ -73,16 +74,16 @@ class Meter:
         if now - self._told >= self._every or self.done >= self.total:
             self._tell()
 
-    def say(self, note: str) -> None:
-        """Report what the download is waiting for."""
+    def say(self, note: str, *, held: bool = False) -> None:
+        """Report what the download is waiting for; `held` where that is the hub or the connection."""
         self._marks.clear()
-        self._tell(note)
+        self._tell(note, held=held)
 
-    def _tell(self, note: str = "") -> None:
+    def _tell(self, note: str = "", *, held: bool = False) -> None:
         self._told = self._clock()
         speed = self._speed()
         left = None if not speed else (self.total - self.done) / speed
-        self._listen(Progress(self._file, self.done, self.total, speed, left, note))
+        self._listen(Progress(self._file, self.done, self.total, speed, left, note, held))
 
     def _speed(self) -> float | None:
         if len(self._marks) < 2:

@@ -16,7 +16,7 @@ from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Array, Cell, Region, read_cell
 from desktop_app.core.opening.links import computed_from, letters_of
 from desktop_app.core.panels import Source
-from desktop_app.gpt2.formula import Kind, Place
+from desktop_app.gpt2.formula import Kind, Place, filled
 from desktop_app.gpt2.phrase import Phrase, joined
 from desktop_app.gpt2.rounding import rounded
 from desktop_app.gpt2.tensors import Tensor
@@ -214,7 +214,7 @@ class _Opener:
             if not values.ndim:
                 names[operand.variable] = float(values)
         numbers = {name: _Number(value) if isinstance(value, float) else value for name, value in names.items()}
-        return self.formula.numbers.format(**numbers, result=number(result))
+        return filled(self.formula.numbers, {**numbers, "result": number(result)})
 
 
 def _products(left: Vector, right: Vector, biases: tuple[Scalar, ...], result: float) -> str:

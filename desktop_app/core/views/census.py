@@ -49,7 +49,7 @@ def census_box(
         TextPanel(
             title=Phrase("Totals and sources"),
             note=Phrase("a bias counts with its matrix"),
-            lines=tuple(Line(c.name, f"{c.total:,}", c.note) for c in models),
+            lines=tuple(Line(c.name, Count(c.total), c.note) for c in models),
         ),
     )
 

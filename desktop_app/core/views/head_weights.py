@@ -27,6 +27,7 @@ from desktop_app.core.panels import (
     Bar,
     BarsPanel,
     Box,
+    Cut,
     Hue,
     Line,
     Strip,
@@ -123,7 +124,7 @@ def _bars(scene: Scene, made: TokenTable, title: str, hue: Hue) -> BarsPanel:
         note=rank,
         bars=bars,
         hue=hue,
-        cuts=((len(most), Phrase("… and least")),),
+        cuts=(Cut(len(most), Phrase("… and least")),),
     )
 
 

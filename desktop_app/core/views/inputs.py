@@ -64,11 +64,11 @@ def text(scene: Scene) -> Box:
     words = data.decode("utf-8", "replace")
     tokens = len(scene.trace)
     facts = (
-        Line(Phrase("characters"), f"{len(words):,}"),
-        Line(Phrase("bytes"), f"{len(data):,}", Phrase("in UTF-8: the tokenizer never sees letters, only these")),
-        Line(Phrase("tokens"), f"{tokens:,}", Phrase("{1} bytes a token here", number(len(data) / tokens))),
-        Line(Phrase("vocabulary"), f"{scene.config.vocab_size:,}", Phrase("different tokens that this model knows")),
-        Line(Phrase("context"), f"{scene.config.n_positions:,}", Phrase("tokens at most that it can look at")),
+        Line(Phrase("characters"), Count(len(words))),
+        Line(Phrase("bytes"), Count(len(data)), Phrase("in UTF-8: the tokenizer never sees letters, only these")),
+        Line(Phrase("tokens"), Count(tokens), Phrase("{1} bytes a token here", number(len(data) / tokens))),
+        Line(Phrase("vocabulary"), Count(scene.config.vocab_size), Phrase("different tokens that this model knows")),
+        Line(Phrase("context"), Count(scene.config.n_positions), Phrase("tokens at most that it can look at")),
     )
     return column(
         _prose(scene),

@@ -34,7 +34,7 @@ from desktop_app.core.targets import row
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.phrase import Count, Phrase
+from desktop_app.gpt2.phrase import Count, Phrase, joined
 
 _CURVES = 6  # tokens that are followed
 _WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions up to which all are shown; shown of a longer text; after the selected
@@ -163,7 +163,7 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
     title, note = _TITLES[shows]
     if lens.own_logits is None and shows == "kl":
         note = Phrase("in nats")
-    note = " · ".join(filter(None, (note, Phrase("T: through a translator") if lens.translated.any() else "")))
+    note = joined(" · ", filter(None, (note, Phrase("T: through a translator") if lens.translated.any() else "")))
     name, values, levels = _shown(lens, shows)
     values, tokens = values[:, start:end], lens.top_id[:, start:end]
     if shows == "token":

@@ -9,6 +9,7 @@ from desktop_app.core.panels import (
     BarsPanel,
     Box,
     CurvePanel,
+    Cut,
     Hue,
     Source,
     Strip,
@@ -77,9 +78,9 @@ def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
         Bar(Phrase("neuron {1}", i), float(values[i]), number(float(values[i])), source=(name, (scene.token, int(i))))
         for i in (*highest.tolist(), *lowest.tolist())
     )
-    cuts = [(len(highest), Phrase("the lowest"))] if lowest.size else []
+    cuts = [Cut(len(highest), Phrase("the lowest"))] if lowest.size else []
     if silent.any():
-        cuts.append((len(bars), Phrase("{1} silent neurons", Count(int(silent.sum())))))
+        cuts.append(Cut(len(bars), Phrase("{1} silent neurons", Count(int(silent.sum())))))
     return BarsPanel(
         title=Phrase("Highest neurons"), note=Phrase("named by index"), bars=bars, hue=Hue.MLP, cuts=tuple(cuts)
     )

@@ -12,6 +12,7 @@ from desktop_app.core.panels import (
     BarsPanel,
     Box,
     CurvePanel,
+    Cut,
     Hue,
     Line,
     RulerPanel,
@@ -62,16 +63,16 @@ def shown_ranks(kept: int, total: int, count: int = _SHOWN) -> list[int]:
     return [*head, *around]
 
 
-def cut_lines(ranks: list[int], kept: int, words: str) -> tuple[tuple[int, str], ...]:
+def cut_lines(ranks: list[int], kept: int, words: str) -> tuple[Cut, ...]:
     """Lines between bars: where ranks are left out, and where the cut is."""
-    lines: list[tuple[int, str]] = []
+    lines = []
     for n in range(1, len(ranks)):
         left_out = ranks[n] - ranks[n - 1] - 1
         if left_out:
-            lines.append((n, Phrase("{1} more between", Count(left_out))))
+            lines.append(Cut(n, Phrase("{1} more between", Count(left_out)), Phrase("{1} more", Count(left_out))))
     place = sum(r < kept for r in ranks)
     if 0 < place < len(ranks):
-        lines.append((place, words))
+        lines.append(Cut(place, words))
     return tuple(lines)
 
 

@@ -154,7 +154,7 @@ def _levels(values: Array) -> Levels:
 
 
 def _shape(values: Array) -> str:
-    return " × ".join(f"{n:,}" for n in values.shape)
+    return joined(" × ", map(Count, values.shape))
 
 
 def _picture(part: Part, values: Array, levels: Levels, labels: tuple[str, ...]) -> AnyPanel:
@@ -190,7 +190,7 @@ def _facts(checkpoint: Checkpoint, part: Part, values: Array) -> TextPanel:
         Line(Phrase("shape"), _shape(values), f"[{', '.join(part.axes)}]"),
         Line(
             Phrase("parameters"),
-            f"{values.size if stored.dtype else 0:,}",
+            Count(values.size if stored.dtype else 0),
             Phrase("{1}, stored transposed", stored.dtype) if stored.turned else f"{stored.dtype}",
         ),
         Line(Phrase("in the file"), stored.name or Phrase("not there: this model has no biases"), joined(", ", where)),

@@ -11,6 +11,7 @@ from pptx.enum.chart import XL_CHART_TYPE, XL_LABEL_POSITION, XL_LEGEND_POSITION
 from pptx.util import Pt
 from xlsxwriter import Workbook
 
+from desktop_app.core.levels import Percent
 from desktop_app.core.panels import BarsPanel
 from desktop_app.figures.deck.master import EMU
 from desktop_app.figures.deck.pieces import Chart
@@ -40,12 +41,12 @@ def rows_of(panel: BarsPanel) -> list[Row]:
 
 def _lines(panel: BarsPanel, above: int) -> list[Row]:
     """The separator lines below that many bars, in words short enough to leave the bars their room."""
-    words = [text.replace(" more between", " more") for place, text in panel.cuts if place == above]
+    words = [cut.brief or cut.words for cut in panel.cuts if cut.place == above]
     return [(clean(f"— {text if len(text) <= _SHORT else 'cut here'} —"), None, None) for text in words]
 
 
 def _format(panel: BarsPanel) -> str:
-    if not all(bar.text.endswith("%") for bar in panel.bars):
+    if not all(isinstance(bar.text, Percent) for bar in panel.bars):
         return NUMBER
     return NEARLY_ALL if any(0.99995 <= bar.value < 1 for bar in panel.bars) else PERCENT
 
@@ -123,7 +124,7 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
 
 def _places(panel: BarsPanel) -> list[int]:
     """The category that each bar has, lines between them counted."""
-    return [n + sum(place <= n for place, _ in panel.cuts) for n in range(len(panel.bars))]
+    return [n + sum(cut.place <= n for cut in panel.cuts) for n in range(len(panel.bars))]
 
 
 def _paint(shape: Any, colour: str) -> None:
