@@ -15,9 +15,7 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
     words = " ".join(scene.tokenizer.decode(scene.trace.ids).split())
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
-    count = len(scene.trace)
-    tokens_ = Phrase("{1} token", count) if count == 1 else Phrase("{1} tokens", count)
-    parts: list[str] = [f"“{_seen(words)}”", tokens_, _seen(scene.name)]
+    parts: list[str] = [f"“{_seen(words)}”", tokens_words(len(scene.trace)), _seen(scene.name)]
     parts += changes_of(scene)
     if step.layer is not None:
         parts.append(Phrase("block {1}", step.layer))
@@ -34,6 +32,11 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
     if tokens is not None:
         parts.append(Phrase("positions {1} to {2}", tokens[0], tokens[1] - 1))
     return joined(" · ", parts)
+
+
+def tokens_words(count: int) -> str:
+    """So many tokens."""
+    return Phrase("{1} token", count) if count == 1 else Phrase("{1} tokens", count)
 
 
 def changes_of(scene: Scene) -> list[str]:

@@ -18,7 +18,7 @@ from desktop_app.core.analysis.parts import Kind, Part
 from desktop_app.core.analysis.predictions import Predictions
 from desktop_app.core.analysis.predictions import compute as predict
 from desktop_app.core.bundle import resource
-from desktop_app.core.caption import sampling_words
+from desktop_app.core.caption import sampling_words, tokens_words
 from desktop_app.core.census import census
 from desktop_app.core.cover import HIDDEN
 from desktop_app.core.levels import share_text, unit
@@ -52,8 +52,9 @@ from desktop_app.core.views import heads as atlas
 from desktop_app.core.views import inputs
 from desktop_app.figures.deck.walk import CLOSING, STEP, TITLE, Ask, Slide
 from desktop_app.figures.export import Job, described
-from desktop_app.figures.language import ENGLISH, caption_in, grouped, languages, translator
+from desktop_app.figures.language import ENGLISH, languages, translator
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
+from desktop_app.gpt2.phrase import Count, joined
 from desktop_app.gpt2.sampling import Ranked, stages
 
 log = logging.getLogger(__name__)
@@ -165,13 +166,13 @@ class Lecture:
         return None if frame is None else (part, frame)
 
     def _slide(self, frame: Frame, part: str, number: int, count: int, *, captions: bool) -> Slide:
-        values = {name: self._figure(value) for name, value in frame.values.items()}
+        values = {name: self._say(value) if isinstance(value, str) else value for name, value in frame.values.items()}
         said = {name: text.format(**values) for name, text in self.words[frame.key].items()}
         view = View(said[f"title{frame.variant}"], said["lead"], frame.content)
         scene = self._scene
-        parts = [scene.name, f"{len(scene.trace)} token{'s' * (len(scene.trace) != 1)}"]
+        parts = [scene.name, tokens_words(len(scene.trace))]
         parts += [sampling_words(scene)] if frame.sampled else []
-        caption = caption_in(" · ".join(parts), self._say) if captions else ""
+        caption = self._say(joined(" · ", parts)) if captions else ""
         notes = "\n\n".join((self._word("point_at", what=said["point"]), said["lead"], said["say"]))
         job = Job(view, caption, described(view, caption))
         place = self.words["parts"][part]
@@ -191,10 +192,6 @@ class Lecture:
             say=said["say"],
         )
 
-    def _figure(self, value: object) -> object:
-        """A value as the language writes numbers."""
-        return grouped(value) if isinstance(value, str) and self._language != ENGLISH else value
-
     def _title(self) -> Frame:
         scene = self._scene
         config = scene.config
@@ -206,8 +203,8 @@ class Lecture:
             "model": scene.name,
             "layers": config.n_layer,
             "heads": config.n_head,
-            "weights": f"{census(scene.name, config).total:,}",
-            "vocab": f"{config.vocab_size:,}",
+            "weights": Count(census(scene.name, config).total),
+            "vocab": Count(config.vocab_size),
         }
         shown = column(replace(pieces[0], title="", note="", pieces=pieces[0].pieces[:_SHADED]))
         return Frame("title", shown, values, kind=TITLE)
@@ -238,7 +235,7 @@ class Lecture:
         merged = self._merges() if count <= _CHIPS else None
         values = {
             "count": count,
-            "vocab": f"{scene.config.vocab_size:,}",
+            "vocab": Count(scene.config.vocab_size),
             "piece": self._at(piece if piece is not None else count - 1),
         }
         shown = column(panel) if merged is None else column(panel, merged)
@@ -389,8 +386,8 @@ class Lecture:
         curve = next(p for p in panels_of(view.content) if isinstance(p, CurvePanel))
         after = scene.trace.read(f"blocks.{layer}.mlp.post", row=scene.token)
         values = {
-            "active": f"{int((after > 0).sum()):,}",
-            "neurons": f"{len(after):,}",
+            "active": Count(int((after > 0).sum())),
+            "neurons": Count(len(after)),
             "layer": layer,
             "token": self._at(scene.token),
             "strongest": int(np.argmax(np.abs(after))),
@@ -462,7 +459,7 @@ class Lecture:
             "share": share_text(float(ranked.probs[0])),
             "second": self._quoted(int(ranked.order[1])),
             "second_share": share_text(float(ranked.probs[1])),
-            "vocab": f"{len(ranked):,}",
+            "vocab": Count(len(ranked)),
             "shown": shown,
             "together": share_text(float(ranked.probs[:shown].sum())),
         }
@@ -518,8 +515,8 @@ class Lecture:
         )
         values = {
             "cuts": self._word("and").join(names),
-            "kept": f"{kept:,}",
-            "vocab": f"{len(scene.ranked):,}",
+            "kept": Count(kept),
+            "vocab": Count(len(scene.ranked)),
             "last": self._quoted(int(scene.ranked.order[kept - 1])),
             "lost": share_text(max(0.0, 1 - float(made.probs_scaled[:kept].sum()))),
         }

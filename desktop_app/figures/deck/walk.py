@@ -22,7 +22,7 @@ from desktop_app.figures.export import Job, in_language
 from desktop_app.figures.language import ENGLISH, translator
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
-from desktop_app.gpt2.phrase import Phrase
+from desktop_app.gpt2.phrase import Phrase, joined
 
 STEP, TITLE, CLOSING = "step", "title", "closing"
 """Kinds of slides: they have layouts of their own where a master has them."""
@@ -177,12 +177,13 @@ def _slide(scene: Scene, item: Item, number: int, *, captions: bool) -> Slide:
         words = caption(scene, step)
         job = Job(view, words, f"{view.title}. {view.lead} {words}")
         first = step.index - sum(s.layer == step.layer for s in step_list(scene.config)) + 1
-        place = f"{part} · steps {first + 1} to {step.index + 1} of {total}"
+        place = joined(" · ", (part, Phrase("steps {1} to {2} of {3}", first + 1, step.index + 1, total)))
         said = notes(scene, step, view, (block.EXPLAIN, block.FORMULA))
     else:
         view = build_view(scene, step)
         job = Job(view, caption(scene, step), alt_text(scene, step))
-        place = part if step.spec.part == BESIDE else f"{part} · step {step.index + 1} of {total}"
+        at = Phrase("step {1} of {2}", step.index + 1, total)
+        place = part if step.spec.part == BESIDE else joined(" · ", (part, at))
         said = notes(scene, step, view, (step.text.explain, step.text.formula))
     job = job if captions else replace(job, caption="")
     return Slide(item.key, number, part, place, (step.index + 1) / total, job, view.lead, said)
@@ -193,10 +194,9 @@ def _in_language(slide: Slide, language: str) -> Slide:
         return slide
     say = translator(language)
     job = in_language(slide.job, language)
-    place = " · ".join(map(say, slide.place.split(" · ")))
     notes = slide.notes.replace(slide.lead, job.view.lead, 1)
     return replace(
-        slide, language=language, job=job, part=say(slide.part), place=place, lead=job.view.lead, notes=notes
+        slide, language=language, job=job, part=say(slide.part), place=say(slide.place), lead=job.view.lead, notes=notes
     )
 
 
@@ -204,6 +204,8 @@ def _part(step: Step, config: Config) -> str:
     if step.spec.part == BESIDE:
         return step.text.name
     if step.layer is None:
-        return "Input" if step.spec.part == IN else "Output"
+        return Phrase("Input") if step.spec.part == IN else Phrase("Output")
     # Counted from 0 as everywhere: "block 3 of 6" would leave open which of the two is meant.
-    return f"Block {step.layer}" if config.n_layer == 1 else f"Block {step.layer} of 0–{config.n_layer - 1}"
+    if config.n_layer == 1:
+        return Phrase("Block {1}", step.layer)
+    return Phrase("Block {1} of 0–{2}", step.layer, config.n_layer - 1)
