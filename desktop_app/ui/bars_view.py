@@ -11,7 +11,7 @@ from desktop_app.figures.paint_charts import bars_extent, paint_bars
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
 from desktop_app.ui.painted_pane import PaintedPane
-from desktop_app.ui.painting import draw_marks, rectangle
+from desktop_app.ui.painting import rectangle
 
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
 
@@ -88,11 +88,7 @@ class BarsView(PaintedPane):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
-        painter.fillRect(self.viewport().rect(), QColor(self._theme.panel))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.translate(0, -self.verticalScrollBar().value())
-        top = event.rect().top() + self.verticalScrollBar().value()
-        draw_marks(painter, self._page.marks, top, top + event.rect().height())
+        self.draw_page(painter, self._page, event.rect())
         if 0 <= self._hover < len(self._page.picks):
             painter.setPen(QPen(QColor(self._theme.accent), 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)

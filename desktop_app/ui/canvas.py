@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -31,10 +31,12 @@ from desktop_app.figures.paint_sheet import sheet_room
 from desktop_app.figures.spoken import spoken
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
-from desktop_app.ui.moving_map import MovingMap, steps
+from desktop_app.ui.cell_cursor import CellCursor
+from desktop_app.ui.moving_map import steps
 from desktop_app.ui.overlay import Overlay
 from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks, rectangle
+from desktop_app.ui.planes import Planes
 from desktop_app.ui.sheet_view import SheetView
 
 _MARGIN = 24
@@ -53,10 +55,6 @@ _GOING = {
     Qt.Key.Key_Down: ("next_head", "next_head"),
 }
 """The command of an arrow key in the walk, where there is no cursor: alone, and with Shift."""
-_REST_MS = 180  # without a turn of the wheel, until a zoomed plane is laid out
-_DRAG = 4  # pixels that a pressed pointer goes until it drags
-_ENLARGING = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
-_WHOLE = (0.0, 0.0, 1.0, 1.0)
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -100,19 +98,16 @@ class Canvas(PaintedPane):
         self._marked: Region | None = None
         self._lit: tuple[tuple[Region, ...], tuple[Region, ...]] = ((), ())
         self._lit_places: tuple[list[Rect], list[Rect]] = ([], [])
-        self._cursor: tuple[Cells, int, int] | None = None
+        self._cursor = CellCursor()
         self._room_above = 0
         self._dragged: tuple[Cells, int, int, Cell] | None = None
         self._focused: int | None = None
         self._followed: int | None = None
         self._room = 0
         self._spotlight = False
-        self._moving: MovingMap | None = None
-        self._pressed: QPointF | None = None  # where a plane was taken hold of
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(_REST_MS)
-        self._rest.timeout.connect(self._let_rest)
+        self._planes = Planes(lambda: self._page, self)
+        self._planes.moved.connect(self._plane_moved)
+        self._planes.framed.connect(lambda window: self.asked.emit(Frame(window)))
         self._sheets: list[SheetView] = []
         self.walks = True
         """Whether arrow keys without a cell cursor go through the walk; beside the walk they start the cursor."""
@@ -223,7 +218,7 @@ class Canvas(PaintedPane):
         self._readout = readout
         for sheet in self._sheets:
             sheet.set_readout(readout)
-        here = self._cursor is not None and readout is not None
+        here = self.has_cursor and readout is not None
         said = f"{readout.value}, {readout.name}, {readout.place}" if here and readout is not None else ""
         if (said or self._named) != self.accessibleName():
             self.setAccessibleName(said or self._named)
@@ -242,7 +237,7 @@ class Canvas(PaintedPane):
     @property
     def has_cursor(self) -> bool:
         """Whether the arrow keys move a cell cursor."""
-        return self._cursor is not None
+        return self._cursor.at is not None
 
     def _place(self) -> None:
         page = Page(self._theme, fonts.measure, self._scale, self.devicePixelRatioF(), live=True)
@@ -256,8 +251,7 @@ class Canvas(PaintedPane):
             view = replace(view, content=Box((alone(tuple(panels_of(view.content))[self._focused]),)))
         self._height = place_view(view, width, height, page) if view is not None else 0.0
         before, self._page = self._page, page
-        self._rest.stop()
-        self._moving = None  # what is laid out now is the window that was moved to, or another view
+        self._planes.laid_out()
         self._picture = None
         self.placed += 1
         # The same cell of the same picture, where that stands now: another arrangement has it in another order.
@@ -265,16 +259,11 @@ class Canvas(PaintedPane):
             cells, row, column = self._at
             again = page.again(cells, before)
             self._point(again if again is not None and again.has(row, column) else None, row, column)
-        if self._cursor is not None:
-            cells, row, column = self._cursor
-            largest = max(page.cells, key=lambda c: c.rect.w * c.rect.h, default=None)
-            here = page.again(cells, before) or largest
-            stays = here is not None and here.has(row, column)  # the same picture may have fewer cells now
-            self._cursor = None if here is None else (here, row, column) if stays else (here, 0, here.start)
+        self._cursor.keep(page, before)
         self._find_lit()
         self._show_sheets()
         self._set_scroll_bars(width)  # showing or hiding a bar triggers this layout again, from inside it
-        if self._cursor is not None:
+        if self.has_cursor:
             self._move_cursor(0, 0)
         else:
             self._show_marked()
@@ -366,8 +355,8 @@ class Canvas(PaintedPane):
         painter.drawPixmap(0, 0, self._picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(self.origin)
-        if self._moving is not None:
-            self._moving.draw(painter, self._theme.background, self._theme.line)
+        if self._planes.moving is not None:
+            self._planes.moving.draw(painter, self._theme.background, self._theme.line)
             painter.end()
             return
         over = Overlay(painter, self._page, QRectF(self.viewport().rect()).translated(-self.origin))
@@ -392,45 +381,11 @@ class Canvas(PaintedPane):
         painter.end()
         return picture
 
-    # Planes that move
-
-    def _plane_at(self, point: QPointF | None) -> MovingMap | None:
-        """The plane under a point of the page, or the first one; as it is moved already, if it is."""
-        for place in self._page.movable:
-            if point is None or rectangle(place.box).contains(point):
-                return self._moving if self._moving is not None and self._moving.place is place else MovingMap(place)
-        return None
-
-    def _move_plane(self, plane: MovingMap) -> None:
-        """Show a plane as it is moved; what was pointed at is elsewhere now."""
+    def _plane_moved(self) -> None:
+        """A plane is drawn as it is moved; what was pointed at is elsewhere now."""
         self._point(None, 0, 0)
-        self._cursor = None
-        self._moving = plane
+        self._cursor.leave()
         self.viewport().update()
-
-    def _let_rest(self) -> None:
-        """The plane stays where it was moved to: it is laid out there, with the labels that fit now."""
-        self._rest.stop()
-        if self._moving is not None:
-            window = self._moving.window
-            self.asked.emit(Frame(() if window == _WHOLE else window))
-
-    def _zoom_plane(self, factor: float, at: QPointF | None) -> bool:
-        """Enlarge the plane under a point, or the first one; whether there is one."""
-        plane = self._plane_at(at)
-        if plane is None:
-            return False
-        plane.zoom(factor, at)
-        self._move_plane(plane)
-        self._rest.start()
-        return True
-
-    def _push_plane(self, across: float, down: float) -> None:
-        plane = self._plane_at(None)
-        if plane is not None:
-            plane.pan(QPointF(across * plane.box.width() / 6, down * plane.box.height() / 6))
-            self._move_plane(plane)
-            self._rest.start()
 
     # Pointer
 
@@ -470,8 +425,9 @@ class Canvas(PaintedPane):
         if self._dragged is not None:
             return
         point = event.position() - self.origin
-        if self._pressed is not None:
-            self._drag_plane(point)
+        if self._planes.held:
+            if self._planes.drag(point):
+                self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
             return
         self._follow(point.x(), point.y())
         cells = self._cells_at(point.x(), point.y())
@@ -488,20 +444,8 @@ class Canvas(PaintedPane):
         else:
             self._point(cells, *cells.cell(point.x(), point.y()))
 
-    def _drag_plane(self, point: QPointF) -> None:
-        assert self._pressed is not None
-        by = point - self._pressed
-        plane = self._plane_at(self._pressed) if self._moving is None else self._moving
-        if plane is None or (self._moving is None and by.manhattanLength() < _DRAG):
-            return
-        self._rest.stop()
-        plane.pan(by)
-        self._pressed = point
-        self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
-        self._move_plane(plane)
-
     def leaveEvent(self, event: object) -> None:
-        if self._cursor is None:
+        if not self.has_cursor:
             self._point(None, 0, 0)
             self._follow_none()
 
@@ -537,12 +481,9 @@ class Canvas(PaintedPane):
             self.menu_asked.emit(cell, self.viewport().mapToGlobal(place.toPoint()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self._pressed is not None and event.button() == Qt.MouseButton.LeftButton:
-            self._pressed = None
+        if self._planes.held and event.button() == Qt.MouseButton.LeftButton:
             self.viewport().unsetCursor()
-            if self._moving is not None:
-                self._let_rest()
-            else:
+            if not self._planes.release():
                 self._click(event.position() - self.origin)
             return
         dragged, self._dragged = self._dragged, None
@@ -569,9 +510,8 @@ class Canvas(PaintedPane):
             self._dragged = (cells, *cells.cell(point.x(), point.y()), cell)
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
             return
-        if self._plane_at(point) is not None:
-            self._pressed = point  # it is clicked where it is let go without having been dragged
-            return
+        if self._planes.press(point):
+            return  # it is clicked where it is let go without having been dragged
         self._click(point)
 
     def _click(self, point: QPointF) -> None:
@@ -581,7 +521,7 @@ class Canvas(PaintedPane):
         # A small grid is there to be chosen, not to be aimed at cell by cell; a head's piece of a strip is both.
         if cells is not None and (pick is None or cells.stride is not None):
             row, column = cells.cell(point.x(), point.y())
-            self._cursor = None
+            self._cursor.leave()
             self._point(cells, row, column)
             self.opened.emit(cells, row, column)
             if self._at is not None:
@@ -595,7 +535,7 @@ class Canvas(PaintedPane):
             self.zoom(step)
             event.accept()
             return
-        if self._zoom_plane(steps(event.angleDelta().y()), event.position() - self.origin):
+        if self._planes.zoom(steps(event.angleDelta().y()), event.position() - self.origin):
             event.accept()
             return
         super().wheelEvent(event)
@@ -623,36 +563,26 @@ class Canvas(PaintedPane):
 
     def start_cursor(self) -> None:
         """Put the cursor into the largest picture of cells."""
-        if not self._page.cells:
-            return
-        largest = max(self._page.cells, key=lambda c: c.rect.w * c.rect.h)
-        self._cursor = (largest, 0, largest.start)
-        self._move_cursor(0, 0)
-        self._follow_cursor()
+        if self._cursor.start(self._page):
+            self._move_cursor(0, 0)
+            self._follow_cursor()
 
     def leave_cursor(self) -> None:
         """Take the cursor away."""
-        self._cursor = None
+        self._cursor.leave()
         self._point(None, 0, 0)
         self._follow_none()
 
     def _move_cursor(self, down: int, across: int) -> None:
-        assert self._cursor is not None
-        cells, row, column = self._cursor
-        there = cells.moved(row, column, down, across)
-        if there == (row, column) and (down or across) and cells.rows * cells.columns == 1:
-            cells = self._page.neighbour(cells, down, across)  # words and bars that stand alone are moved through, too
-            there = (0, cells.start)
-        row, column = there
-        self._cursor = (cells, row, column)
+        cells, row, column = self._cursor.move(self._page, down, across)
         self._at = None
         self._point(cells, row, column)
         self._show_place(cells.place(row, column))
 
     def _follow_cursor(self) -> None:
         """Let panels that follow the pointer follow the cursor; where a person moved it, and not where a layout did."""
-        if self._cursor is not None:
-            cells, row, column = self._cursor
+        if self._cursor.at is not None:
+            cells, row, column = self._cursor.at
             self._follow_at(rectangle(cells.place(row, column)).center())
 
     def _follow_at(self, place: QPointF) -> None:
@@ -660,13 +590,13 @@ class Canvas(PaintedPane):
         # A word that follows is of another number now: the cursor stays on the word.
         there = self._cells_at(place.x(), place.y()) if self._followed is not None else None
         if there is not None:
-            self._cursor = (there, *there.cell(place.x(), place.y()))
+            self._cursor.at = (there, *there.cell(place.x(), place.y()))
             self._move_cursor(0, 0)
 
     def _go(self, down: int, across: int) -> None:
         """Move the cursor by an arrow key; in a text that follows it to the next word, which may have no number yet."""
-        assert self._cursor is not None
-        cells, row, column = self._cursor
+        assert self._cursor.at is not None
+        cells, row, column = self._cursor.at
         here = rectangle(cells.place(row, column)).center()
         panel = next((rectangle(r) for p, r in self._page.panels if follows(p) and rectangle(r).contains(here)), None)
         own = self._pick_at(here.x(), here.y())
@@ -685,10 +615,7 @@ class Canvas(PaintedPane):
         self._follow_cursor()
 
     def _switch_cells(self, by: int) -> None:
-        assert self._cursor is not None
-        at = next(n for n, cells in enumerate(self._page.cells) if cells is self._cursor[0])
-        cells = self._page.cells[(at + by) % len(self._page.cells)]
-        self._cursor = (cells, 0, cells.start)
+        self._cursor.switch(self._page, by)
         self._move_cursor(0, 0)
         self._follow_cursor()
 
@@ -721,10 +648,10 @@ class Canvas(PaintedPane):
             event.key(),
             event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier),
         )
-        if self._cursor is not None and key in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
+        if self.has_cursor and key in (Qt.Key.Key_Tab, Qt.Key.Key_Backtab):
             self._switch_cells(1 if key == Qt.Key.Key_Tab else -1)
             return
-        if self._cursor is not None and plain:
+        if self.has_cursor and plain:
             if key in _ARROWS:
                 self._go(*_ARROWS[Qt.Key(key)])
                 return
@@ -740,7 +667,7 @@ class Canvas(PaintedPane):
         elif plain and key == Qt.Key.Key_Escape:
             self.asked.emit(Do("close_inspector"))
             return
-        if self._page.movable and self._steer_plane(event):
+        if self._planes.steer(event):
             return
         if plain and not self.walks and key in _ARROWS:
             self.start_cursor()
@@ -753,25 +680,7 @@ class Canvas(PaintedPane):
                 return
         super().keyPressEvent(event)
 
-    def _steer_plane(self, event: QKeyEvent) -> bool:
-        """Plus and minus enlarge a plane and shrink it, 0 shows all of it, Shift with an arrow pushes it."""
-        key = Qt.Key(event.key())
-        if event.modifiers() & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier):
-            return False
-        if key in _ENLARGING:
-            return self._zoom_plane(_ENLARGING[key], None)
-        if key == Qt.Key.Key_0:
-            self._moving = None
-            self._rest.stop()
-            self.asked.emit(Frame())
-            return True
-        if key in _ARROWS and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
-            down, across = _ARROWS[key]
-            self._push_plane(-across, -down)
-            return True
-        return False
-
     def focusNextPrevChild(self, forward: bool) -> bool:
-        if self._cursor is not None:
+        if self.has_cursor:
             return False
         return super().focusNextPrevChild(forward)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.cone import Cone
@@ -13,7 +13,6 @@ from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
 from desktop_app.ui.painted_pane import PaintedPane
-from desktop_app.ui.painting import draw_marks
 
 _ROW, _BLOCK_ROW, _GAP = 24.0, 32.0, 6.0
 
@@ -171,11 +170,7 @@ class MapView(PaintedPane):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
-        painter.fillRect(self.viewport().rect(), QColor(self._theme.panel))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.translate(0, -self.verticalScrollBar().value())
-        top = event.rect().top() + self.verticalScrollBar().value()
-        draw_marks(painter, self._page.marks, top, top + event.rect().height())
+        self.draw_page(painter, self._page, event.rect())
         painter.resetTransform()
         self.draw_ring(painter, self._theme.accent)
         painter.end()

@@ -1,8 +1,11 @@
 """What the painted panes share: no frame, and a ring that shows where the keyboard is."""
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFocusEvent, QPainter, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
+
+from desktop_app.figures.marks import Page
+from desktop_app.ui.painting import draw_marks
 
 _BY_KEYBOARD = (
     Qt.FocusReason.TabFocusReason,
@@ -28,6 +31,14 @@ class PaintedPane(QAbstractScrollArea):
         self._ringed = False
         super().focusOutEvent(event)
         self.viewport().update()
+
+    def draw_page(self, painter: QPainter, page: Page, seen: QRect) -> None:
+        """Draw the part of a page that is `seen` in the viewport, on the panel's colour; the painter moves with it."""
+        scrolled = self.verticalScrollBar().value()
+        painter.fillRect(self.viewport().rect(), QColor(page.theme.panel))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.translate(0, -scrolled)
+        draw_marks(painter, page.marks, seen.top() + scrolled, seen.bottom() + 1 + scrolled)
 
     def draw_ring(self, painter: QPainter, colour: str) -> None:
         """Draw the ring, if it is to be seen; `painter` is the viewport's, not moved."""

@@ -148,10 +148,10 @@ def test_a_cursor_in_a_picture_that_has_fewer_cells_now_stands_in_one_that_is_th
 
     canvas.show_view(view(6), LIGHT, 1.0)
     cells = canvas.page.cells[0]
-    canvas._cursor = (cells, rows - 1, 5)
+    canvas._cursor.at = (cells, rows - 1, 5)
     canvas._move_cursor(0, 0)
     canvas.show_view(view(3), LIGHT, 1.0)
-    found, line, place = canvas._cursor
+    found, line, place = canvas._cursor.at
     assert found in canvas.page.cells and found.has(line, place)
     canvas.leave_cursor()
     canvas._point(found, rows - 1, 2)
@@ -172,8 +172,8 @@ def test_a_cursor_on_a_line_of_a_graph_that_has_fewer_lines_now_stands_on_one_th
 
     canvas.show_view(view(5), LIGHT, 1.0)
     lines = max((c for c in canvas.page.cells if isinstance(c, Strands)), key=lambda c: c.values.shape[-1])
-    canvas._cursor = (lines, 0, lines.values.shape[-1] - 1)
+    canvas._cursor.at = (lines, 0, lines.values.shape[-1] - 1)
     canvas._move_cursor(0, 0)
     canvas.show_view(view(1), LIGHT, 1.0)
-    found, line, place = canvas._cursor
+    found, line, place = canvas._cursor.at
     assert found in canvas.page.cells and found.has(line, place)

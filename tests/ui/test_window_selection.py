@@ -295,7 +295,7 @@ def test_tab_goes_through_the_pictures_and_leaves_none_out(desk):
     desk.press(Qt.Key.Key_Return, widget=canvas)
 
     def at():
-        return next(n for n, cells in enumerate(canvas.page.cells) if cells is canvas._cursor[0])
+        return next(n for n, cells in enumerate(canvas.page.cells) if cells is canvas._cursor.at[0])
 
     first, seen = at(), []
     for _ in range(count):

@@ -143,7 +143,7 @@ def test_arrows_go_through_the_tokens_of_a_shaded_text(desk):
     desk.settle()
     canvas = desk.window.canvas
     token = next(c for c in canvas.page.cells if c.rows * c.columns == 1 and c.source.name.endswith("attn.pattern"))
-    canvas._cursor = (token, 0, 0)
+    canvas._cursor.at = (token, 0, 0)
     canvas._move_cursor(0, 0)
     first = canvas._at[0].source.index
     desk.press(Qt.Key.Key_Right, widget=canvas)

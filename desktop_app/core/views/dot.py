@@ -1,5 +1,7 @@
 """A dot product drawn: two vectors aligned, their products, the largest of these, and the running sum."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from desktop_app.core.levels import diverging, number
@@ -23,27 +25,12 @@ _TERMS = 8
 def dot_panels(left: Strip, right: Strip, bias: float | None = None) -> tuple[AnyPanel | Box, ...]:
     """The panels of `left` · `right`, and of what is added after it, if anything is."""
     products = np.asarray(left.values, np.float64) * right.values
-    wrap = wrap_width(len(products))
-    order = np.argsort(-np.abs(products), kind="stable")[:_TERMS]
-    bars = tuple(
-        Bar(
-            str(i),
-            float(products[i]),
-            number(float(products[i])),
-            f"{number(float(left.values[i]))} × {number(float(right.values[i]))}",
-        )
-        for i in order
-    )
     running = np.concatenate([[0.0], np.cumsum(products)])
     level = ((running[-1] + (bias or 0.0), Phrase("the sum") if bias is None else Phrase("with the bias")),)
     return (
-        StripsPanel(strips=(left,), levels=diverging(left.values), wrap=wrap, title=Phrase("Two vectors, aligned")),
-        StripsPanel(strips=(right,), levels=diverging(right.values), wrap=wrap),
-        StripsPanel(
-            strips=(Strip(Phrase("products"), products, None, Hue.ACCENT, "="),), levels=diverging(products), wrap=wrap
-        ),
+        *aligned(left, right),
         row(
-            BarsPanel(title=Phrase("Largest terms"), note=Phrase("by index"), bars=bars, hue=Hue.ACCENT),
+            largest_terms(left, right),
             CurvePanel(
                 title=Phrase("Running sum"),
                 note=Phrase("left to right"),
@@ -54,3 +41,28 @@ def dot_panels(left: Strip, right: Strip, bias: float | None = None) -> tuple[An
             ),
         ),
     )
+
+
+def aligned(left: Strip, right: Strip) -> tuple[StripsPanel, ...]:
+    """Two vectors and their products, one under the other."""
+    products = np.asarray(left.values, np.float64) * right.values
+    wrap = wrap_width(len(products))
+    strips = (left, right, Strip(Phrase("products"), products, None, Hue.ACCENT, "="))
+    first, *others = (StripsPanel(strips=(s,), levels=diverging(s.values), wrap=wrap) for s in strips)
+    return replace(first, title=Phrase("Two vectors, aligned")), *others
+
+
+def largest_terms(left: Strip, right: Strip) -> BarsPanel:
+    """The largest products of two vectors, by index."""
+    products = np.asarray(left.values, np.float64) * right.values
+    order = np.argsort(-np.abs(products), kind="stable")[:_TERMS]
+    bars = tuple(
+        Bar(
+            str(i),
+            float(products[i]),
+            number(float(products[i])),
+            f"{number(float(left.values[i]))} × {number(float(right.values[i]))}",
+        )
+        for i in order
+    )
+    return BarsPanel(title=Phrase("Largest terms"), note=Phrase("by index"), bars=bars, hue=Hue.ACCENT)

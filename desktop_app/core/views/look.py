@@ -11,7 +11,7 @@ from desktop_app.core.analysis.parts import Kind, Part, fold
 from desktop_app.core.analysis.score import Score
 from desktop_app.core.editing import Target
 from desktop_app.core.intents import AskKey
-from desktop_app.core.levels import Levels, diverging, number, percent
+from desktop_app.core.levels import Levels, number, percent
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -23,7 +23,6 @@ from desktop_app.core.panels import (
     MapPanel,
     Source,
     Strip,
-    StripsPanel,
     TextPanel,
     View,
     column,
@@ -34,7 +33,8 @@ from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
 from desktop_app.core.targets import of_tensor
-from desktop_app.core.views.common import token_name, wrap_width
+from desktop_app.core.views.common import token_name
+from desktop_app.core.views.dot import aligned, largest_terms
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.config import Config
@@ -369,35 +369,17 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         Line(Phrase("with numbers"), f"{number(total)} / {number(pair.score.divisor)}"),
         Line(Phrase("made again"), number(again), Phrase("differs by {1}", number(abs(again - pair.value)))),
     )
-    wrap = wrap_width(len(products))
-    order = np.argsort(-np.abs(products), kind="stable")[:_TERMS]
-    bars = tuple(
-        Bar(
-            str(i),
-            float(products[i]),
-            number(float(products[i])),
-            f"{number(float(pair.query[i]))} × {number(float(pair.key[i]))}",
-        )
-        for i in order
-    )
-    strips = [
-        StripsPanel(title=title, strips=(Strip(label, x, None, hue, sign),), levels=diverging(x), wrap=wrap)
-        for title, label, x, hue, sign in (
-            (Phrase("Two vectors, aligned"), "q", pair.query, Hue.QUERY, ""),
-            ("", "k", pair.key, Hue.KEY, "×"),
-            ("", Phrase("products"), products, Hue.ACCENT, "="),
-        )
-    ]
+    query, key = Strip("q", pair.query, None, Hue.QUERY), Strip("k", pair.key, None, Hue.KEY, "×")
     made = (
         *_made_by(pair.score.query_parts, pair.members[0], pair.score.query, Phrase("query")),
         *_made_by(pair.score.key_parts, pair.members[1], pair.score.key, Phrase("key")),
     )
-    largest = BarsPanel(title=Phrase("Largest terms"), note=Phrase("by index"), bars=bars, hue=Hue.ACCENT)
+    largest = largest_terms(query, key)
     written = BarsPanel(title=Phrase("Written by"), hint=Phrase("click to open"), bars=made, hue=Hue.RESIDUAL)
     return View(
         Phrase("{1} × {2} = {3}", *pair.labels, number(pair.value)),
         Phrase("query {1}, key {2}", token_name(scene, pair.score.query), token_name(scene, pair.score.key)),
-        column(TextPanel(lines=lines), *strips, row(largest, written) if made else largest),
+        column(TextPanel(lines=lines), *aligned(query, key), row(largest, written) if made else largest),
     )
 
 

@@ -9,13 +9,14 @@ from desktop_app.core.sheet.camera import here
 from desktop_app.core.sheet.layout import lay_out_sheet
 from desktop_app.core.sheet.values import SheetValues
 from desktop_app.core.want import Product, Want
+from desktop_app.gpt2.phrase import Phrase, joined
 
 
 def _values(work: Work) -> SheetValues:
     return SheetValues(work.trace)
 
 
-_VALUES = Product("sheet", "Laying the pass out", _values)
+_VALUES = Product("sheet", Phrase("Laying the pass out"), _values)
 _WANT = Want(_VALUES)
 
 
@@ -30,21 +31,21 @@ def content(scene: Scene) -> View:
 
     values: SheetValues | None = scene.made(_WANT)
     if values is None:
-        return View("", "", column(TextPanel(lines=(Line("", f"{_VALUES.words} …"),))))
+        return View("", "", column(TextPanel(lines=(Line("", _VALUES.waiting),))))
     sheet = lay_out_sheet(scene.config, len(scene.trace))
     step = next((s for s in step_list(scene.config) if s.key == scene.state.step), None)
     layer = scene.layer if step is None or step.layer is None else step.layer
-    words = [] if step is None else [step.text.name]
+    words: list[str] = [] if step is None else [step.text.name]
     if step is not None and step.layer is not None:
-        words.insert(0, f"Block {layer}")
+        words.insert(0, Phrase("Block {1}", layer))
     if step is not None and step.spec.per_head:
-        words.insert(1, f"Head {scene.head}")
+        words.insert(1, Phrase("Head {1}", scene.head))
     panel = SheetPanel(
         sheet=sheet,
         values=values,
         scale=scene.state.view.pattern_scale,
         here=here(sheet, step, layer, scene.head),
-        place=" · ".join(words),
+        place=joined(" · ", words),
         token=scene.token,
         labels=scene.labels,
     )

@@ -1,0 +1,55 @@
+"""The cell cursor: the cell of a page that arrow keys move, through a picture and from one picture to the next."""
+
+from desktop_app.figures.marks import Cells, Page
+
+Place = tuple[Cells, int, int]
+"""A picture of cells, a row and a column of it."""
+
+
+class CellCursor:
+    """`at` is where it is, None where there is no cursor."""
+
+    def __init__(self) -> None:
+        self.at: Place | None = None
+
+    def start(self, page: Page) -> bool:
+        """Go into the largest picture of cells; whether there is one."""
+        largest = _largest(page)
+        self.at = None if largest is None else (largest, 0, largest.start)
+        return self.at is not None
+
+    def leave(self) -> None:
+        """Be nowhere."""
+        self.at = None
+
+    def keep(self, page: Page, before: Page) -> None:
+        """The page is laid out anew: stay in the same cell of the same picture where that is there, `before` it was."""
+        if self.at is None:
+            return
+        cells, row, column = self.at
+        here = page.again(cells, before) or _largest(page)
+        stays = here is not None and here.has(row, column)  # the same picture may have fewer cells now
+        self.at = None if here is None else (here, row, column) if stays else (here, 0, here.start)
+
+    def move(self, page: Page, down: int, across: int) -> Place:
+        """Go so many rows and columns on; words and bars that stand alone are moved through, too."""
+        assert self.at is not None
+        cells, row, column = self.at
+        there = cells.moved(row, column, down, across)
+        if there == (row, column) and (down or across) and cells.rows * cells.columns == 1:
+            cells = page.neighbour(cells, down, across)
+            there = (0, cells.start)
+        self.at = (cells, *there)
+        return self.at
+
+    def switch(self, page: Page, by: int) -> Place:
+        """Go to the first cell of another picture, so many on."""
+        assert self.at is not None
+        at = next(n for n, cells in enumerate(page.cells) if cells is self.at[0])
+        cells = page.cells[(at + by) % len(page.cells)]
+        self.at = (cells, 0, cells.start)
+        return self.at
+
+
+def _largest(page: Page) -> Cells | None:
+    return max(page.cells, key=lambda c: c.rect.w * c.rect.h, default=None)

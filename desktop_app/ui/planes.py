@@ -1,0 +1,123 @@
+"""The planes of points on a page while a person moves them: dragged, zoomed and pushed, until they are let rest."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, QPointF, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
+
+from desktop_app.figures.marks import Page
+from desktop_app.ui.moving_map import MovingMap
+from desktop_app.ui.painting import rectangle
+
+_REST_MS = 180  # without a turn of the wheel, until a zoomed plane is laid out
+_DRAG = 4  # pixels that a pressed pointer goes until it drags
+_ENLARGING = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
+_PUSHING = {Qt.Key.Key_Left: (1, 0), Qt.Key.Key_Right: (-1, 0), Qt.Key.Key_Up: (0, 1), Qt.Key.Key_Down: (0, -1)}
+_WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+class Planes(QObject):
+    """Moves the planes of the page that `page` gives; one at a time."""
+
+    moved = Signal()  # a plane is to be drawn elsewhere than it was laid out
+    framed = Signal(object)  # a plane came to rest: the window that it shows, () for the whole
+
+    def __init__(self, page: Callable[[], Page], parent: QObject) -> None:
+        super().__init__(parent)
+        self._page = page
+        self.moving: MovingMap | None = None
+        """The plane as it is moved, until the page is laid out with it."""
+        self._pressed: QPointF | None = None  # where one was taken hold of
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MS)
+        self._rest.timeout.connect(self._let_rest)
+
+    @property
+    def held(self) -> bool:
+        """Whether the pointer holds a plane."""
+        return self._pressed is not None
+
+    def laid_out(self) -> None:
+        """The page is another: it shows the window that was moved to, or another view."""
+        self._rest.stop()
+        self.moving = None
+
+    def at(self, point: QPointF | None) -> MovingMap | None:
+        """The plane under a point of the page, or the first one; as it is moved already, if it is."""
+        for place in self._page().movable:
+            if point is None or rectangle(place.box).contains(point):
+                return self.moving if self.moving is not None and self.moving.place is place else MovingMap(place)
+        return None
+
+    def press(self, point: QPointF) -> bool:
+        """Take hold of the plane at a point; whether there is one."""
+        self._pressed = point if self.at(point) is not None else None
+        return self.held
+
+    def drag(self, point: QPointF) -> bool:
+        """Move the plane that is held along with the pointer; whether it has gone far enough to be dragged."""
+        if self._pressed is None:
+            return False
+        by = point - self._pressed
+        plane = self.at(self._pressed) if self.moving is None else self.moving
+        if plane is None or (self.moving is None and by.manhattanLength() < _DRAG):
+            return False
+        self._rest.stop()
+        plane.pan(by)
+        self._pressed = point
+        self._move(plane)
+        return True
+
+    def release(self) -> bool:
+        """Let go of the plane that is held; whether it was moved, or else only clicked."""
+        self._pressed = None
+        if self.moving is None:
+            return False
+        self._let_rest()
+        return True
+
+    def zoom(self, factor: float, at: QPointF | None) -> bool:
+        """Enlarge the plane under a point, or the first one; whether there is one."""
+        plane = self.at(at)
+        if plane is None:
+            return False
+        plane.zoom(factor, at)
+        self._move(plane)
+        self._rest.start()
+        return True
+
+    def steer(self, event: QKeyEvent) -> bool:
+        """Plus and minus enlarge a plane and shrink it, 0 shows all of it, Shift with an arrow pushes it."""
+        key = Qt.Key(event.key())
+        shortcut = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
+        if not self._page().movable or event.modifiers() & shortcut:
+            return False
+        if key in _ENLARGING:
+            return self.zoom(_ENLARGING[key], None)
+        if key == Qt.Key.Key_0:
+            self.laid_out()
+            self.framed.emit(())
+            return True
+        if key in _PUSHING and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self._push(*_PUSHING[key])
+            return True
+        return False
+
+    def _push(self, across: float, down: float) -> None:
+        plane = self.at(None)
+        if plane is not None:
+            plane.pan(QPointF(across * plane.box.width() / 6, down * plane.box.height() / 6))
+            self._move(plane)
+            self._rest.start()
+
+    def _move(self, plane: MovingMap) -> None:
+        self.moving = plane
+        self.moved.emit()
+
+    def _let_rest(self) -> None:
+        """The plane stays where it was moved to: it is laid out there, with the labels that fit now."""
+        self._rest.stop()
+        if self.moving is not None:
+            window = self.moving.window
+            self.framed.emit(() if window == _WHOLE else window)
