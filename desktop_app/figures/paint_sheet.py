@@ -17,6 +17,7 @@ from desktop_app.figures.marks import Page, Picture, Rect
 from desktop_app.figures.paint_common import LEGEND, heading, heading_height, legend
 from desktop_app.figures.sheet_tiles import compose, pooled_phrase, units_for
 from desktop_app.figures.theme import mix
+from desktop_app.gpt2.phrase import Phrase
 
 _MOST_PIXELS = 36_000_000  # of the picture in a figure: A0 at 150 dpi has 35 million
 _LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # units of the design below which words are left out
@@ -98,7 +99,7 @@ def paint_legend(panel: SheetPanel, rect: Rect, page: Page, said: str) -> None:
     legend(panel.levels, own, page, 0, said if panel.levels.diverging else "", panel.tensor)
     other = Rect(rect.x + rect.w * share, rect.y, rect.w * (1 - share), rect.h)
     if panel.levels.diverging:
-        legend(unit(panel.scale), other, page, 0, "", page.say("patterns"))
+        legend(unit(panel.scale), other, page, 0, "", page.say(Phrase("patterns")))
     elif panel.values is not None:
         legend(panel.values.levels("blocks.0.resid_pre"), other, page, 0, said, "blocks.0.resid_pre")
 
@@ -366,7 +367,7 @@ def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
         return  # one sees nothing else
     if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
         return  # one sees nothing else
-    words = f"{page.say('you are here:')} {panel.place}"
+    words = page.say(Phrase("you are here: {1}", panel.place))
     wide = page.width(words, size=12, bold=True) + page.u(20)
     high = page.u(24)
     x = min(

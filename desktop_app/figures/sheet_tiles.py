@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from desktop_app.core.sheet.layout import Box, Plate, Sheet
 from desktop_app.core.sheet.values import Check, SheetValues, factors
 from desktop_app.figures.theme import Theme, rgb
+from desktop_app.gpt2.phrase import Phrase
 
 TILE = 256  # pixels of a side of a tile
 Pixels = NDArray[np.uint32]
@@ -106,4 +107,4 @@ def pooled_phrase(plate: Plate, units: int) -> str:
     """What a pixel of a plate stands for, where that is more than one cell."""
     rows, columns = factors(plate, units)
     rows, columns = min(rows, plate.rows), min(columns, plate.columns)
-    return "" if rows * columns == 1 else f"one pixel = {rows} × {columns}, strongest shown, with its sign"
+    return "" if rows * columns == 1 else Phrase("one pixel = {1} × {2}, strongest shown, with its sign", rows, columns)

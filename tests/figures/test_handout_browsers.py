@@ -52,7 +52,7 @@ def hold(scene, sampling, kept, shares, labels):
     assert kept == own.n_kept
     assert len(shares) == min(12, own.n_kept)
     np.testing.assert_allclose(shares, own.final[: len(shares)], rtol=1e-12)
-    assert labels == [scene.tokenizer.quoted(int(t)) for t in own.ranked.order[: len(shares)]]
+    assert labels == [scene.tokenizer.quoted(int(t)) for t in own.ranked.order[: own.n_kept][: len(shares)]]
 
 
 @pytest.mark.parametrize("sampling", SETTINGS[:3])

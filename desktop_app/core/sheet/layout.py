@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from desktop_app.core.panels import Hue, Source
 from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
 _SIDE = 64  # units that a picture is high at least, whatever the text's length
@@ -308,7 +309,9 @@ class _Layout:
         self.chunks(f"{b}mlp.post", "mlp.post", at, below + self.pitch, Hue.MLP)
         road = (x, x + width, top + self.high / 2)
         box = Box(x, y, width, height)
-        self.cards.append(Card(f"Block {layer}", layer, box, range(begin, len(self.plates)), tuple(lanes), road))
+        self.cards.append(
+            Card(Phrase("Block {1}", layer), layer, box, range(begin, len(self.plates)), tuple(lanes), road)
+        )
 
     # The whole
 
@@ -342,7 +345,9 @@ class _Layout:
         right = self.plate("embed", "embed", right, top, Hue.RESIDUAL)
         right = self.plate("pos_embed", "pos_embed", right + self.gap, top, Hue.RESIDUAL)
         low = top + self.pitch + self.gap
-        self.cards.append(Card("In", None, Box(x, y, min(right, wide - x) - x, low - y), range(len(self.plates))))
+        self.cards.append(
+            Card(Phrase("In"), None, Box(x, y, min(right, wide - x) - x, low - y), range(len(self.plates)))
+        )
         return low
 
     def _end(self, x: int, y: int, wide: int) -> int:
@@ -353,7 +358,7 @@ class _Layout:
         self.plate("ln_final.out", "ln_final.out", right, top, Hue.RESIDUAL)
         across = max(1, (wide - 2 * x - 2 * self.gap) // (self.wide + self.gap))
         low = self.chunks("logits", "logits", left, top + self.pitch, Hue.ACCENT, across) + self.gap
-        self.cards.append(Card("Out", None, Box(x, y, wide - 2 * x, low - y), range(begin, len(self.plates))))
+        self.cards.append(Card(Phrase("Out"), None, Box(x, y, wide - 2 * x, low - y), range(begin, len(self.plates))))
         return low
 
 

@@ -15,6 +15,7 @@ from desktop_app.core.levels import Levels, diverging, unit
 from desktop_app.core.panels import Array
 from desktop_app.core.sheet.layout import Plate
 from desktop_app.gpt2.mask import mask_of
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.trace import Trace
 
 _KEPT = 48 << 20  # bytes of pooled numbers that are kept for the next tile
@@ -107,7 +108,7 @@ class SheetValues:
             return unit(scale)
         known = self._levels.get(name)
         if known is None:
-            known = diverging(self._judged(name), rule="this tensor")
+            known = diverging(self._judged(name), rule=Phrase("this tensor"))
             self._levels[name] = known
         return known
 
