@@ -39,7 +39,7 @@ from desktop_app.core.want import Want
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
-from desktop_app.gpt2.phrase import Capital, Phrase, joined
+from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
 from desktop_app.gpt2.weights import expand
 
 _SCALES = ("scale_linear", "scale_sqrt", "scale_log")
@@ -368,6 +368,12 @@ WORKSPACES: tuple[StepSpec, ...] = (
 """What stands beside the walk, over the same pass. Those with keys have a tab; the others open under the view."""
 
 
+def _words(text: str | list[str]) -> Phrase:
+    """An entry of the tables: a text, or several sentences."""
+    flat = [" ".join(part.split()) for part in ([text] if isinstance(text, str) else text)]
+    return Phrase(flat[0]) if len(flat) == 1 else Sentences(*map(Phrase, flat))
+
+
 @cache
 def texts() -> dict[str, Text]:
     """op -> words, for every row of the tables; "op/variant" has what a model of another config says instead."""
@@ -379,7 +385,7 @@ def texts() -> dict[str, Text]:
     for name, words in raw.items():
         op = name.split("/")[0]
         raw[name] = {**raw[op], **words}
-    return {op: Text(**{k: Phrase(" ".join(v.split())) for k, v in row.items()}) for op, row in raw.items()}
+    return {op: Text(**{k: _words(v) for k, v in row.items()}) for op, row in raw.items()}
 
 
 def _variant(op: str, config: Config) -> str:

@@ -44,7 +44,10 @@ class Translator:
         self._words = {_flat(key): _flat(key) for key in table["keep"]}
         self._words |= {_flat(key): _flat(value) for key, value in table["labels"].items()}
         for op, said in table["steps"].items():
-            self._words |= {getattr(texts()[op], part): _flat(value) for part, value in said.items()}
+            for part, value in said.items():
+                own = getattr(texts()[op], part)
+                keys = [own] if isinstance(value, str) else own.values
+                self._words |= {str(k): _flat(v) for k, v in zip(keys, _listed(value), strict=True)}
         self.missed: set[str] = set()
 
     def __call__(self, text: str) -> str:
@@ -67,6 +70,10 @@ class Translator:
 def has_words(key: str) -> bool:
     """Whether a key is more than signs between its values, and so needs words in each language."""
     return any(c.isalpha() for literal, *_ in Formatter().parse(key) for c in literal)
+
+
+def _listed(words: str | list[str]) -> list[str]:
+    return [words] if isinstance(words, str) else words
 
 
 def _flat(text: str) -> str:

@@ -41,6 +41,25 @@ class Capital(Phrase):
         return Capital, self.values
 
 
+class Sentences(Phrase):
+    """Sentences one after the other, each a phrase of its own; the first can stand alone."""
+
+    __slots__ = ()
+
+    def __new__(cls, *sentences: str) -> Self:
+        """All of them, apart by spaces."""
+        key = " ".join(f"{{{n}}}" for n in range(1, len(sentences) + 1))
+        return super().__new__(cls, key, *sentences)
+
+    def __reduce__(self) -> tuple[type[str], tuple[object, ...]]:
+        return Sentences, self.values
+
+    @property
+    def first(self) -> str:
+        """The first sentence."""
+        return str(self.values[0])
+
+
 def capital(text: str) -> str:
     """A text with a capital in front."""
     return text[:1].upper() + text[1:]

@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QSizePolicy, QWidget
 
 from desktop_app.figures.theme import Theme
+from desktop_app.gpt2.phrase import Sentences
 from desktop_app.ui.presenter import Presenter, other_screen
 
 _SENTENCE = 0.028
@@ -15,10 +16,9 @@ _STEPPING = {Qt.Key.Key_PageDown: "next", Qt.Key.Key_PageUp: "previous"}
 _BLANKING = (Qt.Key.Key_B, Qt.Key.Key_Period)
 
 
-def first_sentence(words: str) -> str:
+def first_sentence(lead: str) -> str:
     """As much of a lead as is read from the last row."""
-    first, stop, _ = words.partition(". ")
-    return first + stop.strip()
+    return lead.first if isinstance(lead, Sentences) else lead
 
 
 class Lecture(QObject):

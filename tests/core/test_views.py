@@ -389,7 +389,7 @@ def test_the_words_are_those_of_the_table_and_none_is_empty():
     assert len(OPS) == len(set(OPS))
     for entry in raw.values():
         assert set(entry) <= {"name", "title", "lead", "lead_turned", "explain", "formula"}
-        assert all(words.strip() for words in entry.values())
+        assert all(part.strip() for words in entry.values() for part in ([words] if isinstance(words, str) else words))
     for step in step_list(PARSED):
         assert all((step.text.name, step.text.title, step.text.lead, step.text.explain, step.text.formula))
         assert step.text.formula.count("<sub>") == step.text.formula.count("</sub>")

@@ -277,7 +277,7 @@ def literals():
                         keys[one.value] = path.name
     for name in ("steps.toml", "workspaces.toml"):
         rows = tomllib.loads(resource(name).read_text(encoding="utf-8"))
-        every |= {" ".join(words.split()) for row in rows.values() for words in row.values()}
+        every |= {" ".join(words.split()) for row in rows.values() for words in row.values() if isinstance(words, str)}
     return keys, every
 
 
@@ -294,7 +294,7 @@ def test_a_table_has_the_key_of_every_phrase_and_none_that_nothing_says(code):
 
 def every_lead():
     """What the tables of steps and workspaces say, which tables of languages have by step."""
-    return {words for row in texts().values() for words in vars(row).values()}
+    return {str(words) for row in texts().values() for words in vars(row).values()}
 
 
 PLAIN = re.compile(r"[a-z]{2,} [a-z]{2,}")

@@ -7,12 +7,12 @@ from desktop_app.core.panels import Box, Hue, MultiplesPanel, StripsPanel, colum
 from desktop_app.core.scene import Scene
 from desktop_app.core.views import attention
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
-from desktop_app.gpt2.phrase import Phrase
+from desktop_app.gpt2.phrase import Phrase, Sentences
 
 TITLE = Phrase("the whole block")
-LEAD = Phrase(
-    "Every head reads the stream and adds what it found; then the MLP reads the sum and adds its part. The stream "
-    "itself goes straight through."
+LEAD = Sentences(
+    Phrase("Every head reads the stream and adds what it found; then the MLP reads the sum and adds its part."),
+    Phrase("The stream itself goes straight through."),
 )
 EXPLAIN = (
     "A block adds twice to each token's vector. Attention brings in what stands at other positions: the grids show how "

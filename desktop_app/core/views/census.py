@@ -9,7 +9,7 @@ from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, 
 from desktop_app.core.scene import Scene
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
-from desktop_app.gpt2.phrase import Count, Phrase
+from desktop_app.gpt2.phrase import Count, Phrase, Sentences
 
 
 def content(scene: Scene) -> View:
@@ -20,12 +20,14 @@ def content(scene: Scene) -> View:
 def census_view(name: str, config: Config, rank: CurvePanel | None = None) -> View:
     """The model `name` of this config, its families as bars and what they come to beside other sizes."""
     own, others = census(name, config), references()
-    lead = Phrase(
-        "{1} parameters. In the blocks attention has {2} and the MLP {3}; the embeddings are {4} of all.",
-        Count(own.total),
-        percent(own.of_blocks(*ATTENTION)),
-        percent(own.of_blocks(*MLP)),
-        percent(own.of_all(*EMBEDDINGS)),
+    lead = Sentences(
+        Phrase("{1} parameters.", Count(own.total)),
+        Phrase(
+            "In the blocks attention has {1} and the MLP {2}; the embeddings are {3} of all.",
+            percent(own.of_blocks(*ATTENTION)),
+            percent(own.of_blocks(*MLP)),
+            percent(own.of_all(*EMBEDDINGS)),
+        ),
     )
     return View(Phrase("Where the parameters are: {1}", name), lead, census_box(own, others, low_rank(config), rank))
 

@@ -6,7 +6,7 @@ from desktop_app.core.panels import Bar, BarsPanel, Hue, Line, TextPanel, View, 
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.want import Product, Want
-from desktop_app.gpt2.phrase import Phrase
+from desktop_app.gpt2.phrase import Phrase, Sentences
 
 _WORST = 12
 
@@ -34,11 +34,12 @@ def content(scene: Scene) -> View:
 
 def check_view(findings: tuple[Finding, ...] | None) -> View:
     """Every tensor recomputed: the worst first, then all in the order of the pass; None while that goes on."""
-    lead = Phrase(
-        "Each tensor is computed again in float64 from the traced values of its direct "
-        "inputs. A difference counts against the sum of the absolute terms; up to {1} of that "
-        "is rounding.",
-        number(TOLERANCE),
+    lead = Sentences(
+        Phrase("Each tensor is computed again in float64 from the traced values of its direct inputs."),
+        Phrase(
+            "A difference counts against the sum of the absolute terms; up to {1} of that is rounding.",
+            number(TOLERANCE),
+        ),
     )
     if findings is None:
         return View(CHECK.product.waiting, lead, column(TextPanel()))

@@ -42,20 +42,23 @@ from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
-from desktop_app.gpt2.phrase import Count, Phrase
+from desktop_app.gpt2.phrase import Count, Phrase, Sentences
 from desktop_app.gpt2.trace import Trace
 
 _NEAR, _ENDS, _DRAWN = 12, 8, 5
 
 _LEADS = {
     "sum": "",
-    "ruler": Phrase(
-        "A direction laid against every token's row, and against this text's tokens through the blocks: the cosine of "
-        "the angle between them. A large one says that the vector points that way, not that anything reads it."
+    "ruler": Sentences(
+        Phrase(
+            "A direction laid against every token's row, and against this text's tokens through the blocks: the "
+            "cosine of the angle between them."
+        ),
+        Phrase("A large one says that the vector points that way, not that anything reads it."),
     ),
-    "plane": Phrase(
-        "This text's residual stream, normed, in the plane of its two largest principal components. A plane "
-        "leaves most directions out; what lies together in it need not be near."
+    "plane": Sentences(
+        Phrase("This text's residual stream, normed, in the plane of its two largest principal components."),
+        Phrase("A plane leaves most directions out; what lies together in it need not be near."),
     ),
 }
 

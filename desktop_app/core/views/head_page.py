@@ -29,14 +29,14 @@ from desktop_app.core.panels import (
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name, without_first
 from desktop_app.gpt2.mask import mask_of, rules
-from desktop_app.gpt2.phrase import Phrase
+from desktop_app.gpt2.phrase import Phrase, Sentences
 
 _SHORT = 60  # tokens; the shaded text of a longer one stands under the grid
 _PAIRS, _KEYS = 8, 12
 
-LEAD = Phrase(
-    "Where one head looks in this text, and its scores on a battery of repeated random tokens. A label says what the "
-    "head does on that battery; what it takes from where it looks is another question."
+LEAD = Sentences(
+    Phrase("Where one head looks in this text, and its scores on a battery of repeated random tokens."),
+    Phrase("A label says what the head does on that battery; what it takes from where it looks is another question."),
 )
 
 _FORMULAS = {

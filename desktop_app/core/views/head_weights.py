@@ -43,12 +43,11 @@ from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.head_page import name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError, outside_vocabulary
-from desktop_app.gpt2.phrase import Count, Phrase
+from desktop_app.gpt2.phrase import Count, Phrase, Sentences
 
 CELLS = ("ov", "qk", "kernel_q", "kernel_k", "kernel_v")
-_LEAD = (
-    "What one head does by its weights alone, layer norms folded in, positions and biases left out, {1}. It says what "
-    "the head would do if it looked there with all its attention, not that it looks there in any text."
+_SAYS = Phrase(
+    "It says what the head would do if it looked there with all its attention, not that it looks there in any text."
 )
 _THROUGH, _ALONE = Phrase("tokens as block 0's MLP reads them"), Phrase("tokens as they are embedded")
 _SIDES = {
@@ -83,7 +82,13 @@ def page(scene: Scene) -> View:
     found: HeadCircuits | None = scene.made(want(scene))
     where = Phrase("Block {1} · Head {2}", scene.layer, scene.head)
     through = head_circuits.read_through_mlp(scene.layer, through_mlp(scene))
-    lead = Phrase(_LEAD, _THROUGH if through else _ALONE)
+    lead = Sentences(
+        Phrase(
+            "What one head does by its weights alone, layer norms folded in, positions and biases left out, {1}.",
+            _THROUGH if through else _ALONE,
+        ),
+        _SAYS,
+    )
     if found is None:
         return View(
             headed(where, Phrase("by its weights")),

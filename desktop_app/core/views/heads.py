@@ -41,14 +41,17 @@ from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.mask import mask_of, rules
-from desktop_app.gpt2.phrase import Capital, Phrase, joined
+from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
 
 _LISTED = 10
 _QUICK = 256  # tokens; of a longer text the picture of all heads takes more than a moment
 
-_BASELINE = Phrase(
-    "Attention summed up over heads and blocks. It follows the weights alone and passes over what is read and written: "
-    "a baseline to compare with, no account of where an answer comes from."
+_BASELINE = Sentences(
+    Phrase("Attention summed up over heads and blocks."),
+    Phrase(
+        "It follows the weights alone and passes over what is read and written: a baseline to compare with, no account "
+        "of where an answer comes from."
+    ),
 )
 
 

@@ -34,7 +34,7 @@ from desktop_app.core.targets import row
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.phrase import Count, Phrase, joined
+from desktop_app.gpt2.phrase import Count, Phrase, Sentences, joined
 
 _CURVES = 6  # tokens that are followed
 _WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions up to which all are shown; shown of a longer text; after the selected
@@ -52,20 +52,27 @@ _TITLES = {
 }
 
 
+_NO_PREDICTION = Phrase("It is no prediction of the model, which reads it together with all the rest.")
 _OF = {
     "stream": ("", ""),
     "attn_out": (
         Phrase("What attention alone would predict"),
-        Phrase(
-            "What attention of each block writes is read as if it stood alone: through the final layer norm, made anew "
-            "from it, and the unembedding. It is no prediction of the model, which reads it together with all the rest."
+        Sentences(
+            Phrase(
+                "What attention of each block writes is read as if it stood alone: through the final layer norm, made "
+                "anew from it, and the unembedding."
+            ),
+            _NO_PREDICTION,
         ),
     ),
     "mlp_out": (
         Phrase("What each MLP alone would predict"),
-        Phrase(
-            "What the MLP of each block writes is read as if it stood alone: through the final layer norm, made anew "
-            "from it, and the unembedding. It is no prediction of the model, which reads it together with all the rest."
+        Sentences(
+            Phrase(
+                "What the MLP of each block writes is read as if it stood alone: through the final layer norm, made "
+                "anew from it, and the unembedding."
+            ),
+            _NO_PREDICTION,
         ),
     ),
 }
