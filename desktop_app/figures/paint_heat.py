@@ -173,11 +173,14 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     """A table of numbers as colours with labelled rows, and columns where they have names."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     tokens = panel.picks is Select
-    most = rect.w * (0.3 if tokens else 0.45)  # names are not shortened where there is room; tokens repeat in the text
-    left = labels_width(panel.row_labels, body.h, most, page, tokens=tokens) + page.u(4)
     rows, columns = panel.values.shape
     across = panel.column_picks is Select
     label = _column_room(panel.column_labels, rect.w, page, tokens=across)
+    # Names of rows are not shortened where the words in the cells leave room; tokens stand in the text once more.
+    longest = max((page.width(t, size=12, mono=True) for line in panel.texts for t in line), default=page.u(20))
+    spare = rect.w - label * _COS - columns * (longest + page.u(5)) - page.u(4)
+    most = rect.w * 0.3 if tokens else max(rect.w * 0.3, min(rect.w * 0.45, spare))
+    left = labels_width(panel.row_labels, body.h, most, page, tokens=tokens) + page.u(4)
     box = body.inset(left=left, top=label * _SIN + page.u(12) if label else 0, right=label * _COS)
     box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(_HIGHEST_IN_MAP)))
     _column_labels(

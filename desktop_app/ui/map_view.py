@@ -117,7 +117,10 @@ class MapView(PaintedPane):
             page.fill(
                 square, theme.hues[step.spec.hue] if step.spec.hue is not Hue.INK else theme.faint, radius=page.u(2)
             )
-        page.words(x + page.u(24), y + height / 2, self._name(step), bold=current, room=box.w - page.u(28),
+        room, name = box.w - page.u(28), self._name(step)
+        if page.width(name, bold=current) > room:
+            name = step.text.name  # without the widths: they stand in the view
+        page.words(x + page.u(24), y + height / 2, name, bold=current, room=room,
                    colour=theme.accent if current else theme.ink)  # fmt: skip
         if self._cone is not None and self._cone.has(step):
             self._mark(page, box)

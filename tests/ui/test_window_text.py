@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QDialog
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.panels import has_carpets
 from desktop_app.core.steps import WORKSPACES
+from desktop_app.figures.marks import Words
 from desktop_app.ui import fonts
 from tests.figures.boxes import faults
 from tests.ui.test_window_looks import cut
@@ -36,10 +37,18 @@ DIALOGS = ("export", "deck", "palette", "help", "open_models", "why_target", "op
 
 
 def words_of(desk):
-    """Sentences about words on the canvas, as the window's own fonts draw them."""
+    """Sentences about words on the canvas, as the window's own fonts draw them.
+
+    On a projector's screen and larger ones words of a short text are shortened nowhere either, nor on the map.
+    """
     page, canvas = desk.window.canvas.page, desk.window.canvas
     width = canvas.viewport().width()
-    return faults(page.marks, width, max(canvas._height, canvas.viewport().height()), fonts.measure)
+    shortened = []
+    if desk.window.width() >= 1280 and len(desk.scene.trace) < 30:
+        marks = (*page.marks, *desk.window.map._page.marks)
+        ends = {m.text for m in marks if isinstance(m, Words) and m.text.endswith("…") and len(m.text) > 1}
+        shortened = [f"{text!r} is shortened" for text in sorted(ends)]
+    return faults(page.marks, width, max(canvas._height, canvas.viewport().height()), fonts.measure) + shortened
 
 
 @pytest.mark.parametrize("theme", THEMES)

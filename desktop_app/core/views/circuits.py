@@ -75,7 +75,7 @@ def content(scene: Scene) -> View:
     if found is None:
         return View("", "", column(TextPanel(lines=(Line("", WANT.product.waiting),))))
     beside = column(_listed(scene, found), _copying(scene, found))
-    return with_limits(View("", "", row(_graph(scene, found), beside, weights=(3, 2))), scene.state.view)
+    return with_limits(View("", "", row(_graph(scene, found), beside, weights=(5, 4))), scene.state.view)
 
 
 def _kinds(scene: Scene) -> tuple[str, ...]:
@@ -120,7 +120,9 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
         for kind, earlier, later, score in shown
     )
     return GraphPanel(
-        title=Phrase("{1} pairs with {2} and more", Count(len(shown)), f"{least:g}"),
+        title=Phrase("1 pair with {1} and more", f"{least:g}")
+        if len(shown) == 1
+        else Phrase("{1} pairs with {2} and more", Count(len(shown)), f"{least:g}"),
         note=note,
         knots=knots,
         strands=strands,
@@ -170,6 +172,11 @@ def _listed(scene: Scene, found: Circuits) -> BarsPanel:
     )
 
 
+def _tenths(value: float) -> str:
+    """A score from −1 to 1 for a small cell: .4, −.7, 1."""
+    return f"{value:z.1f}".replace("-", "−").removesuffix(".0").replace("0.", ".")
+
+
 def _copying(scene: Scene, found: Circuits) -> MapPanel:
     which = _COPYING[0] if through_mlp(scene) else _COPYING[1]
     values = getattr(found, which)
@@ -180,7 +187,7 @@ def _copying(scene: Scene, found: Circuits) -> MapPanel:
         levels=Levels(-1, 1, rule=Phrase("fixed, −1 to 1")),
         row_labels=tuple(f"L{n}" for n in range(len(values))),
         column_labels=tuple(f"H{n}" for n in range(values.shape[1])),
-        texts=tuple(tuple(f"{v:.1f}".replace("-", "−").replace("0.", ".") for v in line) for line in values),
+        texts=tuple(tuple(_tenths(float(v)) for v in line) for line in values),
         source=Source(f"circuits.{which}", ("row", "col")),
         hue=Hue.ATTENTION,
         selected=scene.layer,

@@ -86,7 +86,7 @@ def _graph(scene: Scene, found: Flow) -> GraphPanel:
         note=joined(
             " · ",
             (
-                Phrase("{1} of {2} tokens are reached", Count(len(positions)), Count(len(scene.trace))),
+                Phrase("{1} of {2} tokens reached", Count(len(positions)), Count(len(scene.trace))),
                 Phrase("the shares of each vector add up to 1"),
             ),
         ),

@@ -95,7 +95,7 @@ def content(scene: Scene) -> View:
     return View(
         Phrase("Mask {1}", title),
         "",
-        column(row(grid, _table(scene, rows), weights=(1.0, 1.5)), _effects(scene, rows), beyond),
+        column(row(grid, _table(scene, rows), weights=(1.0, 1.9)), _effects(scene, rows), beyond),
     )
 
 
