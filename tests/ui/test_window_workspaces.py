@@ -145,11 +145,11 @@ def test_arrows_go_through_the_tokens_of_a_shaded_text(desk):
     token = next(c for c in canvas.page.cells if c.rows * c.columns == 1 and c.source.name.endswith("attn.pattern"))
     canvas._cursor.at = (token, 0, 0)
     canvas._move_cursor(0, 0)
-    first = canvas._at[0].source.index
-    desk.press(Qt.Key.Key_Right, widget=canvas)
-    assert canvas._at[0].source.index == (*first[:2], first[2] + 1)
-    desk.press(Qt.Key.Key_Left, widget=canvas)
-    assert canvas._at[0].source.index == first
+    head, _, key = canvas._at[0].source.index
+    for arrow, there in ((Qt.Key.Key_Right, key + 1), (Qt.Key.Key_Right, key + 2), (Qt.Key.Key_Left, key + 1)):
+        desk.press(arrow, widget=canvas)
+        assert canvas._at[0].source.index == (head, there, there), "the shades follow, as they follow the pointer"
+        assert canvas.followed == there
 
 
 @pytest.mark.parametrize("key", TABS)
