@@ -5,6 +5,7 @@ import re
 import pytest
 
 from desktop_app.core.bundle import bundled_models
+from desktop_app.core.library.find import find_model
 from desktop_app.core.model import open_model
 from desktop_app.core.questions import truth_of
 from desktop_app.core.scene import make_scene
@@ -17,14 +18,14 @@ STOPS = [
     (name, n)
     for name, story in shipped().items()
     for n, stop in enumerate(story.stops)
-    if stop.model in bundled_models()
+    if stop.model.partition("@")[0] in bundled_models()
 ]
 CLAIMS = [(name, n, m) for name, n in STOPS for m in range(len(shipped()[name].stops[n].claims))]
 
 
 @pytest.fixture(scope="module")
 def models():
-    return {name: open_model(folder) for name, folder in bundled_models().items()}
+    return {name: open_model(find_model(name)) for name in {shipped()[a].stops[n].model for a, n in STOPS}}
 
 
 @pytest.mark.parametrize(("name", "n", "m"), CLAIMS)
