@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 
+from desktop_app.core.navigation import at_workspace
+from desktop_app.core.state import WALK
 from desktop_app.core.steps import find_step
 from desktop_app.figures.export import Options
 from desktop_app.ui.window import Window
@@ -67,7 +69,8 @@ class Smoke(QObject):
     def _walk(self) -> None:
         """Leave the sheet, step through the whole pass and stop at an attention grid."""
         controller = self._window.controller
-        controller.go_to(controller.steps[0])
+        controller.set(at_workspace(controller.state, WALK))
+        self._window.do("first")
         for _ in controller.steps:
             self._window.do("next")
         if controller.step is not controller.steps[-1]:
