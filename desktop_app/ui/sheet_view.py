@@ -466,7 +466,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             return False
         key = event.key()
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            return self.go_nearer(1)
+            return self.go_nearer(1) or self._open_nearest()
         if key == Qt.Key.Key_Escape:
             return self.go_nearer(-1)
         if key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
@@ -476,6 +476,17 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self.zoom(-1)
             return True
         return False
+
+    def _open_nearest(self) -> bool:
+        """Open the cell of the selected token that is nearest to the middle of the view: one can go no nearer to it."""
+        panel = self._panel
+        if panel is None or panel.sheet is None or not panel.here or not self._can_aim(panel.here[0]):
+            return False
+        view = self.shot.view
+        plate = panel.sheet.plates[panel.here[0]]
+        _, column = plate.cell_at(view.x + view.w / 2, view.y + view.h / 2)
+        self.opened.emit(self._cells(panel.here[0]), min(panel.token, plate.rows - 1), column)
+        return True
 
     def close_down(self) -> None:
         """End its thread and timers, and let go of the pass."""

@@ -99,6 +99,12 @@ def test_keys_go_nearer_and_farther_and_along_the_walk(desk):
         desk.press(Qt.Key.Key_Return, widget=canvas)
         wide.append(sheet.shot.view.w)
     assert wide == sorted(wide, reverse=True) and wide[0] > 5 * wide[-1]
+    desk.press(Qt.Key.Key_Return, widget=canvas)
+    desk.settle()
+    (opened,) = desk.state.opened  # at its nearest Enter opens the token's number
+    assert opened.name == "blocks.1.attn.pattern" and opened.index[:2] == (0, len(desk.scene.trace) - 1)
+    desk.c.open_path(())
+    desk.settle()
     desk.press(Qt.Key.Key_Right, widget=canvas)
     desk.settle()
     assert desk.state.step == "blocks.1.attn.z" and desk.state.workspace == "sheet"
