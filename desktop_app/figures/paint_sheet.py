@@ -106,7 +106,7 @@ def paint_legend(panel: SheetPanel, rect: Rect, page: Page, said: str) -> None:
 
 def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
     """Let the plates that one is at answer to a pointer, in a figure that is read back."""
-    if panel.sheet is None or panel.values is None or page.live:
+    if panel.sheet is None or panel.values is None or page.live or panel.values.units > 1:
         return
     plate = panel.sheet.plates[n]
     values = panel.values.cells(plate, range(plate.rows), range(plate.columns))
@@ -124,7 +124,7 @@ def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
     sheet = panel.sheet
     assert sheet is not None
     density = min(page.density, math.sqrt(_MOST_PIXELS / (shot.rect.w * shot.rect.h)))
-    units = units_for(1 / (shot.scale * density))
+    units = max(units_for(1 / (shot.scale * density)), 1 if panel.values is None else panel.values.units)
     size = -(-sheet.height // units), -(-sheet.width // units)
     pixels = compose(sheet, panel.values, page.theme, panel.scale, units, (0, 0), size)
     place = shot.place(Box(0, 0, size[1] * units, size[0] * units))

@@ -99,7 +99,7 @@ def shaded_table(panel: ShadedPanel) -> Iterator[Table]:
 def sheet_table(panel: SheetPanel) -> Iterator[Table]:
     """Numbers of the pictures that one is at: those of a whole pass are what `logitscope trace` writes."""
     for n in panel.here:
-        if panel.sheet is not None and panel.values is not None:
+        if panel.sheet is not None and panel.values is not None and panel.values.units == 1:
             plate = panel.sheet.plates[n]
             values = panel.values.cells(plate, range(plate.rows), range(plate.columns))
             source = replace(plate.source, name=f"{panel.of}{plate.name}")

@@ -1,6 +1,7 @@
 """The sheet of a whole pass: every number in one place, what a pixel stands for, where one is, and the way about."""
 
 import math
+import pickle
 from dataclasses import replace
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from desktop_app.core.sheet.values import SheetValues, strongest
 from desktop_app.core.state import State
 from desktop_app.core.steps import find_step, step_list
 from desktop_app.gpt2.config import parse_config
+from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.tensors import tensor_table
 from tests.checkpoints import TINY
 from tests.scenes import open_tiny, scene_of
@@ -225,3 +227,20 @@ def test_a_way_begins_and_ends_where_it_should_and_never_jumps(other):
         # What is seen moves by a small share of the view from one frame to the next.
         moved = math.hypot(b.x + b.w / 2 - a.x - a.w / 2, b.y + b.h / 2 - a.y - a.h / 2)
         assert moved / a.w < 0.05 * max(1, length) and 0.9 < b.w / a.w < 1.1
+
+
+@pytest.mark.parametrize("most", [10**9, 4000])
+def test_what_goes_to_a_process_that_draws_gives_the_same_pixels(scene, monkeypatch, most):
+    monkeypatch.setattr("desktop_app.core.sheet.values._TAKEN", most)
+    sheet, values = lay_out_sheet(scene.config, len(scene.trace)), SheetValues(scene.trace)
+    taken = pickle.loads(pickle.dumps(values))
+    assert (taken.units == 1) == (most > 4000)
+    for units in (taken.units, 4 * taken.units):
+        for plate in sheet.plates[1::5]:
+            rows = range(-(-plate.rows // max(1, units // plate.cell_h)))
+            one, other = values.pooled(plate, units, rows), taken.pooled(plate, units, rows)
+            assert np.array_equal(one, other, equal_nan=True)
+            assert taken.levels(plate.name) == values.levels(plate.name)
+    if most == 4000:
+        with pytest.raises(ExportError, match="pooled numbers alone"):
+            taken.cells(sheet.plates[1], range(1), range(1))

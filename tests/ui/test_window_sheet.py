@@ -10,6 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from desktop_app.core.opening.cells import Cell
+from desktop_app.figures.export import Options
 from desktop_app.figures.sheet_tiles import TILE
 from desktop_app.ui import sheet_view
 from tests.ui.driver import CTRL, colours, pixels
@@ -206,3 +207,11 @@ def test_edited_the_sheet_shows_both_passes_side_by_side(desk):
     desk.settle()
     sheets = desk.window.canvas.sheets
     assert len(sheets) >= 2 and len({id(s.panel.values) for s in sheets}) >= 2
+
+
+def test_it_is_exported_from_the_window_as_any_figure(desk, tmp_path):
+
+    out = tmp_path / "poster.png"
+    desk.window.files.export_figure(Options("png", "poster", dpi=60), out)
+    desk.until(out.exists)
+    assert out.read_bytes().startswith(b"\x89PNG") and not desk.trouble()

@@ -8,12 +8,14 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from desktop_app.core.levels import Levels, diverging, unit
 from desktop_app.core.panels import Array
-from desktop_app.core.sheet.layout import Plate
+from desktop_app.core.sheet.layout import Plate, lay_out_sheet
+from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.mask import mask_of
 from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.trace import Trace
@@ -23,6 +25,7 @@ _PIECE = 1 << 18  # pooled numbers that are made together
 _READ = 1 << 20  # numbers of a tensor that are read at once
 _JUDGED = 1 << 19  # numbers that limits are chosen from
 _LOGIT_ROWS = 8
+_TAKEN = 24_000_000  # numbers that go to a process that draws: A0 at 150 dpi has 35 million pixels
 
 
 Check = Callable[[], None]
@@ -71,12 +74,28 @@ def _blocks(extreme: np.ufunc, values: Array, by: int, axis: int) -> Array:
 class SheetValues:
     """Reads the tensors of one pass for its sheet. Keeps what was pooled last, up to a bound; safe in threads."""
 
+    units = 1
+    """How many units of the sheet the finest pixel that it can give stands for."""
+
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self._lock = threading.Lock()
         self._pieces: OrderedDict[tuple[str, int | None, int, int, int], Array] = OrderedDict()
         self._held = 0
         self._levels: dict[str, Levels] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a process that draws: every plate's numbers, or where those are too many, pooled so far that they fit."""
+        sheet = lay_out_sheet(self.trace.config, len(self.trace))
+        units = 1
+        while sum(p.rows * p.columns / math.prod(factors(p, units)) for p in sheet.plates) > _TAKEN:
+            units *= 2
+        plates = [plate for plate in sheet.plates if plate.axes > 1]
+        taken = {
+            (p.name, p.head, p.first): self.pooled(p, units, range(-(-p.rows // factors(p, units)[0]))) for p in plates
+        }
+        levels = {name: self.levels(name) for name in dict.fromkeys(p.name for p in plates)}
+        return TakenValues, (units, taken, levels)
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
         """The numbers themselves of a part of a plate; NaN where the mask hides a cell."""
@@ -173,3 +192,31 @@ class SheetValues:
         mask = mask_of(trace.run.mask, trace.config)
         hidden = mask.hidden(trace.config, layer, np.arange(start, stop), np.arange(found.shape[-1]))
         return np.where(hidden[head if len(hidden) > 1 else 0], np.float32(np.nan), found)
+
+
+class TakenValues(SheetValues):
+    """The same without its pass, as it came from another process: pictures of `units` a pixel, and coarser ones."""
+
+    def __init__(self, units: int, taken: dict[tuple[str, int | None, int], Array], levels: dict[str, Levels]) -> None:
+        self.units, self._taken, self._own = units, taken, levels
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TakenValues, (self.units, self._taken, self._own)
+
+    def cells(self, plate: Plate, rows: range, columns: range) -> Array:
+        """The numbers themselves. Raises ExportError where only pooled ones were taken along."""
+        if self.units > 1:
+            raise ExportError("This sheet holds pooled numbers alone; logitscope trace writes those of the whole pass.")
+        found = self._taken[plate.name, plate.head, plate.first]
+        return found[rows.start : rows.stop, columns.start : columns.stop]
+
+    def pooled(self, plate: Plate, units: int, rows: range, check: Check = _go_on) -> Array:
+        """Pooled rows of a plate; never finer than `self.units`."""
+        check()
+        own, asked = factors(plate, self.units), factors(plate, max(units, self.units))
+        found = strongest(self._taken[plate.name, plate.head, plate.first], asked[0] // own[0], asked[1] // own[1])
+        return found[rows.start : rows.stop]
+
+    def levels(self, name: str, scale: str = "linear") -> Levels:
+        """The colour scale of a tensor."""
+        return unit(scale) if name.endswith("attn.pattern") else self._own[name]
