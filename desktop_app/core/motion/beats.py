@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from desktop_app.core.opening.cells import Cell, Region
-from desktop_app.core.panels import Box, View
+from desktop_app.core.panels import Box, View, headed
+from desktop_app.gpt2.phrase import Phrase, joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +48,19 @@ class Motion:
         """What is seen at a time: the same drawing in the window, in a clip and in a storyboard."""
         n, share = self.moment(time)
         beat = self.beats[n]
-        lead = f"{n + 1} of {len(self.beats)}: {beat.words}"
-        return View(f"{self.where} — {self.title}", lead, beat.panels(share))
+        lead = Phrase("{1} of {2}: {3}", n + 1, len(self.beats), beat.words)
+        return View(headed(self.where, self.title), lead, beat.panels(share))
 
     def storyboard(self) -> View:
         """An early, the middle and the last moment beside each other."""
         times = (min(0.5, self.length), self.length / 2, self.length)
         boxes = tuple(self.view(time).content for time in times)
-        said = "; ".join(f"{self.moment(time)[0] + 1}: {self.beats[self.moment(time)[0]].words}" for time in times)
+        numbers = [self.moment(time)[0] for time in times]
+        said = joined("; ", (Phrase("{1}: {2}", n + 1, self.beats[n].words) for n in numbers))
         return View(
-            f"{self.where} — {self.title}", f"Three moments of {len(self.beats)} beats. {said}.", Box(boxes, True)
+            headed(self.where, self.title),
+            Phrase("Three moments of {1} beats. {2}.", len(self.beats), said),
+            Box(boxes, True),
         )
 
 

@@ -30,6 +30,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import token_name, wrap_width
 from desktop_app.gpt2.activations import ACTIVATIONS
 from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.phrase import Phrase, joined
 
 CELL, ROW = "cell", "row"
 _KEYS, _POINTS, _ROWS, _PARTS = 16, 24, 40, 8
@@ -91,13 +92,13 @@ def _scores(scene: Scene) -> tuple[Beat, ...]:
                 for m, (key, value) in enumerate(zip(keys, [*sums, *[0.0] * (len(keys) - n - 1)], strict=True))
             )
             return column(
-                _leveled(_strip(q, f"q of {scene.labels[query]}", Hue.QUERY), q_levels),
-                _leveled(_strip(k, f"k of {scene.labels[j]}", Hue.KEY, operator="×"), k_levels),
-                _leveled(_strip(done, "products", Hue.ACCENT, operator="="), p_levels),
-                BarsPanel(title="Scores of the row", bars=bars, hue=Hue.ATTENTION, reach=reach),
+                _leveled(_strip(q, Phrase("q of {1}", scene.labels[query]), Hue.QUERY), q_levels),
+                _leveled(_strip(k, Phrase("k of {1}", scene.labels[j]), Hue.KEY, operator="×"), k_levels),
+                _leveled(_strip(done, Phrase("products"), Hue.ACCENT, operator="="), p_levels),
+                BarsPanel(title=Phrase("Scores of the row"), bars=bars, hue=Hue.ATTENTION, reach=reach),
             )
 
-        words = f"{scene.labels[query]} asks {scene.labels[j]}: {number(totals[n])}"
+        words = Phrase("{1} asks {2}: {3}", scene.labels[query], scene.labels[j], number(totals[n]))
         return Beat(words, (cell,), computed_from(scene.trace, cell), (totals[n],), panels)
 
     return tuple(beat(n, j) for n, j in enumerate(keys))
@@ -133,13 +134,19 @@ def _softmax(scene: Scene) -> tuple[Beat, ...]:
                     scene.labels[j],
                     float(now[j]),
                     text(float(now[j])),
-                    "" if seen[j] or t < 0.5 or part == "scaled" else "hidden",
+                    "" if seen[j] or t < 0.5 or part == "scaled" else Phrase("hidden"),
                     kept=bool(seen[j]) or part == "scaled" or t < 0.5,
                 )
                 for j in shown
             )
             return column(
-                BarsPanel(title=words, note=f"query {scene.labels[query]}", bars=bars, hue=Hue.ATTENTION, reach=reach)
+                BarsPanel(
+                    title=words,
+                    note=Phrase("query {1}", scene.labels[query]),
+                    bars=bars,
+                    hue=Hue.ATTENTION,
+                    reach=reach,
+                )
             )
 
         results = tuple(float(rows[part][j]) for j in shown)
@@ -149,12 +156,22 @@ def _softmax(scene: Scene) -> tuple[Beat, ...]:
     root = math.sqrt(scene.config.d_head)
     return (
         stage(
-            f"scaled: scores / √{scene.config.d_head} = / {root:.3g}", "scaled", rows["scores"], rows["scaled"], number
+            Phrase("scaled: scores / √{1} = / {2}", scene.config.d_head, f"{root:.3g}"),
+            "scaled",
+            rows["scores"],
+            rows["scaled"],
+            number,
         ),
-        stage("masked: what comes later is −∞", "masked", rows["scaled"], gone, number),
-        stage(f"less the largest, {number(largest)}", "masked", gone, np.where(seen, gone - largest, 0.0), number),
-        stage("exponentiated", "pattern", np.where(seen, gone - largest, 0.0), exps, number),
-        stage(f"divided by their sum, {number(total)}", "pattern", exps, exps / total, percent),
+        stage(Phrase("masked: what comes later is −∞"), "masked", rows["scaled"], gone, number),
+        stage(
+            Phrase("less the largest, {1}", number(largest)),
+            "masked",
+            gone,
+            np.where(seen, gone - largest, 0.0),
+            number,
+        ),
+        stage(Phrase("exponentiated"), "pattern", np.where(seen, gone - largest, 0.0), exps, number),
+        stage(Phrase("divided by their sum, {1}", number(total)), "pattern", exps, exps / total, percent),
     )
 
 
@@ -176,14 +193,14 @@ def _weigh(scene: Scene) -> tuple[Beat, ...]:
         group = groups[n]
         j = group[0]
         before = sums[n - 1] if n else np.zeros(values.shape[1])
-        label = f"v of {scene.labels[j]}" if len(group) == 1 else f"{len(group)} others"
+        label = Phrase("v of {1}", scene.labels[j]) if len(group) == 1 else Phrase("{1} others", len(group))
         weight = float(pattern[group].sum())
 
         def panels(t: float) -> Box:
             done = eased(t)
             bars = tuple(
                 Bar(
-                    scene.labels[g[0]] if len(g) == 1 else "others",
+                    scene.labels[g[0]] if len(g) == 1 else Phrase("others"),
                     float(pattern[g].sum()),
                     percent(float(pattern[g].sum())),
                     marked=m == n,
@@ -192,13 +209,13 @@ def _weigh(scene: Scene) -> tuple[Beat, ...]:
             )
             first = values[j] if len(group) == 1 else terms[n] / max(weight, 1e-30)
             return column(
-                BarsPanel(title="Weights of the row", bars=bars, hue=Hue.ATTENTION, reach=1.0),
+                BarsPanel(title=Phrase("Weights of the row"), bars=bars, hue=Hue.ATTENTION, reach=1.0),
                 _leveled(_strip(first, label, Hue.VALUE), v_levels),
                 _leveled(_strip(terms[n] * done, f"× {number(weight)}", Hue.ACCENT, operator="×"), z_levels),
-                _leveled(_strip(before + terms[n] * done, "z so far", Hue.VALUE, operator="+"), z_levels),
+                _leveled(_strip(before + terms[n] * done, Phrase("z so far"), Hue.VALUE, operator="+"), z_levels),
             )
 
-        words = f"{percent(weight)} of {label}"
+        words = Phrase("{1} of {2}", percent(weight), label)
         results = tuple(map(float, sums[n]))
         last = n == len(groups) - 1
         return Beat(words, made if last else (), computed_from(trace, cell), results, panels)
@@ -226,14 +243,14 @@ def _norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
             return column(
                 CurvePanel(
                     title=words,
-                    note=f"token {scene.labels[token]}",
+                    note=Phrase("token {1}", scene.labels[token]),
                     points=(dims, now),
                     stems=True,
                     hue=Hue.RESIDUAL,
-                    levels_at=((at, f"mean {number(at)}"),),
-                    x_label="dimension",
+                    levels_at=((at, Phrase("mean {1}", number(at))),),
+                    x_label=Phrase("dimension"),
                 ),
-                _leveled(_strip(now, "the vector", Hue.RESIDUAL), diverging(after)),
+                _leveled(_strip(now, Phrase("the vector"), Hue.RESIDUAL), diverging(after)),
             )
 
         return Beat(words, cells, computed_from(trace, cells[0]), tuple(map(float, np.ravel(results))), panels)
@@ -242,10 +259,19 @@ def _norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
         return tuple(Cell(f"{name}.{part}", (token, n)) for n in range(len(x)))
 
     return (
-        stage(f"the mean is {number(mean)}", (Cell(f"{name}.mean", (token, 0)),), np.array([mean]), x, x, (0.0, mean)),
-        stage("less the mean", (Cell(f"{name}.scale", (token, 0)),), np.array([scale]), x, x - mean, (mean, 0.0)),
-        stage(f"divided by {number(scale)}", row("normalized"), normal, x - mean, normal, (0.0, 0.0)),
-        stage("times the gain, plus the bias", row("out"), out, normal, out, (0.0, float(out.mean()))),
+        stage(
+            Phrase("the mean is {1}", number(mean)),
+            (Cell(f"{name}.mean", (token, 0)),),
+            np.array([mean]),
+            x,
+            x,
+            (0.0, mean),
+        ),
+        stage(
+            Phrase("less the mean"), (Cell(f"{name}.scale", (token, 0)),), np.array([scale]), x, x - mean, (mean, 0.0)
+        ),
+        stage(Phrase("divided by {1}", number(scale)), row("normalized"), normal, x - mean, normal, (0.0, 0.0)),
+        stage(Phrase("times the gain, plus the bias"), row("out"), out, normal, out, (0.0, float(out.mean()))),
     )
 
 
@@ -263,31 +289,31 @@ def _product(scene: Scene, name: str) -> tuple[Beat, ...]:
     edges = np.linspace(0, len(products), _PARTS + 1).astype(int)
     levels = diverging(left), diverging(right), diverging(products)
     total = float(running[-1]) + bias
-    column_label = f"column {n} of the weights"
+    column_label = Phrase("column {1} of the weights", n)
 
     def view(upto: float, target: float) -> Box:
         stop = round(upto)
         done = np.where(np.arange(len(products)) < stop, products, np.nan)
         return column(
-            _leveled(_strip(left, f"x of {scene.labels[token]}", Hue.RESIDUAL), levels[0]),
+            _leveled(_strip(left, Phrase("x of {1}", scene.labels[token]), Hue.RESIDUAL), levels[0]),
             _leveled(_strip(right, column_label, Hue.MLP, operator="×"), levels[1]),
-            _leveled(_strip(done, "products", Hue.ACCENT, operator="="), levels[2]),
+            _leveled(_strip(done, Phrase("products"), Hue.ACCENT, operator="="), levels[2]),
             CurvePanel(
-                title="Running sum",
-                note=f"now {number(float(running[stop]) + target)}",
+                title=Phrase("Running sum"),
+                note=Phrase("now {1}", number(float(running[stop]) + target)),
                 lines=(
                     (np.arange(stop + 1, dtype=float), running[: stop + 1]),
                     (np.array([0.0, len(products)]), np.zeros(2)),
                 ),
-                levels_at=((total, f"the number {number(total)}"),),
-                x_label="terms added",
+                levels_at=((total, Phrase("the number {1}", number(total))),),
+                x_label=Phrase("terms added"),
                 hue=Hue.ACCENT,
             ),
         )
 
     def part(k: int) -> Beat:
         low, high = int(edges[k]), int(edges[k + 1])
-        words = f"terms {low} to {high - 1}: the sum is {number(float(running[high]))}"
+        words = Phrase("terms {1} to {2}: the sum is {3}", low, high - 1, number(float(running[high])))
         last = k == _PARTS - 1 and not bias
         return Beat(
             words,
@@ -299,7 +325,7 @@ def _product(scene: Scene, name: str) -> tuple[Beat, ...]:
 
     beats = [part(k) for k in range(_PARTS) if edges[k + 1] > edges[k]]
     if bias:
-        words = f"and the bias {number(bias)}: {number(total)}"
+        words = Phrase("and the bias {1}: {2}", number(bias), number(total))
         whole = len(products)
         beats.append(Beat(words, (cell,), computed_from(scene.trace, cell), (total,), lambda t: view(whole, bias * t)))
     return tuple(beats)
@@ -326,18 +352,22 @@ def _activation(scene: Scene) -> tuple[Beat, ...]:
             return column(
                 CurvePanel(
                     title=scene.config.activation_function,
-                    note=f"token {scene.labels[token]}, neuron {n}",
+                    note=Phrase("token {1}, neuron {2}", scene.labels[token], n),
                     lines=((grid, curve),),
                     points=(before[done], after[done]) if k else None,
                     focus=focus,
-                    x_label="before",
-                    y_label="after",
+                    x_label=Phrase("before"),
+                    y_label=Phrase("after"),
                     hue=Hue.MLP,
                 )
             )
 
         return Beat(
-            f"neuron {n}: {number(x)} becomes {number(y)}", (cell,), computed_from(scene.trace, cell), (y,), panels
+            Phrase("neuron {1}: {2} becomes {3}", n, number(x), number(y)),
+            (cell,),
+            computed_from(scene.trace, cell),
+            (y,),
+            panels,
         )
 
     return tuple(beat(k, int(n)) for k, n in enumerate(order))
@@ -366,7 +396,7 @@ def _addends(scene: Scene, name: str) -> tuple[Beat, ...]:
                 ),
             )
 
-        words = f"dimensions {low} to {high - 1}"
+        words = Phrase("dimensions {1} to {2}", low, high - 1)
         return Beat(words, cells, computed_from(trace, cells[0]), tuple(map(float, total[low:high])), panels)
 
     return tuple(part(k) for k in range(4) if edges[k + 1] > edges[k])
@@ -387,8 +417,8 @@ def _cache(scene: Scene) -> tuple[Beat, ...]:
             now[last, round(t * now.shape[1]) :] = np.nan
             return column(
                 MapPanel(
-                    title=f"{name}, head {head}",
-                    note=f"{last} rows are kept, one is computed",
+                    title=Phrase("{1}, head {2}", name, head),
+                    note=Phrase("{1} rows are kept, one is computed", last),
                     values=now,
                     levels=levels,
                     row_labels=scene.labels,
@@ -396,11 +426,11 @@ def _cache(scene: Scene) -> tuple[Beat, ...]:
                     hue=hue,
                     selected=last,
                     fresh=1,
-                    x_label=f"{now.shape[1]} dimensions",
+                    x_label=Phrase("{1} dimensions", now.shape[1]),
                 )
             )
 
-        words = f"the new row of {letter}; the cache spares the {last} above it"
+        words = Phrase("the new row of {1}; the cache spares the {2} above it", letter, last)
         return Beat(words, cells, computed_from(scene.trace, cells[0]), tuple(map(float, values[last])), panels)
 
     return part("k", Hue.KEY), part("v", Hue.VALUE)
@@ -448,13 +478,13 @@ def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
                     row_labels=scene.labels,
                     selected=row,
                     source=Source(name, index),
-                    x_label=f"{now.shape[1]} columns",
+                    x_label=Phrase("{1} columns", now.shape[1]),
                 )
             )
 
         results = tuple(float(values[row, cell.index[-1]]) for cell in cells)
         return Beat(
-            f"the row of {scene.labels[row]}",
+            Phrase("the row of {1}", scene.labels[row]),
             cells,
             computed_from(scene.trace, cells[0]) if cells else (),
             results,
@@ -494,37 +524,45 @@ def _norm_of(scene: Scene, op: str) -> tuple[Beat, ...]:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("dot", "a query meets each key", ("scores",), lambda s, _: _scores(s), lambda _: "attn.scores"),
+    Operation("dot", Phrase("a query meets each key"), ("scores",), lambda s, _: _scores(s), lambda _: "attn.scores"),
     Operation(
         "softmax",
-        "a row becomes a pattern",
+        Phrase("a row becomes a pattern"),
         ("scaled", "masked", "pattern"),
         lambda s, _: _softmax(s),
         lambda op: f"attn.{op}",
     ),
-    Operation("values", "values are weighted and added", ("z",), lambda s, _: _weigh(s), lambda _: "attn.z"),
-    Operation("norm", "a layer norm in four steps", ("ln1", "ln2", "ln_final"), _norm_of, lambda op: f"{op}.out"),
+    Operation("values", Phrase("values are weighted and added"), ("z",), lambda s, _: _weigh(s), lambda _: "attn.z"),
+    Operation(
+        "norm", Phrase("a layer norm in four steps"), ("ln1", "ln2", "ln_final"), _norm_of, lambda op: f"{op}.out"
+    ),
     Operation(
         "product",
-        "one number of a matrix product",
+        Phrase("one number of a matrix product"),
         ("qkv", "heads", "attn_out", "mlp.pre", "mlp_out", "logits"),
         lambda s, op: _product(s, _full(s, op)),
         lambda op: {"qkv": "attn.q", "heads": "attn.q"}.get(op, op),
     ),
     Operation(
-        "activation", "neurons go through the curve", ("mlp.post",), lambda s, _: _activation(s), lambda _: "mlp.post"
+        "activation",
+        Phrase("neurons go through the curve"),
+        ("mlp.post",),
+        lambda s, _: _activation(s),
+        lambda _: "mlp.post",
     ),
     Operation(
         "sum",
-        "two vectors are added",
+        Phrase("two vectors are added"),
         ("sum", "resid_mid", "resid_post"),
         lambda s, op: _addends(s, _full(s, op)),
         lambda op: "blocks.0.resid_pre" if op == "sum" else op,
     ),
-    Operation("temperature", "the temperature shapes the bars", ("temperature",), lambda s, _: sampling.temperature(s)),
-    Operation("top_p", "the running sum reaches top-p", ("top_p",), lambda s, _: sampling.top_p(s)),
-    Operation("draw", "the draw lands", ("draw", "probabilities"), lambda s, _: sampling.draw(s)),
-    Operation("cache", "the row that the cache does not spare", ("append",), lambda s, _: _cache(s)),
+    Operation(
+        "temperature", Phrase("the temperature shapes the bars"), ("temperature",), lambda s, _: sampling.temperature(s)
+    ),
+    Operation("top_p", Phrase("the running sum reaches top-p"), ("top_p",), lambda s, _: sampling.top_p(s)),
+    Operation("draw", Phrase("the draw lands"), ("draw", "probabilities"), lambda s, _: sampling.draw(s)),
+    Operation("cache", Phrase("the row that the cache does not spare"), ("append",), lambda s, _: _cache(s)),
 )
 """Every operation that moves."""
 
@@ -550,9 +588,10 @@ def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
         beats = rows_of(scene, name if outside else scene.block(name))
     else:
         beats = operation.make(scene, op)
-    block = f"Block {scene.layer}" if step.layer is not None else "After the blocks"
-    where = f"{block} · Head {scene.head}" if step.spec.per_head else block
-    return Motion(operation.id, operation.title, f"{where} · {token_name(scene, scene.token)}", beats)
+    block = Phrase("Block {1}", scene.layer) if step.layer is not None else Phrase("After the blocks")
+    head = (Phrase("Head {1}", scene.head),) if step.spec.per_head else ()
+    where = joined(" · ", (block, *head, token_name(scene, scene.token)))
+    return Motion(operation.id, operation.title, where, beats)
 
 
 def moves_by_row(step: Step) -> bool:

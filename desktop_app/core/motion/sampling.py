@@ -9,6 +9,7 @@ from desktop_app.core.levels import percent
 from desktop_app.core.motion.beats import Beat, eased
 from desktop_app.core.panels import Bar, BarsPanel, Box, Hue, RulerPanel, column
 from desktop_app.core.scene import Scene
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.sampling import stages
 
 _BARS, _RULER = 12, 24
@@ -33,15 +34,15 @@ def temperature(scene: Scene) -> tuple[Beat, ...]:
             bars = tuple(Bar(_label(scene, r), p, percent(p)) for r, p in enumerate(at(now)))
             return column(
                 BarsPanel(
-                    title=f"Temperature {now:.2f}",
-                    note="softmax of logits / temperature",
+                    title=Phrase("Temperature {1}", f"{now:.2f}"),
+                    note=Phrase("softmax of logits / temperature"),
                     bars=bars,
                     hue=Hue.ACCENT,
                     reach=1.0,
                 )
             )
 
-        return Beat(f"from {low:g} to {high:g}", (), (), at(high), panels)
+        return Beat(Phrase("from {1} to {2}", f"{low:g}", f"{high:g}"), (), (), at(high), panels)
 
     way = [1.0, 0.5, 2.0, chosen]
     return tuple(beat(one, other) for one, other in itertools.pairwise(way))
@@ -69,14 +70,17 @@ def top_p(scene: Scene) -> tuple[Beat, ...]:
                 )
                 for r in range(listed)
             )
-            total = Bar("the sum", now, percent(now), f"of {p:g}", outline=p)
+            total = Bar(Phrase("the sum"), now, percent(now), Phrase("of {1}", f"{p:g}"), outline=p)
             return column(
-                BarsPanel(title="Running sum", bars=(total,), hue=Hue.ACCENT, reach=1.0, outlined="top-p"),
-                BarsPanel(title="Tokens, the likeliest first", bars=bars, hue=Hue.ACCENT, reach=1.0),
+                BarsPanel(
+                    title=Phrase("Running sum"), bars=(total,), hue=Hue.ACCENT, reach=1.0, outlined=Phrase("top-p")
+                ),
+                BarsPanel(title=Phrase("Tokens, the likeliest first"), bars=bars, hue=Hue.ACCENT, reach=1.0),
             )
 
         crossed = p < 1 and after >= p
-        words = f"{_label(scene, rank)} makes it {percent(after)}" + (f": {p:g} is reached" if crossed else "")
+        key = "{1} makes it {2}: {3} is reached" if crossed else "{1} makes it {2}"
+        words = Phrase(key, _label(scene, rank), percent(after), f"{p:g}")
         return Beat(words, (), (), (after,), panels)
 
     return tuple(beat(rank) for rank in range(max(1, count)))
@@ -98,7 +102,7 @@ def draw(scene: Scene) -> tuple[Beat, ...]:
         return column(
             RulerPanel(
                 title=f"u = {now:.4f}",
-                note="on the final probabilities",
+                note=Phrase("on the final probabilities"),
                 edges=edges,
                 labels=tuple(labels),
                 u=now,
@@ -107,5 +111,7 @@ def draw(scene: Scene) -> tuple[Beat, ...]:
         )
 
     low, high = found.interval(landed)
-    words = f"u = {u:.4f} lies between {low:.4f} and {high:.4f}: {_label(scene, landed)}"
+    words = Phrase(
+        "u = {1} lies between {2} and {3}: {4}", f"{u:.4f}", f"{low:.4f}", f"{high:.4f}", _label(scene, landed)
+    )
     return (Beat(words, (), (), (u, low, high), panels),)
