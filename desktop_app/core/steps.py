@@ -344,7 +344,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         (),
         predictions.content,
         wants=predictions.wants,
-        keys=("Ctrl+Alt+L",),
+        keys=("Ctrl+Alt+A",),
         options=_SCALES,
         group=WEIGHTS,
         describe=predictions.describe,
