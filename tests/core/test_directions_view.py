@@ -136,8 +136,8 @@ def test_every_kind_of_direction_is_the_vector_that_it_names(model):
         ("blocks.9.mlp.W_out[7]", "no neuron 7 of block 9"),
         ("blocks.0.attn.W_OV[0, 99].reads", "8 singular directions"),
         ("blocks.0.attn.W_OV[9, 0].reads", "no head 9"),
-        ("blocks.0.attn.W_OV", "no direction"),
-        ('"ab" - "cd" at nowhere', "no point of the residual stream"),
+        ("blocks.0.attn.W_OV", "not a direction"),
+        ('"ab" - "cd" at nowhere', "not a point of the residual stream"),
         ("'a' - 'a'", "no length"),
     ],
 )
