@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.cone import Cone
 from desktop_app.core.panels import Hue
-from desktop_app.core.places import BLOCK, Step
+from desktop_app.core.places import BLOCK, IN, OUT, Step
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.ui import fonts
@@ -81,14 +81,14 @@ class MapView(PaintedPane):
         spine_top = y
         current_layer = self._current.layer if self._current is not None else None
         layers = sorted({s.layer for s in self._steps if s.layer is not None})
-        for step in (s for s in self._steps if s.layer is None and s.index < 5):
+        for step in (s for s in self._steps if s.spec.part == IN):
             y = self._row(page, step, page.u(8), y, width)
         y += page.u(_GAP)
         for layer in layers:
             inside = [s for s in self._steps if s.layer == layer]
             y = self._block(page, inside, layer, layer == current_layer, y, width)
         y += page.u(_GAP)
-        for step in (s for s in self._steps if s.layer is None and s.index >= 5):
+        for step in (s for s in self._steps if s.spec.part == OUT):
             y = self._row(page, step, page.u(8), y, width)
         spine = Rect(page.u(17) - 1, spine_top, page.u(2), y - spine_top)
         spine_page = Page(self._theme, fonts.measure, self._scale)
