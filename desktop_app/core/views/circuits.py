@@ -129,7 +129,7 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
         positions=tuple(range(config.n_head)),
         column_labels=tuple(f"H{n}" for n in range(config.n_head)),
         level_labels=tuple(f"L{n}" for n in range(config.n_layer)),
-        kinds=tuple((WORDS[kind], HUES[kind]) for kind in KINDS),
+        kinds=tuple((Phrase(WORDS[kind]), HUES[kind]) for kind in KINDS),
         node_source=Source(HEAD, (), each=tuple(np.ndindex(config.n_layer, config.n_head))),
         edge_source=Source(PAIR, (), each=tuple(_place(scene, pair) for pair in shown)),
         full=full,
