@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from benchmarks import analysis, int8, loading, long_use, passes, peers, sheet, start, what_if, window
+from benchmarks import analysis, evidence, int8, loading, long_use, passes, peers, sheet, start, what_if, window
 from benchmarks.table import RUNS, Row, markdown, show, write_between, write_json
 from desktop_app.gpt2.machine import available_memory
 
@@ -48,7 +48,9 @@ def main() -> int:
     return 1 if missed else 0
 
 
-_PARTS = ("loading", "passes", "int8", "peers", "analysis", "what_if", "window", "sheet", "long_use", "start")
+_PARTS = (
+    *("loading", "passes", "int8", "peers", "analysis", "evidence", "what_if", "window", "sheet", "long_use", "start"),
+)
 
 
 def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
@@ -64,6 +66,8 @@ def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
             yield from analysis.rows(root, arguments.peers, runs)
             if arguments.peers is None and not arguments.no_peers:
                 yield from analysis.missing()
+        elif part == "evidence":
+            yield from evidence.rows(root, runs)
         elif part == "what_if":
             yield from what_if.rows(root, arguments.peers, runs)
             if arguments.peers is None and not arguments.no_peers:

@@ -80,6 +80,12 @@ _ROWS = (
     Choice("superposition", ("embedding", "neurons"), "superposition", "superposition: of tokens' rows, or of neurons"),
     Choice("rows", ("centred", "trimmed"), "rows", "directions: rows less their mean, or less three components, too"),
     Choice("stands_for", ("mlp0", "embedding"), "tokens-as", "circuits: tokens through block 0's MLP, or as embedded"),
+    Choice(
+        "evidence",
+        ("strongest", "deciles", "heads"),
+        "evidence-show",
+        "evidence: a neuron's strongest passages, some of each tenth, or a head's strongest",
+    ),
     Choice("flow", ("0.01", "0.02", "0.04", "0.1"), "threshold", "flow: the least share of a line", "0.04"),
 )
 

@@ -303,6 +303,46 @@ _LENS = (
     ),
 )
 
+
+def _most_active(state: State, _model: Model) -> State:
+    """The evidence of the neuron that is most active at the selected token."""
+    view = replace(
+        state.view, evidence_find="", evidence="strongest" if state.view.evidence == "heads" else state.view.evidence
+    )
+    return replace(state, neuron=None, view=view)
+
+
+_EVIDENCE = (
+    *(
+        _choice(f"evidence_{value}", f"Evidence: {title}", short, "evidence", value, menu="Evidence")
+        for value, title, short in (
+            ("strongest", "a neuron's strongest passages", ("strongest", "top")),
+            ("deciles", "a neuron's passages by tenths", ("by tenths", "tenths")),
+            ("heads", "passages where a head writes most", ("head", "head")),
+        )
+    ),
+    Command(
+        "evidence_active",
+        "Evidence: the neuron most active here",
+        "Evidence",
+        (),
+        "scene",
+        True,
+        change=_most_active,
+        on=lambda state, _: state.neuron is None and state.view.evidence != "heads",
+        short=("most active here", "here"),
+    ),
+    Command(
+        "evidence_open",
+        "Evidence: from a scan's folder …",
+        "Evidence",
+        (),
+        "scene",
+        True,
+        on=lambda state, _: bool(state.evidence),
+    ),
+)
+
 _CIRCUITS = (
     *(
         _choice(f"circuits_{value}", f"Circuits: {title}", (short, short), "circuits", value, menu="Circuits")
@@ -603,6 +643,7 @@ COMMANDS: tuple[Command, ...] = (
     *_HEADS,
     *_LENS,
     *_LOOK,
+    *_EVIDENCE,
     *_CIRCUITS,
     *_DIRECTIONS,
     *_WHAT_IF,

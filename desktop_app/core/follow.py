@@ -9,7 +9,7 @@ from desktop_app.core.editing import STRENGTH
 from desktop_app.core.intents import Intent
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step, at_workspace
-from desktop_app.core.state import State, append
+from desktop_app.core.state import State, append, with_option
 from desktop_app.core.steps import find_step
 from desktop_app.core.stops import open_in
 from desktop_app.gpt2.sampling import MAX_SEED
@@ -59,6 +59,11 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
         case ask.Open(cell):
             way = state.opened[: state.opened.index(cell)] if cell in state.opened else state.opened
             return replace(state, opened=(*way, cell))
+        case ask.Evidence(layer, neuron, head):
+            shows = "heads" if head is not None else "strongest" if state.view.evidence == "heads" else None
+            asked = at_workspace(replace(with_option(state, "evidence_find", ""), layer=layer, opened=()), "evidence")
+            asked = asked if shows is None else with_option(asked, "evidence", shows)
+            return replace(asked, head=head) if head is not None else replace(asked, neuron=neuron)
         case ask.Frame(window):
             return replace(state, map_window=window)
         case ask.Sample(name, value):

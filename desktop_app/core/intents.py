@@ -118,6 +118,15 @@ class Open:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """Show the passages of a neuron, or of a head, of a block."""
+
+    layer: int
+    neuron: int | None = None
+    head: int | None = None
+
+
+@dataclass(frozen=True)
 class Frame:
     """Show this part of the plane: x and y from, x and y to, in shares of the whole; () is all of it."""
 
@@ -159,6 +168,7 @@ Intent = (
     | Edit
     | Weigh
     | Open
+    | Evidence
     | Frame
     | Sample
     | Reseed

@@ -58,6 +58,8 @@ class ViewOptions:
     rows: str = _one_of("rows")  # of the embedding: whole, or without their largest components
     direction: str = kept("", kinds.text(1000), undo=True)  # as it is typed; the selected token's row where it is empty
     stands_for: str = _one_of("stands_for")  # what stands for a token in a head's tables
+    evidence: str = _one_of("evidence")
+    evidence_find: str = kept("", kinds.text(200))  # a neuron like 5.812, or a text that is looked for
     # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
     # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
     limit: float | None = kept(None, kinds.size, undo=True)
@@ -110,6 +112,8 @@ class State:
     map_window: tuple[float, ...] = kept((), kinds.window)  # the part of the map that is shown, in shares; () is all
     rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # directions that are kept, as typed
     translators: str = kept("", kinds.text(4096), undo=True)
+    neuron: int | None = kept(None, kinds.token)  # of the block, whose evidence is shown; None is the most active
+    evidence: str = kept("", kinds.text(4096), undo=True)  # a file or folder of evidence; "" is what the model has
     story: str = kept("", kinds.text(4096))  # the story that is told, by the name that `stories` has for it
     stop: int = kept(0, kinds.whole(0, 499))
     view: ViewOptions = field(default_factory=ViewOptions)

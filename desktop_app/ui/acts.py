@@ -132,6 +132,7 @@ class Acts(QObject):
             "open_model": self._library.ask_folder,
             "stop_loading": c.cancel_loading,
             "lens_translators": self._files.ask_translators,
+            "evidence_open": self._files.ask_evidence,
             "beside_model": self._files.ask_beside,
             "why_look": self._why_look,
             "open_weight": choosers.choose_weight,

@@ -129,6 +129,22 @@ class FileActions(QObject):
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         self._choose(dialog, self.use_translators)
 
+    def ask_evidence(self) -> None:
+        """Choose the folder of a scan; show the evidence that came with the model again where another is shown."""
+        controller = self._controller
+        if controller.state.evidence:
+            controller.set(replace(controller.state, evidence=""))
+            return
+        dialog = QFileDialog(self._window, "The folder of a scan", self._start_folder())
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self._choose(dialog, self.use_evidence)
+
+    def use_evidence(self, folder: Path) -> None:
+        """Show the evidence of a scan's folder; the view says where there is none about the open model."""
+        controller = self._controller
+        controller.set(replace(at_workspace(controller.state, "evidence"), evidence=str(folder)))
+
     def ask_beside(self) -> None:
         """Choose the folder of a model that is to stand beside the open one."""
         dialog = QFileDialog(self._window, "Another model beside this one", self._beside_folder())

@@ -92,9 +92,10 @@ class ViewBar(QWidget):
             self.slider.blockSignals(True)
             self.slider.setValue(round(float(str(value)) / entry.top * _TICKS))
             self.slider.blockSignals(False)
-        elif entry is not None and self.typed.text() != value:
+        elif entry is not None and entry.top is None:
             self.typed.setPlaceholderText(entry.hint)
-            self.typed.setText(str(value))
+            if self.typed.text() != value:
+                self.typed.setText(str(value))
 
     def _take_slid(self, ticks: int) -> None:
         if self._entry is not None and self._entry.top is not None:

@@ -41,6 +41,14 @@ WORKED = [
     (ask.Explain(against=9), {"workspace": "why", "against": 9}),
     (ask.Open(Cell("c", (2,))), {"opened": (*HERE.opened, Cell("c", (2,)))}),
     (ask.Open(Cell("a", (0,))), {"opened": (Cell("a", (0,)),)}),
+    (ask.Evidence(0, neuron=5), {"workspace": "evidence", "layer": 0, "neuron": 5, "opened": ()}),
+    (
+        ask.Evidence(0, head=2),
+        {
+            **{"workspace": "evidence", "layer": 0, "head": 2, "opened": ()},
+            "view": replace(HERE.view, evidence="heads"),
+        },
+    ),
     (ask.Frame((0.25, 0.0, 0.5, 0.25)), {"map_window": (0.25, 0.0, 0.5, 0.25)}),
     (ask.Sample("top_k", 5), {"sampling": replace(HERE.sampling, top_k=5)}),
     (ask.Reseed(), {"sampling": replace(HERE.sampling, seed=HERE.sampling.seed + 1), "draws": 0}),

@@ -333,6 +333,8 @@ def test_every_field_of_the_state_is_in_the_file():
         rulers=("woman - man",),
         map_token=5,
         map_window=(0.25, 0.0, 0.5, 1.0),
+        neuron=5,
+        evidence="/scans/books",
         story="next-token",
         stop=3,
         view=ViewOptions(
@@ -364,6 +366,8 @@ def test_every_field_of_the_state_is_in_the_file():
             rows="trimmed",
             map="neighbours",
             map_find="cat",
+            evidence="heads",
+            evidence_find="dog",
             superposition="neurons",
             direction="gender: woman - man",
             limit=2.5,

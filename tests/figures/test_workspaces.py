@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from desktop_app.core.levels import short
+from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import readout_of
 from desktop_app.core.panels import GraphPanel, WaterfallPanel
@@ -25,7 +26,9 @@ from desktop_app.figures.spoken import spoken
 from desktop_app.figures.subject import find_cell, subject_job
 from desktop_app.figures.theme import LIGHT
 from desktop_app.gpt2.errors import LogitscopeError
-from tests.scenes import open_tiny, panels, scene_of
+from tests.checkpoints import write_checkpoint
+from tests.core.evidence.texts_and_model import add_evidence, write_texts
+from tests.scenes import CONFIG, panels, scene_of
 
 SHOWN = [
     *(("sheet", "pattern_scale", scale) for scale in ("linear", "log")),
@@ -38,6 +41,8 @@ SHOWN = [
     ("masks", "", ""),
     ("predictions", "", ""),
     *(("sweep", "sweep", shows) for shows in ("heads", "mlps")),
+    *(("evidence", "evidence", shows) for shows in ("strongest", "deciles", "heads")),
+    ("evidence", "evidence_find", "cat"),
     *(("circuits", "circuits_least", least) for least in (0.0, 0.4)),
     *(("map", "map", how) for how in ("components", "neighbours")),
     *(("superposition", "superposition", what) for what in ("embedding", "neurons")),
@@ -63,6 +68,7 @@ CELLS = {
         *("circuits.q[0,1,1,2]", "circuits.v[0,0,1,0]", "circuits.pair[1,2,3]", "circuits.copying[0,1]"),
         "circuits.copying_through_mlp[1,1]",
     ),
+    "evidence": ("evidence.passage[0,8]", "evidence.neuron[1,3]", "evidence.written[65]"),
     "masks": ("masks.seen[3,1]", "masks.pairs[1,1]"),
     "predictions": ("predictions.loss[3]",),
     "sweep": ("sweep.effect[0,1]",),
@@ -73,7 +79,9 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
+    folder = tmp_path_factory.mktemp("models")
+    add_evidence(write_checkpoint(folder / "tiny", CONFIG), write_texts(folder / "texts"))
+    return open_model(folder / "tiny")
 
 
 def place_of(model, key):
@@ -159,6 +167,10 @@ def test_a_number_of_a_workspace_is_drawn_by_name(model, scenes, key, cell):
         ("lens.sharpness[1,1]", "There is no lens.sharpness; the lens has top_probability, entropy"),
         ("lens.kl[99,0]", "lens.kl has no cell [99, 0]; there are 5 points and 35 positions"),
         ("lens.kl[0,1,1]", "lens.kl has no cell"),
+        ("evidence.charm[0,0]", "There is no evidence.charm; evidence has passage, neuron and written"),
+        ("evidence.neuron[0,9999]", "there are 2 blocks of 96 neurons"),
+        ("evidence.written[301]", "there are 300 tokens"),
+        ("evidence.passage[99,0]", "there are 20 passages of 12 tokens"),
         ("lens.target_rank[7,1,1]", "no cell [7, 1, 1]; there are 3 followed tokens"),
         ("heads.charm[0,0]", "There is no heads.charm; a head's scores are previous, first"),
         ("heads.induction[9,0]", "There is no head [9, 0]"),

@@ -3,6 +3,7 @@
 import numpy as np
 
 from desktop_app.core.check import TOLERANCE
+from desktop_app.core.intents import Evidence, Intent
 from desktop_app.core.levels import diverging, number, percent
 from desktop_app.core.opening.arithmetic import Opening, Scalar, Vector, open_cell
 from desktop_app.core.opening.cells import Cell
@@ -58,7 +59,23 @@ def _summary(opening: Opening) -> TextPanel:
                 Hue.INK if good else Hue.KEY,
             )
         )
-    return TextPanel(lines=tuple(lines))
+    return TextPanel(lines=(*lines, *_evidence(opening.cell)))
+
+
+_OF_HEADS = ("attn.pattern", "attn.z", "attn.scores")
+
+
+def _evidence(cell: Cell) -> tuple[Line, ...]:
+    """What leads from a neuron's number, or a head's, to its passages in many texts."""
+    block, _, rest = cell.name.removeprefix("blocks.").partition(".")
+    if rest in ("mlp.pre", "mlp.post") and block.isdecimal():
+        pick: Intent = Evidence(int(block), neuron=cell.index[1])
+        return (Line("evidence", "passages that excite this neuron", pick=pick),)
+    if rest in _OF_HEADS and block.isdecimal():
+        return (
+            Line("evidence", "passages where this head writes most", pick=Evidence(int(block), head=cell.index[0])),
+        )
+    return ()
 
 
 def _operands(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
