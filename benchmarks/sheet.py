@@ -1,4 +1,4 @@
-"""The sheet of the whole pass: frames while it is moved and zoomed, and the memory that it takes.
+"""The sheet of the whole pass and operations that move: frames while they do, and the memory that the sheet takes.
 
 Runs in a process of its own, offscreen unless QT_QPA_PLATFORM says otherwise. Frames are timed while tiles are being
 made in their thread, as when a person moves.
@@ -40,6 +40,11 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
         moved = f"sheet moved and zoomed, {name}"
         yield bounded(f"{moved}: median frame", 1000 * statistics.median(times), share * _FRAME, "ms", note)
         yield bounded(f"{moved}: 99th percentile", 1000 * percentile(times), share * 33, "ms")
+        if tokens <= 64:
+            played, most = found["played"], 1 if tokens <= 20 else 2
+            moving = f"operations that move, {name}"
+            yield bounded(f"{moving}: median frame", 1000 * statistics.median(played), most * _FRAME, "ms")
+            yield bounded(f"{moving}: 99th percentile", 1000 * percentile(played), most * 33, "ms")
         yield bounded(f"sheet, {name}: memory beside the pass", found["memory"] / 1e6, _MEMORY, "MB")
 
 
@@ -110,8 +115,30 @@ def measure(folder: Path, tokens: int, runs: int) -> dict[str, Any]:
                 frame(Box(there.x + there.w * n / 40, there.y, there.w, there.h))
         until(lambda: not view.tiles.lane.busy)
         most = max(most, status()["RssAnon"])
+    played = _play(window, app) if tokens <= 64 else []
     window.close()
-    return {"frames": times[5:], "whole": whole, "memory": most - before}
+    return {"frames": times[5:], "whole": whole, "memory": most - before, "played": played}
+
+
+def _play(window: Any, app: Any) -> list[float]:
+    """Seconds of each frame of every operation that moves, sixty frames of each."""
+    from dataclasses import replace
+
+    from desktop_app.core.motion.operations import operation_of
+
+    times: list[float] = []
+    c, player = window.controller, window.player
+    for step in [s for s in c.steps if s.layer in (None, 3) and operation_of(s) is not None]:
+        c.set(replace(c.state, workspace="walk"))
+        c.go_to(step)
+        app.processEvents()
+        player.toggle()
+        player.play()  # pauses: each frame is asked for here
+        for n in range(60):
+            player.time = player.motion.length * n / 60
+            times.append(timed(lambda: (player._show(), app.processEvents())))
+        player.end()
+    return times
 
 
 def _like(box: Any, view: Any) -> Any:

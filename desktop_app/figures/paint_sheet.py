@@ -5,7 +5,7 @@ A window shows any part of the sheet and draws the pictures as tiles; a figure s
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from desktop_app.gpt2.phrase import Phrase
 _MOST_PIXELS = 36_000_000  # of the picture in a figure: A0 at 150 dpi has 35 million
 _LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # units of the design below which words are left out
 _NUMBER = (34.0, 15.0)  # of a cell that has its number
+_NEAR = 0.9  # how large the sheet's own words are drawn at most, whatever the page's text
 _EACH = 0.62  # width of a letter by its size, about: whether words fit must be known for hundreds of them a frame
 _UPWARDS = (("attn_out", "resid_mid"), ("mlp_out", "resid_post"))
 _DOWNWARDS = (("resid_pre", "ln1.normalized"), ("ln1.normalized", "ln1.out"), ("ln2.normalized", "ln2.out"))
@@ -84,9 +85,12 @@ def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
     room = sheet_room(panel, rect, page)
     if not page.live:
         shot = Shot(framed(panel.sheet.box, room.w, room.h, 0.0), room)
-        paint_ground(panel.sheet, shot, page)
+        near = replace(
+            page, scale=min(page.scale, _NEAR)
+        )  # the same marks: who reads a poster's names stands before it
+        paint_ground(panel.sheet, shot, near)
         said = _paint_picture(panel, shot, page)
-        paint_words(panel, shot, page, {})
+        paint_words(panel, shot, near, {})
         paint_legend(panel, Rect(body.x, body.y + body.h - page.u(LEGEND), body.w, page.u(LEGEND)), page, said)
     for n in panel.here:
         _answer(panel, n, room, page)
@@ -195,10 +199,10 @@ def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
     words = page.say(card.title)
     indent = sheet.gap * shot.scale
     if band >= page.u(14):
-        size = min(18.0, 0.55 * band / page.scale)
+        size = min(18.0, 0.4 * band / page.scale)
         x = max(place.x + indent, shot.rect.x + page.u(8))
         if place.y + band > shot.rect.y + page.u(8):
-            page.words(x, place.y + 0.45 * band, words, size=size, bold=True, room=place.x + place.w - x)
+            page.words(x, place.y + 0.28 * band, words, size=size, bold=True, room=place.x + place.w - x)
         return
     if card.layer is None:
         return
@@ -240,7 +244,7 @@ def _arrows(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
             if one not in places or other not in places:
                 continue
             upper, lower = (other, one) if sign > 0 else (one, other)
-            x = places[upper].x + min(places[upper].w / 2, 40 * page.scale)
+            x = places[upper].x + 0.8 * places[upper].w
             top, low = places[upper].y + places[upper].h, places[lower].y
             if not (shot.rect.x < x < shot.rect.x + shot.rect.w and shot.rect.y - 99 < top < shot.rect.y + shot.rect.h):
                 continue
