@@ -269,13 +269,13 @@ def _hundredths(value: float, *, certain: bool) -> str:
     return f"{rounded:.{max(1, 1 - _exponent(rounded))}f}" if rounded >= 1e-4 else _power(rounded, 2)
 
 
-def share_text(probability: float) -> str:
+def share_text(probability: float) -> Percent:
     """A probability as charts write a column of them, in per cent with two decimals: 0.41 %, <0.01 %, >99.99 %."""
     if 0 < probability < 0.00005:
-        return "<0.01 %"
+        return Percent("<0.01 %")
     if 0.99995 <= probability < 1:
-        return ">99.99 %"
-    return f"{100 * probability:.2f} %" if probability else "0 %"
+        return Percent(">99.99 %")
+    return Percent(f"{100 * probability:.2f} %" if probability else "0 %")
 
 
 def _exponent(size: float) -> int:

@@ -6,6 +6,7 @@ import string
 import numpy as np
 import pytest
 from pptx import Presentation
+from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.util import Pt
 
 from desktop_app import cli
@@ -159,10 +160,12 @@ def test_what_is_written_is_readable_in_the_file_itself(bundled, blue, tmp_path)
     powerpoint.build(design, [slide.without_content() for slide in walk], parts, tmp_path, tmp_path / "deck.pptx")
     deck = Presentation(tmp_path / "deck.pptx")
     assert deck.slides[0].slide_layout.name == "Title Slide" and BLUE in deck.slides[0].shapes.title.text_frame.text
-    fonts = {e.get("typeface") for e in deck.slide_master.part.part_related_by(
-        "http://schemas.openxmlformats.org/officeDocument/2006/relationships/theme").blob and []}  # fmt: skip
-    assert not fonts
-    for slide in deck.slides:
+    theme = deck.slide_master.part.part_related_by(RELATIONSHIP_TYPE.THEME).blob.decode()
+    assert set(re.findall('latin typeface="([^"]+)"', theme)) == {"Arial"}, "a face that every program has"
+    for slide, what in zip(deck.slides, walk, strict=True):
+        for chart in (shape.chart for shape in slide.shapes if shape.has_chart):
+            numbers = chart.plots[0].series[0].data_labels.number_format
+            assert ("%" in numbers) == (what.key not in ("embed", "writers")), what.key
         sizes = [int(size) for size in slide._element.xpath(".//@sz") if str(size).isdigit()]
         assert all(size >= Pt(12).pt * 100 for size in sizes), slide.shapes.title.text_frame.text
 

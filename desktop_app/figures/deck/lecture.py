@@ -507,7 +507,7 @@ class Lecture:
             Bar(
                 f"{self._quoted(int(scene.ranked.order[n]))} {n + 1}",
                 float(made.final[n]) if n < kept else 0.0,
-                share_text(float(made.final[n])) if n < kept else "0 %",
+                share_text(float(made.final[n]) if n < kept else 0.0),
                 outline=float(made.probs_scaled[n]),
                 kept=n < kept,
             )
