@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from desktop_app.cli.shared import (
-    asked,
+    asked_pass,
     open_checkpoint,
-    prompt_ids,
     prompt_text,
     shown,
 )
@@ -24,22 +23,15 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.analysis.checks import check_analyses
     from desktop_app.core.analysis.closing import TOLERANCE as CLOSES
     from desktop_app.core.check import TOLERANCE, as_json, check_pass
-    from desktop_app.core.runs import changes
     from desktop_app.gpt2.edit import sites_of
-    from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.files import whole_file
-    from desktop_app.gpt2.run import Run
     from desktop_app.gpt2.tensors import tensor_table
-    from desktop_app.gpt2.tokenizer import Tokenizer
 
     checkpoint = open_checkpoint(arguments)
     config = checkpoint.config
-    tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
-    ids = prompt_ids(arguments, config, text, tokenizer)
-    engine = Engine(checkpoint)
-    engine.check_ids(ids)
-    edits, mask = changes(engine, tokenizer, asked(arguments, tokenizer, ids))
-    made = Run(checkpoint.key, ids, edits, mask).changes
+    engine, run = asked_pass(arguments, checkpoint, text)
+    ids, edits, mask = run.ids, run.edits, run.mask
+    made = run.changes
     table = tensor_table(config, sites_of(edits), mask)
     print(
         f"Every tensor recomputed from its direct inputs in float64; tolerance {TOLERANCE:g} of the sum of absolute "

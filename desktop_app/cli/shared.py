@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from desktop_app.core.passes import Asked
     from desktop_app.gpt2.checkpoint import Checkpoint
     from desktop_app.gpt2.config import Config
+    from desktop_app.gpt2.engine import Engine
+    from desktop_app.gpt2.run import Run
     from desktop_app.gpt2.sampling import Sampling
     from desktop_app.gpt2.tokenizer import Tokenizer
 
@@ -143,6 +145,21 @@ def prompt_ids(
     from desktop_app.gpt2.token_ids import parse_ids
 
     return parse_ids(arguments.ids, config.vocab_size)
+
+
+def asked_pass(arguments: argparse.Namespace, checkpoint: "Checkpoint", text: str | None) -> "tuple[Engine, Run]":
+    """The model ready to run, and the pass that was asked for. Raises LogitscopeError for what it cannot take."""
+    from desktop_app.core.runs import changes
+    from desktop_app.gpt2.engine import Engine
+    from desktop_app.gpt2.run import Run
+    from desktop_app.gpt2.tokenizer import Tokenizer
+
+    config = checkpoint.config
+    tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
+    ids = prompt_ids(arguments, config, text, tokenizer)
+    engine = Engine(checkpoint)
+    engine.check_ids(ids)
+    return engine, Run(checkpoint.key, ids, *changes(engine, tokenizer, asked(arguments, tokenizer, ids)))
 
 
 class Terminal(logging.Handler):

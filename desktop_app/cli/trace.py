@@ -4,9 +4,8 @@ import argparse
 
 from desktop_app import __version__
 from desktop_app.cli.shared import (
-    asked,
+    asked_pass,
     open_checkpoint,
-    prompt_ids,
     prompt_text,
     shown,
     size_of,
@@ -20,21 +19,14 @@ def run(arguments: argparse.Namespace) -> int:
     text = prompt_text(arguments)
 
     from desktop_app.core.library.catalogue import title_of
-    from desktop_app.core.runs import changes
     from desktop_app.gpt2.edit import sites_of
-    from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.names import match_names
-    from desktop_app.gpt2.run import Run
-    from desktop_app.gpt2.tokenizer import Tokenizer
     from desktop_app.gpt2.trace import names_to_save, save_tensors
 
     checkpoint = open_checkpoint(arguments)
     config = checkpoint.config
-    tokenizer = None if text is None else Tokenizer.load(checkpoint.folder, vocab_size=config.vocab_size)
-    ids = prompt_ids(arguments, config, text, tokenizer)
-    engine = Engine(checkpoint)
-    engine.check_ids(ids)
-    edits, mask = changes(engine, tokenizer, asked(arguments, tokenizer, ids))
+    engine, run = asked_pass(arguments, checkpoint, text)
+    ids, edits, mask = run.ids, run.edits, run.mask
     edited = sites_of(edits)
     names = names_to_save(config, match_names(arguments.names, config, edited) if arguments.names else None, edits)
     note = {"model": title_of(checkpoint.folder) or checkpoint.name, "logitscope": __version__} | (
@@ -44,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         note["prompt"] = text
     arrays = engine.tensors(ids, names, edits=edits, mask=mask)
     save_tensors(arguments.out, config, len(ids), names, arrays, note, digest=checkpoint.digest, edits=edits, mask=mask)
-    made = Run(checkpoint.key, ids, edits, mask).changes
+    made = run.changes
     said = f", edited: {shown(', '.join(made))}" if made else ""
     print(f"{shown(str(arguments.out))}: {len(names)} tensors of {len(ids)} tokens, {size_of(arguments.out)}{said}")
     return 0
