@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from desktop_app.core.levels import number, percent
 from desktop_app.core.motion.beats import frame_times
 from desktop_app.core.motion.operations import OPERATIONS, ROW, motion_of, moves_by_row, operation_of
 from desktop_app.core.opening.arithmetic import open_cell
@@ -149,3 +150,35 @@ def test_a_step_that_does_not_move_says_which_do(scene):
     with pytest.raises(ExportError, match="text does not move; these steps do"):
         motion_of(scene, next(s for s in step_list(scene.config) if s.key == "text"))
     assert moves_by_row(step_of(scene, "pattern")) and not moves_by_row(step_of(scene, "draw"))
+
+
+PARTIAL = {"temperature", "scores", "qkv", "heads", "attn_out", "mlp.pre", "mlp_out", "logits"}
+"""What computes every moment anew: a temperature on the way, a sum of the terms so far."""
+
+
+def written(box):
+    """Every number that is written in a moment: beside bars, on lines, over a ruler."""
+    for panel in panels_of(box):
+        yield from (bar.text for bar in getattr(panel, "bars", ()))
+        yield from (str(words) for _, words in getattr(panel, "levels_at", ()))
+        yield str(panel.title)
+
+
+@pytest.mark.parametrize("op", [op for op in MOVING if op not in PARTIAL])
+def test_no_number_is_written_that_lies_between_two_computed_ones(scene, op):
+    for beat in motion(scene, op).beats:
+        true = {*written(beat.panels(0.0)), *written(beat.panels(1.0))}
+        for t in (0.1, 0.3, 0.49, 0.5, 0.7, 0.99):
+            assert true.issuperset(written(beat.panels(t)))
+
+
+def test_a_storyboard_has_each_beat_where_it_is_done(model):
+    scene = scene_of(model, layer=1, head=2, token=5)
+    found = motion(scene, "pattern")
+    first, middle, last = found.storyboard().content.children
+    for box, part, own in ((first, "scaled", number), (last, "pattern", percent)):
+        values = scene.trace.read(scene.block(f"attn.{part}"), head=scene.head, row=scene.token)
+        bars = next(panels_of(box)).bars[: scene.token + 1]
+        assert [bar.text for bar in bars] == [own(float(value)) for value in values[: scene.token + 1]]
+    assert max(bar.value for bar in next(panels_of(middle)).bars) == 0.0, "the largest, less the largest"
+    assert str(found.storyboard().lead).startswith("3 of 5 beats, each where it is done. 1: scaled")

@@ -46,22 +46,29 @@ class Motion:
 
     def view(self, time: float) -> View:
         """What is seen at a time: the same drawing in the window, in a clip and in a storyboard."""
-        n, share = self.moment(time)
+        return self._view(*self.moment(time))
+
+    def _view(self, n: int, share: float) -> View:
         beat = self.beats[n]
         lead = Phrase("{1} of {2}: {3}", n + 1, len(self.beats), beat.words)
         return View(headed(self.where, self.title), lead, beat.panels(share))
 
     def storyboard(self) -> View:
-        """An early, the middle and the last moment beside each other."""
-        times = (min(0.5, self.length), self.length / 2, self.length)
-        boxes = tuple(self.view(time).content for time in times)
-        numbers = [self.moment(time)[0] for time in times]
+        """The first, the middle and the last beat beside each other, each where it is done."""
+        last = len(self.beats) - 1
+        numbers = sorted({0, (last + 1) // 2, last})
+        boxes = tuple(self._view(n, 1.0).content for n in numbers)
         said = joined("; ", (Phrase("{1}: {2}", n + 1, self.beats[n].words) for n in numbers))
         return View(
             headed(self.where, self.title),
-            Phrase("Three moments of {1} beats. {2}.", len(self.beats), said),
+            Phrase("{1} of {2} beats, each where it is done. {3}.", len(numbers), len(self.beats), said),
             Box(boxes, True),
         )
+
+
+def told(before: str, after: str, t: float) -> str:
+    """What is written while one number becomes another: either, and never one between them that nothing computed."""
+    return after if t >= 0.5 else before
 
 
 def eased(t: float) -> float:

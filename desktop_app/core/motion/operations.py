@@ -8,7 +8,7 @@ import numpy as np
 
 from desktop_app.core.levels import Levels, diverging, number, percent, unit
 from desktop_app.core.motion import sampling
-from desktop_app.core.motion.beats import Beat, Motion, eased
+from desktop_app.core.motion.beats import Beat, Motion, eased, told
 from desktop_app.core.opening.arithmetic import open_cell
 from desktop_app.core.opening.cells import Array, Cell, Region
 from desktop_app.core.opening.links import computed_from
@@ -123,7 +123,7 @@ def _softmax(scene: Scene) -> tuple[Beat, ...]:
     def cells(part: str) -> tuple[Cell, ...]:
         return tuple(Cell(scene.block(f"attn.{part}"), (head, query, j)) for j in shown)
 
-    def stage(words: str, part: str, before: Array, after: Array, text: Callable[[float], str]) -> Beat:
+    def stage(words: str, part: str, before: Array, after: Array, text: Callable[[float], str] = number) -> Beat:
         made = cells(part)
         reach = float(max(np.abs(before[shown]).max(), np.abs(after[shown]).max(), 1e-30))
 
@@ -133,7 +133,7 @@ def _softmax(scene: Scene) -> tuple[Beat, ...]:
                 Bar(
                     scene.labels[j],
                     float(now[j]),
-                    text(float(now[j])),
+                    told(number(float(before[j])), text(float(after[j])), t),
                     "" if seen[j] or t < 0.5 or part == "scaled" else Phrase("hidden"),
                     kept=bool(seen[j]) or part == "scaled" or t < 0.5,
                 )
@@ -160,17 +160,15 @@ def _softmax(scene: Scene) -> tuple[Beat, ...]:
             "scaled",
             rows["scores"],
             rows["scaled"],
-            number,
         ),
-        stage(Phrase("masked: what comes later is −∞"), "masked", rows["scaled"], gone, number),
+        stage(Phrase("masked: what comes later is −∞"), "masked", rows["scaled"], gone),
         stage(
             Phrase("less the largest, {1}", number(largest)),
             "masked",
             gone,
             np.where(seen, gone - largest, 0.0),
-            number,
         ),
-        stage(Phrase("exponentiated"), "pattern", np.where(seen, gone - largest, 0.0), exps, number),
+        stage(Phrase("exponentiated"), "pattern", np.where(seen, gone - largest, 0.0), exps),
         stage(Phrase("divided by their sum, {1}", number(total)), "pattern", exps, exps / total, percent),
     )
 
@@ -236,6 +234,8 @@ def _norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
     def stage(
         words: str, cells: tuple[Cell, ...], results: Array, before: Array, after: Array, level: tuple[float, float]
     ) -> Beat:
+        means = float(before.mean()), float(after.mean())
+
         def panels(t: float) -> Box:
             done = eased(t)
             now = before + (after - before) * done
@@ -247,7 +247,7 @@ def _norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
                     points=(dims, now),
                     stems=True,
                     hue=Hue.RESIDUAL,
-                    levels_at=((at, Phrase("mean {1}", number(at))),),
+                    levels_at=((at, Phrase("mean {1}", told(number(means[0]), number(means[1]), t))),),
                     x_label=Phrase("dimension"),
                 ),
                 _leveled(_strip(now, Phrase("the vector"), Hue.RESIDUAL), diverging(after)),
@@ -327,7 +327,15 @@ def _product(scene: Scene, name: str) -> tuple[Beat, ...]:
     if bias:
         words = Phrase("and the bias {1}: {2}", number(bias), number(total))
         whole = len(products)
-        beats.append(Beat(words, (cell,), computed_from(scene.trace, cell), (total,), lambda t: view(whole, bias * t)))
+        beats.append(
+            Beat(
+                words,
+                (cell,),
+                computed_from(scene.trace, cell),
+                (total,),
+                lambda t: view(whole, bias if t >= 0.5 else 0.0),
+            )
+        )
     return tuple(beats)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from desktop_app.core.levels import percent
-from desktop_app.core.motion.beats import Beat, eased
+from desktop_app.core.motion.beats import Beat, eased, told
 from desktop_app.core.panels import Bar, BarsPanel, Box, Hue, RulerPanel, column
 from desktop_app.core.scene import Scene
 from desktop_app.gpt2.phrase import Phrase
@@ -70,7 +70,9 @@ def top_p(scene: Scene) -> tuple[Beat, ...]:
                 )
                 for r in range(listed)
             )
-            total = Bar(Phrase("the sum"), now, percent(now), Phrase("of {1}", f"{p:g}"), outline=p)
+            total = Bar(
+                Phrase("the sum"), now, told(percent(before), percent(after), t), Phrase("of {1}", f"{p:g}"), outline=p
+            )
             return column(
                 BarsPanel(
                     title=Phrase("Running sum"), bars=(total,), hue=Hue.ACCENT, reach=1.0, outlined=Phrase("top-p")
@@ -101,7 +103,7 @@ def draw(scene: Scene) -> tuple[Beat, ...]:
         over = min(int(np.searchsorted(begun[1:], now, side="right")), len(labels) - 1)
         return column(
             RulerPanel(
-                title=f"u = {now:.4f}",
+                title=f"u = {u:.4f}",
                 note=Phrase("on the final probabilities"),
                 edges=edges,
                 labels=tuple(labels),
