@@ -1,6 +1,8 @@
 """`logitscope clip`: an operation of a step as it moves, as an animated picture, a film or a storyboard."""
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from desktop_app.cli.shared import (
     choose_provider,
@@ -13,6 +15,9 @@ from desktop_app.cli.shared import (
     size_of,
 )
 from desktop_app.gpt2.errors import ExportError
+
+if TYPE_CHECKING:
+    from desktop_app.core.state import State
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,7 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
         head=head,
         token=arguments.token,
         sampling=sampling,
+        int8=arguments.int8,
     )
+    if arguments.training:
+        return _of_training(arguments, model.folder, name, tuple(ids), state)
     scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
     motion = motion_of(scene, step, arguments.by)
     words = "" if arguments.no_caption else motion_words(scene, step)
@@ -62,6 +70,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         write_clip(moments(motion, words, arguments.pace), arguments.out, theme=arguments.theme)
     print(f"{shown(str(arguments.out))}: {motion.title}, {len(motion.beats)} beats, {size_of(arguments.out)}")
+    return 0
+
+
+def _of_training(arguments: argparse.Namespace, folder: Path, name: str, ids: tuple[int, ...], state: "State") -> int:
+    """A clip of the same view at each snapshot."""
+    from desktop_app.core.library.training import training_of
+    from desktop_app.figures.clips import write_clip
+    from desktop_app.figures.trainings import views_of
+
+    training = training_of(folder)
+    if training is None:
+        raise ExportError(f"{folder.name} has no snapshots of its training here, so --training has nothing to show.")
+    jobs = views_of(training, name, ids, state, captions=not arguments.no_caption)
+    write_clip(jobs, arguments.out, seconds=1 / arguments.pace, theme=arguments.theme)
+    print(f"{shown(str(arguments.out))}: {name}, {training.range}, {size_of(arguments.out)}")
     return 0
 
 
