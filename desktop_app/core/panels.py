@@ -115,13 +115,22 @@ class ProsePanel(Panel):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a text panel: a label, the text in the mono face, a remark, and what a click on it picks."""
+    """One line of a text panel: a label, the text in the mono face, a remark, and what a click on it picks.
+
+    In a `formula` what follows a letter and an underscore is its index, as in S_ij.
+    """
 
     label: str
     text: str
     remark: str = ""
     hue: Hue = Hue.INK
     pick: Intent | None = None
+    formula: bool = False
+
+
+def formula_line(text: str, remark: str = "") -> Line:
+    """The line that says by which formula a number is made."""
+    return Line(Phrase("formula"), text, remark, formula=True)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Painters of text: tokens as chips, running text, and lines of label, text and remark."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -219,8 +220,11 @@ def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
     page.words(x, middle, line.label, size=12, colour=page.theme.dim, room=grid.label - page.u(6))
     texts, under = _wrapped(line, grid, page)
     for n, words in enumerate(texts):
-        page.words(start, middle + page.u(n * _MORE), words, size=13, mono=True, colour=page.theme.hues[line.hue],
-                   room=grid.text)  # fmt: skip
+        at = middle + page.u(n * _MORE)
+        if line.formula:
+            _formula(words, start, at, page.theme.hues[line.hue], page)
+            continue
+        page.words(start, at, words, size=13, mono=True, colour=page.theme.hues[line.hue], room=grid.text)
     if len(texts) == 1 and not under:
         page.words(start + grid.text, middle, line.remark, size=12, colour=page.theme.dim)
     if line.pick is not None:
@@ -230,6 +234,19 @@ def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
         page.words(start, middle + page.u((len(texts) - 1) * _MORE + 20 + n * _UNDER), words, size=12,
                    colour=page.theme.dim, room=grid.width - grid.label)  # fmt: skip
     return page.u(_line_height(texts, under))
+
+
+_INDEX = re.compile(r"(?<![A-Za-z]{2})(?<=[A-Za-zΣ])_([A-Za-z]+(?:≤[a-z]+)?)")
+"""An index behind a single letter; resid_pre is a name."""
+
+
+def _formula(words: str, x: float, y: float, colour: str, page: Page) -> None:
+    """Draw a formula with its indices below the line, smaller: it is no wider than with underscores."""
+    for n, piece in enumerate(_INDEX.split(words)):
+        if n % 2:
+            x += page.words(x, y + page.u(4), piece, size=10, mono=True, colour=colour)
+        elif piece:
+            x += page.words(x, y, piece, size=13, mono=True, colour=colour)
 
 
 def _line_height(texts: list[str], under: list[str]) -> float:

@@ -55,4 +55,4 @@ def _keys(keys: str) -> str:
 
 def _table(title: str, rows: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> str:
     lines = "".join(f'<tr><td style="padding-right: 24px">{escape(a)}</td><td>{escape(b)}</td></tr>' for a, b in rows)
-    return f"<h3>{escape(title)}</h3><table>{lines}</table>"
+    return f'<h3 style="font-weight: 600">{escape(title)}</h3><table>{lines}</table>'

@@ -70,7 +70,8 @@ class Inspector(QWidget):
         parts = []
         for n, cell in enumerate(path):
             words = escape((names or {}).get(cell) or f"{cell.name}{list(cell.index) or ''}")
-            parts.append(f"<b>{words}</b>" if n == len(path) - 1 else f'<a href="{n + 1}">{words}</a>')
+            last = f'<span style="font-weight: 600">{words}</span>'
+            parts.append(last if n == len(path) - 1 else f'<a href="{n + 1}">{words}</a>')
         # The near end of a long way is the one that matters.
         shown = parts if len(parts) <= 4 else ["…", *parts[-4:]]
         self.trail.setText(" › ".join(shown))

@@ -50,8 +50,8 @@ class SideTabs(QTabWidget):
         if readout is None:
             self._write(self.inspect, "<p>Click a cell, or press Enter in the view and move with the arrow keys.</p>")
             return
-        parts = [f'<p style="font-size: xx-large"><b>{escape(readout.value)}</b></p>']
-        parts.append(f"<p><b>{escape(readout.name)}</b><br>{escape(readout.place)}</p>")
+        parts = [f'<p style="font-size: xx-large"><span style="font-weight: 600">{escape(readout.value)}</span></p>']
+        parts.append(f'<p><span style="font-weight: 600">{escape(readout.name)}</span><br>{escape(readout.place)}</p>')
         if readout.meaning:
             parts.append(f"<p>{escape(readout.meaning)}</p>")
         if readout.formula:

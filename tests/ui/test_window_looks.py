@@ -5,10 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QFontMetrics
+from PySide6.QtGui import QFontMetrics, QTextDocument, QTextFormat
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QLabel, QLineEdit, QTabBar
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QTabBar,
+    QTextBrowser,
+)
 
+from desktop_app.core.opening.cells import Cell
 from desktop_app.core.panels import GridPanel
 from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.settings import TYPE_SIZES
@@ -411,3 +421,26 @@ def test_every_number_as_a_colour_is_shown_when_asked_for_and_kept_for_the_next_
     again = open_desk(tiny, "Hello, you")
     again.go("blocks.0.resid_mid")
     assert [panel for panel in panels(again.window.canvas._view.content) if panel.carpet]
+
+
+def test_rich_text_has_no_weight_that_its_font_has_not(desk):
+    """Inter comes plain and semibold; a bolder weight would be smeared on by Qt."""
+    desk.go("blocks.0.attn.pattern")
+    desk.c.open_path((Cell("blocks.0.attn.pattern", (0, 3, 1)),))
+    desk.settle()
+    desk.window.do("help")
+    documents = [browser.document() for browser in desk.window.findChildren(QTextBrowser)]
+    for label in desk.window.findChildren(QLabel):
+        if "<" in label.text():
+            documents.append(QTextDocument())
+            documents[-1].setHtml(label.text())
+    weights = set()
+    for document in documents:
+        block = document.begin()
+        while block.isValid():
+            weights |= {r.format.fontWeight() for r in block.textFormats() if r.format.hasProperty(_WEIGHT)}
+            block = block.next()
+    assert weights and weights <= {400, 600}
+
+
+_WEIGHT = QTextFormat.Property.FontWeight

@@ -22,6 +22,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    formula_line,
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import differs, wrap_width
@@ -47,7 +48,7 @@ def opening_view(scene: Scene, cell: Cell) -> View:
 
 
 def _summary(opening: Opening) -> TextPanel:
-    lines = [Line(Phrase("formula"), opening.formula), Line(Phrase("with numbers"), opening.numbers)]
+    lines = [formula_line(opening.formula), Line(Phrase("with numbers"), opening.numbers)]
     if opening.kind != "given":
         share = opening.difference / max(opening.magnitude, 1e-30)
         good = share <= TOLERANCE or opening.difference == 0

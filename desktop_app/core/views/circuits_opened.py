@@ -8,7 +8,7 @@ from desktop_app.core.analysis.folding import KEY, QUERY, read_matrices, unembed
 from desktop_app.core.analysis.head_circuits import best
 from desktop_app.core.levels import number
 from desktop_app.core.opening.cells import Array
-from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, TextPanel, column, row
+from desktop_app.core.panels import Bar, BarsPanel, Box, CurvePanel, Hue, Line, TextPanel, column, formula_line, row
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.head_page import name
 from desktop_app.gpt2.phrase import Phrase
@@ -39,7 +39,7 @@ def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value
     first = float(values[0] ** 2 / max(whole**2, 1e-300))
     shared = float(np.square(np.linalg.qr(o1.T)[0].T @ np.linalg.qr(left)[0]).sum() / len(o1))
     lines = (
-        Line(Phrase("formula"), _FORMULAS[kind], Phrase("ln1 folded in, columns centred")),
+        formula_line(_FORMULAS[kind], Phrase("ln1 folded in, columns centred")),
         Line(
             Phrase("with numbers"),
             f"{number(whole)} / ({number(one)} × {number(two)})",
@@ -106,7 +106,7 @@ def copying(scene: Scene, layer: int, head: int, through_mlp: bool) -> Box:
     )
     positive = int((values.real > 0).sum())
     lines = (
-        Line(Phrase("formula"), "Σ λ / Σ |λ|", Phrase("eigenvalues of W_O W_U′ E W_V′; E: {1}", what)),
+        formula_line("Σ λ / Σ |λ|", Phrase("eigenvalues of W_O W_U′ E W_V′; E: {1}", what)),
         Line(
             Phrase("with numbers"), f"{number(total)} / {number(sizes)}", f"= {number(total / sizes if sizes else 0.0)}"
         ),

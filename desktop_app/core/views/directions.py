@@ -33,6 +33,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    formula_line,
     row,
 )
 from desktop_app.core.products import Work
@@ -332,7 +333,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     coordinate = cell.name == "directions.place"
     formula = Phrase("(x − mean) · component") if coordinate else "cos = (a / |a|) · (b / |b|)"
     lines = (
-        Line(Phrase("formula"), formula),
+        formula_line(formula),
         Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(left)), f"= {number(value)}"),
     )
     labels = (

@@ -28,6 +28,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    formula_line,
     row,
 )
 from desktop_app.core.products import Work
@@ -249,7 +250,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     value, one, other = _vectors(scene, cell)
     readout = describe(scene, cell)
     lines = (
-        Line(Phrase("formula"), "cos = (a / |a|) · (b / |b|)", Phrase("rows of W_E less their mean")),
+        formula_line("cos = (a / |a|) · (b / |b|)", Phrase("rows of W_E less their mean")),
         Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(one)), f"= {number(value)}"),
     )
     strips = (

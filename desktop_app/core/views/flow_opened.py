@@ -30,6 +30,7 @@ from desktop_app.core.panels import (
     StripsPanel,
     TextPanel,
     column,
+    formula_line,
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import wrap_width
@@ -132,8 +133,7 @@ def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple
     each = " + ".join(f"({number(size)} − {number(size - own)})" for own in kept[:1])
     more = Phrase("and {1} more heads", len(kept) - 1) if len(kept) > 1 else ""
     return (
-        Line(
-            Phrase("formula"),
+        formula_line(
             "max( |f| − |f − y|, ε ) / Σ",
             Phrase("|·| is the sum of absolute values, Σ goes over all parts of f"),
         ),

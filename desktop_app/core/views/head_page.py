@@ -23,6 +23,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    formula_line,
     headed,
     row,
 )
@@ -283,7 +284,7 @@ def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
     place = Phrase("query {1}, key {2}", token_name(scene, query), token_name(scene, key))
     title = Phrase("{1} = {2}", words, number(value))
     if scene.state.view.heads == "rollout":
-        return View(title, place, column(TextPanel(lines=(Line(Phrase("formula"), _ROLLOUT),))))
+        return View(title, place, column(TextPanel(lines=(formula_line(_ROLLOUT),))))
     layers = (scene.layer,) if scene.state.view.heads == "block" else tuple(range(scene.config.n_layer))
     found = []
     for layer in layers:
@@ -295,7 +296,7 @@ def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
     found.sort(key=lambda one: -one[0])
     bars = tuple(Bar(label, weight, percent(weight), source=at) for weight, label, at in found[:_KEYS])
     lines: tuple[Line, ...] = (
-        Line(Phrase("formula"), Phrase("mean of A over the heads")),
+        formula_line(Phrase("mean of A over the heads")),
         Line(Phrase("with numbers"), f"{number(sum(w for w, _, _ in found))} / {len(found)}"),
     )
     if scene.state.view.skip_first:
@@ -318,7 +319,7 @@ def open_score(heads: Heads, measure: str, at: tuple[int, int]) -> View:
     each = heads.each[measure][:, at[0], at[1]]
     count, repeated = len(each), heads.repeated
     lines = [
-        Line(Phrase("formula"), _FORMULAS[measure], f"T = {repeated}"),
+        formula_line(_FORMULAS[measure], f"T = {repeated}"),
         Line(
             Phrase("with numbers"),
             f"{number(float(each.sum()))} / {count}",

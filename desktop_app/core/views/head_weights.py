@@ -34,6 +34,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    formula_line,
     headed,
     row,
 )
@@ -245,8 +246,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         own, read = _bases(scene, cell)
         ranks = [round(float(np.square(x).sum())) for x in (own, read)]
         lines = (
-            Line(
-                Phrase("formula"),
+            formula_line(
                 "|Uᵀ V|² / rank",
                 Phrase("U, V: orthonormal bases of the two subspaces; of the smaller one"),
             ),
@@ -269,7 +269,7 @@ def _dot(what: str, value: float, left: Array, right: Array) -> Box:
     labels = ("e W_V′", "W_O W_U′") if what == "ov" else (Phrase("query"), Phrase("key"))
     hues = (Hue.VALUE, Hue.ACCENT) if what == "ov" else (Hue.QUERY, Hue.KEY)
     lines = (
-        Line(Phrase("formula"), formula, Phrase("e: the token's row, normed; layer norms folded in")),
+        formula_line(formula, Phrase("e: the token's row, normed; layer norms folded in")),
         Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(left)), f"= {number(value)}"),
     )
     one, other = (Strip(label, x, None, hue) for label, x, hue in zip(labels, (left, right), hues, strict=True))

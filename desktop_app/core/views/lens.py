@@ -27,6 +27,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    formula_line,
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
@@ -309,7 +310,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     order = np.argsort(-logits, kind="stable")[:8]
     shown = [*order, *(i for i in followed(scene) if i not in order)]
     lines = (
-        Line(Phrase("formula"), Phrase("softmax( LN_final(y) · W_U ), mean and scale made anew from y")),
+        formula_line(Phrase("softmax( LN_final(y) · W_U ), mean and scale made anew from y")),
         *(
             (Line("y", f"{name} · T + c", Phrase("{1} and {2}", f"lens.{layer}.weight", f"lens.{layer}.bias")),)
             if layer is not None

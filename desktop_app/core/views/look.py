@@ -26,6 +26,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    formula_line,
     headed,
     row,
 )
@@ -361,8 +362,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             pair.score.query,
         )
     lines = (
-        Line(
-            Phrase("formula"),
+        formula_line(
             Phrase("q · k / scale"),
             made_of,
         ),

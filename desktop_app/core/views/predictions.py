@@ -12,7 +12,19 @@ from desktop_app.core.levels import number, percent, unit
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.describe import Readout
-from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Hue, Line, ShadedPanel, Source, TextPanel, View, column
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    CurvePanel,
+    Hue,
+    Line,
+    ShadedPanel,
+    Source,
+    TextPanel,
+    View,
+    column,
+    formula_line,
+)
 from desktop_app.core.panels import row as beside
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
@@ -180,8 +192,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     )
     p = float(shares[came])
     lines = (
-        Line(
-            Phrase("formula"),
+        formula_line(
             "loss = −ln p",
             Phrase("p: the probability, at temperature 1, of the token that came"),
         ),

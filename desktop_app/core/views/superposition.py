@@ -28,6 +28,7 @@ from desktop_app.core.panels import (
     TextPanel,
     View,
     column,
+    formula_line,
     row,
 )
 from desktop_app.core.products import Work
@@ -240,7 +241,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     )
     first, second = strips
     lines = (
-        Line(Phrase("formula"), formula),
+        formula_line(formula),
         Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(one)), f"= {number(value)}"),
     )
     return View(

@@ -20,6 +20,7 @@ from desktop_app.core.panels import (
     Strip,
     TextPanel,
     column,
+    formula_line,
 )
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import differs
@@ -38,8 +39,7 @@ def part(scene: Scene, found: Attribution, which: Part, value: float) -> Box:
     size = float(np.abs(vector * found.direction).sum())
     good = abs(again - value) <= 1e-4 * max(1.0, size)
     lines = (
-        Line(
-            Phrase("formula"),
+        formula_line(
             "part · u / s",
             Phrase("u = w_f ⊙ {1}, less its mean; s the final norm's scale", _difference(scene, found)),
         ),
@@ -142,8 +142,7 @@ def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
     weight = float(scene.trace.read(block + "pattern", head=which.head, row=found.position)[key])
     own = float(value @ worth)
     lines = (
-        Line(
-            Phrase("formula"),
+        formula_line(
             "pattern · v W_O · u / s",
             Phrase("how much it looked there, times what is read there is worth"),
         ),
@@ -208,8 +207,7 @@ def constant(scene: Scene, found: Attribution) -> Box:
         column_ = column_ - mean_column(scene.checkpoint)
     bias = weights["ln_final.b"].astype(np.float64)
     lines = (
-        Line(
-            Phrase("formula"),
+        formula_line(
             f"b_f · {_difference(scene, found)}",
             Phrase("added after the scale, for every text the same"),
         ),
