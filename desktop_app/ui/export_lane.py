@@ -7,6 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from PySide6.QtCore import QObject, Signal
 
+from desktop_app.core.panels import SheetPanel, panels_of
 from desktop_app.core.processes import end_workers, starting_workers, worker_pool
 from desktop_app.figures.data import WRITERS
 from desktop_app.figures.export import Job, Options, render
@@ -46,6 +47,12 @@ class ExportLane(Lane):
 
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
+            if any(isinstance(panel, SheetPanel) for panel in panels_of(made.view.content)):
+                # It reads the pass while it is drawn, and that does not go to another process.
+                return then, [
+                    *(render(made, options) for options in wanted),
+                    *(WRITERS[kind](made) for kind in data),
+                ]
             try:
                 with self._lock:
                     stop.check()

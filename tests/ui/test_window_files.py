@@ -548,3 +548,15 @@ def test_a_state_of_defaults_is_what_an_empty_session_means(desk, tmp_path):
     desk.settle()
     assert desk.state == replace(State(), model=desk.state.model)
     assert desk.trouble(), "an empty prompt gets its sentence"
+
+
+def test_the_sheet_is_exported_and_copied_though_it_reads_the_pass_while_it_is_drawn(desk, tmp_path):
+    desk.window.do("workspace:sheet")
+    desk.settle()
+    path = tmp_path / "sheet.svg"
+    desk.window.files.export_figure(Options("svg"), path)
+    wait_for(desk, path)
+    assert "sheet" in "".join(ET.parse(path).getroot().itertext())
+    desk.window.do("copy")
+    desk.until(lambda: not desk.window.files.exports.busy)
+    assert "went wrong" not in desk.trouble()

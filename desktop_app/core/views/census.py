@@ -93,7 +93,7 @@ def _families(counted: Census) -> BarsPanel:
             r.name,
             float(r.count),
             Count(r.count),
-            Phrase("{1}, {2} of them biases", percent(r.share), Count(r.biases)) if r.biases else percent(r.share),
+            Phrase("{1}, biases {2}", percent(r.share), Count(r.biases)) if r.biases else percent(r.share),
         )
         for r in counted.rows
     )
