@@ -19,7 +19,7 @@ from desktop_app.gpt2.safetensors_file import SafetensorsFile
 INDEX = "model.safetensors.index.json"
 """Says which of several files holds which tensor."""
 
-_INDEX_LIMIT = 1 << 26
+_INDEX_LIMIT = 8 << 20
 _PREFIX = re.compile(r"^(_orig_mod\.)?(module\.)?(transformer\.)?")
 # Causal masks that old checkpoints carry along; they hold no parameters.
 _BUFFER = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")

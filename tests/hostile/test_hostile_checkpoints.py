@@ -17,6 +17,7 @@ from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError, SamplingError
 from desktop_app.gpt2.safetensors_file import SafetensorsFile
 from desktop_app.gpt2.sampling import Sampling
+from desktop_app.gpt2.stored import read_index
 from tests.checkpoints import TINY, random_weights, safetensors_bytes, store_weights, with_header, write_checkpoint
 
 WEIGHTS = random_weights(TINY)
@@ -297,6 +298,26 @@ BAD_FILES = {
     "metadata of numbers": changed(lambda header: header.update(__metadata__={"a": 3})),
     "surrogate in a name": changed(lambda header: header.update({"\ud800": header.pop(FIRST)})),
 }
+
+
+def test_a_header_or_an_index_larger_than_any_gpt2_needs_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """Lists of a hundred megabytes take seconds and gigabytes to parse, whatever is wrong with them afterwards."""
+
+    def parsed(*_, **__):
+        raise AssertionError("it was parsed")
+
+    monkeypatch.setattr("desktop_app.gpt2.safetensors_file.parse_json", parsed)
+    monkeypatch.setattr("desktop_app.gpt2.jsonfile.parse_json", parsed)
+    large = tmp_path / "model.safetensors"
+    large.write_bytes((9 << 20).to_bytes(8, "little"))
+    os.truncate(large, 10 << 20)
+    with pytest.raises(ModelError, match="a header of 9,437,184 bytes"):
+        SafetensorsFile(large)
+    index = tmp_path / "model.safetensors.index.json"
+    index.touch()
+    os.truncate(index, 9 << 20)
+    with pytest.raises(ModelError, match="longer than the 8,388,608 bytes"):
+        read_index(index)
 
 
 @pytest.mark.parametrize("data", BAD_FILES.values(), ids=BAD_FILES)
