@@ -5,11 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from ast import literal_eval
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from desktop_app.core.last_session import load_last
+from desktop_app.core.model import open_model
+from desktop_app.core.passes import Asked
+from desktop_app.core.runs import compute_passes
 from tests.checkpoints import TINY, write_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,6 +202,51 @@ def plot(window):
     process.wait(60)
     last = load_last()
     assert (last.text, last.model) == ("Hello, you there", str(model))
+
+
+def test_edits_survive_a_kill_and_the_next_start_shows_the_edited_pass(play, model):
+    edits = ("blocks.1.attn.z[0]=mean", "blocks.0.resid_pre[2]+=3*tokens[40, 50]", "blocks.1.resid_pre[5]=other")
+    plot = f"""
+def plot(window):
+    from dataclasses import replace
+    from desktop_app.core.fields import Change
+    from desktop_app.core.last_session import load_last
+    c = window.controller
+    def edit():
+        found = tuple(map(Change, {edits}))
+        off = Change("blocks.0.mlp_out=0", on=False)
+        c.set(replace(c.state, edits=(*found, off), mask="window:4", other="Jello, you", alignment="end"))
+        after(window, lambda: print("now", flush=True),
+              lambda: c.is_current and c.scene.trace.run.changes and (load_last() or c.state).edits == c.state.edits)
+    after(window, edit, lambda: c.scene is not None)
+"""
+    process = play(plot)
+    assert process.stdout.readline() == "now\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    again = """
+run = program.run_window
+program.run_window = lambda *_: run(None, None, None)
+def plot(window):
+    c = window.controller
+    def tell():
+        print(repr((c.scene.trace.run.changes, [float(x) for x in c.scene.trace.logits(-1)])), flush=True)
+        chips = [(e.text, e.on) for e in c.state.edits]
+        print(repr(chips), c.state.alignment, window.edits_bar.isVisible(), flush=True)
+        window.close()
+    after(window, tell, lambda: c.is_current)
+"""
+    code, err, out = ended(play(again))
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    changes, logits = literal_eval(first)
+    assert changes == (*edits, "mask window:4")
+    opened = open_model(model)
+    ids, other = (opened.tokenizer.encode(text).ids for text in ("Hello, you", "Jello, you"))
+    asked = Asked(ids, edits, "window:4", other)
+    expected = compute_passes(opened.engine, opened.tokenizer, asked).trace.logits(-1)
+    assert np.allclose(logits, expected, atol=1e-4)
+    assert second == f"{[(text, True) for text in edits] + [('blocks.0.mlp_out=0', False)]} end True"
 
 
 def test_closing_stops_a_pass_that_is_under_way(play, slow):
