@@ -1,10 +1,14 @@
 """Edited passes: sweeps beside TransformerLens, one edit beside a pass, a strength slider, memory of two runs."""
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.child import ask, status
+from benchmarks.loading import weight_bytes
 from benchmarks.passes import ids_of
 from benchmarks.peers import Peers
 from benchmarks.shapes import checkpoint
@@ -20,6 +24,8 @@ _MUTED = "144 heads muted in turn, 16 tokens, against TransformerLens in 12 batc
 _PATCHED = "resid_pre patched over 12 blocks x 16 positions, against TransformerLens in 12 batches"
 _REACH = 0.4
 _UPDATES = 20  # a second, of a slider
+_HERE = "benchmarks.what_if"
+_BESIDE = 1.8  # GB beside the weights, that two runs at 1,024 tokens may take
 
 
 def missing() -> Iterator[Row]:
@@ -38,13 +44,27 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
     plain = engine.trace(ids)
     edits = parse_edits(["blocks.6.attn.z[3]=0"], model.config, len(ids))
     engine.trace(ids, edits=edits, reuse=plain)  # the graphs of the blocks are built once
+    # What lies in its cone is the upper half of the blocks: that pass is half of one over all of them.
     times = interleaved(
         lambda: timed(lambda: engine.trace(ids, edits=edits, reuse=plain)),
         lambda: timed(lambda: engine.trace(ids)),
         runs=runs,
     )
     yield against("a head of block 6 muted at 128 tokens, against a pass without edits", *times, 1.0)
+    low = parse_edits(["blocks.0.attn.z[3]=0"], model.config, len(ids))
+    engine.trace(ids, edits=low, reuse=plain)
+    times = interleaved(
+        lambda: timed(lambda: engine.trace(ids, edits=low, reuse=plain)),
+        lambda: timed(lambda: engine.trace(ids)),
+        runs=runs,
+    )
+    yield against("a head of block 0 muted at 128 tokens, against a pass without edits", *times, 1.0)
     yield _slider(runs)
+    found = ask(_HERE, str(folder))
+    bound = found["weights"] / 1e9 + _BESIDE
+    note = "a pass and the same edited; mapped weights and the packed copy too"
+    yield bounded(f"two runs of 1,024 tokens: peak memory, against weights + {_BESIDE:g} GB", found["peak"] / 1e9,
+                  bound, "GB", note)  # fmt: skip
     if venv is None:
         return
     ids = ids_of(model, 16)
@@ -81,3 +101,21 @@ def _slider(runs: int) -> Row:
     [seconds] = interleaved(lambda: timed(move), runs=3 * runs)
     return bounded("a steering edit moved, 20 tokens of the bundled model", 1000 * float(np.median(seconds)),
                    1000 / _UPDATES, "ms")  # fmt: skip
+
+
+def two_runs(folder: Path) -> dict[str, float]:
+    """A pass over the whole context, and the same with a head of the first block muted, both held."""
+    from desktop_app.gpt2.system import give_back_memory
+
+    model = open_model(folder)
+    model.engine.prepack()
+    give_back_memory()
+    ids = ids_of(model, model.config.n_positions)
+    asked = Asked(ids, ("blocks.0.attn.z[3]=0",))
+    passes = compute_passes(model.engine, model.tokenizer, asked)
+    assert passes.trace is not passes.before
+    return {"peak": status()["VmHWM"], "weights": weight_bytes(model)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(two_runs(Path(sys.argv[1]))))

@@ -21,6 +21,7 @@ from benchmarks.table import Row, bounded, ms, percentile, timed
 _HERE = "benchmarks.window"
 _SIZE = (1440, 900)
 _FRAME = 1000 / 60  # ms
+_UPDATES = 20  # a second, of an edit's slider
 
 
 def rows(root: Path, runs: int) -> Iterator[Row]:
@@ -38,6 +39,9 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
         times = found[key]
         note = f"median {ms(statistics.median(times))}, {len(times)} frames; {blank}; {steady}"
         yield bounded(name, 1000 * percentile(times), most, "ms", note)
+    moved = found["strength"]
+    name = "strength of an edit moved, 20 tokens of the bundled model: computed and painted, median"
+    yield bounded(name, 1000 * statistics.median(moved), 1000 / _UPDATES, "ms", f"99th {ms(percentile(moved))}")
     for what, seconds in found["stalls"].items():
         yield bounded(f"the event loop's longest stall during {what}", 1000 * seconds, 50, "ms")
     yield bounded("idle: processor", 100 * found["idle"], 0.5, "%", f"{found['timers']} timers awake")
@@ -153,9 +157,43 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     loop.exec()
     found["idle"] = (time.process_time() - begun) / idle
     found["timers"] = sum(timer.isActive() for timer in window.findChildren(QTimer))
+    found["strength"] = _strengths(window, until, quiet, 10 * runs)
     window.close()
     app.processEvents()
     return found
+
+
+def _strengths(
+    window: Any, until: Callable[[Callable[[], bool]], None], quiet: Callable[[], bool], count: int
+) -> list[float]:
+    """Seconds from each move of an edit's slider until its pass is shown, on the bundled model."""
+    from dataclasses import replace
+
+    from PySide6.QtWidgets import QApplication
+
+    from desktop_app.core.bundle import default_model
+    from desktop_app.core.fields import Change
+    from desktop_app.core.state import cut_after
+
+    c = window.controller
+    c.open_model(default_model())
+    until(lambda: quiet() and c.model.folder == default_model())
+    words = "Once upon a time there was a little creature who lived in a forest and saw a bird every day of the year"
+    c.set(
+        replace(cut_after(replace(c.state, text=words, appended=()), 20, c.model.tokenizer), token=None, position=None)
+    )
+    c.set(replace(c.state, edits=(Change("blocks.1.resid_pre+=1*tokens[5, 6]"),), step="probabilities"))
+    until(quiet)
+    assert len(c.scene.trace) == 20
+
+    def move(value: int) -> None:
+        was = c.scene.trace
+        window.edits_bar.slider.setValue(value)
+        until(lambda: c.scene.trace is not was and c.is_current)
+        QApplication.processEvents()
+
+    move(-150)  # the graphs of the blocks are built once
+    return [timed(lambda n=n: move(n % 300 - 149)) for n in range(count)]
 
 
 class Heartbeat:

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.edit import Edit, Made, Rows, keep_and_put, require_inside, sites_of
+from desktop_app.gpt2.fused import fused
 from desktop_app.gpt2.graph import HIDDEN, POSITIONS, between, build_piece
 from desktop_app.gpt2.mask import CAUSAL, mask_of
+from desktop_app.gpt2.provider import CPU, chosen
 from desktop_app.gpt2.run import Run
 from desktop_app.gpt2.session import Stop, session_of
 from desktop_app.gpt2.stitched import Stitched
@@ -60,24 +62,36 @@ class Pieces:
         rows = between(table, given, only)
         needed = {source for row in rows for source in row.inputs}.difference(row.name for row in rows)
         given = tuple(name for name in given if name in needed)
-        session = self._session(table, given, tuple(only), stop, fuse=fuse)
+        # Of a long text the memory goes back at once: each block's session would keep an arena of its own, which
+        # cannot shrink below the answers that lie in it.
+        arena = len(feeds["input_ids"]) <= _SHORT
+        session = self._session(table, given, tuple(only), stop, fuse=fuse, arena=arena)
         inputs = {put.name: feeds[put.name] for put in session.get_inputs()}
-        # A long text's grids are given back at once: each block's graph would keep the memory of its own.
-        found = stop.run(session, only, inputs, shrink=len(feeds["input_ids"]) > _SHORT)
+        found = stop.run(session, only, inputs)
         # What onnxruntime answers lies in the memory that it keeps for its passes, and would hold all of that.
         return {name: np.array(array) for name, array in zip(only, found, strict=True)}
 
     def _session(
-        self, table: Mapping[str, Tensor], given: tuple[str, ...], only: tuple[str, ...], stop: Stop, *, fuse: bool
+        self,
+        table: Mapping[str, Tensor],
+        given: tuple[str, ...],
+        only: tuple[str, ...],
+        stop: Stop,
+        *,
+        fuse: bool,
+        arena: bool,
     ) -> ort.InferenceSession:
         edits = tuple(row.name for row in between(table, given, only) if f"{row.name}.before" in table)
-        key = (given, only, edits, fuse)
+        key = (given, only, edits, fuse, arena)
         with self._lock:
             if key in self._sessions:
                 self._sessions.move_to_end(key)
                 return self._sessions[key]
-        model = build_piece(self._checkpoint.config, table, given, only)
-        made = session_of(model, self._checkpoint, stop, fuse=fuse)
+        operators = fuse and chosen() == CPU  # as those of the whole graph, untried elsewhere
+        if operators:
+            table = fused(table, self._checkpoint.config, {*only, *given})
+        model = build_piece(self._checkpoint.config, table, given, only, fuse=operators)
+        made = session_of(model, self._checkpoint, stop, fuse=fuse, arena=arena)
         if fuse:  # else it exposes a whole block, and is used once
             with self._lock:
                 self._sessions[key] = made

@@ -26,13 +26,15 @@ _Emit = Callable[..., None]
 
 
 def fused(table: Mapping[str, Tensor], config: Config, only: Collection[str]) -> dict[str, Tensor]:
-    """The table with such operators as formulas, where none of what they leave out is in `only`.
+    """The table with such operators as formulas, where none of what they leave out is in `only`, or edited.
 
     Their rows read what the first of those left out reads; only their `emit` is to be used.
     """
     found = dict(table)
     for name, row in table.items():
-        stem, _, end = name.rpartition(".")
+        if f"{name}.before" in table:
+            continue  # it is made of what it was, keep and put
+        stem, _, end = name.removesuffix(".before").rpartition(".")
         inner = [f"{stem}.{step}" for step in _STEPS]
         if inner[-1] in row.inputs and not any(step in only for step in inner):
             source, gain, bias = table[inner[0]].inputs[0], *row.inputs[1:]

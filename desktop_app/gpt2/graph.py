@@ -153,12 +153,18 @@ all heads alike, [1, pos, key]."""
 
 
 def build_piece(
-    config: Config, table: Mapping[str, Tensor], given: Collection[str], only: Collection[str]
+    config: Config,
+    table: Mapping[str, Tensor],
+    given: Collection[str],
+    only: Collection[str],
+    *,
+    fuse: bool = False,
 ) -> onnx.ModelProto:
     """The graph of what makes the tensors `only` from those `given` and no more, in a pass that may be edited.
 
     Which rows there are, and what each of them sees, are inputs: so rows of several passes can run together. Keys and
     values of other rows are as in the whole graph, before those of the rows. Keep and put of edits are `given`.
+    With `fuse` the table is one that `fused.py` made, whose operators are of a later opset.
     """
     nodes = Nodes(config)
     rows = between(table, given, only)
@@ -180,7 +186,9 @@ def build_piece(
         ),
         *(_output(table[name], config) for name in given),
     ]
-    return _model(nodes, [put for put in inputs if put.name in used], [_output(table[name], config) for name in only])
+    outputs = [_output(table[name], config) for name in only]
+    opset = FUSED_OPSET if fuse else OPSET
+    return _model(nodes, [put for put in inputs if put.name in used], outputs, opset)
 
 
 def _model(

@@ -109,13 +109,14 @@ def session_of(
     packed: bool = False,
     fuse: bool = True,
     threads: int = 0,
+    arena: bool = True,
 ) -> ort.InferenceSession:
     """A session of a graph whose weights are the checkpoint's, of which it makes no copy.
 
     `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
     so that a tensor is the same to the bit whatever else is exposed. What is rounded to int8 is always packed. It runs
-    on as many `threads`, on all cores where they are 0. Raises Cancelled if `stop` was set, ModelError if there is no
-    room on disk for what is rounded.
+    on as many `threads`, on all cores where they are 0. Without an `arena` no memory is kept for the next run. Raises
+    Cancelled if `stop` was set, ModelError if there is no room on disk for what is rounded.
     """
     stop = stop or Stop()
     options = ort.SessionOptions()
@@ -124,7 +125,7 @@ def session_of(
     # Idle threads must not burn a laptop's battery.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Page faults on memory that was returned to the system would cost a captured pass a third of its time.
-    options.enable_cpu_mem_arena = True
+    options.enable_cpu_mem_arena = arena
     if not packed and not checkpoint.config.int8:
         options.add_session_config_entry("session.disable_prepacking", "1")
     if not fuse:
