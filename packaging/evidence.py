@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the evidence that comes with the bundled model, from the books that it was trained on.
+"""Make the evidence that comes with the bundled model, from its books and the one that was held out.
 
     ./run scan --help                       # once, which installs Dask
     .venv/bin/python packaging/evidence.py FOLDER
