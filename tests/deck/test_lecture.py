@@ -234,3 +234,17 @@ def test_a_story_is_a_slide_for_each_stop_and_two_for_a_question(capfd, tmp_path
     notes = [slide.notes_slide.notes_text_frame.text for slide in deck.slides]
     assert notes[2].startswith("Point at: the dark token") and "Not so here: the text is 3 tokens." in notes[3]
     assert "position 5" in notes[1], "the answer is for whoever speaks"
+
+
+def test_a_slide_of_a_stop_keeps_the_longest_bars(bundled, tmp_path):
+    from desktop_app.core.stories import shipped
+    from desktop_app.figures.deck.told import leaves
+
+    slide, told = next(
+        (slide, told)
+        for slide, told in leaves(shipped()["attention"], lambda _name: bundled)
+        if told is not None and told.step.spec.op == "z"
+    )
+    (panel,) = [p for p in panels_of(slide.view.content) if isinstance(p, BarsPanel)]
+    row = told.scene.trace.read(told.step.key.replace(".z", ".pattern"), head=told.scene.head, row=told.scene.token)
+    assert max(bar.value for bar in panel.bars) == pytest.approx(float(row.max()))

@@ -171,10 +171,20 @@ def _bounded(told: Told, panel: AnyPanel) -> AnyPanel:
         row[~np.isfinite(row)] = np.nan
         panel = ShadedPanel(panel.title, pieces=scene.labels, values=row, levels=panel.levels, selected=scene.token)
     elif isinstance(panel, BarsPanel):
-        panel = replace(panel, bars=panel.bars[:_BARS], cuts=tuple(cut for cut in panel.cuts if cut[0] < _BARS))
+        panel = _longest(panel)
     elif isinstance(panel, TextPanel):
         panel = replace(panel, lines=panel.lines[:_LINES])
     return replace(panel, hint="")
+
+
+def _longest(panel: BarsPanel) -> BarsPanel:
+    """The panel with its longest bars, in their order; what its note says of the others is not so any more."""
+    if len(panel.bars) <= _BARS:
+        return panel
+    order = sorted(range(len(panel.bars)), key=lambda n: -abs(panel.bars[n].value - panel.base))
+    chosen = sorted(order[:_BARS])
+    cuts = tuple(cut for cut in panel.cuts if cut[0] < _BARS) if chosen == list(range(_BARS)) else ()
+    return replace(panel, note="", bars=tuple(panel.bars[n] for n in chosen), cuts=cuts)
 
 
 def _asked(told: Told, view: View) -> Box:
