@@ -19,6 +19,7 @@ from desktop_app.core.evidence.saved import NAME, Evidence, EvidenceError, read_
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.engine import Engine
+from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
@@ -37,7 +38,11 @@ def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
     where = Path(path) if path else checkpoint.folder / NAME
     command = f'logitscope scan TEXTS --model "{checkpoint.folder}" --out FOLDER'
     if not path and not where.is_file():
-        return f"There is no evidence about {checkpoint.name} yet. Make some with {command}, then open its folder here."
+        return Phrase(
+            "There is no evidence about {1} yet. Make some with {2}, then open its folder here.",
+            checkpoint.name,
+            command,
+        )
     try:
         found = read_evidence(where)
     except EvidenceError as reason:

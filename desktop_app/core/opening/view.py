@@ -71,10 +71,14 @@ def _evidence(cell: Cell) -> tuple[Line, ...]:
     block, _, rest = cell.name.removeprefix("blocks.").partition(".")
     if rest in ("mlp.pre", "mlp.post") and block.isdecimal():
         pick: Intent = Evidence(int(block), neuron=cell.index[1])
-        return (Line("evidence", "passages that excite this neuron", pick=pick),)
+        return (Line(Phrase("evidence"), Phrase("passages that excite this neuron"), pick=pick),)
     if rest in _OF_HEADS and block.isdecimal():
         return (
-            Line("evidence", "passages where this head writes most", pick=Evidence(int(block), head=cell.index[0])),
+            Line(
+                Phrase("evidence"),
+                Phrase("passages where this head writes most"),
+                pick=Evidence(int(block), head=cell.index[0]),
+            ),
         )
     return ()
 

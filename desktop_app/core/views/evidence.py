@@ -41,25 +41,34 @@ from desktop_app.core.state import ASKED, State, encode, unplaced
 from desktop_app.core.views.common import token_name
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
+from desktop_app.gpt2.phrase import Count, Phrase
 
 _WRITTEN, _CHANGED, _PAIRS, _ACTIVE = 6, 4, 8, 10
 
 _SCORE_WORDS = {
-    "previous": "previous token",
-    "first": "first token",
+    "previous": Phrase("previous token"),
+    "first": Phrase("first token"),
     "self": "itself",
-    "duplicate": "duplicate token",
+    "duplicate": Phrase("duplicate token"),
     "induction": "induction",
     "entropy": "entropy",
     "distance": "distance",
-    "share": "share of the stream",
+    "share": Phrase("share of the stream"),
 }
 _OF_PROMPT = ("model", "int8", "text", "start", "space")  # of what decides a pass, what a passage gives or leaves
-_HEAD_LEAD = (
+_HEAD_LEAD = Phrase(
     "Of many texts the passages in which this head writes most into the stream, and its scores over all of them. Each "
     "token is shaded by the length of what the head adds there, in a pass of this model; that it is long does not say "
     "what it is good for."
 )
+
+_WINDOWS = {
+    (False, True): "of {1} windows; computed here again, as scanned",
+    (True, True): "of {1} sampled windows; computed here again, as scanned",
+    (False, False): "of {1} windows; computed here again, apart from the scan by {2}",
+    (True, False): "of {1} sampled windows; computed here again, apart from the scan by {2}",
+}
+"""(of tenths, as scanned) -> of how many windows passages are."""
 
 
 def _open(work: Work, path: str) -> Evidence | str:
@@ -85,11 +94,11 @@ def _search(work: Work, evidence: "_Same", text: str) -> Found:
     return shown.search(evidence.value, work.model.tokenizer, text)
 
 
-_EVIDENCE = Product("evidence", "Opening the evidence", _open, of_text=False, quick=False)
-_PASSAGES = Product("passages", "Reading the passages", _passages, of_text=False, quick=False)
-_WRITES = Product("written", "Reading what a neuron writes", _written, of_text=False, quick=False)
-_MUTED = Product("muted", "Muting it on this prompt", _muted, quick=False)
-_SEARCH = Product("evidence_search", "Searching the passages", _search, of_text=False, quick=False)
+_EVIDENCE = Product("evidence", Phrase("Opening the evidence"), _open, of_text=False, quick=False)
+_PASSAGES = Product("passages", Phrase("Reading the passages"), _passages, of_text=False, quick=False)
+_WRITES = Product("written", Phrase("Reading what a neuron writes"), _written, of_text=False, quick=False)
+_MUTED = Product("muted", Phrase("Muting it on this prompt"), _muted, quick=False)
+_SEARCH = Product("evidence_search", Phrase("Searching the passages"), _search, of_text=False, quick=False)
 
 
 class _Same:
@@ -181,12 +190,16 @@ def _name(layer: int, unit: int) -> str:
 def content(scene: Scene) -> View:
     """Passages with their shading, beside what the neuron or head does elsewhere and on this prompt."""
     layer, unit = unit_of(scene)
-    title = f"What head {_name(layer, unit)} does" if _of_heads(scene) else f"What excites neuron {_name(layer, unit)}"
+    title = (
+        Phrase("What head {1} does", _name(layer, unit))
+        if _of_heads(scene)
+        else Phrase("What excites neuron {1}", _name(layer, unit))
+    )
     lead = _HEAD_LEAD if _of_heads(scene) else ""
     evidence = evidence_of(scene)
     if evidence is None:
         said = scene.made(evidence_want(scene))
-        words = TextPanel(lines=(Line("", "" if said else f"{_EVIDENCE.words} …", str(said or "")),))
+        words = TextPanel(lines=(Line("", "" if said else _EVIDENCE.waiting, said or ""),))
         return View(title, lead, column(words, _active(scene, None), weights=(1, 2)))
     table, spread = _table(scene, evidence), _spread(scene, evidence, layer, unit)
     of_unit = _head_panels(scene, evidence, layer, unit) if _of_heads(scene) else _neuron_panels(scene, evidence)
@@ -210,27 +223,27 @@ def _rows(passage: Passage) -> range:
 def _table(scene: Scene, evidence: Evidence) -> MapPanel | TextPanel:
     passages = _made(scene, evidence, "passages")
     heading = {
-        "strongest": "Strongest passages",
-        "deciles": "Passages from each tenth of the windows",
-        "heads": "Passages where it writes most",
+        "strongest": Phrase("Strongest passages"),
+        "deciles": Phrase("Passages from each tenth of the windows"),
+        "heads": Phrase("Passages where it writes most"),
     }[scene.state.view.evidence]
     if not isinstance(passages, Passages):
-        return TextPanel(title=heading, lines=(Line("", f"{_PASSAGES.words} …"),))
+        return TextPanel(title=heading, lines=(Line("", _PASSAGES.waiting),))
     if not passages.found:
-        return TextPanel(title=heading, lines=(Line("", "", "No text of this evidence was long enough."),))
+        return TextPanel(title=heading, lines=(Line("", "", Phrase("No text of this evidence was long enough.")),))
     label = scene.tokenizer.label
     values = np.array([[p.values[n] if 0 <= n < len(p.ids) else np.nan for n in _rows(p)] for p in passages.found])
     texts = tuple(tuple(label(p.ids[n]) if 0 <= n < len(p.ids) else "" for n in _rows(p)) for p in passages.found)
     most = max(float(np.nanmax(values)), 1e-9)
     by_tenths = scene.state.view.evidence == "deciles"
-    count, drawn = (min(SAMPLE, evidence.windows), "sampled ") if by_tenths else (evidence.windows, "")
-    checked = "as scanned" if passages.apart < 1e-4 else f"apart from the scan by {percent(passages.apart)}"
+    said = _WINDOWS[by_tenths, passages.apart < 1e-4]
+    count = Count(min(SAMPLE, evidence.windows) if by_tenths else evidence.windows)
     return MapPanel(
         title=heading,
-        note=f"of {count:,} {drawn}windows; computed here again, {checked}",
-        hint="click one to read it as the prompt",
+        note=Phrase(said, count, percent(passages.apart)),
+        hint=Phrase("click one to read it as the prompt"),
         values=values,
-        levels=Levels(min(0.0, float(np.nanmin(values))), most, diverging=False, rule="this view"),
+        levels=Levels(min(0.0, float(np.nanmin(values))), most, diverging=False, rule=Phrase("this view")),
         row_labels=tuple(_label(p) for p in passages.found),
         texts=texts,
         source=Source("evidence.passage", ("row", "col")),
@@ -247,11 +260,13 @@ def _label(passage: Passage) -> str:
 
 def _active(scene: Scene, evidence: Evidence | None) -> BarsPanel:
     active = shown.most_active(scene.trace, scene.token, evidence, _ACTIVE)
-    note = "by how far above its mean over the texts" if evidence is not None else "after the activation"
+    note = (
+        Phrase("by how far above its mean over the texts") if evidence is not None else Phrase("after the activation")
+    )
     return BarsPanel(
-        title=f"Most active at {scene.tokenizer.quoted(scene.trace.ids[scene.token])}",
+        title=Phrase("Most active at {1}", scene.tokenizer.quoted(scene.trace.ids[scene.token])),
         note=note,
-        hint="click one for its evidence",
+        hint=Phrase("click one for its evidence"),
         bars=tuple(_active_bars(scene, active)),
         hue=Hue.MLP,
     )
@@ -276,30 +291,34 @@ def _active_bars(scene: Scene, active: Active) -> list[Bar]:
 
 
 def _found(scene: Scene, found: object, text: str) -> AnyPanel:
-    title = f"Neurons that peak on {text!r}"
+    title = Phrase("Neurons that peak on {1}", f"{text!r}")
     if not isinstance(found, Found):
-        return TextPanel(title=title, lines=(Line("", f"{_SEARCH.words} …"),))
+        return TextPanel(title=title, lines=(Line("", _SEARCH.waiting),))
     if not len(found.layer):
-        where = f"It stands in {found.windows:,} windows." if found.windows else "It stands in no window."
-        return TextPanel(title=title, lines=(Line("", "", f"No neuron's strongest passages peak there. {where}"),))
+        where = Phrase("No neuron's strongest passages peak there. It stands in no window.")
+        if found.windows:
+            where = Phrase("No neuron's strongest passages peak there. It stands in {1} windows.", Count(found.windows))
+        return TextPanel(title=title, lines=(Line("", "", where),))
     here = unit_of(scene)
     bars = tuple(
         Bar(
             _name(layer, neuron),
             float(hits),
-            f"{hits} of 20",
+            Phrase("{1} of {2}", hits, 20),
             marked=(int(layer), int(neuron)) == here,
             source=("evidence.neuron", (int(layer), int(neuron))),
         )
         for layer, neuron, hits in zip(found.layer, found.neuron, found.hits, strict=True)
     )
-    return BarsPanel(title=title, note="of their strongest passages", hint="click one", bars=bars, hue=Hue.MLP)
+    return BarsPanel(
+        title=title, note=Phrase("of their strongest passages"), hint=Phrase("click one"), bars=bars, hue=Hue.MLP
+    )
 
 
 def _writes(scene: Scene, written: object) -> AnyPanel:
-    title = "What it writes for"
+    title = Phrase("What it writes for")
     if not isinstance(written, np.ndarray):
-        return TextPanel(title=title, lines=(Line("", f"{_WRITES.words} …"),))
+        return TextPanel(title=title, lines=(Line("", _WRITES.waiting),))
     by_size = np.argsort(-written, kind="stable")
     picked = (*by_size[:_WRITTEN].tolist(), *by_size[-2:].tolist())
     bars = tuple(
@@ -311,27 +330,27 @@ def _writes(scene: Scene, written: object) -> AnyPanel:
         )
         for token in picked
     )
-    return BarsPanel(title=title, note="logit a unit, by the weights alone", bars=bars, hue=Hue.RESIDUAL)
+    return BarsPanel(title=title, note=Phrase("logit a unit, by the weights alone"), bars=bars, hue=Hue.RESIDUAL)
 
 
 def _effect(scene: Scene, evidence: Evidence) -> AnyPanel:
-    title = "Muted on this prompt"
+    title = Phrase("Muted on this prompt")
     muted = _made(scene, evidence, "muted")
     if isinstance(muted, str):
         return TextPanel(title=title, lines=(Line("", "", muted),))
     if not isinstance(muted, Muted):
-        return TextPanel(title=title, lines=(Line("", f"{_MUTED.words} …"),))
+        return TextPanel(title=title, lines=(Line("", _MUTED.waiting),))
     before, after = np.exp(muted.before), np.exp(muted.after)
     order = np.argsort(-np.abs(after - before), kind="stable")[:_CHANGED]
-    how = "to 0" if _of_heads(scene) else "to its mean"
+    key = "to 0; KL {1} nats after {2}" if _of_heads(scene) else "to its mean; KL {1} nats after {2}"
     return BarsPanel(
         title=title,
-        note=f"{how}; KL {number(muted.kl)} nats after {token_name(scene, scene.token)}",
+        note=Phrase(key, number(muted.kl), token_name(scene, scene.token)),
         bars=tuple(
             Bar(scene.tokenizer.label(int(t)), float(after[t]), percent(float(after[t])), outline=float(before[t]))
             for t in order
         ),
-        outlined="before",
+        outlined=Phrase("before"),
     )
 
 
@@ -340,10 +359,10 @@ def _spread(scene: Scene, evidence: Evidence, layer: int, unit: int) -> CurvePan
         shares = evidence.arrays["distances"][layer, unit].astype(float)
         bins = [n for n, least in enumerate(DISTANCES) if least < int(evidence.about["length"])]
         return CurvePanel(
-            title="How far it looks",
-            note="share of attention by distance, query less key",
+            title=Phrase("How far it looks"),
+            note=Phrase("share of attention by distance, query less key"),
             lines=((np.array([float(DISTANCES[n]) for n in bins]), shares[bins]),),
-            x_label="tokens back, each point the least of its bin",
+            x_label=Phrase("tokens back, each point the least of its bin"),
         )
     counts = evidence.arrays["post.histogram"][layer, unit].astype(float)
     bounds = edges()
@@ -353,10 +372,16 @@ def _spread(scene: Scene, evidence: Evidence, layer: int, unit: int) -> CurvePan
     mean, positive = (float(evidence.arrays[f"post.{name}"][layer, unit]) for name in ("mean", "positive"))
     here = float(scene.trace.read(f"blocks.{layer}.mlp.post", row=scene.token)[unit])
     return CurvePanel(
-        title="All positions of the texts",
-        note=f"mean {number(mean)}; {percent(positive)} above 0; {number(here)} at {token_name(scene, scene.token)}",
+        title=Phrase("All positions of the texts"),
+        note=Phrase(
+            "mean {1}; {2} above 0; {3} at {4}",
+            number(mean),
+            percent(positive),
+            number(here),
+            token_name(scene, scene.token),
+        ),
         lines=((middles[span], np.log10(1 + counts[span])),),
-        x_label="activation; upwards: how many positions, in powers of ten",
+        x_label=Phrase("activation; upwards: how many positions, in powers of ten"),
     )
 
 
@@ -376,8 +401,8 @@ def _head_panels(scene: Scene, evidence: Evidence, layer: int, unit: int) -> tup
         if pairs["weight"][n] >= 0
     )  # fmt: skip
     return (
-        TextPanel(title="Scores on the texts", note="mean and spread over windows", lines=lines),
-        TextPanel(title="Strongest looks", note="query → key, each pair once", lines=looks),
+        TextPanel(title=Phrase("Scores on the texts"), note=Phrase("mean and spread over windows"), lines=lines),
+        TextPanel(title=Phrase("Strongest looks"), note=Phrase("query → key, each pair once"), lines=looks),
     )
 
 
@@ -433,7 +458,9 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     if cell.name == "evidence.neuron":
         layer, neuron = _neuron(scene, cell)
         here = float(scene.trace.read(f"blocks.{layer}.mlp.post", row=scene.token)[neuron])
-        return Readout(number(here), f"neuron {_name(layer, neuron)}", f"at {token_name(scene, scene.token)}")
+        return Readout(
+            number(here), Phrase("neuron {1}", _name(layer, neuron)), Phrase("at {1}", token_name(scene, scene.token))
+        )
     token, written = _token(scene, cell)
     return Readout(number(float(written[token])), "logit a unit of activation", scene.tokenizer.quoted(token))
 
@@ -491,16 +518,24 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             describe(scene, cell).value,
             source=(f"blocks.{layer}.mlp.post", (scene.token, neuron)),
         )
-        lead = "The model's own number on this prompt; it opens to the sum that it is made of."
-        return View(f"Neuron {_name(layer, neuron)}", lead, column(BarsPanel(title="Here", bars=(bar,), hue=Hue.MLP)))
+        lead = Phrase("The model's own number on this prompt; it opens to the sum that it is made of.")
+        return View(
+            Phrase("Neuron {1}", _name(layer, neuron)),
+            lead,
+            column(BarsPanel(title=Phrase("Here"), bars=(bar,), hue=Hue.MLP)),
+        )
     token, written = _token(scene, cell)
     layer, neuron = unit_of(scene)
     lines = (
-        Line("formula", "(row of W_out less its mean) ⊙ w_final · W_U[token], less the mean over tokens"),
-        Line("with numbers", number(float(written[token])), f"blocks.{layer}.mlp.W_out[{neuron}], {token} of W_U"),
+        Line(Phrase("formula"), "(row of W_out less its mean) ⊙ w_final · W_U[token], less the mean over tokens"),
+        Line(
+            Phrase("with numbers"), number(float(written[token])), f"blocks.{layer}.mlp.W_out[{neuron}], {token} of W_U"
+        ),
     )
-    title = f"What neuron {_name(layer, neuron)} adds to {scene.tokenizer.quoted(token)}"
-    lead = "By the weights alone, a unit of activation, before the final norm's scale; later blocks may change it."
+    title = Phrase("What neuron {1} adds to {2}", _name(layer, neuron), scene.tokenizer.quoted(token))
+    lead = Phrase(
+        "By the weights alone, a unit of activation, before the final norm's scale; later blocks may change it."
+    )
     return View(title, lead, column(TextPanel(lines=lines)))
 
 
@@ -509,19 +544,27 @@ def _whole(scene: Scene, cell: Cell) -> View:
     if not 0 <= position < len(passage.ids):
         raise ModelError(f"{cell.name} has no token at {list(cell.index)}: the window begins later, or ends before.")
     layer, unit = unit_of(scene)
-    what = "head" if _of_heads(scene) else "neuron"
     values = np.maximum(passage.values, 0)
-    levels = Levels(0.0, max(float(values.max()), 1e-9), diverging=False, rule="this view")
+    levels = Levels(0.0, max(float(values.max()), 1e-9), diverging=False, rule=Phrase("this view"))
     pieces = tuple(scene.tokenizer.label(i) for i in passage.ids)
     same = abs(passage.value - passage.recorded) <= 1e-4 * max(abs(passage.value), 1e-9)
     lines = (
-        Line("text", evidence.file(passage.window), f"window {evidence.arrays['window_number'][passage.window]:,}"),
-        Line("scanned", number(passage.recorded), f"at position {passage.position}"),
-        Line("here", number(passage.value), "rounding" if same else "more than rounding: scanned on another machine"),
+        Line(
+            Phrase("text"),
+            evidence.file(passage.window),
+            Phrase("window {1}", Count(evidence.arrays["window_number"][passage.window])),
+        ),
+        Line(Phrase("scanned"), number(passage.recorded), Phrase("at position {1}", passage.position)),
+        Line(
+            Phrase("here"),
+            number(passage.value),
+            "rounding" if same else Phrase("more than rounding: scanned on another machine"),
+        ),
     )
-    shaded = ShadedPanel(title="The passage", pieces=pieces, values=values, levels=levels, selected=position)
-    title = f"A passage of {what} {_name(layer, unit)}: {number(float(passage.values[position]))}"
-    lead = f"At {scene.tokenizer.quoted(passage.ids[position])}, position {position} of the passage."
+    shaded = ShadedPanel(title=Phrase("The passage"), pieces=pieces, values=values, levels=levels, selected=position)
+    key = "A passage of head {1}: {2}" if _of_heads(scene) else "A passage of neuron {1}: {2}"
+    title = Phrase(key, _name(layer, unit), number(float(passage.values[position])))
+    lead = Phrase("At {1}, position {2} of the passage.", scene.tokenizer.quoted(passage.ids[position]), position)
     return View(title, lead, column(shaded, TextPanel(lines=lines), weights=(3, 1)))
 
 
@@ -555,4 +598,4 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
     layer, unit = _neuron(scene, cell) if cell.name == "evidence.neuron" else unit_of(scene)
     if _of_heads(scene):
         return (head(layer, unit),)
-    return (Target(f"neuron {unit} of block {layer}", (place(f"blocks.{layer}.mlp.post", ":", unit),)),)
+    return (Target(Phrase("neuron {1} of block {2}", unit, layer), (place(f"blocks.{layer}.mlp.post", ":", unit),)),)
