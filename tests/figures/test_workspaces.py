@@ -113,7 +113,9 @@ def page_of(view):
 
 
 def test_the_table_names_every_workspace_that_has_a_tab():
-    assert {key for key, _, _ in SHOWN} == set(CELLS) == {spec.key for spec in WORKSPACES if spec.keys}
+    assert (
+        {key for key, _, _ in SHOWN} == set(CELLS) == {spec.key for spec in WORKSPACES if spec.keys} - {"training"}
+    )  # it needs snapshots; its own tests have them
 
 
 @pytest.mark.parametrize(("key", "option", "value"), SHOWN)
