@@ -53,7 +53,17 @@ def cells(scene, place):
     return list(found.values())
 
 
-NOT_OF_THE_PASS = ("logits", "masks", "directions", "map", "superposition.pair", "check", "census", "tokens")
+NOT_OF_THE_PASS = (
+    "logits",
+    "predictions",
+    "masks",
+    "directions",
+    "map",
+    "superposition.pair",
+    "check",
+    "census",
+    "tokens",
+)
 """Cells of these stand for nothing that a pass could be edited at: outputs, weights, the lab of masks."""
 
 

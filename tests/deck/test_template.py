@@ -169,7 +169,7 @@ HOSTILE = {
         "no presentation",
     ),
     "no parts": (lambda parts: [parts.pop(name) for name in list(parts) if name.startswith("ppt/slideM")], "damaged"),
-    "no types": (lambda parts: parts.pop("[Content_Types].xml"), "no PowerPoint file"),
+    "no types": (lambda parts: parts.pop("[Content_Types].xml"), "not a PowerPoint file"),
 }
 
 
@@ -187,7 +187,7 @@ def test_links_that_one_clicks_may_stay(saved):
 
 @pytest.mark.parametrize("content", [b"", b"no zip at all", b"PK\x05\x06" + bytes(18), b"PK\x03\x04 cut off"])
 def test_what_is_no_template_is_told(saved, content):
-    with pytest.raises(ExportError, match="no PowerPoint file"):
+    with pytest.raises(ExportError, match="not a PowerPoint file"):
         read_template(saved(content))
 
 
@@ -209,7 +209,7 @@ def test_a_part_that_is_longer_than_it_says_is_refused(saved):
     size = at - 46 + 24  # uncompressed size in the entry of the list, which comes last
     assert data[size : size + 4] == (1 << 20).to_bytes(4, "little")
     data[size : size + 4] = (10).to_bytes(4, "little")
-    with pytest.raises(ExportError, match="no PowerPoint file"):
+    with pytest.raises(ExportError, match="not a PowerPoint file"):
         read_template(saved(bytes(data)))
 
 

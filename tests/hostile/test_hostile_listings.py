@@ -12,7 +12,7 @@ from desktop_app.gpt2.errors import ExportError
 
 FIGURE = '[[figure]]\nname = "a"\nprompt = "x"\nstep = "tokens"\n'
 HOSTILE = {
-    "a number of 5,000 digits": (FIGURE + "layer = " + "1" * 5000, "no TOML"),
+    "a number of 5,000 digits": (FIGURE + "layer = " + "1" * 5000, "not TOML"),
     "such a number in hex": (FIGURE + "layer = 0x" + "f" * 5000, "beyond all bounds"),
     "one in a list": ('[[figure]]\nname = "a"\nids = [0x' + "f" * 5000 + "]", "beyond all bounds"),
     "a null in a session's path": ('[[figure]]\nname = "a"\nsession = "a\\u0000b"', "null character"),
@@ -20,7 +20,7 @@ HOSTILE = {
     "a key of 20,000 parts": (FIGURE + ".".join("a" * 20_000) + " = 1", "more than 32 parts"),
     "one in quotes": (FIGURE + ".".join(["'a'"] * 20_000) + " = 1", "more than 32 parts"),
     "a header of such": ("[" + ".".join("a" * 20_000) + "]", "more than 32 parts"),
-    "deep nesting": ("a = " + "[" * 100_000, "no TOML"),
+    "deep nesting": ("a = " + "[" * 100_000, "not TOML"),
     "the build's own record": (FIGURE.replace('"a"', '"list.built.svg"') + 'data = "json"', "the build's own"),
     "one file twice": (FIGURE + FIGURE, "already"),
 }

@@ -70,7 +70,9 @@ def clean_package(path: Path) -> bytes:
         *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, NotImplementedError),
         *(RuntimeError, ValueError, OSError, OverflowError, LookupError),
     ) as reason:
-        raise ExportError(f"{path} is damaged, or no PowerPoint file; save the template as .pptx or .potx.") from reason
+        raise ExportError(
+            f"{path} is damaged, or not a PowerPoint file; save the template as .pptx or .potx."
+        ) from reason
     package = _Package(contents, path)
     parts = list(_kept(package))
     for part in parts:
