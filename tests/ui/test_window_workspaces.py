@@ -136,7 +136,7 @@ def test_enter_on_the_cell_cursor_opens_what_a_click_opens(desk, key):
     desk.settle()
     assert desk.state != before and desk.state.workspace == {"circuits": "heads", "sweep": "walk"}.get(key, key)
     shown = desk.state.layer, desk.state.head, desk.state.view.heads
-    assert desk.c.path or key in ("sweep", "masks", "map") or shown in ((0, 0, "one"), (0, 0, "weights"))
+    assert desk.c.path or key in ("sweep", "masks", "map", "evidence") or shown in ((0, 0, "one"), (0, 0, "weights"))
 
 
 def test_arrows_go_through_the_tokens_of_a_shaded_text(desk):
