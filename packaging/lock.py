@@ -19,7 +19,7 @@ def compile_lock(output: str, *options: str, only: str = "") -> None:
     """Resolve pyproject.toml, or the requirements `only`, into the lock file `output` beside it."""
     subprocess.run(
         [
-            *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
+            *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-strip-extras"),
             *("--annotation-style", "line", "--custom-compile-command", "packaging/lock.py"),
             *("-" if only else "pyproject.toml", "--output-file", output, *options),
         ],
