@@ -12,6 +12,7 @@ from desktop_app.core.navigation import at_step, at_workspace, by_block, by_head
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.state import WALK, State, begins, encode, full_text, spaced, unplaced, with_option
 from desktop_app.core.steps import WORKSPACES, step_list, texts
+from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.mask import CAUSAL
 
 
@@ -413,6 +414,8 @@ def _steer(state: State, model: Model) -> State:
         what = added(text)
     else:
         ids = encode(state, model.tokenizer)
+        if not ids:
+            raise ModelError("There is no token whose direction could be added; type a text first.")
         what = f"{STRENGTH}*tokens[{ids[-1 if state.token is None else min(state.token, len(ids) - 1)]}]"
     return with_edits(state, f"blocks.{min(state.layer, model.config.n_layer - 1)}.resid_pre+={what}")
 

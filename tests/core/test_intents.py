@@ -112,6 +112,16 @@ def test_every_command_that_changes_the_state_does_so_twice_without_harm(model):
         assert after.step in steps and 0 <= after.head < model.config.n_head, command.id
 
 
+@pytest.mark.parametrize("start", [None, False])
+def test_every_command_is_followed_or_refused_in_a_sentence_where_nothing_is_typed(model, start):
+    for command in COMMANDS:
+        for token in (None, 3):
+            try:
+                follow(ask.Do(command.id), State(text="", start=start, token=token, position=token), model)
+            except LogitscopeError as reason:
+                assert str(reason).endswith(".")
+
+
 def test_whatever_the_palette_finds_can_be_followed(model):
     scene = scene_of(model, "Hello", layer=1)
     found = [*places(model, step_list(model.config)), *tokens_spelled("e", scene)]
