@@ -1,5 +1,5 @@
 """Measured comparisons, run by hand: `./run benchmarks.NAME`. Not part of the tests."""
 
-import desktop_app  # first of all: it tells libraries not to phone home, also in what is started from here
+import desktop_app  # imported first: it disables telemetry in libraries, in child processes too
 
 __all__ = ["desktop_app"]

@@ -1,6 +1,6 @@
-"""Everything that this program is to be fast at, measured on this machine: `./run benchmarks [--quick]`.
+"""Measure everything this program is meant to be fast at, on this machine: `./run benchmarks [--quick]`.
 
-Prints a table and exits with 1 if a row misses what it is to reach.
+Prints a table and exits with 1 if a row misses its target.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
 
 
 def describe() -> str:
-    """The machine, in a line."""
+    """The machine, in one line."""
     model = ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

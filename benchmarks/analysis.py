@@ -1,4 +1,4 @@
-"""Lens, attribution and scores of heads: beside TransformerLens, bare products, and a pass."""
+"""Lens, attribution and head scores, against TransformerLens, bare matrix products and a forward pass."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _LONG = {16: 0.5, 128: 0.5}
 
 
 def missing() -> Iterator[Row]:
-    """The rows that need the peers, not measured."""
+    """The rows that need the peers, as not measured."""
     yield Row(_LENS, "no --peers", None, 0.6)
     for tokens, reach in _LONG.items():
         yield Row(_ATTRIBUTED.format(tokens), "no --peers", None, reach)
@@ -28,7 +28,7 @@ def missing() -> Iterator[Row]:
 
 
 def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
-    """Every row of this module; those that need the peers only with their environment."""
+    """Every row of this module; those that need the peers only if their environment is given."""
     folder = checkpoint(root, "small")
     model = open_model(folder)
     model.engine.prepack()
@@ -41,7 +41,7 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
 
 
 def products(model: Model, runs: int) -> Row:
-    """A lens on 128 positions against the products with W_U alone, which it cannot do without."""
+    """A lens on 128 positions against the products with W_U alone, which are its minimum work."""
     config, trace = model.config, model.engine.trace(ids_of(model, 128))
     points = len(lens.points(config))
     vectors = np.random.default_rng(0).standard_normal((points * len(trace), config.n_embd)).astype(np.float32)
@@ -60,7 +60,7 @@ def products(model: Model, runs: int) -> Row:
 
 
 def long_texts(model: Model, runs: int) -> Iterator[Row]:
-    """1,024 tokens: what it takes to look at every head, and 256 tokens followed down."""
+    """The scores of every head on 1,024 tokens, and the flow below the last of 256 tokens."""
     engine, ids = model.engine, ids_of(model, 1024)
     traces = []
 
@@ -79,17 +79,17 @@ def long_texts(model: Model, runs: int) -> Iterator[Row]:
 
 
 def weights_alone(model: Model, runs: int) -> Iterator[Row]:
-    """Composition of every pair of heads, and what one head promotes for the tokens that it writes most for."""
+    """Composition of every pair of heads, and one head's OV table for its most typical tokens."""
     checkpoint = model.checkpoint
     [seconds] = interleaved(lambda: timed(lambda: circuits.compositions(checkpoint)), runs=max(3, runs // 3))
     yield bounded("composition of every pair of heads", float(np.median(seconds)), 3, "s")
-    ids = head_circuits.typical(checkpoint, 5, 1).tolist()  # what stands for every token is made before, once
+    ids = head_circuits.typical(checkpoint, 5, 1).tolist()  # computes the vectors of all tokens once, before timing
     [seconds] = interleaved(lambda: timed(lambda: head_circuits.table(checkpoint, "OV", 5, 1, ids)), runs=runs)
     yield bounded("OV table of a head for ten tokens", 1000 * float(np.median(seconds)), 200, "ms")
 
 
 def beside(model: Model, peers: Peers, runs: int) -> Iterator[Row]:
-    """The same work by TransformerLens, interleaved."""
+    """Rows against TransformerLens doing the same work, interleaved."""
     engine, weights = model.engine, model.checkpoint
 
     def pair(name: str, ids: Sequence[int], work: str, ours: Callable[[], object], reach: float) -> Row:

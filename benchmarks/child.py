@@ -1,4 +1,4 @@
-"""Work in a process of its own, which answers with one line of JSON."""
+"""Work in a separate process, which answers with one line of JSON."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def ask(module: str, *arguments: str, python: str = sys.executable) -> dict[str, Any]:
-    """Run a module of the benchmarks in a new process; what its last line says. Raises RuntimeError if it fails."""
+    """Run a benchmark module in a new process and parse its last line. Raises RuntimeError if it fails."""
     command = [python, "-m", module, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -20,6 +20,6 @@ def ask(module: str, *arguments: str, python: str = sys.executable) -> dict[str,
 
 
 def status() -> dict[str, int]:
-    """This process's memory in bytes, as Linux counts it: RssAnon is its own, RssFile mapped files, VmHWM the peak."""
+    """This process's memory in bytes, as Linux counts it: RssAnon is private, RssFile mapped files, VmHWM the peak."""
     fields = (line.split() for line in Path("/proc/self/status").read_text("ascii").splitlines())
     return {f[0][:-1]: 1024 * int(f[1]) for f in fields if f and f[0] in ("RssAnon:", "RssFile:", "VmHWM:", "VmRSS:")}

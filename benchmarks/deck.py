@@ -1,7 +1,7 @@
 """How long a deck of all 205 steps of a model of GPT-2 small's shape takes: `./run benchmarks.deck [KIND ...]`.
 
-Random weights, an eight-token text, two processes. Prints the time of each kind (pptx unless told), the share of it
-that a processor worked, and the file's size; the reach for slides is 90 s on two idle cores. Exits with 1 on a miss.
+Random weights, an eight-token text, two processes. Prints the wall time of each kind (pptx by default), its CPU time
+and the file's size; the target for pptx is 90 s on two idle cores. Exits with 1 on a miss.
 """
 
 import os
@@ -24,7 +24,7 @@ _JOBS = 2
 
 
 def worked() -> float:
-    """Seconds that processors worked for this process and its ended children."""
+    """CPU seconds of this process and its terminated children."""
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(use.ru_utime + use.ru_stime for use in both)
 

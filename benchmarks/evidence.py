@@ -1,6 +1,6 @@
-"""A scan of texts beside bare passes over the same windows, on one thread each; and how it grows with the texts.
+"""A scan of texts against bare passes over the same windows, on one thread each; and how it scales with the texts.
 
-Each measurement is a process of its own with one thread for numpy, as Dask's workers have.
+Each measurement runs in a separate process with one numpy thread, as Dask's workers do.
 """
 
 import json
@@ -20,7 +20,7 @@ from benchmarks.table import Row, against, bounded, interleaved, timed
 _HERE = "benchmarks.evidence"
 WINDOWS, LENGTH = 12, 128
 HALF, TWO = 1 / 0.5, 1 / (0.5 * 0.9)
-SPARE = 700e6  # bytes of a worker beside the weights
+SPARE = 700e6  # bytes of a worker in addition to the weights
 SIZES = (1, 20)  # MB of text
 GROWTH = {"n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 128, "vocab_size": 4096, "model_type": "gpt2"}
 
@@ -40,7 +40,7 @@ def _asked(*words: str) -> dict[str, float]:
 
 
 def measure(folder: Path, what: str, windows: int) -> dict[str, float]:
-    """Seconds of the passes alone ("bare") or counted ("counted"), and the bytes at the peak that are no weights."""
+    """Seconds of the passes alone ("bare") or with counting ("counted"), and the private bytes (RssAnon) afterwards."""
     import numpy as np
 
     from desktop_app.core.evidence.batch import Passes, Plan, tally_of
@@ -68,7 +68,7 @@ def measure(folder: Path, what: str, windows: int) -> dict[str, float]:
 
 
 def grow(folder: Path, megabytes: int) -> dict[str, float]:
-    """Seconds of a whole scan of so many megabytes, but for its tables, and the bytes at the peak."""
+    """Seconds of a whole scan of that many megabytes, without writing its tables, and the peak in bytes."""
     from desktop_app.core.evidence.runner import Here
     from desktop_app.core.evidence.scan import Request, count, prepare
     from desktop_app.gpt2.checkpoint import load_checkpoint

@@ -1,8 +1,8 @@
-"""How time and memory grow with the text and with the model: `./run benchmarks.growth FOLDER [--json FILE]`.
+"""How time and memory scale with the text and with the model: `./run benchmarks.growth FOLDER [--json FILE]`.
 
-Makes a checkpoint of each shape below FOLDER (6.2 GB for XL) and deletes it again. Each point is measured in a process
-of its own. The exponent between two points is that of the power law through them: 1 where twice the tokens take twice
-the time. The prompt's part is computed as in the window: every tensor captured up to 256 MB, the last logits.
+Makes a checkpoint of each shape below FOLDER (6.2 GB for XL) and deletes it again. Each point is measured in a separate
+process. The exponent between two points is that of the power law through them: 1 where twice the tokens take twice
+the time. The prompt is computed as in the window: every tensor captured up to 256 MB, logits of the last position.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 def measure(folder: Path, tokens: int) -> dict[str, float]:
-    """One pass over `tokens` tokens, packed: seconds, and bytes above those that the open model takes."""
+    """One pass over `tokens` tokens, with prepacked weights: seconds, and peak bytes above those of the open model."""
     from benchmarks.passes import ids_of
     from desktop_app.core.model import open_model
     from desktop_app.gpt2.weights import parameter_count
@@ -34,7 +34,7 @@ def measure(folder: Path, tokens: int) -> dict[str, float]:
     model.engine.prepack()
     ids = ids_of(model, tokens)
     model.engine.trace(ids[:4])
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
     before = status()["VmRSS"]
     seconds = [timed(lambda: model.engine.trace(ids)) for _ in range(5)]
     peak = status()["VmHWM"] - before
@@ -65,13 +65,13 @@ def by_shape(root: Path, tokens: int = 64) -> Iterator[tuple[str, float, float, 
 
 
 def exponents(x: Sequence[float], y: Sequence[float]) -> list[float]:
-    """The exponent between each point and the one before it; none for the first."""
+    """The exponent between each point and the previous one; none for the first."""
     points = list(zip(x, y, strict=True))
     return [math.log(b[1] / a[1]) / math.log(b[0] / a[0]) for a, b in pairwise(points)]
 
 
 def tokens_table(points: Sequence[tuple[float, float, float]]) -> list[str]:
-    """The lines of the table of texts."""
+    """The lines of the table by text length."""
     slopes = ["", *(f"{s:.2f}" for s in exponents([p[0] for p in points], [p[1] for p in points]))]
     return [
         "| tokens | a pass | exponent | memory above the open model's |",
@@ -84,7 +84,7 @@ def tokens_table(points: Sequence[tuple[float, float, float]]) -> list[str]:
 
 
 def shapes_table(points: Sequence[tuple[str, float, float, float]]) -> list[str]:
-    """The lines of the table of shapes."""
+    """The lines of the table by model shape."""
     slopes = ["", *(f"{s:.2f}" for s in exponents([p[1] for p in points], [p[2] for p in points]))]
     lines = ["| shape | blocks x width | parameters | a pass of 64 tokens | exponent |", "|---|---|---|---|---|"]
     for (size, parameters, seconds, _), slope in zip(points, slopes, strict=True):

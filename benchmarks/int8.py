@@ -1,4 +1,4 @@
-"""Weights in int8 beside float32: the time of a token, and the memory that a model takes."""
+"""Weights in int8 against float32: time per token, and memory of a model."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
 
 
 def edit(model: Model) -> Callable[[], float]:
-    """Computes one token after 127, as often as it is called."""
+    """A timed function that computes one token after 127 at each call."""
     ids = ids_of(model, 128)
     before = model.engine.trace(ids)
     letters = iter(range(10_000))
@@ -36,7 +36,7 @@ def edit(model: Model) -> Callable[[], float]:
 
 
 def take(folder: Path, *, int8: bool) -> dict[str, int]:
-    """The bytes that a model has of its own once it is open, packed and has answered."""
+    """The private bytes of a model once it is open, prepacked and has run a pass."""
     before = status()["RssAnon"]
     model = open_model(folder, int8=int8)
     model.engine.prepack()

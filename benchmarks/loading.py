@@ -1,4 +1,4 @@
-"""Opening a model and holding a long text: time and memory, each in a process of its own."""
+"""Opening a model and holding a long text: time and memory, each in a separate process."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ _HERE = "benchmarks.loading"
 def rows(root: Path, runs: int) -> Iterator[Row]:
     """Every row of this module."""
     folder = str(checkpoint(root, "small"))
-    ask(_HERE, "open", folder)  # the file comes into the cache
+    ask(_HERE, "open", folder)  # warms the file cache
     found = [ask(_HERE, "open", folder) for _ in range(runs)]
     weights = found[0]["weights"]
     ready = median(f["open"] for f in found)
@@ -44,7 +44,7 @@ def weight_bytes(model: Any) -> int:
 
 
 def open_and_pack(folder: Path) -> dict[str, float]:
-    from desktop_app.core import model as models  # everything is imported before anything is measured
+    from desktop_app.core import model as models  # all imports happen before measuring
 
     before = status()
     opened: list[models.Model] = []
@@ -61,9 +61,9 @@ def open_and_pack(folder: Path) -> dict[str, float]:
 
 
 def hold(folder: Path) -> dict[str, float]:
-    """1,024 tokens: a pass, every head of every block, one grid, and what the workspaces show of it.
+    """A pass over 1,024 tokens, every head of every block, one grid, and the analyses of the workspaces.
 
-    Of the lens 130 positions, which it reads 64 at a time: those after them take no more memory.
+    The lens covers 130 positions only: it reads 64 at a time, so further positions take no more memory.
     """
     from dataclasses import replace
 
@@ -80,7 +80,7 @@ def hold(folder: Path) -> dict[str, float]:
     trace = model.engine.trace(ids_of(model, model.config.n_positions))
     scene = make_scene("", model.checkpoint, model.tokenizer, trace, State())
     for step in step_list(model.config):
-        if step.spec.op == "pattern":  # one grid, and the small ones of all heads
+        if step.spec.op == "pattern":  # one grid, and the thumbnails of all heads
             state = replace(scene.state, layer=step.layer or 0)
             at = make_scene("", model.checkpoint, model.tokenizer, trace, state, scene)
             build_view(at, step)

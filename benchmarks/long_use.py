@@ -1,8 +1,8 @@
 """Memory over ten minutes of random use of the window: it must stay level, with short texts and with long ones.
 
-Somebody with a seed walks through steps, heads and blocks, clicks, opens numbers, types, appends, undoes and redoes, in
-a process of its own, offscreen unless QT_QPA_PLATFORM says otherwise. The memory that Linux counts as the process's own
-is read after each action; the row compares the last third of the time with the third before it.
+A seeded random user walks through steps, heads and blocks, clicks, opens numbers, types, appends, undoes and redoes,
+in a separate process, offscreen unless QT_QPA_PLATFORM says otherwise. The process's private memory (RssAnon) is read
+after each action; the row compares the last third of the time with the middle third.
 """
 
 import json
@@ -29,7 +29,7 @@ TEXTS = {"texts of 5 to 30 tokens": (5, 30), "texts of 350 to 500 tokens": (350,
 
 
 def rows(root: Path, runs: int) -> Iterator[Row]:
-    """Every row of this module; two minutes of use each instead of ten where `runs` are fewer than usual."""
+    """Every row of this module, each of ten minutes of use, or two where `runs` is below RUNS."""
     minutes = MINUTES if runs >= RUNS else QUICK
     for name, (least, most) in TEXTS.items():
         found = ask(_HERE, str(checkpoint(root, "small")), str(least), str(most), str(minutes))
@@ -37,7 +37,7 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
 
 
 def level(name: str, found: dict[str, Any]) -> Row:
-    """The row of one run: medians of the last third of the time against the third before it."""
+    """The row of one run: the median of the last third of the time against that of the middle third."""
     own = found["own"]
     third = len(own) // 3
     before, last = statistics.median(own[third : 2 * third]), statistics.median(own[2 * third :])
@@ -47,7 +47,7 @@ def level(name: str, found: dict[str, Any]) -> Row:
 
 
 def measure(folder: Path, least: int, most: int, minutes: float, seed: int = 0) -> dict[str, Any]:
-    """Use the window for some minutes; the process's own bytes after each action, and in the end with 7 tokens."""
+    """Use the window for `minutes`; the process's private bytes after each action, and at the end with 7 tokens."""
     from desktop_app.launch import loading
 
     with loading():  # as the program does
@@ -93,10 +93,10 @@ def measure(folder: Path, least: int, most: int, minutes: float, seed: int = 0) 
 
 
 def in_the_loop(app: Any, use: Iterator[None], is_quiet: Callable[[], bool]) -> None:
-    """Run the application until `use` ends; it goes on whenever the window is quiet, and ends if it is not for long.
+    """Run the application until `use` ends: it is advanced whenever the window is quiet; quit after too long a wait.
 
-    Each time from a timer of the running loop, as events come in the program: what is to be deleted later is deleted
-    there alone, never by `processEvents` from outside, and would be counted as a leak.
+    `use` is advanced by a timer of the running event loop, as events arrive in the program: deferred deletions happen
+    only there, never in `processEvents` from outside, and would be counted as a leak.
     """
     from PySide6.QtCore import QTimer
 
@@ -111,7 +111,7 @@ def in_the_loop(app: Any, use: Iterator[None], is_quiet: Callable[[], bool]) -> 
             except StopIteration:
                 app.quit()
             except BaseException:
-                app.quit()  # Qt prints what a slot raises, and would go on for ever
+                app.quit()  # Qt prints an exception raised in a slot and would run on forever
                 raise
 
     since = time.monotonic()
@@ -123,7 +123,7 @@ def in_the_loop(app: Any, use: Iterator[None], is_quiet: Callable[[], bool]) -> 
 
 
 class Somebody:
-    """Does what people do, by the dice."""
+    """A random user: picks what people do, by weight."""
 
     def __init__(self, window: Any, least: int, most: int, seed: int) -> None:
         self.window, self.least, self.most, self.dice = window, least, most, random.Random(seed)
@@ -190,7 +190,7 @@ class Somebody:
         self.write(self.dice.randrange(self.least, self.most + 1))
 
     def write(self, tokens: int) -> None:
-        """Another text of that many tokens."""
+        """Replace the text by another of that many tokens."""
         words = text(tokens + 200)
         start = self.dice.randrange(200)
         self.window.controller.edit_text(words[start : start + tokens])

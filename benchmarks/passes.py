@@ -1,4 +1,4 @@
-"""Forward passes: what exposing costs, what an edit computes, how long a text's grids take, how fast a pass stops."""
+"""Forward passes: cost of capturing tensors, tokens recomputed by an edit, time of a text's grids, time to cancel."""
 
 import statistics
 import threading
@@ -24,7 +24,7 @@ from desktop_app.gpt2.tensors import tensor_table
 
 
 class FullPass:
-    """A pass with all positions' logits that captures what `only` names (and logits)."""
+    """A pass with the logits of all positions that captures the tensors named in `only`."""
 
     def __init__(self, checkpoint: Checkpoint, only: frozenset[str]) -> None:
         self._names = sorted(only | {"logits"})
@@ -38,7 +38,7 @@ class FullPass:
 
 
 def without_grids(checkpoint: Checkpoint) -> frozenset[str]:
-    """Names of every tensor that is no attention grid."""
+    """The names of all tensors except attention grids."""
     return frozenset(n for n, row in tensor_table(checkpoint.config).items() if "key" not in row.axes)
 
 
@@ -70,7 +70,7 @@ def prompts(model: Model, runs: int) -> Iterator[Row]:
 
 
 def edits(model: Model, runs: int) -> Iterator[Row]:
-    """The last of 128 tokens changes, and the view of a step with it; then a word comes into the middle."""
+    """The last of 128 tokens is edited and a step's view rebuilt; then a token is inserted in the middle."""
     engine, ids = model.engine, ids_of(model, 128)
     before = engine.trace(ids)
     step = next(s for s in step_list(model.config) if s.key == "blocks.5.attn.pattern")
@@ -91,7 +91,7 @@ def edits(model: Model, runs: int) -> Iterator[Row]:
 
 
 def read_weights(checkpoint: Checkpoint) -> float:
-    """Seconds in which two threads read every byte of the weights from memory."""
+    """Seconds that two threads take to read every byte of the weights from memory."""
     flat = (w.reshape(-1) for w in checkpoint.weights.values())
     pieces = [piece for w in flat for piece in np.array_split(w, w.size // 2**20 + 1)]
 
@@ -103,7 +103,7 @@ def read_weights(checkpoint: Checkpoint) -> float:
 
 
 def long_texts(model: Model, runs: int) -> Iterator[Row]:
-    """1,024 tokens: one head's grid, and all heads of all blocks, from a trace that keeps no grids."""
+    """The grid of one head, and all heads of all blocks, at 1,024 tokens, from a trace that keeps no grids."""
     engine, ids = model.engine, ids_of(model, 1024)
     rng = np.random.default_rng(0)
     steps = [s for s in step_list(model.config) if s.spec.op == "pattern"]
@@ -115,7 +115,7 @@ def long_texts(model: Model, runs: int) -> Iterator[Row]:
         scene = make_scene("", model.checkpoint, model.tokenizer, trace, State())
         begun = time.perf_counter()
         for step in steps:
-            build_view(_at(scene, layer=step.layer or 0), step)  # with every head's small grid
+            build_view(_at(scene, layer=step.layer or 0), step)  # with the thumbnails of all heads
         thumbnails.append(time.perf_counter() - begun)
         for _ in range(runs):
             step, head = steps[rng.integers(len(steps))], int(rng.integers(model.config.n_head))
@@ -134,7 +134,7 @@ def _at(scene: Any, **changes: int) -> Any:
 
 
 def stopping(model: Model, runs: int) -> Row:
-    """A pass over 1,024 tokens is stopped at moments all along it."""
+    """A pass over 1,024 tokens, cancelled at moments spread over its whole duration."""
     engine, ids = model.engine, ids_of(model, 1024)
     whole = timed(lambda: engine.trace(ids))
     late = []

@@ -1,8 +1,8 @@
-"""A peer's forward pass, timed in an environment of its own: reads a line of JSON a pass, answers with its seconds.
+"""A peer's forward pass, timed in its own environment: reads one line of JSON per pass, answers with its seconds.
 
     {"peer": "transformers", "ids": [...]}  ->  {"seconds": 0.1}
 
-`peer` is one of PEERS. Runs by path with the peers' Python, so nothing of this project is imported.
+`peer` is a key of PEERS. The peers' Python runs this file by path, so it imports nothing from this project.
 """
 
 import json
@@ -43,7 +43,7 @@ def transformer_lens(folder):
 
 
 class Lens:
-    """Every point's likeliest token, from a cache that is made before."""
+    """The likeliest token at every point, from a cache that is made beforehand."""
 
     def __init__(self, folder):
         self.model = lens_model(folder)
@@ -57,7 +57,7 @@ class Lens:
 
 
 def attribution(folder):
-    """Every head's share of a difference of logits after the last token."""
+    """Every head's contribution to a logit difference after the last token."""
     model = lens_model(folder)
 
     def work(ids):
@@ -69,7 +69,7 @@ def attribution(folder):
 
 
 def heads(folder):
-    """Means of each pattern on its offsets, as for one text of a begin token and T tokens twice."""
+    """Means of each pattern over diagonals, for a text of a begin token and the same T tokens twice."""
     model = lens_model(folder)
 
     def work(ids):
@@ -87,7 +87,7 @@ def heads(folder):
 
 
 def ablation(folder):
-    """Every head muted in turn, a block's heads in one batch."""
+    """Every head ablated separately, the heads of a block in one batch."""
     model = lens_model(folder)
 
     def work(ids):
@@ -106,7 +106,7 @@ def ablation(folder):
 
 
 class Patching:
-    """Every position's resid_pre put there from another pass, a block's positions in one batch."""
+    """resid_pre patched from another pass at each position separately, the positions of a block in one batch."""
 
     def __init__(self, folder):
         self.model = lens_model(folder)

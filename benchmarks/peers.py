@@ -1,4 +1,4 @@
-"""The same pass by transformers and by TransformerLens, which run in an environment of their own, round by round."""
+"""The same pass by transformers and TransformerLens, which run in their own environment, round by round."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ class Peers:
         self._process.communicate()
 
     def seconds(self, peer: str, ids: Sequence[int]) -> float:
-        """How long one pass takes there. Raises RuntimeError where the peer cannot run."""
+        """Seconds that one pass takes there. Raises RuntimeError if the peer cannot run."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps({"peer": peer, "ids": list(ids)}) + "\n")
@@ -50,7 +50,7 @@ class Peers:
 
 
 def names() -> Iterator[tuple[str, str, int, float]]:
-    """(row's name, peer, tokens, reach) of every row."""
+    """(name, peer, tokens, reach) of every row."""
     for tokens, reach in TRANSFORMERS.items():
         yield f"full pass, against transformers eager, {tokens} tokens", "transformers", tokens, reach
     for tokens, reach in LENS.items():
@@ -61,7 +61,7 @@ _EDITED = "the last of 128 tokens edited, against transformers' full pass"
 
 
 def missing() -> Iterator[Row]:
-    """The rows, not measured."""
+    """The rows, as not measured."""
     for name, _, _, reach in names():
         yield Row(name, "no --peers", None, reach)
     yield Row(_EDITED, "no --peers", None, _EDIT)

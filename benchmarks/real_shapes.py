@@ -1,9 +1,9 @@
-"""All five GPT-2s by shape, random weights: does each open and answer, how long does it take, what memory does it need.
+"""Open and run all five GPT-2 shapes with random weights, and measure time and memory.
 
     ./run benchmarks.real_shapes FOLDER [--sizes small xl] [--tokens 8 256 1024] [--keep]
 
-Writes each checkpoint below FOLDER (6.2 GB for XL), measures it in a process of its own, and deletes it again. Prints
-the table of docs/models.md; "expected" is what the library says beforehand.
+Writes each checkpoint below FOLDER (6.2 GB for XL), measures it in a separate process, and deletes it again. Prints the
+table of docs/models.md; "expected" is the library's estimate.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tests.checkpoints import write_byte_tokenizer
 
 
 def write_shape(folder: Path, size: str) -> Path:
-    """A checkpoint of that shape, written tensor by tensor."""
+    """Write a checkpoint of that shape, tensor by tensor."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(shape(size)))
     write_byte_tokenizer(folder, 50257)
@@ -47,7 +47,7 @@ def _random(specs: dict[str, Any], config: Config) -> Iterator[NDArray[np.float3
 
 
 def measure(folder: Path, tokens: int, *, compare: bool) -> None:
-    """Open the model, answer one text of `tokens` tokens, and print what it took as JSON."""
+    """Open the model, run one text of `tokens` tokens, and print time and memory as JSON."""
     from desktop_app.core.model import open_model
 
     ids = [(7 * n + 11) % 256 for n in range(tokens)]
@@ -79,7 +79,7 @@ def measure(folder: Path, tokens: int, *, compare: bool) -> None:
 
 
 def _apart(folder: Path, ids: list[int], logits: NDArray[np.float32]) -> float:
-    """The largest difference from transformers' logits of the last position, as part of their range."""
+    """The largest difference from transformers' logits at the last position, as a fraction of their range."""
     import torch
     from transformers import GPT2LMHeadModel
 

@@ -1,4 +1,4 @@
-"""GPT-2's shapes with random weights, made on disk once a run."""
+"""Checkpoints of GPT-2's shapes with random weights, written to disk once per run."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ SIZES = {  # Radford et al. 2019, table 2, and distilbert/distilgpt2's config
 
 
 def shape(size: str, **changes: Any) -> dict[str, Any]:
-    """config.json of a size."""
+    """The config.json of a size."""
     blocks, width, heads = SIZES[size]
     return {
         "model_type": "gpt2",
@@ -29,7 +29,7 @@ def shape(size: str, **changes: Any) -> dict[str, Any]:
 
 
 def checkpoint(root: Path, size: str, **changes: Any) -> Path:
-    """A checkpoint of that shape below `root`; the one that is there already if there is one."""
+    """A checkpoint of that shape below `root`, made unless it exists."""
     folder = root / "-".join([size, *(f"{k}{v}" for k, v in changes.items())])
     if not (folder / "config.json").exists():
         config = shape(size, **changes)
@@ -38,6 +38,6 @@ def checkpoint(root: Path, size: str, **changes: Any) -> Path:
 
 
 def text(tokens: int) -> str:
-    """A text of that many tokens for these checkpoints, whose tokenizer spells single bytes."""
+    """A text of that many tokens for these checkpoints, whose tokens are single bytes."""
     words = "the creature roamed a forest and saw what nobody had seen before; "
     return (words * (tokens // len(words) + 1))[:tokens]

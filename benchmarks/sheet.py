@@ -1,7 +1,7 @@
-"""The sheet of the whole pass and operations that move: frames while they do, and the memory that the sheet takes.
+"""The sheet of the whole pass and animated operations: frame times while moving, and the memory of the sheet.
 
-Runs in a process of its own, offscreen unless QT_QPA_PLATFORM says otherwise. Frames are timed while tiles are being
-made in their thread, as when a person moves.
+Runs in a separate process, offscreen unless QT_QPA_PLATFORM says otherwise. Frames are timed while tiles are being
+rendered in their thread, as when a person moves the view.
 """
 
 import json
@@ -21,7 +21,7 @@ from desktop_app.core.bundle import default_model
 _HERE = "benchmarks.sheet"
 _SIZE = (1440, 900)
 _FRAME = 1000 / 60  # ms
-_MEMORY = 150.0  # MB beside the pass: tiles, pooled numbers, and what the trace derives for them
+_MEMORY = 150.0  # MB on top of the pass: tiles, pooled numbers, and tensors that the trace derives for them
 
 
 def rows(root: Path, runs: int) -> Iterator[Row]:
@@ -49,7 +49,7 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
 
 
 def measure(folder: Path, tokens: int, runs: int) -> dict[str, Any]:
-    """Open the sheet of a text of so many tokens and go about on it; times in seconds, memory in bytes."""
+    """Open the sheet of a text of `tokens` tokens and move around on it; times in seconds, memory in bytes."""
     from desktop_app.launch import loading
 
     with loading():  # as the program does
@@ -111,7 +111,7 @@ def measure(folder: Path, tokens: int, runs: int) -> dict[str, Any]:
             for n in range(40):
                 frame(way((n + 1) / 40))
             there = view.shot.view
-            for n in range(20):  # and aside, half a view's width
+            for n in range(20):  # then sideways by half a view's width
                 frame(Box(there.x + there.w * n / 40, there.y, there.w, there.h))
         until(lambda: not view.tiles.lane.busy)
         most = max(most, status()["RssAnon"])
@@ -121,7 +121,7 @@ def measure(folder: Path, tokens: int, runs: int) -> dict[str, Any]:
 
 
 def _play(window: Any, app: Any) -> list[float]:
-    """Seconds of each frame of every operation that moves, sixty frames of each."""
+    """Seconds of each frame of every animated operation, sixty frames of each."""
     from dataclasses import replace
 
     from desktop_app.core.motion.operations import operation_of
@@ -133,7 +133,7 @@ def _play(window: Any, app: Any) -> list[float]:
         c.go_to(step)
         app.processEvents()
         player.toggle()
-        player.play()  # pauses: each frame is asked for here
+        player.play()  # pauses: each frame is requested here
         for n in range(60):
             player.time = player.motion.length * n / 60
             times.append(timed(lambda: (player._show(), app.processEvents())))
@@ -142,7 +142,7 @@ def _play(window: Any, app: Any) -> list[float]:
 
 
 def _like(box: Any, view: Any) -> Any:
-    """A part of the sheet around `box` of the shape of `view`."""
+    """The part of the sheet around `box` that has the shape of `view`."""
     from desktop_app.core.sheet.camera import framed
 
     return framed(box, view.w, view.h)

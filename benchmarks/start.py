@@ -35,19 +35,19 @@ def rows(runs: int) -> Iterator[Row]:
 
 
 def alone(folder: Path) -> dict[str, str]:
-    """An environment without settings, whose home is an empty folder; offscreen unless QT_QPA_PLATFORM is set."""
+    """Environment variables without settings, with `folder` as home; offscreen unless QT_QPA_PLATFORM is set."""
     environ = {"QT_QPA_PLATFORM": "offscreen", **os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT)}
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as a person starts it: all but the first time from bytecode
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as for users: every start but the first runs from cached bytecode
     return environ | {"XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
 
 
 def program(folder: Path, command: Sequence[str] = (sys.executable, "-P", "-m", "desktop_app")) -> list[str]:
-    """The command line that starts the window as a person does; it says "ready" when the first pass is drawn."""
+    """The command line that starts the window as a person does; it prints "ready" when the first pass is drawn."""
     return [*command, "--smoke", str(folder / "figure.svg")]
 
 
 def until_ready(command: list[str], environ: dict[str, str]) -> float:
-    """Seconds from the start of a process until it says "ready"; what it does after that is waited for."""
+    """Seconds from the start of a process until it prints "ready"; returns once the process has ended."""
     begun = time.perf_counter()
     process = subprocess.Popen(
         command, cwd="/", env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

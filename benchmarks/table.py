@@ -1,4 +1,4 @@
-"""What a benchmark finds: rows with a value, a ratio and what it is to reach; printed, and written as JSON."""
+"""Results of benchmarks: rows with a value, a ratio and its target; printed, and written as JSON."""
 
 import json
 import math
@@ -13,7 +13,7 @@ RUNS = 9
 
 @dataclass(frozen=True)
 class Row:
-    """One finding. It passes if `ratio` is at most `reach`; a row that could not be measured has no ratio and fails."""
+    """One result. It passes if `ratio` is at most `reach`; a row that could not be measured has no ratio and fails."""
 
     name: str
     value: str
@@ -33,9 +33,9 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def interleaved(*works: Callable[[], float], runs: int = RUNS) -> list[list[float]]:
-    """Each work's findings of `runs` rounds, one call of each a round, so that a busy moment meets all of them.
+    """The times of each work over `runs` rounds, one call of each per round, so that a busy moment affects all of them.
 
-    A work measures itself and returns seconds. One round before the first is thrown away.
+    A work measures itself and returns seconds. A warm-up round is discarded.
     """
     found: list[list[float]] = [[] for _ in works]
     for n in range(runs + 1):
@@ -47,18 +47,18 @@ def interleaved(*works: Callable[[], float], runs: int = RUNS) -> list[list[floa
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Median of the rounds' own ratios: what disturbs a round disturbs both of its times."""
+    """The median of the ratios of each round: a disturbance in a round affects both of its times."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def against(name: str, ours: Sequence[float], theirs: Sequence[float], reach: float) -> Row:
-    """A row of two interleaved times."""
+    """A row that compares two interleaved series of times."""
     value = f"{ms(statistics.median(ours))} / {ms(statistics.median(theirs))}"
     return Row(name, value, ratio(ours, theirs), reach)
 
 
 def bounded(name: str, amount: float, bound: float, unit: str, note: str = "") -> Row:
-    """A row of an amount and the most that it may be; the ratio is their quotient."""
+    """A row of an amount and its upper bound; the ratio is their quotient."""
     value = f"{amount:,.3g} {unit} of {bound:,.3g}" + (f"; {note}" if note else "")
     return Row(name, value, amount / bound if bound else math.inf, 1.0)
 
@@ -79,7 +79,7 @@ def show(row: Row) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table of a document."""
+    """The rows as a Markdown table."""
     lines = ["| what | measured | ratio | reach | |", "|---|---|---|---|---|"]
     for row in rows:
         found = "not measured" if row.ratio is None else f"{row.ratio:.3g}"
@@ -88,7 +88,10 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def write_between(path: Path, mark: str, text: str) -> None:
-    """Put `text` between the lines `<!-- mark -->` and `<!-- end of mark -->` of a document. Raises ValueError."""
+    """Put `text` between the lines `<!-- mark -->` and `<!-- end of mark -->` of a document.
+
+    Raises ValueError if it lacks them.
+    """
     before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {mark} -->\n")
     _, end, after = rest.partition(f"<!-- end of {mark} -->\n")
     if not begin or not end:

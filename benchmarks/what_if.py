@@ -1,4 +1,4 @@
-"""Edited passes: sweeps beside TransformerLens, one edit beside a pass, a strength slider, memory of two runs."""
+"""Edited passes: sweeps against TransformerLens, one edit against a pass, a strength slider, memory of two runs."""
 
 import json
 import sys
@@ -23,19 +23,19 @@ from desktop_app.gpt2.edit import parse_edits
 _MUTED = "144 heads muted in turn, 16 tokens, against TransformerLens in 12 batches"
 _PATCHED = "resid_pre patched over 12 blocks x 16 positions, against TransformerLens in 12 batches"
 _REACH = 0.4
-_UPDATES = 20  # a second, of a slider
+_UPDATES = 20  # per second, of a slider
 _HERE = "benchmarks.what_if"
-_BESIDE = 1.8  # GB beside the weights, that two runs at 1,024 tokens may take
+_BESIDE = 1.8  # GB in addition to the weights that two runs of 1,024 tokens may take
 
 
 def missing() -> Iterator[Row]:
-    """The rows that need the peers, not measured."""
+    """The rows that need the peers, as not measured."""
     yield Row(_MUTED, "no --peers", None, _REACH)
     yield Row(_PATCHED, "no --peers", None, _REACH)
 
 
 def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
-    """Every row of this module; those that need the peers only with their environment."""
+    """Every row of this module; those that need the peers only if their environment is given."""
     folder = checkpoint(root, "small")
     model = open_model(folder)
     engine = model.engine
@@ -44,7 +44,7 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
     plain = engine.trace(ids)
     edits = parse_edits(["blocks.6.attn.z[3]=0"], model.config, len(ids))
     engine.trace(ids, edits=edits, reuse=plain)  # the graphs of the blocks are built once
-    # What lies in its cone is the upper half of the blocks: that pass is half of one over all of them.
+    # The edit affects only the upper half of the blocks: its pass is half of one over all blocks.
     times = interleaved(
         lambda: timed(lambda: engine.trace(ids, edits=edits, reuse=plain)),
         lambda: timed(lambda: engine.trace(ids)),
@@ -87,7 +87,7 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
 
 
 def _slider(runs: int) -> Row:
-    """A steering edit of the bundled model whose strength changes, its passes as the window asks for them."""
+    """A steering edit of the bundled model with changing strength; passes are requested as by the window."""
     model = open_model(default_model())
     model.engine.prepack()
     ids, made = ids_of(model, 20), []
@@ -104,7 +104,7 @@ def _slider(runs: int) -> Row:
 
 
 def two_runs(folder: Path) -> dict[str, float]:
-    """A pass over the whole context, and the same with a head of the first block muted, both held."""
+    """A pass over the whole context, and the same with a head of the first block muted, both kept in memory."""
     from desktop_app.gpt2.system import give_back_memory
 
     model = open_model(folder)

@@ -1,6 +1,6 @@
-"""The window: frames after a slider, a step, a head or a block; its longest stall; what it does when left alone.
+"""The window: frames after a slider, step, head or block change; its longest stall; its load when idle.
 
-Runs in a process of its own, offscreen unless QT_QPA_PLATFORM says otherwise.
+Runs in a separate process, offscreen unless QT_QPA_PLATFORM says otherwise.
 """
 
 import json
@@ -21,7 +21,7 @@ from benchmarks.table import Row, bounded, ms, percentile, timed
 _HERE = "benchmarks.window"
 _SIZE = (1440, 900)
 _FRAME = 1000 / 60  # ms
-_UPDATES = 20  # a second, of an edit's slider
+_UPDATES = 20  # per second, of an edit's slider
 
 
 def rows(root: Path, runs: int) -> Iterator[Row]:
@@ -101,7 +101,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     found["blank"] = [timed(blank.repaint) for _ in range(20 * runs)]
     blank.close()
 
-    # How steady the machine is: nothing but one matrix, looked through as often as there are frames.
+    # How steady the machine is: the same arithmetic on one matrix, repeated.
     cells = np.random.default_rng(0).normal(size=(2048, 2048)).astype(np.float32)
     found["steady"] = [timed(lambda: np.exp(cells)) for _ in range(250)]
 
@@ -149,7 +149,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
 
         found["stalls"]["an export"] = beat.during(export)
 
-    # A sentence about the export stands for some seconds, and goes by a timer.
+    # A notice about the export is shown for some seconds and removed by a timer.
     until(lambda: quiet() and not any(timer.isActive() for timer in window.findChildren(QTimer)))
     idle, loop = 5.0, QEventLoop()
     begun = time.process_time()
@@ -197,7 +197,7 @@ def _strengths(
 
 
 class Heartbeat:
-    """Measures how long the event loop does not answer: another thread posts to it every few milliseconds."""
+    """Measures how long the event loop does not respond: another thread posts to it every few milliseconds."""
 
     def __init__(self, app: Any) -> None:
         from PySide6.QtCore import QObject, Qt, Signal
@@ -213,7 +213,7 @@ class Heartbeat:
         self._app, self._echo = app, Echo()
 
     def during(self, work: Callable[[], object]) -> float:
-        """The longest time that a question to the event loop waited while `work` went on, in seconds."""
+        """The longest time in seconds that an event posted to the loop waited while `work` ran."""
         longest, over = [0.0], threading.Event()
 
         def ask_on() -> None:

@@ -1,5 +1,5 @@
-"""Inputs from outside, changed at random by their structure, against every parser that reads such: `./run fuzz`."""
+"""Structure-aware random mutations of external inputs, fed to every parser that reads them: `./run fuzz`."""
 
-import desktop_app  # first of all: it tells libraries not to phone home
+import desktop_app  # imported first: it disables telemetry in libraries
 
 __all__ = ["desktop_app"]

@@ -1,7 +1,8 @@
-"""Changed inputs against every parser, for as long as is wanted: `./run fuzz [--seconds 120] [--seed N] [--only NAME]`.
+"""Feed mutated inputs to every parser: `./run fuzz [--seconds 120] [--seed N] [--only NAME]`.
 
-What ends in anything but a sentence of ours, or takes ten seconds of the processor or a minute, is kept in a file and
-told; exit code 1. The same seed gives the same inputs. A past fault belongs, small, into tests/hostile/corpus/NAME/.
+An input that raises anything but a LogitscopeError with a message, or takes ten seconds of CPU time or a minute of wall
+time, is saved to a file and reported; exit code 1. The same seed gives the same inputs. Add the reduced input of a past
+fault to tests/hostile/corpus/NAME/.
 """
 
 import argparse
@@ -20,13 +21,13 @@ from types import FrameType
 
 from desktop_app.gpt2.errors import LogitscopeError
 
-_MOST_SECONDS = 10  # of the processor: other programs may want it too
-_MOST_WAITING = 60  # as a clock counts
+_MOST_SECONDS = 10  # of CPU time: the machine may be busy
+_MOST_WAITING = 60  # of wall time
 _MOST_MEMORY = 8 << 30
 
 
 class TooLong(Exception):
-    """An input took longer than any may."""
+    """An input took longer than the limit."""
 
 
 def _too_long(number: int, _frame: FrameType | None) -> None:
@@ -34,14 +35,14 @@ def _too_long(number: int, _frame: FrameType | None) -> None:
 
 
 def _limit(processor: int, waiting: int) -> None:
-    """What may be taken from now on, in seconds; 0 for as much as is wanted."""
+    """Set the limits of CPU and wall time from now on, in seconds; 0 for no limit."""
     if hasattr(signal, "SIGALRM"):
         signal.setitimer(signal.ITIMER_PROF, processor)
         signal.alarm(waiting)
 
 
 def main() -> int:
-    """Read the command line, and do it."""
+    """Read the command line and fuzz; return the exit code."""
     parser = argparse.ArgumentParser(prog="./run fuzz", description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=120, help="how long, 120 unless given")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other inputs")
@@ -54,7 +55,7 @@ def main() -> int:
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
         for number in (signal.SIGALRM, signal.SIGPROF):
             signal.signal(number, _too_long)
-    logging.lastResort = None  # what parsers log of each input is no news here
+    logging.lastResort = None  # the parsers log every bad input
     with tempfile.TemporaryDirectory() as scratch:
         for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "HF_HOME"):
             os.environ[variable] = str(Path(scratch, variable))
@@ -73,7 +74,7 @@ def _fuzz(arguments: argparse.Namespace, scratch: Path) -> int:
     ends, round_ = time.monotonic() + arguments.seconds, 0
     while time.monotonic() < ends:
         for target in chosen:
-            # Parsers take very different times: each has a tenth of a second, then it is another's turn.
+            # Parsers differ widely in speed: each runs for a tenth of a second, then the next one.
             turn, number = time.monotonic() + 0.1, 0
             while time.monotonic() < turn:
                 chance = random.Random(f"{arguments.seed}:{target.name}:{round_}:{number}")
@@ -99,7 +100,7 @@ def _fuzz(arguments: argparse.Namespace, scratch: Path) -> int:
 
 
 def judge(read, data: bytes) -> tuple[str, str]:  # type: ignore[no-untyped-def]  # any of the targets' calls
-    """What became of an input: "taken", "refused" in a sentence, or "fault" and where."""
+    """The outcome of an input: "taken", "refused" with a message, or "fault" and its place."""
     _limit(_MOST_SECONDS, _MOST_WAITING)
     try:
         read(data)

@@ -1,4 +1,4 @@
-"""Changes to inputs that keep most of their structure, so that what lies behind a parser's first checks is reached."""
+"""Mutations that keep most of an input's structure, so that they get past a parser's first checks."""
 
 import copy
 import io
@@ -19,7 +19,7 @@ WORDS = ("0", "-1", "1e999", "nan", "0x" + "f" * 400, '""', '"\\u0000"', "[]", "
 
 
 def odd(chance: random.Random) -> Any:
-    """One of the values that are often forgotten; lists and tables are new ones."""
+    """One of the values that parsers often mishandle; lists and dicts are copies."""
     return copy.deepcopy(chance.choice(ODD))
 
 
@@ -27,7 +27,7 @@ Mutate = Callable[[random.Random, bytes], bytes]
 
 
 def in_bytes(chance: random.Random, data: bytes) -> bytes:
-    """Some bits flipped, some bytes cut out, doubled or put in."""
+    """Flip bits, and delete, repeat or insert bytes."""
     changed = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(changed) + 1)
@@ -47,7 +47,7 @@ def in_bytes(chance: random.Random, data: bytes) -> bytes:
 
 
 def in_json(chance: random.Random, data: bytes) -> bytes:
-    """A few values of a JSON text made others; now and then its bytes, too."""
+    """Change a few values of a JSON text, and sometimes its bytes too."""
     tree = json.loads(data)
     for _ in range(chance.choice((1, 1, 1, 2, 5))):
         tree = changed_tree(chance, tree)
@@ -56,7 +56,7 @@ def in_json(chance: random.Random, data: bytes) -> bytes:
 
 
 def changed_tree(chance: random.Random, tree: Any) -> Any:
-    """A tree of JSON values with one place of it changed."""
+    """A tree of JSON values with one node changed."""
     places: list[tuple[Any, Any]] = []
 
     def collect(node: Any) -> None:
@@ -92,7 +92,7 @@ def _has(node: Any, key: Any) -> bool:
 
 
 def in_safetensors(chance: random.Random, data: bytes) -> bytes:
-    """The header changed as JSON, its length told as it then is; or the bytes."""
+    """Change the header as JSON and usually adjust its length field; or change the bytes."""
     if chance.random() < 0.2:
         return in_bytes(chance, data)
     (length,) = struct.unpack("<Q", data[:8])
@@ -102,7 +102,7 @@ def in_safetensors(chance: random.Random, data: bytes) -> bytes:
 
 
 def in_lines(chance: random.Random, data: bytes) -> bytes:
-    """A text whose lines are `key = value` or one token each: lines moved, doubled and cut, values made others."""
+    """Change a text with lines of `key = value` or one token each: lines swapped, copied or deleted, values replaced."""
     lines = data.decode().split("\n")
     for _ in range(chance.choice((1, 1, 2, 4))):
         at = chance.randrange(len(lines))
@@ -129,7 +129,7 @@ def in_lines(chance: random.Random, data: bytes) -> bytes:
 
 
 def in_package(chance: random.Random, data: bytes) -> bytes:
-    """A ZIP of XML parts: attributes, elements and names of parts changed, and packed again; or its bytes."""
+    """Change attributes, elements and part names in a ZIP of XML parts and pack it again; or change its bytes."""
     if chance.random() < 0.15:
         return in_bytes(chance, data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -157,7 +157,7 @@ def in_package(chance: random.Random, data: bytes) -> bytes:
 
 
 def in_xml(chance: random.Random, content: bytes) -> bytes:
-    """An attribute's value made another, a tag cut out or doubled, an entity or an encoding put in front."""
+    """Replace an attribute's value, delete or repeat a tag, insert an entity, or change the encoding."""
     kind = chance.randrange(8)
     found = list(re.finditer(rb'="([^"]*)"', content)) if kind < 5 else list(re.finditer(rb"<[^<>]+>", content))
     if kind == 7:

@@ -1,4 +1,4 @@
-"""The parsers of what comes from outside: for each, sound inputs to begin with, how to change them, and the call."""
+"""The parsers of external inputs: for each, valid seeds, the mutation, and the call."""
 
 import io
 import json
@@ -36,7 +36,7 @@ from tests.checkpoints import TINY, write_checkpoint
 
 @dataclass(frozen=True)
 class Target:
-    """`read` may raise a LogitscopeError and nothing else; what it is given is a file of its own, or text."""
+    """A parser under test; `read` gets the bytes of a file or text and may raise LogitscopeError only."""
 
     name: str
     seeds: tuple[bytes, ...]
@@ -48,7 +48,7 @@ CELLS = ("blocks.{}.attn.pattern[{}, {}, {}]", "blocks.{}.resid_pre[{}, {}]", "p
 
 
 def in_names(chance: random.Random, data: bytes) -> bytes:
-    """Most often a name that is one, with numbers near what there is: what lies behind the grammar is reached."""
+    """Mostly well-formed names with indices near the valid range, to get past the grammar."""
     if chance.random() < 0.3:
         return mutate.in_bytes(chance, data)
     form = chance.choice((*CELLS, "weights:blocks.{}.attn.W_Q", "overview:{}", "blocks.{}.attn.q[{}, {}, {}]"))
@@ -56,7 +56,7 @@ def in_names(chance: random.Random, data: bytes) -> bytes:
 
 
 def targets(folder: Path) -> list[Target]:
-    """All of them, working below `folder`."""
+    """All targets, with their files below `folder`."""
     model = write_checkpoint(folder / "model")
     checkpoint = load_checkpoint(model)
     config, tokenizer = checkpoint.config, Tokenizer.load(model)
@@ -74,7 +74,7 @@ def targets(folder: Path) -> list[Target]:
         return call
 
     def in_model(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-        """The file `name` of a copy of the model is the input."""
+        """A call that writes its input as the file `name` of a copy of the model."""
 
         def call(data: bytes) -> object:
             copy = folder / "copy"
@@ -176,7 +176,7 @@ def _ends(folder: Path) -> object:
 
 
 def _settings() -> tuple[bytes, ...]:
-    """What tokenizer_config.json may say, with an `added_tokens_decoder` and without."""
+    """Contents of tokenizer_config.json, without and with an `added_tokens_decoder`."""
     end = {"__type": "AddedToken", "content": "</s>", "lstrip": True, "rstrip": False, "single_word": False}
     named = {"bos_token": "<s>", "eos_token": end, "pad_token": None, "image_token": "<i>"}
     flags = {"add_bos_token": True, "add_prefix_space": True, "tokenizer_class": "GPT2Tokenizer"}

@@ -1,9 +1,9 @@
-"""Somebody who does anything at all in the real window, for as long as is wanted: `./run fuzz.window [--seconds 180]`.
+"""Perform random actions in the real window: `./run fuzz.window [--seconds 180]`.
 
-Typing, steps, workspaces, sliders, models, exports, sessions, and closing while busy, from a seed. Told, with exit code
-1: an exception, a fault that is logged, a "Something went wrong", a warning of Qt, a closed window that leaves threads
-or workers, and memory, descriptors or threads that grow from the second quarter of the time to the last, memory by more
-than 5 % and 20 MB.
+Typing, steps, workspaces, sliders, models, exports, sessions, and closing while busy, from a seed. Reported, with exit
+code 1: an exception, a logged error, a "Something went wrong", a Qt warning, threads or workers left by a closed window,
+and memory, descriptors or threads that grow from the second quarter of the time to the last, memory by more than 5 %
+and 20 MB.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from typing import Any
 
 import psutil
 
-_ACTS = 150  # in one window, before it is closed and another opened
+_ACTS = 150  # in one window, before it is closed and the next one opened
 _ROOM = 20 << 20
-_PATIENCE = 600.0  # seconds: a worker that starts on a busy machine is no hang
-_JUDGED = 900  # seconds from which growth is a fault: caches and pools fill up in the first minutes
+_PATIENCE = 600.0  # seconds: a worker starting slowly on a busy machine is not a hang
+_JUDGED = 900  # seconds of run time from which growth is a fault: caches and pools fill in the first minutes
 
 
 class _Waiting:
-    """What the tests' hands want of pytest-qt: waiting until something holds."""
+    """The part of pytest-qt that the tests' Desk uses: waiting for a condition."""
 
     def waitUntil(self, condition: Callable[[], bool], timeout: int) -> None:
         from PySide6.QtWidgets import QApplication
@@ -45,7 +45,7 @@ class _Waiting:
 
 
 def main() -> int:
-    """Read the command line, and do it."""
+    """Read the command line and fuzz; return the exit code."""
     parser = argparse.ArgumentParser(prog="./run fuzz.window", description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=float, default=180, help="how long, 180 unless given")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other things done")
@@ -80,13 +80,13 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
             faults.append(words)
 
     class Logged(logging.Handler):
-        """A thread's fault is logged whole, and told in a sentence that may be gone with the next."""
+        """Collects logged errors: the log has a thread's whole traceback, while the window's sentence may be replaced."""
 
         def emit(self, record: logging.LogRecord) -> None:
             faults.append(logging.Formatter().format(record)[-3000:])
 
     def said(kind: QtMsgType, _where: object, words: str | None) -> None:
-        # The offscreen platform has no window manager, and says so when a window asks to be put in front.
+        # The offscreen platform has no window manager and warns when a window asks to be raised.
         if kind != QtMsgType.QtDebugMsg and "This plugin does not support" not in (words or ""):
             faults.append(f"Qt says: {words}")
 
@@ -121,7 +121,7 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
                 else:
                     somebody.act()
                 acts += 1
-            if round_ % 3:  # else it is closed while busy
+            if round_ % 3:  # every third window is closed while busy
                 desk.settle()
         except Exception as reason:  # noqa: BLE001 - what this looks for
             caught(type(reason), reason, reason.__traceback__)
@@ -167,7 +167,7 @@ def grown(seen: list[tuple[float, int, int, int]]) -> list[str]:
 
 
 def _at_work() -> str:
-    """Which lanes of the open windows are busy, and what the controllers wait for."""
+    """The busy lanes of the open windows, and what their controllers are waiting for."""
     from PySide6.QtWidgets import QApplication
 
     from desktop_app.ui.lanes import Lane

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Say which locked packages have known vulnerabilities; pip-audit asks PyPI for what is published of them.
+"""List the locked packages with known vulnerabilities; pip-audit queries PyPI for the advisories.
 
-It needs the packages of packaging/requirements-audit.lock. It exits with 1 if a vulnerability is known. Where the
-network gives no answer about the first lock file, it says that nothing was audited and exits with 0.
+It needs the packages of packaging/requirements-audit.lock. It exits with 1 if a vulnerability is known. If the network
+gives no answer for the first lock file, it reports that nothing was audited and exits with 0.
 """
 
 import json
@@ -12,18 +12,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = (
-    "packaging/requirements-build.lock",  # the shortest: where it gets no answer, the others are not asked about
+    "packaging/requirements-build.lock",  # the shortest: without an answer for it, the others are skipped
     "requirements-test.lock",
     "packaging/requirements-package.lock",
     "packaging/requirements-ci.lock",
     "requirements-scan.lock",
     "packaging/requirements-readers.lock",
 )
-"""Lock files; the test lock repeats all that requirements.lock has."""
+"""Lock files; the test lock contains all of requirements.lock."""
 
 
 def audited(lock):
-    """What pip-audit finds in a lock file: how many packages it has answers for, and a line for each vulnerability."""
+    """Audit a lock file with pip-audit: the number of packages it has answers for, and a line for each vulnerability."""
     options = ("--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off")
     done = subprocess.run(
         [sys.executable, "-m", "pip_audit", *options, "--requirement", str(ROOT / lock)],
@@ -46,7 +46,7 @@ def audited(lock):
 
 
 def main():
-    """Audit every lock file; the exit code."""
+    """Audit every lock file and return the exit code."""
     vulnerable = []
     for n, lock in enumerate(LOCKS):
         count, lines = audited(lock)

@@ -1,4 +1,4 @@
-"""The Debian package, made from the frozen folder: where its files go, what it depends on, how it is described."""
+"""The Debian package, made from the frozen folder: file layout, dependencies, description."""
 
 import gzip
 import os
@@ -37,7 +37,7 @@ _BASE = {
     *("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libzstd1", "liblzma5", "libexpat1", "libffi8", "libuuid1"),
     *("libssl3", "libbz2-1.0", "libx11-6", "libxcb1", "libfreetype6"),
 }
-"""What Python and Qt load besides, all of it on any Debian with what launch.py names: no surprise as a dependency."""
+"""Further libraries that Python and Qt load; any Debian that has the packages of launch.py has these too."""
 
 
 def build_deb(frozen: Path, licences: Path, summary: str, manual: str, out: Path, date: str) -> Path:
@@ -45,18 +45,18 @@ def build_deb(frozen: Path, licences: Path, summary: str, manual: str, out: Path
 
     Args:
         frozen: the frozen folder.
-        licences: the folder of the licences' texts.
-        summary: what is inside and under which licence, a line each.
+        licences: the folder of licence texts.
+        summary: the parts inside and their licences, one per line.
         manual: the manual page.
-        out: the folder of what is delivered.
-        date: of this version, as in 2026-01-31.
+        out: the folder of deliverables.
+        date: the release date, as in 2026-01-31.
     """
     architecture = _output("dpkg", "--print-architecture")
     with TemporaryDirectory() as name:
         root = Path(name) / "root"
         _lay_out(root, frozen, licences, summary, manual, date)
         size = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file()) // 1024
-        (root / "DEBIAN").mkdir()  # dpkg-shlibdeps takes a folder with this in it for a package
+        (root / "DEBIAN").mkdir()  # dpkg-shlibdeps recognises a package folder by it
         depends = dependencies(root)
         (root / "DEBIAN" / "control").write_text(
             _CONTROL.format(
@@ -83,10 +83,10 @@ def build_deb(frozen: Path, licences: Path, summary: str, manual: str, out: Path
 
 
 def dependencies(root: Path) -> list[str]:
-    """What the package needs: the libraries that its files are linked to, and those that Qt opens when it runs.
+    """The package's dependencies: libraries that its files are linked to, and those that Qt loads at run time.
 
-    The second are launch.py's tables. Raises SystemExit if a file is linked to a package outside of them that is not in
-    `_BASE` and that none of them brings along: then launch.py would not name it where it is missing.
+    The latter are listed in the tables of launch.py. Raises SystemExit if a file is linked to a package that is neither
+    in those tables nor in `_BASE` nor a dependency of theirs: launch.py could not name it if it were missing.
     """
     tables = set(launch.ALWAYS.values()).union(*(table.values() for table in launch.WINDOW.values()))
     linked = _linked(root)
@@ -100,9 +100,9 @@ def dependencies(root: Path) -> list[str]:
 
 
 def _linked(root: Path) -> dict[str, str]:
-    """Package -> package with its least version, for all that the files in `root` are linked to."""
+    """Package -> package with its minimum version, for all libraries that the files in `root` are linked to."""
     files = [str(path) for path in sorted(root.rglob("*")) if path.is_file() and _is_elf(path)]
-    # Named as they will be when installed, these folders go before the build machine's, which may have a Qt of its own.
+    # These folders, under their installed paths, take precedence over the build machine's, which may have its own Qt.
     inside = sorted({f"-l/{Path(file).parent.relative_to(root)}" for file in files})
     packed = [f"-x{package}" for package in packages_of(root / "usr/lib/logitscope")]
     with TemporaryDirectory() as name:
@@ -122,20 +122,20 @@ def _linked(root: Path) -> dict[str, str]:
 
 
 def packages_of(frozen: Path) -> list[str]:
-    """The Debian packages that the build machine's own libraries in the frozen folder come from: Python's.
+    """The Debian packages of the build machine that libraries in the frozen folder come from: Python's.
 
-    Raises SystemExit for a library that is in none.
+    Raises SystemExit for a library that belongs to no package.
     """
     found = set()
     for path in sorted((frozen / "_internal").glob("lib*.so*")):
-        if not path.is_symlink():  # which leads into a Python distribution's folder
+        if not path.is_symlink():  # a symlink leads into a Python distribution's folder
             owners = _output("dpkg-query", "--search", f"*/{path.name}").splitlines()
             found.add(owners[0].partition(":")[0])
     return sorted(found)
 
 
 def _brought_by(packages: set[str]) -> set[str]:
-    """What these packages depend on themselves, one step on."""
+    """The direct dependencies of these packages."""
     shown = _output("dpkg-query", "--show", "--showformat", "${Depends}, ${Pre-Depends}, ", *sorted(packages))
     return {row.strip().split(" ")[0].split(":")[0] for row in shown.replace("|", ",").split(",") if row.strip()}
 
@@ -168,10 +168,10 @@ def _lay_out(root: Path, frozen: Path, licences: Path, summary: str, manual: str
 
 
 def metainfo(date: str) -> bytes:
-    """The AppStream description with this version, and with the screenshot if it is known where it can be fetched.
+    """The AppStream description with this version, and with a screenshot if its URL is known.
 
-    AppStream takes a screenshot by its address on the web alone. Where docs/window.png is published, the environment's
-    SCREENSHOT_URL says so; without it there is none in the description, rather than an address that was made up.
+    AppStream accepts a screenshot only by URL. The environment variable SCREENSHOT_URL gives the address at which
+    docs/window.png is published; without it the description has no screenshot.
     """
     tree = ElementTree.parse(ROOT / "packaging" / "linux" / "logitscope.metainfo.xml")
     component = tree.getroot()
@@ -200,11 +200,11 @@ def _copyright(summary: str) -> str:
 
 
 def _maintainer() -> str:
-    """Who packs, as Debian's own tools are told: DEBFULLNAME and DEBEMAIL; an address that is none without them."""
+    """The packager from DEBFULLNAME and DEBEMAIL, as in Debian's tools; a reserved address without them."""
     return f"{os.environ.get('DEBFULLNAME', 'The Logitscope authors')} <{os.environ.get('DEBEMAIL', _NO_ADDRESS)}>"
 
 
-_NO_ADDRESS = "authors@logitscope.invalid"  # RFC 2606 keeps this for addresses that are none
+_NO_ADDRESS = "authors@logitscope.invalid"  # RFC 2606 reserves `.invalid`
 
 
 def _put(path: Path, data: bytes) -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draw docs/architecture.svg from what the modules of the program import: python packaging/drawing.py
 
-A box is a folder, with the first sentence of its docstring; it stands above all that it imports. Arrows that follow
-from others are left out. Folders that import each other stand in one frame.
+A box is a folder, with the first sentence of its docstring, placed above everything that it imports. Arrows implied by
+others are left out. Folders that import each other share one frame.
 """
 
 import ast
@@ -19,13 +19,13 @@ Folder = str
 Group = tuple[Folder, ...]  # folders that import each other, or one
 
 _WIDTH, _MARGIN, _GAP, _RISE = 760, 16, 12, 30
-_LINE, _LETTER = 16, 6.4  # of the small type
+_LINE, _LETTER = 16, 6.4  # of the small text
 _TINT = {"gpt2": "#e7eef7", "core": "#e8f3ea", "figures": "#fbf0dd", "ui": "#f6e6ec", "cli": "#ece8f5"}
 _INK, _EDGE, _FRAME = "#1d2733", "#5a6b7d", "#9aa7b4"
 
 
 def folder_of(path: Path) -> Folder:
-    """The folder of a module in the program, "core/views"; "" for the few modules that stand above all folders."""
+    """The folder of a module in the program, "core/views"; "" for the few modules outside any folder."""
     parent = path.parent.relative_to(ROOT / PACKAGE).as_posix()
     return "" if parent == "." else parent
 
@@ -35,14 +35,14 @@ def modules() -> dict[str, Path]:
     found = {}
     for path in sorted((ROOT / PACKAGE).rglob("*.py")):
         if "importable" in path.parts:
-            continue  # the name that scripts import re-exports what scripting.py has
+            continue  # the package that scripts import only re-exports scripting.py
         parts = path.relative_to(ROOT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
 def imported(path: Path, known: dict[str, Path]) -> Iterator[str]:
-    """The modules of the program that a module imports, late or early."""
+    """The modules of the program that a module imports, at its top or inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -63,7 +63,7 @@ def arrows() -> dict[Folder, set[Folder]]:
 
 
 def reachable(start: Folder, graph: dict[Folder, set[Folder]]) -> set[Folder]:
-    """The folders that are imported from `start` on, near or far."""
+    """The folders that `start` imports, directly or indirectly."""
     found: set[Folder] = set()
     waiting = [start]
     while waiting:
@@ -74,7 +74,7 @@ def reachable(start: Folder, graph: dict[Folder, set[Folder]]) -> set[Folder]:
 
 
 def ordered(graph: dict[Folder, set[Folder]]) -> tuple[list[list[Group]], set[tuple[Group, Group]]]:
-    """Rows of groups from the top down, each below all that import it, and the arrows that follow from no others."""
+    """Rows of groups from the top down, each below all its importers, and the arrows not implied by others."""
     far = {folder: reachable(folder, graph) for folder in graph}
     group_of = {a: tuple(sorted({a, *(b for b in far[a] if a in far[b])})) for a in graph}
     groups = sorted(set(group_of.values()))

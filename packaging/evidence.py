@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Make the evidence that comes with the bundled model, from its books and the one that was held out.
+"""Make the evidence file of the bundled model, from its training books and the held-out one.
 
-    ./run scan --help                       # once, which installs Dask
+    ./run scan --help                       # once: installs Dask
     .venv/bin/python packaging/evidence.py FOLDER
     .venv/bin/python packaging/sums.py
 
-FOLDER holds the books as models/recipe/README.md describes them: pgN.txt, and a README.md whose table names number N. A
-stretch of CHARACTERS is read of each, from a third of it on, whole lines. The result stands beside the model's weights
-and carries their digest: it is to be made again whenever they are.
+FOLDER holds the books as models/recipe/README.md describes them: pgN.txt, and a README.md whose table lists each number
+N. About CHARACTERS characters of each book are read, in whole lines, from a third of its length on. The result is
+written next to the model's weights and contains their digest: make it again whenever the weights change.
 """
 
 import argparse
@@ -23,20 +23,20 @@ LIMIT = 12_000_000  # bytes
 
 
 def titles(folder):
-    """Number of a book -> its title, of the table in README.md."""
+    """Number of a book -> its title, from the table in README.md."""
     rows = re.findall(r"^\| (\d+) \| (.+?) \|", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
     return {number: re.sub(r" s\b", "'s", title) for number, title in rows}
 
 
 def stretch(text, characters):
-    """A part of a text from a third of it on: whole lines, about so many characters."""
+    """A part of a text, from a third of its length on: whole lines, about `characters` characters."""
     start = text.find("\n", len(text) // 3) + 1
     end = text.find("\n", min(len(text), start + characters)) + 1
     return text[start:end] if end else text[start:]
 
 
 def main():
-    """Scan a stretch of every book with the bundled model, and put what is found beside it."""
+    """Scan a part of every book with the bundled model, and write the evidence file into its folder."""
     from desktop_app.core.bundle import default_model
     from desktop_app.core.evidence.cluster import Cluster
     from desktop_app.core.evidence.saved import NAME

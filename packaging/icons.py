@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Make the PNG files in resources/icons from the drawings beside them: python packaging/icons.py
+"""Make the PNG files in resources/icons from the SVG files there: python packaging/icons.py
 
-Each small size of the icon has the drawing whose edges lie on whole pixels there; from 64 on it is the large one.
+Each small icon size is drawn from the SVG whose edges lie on whole pixels at that size; sizes from 64 on use the large
+one.
 """
 
 import os
@@ -21,11 +22,11 @@ DRAWINGS = {16: "logitscope-16.svg", 32: "logitscope-16.svg", 24: "logitscope-24
 
 
 CONTROLS = ("chevron", "tick-light", "tick-dark")
-"""What the style sheet puts on buttons; drawn for twice their size on a screen."""
+"""Images of the style sheet for buttons; rendered at twice their size on screen."""
 
 
 def drawn(name: str, size: int) -> QImage:
-    """A drawing in a square of `size` pixels."""
+    """A drawing rendered in a square of `size` pixels."""
     picture = QImage(size, size, QImage.Format.Format_ARGB32_Premultiplied)
     picture.fill(0)
     painter = QPainter(picture)

@@ -1,4 +1,4 @@
-"""What the program is made of: the distributions that the installed `logitscope` asks for, and what those ask for."""
+"""The distributions in the program: the requirements of the installed `logitscope`, direct and indirect."""
 
 from importlib.metadata import Distribution, distribution
 
@@ -7,11 +7,11 @@ from packaging.utils import canonicalize_name
 
 
 def distributions() -> list[Distribution]:
-    """`logitscope` and all that it needs here, sorted by name. Raises PackageNotFoundError if one is not installed."""
+    """`logitscope` and all its requirements on this platform, sorted by name. Raises PackageNotFoundError if one is not installed."""
     waiting, found = [Requirement("logitscope")], {}
     while waiting:
         asked = waiting.pop()
-        name = canonicalize_name(asked.name)  # one name, however it is spelled by whom
+        name = canonicalize_name(asked.name)  # spellings differ between packages
         if name in found or (asked.marker and not asked.marker.evaluate({"extra": ""})):
             continue
         made = found[name] = distribution(name)

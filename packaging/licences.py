@@ -1,4 +1,4 @@
-"""The licences of everything inside the frozen program, gathered from what is installed: a summary, and all texts."""
+"""The licences of everything inside the frozen program, from the installed packages: a summary, and all texts."""
 
 import re
 from importlib.metadata import Distribution
@@ -16,7 +16,7 @@ _PYTHON = re.compile(r"\.(py[co]?|so|json|exe)$")
 
 
 def write_licences(frozen: Path, folder: Path) -> str:
-    """Write the texts into `folder`, one file for each part, and return a summary of what is inside `frozen`.
+    """Write the texts into `folder`, one file per part, and return a summary of the parts of `frozen`.
 
     Raises SystemExit naming a part without any licence.
     """
@@ -42,7 +42,7 @@ def write_licences(frozen: Path, folder: Path) -> str:
     for path in sorted((ROOT / "resources" / "fonts").glob("*LICENSE*")):
         (folder / path.name).write_text(path.read_text(encoding="utf-8"))
         lines.append(f"{path.name.partition('-')[0]}, a font: SIL Open Font License 1.1")
-    # The terms of Qt, PySide6 and Shiboken, of flatbuffers and of tokenizers, whose wheels bring no text.
+    # The licences of Qt, PySide6, Shiboken, flatbuffers and tokenizers, whose wheels contain no text.
     for name in ("LGPL-3", "GPL-3", "Apache-2.0"):
         (folder / f"{name}.txt").write_text(Path("/usr/share/common-licenses", name).read_text(encoding="utf-8"))
     if not any(frozen.rglob("libQt6Core*")):
@@ -55,7 +55,7 @@ def _pyinstaller() -> Distribution:
 
 
 def _texts(made: Distribution) -> list[str]:
-    """The licence files of a distribution, each under its name."""
+    """The licence files of a distribution, each headed by its name."""
     found = []
     for path in made.files or []:
         name = str(path)

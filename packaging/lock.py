@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Write the lock files from pyproject.toml, with uv on the PATH.
 
-Pins stay as they are unless pyproject.toml rules them out; --upgrade takes the newest that it admits.
-They hold for every supported Python and platform, carry hashes, and name no package index. requirements-ci.lock is for
-Linux alone: its torch is the build without a GPU. UV_EXTRA_INDEX_URL tells uv of PyTorch's own index, or UV_FIND_LINKS
-of a folder with the wheel; the lock allows the files that were found there, and no others.
+Pins are kept unless pyproject.toml rules them out; --upgrade takes the newest versions it allows.
+The locks are valid for every supported Python and platform, have hashes, and name no package index.
+requirements-ci.lock is for Linux only: its torch is the CPU build. Point uv to PyTorch's own index with
+UV_EXTRA_INDEX_URL, or to a folder with the wheel with UV_FIND_LINKS; the lock allows only the files found there.
 """
 
 import argparse
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def compile_lock(output: str, *options: str, only: str = "") -> None:
-    """Resolve pyproject.toml, or the requirements `only`, into the lock file `output` beside it."""
+    """Resolve pyproject.toml, or the requirements `only`, into the lock file `output`, relative to the repository."""
     subprocess.run(
         [
             *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-strip-extras"),
@@ -31,7 +31,7 @@ def compile_lock(output: str, *options: str, only: str = "") -> None:
 
 
 def main() -> None:
-    """Write the program's own lock, one for each extra that repeats its pins and adds to them, and the tools' locks."""
+    """Write the program's lock, a lock for each extra that repeats its pins and adds more, and the locks of tools."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     upgrade = ["--upgrade"] if parser.parse_args().upgrade else []
@@ -46,7 +46,7 @@ def main() -> None:
     compile_lock("packaging/requirements-audit.lock", *upgrade, only="\n".join(groups["audit"]))
     with_tests = ("--constraint", "requirements-test.lock")
     compile_lock("packaging/requirements-ci.lock", *with_tests, *upgrade, only="\n".join(groups["ci"]))
-    # These stand in one environment with all of the above.
+    # These are installed in one environment with all of the above.
     compile_lock("requirements-scan.lock", "--extra", "scan", *together, *upgrade)
     with_scan = (*together, "--constraint", "requirements-scan.lock")
     compile_lock("packaging/requirements-readers.lock", *with_scan, *upgrade, only="\n".join(groups["readers"]))

@@ -1,4 +1,4 @@
-"""The manual page, logitscope(1), written from the tables of commands and options: it says what the program does."""
+"""The manual page, logitscope(1), generated from the tables of commands and options."""
 
 import argparse
 
@@ -9,7 +9,7 @@ _NOT_SHOWN = (argparse.SUPPRESS, "==SUPPRESS==")
 
 
 def manual(date: str) -> str:
-    """The page in man(7)'s own markup; `date` as in 2026-01-31."""
+    """The page in man(7) markup; `date` as in 2026-01-31."""
     window = cli._window_parser()
     lines = [
         f'.TH LOGITSCOPE 1 {date} "Logitscope {__version__}" "User Commands"',
@@ -95,12 +95,12 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def _unexplained(parser: argparse.ArgumentParser) -> list[str]:
-    """The arguments that say by their names alone what they are: they stand beside their command."""
+    """The arguments without help text, which are shown next to their command."""
     return [rf"\fI{_escaped(str(action.metavar))}\fR" for action in parser._actions if not action.help]
 
 
 def _escaped(text: str) -> str:
-    """Text as roff has it: hyphens that can be copied, no line that begins with a control character."""
+    """Text escaped for roff: hyphens that can be copied, no line beginning with a control character."""
     text = text.replace("\\", r"\e").replace("-", r"\-").replace("…", r"\&...").replace("×", r"\(mu")
     return rf"\&{text}" if text.startswith((".", "'")) else text
 

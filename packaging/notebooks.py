@@ -1,7 +1,7 @@
-"""The notebooks of docs/notebooks: runs their cells as Jupyter would, and writes what they show into them.
+"""Run the cells of docs/notebooks as Jupyter would, and write their outputs into the notebooks.
 
-    .venv/bin/python -P packaging/notebooks.py            # run them and write what they show
-    .venv/bin/python -P packaging/notebooks.py --check    # run them, and say whether they show what they say
+    .venv/bin/python -P packaging/notebooks.py            # run them and write their outputs
+    .venv/bin/python -P packaging/notebooks.py --check    # run them and compare with the stored outputs
 
 Jupyter is not needed: the cells are plain Python, run in order in one namespace, in an empty folder.
 """
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "notebooks"
 
 
 def executed(path):
-    """The notebook at `path` with the outputs of its cells as they are now. Raises whatever a cell raises."""
+    """The notebook at `path` with the outputs of a fresh run. Raises any exception of a cell."""
     book = json.loads(path.read_text(encoding="utf-8"))
     namespace = {"__name__": "__main__"}
     before = Path.cwd()
@@ -37,12 +37,12 @@ def executed(path):
 
 
 def text(book):
-    """A notebook as its file holds it."""
+    """A notebook as the text of its file."""
     return json.dumps(book, indent=1, ensure_ascii=False) + "\n"
 
 
 def _outputs(source, namespace, name, number):
-    """What a cell prints, and the value of its last expression."""
+    """The outputs of a cell: printed text, and the value of its last expression."""
     tree = ast.parse(source, name)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     said, value = io.StringIO(), None
@@ -67,7 +67,7 @@ def _lines(words):
 
 
 def main(arguments):
-    """Run every notebook; 1 if `--check` was given and one shows something else than it says."""
+    """Run every notebook; 1 if `--check` is given and the outputs of one differ from the stored ones."""
     status = 0
     for path in sorted(FOLDER.glob("*.ipynb")):
         stands, now = path.read_text(encoding="utf-8"), text(executed(path))

@@ -1,6 +1,6 @@
-"""Licences of what is compiled into wheels that say nothing of it: from Debian's packages of the same sources.
+"""Licences of libraries compiled into wheels that do not list them, from Debian's packages of the same sources.
 
-Debian's versions differ from the wheels'; whose work it is, and under which terms, is the same.
+Debian's versions differ from those in the wheels; authors and terms are the same.
 """
 
 import json
@@ -13,9 +13,9 @@ _PACKAGES = {
     "PySide6_Essentials": (r"libqt6core6(t64)?", r"libicu\d+"),
     "lxml": (r"libxml2(-\d+)?", r"libxslt1\.1"),
 }
-"""Distribution -> patterns of the packages' names: Qt with all that is in it, and ICU; libxml2 and libxslt."""
+"""Distribution -> patterns of package names: Qt with its bundled parts, and ICU; libxml2 and libxslt."""
 NEEDED = ("libqt6core6", "libxslt1.1")
-"""What apt installs them by; they bring the others along."""
+"""The packages to install with apt; the others are their dependencies."""
 
 
 def lacking() -> bool:
@@ -24,7 +24,7 @@ def lacking() -> bool:
 
 
 def notices(made: Distribution) -> list[str]:
-    """What is to be said of the sources inside a distribution, besides its own licence files; each with a title."""
+    """Notices for the sources compiled into a distribution, in addition to its licence files; each with a title."""
     found = [path for pattern in _PACKAGES.get(made.name, ()) if (path := _copyright(pattern)) is not None]
     texts = [f"==== {path.parent.name} of Debian\n\n{path.read_text(encoding='utf-8')}" for path in found]
     for path in made.files or []:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make all that is delivered, in dist/: wheel, sdist, frozen folder, Debian package, SHA256SUMS. See ./run package.
+"""Make all deliverables in dist/: wheel, sdist, frozen folder, Debian package, SHA256SUMS. See ./run package.
 
-It runs in an environment with the packages of packaging/requirements-package.lock. The same commit on the same Debian
+It needs an environment with the packages of packaging/requirements-package.lock. The same commit on the same Debian
 gives the same files, byte for byte.
 """
 
@@ -22,12 +22,12 @@ import notices
 ROOT = Path(__file__).resolve().parent.parent
 DIST, BUILD = ROOT / "dist", ROOT / "build"
 TOOLS = {"objdump": "binutils", "dpkg-shlibdeps": "dpkg-dev"}
-"""Commands -> the Debian packages that they come with."""
+"""Command -> the Debian package that contains it."""
 LIMIT_MB = 150
 
 
 def main() -> None:
-    """Make everything; what was in dist/ before goes."""
+    """Make everything; the previous contents of dist/ are deleted."""
     missing = {package for command, package in TOOLS.items() if shutil.which(command) is None}
     missing.update(notices.NEEDED if notices.lacking() else ())
     missing.update(libraries_lacking())
@@ -46,7 +46,7 @@ def main() -> None:
     frozen = freeze()
     run(str(frozen / "logitscope"), "--selftest")
 
-    from debian import build_deb  # these read the program that was just installed
+    from debian import build_deb  # these import the program just installed
     from licences import write_licences
     from manpage import manual
 
@@ -64,12 +64,12 @@ def main() -> None:
 
 
 def libraries_lacking() -> list[str]:
-    """Debian's packages of Qt's libraries that are not here: modules are looked into by importing them."""
+    """The Debian packages of missing Qt libraries: packing imports the modules that it examines."""
     code = (
         "from desktop_app import launch\n"
         "tables = [launch.ALWAYS, *launch.WINDOW.values()]\n"
         "print(*{name for table in tables for library, name in table.items() if not launch._loads(library)})"
-    )  # in another process, because what is packed is to be the installed program and not this checkout
+    )  # in another process: this one must import the installed program, not this checkout
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], env=environ, stdout=subprocess.PIPE, text=True, check=True
@@ -78,7 +78,7 @@ def libraries_lacking() -> list[str]:
 
 
 def build_wheel() -> Path:
-    """The sdist and the wheel; the wheel that the sdist gives must be the same one."""
+    """Build the sdist and the wheel; building from the sdist must give the same wheel."""
     for kind in ("--sdist", "--wheel"):
         python("-m", "build", "--no-isolation", kind, "--outdir", str(DIST), str(ROOT))
     [sdist], [wheel] = DIST.glob("*.tar.gz"), DIST.glob("*.whl")
@@ -96,7 +96,7 @@ def build_wheel() -> Path:
 
 
 def freeze() -> Path:
-    """The frozen folder of the installed wheel, for the system that this runs on."""
+    """Freeze the installed wheel for the current platform; returns the frozen folder."""
     spec = {"linux": "linux.spec", "win32": "windows.spec", "darwin": "macos.spec"}[sys.platform]
     out = BUILD / "frozen"
     shutil.rmtree(out, ignore_errors=True)
@@ -109,7 +109,7 @@ def freeze() -> Path:
 
 
 def pack_folder(frozen: Path, licences: Path, summary: str, epoch: int) -> None:
-    """The frozen folder with its licences as one file, in a fixed order with one date for all."""
+    """Pack the frozen folder and its licences into one archive, in a fixed order with one timestamp."""
     from desktop_app import __version__
 
     folder = f"logitscope-{__version__}"
@@ -135,13 +135,13 @@ def pack_folder(frozen: Path, licences: Path, summary: str, epoch: int) -> None:
 
 
 def write_sums() -> None:
-    """SHA256SUMS of all that is delivered, as sha256sum --check reads it."""
+    """Write SHA256SUMS of all deliverables, for sha256sum --check."""
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(DIST.iterdir())]
     (DIST / "SHA256SUMS").write_text("".join(lines))
 
 
 def commit_time() -> str:
-    """Seconds since 1970 of the commit that is packed; without a repository or git, of this file."""
+    """The Unix time of the packed commit; without a repository or git, that of this file."""
     said = ""
     if shutil.which("git"):
         command = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
@@ -150,12 +150,12 @@ def commit_time() -> str:
 
 
 def python(*arguments: str) -> None:
-    """Run this Python; nothing in the current folder passes for a package."""
+    """Run this Python with -P, so that nothing is imported from the current folder."""
     run(sys.executable, "-P", *arguments)
 
 
 def run(*command: str) -> None:
-    """Run a command, and end with one sentence if it fails."""
+    """Run a command; raises SystemExit with one sentence if it fails."""
     print(f"== {' '.join(command[:6])}", flush=True)
     status = subprocess.run(command, check=False, cwd="/").returncode
     if status:
