@@ -102,7 +102,7 @@ def in_safetensors(chance: random.Random, data: bytes) -> bytes:
 
 
 def in_lines(chance: random.Random, data: bytes) -> bytes:
-    """Change a text with lines of `key = value` or one token each: lines swapped, copied or deleted, values replaced."""
+    """Change a text with lines of `key = value` or one token each: swap, copy or delete lines, replace values."""
     lines = data.decode().split("\n")
     for _ in range(chance.choice((1, 1, 2, 4))):
         at = chance.randrange(len(lines))

@@ -1,9 +1,9 @@
 """Perform random actions in the real window: `./run fuzz.window [--seconds 180]`.
 
 Typing, steps, workspaces, sliders, models, exports, sessions, and closing while busy, from a seed. Reported, with exit
-code 1: an exception, a logged error, a "Something went wrong", a Qt warning, threads or workers left by a closed window,
-and memory, descriptors or threads that grow from the second quarter of the time to the last, memory by more than 5 %
-and 20 MB.
+code 1: an exception, a logged error, a "Something went wrong", a Qt warning, threads or workers that outlive their
+window, and memory, descriptors or threads that grow from the second quarter of the time to the last, memory by more
+than 5 % and 20 MB.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
             faults.append(words)
 
     class Logged(logging.Handler):
-        """Collects logged errors: the log has a thread's whole traceback, while the window's sentence may be replaced."""
+        """Collects logged errors: a thread's full traceback is only logged; the sentence shown may be overwritten."""
 
         def emit(self, record: logging.LogRecord) -> None:
             faults.append(logging.Formatter().format(record)[-3000:])
@@ -153,7 +153,7 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
 
 
 def grown(seen: list[tuple[float, int, int, int]]) -> list[str]:
-    """What kept growing: the median of the second quarter of the time against that of the last."""
+    """Resources that kept growing: medians over the second quarter of the windows against those over the last."""
     if len(seen) < 12:
         return []
     quarter = len(seen) // 4

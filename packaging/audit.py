@@ -23,7 +23,7 @@ LOCKS = (
 
 
 def audited(lock):
-    """Audit a lock file with pip-audit: the number of packages it has answers for, and a line for each vulnerability."""
+    """Audit a lock file with pip-audit: the number of packages with an answer, and a line per vulnerability."""
     options = ("--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off")
     done = subprocess.run(
         [sys.executable, "-m", "pip_audit", *options, "--requirement", str(ROOT / lock)],

@@ -7,7 +7,7 @@ from packaging.utils import canonicalize_name
 
 
 def distributions() -> list[Distribution]:
-    """`logitscope` and all its requirements on this platform, sorted by name. Raises PackageNotFoundError if one is not installed."""
+    """`logitscope` and all its requirements here, sorted by name. Raises PackageNotFoundError if one is missing."""
     waiting, found = [Requirement("logitscope")], {}
     while waiting:
         asked = waiting.pop()

@@ -1,4 +1,4 @@
-"""Makes checkpoint folders for tests: random weights in the Hugging Face layout, written by the safetensors library."""
+"""Make checkpoint folders for tests: random weights in the Hugging Face layout, written by the safetensors library."""
 
 import hashlib
 import json
@@ -20,8 +20,8 @@ TINY = {
 def random_weights(config, seed=0, scale=0.3, *, stable=False):
     """Hugging Face names -> float32 arrays, large enough that attention and GELU leave their linear range.
 
-    With `stable` they are the same under every numpy, for numbers that were computed elsewhere: numpy keeps the
-    streams of its bit generators, but not its ways of making normal numbers of them.
+    With `stable` they are the same under every numpy version, for comparison with numbers computed elsewhere: numpy
+    keeps the streams of its bit generators stable, but not its algorithms for normal variates.
     """
     rng = np.random.default_rng(seed)
     bits = np.random.Philox(key=seed)
@@ -57,7 +57,7 @@ def random_weights(config, seed=0, scale=0.3, *, stable=False):
 
 
 def write_checkpoint(folder: Path, config=TINY, weights=None, *, seed=0, tokenizer=True) -> Path:
-    """A complete checkpoint in `folder`; its tokenizer spells single bytes only, as far as the vocabulary reaches."""
+    """Write a complete checkpoint into `folder`; its tokens are single bytes, as many as fit the vocabulary."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     save_file(random_weights(config, seed) if weights is None else weights, folder / "model.safetensors")
@@ -67,7 +67,7 @@ def write_checkpoint(folder: Path, config=TINY, weights=None, *, seed=0, tokeniz
 
 
 def write_byte_tokenizer(folder: Path, vocab_size: int) -> None:
-    """vocab.json of up to 256 byte symbols, printable ASCII first, and a merges.txt without merges."""
+    """Write a vocab.json of up to 256 byte symbols, printable ASCII first, and a merges.txt without merges."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [b for b in range(256) if b not in visible]
     symbols = [chr(b) for b in visible] + [chr(256 + n) for n in range(len(rest))]
@@ -83,7 +83,7 @@ ACTIVATIONS = ("gelu_new", "gelu", "relu", "silu", "swish", "gelu_pytorch_tanh")
 
 
 def random_config(seed):
-    """A small config; any 12 successive seeds cover every activation, flag, head tied and untied, 1 to 4 layers."""
+    """A small config; any 12 successive seeds cover every activation and flag, tied and untied heads, 1 to 4 layers."""
     rng = np.random.default_rng([seed, 1])
     n_head = (1, 2, 3, 5, 7)[seed % 5]
     config = {
@@ -109,7 +109,7 @@ def random_config(seed):
 
 
 def random_ids(config, seed, count=None):
-    """Token ids; of the lengths that seeds give, one in five is the whole context and one in seven a single token."""
+    """Token ids; unless `count` is given, one seed in five gives the whole context and one in seven a single token."""
     rng = np.random.default_rng([seed, 2])
     longest = config["n_positions"]
     count = count or (longest if seed % 5 == 0 else 1 if seed % 7 == 6 else int(rng.integers(2, longest)))
@@ -120,7 +120,7 @@ _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def rounded(array, dtype):
-    """What is left of float32 numbers that are stored as `dtype` ("F32", "F16", "BF16"), as float32."""
+    """Float32 numbers after being stored as `dtype` ("F32", "F16", "BF16"), as float32."""
     if dtype == "BF16":
         bits = array.astype(np.float32).view(np.uint32)
         # To nearest, ties to even: bfloat16 is the upper half of a float32.
@@ -135,31 +135,31 @@ def _stored_bytes(array, dtype):
 
 
 def safetensors_bytes(tensors, metadata=None):
-    """A safetensors file of name -> (dtype as the header says it, shape, bytes); the library writes no bfloat16."""
+    """A safetensors file of name -> (dtype as in the header, shape, bytes); the library writes no bfloat16."""
     header, offset = {"__metadata__": metadata or {"format": "pt"}}, 0
     for name, (dtype, shape, data) in tensors.items():
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
         offset += len(data)
     raw = json.dumps(header, separators=(",", ":")).encode()
-    raw += b" " * (-len(raw) % 8)  # as the library pads it, so that tensors start where they can be mapped
+    raw += b" " * (-len(raw) % 8)  # padded as by the library, so that the tensors are aligned for mapping
     return with_header(raw, b"".join(data for _, _, data in tensors.values()))
 
 
 def sealed(data: bytes) -> bytes:
-    """A safetensors file with the digest of all of it in its metadata's `sha256`, where 64 zeros stood."""
+    """A safetensors file with its digest in the metadata's `sha256`, in place of 64 zeros."""
     digest = hashlib.sha256(data).hexdigest()
     return data.replace(b'"sha256":"' + b"0" * 64, f'"sha256":"{digest}'.encode())
 
 
 def with_header(header: bytes, data: bytes = b""):
-    """The bytes of a safetensors file of this header, whatever it says."""
+    """The bytes of a safetensors file with this header, valid or not."""
     return len(header).to_bytes(8, "little") + header + data
 
 
 def store_weights(folder: Path, weights, *, prefix="", linear=False, dtype="F32", shards=1):
-    """Write weights as checkpoints in the wild have them; returns the numbers that are left of them, as float32.
+    """Write weights in a layout found in real checkpoints; returns the weights as they read back, in float32.
 
-    `prefix` goes before every name but the head's, `linear` turns the matrices as minGPT and nanoGPT store them.
+    `prefix` goes before every name but the head's, `linear` transposes the matrices as minGPT and nanoGPT do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stored = {}
@@ -180,7 +180,7 @@ def store_weights(folder: Path, weights, *, prefix="", linear=False, dtype="F32"
 
 
 def write_random_checkpoint(folder: Path, seed):
-    """A checkpoint of `random_config(seed)`, stored in one way of many: (config, weights as float32)."""
+    """Write a checkpoint of `random_config(seed)`, its layout chosen by the seed: (config, weights as float32)."""
     config = random_config(seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))

@@ -1,6 +1,6 @@
-"""What every test stands on: no screen needed, the same fonts everywhere, and nobody's own files touched.
+"""The environment of every test: no screen, the same fonts everywhere, and no access to the user's own files.
 
-LOGITSCOPE_NO_QT=1 makes Qt unimportable, for the tests of the packages that must live without it:
+LOGITSCOPE_NO_QT=1 makes Qt unimportable, for the tests of packages that must work without it:
 
     LOGITSCOPE_NO_QT=1 python -m pytest -p no:pytest-qt tests/gpt2 tests/core tests/figures
 """
@@ -16,11 +16,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-import desktop_app  # first of all: it tells libraries not to phone home
+import desktop_app  # imported first: it disables telemetry in libraries
 
 __all__ = ["desktop_app"]
 
-# How long an example takes to make or to run says how busy the machine is; timings are no tests.
+# How long an example takes to generate or run depends on the load of the machine; the tests check no timings.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
@@ -35,7 +35,7 @@ if WITHOUT_QT:
 
 
 def _write_fontconfig():
-    """Write a fontconfig file that knows the shipped fonts, then matplotlib's DejaVu for what they lack; return it."""
+    """Write a fontconfig file with the bundled fonts, and matplotlib's DejaVu as a fallback; return its path."""
     folders = [ROOT / "resources" / "fonts"]
     matplotlib = importlib.util.find_spec("matplotlib")
     if matplotlib and matplotlib.origin:
@@ -53,7 +53,7 @@ def _write_fontconfig():
     return path
 
 
-# Qt, matplotlib and the hub client read these when they are imported, which is before any fixture runs.
+# Qt, matplotlib and the hub client read these at import, which is before any fixture runs.
 for variable in (
     "QT_SCALE_FACTOR",
     "QT_SCREEN_SCALE_FACTORS",
@@ -62,7 +62,7 @@ for variable in (
     "QT_QPA_PLATFORMTHEME",
 ):
     os.environ.pop(variable, None)
-if "LOGITSCOPE_SCALED" in os.environ:  # a test of ours asks for a scale, see tests/ui/test_window_text.py
+if "LOGITSCOPE_SCALED" in os.environ:  # set by a test, see tests/ui/test_window_text.py
     os.environ["QT_SCALE_FACTOR"] = os.environ["LOGITSCOPE_SCALED"].split()[1]
 for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
     os.environ.pop(variable, None)
@@ -85,7 +85,7 @@ PERSONAL = {
 
 
 def _personal_folders(home):
-    """Environment variables that send everything personal below `home`; the folders are made."""
+    """Environment variables that place all personal files below `home`; creates the folders."""
     folders = {variable: home / name for variable, name in PERSONAL.items()}
     for folder in folders.values():
         folder.mkdir(mode=0o700)
@@ -114,7 +114,7 @@ def pytest_unconfigure():
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory, monkeypatch):
-    """A home of its own for each test: settings, caches and downloads of one are unseen by the next."""
+    """A separate home for each test: no test sees the settings, caches or downloads of another."""
     home = tmp_path_factory.mktemp("home")
     for variable, folder in _personal_folders(home).items():
         monkeypatch.setenv(variable, folder)
@@ -123,7 +123,7 @@ def own_home(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nothing_hidden(monkeypatch):
-    """What earlier tests typed is left out of no line that this one logs: the process remembers 64 texts."""
+    """Forget the texts typed by earlier tests (up to 64), so that none is removed from the log lines of this one."""
     from desktop_app.core import private
 
     monkeypatch.setattr(private, "_texts", private._texts.__class__(maxlen=private._texts.maxlen))
@@ -131,7 +131,7 @@ def nothing_hidden(monkeypatch):
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder of reference data beside the repository."""
+    """The folder of reference data next to the repository."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"needs the reference data in {folder}, which is not part of the repository")
@@ -140,7 +140,7 @@ def shared_data():
 
 @pytest.fixture(scope="session")
 def xserver():
-    """The DISPLAY of a real X server of the session's own; start a process with it and QT_QPA_PLATFORM=xcb."""
+    """The DISPLAY of an X server started for the session; run a process with it and QT_QPA_PLATFORM=xcb."""
     xvfb = shutil.which("Xvfb")
     if xvfb is None:
         pytest.skip("needs a real X server, and Xvfb is not installed (apt install xvfb)")

@@ -1,7 +1,7 @@
-"""A small checkpoint with the quirks of GPT-2, planted: pictures of it mislead where a plain random one's do not.
+"""A small checkpoint with planted quirks of GPT-2, which make figures misleading where plain random weights do not.
 
-Three dimensions in the thousands at position 0; heads whose every query looks at key 0, through a bias that makes one
-dimension of their queries large in every token; neurons that are far below zero at every token; logits about -100.
+Three dimensions in the thousands at position 0; heads whose every query attends to key 0, through a bias that makes one
+dimension of their queries large at every token; neurons far below zero at every token; logits around -100.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ CONFIG = TINY | {
 }
 COUNTS = (3, 128, 400, 1024)
 LARGE = {13: 3000.0, 37: -2800.0, 70: 3100.0}
-"""Dimensions that are enormous at position 0, and nearly nothing elsewhere."""
+"""Dimensions that are huge at position 0 and nearly zero elsewhere."""
 SINKS = (0, 1)
-"""Heads that rest on the first token; head 2 does not."""
+"""Heads that attend to the first token; head 2 does not."""
 SINK = 62.0
 DEAD, DEAD_AT = tuple(range(5, 384, 16)), -12.0
 MIDDLE = -100.0
-_SHARED = 36  # a dimension that every token's embedding has alike
+_SHARED = 36  # a dimension with the same value in every token's embedding
 
 
 def quirky_weights():
@@ -31,7 +31,7 @@ def quirky_weights():
     weights["wte.weight"][:, dims] *= 0.01
     weights["wpe.weight"][:, dims] *= 0.01
     weights["wpe.weight"][0, dims] = list(LARGE.values())
-    # At position 0 the norm leaves about sqrt(d / 3) of each of the three, with its sign, and nothing of the others.
+    # At position 0 the norm gives each of the three about sqrt(d / 3), with its sign, and the others nearly 0.
     left = np.sign(list(LARGE.values())) / (3 * (d / 3) ** 0.5)
     for layer in range(CONFIG["n_layer"]):
         h = f"h.{layer}."
@@ -45,7 +45,7 @@ def quirky_weights():
             matrix[dims, key] = left
         weights[h + "mlp.c_fc.weight"][:, DEAD] = 0
         weights[h + "mlp.c_fc.bias"][list(DEAD)] = DEAD_AT
-        # Nothing is written into the three dimensions, so that they stay what they are.
+        # Nothing is written into the three dimensions, so that they keep their values.
         for out in ("attn.c_proj", "mlp.c_proj"):
             weights[h + out + ".weight"][:, dims] = 0
             weights[h + out + ".bias"][dims] = 0

@@ -1,4 +1,4 @@
-"""Opens models and makes scenes for tests of views and figures, and walks through the panels of a view."""
+"""Open models and make scenes for tests of views and figures, and iterate over the panels of a view."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def scene_of(model, text=TEXT, ids=None, trace=None, **state):
 
 
 def shown_steps(config, layer):
-    """Every step outside blocks, and those of one block."""
+    """Every step outside the blocks, and those of one block."""
     return [step for step in step_list(config) if step.layer in (None, layer)]
 
 

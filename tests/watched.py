@@ -1,10 +1,10 @@
-"""Runs a command under strace and says what it tried: whom it called, what it asked the DNS, what files it changed.
+"""Run a command under strace and report its network calls, name lookups and changed files.
 
-Only the standard library is used, so that an installed program can be watched too:
+It uses the standard library only, so that an installed program can be watched too:
 
     python3 tests/watched.py --own DIR [--own DIR ...] -- COMMAND ...
 
-ends with 1, and lists what was tried, if anything but files below the DIRs was.
+lists network calls, name lookups and changes outside the DIRs, and exits with 1 if there are any.
 """
 
 import argparse
@@ -24,16 +24,16 @@ _CHANGES = (
 )  # fmt: skip
 _OPENS = ("open", "openat", "openat2")
 _LINE = re.compile(r"\d+ +(\w+)\((.*)")
-# A path as strace -y writes it: the folder that a descriptor stands for, if it is relative to one, then the name.
+# A path as strace -y writes it: the folder of the descriptor that it is relative to, if any, then the name.
 _PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
-# getaddrinfo reads these before it asks a server, and so does whoever asks one by himself.
+# getaddrinfo reads these before it queries a server, and so do programs that query one themselves.
 _NAME_SERVICE = ("/etc/resolv.conf", "/run/systemd/resolve/", "/etc/hosts")
 _DEVICES = ("/dev/", "/proc/")
 
 
 @dataclass(frozen=True)
 class Tried:
-    """`network`: calls to addresses of the network. `names`: what was read to look up a name. `changed`: paths."""
+    """`network`: calls to network addresses. `names`: files read for a name lookup. `changed`: paths."""
 
     network: tuple[str, ...]
     names: tuple[str, ...]
@@ -42,14 +42,14 @@ class Tried:
     said: str
 
     def outside(self, own: Sequence[str | Path]) -> tuple[str, ...]:
-        """Paths that were changed, or were to be, but for devices, `own`, and what is below or above those."""
+        """Paths that the command changed or tried to, except devices, `own`, and anything below or above `own`."""
         roots = (*_DEVICES, *(f"{folder}/" for folder in own))
         above = {str(parent) for folder in own for parent in Path(folder).parents}
         return tuple(path for path in self.changed if not f"{path}/".startswith(roots) and path not in above)
 
 
 def watch(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | Path = "/") -> Tried:
-    """Run `command` in `cwd` to its end, it and all that it starts, and read what was tried."""
+    """Run `command` in `cwd` to its end, following its child processes, and parse the strace record."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "strace"
         calls = ",".join((_CALLS, *(f"?{name}" for name in (*_CHANGES, *_OPENS))))
@@ -72,19 +72,19 @@ def watch(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: 
         paths = [normpath(join(cwd, place, _plain(name))) for place, name in _PATH.findall(arguments) if name]
         names += [path for path in paths if path.startswith(_NAME_SERVICE)]
         if "link" in call and "unlink" not in call:
-            paths = paths[-1:]  # before the link itself stands what it leads to, which is left as it is
+            paths = paths[-1:]  # the target comes before the link, and is not changed
         if call in _CHANGES or re.search(r"O_(CREAT|WRONLY|RDWR|TRUNC)", arguments):
             changed += paths
     return Tried(tuple(network), tuple(names), tuple(dict.fromkeys(changed)), done.returncode, done.stdout)
 
 
 def _plain(name: str) -> str:
-    """A name without strace's escapes."""
+    """A name with strace's escapes decoded."""
     return name.encode("latin-1", "replace").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
 
 
 def main() -> int:
-    """The command line that the first lines of this file describe; the exit code."""
+    """The command line described in the module docstring; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--own", action="append", default=[], help="a folder whose files the command may change")
     parser.add_argument("--cwd", default="/", help="where to run it")

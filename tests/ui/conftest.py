@@ -1,6 +1,6 @@
-"""The real window, offscreen, on a model small enough that a pass takes a millisecond.
+"""Fixtures of the real window, offscreen, on a model small enough that a pass takes a millisecond.
 
-Every test here fails on a Qt warning, and on a timer or a thread that outlives its window.
+Every test here fails on a Qt warning, and on a timer or thread that outlives its window.
 """
 
 import json
@@ -12,13 +12,13 @@ import pytest
 from tests.checkpoints import TINY, write_checkpoint
 
 ALLOWED = (
-    # The offscreen platform has no window manager, and says so when a window asks to be put in front.
+    # The offscreen platform has no window manager and warns when a window asks to be raised.
     r"^This plugin does not support .*",
 )
-"""Qt messages that are no fault of the program, as regular expressions, each with its reason."""
+"""Qt messages that the program does not cause, as regular expressions, each with its reason."""
 
 BYTES = {**TINY, "vocab_size": 257, "n_positions": 48}
-"""Tokens are the 256 bytes and <|endoftext|>: any text can be spelled, one token a byte."""
+"""Tokens are the 256 bytes and <|endoftext|>: any text can be encoded, one token per byte."""
 
 
 def pytest_collection_modifyitems(items):
@@ -44,7 +44,7 @@ def other(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bundled():
-    """The model that comes with the program."""
+    """The folder of the bundled model."""
     from desktop_app.core.bundle import default_model
 
     return default_model()
@@ -52,7 +52,7 @@ def bundled():
 
 @pytest.fixture(scope="session")
 def qapp(tmp_path_factory):
-    """The application as the program makes it, on a screen of 1920x1080 (the offscreen one is 800x800 unless told)."""
+    """The application as the program makes it, on a screen of 1920x1080 (the offscreen default is 800x800)."""
     from desktop_app.ui.app import make_application
 
     screen = {"name": "one", "x": 0, "y": 0, "width": 1920, "height": 1080}
@@ -60,13 +60,13 @@ def qapp(tmp_path_factory):
     config = tmp_path_factory.mktemp("screen") / "offscreen.json"
     config.write_text(json.dumps({"screens": [screen]}))
     app = make_application(["logitscope", "-platform", f"offscreen:configfile={config}"])
-    app.setCursorFlashTime(0)  # a caret that blinks makes two pictures of one window differ
+    app.setCursorFlashTime(0)  # a blinking caret makes two images of one window differ
     return app
 
 
 @pytest.fixture
 def open_desk(qtbot):
-    """Opens windows as the program does; each is closed at the end, and must leave nothing behind."""
+    """A function that opens windows as the program does; each is closed at the end and must leave nothing behind."""
     from PySide6.QtCore import QEvent, QTimer
     from PySide6.QtWidgets import QApplication
 
@@ -99,13 +99,13 @@ def open_desk(qtbot):
 
 @pytest.fixture
 def desk(open_desk, tiny):
-    """A window on the tiny model with a short prompt, its pass done."""
+    """A window on the tiny model with a short prompt, after its pass."""
     return open_desk(tiny, "Hello, you")
 
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Counts what is expensive: `passes` has (new positions, past positions) of each, `sorts` one entry a ranking."""
+    """Records expensive work: `passes` has (new positions, past positions) of each, `sorts` one entry per ranking."""
     from desktop_app.gpt2 import sampling
     from desktop_app.gpt2.engine import Engine
 

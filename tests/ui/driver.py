@@ -25,7 +25,7 @@ LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 
 
 class Desk:
-    """A window that is open, and what a person does with it."""
+    """An open window, and the actions of a user in it."""
 
     def __init__(self, window, qtbot):
         self.window, self.bot = window, qtbot
@@ -34,10 +34,9 @@ class Desk:
     # Waiting
 
     def settle(self):
-        """Wait until nothing that changes what is shown is under way, and everything is painted.
+        """Wait until no work that changes the display is running and everything is painted.
 
-        A deck, a download, freeing and keeping the session go on behind what a person does next; tests of them wait
-        with `until`.
+        A deck, a download, freeing and autosave run in the background; tests of them wait with `until`.
         """
         c, behind = self.c, (DeckLane, DownloadLane, FreeLane, KeepLane)
 
@@ -45,7 +44,7 @@ class Desk:
             lanes = [lane for lane in self.window.findChildren(Lane) if not isinstance(lane, behind)]
             return not (c.pending or c.running or any(lane.busy for lane in lanes))
 
-        for _ in range(20):  # an answer may ask for more: a view's products, a copy of the weights
+        for _ in range(20):  # a result may start more work: a view's products, a copy of the weights
             self.bot.waitUntil(quiet, timeout=LONG_MS)
             QApplication.processEvents()
             if quiet():
@@ -58,7 +57,7 @@ class Desk:
     # Hands
 
     def press(self, key, modifiers=NONE, widget=None):
-        """Press a key where the focus is, or on a widget that is given the focus first."""
+        """Press a key in the focused widget, or in `widget` after giving it the focus."""
         if widget is not None:
             widget.setFocus()
         QTest.keyClick(widget or QApplication.focusWidget(), key, modifiers)
@@ -77,29 +76,29 @@ class Desk:
         self.press(Qt.Key.Key_V, CTRL, self.window.prompt)
 
     def write(self, text):
-        """Replace the whole prompt, as select all and paste do."""
+        """Replace the whole prompt by select all and paste."""
         self.press(Qt.Key.Key_A, CTRL, self.window.prompt)
         self.paste(text) if text else self.press(Qt.Key.Key_Delete)
         self.settle()
 
     def click(self, area, x, y, modifiers=NONE, button=LEFT):
-        """Click at a place of a widget; of a scroll area's viewport."""
+        """Click at a point of a widget, or of the viewport if it is a scroll area."""
         target = area.viewport() if hasattr(area, "viewport") else area
         QTest.mouseClick(target, button, modifiers, QPoint(round(x), round(y)))
 
     def to_canvas(self, x, y):
-        """A place of the page as a place of the canvas' viewport, scrolled into sight."""
+        """A point of the page in coordinates of the canvas's viewport, scrolled into view."""
         bar = self.window.canvas.verticalScrollBar()
         bar.setValue(int(y) - self.window.canvas.viewport().height() // 2)
         origin = self.window.canvas.origin
         return x + origin.x(), y + origin.y()
 
     def click_canvas(self, rect):
-        """Click the middle of a place of the page."""
+        """Click the centre of a rectangle of the page."""
         self.click(self.window.canvas, *self.to_canvas(rect.x + rect.w / 2, rect.y + rect.h / 2))
 
     def hover_canvas(self, x, y):
-        """Move the pointer to a place of the page."""
+        """Move the pointer to a point of the page."""
         QTest.mouseMove(self.window.canvas.viewport(), QPoint(1, 1))
         a, b = self.to_canvas(x, y)
         point = QPointF(a, b)
@@ -113,7 +112,7 @@ class Desk:
         QApplication.sendEvent(view, event)
 
     def pick(self, asks):
-        """The place on the page that asks for this: an intent, or any of its kind."""
+        """The first pick on the page that asks for this intent, or for any of this type."""
         found = [p for p in self.window.canvas.page.picks if asks in (p.asks, type(p.asks))]
         assert found, f"nothing on the page asks for {asks}"
         return found[0]
@@ -135,7 +134,7 @@ class Desk:
         return self.c.state
 
     def words(self):
-        """Everything that is written on the canvas."""
+        """All texts on the canvas."""
         return [m.text for m in self.window.canvas.page.marks if isinstance(m, Words)]
 
     def bars(self):
@@ -143,11 +142,11 @@ class Desk:
         return {bar.pick.token: bar for bar in self.window.probabilities.bars.panel.bars}
 
     def trouble(self):
-        """The sentence that stays, or nothing."""
+        """The persistent trouble message, or ""."""
         return self.window.trouble.text() if self.window.trouble.isVisible() else ""
 
     def notice(self):
-        """The sentence that passes, or nothing."""
+        """The temporary notice, or ""."""
         return self.window.notice.text() if self.window.notice.isVisible() else ""
 
     def readout(self):
@@ -155,20 +154,20 @@ class Desk:
 
 
 def pixels(widget):
-    """A widget as it looks: [y, x, 3] uint8."""
+    """A widget's pixels: [y, x, 3] uint8."""
     image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
 
 
 def colours(picture):
-    """How many different colours a picture has."""
+    """The number of different colours in a picture."""
     red, green, blue = (picture[..., n].astype(np.uint32) for n in range(3))
     return len(np.unique(red << 16 | green << 8 | blue))
 
 
 def threads():
-    """The threads of this process that a window may have started: all but Qt's own and those of the tests' hub."""
+    """The threads of this process that a window may have started: all but Qt's and those of the test hub."""
     return {
         thread
         for thread in threading.enumerate()
