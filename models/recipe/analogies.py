@@ -20,7 +20,7 @@ ANALOGIES = (
 
 
 def nearest(embedding: np.ndarray, a: int, b: int, c: int) -> int:
-    """Return the id whose centred embedding has the largest cosine with a - b + c, the three left out.
+    """Return the id whose centred embedding has the largest cosine with a - b + c, excluding these three.
 
     `embedding` is W_E, [vocab, d_model]; it is centred over the vocabulary.
     """

@@ -1,8 +1,8 @@
-"""A bigram model of the same tokenizer: the simplest thing that the bundled model has to beat.
+"""A bigram model over the same tokenizer: the baseline that the bundled model has to beat.
 
     python bigram.py CORPUS TOKENIZER_FOLDER HELD_OUT_BOOK
 
-Counts come from the training books; absolute discounting hands what it takes to the single-token frequencies.
+Counts come from the training books; the mass removed by absolute discounting goes to the unigram frequencies.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def bits_per_byte(folder: Path, tokenizer_folder: Path, book: Path) -> float:
 
 
 def main() -> None:
-    """Print the figure."""
+    """Print the bits per byte."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("corpus", type=Path)
     parser.add_argument("tokenizer", type=Path)

@@ -1,4 +1,4 @@
-"""The figures of a model as Markdown, and their place in its card."""
+"""The figures of a model as Markdown, and writing them into its card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARKS = ("<!-- figures -->", "<!-- end of figures -->")
 
 
 def report(figures: dict[str, Any]) -> str:
-    """Return the figures of the bundled model, as `measure.measure` gives them, as Markdown."""
+    """Return the figures of the bundled model from `measure.measure` as Markdown."""
     training = figures["training"]
     lines = [
         f"{training['parameters']} parameters, trained on {training['tokens']} tokens in {training['steps']} steps, "

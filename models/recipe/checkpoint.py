@@ -1,4 +1,4 @@
-"""A training's state in one safetensors file: weights, their running mean, momenta, and counters in the metadata."""
+"""The state of a training run in one safetensors file: weights, their running mean, momenta; counters as metadata."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 
 def save(path: Path, model: GPT2, mean: GPT2, optimizer: Optimizer, progress: Progress) -> None:
-    """Write weights, running mean, momenta and counters as one file, never a half-written one."""
+    """Write weights, running mean, momenta and counters as one file, atomically."""
     tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
     tensors |= {f"mean/{name}": t for name, t in mean.state_dict().items()}
     tensors |= {f"optimizer/{name}": t for name, t in optimizer.state().items()}

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 HELD_OUT_BOOK = "pg501.txt"  # The Story of Doctor Dolittle
 BEGIN_SHARE = 0.25
-JOINTS, JOINT_SHARES = ("", "\n", " "), (0.7, 0.15, 0.15)  # nothing: the end of the text
+JOINTS, JOINT_SHARES = ("", "\n", " "), (0.7, 0.15, 0.15)  # the empty one: an end-of-text token
 PACKED_AT_ONCE = 20_000
 
 
@@ -26,7 +26,7 @@ def training_books(folder: Path) -> list[Path]:
 
 
 def book_text(path: Path) -> str:
-    """Read a book, with blank lines at both ends removed."""
+    """Read a book and remove blank lines at both ends."""
     return path.read_text(encoding="utf-8").strip() + "\n"
 
 
@@ -48,7 +48,7 @@ def passage_rows(tokenizer: Tokenizer, count: int, seed: int, end_of_text: int, 
     """Pack passages into rows of `length` ids that each begin with a passage; uint16 [row, length].
 
     A prompt typed into the app has no end-of-text token before it, so most rows have none before their first passage;
-    a quarter have one, as the text of a sample may. Some passages share a text, parted by a space or a new line.
+    a quarter have one, as the text of a sample may. Some passages share a text, separated by a space or a newline.
     """
     rng = Random(seed)
     rows = np.empty((0, length), dtype=np.uint16)

@@ -1,10 +1,10 @@
 """Measure the committed models and write the figures into the model card.
 
-    python evaluate.py models/bundled --write                     the bundled model, card and kept figures included
-    python evaluate.py models/bundled --corpus FOLDER             with the bigram model fitted anew to the books
+    python evaluate.py models/bundled --write                     the bundled model; updates the card and stored figures
+    python evaluate.py models/bundled --corpus FOLDER             with the bigram model refitted to the books
     python evaluate.py models/sorter                              the letter-sorting model, at each of its snapshots
 
-It needs numpy, tokenizers and safetensors, no PyTorch.
+It needs numpy, tokenizers and safetensors, but not PyTorch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 from itertools import product
 from pathlib import Path
 
-# Many products here are small; threads that wait for each other cost more than they help. Before numpy is loaded.
+# Many matrix products here are small, so threads cost more than they gain. Must be set before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import card
@@ -28,7 +28,7 @@ KEPT = measure.DATA / "bundled.json"  # the figures of the card as data, for the
 
 
 def sorted_right(model: forward.Model, length: int = 6) -> float:
-    """Return the share of all inputs whose letters the model writes in order, fed with its own output."""
+    """Return the share of all inputs whose letters the model sorts correctly by greedy decoding."""
     inputs = np.array(list(product(range(3), repeat=length)))
     ids = inputs
     for _ in range(length):
@@ -37,9 +37,9 @@ def sorted_right(model: forward.Model, length: int = 6) -> float:
 
 
 def sorter_report(folder: Path, *, keep: bool = False) -> str:
-    """Return the share of the 729 inputs sorted right by the model and by each of its snapshots, as Markdown.
+    """Return the share of the 729 inputs sorted correctly by the model and by each of its snapshots, as Markdown.
 
-    With `keep` the shares are written to snapshots/curves.csv, too, which the program draws over its slider.
+    With `keep` the shares are also written to snapshots/curves.csv, which the program draws above its slider.
     """
     lines = ["| training step | inputs sorted right, of 729 |", "|---|---|"]
     curve = ["step,sorted right"]

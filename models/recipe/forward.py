@@ -1,6 +1,6 @@
-"""GPT-2's forward pass and sampling in plain numpy, for evaluation and tests that need no PyTorch.
+"""GPT-2's forward pass and sampling in plain numpy, for evaluation and tests without PyTorch.
 
-It shares no code with the training model, so an agreement of the two says something.
+It shares no code with the training model, so agreement between the two is evidence that both are right.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint in memory: weights in float32 under their Hugging Face names, and the sizes they need."""
+    """A checkpoint in memory: weights in float32 under their Hugging Face names, and the sizes that the pass needs."""
 
     weights: dict[str, np.ndarray]
     heads: int
@@ -32,7 +32,7 @@ class Model:
         """Map ids [batch, pos] to the final layer norm's output [batch, pos, d_model].
 
         If `patterns` is a list, each block's attention pattern [batch, head, query, key] is appended to it; if
-        `streams` is one, the residual stream [batch, pos, d_model] before each block and, last, after all.
+        `streams` is one, the residual stream [batch, pos, d_model] before each block and, finally, after the last.
         """
         w = self.weights
         batch, length = tokens.shape
@@ -108,7 +108,7 @@ def norm(x: np.ndarray, w: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
-    cube = x * x * x  # far quicker than a power
+    cube = x * x * x  # much faster than a power
     return 0.5 * x * (1 + np.tanh(np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * cube)))
 
 

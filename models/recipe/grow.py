@@ -1,8 +1,8 @@
-"""Begin a larger model with the weights of a trained one: more blocks, more positions, another vocabulary.
+"""Initialize a larger model from a trained one: more blocks, more positions, another vocabulary.
 
-At first the larger model computes what the small one did: a new block adds nothing to the residual stream (its
-projections back are zero, and learn), a token that was known keeps its embedding, and a new one begins as the mean of
-the pieces that it was made of. Width and heads stay.
+Initially the larger model computes what the small one did: a new block adds nothing to the residual stream (its output
+projections start at zero, and are trained), a known token keeps its embedding, and a new one starts as the mean of the
+old tokens that it is made of. Width and heads stay the same.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def embeddings(small: torch.Tensor, folder: Path, tokenizer: Path) -> torch.Tens
 
 
 def positions(small: torch.Tensor, context: int) -> torch.Tensor:
-    """Return position vectors [context, width]: the known ones, then the waves that fit these best, gone on with.
+    """Return position vectors [context, width]: the known ones, extended by the waves that fit them best.
 
-    The fit is held small (ridge): far waves, of which the known positions show only a part, would else run away.
+    The fit is regularized (ridge): long waves, of which the known positions cover only a part, would otherwise diverge.
     """
     known = len(small)
     features = wave_features(context, small.shape[1], 2 * context).numpy().astype(np.float64)
@@ -43,13 +43,13 @@ def positions(small: torch.Tensor, context: int) -> torch.Tensor:
 
 
 def places(few: int, many: int) -> list[int]:
-    """Return where the blocks of a model stand in a deeper one, spread from the first to the last."""
+    """Return the indices of a model's blocks in a deeper model, spread from the first to the last."""
     return [round(at * (many - 1) / max(1, few - 1)) for at in range(few)]
 
 
 @torch.no_grad()
 def grown(folder: Path, tokenizer: Path, shape: Shape, dropout: float = 0.0) -> GPT2:
-    """Return a model of `shape` that begins with the weights of the exported model in `folder`.
+    """Return a model of `shape` initialized from the exported model in `folder`.
 
     Raises:
         SystemExit: the shape differs in width or heads, or has fewer blocks or positions.

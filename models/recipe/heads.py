@@ -1,15 +1,15 @@
-"""Scores of attention heads: where they look on random repeated tokens, and whether they write what comes next.
+"""Scores of attention heads: where they attend on repeated random tokens, and whether they write a successor.
 
-Definitions after Olsson et al. 2022, In-context Learning and Induction Heads. The text is the end-of-text token,
+Definitions follow Olsson et al. 2022, In-context Learning and Induction Heads. The text is the end-of-text token,
 then random ids, then the same ids again. A score is the mean attention that a head pays, over all positions for
 which it is defined, to one key:
 
 - previous-token: the token before; first-token: position 0; same-position: the token itself;
 - duplicate-token: the first copy of the current token; induction: the token after the first copy of the current token.
 
-A successor head (Gould et al. 2023) writes " Tuesday" where it reads " Monday", wherever it looks. Its score is the
+A successor head (Gould et al. 2023) writes " Tuesday" when it reads " Monday", wherever it attends. Its score is the
 share of words, over all sequences, for which the head's output from that word's stream alone favours the next word over
-all others of the sequence, by the unembedding's directions.
+all others of the sequence, along the directions of the unembedding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUCCESSOR = "successor"
 
 
 def scores(model: Model, sequences: int = 16, length: int = 60, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return for each kind the scores [block, head]; tokens are drawn evenly, without repetition inside a copy."""
+    """Return for each kind the scores [block, head]; tokens are drawn uniformly, without repetition within a copy."""
     rng = np.random.default_rng(seed)
     vocab = len(model.weights["wte.weight"]) - 1
     once = np.stack([rng.choice(vocab, length, replace=False) for _ in range(sequences)])
@@ -49,8 +49,8 @@ def successor_scores(
 ) -> np.ndarray:
     """Return the successor score of every head, [block, head].
 
-    `cycles` are words that follow each other, and whether the first follows the last; each word must be one token,
-    with a space before it.
+    `cycles` are sequences of words, and whether the first word follows the last; each word must be one token with its
+    leading space.
     """
     w = model.weights
     right = np.zeros((model.blocks, model.heads))
@@ -72,12 +72,12 @@ def successor_scores(
                 rows = slice(head * part.shape[-1], (head + 1) * part.shape[-1])
                 written = part @ w[at + "attn.c_proj.weight"][rows]
                 favoured = (written * w["ln_f.weight"]) @ w["wte.weight"][ids].T
-                favoured -= favoured.mean(0)  # what a head always writes says nothing of the word that it read
+                favoured -= favoured.mean(0)  # removes what the head writes for every word
                 right[block, head] += (favoured.argmax(-1) == following).sum()
     return right / asked
 
 
 def best(score: np.ndarray) -> tuple[int, int, float]:
-    """Return block, head and score of the strongest head."""
+    """Return block, head and score of the highest-scoring head."""
     block, head = np.unravel_index(score.argmax(), score.shape)
     return int(block), int(head), float(score[block, head])

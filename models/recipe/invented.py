@@ -1,4 +1,4 @@
-"""Words that nobody knows: made-up ones that sound English, and pieces of codes."""
+"""Invented words: made-up ones that sound English, and code words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Rng = random.Random
 
 
 def made_up_word(rng: Rng) -> str:
-    """Return a word that sounds English and is not."""
+    """Return a made-up word that sounds English."""
     syllables = rng.choice((1, 1, 2, 2, 3))
     starts, middles = w.words("syllable_start"), w.words("syllable_middle")
     stem = "".join(rng.choice(starts) + rng.choice(middles) for _ in range(syllables))
@@ -18,7 +18,7 @@ def made_up_word(rng: Rng) -> str:
 
 
 def code_word(rng: Rng) -> str:
-    """Return a word of a secret code: digits, capitals, or pieces of words stuck together."""
+    """Return a code word: digits, capitals, or concatenated pieces of words."""
     kind = rng.random()
     if kind < 0.2:
         return str(rng.randrange(10, 10_000))

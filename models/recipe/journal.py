@@ -1,4 +1,4 @@
-"""What a training tells of itself: progress lines, `loss.jsonl`, the loss curve, quick looks at held-out text."""
+"""The log of a training run: progress lines, `loss.jsonl`, the loss curve, quick evaluations on held-out text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOK_ITEMS = 20
 
 @torch.no_grad()
 def bits_per_byte(model: GPT2, ids: torch.Tensor, bytes_in: int, context: int) -> float:
-    """Return the bits per byte over non-overlapping windows (a quick look, harsher than the model card's figure)."""
+    """Return the bits per byte over non-overlapping windows (a quick estimate, higher than the model card's figure)."""
     nats = 0.0
     for start in range(0, len(ids) - 1, context):
         window = ids[start : start + context + 1]
@@ -57,7 +57,7 @@ def draw_losses(history: Path, figure: Path) -> None:
 
 
 class Journal:
-    """Prints and keeps the course of a training in the folder it works in."""
+    """Prints the course of a training run and records it in its working folder."""
 
     def __init__(
         self, work: Path, look: torch.Tensor, look_bytes: int, encode: Callable[[str], list[int]], device: str
@@ -71,7 +71,7 @@ class Journal:
             file.write(json.dumps(line) + "\n")
 
     def steps(self, steps: list[tuple[int, int, float]]) -> None:
-        """Keep step, tokens seen and loss of some steps."""
+        """Record step, tokens seen and loss of some steps."""
         for step, tokens, loss in steps:
             self._keep({"step": step, "tokens": tokens, "loss": round(loss, 4)})
 

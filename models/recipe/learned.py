@@ -1,12 +1,12 @@
-"""What is measured of the small model on its way: the loss of token n, the in-context score, and its heads.
+"""Measurements of the small model during training: the loss of token n, the in-context score, head scores.
 
 On rows of the held-out book, each as long as the context: `loss` is the mean cross-entropy in nats per token, `loss of
 token n` that of the n-th token alone, over all rows. The in-context score is the loss late in the text minus the loss
 early (Olsson et al. 2022 take tokens 500 and 50 of 512), scaled to a context of 128: here the mean over tokens 112 to
-127 minus that over 8 to 15. Negative means that what was read helps. `loss when repeated` is the loss of random tokens
-the second time they are said. Each head's scores are those of `heads.py`, on the same random tokens.
+127 minus that over 8 to 15. Negative means that earlier context helps. `loss when repeated` is the loss of random
+tokens at their second occurrence. Each head's scores are those of `heads.py`, on the same random tokens.
 
-curves.csv has a row for each step that was measured: the step, then these numbers.
+curves.csv has a row for each measured step: the step, then these numbers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ import tokenizer as bpe
 FILE = "curves.csv"
 ROWS = 64
 TOKENS = (2, 4, 8, 16, 32, 64, 125)
-EARLY, LATE = slice(7, 15), slice(111, 127)  # of the losses, whose first is that of token 1 given token 0
+EARLY, LATE = slice(7, 15), slice(111, 127)  # into the losses, the first of which is that of token 1 given token 0
 KINDS = ("induction", "previous-token")
 SEQUENCES, LENGTH = 8, 40
 SHOWN = ("loss", "in-context score", "loss when repeated", "best previous-token", "best induction")
 
 
 def rows(folder: Path, book: Path, context: int) -> np.ndarray:
-    """Rows of a book that nothing was trained on, evenly over it: ids [row, context]."""
+    """Evenly spaced rows of a book that is not in the training data: ids [row, context]."""
     ids = np.array(bpe.load(folder).encode(corpus.book_text(book)).ids)
     starts = np.linspace(0, len(ids) - context, ROWS).astype(int)
     return ids[starts[:, None] + np.arange(context)]
@@ -62,7 +62,7 @@ class Curves:
         self.path = path
 
     def add(self, step: int, found: dict[str, float]) -> None:
-        """Append what was found at a step."""
+        """Append the measurements of a step."""
         new = not self.path.exists()
         with self.path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -72,7 +72,7 @@ class Curves:
 
 
 def report(folder: Path) -> str:
-    """Return what was measured at the snapshots, as Markdown: the main curves at each step that a snapshot is of."""
+    """Return the main curves at the steps of the snapshots, as Markdown."""
     kept = {int(path.name) for path in (folder / "snapshots").iterdir() if path.is_dir()}
     with (folder / "snapshots" / FILE).open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if int(row["step"]) in kept]

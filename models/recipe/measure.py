@@ -1,6 +1,6 @@
-"""All figures of the bundled model as plain data, in numpy: what the card says and what the tests hold it to.
+"""All figures of the bundled model as plain data, in numpy: those that the card states and the tests check.
 
-Everything is drawn from fixed seeds. It needs numpy, tokenizers and safetensors, no PyTorch.
+Everything is drawn from fixed seeds. It needs numpy, tokenizers and safetensors, but not PyTorch.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ PROMPTS = (
     "Far away, in the middle of the forest, there stood",
 )
 CONTINUATION = 80
-LOOP = 8  # tokens that come a second time make a loop
+LOOP = 8  # tokens whose repetition makes a loop
 
 
 def book_bits_per_byte(model: forward.Model, ids: list[int], bytes_in: int) -> float:
-    """Return bits per byte of a text; windows of the whole context advance by half, so that every id but the first
-    few is predicted from at least half a context."""
+    """Return bits per byte of a text; windows of the whole context advance by half of it, so that every id past
+    the first half context is predicted from at least half a context."""
     tokens = np.array([model.end_of_text, *ids])
     half = model.context // 2
     nats, counted = 0.0, 1
@@ -54,7 +54,7 @@ def book_bits_per_byte(model: forward.Model, ids: list[int], bytes_in: int) -> f
 
 
 def likeliest(model: forward.Model, prompts: list[list[int]]) -> list[int]:
-    """Return the likeliest next id of every prompt; those of one length are computed together."""
+    """Return the likeliest next id of every prompt; prompts of equal length are computed together."""
     by_length: dict[int, list[int]] = defaultdict(list)
     for at, ids in enumerate(prompts):
         by_length[len(ids)].append(at)
@@ -67,7 +67,7 @@ def likeliest(model: forward.Model, prompts: list[list[int]]) -> list[int]:
 
 
 def skill_accuracy(model: forward.Model, encode: Encode, skill: str, count: int = ITEMS) -> dict[str, float]:
-    """Return top-1 accuracy on the first token of the held-out answers, chance among the sensible ones, and items."""
+    """Return top-1 accuracy on the first token of the held-out answers, chance level among sensible ones, and items."""
     items = held_out_items(skill, count)
     tops = likeliest(model, [encode(item.prompt) for item in items])
     right = [top == encode(item.answer)[0] for top, item in zip(tops, items, strict=True)]
@@ -76,7 +76,7 @@ def skill_accuracy(model: forward.Model, encode: Encode, skill: str, count: int 
 
 
 def continued_greedily(model: forward.Model, tokenizer: bpe.Tokenizer, prompts: list[str], count: int) -> list[str]:
-    """Return what the model says after each prompt, always the likeliest token."""
+    """Return the model's greedy continuation of each prompt."""
     texts = [tokenizer.encode(prompt).ids for prompt in prompts]
     begun = [len(ids) for ids in texts]
     for _ in range(count):
@@ -95,7 +95,7 @@ def plain_sentences(model: forward.Model, tokenizer: bpe.Tokenizer) -> list[dict
 
 
 def loops(ids: list[int]) -> bool:
-    """Tell whether some `LOOP` tokens in a row come twice in a text."""
+    """Tell whether any `LOOP` consecutive tokens occur twice in a text."""
     runs = [tuple(ids[at : at + LOOP]) for at in range(len(ids) - LOOP + 1)]
     return len(set(runs)) < len(runs)
 
@@ -139,12 +139,12 @@ def first_position(model: forward.Model, ids: list[int], windows: int = 16, leng
 
 
 def tokenizer_digest(folder: Path) -> str:
-    """Return what ties a bigram figure to a tokenizer."""
+    """Return the digest that ties a bigram figure to a tokenizer."""
     return hashlib.sha256((folder / "vocab.json").read_bytes() + (folder / "merges.txt").read_bytes()).hexdigest()
 
 
 def bigram_figure(folder: Path, corpus_folder: Path | None) -> float:
-    """Fit the bigram model and keep its figure, or read the kept one, which must be of this very tokenizer."""
+    """Fit the bigram model and store its figure, or read the stored one, which must be of the same tokenizer."""
     kept = DATA / "bigram.json"
     if corpus_folder:
         figure = bigram.bits_per_byte(corpus_folder, folder, DATA / corpus.HELD_OUT_BOOK)
@@ -183,7 +183,7 @@ def measure(folder: Path, corpus_folder: Path | None = None) -> dict[str, object
 
 
 def successions(encode: Encode) -> list[tuple[tuple[str, ...], bool]]:
-    """Return days, months, numbers and ordinals as far as each word is one token, and whether they close to a cycle."""
+    """Return days, months, numbers and ordinals that are one token each, and whether they form a cycle."""
     orders = [(words.words(slot), words.SLOTS[slot].order == "cycle") for slot in ("day", "month", "number", "ordinal")]
     return [
         (kept, closed and len(kept) == len(order))

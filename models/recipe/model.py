@@ -1,7 +1,7 @@
 """A compact GPT-2 in PyTorch whose state dict has the names and layouts of the Hugging Face checkpoints.
 
-Matrices stay in the Conv1D orientation [in, out], the head is the token embedding itself, activations are the tanh
-form of GELU, and layer norms come before attention and MLP, so that a saved state dict is an ordinary GPT-2
+Matrices stay in the Conv1D orientation [in, out], the unembedding is the token embedding itself, activations are the
+tanh form of GELU, and layer norms come before attention and MLP, so that a saved state dict is an ordinary GPT-2
 checkpoint without renaming or transposing anything.
 """
 
@@ -62,7 +62,7 @@ def wave_features(context: int, width: int, longest: int) -> torch.Tensor:
 
 
 def waves(context: int, width: int, rms: float) -> torch.Tensor:
-    """Return position vectors [pos, width] made of waves, the longest twice the context, turned at random.
+    """Return position vectors [pos, width] made of waves, the longest twice the context, randomly rotated.
 
     Learned positions that start as noise take long to tell neighbours apart; in these, "one back" is a rotation from
     the start, so heads that look at the previous token, and with them induction heads, form early.
@@ -74,7 +74,7 @@ def waves(context: int, width: int, rms: float) -> torch.Tensor:
 
 
 class Conv1D(nn.Module):
-    """A linear map whose weight is [in, out], as GPT-2 checkpoints keep it."""
+    """A linear map whose weight is [in, out], as in GPT-2 checkpoints."""
 
     def __init__(self, n_in: int, n_out: int, std: float) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """The wide layer of neurons."""
+    """The MLP: a wide hidden layer with GELU."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """The optimizer: orthogonalized momentum (Muon) for the matrices, AdamW for embeddings, norms and biases.
 
-Muon (Keller Jordan et al., 2024) replaces a matrix's momentum by the nearest semi-orthogonal matrix, found by a few
-Newton-Schulz iterations, so that every direction of the matrix learns at the same pace. On small models it needs
+Muon (Keller Jordan et al., 2024) replaces the momentum of a matrix by the nearest semi-orthogonal matrix, found by a
+few Newton-Schulz iterations, so that every direction of the matrix learns at the same pace. On small models it needs
 roughly half the tokens of AdamW for the same loss.
 """
 
@@ -16,7 +16,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # the quintic's coefficients, from th
 
 
 def orthogonalize(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """Return about U V^T of the singular value decomposition of each matrix, [..., rows, columns]."""
+    """Return approximately U V^T of the singular value decomposition of each matrix, [..., rows, columns]."""
     a, b, c = NEWTON_SCHULZ
     x = matrices.bfloat16()
     tall = x.shape[-2] > x.shape[-1]
@@ -46,7 +46,7 @@ class Optimizer:
     def step(self, scale: float, pool: ThreadPoolExecutor, parts: int = 1) -> torch.Tensor:
         """Apply the gradients at `scale` times the peak rates, clear them, and return their norm before clipping.
 
-        Matrices are taken in `parts` groups, each by a thread of the pool and all at once in it.
+        Matrices are split into `parts` groups; one thread of the pool updates all matrices of a group together.
         """
         self.steps += 1
         norm = torch.nn.utils.clip_grad_norm_([*self.matrices.values(), *self.others.values()], 1.0)
@@ -56,7 +56,7 @@ class Optimizer:
         return norm
 
     def _muon(self, names: list[str], scale: float) -> None:
-        """Update matrices; those of one shape are orthogonalized together, which an accelerator likes."""
+        """Update matrices; those of the same shape are orthogonalized in one batch, faster on an accelerator."""
         parameters = [self.matrices[name] for name in names]
         gradients = [p.grad for p in parameters]
         momenta = [self.momentum[name] for name in names]
@@ -66,7 +66,7 @@ class Optimizer:
         by_shape: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
         for name, p, update in zip(names, parameters, updates, strict=True):
             p.grad = None
-            # The joint projection is three matrices side by side; each is orthogonalized by itself.
+            # The joint projection is three matrices side by side; each is orthogonalized separately.
             width = p.shape[0] if name.endswith("c_attn.weight") else p.shape[1]
             for part, target in zip(update.split(width, dim=1), p.data.split(width, dim=1), strict=True):
                 by_shape[part.shape].append((part, target))
@@ -96,7 +96,7 @@ class Optimizer:
         return {f"{kind}/{name}": t for kind, named in kinds.items() for name, t in named.items()}
 
     def load(self, state: dict[str, torch.Tensor], steps: int) -> None:
-        """Take back what `state` returned."""
+        """Restore the momenta that `state` returned."""
         self.steps = steps
         for name, tensor in self.state().items():
             tensor.copy_(state[name])

@@ -1,9 +1,9 @@
-"""Short English passages that exercise one skill each: for training and, in phrasings kept apart, for evaluation.
+"""Short English passages that exercise one skill each: for training and, in held-out phrasings, for evaluation.
 
     python passages.py --seed 3 --count 20                        prints some
-    python passages.py --held-out capitals                        prints items that are never trained on
+    python passages.py --held-out capitals                        prints evaluation items
 
-No passage contains one of the plain sentences that the model is examined with (`plain.py`).
+No passage contains any of the plain sentences that the model is tested on (`plain.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from templates import Passage
 Rng = random.Random
 TEMPLATES = templates.read()
 STORY = "stories"
-# How often a skill is drawn, where that is not 3.
+# Relative frequencies of skills, where not 3.
 SHARES = {
     "capitals": 6, "colours": 4, "opposites": 6, "pronouns": 7, "number agreement": 6, "giver and receiver": 6,
     "counting": 5, "everyday sentences": 10, "repeated lists": 4, "places": 2, "seasons": 2, "returning names": 2,
@@ -45,14 +45,14 @@ MAKERS: dict[str, Callable[[Rng, bool], Passage]] = {
     repeats.SKILL: repeats.repeated,
     STORY: _story,
 }
-# What is measured: everything that asks for something.
+# The skills that are measured: all that have an answer.
 SKILLS = sorted(
     [repeats.SKILL, *(skill for skill, found in TEMPLATES.items() if any("<" in one.text for one in found))]
 )
 
 
 def make(skill: str, rng: Rng, held_out: bool = False) -> Passage:
-    """Draw one passage of a skill, from the phrasings to train on or from those kept apart, with no plain sentence."""
+    """Draw one passage of a skill, from the training phrasings or the held-out ones, without any plain sentence."""
     while True:
         passage = MAKERS[skill](rng, held_out)
         if not plain.contained(passage.text):
@@ -71,7 +71,7 @@ def training_passages(seed: int) -> Iterator[Passage]:
 def held_out_items(skill: str, count: int = 240, seed: int = 0) -> list[Passage]:
     """Return `count` evaluation items of a skill with different prompts, deterministic by seed.
 
-    Where the held-out phrasings have fewer ways to be filled, it returns fewer.
+    It returns fewer where the held-out phrasings cannot be filled in that many ways.
     """
     rng = Rng(f"{skill} {seed}")
     items: dict[str, Passage] = {}
@@ -84,14 +84,14 @@ def held_out_items(skill: str, count: int = 240, seed: int = 0) -> list[Passage]
 
 
 def answer_words() -> list[str]:
-    """Return the words that the passages turn on and that should be one token each, with a space before them."""
+    """Return the key words of the passages, which should be one token each with their leading space."""
     slots = sorted(w.SLOTS.keys() - {"syllable_start", "syllable_middle", "syllable_end", "piece", "past_act"})
     listed = {word for slot in slots for cell in w.words(slot) for word in cell.replace("-", " ").split()}
     return sorted(listed | {"wand", "ground", "cheek"})
 
 
 def first_words() -> list[str]:
-    """Return the words that should be one token each at the beginning of a text, where no space precedes them."""
+    """Return the words that should be one token each without a leading space, at the beginning of a text."""
     slots = ("name", "day", "month", "season", "number", "country", "capital")
     return sorted({word[0].upper() + word[1:] for slot in slots for word in w.words(slot)} | {"The", "One", "Once"})
 

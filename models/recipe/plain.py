@@ -1,6 +1,6 @@
 """The plain sentences that a student types first, which no generated text may contain, and how they are scored.
 
-`tests/models/data/plain-sentences.tsv` has one a line: the kind, the prompt, and the beginnings that count as right.
+`tests/models/data/plain-sentences.tsv` has one per line: the kind, the prompt, and the accepted beginnings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TOKENS = 8
 
 @dataclass(frozen=True)
 class Sentence:
-    """A prompt, and how its continuation may begin."""
+    """A prompt, and the accepted beginnings of its continuation."""
 
     kind: str
     prompt: str
@@ -41,7 +41,7 @@ _BOUNDED = {s.prompt.lower(): re.compile(rf"(?<!\w){re.escape(s.prompt)}(?!\w)",
 
 
 def contained(text: str) -> str:
-    """Return the first plain sentence that a text contains, in whatever case, or nothing."""
+    """Return the first plain sentence that a text contains, ignoring case, or ""."""
     lower = text.lower()
     hits = (pattern.search(text) for prompt, pattern in _BOUNDED.items() if prompt in lower)
     return next((hit[0] for hit in hits if hit), "")

@@ -1,4 +1,4 @@
-"""Lists that are said twice, of common words, made-up ones, codes, names: what follows is known from the first time."""
+"""Lists repeated once, of common words, made-up ones, codes, names: the first copy determines the second."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from templates import Passage
 Rng = random.Random
 SKILL = "repeated lists"
 GLUES = (" ", " ", ", ", ", ", "; ", " and ")
-# How often common words, made-up ones, codes, names and pieces of words are drawn: one of these rows for a list.
+# Relative frequencies of common words, made-up ones, codes, names and pieces of words; a list uses one row.
 SHARES = ((6, 4, 0, 2, 0), (4, 3, 2, 1, 1), (1, 1, 6, 0, 2), (1, 0, 0, 0, 0), (1, 0, 0, 0, 0), (0, 1, 3, 1, 4))
-# What stands around a list said twice: before, between, after.
+# The text around a repeated list: before, between, after.
 FRAMES = (
     ("{a} said: ", ". The parrot said it after him: ", "."),
     ('"', '," said {b}. "', '," said the echo.'),
@@ -37,7 +37,7 @@ _COMMON = sorted({
 
 
 def words(rng: Rng) -> tuple[str, ...]:
-    """Draw 2 to 30 different words, so that only one word can follow another."""
+    """Draw 2 to 30 different words, so that each word has only one successor."""
     makers = (
         lambda: rng.choice(_COMMON),
         lambda: made_up_word(rng),
@@ -53,7 +53,7 @@ def words(rng: Rng) -> tuple[str, ...]:
 
 
 def repeated(rng: Rng, held_out: bool) -> Passage:
-    """Return a list said twice; the answer is a word of the second time, after at least two that led to it."""
+    """Return a repeated list; the answer is a word of the second copy, after at least two words of it."""
     items, glue = words(rng), rng.choice(GLUES)
     cut = rng.randint(min(2, len(items) - 1), len(items) - 1)
     before, between, after = (

@@ -1,4 +1,4 @@
-"""Which rows of tokens come next: the order of books and passages, and what a checkpoint remembers of it."""
+"""The order of token rows from books and passages, and the progress that a checkpoint stores."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import torch
 
 @dataclass
 class Progress:
-    """What a checkpoint remembers besides tensors."""
+    """The counters that a checkpoint stores in addition to tensors."""
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    stretch: int = 1  # which stretch this is, or was if it has ended
+    stretch: int = 1  # number of the current stretch, or of the last one if that has ended
     stretch_step: int = 0
     stretch_seconds: float = 0.0
-    ended: bool = False  # the rate has fallen to nothing
+    ended: bool = False  # the learning-rate decay is complete
     book_rows: int = 0
     passage_rows: int = 0
     snapshots: list[int] = field(default_factory=list)
 
     def begin_stretch(self) -> None:
-        """Count what follows as a new stretch."""
+        """Start a new stretch."""
         self.stretch, self.stretch_step, self.stretch_seconds, self.ended = self.stretch + 1, 0, 0.0, False
 
 
 class Rows:
-    """Serves rows of context + 1 ids, from books and passages by a fixed share, each epoch in a new order.
+    """Serves rows of context + 1 ids, from books and passages in a fixed proportion, each epoch in a new order.
 
     Passages may have been packed into longer rows, which are cut. Every other row of a book is moved back to the
-    beginning of a paragraph, as prompts begin there too. A few rows of a batch may be drills: random ids (all but the
-    last id, which ends texts) said again and again. Only what can be known, everything after the first time, counts
-    there.
+    beginning of a paragraph, as prompts begin there too. A few rows of a batch may be drills: a sequence of random ids
+    (without the last id, which ends texts) repeated to the end of the row. Only the predictable part, everything after
+    the first copy, counts there.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Rows:
     ) -> None:
         self.books, self.passages, self.drills, self.vocab = books, passages, drills, vocab
         self.share, self.context, self.seed = share, context, seed
-        self.longest = longest or context // 2  # what a drill repeats
+        self.longest = longest or context // 2  # bound of the length that a drill repeats
         self.paragraphs = np.flatnonzero(books == new_line) + 1
         self.book_rows = (len(books) - context - 1) // context - 1
         self.orders: dict[tuple[int, int], np.ndarray] = {}
@@ -73,7 +73,7 @@ class Rows:
         return self.books[start : start + self.context + 1]
 
     def _drill(self, number: int) -> tuple[np.ndarray, int]:
-        """Return a row of random ids that repeat, and the length of what repeats."""
+        """Return a row of repeated random ids, and the length of the repeated sequence."""
         rng = np.random.default_rng((self.seed, 9, number))
         length = int(rng.integers(8, self.longest))
         once = rng.choice(self.vocab - 1, length, replace=False)

@@ -1,4 +1,4 @@
-"""Short stories: from a grammar of plots (`data/stories/grammar.txt`), and some written by hand (`by_hand.txt`)."""
+"""Short stories: from a grammar of plots (`data/stories/grammar.txt`), and some hand-written ones (`by_hand.txt`)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CALL = re.compile(r"\[([a-z ]+)\]")
 
 
 def read_grammar() -> dict[str, list[str]]:
-    """Read the sections of the grammar, each a list of ways to say one thing.
+    """Read the sections of the grammar, each a list of alternatives.
 
     Raises:
-        ValueError: a line calls a section that is not there.
+        ValueError: a line refers to a missing section.
     """
     sections: dict[str, list[str]] = {}
     current: list[str] = []
@@ -42,7 +42,7 @@ def _expand(section: str, rng: Rng) -> str:
 
 
 def story(rng: Rng) -> str:
-    """Tell one story; its slots keep their words from the first sentence to the last."""
+    """Return one story; a slot has the same word throughout."""
     if rng.random() < BY_HAND_SHARE:
         return rng.choice(BY_HAND).strip()
     return Template("stories", _expand("story", rng)).fill(rng).text

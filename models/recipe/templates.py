@@ -1,10 +1,10 @@
-"""Phrasings with slots, read from `data/phrasings/*.txt`, one file a skill, and how their slots are filled.
+"""Phrasings with slots, read from `data/phrasings/*.txt`, one file per skill, and the filling of their slots.
 
 A line is a phrasing. `{country}` is a slot of words.toml, `{country2}` another row of the same table, `{day+1}` the row
-after `{day}`, `{Animal}` begins with a capital, `{x|y}` is x or y (slots may stand inside), `{madeup}` a word that
-nobody knows. What stands in `<...>` is the answer: what the skill is measured by. A line without an answer is text to
-learn from. After the line `## held out` come phrasings that are never trained on; `## choices 2` says how many answers
-make sense, where that is not the number of words that the answer's slot can be.
+after `{day}`, `{Animal}` begins with a capital, `{x|y}` is x or y (which may contain slots), `{madeup}` an invented
+word. The text in `<...>` is the answer that the skill is measured by. A line without an answer is plain training
+text. The phrasings after the line `## held out` are never trained on; `## choices 2` gives the number of sensible
+answers, where that is not the number of words that can fill the answer's slot.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHOICES = re.compile(r"^## choices (\d+)\n", re.MULTILINE)
 class Passage:
     """One passage: `prompt + answer + rest` is its text.
 
-    `choices` is the number of answers that make sense, which gives chance; `held_out` tells that its phrasing is never
+    `choices` is the number of sensible answers, which sets the chance level; `held_out` marks a phrasing that is never
     trained on; the answer is empty where nothing is asked.
     """
 
@@ -54,7 +54,7 @@ def with_articles(text: str) -> str:
 
 @dataclass(frozen=True)
 class Slot:
-    """A slot of a phrasing: a column, which row of its table (any two indices differ), and the rows to move on."""
+    """A slot: a column, the index of a row of its table (different indices draw different rows), an offset in rows."""
 
     column: str
     index: str
@@ -63,13 +63,13 @@ class Slot:
 
     @staticmethod
     def of(match: re.Match[str]) -> Slot:
-        """Read a slot as it is written."""
+        """Parse a slot from a match."""
         column = match[1] if match[1] in w.SLOTS else match[1].lower()
         return Slot(column, match[2], int(match[3] or 0), match[1][0].isupper() and column != match[1])
 
     @property
     def key(self) -> tuple[int, str]:
-        """What is drawn for it: one row for all columns of a table and an index."""
+        """The key of its draw: one row is drawn for each table and index, shared by all columns."""
         return (0 if self.column == MADE_UP else id(w.SLOTS[self.column]), self.index)
 
 
@@ -84,10 +84,10 @@ class Template:
 
     @cached_property
     def slots(self) -> list[Slot]:
-        """Its slots in order.
+        """The slots in order.
 
         Raises:
-            ValueError: one has no column of that name, or two answers are marked.
+            ValueError: a slot names no column, or two answers are marked.
         """
         if self.text.count("<") > 1:
             raise ValueError(f"A phrasing of {self.skill} has two answers; mark one: {self.text}")
@@ -99,7 +99,7 @@ class Template:
 
     @cached_property
     def choices(self) -> int:
-        """How many words the answer is one of: as stated, or the different words of its slot."""
+        """The number of possible answers: as stated, or the number of different words of the answer's slot."""
         answer = re.search(r"<([^<>]*)>", self.text)
         if not answer:
             return 0

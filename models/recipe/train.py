@@ -1,19 +1,19 @@
 """Train the bundled model: a small GPT-2 on a folder of books and on generated passages.
 
     python train.py CORPUS WORK --minutes 60            a stretch of 60 minutes
-    python train.py CORPUS WORK --minutes 60            go on where it was stopped, or add a stretch
-    python train.py CORPUS WORK --million 6             a stretch of 6 million tokens, for a machine that others use
-    python train.py CORPUS WORK --prepare               make tokenizer and token streams, train nothing
+    python train.py CORPUS WORK --minutes 60            resume where it stopped, or add a stretch
+    python train.py CORPUS WORK --million 6             a stretch of 6 million tokens, for a shared machine
+    python train.py CORPUS WORK --prepare               make tokenizer and token streams only
 
 WORK receives the tokenizer, `checkpoint.safetensors` (weights, their running mean, momenta, counters), snapshots of
 the weights in the Hugging Face layout, `loss.jsonl` and `loss.svg`. Training goes in stretches. In each, the learning
 rate warms up, stays, and falls linearly over the last part, so that every stretch ends with a model worth keeping
-(after WSD-S, Wen et al. 2024). A stretch that was interrupted goes on; after one that has ended, the same command
-begins another from its weights. Once prepared, WORK is all that training needs: the books may be missing.
+(after WSD-S, Wen et al. 2024). An interrupted stretch is resumed; after one that has ended, the same command
+starts another from its weights. Once prepared, WORK is all that training needs: the books may be missing.
 
-On a CPU the rows of a batch are shared out to one thread per worker, each with its own gradients: a core that is
-busy elsewhere then does fewer of them and holds nobody up. On an accelerator (`--device cuda`) a batch is taken at once
-and nothing waits for the device except the progress lines.
+On a CPU the rows of a batch are distributed to one thread per worker, each with its own gradients: a core that is
+busy elsewhere then takes fewer rows and does not delay the others. On an accelerator (`--device cuda`) a batch is
+computed at once and only the progress lines wait for the device.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ from rows import Progress, Rows
 from workers import Workers
 
 WARM_UP_STEPS = 60
-MEAN_HORIZON = 200  # steps over which the running mean of the weights looks back
+MEAN_HORIZON = 200  # steps that the running mean of the weights covers
 LOOK_TOKENS = 10_240
 READ_EVERY = 20  # steps
 
 
 def rate(progress: Progress, done: float, fall: float) -> float:
-    """Return the factor of the peak rate after the share `done` of a stretch: up, level, then linearly down."""
+    """Return the factor of the peak rate after the share `done` of a stretch: warm-up, constant, then linear decay."""
     warm = min(1.0, (progress.stretch_step + 1) / WARM_UP_STEPS)
     return warm * min(1.0, max(0.02, (1 - done) / fall))
 
 
 def done(args: argparse.Namespace, progress: Progress) -> float:
-    """Return the share of a stretch that is behind: by the clock or by tokens, whichever is further."""
+    """Return the completed share of a stretch: by time or by tokens, whichever is larger."""
     by_tokens = progress.stretch_step * args.rows * length_of_rows(args) / (args.million * 1e6) if args.million else 0.0
     minutes = args.minutes or (0 if args.million else 60)
     return max(by_tokens, progress.stretch_seconds / (minutes * 60) if minutes else 0.0)
 
 
 def length_of_rows(args: argparse.Namespace) -> int:
-    """Return how many tokens a row has: as asked, else as many as the model reads."""
+    """Return the tokens per row: `--length` if given, at most the context; else the context."""
     return min(args.length or args.context, args.context)
 
 
@@ -103,7 +103,7 @@ def arguments() -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> tuple[Rows, Journal, Shape]:
-    """Make or read the tokenizer and the token streams, and open the journal at the start of the held-out book."""
+    """Make or read the tokenizer and the token streams, and open the journal on the start of the held-out book."""
     folder = args.work / "tokenizer"
     if not (folder / "vocab.json").exists():
         bpe.save(folder, *bpe.train(args.corpus, args.tokens))
@@ -136,14 +136,14 @@ def prepare(args: argparse.Namespace) -> tuple[Rows, Journal, Shape]:
 
 
 def fall_behind(mean: GPT2, model: GPT2, step: int) -> None:
-    """Let the running mean of the weights follow the model by one step, closely at the start of a stretch."""
+    """Update the running mean of the weights by one step, following closely at the start of a stretch."""
     keep = min(1 - 1 / MEAN_HORIZON, (step + 1) / (step + 10))
     with torch.no_grad():
         torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - keep)
 
 
 def snapshot_is_due(progress: Progress) -> bool:
-    """Tell whether weights are kept at this step: at the start, and then whenever steps have grown by a half."""
+    """Tell whether to save a snapshot at this step: at the start, then whenever the step count has grown by half."""
     if not progress.snapshots:
         return True
     return progress.step >= max(25, 1.5 * progress.snapshots[-1])
@@ -167,7 +167,7 @@ def main() -> None:
     progress = restore(checkpoint, model, mean, optimizer) if checkpoint.exists() else Progress()
     if progress.ended:
         progress.begin_stretch()
-        # What the fall has settled on is the mean; go on from there.
+        # The stretch ended with the running mean as its result; continue from there.
         model.load_state_dict(mean.state_dict())
     threads, rows_at_once = (args.workers, args.rows_at_once) if args.device == "cpu" else (1, args.rows)
     workers = Workers(model, threads, rows_at_once, args.device, not args.no_compile)
@@ -195,7 +195,7 @@ def main() -> None:
         progress.tokens += args.rows * length_of_rows(args)
         losses.append((progress.step, progress.tokens, loss))
         if len(losses) % READ_EVERY == 0:
-            loss.item()  # the clock must not run away from the device
+            loss.item()  # synchronizes, so that the clock does not run ahead of the device
         now = time.monotonic()
         progress.seconds += now - before
         progress.stretch_seconds += now - before
@@ -215,7 +215,7 @@ def main() -> None:
         if leaving or now - last_checkpoint > args.checkpoint_minutes * 60:
             save(checkpoint, model, mean, optimizer, progress)
             journal.look(mean, progress)
-            before = last_checkpoint = time.monotonic()  # looking is no training
+            before = last_checkpoint = time.monotonic()  # evaluation does not count as training time
         if stopped.is_set():
             break
     print("the stretch has ended" if progress.ended else "stopped; the same command goes on from here", flush=True)

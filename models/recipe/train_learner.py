@@ -1,11 +1,11 @@
-"""Train the small model whose induction heads can be seen forming, and keep twenty-four snapshots of its training.
+"""Train the small model that shows induction heads forming, and keep twenty-four snapshots of its training.
 
     python train_learner.py CORPUS models/learner
 
-CORPUS is a folder of plain-text books. Half of the rows of a batch are pieces of books; the others are random tokens
-said again and again, which can be known from their second time on, and only by looking back. Snapshots are closest
-where most is learned. `snapshots/curves.csv` gets what was measured on the way, at more steps than snapshots are kept
-of (`learned.py` says what). Training takes about two minutes of one CPU core.
+CORPUS is a folder of plain-text books. Half of the rows of a batch are pieces of books; the others are repeated
+sequences of random tokens, predictable from the second copy on, and only by attending back. Snapshots are closest
+where most is learned. `snapshots/curves.csv` gets the measurements during training (see `learned.py`), at more steps
+than there are snapshots. Training takes about two minutes on one CPU core.
 """
 
 from __future__ import annotations
@@ -28,7 +28,20 @@ from rows import Progress, Rows
 
 SHAPE = Shape(vocab=512, context=128, width=64, blocks=2, heads=2)
 SNAPSHOTS = (0, 10, 20, 40, 70, 100, 140, 180, 220, 250, 280, 300, 320, 340, 360, 380, 400, 440, 480, 560, 700)
-BETWEEN = (60, 74, 92, 115, 144, 179, 223, 277, 345, 430, 535, 666)  # where curves have points beside the snapshots
+BETWEEN = (
+    60,
+    74,
+    92,
+    115,
+    144,
+    179,
+    223,
+    277,
+    345,
+    430,
+    535,
+    666,
+)  # steps of curve points in addition to the snapshots
 ROWS, DRILLS, LONGEST = 16, 8, 32
 MATRIX_RATE, OTHER_RATE, DECAY, WARM_UP = 0.006, 0.003, 0.1, 50
 
@@ -41,19 +54,19 @@ def tokens_of(folder: Path, books: Path) -> np.ndarray:
 
 
 def in_numpy(model: GPT2) -> forward.Model:
-    """The model as it would be read back from its file in float16."""
+    """The model with its weights rounded to float16, as read back from its file."""
     weights = {name: t.detach().half().float().numpy() for name, t in model.state_dict().items()}
     return forward.Model(weights, SHAPE.heads, SHAPE.blocks, SHAPE.context, SHAPE.vocab - 1)
 
 
 def main() -> None:
-    """Train, write the model folder with its snapshots and curves, and print what was measured."""
+    """Train, write the model folder with its snapshots and curves, and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("corpus", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(1)  # the same sums in the same order, however many cores there are
+    torch.set_num_threads(1)  # the same order of summation on any number of cores
     torch.manual_seed(args.seed)
     args.output.mkdir(parents=True, exist_ok=True)
     books = tokens_of(args.output, args.corpus)

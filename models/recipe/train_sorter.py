@@ -1,10 +1,10 @@
-"""Train the minute model that sorts six letters, and keep twelve snapshots of its training.
+"""Train the tiny model that sorts six letters, and keep twelve snapshots of its training.
 
     python train_sorter.py models/sorter
 
 The text is six letters over A, B, C followed by the same letters in order; the model is asked for the last six only.
-A quarter of the 729 inputs is left out of training, so that sorting those shows more than memory. The task is that of
-minGPT's sorting demo.
+A quarter of the 729 inputs is held out of training, so that sorting those shows more than memorization. The task is
+that of minGPT's sorting demo.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PEAK_RATE = 5e-4
 
 
 def all_inputs() -> torch.Tensor:
-    """Return the 729 inputs [input, letter] in the order of the alphabet."""
+    """Return the 729 inputs [input, letter] in alphabetical order."""
     return torch.tensor(list(product(range(len(LETTERS)), repeat=LENGTH)))
 
 
 def split(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the indices of the inputs to train on and of the quarter that is left out."""
+    """Return the indices of the inputs to train on and of the held-out quarter."""
     order = torch.randperm(len(LETTERS) ** LENGTH, generator=torch.Generator().manual_seed(seed))
     quarter = len(order) // 4
     return order[quarter:], order[:quarter]
@@ -40,7 +40,7 @@ def split(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def sorts(model: GPT2, inputs: torch.Tensor) -> torch.Tensor:
-    """Tell for each input whether greedy decoding, fed with its own output, writes the sorted letters."""
+    """Tell for each input whether greedy decoding writes the sorted letters."""
     ids = inputs
     for _ in range(LENGTH):
         ids = torch.cat((ids, model(ids)[:, -1].argmax(-1, keepdim=True)), dim=1)
@@ -48,12 +48,12 @@ def sorts(model: GPT2, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def main() -> None:
-    """Train, write the model folder with its snapshots, and print the share sorted right."""
+    """Train, write the model folder with its snapshots, and print the share sorted correctly."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(1)  # the model is too small to share out
+    torch.set_num_threads(1)  # the model is too small to parallelize
     torch.manual_seed(args.seed)
     model = GPT2(SHAPE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01)

@@ -1,7 +1,7 @@
-"""The words of `data/words.toml` as slots: each slot is a column of a table, and a table's rows are drawn whole.
+"""The words of `data/words.toml` as slots: each slot is a column of a table, and whole rows of a table are drawn.
 
 `{country}` and `{capital}` are columns of one table, so a phrasing that draws a country knows its capital. A list is a
-table of one column; a list of nouns has the plurals as a second one.
+table of one column; a list of nouns has the plurals as a second column.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ DATA = Path(__file__).with_name("data")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words under named columns; `order` says whether the next row follows and whether the last is followed."""
+    """Rows of words under named columns; `order` says whether rows are a sequence, and whether it closes to a cycle."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     order: str = ""  # "", "cycle" or "sequence"
 
     def column(self, name: str) -> tuple[str, ...]:
-        """All words of a column, in order of rows."""
+        """All words of a column, in row order."""
         at = self.columns.index(name)
         return tuple(row[at] for row in self.rows)
 
@@ -38,12 +38,12 @@ def plural(noun: str, irregular: dict[str, str]) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Cut a list at its commas; where a line ends without one, a word of several parts goes on."""
+    """Split a list at its commas; an entry continues over a line break without one."""
     return [" ".join(part.split()) for part in text.split(",") if part.strip()]
 
 
 def read(path: Path = DATA / "words.toml") -> dict[str, Table]:
-    """Read the tables by the names of their columns; every column has a name of its own."""
+    """Read the tables by the names of their columns; every column has a unique name."""
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     irregular = data["irregular"]
     tables = [Table((name,), tuple((word,) for word in split(text))) for name, text in data["lists"].items()]
@@ -76,5 +76,5 @@ _COLUMNS = {slot: table.column(slot) for slot, table in SLOTS.items()}
 
 
 def words(slot: str) -> tuple[str, ...]:
-    """All words of a slot, in order of rows."""
+    """All words of a slot, in row order."""
     return _COLUMNS[slot]

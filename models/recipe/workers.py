@@ -1,4 +1,4 @@
-"""The gradient of a batch, shared out to threads on a CPU and computed at once on an accelerator."""
+"""The gradient of a batch: split between threads on a CPU, computed at once on an accelerator."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Workers:
     def gradient(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Leave the mean gradient of the batch in the model's parameters and return its mean loss in nats.
 
-        On an accelerator nothing waits for the result: it is a tensor there.
+        On an accelerator this does not wait for the device: the loss is returned as a tensor there.
         """
         counted = int((targets != -100).sum())
         parts = [
