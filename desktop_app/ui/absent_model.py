@@ -1,4 +1,4 @@
-"""The question about a session whose model is not here: no other model's numbers stand under its text unasked."""
+"""The question about a session whose model is missing: its text is shown with no other model unless asked for."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from desktop_app.ui.model_library import ModelLibrary
 
 
 class AbsentModel(QObject):
-    """Asks where the model is, offers to get it, or shows the text with the open one where somebody says so."""
+    """Asks where the model is, offers to download it, or, on request, shows the text with the open model."""
 
     def __init__(self, controller: Controller, library: ModelLibrary, window: QWidget) -> None:
         super().__init__(window)
@@ -23,7 +23,7 @@ class AbsentModel(QObject):
         controller.model_changed.connect(self._on_model)
 
     def ask(self, state: State) -> None:
-        """Ask about a session, as soon as a model is open that its text could be shown with."""
+        """Ask about a session as soon as a model is open that could show its text."""
         model = self._controller.model
         if model is None:
             self._waiting = state

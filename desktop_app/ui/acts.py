@@ -1,4 +1,4 @@
-"""What the window's commands and widgets do, each act under one name."""
+"""The actions behind the window's commands and widgets, each under one name."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,14 +33,14 @@ from desktop_app.ui.what_if import WhatIf
 
 _KEYS = {command.id: command.keys for command in COMMANDS}
 _SWITCHED = tuple(command.id for command in COMMANDS if command.on is not None)
-"""Commands that the state says are on or off."""
+"""Commands that are on or off according to the state."""
 
 
 class Acts(QObject):
-    """Turns what was asked for into a change of the state, or into what else the window does."""
+    """Turns each request into a change of the state or into another action of the window."""
 
     said = Signal(str)  # a sentence for the foot of the view
-    stale = Signal()  # what is shown is to be shown again
+    stale = Signal()  # the display must be refreshed
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Acts(QObject):
                 sheet.show_whole()
 
     def _make_handlers(self) -> dict[str, Callable[[], object]]:
-        """What the commands do that are more than a change of the state."""
+        """The handlers of the commands that do more than change the state."""
         c, frame, look, choosers = self._controller, self._frame, self._appearance, self._choosers
         return {
             "undo": c.undo,
@@ -155,7 +155,7 @@ class Acts(QObject):
         }
 
     def enable(self) -> None:
-        """Enable what can be done now, and nothing else."""
+        """Enable exactly those commands that can run now."""
         c = self._controller
         tokenizer = c.model.tokenizer if c.model is not None else None
         met = {
@@ -195,7 +195,7 @@ class Acts(QObject):
         return {command.id for command in COMMANDS if command.on is not None and command.on(state, model)}
 
     def show_checks(self, state: State) -> None:
-        """Check what is on; while a story is told, the keys of the next step go to the next stop."""
+        """Check the commands that are on; while a story is told, the keys for the next step go to the next stop."""
         for name in ("next", "previous"):
             step, stop = self._frame.actions_[name], self._frame.actions_[f"story_{name}"]
             own, others = (stop, step) if state.story else (step, stop)
@@ -222,7 +222,7 @@ class Acts(QObject):
         self._frame.scrubber.set_playing(on)
 
     def step(self, name: str) -> None:
-        """What a clicker asks for, `next` or `previous`: of a story that is told the stop, else the step."""
+        """Follow a clicker's `next` or `previous`: by stops while a story is told, else by steps."""
         self.do(f"story_{name}" if self._controller.state.story else name)
 
     def _cover(self) -> None:
@@ -242,7 +242,7 @@ class Acts(QObject):
         self.stale.emit()
 
     def _why_look(self) -> None:
-        """Open the score of the attention cell that is pointed at or opened; else that of what is shown."""
+        """Open the score of the attention cell that is pointed at or opened, else the one for the current view."""
         cell = self._inspection.cell
         if self._controller.model is not None:
             self._controller.set(at_cell(self._controller.model.config, self._controller.state, cell))
@@ -255,10 +255,10 @@ class Acts(QObject):
         self._controller.runner.pace = int(command.removeprefix(PACE))
         self.show_checks(self._controller.state)
 
-    # What widgets ask for
+    # Requests from widgets
 
     def follow(self, intent: Intent) -> None:
-        """Do what was asked for, wherever it was asked."""
+        """Carry out a request, whichever widget it came from."""
         match intent:
             case Select(position) if self._frame.story_bar.asks_for_look:
                 self._telling.answer(position)
@@ -283,12 +283,12 @@ class Acts(QObject):
             self.follow(Open(Cell(name, ())) if name in model.checkpoint.weights else GoTo(name))
 
     def go_to_index(self, index: int) -> None:
-        """Go to a step by its place in the walk."""
+        """Go to a step by its index in the walk."""
         if 0 <= index < len(self._controller.steps):
             self._controller.go_to(self._controller.steps[index])
 
     def open_example(self, example: Stop) -> None:
-        """Type an example's prompt, go where it is to be looked at, and say what is to be seen."""
+        """Type an example's prompt, go to the place it is about, and say what to look for."""
         wanted = open_in(example, self._controller.state)
         folder = bundled_models().get(example.model)
         if folder is not None and wanted.model != str(folder):

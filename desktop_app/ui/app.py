@@ -50,7 +50,7 @@ def open_window(
     int8: bool = False,
     restored: bool = True,
 ) -> Window:
-    """The window as it was left (if it is to be `restored`), shown; its model and session are being opened."""
+    """Show the window, as it was left if `restored`, and return it while its model and session are still opening."""
     begin = beginning(model, text, int8=int8, restored=restored)
     window = Window(begin.state, load_settings())
     window.show()
@@ -66,7 +66,7 @@ def run_window(
 ) -> int:
     """Open the window on a model (in int8 if asked), a prompt and a session file where given. Returns the exit code.
 
-    `smoke` names an SVG file that a worked window, instead of a person, is to write before it quits.
+    `smoke` names an SVG file; with it, a script works the window in place of a person, writes that file and quits.
     """
     with qt_logged(), watched(), begun() as start:
         kept = set_aside() if start.failed_before else None
@@ -85,7 +85,7 @@ def run_window(
 
 
 def _crashed_before() -> str:
-    """Log where programs that are gone have crashed; the sentence on it, "" if none has."""
+    """Log where earlier runs crashed; return a sentence about it, "" if none did."""
     crashes = take_crashes()
     for crash in crashes:
         log.error("Logitscope has crashed before:\n%s", crash)
@@ -94,7 +94,7 @@ def _crashed_before() -> str:
 
 @contextmanager
 def _faults_shown(window: Window) -> Iterator[None]:
-    """A fault of ours in an event handler is logged whole and told in the window, which lives on."""
+    """Log a bug of ours in an event handler in full and report it in the window, which keeps running."""
 
     def show(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
         before(kind, fault, trace)
@@ -109,9 +109,9 @@ def _faults_shown(window: Window) -> Iterator[None]:
 
 @contextmanager
 def _closed_by_signals(window: Window) -> Iterator[None]:
-    """Ctrl+C in the terminal, its closing, and a polite kill close the window as its own button does.
+    """Close the window on Ctrl+C in its terminal, when that closes, or on a polite kill, as its own button does.
 
-    Python runs a handler only between two of its own instructions, and an idle event loop has none: each signal also
+    Python runs a handler only between two Python instructions, and an idle event loop executes none: each signal also
     writes to a socket, which wakes the loop.
     """
     numbers = closing_signals()
@@ -122,7 +122,7 @@ def _closed_by_signals(window: Window) -> Iterator[None]:
     notifier.activated.connect(lambda: reader.recv(64))
 
     def close(*_: object) -> None:
-        QTimer.singleShot(0, window.close)  # in the event loop, which may not have begun
+        QTimer.singleShot(0, window.close)  # in the event loop, which may not have started yet
 
     handlers = [signal.signal(number, close) for number in numbers]
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)

@@ -13,7 +13,7 @@ from desktop_app.ui.panes import PARTS, Panes, is_tight, lecture_scale, type_sca
 
 
 class Appearance(QObject):
-    """Follows what a person chose and the window's size; everything is redrawn after `changed`."""
+    """Follows the user's choices and the window's size; everything is redrawn after `changed`."""
 
     changed = Signal()
 
@@ -21,14 +21,14 @@ class Appearance(QObject):
         super().__init__(frame)
         self._frame, self._memory = frame, memory
         self._panes = Panes()
-        self._fitted = (1.0, False)  # type size, rows closer
+        self._fitted = (1.0, False)  # type size, whether rows are tight
         frame.lecture.changed.connect(self._show_lecture)
 
     # Colours and type
 
     @property
     def name(self) -> str:
-        """The name of the theme that is on: the chosen one, else that of the desktop."""
+        """The name of the current theme: the chosen one, else the desktop's."""
         chosen = self._memory.settings.theme
         if chosen in THEMES:
             return chosen
@@ -37,19 +37,19 @@ class Appearance(QObject):
 
     @property
     def theme(self) -> Theme:
-        """The theme that is on."""
+        """The current theme."""
         return THEMES[self.name]
 
     @property
     def scale(self) -> float:
-        """The type size: the one that was chosen, larger in a large window."""
+        """The type size: the chosen one, scaled up in a large window."""
         chosen, frame = self._memory.settings.type_size, self._frame
         if frame.lecture.on:
             return lecture_scale(chosen, frame.height())
         return type_scale(chosen, frame.width(), frame.height())
 
     def apply(self) -> None:
-        """Give the whole window the theme and the type size that are on."""
+        """Apply the current theme and type size to the whole window."""
         app, frame = QApplication.instance(), self._frame
         assert isinstance(app, QApplication)
         app.setPalette(looks.palette(self.theme))
@@ -66,7 +66,7 @@ class Appearance(QObject):
         self.changed.emit()
 
     def fit(self) -> None:
-        """Follow the window's size: type that can be read from further away, parts that fold."""
+        """Follow the window's size: enlarge the type so that it can be read from further away, and fold parts."""
         scale = self.scale
         if (scale, is_tight(scale, self._frame.height())) == self._fitted:
             self._show_parts()
@@ -74,20 +74,20 @@ class Appearance(QObject):
             self.apply()
 
     def choose_theme(self, name: str) -> None:
-        """Show in this theme, from now on."""
+        """Use this theme from now on."""
         self._memory.choose(theme=name)
         self.apply()
 
     def switch_theme(self) -> None:
-        """Light for dark, dark for light."""
+        """Switch between light and dark."""
         self.choose_theme("light" if self.name == "dark" else "dark")
 
     def switch_projector(self) -> None:
-        """Colours for a weak projector, or light again."""
+        """Switch between colours for a weak projector and light."""
         self.choose_theme("light" if self.name == "projector" else "projector")
 
     def change_type(self, by: int) -> None:
-        """A larger (1), smaller (-1) or the plain (0) type size, which takes the view's own enlargement back, too."""
+        """Set a larger (1), smaller (-1) or the plain (0) type size; the last also resets the view's own zoom."""
         if by == 0:
             self._frame.canvas.zoom(0)
         at = TYPE_SIZES.index(self._memory.settings.type_size)
@@ -101,12 +101,12 @@ class Appearance(QObject):
         return self._panes.shown(self.scale, self._frame.width(), self._frame.height())
 
     def toggle_part(self, command: str) -> None:
-        """Show the part of this command, or hide it."""
+        """Show or hide the part that belongs to this command."""
         self._panes.toggle(command, self._shown_parts())
         self._show_parts()
 
     def _show_parts(self) -> None:
-        """Show the parts that this size has room for, or that were asked for."""
+        """Show the parts that were asked for or that fit this window size."""
         frame, scale, shown = self._frame, self.scale, self._shown_parts()
         frame.left.setVisible("map" in shown)
         frame.right.setVisible("bars" in shown)
@@ -124,7 +124,7 @@ class Appearance(QObject):
     # Lecture
 
     def _show_lecture(self) -> None:
-        """The parts of a lecture, or of the plain window again."""
+        """Show the parts of a lecture, or those of the plain window again."""
         frame, on = self._frame, self._frame.lecture.on
         self._panes.lecture = on
         frame.actions_["lecture"].setChecked(on)
@@ -139,10 +139,10 @@ class Appearance(QObject):
         self._frame.actions_["spotlight"].setChecked(on)
 
     def toggle_spotlight(self) -> None:
-        """Dim all but the cell under the pointer, or nothing."""
+        """Switch dimming of everything but the cell under the pointer."""
         self._set_spotlight(not self._frame.canvas.spotlight)
 
     def toggle_panel(self) -> None:
-        """The panel under the pointer alone, or all of them."""
+        """Show only the panel under the pointer, or all panels again."""
         canvas = self._frame.canvas
         canvas.focus_panel(canvas.panel_at() if canvas.focused is None else None)

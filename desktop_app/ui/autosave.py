@@ -1,4 +1,4 @@
-"""Keeps the session while one works: at most a second after a change, whole or not at all, in a thread of its own."""
+"""Saves the session in the background: at most a second after a change, atomically, in a separate thread."""
 
 import logging
 from functools import partial
@@ -14,19 +14,19 @@ from desktop_app.ui.lanes import Lane
 
 log = logging.getLogger(__name__)
 _AFTER_MS = 500
-"""From the first change that is not kept yet; not from the last, or steady typing would never be kept."""
+"""The delay after the first unsaved change; counted from the last one, steady typing would never be saved."""
 
 
 class KeepLane(Lane):
-    """Writes the session, behind whatever a person does next."""
+    """Writes the session in the background while the user goes on."""
 
     def request(self, state: State) -> None:
-        """Write `state`, after those before it."""
+        """Write `state` after those requested earlier."""
         self.submit(partial(_keep, state), in_turn=True)
 
 
 class Autosave(QObject):
-    """Listens to the controller; `said` tells once why a session cannot be kept."""
+    """Listens to the controller; `said` reports once why a session cannot be saved."""
 
     said = Signal(str)
 
@@ -53,7 +53,7 @@ class Autosave(QObject):
             self._lane.request(state)
 
     def _set_aside(self, state: State) -> None:
-        """Keep what the start could not open where nothing overwrites it, and say so."""
+        """Save the state that could not be opened at the start to a file that nothing overwrites, and say so."""
         try:
             keep(state, aside_file())
         except LogitscopeError as reason:
@@ -68,13 +68,13 @@ class Autosave(QObject):
             self.said.emit(words)
 
     def close(self) -> None:
-        """Keep the last change; nothing is written afterwards."""
+        """Save the last change; nothing is written afterwards."""
         self._timer.stop()
         self._lane.close()
         try:
             keep(self._controller.state)
         except LogitscopeError as reason:
-            # The window is closing, so only the terminal it was started from can show this.
+            # The window is closing, so this can be shown only in the terminal it was started from.
             log.warning("%s", reason)
 
 

@@ -1,4 +1,4 @@
-"""The next-token bars: the figures' own bar painter in a scrolling widget that can be clicked and walked with keys."""
+"""The next-token bars: the figures' bar painter in a scrolling widget with mouse and keyboard control."""
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
@@ -20,14 +20,14 @@ _KEYS: dict[tuple[Qt.Key, Qt.KeyboardModifier], Choosing] = {
     (Qt.Key.Key_W, Qt.KeyboardModifier.NoModifier): Explain,
     (Qt.Key.Key_W, _SHIFT): lambda token: Explain(against=token),
 }
-"""What a key asks for about the token whose bar is chosen."""
+"""The intent of a key for the token of the selected bar."""
 
 
 class BarsView(PaintedPane):
-    """Emits the id of the bar that was clicked (append it) or asked to be pinned."""
+    """Emits the id of the bar that was clicked (to append its token) or that is to be pinned."""
 
     asked = Signal(object)  # an Intent about one of the tokens
-    opened = Signal(int)  # how its probability came about
+    opened = Signal(int)  # show how its probability was computed
     resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -41,9 +41,9 @@ class BarsView(PaintedPane):
         self._scale = 1.0
         self._page = Page(LIGHT, fonts.measure)
         self._hover = -1
-        # Letter -> what it asks for, and what it asks for with Shift.
+        # Letter -> the intent of the plain key, and of the key with Shift.
         self.painted = 0
-        """How many times bars were laid out; tests count it."""
+        """How many times bars were laid out; read by tests."""
 
     def show_panel(self, panel: BarsPanel, theme: Theme, scale: float) -> None:
         """Show these bars."""
@@ -54,15 +54,15 @@ class BarsView(PaintedPane):
 
     @property
     def panel(self) -> BarsPanel:
-        """What is shown."""
+        """The panel that is shown."""
         return self._panel
 
     def rows_that_fit(self) -> int:
-        """How many bars the height has room for, beside one line between them."""
+        """How many bars fit the height together with one separator line."""
         return max(6, int((self.viewport().height() - 22 * self._scale) / (22 * self._scale)))
 
     def fits(self, panel: BarsPanel) -> bool:
-        """Whether all of these bars would be seen, with the lines between them."""
+        """Whether all of these bars and their separator lines fit."""
         page = Page(self._theme, fonts.measure, self._scale)
         return page.u(bars_extent(panel, self.viewport().width() - 4.0, page)[1]) <= self.viewport().height()
 

@@ -1,4 +1,4 @@
-"""The centre: draws a view, tells what is under the pointer, and has a cell cursor for the keyboard."""
+"""The centre: draws a view, reports what is under the pointer, and has a cell cursor for the keyboard."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -54,28 +54,28 @@ _GOING = {
     Qt.Key.Key_Up: ("previous_head", "previous_head"),
     Qt.Key.Key_Down: ("next_head", "next_head"),
 }
-"""The command of an arrow key in the walk, where there is no cursor: alone, and with Shift."""
+"""The commands of an arrow key in the walk without a cursor: alone, and with Shift."""
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
 HELD = {Qt.Key.Key_B: "before", Qt.Key.Key_D: "change"}
-"""Keys that show something else for as long as they are held."""
+"""Keys that show something else while they are held."""
 
 
 def _shape(view: View | None) -> list[type[AnyPanel]]:
-    """What kinds of panels a view has: another head's or text's view of the same step has the same."""
+    """The kinds of panels in a view: views of the same step have the same for another head or text."""
     return [type(panel) for panel in panels_of(view.content)] if view is not None else []
 
 
 class Canvas(PaintedPane):
-    """Shows one View. Emits what was asked for and which cell is pointed at; holds no values of its own."""
+    """Shows one View. Emits what the user asks for and which cell is pointed at; holds no values itself."""
 
     asked = Signal(object)  # an Intent
     pointed = Signal(object, int, int)  # Cells or None, row, column
     opened = Signal(object, int, int)  # a cell was clicked or Enter was pressed on it
-    menu_asked = Signal(object, object)  # a Cell or None, and where on the screen its menu is to stand
-    dropped = Signal(object, object)  # a Cell that was dragged, and the Cell that it was dropped on
-    held = Signal(str)  # while a key is down: what to show in the meantime; "" when it is let go
+    menu_asked = Signal(object, object)  # a Cell or None, and the screen position of its menu
+    dropped = Signal(object, object)  # the Cell that was dragged, and the Cell it was dropped on
+    held = Signal(str)  # what to show while a key is held down; "" on its release
     resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -84,7 +84,7 @@ class Canvas(PaintedPane):
         self.setAccessibleName(_NAME)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setMouseTracking(True)
-        # Always there, seen only when needed: a bar that came and went would have each long view laid out twice.
+        # Always present, visible only when needed: with a bar that comes and goes, each long view is laid out twice.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self._view: View | None = None
         self._theme: Theme = LIGHT
@@ -110,17 +110,17 @@ class Canvas(PaintedPane):
         self._planes.framed.connect(lambda window: self.asked.emit(Frame(window)))
         self._sheets: list[SheetView] = []
         self.walks = True
-        """Whether arrow keys without a cell cursor go through the walk; beside the walk they start the cursor."""
+        """Whether arrow keys without a cell cursor move through the walk; outside the walk they start the cursor."""
         self.placed = 0
-        """How many times a view was laid out; tests count it."""
+        """How many times a view was laid out; read by tests."""
 
     @property
     def titles(self) -> tuple[str, ...]:
-        """What the pictures of the view are called."""
+        """The titles of the view's pictures."""
         return () if self._view is None else titles_of(self._view)
 
     def show_view(self, view: View | None, theme: Theme, scale: float) -> None:
-        """Show `view`; the cell cursor stays where it can."""
+        """Show `view`; the cell cursor stays where possible."""
         if _shape(view) != _shape(self._view):
             self._focused = None
         self._view, self._theme, self._scale = view, theme, scale
@@ -134,11 +134,11 @@ class Canvas(PaintedPane):
 
     @property
     def focused(self) -> int | None:
-        """Which panel of the view is shown alone, if one is."""
+        """The panel of the view that is shown alone, if any."""
         return self._focused
 
     def panel_at(self) -> int | None:
-        """Which panel is under the pointer; without a pointer the one that has the most room."""
+        """The panel under the pointer; without a pointer, the largest one."""
         if self._at is not None:
             place = self._at[0].rect
             x, y = place.x + place.w / 2, place.y + place.h / 2
@@ -149,14 +149,14 @@ class Canvas(PaintedPane):
         return rooms.index(max(rooms)) if rooms else None
 
     def focus_panel(self, panel: int | None) -> None:
-        """Show one panel alone, as large as the pane; None shows all again."""
+        """Show one panel alone, filling the pane; None shows all again."""
         if panel != self._focused:
             self._focused = panel
             self._point(None, 0, 0)
             self._place()
 
     def set_room(self, height: int) -> None:
-        """Lay the view out for a pane of at least this height, and scroll in a lower one; 0 goes by the pane alone."""
+        """Lay the view out for a pane of at least this height, scrolling in a lower one; 0: the pane's own height."""
         if height != self._room:
             self._room = height
             self._place()
@@ -167,12 +167,12 @@ class Canvas(PaintedPane):
         return self._spotlight
 
     def set_spotlight(self, on: bool) -> None:
-        """Ring the cell under the pointer and dim the rest, or do not."""
+        """Switch ringing the cell under the pointer and dimming the rest."""
         self._spotlight = on
         self.viewport().update()
 
     def set_lit(self, sources: Iterable[Region], targets: Iterable[Region]) -> None:
-        """What the cell under the pointer was computed from, and what it feeds: lit wherever it is shown."""
+        """Light what the cell under the pointer was computed from, and what it feeds, wherever they are shown."""
         lit = tuple(sources), tuple(targets)
         if lit != self._lit:
             self._lit = lit
@@ -187,11 +187,11 @@ class Canvas(PaintedPane):
 
     @property
     def lit(self) -> tuple[list[Rect], list[Rect]]:
-        """Places that are lit: what the pointed cell came from, and what it feeds."""
+        """Places that are lit: what the pointed cell was computed from, and what it feeds."""
         return self._lit_places
 
     def set_marked(self, region: Region | None) -> None:
-        """The cell that is opened: outlined wherever it is shown, and kept in sight when the layout changes."""
+        """Outline the opened cell wherever it is shown, and keep it in sight when the layout changes."""
         if region != self._marked:
             self._marked = region
             for sheet in self._sheets:
@@ -205,16 +205,16 @@ class Canvas(PaintedPane):
         pointed = self._at[0].lit(self._marked.name, self._marked.index) if self._at is not None else None
         places = [pointed] if pointed is not None else self.lit_places([self._marked])
         if places:
-            # Where it was clicked; else the largest picture of it is the one to look at.
+            # Where it was clicked; else in its largest picture.
             self._show_place(max(places, key=lambda r: r.w * r.h))
 
     def lit_places(self, regions: Iterable[Region]) -> list[Rect]:
-        """Where these cells stand in the view that is shown."""
+        """The places of these cells in the view that is shown."""
         found = (cells.lit(region.name, region.index) for region in regions for cells in self._page.cells)
         return [rect for rect in found if rect is not None]
 
     def set_readout(self, readout: Readout | None) -> None:
-        """The words for the cell under the pointer, drawn beside it; those at the cell cursor are spoken."""
+        """Set the words drawn beside the cell under the pointer; at the cell cursor they are also spoken."""
         self._readout = readout
         for sheet in self._sheets:
             sheet.set_readout(readout)
@@ -226,7 +226,7 @@ class Canvas(PaintedPane):
 
     @property
     def page(self) -> Page:
-        """Marks and places as they were laid out last."""
+        """Marks and places of the last layout."""
         return self._page
 
     @property
@@ -254,7 +254,7 @@ class Canvas(PaintedPane):
         self._planes.laid_out()
         self._picture = None
         self.placed += 1
-        # The same cell of the same picture, where that stands now: another arrangement has it in another order.
+        # Find the same cell of the same picture in the new layout, which may have another order.
         if self._at is not None:
             cells, row, column = self._at
             again = page.again(cells, before)
@@ -269,11 +269,11 @@ class Canvas(PaintedPane):
             self._show_marked()
         self.viewport().update()
 
-    # The sheet of the whole pass, which is zoomed by itself
+    # The sheet of the whole pass, which has its own zoom
 
     @property
     def sheets(self) -> list[SheetView]:
-        """The sheets that are shown: one, or one for each pass that is compared."""
+        """The sheets that are shown: one, or one for each of the compared passes."""
         return [sheet for sheet in self._sheets if sheet.panel is not None]
 
     def _show_sheets(self) -> None:
@@ -299,7 +299,7 @@ class Canvas(PaintedPane):
         )
 
     def close_down(self) -> None:
-        """End what runs behind sheets."""
+        """Stop the background work of the sheets."""
         for sheet in self._sheets:
             sheet.close_down()
         self._sheets = []
@@ -321,11 +321,11 @@ class Canvas(PaintedPane):
 
     @property
     def _top(self) -> int:
-        """Room above the page, in which the view's switches lie."""
+        """Height above the page for the view's switches."""
         return max(_MARGIN, round(_MARGIN * self._scale)) + self._room_above
 
     def make_room(self, height: int) -> None:
-        """Leave so much more room above the page, for switches that need a row of their own."""
+        """Leave this much more room above the page, for switches that need a separate row."""
         if height != self._room_above:
             self._room_above = height
             self._place()
@@ -339,7 +339,7 @@ class Canvas(PaintedPane):
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.DevicePixelRatioChange:
-            self._place()  # on a finer screen more cells have a pixel of their own
+            self._place()  # on a finer screen more cells get a pixel each
         return super().event(event)
 
     def scrollContentsBy(self, dx: int, dy: int) -> None:
@@ -382,7 +382,7 @@ class Canvas(PaintedPane):
         return picture
 
     def _plane_moved(self) -> None:
-        """A plane is drawn as it is moved; what was pointed at is elsewhere now."""
+        """Redraw a plane while it is moved; what was pointed at is now elsewhere."""
         self._point(None, 0, 0)
         self._cursor.leave()
         self.viewport().update()
@@ -403,7 +403,7 @@ class Canvas(PaintedPane):
         return None
 
     def _follow(self, x: float, y: float) -> None:
-        """Let panels that follow the pointer show what is asked of the token at this place."""
+        """Make panels that follow the pointer show the numbers of the token at this place."""
         for panel, rect in self._page.panels:
             if follows(panel) and rect.x <= x < rect.x + rect.w and rect.y <= y < rect.y + rect.h:
                 pick = self._pick_at(x, y)
@@ -418,7 +418,7 @@ class Canvas(PaintedPane):
 
     @property
     def followed(self) -> int | None:
-        """The token whose numbers the panels show that follow the pointer; None for the selected one."""
+        """The token whose numbers the panels that follow the pointer show; None for the selected one."""
         return self._followed
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -504,28 +504,28 @@ class Canvas(PaintedPane):
         point = event.position() - self.origin
         cell = self._cell_at(point.x(), point.y())
         if cell is not None and cell.name.startswith(f"{OTHER}{MARK}"):
-            # It may be dragged to its counterpart; let go where it is, it opens.
+            # It may be dragged to its counterpart; released in place, it opens.
             cells = self._cells_at(point.x(), point.y())
             assert cells is not None
             self._dragged = (cells, *cells.cell(point.x(), point.y()), cell)
             self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
             return
         if self._planes.press(point):
-            return  # it is clicked where it is let go without having been dragged
+            return  # released without a drag, this is a click
         self._click(point)
 
     def _click(self, point: QPointF) -> None:
-        """What a click at a point of the page does."""
+        """Handle a click at a point of the page."""
         # Both before anything is emitted: opening a number changes the layout.
         cells, pick = self._cells_at(point.x(), point.y()), self._pick_at(point.x(), point.y())
-        # A small grid is there to be chosen, not to be aimed at cell by cell; a head's piece of a strip is both.
+        # A small grid is chosen as a whole, not cell by cell; a head's piece of a strip allows both.
         if cells is not None and (pick is None or cells.stride is not None):
             row, column = cells.cell(point.x(), point.y())
             self._cursor.leave()
             self._point(cells, row, column)
             self.opened.emit(cells, row, column)
             if self._at is not None:
-                self._show_place(self._at[0].place(*self._at[1:]))  # the inspector may have taken the room
+                self._show_place(self._at[0].place(*self._at[1:]))  # the inspector may cover it now
         if pick is not None:
             self.asked.emit(pick.at(point.y()))
 
@@ -568,7 +568,7 @@ class Canvas(PaintedPane):
             self._follow_cursor()
 
     def leave_cursor(self) -> None:
-        """Take the cursor away."""
+        """Remove the cursor."""
         self._cursor.leave()
         self._point(None, 0, 0)
         self._follow_none()
@@ -580,21 +580,21 @@ class Canvas(PaintedPane):
         self._show_place(cells.place(row, column))
 
     def _follow_cursor(self) -> None:
-        """Let panels that follow the pointer follow the cursor; where a person moved it, and not where a layout did."""
+        """Make panels that follow the pointer follow the cursor when a person moved it, not when a layout did."""
         if self._cursor.at is not None:
             cells, row, column = self._cursor.at
             self._follow_at(rectangle(cells.place(row, column)).center())
 
     def _follow_at(self, place: QPointF) -> None:
         self._follow(place.x(), place.y())
-        # A word that follows is of another number now: the cursor stays on the word.
+        # The word under the cursor may stand for another number now: the cursor stays on the word.
         there = self._cells_at(place.x(), place.y()) if self._followed is not None else None
         if there is not None:
             self._cursor.at = (there, *there.cell(place.x(), place.y()))
             self._move_cursor(0, 0)
 
     def _go(self, down: int, across: int) -> None:
-        """Move the cursor by an arrow key; in a text that follows it to the next word, which may have no number yet."""
+        """Move the cursor by an arrow key; in a text that follows it, to the next word, with or without a number."""
         assert self._cursor.at is not None
         cells, row, column = self._cursor.at
         here = rectangle(cells.place(row, column)).center()
@@ -634,7 +634,7 @@ class Canvas(PaintedPane):
             super().keyReleaseEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        self.held.emit("")  # its key may be let go where nobody hears
+        self.held.emit("")  # the key's release may go to another widget
         super().focusOutEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

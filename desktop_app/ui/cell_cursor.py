@@ -1,29 +1,29 @@
-"""The cell cursor: the cell of a page that arrow keys move, through a picture and from one picture to the next."""
+"""The cell cursor: a cell of a page, moved by arrow keys within a picture and from one picture to the next."""
 
 from desktop_app.figures.marks import Cells, Page
 
 Place = tuple[Cells, int, int]
-"""A picture of cells, a row and a column of it."""
+"""A picture of cells, and a row and column in it."""
 
 
 class CellCursor:
-    """`at` is where it is, None where there is no cursor."""
+    """`at` is the cursor's cell, None without a cursor."""
 
     def __init__(self) -> None:
         self.at: Place | None = None
 
     def start(self, page: Page) -> bool:
-        """Go into the largest picture of cells; whether there is one."""
+        """Go into the largest picture of cells; return whether there is one."""
         largest = _largest(page)
         self.at = None if largest is None else (largest, 0, largest.start)
         return self.at is not None
 
     def leave(self) -> None:
-        """Be nowhere."""
+        """Remove the cursor."""
         self.at = None
 
     def keep(self, page: Page, before: Page) -> None:
-        """The page is laid out anew: stay in the same cell of the same picture where that is there, `before` it was."""
+        """After a new layout, stay in the same cell of the same picture if it still exists; `before` is the old one."""
         if self.at is None:
             return
         cells, row, column = self.at
@@ -32,7 +32,7 @@ class CellCursor:
         self.at = None if here is None else (here, row, column) if stays else (here, 0, here.start)
 
     def move(self, page: Page, down: int, across: int) -> Place:
-        """Go so many rows and columns on; words and bars that stand alone are moved through, too."""
+        """Move by so many rows and columns; also from one single word or bar to the next."""
         assert self.at is not None
         cells, row, column = self.at
         there = cells.moved(row, column, down, across)
@@ -43,7 +43,7 @@ class CellCursor:
         return self.at
 
     def switch(self, page: Page, by: int) -> Place:
-        """Go to the first cell of another picture, so many on."""
+        """Go to the first cell of the picture that is `by` pictures on."""
         assert self.at is not None
         at = next(n for n, cells in enumerate(page.cells) if cells is self.at[0])
         cells = page.cells[(at + by) % len(page.cells)]
