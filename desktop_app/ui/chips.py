@@ -51,7 +51,7 @@ class Chips(PaintedPane):
             self._first_changed = first_changed(scene.trace) if changed else None
             self._shown = (scene.trace, scene.token, scene.state.position, len(scene.state.appended), theme, scale)
             if was == self._shown:
-                return  # a step further, the same tokens
+                return  # another step, the same tokens
         if before != (scene.trace if scene is not None else None, scale):
             self.setFixedHeight(self.sizeHint().height())
             self._edges = _edges(scene, scale) if scene is not None else []

@@ -1,4 +1,4 @@
-"""Dialogs that ask where to go or what to look at, and the pages of the Help menu."""
+"""Dialogs for choosing where to go or what to look at, and the pages of the Help menu."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,10 +19,10 @@ from desktop_app.ui.token_chooser import TokenChooser
 
 
 class Choosers(QObject):
-    """Opens one dialog at a time, never blocking the window; each gives what was chosen by a signal."""
+    """Opens one dialog at a time, never blocking the window; each reports the choice by a signal."""
 
     asked = Signal(object)  # an Intent
-    closed = Signal()  # a dialog whose switch is to show again what is
+    closed = Signal()  # a dialog whose switch must show the state again
 
     def __init__(self, frame: Frame, controller: Controller) -> None:
         super().__init__(frame)
@@ -60,7 +60,7 @@ class Choosers(QObject):
         self._open(dialog)
 
     def choose_token(self, explain: Callable[[int], Explain]) -> None:
-        """Ask which token is explained, or which one it is measured against."""
+        """Ask which token to explain, or which one to measure it against."""
         scene = self._controller.scene
         if scene is None:
             return

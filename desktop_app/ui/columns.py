@@ -1,4 +1,4 @@
-"""Map, view and bars beside each other: the sides keep their width in letters, the view has the rest."""
+"""Map, view and bars side by side: the sides keep their width in characters, the view takes the rest."""
 
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSplitter, QWidget
@@ -8,7 +8,7 @@ _USUAL = (200, 336)
 
 
 class Columns(QSplitter):
-    """Three panes; what a person drags a side to is kept in pixels at the plain type size."""
+    """Three panes; the width a side is dragged to is kept in pixels at the plain type size."""
 
     def __init__(self, left: QWidget, centre: QWidget, right: QWidget) -> None:
         super().__init__()

@@ -86,7 +86,7 @@ class CommandPalette(Chooser):
         places: Sequence[tuple[str, Callable[[], object]]] = (),
         tokens: Callable[[str], Sequence[tuple[str, Callable[[], object]]]] | None = None,
     ) -> None:
-        """`places` are words with what goes there; `tokens` gives those that are spelled as was typed."""
+        """`places` pairs words with the callable that goes there; `tokens` finds those spelled like the typed text."""
         self._tokens, self._go, self._found = tokens, [go for _, go in places], 0
 
         def words(action: QAction) -> str:

@@ -1,4 +1,4 @@
-"""Holds the current state, the only mutable truth of the window, and makes model and scene follow it."""
+"""Holds the current state, the window's only mutable source of truth, and makes model and scene follow it."""
 
 import logging
 from collections.abc import Callable
@@ -36,22 +36,22 @@ log = logging.getLogger(__name__)
 
 
 class Controller(QObject):
-    """State in, scenes out. Widgets call its methods and listen to its signals; none keeps a state of its own."""
+    """State in, scenes out. Widgets call its methods and listen to its signals; none keeps any state itself."""
 
     state_changed = Signal(object)
     scene_changed = Signal(object)
     model_changed = Signal(object)
-    trouble = Signal(str)  # a sentence that stays until the cause is gone; "" takes it away
-    notice = Signal(str)  # a sentence that passes
-    given_up = Signal(object)  # the State of the start that could not be opened, where its text is not shown
-    doubted = Signal(object)  # a Doubt: somebody must say whether to open the model all the same
+    trouble = Signal(str)  # a sentence that stays until the cause is gone; "" clears it
+    notice = Signal(str)  # a temporary sentence
+    given_up = Signal(object)  # the State that could not be opened at the start, if its text is not shown
+    doubted = Signal(object)  # a Doubt: the user must decide whether to open the model anyway
     loading = Signal(str)  # the stage of a model being opened; "" when done
     working = Signal(bool)
 
     def __init__(self, state: State, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.state = state
-        self.instead: list[State] = []  # what to begin with if the first model cannot be opened
+        self.instead: list[State] = []  # states to start with if the first model cannot be opened
         self._begins_instead = False
         self.is_loading = False
         self.history = History()
@@ -90,20 +90,20 @@ class Controller(QObject):
 
     @property
     def scene(self) -> Scene | None:
-        """What is shown, of the last pass."""
+        """The scene of the last pass."""
         return self.scenes.scene
 
     def _hide_text(self, state: State) -> None:
-        """No line of the log may hold what is typed."""
+        """Keep the typed text out of the log."""
         hide(state.text if self.model is None else states.full_text(state, self.model.tokenizer))
 
     # Model
 
     def open_model(self, folder: Path, then: State | None = None, *, anyway: bool = False) -> None:
-        """Open another model; the present one stays until the new one has passed its checks.
+        """Open another model; the current one stays until the new one has passed its checks.
 
-        `then` is the state that comes with it; without one, the state of that moment goes on. A model that may not fit
-        into memory is opened only `anyway`; otherwise `doubted` tells of it.
+        `then` is the state to open it with; without it, the state at that moment is kept. A model that may not fit
+        into memory is opened only with `anyway`; otherwise `doubted` is emitted.
         """
         self._wanted_state = then
         self.complain("")
@@ -111,20 +111,20 @@ class Controller(QObject):
         self.loads.request(folder, then, tokens=self.scenes.tokens, int8=(then or self.state).int8, anyway=anyway)
 
     def cancel_loading(self) -> None:
-        """Keep the present model."""
+        """Keep the current model."""
         if self.is_loading:
             self.loads.cancel()
             self.keep_model()
 
     def keep_model(self) -> None:
-        """Another model will not come after all: go on with the one that is open, or with the bundled one."""
+        """Give up opening another model: go on with the open one, or with the bundled one."""
         self._say_loading("")
         self._wanted_state = None
         if self.model is None:
             if not self._begins_instead:
                 self._begin_instead()
         elif not self.is_open(self.state):
-            # An undo asked for a model that is gone: its text does not stand under the open one unasked.
+            # An undo asked for a model that is gone: its text is not shown with the open one unasked.
             there = self.fitted(self.state)
             self.state = self.fitted(self.scenes.with_text(there))
             if there.asked != self.state.asked:
@@ -134,7 +134,7 @@ class Controller(QObject):
             self.scenes.request_soon()
 
     def _begin_instead(self) -> None:
-        """Begin with the next best: never a window without a model, and no text under a model that it is not of."""
+        """Start with the next best state: the window never lacks a model, and no text is shown with a foreign model."""
         wanted = self.state
         self.state = self.instead.pop(0) if self.instead else replace(wanted, model=str(default_model()))
         self._begins_instead = True
@@ -145,7 +145,7 @@ class Controller(QObject):
         self.loads.request(Path(self.state.model), int8=self.state.int8)
 
     def _on_stage(self, stage: str) -> None:
-        # A stage that was on its way when opening was stopped is no news.
+        # Ignore a stage that was reported before loading stopped but arrives after it.
         if self.is_loading:
             self._say_loading(stage)
 
@@ -181,7 +181,7 @@ class Controller(QObject):
             self.open_model(self.model.folder)
 
     def fitted(self, state: State) -> State:
-        """The state with what the open model lacks replaced by what it has."""
+        """Replace what the open model lacks in a state by what it has."""
         return state if self.model is None else fitted(state, self.model)
 
     def is_open(self, state: State) -> bool:
@@ -200,7 +200,7 @@ class Controller(QObject):
 
     @property
     def complaint(self) -> str:
-        """What could not be done, as it stands there; "" if nothing does."""
+        """The shown sentence about what could not be done; "" if there is none."""
         return self._complaint
 
     def complain(self, words: str) -> None:
@@ -226,14 +226,14 @@ class Controller(QObject):
         self._follow(before)
 
     def follow(self, intent: Intent) -> None:
-        """Make the state what somebody asked for; what cannot be is told, and the state stays."""
+        """Apply an intent to the state; if that is impossible, say so and keep the state."""
         try:
             self.set(follow(intent, self.state, self.model), joined(intent))
         except LogitscopeError as reason:
             self.notice.emit(str(reason))
 
     def _follow(self, before: State) -> None:
-        """Bring trace and scene after a change from `before`."""
+        """Update trace and scene after a change from `before`."""
         self.state_changed.emit(self.state)
         if self.model is None:
             return
@@ -245,23 +245,23 @@ class Controller(QObject):
             self.scenes.look()
 
     def undo(self) -> None:
-        """Take back the last entry."""
+        """Undo the last entry."""
         self.runner.stop()
         before, self.state = self.state, self.history.undo(self.state)
         self._follow(before)
 
     def redo(self) -> None:
-        """Do again what undo took back."""
+        """Redo what was undone last."""
         before, self.state = self.state, self.history.redo(self.state)
         self._follow(before)
 
     def go_back(self, by: int) -> None:
-        """Back (-1) or forward (1) along the way one has walked."""
+        """Go back (-1) or forward (1) in the history of visited places."""
         before, self.state = self.state, self.fitted(self.walk.go(by, self.state))
         self._follow(before)
 
     def edit_text(self, text: str) -> None:
-        """The editor's text became `text`."""
+        """Take over `text`, the editor's new text."""
         if self.model is None:
             self.set(replace(self.state, text=text), "typing")
             return
@@ -270,7 +270,7 @@ class Controller(QObject):
         try:
             changed, note = states.edit(self.state, text, self.model.tokenizer)
         except LogitscopeError:
-            # A text that cannot be spelled is kept as typed; the pass will say what is wrong with it.
+            # A text that cannot be tokenized is kept as typed; the pass will say what is wrong with it.
             changed, note = replace(states.unplaced(self.state), text=text, appended=()), ""
         self.set(changed, typing_key(old, text))
         if note:
@@ -296,7 +296,7 @@ class Controller(QObject):
             self.append(int(self.scene.ranked.order[self.scene.landed]), drawn=True)
 
     def run_on(self, count: int) -> None:
-        """Append `count` drawn tokens, one pass after the other; stops at the end of text or of the context."""
+        """Append `count` drawn tokens, one pass each; stops at the end of text or of the context."""
         self.runner.stop()
         self.history.close_entry()
         if self.is_current:
@@ -304,13 +304,13 @@ class Controller(QObject):
             self._run_next()
 
     def stop(self) -> None:
-        """Stop running on, playing aside, and whatever pass is under way."""
+        """Stop running on; a pass that is under way still finishes."""
         self.runner.stop()
         self.working.emit(self.scenes.passes.busy)
 
     @property
     def pending(self) -> bool:
-        """Whether a change waits for its pass to be asked for, or the pass for its answer."""
+        """Whether a pass is still to be requested for a change, or is under way."""
         return self.scenes.pending
 
     @property
@@ -352,7 +352,7 @@ class Controller(QObject):
 
     @property
     def is_current(self) -> bool:
-        """Whether the scene is that of the prompt as it stands; not while its pass runs, or if it cannot be run."""
+        """Whether the scene is that of the current prompt; not while its pass runs, or if it cannot be run."""
         return self.scenes.is_current
 
     # Steps
@@ -364,7 +364,7 @@ class Controller(QObject):
 
     @property
     def walk_step(self) -> Step | None:
-        """The current step of the walk, also while a workspace stands in front of it."""
+        """The current step of the walk, even while a workspace is shown in its place."""
         return navigation.current_step(self.state, self.steps)
 
     @property
@@ -377,7 +377,7 @@ class Controller(QObject):
         self.set(navigation.at_step(self.state, step))
 
     def go_by(self, by: int) -> None:
-        """Go `by` steps on."""
+        """Move on by `by` steps."""
         self.set(navigation.by_steps(self.state, self.steps, by))
 
     def go_block(self, by: int) -> None:
@@ -393,15 +393,15 @@ class Controller(QObject):
 
     @property
     def path(self) -> tuple[Cell, ...]:
-        """The way through opened numbers; the last is shown."""
+        """The path of opened numbers; the last is shown."""
         return self.state.opened
 
     def open_path(self, path: tuple[Cell, ...]) -> None:
-        """Show the last cell of `path` taken apart; an empty path closes the inspector."""
+        """Show the last cell of `path` in the inspector; an empty path closes it."""
         self.set(replace(self.state, opened=path))
 
     def _keep_opened(self, path: tuple[Cell, ...]) -> None:
-        self.state = replace(self.state, opened=path)  # no act of a person's, and no entry of undo
+        self.state = replace(self.state, opened=path)  # not a user action, so no undo entry
 
     # What is shown
 
@@ -411,11 +411,11 @@ class Controller(QObject):
         return self.scenes.waiting_for
 
     def present_view(self, scene: Scene, step: Step) -> View:
-        """The view of a step of the present scene."""
+        """The view of a step of the current scene."""
         return self.scenes.present_view(scene, step)
 
     def full_scene(self) -> Callable[[Stop], Scene]:
-        """A job that makes the present scene from one whole pass, for exports: never from a stitched trace."""
+        """A job that makes the current scene from one whole pass, for exports: never from a stitched trace."""
         return self.scenes.full_scene()
 
     def _say_prompt_trouble(self, words: str) -> None:
@@ -424,19 +424,19 @@ class Controller(QObject):
 
     @property
     def offer(self) -> str:
-        """A text that the open model can spell, where it cannot spell the one that is typed; "" otherwise."""
+        """A text that the open model can tokenize, if it cannot tokenize the typed one; "" otherwise."""
         if not self._prompt_trouble or self._complaint or self.model is None:
             return ""
         tokenizer = self.model.tokenizer
         try:
             if not too_long(self.state, tokenizer, self.model.config.n_positions):
                 states.encode(self.state, tokenizer)
-        except LogitscopeError:  # said already: it is why there is something to offer
+        except LogitscopeError:  # already reported: it is the reason for the offer
             return own_text(self.model)
         return ""
 
     def take_offer(self) -> None:
-        """Type the text that is offered in place of the one that cannot be spelled."""
+        """Replace the text that cannot be tokenized by the offered one."""
         if text := self.offer:
             self.set(replace(states.unplaced(self.state), text=text, appended=()))
 
@@ -447,7 +447,7 @@ class Controller(QObject):
         self.trouble.emit(self._complaint or words)
 
     def close(self) -> None:
-        """End the lanes and let go of the model and its pass; nothing is emitted afterwards."""
+        """End the lanes and release the model and its pass; nothing is emitted afterwards."""
         self.runner.close()
         self.loads.close()
         self.scenes.close()

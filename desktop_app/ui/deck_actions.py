@@ -1,4 +1,4 @@
-"""The walk exported from the window: drawn by worker processes of lower priority, while one goes on typing."""
+"""Exports the walk from the window: worker processes of lower priority draw it while the user goes on typing."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,12 +20,12 @@ from desktop_app.ui.lanes import Lane
 
 
 class DeckLane(Lane):
-    """Makes one deck at a time; answers the order once its file is there."""
+    """Makes one deck at a time; answers with the order once its file is written."""
 
     progress = Signal(int, int, str)
 
     def request(self, full_scene: Callable[[Stop], Scene], model: Model, order: DeckOrder) -> None:
-        """Make the deck of the scene that `full_scene` answers."""
+        """Make the deck of the scene that `full_scene` returns."""
 
         def work(stop: Stop) -> DeckOrder:
             ready = prepare(order.wish)
@@ -37,7 +37,7 @@ class DeckLane(Lane):
             if not order.items:
                 walk = list(Lecture(scene, model, order.language).slides(captions=order.captions))
                 count = len(walk)
-            # One core is left for the window, which stays in use.
+            # One core is left for the window, which remains in use.
             jobs = max(1, usable_cores() - 1)
             make_deck(walk, count, ready, order.path, jobs=jobs, progress=self.progress.emit, stop=stop, polite=True)
             return order
@@ -46,7 +46,7 @@ class DeckLane(Lane):
 
 
 class DeckActions(QObject):
-    """Opens the dialog, and says how it went."""
+    """Opens the dialog, and reports the outcome."""
 
     done = Signal(object)  # the file that was written
 
@@ -105,5 +105,5 @@ class DeckActions(QObject):
             self.dialog.fail(words)
 
     def close(self) -> None:
-        """End the workers and wait for them; nothing is left of an unfinished deck."""
+        """End the workers and wait for them; an unfinished deck leaves no file."""
         self.lane.close()

@@ -1,4 +1,4 @@
-"""Choose steps, format, looks and place of a deck; shows how far it has come, and stops it."""
+"""The dialog for a deck's steps, format, look and file; shows its progress, and can stop it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ _FILMS = ("gif", "webp", "mp4")
 
 @dataclass(frozen=True)
 class DeckOrder:
-    """What was chosen in the dialog; without items it is a lecture, whose slides the pass decides."""
+    """The choices made in the dialog; without items it is a lecture, whose slides depend on the pass."""
 
     items: tuple[Item, ...]
     wish: Wish
@@ -57,7 +57,7 @@ class DeckOrder:
 
 
 class DeckDialog(QDialog):
-    """Emits what was ordered; never blocks the window."""
+    """Emits the order; never blocks the window."""
 
     ordered = Signal(object)
     stopped = Signal()
@@ -158,10 +158,10 @@ class DeckDialog(QDialog):
             box.addItem(title, key)
         return box
 
-    # What is chosen
+    # Choices
 
     def items(self) -> tuple[Item, ...]:
-        """The steps that are chosen now, in order; none for a lecture. Raises ExportError where there is none."""
+        """The chosen steps, in order; empty for a lecture. Raises ExportError if none is chosen."""
         selection = self.steps.currentData()
         if selection == LECTURE:
             return ()
@@ -174,7 +174,7 @@ class DeckDialog(QDialog):
         return choose(self._config, selection, self.block.value())
 
     def wish(self) -> Wish:
-        """How it is to be made. Raises ExportError."""
+        """How to make the deck. Raises ExportError."""
         template = self._template()
         theme = None if template is not None else self.theme.currentData()
         return Wish(self.kind.currentData(), theme, template, self.seconds.value())
@@ -192,7 +192,7 @@ class DeckDialog(QDialog):
         self._form.setRowVisible(self.seconds, kind in _FILMS)
         for widget in (self.template, self.browse):
             widget.setEnabled(kind == "pptx" and not self.running)
-        # A template's own background says which theme goes with it.
+        # A template's background decides which theme fits it.
         self.theme.setEnabled(not self.running and self._template() is None)
         try:
             items = self.items()
@@ -207,7 +207,7 @@ class DeckDialog(QDialog):
     def _say(self, words: str) -> None:
         self.note.setText(words)
 
-    # Places
+    # Files
 
     def _ask_template(self) -> None:
         ask = QFileDialog(self, "Template", str(self._folder), "PowerPoint (*.pptx *.potx)")
@@ -232,7 +232,7 @@ class DeckDialog(QDialog):
         ask.open()
 
     def order(self, path: Path) -> None:
-        """Begin to write the deck to `path`."""
+        """Start writing the deck to `path`."""
         try:
             order = DeckOrder(self.items(), self.wish(), self.caption.isChecked(), path, self.language.currentData())
         except LogitscopeError as reason:
@@ -246,18 +246,18 @@ class DeckDialog(QDialog):
     # Progress
 
     def show_progress(self, done: int, count: int, what: str) -> None:
-        """Show how many of all slides are done."""
+        """Show how many of the slides are done."""
         self.bar.setRange(0, count)
         self.bar.setValue(done)
         self._say("Putting the file together …" if what == "writing" else f"Drawn {done} of {count}.")
 
     def fail(self, words: str) -> None:
-        """It failed; everything can be chosen again."""
+        """Show that the deck failed; everything can be chosen again."""
         self._run(False)
         self._say(words)
 
     def finish(self) -> None:
-        """It is written."""
+        """Show that the deck is written."""
         self.running = False
         self.accept()
 
@@ -272,7 +272,7 @@ class DeckDialog(QDialog):
             self._show_choice()
 
     def reject(self) -> None:
-        """Stop what runs, and stay for another choice; close where nothing runs."""
+        """Stop a running export and stay open for another choice; close if nothing runs."""
         if self.running:
             self.stopped.emit()
             self.fail("Stopped; nothing was written.")

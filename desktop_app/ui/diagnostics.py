@@ -1,4 +1,4 @@
-"""The text of *Help > Copy diagnostics*: what the program can say of itself, and what Qt says of the screen."""
+"""The text of *Help > Copy diagnostics*: what the program reports about itself, and Qt about the screens."""
 
 from PySide6.QtCore import qVersion
 from PySide6.QtGui import QGuiApplication
