@@ -1,4 +1,4 @@
-"""Downloads run in a process of their own: one that waits for the network can be killed, a thread cannot."""
+"""Downloads run in a separate process: a process that waits for the network can be killed, a thread cannot."""
 
 import multiprocessing
 from pathlib import Path
@@ -14,11 +14,11 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.lanes import Lane
 
-_LOOK_EVERY = 0.03  # seconds between two looks at whether to stop
+_LOOK_EVERY = 0.03  # seconds between two checks whether to stop
 
 
 class DownloadLane(Lane):
-    """Fetches one model at a time. Answers the snapshot's folder."""
+    """Downloads one model at a time. Answers with the snapshot's folder."""
 
     progress = Signal(object)
 
@@ -26,11 +26,11 @@ class DownloadLane(Lane):
         super().__init__("download", parent)
 
     def request(self, name: HubName) -> None:
-        """Fetch `name`, or go on with it."""
+        """Download `name`, or resume its download."""
         self.submit(lambda stop: self._fetch(name, stop))
 
     def _fetch(self, name: HubName, stop: Stop) -> Path:
-        # A fresh process: a fork of a program with threads and a window may hang.
+        # Spawn, not fork: a fork of a program with threads and a window may hang.
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe(duplex=False)
         process = context.Process(target=fetch, args=(str(name), there, *watched_by()), daemon=True)

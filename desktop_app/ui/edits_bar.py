@@ -1,4 +1,4 @@
-"""The edits of the pass as chips under the text: off and on, everywhere or here, how strong, away; all by keys too."""
+"""The edits of the pass as chips under the text: switch, widen, weigh, rewrite or remove each, also by keys."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from PySide6.QtGui import QAction, QContextMenuEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QScrollArea, QSlider, QToolButton, QWidget
 
 _STEPS, _MOST = 20, 10.0
-"""Ticks of the slider for each unit of strength, and how far it goes to either side."""
+"""Slider ticks per unit of strength, and the slider's range to either side of 0."""
 _SHOWN = 60
-"""Characters of an edit that its chip shows; its tip has all."""
+"""Visible characters of an edit on its chip; its tooltip has all."""
 
 
 @dataclass(frozen=True)
 class EditChip:
-    """One chip: what it says, whether it is on, why it does nothing if that is so, how strong it is if it has that.
+    """One chip: its text, whether it is on, why it has no effect (if so), and its strength (if it has one).
 
     `acts` are what its menu offers, by name: "switch", "widen", "weigh", "write", "remove".
     """
@@ -48,7 +48,7 @@ _HINT = "Space: off and on · W: every position or this · F2: write anew · Del
 
 
 class _Chip(QPushButton):
-    """Emits what is to be done with it."""
+    """Emits the action asked of it."""
 
     asked = Signal(str)
     moved = Signal(int)
@@ -68,11 +68,11 @@ class _Chip(QPushButton):
         self.clicked.connect(self._clicked)
 
     def _clicked(self) -> None:
-        self.setChecked(self.chip.on and not self.chip.idle)  # the state says what is on
+        self.setChecked(self.chip.on and not self.chip.idle)  # the state decides what is on
         self.asked.emit("switch" if "switch" in self.chip.acts else self.chip.acts[0])
 
     def menu_at(self, point: QPoint) -> None:
-        """Offer what can be done with it."""
+        """Offer the chip's actions."""
         menu = QMenu(self)
         for name in self.chip.acts:
             action = QAction(_TITLES[name](self.chip), menu)
@@ -99,7 +99,7 @@ class _Chip(QPushButton):
 
 
 class EditsBar(QWidget):
-    """Emits the place of a chip and what is asked of it, and how strong the chosen one is to be."""
+    """Emits a chip's index with the action asked of it, and the strength set for the chosen chip."""
 
     asked = Signal(int, str)
     weighed = Signal(int, float)
@@ -148,7 +148,7 @@ class EditsBar(QWidget):
         return self._chips
 
     def add_switches(self, actions: list[QAction], words: list[str]) -> None:
-        """Buttons for these actions, at the end."""
+        """Add buttons for these actions at the end."""
         for action, text in zip(actions, words, strict=True):
             button = QToolButton()
             button.setObjectName("small")
@@ -167,7 +167,7 @@ class EditsBar(QWidget):
         button.setVisible(action.isEnabled())
 
     def show_edits(self, chips: tuple[EditChip, ...], *, edited: bool) -> None:
-        """Show these chips; nothing at all where there are none."""
+        """Show these chips; hide the bar if there are none."""
         self.setVisible(bool(chips))
         self._title.setText("Edited" if edited else "Beside")
         if [chip.text for chip in chips] != [chip.text for chip in self._shown] or chips != self._shown:
@@ -197,7 +197,7 @@ class EditsBar(QWidget):
             self.focus_chip(focused)
 
     def focus_chip(self, n: int) -> None:
-        """Give the focus to a chip, the nearest that there is."""
+        """Focus chip `n`, or the nearest one that exists."""
         if self._chips:
             chip = self._chips[min(max(n, 0), len(self._chips) - 1)]
             chip.setFocus()
@@ -208,7 +208,7 @@ class EditsBar(QWidget):
         self._show_strength()
 
     def _show_strength(self) -> None:
-        """The slider is that of the chip that was chosen last, or of the only one that has a strength."""
+        """Show the slider for the chip chosen last if it has a strength, else for the last one that has."""
         weighty = [n for n, chip in enumerate(self._shown) if chip.strength is not None]
         at = self._chosen if self._chosen in weighty else weighty[-1] if weighty else None
         self._chosen = at

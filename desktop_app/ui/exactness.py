@@ -1,4 +1,4 @@
-"""Says beside the probabilities what int8 weights have changed about them; nothing where the weights are exact."""
+"""Shows how int8 weights change the probabilities, next to them; nothing if the weights are exact."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from desktop_app.ui.lanes import Lane
 
 
 class Exactness(QObject):
-    """Runs the float32 model on the same prompt, behind the window's back, and fills a label with the difference."""
+    """Runs the float32 model on the same prompt in the background, and shows the difference in a label."""
 
     def __init__(self, controller: Controller, label: QLabel) -> None:
         super().__init__(controller)

@@ -1,4 +1,4 @@
-"""Choose how a figure is drawn and where it goes, with a preview of it that a worker process draws."""
+"""The dialog for a figure's options and file, with a preview drawn by a worker process."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,14 +24,14 @@ from desktop_app.figures.excerpt import Excerpt
 from desktop_app.figures.export import DPI, FORMATS, SIZES, Options
 from desktop_app.figures.language import language_name, languages
 
-_PATIENCE = 200  # milliseconds without a change before a preview is asked for
+_PATIENCE = 200  # milliseconds without a change before a preview is requested
 _PREVIEW = 640  # pixels across, about
 
 
 class ExportDialog(QDialog):
-    """Emits what was chosen: options, part of the view, file, kinds of data beside it. Never blocks the window.
+    """Emits the choices: options, part of the view, file, kinds of data files beside it. Never blocks the window.
 
-    It asks for previews (`preview_wanted`, options of a small PNG and the part) one at a time; `show_preview` answers.
+    It requests previews one at a time (`preview_wanted`: options of a small PNG, and the part); `show_preview` answers.
     """
 
     chosen = Signal(object, object, object, object)
@@ -90,7 +90,7 @@ class ExportDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         buttons.button(QDialogButtonBox.StandardButton.Save).setObjectName("primary")
         for button in buttons.buttons():
-            button.setIcon(QIcon())  # made before the style sheet that forbids them is theirs
+            button.setIcon(QIcon())  # the buttons are made before the style sheet that forbids icons applies
         buttons.accepted.connect(self._ask_place)
         buttons.rejected.connect(self.reject)
         form.addRow(buttons)
@@ -124,7 +124,7 @@ class ExportDialog(QDialog):
         self._timer.start()
 
     def options(self) -> Options:
-        """What is chosen now."""
+        """The chosen options."""
         points = self.points.value()
         return Options(
             kind=self.kind.currentData(),
@@ -139,7 +139,7 @@ class ExportDialog(QDialog):
         )
 
     def excerpt(self) -> Excerpt:
-        """Which part of the view is chosen now."""
+        """The chosen part of the view."""
         return Excerpt(panel=self.panel.isChecked() and not self.only.currentData(), only=self.only.currentData())
 
     # The preview
@@ -153,7 +153,7 @@ class ExportDialog(QDialog):
             self.preview_wanted.emit(*wanted)
 
     def show_preview(self, data: bytes | None) -> None:
-        """Show a preview that was asked for (None: it could not be drawn), and ask for the next if it is outdated."""
+        """Show a requested preview (None: it could not be drawn), and request another if it is outdated."""
         self._shown, self._asked = self._asked, None
         if data is not None:
             picture = QPixmap()
@@ -161,7 +161,7 @@ class ExportDialog(QDialog):
             self.preview.show_picture(picture)
             self._ask_preview()
 
-    # The place
+    # The file
 
     def _ask_place(self) -> None:
         kind = self.kind.currentData()
@@ -179,7 +179,7 @@ class ExportDialog(QDialog):
 
 
 class _Note(QLabel):
-    """Words in as many lines as they need: a form gives a label what it needed at another width."""
+    """A label with as many lines as its text needs: a form sizes a label for another width."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)
@@ -192,7 +192,7 @@ class _Note(QLabel):
 
 
 class _Preview(QLabel):
-    """A picture as large as its place allows; a tall page is shown from its top to its foot."""
+    """A picture as large as its space allows; a tall page is shown whole."""
 
     def __init__(self) -> None:
         super().__init__("The preview is being drawn …")
@@ -207,7 +207,7 @@ class _Preview(QLabel):
         return QSize(_PREVIEW, 400)
 
     def show_picture(self, picture: QPixmap) -> None:
-        """Show it, fitted to the place."""
+        """Show a picture, fitted to the space."""
         self._picture = picture
         self._fit()
 
@@ -219,7 +219,7 @@ class _Preview(QLabel):
         if self._picture is not None:
             kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
             picture = self._picture.scaled(self.size(), kept, smooth)
-            painter = QPainter(picture)  # a page of the window's own colour has an edge, too
+            painter = QPainter(picture)  # gives an edge to a page of the window's own colour, too
             painter.setPen(self.palette().color(self.foregroundRole()))
             painter.drawRect(0, 0, picture.width() - 1, picture.height() - 1)
             painter.end()

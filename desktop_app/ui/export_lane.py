@@ -1,4 +1,4 @@
-"""Figures are drawn in a worker process: drawing in a thread would share the interpreter with the window."""
+"""Draws figures in a worker process: a drawing thread would share the interpreter with the window."""
 
 import threading
 from collections.abc import Callable
@@ -43,12 +43,12 @@ class ExportLane(Lane):
         then: Callable[[list[bytes]], None],
         data: tuple[str, ...] = (),
     ) -> None:
-        """Draw what `job` makes, once for each of `wanted`, and its `data`; answers (`then`, files)."""
+        """Draw what `job` makes once for each of `wanted`, and write its `data`; answers with (`then`, files)."""
 
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
             if any(isinstance(panel, SheetPanel) for panel in panels_of(made.view.content)):
-                # It reads the pass while it is drawn, and that does not go to another process.
+                # Drawing it reads the pass, which is not sent to another process.
                 return then, [
                     *(render(made, options) for options in wanted),
                     *(WRITERS[kind](made) for kind in data),
@@ -62,7 +62,7 @@ class ExportLane(Lane):
                             futures = [pool.submit(render, made, options) for options in wanted]
                             futures += [pool.submit(WRITERS[kind], made) for kind in data]
                     except LogitscopeError:
-                        self._end_pool()  # half a pool would be waited for without end
+                        self._end_pool()  # waiting for a half-started pool would never end
                         raise
                 return then, [future.result() for future in futures]
             except (BrokenProcessPool, CancelledError) as reason:
@@ -76,7 +76,7 @@ class ExportLane(Lane):
         self.submit(work, in_turn=True)
 
     def close(self) -> None:
-        """Stop, end the worker, wait for both."""
+        """Stop the lane, end the worker, and wait for both."""
         self.cancel()
         with self._lock:
             self._end_pool()

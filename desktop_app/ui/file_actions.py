@@ -1,4 +1,4 @@
-"""What goes out of the window and comes into it: sessions, model folders, figures, the clipboard."""
+"""The window's input and output: sessions, model folders, figures, the clipboard."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,19 +35,19 @@ _TRANSLATORS = "Translators (*.safetensors)"
 
 
 class FileActions(QObject):
-    """Asks for places without ever blocking the window, and says how it went."""
+    """Asks for files without ever blocking the window, and reports the outcome."""
 
     said = Signal(str, bool)  # a sentence, and whether it stays
-    model_absent = Signal(object)  # the State of a session whose model is not here: somebody must say what to do
+    model_absent = Signal(object)  # the State of a session whose model is missing: the user must decide what to do
 
     def __init__(self, controller: Controller, window: QWidget, folder: str) -> None:
         super().__init__(window)
         self._controller = controller
         self._window = window
         self.folder = folder
-        """Where the last file went, "" before the first."""
+        """The folder of the last file, "" before the first."""
         self.pictures: Callable[[], tuple[str, ...]] = lambda: ()
-        """What the pictures of the view are called, each of which can be exported alone."""
+        """The titles of the view's pictures, each of which can be exported alone."""
         self.exports = ExportLane(self)
         self.exports.answered.connect(lambda answer: answer[0](answer[1]))
         self.exports.failed.connect(self._fail)
@@ -79,9 +79,9 @@ class FileActions(QObject):
         dialog.open()
 
     def open_session(self, path: Path, model: Path | None = None) -> None:
-        """Open a session file, with another `model` than its own where one is named; what is open stays if that fails.
+        """Open a session file, with `model` in place of its own if given; on failure the open session stays.
 
-        Where its model is not here, `model_absent` tells of it, and nothing is shown of it yet.
+        If its model is missing, `model_absent` is emitted, and nothing of the session is shown yet.
         """
         controller = self._controller
         try:
@@ -120,7 +120,7 @@ class FileActions(QObject):
     # Translators of the lens
 
     def ask_translators(self) -> None:
-        """Choose a file of translators for the lens; read without them again where there are some."""
+        """Choose a file of translators for the lens; if some are in use, remove them instead."""
         controller = self._controller
         if controller.state.translators:
             controller.set(replace(controller.state, translators=""))
@@ -130,7 +130,7 @@ class FileActions(QObject):
         self._choose(dialog, self.use_translators)
 
     def ask_evidence(self) -> None:
-        """Choose the folder of a scan; show the evidence that came with the model again where another is shown."""
+        """Choose the folder of a scan; if one is in use, go back to the evidence that came with the model."""
         controller = self._controller
         if controller.state.evidence:
             controller.set(replace(controller.state, evidence=""))
@@ -141,30 +141,30 @@ class FileActions(QObject):
         self._choose(dialog, self.use_evidence)
 
     def use_evidence(self, folder: Path) -> None:
-        """Show the evidence of a scan's folder; the view says where there is none about the open model."""
+        """Show the evidence in a scan's folder; the view says so if it has none about the open model."""
         controller = self._controller
         controller.set(replace(at_workspace(controller.state, "evidence"), evidence=str(folder)))
 
     def ask_beside(self) -> None:
-        """Choose the folder of a model that is to stand beside the open one."""
+        """Choose the folder of a model to compare with the open one."""
         dialog = QFileDialog(self._window, "Another model beside this one", self._beside_folder())
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         self._choose(dialog, self.put_beside)
 
     def _beside_folder(self) -> str:
-        """Where snapshots of the open model are, else where it is."""
+        """The folder to start from: that of the model's snapshots, else the one that contains the model."""
         state = self._controller.state
         folder = Path(state.beside or state.model)
         own = folder / "snapshots"
         return str(own if own.is_dir() else folder.parent)
 
     def put_beside(self, folder: Path) -> None:
-        """Have a model stand beside the open one."""
+        """Put a model beside the open one for comparison."""
         self._controller.set(beside_model(self._controller.state, str(folder)))
 
     def use_translators(self, path: Path) -> None:
-        """Show the lens through the translators of a file, if they are of the open model."""
+        """Apply the translators of a file to the lens, if they belong to the open model."""
         controller = self._controller
         if controller.model is None:
             return
@@ -179,7 +179,7 @@ class FileActions(QObject):
     # Figures
 
     def ask_export(self, theme: str, *, opened: bool = False) -> None:
-        """Choose format, size and file, and export the view, or the number that is opened."""
+        """Choose format, size and file, and export the view or the opened number."""
         step, path = self._controller.step, self._controller.path
         if step is None or (opened and not path):
             return
@@ -199,7 +199,7 @@ class FileActions(QObject):
         dialog.open()
 
     def _give_previews(self, dialog: ExportDialog, job: Callable[[Stop], Job]) -> None:
-        """Draw what `dialog` asks for while it is open; the figure's data are computed once."""
+        """Draw the previews that `dialog` requests while it is open; the figure's data are computed once."""
         made: list[Job] = []
 
         def once(part: Callable[[Job], Job], stop: Stop) -> Job:
@@ -226,11 +226,11 @@ class FileActions(QObject):
         opened: bool = False,
         excerpt: Excerpt = WHOLE,
     ) -> None:
-        """Draw the current view, or the opened number, or a part of it, and write it to `path`, its numbers beside."""
+        """Draw the current view, the opened number or a part of it; write it to `path`, with its numbers beside it."""
         self.folder = str(path.parent)
         beside = [path.with_suffix(f".{kind}") for kind in data]
         strange = [place.name for place in beside if place.exists() and not path.exists()]
-        if strange:  # the dialog of places asked about the figure's own name alone
+        if strange:  # the file dialog asked only about the figure's own name
             self._controller.complain(f"{' and '.join(strange)} exists already; give the figure another name.")
             return
 
@@ -257,7 +257,7 @@ class FileActions(QObject):
         self._request([Options("png", theme=theme), Options("svg", theme=theme)], done)
 
     def _job(self, *, opened: bool = False) -> Callable[[Stop], Job] | None:
-        """What makes the figure of the current view, or of the opened number; None where nothing is shown."""
+        """The job that makes the figure of the current view or of the opened number; None if nothing is shown."""
         controller, step, model = self._controller, self._controller.step, self._controller.model
         if controller.scene is None or step is None or model is None:
             return None
@@ -290,7 +290,7 @@ class FileActions(QObject):
             self.exports.request(lambda stop: part(job(stop)), wanted, done, data)
 
     def _part(self, excerpt: Excerpt) -> Callable[[Job], Job]:
-        """What makes the figure of a part from that of all of the present view."""
+        """A function that turns the figure of the whole current view into that of a part."""
         step, scene = self._controller.step, self._controller.scene
         return lambda job: job if step is None else excerpt_job(job, excerpt, step, scene)
 
@@ -305,12 +305,12 @@ class FileActions(QObject):
         self._done(f"Wrote {path.name}.")
 
     def close(self) -> None:
-        """End the worker; leave what we put on the clipboard there as plain data."""
+        """End the worker; what we put on the clipboard stays there as plain data."""
         self.exports.close()
         self.decks.close()
         clipboard = QGuiApplication.clipboard()
         data = clipboard.mimeData()
-        # An object made in Python would be asked for after Python has gone. (ownsClipboard() is not known everywhere.)
+        # Qt would access an object made in Python after Python has ended. (ownsClipboard() does not work everywhere.)
         if data is not None and Shiboken.createdByPython(data):
             if data.hasImage():
                 clipboard.setImage(clipboard.image())

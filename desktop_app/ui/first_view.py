@@ -1,4 +1,4 @@
-"""How a window begins: when it has got as far as its first view, and the offer of what ended the last one."""
+"""How a window starts: when its first view is done, and the offer of the session that ended the last start."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _PAINTED_MS = 200
 
 
 class FirstView(QObject):
-    """Tells the start that it is done: the first view is painted with all it needs, or it is said why none comes."""
+    """Marks the start as done: the first view is painted in full, or the reason why there is none is shown."""
 
     def __init__(self, window: Window, start: Start) -> None:
         super().__init__(window)
@@ -33,7 +33,7 @@ class FirstView(QObject):
 
 
 def offer_session(window: Window, kept: Path) -> None:
-    """Ask whether the session in `kept`, which the last start did not survive, is to be opened all the same."""
+    """Ask whether to open the session in `kept` anyway, although the last start did not survive it."""
     box = QMessageBox(window)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setWindowTitle("The last start did not get far")

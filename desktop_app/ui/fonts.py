@@ -9,21 +9,21 @@ from desktop_app.figures.fonts_table import FILES, MONO, SANS, font_file
 
 @cache
 def register() -> None:
-    """Make the shipped faces known to Qt, once; needs a QGuiApplication."""
+    """Register the shipped faces with Qt, once; needs a QGuiApplication."""
     for mono, bold in FILES:
         QFontDatabase.addApplicationFont(str(font_file(mono, bold)))
 
 
 @lru_cache(maxsize=256)
 def font(size: float, mono: bool = False, bold: bool = False) -> QFont:
-    """A face at `size` pixels, figures of equal width."""
+    """A face at `size` pixels, with tabular figures."""
     register()
     made = QFont([MONO, SANS] if mono else [SANS])
     made.setPixelSize(max(1, round(size)))
     made.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
     made.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     made.setStyleStrategy(QFont.StyleStrategy.PreferAntialias)
-    # Figures of equal width; and no ligatures, which would draw the token -> as an arrow.
+    # Tabular figures; and no ligatures, which would draw the token -> as an arrow.
     features = {"calt": 0, "liga": 0} if mono else {"tnum": 1}
     for name, value in features.items():
         made.setFeature(QFont.Tag(name), value)
