@@ -1,4 +1,4 @@
-"""The window's parts, each made and in its place; what they do is said elsewhere."""
+"""Creates and places the window's parts; their behaviour is defined elsewhere."""
 
 from itertools import pairwise
 
@@ -41,19 +41,19 @@ from desktop_app.ui.workspace_bar import WorkspaceBar
 
 
 class Frame(QMainWindow):
-    """Every part under the name that the rest of the window knows it by."""
+    """Holds every part under the name that the rest of the window uses."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setWindowTitle("Logitscope")
-        self.setMinimumSize(480, 320)  # parts fold in a small window; their own least sizes would keep it from it
+        self.setMinimumSize(480, 320)  # parts fold in a small window; their own minimum sizes would prevent that
         self.setAcceptDrops(True)
         self.actions_: dict[str, QAction] = {}
         self._make_top()
         self._make_middle()
         self._put_together()
         self._make_actions()
-        # Tab goes from the prompt to what one does next, not through every button on the way.
+        # Tab goes from the prompt to what is used next, not through every button in between.
         order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.training_bar.track,
                  self.scrubber.track)  # fmt: skip
         for one, next_ in pairwise(order):
@@ -153,7 +153,7 @@ class Frame(QMainWindow):
         self.notice = Notice(self, self.scrubber)
 
     def _make_actions(self) -> None:
-        """An action for every command: in the menu, under its keys, and on the buttons that stand for it."""
+        """Make an action for every command: for the menu, its keys and its buttons."""
         menus: dict[str, QMenu] = {}
         main = QMenu(self)
         for command in COMMANDS:

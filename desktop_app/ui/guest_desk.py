@@ -1,4 +1,4 @@
-"""The model beside the open one: opened when a state first asks for it, and let go when none does."""
+"""The model compared with the open one: opened when a state first asks for it, released when none does."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from desktop_app.ui.lanes import FreeLane, LoadLane
 
 
 class GuestDesk(QObject):
-    """Has at most one model, and none that would not fit into memory beside the open one."""
+    """Holds at most one model, and only if it fits into memory together with the open one."""
 
-    changed = Signal()  # it is there now, or cannot come
+    changed = Signal()  # the model is open now, or cannot be opened
     failed = Signal(str)
 
     def __init__(self, freeing: FreeLane, parent: QObject) -> None:
@@ -22,22 +22,22 @@ class GuestDesk(QObject):
         self._model: Model | None = None
         self._folder = ""
         self._reason = ""
-        self._judged: tuple[int, str] | None = None  # the open model's key, and why the two cannot stand together
+        self._judged: tuple[int, str] | None = None  # the open model's key, and why the two cannot be compared
         self.lane = LoadLane("guest", self)
         self.lane.answered.connect(self._take)
         self.lane.failed.connect(self._refuse)
 
     @property
     def reason(self) -> str:
-        """Why there is no model beside, in a sentence; "" where there is one, or none was asked for."""
+        """Why there is no second model, in a sentence; "" if there is one, or none was asked for."""
         if self._reason or not self._folder or self._model is not None:
             return self._reason
         return f"{name_of(Path(self._folder))} is being opened."
 
     def of(self, folder: str, host: Model, tokens: int) -> Model | None:
-        """The model in `folder`, if it is there and can stand beside `host`; else it is being opened.
+        """The model in `folder`, if it is open and can be compared with `host`; else start opening it.
 
-        Of an empty `folder` none: what was there is let go.
+        An empty `folder` gives None and releases the model that was open.
         """
         own = bool(folder) and Path(folder).absolute() == host.folder.absolute()
         wanted = "" if own else folder
@@ -58,7 +58,7 @@ class GuestDesk(QObject):
         return None if self._reason else self._model
 
     def drop(self) -> None:
-        """Let go of the model, and of the one that is being opened."""
+        """Release the model, and stop opening one."""
         self.lane.cancel()
         if self._model is not None:
             self._freeing.hold(self._model)
@@ -66,7 +66,7 @@ class GuestDesk(QObject):
         self._model, self._folder, self._reason, self._judged = None, "", "", None
 
     def drop_rewritten(self) -> bool:
-        """Let go of a model whose files are no longer those that were opened; whether it was so."""
+        """Release the model if its files have changed since it was opened; return whether they had."""
         gone = self._model is not None and self._model.checkpoint.is_rewritten()
         if gone:
             self.drop()
@@ -85,6 +85,6 @@ class GuestDesk(QObject):
         self.changed.emit()
 
     def close(self) -> None:
-        """End the thread and let go of the model."""
+        """End the thread and release the model."""
         self.lane.close()
         self._model = None

@@ -1,4 +1,4 @@
-"""The help page: every command and its keys, from the one table, and what the pointer does."""
+"""The help page: every command and its keys, from the command table, and what the pointer does."""
 
 from html import escape
 from itertools import groupby
@@ -21,7 +21,7 @@ _POINTER = (
 
 
 class HelpPage(QDialog):
-    """One page of text that can be searched by eye and copied."""
+    """One page of text that can be read through and copied."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)

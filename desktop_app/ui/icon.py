@@ -1,4 +1,4 @@
-"""The program's icon, in every size that it was drawn for."""
+"""The program's icon, in every size it was drawn for."""
 
 from PySide6.QtGui import QIcon
 
@@ -9,7 +9,7 @@ SIZES = (16, 24, 32, 48, 64, 128, 256, 512)
 
 
 def window_icon() -> QIcon:
-    """The icon for windows and the task bar. Raises LogitscopeError where a file of it is missing."""
+    """The icon for windows and the task bar. Raises LogitscopeError if one of its files is missing."""
     made = QIcon()
     for size in SIZES:
         made.addFile(str(resource("icons", f"logitscope-{size}.png")))

@@ -1,4 +1,4 @@
-"""What pointing at a cell and opening one does: readouts, lit operands, the inspector and its path."""
+"""What pointing at a cell and opening it do: readouts, lit operands, the inspector and its path."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ from desktop_app.ui.side_tabs import SideTabs
 
 
 class Inspection(QObject):
-    """Stands between the two canvases, the Inspect tab and the controller's path of opened numbers."""
+    """Connects the two canvases, the Inspect tab and the controller's path of opened numbers."""
 
     said = Signal(str)
 
@@ -50,11 +50,11 @@ class Inspection(QObject):
         inspector.numpy_asked.connect(self.copy_numpy)
 
     def set_look(self, theme: Theme, scale: float) -> None:
-        """Show from now on in this theme and type size."""
+        """Use this theme and type size from now on."""
         self._theme, self._scale = theme, scale
 
     def set_covered(self, on: bool) -> None:
-        """Whether the view's numbers are hidden: then pointing says nothing, and a click marks what one guesses."""
+        """Set whether the view's numbers are hidden: pointing then shows nothing, and a click marks a guess."""
         if on and not self._covered:
             self._guess = None
         self._covered = on
@@ -70,11 +70,11 @@ class Inspection(QObject):
         try:
             return readout_of(scene, Cell(cells.source.name, cells.source.at(row, column)))
         except LogitscopeError as reason:
-            # The view of a moment ago, while what the next one shows is being computed.
+            # The previous view is still shown while the products of the next one are being computed.
             return Readout("…", cells.source.name, str(reason))
 
     def _point(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
-        """Say what is under the pointer, and light what it came from and what it feeds in every view."""
+        """Show what is under the pointer, and light what it was computed from and what it feeds in every view."""
         scene = self._controller.scene
         if self._covered and canvas is self._canvas:
             cells = None
@@ -96,14 +96,14 @@ class Inspection(QObject):
 
     def _open(self, cells: Cells, row: int, column: int) -> None:
         if self._covered:
-            # The mark stays when the numbers are shown again: a guess is kept, right or wrong.
+            # The mark stays when the numbers are shown again: a guess stays visible, right or wrong.
             self._guess = None if cells.source is None else _region(cells, row, column)
             self._canvas.set_marked(self._guess)
             return
         pinned = self._inspector.pin.isChecked() and self._inspector.isVisible()
         scene = self._controller.scene
         if cells.source is not None and not pinned and scene is not None:
-            # What was typed since the pass of the scene stays.
+            # Keep what was typed since the scene's pass.
             now = replace(scene, state=self._controller.state)
             try:
                 self._controller.set(clicked(now, Cell(cells.source.name, cells.source.at(row, column))))
@@ -114,7 +114,7 @@ class Inspection(QObject):
 
     @property
     def cell(self) -> Cell | None:
-        """The cell that is pointed at in the view, or else the one that is opened."""
+        """The cell that is pointed at in the view, else the opened one."""
         if self._pointed is not None:
             return self._pointed
         return self._controller.path[-1] if self._controller.path else None
@@ -124,7 +124,7 @@ class Inspection(QObject):
             self._push(Cell(cells.source.name, cells.source.at(row, column)))
 
     def _push(self, cell: Cell) -> None:
-        """Go on to `cell`, or back to it where one has been there."""
+        """Extend the path to `cell`, or go back to it if the path contains it."""
         self._controller.follow(Open(cell))
 
     def open_probability(self, token: int) -> None:
@@ -134,12 +134,12 @@ class Inspection(QObject):
             self._controller.open_path((Cell(PROBABILITY, (scene.position, token)),))
 
     def show(self) -> None:
-        """Bring inspector and Inspect tab in line with the controller's path."""
+        """Update inspector and Inspect tab to the controller's path."""
         scene, path = self._controller.scene, self._controller.path
         shown = bool(path) and scene is not None
         if shown and not self._inspector.isVisible():
             height = self._centre.height()
-            # The picture stays as large as it was, and what was clicked where it was: the lower pane scrolls.
+            # The picture keeps its size, and what was clicked its place: the lower pane scrolls.
             self._canvas.set_room(height)
             self._inspector.show()
             self._centre.setSizes([height * 2 // 5, height - height * 2 // 5])
@@ -148,7 +148,7 @@ class Inspection(QObject):
             inside = focus is not None and self._inspector.isAncestorOf(focus)
             self._inspector.hide()
             self._canvas.set_room(0)
-            self._inspector.canvas.show_view(None, self._theme, self._scale)  # it may come back to another text
+            self._inspector.canvas.show_view(None, self._theme, self._scale)  # it may be reopened for another text
             if inside:
                 self._canvas.setFocus()
         opened = path[0] if path and path[0].index else None
@@ -163,19 +163,19 @@ class Inspection(QObject):
             except LogitscopeError:
                 if self._controller.is_current:
                     raise
-                return  # it is of the text whose pass is under way, and shown or dropped when that is done
-            # A cell of a workspace is called after what it stands for.
+                return  # it belongs to the text whose pass is running, and is shown or dropped when that is done
+            # A cell of a workspace is named after what it stands for.
             own = {c for c in path if c.index and workspace_of(scene, c) is not None and not unready(scene, c)}
             names = {c: readout_of(scene, c).name for c in own}
             self._inspector.show_path(path, view, self._theme, self._scale, names)
         self._tabs.show_readout(readout)
 
     def copy_numpy(self) -> None:
-        """Put lines that make the opened number again on the clipboard, or the step's tensor where none is open."""
+        """Copy code that computes the opened number, or the step's tensor if none is open, to the clipboard."""
         scene, path, step = self._controller.scene, self._controller.path, self._controller.step
         if scene is None or step is None:
             return
-        shown = (*step.tensors, "logits")[0]  # steps of sampling begin with the logits
+        shown = (*step.tensors, "logits")[0]  # steps of sampling start from the logits
         place = workspace_of(scene, path[-1]) if path else None
         cell = path[-1] if path and place is None else Cell(shown, ())
         of = place if place is not None and place.spec.numpy else None if path and place is None else step
@@ -185,7 +185,7 @@ class Inspection(QObject):
             elif cell.name == PROBABILITY:
                 lines = probabilities_as_numpy(scene.checkpoint, cell.index[0], scene.state.sampling, cell.index[1])
             else:
-                # A part of a weight (W_Q of a head) is copied as the weight that it is stored in.
+                # A part of a weight (W_Q of a head) is copied as the stored weight that contains it.
                 whole = not cell.index and cell.name not in scene.trace.table
                 name = find_part(scene.config, cell.name).weight if whole else cell.name
                 run = scene.trace.run

@@ -1,4 +1,4 @@
-"""The inspector under the view: one number taken apart, with a breadcrumb back along the way one came."""
+"""The inspector under the view: one number broken down into its terms, with a breadcrumb trail back."""
 
 from collections.abc import Mapping
 from html import escape
@@ -13,9 +13,9 @@ from desktop_app.ui.canvas import Canvas
 
 
 class Inspector(QWidget):
-    """Shows the view of the last cell of a path. Emits how far back one wants to go, or that one is done."""
+    """Shows the view of the last cell of a path. Emits how far to go back, or the request to close."""
 
-    back_to = Signal(int)  # how many cells of the path to keep; 0 closes
+    back_to = Signal(int)  # number of cells of the path to keep; 0 closes
     export_asked = Signal()
     numpy_asked = Signal()
 
@@ -66,13 +66,13 @@ class Inspector(QWidget):
     def show_path(
         self, path: tuple[Cell, ...], view: View, theme: Theme, scale: float, names: Mapping[Cell, str] | None = None
     ) -> None:
-        """Show `view`, the last cell of `path`; `names` are those of cells that are not called by name and index."""
+        """Show `view` of the last cell of `path`; `names` are for cells that are not named by tensor and index."""
         parts = []
         for n, cell in enumerate(path):
             words = escape((names or {}).get(cell) or f"{cell.name}{list(cell.index) or ''}")
             last = f'<span style="font-weight: 600">{words}</span>'
             parts.append(last if n == len(path) - 1 else f'<a href="{n + 1}">{words}</a>')
-        # The near end of a long way is the one that matters.
+        # Of a long path, the last cells matter most.
         shown = parts if len(parts) <= 4 else ["…", *parts[-4:]]
         self.trail.setText(" › ".join(shown))
         self.canvas.show_view(view, theme, scale)

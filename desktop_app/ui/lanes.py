@@ -1,4 +1,4 @@
-"""Lanes: a thread each for passes, loading, packing and freeing, behind objects that answer in the window's thread."""
+"""Lanes: one thread each for passes, loading, packing and freeing; their answers arrive in the window's thread."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Lane(QObject):
-    """Runs jobs one after the other in one thread; a new one drops those before it unless it waits its turn."""
+    """Runs jobs one after the other in one thread; a new job drops those before it unless it is queued."""
 
     answered = Signal(object)
     failed = Signal(str)
@@ -47,9 +47,9 @@ class Lane(QObject):
         return self._pending > 0
 
     def submit(self, job: Callable[[Stop], Any], *, in_turn: bool = False) -> None:
-        """Run `job`, which is given a Stop; whatever ran before is stopped and its answer dropped, unless `in_turn`.
+        """Run `job`, passing it a Stop; the job before is stopped and its answer dropped, unless `in_turn`.
 
-        Once the lane is closed nothing runs: what closes a window may be in the middle of what asks for it.
+        Does nothing once the lane is closed: the window may close while a handler that submits a job is running.
         """
         if self._closed:
             return
@@ -60,7 +60,7 @@ class Lane(QObject):
         self._executor.submit(self._run, job, stop, generation)
 
     def cancel(self) -> None:
-        """Stop the job at once; its answer will not come."""
+        """Stop the job at once; its answer is not delivered."""
         self._stop.set()
         self._stop = Stop()
         self._generation += 1
@@ -70,7 +70,7 @@ class Lane(QObject):
         try:
             stop.check()
             result = job(stop)
-        except Cancelled:  # nobody waits for the answer any more
+        except Cancelled:  # no one is waiting for the answer any more
             pass
         except LogitscopeError as reason:
             trouble = str(reason)
@@ -79,7 +79,7 @@ class Lane(QObject):
             log.info("%s: there is not enough memory.", self._name, exc_info=True)
             trouble = "There is not enough memory for this; try a shorter prompt or a smaller model."
         except Exception as reason:
-            # A fault of ours: told, logged whole, and the window lives on.
+            # A bug of ours: it is reported and logged in full, and the window keeps running.
             log.exception("%s: a fault.", self._name)
             trouble = fault_words(reason)
         self._returned.emit(generation, result, trouble)
@@ -102,7 +102,7 @@ class Lane(QObject):
 
 
 class FreeLane(Lane):
-    """Frees what is no longer shown: freeing hundreds of megabytes takes longer than one frame allows."""
+    """Frees what is no longer shown: freeing hundreds of megabytes takes longer than one frame."""
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(name, parent)
@@ -116,9 +116,9 @@ class FreeLane(Lane):
         self._old += old
 
     def free_soon(self, then: Callable[[], None] | None = None) -> None:
-        """Free all that is held, once its replacement has been painted, and return the memory to the system.
+        """Free everything held once its replacement has been painted, and return the memory to the system.
 
-        `then` is called before, to let go of more.
+        `then` is called before the memory is returned, to release more.
         """
         if then is not None:
             self._then = then
@@ -137,20 +137,20 @@ class FreeLane(Lane):
 
 def _let_go(old: list[object], then: Callable[[], None] | None, _stop: Stop) -> None:
     while old:
-        old.pop()  # one by one, so that other threads get their turn
+        old.pop()  # one by one, so that other threads can run in between
     if then is not None:
         then()
     give_back_memory()
 
 
 class ProductLane(Lane):
-    """Products being computed for the views that are shown."""
+    """Computes products for the views that are shown."""
 
     progress = Signal(str, float)
-    partly = Signal(object, object, object)  # the passes, a want, and what is there of it by now
+    partly = Signal(object, object, object)  # the passes, a want, and its partial result
 
     def make(self, wants: Sequence[Want], model: Model, passes: Passes) -> None:
-        """Compute `wants` one after the other; answers the passes and all of them."""
+        """Compute `wants` one after the other; answers with the passes and all results."""
 
         def work(stop: Stop) -> tuple[Passes, dict[Want, Made]]:
             made = {}
@@ -163,7 +163,7 @@ class ProductLane(Lane):
 
 
 class LoadLane(Lane):
-    """Models being opened; those on the `shelf` are open already."""
+    """Opens models; those on the `shelf` are already open."""
 
     stage = Signal(str)
 
@@ -174,10 +174,10 @@ class LoadLane(Lane):
     def request(
         self, folder: Path, then: State | None = None, *, tokens: int = 0, int8: bool = False, anyway: bool = True
     ) -> None:
-        """Open the model in `folder`, rounded if `int8`; tells its stages, answers the Model.
+        """Open the model in `folder`, rounded if `int8`; reports its stages, answers with the Model.
 
-        Unless it is to be opened `anyway`, one that may not fit into memory with a text of `tokens` tokens is answered
-        by a Doubt, which keeps `then`.
+        Without `anyway`, a model that may not fit into memory with a text of `tokens` tokens is answered
+        with a Doubt, which carries `then`.
         """
 
         def work(stop: Stop) -> Model | Doubt:

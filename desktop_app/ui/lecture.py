@@ -1,4 +1,4 @@
-"""Lecture mode: the picture alone on the whole screen with one sentence, and the keys that a clicker sends."""
+"""Lecture mode: only the picture on the full screen with one sentence, and the keys that a clicker sends."""
 
 from collections.abc import Callable
 
@@ -11,18 +11,18 @@ from desktop_app.gpt2.phrase import Sentences
 from desktop_app.ui.presenter import Presenter, other_screen
 
 _SENTENCE = 0.028
-"""Height of the sentence's type as a share of the window's: what the last row of a lecture hall can read."""
+"""The sentence's type size as a fraction of the window's height, legible from the last row of a lecture hall."""
 _STEPPING = {Qt.Key.Key_PageDown: "next", Qt.Key.Key_PageUp: "previous"}
 _BLANKING = (Qt.Key.Key_B, Qt.Key.Key_Period)
 
 
 def first_sentence(lead: str) -> str:
-    """As much of a lead as is read from the last row."""
+    """The part of a lead that is shown for readers in the last row."""
     return lead.first if isinstance(lead, Sentences) else lead
 
 
 class Lecture(QObject):
-    """Takes the clicker's keys before any field does, while it is on. The window shows and hides its own parts."""
+    """While on, takes the clicker's keys before any field does. The window shows and hides its parts itself."""
 
     changed = Signal()
     command = Signal(str)
@@ -31,7 +31,7 @@ class Lecture(QObject):
         super().__init__(window)
         self._window = window
         self.leave: Callable[[], bool] = lambda: False
-        """Does what Esc does before it ends the lecture, and says whether there was something to do."""
+        """Does what Esc does before it ends the lecture; returns whether there was anything to do."""
         self._before = Qt.WindowState.WindowNoState
         self._geometry = window.geometry()
         self.presenter = Presenter(window)
@@ -55,7 +55,7 @@ class Lecture(QObject):
         return not self._blank.isHidden()
 
     def set_on(self, on: bool) -> None:
-        """Begin or end."""
+        """Start or end the lecture."""
         if on == self.on:
             return
         self.on = on
@@ -66,7 +66,7 @@ class Lecture(QObject):
             app.installEventFilter(self)
             room = other_screen(self._window)
             if room is not None:
-                # The lecturer stays where the window was; the room sees the other screen.
+                # The presenter takes the window's screen, and the window moves to the one that the audience sees.
                 self.presenter.begin(self._window.screen())
                 self._window.setGeometry(room.geometry())
             self._window.setWindowState(self._before | Qt.WindowState.WindowFullScreen)
@@ -76,14 +76,14 @@ class Lecture(QObject):
             self._window.setWindowState(self._before & ~Qt.WindowState.WindowFullScreen)
             if self.presenter.isVisible():
                 self.presenter.end()
-                # Once more when the window has left the whole screen: until then it may be held there.
+                # Set it again once the window has left full screen: until then it may be held on that screen.
                 self._window.setGeometry(self._geometry)
                 QTimer.singleShot(0, self._window, lambda: self._window.setGeometry(self._geometry))
         self.sentence.setVisible(on)
         self.changed.emit()
 
     def say(self, words: str, theme: Theme, notes: str = "", next_step: str = "") -> None:
-        """Show the sentence of this place; notes and what comes next are for the lecturer's own screen."""
+        """Show the sentence of this place; notes and the next step go to the lecturer's screen."""
         if self.presenter.isVisible():
             self.presenter.tell(words, notes, next_step, theme)
         size = max(13, round(_SENTENCE * self._window.height()))
@@ -99,7 +99,7 @@ class Lecture(QObject):
         self._blank.setVisible(on)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take what clickers send, whatever has the focus; dialogs keep their keys."""
+        """Take what clickers send, regardless of focus; dialogs keep their keys."""
         kind = event.type()
         if kind not in (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride) or not isinstance(event, QKeyEvent):
             return False
@@ -111,7 +111,7 @@ class Lecture(QObject):
         if not plain or key not in (*_BLANKING, *_STEPPING, Qt.Key.Key_Escape):
             return False
         if kind == QEvent.Type.ShortcutOverride:
-            event.accept()  # comes again as a key press
+            event.accept()  # arrives again as a key press
             return True
         if self.is_blank:
             self._show_blank(False)
