@@ -1,4 +1,4 @@
-"""Dialogs for one line of text, or for several, that block nothing; the caller gets what was written."""
+"""Non-blocking dialogs for one or several lines of text; the caller gets what was typed."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QInputDial
 
 
 def ask_line(parent: QWidget, title: str, words: str, usual: str, then: Callable[[str], object]) -> None:
-    """Ask for a line that is `usual` unless changed; `then` is called with it unless the dialog is left."""
+    """Ask for a line, `usual` by default; `then` is called with it unless the dialog is cancelled."""
     dialog = QInputDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle(title)
@@ -21,7 +21,7 @@ def ask_line(parent: QWidget, title: str, words: str, usual: str, then: Callable
 def ask_lines(
     parent: QWidget, title: str, lines: Sequence[tuple[str, str]], then: Callable[[tuple[str, ...]], object]
 ) -> None:
-    """Ask for a line for each (words, what stands there first); `then` is called with all unless the dialog is left."""
+    """Ask for a line for each (label, default); `then` is called with all unless the dialog is cancelled."""
     dialog = QDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle(title)

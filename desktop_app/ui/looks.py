@@ -1,4 +1,4 @@
-"""A theme as Qt sees it: an explicit palette and one style sheet (style hints do nothing on some platforms)."""
+"""A theme for Qt: an explicit palette and one style sheet (style hints do nothing on some platforms)."""
 
 from PySide6.QtGui import QColor, QPalette
 
@@ -34,7 +34,7 @@ def palette(theme: Theme) -> QPalette:
 
 
 def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
-    """The widgets' looks; sizes in pixels at this type size, rows closer where they are `tight`."""
+    """The widgets' style sheet; sizes in pixels at this type size, rows closer together if `tight`."""
 
     def px(size: float) -> str:
         return f"{round(size * scale)}px"

@@ -1,4 +1,4 @@
-"""The map of the transformer: the residual stream as a spine, blocks hung on it, the current step lit."""
+"""The map of the transformer: the residual stream as a spine with the blocks on it, the current step highlighted."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ _ROW, _BLOCK_ROW, _GAP = 24.0, 32.0, 6.0
 class _Item:
     rect: Rect
     step: Step
-    block: bool  # a block's head, folded or not
+    block: bool  # a block's header, folded or not
 
 
 class MapView(PaintedPane):
@@ -29,7 +29,7 @@ class MapView(PaintedPane):
 
     chosen = Signal(object)
     command = Signal(str)
-    menu_asked = Signal(object, bool, object)  # a step, whether its whole block is meant, and where on the screen
+    menu_asked = Signal(object, bool, object)  # a step, whether its whole block is meant, and the screen position
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,7 +57,7 @@ class MapView(PaintedPane):
         sizes: tuple[int, int],
         cone: Cone | None = None,
     ) -> None:
-        """Show the steps of a model; `sizes` are its d_model and d_mlp, `cone` is what edits can have changed."""
+        """Show the steps of a model; `sizes` are its d_model and d_mlp, `cone` is what edits may have changed."""
         before, shown = self._current, (steps, current, theme, scale, sizes, cone)
         if shown == self._shown:
             return
@@ -119,7 +119,7 @@ class MapView(PaintedPane):
             )
         room, name = box.w - page.u(28), self._name(step)
         if page.width(name, bold=current) > room:
-            name = step.text.name  # without the widths: they stand in the view
+            name = step.text.name  # without the widths, which the view shows
         page.words(x + page.u(24), y + height / 2, name, bold=current, room=room,
                    colour=theme.accent if current else theme.ink)  # fmt: skip
         if self._cone is not None and self._cone.has(step):
@@ -128,7 +128,7 @@ class MapView(PaintedPane):
         return y + height
 
     def _mark(self, page: Page, box: Rect) -> None:
-        """Steps that edits may have changed have a bar at their right edge."""
+        """Draw the bar at the right edge of a step that edits may have changed."""
         page.fill(Rect(box.x + box.w - page.u(4), box.y + page.u(3), page.u(3), box.h - page.u(6)), self._theme.accent)
 
     def _name(self, step: Step) -> str:

@@ -1,4 +1,4 @@
-"""What the window remembers from one day to the next: its place on the screen and what was chosen about it."""
+"""What the window remembers between runs: its place on the screen and the settings chosen for it."""
 
 import logging
 from dataclasses import replace
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Memory(QObject):
-    """Holds the settings, and keeps them in their file."""
+    """Holds the settings and saves them to their file."""
 
     def __init__(self, frame: Frame, files: FileActions, settings: Settings) -> None:
         super().__init__(frame)
@@ -22,10 +22,10 @@ class Memory(QObject):
         self.settings = self._before = settings
 
     def restore(self) -> None:
-        """Put the window where it was, as it was."""
+        """Restore the window's place and state."""
         frame = self._frame
         frame.scrubber.set_speed(self.settings.speed)
-        # A damaged memory, of whatever characters, restores nothing.
+        # Damaged values, of any characters, restore nothing.
         geometry, splitter = (
             QByteArray.fromHex(kept.encode("ascii", "replace"))
             for kept in (self.settings.geometry, self.settings.splitter)
@@ -39,7 +39,7 @@ class Memory(QObject):
     def choose(
         self, *, theme: str | None = None, type_size: float | None = None, every_number: bool | None = None
     ) -> None:
-        """Take over what was chosen, and keep it."""
+        """Apply new settings and save them."""
         chosen = self.settings
         self.settings = replace(
             chosen,
@@ -50,7 +50,7 @@ class Memory(QObject):
         self.keep()
 
     def keep(self) -> None:
-        """Write the settings and how the window stands now; a file that cannot be written is logged."""
+        """Write the settings and the window's current geometry; a file that cannot be written is logged."""
         frame = self._frame
         changed = replace(
             self.settings,
@@ -62,5 +62,5 @@ class Memory(QObject):
         try:
             save_settings(changed, self._before)
         except LogitscopeError as reason:
-            # A theme is not worth a sentence in the window, which may be closing.
+            # A lost theme is not worth a message in the window, which may be closing.
             log.warning("%s", reason)

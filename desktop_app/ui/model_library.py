@@ -1,4 +1,4 @@
-"""The window's models: the menu of the model button, the dialog, downloads, and the question about memory."""
+"""The window's models: the model button's menu, the dialog, downloads, and the question about memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,11 +22,11 @@ from desktop_app.ui.controller import Controller
 from desktop_app.ui.download_lane import DownloadLane
 from desktop_app.ui.models_dialog import ModelsDialog
 
-_FIRST = "openai-community/gpt2"  # what the menu offers to get
+_FIRST = "openai-community/gpt2"  # what the menu offers to download
 
 
 class ModelLibrary(QObject):
-    """Brings models to the controller, from wherever they are."""
+    """Supplies models to the controller from any source."""
 
     said = Signal(str)
 
@@ -39,7 +39,7 @@ class ModelLibrary(QObject):
         self.downloads.failed.connect(self._on_download_failed)
         self.fetching: HubName | None = None
         self._open_when_here = False
-        self._then: State | None = None  # what the fetched model is to open with
+        self._then: State | None = None  # the state to open the downloaded model with
         self._asked_folder: Path | None = None
         self.dialog: ModelsDialog | None = None
         controller.doubted.connect(self._ask_about_memory)
@@ -50,7 +50,7 @@ class ModelLibrary(QObject):
         self.menu.setToolTipsVisible(True)
         self.menu.aboutToShow.connect(lambda: self._fill(list_models()))
         button.setMenu(self.menu)
-        self._fill(list(list_bundled()))  # the start does not wait for what may be a large cache
+        self._fill(list(list_bundled()))  # startup does not wait for a cache that may be large
 
     # The menu
 
@@ -76,7 +76,7 @@ class ModelLibrary(QObject):
         self.menu.addAction("Open a model folder …", self.ask_folder)
 
     def _add_snapshots(self, row: Row) -> None:
-        """A menu of what a bundled model was like along its training, if that came with it."""
+        """Add a menu of a bundled model's training snapshots, if it has any."""
         kept = snapshots(row.folder) if row.kind == BUNDLED and row.folder is not None else {}
         if kept:
             menu = QMenu(f"{row.title} as it learned", self.menu)
@@ -100,12 +100,12 @@ class ModelLibrary(QObject):
         dialog.open()
 
     def open_folder(self, folder: Path) -> None:
-        """Open the model in a folder; it is remembered once it has opened."""
+        """Open the model in a folder; the folder is remembered once it has opened."""
         self._asked_folder = folder
         self._controller.open_model(folder)
 
     def open_row(self, row: Row) -> None:
-        """Open a model of the list."""
+        """Open a model from the list."""
         if row.folder is not None:
             self._controller.open_model(row.folder)
 
@@ -152,7 +152,7 @@ class ModelLibrary(QObject):
     # Downloads
 
     def get(self, name: HubName, *, then_open: bool = False, then: State | None = None) -> None:
-        """Fetch a model, one at a time; the dialog shows how far it is. `then` is the state that it opens with."""
+        """Download a model, one at a time; the dialog shows progress. `then` is the state to open it with."""
         self.show()
         assert self.dialog is not None
         if self.fetching is not None:
@@ -164,7 +164,7 @@ class ModelLibrary(QObject):
         self.downloads.request(name)
 
     def get_text(self, text: str) -> None:
-        """Fetch what was typed."""
+        """Download the model that was typed."""
         try:
             self.get(full_name(parse_hub_name(text)))
         except LogitscopeError as reason:
@@ -172,7 +172,7 @@ class ModelLibrary(QObject):
             self.dialog.show_trouble(str(reason))
 
     def cancel(self) -> None:
-        """End the download; what has arrived is kept, and the next one goes on from there."""
+        """Stop the download; what has arrived is kept, and the next download resumes from it."""
         name, self.fetching = self.fetching, None
         self.downloads.cancel()
         if self.dialog is not None and name is not None:
@@ -240,7 +240,7 @@ class ModelLibrary(QObject):
     def _ask_to_remove(self, row: Row) -> None:
         fetched = row.kind not in (BUNDLED, HUB) and row.reference != str(row.folder)
         if not fetched and row.kind != HUB:
-            self.remove(row)  # a folder only leaves the list
+            self.remove(row)  # a folder is only taken off the list
             return
         box = QMessageBox(self.dialog)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

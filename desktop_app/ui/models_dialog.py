@@ -1,4 +1,4 @@
-"""The list of models with what they need and where they are; says what is asked for, and does none of it."""
+"""The list of models with their memory needs and places; emits requests, and carries out none of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ _STATE, _PARAMETERS, _MEMORY = 1, 2, 5
 
 
 class ModelsDialog(QDialog):
-    """Stays beside the window. Enter does to the chosen row what its button says, Delete removes it."""
+    """Stays open beside the window. Enter does what the selected row's button says, Delete removes the row."""
 
     open_asked = Signal(object)
     get_asked = Signal(object)
@@ -45,7 +45,7 @@ class ModelsDialog(QDialog):
         self._rows: list[Row] = []
         self._fetching = self._loading = False
         self.is_opening = False
-        """Whether a model was asked for here and has not come yet, or failed."""
+        """Whether a model requested here has neither opened nor failed yet."""
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 16, 20, 16)
         column.setSpacing(12)
@@ -136,9 +136,9 @@ class ModelsDialog(QDialog):
     # Showing
 
     def fill(self, rows: Sequence[Row], tokens: int, opened: Path | None, choose: str = "") -> None:
-        """Show `rows`, memory being for a text of `tokens` tokens; the chosen row stays, or `choose` is.
+        """Show `rows`, with memory for a text of `tokens` tokens; keep the selected row, or select `choose`.
 
-        `opened` is the folder of the model that is open.
+        `opened` is the folder of the open model.
         """
         chosen = choose or (row.reference if (row := self.chosen) is not None else "")
         self._rows = list(rows)
@@ -176,7 +176,7 @@ class ModelsDialog(QDialog):
         self._show_choice()
 
     def _fit(self) -> None:
-        """Give rows and dialog the size that this type needs, as far as the screen has it."""
+        """Give rows and dialog the size that this type size needs, within the screen."""
         height = round(self.fontMetrics().height() * 1.9)
         for n in range(self.table.rowCount()):
             self.table.setRowHeight(n, height)
@@ -204,7 +204,7 @@ class ModelsDialog(QDialog):
 
     @property
     def chosen(self) -> Row | None:
-        """The chosen row."""
+        """The selected row."""
         at = self.table.currentRow()
         return self._rows[at] if 0 <= at < len(self._rows) else None
 
@@ -219,12 +219,12 @@ class ModelsDialog(QDialog):
         self._enable()
 
     def show_progress(self, words: str, part: float | None) -> None:
-        """Show how far a download is; `part` of 1, None while unknown; no words when there is none."""
+        """Show a download's progress; `part` is from 0 to 1, None while unknown; empty `words`: no download."""
         self._fetching = bool(words)
         self._show_strip(words, part, "Cancel the download")
 
     def show_loading(self, stage: str) -> None:
-        """Show the stage of a model being opened; "" when there is none."""
+        """Show the stage of the model being opened; "" if there is none."""
         self._loading = bool(stage)
         if stage:
             self.is_opening = True
@@ -240,7 +240,7 @@ class ModelsDialog(QDialog):
         self._enable()
 
     def show_trouble(self, words: str) -> None:
-        """Show a sentence about what went wrong, until the next."""
+        """Show a sentence about what went wrong until the next one."""
         self.trouble.setText(words)
         self.trouble.setVisible(bool(words))
         self.is_opening = self.is_opening and not words
@@ -256,7 +256,7 @@ class ModelsDialog(QDialog):
         self.remove.setEnabled(removable and not self._fetching)
         self.get.setEnabled(bool(self.field.text().strip()) and not self._fetching)
 
-    # What is asked for
+    # Requests
 
     def _act(self) -> None:
         row = self.chosen

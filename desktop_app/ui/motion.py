@@ -1,4 +1,4 @@
-"""Whether things move: travelling over the sheet and operations that play, unless the system asks for less of it."""
+"""Whether travel over the sheet and operations are animated: not if the system asks for less motion."""
 
 from functools import cache
 

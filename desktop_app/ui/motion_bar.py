@@ -1,18 +1,18 @@
-"""The controls of an operation that moves: play, a beat on or back, where one is, how fast, by cells or by rows."""
+"""The controls of an animated operation: play, next and previous beat, position, speed, by cells or by rows."""
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QSlider, QToolButton, QVBoxLayout, QWidget
 
 PACES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Beats a second."""
-_FINE = 1000  # places of the slider
+"""Beats per second."""
+_FINE = 1000  # positions of the slider
 
 
 class MotionBar(QWidget):
-    """Stands under the view and takes its own room; what was pressed is told by `command`."""
+    """Lies under the view without covering it; emits `command` for a pressed button."""
 
     command = Signal(str)
-    scrubbed = Signal(float)  # a share of the whole, 0 to 1
+    scrubbed = Signal(float)  # fraction of the whole, 0 to 1
     paced = Signal(float)
     by_row = Signal(bool)
 
@@ -69,7 +69,7 @@ class MotionBar(QWidget):
         return button
 
     def show_moment(self, words: str, share: float, *, playing: bool) -> None:
-        """Show where one is."""
+        """Show the current position."""
         self.words.setText(words)
         with QSignalBlocker(self.slider):
             self.slider.setValue(round(share * _FINE))
@@ -77,7 +77,7 @@ class MotionBar(QWidget):
         self.play.setAccessibleName("Pause" if playing else "Play")
 
     def show_rows(self, *, there: bool, on: bool) -> None:
-        """Offer row by row, where the operation fills a tensor."""
+        """Offer row by row, if the operation fills a tensor."""
         with QSignalBlocker(self.rows):
             self.rows.setChecked(on)
         self.rows.setVisible(there)
