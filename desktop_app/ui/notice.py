@@ -1,4 +1,4 @@
-"""A sentence that passes: it lies over the foot of the view for a while."""
+"""A temporary sentence over the foot of the view."""
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QLabel, QWidget
@@ -20,11 +20,11 @@ class Notice(QLabel):
         self._timer.timeout.connect(self.hide)
 
     def set_scale(self, scale: float) -> None:
-        """Leave the margins of this type size."""
+        """Use the margins of this type size."""
         self._scale = scale
 
     def say(self, words: str, *, lasting: bool = False, seconds: int = 6) -> None:
-        """Show a sentence for a while, or until the next one; none takes the last one away."""
+        """Show a sentence for `seconds`, or, if `lasting`, until the next one; an empty one clears it."""
         self.setText(words)
         if not words:
             self.hide()
@@ -44,10 +44,10 @@ class Notice(QLabel):
         self.move(max(8, (self._window.width() - self.width()) // 2), self._foot.y() - self.height() - 12)
 
     def fit(self) -> None:
-        """Stand where the window's new size puts it; a sentence that is shown stays as long as it would have."""
+        """Move to fit the window's new size; how long a shown sentence stays does not change."""
         if self.isVisible():
             self._place()
 
     def close_down(self) -> None:
-        """Nothing happens by itself any more."""
+        """Stop the timer."""
         self._timer.stop()

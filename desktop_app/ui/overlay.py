@@ -1,4 +1,4 @@
-"""What lies over the picture and changes while it stays: lit cells, the pointed one and its words, the spotlight."""
+"""What is drawn over an unchanged picture: lit cells, the pointed cell and its words, the spotlight."""
 
 from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
@@ -13,13 +13,13 @@ _RING, _DIM = 6.0, 0.72
 
 
 class Overlay:
-    """Draws onto a painter whose origin is the page's corner; `seen` is the part of the page that can be seen."""
+    """Draws onto a painter whose origin is the page's corner; `seen` is the visible part of the page."""
 
     def __init__(self, painter: QPainter, page: Page, seen: QRectF) -> None:
         self._painter, self._page, self._seen = painter, page, seen
 
     def dim_rest(self, cells: Cells, row: int, column: int) -> None:
-        """Ring a cell and dim the rest, but for its row and its column."""
+        """Ring a cell and dim all but its row and its column."""
         painter, seen = self._painter, self._seen
         place = rectangle(cells.place(row, column))
         rest = QPainterPath()
@@ -77,13 +77,13 @@ class Overlay:
             self.say(readout, place)
 
     def say(self, readout: Readout, place: QRectF) -> None:
-        """Words on a small card beside a place, inside what can be seen."""
+        """Draw words on a small card beside a place, inside the visible part."""
         scratch = Page(self._page.theme, fonts.measure, self._page.scale)
         lines = [readout.name, *scratch.wrap(readout.place, scratch.u(300), size=12)]
         widths = [scratch.width(t, size=12, mono=n == 0) for n, t in enumerate(lines)]
         w = max([*widths, scratch.width(readout.value, size=18, bold=True)]) + scratch.u(24)
         h = scratch.u(38 + 18 * len(lines))
-        # Beside the cell, inside what can be seen.
+        # Beside the cell, inside the visible part.
         seen = self._seen
         x = place.right() + 12
         if x + w > seen.right() - 4:

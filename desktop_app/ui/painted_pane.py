@@ -1,4 +1,4 @@
-"""What the painted panes share: no frame, and a ring that shows where the keyboard is."""
+"""The base of the painted panes: no frame, and a ring that shows the keyboard focus."""
 
 from PySide6.QtCore import QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFocusEvent, QPainter, QPen
@@ -15,7 +15,7 @@ _BY_KEYBOARD = (
 
 
 class PaintedPane(QAbstractScrollArea):
-    """A scroll area that paints itself. Who comes by keyboard sees a ring; who clicks knows where."""
+    """A scroll area that paints itself. Keyboard focus shows a ring, a click does not."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,7 +33,7 @@ class PaintedPane(QAbstractScrollArea):
         self.viewport().update()
 
     def draw_page(self, painter: QPainter, page: Page, seen: QRect) -> None:
-        """Draw the part of a page that is `seen` in the viewport, on the panel's colour; the painter moves with it."""
+        """Draw the part of a page that is `seen` in the viewport, on the panel's colour; this moves the painter."""
         scrolled = self.verticalScrollBar().value()
         painter.fillRect(self.viewport().rect(), QColor(page.theme.panel))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -41,7 +41,7 @@ class PaintedPane(QAbstractScrollArea):
         draw_marks(painter, page.marks, seen.top() + scrolled, seen.bottom() + 1 + scrolled)
 
     def draw_ring(self, painter: QPainter, colour: str) -> None:
-        """Draw the ring, if it is to be seen; `painter` is the viewport's, not moved."""
+        """Draw the ring if it should be visible; `painter` is the viewport's, not moved."""
         if self._ringed:
             painter.setPen(QPen(QColor(colour), 1, Qt.PenStyle.DotLine))
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -15,13 +15,13 @@ from desktop_app.figures.fonts_table import BASELINE
 from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Picture, Rect, Words, reaches
 from desktop_app.ui import fonts
 
-_MANY = 1500  # discs from which on they are put into a picture
+_MANY = 1500  # from this many discs on, they are stamped into an image
 
 pg.setConfigOptions(imageAxisOrder="row-major")
 
 
 def rectangle(rect: Rect) -> QRectF:
-    """A place as Qt's own."""
+    """A place as a Qt rectangle."""
     return QRectF(rect.x, rect.y, rect.w, rect.h)
 
 
@@ -36,7 +36,7 @@ def _brush(colour: str) -> QBrush:
 
 
 def draw_marks(painter: QPainter, marks: Sequence[Mark], top: float = -math.inf, bottom: float = math.inf) -> None:
-    """Draw marks in their order, of which at least those that reach between two heights will be seen."""
+    """Draw marks in order; those outside `top` to `bottom` may be left out."""
     for mark in marks:
         if not reaches(mark, top, bottom):
             continue
@@ -90,7 +90,7 @@ def _fill(painter: QPainter, mark: Fill) -> None:
 
 
 def _path(painter: QPainter, mark: Path) -> None:
-    # Lines end where they end, as in files: a thick one is no longer for being thick.
+    # Flat caps, as in files: a thick line is no longer than a thin one.
     pen = QPen(QColor(mark.colour), mark.width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap)
     if mark.dashed:
         pen.setDashPattern([4, 3])
@@ -98,7 +98,7 @@ def _path(painter: QPainter, mark: Path) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
     there = ~np.isnan(mark.y)
     if not (there[2:] & there[1:-1] & there[:-2]).any():
-        # Lines of two points each, as from a number to the one it becomes: hundreds of them in one call.
+        # Lines of two points each, as from a number to its successor: hundreds of them in one call.
         pairs = np.flatnonzero(there[:-1] & there[1:])[:, None] + (0, 1)
         painter.drawPath(pg.arrayToQPath(mark.x[pairs].ravel(), mark.y[pairs].ravel(), connect="pairs"))
         return
@@ -117,7 +117,7 @@ def _dots(painter: QPainter, mark: Dots) -> None:
         return
     # Points drawn with a round pen: thousands of neurons in one call.
     painter.setPen(QPen(QColor(mark.colour), 2 * mark.radius, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-    # Colours are opaque, so of those that fall on one quarter of a pixel one is enough.
+    # Colours are opaque, so one of the points that round to the same quarter pixel is enough.
     at = np.unique(np.rint(4 * mark.x) + 1j * np.rint(4 * mark.y)) / 4
     painter.drawPoints(_polygon(at.real, at.imag))
 
@@ -126,15 +126,15 @@ def stamp_dots(
     painter: QPainter, box: QRectF, x: NDArray[Any], y: NDArray[Any], kind: NDArray[Any], colours: Sequence[str],
     radius: float,
 ) -> None:  # fmt: skip
-    """Draw tens of thousands of discs at once, in `box` alone: their pixels are put into a picture.
+    """Draw tens of thousands of discs at once, only inside `box`: their pixels are written into an image.
 
-    `kind` [point] says which of `colours` each has. Qt needs 95 ms for 50,257 round points, pyqtgraph's scatter 35 ms
+    `kind` [point] is an index into `colours`. Qt needs 95 ms for 50,257 round points, pyqtgraph's scatter 35 ms
     (29 frames a second), this 4 ms.
     """
     ratio = painter.device().devicePixelRatioF()
     width, height = max(1, math.ceil(box.width() * ratio)), max(1, math.ceil(box.height() * ratio))
     reach = math.ceil(radius * ratio)
-    # A margin all around: a disc at the edge is cut off without being looked at pixel by pixel.
+    # With a margin all around, a disc at the edge is clipped without a check for each pixel.
     pixels = np.zeros((height + 2 * reach, width + 2 * reach), np.uint32)
     across, down = np.rint((x - box.x()) * ratio - 0.5), np.rint((y - box.y()) * ratio - 0.5)
     there = (across >= 0) & (across < width) & (down >= 0) & (down < height)
@@ -143,7 +143,7 @@ def stamp_dots(
     flat, own = pixels.reshape(-1), kind[there]
     step = np.arange(-reach, reach + 1)
     cover = np.clip(radius * ratio + 0.5 - np.hypot(step[:, None], step[None]), 0, 1)
-    # The faint rims first, so that no disc wipes out the middle of another.
+    # The faint rims first, so that no disc overwrites the middle of another.
     for j, i in sorted(np.ndindex(*cover.shape), key=lambda place: float(cover[place])):
         if cover[j, i] > 0:
             table = np.array([_premultiplied(colour, float(cover[j, i])) for colour in colours], np.uint32)
@@ -154,7 +154,7 @@ def stamp_dots(
 
 
 def _premultiplied(colour: str, cover: float) -> int:
-    """A colour that covers a pixel in part, as the picture's format has it."""
+    """A colour that partly covers a pixel, in the image's format."""
     rgb = QColor(colour)
     alpha = round(255 * cover)
     red, green, blue = (part * alpha // 255 for part in (rgb.red(), rgb.green(), rgb.blue()))
@@ -166,21 +166,21 @@ def _polygon(x: NDArray[Any], y: NDArray[Any]) -> QPolygonF:
 
 
 def packed_image(pixels: NDArray[np.uint32]) -> QImage:
-    """Pixels 0xAARRGGBB, opaque or not there, as a picture."""
+    """Pixels 0xAARRGGBB, opaque or fully transparent, as an image."""
     rows, columns = pixels.shape
     whole = np.ascontiguousarray(pixels)
     return QImage(whole.data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32_Premultiplied).copy()
 
 
 def heat_image(mark: Heat) -> QImage:
-    """The cells as a picture, one pixel a cell; cells that are not there are transparent."""
+    """The cells as an image, one pixel per cell; missing cells are transparent."""
     fractions = np.ascontiguousarray(mark.fractions, np.float32)
     gone = np.isnan(fractions)
     table = np.asarray(mark.table, np.uint32)
     colours = 0xFF000000 | table[:, 0] << 16 | table[:, 1] << 8 | table[:, 2]
     pixels = colours.take((np.where(gone, 0, fractions) * np.float32(255)).astype(np.uint8))
     pixels[gone] = 0
-    # Of the formats with transparency this is the one that Qt enlarges without converting each pixel of the screen.
+    # Of the formats with transparency, this is the one that Qt scales up without converting each screen pixel.
     rows, columns = fractions.shape
     return QImage(pixels.data, columns, rows, QImage.Format.Format_ARGB32_Premultiplied).copy()
 

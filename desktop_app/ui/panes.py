@@ -1,20 +1,20 @@
-"""Which parts of the window are shown, and how large its type is: by its room, by what a person asked for."""
+"""Which parts of the window are shown, and how large its type is: by its size and the user's choices."""
 
 from dataclasses import dataclass, field
 
 _DESIGN = (1440, 860)
-"""The window's size from which type and picture grow with it."""
+"""The window size above which type and picture grow with it."""
 _SMALLEST = (960, 540)
-"""The room, in pixels at the plain type size, that growing must leave: all parts fit into it."""
+"""The least room after growing, in pixels at the plain type size: all parts fit into it."""
 _MOST = 4.0
 _LECTURE = 650
 _TIGHT = 800
-"""Height below which bars and rows stand closer."""
+"""The height below which bars and rows are closer together."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part that folds where the window leaves less than this, in pixels at the plain type size."""
+    """A part that folds in a window smaller than this, in pixels at the plain type size."""
 
     command: str
     width: int = 0
@@ -28,11 +28,11 @@ PARTS = (
     Part("explain", height=470),
     Part("chips", height=400),
 )
-"""The parts that come and go, each by the command that shows and hides it."""
+"""The parts that can be shown and hidden, each with its command."""
 
 
 def type_scale(type_size: float, width: int, height: int) -> float:
-    """The type size that a window of this size is given: larger windows are seen from further away."""
+    """The type size for a window of this size: larger windows are seen from further away."""
     growth = min(width / _DESIGN[0], height / _DESIGN[1], _MOST)
     room = min(width / _SMALLEST[0], height / _SMALLEST[1])
     grown = min(type_size * max(growth, 1.0), room)
@@ -40,24 +40,24 @@ def type_scale(type_size: float, width: int, height: int) -> float:
 
 
 def lecture_scale(type_size: float, height: int) -> float:
-    """The type size of a lecture: 13 design units are 2 % of the height, and more where that was chosen."""
+    """The type size of a lecture: 13 design units are 2 % of the height, or more if chosen."""
     return max(1.0, int(type_size * height / _LECTURE * 20 + 1e-9) / 20)
 
 
 def is_tight(scale: float, height: int) -> bool:
-    """Whether rows stand closer, to leave the room to what they hold."""
+    """Whether rows are closer together, to leave more room for their content."""
     return height / scale < _TIGHT
 
 
 @dataclass
 class Panes:
-    """What a person showed or hid, in the plain window and in a lecture, over what folds by itself."""
+    """The parts a person showed or hid, in the plain window and in a lecture; these override automatic folding."""
 
     lecture: bool = False
     asked: dict[tuple[bool, str], bool] = field(default_factory=dict)
 
     def shown(self, scale: float, width: int, height: int) -> frozenset[str]:
-        """The commands of the parts that a window of this size shows."""
+        """The commands of the parts shown in a window of this size."""
         return frozenset(
             part.command
             for part in PARTS
@@ -68,5 +68,5 @@ class Panes:
         )
 
     def toggle(self, command: str, shown: frozenset[str]) -> None:
-        """Show a part that is hidden or hide one that is shown, until it is asked for again."""
+        """Show a hidden part or hide a shown one, until it is toggled again."""
         self.asked[self.lecture, command] = command not in shown

@@ -1,11 +1,11 @@
-"""A sentence that belongs to one place: it stands under the view until one goes on, or puts it away."""
+"""A sentence that belongs to one place: shown under the view until the user moves on or dismisses it."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QWidget
 
 
 class PlaceWords(QWidget):
-    """Takes its own room, so it covers nothing."""
+    """Has its own space in the layout, so it covers nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,9 +28,9 @@ class PlaceWords(QWidget):
         self.hide()
 
     def show_words(self, words: str, *, here: bool) -> None:
-        """Show the words of this place; none where there are none, they were put away, or are said elsewhere."""
+        """Show the words of this place, unless they are empty, dismissed, or shown elsewhere (not `here`)."""
         if not words:
-            self._dismissed = ""  # at another place: a sentence dismissed here is shown again on return
+            self._dismissed = ""  # at another place: the sentence dismissed here is shown again on return
         self.label.setText(words)
         self.setVisible(here and bool(words) and words != self._dismissed)
 
