@@ -1,4 +1,4 @@
-"""Plays the operation of the step that is shown: time runs, and each moment is a view in the centre."""
+"""Animates the operation of the current step: time runs, and each moment is a view in the centre."""
 
 from pathlib import Path
 from time import monotonic
@@ -22,7 +22,7 @@ _FILES = "Clips and figures (*.gif *.webp *.mp4 *.svg *.pdf *.png)"
 
 
 class ClipLane(Lane):
-    """Writes one clip at a time; answers its path."""
+    """Writes one clip at a time; answers with its path."""
 
     def request(self, motion: Motion, words: str, pace: float, theme: str, out: Path) -> None:
         """Draw the motion into a file."""
@@ -39,7 +39,7 @@ class ClipLane(Lane):
 
 
 class Player(QObject):
-    """Holds the motion that is shown, and its time. Everything else that is shown in the centre ends it."""
+    """Holds the shown motion and its time. Showing anything else in the centre ends it."""
 
     shown = Signal(object)  # a View: this moment
     ended = Signal()
@@ -70,11 +70,11 @@ class Player(QObject):
 
     @property
     def playing(self) -> bool:
-        """Whether time runs."""
+        """Whether time is running."""
         return self._timer.isActive()
 
     def toggle(self) -> None:
-        """Show the operation of this step as it moves, from its beginning on; or put it away."""
+        """Show the animation of this step's operation from its start, or end it."""
         if self.on:
             self.end()
         elif self._make():
@@ -101,7 +101,7 @@ class Player(QObject):
         return True
 
     def play(self) -> None:
-        """Let time run, from the beginning where it has run out; or stop it."""
+        """Start time, from the beginning if it has run out; or stop it."""
         if self.motion is None:
             return
         if self.playing:
@@ -110,13 +110,13 @@ class Player(QObject):
             if self.time >= self.motion.length:
                 self.time = 0.0
             self._last = monotonic()
-            # Where less motion is wanted, each beat is there at once, and stays for its time.
+            # If less motion is wanted, each beat appears at once and stays for its duration.
             self._timer.setInterval(FRAME_MS if moves() else round(1000 / self._pace))
             self._timer.start()
         self._show()
 
     def beat(self, by: int) -> None:
-        """To the end of the next beat (1), or of the one before (-1)."""
+        """Go to the end of the next beat (1) or of the previous one (-1)."""
         if self.motion is None:
             return
         self._timer.stop()
@@ -146,7 +146,7 @@ class Player(QObject):
 
     @property
     def view(self) -> View | None:
-        """What is shown of it now."""
+        """The view of the current moment."""
         return None if self.motion is None else self.motion.view(self.time)
 
     def _scrub(self, share: float) -> None:
@@ -165,13 +165,13 @@ class Player(QObject):
             self._show()
 
     def leave(self) -> None:
-        """Something else is shown."""
+        """Drop the motion because something else is shown."""
         self._timer.stop()
         self.motion = None
         self.bar.hide()
 
     def end(self) -> None:
-        """Put it away, and show the step again."""
+        """End the motion and show the step again."""
         if self.on:
             self.leave()
             self.ended.emit()
@@ -188,12 +188,12 @@ class Player(QObject):
         dialog.open()
 
     def export(self, motion: Motion, words: str, pace: float, out: Path) -> None:
-        """Write a motion to a file, while one goes on."""
+        """Write a motion to a file in the background."""
         self.folder = str(out.parent)
         self.said.emit(f"Drawing {out.name} …")
         self.lane.request(motion, words, pace, self.theme, out)
 
     def close(self) -> None:
-        """Stop time, and wait for what is being written to be given up."""
+        """Stop time, cancel the clip being written, and wait for that."""
         self.leave()
         self.lane.close()

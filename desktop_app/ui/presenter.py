@@ -1,4 +1,4 @@
-"""What a lecturer sees on the other screen: the sentence, notes, the next step, and a clock."""
+"""The lecturer's screen: the sentence, notes, the next step, and a clock."""
 
 from time import monotonic
 
@@ -12,12 +12,12 @@ _TICK_MS = 1000
 
 
 def other_screen(window: QWidget) -> QScreen | None:
-    """A screen that the window is not on; None where there is one alone."""
+    """A screen that the window is not on; None if there is only one."""
     return next((screen for screen in QGuiApplication.screens() if screen is not window.screen()), None)
 
 
 class Presenter(QWidget):
-    """A window of its own, for the screen that the room does not see."""
+    """A separate window for the screen that the audience does not see."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Window)
@@ -45,7 +45,7 @@ class Presenter(QWidget):
         self.hide()
 
     def begin(self, screen: QScreen) -> None:
-        """Fill a screen, and count the time from now."""
+        """Fill a screen, and start the clock."""
         self._since = monotonic()
         place: QRect = screen.availableGeometry()
         self.setScreen(screen)
@@ -55,7 +55,7 @@ class Presenter(QWidget):
         self.show()
 
     def end(self) -> None:
-        """Go, and stop the clock."""
+        """Hide the window, and stop the clock."""
         self._timer.stop()
         self.hide()
 

@@ -26,7 +26,7 @@ from desktop_app.ui.sampling_controls import SamplingControls, sampling_words
 
 
 class ProbabilityPanel(QWidget):
-    """Shows the distribution after one position. Emits what is asked for; the window does it."""
+    """Shows the distribution after one position. Emits requests; the window carries them out."""
 
     command = Signal(str)
     run_asked = Signal(int)
@@ -36,7 +36,7 @@ class ProbabilityPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._scene: Scene | None = None
-        self._before: QWidget | None = None  # what had the focus when a token was looked for
+        self._before: QWidget | None = None  # the widget that had the focus before the search
         self._made_of: tuple[object, ...] | None = None
         self._theme: Theme = LIGHT
         self._scale = 1.0
@@ -129,29 +129,29 @@ class ProbabilityPanel(QWidget):
         return button
 
     def set_tight(self, tight: bool) -> None:
-        """Stand closer together."""
+        """Reduce the spacing."""
         layout = self.layout()
         assert layout is not None
         layout.setContentsMargins(16, 6 if tight else 12, 16, 4 if tight else 8)
         layout.setSpacing(4 if tight else 8)
 
     def show_controls(self, *, on: bool) -> None:
-        """Show the sliders, or in one line how they are set."""
+        """Show the sliders, or their settings in one line."""
         self.controls.setVisible(on)
         self.settings.setVisible(not on)
 
     def wanted_height(self, rows: int) -> int:
-        """The height at which that many bars and the two separator lines fit."""
+        """The height in which that many bars and the two separator lines fit."""
         bars = round((22 * rows + 38) * self._scale)
         return self.minimumSizeHint().height() - self.bars.minimumSizeHint().height() + bars
 
     def show_scene(
         self, scene: Scene, theme: Theme, scale: float, *, has_room: bool, running: bool, hidden: bool = False
     ) -> None:
-        """Show the distribution of the scene's position."""
+        """Show the distribution at the scene's position."""
         self._scene, self._theme, self._scale = scene, theme, scale
         self.show_running(has_room=has_room, running=running)
-        # Of a walk through the steps the panel sees nothing new.
+        # A walk through the steps changes nothing in this panel.
         made_of = (chances_key(scene), theme, scale, self.bars.rows_that_fit(), hidden)
         if made_of == self._made_of:
             return
@@ -173,25 +173,25 @@ class ProbabilityPanel(QWidget):
         self._show_found()
 
     def _bars_panel(self, scene: Scene) -> BarsPanel:
-        """As many bars as are seen whole; lines between them take the room of one more."""
+        """As many bars as fit completely; the separator lines take the room of one more."""
         rows = self.bars.rows_that_fit()
         panel = bars_panel(scene, rows)
         return panel if rows <= 6 or self.bars.fits(panel) else bars_panel(scene, rows - 1)
 
     def show_running(self, *, has_room: bool, running: bool) -> None:
-        """Offer to run on, or to stop; the focus goes along from one button to the other."""
+        """Offer to run on, or to stop; the focus moves from one button to the other."""
         self.append.setEnabled(has_room)
         self.run.setEnabled(has_room and not running)
         coming, going = (self.stop, self.run) if running else (self.run, self.stop)
         coming.show()
         self.stop.setEnabled(running)
         if going.hasFocus():
-            # Left to itself it would go to the next field, which would take Ctrl+Z for its own.
+            # Otherwise Qt would move the focus to the next field, which would handle Ctrl+Z itself.
             coming.setFocus()
         going.hide()
 
     def show_nothing(self, sampling: Sampling, vocabulary: int, theme: Theme, scale: float) -> None:
-        """There is no distribution; the settings are what they are."""
+        """Show that there is no distribution, with the settings as they are."""
         self._scene, self._theme, self._scale = None, theme, scale
         self._made_of = None
         self.heading.setText("Next token")
@@ -206,7 +206,7 @@ class ProbabilityPanel(QWidget):
         self._show_found()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Ctrl+E exports from here too, and while nothing is typed undo is the window's: the field would take both."""
+        """Leave Ctrl+E and, while nothing is typed, undo to the window: the field would take both."""
         if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
             return super().eventFilter(watched, event)
         undoes = event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo)
@@ -246,10 +246,10 @@ class ProbabilityPanel(QWidget):
                 forms.append(f"{lead} “{'… ' if first else ''}{before}”")
         layout = self.layout()
         if layout is not None:
-            layout.activate()  # the label's width is that of the last size otherwise
+            layout.activate()  # otherwise the label still has its old width
         room = self.heading.width()
         metrics = self.heading.fontMetrics()
-        # Fewer of the tokens before, then of the words; what is cut is a single token that is as long as all the room.
+        # First show fewer preceding tokens, then fewer words; only a single token that fills all the room is elided.
         words = next((form for form in forms if metrics.horizontalAdvance(form) <= room), forms[-1])
         self.heading.setText(metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, max(room, 60)))
         self.heading.setToolTip(forms[0])
@@ -259,7 +259,7 @@ class ProbabilityPanel(QWidget):
             self._show_heading()
 
     def _show_bars(self) -> None:
-        """As many as there is room for now."""
+        """Show as many bars as fit now."""
         if self._scene is not None:
             self.bars.show_panel(self._bars_panel(self._scene), self._theme, self._scale)
 

@@ -1,4 +1,4 @@
-"""Where views get what they need beside the pass: one thread computes it, with progress, and results are kept."""
+"""Provides what views need besides the pass: one thread computes it, with progress, and results are kept."""
 
 from collections.abc import Mapping
 
@@ -12,17 +12,17 @@ from desktop_app.ui.lanes import ProductLane
 
 
 class ProductDesk(QObject):
-    """Told what the shown views wait for, it has that computed, and no longer what nobody looks at any more."""
+    """Has computed what the shown views wait for, and cancels what no view waits for any more."""
 
-    ready = Signal(object)  # the Passes that something is there for now
+    ready = Signal(object)  # the Passes that have a new result
     failed = Signal(str)
-    progressed = Signal(str, float)  # what is computed, and the share that is done; "" when nothing is
+    progressed = Signal(str, float)  # what is being computed, and the fraction done; "" for nothing
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._results = Results()
         self._wanted: tuple[Want, ...] = ()
-        self._about: object = None  # these, and the text or the model that they are of
+        self._about: object = None  # the wants, and the text or model they belong to
         self.lane = ProductLane("product", self)
         self.lane.answered.connect(self._take)
         self.lane.failed.connect(self._fail)
@@ -30,17 +30,17 @@ class ProductDesk(QObject):
         self.lane.partly.connect(self._take_part)
 
     def of(self, passes: Passes, which: str) -> dict[Want, Made]:
-        """Everything that is there for one of the passes."""
+        """All results for one of the passes."""
         return self._results.of(passes, which)
 
     def put(self, passes: Passes, made: Mapping[Want, Made]) -> None:
-        """Take over what was made together with passes."""
+        """Store what was computed together with passes."""
         self._results.put(passes, made)
 
     def make(self, wants: tuple[Want, ...], model: Model, passes: Passes) -> None:
-        """Have `wants` computed, and nothing else; what is under way for the same goes on.
+        """Have exactly `wants` computed; a computation under way for the same wants continues.
 
-        What is of a text is not the same for another one; what is of the model alone is.
+        Products that depend on the text are computed again for another text; those of the model alone are not.
         """
         if not are_of(passes, model):
             self.drop()
@@ -55,12 +55,12 @@ class ProductDesk(QObject):
                 self.lane.make(wants, model, passes)
 
     def drop(self) -> None:
-        """Nothing is waited for any more."""
+        """Stop waiting for anything."""
         self.stop()
         self._wanted, self._about = (), None
 
     def stop(self) -> None:
-        """Leave what is being computed as it is; it is not begun again until something else is waited for."""
+        """Stop the computation; it is not restarted until something else is requested."""
         if self._wanted:
             self.lane.cancel()
             self.progressed.emit("", 0.0)
@@ -86,6 +86,6 @@ class ProductDesk(QObject):
             self.progressed.emit(words, share)
 
     def close(self) -> None:
-        """End the thread, and let go of what was computed."""
+        """End the thread and release the results."""
         self.lane.close()
         self._results, self._wanted, self._about = Results(), (), None

@@ -1,4 +1,4 @@
-"""The prompt editor: plain text of several lines that grows, and keeps every character that it is given."""
+"""The prompt editor: plain text of several lines that grows and keeps every character."""
 
 import re
 
@@ -18,11 +18,11 @@ from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 _PARAGRAPH, _LINE = "\u2029", "\u2028"
 _MOST_LINES = 4
 _LONG_LINE = 20_000
-"""Characters from which a line is broken anywhere: Qt's search for the ends of words takes the square of a word's
+"""Lines longer than this are broken anywhere: Qt's search for word ends takes time in the square of a word's
 length (50 s for a million letters), and a line of this length fits hardly any context."""
 
-# A text document makes a new line of a carriage return and of four characters more, and Qt drops a byte order mark in
-# front. Each is held as one of Unicode's noncharacters, which texts hardly ever hold (they are for a program's own
+# A text document turns a carriage return and four more characters into a new line, and Qt drops a byte order mark in
+# front. Each is held as one of Unicode's noncharacters, which hardly ever occur in texts (they are for a program's own
 # use); for the rare text that does, a noncharacter is held as two.
 _HELD = {"\r": "\ufdef", _LINE: "\ufdee", _PARAGRAPH: "\ufded", "\ufeff": "\ufdec"}
 _ESCAPE = "\ufdeb"
@@ -33,7 +33,7 @@ _TO_READ = re.compile("|".join(sorted(_MEANT, key=len, reverse=True)))
 
 
 def to_document(text: str) -> str:
-    """A prompt as the document holds it."""
+    """A prompt in the form that the document holds."""
     return _TO_HOLD.sub(lambda found: _HELD[found[0]], text)
 
 
@@ -43,7 +43,7 @@ def from_document(raw: str) -> str:
 
 
 class PromptEditor(QPlainTextEdit):
-    """Emits `edited` with the text as it stands after each change by a person."""
+    """Emits `edited` with the current text after each change by the user."""
 
     edited = Signal(str)
 
@@ -52,7 +52,7 @@ class PromptEditor(QPlainTextEdit):
         self.setObjectName("prompt")
         self.setAccessibleName("Prompt")
         self.setPlaceholderText("Type a prompt")
-        # Undo is the program's own, over everything that makes the result.
+        # The program has its own undo, which covers everything the result depends on.
         self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -66,7 +66,7 @@ class PromptEditor(QPlainTextEdit):
         return from_document(self.document().toRawText())
 
     def show_text(self, text: str, added: int, colour: str) -> None:
-        """Show `text` whose last `added` characters were appended rather than typed; the caret stays if it can."""
+        """Show `text`, whose last `added` characters were appended rather than typed; the caret stays if possible."""
         if text != self.text():
             self._ours = True
             caret, at_end = self.textCursor().position(), self.textCursor().atEnd()
@@ -104,21 +104,21 @@ class PromptEditor(QPlainTextEdit):
             self.edited.emit(text)
 
     def _break_for(self, longest: int) -> None:
-        """Break lines at the ends of words, or anywhere where the longest has very many characters."""
+        """Break lines at the ends of words, or anywhere if the longest line has very many characters."""
         anywhere = longest > _LONG_LINE
         mode = QTextOption.WrapMode.WrapAnywhere if anywhere else QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
         if mode != self.wordWrapMode():
             self.setWordWrapMode(mode)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
-        """Text only: a model's folder that is dropped here is the window's to open."""
+        """Accept text only: a model's folder dropped here is left to the window."""
         return source.hasText() and not source.hasUrls()
 
     def insertFromMimeData(self, source: QMimeData) -> None:
-        """Paste plain text alone, its carriage returns and no-break spaces kept."""
+        """Paste only plain text, with its carriage returns and no-break spaces."""
         if source.hasText():
             held = to_document(source.text())
-            if len(held) > _LONG_LINE:  # before it is laid out; what it is put between is seen to after the change
+            if len(held) > _LONG_LINE:  # before it is laid out; the surrounding text is handled after the change
                 self._break_for(_longest_line(held))
             self.insertPlainText(held)
 
@@ -133,12 +133,12 @@ class PromptEditor(QPlainTextEdit):
             and event.type() == QEvent.Type.ShortcutOverride
             and (event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo))
         ):
-            event.ignore()  # the editor would claim the keys, though it has no undo of its own
+            event.ignore()  # the editor would claim the keys, though its own undo is off
             return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        # Page keys step through the pass from anywhere, as lecture clickers send them; Ctrl+Return appends.
+        # Page keys step through the pass from anywhere, since lecture clickers send them; Ctrl+Return appends.
         stepping = (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
         enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
         if event.key() in stepping or (enter and event.modifiers() & Qt.KeyboardModifier.ControlModifier):
@@ -156,16 +156,16 @@ class PromptEditor(QPlainTextEdit):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._grow()  # another width breaks the lines elsewhere
+        self._grow()  # a new width breaks the lines elsewhere
 
     def sizeHint(self) -> QSize:
         return QSize(400, self._height())
 
     def refit(self) -> None:
-        """Fit the height again after the type size changed."""
+        """Adjust the height after a change of the type size."""
         self._grow()
 
 
 def _longest_line(text: str) -> int:
-    """Characters of the longest line."""
+    """The number of characters in the longest line."""
     return len(text) if len(text) <= _LONG_LINE else max(map(len, text.split("\n")))

@@ -1,4 +1,4 @@
-"""What Qt says of itself goes into the log."""
+"""Sends Qt's messages to the log."""
 
 import logging
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _LEVELS = {
 
 @contextmanager
 def qt_logged() -> Iterator[None]:
-    """Within, Qt's messages are records of this module's logger, at their own level."""
+    """Inside this context, log Qt's messages with this module's logger, each at its own level."""
     before = qInstallMessageHandler(_take)
     try:
         yield

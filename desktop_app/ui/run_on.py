@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 
 class RunOn(QObject):
-    """Counts down, and tells when the next token is to be drawn; what is drawn, and what from, is not its concern."""
+    """Counts down, and emits when to draw the next token; it does not know what is drawn, nor from what."""
 
     due = Signal()
 
@@ -15,7 +15,7 @@ class RunOn(QObject):
         self.left = 0
         """Tokens still to be drawn."""
         self.pace = 0
-        """Tokens a second at most; 0 is as fast as possible."""
+        """At most so many tokens per second; 0 is as fast as possible."""
         self._last = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -26,26 +26,26 @@ class RunOn(QObject):
         self.left = count
 
     def stop(self) -> None:
-        """Draw none any more."""
+        """Stop drawing tokens."""
         self.left = 0
 
     def count(self) -> None:
-        """A token is being drawn now."""
+        """Count a token that is being drawn now."""
         self.left -= 1
         self._last = monotonic()
 
     def go_on(self) -> None:
-        """The pass is there: the next token after the window has painted it, and not sooner than the pace has it."""
+        """After a pass, schedule the next token: after the window has painted, and no sooner than the pace allows."""
         if self.left:
             waited = 1000 * (monotonic() - self._last)
             self._timer.start(max(0, round(1000 / self.pace - waited)) if self.pace else 0)
 
     @property
     def waits_ms(self) -> int:
-        """How long until the next token is due; -1 where none is."""
+        """Milliseconds until the next token is due; -1 if none is."""
         return self._timer.remainingTime()
 
     def close(self) -> None:
-        """Nothing is due any more."""
+        """Cancel whatever is due."""
         self.left = 0
         self._timer.stop()

@@ -24,34 +24,34 @@ from desktop_app.gpt2.sampling import MAX_SEED, MAX_TEMPERATURE, MIN_TEMPERATURE
 Field = TypeVar("Field", bound=QAbstractSpinBox)
 
 _TICKS = 1000
-_LOW, _HIGH = 0.1, 5.0  # the slider's temperatures; the field beside it goes further
+_LOW, _HIGH = 0.1, 5.0  # the slider's range of temperatures; the field beside it goes further
 
 
 def temperature_at(tick: int) -> float:
-    """The temperature of a slider's place: equal ways are equal ratios, 1 exactly in reach."""
+    """The temperature at a slider position: equal distances are equal ratios, and exactly 1 can be reached."""
     value = _LOW * (_HIGH / _LOW) ** (tick / _TICKS)
     return round(value, 2)
 
 
 def temperature_tick(value: float) -> int:
-    """The slider's place of a temperature."""
+    """The slider position for a temperature."""
     return round(_TICKS * math.log(min(max(value, _LOW), _HIGH) / _LOW) / math.log(_HIGH / _LOW))
 
 
 def top_k_at(tick: int, size: int) -> int:
-    """The k of a slider's place, 0 (off) at its right end."""
+    """The k at a slider position, 0 (off) at its right end."""
     return 0 if tick >= _TICKS else max(1, round(size ** (tick / _TICKS)))
 
 
 def top_k_tick(value: int, size: int) -> int:
-    """The slider's place of a k."""
+    """The slider position for a k."""
     if value == 0 or size < 2:
         return _TICKS
     return min(_TICKS - 1, round(_TICKS * math.log(max(1, min(value, size))) / math.log(size)))
 
 
 def sampling_words(sampling: Sampling) -> str:
-    """How sampling is set, in one line."""
+    """The sampling settings, in one line."""
     if sampling.greedy:
         return f"T {sampling.temperature:g} · greedy"
     top_k = f"{sampling.top_k:,}" if sampling.top_k else "off"
@@ -63,7 +63,7 @@ class SamplingControls(QWidget):
 
     changed = Signal(str, object)
     released = Signal()
-    refused = Signal(str)  # why what was typed cannot be taken
+    refused = Signal(str)  # why the typed value is refused
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -154,7 +154,7 @@ class SamplingControls(QWidget):
         self.seed.setMaximumWidth(round(110 * scale))
 
     def show_sampling(self, sampling: Sampling, vocabulary: int) -> None:
-        """Show settings without sending them back."""
+        """Show settings without emitting them."""
         self._vocabulary = vocabulary
         moves: list[tuple[QWidget, Callable[[], object]]] = [
             (self.temperature, lambda: self.temperature.setValue(temperature_tick(sampling.temperature))),
@@ -166,7 +166,7 @@ class SamplingControls(QWidget):
             (self.greedy, lambda: self.greedy.setChecked(sampling.greedy)),
         ]
         for widget, move in moves:
-            # A slider under the finger is not pulled back to the rounded place of its own value.
+            # A slider that is being dragged is not pulled back to the rounded position of its value.
             if isinstance(widget, QSlider) and widget.isSliderDown():
                 continue
             with QSignalBlocker(widget):
