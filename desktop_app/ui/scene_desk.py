@@ -1,4 +1,4 @@
-"""From a state to its scene: asks for a pass where the text has changed, else shows the last one again."""
+"""Turns a state into its scene: requests a pass if the text has changed, else reuses the last one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,30 +26,30 @@ from desktop_app.ui.lanes import FreeLane, Lane
 from desktop_app.ui.product_desk import ProductDesk
 
 CHECKED = Cell("check", ())
-"""The check of every tensor, as it is opened."""
+"""The path cell that opens the check of every tensor."""
 
 
 class SceneDesk(QObject):
-    """Holds the open model, its last pass and the scene of that; the state it is told of each time."""
+    """Holds the open model, its last pass and that pass's scene; it asks for the state each time."""
 
     scene_changed = Signal(object)
-    opened_kept = Signal(object)  # the way through opened numbers, as far as the scene has them
+    opened_kept = Signal(object)  # the path of opened numbers, as far as the scene has them
     trouble = Signal(str)  # why the text cannot be run; "" once it can
     failed = Signal(str)  # what else could not be computed
     working = Signal(bool)
-    answered = Signal()  # the pass of the text as it stands is there
-    given_up = Signal()  # none will come for the text as it stands
-    rewritten = Signal()  # the model's files are no longer those that were opened
+    answered = Signal()  # the pass of the current text is done
+    given_up = Signal()  # there will be no pass for the current text
+    rewritten = Signal()  # the model's files have changed since it was opened
 
     def __init__(self, state: Callable[[], State], parent: QObject) -> None:
-        """`state` says what the state is at any moment."""
+        """`state` returns the current state."""
         super().__init__(parent)
         self._state = state
         self.model: Model | None = None
         self.scene: Scene | None = None
         self._passes: Passes | None = None
         self._prepared: Prepared | None = None
-        # The state whose prompt was asked for last, and the one whose prompt the trace stands for.
+        # The state whose prompt was requested last, and the one whose prompt the trace belongs to.
         self._asked = self._computed = state()
         self.passes = Lane("pass", self)
         self.products = ProductDesk(self)
@@ -70,7 +70,7 @@ class SceneDesk(QObject):
         self._due.timeout.connect(self.request)
 
     def take(self, model: Model) -> None:
-        """Another model is open: what the one before computed is not this one's."""
+        """Take over a newly opened model: what the previous one computed does not apply to it."""
         self.freeing.hold(self.model, self._passes, self.scene)
         self.model = model
         self.packing.cancel()
@@ -79,26 +79,26 @@ class SceneDesk(QObject):
 
     @property
     def pending(self) -> bool:
-        """Whether a change waits for its pass to be asked for, or the pass for its answer."""
+        """Whether a pass is still to be requested for a change, or is under way."""
         return self._due.isActive() or self.passes.busy
 
     @property
     def tokens(self) -> int:
-        """How long the text is that was run last."""
+        """The number of tokens of the last text that was run."""
         return len(self._passes.trace) if self._passes is not None else 1
 
     def with_text(self, state: State) -> State:
-        """`state` with the text that was asked for last."""
+        """`state` with the text requested last."""
         return replace(state, **{name: getattr(self._asked, name) for name in ASKED})
 
     # Passes
 
     def request_soon(self) -> None:
-        """Ask for the pass of the text once all changes of this moment are in."""
+        """Request the pass of the text once all pending changes are in."""
         self._due.start(0)
 
     def request(self) -> None:
-        """Ask for the pass of the text as it stands."""
+        """Request the pass of the current text."""
         if self.model is None:
             return
         model, state = self.model, self._state()
@@ -111,7 +111,7 @@ class SceneDesk(QObject):
             self.passes.cancel()
             self.given_up.emit()
             if self._passes is None and self.scene is not None:
-                # What the model before this one computed is not this model's.
+                # What the previous model computed does not apply to this one.
                 self.scene = None
                 self.opened_kept.emit(())
                 self.scene_changed.emit(None)
@@ -138,7 +138,7 @@ class SceneDesk(QObject):
         self._passes, self._computed = prepared.passes, self._asked
         if prepared.scene is not None:
             self.products.put(prepared.passes, prepared.scene.all_made)
-        # A check of the text before is not made again with every letter.
+        # Do not repeat a check of the previous text with every letter.
         opened = self._state().opened
         if CHECKED in opened:
             self.opened_kept.emit(tuple(cell for cell in opened if cell != CHECKED))
@@ -160,18 +160,18 @@ class SceneDesk(QObject):
         model = self.model
         if model is None or self._passes is None or model.engine.packed or self.packing.busy:
             return
-        # The first answer came from the weights as they lie in the file; those after it come faster from a copy.
+        # The first pass used the weights as stored in the file; later ones run faster on a prepacked copy.
         if model.has_room_to_pack():
             self.packing.submit(model.engine.prepack)
 
     # The scene
 
     def look(self) -> None:
-        """Make the scene of the last pass as the state looks at it."""
+        """Make the scene of the last pass as the state views it."""
         passes = self._passes
         if passes is None or self.model is None:
             return
-        # While the next pass runs, or cannot be run, the trace and whatever is said of it are of the prompt before.
+        # While the next pass runs, or cannot be run, the trace and all that is said of it are of the previous prompt.
         state = replace(self._state(), **{f: getattr(self._computed, f) for f in ASKED})
         try:
             before = (self._prepared.scene if self._prepared is not None else None) or self.scene
@@ -192,7 +192,7 @@ class SceneDesk(QObject):
         self._keep_opened(scene)
         self.products.make(self.waiting_for, self.model, passes)
         self.scene_changed.emit(self.scene)
-        self._prepared = None  # taken over, or of another step
+        self._prepared = None  # either taken over, or for another step
 
     def _keep_opened(self, scene: Scene) -> None:
         """Drop the opened numbers that the new pass no longer has."""
@@ -210,7 +210,7 @@ class SceneDesk(QObject):
 
     @property
     def is_current(self) -> bool:
-        """Whether the scene is that of the prompt as it stands; not while its pass runs, or if it cannot be run."""
+        """Whether the scene is that of the current prompt; not while its pass runs, or if it cannot be run."""
         return self.scene is not None and self.scene.state.asked == self._state().asked
 
     @property
@@ -229,21 +229,21 @@ class SceneDesk(QObject):
         return tuple(dict.fromkeys(want for want in wants if not scene.has(want)))
 
     def _on_product(self, passes: Passes) -> None:
-        # What is about the model alone is there for the text that has been typed meanwhile, too.
+        # Products of the model alone are also valid for a text typed in the meantime.
         if self._passes is not None and self._passes.trace.run.model == passes.trace.run.model:
             self.look()
 
     def _on_products(self) -> None:
-        # What was computed has read weights as they lie in the file, and left room behind.
+        # The computation read weights as stored in the file, and left unused memory behind.
         if self.model is not None:
             self.freeing.free_soon(self.model.engine.give_back)
 
     def present_view(self, scene: Scene, step: Step) -> View:
-        """The view of a step of the present scene."""
+        """The view of a step of the current scene."""
         return build_view(scene, step) if self._prepared is None else self._prepared.view_of(scene, step)
 
     def full_scene(self) -> Callable[[Stop], Scene]:
-        """A job that makes the present scene from one whole pass, for exports: never from a stitched trace."""
+        """A job that makes the current scene from one whole pass, for exports: never from a stitched trace."""
         assert self.scene is not None
         scene, model = self.scene, self.model
 
@@ -260,9 +260,9 @@ class SceneDesk(QObject):
         return work
 
     def close(self) -> None:
-        """End the lanes and let go of the model and its pass; nothing is emitted afterwards.
+        """End the lanes and release the model and its pass; nothing is emitted afterwards.
 
-        A closed window is freed when Python next looks for cycles, which its model's threads must not wait for.
+        A closed window is freed at the next garbage collection; its model's threads must not wait for that.
         """
         self._due.stop()
         self.passes.close()

@@ -10,11 +10,11 @@ from desktop_app.figures.theme import LIGHT, Theme, mix
 from desktop_app.ui import fonts
 from desktop_app.ui.painting import draw_marks
 
-_SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps a second
+_SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps per second
 
 
 class Track(QWidget):
-    """Segments for the way in, each block and the way out; emits the index of the step under the pointer."""
+    """Segments for the steps before the blocks, each block and the steps after them; emits the step's index."""
 
     chosen = Signal(int)
     command = Signal(str)
@@ -31,13 +31,13 @@ class Track(QWidget):
         self._scale = 1.0
 
     def show_steps(self, steps: tuple[Step, ...], current: int, theme: Theme, scale: float) -> None:
-        """Show where one is."""
+        """Show the current step."""
         self._steps, self._current, self._theme, self._scale = steps, current, theme, scale
         self.setFixedHeight(round(34 * scale))
         self.update()
 
     def _segments(self) -> list[tuple[str, int, int, float, float]]:
-        """(name, first step, number of steps, x, width) of each part."""
+        """(name, first step, number of steps, x, width) of each segment."""
         parts: list[tuple[str, int, int]] = []
         for step in self._steps:
             name = f"block {step.layer}" if step.spec.part == BLOCK else "in" if step.spec.part == IN else "out"
@@ -47,7 +47,7 @@ class Track(QWidget):
                 parts.append((name, step.index, 1))
         gap = 3.0 if len(parts) < 60 else 1.0
         room = self.width() - gap * (len(parts) - 1)
-        # The way in and out would be slivers beside many blocks; they keep a width that can be hit.
+        # The first and last segment would be slivers beside many blocks; they keep a width that can be clicked.
         least = min(26.0 * self._scale, room / 6)
         total = max(len(self._steps), 1)
         ends = ("in", "out")
@@ -81,7 +81,7 @@ class Track(QWidget):
         painter.end()
 
     def _name_parts(self, segments: list[tuple[str, int, int, float, float]], y: float, page: Page) -> None:
-        """Names under the parts: the current one's for certain, then the ends', and of the others those with room."""
+        """Draw names under the segments: the current one's always, then the ends', and the others' if there is room."""
         whole = all(page.width(name, size=10) + page.u(4) < width for name, _, _, _, width in segments)
         taken: list[tuple[float, float]] = []
         if not segments:
@@ -97,7 +97,7 @@ class Track(QWidget):
                 taken.append((x, x + wide))
 
     def step_at(self, x: float) -> int:
-        """Index of the step at a place of the track."""
+        """The index of the step at a point of the track."""
         for _, first, count, left, width in self._segments():
             if x < left + width + 2:
                 return first + min(count - 1, max(0, int((x - left) / width * count)))
@@ -136,7 +136,7 @@ class Scrubber(QWidget):
 
     chosen = Signal(int)
     command = Signal(str)
-    played = Signal(bool)  # playing began or ended, whatever the cause
+    played = Signal(bool)  # playing started or stopped, for any reason
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -193,7 +193,7 @@ class Scrubber(QWidget):
         return button
 
     def show_steps(self, steps: tuple[Step, ...], current: Step | None, theme: Theme, scale: float) -> None:
-        """Show where one is."""
+        """Show the current step."""
         self._steps = steps
         index = current.index if current is not None else 0
         self.track.show_steps(steps, index, theme, scale)
@@ -206,12 +206,12 @@ class Scrubber(QWidget):
 
     @property
     def playing(self) -> bool:
-        """Whether steps follow by themselves."""
+        """Whether steps advance by themselves."""
         return self._timer.isActive()
 
     @property
     def steps_a_second(self) -> float:
-        """The speed that was chosen."""
+        """The chosen speed."""
         return _SPEEDS[self.speed.currentIndex()]
 
     def set_speed(self, steps_a_second: float) -> None:

@@ -1,4 +1,4 @@
-"""Qt's part of `logitscope --selftest`: its plugins, our fonts, pictures and looks, and the window's own modules."""
+"""Qt's part of `logitscope --selftest`: its plugins, our fonts, images and styles, and the window's modules."""
 
 import ctypes
 import pkgutil
@@ -20,7 +20,7 @@ from desktop_app.ui.app import make_application
 
 
 def findings() -> Iterator[str]:
-    """What was found, line by line. Raises LogitscopeError for what cannot be used."""
+    """The findings, line by line. Raises LogitscopeError for anything that cannot be used."""
     modules = [module.name for module in pkgutil.walk_packages(ui.__path__, f"{ui.__name__}.")]
     for module in modules:
         import_module(module)
@@ -57,11 +57,11 @@ def findings() -> Iterator[str]:
 
 
 def _picture_plugins() -> Iterator[str]:
-    """Qt's plugins for pictures beyond those it reads by itself: which of them load, and what the others lack."""
+    """Qt's plugins for further image formats: which of them load, and what the others lack."""
     folder = Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)) / "imageformats"
     reasons = {plugin.name: _why_not(plugin) for plugin in sorted(folder.glob("*"))}
     idle = {name: why for name, why in reasons.items() if why}
-    # A wheel of Qt's brings some whose libraries it leaves to others; of what we pack ourselves, each must load.
+    # Qt's wheel has some plugins whose libraries it does not ship; in our own package each plugin must load.
     if idle and getattr(sys, "frozen", False):
         raise LogitscopeError("; ".join(f"Qt cannot load its plugin {name}: {why}" for name, why in idle.items()) + ".")
     if len(reasons) > len(idle):
@@ -71,7 +71,7 @@ def _picture_plugins() -> Iterator[str]:
 
 
 def _why_not(plugin: Path) -> str:
-    """Why the plugin does not load, as the system's loader says it (Qt calls it an unknown error); "" if it does."""
+    """Why the plugin does not load, in the system loader's words (Qt calls it an unknown error); "" if it loads."""
     loader = QPluginLoader(str(plugin))
     if loader.load():
         return ""

@@ -1,4 +1,4 @@
-"""Tiles of the sheet: made in a thread when they are seen, kept while there is room, dropped when they are not."""
+"""Tiles of the sheet: made in a thread when they become visible, and cached while there is room."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from desktop_app.ui.painting import packed_image
 _KEPT = 160  # tiles of 256 KB each: three windows' worth
 _KEPT_NUMBERS = 64
 Key = tuple[int, int, int]
-"""Units a pixel, and the column and row of the tile."""
+"""Units per pixel, and the column and row of the tile."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What tiles are made of; those of another are of no use."""
+    """What tiles are drawn from; tiles of another ground cannot be used."""
 
     sheet: Sheet
     values: SheetValues | None
@@ -35,7 +35,7 @@ class Ground:
 
 
 class Tiles(QObject):
-    """Holds the tiles of one sheet that were seen last, and makes those that are seen now, one after the other."""
+    """Caches the tiles of one sheet that were seen last, and makes the visible ones, one after the other."""
 
     arrived = Signal()
 
@@ -51,12 +51,12 @@ class Tiles(QObject):
         self._wanted_numbers: list[tuple[int, range, range]] = []
         self._asked: object = None
         self._given_up: set[object] = set()
-        self._untidy = False  # whether making tiles has left memory behind that nobody uses
+        self._untidy = False  # whether making tiles has left unused memory behind
         self.made = 0
-        """How many tiles were made; tests count them."""
+        """How many tiles were made; read by tests."""
 
     def show(self, ground: Ground) -> None:
-        """Make tiles of this from now on."""
+        """Make tiles of this ground from now on."""
         before = self._ground
         same = before is not None and before.sheet is ground.sheet and before.values is ground.values
         if before is not None and same and (before.theme, before.scale) == (ground.theme, ground.scale):
@@ -70,14 +70,14 @@ class Tiles(QObject):
             self._numbers.clear()
 
     def drop(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self.lane.cancel()
         self._ground = self._asked = None
         self._tiles.clear()
         self._numbers.clear()
 
     def get(self, key: Key) -> QImage | None:
-        """A tile, if it is there."""
+        """A tile, if it is cached."""
         found = self._tiles.get(key)
         if found is not None:
             self._tiles.move_to_end(key)
@@ -85,16 +85,16 @@ class Tiles(QObject):
 
     @property
     def numbers(self) -> dict[int, Numbers]:
-        """Numbers that are there, by the plate."""
+        """The cached numbers, by plate."""
         return dict(self._numbers)
 
     @property
     def held(self) -> int:
-        """Bytes of the tiles that are kept."""
+        """Bytes of the cached tiles."""
         return sum(image.sizeInBytes() for image in self._tiles.values())
 
     def want(self, keys: Sequence[Key], numbers: Sequence[tuple[int, range, range]]) -> None:
-        """What is seen now, the most urgent first; what was wanted before and is not seen any more is not made."""
+        """Set what is visible, the most urgent first; earlier requests that are not visible any more are dropped."""
         self._wanted = [key for key in keys if key not in self._tiles and key not in self._given_up]
         self._wanted_numbers = [want for want in numbers if not self._has(want) and want not in self._given_up]
         self._next()
@@ -164,13 +164,13 @@ class Tiles(QObject):
         self._next()
 
     def _fail(self, _words: str) -> None:
-        """It is in the log; what cannot be made is not asked for again."""
+        """Ignore the failure, which is in the log; what cannot be made is not requested again."""
         self._given_up.add(self._asked)
         self._asked = None
         self._next()
 
     def close(self) -> None:
-        """End the thread, and let go of the pass."""
+        """End the thread and release the pass."""
         self._wanted, self._wanted_numbers = [], []
         self.drop()
         self.lane.close()

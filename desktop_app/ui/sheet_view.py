@@ -1,4 +1,4 @@
-"""The sheet in the window: a view of it that is moved and zoomed, pointed at, and travelled over."""
+"""The sheet in the window: a view that can be moved, zoomed, pointed at and travelled over."""
 
 import math
 from collections.abc import Sequence
@@ -27,22 +27,22 @@ from desktop_app.ui.painting import draw_marks, rectangle
 from desktop_app.ui.sheet_tiles import Ground, Key, Tiles
 
 _FAR = 1e9
-_AIMED = 4.0  # pixels of a cell from which on it can be pointed at by itself
-_STEP, _NOTCH = 1.35, 1.22  # of the zoom by keys, and by a notch of the wheel
-_FARTHEST = 3.0  # how many times as wide as the sheet the view may be
+_AIMED = 4.0  # a cell of at least so many pixels can be pointed at singly
+_STEP, _NOTCH = 1.35, 1.22  # zoom factors of a key, and of a notch of the wheel
+_FARTHEST = 3.0  # the view may be this many times as wide as the sheet
 _MOST_NUMBERS = 1200
-_PACE, _LEAST_S, _MOST_S = 0.24, 0.3, 1.4  # seconds for a screen of travel, and for any
-_COARSER = 8  # how many times coarser a tile may be that stands in for one that is not made yet
+_PACE, _LEAST_S, _MOST_S = 0.24, 0.3, 1.4  # seconds per screen of travel; least and most for any travel
+_COARSER = 8  # a stand-in for a missing tile may be this many times coarser
 
 
 class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
-    """Shows a SheetPanel. The focus stays with the pane that it lies on, which hands its keys on."""
+    """Shows a SheetPanel. The focus stays with the pane below, which passes its keys on."""
 
     pointed = Signal(object, int, int)  # Cells or None, row, column
     opened = Signal(object, int, int)
-    chosen = Signal(str, object, object)  # a picture was clicked: its tensor, its head or None, a token or None
-    entered = Signal()  # the keyboard goes on with the pane below
-    _panel: SheetPanel | None = None  # pyqtgraph asks for sizes before it has made itself
+    chosen = Signal(str, object, object)  # a clicked picture: its tensor, its head or None, a token or None
+    entered = Signal()  # the keyboard focus goes to the pane below
+    _panel: SheetPanel | None = None  # pyqtgraph asks for sizes during its own construction
     _whole = True
     _marked: Region | None = None
 
@@ -73,12 +73,12 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self._ask = QTimer(self, interval=0, singleShot=True)
         self._ask.timeout.connect(self._want)
         self.frames = 0
-        """How many times it was painted; tests and benchmarks count it."""
+        """How many times the sheet was painted; read by tests and benchmarks."""
 
-    # What is shown
+    # Content
 
     def show_panel(self, panel: SheetPanel, theme: Theme, scale: float) -> None:
-        """Show this sheet: another text's or model's from the whole on, the same one from where one is."""
+        """Show this sheet: the whole of it for another text or model, else from the current position."""
         before = self._panel
         sheet = panel.sheet
         assert sheet is not None
@@ -101,12 +101,12 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
 
     @property
     def panel(self) -> SheetPanel | None:
-        """What is shown."""
+        """The panel that is shown."""
         return self._panel
 
     @property
     def shot(self) -> Shot:
-        """The part of the sheet that is seen, and where."""
+        """The visible part of the sheet, and its place on the screen."""
         (left, right), (top, low) = self.box.viewRange()
         place = self.viewport().rect()
         return Shot(Box(left, top, right - left, low - top), Rect(0, 0, place.width(), place.height()))
@@ -121,7 +121,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self._keep_marked()
 
     def set_marked(self, region: Region | None) -> None:
-        """The cell that is opened: outlined, and kept in sight when the view becomes lower."""
+        """Outline the opened cell, and keep it in sight when the view's height shrinks."""
         self._marked = region
         self._keep_marked()
         self._repaint()
@@ -141,7 +141,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             return []
         return panel.sheet.region_boxes(marked.name, marked.index)
 
-    # Going about
+    # Moving around
 
     def show_whole(self, *, at_once: bool = False) -> None:
         """Show all of the sheet."""
@@ -150,7 +150,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self._go(self._panel.sheet.box, at_once=at_once, whole=True, margin=0.01)
 
     def go_nearer(self, by: int) -> bool:
-        """Go nearer to where one is (1) or farther (-1); False where there is no farther to go."""
+        """Go nearer to the current place (1) or farther away (-1); False if it can go no farther."""
         panel = self._panel
         if panel is None or panel.sheet is None or not 0 <= self._depth + by < len(DEPTHS):
             return False
@@ -163,7 +163,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return True
 
     def go_to_plate(self, n: int) -> None:
-        """Go to a picture; once it fills the view, to its cells under the pointer."""
+        """Go to a picture; if it already fills the view, to its cells under the pointer."""
         panel = self._panel
         if panel is None or panel.sheet is None:
             return
@@ -182,14 +182,14 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self._go(Box(x - w / 2, y - h / 2, w, h), margin=0)
 
     def _follow(self) -> None:
-        """The step, head or token of the walk is another: go there, unless the whole is seen."""
+        """Go to the walk's new step, head or token, unless the whole sheet is shown."""
         panel = self._panel
         if panel is None or panel.sheet is None or not panel.here or self._whole or self._stays:
             return
         shot = self.shot
         boxes = [nearer(panel.sheet, panel.here, depth, panel.token) for depth in DEPTHS]
         wide = [framed(box, shot.rect.w, shot.rect.h).w for box in boxes]
-        # As near as one is now, after zooming by hand, too.
+        # Keep the current distance, also after zooming by hand.
         self._depth = min(range(1, len(DEPTHS)), key=lambda n: abs(math.log(wide[n] / shot.view.w)))
         self._go(boxes[self._depth])
 
@@ -214,7 +214,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
 
     @property
     def travelling(self) -> bool:
-        """Whether it is on the way."""
+        """Whether the view is travelling."""
         return self._timer.isActive()
 
     def _show(self, view: Box) -> None:
@@ -235,7 +235,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self._ask.start()
 
     def _keys(self, shot: Shot) -> tuple[int, list[Key]]:
-        """The tiles that are seen, those in the middle first."""
+        """The visible tiles, those in the middle first."""
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         units = units_for(1 / (shot.scale * self.devicePixelRatioF()))
@@ -264,7 +264,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
     # Painting
 
     def paint_all(self, painter: QPainter) -> None:
-        """Everything, in pixels of the viewport."""
+        """Paint everything, in pixels of the viewport."""
         panel = self._panel
         if panel is None or panel.sheet is None:
             return
@@ -305,7 +305,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             coarser *= 2
 
     def _light(self, painter: QPainter, shot: Shot) -> None:
-        """What the pointed cell was made from, and what it feeds: solid and dashed, as everywhere."""
+        """Outline what the pointed cell was computed from, and what it feeds: solid and dashed, as everywhere."""
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -348,7 +348,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             draw_marks(painter, page.marks)
 
     def _named(self, plate: Plate, units: int) -> Readout:
-        """What a picture is, where its cells are too small to be pointed at."""
+        """The readout for a picture whose cells are too small to be pointed at."""
         assert self._panel is not None
         meaning = ""
         if self._panel.values is not None:
@@ -383,7 +383,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return min(plate.cell_w, plate.cell_h) * scale >= _AIMED and self._panel.values is not None
 
     def _cells(self, n: int) -> Cells:
-        """A plate as the pointer's place on the page, for whoever explains its cells."""
+        """A plate as Cells of the page, for the code that explains its cells."""
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         plate = panel.sheet.plates[n]
@@ -433,7 +433,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         plate = self._panel.sheet.plates[at[0]]
         aimed, cells = self._can_aim(at[0]), self._cells(at[0])
         row = at[1] if plate.cell_h * self.shot.scale >= _AIMED else None
-        self._stays = True  # what was clicked is in sight
+        self._stays = True  # no travel: what was clicked is in sight
         self.chosen.emit(plate.name, plate.head, row)
         self._stays = False
         if aimed:
@@ -445,7 +445,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self.go_to_plate(at[0])
 
     def wheelEvent(self, event: Any) -> None:
-        """Zoom around the pointer. The view box would do so by the picture as it was painted last."""
+        """Zoom around the pointer. The view box would use the state painted last for that."""
         panel = self._panel
         if panel is None or panel.sheet is None:
             return
@@ -461,7 +461,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         event.accept()
 
     def take_key(self, event: QKeyEvent) -> bool:
-        """Do what a key asks for here; False where it asks for nothing of the sheet's."""
+        """Handle a key; False if it means nothing to the sheet."""
         if event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier & ~Qt.KeyboardModifier.ShiftModifier:
             return False
         key = event.key()
@@ -478,7 +478,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return False
 
     def _open_nearest(self) -> bool:
-        """Open the cell of the selected token that is nearest to the middle of the view: one can go no nearer to it."""
+        """Open the selected token's cell nearest to the middle of the view: it can go no nearer."""
         panel = self._panel
         if panel is None or panel.sheet is None or not panel.here or not self._can_aim(panel.here[0]):
             return False
@@ -489,7 +489,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return True
 
     def close_down(self) -> None:
-        """End its thread and timers, and let go of the pass."""
+        """End the thread and timers, and release the pass."""
         self._timer.stop()
         self._ask.stop()
         self._panel = None
@@ -497,7 +497,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         self.close()
 
     def let_go(self) -> None:
-        """Show nothing, and hold nothing of the pass."""
+        """Show nothing, and release the pass."""
         self._timer.stop()
         self._panel = self._at = None
         self._lit = ((), ())
@@ -506,7 +506,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
 
 
 class _Picture(pg.GraphicsObject):  # type: ignore[misc] # pyqtgraph has no types
-    """What the view box shows: the view paints it, in its own pixels."""
+    """The item in the view box: the view paints it, in the view's pixels."""
 
     def __init__(self, view: SheetView) -> None:
         super().__init__()
@@ -528,7 +528,7 @@ def _meet(one: Box, other: Box) -> bool:
 
 
 def _cells_in(plate: Plate, view: Box) -> tuple[range, range]:
-    """The rows and columns of a plate that reach into a part of the sheet."""
+    """The rows and columns of a plate that overlap a part of the sheet."""
     top, left = plate.cell_at(view.x, view.y)
     low, right = plate.cell_at(view.x + view.w, view.y + view.h)
     return range(top, low + 1), range(left, right + 1)

@@ -1,4 +1,4 @@
-"""The right-hand pane: bars above, words below, and how they share its height."""
+"""The right-hand pane: bars above and words below share its height."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
@@ -14,7 +14,7 @@ _MOST_WORDS = 230
 
 
 class SidePane(QSplitter):
-    """Shares its height by itself until its handle is moved."""
+    """Divides its height automatically until its handle is moved."""
 
     def __init__(self, probabilities: ProbabilityPanel, tabs: SideTabs) -> None:
         super().__init__(Qt.Orientation.Vertical)
@@ -35,7 +35,7 @@ class SidePane(QSplitter):
         self._moved = True
 
     def share(self, scale: float) -> None:
-        """Give the bars room for eight, and the words the rest, where that leaves either enough."""
+        """Give the bars room for eight and the words the rest, if that leaves enough for both."""
         self._scale = scale
         if self._moved or self.words.isHidden():
             return

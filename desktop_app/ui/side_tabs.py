@@ -10,11 +10,11 @@ from desktop_app.core.opening.describe import Readout
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 
-_KEPT = 64  # pages as they were laid out; laying out takes longer than anything else on some steps
+_KEPT = 64  # laid-out pages; on some steps the layout takes longest
 
 
 class SideTabs(QTabWidget):
-    """Emits the name of a tensor that one wants to see."""
+    """Emits the name of a tensor whose link was clicked."""
 
     tensor_asked = Signal(str)
 
@@ -40,13 +40,13 @@ class SideTabs(QTabWidget):
         return page
 
     def show_step(self, scene: Scene, step: Step) -> None:
-        """The words of a step, its formula, and its tensors with their shapes."""
+        """Show the words of a step, its formula, and its tensors with their shapes."""
         text = step.text
         formula = f'<p style="font-size: large"><i>{text.formula}</i></p>'
         self._write(self.explain, f"<p>{escape(text.explain)}</p>{formula}<p>{_shapes(scene, step)}</p>")
 
     def show_readout(self, readout: Readout | None) -> None:
-        """One number: its value, tensor, place, formula, and what it is computed from."""
+        """Show one number: its value, tensor, place, formula, and what it is computed from."""
         if readout is None:
             self._write(self.inspect, "<p>Click a cell, or press Enter in the view and move with the arrow keys.</p>")
             return
@@ -61,7 +61,7 @@ class SideTabs(QTabWidget):
         self._write(self.inspect, "".join(parts))
 
     def _write(self, page: QTextBrowser, words: str) -> None:
-        made_of = (words, page.palette().link().color().name())  # links keep the colour that they were written in
+        made_of = (words, page.palette().link().color().name())  # links keep the colour they were created with
         pages = self._pages[page]
         written = pages.pop(made_of, None)
         if written is None:
@@ -82,7 +82,7 @@ def _link(name: str) -> str:
 
 
 def _shapes(scene: Scene, step: Step) -> str:
-    """Tensors of a step with their axes and lengths, and what they are computed from."""
+    """The tensors of a step with their axes and lengths, and what they are computed from."""
     lines = []
     for name in step.tensors:
         tensor = scene.trace.table.get(name)

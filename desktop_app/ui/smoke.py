@@ -1,6 +1,6 @@
 """A scripted user, for `logitscope --smoke FILE.svg`: waits for a pass, types, steps, exports a figure, quits.
 
-It tests an installed program on the machine and the screen where it is to run. It prints "ready" when the first pass
+It tests an installed program on the machine and screen where it will run. It prints "ready" when the first pass
 has been drawn, and one line for each thing done after that.
 """
 
@@ -24,7 +24,7 @@ _PATIENCE_MS = 120_000
 
 
 class Smoke(QObject):
-    """Works the window through its list of deeds, each as soon as what it waits for has come."""
+    """Works the window through a list of actions, each as soon as what it waits for is there."""
 
     def __init__(self, window: Window, out: Path) -> None:
         super().__init__(window)
@@ -54,7 +54,7 @@ class Smoke(QObject):
             self._deeds.pop(0)[1]()
 
     def _drawn(self) -> bool:
-        """Whether the pass over the prompt is there; it is drawn at once, so that it is on the screen too."""
+        """Whether the pass over the prompt is done; it is drawn at once, so that it is also on the screen."""
         controller = self._window.controller
         if controller.scene is None or controller.pending or controller.loads.busy:
             return False
@@ -90,7 +90,7 @@ class Smoke(QObject):
     def _say(self, words: str) -> None:
         try:
             print(words, flush=True)
-        except OSError as reason:  # a full disk, a pipe that nobody reads: there is nobody to tell
+        except OSError as reason:  # a full disk or a closed pipe: nothing can be reported
             log.warning("What was done cannot be told: %s", reason.strerror)
             self._end_with_fault()
 
