@@ -1,4 +1,4 @@
-"""The story that is being told: its stop's sentences, a question, and the ways on and back."""
+"""The bar of the story being told: its stop's sentences, a question, and buttons to go on and back."""
 
 from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import (
@@ -17,10 +17,10 @@ from desktop_app.core.stories import Story
 
 
 class StoryBar(QWidget):
-    """Stands under the view and takes its own room. What was pressed is told by `command`, an answer by `answered`."""
+    """Lies under the view without covering it. Emits `command` for a pressed button, `answered` for an answer."""
 
     command = Signal(str)
-    answered = Signal(object)  # a token's text, or the number of a choice
+    answered = Signal(object)  # a token's text, or the index of a choice
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,9 +64,9 @@ class StoryBar(QWidget):
         self.hide()
 
     def show_stop(self, story: Story, number: int, *, here: bool, asking: bool) -> None:
-        """Show a stop by its number; `here` says whether what is on the screen is the stop.
+        """Show a stop by its number; `here` says whether the screen shows that stop.
 
-        What it says waits while it is asking.
+        While it is `asking`, the stop's words are held back.
         """
         stop = story.stops[number]
         self.heading.setText(f"{story.title}  ·  {number + 1} of {len(story.stops)}  ·  {stop.title}")
@@ -79,7 +79,7 @@ class StoryBar(QWidget):
         self.show()
 
     def show_question(self, question: Question | None, verdict: str, *, done: bool) -> None:
-        """Ask a question, or none. `verdict` is what is said of the answers so far; `done` ends the asking."""
+        """Ask a question, or none. `verdict` is the reply to the answers so far; `done` ends the question."""
         self.ask.setText("" if question is None else question.ask)
         self.ask.setVisible(question is not None)
         self.verdict.setText(verdict)
@@ -111,7 +111,7 @@ class StoryBar(QWidget):
 
     @property
     def asks_for_look(self) -> bool:
-        """Whether the answer is a token of the text, to be chosen among them."""
+        """Whether the question is answered by choosing one of the text's tokens."""
         return self._question is not None and self._question.kind == LOOK and not self.reveal.isHidden()
 
 

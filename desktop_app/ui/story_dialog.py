@@ -1,4 +1,4 @@
-"""The dialog in which a story is put together: its stops in order, and what each says."""
+"""The dialog for writing a story: its stops in order, and the words of each."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ _FIELDS = (("say", "Sentence", 3), ("look_for", "Look for", 2), ("notes", "Notes
 
 
 class StoryDialog(QDialog):
-    """Changes a copy of a story; `kept` gives it when it is to be saved, `shown` the number of a stop to go to."""
+    """Edits a copy of a story; emits `kept` with the story to save, `shown` with the number of a stop to go to."""
 
     kept = Signal(object)
     shown = Signal(object, int)
@@ -118,7 +118,7 @@ class StoryDialog(QDialog):
         self._filling = False
 
     def _take(self) -> None:
-        """What was typed belongs to the stop that is chosen."""
+        """Store the typed words in the selected stop."""
         row = self.stops.currentRow()
         if self._filling or row < 0:
             return
@@ -128,7 +128,7 @@ class StoryDialog(QDialog):
         self.stops.item(row).setText(f"{row + 1}  {changed.title}")
 
     def add(self) -> None:
-        """Add what the window shows, after the chosen stop."""
+        """Add what the window shows after the selected stop."""
         row = self.stops.currentRow()
         self.story = replace(
             self.story, stops=(*self.story.stops[: row + 1], self._stop_here(), *self.story.stops[row + 1 :])

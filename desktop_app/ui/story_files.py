@@ -1,4 +1,4 @@
-"""Opens stories from files, and puts them together from what the window shows."""
+"""Opens stories from files, and builds them from what the window shows."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _FILES = f"Stories (*{SUFFIX} *.toml)"
 
 
 class StoryFiles(QObject):
-    """Asks for places without ever blocking the window, and says how it went."""
+    """Asks for files without ever blocking the window, and reports the outcome."""
 
     said = Signal(str)
 
@@ -25,7 +25,7 @@ class StoryFiles(QObject):
         self._controller, self._telling, self._window = controller, telling, window
 
     def ask_open(self) -> None:
-        """Choose a story's file and tell it from its first stop on."""
+        """Choose a story file and tell it from its first stop on."""
         dialog = QFileDialog(self._window, "Open story", str(Path.home()), f"{_FILES};;All files (*)")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -33,7 +33,7 @@ class StoryFiles(QObject):
         dialog.open()
 
     def open(self, path: Path) -> None:
-        """Tell the story in a file; what is shown stays if it cannot be used."""
+        """Tell the story in a file; if it cannot be used, the display stays as it is."""
         try:
             story = load_story(path)
         except LogitscopeError as reason:
@@ -43,12 +43,12 @@ class StoryFiles(QObject):
         self._telling.begin(story)
 
     def shown(self) -> Stop:
-        """What the window shows, as a stop whose words are still to be written."""
+        """What the window shows, as a stop without words yet."""
         state, step = self._controller.state, self._controller.step
         return stop_of(state, step.text.name if step is not None else "A stop")
 
     def edit(self, *, add: bool = False) -> None:
-        """Edit a copy of the story that is told, or begin one with what is shown."""
+        """Edit a copy of the story being told, or start one with what is shown."""
         story = self._telling.story or Story("My story", (self.shown(),), Path(), "")
         dialog = StoryDialog(story, self.shown, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -60,7 +60,7 @@ class StoryFiles(QObject):
         dialog.open()
 
     def add_shown(self) -> None:
-        """Add what is shown to the story that is told, or begin one."""
+        """Add what is shown to the story being told, or start one."""
         self.edit(add=True)
 
     def _ask_save(self, dialog: StoryDialog, story: Story) -> None:
@@ -75,7 +75,7 @@ class StoryFiles(QObject):
         chooser.open()
 
     def save(self, dialog: StoryDialog, story: Story, path: Path) -> None:
-        """Write a story and tell it; the dialog stays open where that cannot be done."""
+        """Save a story and tell it; the dialog stays open if that fails."""
         try:
             save_story(path, story)
             saved = load_story(path)

@@ -1,4 +1,4 @@
-"""Tells a story in the window: goes from stop to stop, covers what is asked about, and holds answers to the pass."""
+"""Tells a story in the window: goes from stop to stop, hides what is asked about, checks answers with the pass."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +17,17 @@ from desktop_app.ui.story_bar import StoryBar
 
 
 class Telling(QObject):
-    """The state says which story and stop; whether a question was answered is remembered while the story is told."""
+    """The state holds the story and stop; answered questions are remembered here while the story is told."""
 
     said = Signal(str)
-    changed = Signal()  # what is covered is another than before
+    changed = Signal()  # what is covered has changed
 
     def __init__(self, controller: Controller, bar: StoryBar) -> None:
         super().__init__(bar)
         self._controller, self._bar = controller, bar
         self._story: Story | None = None
-        self._misses: dict[int, str] = {}  # stop -> what was said after a miss
-        self._verdicts: dict[int, str] = {}  # stop -> what was said when its question was done
+        self._misses: dict[int, str] = {}  # stop -> the reply after a miss
+        self._verdicts: dict[int, str] = {}  # stop -> the reply that ended its question
         self.covering = False
         """Whether a person covered the view."""
         bar.command.connect(self.do)
@@ -35,7 +35,7 @@ class Telling(QObject):
 
     @property
     def story(self) -> Story | None:
-        """The story that the state names; None where it names none, or it cannot be read any more."""
+        """The story that the state names; None if it names none, or the story can no longer be read."""
         name = self._controller.state.story
         if not name:
             return None
@@ -51,17 +51,17 @@ class Telling(QObject):
 
     @property
     def number(self) -> int:
-        """The number of the present stop."""
+        """The number of the current stop."""
         return 0 if self._story is None else min(self._controller.state.stop, len(self._story.stops) - 1)
 
     @property
     def stop(self) -> Stop | None:
-        """The present stop."""
+        """The current stop."""
         story = self.story
         return None if story is None else story.stops[self.number]
 
     def is_here(self, state: State) -> bool:
-        """Whether what is on the screen is the present stop, sliders and draws aside."""
+        """Whether the screen shows the current stop, ignoring sliders and draws."""
         stop = self.stop
         model = self._controller.model
         if stop is None or model is None:
@@ -77,7 +77,7 @@ class Telling(QObject):
         return self.covering or (asked and self.is_here(self._controller.state))
 
     def begin(self, story: Story, number: int = 0) -> None:
-        """Tell a story, from its first stop on unless another is meant."""
+        """Tell a story, starting from stop `number`."""
         self._story, self._misses, self._verdicts = story, {}, {}
         self.go_to(number)
 
@@ -109,7 +109,7 @@ class Telling(QObject):
             self._controller.set(state)
 
     def do(self, name: str) -> None:
-        """Go on, back, to the stop, out of the story, or uncover what is asked."""
+        """Go on, back, to the stop or out of the story, or reveal the answer."""
         if self.story is None:
             return
         if name == "story_next":
@@ -126,7 +126,7 @@ class Telling(QObject):
     # Questions
 
     def answer(self, answer: int | str) -> None:
-        """Hold an answer to the pass: right, or a nudge after the first miss, or the truth after the second."""
+        """Check an answer with the pass: right, or a hint after the first miss, or the truth after the second."""
         stop, scene, model = self.stop, self._controller.scene, self._controller.model
         if stop is None or stop.question is None or scene is None or model is None or self.number in self._verdicts:
             return
@@ -163,7 +163,7 @@ class Telling(QObject):
     # Showing
 
     def show(self, *, in_lecture: bool) -> None:
-        """Bring the bar in line with the state."""
+        """Update the bar to the state."""
         story, state = self.story, self._controller.state
         if story is None or in_lecture:
             self._bar.hide()
@@ -176,7 +176,7 @@ class Telling(QObject):
         self._bar.show_question(question, words if question is not None else "", done=done)
 
     def words(self) -> str:
-        """What is said from the last row: the stop's sentence, or its question while that is open."""
+        """The words shown for the last row: the stop's sentence, or its question while that is open."""
         stop = self.stop
         if stop is None or not self.is_here(self._controller.state):
             return ""
@@ -189,4 +189,4 @@ def _folder(stop: Stop) -> str | None:
     try:
         return str(find_model(stop.model))
     except LogitscopeError:
-        return None  # it is not on this machine, which whoever asks says
+        return None  # it is not on this machine; the caller reports that

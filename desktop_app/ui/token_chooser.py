@@ -1,4 +1,4 @@
-"""A dialog that finds a token of the vocabulary by what it spells."""
+"""A dialog that finds a token of the vocabulary by its text."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QListWidgetItem, QWidget
@@ -11,7 +11,7 @@ _SHOWN = 60
 
 
 class TokenChooser(Chooser):
-    """Lists the likeliest tokens, or those that are spelled as typed; emits the id of the one that was chosen."""
+    """Lists the likeliest tokens, or those that match the typed text; emits the id of the chosen one."""
 
     def __init__(self, scene: Scene, parent: QWidget | None = None) -> None:
         self._scene = scene

@@ -1,4 +1,4 @@
-"""The bar at the top: the prompt between buttons, or in a row of its own where these leave it too little room."""
+"""The bar at the top: the prompt between buttons, or in a separate row if these leave it too little room."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _GAP = 8
 
 
 class TopBar(QWidget):
-    """Only places what it is given."""
+    """Only lays out the widgets it is given."""
 
     def __init__(self, before: Sequence[QWidget], prompt: QWidget, after: Sequence[QWidget]) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class TopBar(QWidget):
         self._own_row = False
         self._folding = after[1:4]
         self._grid.addWidget(prompt, 0, self._column)
-        # Tab goes on from the prompt to what one does next; the buttons come in the order in which they stand.
+        # Tab goes from the prompt to what is used next; the buttons follow in their order on the bar.
         for one, next_ in zip(self._buttons, self._buttons[1:], strict=False):
             QWidget.setTabOrder(one, next_)
 
@@ -36,7 +36,7 @@ class TopBar(QWidget):
         self._grid.setContentsMargins(16, 4 if tight else 8, 16, 4 if tight else 8)
 
     def fold(self, narrow: bool) -> None:
-        """Hide the buttons of commands that have a key and stand in the menu, where the window is narrow."""
+        """In a narrow window, hide the buttons of commands that have a key and a menu entry."""
         for button in self._folding:
             button.setVisible(not narrow)
 

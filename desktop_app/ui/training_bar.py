@@ -1,4 +1,4 @@
-"""The slider over a training: snapshots, what was measured on the way, and a mark that is dragged along them."""
+"""The slider over a training run: snapshots, curves measured during it, and a mark to drag along them."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ _HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE)
 
 
 def along(training: Training, steps: Array) -> Array:
-    """Where steps stand between the snapshots: 0 is the first one, 1 the second, and so on."""
+    """Positions of steps among the snapshots: 0 is the first one, 1 the second, and so on."""
     found: Array = np.interp(steps, training.steps, np.arange(len(training.steps)))
     return found
 
 
 class SnapshotTrack(QWidget):
-    """A line for each of the first curves over the snapshots, each between its own ends, ticks, and the mark."""
+    """A line for each of the first curves over the snapshots, each scaled to its own range, ticks, and the mark."""
 
     chosen = Signal(int)
     command = Signal(str)
@@ -46,7 +46,7 @@ class SnapshotTrack(QWidget):
         self._scale = 1.0
 
     def show_training(self, training: Training, curves: Curves, number: int, theme: Theme, scale: float) -> None:
-        """Show where in the training one is."""
+        """Show the current place in the training."""
         self._training, self._curves, self._number, self._theme, self._scale = training, curves, number, theme, scale
         self.setFixedHeight(round((58 if curves.values else 30) * scale))
         step = training.steps[number]
@@ -54,14 +54,14 @@ class SnapshotTrack(QWidget):
         self.update()
 
     def _x(self, place: Array) -> Array:
-        """Where places along the snapshots are on the widget."""
+        """The x coordinates on the widget of places along the snapshots."""
         count = len(self._training.steps) if self._training is not None else 2
         edge = 10 * self._scale
         found: Array = edge + place / (count - 1) * max(1.0, self.width() - 2 * edge)
         return found
 
     def number_at(self, x: float) -> int:
-        """The snapshot nearest to a place of the widget."""
+        """The number of the snapshot nearest to `x` on the widget."""
         assert self._training is not None
         return int(np.abs(self._x(np.arange(len(self._training.steps))) - x).argmin())
 
@@ -100,7 +100,7 @@ class SnapshotTrack(QWidget):
         page.path(x, y, self._theme.hues[hue], page.u(1.6))
 
     def _names(self, page: Page, every: Array, y: float) -> None:
-        """Steps under the ticks: the shown one's, the ends', and of the others those with room."""
+        """Draw steps under the ticks: the shown one's, the ends', and the others' if there is room."""
         assert self._training is not None
         taken: list[tuple[float, float]] = []
         for n in dict.fromkeys((self._number, 0, len(every) - 1, *range(len(every)))):
@@ -135,7 +135,7 @@ class SnapshotTrack(QWidget):
 
 
 class TrainingBar(QWidget):
-    """The track with its buttons, and what the curves are at the mark; hidden where a model has no snapshots."""
+    """The track with its buttons, and the curves' values at the mark; hidden if a model has no snapshots."""
 
     command = Signal(str)
     chosen = Signal(int)
@@ -182,7 +182,7 @@ class TrainingBar(QWidget):
     def show_training(
         self, training: Training | None, curves: Curves, number: int, theme: Theme, scale: float, *, playing: bool
     ) -> None:
-        """Show a training at one of its snapshots; nothing where there is none."""
+        """Show a training at one of its snapshots; nothing if there is none."""
         self.setVisible(training is not None)
         if training is None:
             return
@@ -200,7 +200,7 @@ class TrainingBar(QWidget):
 
     @staticmethod
     def _lines(curves: Curves, step: int) -> list[str]:
-        """The first curves by name, and what they are at a step where that was measured."""
+        """The first curves by name, with their values at a step if measured there."""
         at = np.flatnonzero(curves.steps == step)
         found = []
         for name, values in list(curves.values.items())[:_NAMED]:

@@ -1,4 +1,4 @@
-"""The training that the open model is a moment of: going along it, playing it, and opening neighbours ahead."""
+"""The training run that the open model is a snapshot of: moving along it, playing it, preloading neighbours."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +15,11 @@ from desktop_app.ui.lanes import Lane
 
 _PLAY_MS = 500
 _AHEAD = (1, -1, 2, -2)
-"""Which neighbours are opened ahead, as steps along the snapshots, the likeliest first."""
+"""Which neighbours are opened in advance, as offsets along the snapshots, the likeliest first."""
 
 
 class TrainingDesk(QObject):
-    """Holds the training of the open model; going to a snapshot is opening another model over the same text."""
+    """Holds the training of the open model; going to a snapshot opens another model with the same text."""
 
     changed = Signal()
 
@@ -41,7 +41,7 @@ class TrainingDesk(QObject):
 
     @property
     def number(self) -> int:
-        """Which snapshot is open or being opened; the last one for the finished model."""
+        """The number of the snapshot that is open or being opened; the last one for the finished model."""
         if self.training is None:
             return 0
         model = self._controller.model
@@ -49,11 +49,11 @@ class TrainingDesk(QObject):
 
     @property
     def moving(self) -> bool:
-        """Whether a snapshot is being opened that this desk asked for."""
+        """Whether a snapshot requested by this desk is being opened."""
         return self._going is not None
 
     def go_to(self, number: int) -> None:
-        """Open a snapshot by its number, as far as there are any; the text and the place stay."""
+        """Open a snapshot by its number, limited to those that exist; text and place stay."""
         if self.training is None:
             return
         number = min(max(number, 0), len(self.training.snapshots) - 1)
@@ -65,11 +65,11 @@ class TrainingDesk(QObject):
         self.changed.emit()
 
     def go_by(self, by: int) -> None:
-        """Go along the snapshots."""
+        """Move on by `by` snapshots."""
         self.go_to(self.number + by)
 
     def put_beside(self) -> None:
-        """Have the snapshot before stand beside the open one, or the next beside the first."""
+        """Put the previous snapshot beside the open one for comparison, or the next one beside the first."""
         if self.training is not None:
             other = self.training.snapshots[self.number - 1 if self.number else 1].folder
             self._controller.set(beside_model(self._controller.state, str(other)))
@@ -78,11 +78,11 @@ class TrainingDesk(QObject):
 
     @property
     def playing(self) -> bool:
-        """Whether snapshots follow by themselves."""
+        """Whether snapshots advance by themselves."""
         return self._timer.isActive()
 
     def set_playing(self, on: bool) -> None:
-        """Play from here on, from the first where the last is shown; or pause."""
+        """Play from the current snapshot, or from the first if the last is shown; or pause."""
         if on and self.training is not None:
             if self.number == len(self.training.snapshots) - 1:
                 self.go_to(0)
@@ -95,9 +95,9 @@ class TrainingDesk(QObject):
         if self.training is None or self.number == len(self.training.snapshots) - 1:
             self.set_playing(False)
         elif not self.moving and self._shown == self.training.snapshots[self.number].folder:
-            self.go_by(1)  # not before the one before has been seen
+            self.go_by(1)  # only once the current one has been shown
 
-    # What comes of it
+    # Following the model
 
     def _on_model(self, model: Model) -> None:
         self._going = None
@@ -117,7 +117,7 @@ class TrainingDesk(QObject):
         self.changed.emit()
 
     def _open_ahead(self, model: Model, training: Training) -> None:
-        """Open the neighbours of the open snapshot, those ahead on the way first, while memory allows."""
+        """Open the neighbours of the open snapshot, those in the direction of travel first, while memory allows."""
         here, shelf, int8 = training.at(model.folder), self._controller.loads.shelf, model.config.int8
         numbers = [here + self._way * by for by in _AHEAD]
         folders = [training.snapshots[n].folder for n in numbers if 0 <= n < len(training.snapshots)]
@@ -129,7 +129,7 @@ class TrainingDesk(QObject):
                     break
                 if shelf.find(folder, int8=int8) is None:
                     shelf.put(open_model(folder, stop=stop, int8=int8))
-            shelf.find(model.folder, int8=int8)  # what is shown goes last
+            shelf.find(model.folder, int8=int8)  # the shown one is dropped last
             return True
 
         self.ahead.submit(work)
