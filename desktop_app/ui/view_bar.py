@@ -1,4 +1,4 @@
-"""Small switches in the corner of the view: the commands that change how this step shows its numbers, and a limit."""
+"""Small switches in the corner of the view: commands that change how this step shows its numbers, and a limit."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction
@@ -10,21 +10,21 @@ from desktop_app.core.places import Entry
 _LIMIT = "Colours end at this number in every view; empty: at each view's own limits"
 _MARGIN = 16
 _TICKS = 200
-_TYPED = 26  # characters of a typed text that are seen
+_TYPED = 26  # visible characters of a typed text
 _SHORT = {
     command.id: command.short
     for command in COMMANDS
     if any(command.short) and not command.id.startswith((WORKSPACE, "compare_"))
 }
-"""What a switch is called where there is room, and where there is little."""
+"""A switch's names: with enough room, and with little."""
 
 
 class ViewBar(QWidget):
-    """Shows the actions of one step as buttons, and a field for its colours' limit; it draws nothing of its own."""
+    """Shows the actions of one step as buttons, and a field for its colour limit; it paints nothing itself."""
 
     limit_typed = Signal(str)
-    needs_room = Signal(int)  # how high a row of its own is that the bar takes; 0 beside the tabs
-    entered = Signal(str, object)  # a view option, and the number or text it was given
+    needs_room = Signal(int)  # height of the bar's separate row; 0 beside the tabs
+    entered = Signal(str, object)  # a view option, and its new number or text
 
     def __init__(self, actions: dict[str, QAction], beside: QWidget, parent: QWidget) -> None:
         super().__init__(parent)
@@ -64,7 +64,7 @@ class ViewBar(QWidget):
         self._has_limit = False
 
     def show_limit(self, limit: float | None, *, there: bool) -> None:
-        """Show the limit that is set, `there` where the view has colours; before `show_options`."""
+        """Show the limit, with `there` if the view has colours; call before `show_options`."""
         self._shown_limit = "" if limit is None else f"{limit:g}"
         if self.limit.text() != self._shown_limit:
             self.limit.setText(self._shown_limit)
@@ -75,10 +75,10 @@ class ViewBar(QWidget):
         if typed != self._shown_limit:
             self.limit_typed.emit(typed)
         if self.limit.hasFocus():
-            self._pane.setFocus()  # where Ctrl+Z takes it back, and arrows go on
+            self._pane.setFocus()  # where Ctrl+Z undoes it and arrow keys work
 
     def show_entry(self, entry: Entry | None, value: object) -> None:
-        """Show what is typed or slid beside the view, and its value; before `show_options`."""
+        """Show the view's text field or slider with its value; call before `show_options`."""
         self._entry, self._entered = entry, value
         for field, there in (
             (self.slider, entry is not None and entry.top is not None),
@@ -108,7 +108,7 @@ class ViewBar(QWidget):
             self._pane.setFocus()
 
     def show_options(self, names: tuple[str, ...], on: set[str]) -> None:
-        """Show the switches `names`, those in `on` pressed; the bar moves into its corner."""
+        """Show the switches `names`, with those in `on` pressed, and move the bar into its corner."""
         for name, button in self._buttons.items():
             button.setVisible(name in names)
             button.setChecked(name in on)
@@ -116,9 +116,9 @@ class ViewBar(QWidget):
         self.place()
 
     def place(self) -> None:
-        """Sit in the upper right corner of the pane, with the longest names that fit; the limit gives way last.
+        """Move to the upper right corner of the pane, with the longest names that fit; the limit is hidden last.
 
-        Where even the shortest do not fit beside the tabs the bar has a row of its own below them.
+        If even the shortest do not fit beside the tabs, the bar gets a separate row below them.
         """
         whole = self._pane.width() - 2 * _MARGIN
         beside = whole - (0 if self._beside.isHidden() else self._beside.geometry().right())
@@ -131,7 +131,7 @@ class ViewBar(QWidget):
         self.needs_room.emit(self.height() + 6 if below and not self.isHidden() else 0)
 
     def _fit(self, room: int) -> bool:
-        """Take the longest names that fit into so much room; whether any do."""
+        """Use the longest names that fit into `room`; return whether any do."""
         for length, limit in ((0, True), (1, True), (1, False)):
             for name, button in self._buttons.items():
                 button.setText(_SHORT[name][length])

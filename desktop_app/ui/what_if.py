@@ -45,15 +45,15 @@ _ACTIONS = {action.id: action for action in ACTIONS}
 
 
 def _plain(words: str) -> str:
-    """Words of a menu, in which an ampersand is no mark of a key."""
+    """Words for a menu, in which an ampersand does not mark a shortcut key."""
     return words.replace("&", "&&")
 
 
 class WhatIf(QObject):
-    """Stands between what is pointed at, the chips of edits, and the controller's state."""
+    """Connects the pointed cell, the chips of edits, and the controller's state."""
 
     said = Signal(str)
-    model_asked = Signal()  # another model is to be chosen that stands beside
+    model_asked = Signal()  # another model is to be chosen for comparison
 
     def __init__(self, frame: Frame, controller: Controller, inspection: Inspection) -> None:
         super().__init__(frame)
@@ -72,7 +72,7 @@ class WhatIf(QObject):
         self.submenus: list[QMenu] = []
 
     def handlers(self) -> dict[str, Callable[[], object]]:
-        """What its commands do."""
+        """The handlers of its commands."""
         return {
             "edit_mute": partial(self._default, "mean"),
             "edit_zero": partial(self._default, "zero"),
@@ -92,7 +92,7 @@ class WhatIf(QObject):
     def _set(self, state: State, key: object = None) -> None:
         self._controller.set(state, key)
 
-    # What is pointed at
+    # Targets
 
     def _targets(self, cell: Cell | None) -> tuple[Target, ...]:
         scene = self._controller.scene
@@ -100,12 +100,12 @@ class WhatIf(QObject):
             return ()
         try:
             return targets_at(scene, cell, workspace_of(scene, cell))
-        except LogitscopeError as reason:  # of a view whose numbers are not there yet
+        except LogitscopeError as reason:  # a view whose numbers are not computed yet
             self.said.emit(str(reason))
             return ()
 
     def _here(self) -> tuple[Target, ...]:
-        """What can be edited at the cell that is pointed at or opened; else at the step."""
+        """What can be edited at the pointed or opened cell, else at the step."""
         found = self._targets(self._inspection.cell)
         scene, step = self._controller.scene, self._controller.walk_step
         if found or scene is None or step is None:
@@ -113,7 +113,7 @@ class WhatIf(QObject):
         return targets_of_step(scene.config, step, scene.head)
 
     def _default(self, name: str) -> None:
-        """Do the likeliest thing to what is pointed at: a look is cut, whatever else is muted."""
+        """Apply the default edit to the target: a look is cut, anything else is muted."""
         found = self._here()
         if not found:
             self.said.emit("Point at a head, a neuron, a row or a look first; what is shown here cannot be edited.")
@@ -134,7 +134,7 @@ class WhatIf(QObject):
         self._ask(target, action, target.words[0].upper() + target.words[1:], [f.usual for f in action.fields])
 
     def _ask(self, target: Target, action: Action, title: str, usual: Sequence[str]) -> None:
-        """Ask for what an action needs, and make the edit of that."""
+        """Ask for the inputs of an action, and make the edit from them."""
 
         def made(given: tuple[str, ...]) -> None:
             if all(text.strip() for text in given):
@@ -147,7 +147,7 @@ class WhatIf(QObject):
             ask_lines(self._frame, title, list(zip(labels, usual, strict=True)), made)
 
     def _form(self, action: Action) -> None:
-        """Ask for a whole edit, with the block and head that are shown where it has some."""
+        """Ask for a whole edit, with the shown block and head filled in if it has them."""
         scene = self._controller.scene
         if scene is None:
             return
@@ -160,7 +160,7 @@ class WhatIf(QObject):
         self._ask(Target("", ("",)), action, action.title, usual)
 
     def _add(self, *texts: str) -> None:
-        """Take over edits, if each can be read and has a place here."""
+        """Add edits, if each can be parsed and has a place here."""
         scene, model = self._controller.scene, self._controller.model
         if scene is None or model is None:
             return
@@ -201,7 +201,7 @@ class WhatIf(QObject):
         self._put(self._taken, cell)
 
     def _put(self, source: Cell, target: Cell) -> None:
-        """Put a part of the other prompt's pass into this one's."""
+        """Patch a part of the other prompt's pass into this one."""
         scene = self._controller.scene
         if scene is None or scene.other is None:
             return
@@ -215,7 +215,7 @@ class WhatIf(QObject):
     # Menus
 
     def menu(self, cell: Cell | None, point: QPoint) -> None:
-        """Offer what can be done with what a cell stands for."""
+        """Offer the actions for what a cell stands for."""
         self._offer(self._targets(cell), point)
 
     def _menu_of_step(self, step: Step, whole_block: bool, point: QPoint) -> None:

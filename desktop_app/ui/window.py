@@ -1,4 +1,4 @@
-"""The window: makes the parts known to each other, and shows in them what the controller holds."""
+"""The window: connects the parts, and shows in them what the controller holds."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -42,11 +42,11 @@ from desktop_app.ui.training_desk import TrainingDesk
 
 _SLOW_MS = 250
 _PATIENCE_MS = 300
-_OFFERED = 24  # letters of an offered text that are shown
+_OFFERED = 24  # visible letters of an offered text
 
 
 class Window(Frame):
-    """The one window."""
+    """The main window."""
 
     def __init__(self, state: State, settings: Settings) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Window(Frame):
         self._closing = False
         self._with_view = ""
         self._shown: object = None
-        self._folds = False  # whether something of the view can be folded away
+        self._folds = False  # whether part of the view can be folded
         self._view: View | None = None
         self._limit_field: str | None = None
         self._waited = False
@@ -86,7 +86,7 @@ class Window(Frame):
         self._slow_timer = QTimer(self)
         self._slow_timer.setSingleShot(True)
         self._slow_timer.timeout.connect(self._show_count)
-        # A view whose products are not ready leaves the one before it on the screen for as long as nobody minds.
+        # While a view's products are not ready, the previous view stays on the screen for a short time.
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.timeout.connect(self._show_again)
@@ -137,7 +137,7 @@ class Window(Frame):
         self.map.chosen.connect(c.go_to)
         self.map.command.connect(a.do)
         self.canvas.asked.connect(a.follow)
-        # What is picked in the inspector is of another moment: only its keys are followed.
+        # A pick in the inspector belongs to another moment: only its keys are followed.
         self.inspector.canvas.asked.connect(lambda intent: a.follow(intent) if isinstance(intent, Do) else None)
         self.files.pictures = lambda: self.canvas.titles
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self.appearance.name, opened=True))
@@ -170,32 +170,32 @@ class Window(Frame):
         self.acts.do(name)
 
     def open_example(self, example: Stop) -> None:
-        """Type an example's prompt, go where it is to be looked at, and say what is to be seen."""
+        """Type an example's prompt, go to the place it is about, and say what to look for."""
         self.acts.open_example(example)
 
     def say(self, words: str, *, lasting: bool = False, seconds: int = 6) -> None:
-        """Show a sentence at the foot of the view for a while; none takes the last one away."""
+        """Show a sentence at the foot of the view for a while; an empty one clears it."""
         self.notice.say(words, lasting=lasting, seconds=seconds)
 
     # Showing
 
     @property
     def theme(self) -> Theme:
-        """The theme that is on."""
+        """The current theme."""
         return self.appearance.theme
 
     @property
     def scale(self) -> float:
-        """The type size that is on."""
+        """The current type size."""
         return self.appearance.scale
 
     @property
     def settings(self) -> Settings:
-        """What was chosen about the window."""
+        """The window's settings."""
         return self.memory.settings
 
     def _show_all(self) -> None:
-        """Show everything anew, in the theme and type size that are on."""
+        """Redraw everything, in the current theme and type size."""
         self.inspection.set_look(self.theme, self.scale)
         self._show_training()
         self._show_state(self.controller.state)
@@ -205,7 +205,7 @@ class Window(Frame):
         self._show_scene(self.controller.scene)
 
     def _show_moment(self, view: View) -> None:
-        """A moment of the operation that moves, in place of its step."""
+        """Show a moment of the animated operation in place of its step."""
         self.player.theme = self.appearance.name
         self.canvas.show_view(view, self.theme, self.scale)
         self.acts.enable()
@@ -215,7 +215,7 @@ class Window(Frame):
         self._show_again()
 
     def _step_back(self) -> bool:
-        """What Esc does in a lecture before it ends that: leave a panel, close the inspector."""
+        """Do what Esc does in a lecture before it ends the lecture: leave a panel, close the inspector."""
         if self.canvas.focused is not None:
             self.canvas.focus_panel(None)
         elif self.controller.path:
@@ -225,7 +225,7 @@ class Window(Frame):
         return True
 
     def _show_place_words(self, view: View | None) -> None:
-        """What is to be seen here: an example's sentence, or in a lecture the view's own."""
+        """Show what to look for here: an example's sentence, or in a lecture the view's own."""
         state, model = self.controller.state, self.controller.model
         words = self.telling.words() or (sentence_at(state, str(model.folder)) if model is not None else "")
         self.telling.show(in_lecture=self.lecture.on)
@@ -235,7 +235,7 @@ class Window(Frame):
             self.lecture.say(words, self.theme, *self._for_the_lecturer())
 
     def _for_the_lecturer(self) -> tuple[str, str]:
-        """Notes on this place, a story's own or the step's explanation; and what comes next."""
+        """Notes on this place (the story's, or the step's explanation), and what comes next."""
         story, stop, c = self.telling.story, self.telling.stop, self.controller
         if story is not None and stop is not None:
             after = story.stops[self.telling.number + 1 :][:1]
@@ -258,7 +258,7 @@ class Window(Frame):
         self.acts.enable()
 
     def _show_map(self, scene: Scene | None) -> None:
-        """The map of the open model, and on it what the edits can have changed."""
+        """Show the map of the open model, and on it what the edits may have changed."""
         c = self.controller
         if c.model is not None:
             cone = None if scene is None else cone_of(scene.trace, c.steps)
@@ -277,7 +277,7 @@ class Window(Frame):
         if self._with_view:
             self.say(self._with_view, lasting=True)
             self._with_view = ""
-        # A moved slider must not draw a block's heads again: only what a view is made from makes it anew.
+        # A moved slider must not redraw a block's heads: a view is remade only if what it is made from changes.
         hidden, every_number = self.telling.covered, self.settings.every_number
         made_from = (view_key(scene, step), self.theme, self.scale, self.lecture.on, hidden, every_number)
         missing = not all(scene.has(want) for want in wants_of(scene, step))
@@ -321,7 +321,7 @@ class Window(Frame):
     def _show_count(self) -> None:
         scene = self.controller.scene
         words = "" if scene is None else f"{len(scene.trace):,} of {scene.config.n_positions:,} tokens"
-        # A pass that takes its time is told: until it is done, what is shown is of the prompt before.
+        # A slow pass is announced: until it is done, the display belongs to the previous prompt.
         slow = self.controller.passes.busy and not self._slow_timer.isActive()
         self.count.setText("computing …" if slow else words)
 
@@ -334,7 +334,7 @@ class Window(Frame):
         self.acts.enable()
 
     def _show_progress(self, words: str, part: float) -> None:
-        """Say what a view waits for, once that has taken a while."""
+        """Say what a view waits for, once the wait has taken a while."""
         if not words:
             self._product_since = None
             if self._says_progress:
@@ -348,7 +348,7 @@ class Window(Frame):
         self.acts.enable()
 
     def _show_nothing(self) -> None:
-        """There is no pass whose numbers could be shown."""
+        """Clear the display when there is no pass to show."""
         self.player.leave()
         self._shown = self._view = None
         self._show_place_words(None)
@@ -399,7 +399,7 @@ class Window(Frame):
         self.acts.enable()
 
     def say_with_view(self, words: str) -> None:
-        """Show a sentence as soon as the next view is there; what is said while a model opens would replace it."""
+        """Show a sentence as soon as the next view is ready; messages of an opening model would replace it earlier."""
         self._with_view = words
 
     def resizeEvent(self, event: Any) -> None:
@@ -413,7 +413,7 @@ class Window(Frame):
         self.view_bar.show_limit(limit, there=field is not None)
 
     def _set_limit(self, typed: str) -> None:
-        """Fix the limit of the colours of this view and of all that go by the same."""
+        """Fix the colour limit of this view and of all views that share it."""
         try:
             limit = read_limit(typed)
         except LogitscopeError as reason:
@@ -442,7 +442,7 @@ class Window(Frame):
                 self.say(f"{path.name} is neither a model's folder nor a session.")
             return
 
-    # Beginning and end
+    # Start and end
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self._closing:

@@ -14,7 +14,7 @@ _GROUPS = {spec.key: spec.group for spec in WORKSPACES if spec.group}
 class WorkspaceBar(QWidget):
     """A button for every command that shows a workspace, in the upper left corner of the pane.
 
-    Those of one group are in the menu of one button, which has the name of the one that is shown.
+    Commands of one group share the menu of one button, which has the name of the one that is shown.
     """
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget) -> None:
