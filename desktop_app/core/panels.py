@@ -259,7 +259,7 @@ class ShadedPanel(Panel):
 
 @dataclass(frozen=True)
 class ArcsPanel(Panel):
-    """A text with an arc from each token to those before it, as thick as the weight in `values` [query, key].
+    """A text with an arc from each token to those that it looks at, as thick as the weight in `values` [query, key].
 
     Weights below `least`, and NaN, have none. The arcs of `selected` stand out, and follow the pointer with the title
     of `titles`. `source` names the cell of each weight.

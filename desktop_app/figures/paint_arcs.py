@@ -77,12 +77,12 @@ def _across(panel: ArcsPanel, room: Rect, size: float, page: Page) -> None:
         if query == key:
             radius = page.u(8)
             return middles[query] + radius * np.sin(2 * turn), base - radius + radius * np.cos(2 * turn)
-        high = tall * math.sqrt((query - key) / far)
+        high = tall * math.sqrt(abs(query - key) / far)
         centre, half = (middles[query] + middles[key]) / 2, (middles[query] - middles[key]) / 2
         return centre + half * np.cos(turn), base - high * np.sin(turn)
 
     def top(query: int, key: int) -> tuple[float, float]:
-        own = tall * math.sqrt((query - key) / far) if query != key else page.u(20)
+        own = tall * math.sqrt(abs(query - key) / far) if query != key else page.u(20)
         return float((middles[query] + middles[key]) / 2), base - own - page.u(8)
 
     _arcs(panel, arc, page)
@@ -102,7 +102,7 @@ def _down(panel: ArcsPanel, room: Rect, page: Page) -> None:
     far = max(count - 1, 1)
 
     def reach(query: int, key: int) -> float:
-        return wide * math.sqrt((query - key) / far)
+        return wide * math.sqrt(abs(query - key) / far)
 
     def arc(query: int, key: int) -> tuple[Array, Array]:
         turn = np.linspace(0, math.pi, _POINTS)

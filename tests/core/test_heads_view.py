@@ -22,6 +22,7 @@ from desktop_app.core.panels import (
     MapPanel,
     ShadedPanel,
     TextPanel,
+    View,
     follows,
     of_token,
 )
@@ -247,6 +248,22 @@ def test_arcs_are_as_thick_as_the_weights_and_the_chosen_token_s_are_named(model
     for cells in page.cells:
         (_, query, key) = cells.source.at(0, 0)
         assert query == 5 and cells.values[0, 0] == pattern[5, key]
+
+
+@pytest.mark.parametrize("width", [900, 90])
+def test_under_another_mask_arcs_lead_to_later_tokens_too(model, width):
+    trace = model.engine.trace(IDS, mask="none")
+    looks = ViewOptions(heads="one", heads_form="arcs")
+    scene = scene_of(model, ids=IDS, trace=trace, layer=1, head=1, token=5, view=looks, mask="none")
+    place = next(p for p in workspaces(model.config) if p.key == "heads")
+    panel = one(build_view(completed(scene, place.spec.wants, model), place), ArcsPanel)
+    pattern = trace.read("blocks.1.attn.pattern", head=1)
+    np.testing.assert_array_equal(panel.values, pattern)
+    page = Page(LIGHT, fonts.width)
+    place_view(View("", "", Box((panel,))), width, 500, page)
+    arcs = [m for m in page.marks if isinstance(m, Path) and len(m.x) > 2]
+    assert len(arcs) == int((pattern >= panel.least).sum()) > len(IDS)
+    assert all(np.isfinite(mark.x).all() and np.isfinite(mark.y).all() for mark in arcs)
 
 
 def test_the_strongest_pairs_leave_the_first_token_out(model):
