@@ -1,1 +1,1 @@
-"""What the app knows: state, the ordered steps, views as data, settings. Never Qt."""
+"""The application's model: state, the ordered steps, views as data, settings. Never imports Qt."""

@@ -1,20 +1,21 @@
-"""Which position of one text stands for which of another: by position where they are as long, else by a rule."""
+"""Which position of one text corresponds to which of another: by position if they are equally long, else by a rule."""
 
 from difflib import SequenceMatcher
 
 Alignment = tuple[int | None, ...]
-"""For each position of a text the one of the other text; None where that has none."""
+"""For each position of a text the corresponding one of the other text; None where there is none."""
 
 TOKENS, START, END = "tokens", "start", "end"
 RULES = {TOKENS: "by matching tokens", START: "from the first token on", END: "from the last token back"}
-"""How texts of different lengths are aligned, and how it is said."""
+"""How texts of different lengths are aligned, and the words for it."""
 
 
 def aligned(ids: tuple[int, ...], others: tuple[int, ...], rule: str = TOKENS) -> Alignment:
-    """The positions of `others` that those of `ids` stand for.
+    """The positions of `others` that correspond to those of `ids`.
 
-    Texts of equal length stand position by position. By tokens, the longest stretches that both have are matched, and
-    between them what differs is matched from its end back, so that names of several tokens meet at their last.
+    Texts of equal length are aligned position by position. By tokens, the longest runs that both share are matched, and
+    the differing tokens between them are matched from their end backwards, so that names of several tokens meet at
+    their last token.
     """
     mine, theirs = len(ids), len(others)
     if mine == theirs or rule == START:

@@ -1,4 +1,4 @@
-"""A second model beside the open one: which can stand there, and its opening; passes of both over the same tokens."""
+"""A second model beside the open one: which models qualify, opening it, and passes of both over the same tokens."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ _SHAPE = {
 
 
 def why_not(model: Model, guest: Model) -> str:
-    """Why `guest` cannot stand beside `model`, in a sentence; "" if it can.
+    """Why `guest` cannot be compared with `model`, in a sentence; "" if it can.
 
-    Both must cut texts into the same tokens, and have as many blocks, heads, neurons and numbers: else nothing of one
-    stands for anything of the other.
+    Both must split texts into the same tokens, and have the same number of blocks, heads and neurons and the same
+    width: otherwise nothing in one corresponds to anything in the other.
     """
     for name, words in _SHAPE.items():
         ours, theirs = (_size(own.config, name) for own in (model, guest))
@@ -39,9 +39,9 @@ def _size(config: Config, name: str) -> int:
 
 
 def open_beside(model: Model, folder: Path, stop: Stop | None = None, *, text: bool = True) -> Model:
-    """The model in `folder`, which is to stand beside `model`; that itself, where it is its own folder.
+    """The model in `folder`, to be compared with `model`; `model` itself if `folder` is its own.
 
-    Raises ModelError where it cannot stand there, and what `open_model` raises.
+    Raises ModelError if it cannot be compared, and whatever `open_model` raises.
     """
     if folder.absolute() == model.folder.absolute():
         return model
@@ -52,7 +52,7 @@ def open_beside(model: Model, folder: Path, stop: Stop | None = None, *, text: b
 
 
 def passes_of(model: Model, asked: Asked, *, text: bool = True) -> Passes:
-    """The passes that were asked for, with that of the model beside, which is opened for it.
+    """The requested passes, including that of the second model, which is opened for it.
 
     Raises LogitscopeError.
     """

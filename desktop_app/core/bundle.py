@@ -12,7 +12,7 @@ def resource(*parts: str) -> Path:
     """The file or folder `parts` below `resources/`.
 
     Raises:
-        LogitscopeError: it is not there, which only a damaged installation explains.
+        LogitscopeError: it is missing, which only happens in a damaged installation.
     """
     path = _folder("resources").joinpath(*parts)
     if not path.exists():
@@ -24,22 +24,22 @@ def bundled_models() -> dict[str, Path]:
     """The models that came with the program: name -> folder, sorted by name; those that have a config.json.
 
     Raises:
-        LogitscopeError: the folder of models is not there.
+        LogitscopeError: the folder of models is missing.
     """
     return {path.parent.name: path.parent for path in sorted(_folder("models").glob("*/config.json"))}
 
 
 def snapshots(model: Path) -> dict[int, Path]:
-    """What came with a bundled model along its training: number of training steps -> folder, in order."""
+    """The training snapshots that ship with a bundled model: number of training steps -> folder, in order."""
     found = (path.parent for path in model.glob("snapshots/*/config.json") if path.parent.name.isdecimal())
     return {int(folder.name): folder for folder in sorted(found)}
 
 
 def default_model() -> Path:
-    """The folder of the model that opens when none is named.
+    """The folder of the model that is opened if none is named.
 
     Raises:
-        LogitscopeError: it is not there.
+        LogitscopeError: it is missing.
     """
     folder = _folder("models") / _DEFAULT_MODEL
     if not (folder / "config.json").is_file():
@@ -48,13 +48,13 @@ def default_model() -> Path:
 
 
 def program() -> str:
-    """How the command is called here: `./run` in a checkout, `logitscope` where it was installed."""
+    """The name of the command here: `./run` in a checkout, `logitscope` if installed."""
     return "./run" if (_PACKAGE.parent / "run").is_file() else "logitscope"
 
 
 def _folder(name: str) -> Path:
-    """`models` or `resources`: inside the package where it was installed, else beside it."""
-    # The inside comes first: beside an installed package stands whatever else is in site-packages.
+    """`models` or `resources`: inside the package if it was installed, else next to it."""
+    # Inside comes first: next to an installed package there is everything else in site-packages.
     for path in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if path.is_dir():
             return path

@@ -11,7 +11,7 @@ _PROMPT = 70
 
 
 def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple[int, int] | None = None) -> str:
-    """One line: what was typed, which model, which step, which sampling; the `heads` and `tokens` that are shown."""
+    """One line: the typed text, the model, the step, the sampling settings; the `heads` and `tokens` that are shown."""
     words = " ".join(scene.tokenizer.decode(scene.trace.ids).split())
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
@@ -35,12 +35,12 @@ def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple
 
 
 def tokens_words(count: int) -> str:
-    """So many tokens."""
+    """A number of tokens in words."""
     return Phrase("{1} token", count) if count == 1 else Phrase("{1} tokens", count)
 
 
 def changes_of(scene: Scene) -> list[str]:
-    """What makes the picture another than that of the model's own pass: badge, edits, the other prompt."""
+    """What makes the picture differ from that of the model's own pass: badge, edits, the other prompt."""
     parts: list[str] = []
     if changes := scene.trace.run.changes:
         said = badge_of(scene) if BEFORE in mode_of(scene).shows else Phrase("edited")
@@ -57,7 +57,7 @@ def changes_of(scene: Scene) -> list[str]:
 
 
 def _seen(text: str) -> str:
-    """The text with what would not be seen, or would reorder the rest, written out."""
+    """The text with characters that are invisible, or would reorder the rest, written out."""
     return "".join(c if c == " " or is_visible(c) else f"\\u{{{ord(c):x}}}" for c in text)
 
 
@@ -73,5 +73,5 @@ def sampling_words(scene: Scene) -> str:
 
 
 def alt_text(scene: Scene, step: Step) -> str:
-    """A figure in a sentence, for readers who cannot see it."""
+    """A description of the figure in one sentence, for readers who cannot see it."""
     return f"{step.text.title}: {step.text.lead} {caption(scene, step)}"

@@ -1,6 +1,6 @@
-"""Where a model's parameters are: counted by family of matrix, beside the GPT-2 sizes and GPT-3.
+"""Where a model's parameters are: counted by family of matrix, next to the GPT-2 sizes and GPT-3.
 
-A bias counts with the matrix that it belongs to. A tied unembedding is the embedding, and counts once, there.
+A bias counts with its matrix. A tied unembedding is the embedding, and is counted once, there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ _FAMILY = {
 
 @dataclass(frozen=True)
 class Row:
-    """One family: how many parameters, what share of all, and how many of them are biases."""
+    """One family: its number of parameters, their share of all, and how many of them are biases."""
 
     name: str
     count: int
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Census:
-    """The parameters of one model. `blocks` of them stand in the blocks; `note` says what was counted, if not all."""
+    """The parameters of one model. `blocks` of them are in the blocks; `note` says what was counted, if not all."""
 
     name: str
     rows: tuple[Row, ...]
@@ -58,11 +58,11 @@ class Census:
 
     @property
     def total(self) -> int:
-        """All parameters that were counted."""
+        """The number of parameters counted."""
         return sum(row.count for row in self.rows)
 
     def count(self, *families: str) -> int:
-        """Parameters of some families together."""
+        """The number of parameters of some families together."""
         return sum(row.count for row in self.rows if row.name in families)
 
     def of_blocks(self, *families: str) -> float:
@@ -75,7 +75,7 @@ class Census:
 
 
 def census(name: str, config: Config) -> Census:
-    """The census of a model of this config; its total is what `parameter_count` says."""
+    """The census of a model with this config; its total equals `parameter_count`."""
     counts, biases, blocks = dict.fromkeys(FAMILIES, 0), dict.fromkeys(FAMILIES, 0), 0
     for weight, _, spec in own_weights(config):
         size, last = prod(spec.shape(config)), weight.rsplit(".", 1)[-1]
@@ -100,7 +100,7 @@ def gpt2_sizes() -> dict[str, Config]:
 
 
 GPT3_SOURCE = "3Blue1Brown, “But what is a GPT? Visual intro to transformers”, Deep Learning chapter 5, 2024"
-"""Where the eight families of GPT-3, and the shapes behind them, are counted out."""
+"""The source of the counts of GPT-3's eight families, and of their shapes."""
 
 
 def gpt3() -> Census:
@@ -116,12 +116,12 @@ def gpt3() -> Census:
 
 
 def references() -> tuple[Census, ...]:
-    """What a model is shown beside: GPT-2 from small to XL, and GPT-3."""
+    """The models to compare with: GPT-2 from small to XL, and GPT-3."""
     return (*(census(name, config) for name, config in gpt2_sizes().items()), gpt3())
 
 
 def as_table(models: Sequence[Census]) -> list[list[str]]:
-    """Lines of cells: the models' names, a line for each family, the totals, and what attention and MLP come to."""
+    """Rows of cells: the models' names, a row for each family, the totals, and the totals of attention and MLP."""
     lines = [["", *(model.name for model in models)]]
     for family in FAMILIES:
         counts = [{row.name: f"{row.count:,}" for row in model.rows} for model in models]
@@ -134,7 +134,7 @@ def as_table(models: Sequence[Census]) -> list[list[str]]:
 
 
 def as_data(counted: Census) -> dict[str, object]:
-    """A census as JSON has it."""
+    """A census as JSON data."""
     return {
         "name": counted.name,
         "total": counted.total,
@@ -148,9 +148,10 @@ def as_data(counted: Census) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class LowRank:
-    """What it saves that a head's value is a way down and a way up: W_OV is the product of both, of rank `rank`.
+    """What factoring a head's value map into value down and value up saves: W_OV is their product, of rank `rank`.
 
-    `own` parameters of W_V and W_O of a head, `full` of a whole [width, width] matrix in their place, `heads` in all.
+    `own` is the number of parameters of a head's W_V and W_O, `full` that of a whole [width, width] matrix in their
+    place, `heads` the number of heads in the model.
     """
 
     width: int
@@ -169,10 +170,10 @@ class LowRank:
 
     @property
     def saved(self) -> int:
-        """Parameters that all heads together do without; below zero they cost more."""
+        """The parameters saved over all heads; negative if the factors cost more."""
         return self.heads * (self.full - self.own)
 
 
 def low_rank(config: Config) -> LowRank:
-    """The value matrices of a model of this config."""
+    """The value matrices of a model with this config."""
     return LowRank(config.n_embd, config.d_head, config.n_layer * config.n_head)

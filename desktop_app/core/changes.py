@@ -1,4 +1,4 @@
-"""The edits of a state: made, switched, widened, weighed and taken away. Each gives the state afterwards."""
+"""The edits of a state: add, switch, widen, weigh and remove them. Each function returns the new state."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from desktop_app.gpt2.tensors import tensor_table
 
 
 def with_edits(state: State, *texts: str) -> State:
-    """The state with more edits; one that is there is switched on."""
+    """The state with more edits; one that is already there is switched on."""
     edits = tuple(replace(change, on=True) if change.text in texts else change for change in state.edits)
     known = {change.text for change in edits}
     return replace(state, edits=(*edits, *(Change(text) for text in dict.fromkeys(texts) if text not in known)))
@@ -23,7 +23,7 @@ def switched(state: State, at: int) -> State:
 
 
 def all_switched(state: State) -> State:
-    """With every edit off, or where all are, every one on."""
+    """With every edit off, or all on if all are off."""
     on = not any(change.on for change in state.edits)
     return replace(state, edits=tuple(replace(change, on=on) for change in state.edits))
 
@@ -34,18 +34,18 @@ def removed(state: State, at: int) -> State:
 
 
 def rewritten(state: State, at: int, text: str) -> State:
-    """With another text in the place of an edit's."""
+    """With another text for one edit."""
     return _with(state, at, replace(state.edits[at], text=text))
 
 
 def is_everywhere(text: str, config: Config, positions: int) -> bool:
-    """Whether an edit is made at every position. Raises ModelError for what is not an edit of this model."""
+    """Whether an edit applies to every position. Raises ModelError if the text is not an edit of this model."""
     edit, _ = read_edit(text, config, positions)
     return edit.where[tensor_table(config)[edit.site].spec.row_axis] == ALL
 
 
 def at_positions(text: str, config: Config, positions: int, position: int | None) -> str:
-    """The edit at one position, or at all of them. Raises ModelError for what is not an edit of this model."""
+    """The edit at one position, or at all of them. Raises ModelError if the text is not an edit of this model."""
     edit, _ = read_edit(text, config, positions)
     where = [span_words(span) for span in edit.where]
     where[tensor_table(config)[edit.site].spec.row_axis] = ":" if position is None else str(position)
@@ -55,17 +55,17 @@ def at_positions(text: str, config: Config, positions: int, position: int | None
 
 
 def weighed(state: State, at: int, strength: float) -> State:
-    """With an edit that has a strength made stronger or weaker."""
+    """With another strength for an edit that has one."""
     return rewritten(state, at, with_strength(state.edits[at].text, strength))
 
 
 def beside(state: State, text: str) -> State:
-    """The state with another prompt beside it, or without one; the view of both goes with it."""
+    """The state with another prompt to compare with, or without one; the view option for comparing follows."""
     return _compared(replace(state, other=text), there=bool(text))
 
 
 def beside_model(state: State, folder: str) -> State:
-    """The state with another model beside the open one, or without; the view of both goes with it."""
+    """The state with another model to compare with, or without one; the view option for comparing follows."""
     return _compared(replace(state, beside=folder), there=bool(folder))
 
 
@@ -77,7 +77,7 @@ def _compared(state: State, *, there: bool) -> State:
 
 
 def strength(state: State, at: int) -> float | None:
-    """How strong an edit is that adds a direction or scales; None of any other."""
+    """The strength of an edit that adds a direction or scales; None for any other."""
     return strength_of(state.edits[at].text)
 
 

@@ -1,9 +1,9 @@
-"""Recomputes every tensor of a trace from its direct inputs, in float64 numpy, and says where it differs most.
+"""Recomputes every tensor of a trace from its direct inputs, in float64 numpy, and reports where it differs most.
 
 Each tensor is computed from the traced values of its inputs, not from recomputed ones, so that a fault shows at the
-tensor where it was made and nowhere after. A difference is judged against the sum of the absolute terms that were
-added up, which is what float32 rounding is proportional to. An operand that the trace does not hold but derives stands
-for the terms that it is itself made of.
+tensor where it arose and nowhere downstream. A difference is judged against the sum of the absolute values of the terms
+that were added up, to which float32 rounding is proportional. An operand that the trace derives rather than stores
+counts as the terms it is itself computed from.
 """
 
 import json
@@ -29,10 +29,10 @@ from desktop_app.gpt2.weights import matrices, summed_axis
 Array = NDArray[Any]
 
 TOLERANCE = 1e-5
-"""Largest difference, against the sum of absolute terms, that counts as rounding."""
+"""The largest difference, relative to the sum of absolute terms, that counts as rounding."""
 
-_ROWS = 64  # positions at a time, so that the logits of a long text need not be in memory twice
-_TINY = 1e-30  # float32 rounds numbers near this to nothing; no sum of terms counts as smaller
+_ROWS = 64  # positions at a time, so that the logits of a long text are not in memory twice
+_TINY = 1e-30  # float32 rounds numbers near this to zero; no sum of terms counts as smaller
 
 _Rows = Callable[[str, int, int], Array]
 """(tensor, start, stop) -> its values at these positions, every head."""
@@ -40,9 +40,9 @@ _Rows = Callable[[str, int, int], Array]
 
 @dataclass(frozen=True)
 class Finding:
-    """The worst cell of one tensor: its index, the absolute difference, and that against the sum of absolute terms.
+    """The worst cell of one tensor: its index, the absolute difference, and that relative to the sum of absolute terms.
 
-    `traced` and `recomputed` are the two numbers that differ there.
+    `traced` and `recomputed` are its two values.
     """
 
     name: str
@@ -54,14 +54,15 @@ class Finding:
 
     @property
     def good(self) -> bool:
-        """Whether the tensor is what its formula says, up to rounding."""
+        """Whether the tensor agrees with its formula, up to rounding."""
         return self.relative <= TOLERANCE
 
 
 def check(trace: Trace, weights: Mapping[str, Array]) -> Iterator[Finding]:
     """One finding for each computed tensor of `trace`, in the order of the forward pass.
 
-    What the trace derives comes from the formulas that it is then held to; `check_pass` judges all that a graph gives.
+    Tensors that the trace derives come from the same formulas they are checked against; `check_pass` checks every
+    tensor from the graph.
     """
 
     judge = _judge(trace, weights)
@@ -77,12 +78,12 @@ def check_pass(
     edits: Sequence[Edit] = (),
     mask: str = CAUSAL,
 ) -> Iterator[Finding]:
-    """As `check`, for a full pass over `ids` with every tensor taken from the graph, however long the text.
+    """Like `check`, for a full pass over `ids` with every tensor taken from the graph, for any length of text.
 
-    With `edits` or a `mask` it is that of the changed pass, an edited tensor held to what was there, keep and put.
+    With `edits` or a `mask` the changed pass is checked, and an edited tensor against its original value, keep and put.
 
-    `weights` are the model's own unless given. A tensor is held for as long as a later one is computed from it. Raises
-    as `Engine.run` does.
+    `weights` are the model's own unless given. A tensor is kept in memory only while later ones are computed from it.
+    Raises as `Engine.run` does.
     """
     table = tensor_table(engine.config, sites_of(edits), mask)
     held: dict[str, Array] = {}
@@ -101,19 +102,19 @@ def check_pass(
 
 
 def sizes_at(trace: Trace, weights: Mapping[str, Array], name: str, row: int) -> Array:
-    """How large each value of tensor `name` at position `row` counts as an operand: the tensor's axes but that one.
+    """The magnitude of each value of tensor `name` at position `row` as an operand: the tensor's axes without that one.
 
-    What the trace holds counts by its absolute value, what it derives by the sum of the absolute terms behind it.
+    A stored tensor counts by its absolute value, a derived one by the sum of the absolute terms behind it.
     """
     return _judge(trace, weights).size(name, row, row + 1).squeeze(trace.table[name].spec.row_axis)
 
 
 def weight_sizes(config: Config, name: str, values: Array, axis: int = -1) -> Array:
-    """How large numbers of the weight `name` count as operands, where a product sums over `axis` of `values`.
+    """The magnitude of each number of the weight `name` as an operand, where a product sums over `axis` of `values`.
 
-    onnxruntime sums an int8 product with 128 added to each whole number of the weight, and takes 128 times the sum of
-    each group of the vector off at the end. Both are float32 numbers, rounded once for each group they go through:
-    beside a weight that is large for its group, that is more than the rounding of the other terms.
+    onnxruntime sums an int8 product with 128 added to each integer of the weight, and subtracts 128 times the sum of
+    each group of the vector at the end. Both are float32 numbers, rounded once for each group they go through: next to
+    a weight that is large for its group, that is more than the rounding of the other terms.
     """
     sizes = np.abs(values)
     if not (config.int8 and name in matrices(config)):
@@ -134,7 +135,7 @@ def as_json(
     closings: Sequence[Closing] = (),
     changes: Sequence[str] = (),
 ) -> str:
-    """Findings and what analyses close, as a JSON document; an infinity or what is not a number is null there."""
+    """The findings and the analyses' closing sums as a JSON document, with null for an infinity or NaN."""
 
     def real(value: float) -> float | None:
         return value if np.isfinite(value) else None
@@ -171,7 +172,7 @@ def as_json(
 
 
 class _Judge:
-    """Recomputes tensors, some positions at a time."""
+    """Recomputes tensors, a chunk of positions at a time."""
 
     def __init__(
         self,
@@ -184,12 +185,12 @@ class _Judge:
     ) -> None:
         self._config, self._count, self._table, self._weights = config, count, table, weights
         self._rows, self._derived = rows, derived
-        # What every chunk of positions of one tensor needs: weights, keys and values in float64, and their sizes.
+        # What every chunk of positions of one tensor needs: weights, keys and values in float64, and their magnitudes.
         self._wide: dict[str, Array] = {}
         self._sizes: dict[str, Array] = {}
 
     def worst(self, tensor: Tensor) -> Finding:
-        """Where `tensor` differs most from what its formula makes of its inputs."""
+        """Where `tensor` differs most from the result of its formula on its inputs."""
         self._wide.clear()
         self._sizes.clear()
         chunks = [(start, min(start + _ROWS, self._count)) for start in range(0, self._count, _ROWS)]
@@ -198,13 +199,13 @@ class _Judge:
     def _worst_of(self, tensor: Tensor, start: int, stop: int) -> Finding:
         operands = [self._operand(tensor, name, start, stop) for name in tensor.inputs]
         found = self._rows(tensor.name, start, stop).astype(np.float64)
-        with np.errstate(all="ignore"):  # what is not a number is judged below
+        with np.errstate(all="ignore"):  # NaN is judged below
             expected = tensor.spec.formula.evaluate(self._place(tensor, start, stop), *operands)
             size = self._magnitude(tensor, expected, start, stop)
             difference = np.where(found == expected, 0.0, np.abs(found - expected))
         difference = np.where(np.isfinite(difference), difference, np.inf)
         if not all(np.isfinite(o).all() for o, n in zip(operands, tensor.inputs, strict=True) if n in self._table):
-            # What is computed from no number is none: the fault is where the operand was made, and is named there.
+            # A result computed from NaN is NaN: the fault is at the operand, and is reported there.
             difference[np.isnan(expected)] = 0.0
         relative = difference / np.where(np.isfinite(size), np.maximum(size, _TINY), _TINY)
         at = np.unravel_index(int(np.argmax(relative)), relative.shape)
@@ -221,7 +222,7 @@ class _Judge:
             rows = self._rows(name, start, stop)
             return rows if name == "tokens" else rows.astype(np.float64)
         if tensor.spec.formula.kind == "gather":
-            return self._weights[name]  # rows gathered in float32 are as exact
+            return self._weights[name]  # rows gathered in float32 are just as exact
         if name not in self._wide:
             whole = self._weights[name] if name in self._weights else self._rows(name, 0, self._count)
             self._wide[name] = whole.astype(np.float64)
@@ -239,7 +240,7 @@ class _Judge:
         return formula.sizes_of(self._place(tensor, start, stop), sizes, result)
 
     def size(self, name: str, start: int, stop: int) -> Array:
-        """How large an operand counts: its absolute value; a derived one what it is made of. float32 is enough."""
+        """An operand's magnitude: its absolute value, or for a derived one the sum of its terms. float32 is enough."""
         values = self._rows(name, start, stop)
         if name in self._derived:
             return self._magnitude(self._table[name], values, start, stop)

@@ -1,6 +1,6 @@
-"""View options that are one of a few words: the words, and how the command line calls and explains each.
+"""View options that are one of a few words: the words, and each one's flag and help on the command line.
 
-It imports nothing heavy, for the command line reads it before it knows what to do.
+It imports nothing heavy, since the command line reads it before it has parsed its arguments.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from desktop_app.core.analysis.measures import MEASURES
 
 @dataclass(frozen=True)
 class Choice:
-    """The words that a field of `ViewOptions` may be, the first of them unless told, and its flag without dashes."""
+    """The words that a field of `ViewOptions` may be, the first by default, and its flag without dashes."""
 
     field: str
     words: tuple[str, ...]
@@ -20,7 +20,7 @@ class Choice:
 
     @property
     def usual(self) -> str:
-        """What it is unless told."""
+        """The default."""
         return self.default or self.words[0]
 
 

@@ -1,7 +1,7 @@
-"""Claims: what a sentence says of a model, as data that is held to a pass instead of being believed.
+"""Claims: what a sentence says about a model, as data that is checked against a pass.
 
-Each is a statement, measured on a scene, and a change of what is on the screen under which it is made. How they are
-written in files: `claims_file`.
+Each is a statement, measured on a scene, and the change to the scene under which it is made. How they are written in
+files: `claims_file`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ from desktop_app.gpt2.errors import SessionError
 
 Head = tuple[int, int]
 Heads = Mapping[str, Head]
-"""What a head does -> its block and number, for files that name heads by what they do."""
+"""A head's role -> its block and number, for files that name heads by role."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a claim: whether it holds, and what was measured, in words."""
+    """The result of a claim: whether it holds, and what was measured, in words."""
 
     holds: bool
     said: str
@@ -49,7 +49,7 @@ class OfScene(Protocol):
     """A kind of claim that is measured on one scene."""
 
     def find(self, scene: Scene) -> Finding:
-        """What is so in `scene`. Raises LogitscopeError where the claim names what is not there."""
+        """Measure the claim on `scene`. Raises LogitscopeError if the claim names something that does not exist."""
 
 
 def _token(scene: Scene, word: str) -> int:
@@ -61,7 +61,7 @@ def _token(scene: Scene, word: str) -> int:
 
 @dataclass(frozen=True)
 class Next:
-    """The token that follows: its rank among all, from 1, its probability after the cuts, whether it survives them."""
+    """The next token: its rank among all, from 1, its probability after the cuts, whether it survives them."""
 
     word: str
     bounds: Bounds = Bounds()
@@ -79,7 +79,7 @@ class Next:
 
 @dataclass(frozen=True)
 class Looks:
-    """What a head gives one key from the selected token, and whether that is the most that it gives any."""
+    """The weight that a head gives one key from the selected token, and whether that is its largest."""
 
     head: Head
     to: int
@@ -100,7 +100,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Answers:
-    """Which earlier head wrote most of a key that a head looks at from the selected token, the row's mean taken off."""
+    """Which earlier head wrote most of a key that a head looks at from the selected token, less the row's mean."""
 
     head: Head
     to: int
@@ -119,7 +119,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Always:
-    """What a head gives the key `back` tokens before the query, from all queries since `since`, or a share of these."""
+    """A head's weight on the key `back` tokens before the query, for all queries from `since` on, or for a share."""
 
     head: Head
     back: int
@@ -129,7 +129,7 @@ class Always:
     share: float = 1.0
 
     def find(self, scene: Scene) -> Finding:
-        """How many queries do as the claim says."""
+        """For how many queries the claim holds."""
         grid = _pattern(scene, self.head)
         queries = range(max(self.back, self.since or 0), len(grid))
         if not queries:
@@ -144,7 +144,7 @@ class Always:
 
 @dataclass(frozen=True)
 class Apart:
-    """How many tokens it is from the last token of one kind to the next of another."""
+    """The number of tokens from the last token of one kind to the next of another."""
 
     words: tuple[str, str]
     tokens: int
@@ -187,7 +187,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Count:
-    """How many tokens the text is."""
+    """How many tokens the text has."""
 
     tokens: int
 
@@ -203,7 +203,7 @@ class Left:
     tokens: int
 
     def find(self, scene: Scene) -> Finding:
-        """What temperature, top-k and top-p leave."""
+        """The tokens that temperature, top-k and top-p leave."""
         return Finding(scene.stages.n_kept == self.tokens, f"{scene.stages.n_kept} tokens are left")
 
 
@@ -237,7 +237,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Near:
-    """Which place a token's row of W_E takes among those nearest to another's, by cosine; the nearest is 1."""
+    """The rank of a token's row of W_E among those nearest to another's, by cosine; the nearest is 1."""
 
     word: str
     other: str
@@ -254,12 +254,12 @@ class Near:
 
 @dataclass(frozen=True)
 class Ends:
-    """What stands there once the likeliest token was appended again and again."""
+    """The text that results from repeatedly appending the likeliest token."""
 
     words: str
 
     def run_on(self, model: Model, ids: Sequence[int]) -> Finding:
-        """As many tokens after `ids` as the words have."""
+        """Generate as many tokens after `ids` as the words have."""
         grown, trace = list(ids), None
         for _ in model.tokenizer.encode(self.words).ids:
             trace = model.engine.trace(grown, reuse=trace)
@@ -276,12 +276,12 @@ def _pattern(scene: Scene, head: Head) -> Any:
 
 
 Statement = OfScene | Ends
-"""What is claimed: of one pass, or of running on, which takes several."""
+"""What is claimed: about one pass, or about generating on, which takes several."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is another than on the screen when a claim is measured; None where nothing is."""
+    """What differs from the present state when a claim is measured; None for whatever stays."""
 
     text: str | None = None
     token: int | None = None
@@ -292,7 +292,7 @@ class Change:
     edits: tuple[str, ...] = ()
 
     def of(self, state: State) -> State:
-        """The state so changed, edits aside."""
+        """The state with this change, apart from the edits."""
         sampling = {name: getattr(self, name) for name in ("temperature", "top_k", "top_p")}
         state = state.with_sampling(**{name: value for name, value in sampling.items() if value is not None})
         if self.text is not None:
@@ -307,7 +307,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement about a model, and under which change of what is on the screen it is made."""
+    """A statement about a model, and the change to the present state under which it is made."""
 
     statement: Statement
     change: Change = Change()
@@ -315,7 +315,7 @@ class Claim:
     def check(self, model: Model, state: State) -> Finding:
         """Measure the claim on `model`, for the text and settings of `state`.
 
-        Raises LogitscopeError where the claim, or the text, names what the model has not.
+        Raises LogitscopeError if the claim or the text names something that the model lacks.
         """
         state = self.change.of(state)
         ids = encode(state, model.tokenizer)

@@ -1,26 +1,26 @@
-"""How claims are written in files, and read from them with bounds.
+"""How claims are written in files, and how they are read.
 
-A claim is one row of a TOML file. Its first key says what is claimed, of the text and settings that the sentence stands
-under:
+A claim is one row of a TOML file. Its first key says what is claimed, about the text and settings that the sentence
+belongs to:
 
     { next = " creature", rank = 1 }              the next token: its rank, from 1, or its share after the cuts
     { next = " were", above = 0.5, kept = true }
-    { looks = [5, 1], to = 5, above = 0.4, most = true }    what a head of a block gives a key, from the token selected
-    { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head looks at
+    { looks = [5, 1], to = 5, above = 0.4, most = true }    the weight a head of a block gives a key, from the selected
+    token { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head looks at
     { always = [3, 5], back = 1, above = 0.25 }   the same from every query that has such a key, or a `share` of them
     { apart = [" men", " horse"], tokens = 3 }    how many tokens lie between two, from one to the next
     { cell = "blocks.0.ln1.scale", index = [3, 0], above = 2.0 }    a number of a tensor or of a weight
     { drawn = " seven" }                          the token that the draw lands on
-    { count = 18 }                                how many tokens the text is
+    { count = 18 }                                how many tokens the text has
     { left = 9 }                                  how many tokens can be drawn after the cuts
     { active = 1, below = 0.05 }                  which share of a block's neurons stays above zero
     { loss = true, above = 9.5 }                  the mean loss of the text's tokens, in nats
-    { near = " blue", to = " golden", rank = 1 }  which place a row of W_E takes among those nearest to another
-    { ends = "AABBCC" }                           what greedy running on gives, in as many tokens as that has
+    { near = " blue", to = " golden", rank = 1 }  the rank of a row of W_E among those nearest to another
+    { ends = "AABBCC" }                           what greedy generation gives, over as many tokens as that has
 
-`above` and `below` are bounds that the measured number must not touch. Any row may change one thing before it is
-measured: `text`, `mute` (heads), `edits` (written as for --edit), `token`, `temperature`, `top_k`, `top_p`; a drawn
-token may have its `u`.
+`above` and `below` are strict bounds on the measured number. Any row may change one thing before it is measured:
+`text`, `mute` (heads), `edits` (written as for --edit), `token`, `temperature`, `top_k`, `top_p`; a drawn token may
+have its `u`.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ def _several(heads: Heads) -> Kind:
 
 
 class _Row:
-    """One row as it is read: what it must have, what it may have, and that nothing else stands in it."""
+    """A reader of one row: required keys, optional keys, and a check that there are no others."""
 
     def __init__(self, raw: Mapping[str, Any], where: str, heads: Heads) -> None:
         self._reader, self._raw, self._where = Reader(raw, where), raw, where

@@ -18,11 +18,11 @@ from desktop_app.gpt2.mask import CAUSAL
 
 @dataclass(frozen=True)
 class Command:
-    """A command. `keys` are Qt key sequences, the first is shown; `needs` says when it is enabled.
+    """A command. `keys` are Qt key sequences, of which the first is shown; `needs` says when it is enabled.
 
-    What only changes the state says how (`change`), and whether that is so now (`on`); the window does the others.
-    `joined` are done again and again as one entry of undo.
-    `short` are its names on the switches beside a view, where there is room and where there is little.
+    A command that only changes the state says how (`change`), and whether it is on now (`on`); the window does the
+    others. Repetitions of a `joined` command are one entry of undo. `short` are its names on the switches beside a
+    view, for much and for little room.
     """
 
     id: str
@@ -38,10 +38,10 @@ class Command:
 
 
 PACE = "pace:"
-"""How the id of a command begins that sets how fast to run on; tokens a second follow, 0 for full speed."""
+"""The prefix of ids of commands that set the speed of generation; tokens per second follow, 0 for full speed."""
 
 WORKSPACE = "workspace:"
-"""How the id of a command begins that shows a workspace; its key follows."""
+"""The prefix of ids of commands that show a workspace; its key follows."""
 
 
 def _choice(
@@ -77,7 +77,7 @@ def _switch(field: str, title: str, short: tuple[str, str]) -> Command:
 
 
 def _baseline(name: str, title: str, short: tuple[str, str], value: str) -> Command:
-    """A command that measures the explained logit against the average token, or against nothing."""
+    """A command that sets the baseline of the explained logit: the average token, or none."""
 
     def is_on(state: State, _model: Model) -> bool:
         return state.against is None and state.view.baseline == value
@@ -89,7 +89,7 @@ def _baseline(name: str, title: str, short: tuple[str, str], value: str) -> Comm
 
 
 def _workspace(key: str, name: str, keys: tuple[str, ...], tab: str) -> Command:
-    """A command that shows a workspace in the centre, or the walk again."""
+    """A command that shows a workspace in the centre, or returns to the walk."""
 
     def change(state: State, _model: Model) -> State:
         return at_workspace(state, key)
@@ -149,7 +149,7 @@ def _go_to(index: int) -> Callable[[State, Model], State]:
 
 
 def _open(*names: str) -> Callable[[State, Model], State]:
-    """Open workspaces that have no tab, one behind the other; none closes what is open."""
+    """Open workspaces that have no tab, one after the other; without names, close what is open."""
     path = tuple(Cell(name, ()) for name in names)
     return lambda state, _model: replace(state, opened=path)
 
@@ -376,7 +376,7 @@ _CIRCUITS = (
 
 
 def _keep_ruler(state: State, _model: Model) -> State:
-    """The typed direction is kept, or no longer."""
+    """Keep the typed direction, or stop keeping it."""
     text = state.view.direction.strip()
     if not text:
         return state
@@ -385,17 +385,17 @@ def _keep_ruler(state: State, _model: Model) -> State:
 
 
 def _map_text(state: State, _model: Model) -> State:
-    """The map is read around the text's selected token again."""
+    """Read the map around the text's selected token again."""
     return replace(with_option(state, "map_find", ""), map_token=None)
 
 
 def _map_whole(state: State, _model: Model) -> State:
-    """All of the map is shown again."""
+    """Show all of the map again."""
     return replace(state, map_window=())
 
 
 def _next_ruler(state: State, _model: Model) -> State:
-    """The kept direction after the typed one, the first after the last."""
+    """Go to the kept direction after the typed one, and from the last to the first."""
     if not state.rulers:
         return state
     text = state.view.direction.strip()
@@ -404,9 +404,9 @@ def _next_ruler(state: State, _model: Model) -> State:
 
 
 def _steer(state: State, model: Model) -> State:
-    """The typed direction, or the selected token's, is added to the stream of the shown block; a chip weighs it.
+    """Add the typed direction, or the selected token's, to the shown block's residual stream; a chip sets its strength.
 
-    Raises LogitscopeError for what is no direction.
+    Raises LogitscopeError if it is not a direction.
     """
     text = state.view.direction.strip()
     if text:

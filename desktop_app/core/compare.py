@@ -1,8 +1,8 @@
-"""Views of two passes beside each other: of a pass before and after its edits, or of two prompts.
+"""Views of two passes side by side: of a pass before and after its edits, or of two prompts.
 
-Every view can be compared, for a view is data: numbers are taken off each other where both have them, by the alignment
-of the texts where these differ in length. The cells of what is shown beside the pass that was asked for are called
-after that pass, as in `before:blocks.1.attn.z`, those of a difference `change:` or `differ:`.
+Every view can be compared, since a view is data: numbers are subtracted where both views have them, by the alignment of
+the texts if these differ in length. Cells of a pass beside the requested one are prefixed with its name, as in
+`before:blocks.1.attn.z`, those of a difference with `change:` or `differ:`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,16 +41,16 @@ from desktop_app.gpt2.phrase import Phrase
 
 AFTER = "after"
 CHANGE, DIFFER = "change", "differ"
-"""What the cells of a difference are called after: of a pass and itself before its edits, of two prompts."""
+"""Prefixes for the cells of a difference: between a pass and itself before its edits, and between two prompts."""
 
 MARK = ":"
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A way of comparing: the passes that it shows, what stands over the picture, and how it is put together.
+    """A way of comparing: the passes that it shows, the words over the picture, and how the picture is composed.
 
-    `parts` name the pictures side by side; one alone has none. `less` is what a difference is called after.
+    `parts` names the pictures side by side; a single one has no name. `less` is the prefix of a difference.
     """
 
     shows: tuple[str, ...]
@@ -77,7 +77,7 @@ MODES: dict[str, Mode] = {
         DIFFER,
     ),
 }
-"""The view option `compare` -> what it stands for."""
+"""The view option `compare` -> its mode."""
 
 
 _OF_MODELS = {
@@ -89,11 +89,11 @@ _OF_MODELS = {
         DIFFER,
     ),
 }
-"""The same where the other pass is by another model."""
+"""The same if the other pass is by another model."""
 
 
 def mode_of(scene: Scene) -> Mode:
-    """How a scene is compared: as it was chosen, if there is what it needs."""
+    """How a scene is compared: as chosen, if the passes it needs exist."""
     chosen = scene.state.view.compare
     mode = MODES[chosen] if scene.passes.guest is None else _OF_MODELS.get(chosen, MODES[chosen])
     return mode if all(not name or name in scene.beside for name in mode.shows) else MODES[AFTER]
@@ -105,7 +105,7 @@ def shown(scene: Scene) -> tuple[Scene, ...]:
 
 
 def badge_of(scene: Scene) -> str:
-    """What stands over every picture of the scene; "" where it is the model's own pass over the text alone."""
+    """The words over every picture of the scene; "" if it is the model's own pass over the text alone."""
     mode = mode_of(scene)
     if mode.shows == ("",) and not scene.trace.run.changes:
         return ""
@@ -113,7 +113,7 @@ def badge_of(scene: Scene) -> str:
 
 
 def compared(scene: Scene, build: Callable[[Scene], View], tensors: Sequence[str] = ()) -> View:
-    """The view of a scene as it is compared; `build` makes that of one pass, `tensors` are what it is about."""
+    """The view of a scene with its comparison; `build` makes the view of one pass, `tensors` are what it shows."""
     mode = mode_of(scene)
     views = [build(own) for own in shown(scene)]
     named = [_called(view, name) if name else view for view, name in zip(views, mode.shows, strict=True)]
@@ -128,7 +128,7 @@ def compared(scene: Scene, build: Callable[[Scene], View], tensors: Sequence[str
 
 
 def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
-    """The picture that a view is about: the large grid, else what shows one of `tensors`, else the first."""
+    """The main picture of a view: the large grid, else a panel that shows one of `tensors`, else the first."""
 
     def rank(panel: AnyPanel) -> tuple[bool, bool, bool]:
         source = getattr(panel, "source", None)
@@ -139,7 +139,7 @@ def main_panel(view: View, tensors: Sequence[str]) -> AnyPanel:
 
 
 def _beside(views: Sequence[View], parts: Sequence[str], tensors: Sequence[str]) -> View:
-    """The main pictures of views side by side, all but the last, a difference, on one scale."""
+    """The main pictures of views side by side, on one scale except the last, which is a difference."""
     panels = [main_panel(view, tensors) for view in views]
     levels = [p.levels for p in panels[:-1] if isinstance(p, COLOURED)]
     if len(levels) == len(panels) - 1:
@@ -156,7 +156,7 @@ _OfArray = MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
 
 
 def difference(one: View, other: View, alignment: Alignment = ()) -> View:
-    """The view of what is in `one` less what is in `other`; what has no difference is as it is in `one`."""
+    """The view of `one` minus `other`; whatever has no difference stays as in `one`."""
     return replace(one, content=_box(one.content, other.content, alignment))
 
 
@@ -176,7 +176,7 @@ def _box(one: Box, other: Box, alignment: Alignment) -> Box:
 
 
 def less(one: AnyPanel, other: AnyPanel, alignment: Alignment = ()) -> AnyPanel:
-    """One panel less another of its kind."""
+    """One panel minus another of its kind."""
     make = _LESS.get(type(one))
     return one if make is None or type(one) is not type(other) else make(one, other, alignment)
 
@@ -213,7 +213,7 @@ def _texts(one: MapPanel, other: MapPanel) -> tuple[tuple[str, ...], ...]:
 def _taken_off(
     one: Array, other: Array, source: Source | None, others: Source | None, alignment: Alignment
 ) -> Array | None:
-    """One array less the other, cell by cell of the same place; None where they show other parts of a text."""
+    """One array minus the other, cell by cell; None if they show different parts of a text."""
     if one.ndim != other.ndim:
         return None
     if source is not None and others is not None:
@@ -229,12 +229,12 @@ def _taken_off(
             if len(alignment) != one.shape[axis] or max(n or 0 for n in alignment) >= other.shape[axis]:
                 return None
             other = _at(other, alignment, axis)
-    with np.errstate(invalid="ignore"):  # what is hidden in both is not a number, and no difference
+    with np.errstate(invalid="ignore"):  # cells hidden in both are NaN, not a difference
         return np.asarray(one - other)
 
 
 def _at(values: Array, places: Sequence[int | None], axis: int) -> Array:
-    """The values at these places along an axis; not a number where there is none."""
+    """The values at these places along an axis; NaN for None."""
     found = np.array(values.take([0 if n is None else n for n in places], axis), float)
     missing = [n for n, place in enumerate(places) if place is None]
     np.moveaxis(found, axis, 0)[missing] = np.nan
@@ -251,7 +251,7 @@ def _strips(one: StripsPanel, other: StripsPanel, _alignment: Alignment) -> AnyP
 
 
 def _bars(one: BarsPanel, other: BarsPanel, _alignment: Alignment) -> AnyPanel:
-    """Bars carry both: filled as they are, and outlined as the others are."""
+    """Bars with both values: filled for `one`, outlined for `other`."""
     theirs = {bar.label: bar.value for bar in other.bars}
     return replace(one, bars=tuple(replace(bar, outline=theirs.get(bar.label, bar.outline)) for bar in one.bars))
 
@@ -295,14 +295,14 @@ _LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {
     WaterfallPanel: _rises,
     CurvePanel: _curves,
 }
-"""How one panel is taken off another; the others have no numbers to compare, or (a graph) no common places."""
+"""How one panel is subtracted from another; other kinds have no numbers to compare, or (a graph) no common places."""
 
 
-# Cells by the pass that they are of
+# Cells by the pass that they belong to
 
 
 def _called(view: View, name: str) -> View:
-    """The view with its cells called after a pass."""
+    """The view with its cells named after a pass."""
     return replace(view, content=_renamed(view.content, name))
 
 

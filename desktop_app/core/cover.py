@@ -1,4 +1,4 @@
-"""A view with its numbers hidden: what there is to look at stays, what it shows is still to be guessed."""
+"""A view with its numbers hidden: the layout stays, the values are left to guess."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ from desktop_app.core.panels import (
 )
 
 HIDDEN = "?"
-"""What stands where a number or a word is hidden."""
+"""The placeholder for a hidden number or word."""
 _NOTE = "covered"
 
 
@@ -37,7 +37,7 @@ def _blank(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bars(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
-    """Bars are sorted, so what each one stands for is an answer, too."""
+    """Bars are sorted, so their labels are answers, too, and are hidden."""
     return (Bar(HIDDEN, 0.0, HIDDEN),) * len(bars)
 
 
@@ -71,7 +71,7 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),
     TextPanel: lambda p: replace(p, note=_NOTE, lines=tuple(replace(n, text=HIDDEN, remark="") for n in p.lines)),
 }
-"""How a kind of panel is covered; the text itself and its tokens have nothing to hide."""
+"""How each kind of panel is covered; the text itself and its tokens have nothing to hide."""
 
 
 def cover_panel(panel: AnyPanel) -> AnyPanel:

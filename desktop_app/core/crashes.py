@@ -1,7 +1,7 @@
-"""Crashes of native code (Qt, onnxruntime): where every thread was, in a file that the next start finds and clears.
+"""Crashes of native code (Qt, onnxruntime): every thread's traceback, in a file that the next start reads and clears.
 
-Python cannot catch them; its faulthandler writes to a file that is already open. Each program has a file of its own,
-named by its process; its workers write to the same one.
+Python cannot catch them; its faulthandler writes to a file that is already open. Each program has its own file, named
+by its process id; its workers write to the same one.
 """
 
 import faulthandler
@@ -20,17 +20,17 @@ _NAME = re.compile(r"crash-(\d{1,9})\.txt")
 _LONGEST = 1 << 16
 log = logging.getLogger(__name__)
 _open: list[IO[bytes]] = []
-"""The file that the handler writes to; it must not be closed while it does."""
+"""The file that the handler writes to; it must stay open for as long as the handler is enabled."""
 
 
 def crash_file() -> Path | None:
-    """The file that a crash of this process would be written to, for its workers; None where none is watched."""
+    """The file that a crash of this process would be written to, for its workers; None if there is none."""
     return Path(os.fsdecode(_open[-1].name)) if _open else None
 
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Within, a crash of this process is written to its file; what was watched before is watched again afterwards."""
+    """In this context a crash of this process is written to its file; on exit the previous file is restored."""
     before = faulthandler.is_enabled()
     path = log_file().with_name(f"crash-{os.getpid()}.txt")
     try:
@@ -60,14 +60,14 @@ def _clear(path: Path) -> None:
 
 
 def watch(path: Path) -> None:
-    """Write a crash of this process to `path`, behind what is there, from now on. Raises OSError."""
+    """From now on, append a crash of this process to `path`. Raises OSError."""
     file = path.open("ab")
     _open.append(file)
     faulthandler.enable(file, all_threads=True)
 
 
 def take_crashes() -> tuple[str, ...]:
-    """What programs that are gone wrote as they crashed; their files are cleared, those of living ones left."""
+    """The crash reports of programs that have ended; their files are deleted, those of running programs kept."""
     found = []
     for path in sorted(log_file().parent.glob("crash-*.txt")):
         name = _NAME.fullmatch(path.name)

@@ -1,4 +1,4 @@
-"""What somebody who helps needs to know: versions, the machine, settings, the log. Never the text, never a token."""
+"""Information for support: versions, the machine, settings, the log. Never the text, never a token."""
 
 import json
 import os
@@ -27,14 +27,14 @@ _ENVIRONMENT = (
     "DISPLAY", "HF_HUB_OFFLINE", "LANG", "LC_ALL", "OMP_NUM_THREADS", "QT_FONT_DPI", "QT_QPA_PLATFORM",
     "QT_SCALE_FACTOR", "WAYLAND_DISPLAY", "XDG_CURRENT_DESKTOP", "XDG_SESSION_TYPE",
 )  # fmt: skip
-"""The variables that are told; each changes what the program does, and none holds anything private."""
+"""The environment variables that are reported; each affects the program, and none holds anything private."""
 
 _NOT_TOLD = ("geometry", "splitter")
-"""Settings that are Qt's own bytes."""
+"""Settings that hold Qt's own bytes."""
 
 
 def collect(settings: Settings, log: Sequence[str], **more: object) -> dict[str, Any]:
-    """The diagnostics as data that JSON can hold: `more`, by its names, stands behind the machine's."""
+    """The diagnostics as JSON-compatible data: the items of `more` come after the machine's."""
     import onnxruntime as ort
 
     memory = psutil.virtual_memory()
@@ -63,7 +63,7 @@ def collect(settings: Settings, log: Sequence[str], **more: object) -> dict[str,
 
 
 def as_text(found: Mapping[str, Any]) -> str:
-    """The diagnostics as lines that a person can read and send: `name: value`, the log behind all else."""
+    """The diagnostics as lines that a person can read and send: `name: value`, with the log last."""
     lines = []
     for name, value in found.items():
         title = name.replace("_", " ")
@@ -77,7 +77,7 @@ def as_text(found: Mapping[str, Any]) -> str:
 
 
 def packages() -> tuple[dict[str, str], list[str]]:
-    """What the program is made of, name -> version, from the distributions' own metadata; and what of it is missing."""
+    """The installed dependencies, name -> version, from the distributions' metadata; and the names of missing ones."""
     try:
         waiting = _required("logitscope")
     except PackageNotFoundError:  # a checkout: the same list from its own file
@@ -93,7 +93,7 @@ def packages() -> tuple[dict[str, str], list[str]]:
         try:
             made = distribution(name)
         except PackageNotFoundError:
-            if name in direct:  # what another package asks for may be for another system or Python
+            if name in direct:  # a dependency of another package may be for another system or Python
                 missing.append(name)
             continue
         found[name] = made.version
@@ -114,7 +114,7 @@ def _short(value: object) -> str:
 
 
 def _told(value: Any) -> Any:
-    """`value` without secrets, wherever in it they stand."""
+    """`value` without secrets, at any depth."""
     if isinstance(value, str):
         return without_home(without_secrets(value))
     if isinstance(value, Mapping):

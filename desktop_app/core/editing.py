@@ -1,4 +1,4 @@
-"""What can be edited and what can be done with it, as values: targets and actions, and the edits that these make."""
+"""What can be edited and how, as values: targets and actions, and the edits that they make."""
 
 import json
 import re
@@ -10,10 +10,10 @@ from desktop_app.gpt2.phrase import Phrase
 
 @dataclass(frozen=True)
 class Target:
-    """Something that can be edited: how it is called, and its cells as edits name them, "SITE[INDEX]".
+    """Something that can be edited: its title, and its cells as edits name them, "SITE[INDEX]".
 
     `kind` says what can be done with it: a "look" can be cut, a "head" can read across, a "row" of the residual stream
-    can be steered, an "input" is what one head asks, offers or brings: its q, k or v.
+    can be steered, and an "input" is one head's q, k or v.
     """
 
     words: str
@@ -23,7 +23,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Field:
-    """What a person is asked for: what it is, what stands there first, and whether it is a text, which is quoted."""
+    """An input field: its label, its initial value, and whether it is a text, which is quoted."""
 
     label: str
     usual: str
@@ -32,9 +32,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Action:
-    """Something to do with a target, by the text that follows its places; `{0}` is what the first field is given.
+    """Something to do with a target, as the text that follows its places; `{0}` is the value of the first field.
 
-    `kinds` are those of the targets that it is for, all but looks where there are none.
+    `kinds` are the kinds of target that it applies to; if empty, all but looks.
     """
 
     id: str
@@ -69,7 +69,7 @@ ACTIONS: tuple[Action, ...] = (
         other=True,
     ),
 )
-"""What can be done, in the order of menus."""
+"""The actions, in the order of the menus."""
 
 STEER = Action(
     "steer",
@@ -97,7 +97,7 @@ READ_ACROSS = Action(
     fields=(Field("Block", "0"), Field("Heads: a number, a range a:b, or : for all", ":")),
     other=True,
 )
-"""What is asked for whole, with no target that is pointed at."""
+"""Actions without a target."""
 
 
 def actions_for(target: Target, *, other: bool, kept: Sequence[str] = ()) -> tuple[Action, ...]:
@@ -117,11 +117,11 @@ def actions_for(target: Target, *, other: bool, kept: Sequence[str] = ()) -> tup
 
 
 STRENGTH = 4
-"""How strong a direction is added at first."""
+"""The initial strength of an added direction."""
 
 
 def added(direction: str) -> str:
-    """What an edit adds for a direction as it is typed."""
+    """The value that an edit adds for a direction as typed."""
     return f"{STRENGTH}*direction[{json.dumps(direction, ensure_ascii=False)}]"
 
 
@@ -129,7 +129,7 @@ _GIVEN = re.compile(r"\{(\d)\}")
 
 
 def filled(action: Action, given: Sequence[str]) -> str:
-    """The text of an action with what was given for its fields."""
+    """The text of an action with the values of its fields."""
     if not action.fields:
         return action.text
     words = [
@@ -140,12 +140,12 @@ def filled(action: Action, given: Sequence[str]) -> str:
 
 
 def texts_of(target: Target, action: Action, *given: str) -> tuple[str, ...]:
-    """The edits that an action makes of a target, with what was given for its fields."""
+    """The edits that an action makes of a target, with the values of its fields."""
     return tuple(f"{place}{filled(action, given)}" for place in target.places)
 
 
 def place(site: str, *index: int | str) -> str:
-    """ "SITE[INDEX]", less what all of at the end."""
+    """ "SITE[INDEX]", without trailing indices that mean everything."""
     found = [str(i) for i in index]
     while found and found[-1] == ":":
         found.pop()
@@ -153,12 +153,12 @@ def place(site: str, *index: int | str) -> str:
 
 
 def head(layer: int, n: int) -> Target:
-    """What a head read, at every position."""
+    """A head's output `z`, at every position."""
     return Target(Phrase("head {1} of block {2}", n, layer), (place(f"blocks.{layer}.attn.z", n),), HEAD)
 
 
 def heads(layer: int) -> Target:
-    """What every head of a block read."""
+    """The output `z` of every head of a block."""
     return Target(Phrase("every head of block {1}", layer), (f"blocks.{layer}.attn.z",), HEAD)
 
 
@@ -176,5 +176,5 @@ def mlp(layer: int) -> Target:
 
 
 def block(layer: int) -> Target:
-    """All that a block writes."""
+    """Everything that a block writes."""
     return Target(Phrase("block {1}", layer), (f"blocks.{layer}.attn_out", f"blocks.{layer}.mlp_out"))

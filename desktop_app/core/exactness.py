@@ -1,4 +1,4 @@
-"""What int8 weights change: the probabilities of a prompt beside those of the float32 weights they were made from."""
+"""The effect of int8 weights: a prompt's probabilities compared with those of the original float32 weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 class Effect:
     """How the probabilities after one position, at temperature 1 and uncut, differ from float32's.
 
-    `token` is the one that differs most, with its probability either way; `moved` is the share of all probability that
-    is with other tokens (the total variation distance); `same_first` says whether the likeliest token is the same.
+    `token` is the one that differs most, with both of its probabilities; `moved` is the probability mass that moved to
+    other tokens (the total variation distance); `same_first` says whether the likeliest token is the same.
     """
 
     token: int

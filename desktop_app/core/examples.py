@@ -1,4 +1,4 @@
-"""Example prompts, from resources/examples.toml: single stops, whose claims tests hold to the models they open."""
+"""Example prompts, from resources/examples.toml: single stops, whose claims are tested on the models they open."""
 
 import tomllib
 from dataclasses import replace
@@ -15,22 +15,22 @@ from desktop_app.gpt2.errors import LogitscopeError
 
 @cache
 def heads_by_role() -> Heads:
-    """The bundled model's heads that the examples look at, by what they do: role -> (block, head)."""
+    """The bundled model's heads that the examples look at: role -> (block, head)."""
     return {role: (block, head) for role, (block, head) in _file()["heads"].items()}
 
 
 @cache
 def examples() -> tuple[Stop, ...]:
-    """All examples; the first is what the very first start shows."""
+    """All examples; the very first start shows the first one."""
     return tuple(
         read_stop(row, f"examples.toml: example {n}", heads_by_role()) for n, row in enumerate(_file()["example"], 1)
     )
 
 
 def sentence_at(state: State, folder: str) -> str:
-    """What an example says is to be seen where `state` looks, in the model of `folder`; nothing anywhere else.
+    """The example's sentence about the place that `state` shows, in the model in `folder`; "" anywhere else.
 
-    It stays while sliders are moved and tokens drawn, which it may have asked for.
+    It stays while sliders are moved and tokens drawn, since it may have asked for that.
     """
     for example in examples():
         model = bundled_models().get(example.model)
@@ -41,13 +41,13 @@ def sentence_at(state: State, folder: str) -> str:
 
 
 def own_text(model: Model) -> str:
-    """A text that a model can spell: its own example's, another example's, or its first tokens; "" if it has none."""
+    """A text that a model can encode: its own example's, another example's, or its first tokens; "" if none works."""
     own = [e for e in examples() if str(bundled_models().get(e.model)) == str(model.folder)]
     first = "".join(model.tokenizer.decode((i,)) for i in range(min(6, model.config.vocab_size)))
     for text in (*(e.state.text for e in own), *(e.state.text for e in examples()), first):
         try:
             model.engine.check_ids(model.tokenizer.encode(text).ids)
-        except LogitscopeError:  # the next one may do
+        except LogitscopeError:  # try the next one
             continue
         if text:
             return text

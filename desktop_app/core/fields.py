@@ -1,4 +1,4 @@
-"""What a session file may hold for a field of the state: each kind reads one JSON value within its bounds."""
+"""What a session file may contain for a field of the state: each kind reads one JSON value within its bounds."""
 
 import reprlib
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Reader:
         self._where = where
 
     def read(self, name: str, default: Any, kind: "Kind") -> Any:
-        """The value of a field as `kind` takes it."""
+        """The value of a field, read by `kind`."""
         if name not in self._raw:
             return default
         return kind(self._raw[name], lambda wanted: self._refuse(name, wanted))
@@ -31,7 +31,7 @@ class Reader:
         return SessionError(f"{self._where}: {name} is {reprlib.repr(self._raw[name])}; it must be {wanted}.")
 
     def record(self, name: str) -> "Reader":
-        """The reader of an object within the object."""
+        """The reader of a nested object."""
         value = self._raw.get(name, {})
         if not isinstance(value, dict):
             raise self._refuse(name, "an object")
@@ -44,16 +44,16 @@ class Reader:
 
 
 Kind = Callable[[Any, Callable[[str], SessionError]], Any]
-"""Takes a JSON value and what makes the refusal of it from the words for what it must be; gives the field's value."""
+"""Takes a JSON value and a function from the words for what it must be to an error; returns the field's value."""
 
 
 def kept(default: Any, kind: Kind, *, run: bool = False, undo: bool = False) -> Any:
-    """A field that sessions keep. `run`: it decides what the pass computes. `undo`: undo brings it back."""
+    """A field that sessions keep. `run`: it determines what the pass computes. `undo`: undo restores it."""
     return field(default=default, metadata={"kind": kind, "run": run, "undo": undo or run})
 
 
 def text(limit: int) -> Kind:
-    """A text of at most that many characters."""
+    """A text of at most `limit` characters."""
 
     def read(value: Any, refuse: Callable[[str], SessionError]) -> str:
         if not isinstance(value, str) or len(value) > limit:
@@ -64,7 +64,7 @@ def text(limit: int) -> Kind:
 
 
 def texts(count: int, limit: int) -> Kind:
-    """A list of at most that many texts, each of at most that many characters."""
+    """A list of at most `count` texts, each of at most `limit` characters."""
 
     def read(value: Any, refuse: Callable[[str], SessionError]) -> tuple[str, ...]:
         good = isinstance(value, list) and len(value) <= count
@@ -83,7 +83,7 @@ def flag(value: Any, refuse: Callable[[str], SessionError]) -> bool:
 
 
 def switch(value: Any, refuse: Callable[[str], SessionError]) -> bool | None:
-    """On, off, or null: as it is by itself."""
+    """True, false, or null for the default."""
     return None if value is None else flag(value, refuse)
 
 
@@ -132,7 +132,7 @@ def share(value: Any, refuse: Callable[[str], SessionError]) -> float:
 
 
 def window(value: Any, refuse: Callable[[str], SessionError]) -> tuple[float, ...]:
-    """A part of a plane, x and y from and x and y to in shares of the whole, or an empty list for all of it."""
+    """A part of a plane: start x and y, then end x and y, as shares of the whole; an empty list for all of it."""
     wanted = "an empty list, or four numbers from 0 to 1: x and y from, x and y to"
     if not isinstance(value, list) or len(value) not in (0, 4):
         raise refuse(wanted)
@@ -163,7 +163,7 @@ def ids(value: Any, refuse: Callable[[str], SessionError]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Change:
-    """An edit as it is written, and whether it is on."""
+    """An edit as written, and whether it is on."""
 
     text: str
     on: bool = True

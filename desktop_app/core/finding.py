@@ -1,4 +1,4 @@
-"""What can be found by its name: steps, heads, weights, examples, and tokens, each with what goes there."""
+"""What can be found by name: steps, heads, weights, examples and tokens, each with the intent that goes there."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.views.weights import weight_names
 
 Found = tuple[str, Intent]
-"""A line of the palette, and what it asks for."""
+"""A line of the palette and its intent."""
 
 
 def places(model: Model | None, steps: Sequence[Step]) -> list[Found]:
-    """Steps, heads, weights and examples, as far as a model is open."""
+    """The steps, heads and weights of the open model, if any, and the examples."""
     found: list[Found] = []
     if model is not None:
         for step in steps:
@@ -30,8 +30,8 @@ def places(model: Model | None, steps: Sequence[Step]) -> list[Found]:
 
 
 def tokens_spelled(text: str, scene: Scene) -> list[Found]:
-    """Tokens of the vocabulary that are spelled so; one that is chosen is pinned among the bars."""
-    # What is not a token as a whole is left to the other rows, unlike in Find, which takes its first token.
+    """Tokens of the vocabulary with this spelling; choosing one pins it among the bars."""
+    # A text that is not a single token has no rows here, unlike in Find, which takes its first token.
     ids = [i for i in scene.tokenizer.find(text) if i < len(scene.ranked)]
     if not text.startswith(("#", "'")):
         ids = [i for i in ids if scene.tokenizer.decode((i,)).strip() == text.strip()]

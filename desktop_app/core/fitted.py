@@ -1,4 +1,4 @@
-"""A state as far as a model has what it names."""
+"""A state adapted to a model."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What an intent makes of the state, and which of them are one entry of undo."""
+"""How an intent changes the state, and which intents share one undo entry."""
 
 from dataclasses import replace
 
@@ -16,9 +16,9 @@ from desktop_app.gpt2.sampling import MAX_SEED
 
 
 def follow(intent: Intent, state: State, model: Model | None) -> State:
-    """The state after `intent`; as it is where that does not concern the state, or takes a model and none is open.
+    """The state after `intent`; unchanged if the intent does not concern the state, or needs a model and none is open.
 
-    Raises LogitscopeError for what cannot be: a step that the model lacks, a setting out of range.
+    Raises LogitscopeError for the impossible: a step that the model lacks, a setting out of range.
     """
     match intent:
         case ask.Do(command) if model is not None:
@@ -77,7 +77,7 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
 
 
 def joined(intent: Intent) -> object:
-    """What intents in a row have alike that are one entry of undo together; None for one that is an entry itself."""
+    """The key that consecutive intents of one undo entry share; None for an intent that is an entry by itself."""
     match intent:
         case ask.Sample(name, _):
             return "sampling", name

@@ -1,4 +1,4 @@
-"""The decode loop: token after token with past keys and values, as plain values for the command and the window."""
+"""The decode loop: token after token with cached keys and values, as plain values for the command and the window."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ class End(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """One token drawn: where it stands in the text, and everything that led to it."""
+    """One drawn token: its position in the text, and everything that led to it."""
 
     position: int
     token: int
     draw: int
-    """The number of this draw, which with the seed gives `u`."""
+    """The number of this draw, which together with the seed determines `u`."""
     u: float
     rank: int
     stages: Stages
@@ -58,9 +58,9 @@ def generate(
     mask: str = CAUSAL,
     stop: Stop | None = None,
 ) -> Iterator[Drawn | Ended]:
-    """Draw up to `count` tokens after `ids`: each as it is drawn, then why it ended.
+    """Draw up to `count` tokens after `ids`; yields each as it is drawn, then why generation ended.
 
-    After the first pass each token costs the pass of one position. A token of `ends` is drawn and ends the text.
+    After the first pass each token costs a pass over one position. A token of `ends` is drawn and ends the text.
 
     Args:
         engine: the model's.
@@ -69,9 +69,9 @@ def generate(
         count: how many tokens at most.
         ends: the ids that end a text (`gpt2/endings.py`).
         first_draw: the number of the first draw.
-        trace: saves the first pass if it is the trace of exactly these `ids`, without edits and under GPT-2's mask.
-        edits: what is edited in every pass; an edit of all positions is one of those that are drawn, too.
-        mask: which keys a query sees. Under another than GPT-2's each token costs a whole pass.
+        trace: replaces the first pass if it is the trace of exactly these `ids`, without edits and under GPT-2's mask.
+        edits: the edits of every pass; an edit of all positions applies to drawn tokens, too.
+        mask: which keys a query attends to. Under any mask other than GPT-2's each token costs a full pass.
         stop: ends the work at once.
 
     Raises:
@@ -104,7 +104,7 @@ def generate(
 
 
 class _Plain:
-    """Passes without edits: keys and values are all that goes on from one to the next."""
+    """Passes without edits: only keys and values carry over from one to the next."""
 
     def __init__(self, engine: Engine, ids: tuple[int, ...], trace: Trace | None, stop: Stop | None) -> None:
         self._engine, self._stop = engine, stop
@@ -119,7 +119,7 @@ class _Plain:
 
 
 class _Edited:
-    """Passes with edits, each of which goes on from the one before."""
+    """Passes with edits, each of which continues the previous one."""
 
     def __init__(
         self, engine: Engine, ids: tuple[int, ...], edits: tuple[Edit, ...], mask: str, stop: Stop | None
@@ -138,7 +138,7 @@ class _Edited:
 def _advance(
     engine: Engine, ids: Sequence[int], past: Past, stop: Stop | None
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32]]:
-    """Run `ids` after `past`: the past with them in it, and the logits [d_vocab] after the last."""
+    """Run `ids` after `past`; returns the past extended by them, and the logits [d_vocab] after the last."""
     sources = past_inputs(engine.config)
     new = engine.run(ids, past, [*sources.values(), "ln_final.out"], stop)
     grown = {name: np.concatenate([past[name], new[source]], axis=1) for name, source in sources.items()}

@@ -1,4 +1,4 @@
-"""Undo and redo: one entry a word or a drag, over what makes the result; and the way one has walked through steps."""
+"""Undo and redo of whatever determines the result, one entry per word or drag; and the history of places."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ _LIMIT = 500
 
 
 class History:
-    """Two stacks of states. Changes that carry the same `key` in a row are one entry."""
+    """Two stacks of states. Consecutive changes with the same `key` are one entry."""
 
     def __init__(self) -> None:
         self._past: list[State] = []
@@ -16,7 +16,7 @@ class History:
         self._key: object = None
 
     def record(self, before: State, after: State, key: object = None) -> None:
-        """Remember `before`, unless nothing undoable changed or this goes on the change recorded last."""
+        """Remember `before`, unless nothing undoable changed or this continues the change recorded last."""
         if _same_result(before, after):
             return
         self._future.clear()
@@ -30,7 +30,7 @@ class History:
         self._key = key
 
     def close_entry(self) -> None:
-        """The next change starts an entry of its own (a slider was let go, a word ended)."""
+        """Make the next change start a new entry (a slider was released, a word ended)."""
         self._key = None
 
     @property
@@ -44,11 +44,11 @@ class History:
         return bool(self._future)
 
     def undo(self, now: State) -> State:
-        """The state before the last entry, looked at from where one is now."""
+        """The state before the last entry, viewed at the current place."""
         return self._swap(now, self._past, self._future)
 
     def redo(self, now: State) -> State:
-        """The state that undo took back."""
+        """The state that undo reverted."""
         return self._swap(now, self._future, self._past)
 
     def _swap(self, now: State, source: list[State], target: list[State]) -> State:
@@ -72,19 +72,19 @@ _PLACE = ("workspace", "step", "layer", "head", "opened")
 
 
 def place_of(state: State) -> tuple[object, ...]:
-    """Where one looks: workspace, step, block, head, what is opened, and whether all heads or one are shown."""
+    """The place that is viewed: workspace, step, block, head, opened cells, and whether all heads or one are shown."""
     return (*(getattr(state, name) for name in _PLACE), state.view.heads)
 
 
 class Walk:
-    """Where one has been, for going back and forward."""
+    """The visited places, for going back and forward."""
 
     def __init__(self) -> None:
         self._places: list[tuple[object, ...]] = []
         self._at = -1
 
     def visit(self, state: State) -> None:
-        """Remember the place; what was ahead is forgotten."""
+        """Remember the place; places ahead are forgotten."""
         place = place_of(state)
         if self._at >= 0 and self._places[self._at] == place:
             return
@@ -94,7 +94,7 @@ class Walk:
         self._at = len(self._places) - 1
 
     def go(self, by: int, now: State) -> State:
-        """The state at the place `by` steps along the walk, or the same at its ends."""
+        """The state at the place `by` entries along the history, or unchanged at its ends."""
         at = self._at + by
         if not 0 <= at < len(self._places):
             return now
@@ -105,8 +105,10 @@ class Walk:
 
 
 def typing_key(before: str, after: str) -> object:
-    """The undo key of an edit: the letters of a word typed (or deleted) one by one belong together, with the space
-    behind it; a paste, or anything else of several characters, is an entry of its own.
+    """The undo key of an edit of the text.
+
+    The letters of a word typed (or deleted) one by one are one entry, together with the space after it; a paste, or any
+    other change of several characters, is a separate entry.
     """
     grown = len(after) - len(before)
     if abs(grown) != 1:

@@ -1,6 +1,6 @@
-"""What a person can ask for, as values: a menu, a key, the palette, a click, an example and a test say the same thing.
+"""What a person can ask for, as values: menus, keys, the palette, clicks, examples and tests all produce the same ones.
 
-`core/follow.py` says what each makes of the state.
+`core/follow.py` says how each changes the state.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Do:
 
 @dataclass(frozen=True)
 class GoTo:
-    """Go to a step by its key; in `blocks.*.` the star is the block that is shown."""
+    """Go to a step by its key; in `blocks.*.` the star stands for the shown block."""
 
     step: str
 
@@ -36,7 +36,7 @@ class Select:
 
 @dataclass(frozen=True)
 class Predict:
-    """Select a position and show the probabilities after it; those at the end follow it as the text grows."""
+    """Select a position and show the probabilities after it; at the last position they follow the growing text."""
 
     position: int
     last: bool = False
@@ -44,7 +44,7 @@ class Predict:
 
 @dataclass(frozen=True)
 class ShowHead:
-    """Show another head, of the block that is shown, or its pattern in the walk where `layer` names a block."""
+    """Show another head of the shown block, or its pattern in the walk if `layer` names a block."""
 
     head: int
     layer: int | None = None
@@ -52,7 +52,7 @@ class ShowHead:
 
 @dataclass(frozen=True)
 class Visit:
-    """Go to the step that shows a tensor, to one head of it and one token where they are given."""
+    """Go to the step that shows a tensor, and to one head and one token of it if given."""
 
     tensor: str
     head: int | None = None
@@ -61,7 +61,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class AskKey:
-    """Ask why the selected token looks at this position; asked twice, at whichever it looks at most."""
+    """Ask why the selected token looks at this position; a second time, return to the one it looks at most."""
 
     key: int
 
@@ -75,14 +75,14 @@ class Append:
 
 @dataclass(frozen=True)
 class Pin:
-    """Keep a token, by its id, among the bars, or no longer."""
+    """Pin a token, by its id, among the bars, or unpin it."""
 
     token: int
 
 
 @dataclass(frozen=True)
 class Explain:
-    """Explain a token's logit, or measure the explained one against another's."""
+    """Explain a token's logit, or set the token that the explained one is measured against."""
 
     target: int | None = None
     against: int | None = None
@@ -97,14 +97,14 @@ class Steer:
 
 @dataclass(frozen=True)
 class Edit:
-    """Change the pass by these edits, as they are written."""
+    """Change the pass by these edits, as written."""
 
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Weigh:
-    """Make the edit at this place of the list so strong."""
+    """Set the strength of the edit at this place of the list."""
 
     at: int
     strength: float
@@ -112,7 +112,7 @@ class Weigh:
 
 @dataclass(frozen=True)
 class Open:
-    """Take a cell apart, or a weight, whose cell has no index; opened on the way already, go back to it."""
+    """Take a cell apart, or a weight, whose cell has no index; if it is on the path already, go back to it."""
 
     cell: Cell
 
@@ -128,7 +128,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Frame:
-    """Show this part of the plane: x and y from, x and y to, in shares of the whole; () is all of it."""
+    """Show this part of the plane: start x and y, end x and y, as shares of the whole; () is all of it."""
 
     window: tuple[float, ...] = ()
 
@@ -176,4 +176,4 @@ Intent = (
 )
 
 Choosing = Callable[[int], Intent]
-"""What a click on one of several things in a row asks for, by its number: a class above, like `Select`."""
+"""The intent for a click on one of several things in a row, by its number: a class above, like `Select`."""

@@ -1,6 +1,6 @@
-"""The session as it was left: kept while one works, so that a crash loses nothing, and what the next start begins with.
+"""The last session: saved during work, so that a crash loses nothing, and what the next start begins with.
 
-It is a session file like any other. What a start cannot open is set aside beside it, not overwritten.
+It is a session file like any other. One that a start cannot open is set aside, not overwritten.
 """
 
 import logging
@@ -25,12 +25,12 @@ def last_file() -> Path:
 
 
 def aside_file() -> Path:
-    """Where a session is put that a start could not open, and went on without."""
+    """Where a session is moved that a start could not open."""
     return last_file().with_name("not-opened.logitscope")
 
 
 def load_last() -> State | None:
-    """The session as it was left; None if there is none, or it is damaged, which is no reason not to start."""
+    """The last session; None if there is none, or if it is damaged, which must not prevent a start."""
     try:
         return load_session(last_file())
     except (LogitscopeError, OSError) as reason:
@@ -40,7 +40,7 @@ def load_last() -> State | None:
 
 
 def keep(state: State, path: Path | None = None) -> None:
-    """Write the last session (or the file `path`), whole or not at all. Raises SessionError."""
+    """Write the last session (or the file `path`) atomically. Raises SessionError."""
     path = path or last_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,25 +51,25 @@ def keep(state: State, path: Path | None = None) -> None:
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a window begins with. `instead` are for when its model cannot be opened, the first that can."""
+    """What a window begins with. `instead` are alternatives, tried in order if its model cannot be opened."""
 
     state: State
     instead: tuple[State, ...]
 
 
 def beginning(model: Path | None, text: str | None, *, int8: bool = False, restored: bool = True) -> Beginning:
-    """The state of the first moment: what was asked for, else as it was left if it may be, else the first example.
+    """The initial state: what was asked for, else the last session if it is to be restored, else the first example.
 
-    Where the model cannot be opened, a text that was asked for is shown with the bundled one; one that was left is not:
-    another model's numbers would stand under it. Then comes the session as it was left, or the first example.
+    If the model cannot be opened, a text that was asked for is shown with the bundled model; a text of the last session
+    is not, since it would get another model's numbers. Then comes the last session, or the first example.
     """
     left = load_last() if restored else None
     bundled = str(default_model())
-    # The very first thing that is seen is the whole, with the place of the example on it.
+    # The very first view is the whole pass, with the example's place marked on it.
     example = replace(claimed_state(examples()[0]), model=bundled, workspace="sheet")
     last = example if left is None or not (left.text or left.appended) else left
     last = replace(last, model=last.model or bundled, int8=False)
-    # A text of one's own is not looked at where the first example is.
+    # A text that was asked for is not shown at the first example's place.
     first = last if text is None else _with_text(left or State(model=bundled), text)
     first = replace(first, model=first.model if model is None else str(model), int8=int8)
     others = (last, example) if text is None else (replace(first, model=bundled, int8=False),)

@@ -1,4 +1,4 @@
-"""How numbers become colours: limits that outliers do not spoil, and scales that are stated in words."""
+"""How numbers become colours: limits that outliers do not spoil, and scales described in words."""
 
 import math
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ from desktop_app.gpt2.phrase import Phrase
 Array = NDArray[Any]
 
 PERCENTILE = 99.5
-"""Limits are at this percentile of |x|: GPT-2 has a few activations in the thousands where the rest are about 2."""
+"""Limits are at this percentile of |x|: GPT-2 has a few activations in the thousands while the rest are about 2."""
 
 BY_HAND = Phrase("set by hand")
 
 _FEW, _FEW_OF_A_VECTOR, _FAR = 4, 0.02, 16.0
 _LINES, _APART, _ABOVE = 0.05, 4.0, 2.0
-_PIECE = 1 << 22  # cells that are compared at once
+_PIECE = 1 << 22  # cells compared at once
 
 
 @dataclass(frozen=True)
 class Levels:
     """A colour scale: from `low` to `high`, diverging around zero or sequential from zero.
 
-    `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over that many powers of ten.
-    Cells outside the limits take the end colour. `turned` gives the least number the strongest colour: a rank of 1 is
-    what one looks for. `rule` says where the limits come from, and `apart` how many rows and
-    columns were left out when they were chosen.
+    `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over that many powers of ten. Cells
+    outside the limits take the end colour. `turned` gives the smallest number the strongest colour, as for ranks, where
+    1 matters most. `rule` says where the limits come from, and `apart` how many rows and columns were left out when
+    they were chosen.
     """
 
     low: float
@@ -54,7 +54,7 @@ class Levels:
         return 1 - raised if self.turned else raised
 
     def is_beyond(self, values: Array) -> Array:
-        """Which cells lie outside the limits; what a mask made infinite does not."""
+        """Which cells lie outside the limits; cells made infinite by a mask do not count."""
         return ((values > self.high) | (values < self.low)) & np.isfinite(values)
 
     def beyond(self, *arrays: Array) -> int:
@@ -66,28 +66,28 @@ class Levels:
         )
 
     def limited(self, limit: float | None) -> "Levels":
-        """The same scale with a limit that was set by hand, where one was."""
+        """The same scale with a limit set by hand, if any."""
         if limit is None:
             return self
         return replace(self, low=-limit if self.diverging else 0.0, high=limit, rule=BY_HAND, apart=0)
 
     @property
     def scale_name(self) -> str:
-        """In words, where the scale is not linear."""
+        """The scale in words, if it is not linear."""
         if self.decades:
             return Phrase("log, {1} decades", self.decades)
         return {0.5: Phrase("square root"), 0.25: Phrase("fourth root")}.get(self.power, "")
 
 
 def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
-    """Limits centred on zero at the 99.5th percentile of |x| of the finite cells, all of them counted.
+    """Limits centred on zero at the 99.5th percentile of |x| over all finite cells.
 
-    What stands apart does not set the scale, at any length of text:
+    Outliers do not set the scale, at any length of text:
 
     - A few whole columns or rows (the key that every query looks at, dimensions that are large in every token,
-      position 0): up to a twentieth of them, and two in a small picture, are left out where the percentile without
-      them is less than a fourth of that with them.
-    - A few cells: up to four an array, or a fiftieth of a vector, that stand sixteen times above all others.
+      position 0): up to a twentieth of them, and two in a small picture, are left out if the percentile without them is
+      less than a fourth of that with them.
+    - A few cells: up to four per array, or a fiftieth of a vector, that are sixteen times larger than all others.
     """
     tables = [table for a in arrays for table in _tables(a)]
     sizes, apart = _present(tables), 0
@@ -103,7 +103,7 @@ def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
 
 
 def _tables(values: Array) -> list[Array]:
-    """|x| as tables [row, column], of a stack one each; -1 where a cell is masked or not there."""
+    """|x| as tables [row, column], one for each of a stack; -1 where a cell is masked or missing."""
     there = np.isfinite(values)
     sizes = np.abs(values) if there.all() else np.where(there, np.abs(values), np.asarray(-1, values.dtype))
     if sizes.ndim < 2 or not sizes.size:
@@ -112,24 +112,24 @@ def _tables(values: Array) -> list[Array]:
 
 
 def _present(tables: Sequence[Array]) -> Array:
-    """The cells that are there, one after the other."""
+    """The cells that are present, as one flat array."""
     joined = tables[0].ravel() if len(tables) == 1 else np.concatenate([t.ravel() for t in tables] or [np.zeros(0)])
     return joined if joined.min(initial=0) >= 0 else joined[joined >= 0]
 
 
 def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> int:
-    """Take columns (`axis` 0) or rows (1) that stand apart out of `tables`; returns how many.
+    """Remove outlying columns (`axis` 0) or rows (1) from `tables`; returns how many.
 
-    `sizes` are the tables' cells and `whole` the percentile of them.
+    `sizes` are the tables' cells and `whole` is their percentile.
 
-    A line is a row or column of two cells at least: of a vector's cells each stands for itself.
+    A line is a row or column of at least two cells: the cells of a vector are judged one by one.
     """
     counts = [t.shape[1 - axis] if t.shape[axis] > 1 else 0 for t in tables]
     most = [min(max(2, math.ceil(_LINES * n)), n // 2) for n in counts]
     if not sizes.size or not any(most):
         return 0
-    # Were all that may be left out the largest of all, the percentile of the rest would be the cell at this rank:
-    # where that is large enough nothing stands apart, and counting tells it sooner than sorting.
+    # If all lines that may be left out held the largest cells, the percentile of the rest would be the cell at this
+    # rank: if that is large enough there are no outliers, and counting shows it faster than sorting.
     left = sizes.size - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
     if left > 0 and np.count_nonzero(sizes >= whole / _APART) >= sizes.size - _rank(left):
         return 0
@@ -139,14 +139,14 @@ def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> in
     core = _percentile(rest)
     if not 0 < _APART * core < whole:
         return 0
-    # Of these only the lines that lie far above the rest as a whole: those next to it belong to it.
+    # Of these, only the lines that lie far above the whole of the rest: those close to the rest belong to it.
     apart = [lines[m[lines] > _ABOVE * core] for m, lines in zip(typical, strongest, strict=True)]
     tables[:] = [np.delete(t, lines, 1 - axis) for t, lines in zip(tables, apart, strict=True)]
     return sum(map(len, apart))
 
 
 def _middle(table: Array, axis: int) -> Array:
-    """The lower median along an axis; cells that are not there count as the smallest."""
+    """The lower median along an axis; missing cells count as the smallest."""
     across = np.ascontiguousarray(table.T if axis == 0 else table)
     if not across.shape[1]:
         return np.zeros(len(across))
@@ -155,7 +155,7 @@ def _middle(table: Array, axis: int) -> Array:
 
 
 def _rank(count: int) -> int:
-    """The index of the percentile among that many sorted cells: an existing cell, not a value between two."""
+    """The index of the percentile among `count` sorted cells: an existing cell, not an interpolated value."""
     return math.ceil((count - 1) * PERCENTILE / 100)
 
 
@@ -167,12 +167,12 @@ def _percentile(sizes: Array) -> float:
 
 
 def _limit(sizes: Array, whole: float, most: int) -> float:
-    """The percentile of `sizes`, or the largest below a wide gap with at most `most` above it, whichever is less."""
+    """The percentile of `sizes`, or the largest below a wide gap with at most `most` above it, whichever is smaller."""
     if not sizes.size:
         return 1.0
     first = max(0, sizes.size - most - 1)
     if first >= _rank(sizes.size):
-        return whole  # which lies below any such gap
+        return whole  # it lies below any such gap
     last = np.sort(np.partition(sizes, first)[first:])
     wide = np.flatnonzero((last[1:] > _FAR * last[:-1]) & (last[:-1] > 0))
     return float(min(whole, last[wide[0]] if wide.size else np.inf))
@@ -191,7 +191,7 @@ def unit(scale: str = "linear") -> Levels:
 
 
 def number(value: float) -> str:
-    """A number for an axis or a readout: four significant digits, a real minus sign, no false zeros."""
+    """A number for an axis or a readout: four significant digits, a real minus sign, no spurious zeros."""
     if np.isnan(value):
         return "not a number"
     if np.isinf(value):
@@ -209,7 +209,7 @@ def number(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """A limit or a tick: three significant digits, no zeros at the end."""
+    """A limit or a tick: three significant digits, no trailing zeros."""
     text = number(float(f"{value:.3g}"))
     if "·" in text:
         mantissa, power = text.split("·")
@@ -219,9 +219,9 @@ def short(value: float) -> str:
 
 
 def cell_text(value: float, *, share: bool = False) -> str:
-    """A number for the inside of a cell: two decimals, or two significant digits where it is smaller; "" for NaN.
+    """A number for the inside of a cell: two decimals, or two significant digits if it is smaller; "" for NaN.
 
-    Of a `share`, which goes from 0 to 1, what is less than 1 is not written as 1.00.
+    A `share`, which goes from 0 to 1, is not written as 1.00 if it is less than 1.
     """
     if np.isnan(value):
         return ""
@@ -246,7 +246,7 @@ def cell_text(value: float, *, share: bool = False) -> str:
 
 
 class Percent(str):
-    """A share as a number of hundredths, which charts have as a number format."""
+    """A percentage, for which charts have a number format."""
 
     __slots__ = ()
 
@@ -261,7 +261,7 @@ def _hundredths(value: float, *, certain: bool) -> str:
         return "0"
     rounded = float(f"{value:.2g}")
     if value >= 99.95 and not certain:
-        # What is not certain is not called so: nines until the first other digit, as far as a label has room.
+        # A probability below 1 is not shown as 100: nines until the first other digit, as far as a label has room.
         decimals = -_exponent(100 - value)
         return f"{value:.{max(2, decimals)}f}" if decimals <= 4 else ">99.9999"
     if rounded >= 10:
@@ -270,7 +270,7 @@ def _hundredths(value: float, *, certain: bool) -> str:
 
 
 def share_text(probability: float) -> Percent:
-    """A probability as charts write a column of them, in per cent with two decimals: 0.41 %, <0.01 %, >99.99 %."""
+    """A probability as in a chart's column, in per cent with two decimals: 0.41 %, <0.01 %, >99.99 %."""
     if 0 < probability < 0.00005:
         return Percent("<0.01 %")
     if 0.99995 <= probability < 1:

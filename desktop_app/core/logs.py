@@ -1,7 +1,7 @@
 """The log: a file in the platform's state folder, the last lines in memory, and every uncaught exception.
 
-Modules log to `logging.getLogger(__name__)`. Only a program (`started`) keeps what they say; in somebody's script the
-logging module does with it what the script wants. What is kept holds no prompt and no secret (private.py).
+Modules log to `logging.getLogger(__name__)`. Only a program (`started`) keeps the records; in a user's script the
+logging module handles them as the script configures it. What is kept contains no prompt and no secret (private.py).
 """
 
 import logging
@@ -27,10 +27,10 @@ LINES = 500
 _ROOT = "desktop_app"
 _FILE_BYTES = 1 << 20
 _OLDER = 2
-"""How many full files are kept beside the one that is written to."""
+"""How many full files are kept in addition to the one being written."""
 
 _REPEATS = 3
-"""How often one fault is written in full; a view that cannot be painted would soon push everything else out."""
+"""How often one fault is written in full; a view that fails to paint would soon push everything else out."""
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +41,21 @@ def log_file() -> Path:
 
 
 def recent() -> list[str]:
-    """The last lines, the oldest first; none if no log was started."""
+    """The last lines, oldest first; none if no log was started."""
     return list(_now.lines) if _now is not None else []
 
 
 def last_of_file() -> list[str]:
-    """The last lines of the file, which other processes and earlier starts wrote to, too; none if there is no file."""
+    """The last lines of the file, to which other processes and earlier runs wrote, too; none if there is no file."""
     lines: deque[str] = deque(maxlen=LINES)
     for path in (_older(1), log_file()):
-        with suppress(OSError):  # missing or unreadable: the lines in memory are all there is
+        with suppress(OSError):  # missing or unreadable: only the lines in memory are left
             lines.extend(path.read_text(encoding="utf-8", errors="replace").splitlines())
     return list(lines)
 
 
 def level() -> str | None:
-    """The level that is logged, for workers to use too; None if no log was started."""
+    """The log level, for workers to use too; None if no log was started."""
     return None if _now is None else logging.getLevelName(logging.getLogger(_ROOT).level).lower()
 
 
@@ -66,9 +66,9 @@ def set_level(name: str) -> None:
 
 @contextmanager
 def started(terminal: logging.Handler | None = None, level: str = "info") -> Iterator[None]:
-    """Log inside, including every exception that a thread, a slot or a destructor does not catch.
+    """Log within this context, including every exception that a thread, a slot or a destructor does not catch.
 
-    `terminal` gets the same records. If started twice, the first log goes on. A fault that ends the block is logged
+    `terminal` gets the same records. If started twice, the first log continues. A fault that ends the block is logged
     and raised.
     """
     if _now is not None:
@@ -97,7 +97,7 @@ def started(terminal: logging.Handler | None = None, level: str = "info") -> Ite
 
 
 def start_in_worker(level: str | None) -> None:
-    """In a process that the program started: log into the program's file, until the process ends."""
+    """In a worker process: log to the program's file until the process ends."""
     if level is not None and _now is None:
         _start(level)
         threading.excepthook, sys.unraisablehook = _uncaught_in_thread, _unraisable

@@ -1,6 +1,6 @@
-"""What one pass has to show, measured: a head worth pointing at, what follows when it is off, where the answer arises.
+"""Measurements on one pass: a head worth showing, the effect of muting it, and where the answer arises.
 
-Everything here is a number of the pass at hand, so that a sentence made from it is true of any model.
+Everything here is measured on the given pass, so that a sentence made from it is true of any model.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from desktop_app.core.model import Model
 from desktop_app.core.runs import compute_passes
 from desktop_app.core.scene import Scene, make_scene
 
-_CLEAR = 0.4  # a weight that can be seen from the last row of a hall
-_MOSTLY = 0.6  # of the queries: what a head does as a rule
+_CLEAR = 0.4  # a weight visible from the last row of a lecture hall
+_MOSTLY = 0.6  # share of the queries that counts as a head's usual behaviour
 _COPIES = ("induction", "duplicate")
 
 
 @dataclass(frozen=True)
 class Look:
-    """A head that gives one key most of what it gives any: `weight` of the row of `query`."""
+    """A head's largest weight for one query: `weight` in the row of `query`."""
 
     layer: int
     head: int
@@ -34,7 +34,7 @@ class Look:
 
     @property
     def name(self) -> str:
-        """The head as people write it."""
+        """The head's usual notation."""
         return f"L{self.layer}H{self.head}"
 
 
@@ -53,10 +53,10 @@ def look_of(scene: Scene, layer: int, head: int) -> Look:
 
 
 def worth_showing(scene: Scene, heads: Heads | None) -> Look | None:
-    """The head whose look from the selected token says most.
+    """The head whose attention from the selected token is most informative.
 
-    It looks clearly at something that is neither the first token, nor the one before, nor the token itself. Of those
-    that do, heads that the battery calls induction or duplicate-token heads come first, then those that add most to the
+    It clearly looks at something other than the first token, the previous token or the token itself. Among such heads,
+    those that the battery calls induction or duplicate-token heads come first, then those that add most to the
     likeliest next token's logit.
     """
     token, best, found = scene.token, (False, -np.inf), None
@@ -77,7 +77,7 @@ def worth_showing(scene: Scene, heads: Heads | None) -> Look | None:
 
 
 def contributions(scene: Scene) -> dict[tuple[int, int], float]:
-    """(block, head) -> what it adds to the logit of the likeliest next token, against the mean of all."""
+    """(block, head) -> what it adds to the logit of the likeliest next token, relative to the mean of all tokens."""
     return {(p.layer or 0, p.head): v for p, v in parts_of_logit(scene) if p.kind is Kind.HEAD and p.head is not None}
 
 
@@ -95,9 +95,9 @@ def parts_of_logit(scene: Scene) -> list[tuple[Part, float]]:
 
 
 def previous_token(scene: Scene) -> tuple[int, int, int, int] | None:
-    """(block, head, how many queries look most at the token before them, of how many): the head that does it most.
+    """(block, head, how many queries look most at the previous token, of how many), for the head with the most of them.
 
-    None where no head does for most of the text.
+    None if no head does so for most of the text.
     """
     count = len(scene.trace) - 1
     best: tuple[int, int, int, int] | None = None
@@ -111,7 +111,7 @@ def previous_token(scene: Scene) -> tuple[int, int, int, int] | None:
 
 
 def writers_of_key(scene: Scene, look: Look) -> list[tuple[Part, float]]:
-    """Which parts of the stream the key was made of, by how far each lifts the score above its row's mean."""
+    """The parts of the stream that make up the key, with how far each raises the score above its row's mean."""
     found = score.compute(
         scene.checkpoint, scene.trace, layer=look.layer, head=look.head, query=look.query, key=look.key
     )
@@ -120,7 +120,7 @@ def writers_of_key(scene: Scene, look: Look) -> list[tuple[Part, float]]:
 
 
 def without_head(model: Model, scene: Scene, look: Look) -> Scene:
-    """The same moment with the head's output put to zero from block to block."""
+    """The same scene with the head's output set to zero, which later blocks see."""
     asked = scene.passes.asked
     asked = replace(asked, edits=(*asked.edits, f"blocks.{look.layer}.attn.z[{look.head}]=0"))
     trace = compute_passes(model.engine, model.tokenizer, asked, reuse=scene.passes).trace
@@ -129,7 +129,7 @@ def without_head(model: Model, scene: Scene, look: Look) -> Scene:
 
 @dataclass(frozen=True)
 class Arising:
-    """What each block would already predict: the token that leads after it, and the likeliest next token's share."""
+    """What a block would predict: the leading token after it, and the probability of the likeliest next token."""
 
     block: int
     leads: int
@@ -148,6 +148,6 @@ def arising(scene: Scene) -> list[Arising]:
 
 
 def leads_from(found: list[Arising]) -> int:
-    """The first block from which on the last one's leader leads."""
+    """The first block from which the last block's leading token leads throughout."""
     last = found[-1].leads
     return next(n for n in range(len(found)) if all(one.leads == last for one in found[n:]))

@@ -1,4 +1,4 @@
-"""A model ready for use: checkpoint, engine and tokenizer of one folder, opened in named stages that can be stopped."""
+"""A model ready for use: checkpoint, engine and tokenizer of one folder, opened in named stages, with cancellation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from desktop_app.gpt2.weights import parameter_count
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """One opened model. `name` is what a person calls it."""
+    """One opened model. `name` is its display name."""
 
     checkpoint: Checkpoint
     engine: Engine
@@ -43,17 +43,17 @@ class Model:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What of the folder is passed over, in sentences."""
+        """What is ignored in the folder, in sentences."""
         return (*self.checkpoint.remarks, *self.tokenizer.remarks)
 
     def has_room_to_pack(self) -> bool:
-        """Whether the machine can spare the memory for `engine.prepack` and as much again."""
+        """Whether the machine has twice the memory that `engine.prepack` takes to spare."""
         free = available_memory()
         return free is not None and 2 * self.engine.packed_bytes <= free
 
     @cached_property
     def exact(self) -> Engine:
-        """The engine of the float32 weights: the model's own, unless that computes in int8."""
+        """The engine with float32 weights: the model's own, unless that computes in int8."""
         return Engine(exact_checkpoint(self.checkpoint)) if self.config.int8 else self.engine
 
     @property
@@ -64,7 +64,7 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Doubt:
-    """Why a model was not opened unasked: a sentence with the numbers. `then` is what was to come with it."""
+    """Why a model was not opened without asking: a sentence with the numbers. `then` is what was to follow."""
 
     folder: Path
     words: str
@@ -74,13 +74,13 @@ class Doubt:
 def doubt_room(folder: Path, tokens: int) -> str:
     """Why the model in `folder` may not fit into memory with `tokens` tokens of text, in a sentence; "" if it does."""
     if title_of(folder) is not None:
-        return ""  # it came with the program: there is none smaller to fall back to
+        return ""  # it ships with the program: there is no smaller one to fall back to
     try:
         config = load_config(folder / "config.json")
     except ModelError:
-        return ""  # whatever it is, opening it will say
+        return ""  # opening it will report the problem
     if needed(config, tokens).weights > 4 * bytes_on_disk(folder):
-        return ""  # the config is not of these weights, and opening will say that, too
+        return ""  # the config does not match these weights, and opening will report that, too
     return too_large(config, tokens, name_of(folder))
 
 
@@ -92,14 +92,14 @@ def open_model(
     int8: bool = False,
     text: bool = True,
 ) -> Model:
-    """Open the model in `folder`, with its weights rounded to int8 if asked; its name says so then.
+    """Open the model in `folder`, with its weights rounded to int8 if asked, which its name then says.
 
     Args:
         folder: a checkpoint with its tokenizer files.
         on_stage: called with the name of each stage before it begins.
         stop: ends the work between two stages.
-        text: whether text will be cut into tokens; without it a model opens whose tokenizer cannot be used, too, and
-            its tokens are known by their ids.
+        text: whether text will be split into tokens; if not, a model whose tokenizer cannot be used opens, too, and its
+        tokens are shown by their ids.
 
     Raises:
         ModelError: the checkpoint cannot be used.

@@ -1,4 +1,4 @@
-"""Moving about: by operation, by block, by head. Each takes a state and gives the state one is in afterwards."""
+"""Navigation: by operation, by block, by head. Each function takes a state and returns the new one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,23 +11,23 @@ _ALONG = frozenset(spec.key for spec in WORKSPACES if spec.along)
 
 
 def current_step(state: State, steps: Sequence[Step]) -> Step | None:
-    """The step that the state is at, if the model has it."""
+    """The state's current step, if the model has it."""
     return next((s for s in steps if s.key == state.step), None)
 
 
 def at_workspace(state: State, key: str) -> State:
-    """At a workspace; the step of the walk stays where it was, for coming back."""
+    """Go to a workspace; the step of the walk is kept for coming back."""
     return replace(state, workspace=key)
 
 
 def at_step(state: State, step: Step) -> State:
-    """At `step`; its block becomes the shown one. A workspace along which one walks stays in front."""
+    """Go to `step`; its block becomes the shown one. A workspace that shows the steps of the walk stays in front."""
     front = state.workspace if state.workspace in _ALONG else WALK
     return replace(state, workspace=front, step=step.key, layer=state.layer if step.layer is None else step.layer)
 
 
 def by_steps(state: State, steps: Sequence[Step], by: int) -> State:
-    """`by` operations on, as far as there are any."""
+    """Go `by` operations further, as far as there are any."""
     step = current_step(state, steps)
     if step is None:
         return state
@@ -35,7 +35,7 @@ def by_steps(state: State, steps: Sequence[Step], by: int) -> State:
 
 
 def by_block(state: State, steps: Sequence[Step], by: int) -> State:
-    """At the same operation of the next (1) or last (-1) block; from outside into the blocks, from their ends out."""
+    """Go to the same operation of the next (1) or previous (-1) block; at the ends, into or out of the blocks."""
     step = current_step(state, steps)
     if step is None:
         return state
@@ -49,5 +49,5 @@ def by_block(state: State, steps: Sequence[Step], by: int) -> State:
 
 
 def by_head(state: State, n_head: int, by: int) -> State:
-    """At another head, round and round."""
+    """Go to another head, wrapping around."""
     return replace(state, head=(state.head + by) % n_head)

@@ -1,4 +1,4 @@
-"""What a command can be told: one row an option, which argparse, lists of figures and the manual read."""
+"""The options of commands: one row per option, read by argparse, lists of figures and the manual."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    """How an option is given, beside those that take one value of a type."""
+    """How an option is given, if it does not take exactly one value of a type."""
 
     FLAG = "on where it is given"
     EITHER = "on or, with --no- in front, off"
@@ -19,10 +19,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Option:
-    """An option (`--top-k`, `-n`) or an argument by its place (`text`): its help, and what a value is.
+    """An option (`--top-k`, `-n`) or a positional argument (`text`): its help, and what a value is.
 
     `kind` is the type of the one value, or a `Kind`. An argument that has an alternative may be missing (`maybe`).
-    `name` in `field` is where the value goes, where that is not the option's own.
+    `field` names where the value goes, if not under the option's own name.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Option:
 
     @property
     def key(self) -> str:
-        """Its name without dashes in front."""
+        """Its name without leading dashes."""
         return self.name.lstrip("-")
 
     @property
@@ -48,7 +48,7 @@ class Option:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Options of which at most one is given, or exactly one where that is required."""
+    """Options of which at most one may be given, or exactly one if required."""
 
     options: tuple[Option, ...]
     required: bool = False
@@ -56,7 +56,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Fixed:
-    """A value that this command does not ask for, or whose default differs: read as if it had been given."""
+    """A value that this command does not ask for, or whose default differs: treated as if it had been given."""
 
     field: str
     value: Any
@@ -66,7 +66,7 @@ Options = tuple["Option | OneOf | Fixed", ...]
 
 
 def each(options: Iterable[Option | OneOf | Fixed]) -> Iterator[Option]:
-    """Every option, those that exclude each other too."""
+    """Every option, including those that exclude each other."""
     for option in options:
         if isinstance(option, OneOf):
             yield from option.options
@@ -75,7 +75,7 @@ def each(options: Iterable[Option | OneOf | Fixed]) -> Iterator[Option]:
 
 
 def declare(parser: argparse.ArgumentParser, options: Options) -> None:
-    """Have a parser read these options."""
+    """Add these options to a parser."""
     for option in options:
         if isinstance(option, Fixed):
             parser.set_defaults(**{option.field: option.value})

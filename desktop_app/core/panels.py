@@ -1,4 +1,4 @@
-"""Views as data: panels in boxes, each with arrays, levels and labels. Screen and figures read only this."""
+"""Views as data: panels in boxes, each with arrays, levels and labels. The screen and figures read nothing else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 
 class Hue(Enum):
-    """What a colour stands for; themes say which colour that is."""
+    """The meaning of a colour; themes define the colour itself."""
 
     INK = "ink"
     ACCENT = "accent"
@@ -37,10 +37,10 @@ class Source:
     """Which tensor's cells a picture shows.
 
     `index` has one entry for each axis of the tensor: a fixed number, or "row" or "col" for the axis that runs down
-    or across. A strip of heads side by side has "group" and "within", its column cut by `group` cells a head.
-    `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons), and `rows` for each
-    row. A picture of a part begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV). What is no
-    table says the whole index of each of its columns: `each`, and `index` is empty.
+    or across. A strip of heads side by side has "group" and "within": its column divided into `group` cells per head.
+    `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons), and `rows` that for
+    each row. A picture of a part begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV). A
+    picture that is not a table gives the full index of each of its columns in `each`, and `index` is empty.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Source:
     each: tuple[tuple[int, ...], ...] | None = None
 
     def at(self, row: int, col: int) -> tuple[int, ...]:
-        """The tensor's index of the cell in this row and column."""
+        """The index in the tensor of the cell in this row and column."""
         if self.each is not None:
             return self.each[col]
         column = self.first_col + col if self.cols is None else self.cols[col]
@@ -68,10 +68,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Panel:
-    """What every panel has: a heading, a dimmer note beside it, and whether it is the one to look at.
+    """What every panel has: a heading, a dimmer note beside it, and whether it is the main one.
 
-    `hint` says what a click does: it stands behind the note in the window, and nowhere else. A `carpet` has every
-    number as a colour, beside panels that say what is in them: the window folds it away unless it is asked for.
+    `hint` says what a click does: it follows the note in the window, and appears nowhere else. A `carpet` shows every
+    number as a colour, next to panels that summarise them: the window folds it away unless it is asked for.
     """
 
     title: str = ""
@@ -82,13 +82,13 @@ class Panel:
 
     @property
     def aside(self) -> str:
-        """What stands beside the title."""
+        """The text beside the title."""
         return joined("; ", filter(None, (self.note, self.hint)))
 
 
 @dataclass(frozen=True)
 class Chip:
-    """One token as it is shown: position, id, display form, bytes in words."""
+    """One token as shown: position, id, display form, bytes in words."""
 
     position: int
     id: int
@@ -98,7 +98,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class TokensPanel(Panel):
-    """The text cut into tokens."""
+    """The text split into tokens."""
 
     chips: tuple[Chip, ...] = ()
     selected: int | None = None
@@ -107,7 +107,7 @@ class TokensPanel(Panel):
 
 @dataclass(frozen=True)
 class ProsePanel(Panel):
-    """The text as it was typed, uncut, in display form: pieces between which a line may be broken."""
+    """The text as typed, not split into tokens, in display form: pieces between which a line may break."""
 
     pieces: tuple[str, ...] = ()
     added: int = 0  # how many pieces at the end were appended rather than typed
@@ -115,9 +115,9 @@ class ProsePanel(Panel):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a text panel: a label, the text in the mono face, a remark, and what a click on it picks.
+    """One line of a text panel: a label, the text in the monospaced font, a remark, and what a click on it picks.
 
-    In a `formula` what follows a letter and an underscore is its index, as in S_ij.
+    In a `formula`, whatever follows a letter and an underscore is a subscript, as in S_ij.
     """
 
     label: str
@@ -129,7 +129,7 @@ class Line:
 
 
 def formula_line(text: str, remark: str = "") -> Line:
-    """The line that says by which formula a number is made."""
+    """The line with the formula that computes a number."""
     return Line(Phrase("formula"), text, remark, formula=True)
 
 
@@ -142,9 +142,9 @@ class TextPanel(Panel):
 
 @dataclass(frozen=True)
 class Strip:
-    """One vector as a strip of cells, wrapped so that structure shows.
+    """One vector as a strip of cells, wrapped so that its structure shows.
 
-    `operator` stands before it in a sum ("+", "="), `mark` is a group (head) to set off.
+    `operator` precedes it in a sum ("+", "="), `mark` is a group (head) to highlight.
     """
 
     label: str
@@ -157,7 +157,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class StripsPanel(Panel):
-    """Aligned vectors. Each is wrapped into rows of `wrap` cells; `groups` cells apart a gap shows a head's width."""
+    """Aligned vectors. Each is wrapped into rows of `wrap` cells; a gap every `groups` cells shows a head's width."""
 
     strips: tuple[Strip, ...] = ()
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
@@ -168,7 +168,7 @@ class StripsPanel(Panel):
 
 @dataclass(frozen=True)
 class MapPanel(Panel):
-    """A table of numbers as colours: [row, column], rows labelled (mostly tokens)."""
+    """A table of numbers as colours: [row, column], with row labels (mostly tokens)."""
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
@@ -176,20 +176,20 @@ class MapPanel(Panel):
     source: Source | None = None
     hue: Hue = Hue.RESIDUAL
     selected: int | None = None
-    fresh: int = 0  # how many rows at the end were computed in the last, cached pass; 0 says all
+    fresh: int = 0  # how many rows at the end were computed in the last, cached pass; 0 means all
     x_label: str = ""
-    picks: Choosing | None = Select  # what a click on a row asks for; None where rows are nothing to choose
-    texts: tuple[tuple[str, ...], ...] = ()  # words over the colours, [row][column], where cells have room for them
+    picks: Choosing | None = Select  # what a click on a row asks for; None if rows cannot be chosen
+    texts: tuple[tuple[str, ...], ...] = ()  # text over the colours, [row][column], if it fits into the cells
     column_labels: tuple[str, ...] = ()
     selected_column: int | None = None
     column_picks: Choosing | None = None  # what a click on a column's label asks for
-    first_column: int = 0  # the number of the first column, where others before it are left out
-    sums: bool = False  # the last row and column are sums of the others, and set off from them
+    first_column: int = 0  # the number of the first column, if columns before it are left out
+    sums: bool = False  # the last row and column are sums of the others, and are set apart
 
 
 @dataclass(frozen=True)
 class GridPanel(Panel):
-    """One head's [query, key] grid. Cells that are NaN are not there (masked) and drawn as void."""
+    """One head's [query, key] grid. NaN cells are masked, and drawn as void."""
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
@@ -198,22 +198,22 @@ class GridPanel(Panel):
     selected: int | None = None  # the query
     fresh: int = 0
     small: bool = False
-    beside: bool = False  # one of several large grids, which may be narrow
+    beside: bool = False  # one of several large grids side by side, which may be narrow
     head: int = 0
     op: str = ""  # the step that a click on a small grid leads to
-    keys_down: bool = False  # rows are keys and columns queries; `values` are turned already
+    keys_down: bool = False  # rows are keys and columns queries; `values` are transposed already
     every: int = 1  # in a long text small grids show every n-th query
 
 
 @dataclass(frozen=True)
 class MultiplesPanel(Panel):
-    """Many small grids, [head, query, key], of one block; in a long text, of every n-th query."""
+    """Many small grids, [head, query, key], of one block; in a long text, with every n-th query."""
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
     names: tuple[str, ...] = ()
     selected: int = 0
-    source: Source | None = None  # index[0] is the head and is replaced
+    source: Source | None = None  # index[0] is the head, and is replaced
     every: int = 1
 
 
@@ -221,8 +221,8 @@ class MultiplesPanel(Panel):
 class AtlasPanel(Panel):
     """Every head's grid in one picture, [block, head, query, key]: blocks as rows, heads as columns.
 
-    Cells that are NaN are not there. The pointer reads `numbers` [block, head], the cells of `source`. `pooled` says
-    what a cell of a grid stands for where that is more than one number.
+    NaN cells are masked. The pointer reads `numbers` [block, head], the cells of `source`. `pooled` says what a cell of
+    a grid stands for if it is more than one number.
     """
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 0)))
@@ -235,11 +235,11 @@ class AtlasPanel(Panel):
 
 @dataclass(frozen=True)
 class ShadedPanel(Panel):
-    """Running text with each token on the colour of its number, [pos]; NaN is not shaded.
+    """Running text with each token shaded by its number, [pos]; NaN is not shaded.
 
-    `source` names the cell of each: "row" is the token that is asked about, "col" the position. Where `others` are
-    given, [token, pos], the text follows the pointer: `values` are then the row of the token that is pointed at, and
-    the title is its of `titles`.
+    `source` names the cell of each: "row" is the queried token, "col" the position. If `others` are given, [token,
+    pos], the text follows the pointer: `values` are then the row of the token under the pointer, and the title is its
+    entry in `titles`.
     """
 
     pieces: tuple[str, ...] = ()
@@ -251,7 +251,7 @@ class ShadedPanel(Panel):
     titles: tuple[str, ...] = ()
 
     def of_token(self, token: int) -> "ShadedPanel":
-        """What it shows of another token."""
+        """The same panel for another token."""
         if self.others is None:
             return self
         return replace(self, values=self.others[token], selected=token, title=self.titles[token])
@@ -261,8 +261,8 @@ class ShadedPanel(Panel):
 class ArcsPanel(Panel):
     """A text with an arc from each token to those that it looks at, as thick as the weight in `values` [query, key].
 
-    Weights below `least`, and NaN, have none. The arcs of `selected` stand out, and follow the pointer with the title
-    of `titles`. `source` names the cell of each weight.
+    Weights below `least`, and NaN, have no arc. The arcs of `selected` are highlighted, and follow the pointer, with
+    its title from `titles`. `source` names the cell of each weight.
     """
 
     pieces: tuple[str, ...] = ()
@@ -274,13 +274,13 @@ class ArcsPanel(Panel):
     titles: tuple[str, ...] = ()
 
     def of_token(self, token: int) -> "ArcsPanel":
-        """The same with another token's arcs standing out."""
+        """The same panel with another token's arcs highlighted."""
         return replace(self, selected=token, title=self.titles[token] if self.titles else self.title)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: label, length as a fraction of the longest, texts at its end, and what became of the token."""
+    """One bar: label, length as a fraction of the longest, texts at its end, and the outcome for its token."""
 
     label: str
     value: float
@@ -295,7 +295,7 @@ class Bar:
 
 
 class Cut(NamedTuple):
-    """A line between bars, above the bar at `place`: its words, and shorter ones for where room is short."""
+    """A line between bars, above the bar at `place`: its text, and a shorter one for when space is short."""
 
     place: int
     words: str
@@ -306,8 +306,8 @@ class Cut(NamedTuple):
 class BarsPanel(Panel):
     """Horizontal bars from `base`; `cuts` are lines between them.
 
-    `reach` is what a bar of full length stands for, where that is more than the largest. `peers` are the bars of panels
-    beside it, on the same scale: they leave each other the same room.
+    `reach` is the value of a full-length bar, if that is more than the largest. `peers` are the bars of neighbouring
+    panels on the same scale: all reserve the same space for labels.
     """
 
     bars: tuple[Bar, ...] = ()
@@ -316,16 +316,16 @@ class BarsPanel(Panel):
     base: float = 0.0
     reach: float = 0.0
     peers: tuple[Bar, ...] = ()
-    outlined: str = ""  # what the outlines of bars are, in a word or two
-    filled: str = ""  # and what the bars are, where the title does not say it
+    outlined: str = ""  # the meaning of the outlines, in a word or two
+    filled: str = ""  # and that of the bars, if the title does not say it
 
 
 @dataclass(frozen=True)
 class Rise:
-    """One bar of a waterfall, from `start` on by `value` (below zero: back).
+    """One bar of a waterfall, from `start` to `start` + `value`.
 
-    `unfolded` is None for what has no parts to show, else whether they stand below it, each `deeper`; then it is drawn
-    hollow, for the parts are the sum once more. A `total` stands on 0 and belongs to none of the bars above.
+    `unfolded` is None for a bar without parts, else whether its parts are shown below it, each `deeper`; it is then
+    drawn hollow, since the parts add up to the same sum. A `total` starts at 0, independent of the bars above.
     """
 
     label: str
@@ -341,7 +341,7 @@ class Rise:
 
 @dataclass(frozen=True)
 class WaterfallPanel(Panel):
-    """A sum as bars, each beginning where the one before it ends. The rows of `source` are the bars."""
+    """A sum as bars, each starting where the previous one ends. The rows of `source` are the bars."""
 
     rises: tuple[Rise, ...] = ()
     source: Source | None = None
@@ -373,10 +373,10 @@ class Strand:
 class GraphPanel(Panel):
     """Nodes in columns and on levels, and edges between them.
 
-    Only columns that are used have room; `positions` says which place in the text each is, and where one is left out
-    between two, a gap. Levels are named where `level_labels` are not empty. `kinds` names the kinds of edges. Nodes and
-    edges are the columns of their sources. An edge's weight is a share, or of `full` where that is given; `things` are
-    what nodes and columns stand for. Where they are `bowed`, edges past a level go around its nodes.
+    Only used columns take up space; `positions` gives the text position of each, and skipped positions leave a gap.
+    Levels are labelled where `level_labels` are not empty. `kinds` names the kinds of edges. Nodes and edges are the
+    columns of their sources. An edge's weight is a share, or relative to `full` if given; `things` names what nodes and
+    columns stand for. If `bowed`, edges that pass a level go around its nodes.
     """
 
     knots: tuple[Knot, ...] = ()
@@ -400,7 +400,7 @@ class GraphPanel(Panel):
 class CurvePanel(Panel):
     """A function's curve or a vector's profile: lines of (x, y), points on it, level lines and bands with names.
 
-    The axes leave out stems that stand far above all others, and points outside `x_range`; how many is said.
+    The axes leave out stems far above all others, and points outside `x_range`, and state how many.
     """
 
     lines: tuple[tuple[Array, Array], ...] = ()
@@ -412,17 +412,17 @@ class CurvePanel(Panel):
     y_label: str = ""
     hue: Hue = Hue.MLP
     x_range: tuple[float, float] | None = None
-    line_names: tuple[str, ...] = ()  # written where each line ends
+    line_names: tuple[str, ...] = ()  # written at the end of each line
     stems: bool = False  # draw the points' values as thin bars from the first level line
 
 
 @dataclass(frozen=True)
 class CloudPanel(Panel):
-    """Points in a plane, [point, (x, y)], each of one of `kinds` (names and hues; none where all are alike).
+    """Points in a plane, [point, (x, y)], each of one of `kinds` (names and hues; none if all are alike).
 
-    Labels stand beside points as they fit, those of `marked` points before all others and set off. `arrows` go from one
-    point to another. Both axes have one scale unless `free`. Of a `window`, x and y from and x and y to in shares of
-    the whole, only that part is shown; a panel that `moves` can be dragged and zoomed on the screen.
+    Labels are placed beside points where they fit, those of `marked` points first and highlighted. `arrows` go from one
+    point to another. Both axes have the same scale unless `free`. With a `window` (start x and y, end x and y, as
+    shares of the whole) only that part is shown; a panel that `moves` can be dragged and zoomed on the screen.
     """
 
     points: Array = field(default_factory=lambda: np.zeros((0, 2)))
@@ -441,7 +441,7 @@ class CloudPanel(Panel):
 
 @dataclass(frozen=True)
 class RulerPanel(Panel):
-    """The unit interval cut by the final probabilities, with u on it: where a draw lands."""
+    """The unit interval divided by the final probabilities, with u marked: where a draw lands."""
 
     edges: tuple[float, ...] = ()  # n + 1 ascending numbers from 0 to 1
     labels: tuple[str, ...] = ()
@@ -451,10 +451,10 @@ class RulerPanel(Panel):
 
 @dataclass(frozen=True)
 class SheetPanel(Panel):
-    """The whole pass on one sheet, which the window zooms and a figure shows whole.
+    """The whole pass on one sheet, which the window can zoom and a figure shows in full.
 
-    `here` are the plates of the step that one is at, with the selected `token`; `place` says that in words. Patterns
-    are drawn on the `scale` of that name. Without `values` the numbers are covered. `of` names the pass of the cells.
+    `here` are the plates of the current step, with the selected `token`; `place` says that in words. Patterns are drawn
+    on the colour scale named by `scale`. Without `values` the numbers are covered. `of` names the pass of the cells.
     """
 
     sheet: "Sheet | None" = None
@@ -473,7 +473,7 @@ class SheetPanel(Panel):
 
     @property
     def tensor(self) -> str:
-        """The tensor that one is at; where that has no quantities, what goes into the first block."""
+        """The tensor of the current place; if that holds no quantities, the input of the first block."""
         own = [self.sheet.plates[n] for n in self.here] if self.sheet is not None else []
         return next((plate.name for plate in own if plate.axes > 1), "blocks.0.resid_pre")
 
@@ -501,9 +501,9 @@ AnyPanel = (
 
 @dataclass(frozen=True)
 class Box:
-    """Panels or boxes beside or under each other; `weights` share out the room.
+    """Panels or boxes side by side or stacked; `weights` divide the space.
 
-    `wide` is another arrangement of the same panels, for a page that is much wider than high.
+    `wide` is another arrangement of the same panels, for a page that is much wider than it is high.
     """
 
     children: "tuple[AnyPanel | Box, ...]"
@@ -529,29 +529,29 @@ _HEADED = "{1} — {2}"
 
 
 def headed(where: str, title: str) -> str:
-    """A title with its place in front: "Block 1 · Head 2 — ..."."""
+    """A title prefixed with its place: "Block 1 · Head 2 — ..."."""
     return Phrase(_HEADED, where, title)
 
 
 def moved(title: str, where: str) -> str:
-    """A title with another place in front, where one stands there."""
+    """A title with its place prefix, if any, replaced by another."""
     return Phrase(_HEADED, where, title.values[1]) if isinstance(title, Phrase) and title.key == _HEADED else title
 
 
 def alone(panel: AnyPanel) -> AnyPanel:
-    """A panel as it is shown without the others: a small grid then has its tokens beside it."""
+    """A panel as shown on its own: a small grid then has token labels."""
     if isinstance(panel, GridPanel) and panel.small and panel.every == 1:
         return replace(panel, small=False, current=False)
     return panel
 
 
 def follows(panel: AnyPanel) -> bool:
-    """Whether a panel shows what is asked of the token under the pointer."""
+    """Whether a panel follows the token under the pointer."""
     return isinstance(panel, ArcsPanel) or (isinstance(panel, ShadedPanel) and panel.others is not None)
 
 
 def of_token(view: View, token: int) -> View:
-    """The view with every panel that follows the pointer showing this token's."""
+    """The view with every panel that follows the pointer set to this token."""
 
     def walk(box: Box) -> Box:
         children = tuple(walk(c) if isinstance(c, Box) else one(c) for c in box.children)
@@ -564,12 +564,12 @@ def of_token(view: View, token: int) -> View:
 
 
 def has_carpets(view: View) -> bool:
-    """Whether something of a view can be folded away."""
+    """Whether any part of a view can be folded away."""
     return any(panel.carpet for panel in panels_of(view.content))
 
 
 def folded(view: View) -> View:
-    """The view without its carpets; with them where there is nothing else."""
+    """The view without its carpets; unchanged if there is nothing else."""
 
     def walk(box: Box) -> Box:
         weights = box.weights or (1.0,) * len(box.children)
@@ -603,5 +603,5 @@ def row(*children: AnyPanel | Box, weights: tuple[float, ...] = ()) -> Box:
 
 
 def column(*children: AnyPanel | Box, weights: tuple[float, ...] = ()) -> Box:
-    """Children one under the other."""
+    """Children stacked vertically."""
     return Box(children, False, weights)

@@ -1,4 +1,4 @@
-"""The passes that a moment is made of, as values: the text's own, that once changed, and another prompt's."""
+"""The passes that a scene is made of, as values: the text's own, the edited one, and another prompt's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +11,10 @@ from desktop_app.gpt2.trace import Trace
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person asks for: a text, edits as they are written, a mask, and another prompt with how it is aligned.
+    """A request: a text, edits as written, a mask, and another prompt with its alignment rule.
 
-    `beside` is the folder of another model that runs the other prompt, or where there is none this one; "" for none.
+    `beside` is the folder of a second model, which runs the other prompt, or this one if there is none; "" for no
+    model.
     """
 
     ids: tuple[int, ...]
@@ -26,9 +27,11 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Passes:
-    """`trace` is the pass that was asked for, `before` that without edits and under GPT-2's mask (the same one where
-    nothing is changed), `other` the other prompt's, as it is, by the model `guest` where that stands beside. `idle` are
-    edits that this text or model has no place for, each with the reason.
+    """The passes of one request.
+
+    `trace` is the requested pass, `before` that without edits and under GPT-2's mask (the same one if nothing is
+    changed), `other` the other prompt's, unedited, by the model `guest` if there is one. `idle` are edits that do not
+    apply to this text or model, each with the reason.
     """
 
     asked: Asked
@@ -40,7 +43,7 @@ class Passes:
 
     @property
     def alignment(self) -> Alignment:
-        """For each position of the text the one of the other prompt."""
+        """For each position of the text the corresponding one of the other prompt."""
         return () if self.other is None else aligned(self.trace.ids, self.other.ids, self.asked.alignment)
 
     @property
@@ -50,20 +53,20 @@ class Passes:
 
     @property
     def beside(self) -> tuple[object, ...]:
-        """What stands beside the text, as a thing to compare: the other prompt's pass and the alignment."""
+        """A key to compare by for what is beside the text: the other prompt's pass and the alignment."""
         return (None if self.other is None else self.other.run, self.asked.alignment)
 
     def of(self, which: str) -> Trace:
-        """The pass of that name: "" for the one that was asked for, "before" or "other"."""
+        """The pass of that name: "" for the requested one, "before" or "other"."""
         found = {"": self.trace, BEFORE: self.before, OTHER: self.other}[which]
-        assert found is not None  # nobody asks for what is not there
+        assert found is not None  # callers only ask for passes that exist
         return found
 
 
 BEFORE, OTHER = "before", "other"
-"""Names of the passes beside the one that was asked for."""
+"""Names of the passes besides the requested one."""
 
 
 def alone(trace: Trace) -> Passes:
-    """A pass with nothing beside it."""
+    """A single pass, with no others."""
     return Passes(Asked(trace.ids), trace, trace)

@@ -1,4 +1,4 @@
-"""Places one can look from: what a row of the tables of steps and workspaces says, and a row in one model."""
+"""Places that can be shown: the rows of the tables of steps and workspaces, and such a row in one model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ def _nothing(_scene: Scene) -> tuple[Want, ...]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A view option that is set beside its view by more than a switch: a number up to `top`, or a text that is typed.
+    """A view option that is set next to its view, other than by a switch: a number up to `top`, or a typed text.
 
-    `title` says what it is, and `hint` stands where nothing is typed yet.
+    `title` is its label, and `hint` the placeholder while nothing is typed.
     """
 
     option: str
@@ -34,20 +34,21 @@ class Entry:
 
 @dataclass(frozen=True)
 class StepSpec:
-    """One operation of the walk, or one workspace beside it. In one that is `along` the walk goes on: a step that is
-    gone to there is shown there.
+    """One operation of the walk, or one workspace beside it.
 
-    `key` names the place (mostly the tensor that it makes), `{L}` stands for the block. `tensors` are what it shows,
-    which also name it on the command line; its texts stand in resources/steps.toml, a workspace's in workspaces.toml.
-    `content` gives the panels, or a whole view where the title says what was found. `options` are commands that
-    change how this view shows its numbers; the window puts them beside it. `grids` says that it has a grid of each
-    head. `wants` names the products that the view
-    reads, and `reads` the fields of the state that it depends on besides block, head, token and view options. `keys`
-    are the shortcuts of a workspace that has a tab of its own; those of one `group` share a tab of that name. `entry`
-    is what is typed or slid beside the view. The cells that a workspace shows of its products are
-    named after it (`lens.kl`): `describe` says what stands in one, and `open` takes it apart. `choose` gives the state
-    after one was clicked in the workspace itself; None where that only opens it. `edits` says what of the pass can be
-    edited where one stands. `numpy` gives lines that make what is shown, or such a cell, again from a saved trace.
+    A workspace that is `along` the walk stays in front and shows the steps that one goes to.
+
+    `key` names the place (usually the tensor that it computes), with `{L}` for the block. `tensors` are those that it
+    shows, which also name it on the command line; its texts are in resources/steps.toml, a workspace's in
+    workspaces.toml. `content` returns the panels, or a whole view if the title states the result. `options` are
+    commands that change how this view shows its numbers; the window puts them next to it. `grids` says that it has a
+    grid for each head. `wants` names the products that the view reads, and `reads` the fields of the state that it
+    depends on besides block, head, token and view options. `keys` are the shortcuts of a workspace that has its own
+    tab; those of one `group` share a tab of that name. `entry` is the input field or slider next to the view. The cells
+    that a workspace shows of its products are named after it (`lens.kl`): `describe` says what such a cell contains,
+    and `open` takes it apart. `choose` returns the state after one was clicked in the workspace itself; None if a click
+    only opens it. `edits` says what can be edited at the current place. `numpy` returns lines that recompute the view,
+    or such a cell, from a saved trace.
     """
 
     op: str
@@ -81,8 +82,8 @@ class Text:
     lead: str
     explain: str
     formula: str
-    short: str = ""  # a workspace's tab, where its name is long
-    lead_turned: str = ""  # the lead where attention grids have queries as columns, if it speaks of rows
+    short: str = ""  # a workspace's tab, if its name is long
+    lead_turned: str = ""  # the lead for attention grids with queries as columns, if it mentions rows
 
 
 @dataclass(frozen=True)

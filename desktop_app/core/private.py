@@ -1,7 +1,7 @@
-"""What no line of the log may hold: the text that a person typed, tokens of the hub, and logins.
+"""What no line of the log may contain: the text that a person typed, hub tokens, and logins.
 
-Texts are told to this module as they are typed or read; what an exception or a sentence quotes of anything is left out
-whether it was told or not. File names, line numbers and source lines of a traceback stay as they are.
+Texts are registered with this module as they are typed or read; anything that an exception or a sentence quotes is left
+out whether registered or not. File names, line numbers and source lines of a traceback are kept.
 """
 
 import re
@@ -11,11 +11,11 @@ from pathlib import Path
 from desktop_app.core.library.secrecy import without_secrets
 
 GONE = "…"
-"""What stands in the place of what was left out."""
+"""The placeholder for what was left out."""
 
 _TEXTS = 64
 _SHORTEST = 4
-"""Characters; a shorter word says nothing, and leaving it out everywhere would spoil every sentence."""
+"""In characters; a shorter word reveals nothing, and leaving it out everywhere would spoil every sentence."""
 
 _QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)""")
 _WORD = re.compile(rf"\w{{{_SHORTEST},}}")
@@ -24,15 +24,15 @@ _texts: deque[str] = deque(maxlen=_TEXTS)
 
 
 def hide(text: str) -> None:
-    """From now on, leave `text`, its lines and its words out of what is logged; the last 64 texts are remembered."""
+    """From now on, leave `text`, its lines and its words out of the log; the last 64 texts are remembered."""
     if text and (not _texts or _texts[-1] != text):
         _texts.append(text)
 
 
 def without_private(text: str) -> str:
-    """`text`, a log line or a traceback, without secrets, quotations, and what was hidden; the home is `~`.
+    """`text`, a log line or a traceback, without secrets, quotations and hidden texts; the home folder becomes `~`.
 
-    Indented lines are the frames of a traceback: of them only whole hidden lines go.
+    Indented lines are the frames of a traceback: of these only lines that are hidden as a whole are removed.
     """
     text = without_secrets(text)
     for line in sorted({line for hidden in _texts for line in _lines(hidden)}, key=len, reverse=True):
@@ -42,7 +42,7 @@ def without_private(text: str) -> str:
 
 
 def without_home(text: str) -> str:
-    """`text` with the home's folder, which holds a person's name, written as `~`."""
+    """`text` with the home folder, which contains the user's name, written as `~`."""
     home = str(Path.home())
     return text.replace(home, "~") if len(home) > 1 else text
 

@@ -1,6 +1,6 @@
 """The probability panel's bars: the next tokens after one position, with the cut, pinned tokens and the draw.
 
-Of an edited pass each bar has the outline of what it was before the edits.
+For an edited pass each bar is outlined with its value before the edits.
 """
 
 from desktop_app.core.intents import Append
@@ -21,7 +21,7 @@ def bars_panel(scene: Scene, count: int) -> BarsPanel:
     """At most `count` tokens by rank, then the pinned ones with their ranks."""
     stages, ranked = scene.stages, scene.ranked
     ranks = shown_ranks(stages.n_kept, len(ranked), count)
-    # The draw is always in sight: it takes the last kept place where it lies further down.
+    # The draw is always visible: if it lies further down, it takes the last kept place.
     if scene.landed not in ranks:
         place = sum(r < scene.landed for r in ranks)
         ranks[place - 1] = scene.landed
@@ -39,7 +39,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
     probability = float(stages.final[rank]) if kept else 0.0
     before = float(stages.probs_scaled[rank])
     if scene.before is not None:
-        # Of an edited pass the outline is what it was before the edits, be it cut or not.
+        # For an edited pass the outline is the value before the edits, cut or not.
         was = scene.before.stages
         before = float(was.probs_scaled[was.ranked.rank_of(token)])
     logit = number(float(scene.ranked.logits[rank]))
@@ -66,7 +66,7 @@ def found_words(scene: Scene, token: int) -> str:
 
 
 def _share(scene: Scene, rank: int) -> str:
-    """What is drawn from, or for a token that was cut what it was before that, and said to be."""
+    """The final probability, or for a token that was cut its probability before that, marked as cut."""
     if rank < scene.stages.n_kept:
         return percent(float(scene.stages.final[rank]))
     return f"was {percent(float(scene.stages.probs_scaled[rank]))}"

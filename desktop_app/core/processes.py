@@ -1,4 +1,4 @@
-"""Worker processes that live and die with the program that started them, and run nothing of the current directory."""
+"""Worker processes that end with the program that started them, and import nothing from the current directory."""
 
 import logging
 import os
@@ -21,12 +21,12 @@ _lock = threading.RLock()
 
 
 def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
-    """A pool of fresh processes, since a fork of a program with threads and a window may hang; they end with this one.
+    """A pool of spawned processes, since forking a program with threads and a window may hang; they end with this one.
 
-    They start as tasks are submitted, which is to be done within `starting_workers`. `polite` ones give way to whatever
-    else wants the processor: a window that goes on being used.
+    They start as tasks are submitted, which must be done within `starting_workers`. `polite` ones yield the processor
+    to everything else, such as a window in use.
     """
-    with starting_workers():  # the pool's own locks start a process already
+    with starting_workers():  # the pool's own locks already start a process
         return ProcessPoolExecutor(
             count, mp_context=get_context("spawn"), initializer=_begin, initargs=(polite, *watched_by())
         )
@@ -34,9 +34,9 @@ def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
 
 @contextmanager
 def starting_workers() -> Iterator[None]:
-    """Processes that this thread starts within neither hear Ctrl+C nor look for modules in the current directory.
+    """Processes that this thread starts in this context ignore Ctrl+C and do not import from the current directory.
 
-    Raises LogitscopeError where the system lets none start.
+    Raises LogitscopeError if the system cannot start one.
     """
     _stand_somewhere()
     with _safe_path(), deaf_to_interrupts():
@@ -52,14 +52,14 @@ def starting_workers() -> Iterator[None]:
 
 
 def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:
-    """Wait until the processes of a pool have ended, with their tasks if not `now`; those that never began, too."""
+    """Wait until the processes of a pool have ended, after their tasks unless `now`; also if none was ever started."""
     processes = list((pool._processes or {}).values())
     if now:
         for process in processes:
             process.terminate()
     try:
         pool.shutdown(wait=True, cancel_futures=True)
-    except RuntimeError as reason:  # the thread that would wait for them could not be started
+    except RuntimeError as reason:  # the thread that waits for them could not be started
         log.info("The pool has no thread: %s", reason)
         for process in processes:
             process.kill()
@@ -67,18 +67,18 @@ def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:
 
 
 def _stand_somewhere() -> None:
-    """Leave a working directory that has been deleted: no process can be started from one."""
+    """Leave a working directory that has been deleted: no process can be started from there."""
     try:
         Path.cwd()
-    except FileNotFoundError:  # that is what is asked
+    except FileNotFoundError:  # it has been deleted
         os.chdir(os.sep)
 
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """A worker begins as `python -c`, which looks for modules in the current directory first, unless it is told so.
+    """A worker starts as `python -c`, which looks for modules in the current directory first, unless told otherwise.
 
-    The variable is taken back: what else is started from here, by a person's script, finds its modules as ever.
+    The variable is restored, so that other processes started by a user's script find their modules as usual.
     """
     with _lock:
         before = os.environ.get(_SAFE_PATH)
@@ -93,7 +93,7 @@ def _safe_path() -> Iterator[None]:
 
 
 def _begin(polite: bool, level: str | None, crash_file: Path | None) -> None:
-    """In a worker: give way to others if asked, and end with the process that asked, even if that is killed."""
+    """In a worker: lower its priority if asked, and end with the parent process, even if that is killed."""
     if polite:
         give_way()
     be_watched(level, crash_file)
@@ -101,19 +101,19 @@ def _begin(polite: bool, level: str | None, crash_file: Path | None) -> None:
 
 
 def watched_by() -> tuple[str | None, Path | None]:
-    """What `be_watched` takes, in a process that is about to start another."""
+    """The arguments for `be_watched`, in a process that is about to start another."""
     return logs.level(), crashes.crash_file()
 
 
 def be_watched(level: str | None, crash_file: Path | None) -> None:
-    """In a worker: its faults go into the program's log, its crash into the program's file of crashes."""
+    """In a worker: send its faults to the program's log and a crash to the program's crash file."""
     logs.start_in_worker(level)
     if crash_file is not None:
         crashes.watch(crash_file)
 
 
 def end_with_parent() -> None:
-    """In a worker: end when the process that started it has ended, however that came."""
+    """In a worker: end when the process that started it has ended, for any reason."""
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

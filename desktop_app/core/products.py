@@ -1,7 +1,7 @@
-"""Products: what is computed beside a pass for the views that ask for it, and where the results are kept.
+"""Products: what is computed in addition to a pass for the views that need it, and where the results are kept.
 
-A view names what it needs (`Want`) and shows what is there; whatever shows the view has the rest computed off the
-window's thread and shows it again. A result is known by the pass it was made from, so none can stand beside another.
+A view names what it needs (`Want`) and shows what is ready; its owner has the rest computed off the window's thread and
+shows the view again. A result is keyed by the pass it was made from, so it cannot appear with another pass.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -18,9 +18,9 @@ from desktop_app.gpt2.trace import Trace
 
 @dataclass(frozen=True)
 class Work:
-    """What a product is computed from, and how it tells of its progress: the share that is done, from 0 to 1.
+    """What a product is computed from, and how it reports progress: the share that is done, from 0 to 1.
 
-    `partly` takes what is there by now of a result that takes long; it is shown until all of it is there.
+    `partly` takes a partial result of a long computation, which is shown until it is complete.
     """
 
     model: Model
@@ -35,7 +35,7 @@ def _quiet(_told: object) -> None: ...
 
 
 def are_of(passes: Passes, model: Model) -> bool:
-    """Whether `model` computed the passes: while another one is opened, what is shown is still of the one before."""
+    """Whether `model` computed the passes: while another model is opened, the previous one's passes are still shown."""
     return passes.trace.run.model == model.checkpoint.key
 
 
@@ -68,24 +68,25 @@ def completed(
     *,
     quick_only: bool = False,
 ) -> Scene:
-    """The scene with all that a view of it needs; what is made may ask for more, so it is asked again."""
+    """The scene with everything that a view of it needs; results may lead to more wants, so `wants` is called again."""
     while missing := [w for w in wants(scene) if not scene.has(w) and (w.with_pass or not quick_only)]:
         scene = scene.with_made({want: compute(want, model, scene.passes, stop) for want in missing})
     return scene
 
 
 class Results:
-    """Results of these passes and of those before them, which undo leads back to, and what is about the model alone.
+    """Results of these passes, of the previous ones, to which undo leads back, and of the model alone.
 
-    What is of the pass without edits, or of the other prompt's, is known by that one: another edit does not undo it.
+    A result of the pass without edits, or of the other prompt's, is keyed by that pass: another edit does not discard
+    it.
     """
 
     def __init__(self) -> None:
         self._made: dict[tuple[Hashable, Want], Made] = {}
-        self._shown: tuple[frozenset[Hashable], ...] = ()  # what results of these passes are known by
+        self._shown: tuple[frozenset[Hashable], ...] = ()  # keys of the results of these passes
 
     def put(self, passes: Passes, made: Mapping[Want, Made]) -> None:
-        """Keep what was made from passes."""
+        """Keep the results made from these passes."""
         now = _keys(passes)
         self._shown = (now, *[keys for keys in self._shown if keys != now][:1])
         self._made |= {(_about(passes, want), replace(want, of="")): result for want, result in made.items()}
@@ -93,14 +94,14 @@ class Results:
         self._made = {key: result for key, result in self._made.items() if key[0] in kept}
 
     def of(self, passes: Passes, which: str = "") -> dict[Want, Made]:
-        """Everything that holds for one of the passes."""
+        """All results for one of the passes."""
         return {
             want: made for (about, want), made in self._made.items() if about == _about(passes, replace(want, of=which))
         }
 
 
 def _about(passes: Passes, want: Want) -> Hashable:
-    """What a result is known by: the pass that it is of, with the other prompt's, or the model alone."""
+    """The key of a result: its pass, together with the other prompt's if it reads both, or the model alone."""
     run = passes.of(want.of).run
     if not want.product.of_text:
         return run.model

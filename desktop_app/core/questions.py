@@ -1,4 +1,4 @@
-"""Questions of a story: asked before a view is uncovered, and graded on the pass itself, so on any checkpoint.
+"""Questions of a story: asked before a view is uncovered, and graded on the pass itself, hence on any checkpoint.
 
     question = { ask = "Which token comes first?", next = true, nudge = "Read the first sentence again." }
     question = { ask = "Which token does this head look at most?", look = true }
@@ -6,7 +6,8 @@
         { say = "yes", claims = [{ next = " Paris", rank = 1, mute = [4, 1] }] },
         { say = "no", claims = [{ next = " London", rank = 1, mute = [4, 1] }] } ] }
 
-What is asked has an answer before any draw: the likeliest token, the key with the most attention, the claim that holds.
+Every question has an answer before any draw: the likeliest token, the key with the most attention, the claim that
+holds.
 """
 
 from collections.abc import Callable
@@ -37,7 +38,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, how it is answered (`kind`), and what is said after a first miss."""
+    """The question, how it is answered (`kind`), and the hint after a first miss."""
 
     ask: str
     kind: str
@@ -47,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer was right, and what is so, in a sentence."""
+    """Whether an answer was right, and the right answer in a sentence."""
 
     right: bool
     truth: str
@@ -80,10 +81,10 @@ def _choices(raw: Any, where: str, heads: Heads | None) -> tuple[Choice, ...]:
 
 
 def truth_of(question: Question, model: Model, scene: Scene) -> tuple[Callable[[int | str], bool], str]:
-    """What is right, as a test of an answer, and as a sentence.
+    """The right answer, as a predicate on answers and as a sentence.
 
     An answer is a text (a token), a position, or the number of a choice, by the kind of the question. Raises
-    LogitscopeError where the question is about what the model has not.
+    LogitscopeError if the question is about something that the model lacks.
     """
     if question.kind == NEXT:
         best = int(scene.ranked.order[0])
@@ -115,6 +116,6 @@ def _all_hold(choice: Choice, model: Model, scene: Scene) -> bool:
 
 
 def grade(question: Question, answer: int | str, model: Model, scene: Scene) -> Verdict:
-    """Hold an answer to the pass. Raises LogitscopeError as `truth_of` does."""
+    """Check an answer against the pass. Raises LogitscopeError as `truth_of` does."""
     is_right, truth = truth_of(question, model, scene)
     return Verdict(is_right(answer), truth)

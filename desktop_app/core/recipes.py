@@ -1,15 +1,15 @@
-"""Edits as a person writes them, SITE[INDEX]=VALUE, where VALUE may come from elsewhere than a number.
+"""Edits as a person writes them, SITE[INDEX]=VALUE, where VALUE may be a source instead of a number.
 
-    mean                    the mean over the reference texts that ship
-    other, other[INDEX]     the same cells, or those, of the other prompt's pass
-    tokens[" a", " b"]      the embedding of a token, less that of another
-    prompts["one", "two"]   the mean of a tensor over one text, less that over another
+    mean                    the mean over the bundled reference texts
+    other, other[INDEX]     the same cells, or those given, of the other prompt's pass
+    tokens[" a", " b"]      the embedding of a token minus that of another
+    prompts["one", "two"]   the mean of a tensor over one text minus that over another
     direction["..."]        a direction as the workspace of directions writes it, like direction["woman - man"]
-    neuron[L, K]            what neuron K of block L writes (its row of W_out)
-    edge[L, H]              what head H of block L says otherwise in the other prompt, straight into q, k or v
-    across                  of attn.z: what the head makes of its queries and the other prompt's keys and values
+    neuron[L, K]            the direction that neuron K of block L writes (its row of W_out)
+    edge[L, H]              how head H of block L differs in the other prompt, straight into q, k or v
+    across                  for attn.z: the head's output for its queries and the other prompt's keys and values
 
-A number and a star may stand before it, as in `blocks.3.resid_pre+=4*tokens[" Paris", " London"]`.
+A factor with a star may precede the source, as in `blocks.3.resid_pre+=4*tokens[" Paris", " London"]`.
 """
 
 import json
@@ -49,7 +49,7 @@ _VALUE = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Kitchen:
-    """What recipes are made from: the model, the text, and the passes over it and over the other prompt."""
+    """What recipes are resolved with: the model, the text, and the passes over it and over the other prompt."""
 
     engine: Engine
     tokenizer: Tokenizer | None
@@ -59,7 +59,7 @@ class Kitchen:
     mask: str = CAUSAL
     reference: Callable[[], Sequence[Sequence[int]]] = tuple
     stop: Stop = field(default_factory=Stop)
-    theirs: Checkpoint | None = None  # the weights that the other pass is by, where they are not this engine's
+    theirs: Checkpoint | None = None  # the weights of the other pass, if they are not this engine's
 
     def needed(self, text: str) -> Trace:
         """The other prompt's pass. Raises ModelError where there is no other prompt."""
@@ -68,7 +68,7 @@ class Kitchen:
         return self.other
 
     def ids_of(self, words: str, text: str) -> tuple[int, ...]:
-        """A text as ids. Raises ModelError where there is no tokenizer, or nothing."""
+        """A text as ids. Raises ModelError if there is no tokenizer, or the text is empty."""
         hide(words)
         if self.tokenizer is None:
             raise ModelError(f"The edit {text[:80]!r} has text in it, and this model's tokenizer cannot be used.")
@@ -80,7 +80,7 @@ class Kitchen:
 
 @dataclass(frozen=True)
 class Recipe:
-    """An edit whose numbers are still to be made: `times` what `source` gives of `of`; "" where they are there."""
+    """An edit whose numbers are yet to be computed: `times` the values of `source` for `of`; "" if they are given."""
 
     text: str
     edit: Edit
@@ -91,9 +91,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Source:
-    """Where numbers come from. `make` gives them, as the site's cells or of length 1 along an axis.
+    """A source of numbers. `make` returns them, shaped like the site's cells or of length 1 along an axis.
 
-    `takes` says what may stand in its brackets, as the end of a sentence; "" for nothing.
+    `takes` says what its brackets may contain, as the end of a sentence; "" for nothing.
     """
 
     make: Callable[[Kitchen, Recipe, Tensor], Array]
@@ -102,7 +102,7 @@ class Source:
 
 
 def parse_recipe(text: str, engine: Engine, positions: int) -> Recipe:
-    """Read one edit for a text of so many tokens. Raises ModelError with what is wrong."""
+    """Parse one edit for a text of `positions` tokens. Raises ModelError with what is wrong."""
     edit, value = read_edit(text, engine.config, positions)
     if not value:
         return Recipe(text, edit)
@@ -124,7 +124,7 @@ _STRENGTH = re.compile(r"(?P<before>.*?(?:\*=|\+=|=)\s*)(?P<number>[-+]?[\d.]+(?
 
 
 def strength_of(text: str) -> float | None:
-    """The number by which an edit scales, or with which it adds a direction; None of an edit without one."""
+    """The factor by which an edit scales, or of the direction that it adds; None for an edit without one."""
     match = _STRENGTH.fullmatch(text)
     if match is None or match["before"].rstrip().endswith(("+=", "*=")) is False:
         return None
@@ -137,7 +137,7 @@ def strength_of(text: str) -> float | None:
 def with_strength(text: str, strength: float) -> str:
     """The same edit with another strength."""
     match = _STRENGTH.fullmatch(text)
-    assert match is not None  # asked of an edit that has one
+    assert match is not None  # only called for an edit that has one
     star = "*" if match["after"].strip() and not match["after"].lstrip().startswith("*") else ""
     return f"{match['before']}{strength:g}{star}{match['after']}"
 
@@ -145,8 +145,9 @@ def with_strength(text: str, strength: float) -> str:
 def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None = None) -> tuple[Edit, ...]:
     """The edits of these texts, in their order, with their numbers.
 
-    What reads across (`across`) needs the queries of the pass with the others in it, and comes last, block by block.
-    Raises ModelError; with `idle` an edit that has no place or no numbers is noted there instead, with the reason.
+    An `across` edit needs the queries of the pass with the other edits, so it comes last, block by block. Raises
+    ModelError; if `idle` is given, an edit without a place or without numbers is recorded there instead, with the
+    reason.
     """
 
     def tried(text: str, make: Callable[[], Any]) -> Any:
@@ -169,7 +170,7 @@ def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None 
 
     edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in made(recipe, kitchen)]
     if all(recipe.source == "other" for recipe in recipes) and all(_is_there(edit, kitchen.plain) for edit in edits):
-        return ()  # the same cells of the same numbers: not even rounding shall tell them from none
+        return ()  # the same numbers in the same cells: not even rounding may distinguish this from no edit
     table = kitchen.engine.table
     crossing = sorted((r for r in recipes if r.source == ACROSS), key=lambda r: table[r.edit.site].layer or 0)
     for _, block in groupby(crossing, key=lambda r: table[r.edit.site].layer):
@@ -183,7 +184,7 @@ def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None 
 
 
 def _is_there(edit: Edit, plain: Trace) -> bool:
-    """Whether an edit puts what the pass has there without it."""
+    """Whether an edit puts the value that the pass has there anyway."""
     return isinstance(edit.put, Cells) and np.array_equal(_cells(plain.read(edit.site), edit.where), edit.put.array)
 
 
@@ -194,7 +195,7 @@ def _edits(recipe: Recipe, kitchen: Kitchen) -> Iterator[Edit]:
     tensor = tensor_table(kitchen.engine.config)[recipe.edit.site]
     made = SOURCES[recipe.source].make(kitchen, recipe, tensor) * np.float32(recipe.times)
     if np.isnan(made).any():
-        # Cells without a counterpart are not a number: the others are edited, stretch by stretch.
+        # Cells without a counterpart are NaN: the others are edited, run by run.
         yield from _stretches(recipe, made, tensor.spec.row_axis)
         return
     yield put_from(recipe.edit, made, recipe.text)
@@ -263,7 +264,7 @@ def _shape(kitchen: Kitchen, tensor: Tensor) -> tuple[int, ...]:
 def _arguments(recipe: Recipe, least: int, most: int, kinds: tuple[type, ...], what: str) -> list[Any]:
     try:
         found = json.loads(f"[{recipe.of}]")
-    except (ValueError, RecursionError):  # said below, as whatever else does not fit
+    except (ValueError, RecursionError):  # reported below, with anything else that does not fit
         found = None
     if not isinstance(found, list) or not least <= len(found) <= most or not all(type(one) in kinds for one in found):
         raise ModelError(f"The edit {recipe.text[:80]!r}: {recipe.source} needs {what}.")
@@ -271,7 +272,7 @@ def _arguments(recipe: Recipe, least: int, most: int, kinds: tuple[type, ...], w
 
 
 def _along_stream(recipe: Recipe, tensor: Tensor, vector: Array) -> Array:
-    """A vector [d_model] for the cells of a site that is as wide as the stream."""
+    """A vector [d_model] for the cells of a site that is as wide as the residual stream."""
     if tensor.axes[-1] != "d_model":
         raise ModelError(f"The edit {recipe.text[:80]!r}: {tensor.name} is not as wide as the residual stream.")
     return _cells(vector[None].astype(np.float32), ((0, 1), recipe.edit.where[1]))
@@ -332,7 +333,8 @@ def _direction(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
 def _edge(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     """(result of the other prompt - result of this one), centred, / ln1's scale of this one * w, times W_Q, W_K or W_V.
 
-    Straight from head to head, the scale as it is: Wang et al. 2022 (2211.00593), section 3.1, has paths in full.
+    The direct path from head to head, with the scale frozen: Wang et al. 2022 (2211.00593), section 3.1, treats whole
+    paths.
     """
     layer, head = _arguments(recipe, 2, 2, (int,), SOURCES["edge"].takes)
     config, other, place = kitchen.engine.config, kitchen.needed(recipe.text), tensor.layer or 0
@@ -373,7 +375,7 @@ def _across(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
 
 
 def across_pattern(trace: Trace, other: Trace, layer: int) -> Array:
-    """How much each query of one pass reads of each key of another, all in sight: [head, query, other's key]."""
+    """The weight of each query of one pass on each key of another, without a mask: [head, query, other's key]."""
     q, k = (one.read(f"blocks.{layer}.attn.{letter}") for one, letter in ((trace, "q"), (other, "k")))
     return softmax(q @ k.transpose(0, 2, 1) / np.float32(trace.config.score_divisor(layer)))
 
@@ -389,4 +391,4 @@ SOURCES: dict[str, Source] = {
     "edge": Source(_edge, "the block and the number of a head, like edge[3, 5]"),
     ACROSS: Source(_across),
 }
-"""What may stand in the place of a number."""
+"""What may be written instead of a number."""

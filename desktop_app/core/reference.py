@@ -1,4 +1,4 @@
-"""The texts that means of activations are taken over: those of the examples, which ship."""
+"""The texts over which means of activations are taken: those of the bundled examples."""
 
 import tomllib
 from functools import cache
@@ -14,5 +14,5 @@ def _texts() -> tuple[str, ...]:
 
 
 def reference_texts(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
-    """The example texts as token ids: means of activations are taken over them unless other texts are given."""
+    """The example texts as token ids: the default for means of activations."""
     return [tuple(tokenizer.encode(text).ids) for text in _texts()]

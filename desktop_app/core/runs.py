@@ -1,4 +1,4 @@
-"""Runs the passes that a state asks for: the text's own, what it is once changed, and another prompt's beside it."""
+"""Runs the passes that a state asks for: the text's own, the edited one, and another prompt's."""
 
 from desktop_app.core.alignment import aligned
 from desktop_app.core.model import Model
@@ -16,28 +16,29 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 
 _COUNTED = 100_000
-"""Characters; so many are cut into tokens in a third of a second."""
+"""In characters; this many are tokenized in a third of a second."""
 
 
 def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Asked:
-    """What a state asks for; with `strict` off without another prompt that the vocabulary cannot spell.
+    """What a state asks for; with `strict` off, the other prompt is left out if the vocabulary cannot encode it.
 
-    Raises TokenizerError for text that cannot be spelled.
+    Raises TokenizerError for text that cannot be encoded.
     """
     try:
         other = encode_other(state, tokenizer) if state.other else None
     except TokenizerError:
         if strict:
             raise
-        other = None  # it waits for a vocabulary that can
+        other = None  # kept in the state for a vocabulary that can
     edits = tuple(change.text for change in state.edits if change.on)
     return Asked(encode(state, tokenizer), edits, state.mask, other, state.alignment, state.beside)
 
 
 def too_long(state: State, tokenizer: Tokenizer, context: int) -> str:
-    """A sentence if the prompt or the other one is too long for the context, whatever its tokens; "" if it may fit.
+    """A sentence if the prompt or the other one is too long for the context with any tokens; "" if it may fit.
 
-    Told without making the tokens, where these would take more than a moment; of a shorter text they are counted.
+    A text that takes more than a moment to tokenize is judged by its least number of tokens; shorter ones are let
+    through, since their tokens will be counted.
     """
     for what, text in (("text", state.text), ("other prompt", state.other)):
         least = tokenizer.least_tokens(text) if len(text) > _COUNTED else 0
@@ -50,7 +51,7 @@ def too_long(state: State, tokenizer: Tokenizer, context: int) -> str:
 
 
 def encode_other(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids of the other prompt, which begins as the first does. Raises TokenizerError."""
+    """The ids of the other prompt, which begins as the first does (`start`, `space`). Raises TokenizerError."""
     return encode(State(state.other, start=state.start, space=state.space), tokenizer)
 
 
@@ -64,10 +65,10 @@ def compute_passes(
     strict: bool = True,
     guest: Model | None = None,
 ) -> Passes:
-    """Run what was asked for, on top of what earlier passes have of it; `guest` is the model that stands beside.
+    """Run what was asked for, reusing what earlier passes have of it; `guest` is the second model.
 
-    An edit of what is not there, or whose numbers come from what is not, is refused, or with `strict` off left out and
-    told of in `idle`.
+    An edit of something missing, or with numbers from something missing, is refused, or with `strict` off left out and
+    reported in `idle`.
     Raises ModelError, Cancelled on a stop.
     """
     stop = stop or Stop()
@@ -86,7 +87,7 @@ def compute_passes(
         except ModelError:
             if strict:
                 raise
-            other = None  # it waits for a model that can take it
+            other = None  # kept in the state for a model that can take it
     idle: dict[str, str] = {}
     mask = _mask(engine, asked.mask, idle, strict=strict)
     checkpoint = None if guest is None else guest.checkpoint
@@ -112,7 +113,7 @@ def compute_passes(
 
 
 def _other(engine: Engine, ids: tuple[int, ...], before: Trace, reuse: Passes | None, stop: Stop) -> Trace:
-    """The other prompt's pass. What both begin with is taken over, and so the same to the bit."""
+    """The other prompt's pass. The common beginning is reused, so it is identical to the bit."""
     run = Run(engine.checkpoint.key, ids)
     if before.run == run:
         return before
@@ -120,14 +121,14 @@ def _other(engine: Engine, ids: tuple[int, ...], before: Trace, reuse: Passes | 
     if last is not None and last.run == run:
         return last
     if last is not None and before.run.model != run.model:
-        before = last  # of another model there is nothing to take over but from its own last pass
+        before = last  # for another model only its own last pass can be reused
     return engine.trace(ids, reuse=before, stop=stop)
 
 
 def changes(
     engine: Engine, tokenizer: Tokenizer | None, asked: Asked, stop: Stop | None = None
 ) -> tuple[tuple[Edit, ...], str]:
-    """The edits and the mask that were asked for, with passes only where an edit takes its numbers from one.
+    """The requested edits and mask, running passes only if an edit takes its numbers from one.
 
     Raises ModelError.
     """

@@ -16,15 +16,15 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import all_weights
 
-_FOLLOWED = 3  # tokens, where none is pinned
+_FOLLOWED = 3  # tokens, if none is pinned
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One moment: everything that views, captions and the probability panel read, and nothing else.
+    """A snapshot of everything that views, captions and the probability panel read, and nothing else.
 
-    `before` is the same moment of the pass without edits, where there are any, and `other` that of the other prompt or
-    by the other model, its tokens chosen by the alignment: what a view may be compared with.
+    `before` is the scene of the pass without edits, if there are any, and `other` that of the other prompt or the other
+    model, with its tokens chosen by the alignment: a view may be compared with either.
     """
 
     name: str
@@ -36,45 +36,45 @@ class Scene:
     labels: tuple[str, ...]
     """Display form of each token."""
     products: Mapping[Want, Made] = field(default_factory=dict)
-    """What was computed beside the pass, as far as it is ready."""
+    """The products computed for the pass, as far as they are ready."""
     beside: Mapping[str, "Scene"] = field(default_factory=dict)
-    """The moments of the other passes, by `Want.of`'s names."""
+    """The scenes of the other passes, by the names of `Want.of`."""
     together: Passes | None = None
 
     @property
     def passes(self) -> Passes:
-        """The passes of the moment; those of a scene of one trace are that alone."""
+        """The passes of the scene; for a scene of one trace, only that."""
         return self.together or alone(self.trace)
 
     @property
     def before(self) -> "Scene | None":
-        """The moment without edits; None where nothing is edited."""
+        """The scene without edits; None if nothing is edited."""
         return self.beside.get(BEFORE)
 
     @property
     def other(self) -> "Scene | None":
-        """The moment of the other prompt."""
+        """The scene of the other prompt."""
         return self.beside.get(OTHER)
 
     def result(self, want: Want) -> Made | None:
-        """What a want gave, as a thing to compare by identity; None while nothing of it is ready."""
+        """The result of a want, to be compared by identity; None while nothing of it is ready."""
         if want.of:
             return self.beside[want.of].result(replace(want, of=""))
         return self.products.get(want)
 
     def has(self, want: Want) -> bool:
-        """Whether all that a want gives is there."""
+        """Whether the result of a want is complete."""
         found = self.result(want)
         return found is not None and found.whole
 
     def made(self, want: Want) -> Any:
-        """What a want gave; None while nothing of it is ready."""
+        """The value of a want; None while nothing of it is ready."""
         found = self.result(want)
         return None if found is None else found.value
 
     @property
     def all_made(self) -> dict[Want, Made]:
-        """Every result, those of the other passes by their names."""
+        """Every result, including those of the other passes, by the passes' names."""
         found = dict(self.products)
         for name, scene in self.beside.items():
             found |= {replace(want, of=name): made for want, made in scene.products.items()}
@@ -123,7 +123,7 @@ class Scene:
 
     @property
     def fresh(self) -> int:
-        """How many positions the cache spared this pass after an append: 0 where everything was computed."""
+        """How many positions the cached pass computed after an append: 0 if everything was computed."""
         return 1 if self.state.appended and self.trace.computed == 1 and len(self.trace) > 1 else 0
 
     @cached_property
@@ -142,7 +142,7 @@ class Scene:
         return self.stages.landing(self.u)
 
     def reach(self, query: int) -> int:
-        """How many keys, from the first on, hold all that a query of the shown head sees under the pass' mask."""
+        """How many keys, from the first on, cover what a query of the shown head sees under the pass's mask."""
         return reach(self.trace.run.mask, self.config, self.layer, self.head, query, len(self.trace))
 
     def block(self, name: str) -> str:
@@ -159,7 +159,7 @@ def make_scene(
     before: Scene | None = None,
     products: Mapping[Want, Made] | None = None,
 ) -> Scene:
-    """A scene of one pass. With the same trace and position what `before` sorted and spelled is taken over."""
+    """A scene of one pass. For the same trace and position, the sorting and decoding done for `before` is reused."""
     last = len(trace) - 1
     position = last if state.position is None else min(state.position, last)
     same = before is not None and before.trace is trace
@@ -180,7 +180,7 @@ def make_moment(
     last: Scene | None = None,
     products: Callable[[str], Mapping[Want, Made]] = lambda _which: {},
 ) -> Scene:
-    """A scene of the pass that was asked for, with those beside it. `products` gives what is there of each."""
+    """A scene of the requested pass, with those of the other passes. `products` returns the results ready for each."""
 
     def scene(which: str, own: State, was: Scene | None) -> Scene:
         by = (name, checkpoint, tokenizer)
@@ -189,7 +189,7 @@ def make_moment(
         return make_scene(*by, passes.of(which), own, was, products(which))
 
     own, beside = scene("", state, last), {}
-    # What is explained and followed is the same in all of them, where nobody chose it: what this pass finds likeliest.
+    # The explained and followed tokens are the same in all of them; by default those that this pass finds likeliest.
     named = state if state.pinned else replace(state, pinned=tuple(map(int, own.ranked.order[:_FOLLOWED])))
     if passes.before is not passes.trace:
         beside[BEFORE] = scene(BEFORE, named, last.before if last is not None else None)
@@ -199,7 +199,7 @@ def make_moment(
 
 
 def _other_state(state: State, passes: Passes) -> State:
-    """The state as the other prompt is looked at: the same place, its tokens by the alignment."""
+    """The state for viewing the other prompt: the same place, with tokens mapped by the alignment."""
 
     def there(position: int | None) -> int | None:
         known = position is not None and position < len(passes.alignment)

@@ -1,4 +1,4 @@
-"""Session files: a state as versioned JSON, read with bounds, written whole."""
+"""Session files: a state as versioned JSON, read with bounds, written atomically."""
 
 import json
 import reprlib
@@ -26,7 +26,7 @@ _SAMPLING: dict[str, Kind] = {
 
 
 def save_session(path: Path, state: State) -> None:
-    """Write `state`; the file appears whole or not at all, and can be opened again. Raises SessionError."""
+    """Write `state` atomically, to a file that can be opened again. Raises SessionError."""
     data = to_json(state)
     from_json(data, "The session")
     with whole_file(path, SessionError) as file:
@@ -34,7 +34,7 @@ def save_session(path: Path, state: State) -> None:
 
 
 def to_json(state: State) -> bytes:
-    """A state as the bytes of a session file, in ASCII; half a surrogate pair, which is not text, becomes U+FFFD."""
+    """A state as the bytes of a session file, in ASCII; a lone surrogate, which is not text, becomes U+FFFD."""
     fields = asdict(state) | {"model": reference_of(state.model), "beside": reference_of(state.beside)}
     fields = {name: _text(value) if isinstance(value, str) else value for name, value in fields.items()}
     return json.dumps({"logitscope": VERSION, "state": fields}, indent=1).encode("ascii")
@@ -57,7 +57,7 @@ def from_json(data: bytes, where: str) -> State:
 
 
 def read_sampling(read: Reader, where: str, otherwise: Sampling | None = None) -> Sampling:
-    """The settings of sampling that a record holds; what is missing is as in `otherwise`. Raises SessionError."""
+    """The sampling settings in a record; missing ones are taken from `otherwise`. Raises SessionError."""
     base = otherwise or Sampling()
     try:
         return Sampling(**{name: read.read(name, getattr(base, name), kind) for name, kind in _SAMPLING.items()})

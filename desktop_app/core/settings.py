@@ -1,4 +1,4 @@
-"""What the program remembers between starts: theme, type size, geometry. Losing it loses nothing else."""
+"""What the program remembers between runs: theme, type size, geometry. Losing the file loses nothing else."""
 
 import json
 import logging
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """`theme` is light, dark, projector or system; `geometry` and `splitter` are Qt's own, in hex.
+    """`theme` is light, dark, projector or system; `geometry` and `splitter` are Qt's own bytes, in hex.
 
-    `every_number`: vectors and tables are shown as colours, too, beside what is said of them.
+    `every_number`: vectors and tables are also shown as colours, next to the panels that summarise them.
     """
 
     theme: str = "system"
@@ -40,7 +40,7 @@ def settings_file() -> Path:
 
 
 def load_settings() -> Settings:
-    """Settings of the last start; defaults for what is missing or cannot be used."""
+    """The saved settings; defaults for whatever is missing or cannot be used."""
     path = settings_file()
     try:
         if not path.is_file():
@@ -48,7 +48,7 @@ def load_settings() -> Settings:
         raw = read_json(path, limit=_LIMIT, error=SessionError)
     except (LogitscopeError, OSError) as reason:
         log.warning("The settings cannot be read, so the defaults are used: %s", reason)
-        # A damaged settings file must not keep the program from starting; it is written again at the end.
+        # A damaged settings file must not keep the program from starting; it is rewritten on exit.
         return Settings()
     defaults = asdict(Settings())
     kept: dict[str, Any] = {k: raw[k] for k in defaults if type(raw.get(k)) is type(defaults[k])}
@@ -60,9 +60,9 @@ def load_settings() -> Settings:
 
 
 def save_settings(settings: Settings, since: Settings | None = None) -> None:
-    """Write settings: those that differ from what they were at the start, `since`, if that is given.
+    """Write the settings; if `since`, the settings at the start, is given, only those that differ from it.
 
-    What another window has changed in the meantime stays. Raises SessionError where the folder cannot be written.
+    Changes that another window has made in the meantime are kept. Raises SessionError if the folder cannot be written.
     """
     path = settings_file()
     with alone(path, SessionError):

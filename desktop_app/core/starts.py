@@ -1,7 +1,7 @@
-"""Whether the last start got as far as a view: a session that ends the program as it opens is not opened unasked again.
+"""Whether the last start got as far as a view: a session that crashes the program on opening is not reopened unasked.
 
-A start is marked by a file, named by its process, which is cleared once it has got so far, or ends by itself. The file
-of a process that is gone tells that something ended it before: a crash, or somebody's kill.
+A start is marked by a file, named by its process id, which is deleted once the start has got that far, or the program
+exits by itself. A file left by a process that no longer runs means that it crashed or was killed before that.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Start:
-    """One start; `failed_before` says whether the one before was ended before it had shown anything."""
+    """One start; `failed_before` says whether the previous one ended before it had shown anything."""
 
     def __init__(self) -> None:
         self._mark = last_file().with_name(f"starting-{os.getpid()}")
@@ -28,17 +28,17 @@ class Start:
         try:
             self._mark.parent.mkdir(parents=True, exist_ok=True)
             self._mark.touch()
-        except OSError as reason:  # then the next start opens the session as ever
+        except OSError as reason:  # then the next start opens the session as usual
             log.warning("The start cannot be marked: %s: %s.", self._mark, reason.strerror or reason)
 
     def done(self) -> None:
-        """It has got as far as it needs to."""
+        """Record that the start has succeeded."""
         _clear(self._mark)
 
 
 @contextmanager
 def begun() -> Iterator[Start]:
-    """A start, marked until it is `done` or the block ends; a fault of ours leaves the mark."""
+    """A start, marked until it is `done` or the block ends; an unexpected exception leaves the mark."""
     start = Start()
     try:
         yield start
@@ -49,7 +49,7 @@ def begun() -> Iterator[Start]:
 
 
 def set_aside() -> Path | None:
-    """Put the last session where nothing overwrites it, and say where; None if there is none."""
+    """Move the last session to where nothing overwrites it, and return the path; None if there is none."""
     try:
         last_file().replace(aside_file())
     except FileNotFoundError:  # there is none
@@ -61,7 +61,7 @@ def set_aside() -> Path | None:
 
 
 def _take_marks(folder: Path) -> bool:
-    """Clear the marks of programs that are gone; whether there were any."""
+    """Delete the marks of processes that no longer run; returns whether there were any."""
     found = False
     for path in folder.glob("starting-*"):
         name = _NAME.fullmatch(path.name)
@@ -69,7 +69,7 @@ def _take_marks(folder: Path) -> bool:
             if name is not None and is_gone(int(name.group(1)), path.stat().st_mtime):
                 path.unlink()
                 found = True
-        except OSError as reason:  # another start was faster, or it is not ours to clear
+        except OSError as reason:  # another start was faster, or no permission to delete it
             log.info("%s cannot be cleared: %s.", path, reason.strerror or reason)
     return found
 

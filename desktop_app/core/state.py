@@ -1,4 +1,4 @@
-"""Everything that a person chose, in one frozen record, and the changes that keep it consistent."""
+"""Everything that a person has chosen, in one frozen record, and the changes that keep it consistent."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -16,11 +16,11 @@ from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tokenizer import Encoding, Tokenizer
 
 WALK = "walk"
-TEXT_LIMIT = 1_000_000  # characters; at twelve bytes each, the most that JSON needs, they fit into a session file
+TEXT_LIMIT = 1_000_000  # characters; at twelve bytes each, the most in JSON, they fit into a session file
 
 
 def _one_of(name: str) -> Any:
-    """A view option that is one of the words of its row in core/choices.py."""
+    """A view option whose values are the words of its row in core/choices.py."""
     return kept(CHOICES[name].usual, kinds.choice(*CHOICES[name].words))
 
 
@@ -29,71 +29,71 @@ class ViewOptions:
     """How views show numbers; none of it changes a number."""
 
     pattern_scale: str = _one_of("pattern_scale")
-    limits: str = kept("view", kinds.choice("view", "layer"))  # from what is shown, or from the whole block
+    limits: str = kept("view", kinds.choice("view", "layer"))  # from the shown numbers, or from the whole block
     skip_first: bool = kept(False, kinds.flag)  # leave position 0 out
     keys_down: bool = kept(False, kinds.flag)  # attention grids with queries as columns, as some films draw them
     sort_neurons: bool = kept(False, kinds.flag)
     lens: str = _one_of("lens")  # what its cells show
     lens_of: str = _one_of("lens_of")  # what is read: the stream, or what one kind of sublayer writes
-    baseline: str = _one_of("baseline")  # what a logit is measured against, unless by a token
-    flow: str = _one_of("flow")  # the least share that a line stands for
+    baseline: str = _one_of("baseline")  # what a logit is measured against, unless against a token
+    flow: str = _one_of("flow")  # the smallest share that gets a line
     heads: str = _one_of("heads")
     heads_form: str = _one_of("heads_form")  # how a head's text is shown on its page
     heads_by: str = _one_of("heads_by")  # what heads are ordered by
     heads_of: str = _one_of("heads_of")  # which are listed
-    look: str = _one_of("look")  # less the row's mean, or as it is
+    look: str = _one_of("look")  # with the row's mean subtracted, or raw
     look_parts: str = _one_of("look_parts")
-    sweep: str = _one_of("sweep")  # what is edited in turn
-    sweep_how: str = _one_of("sweep_how")  # what muted parts are put to
+    sweep: str = _one_of("sweep")  # which parts are edited, one at a time
+    sweep_how: str = _one_of("sweep_how")  # the value that muted parts are set to
     sweep_way: str = _one_of("sweep_way")  # from the other prompt into this one, or out of this one
     effects: bool = kept(False, kinds.flag)  # of muting each part, beside the bars of why
     compare: str = _one_of("compare")  # what is shown of a pass that is edited or has another prompt beside it
     circuits: str = _one_of("circuits")  # what reads in the pairs that are shown
-    circuits_least: float = kept(0.08, kinds.share)  # beyond random, the least that is shown
+    circuits_least: float = kept(0.08, kinds.share)  # the smallest score beyond random that is shown
     circuits_of: str = _one_of("circuits_of")  # whose pairs
     directions: str = _one_of("directions")
     map: str = _one_of("map")
-    map_find: str = kept("", kinds.text(200))  # the token that is looked for on the map, as it is typed
+    map_find: str = kept("", kinds.text(200))  # the token searched for on the map, as typed
     superposition: str = _one_of("superposition")  # which directions
     rows: str = _one_of("rows")  # of the embedding: whole, or without their largest components
-    direction: str = kept("", kinds.text(1000), undo=True)  # as it is typed; the selected token's row where it is empty
+    direction: str = kept("", kinds.text(1000), undo=True)  # as typed; the selected token's row if empty
     stands_for: str = _one_of("stands_for")  # what stands for a token in a head's tables
     evidence: str = _one_of("evidence")
-    evidence_find: str = kept("", kinds.text(200))  # a neuron like 5.812, or a text that is looked for
-    # Colours end at this |number| in every view of a step, in place of its own limits; the other is for patterns,
-    # whose own scale goes from 0 to 1. Undo brings them back, being numbers, and leaves switches alone.
+    evidence_find: str = kept("", kinds.text(200))  # a neuron like 5.812, or a text to search for
+    # Colours end at this |number| in every view of a step, instead of the view's own limits; the other is for patterns,
+    # whose own scale goes from 0 to 1. Undo restores these, which are numbers, but not switches.
     limit: float | None = kept(None, kinds.size, undo=True)
     pattern_limit: float | None = kept(None, kinds.size, undo=True)
 
 
 @dataclass(frozen=True)
 class State:
-    """The prompt and where one looks at it.
+    """The prompt and the place that is viewed.
 
-    `text` is what was typed and `appended` the ids that were drawn or picked after it: drawn tokens need not
-    re-encode to themselves, so ids are the truth of a trace. `token` is the selected token (the query), `position`
-    the one whose next-token distribution is shown; None means the last. `key` is the position that the selected token
-    is asked about, None for the one that it looks at most. `draws` numbers the draws made so far.
-    `target` is the token whose logit is explained, `against` one that it is measured against, and `unfolded` are the
-    blocks that are shown by their parts there. `translators` is a file of translators for the lens, "" for none.
-    `workspace` is what the centre shows, the walk at `step` or one of the workspaces beside it; `opened` is the way
-    through opened numbers, the last of which is shown.
+    `text` is the typed text and `appended` the ids that were drawn or picked after it: drawn tokens need not re-encode
+    to themselves, so a trace is defined by ids. `token` is the selected token (the query), `position`
+    the one whose next-token distribution is shown; None means the last. `key` is the position whose attention from the
+    selected token is explained, None for the one it attends to most. `draws` counts the draws made so far.
+    `target` is the token whose logit is explained, `against` the one that it is measured against, and `unfolded` are
+    the blocks shown by their parts there. `translators` is a file of translators for the lens, "" for none. `workspace`
+    is what the centre shows, the walk at `step` or one of the workspaces beside it; `opened` is the path of opened
+    numbers, the last of which is shown.
     """
 
     text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
     appended: tuple[int, ...] = kept((), kinds.ids, run=True)
-    # Begin with the tokenizer's first token, like <|endoftext|>, or with a space; None is as its files say.
+    # Whether to begin with the tokenizer's first token, like <|endoftext|>, or with a space; None: as its files say.
     start: bool | None = kept(None, kinds.switch, run=True)
     space: bool | None = kept(None, kinds.switch, run=True)
     model: str = kept("", kinds.text(4096), run=True)
     int8: bool = kept(False, kinds.flag, run=True)  # the model's weights rounded to int8
-    # What is changed on the way: edits as they are written (core/recipes.py), the mask (gpt2/mask.py), and the other
-    # prompt that cells may come from, with how its tokens stand for this one's.
+    # Changes to the pass: edits as written (core/recipes.py), the mask (gpt2/mask.py), and the other prompt that cells
+    # may come from, with the rule that aligns its tokens.
     edits: tuple[Change, ...] = kept((), kinds.changes, run=True)
     mask: str = kept(CAUSAL, kinds.text(40_000), run=True)
     other: str = kept("", kinds.text(TEXT_LIMIT), run=True)
     alignment: str = kept(TOKENS, kinds.choice(*RULES), run=True)
-    beside: str = kept("", kinds.text(4096), run=True)  # the folder of a model whose pass stands beside
+    beside: str = kept("", kinds.text(4096), run=True)  # the folder of a second model to compare with
     workspace: str = kept(WALK, kinds.text(40))
     step: str = kept("text", kinds.text(200))
     layer: int = kept(0, kinds.whole(0, 511))
@@ -108,24 +108,24 @@ class State:
     target: int | None = kept(None, kinds.token, undo=True)
     against: int | None = kept(None, kinds.token, undo=True)
     unfolded: tuple[int, ...] = kept((), kinds.ids)
-    map_token: int | None = kept(None, kinds.token)  # the token around which the map is read; None is the selected one
+    map_token: int | None = kept(None, kinds.token)  # the token at the centre of the map; None is the selected one
     map_window: tuple[float, ...] = kept((), kinds.window)  # the part of the map that is shown, in shares; () is all
-    rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # directions that are kept, as typed
+    rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # kept directions, as typed
     translators: str = kept("", kinds.text(4096), undo=True)
-    neuron: int | None = kept(None, kinds.token)  # of the block, whose evidence is shown; None is the most active
+    neuron: int | None = kept(None, kinds.token)  # the block's neuron whose evidence is shown; None is the most active
     evidence: str = kept("", kinds.text(4096), undo=True)  # a file or folder of evidence; "" is what the model has
-    story: str = kept("", kinds.text(4096))  # the story that is told, by the name that `stories` has for it
+    story: str = kept("", kinds.text(4096))  # the story that is open, by its name in `stories`
     stop: int = kept(0, kinds.whole(0, 499))
     view: ViewOptions = field(default_factory=ViewOptions)
 
     @property
     def changed(self) -> bool:
-        """Whether a pass is asked for that is not the model's own over the text."""
+        """Whether the requested pass is not just the model's own over the text."""
         return any(change.on for change in self.edits) or self.mask != CAUSAL
 
     @property
     def asked(self) -> tuple[object, ...]:
-        """What decides the pass: states with equal values stand for the same one."""
+        """Everything that determines the pass: states with equal values have the same one."""
         return tuple(getattr(self, name) for name in ASKED)
 
     def with_sampling(self, **changes: object) -> "State":
@@ -139,22 +139,22 @@ def with_option(state: State, name: str, value: object) -> State:
 
 
 def unplaced(state: State) -> State:
-    """The state with no position chosen, as a text that is about to change needs it."""
+    """The state with no position chosen, as needed before the text changes."""
     return replace(state, token=None, position=None, key=None)
 
 
 ASKED = tuple(f.name for f in fields(State) if f.metadata.get("run"))
-"""Fields that decide what the pass computes."""
+"""Fields that determine what the pass computes."""
 
 UNDOABLE = tuple(f.name for f in fields(State) if f.metadata.get("undo"))
-"""Fields that undo brings back; where one looks is left alone."""
+"""Fields that undo restores; the viewed place is left alone."""
 
 UNDOABLE_OPTIONS = tuple(f.name for f in fields(ViewOptions) if f.metadata.get("undo"))
-"""Of the view options those that undo brings back."""
+"""The view options that undo restores."""
 
 
 def encode(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids that the state's prompt stands for. Raises TokenizerError for text that cannot be spelled."""
+    """The ids of the state's prompt. Raises TokenizerError for text that cannot be encoded."""
     first = tokenizer.first if begins(state, tokenizer) else ()
     return (*first, *_typed(state, tokenizer).ids, *state.appended)
 
@@ -165,7 +165,7 @@ def begins(state: State, tokenizer: Tokenizer) -> bool:
 
 
 def spaced(state: State, tokenizer: Tokenizer) -> bool:
-    """Whether the text begins with a space, one in front unless it has one."""
+    """Whether a space is put in front of a text that has none."""
     return tokenizer.has_space and (tokenizer.prefix_space if state.space is None else state.space)
 
 
@@ -175,14 +175,14 @@ def _typed(state: State, tokenizer: Tokenizer) -> Encoding:
 
 
 def full_text(state: State, tokenizer: Tokenizer) -> str:
-    """What the editor shows: the typed text and the appended tokens' text."""
+    """The editor's contents: the typed text and the text of the appended tokens."""
     return state.text + tokenizer.decode(state.appended)
 
 
 def cut_after(state: State, count: int, tokenizer: Tokenizer) -> State:
     """The state whose prompt is the first `count` tokens alone.
 
-    The typed text is cut where it re-encodes to the same tokens; what stands behind that is kept as ids.
+    The typed text is cut where it re-encodes to the same tokens; the tokens after that are kept as ids.
     Raises TokenizerError as `encode` does.
     """
     ids = encode(state, tokenizer)[:count]
@@ -202,7 +202,7 @@ def cut_after(state: State, count: int, tokenizer: Tokenizer) -> State:
 
 
 def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = False) -> State:
-    """The state with `token` after the position that the probabilities are shown for; what stood there is cut."""
+    """The state with `token` after the position whose probabilities are shown; any tokens there are cut off."""
     if state.position is not None:
         state = cut_after(state, state.position + 1, tokenizer)
     return replace(
@@ -216,10 +216,10 @@ def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = Fals
 
 
 def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
-    """The state after the editor's text became `text`, and a note where tokens came out otherwise than they stood.
+    """The state after the editor's text became `text`, and a note if tokens came out differently than before.
 
-    Appended tokens behind the change stay as they are, and so do all of them where the end was cut off between two.
-    Those in front of the change become typed text, which is cut into tokens anew.
+    Appended tokens after the change are kept, and so are all that remain if the end was cut off between two. Those
+    before the change become typed text, which is tokenized again.
     """
     before = full_text(state, tokenizer)
     if text == before:
@@ -235,20 +235,21 @@ def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
     changed = replace(moved, text=text[: len(text) - stay], appended=state.appended[edges[edge] :])
     absorbed = replace(state, appended=state.appended[: edges[edge]])
     untouched = min(_shared(before, text), len(before) - same_end, len(text) - same_end)
-    with suppress(TokenizerError):  # a text that cannot be spelled has no tokens to compare; the pass says so
+    with suppress(TokenizerError):  # a text that cannot be encoded has no tokens to compare; the pass reports it
         return changed, _recut(absorbed, changed, untouched, tokenizer)
     return changed, ""
 
 
 def _edges(appended: tuple[int, ...], tokenizer: Tokenizer) -> dict[int, int]:
-    """Offset in the text of `appended` -> how many tokens end there, wherever that cuts no character in two."""
+    """Offset in the text of `appended` -> how many tokens end there, for offsets that split no character."""
 
     def words(start: int, stop: int) -> str:
         return tokenizer.decode(appended[max(0, start) : stop])
 
     edges, at, last = {0: 0}, 0, 0
     for n in range(1, len(appended) + 1):
-        # A character has four bytes at most: three tokens on either side hold all that one here could be made of.
+        # A character has at most four bytes: three tokens on either side contain every byte of one that spans this
+        # place.
         if words(n - 3, n + 3) == words(n - 3, n) + words(n, n + 3):
             at, last = at + len(words(last, n)), n
             edges[at] = n
@@ -262,9 +263,9 @@ def _shared(one: str, other: str) -> int:
 
 
 def _recut(absorbed: State, changed: State, untouched: int, tokenizer: Tokenizer) -> str:
-    """What became of appended tokens that are typed text now, where that text alone makes other tokens.
+    """A note on appended tokens that have become typed text, if that text is tokenized differently.
 
-    Only tokens within the first `untouched` characters count: the others a person has edited.
+    Only tokens within the first `untouched` characters count: the others were edited.
     """
     if not absorbed.appended:
         return ""

@@ -1,4 +1,4 @@
-"""The tables of places: the steps of the forward pass in the order in which it is walked through, and workspaces."""
+"""The tables of places: the steps of the forward pass in order, and the workspaces."""
 
 import tomllib
 from dataclasses import replace
@@ -123,7 +123,7 @@ STEPS: tuple[StepSpec, ...] = (
 
 
 WEIGHTS, WHAT_IF = "Weights", "What if"
-"""The tabs of what is about the weights and how they are trained, and of what follows when a pass is changed."""
+"""The tabs for the weights and their training, and for the effects of changing a pass."""
 
 WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec(
@@ -384,7 +384,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),
 )
-"""What stands beside the walk, over the same pass. Those with keys have a tab; the others open under the view."""
+"""The workspaces beside the walk, over the same pass. Those with keys have a tab; the others open under the view."""
 
 
 def _words(text: str | list[str]) -> Phrase:
@@ -395,7 +395,7 @@ def _words(text: str | list[str]) -> Phrase:
 
 @cache
 def texts() -> dict[str, Text]:
-    """op -> words, for every row of the tables; "op/variant" has what a model of another config says instead."""
+    """op -> texts, for every row of the tables; "op/variant" has the texts for models with a different config."""
     raw = {
         name: words
         for file in ("steps.toml", "workspaces.toml")
@@ -408,7 +408,7 @@ def texts() -> dict[str, Text]:
 
 
 def _variant(op: str, config: Config) -> str:
-    """The entry of `texts` that is true of this config: not every GPT-2 has GELU, a tied head, the usual scaling."""
+    """The entry of `texts` for this config: not every GPT-2 has GELU, a tied unembedding and the usual scaling."""
     if op == "mlp.post" and config.activation != "gelu_tanh":
         return f"{op}/{config.activation}"
     if op == "scaled" and config.scale_attn_by_inverse_layer_idx:
@@ -422,7 +422,7 @@ def _variant(op: str, config: Config) -> str:
 
 @cache
 def step_list(config: Config) -> tuple[Step, ...]:
-    """Every step of a model of this config, in order."""
+    """Every step of a model with this config, in order."""
     found: list[Step] = []
 
     def add(part: str, layer: int | None) -> None:
@@ -440,12 +440,12 @@ def step_list(config: Config) -> tuple[Step, ...]:
 
 @cache
 def workspaces(config: Config) -> tuple[Step, ...]:
-    """Every workspace of a model of this config."""
+    """Every workspace of a model with this config."""
     return tuple(Step(spec.key, None, -1, spec, texts()[_variant(spec.op, config)]) for spec in WORKSPACES)
 
 
 def find_step(name: str, config: Config) -> Step:
-    """The step or workspace of that key, operation or tensor name. Raises ExportError, with the closest names."""
+    """The step or workspace with that key, operation or tensor name. Raises ExportError, with the closest names."""
     steps = (*step_list(config), *workspaces(config))
     for step in steps:
         if name == step.key:
@@ -461,15 +461,15 @@ def find_step(name: str, config: Config) -> Step:
 
 
 def current_place(state: State, config: Config) -> Step | None:
-    """What the centre shows: the state's workspace, or its step of the walk; None if the model has no such thing."""
+    """The place shown in the centre: the state's workspace, or its step of the walk; None if the model lacks it."""
     steps, key = (step_list(config), state.step) if state.workspace == WALK else (workspaces(config), state.workspace)
     return next((s for s in steps if s.key == key), None)
 
 
 def build_view(scene: Scene, step: Step) -> View:
-    """The view of `step`: its headline says block and head, its panels come from the table's own function.
+    """The view of `step`: its headline names block and head, its panels come from the table's function.
 
-    Where that gives a whole view, what it leaves empty of headline and lead is the step's own.
+    If that returns a whole view, an empty headline or lead is filled with the step's own.
     """
     return compared(scene, lambda own: _view(own, step), step.tensors)
 
@@ -477,7 +477,7 @@ def build_view(scene: Scene, step: Step) -> View:
 def _view(scene: Scene, step: Step) -> View:
     """The view of one pass."""
     if step.layer is not None and scene.layer != step.layer:
-        # A workspace may have looked at another block meanwhile: a step shows its own.
+        # A workspace may have selected another block in the meantime: a step shows its own.
         scene = replace(scene, state=replace(scene.state, layer=step.layer))
     content = step.spec.content(scene)
     if isinstance(content, View):
@@ -508,12 +508,12 @@ def view_key(scene: Scene, step: Step) -> tuple[object, ...]:
 
 
 def wants_of(scene: Scene, step: Step) -> tuple[Want, ...]:
-    """The products that the view of `step` reads, of each pass that it shows."""
+    """The products that the view of `step` reads, for each pass that it shows."""
     return wants_of_place(scene, step, mode_of(scene).shows)
 
 
 def wants_of_place(scene: Scene, step: Step, passes: tuple[str, ...]) -> tuple[Want, ...]:
-    """The products that views of `step` read, of the passes of these names."""
+    """The products that views of `step` read, for the passes of these names."""
     return tuple(
         replace(want, of=name) for name in passes for want in step.spec.wants(scene.beside[name] if name else scene)
     )

@@ -1,10 +1,10 @@
-"""A stop: a prompt, where one looks at it, a sentence, and what that sentence claims. Examples are single stops.
+"""A stop: a prompt, the place to view it at, a sentence, and the claims of that sentence. Examples are single stops.
 
-In a file a stop is one table. Beside the words (`title`, `say`, `look_for`, `notes`) it may hold any field that a
+In a file a stop is one table. Besides the texts (`title`, `say`, `look_for`, `notes`) it may contain any field that a
 session keeps (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with theirs, `claims` (see
-`claims_file`) and a `question` (see `questions`). Where the file names heads by what they do, `role` gives block and
-head; `{L}` in the step is that block then, and `{Head}` in a sentence stands for the head. An edit names heads so, too:
-`blocks.{induction.block}.attn.z[{induction.head}]=0`.
+`claims_file`) and a `question` (see `questions`). If the file names heads by role, `role` gives block and head; `{L}`
+in the step then is that block, and `{Head}` in a sentence stands for the head. An edit may refer to heads in the same
+way: `blocks.{induction.block}.attn.z[{induction.head}]=0`.
 """
 
 import re
@@ -29,9 +29,9 @@ _WORDS = ("title", "say", "look_for", "notes")
 
 @dataclass(frozen=True)
 class Stop:
-    """One stop. `state` has its prompt and place; `chosen` names the fields that the file gave, sampling among them.
+    """One stop. `state` has its prompt and place; `chosen` names the fields that the file set, including sampling.
 
-    `model` is what `reference_of` calls the model, `role` what the head does. The claims are about the text and the
+    `model` is the model's name by `reference_of`, `role` that of the head. The claims are about the text and the
     settings of the stop, and settings that it leaves open are those that a window opens with.
     """
 
@@ -46,11 +46,11 @@ class Stop:
     role: str | None = None
     question: Question | None = None
     written: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """Claims and question as the file has them, to be written back."""
+    """The claims and the question as in the file, to be written back."""
 
 
 OPENING = Sampling(0.8, 40, 0.9)
-"""The settings of sampling that a first start begins with, and that a stop has unless it gives its own."""
+"""The sampling settings of a first start, and the defaults of a stop."""
 
 
 def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
@@ -95,7 +95,7 @@ def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
 
 
 def _with_heads(edit: str, heads: Heads, where: str) -> str:
-    """An edit with the blocks and heads that it names by what they do: `blocks.{induction.block}.attn.z[...]`."""
+    """An edit with the blocks and heads that it names by role: `blocks.{induction.block}.attn.z[...]`."""
 
     def stands_for(match: re.Match[str]) -> str:
         if match[1] not in heads:
@@ -130,10 +130,10 @@ def _block_of(step: str, where: str) -> int:
 
 
 def open_in(stop: Stop, state: State) -> State:
-    """The state in which the stop is looked at: its prompt, place and settings, and of `state` what it leaves open.
+    """The state for viewing the stop: its prompt, place and settings, with whatever it leaves open taken from `state`.
 
-    What a text before was asked about (position, target, opened numbers, draws) does not stay, nor do its settings of
-    sampling: the stop's sentence is true of its own.
+    What concerned the previous text (position, target, opened numbers, draws) is dropped, and so are its sampling
+    settings: the stop's sentence is about its own.
     """
     fresh = {
         name: getattr(stop.state, name)
@@ -146,5 +146,5 @@ def open_in(stop: Stop, state: State) -> State:
 
 
 def claimed_state(stop: Stop) -> State:
-    """The state about which the claims are: the stop as a first start would open it."""
+    """The state that the claims are about: the stop as a first start would open it."""
     return open_in(stop, State(sampling=OPENING))

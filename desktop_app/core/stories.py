@@ -1,9 +1,9 @@
-"""Stories: stops in order, one key from each to the next. Some ship in resources/stories, any other file may be one.
+"""Stories: stops in order, with one key to go to the next. Some ship in resources/stories; any other file may be one.
 
 title = "How the next token comes about"
 say = "Ten stops from the typed text to a drawn token."
 topics = ["tokens", "embedding lookup"]     # what it covers, in docs/lessons.md's words
-[heads]                                      # may be left out: those of resources/examples.toml are known
+[heads]                                      # optional: those of resources/examples.toml are known
 induction = [5, 1]
 [[stop]]
 title = "..."                                # see `stops`
@@ -34,7 +34,7 @@ _MOST_STOPS = 500
 
 @dataclass(frozen=True)
 class Story:
-    """A story. `file` is where it came from, `name` what a session calls it: a shipped one's, or the whole path."""
+    """A story. `file` is its source, `name` its name in sessions: that of a shipped story, or the whole path."""
 
     title: str
     stops: tuple[Stop, ...]
@@ -43,13 +43,13 @@ class Story:
     say: str = ""
     topics: tuple[str, ...] = ()
     number: int = 0
-    """Its place among the shipped ones."""
+    """Its rank among the shipped stories."""
     heads: Heads = field(default_factory=dict, compare=False)
-    """Heads that the file itself names by what they do."""
+    """The heads that the file itself names by role."""
 
     @property
     def is_lecture(self) -> bool:
-        """Whether it is long enough to be given as a lecture of its own."""
+        """Whether it is long enough to be given as a lecture."""
         return len(self.stops) >= 10
 
 
@@ -110,7 +110,7 @@ def can_be_told(story: Story) -> bool:
         try:
             if not find_model(name).exists():
                 return False
-        except ModelError:  # it is not on this machine, and a story about it is not offered
+        except ModelError:  # not on this machine: a story about it is not offered
             return False
     return True
 
@@ -121,7 +121,7 @@ def _name_of(path: Path) -> str:
 
 
 def find_story(name: str) -> Story:
-    """The story that a session, or a person, calls so. Raises SessionError."""
+    """The story with this name, as in a session or as typed. Raises SessionError."""
     if name in shipped():
         return shipped()[name]
     if not Path(name).name.endswith(".toml"):
@@ -135,7 +135,7 @@ _PLACE = ("workspace", "step", "layer", "head", "token", "position", "key", "tar
 
 
 def stop_of(state: State, title: str, say: str = "") -> Stop:
-    """A stop at which one sees what `state` shows, with its settings."""
+    """A stop that shows what `state` shows, with its settings."""
     plain = State()
     chosen = {
         f.name for f in fields(State) if "kind" in f.metadata and getattr(state, f.name) != getattr(plain, f.name)
@@ -149,13 +149,13 @@ def stop_of(state: State, title: str, say: str = "") -> Stop:
 
 
 def with_stop(story: Story, stop: Stop, after: int | None = None) -> Story:
-    """The story with one stop more, at the end or after that number."""
+    """The story with one more stop, at the end or after the stop of that number."""
     at = len(story.stops) if after is None else after + 1
     return replace(story, stops=(*story.stops[:at], stop, *story.stops[at:]))
 
 
 def story_text(story: Story) -> str:
-    """The story as the text of a file. A role is written as the block and head that it stood for."""
+    """The story as the text of a file. A role is written as its block and head."""
     lines = [f"title = {_toml(story.title)}"]
     if story.say:
         lines.append(f"say = {_toml(story.say)}")
@@ -190,13 +190,13 @@ def _rows_of(stop: Stop) -> Iterable[tuple[str, Any]]:
 
 
 def _given(record: Any) -> dict[str, Any]:
-    """All fields of the settings that have a value; TOML has no word for none."""
+    """All fields of the settings that have a value; TOML has no null."""
     values = {f.name: getattr(record, f.name) for f in fields(record)}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML. A JSON string with its escapes is a basic string of TOML, but for U+007F."""
+    """A value as TOML. A JSON string with its escapes is a TOML basic string, except for U+007F."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
     if isinstance(value, list | tuple):
@@ -208,7 +208,7 @@ def _toml(value: Any) -> str:
 
 
 def save_story(path: Path, story: Story) -> None:
-    """Write a story; the file appears whole or not at all, and can be opened again. Raises SessionError."""
+    """Write a story atomically, to a file that can be opened again. Raises SessionError."""
     data = story_text(story).encode("utf-8")
     read_story(data, path)
     with whole_file(path, SessionError) as file:

@@ -1,4 +1,4 @@
-"""SHA-256 sums of the bundled models' files, beside them in `models/SHA256SUMS` in the format of sha256sum."""
+"""SHA-256 sums of the bundled models' files, next to them in `models/SHA256SUMS` in the format of sha256sum."""
 
 import hashlib
 from pathlib import Path
@@ -21,14 +21,14 @@ def sum_of(path: Path) -> str:
 
 
 def present_sums() -> dict[str, str]:
-    """What the files are now, less the models' cards: path below the folder of models -> sum, sorted by path."""
+    """The current sums of the files except model cards: path below the folder of models -> sum, sorted by path."""
     root = models_folder()
     files = [path for folder in bundled_models().values() for path in folder.rglob("*.*") if path.suffix != ".md"]
     return {path.relative_to(root).as_posix(): sum_of(path) for path in sorted(files)}
 
 
 def recorded_sums() -> dict[str, str]:
-    """What the files were when the program was made. Raises ModelError for a file of sums that is none."""
+    """The sums of the files when the program was built. Raises ModelError if the file of sums is malformed."""
     path = models_folder() / FILE
     found: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -40,7 +40,7 @@ def recorded_sums() -> dict[str, str]:
 
 
 def require_sums() -> dict[str, str]:
-    """The sums of the bundled models' files, all as recorded.
+    """The sums of the bundled models' files, verified against the recorded ones.
 
     Raises:
         ModelError: a file is missing, changed, or not recorded; the message names it.

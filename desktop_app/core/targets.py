@@ -1,4 +1,4 @@
-"""What can be edited where somebody points: the head, neuron, row, look or number behind a cell, a step or a part."""
+"""What can be edited at the pointer: the head, neuron, row, look or number behind a cell, a step or a part."""
 
 from collections.abc import Callable, Mapping
 
@@ -21,7 +21,7 @@ def row(scene: Scene, site: str, position: int) -> Target:
 
 
 def look(scene: Scene, layer: int, n: int, query: int, key: int) -> Target:
-    """The look of one query at one key, in one head."""
+    """The attention of one query to one key, in one head."""
     words = Phrase("look of head {1} from {2} to {3}", n, token_name(scene, query), token_name(scene, key))
     return Target(words, (place(f"blocks.{layer}.attn.scaled", n, query, key),), LOOK)
 
@@ -78,7 +78,7 @@ def _joined(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target,
 
 
 def _instead(site: str) -> Rule:
-    """For what is made of one tensor alone: the row of that."""
+    """For a tensor computed from one other tensor alone: the row of that tensor."""
 
     def rule(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
         name = site.format(layer=layer, next=layer + 1)
@@ -90,7 +90,7 @@ def _instead(site: str) -> Rule:
 
 
 def _last(scene: Scene, _name: str, _layer: int, index: Index) -> tuple[Target, ...]:
-    """Of what is made of the last block's output: what its MLP wrote there."""
+    """For tensors computed from the last block's output: what its MLP wrote there."""
     return _vector(scene, f"blocks.{scene.config.n_layer - 1}.mlp_out", 0, (index[0], 0))[:2]
 
 
@@ -110,7 +110,7 @@ _RULES: Mapping[str, Rule] = {
 
 
 def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, ...]:
-    """What can be edited at a cell, the likeliest first; `place_` is the workspace that the cell is of."""
+    """What can be edited at a cell, the likeliest first; `place_` is the workspace that the cell belongs to."""
     name = cell.name.rpartition(MARK)[2]
     for end in (".before", ".keep", ".put"):
         name = name.removesuffix(end)
@@ -130,12 +130,12 @@ def of_tensor(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) -> str:
-    """The edit that puts what a cell of the other prompt stands for where a cell of this one stands.
+    """The edit that patches the target of a cell of the other prompt into that of a cell of this one.
 
-    Both stand for the same kind of thing at the same site: a row for a row, a head for a head, a neuron for a neuron.
-    Raises ModelError where they do not, or where nothing can be put.
+    Both must be the same kind of target at the same site: a row for a row, a head for a head, a neuron for a neuron.
+    Raises ModelError if they are not, or if nothing can be patched.
     """
-    assert scene.other is not None  # a cell of it was pointed at
+    assert scene.other is not None  # `source` is one of its cells
     theirs = _whole(targets_at(scene.other, source, place_), source)
     ours = _whole(targets_at(scene, target, place_), target)
     if theirs is None or ours is None:
@@ -149,7 +149,7 @@ def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) ->
 
 
 def _whole(targets: tuple[Target, ...], cell: Cell) -> str | None:
-    """What a cell stands for when it is dragged: of a grid its head, of anything else what is there at its position."""
+    """The target of a dragged cell: for a grid its head, for anything else the target at its position."""
     if not targets:
         return None
     if targets[0].kind == LOOK:

@@ -1,4 +1,4 @@
-"""What a view may need beside its pass, as values: a product, its arguments, and a result."""
+"""What a view may need in addition to its pass, as values: a product, its arguments, and a result."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from desktop_app.gpt2.phrase import Phrase
 
 @dataclass(frozen=True)
 class Product:
-    """One thing that is computed beside a pass.
+    """Something computed in addition to a pass.
 
-    `compute` takes a `Work` (core/products.py) and the arguments of the want; what it returns is never changed after.
-    `words` say what is being done, as in "Measuring every head". `of_text` is False for what is about the weights alone
-    and stays when the text changes; `of_both` is True for what reads the other prompt's pass, too. `quick` is True for
-    what takes a fraction of a pass and may be computed with it.
+    `compute` takes a `Work` (core/products.py) and the arguments of the want; what it returns is never modified
+    afterwards. `words` describe the computation, as in "Measuring every head". `of_text` is False for a product of the
+    weights alone, which stays valid when the text changes; `of_both` is True if it reads the other prompt's pass, too.
+    `quick` is True if it takes a fraction of a pass and may be computed with it.
     """
 
     id: str
@@ -26,13 +26,13 @@ class Product:
 
     @property
     def waiting(self) -> str:
-        """What stands in a view where the product is not there yet."""
+        """The placeholder in a view while the product is not ready."""
         return Phrase("{1} …", self.words)
 
 
 @dataclass(frozen=True)
 class Want:
-    """A product with its arguments; `quick` is False where this one takes longer than the product's others.
+    """A product with its arguments; `quick` is False if it takes longer with these arguments than usual.
 
     `of` names the pass that it is made from, as `Passes.of` reads it.
     """
@@ -44,13 +44,13 @@ class Want:
 
     @property
     def with_pass(self) -> bool:
-        """Whether it may be computed together with the pass, before that is shown."""
+        """Whether it may be computed together with the pass, before the pass is shown."""
         return self.quick and self.product.quick
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A result; two are the same only if they are one. One that is not `whole` is as far as it is done by now."""
+    """A result, compared by identity. One that is not `whole` is partial, as far as computed by now."""
 
     value: Any
     whole: bool = True

@@ -1,8 +1,8 @@
-"""Exercises by hand on a pass: real numbers, rounded so that what is computed from them closes, and their answers.
+"""Pen-and-paper exercises on a pass: its numbers, rounded so that results computed from them add up, and the answers.
 
-Products of rounded numbers are exact decimals, and what an exercise leaves out is given as one number that makes the
-sum the model's own, rounded. Where a function rounds anew (exponentials, divisions) answers are those of the rounded
-numbers; the key has the model's own beside them.
+Products of rounded numbers are exact decimals, and terms that an exercise leaves out are given as one number that makes
+the sum equal to the model's, rounded. Where a function needs rounding again (exponentials, divisions), answers are
+computed from the rounded numbers; the answer key has the model's own numbers next to them.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _SHOWN_DIMS, _SHOWN_KEYS, _SHOWN_TOKENS = 5, 4, 14
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell of an exercise's table; `asked` leaves it blank but in the key."""
+    """One cell of an exercise's table; if `asked`, it is blank except in the answer key."""
 
     text: str
     asked: bool = False
@@ -28,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: what is to be done, a table with blanks, and beside the answers the model's own number."""
+    """One exercise: the task, a table with blanks, and the model's own number next to the answers."""
 
     level: str
     title: str
@@ -39,7 +39,7 @@ class Exercise:
 
 
 def exact(value: float, places: int) -> Decimal:
-    """A number rounded to so many decimals."""
+    """A number rounded to `places` decimals."""
     return Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
 
 
@@ -58,7 +58,7 @@ def _asked(value: Decimal) -> Entry:
 
 
 def _places(values: NDArray[np.floating]) -> int:
-    """Decimals with which the largest of the numbers has two digits at least, and no more than hands need."""
+    """How many decimals give the largest of the numbers at least two digits, and no more than pen and paper need."""
     largest = float(np.abs(values).max(initial=0.0))
     return 1 if largest >= 1 else min(4, 1 - int(np.floor(np.log10(largest)))) if largest > 0 else 1
 
@@ -154,7 +154,7 @@ def softmax(scene: Scene) -> Exercise:
 
 
 def head_of_four(scene: Scene) -> Exercise:
-    """What a head takes from four tokens: weights times values, two numbers of the result."""
+    """A head's mix of four tokens: weights times values, for two numbers of the result."""
     layer, head, query = scene.layer, scene.head, scene.token
     block = f"blocks.{layer}.attn."
     pattern = scene.trace.read(f"{block}pattern", head=head, row=query)[: query + 1]
@@ -201,7 +201,7 @@ def head_of_four(scene: Scene) -> Exercise:
 
 
 def top_p(scene: Scene) -> Exercise:
-    """Which tokens top-p keeps, by running sums, and their shares afterwards."""
+    """Which tokens top-p keeps, by cumulative sums, and their renormalised shares."""
     sampling, stages = scene.state.sampling, scene.stages
     p = sampling.top_p if 0 < sampling.top_p < 1 else 0.9
     shares = stages.probs_top_k
@@ -245,9 +245,9 @@ def top_p(scene: Scene) -> Exercise:
 
 
 LEVELS: dict[str, Callable[[Scene], Exercise]] = {"dot": dot, "softmax": softmax, "head": head_of_four, "top-p": top_p}
-"""The exercises by name, from the easiest on."""
+"""The exercises by name, easiest first."""
 
 
 def exercises(scene: Scene, levels: Sequence[str]) -> tuple[Exercise, ...]:
-    """The exercises of these levels on the scene's head, selected token and settings. Raises ExportError."""
+    """The exercises of these levels for the scene's head, selected token and settings. Raises ExportError."""
     return tuple(LEVELS[level](scene) for level in levels)

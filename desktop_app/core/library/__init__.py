@@ -1,1 +1,1 @@
-"""The model library: what models there are, here and on the hub, what they need, and how they get here."""
+"""The model library: which models there are, on this machine and on the hub, what they need, and how to fetch them."""

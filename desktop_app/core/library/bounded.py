@@ -1,4 +1,4 @@
-"""Answers of a server that is not trusted to end: bounded in bytes, and in time as a whole, not from read to read."""
+"""Responses of a server that may never end: bounded in bytes, and in total time rather than time per read."""
 
 import time
 
@@ -9,7 +9,7 @@ from desktop_app.gpt2.errors import ModelError
 
 
 def read_bounded(response: httpx2.Response, limit: int, seconds: float, what: str) -> bytes:
-    """The content of a streamed answer as it was sent, at most `limit` bytes of it, in at most `seconds`.
+    """The content of a streamed response as sent, at most `limit` bytes, in at most `seconds`.
 
     `what` names it in a sentence. Raises ModelError if it is longer, httpx2.ReadTimeout if it takes longer.
     """
@@ -24,10 +24,10 @@ def read_bounded(response: httpx2.Response, limit: int, seconds: float, what: st
 
 
 class Pace:
-    """Sees to it that a content comes on: a line on which next to nothing comes counts as one that broke off."""
+    """Enforces a minimum rate of a download: a connection that delivers next to nothing counts as broken."""
 
     least = 1 << 16
-    """Bytes that must come within `seconds`: a model at that pace would take days."""
+    """Bytes that must arrive within `seconds`: at that rate a model would take days."""
 
     seconds = 60.0
 
@@ -35,7 +35,7 @@ class Pace:
         self._since, self._came = time.monotonic(), 0
 
     def keep(self, count: int) -> None:
-        """So many bytes came now. Raises httpx2.ReadTimeout if that is too slow."""
+        """Count bytes that arrived now. Raises httpx2.ReadTimeout if the rate is too low."""
         self._came += count
         now = time.monotonic()
         if now - self._since > self.seconds:

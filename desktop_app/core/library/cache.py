@@ -1,4 +1,4 @@
-"""The Hugging Face Hub's cache on this machine: where it is, which GPT-2s are in it, what of them is still missing.
+"""The Hugging Face Hub's cache on this machine: where it is, which GPT-2s are in it, which of their files are missing.
 
 The layout (https://huggingface.co/docs/huggingface_hub/guides/manage-cache): `models--OWNER--NAME/` holds `blobs/`
 (contents, by their hash), `snapshots/COMMIT/` (the files of one commit, links to blobs) and `refs/` (branch -> commit).
@@ -22,24 +22,24 @@ log = logging.getLogger(__name__)
 
 
 def hub_cache(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder in which huggingface_hub caches repositories, by the variables that it reads itself."""
+    """The folder in which huggingface_hub caches repositories, by the environment variables that it reads itself."""
     env = os.environ if environ is None else environ
     home = env.get("HF_HOME") or str(Path(env.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
     chosen = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or str(Path(home, "hub"))
     path = Path(os.path.expandvars(chosen))
-    with suppress(RuntimeError):  # ~nobody3: who that is, the system does not know
+    with suppress(RuntimeError):  # ~nobody3: no such user
         path = path.expanduser()
     return path.absolute()
 
 
 def repository_folder(repository: str) -> Path:
-    """Where the cache keeps a repository, whether it has it or not."""
+    """Where the cache keeps a repository, whether or not it is there."""
     return hub_cache() / ("models--" + repository.replace("/", "--"))
 
 
 @dataclass(frozen=True)
 class Cached:
-    """One commit of a repository in the cache. `missing` names what it lacks to be opened, empty if it is whole."""
+    """One commit of a repository in the cache. `missing` names the files it lacks to be opened; empty if complete."""
 
     name: HubName
     folder: Path
@@ -47,7 +47,7 @@ class Cached:
 
 
 def find_snapshot(name: HubName) -> Path | None:
-    """The folder of the snapshot that `name` means if it is in the cache and whole."""
+    """The folder of the snapshot that `name` refers to, if it is in the cache and complete."""
     storage = repository_folder(name.repository)
     folder = _snapshot_of(storage, name.revision)
     return folder if folder is not None and not missing_files(folder) else None
@@ -60,7 +60,7 @@ def branches(storage: Path) -> dict[str, Path]:
 
 
 def cached_models() -> Iterator[Cached]:
-    """The GPT-2s in the cache, whole and begun, by name; repositories of other architectures are passed over."""
+    """The GPT-2s in the cache, complete or partial, by name; repositories of other architectures are skipped."""
     for storage in sorted(_folders(hub_cache())):
         if not storage.name.startswith("models--"):
             continue
@@ -70,18 +70,18 @@ def cached_models() -> Iterator[Cached]:
         for folder in sorted(_folders(storage / "snapshots")):
             if _is_gpt2(folder):
                 missing = missing_files(folder)
-                # The hub wants a commit in full, if the rest is to be fetched.
+                # To fetch the rest, the hub needs the full commit hash.
                 commit = folder.name if missing else folder.name[:7]
                 yield Cached(HubName(repository, named.get(folder.name, commit)), folder, missing)
 
 
 def partial_bytes(repository: str) -> int:
-    """Bytes of downloads of a repository that were begun and not ended."""
+    """Bytes of unfinished downloads of a repository."""
     return sum(_size(path) for path in (repository_folder(repository) / "blobs").glob("*.incomplete"))
 
 
 def missing_files(folder: Path) -> tuple[str, ...]:
-    """What a model's folder lacks to be opened, by name: its config, its weights (each shard), its tokenizer."""
+    """The files that a model's folder lacks to be opened, by name: config, weights (each shard), tokenizer."""
     missing = [] if _is_file(folder / "config.json") else ["config.json"]
     missing += _missing_weights(folder)
     if not _is_file(folder / "tokenizer.json"):
@@ -90,15 +90,15 @@ def missing_files(folder: Path) -> tuple[str, ...]:
 
 
 def bytes_on_disk(folder: Path) -> int:
-    """The size of a folder's own files, links followed; folders in it aside."""
+    """The size of the files directly in a folder, following links."""
     try:
         return sum(_size(path) for path in folder.iterdir() if path.is_file())
-    except (OSError, ValueError):  # a name that the system cannot have is not a folder's
+    except (OSError, ValueError):  # a name that the system does not allow is not a folder
         return 0
 
 
 def bytes_below(folder: Path) -> int:
-    """The size of all contents in a folder and below it, each counted once."""
+    """The size of all files in and below a folder, each counted once."""
     return sum(_size(path) for path in folder.rglob("*") if not path.is_symlink() and path.is_file())
 
 
@@ -139,7 +139,7 @@ def _refs(storage: Path) -> dict[str, str]:
 
 
 def _start_of(path: Path) -> str:
-    """What a small file says; of one that is longer than any commit, no more than shows that it is none."""
+    """The contents of a small file; of one longer than any commit, only enough to show that it is not one."""
     with path.open("rb") as file:
         return file.read(64).decode("ascii", "replace")
 
@@ -165,7 +165,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _log_unreadable(folder: Path, reason: OSError) -> None:
-    """Log why a folder cannot be read, unless it does not exist, which is usual."""
+    """Log why a folder cannot be read, unless it does not exist, which is normal."""
     if not isinstance(reason, FileNotFoundError):
         log.info("%s cannot be read, and is passed over: %s.", folder, reason.strerror or reason)
 

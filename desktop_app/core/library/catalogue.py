@@ -1,4 +1,4 @@
-"""What `resources/catalogue.toml` says of the models that come with the program and of a few on the hub."""
+"""The entries of `resources/catalogue.toml`: the bundled models and a few on the hub."""
 
 import tomllib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 @dataclass(frozen=True)
 class Bundled:
-    """A model that came with the program: its folder's name, and what a person calls it."""
+    """A bundled model: its folder's name, and its display name."""
 
     folder: str
     title: str
@@ -22,7 +22,7 @@ class Bundled:
 
 @dataclass(frozen=True)
 class HubEntry:
-    """A repository of the hub that is worth naming. `download` is in bytes."""
+    """A repository of the hub that is worth listing. `download` is in bytes."""
 
     repository: str
     title: str
@@ -38,13 +38,13 @@ class HubEntry:
 
 @cache
 def bundled_entries() -> tuple[Bundled, ...]:
-    """The models that came with the program, in the order in which they are listed."""
+    """The bundled models, in the order in which they are listed."""
     return tuple(Bundled(**row) for row in _table()["bundled"])
 
 
 @cache
 def hub_entries() -> tuple[HubEntry, ...]:
-    """The repositories of the hub that are listed unasked, smallest first."""
+    """The repositories of the hub that are listed by default, smallest first."""
     shape = ("n_layer", "n_head", "n_embd")
     return tuple(
         HubEntry(
@@ -61,7 +61,7 @@ def hub_entry(name: str) -> HubEntry | None:
 
 
 def title_of(folder: Path) -> str | None:
-    """What a person calls the bundled model in `folder`, or that snapshot of its training; None for other folders."""
+    """The display name of the bundled model, or the training snapshot of one, in `folder`; None for other folders."""
     titles = {entry.folder: entry.title for entry in bundled_entries()}
     for name, place in bundled_models().items():
         if place == folder or (name == folder.name and place.resolve() == folder.resolve()):
@@ -72,7 +72,7 @@ def title_of(folder: Path) -> str | None:
 
 
 def after_steps(steps: int) -> str:
-    """A moment of a training in words."""
+    """A point in a training run in words."""
     return Phrase("after {1} steps", Count(steps)) if steps else Phrase("before its training")
 
 

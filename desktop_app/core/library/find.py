@@ -1,4 +1,4 @@
-"""Finds the folder of a model by what a person calls it. Never fetches anything."""
+"""Finds the folder of a model by its name. Never fetches anything."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +14,13 @@ from desktop_app.gpt2.system import is_plainly_a_path
 
 
 def find_model(text: str) -> Path:
-    """The folder of the model that `text` names: a folder itself, a bundled model (sorter), a snapshot of its
-    training (sorter@50), or a repository in the hub's cache.
+    """The folder of the model that `text` names.
 
-    An existing folder takes precedence; what is plainly a path is returned as it is, whether it exists or not.
-    Raises ModelError, which says how to get a model that is not here.
+    `text` is a folder itself, a bundled model (sorter), a snapshot of its training (sorter@50), or a repository in the
+    hub's cache. An existing folder takes precedence; what is clearly a path is returned as it is, whether or not it
+    exists.
+
+    Raises ModelError, which says how to get a model that is not on this machine.
     """
     path = as_path(text)
     if text and _exists(path):
@@ -54,7 +56,7 @@ def find_model(text: str) -> Path:
 
 
 def last_of(folder: Path) -> Path:
-    """The last snapshot in a folder of checkpoints that is no model itself; any other folder as it is."""
+    """The last snapshot in a folder of checkpoints that is not a model itself; any other folder as it is."""
     if folder.is_dir() and not is_model(folder):
         training = training_of(folder)
         return folder if training is None else training.snapshots[-1].folder
@@ -62,7 +64,7 @@ def last_of(folder: Path) -> Path:
 
 
 def _snapshot_in(text: str) -> Path | None:
-    """The snapshot that FOLDER@STEP names, of a model's folder or of one of checkpoints. Raises ModelError."""
+    """The snapshot that FOLDER@STEP names, where FOLDER is a model's or one of checkpoints. Raises ModelError."""
     name, at, step = text.rpartition("@")
     folder = as_path(name)
     if not at or not step.isdecimal() or len(step) > 9 or not name or not _exists(folder):
@@ -80,9 +82,9 @@ def at_step(folder: Path, step: int) -> Path:
 
 
 def reference_of(folder: str) -> str:
-    """What a session calls the model in `folder`: a name that is valid on other machines too, if the model has one.
+    """How sessions refer to the model in `folder`: by a name that is valid on other machines too, if the model has one.
 
-    A bundled model's name, a snapshot's (sorter@50), `owner/name@commit` of the hub's cache, else the whole path.
+    A bundled model's name, a snapshot's (sorter@50), `owner/name@commit` in the hub's cache, else the full path.
     """
     path = Path(folder)
     if not folder or "\0" in folder:
@@ -98,9 +100,9 @@ def reference_of(folder: str) -> str:
 
 
 def referred(reference: str) -> str:
-    """The folder that `reference_of` named, if it is here; else the reference itself, which is then not a folder.
+    """The folder that `reference_of` named, if it is on this machine; else the reference itself, not a folder.
 
-    Nothing depends on the current directory.
+    The result does not depend on the current directory.
     """
     model, _, rest = reference.partition("@")
     bundled = bundled_models()
@@ -110,32 +112,32 @@ def referred(reference: str) -> str:
         folder = snapshots(bundled[model]).get(int(rest)) if rest.isdecimal() and len(rest) < 10 else None
         return reference if folder is None else str(folder)
     if rest and not Path(reference).is_absolute():
-        with suppress(ModelError):  # it is not a name of the hub
+        with suppress(ModelError):  # not a hub name
             return str(find_snapshot(parse_hub_name(reference)) or reference)
     return reference
 
 
 def is_here(reference: str) -> bool:
-    """Whether a session's model, as `referred` gives it, is a folder here; nothing depends on the current directory."""
+    """Whether a session's model, as returned by `referred`, is a folder here; independent of the current directory."""
     path = Path(reference)
     try:
         return path.is_absolute() and path.is_dir()
-    except (OSError, ValueError):  # it cannot be a path: a NUL, half a surrogate pair
+    except (OSError, ValueError):  # it cannot be a path: a NUL, a lone surrogate
         return False
 
 
 def hub_name_of(reference: str) -> HubName | None:
-    """The name by which the hub has a session's model; None where it is a path or no name at all."""
+    """The hub name of a session's model; None if it is a path or not a valid name."""
     if Path(reference).is_absolute() or "/" not in reference:
         return None
     try:
         return parse_hub_name(reference)
-    except ModelError:  # that is the answer
+    except ModelError:  # not a hub name
         return None
 
 
 def require_here(reference: str) -> Path:
-    """The folder of a session's model, as `referred` gives it. Raises ModelError if it is not here."""
+    """The folder of a session's model, as returned by `referred`. Raises ModelError if it is not on this machine."""
     if is_here(reference):
         return Path(reference)
     name = hub_name_of(reference)
@@ -144,13 +146,13 @@ def require_here(reference: str) -> Path:
 
 
 def full_name(name: HubName) -> HubName:
-    """`name` with its owner, where it is the short name of a repository in the catalogue (gpt2)."""
+    """`name` with its owner, if it is the short name of a repository in the catalogue (gpt2)."""
     entry = hub_entry(name.repository)
     return name if entry is None else HubName(entry.repository, name.revision)
 
 
 def as_path(text: str) -> Path:
-    """`text` as a path, with a leading `~` or `~user` expanded where there is such a user."""
+    """`text` as a path, with a leading `~` or `~user` expanded if there is such a user."""
     path = Path(text)
     try:
         return path.expanduser()
@@ -159,7 +161,7 @@ def as_path(text: str) -> Path:
 
 
 def _may_be_hub_name(text: str) -> bool:
-    """Whether `text` is not plainly a path."""
+    """Whether `text` is not clearly a path."""
     if text.startswith(PAGE):
         return True
     return not is_plainly_a_path(text) and text.partition("@")[0].count("/") < 2

@@ -1,4 +1,4 @@
-"""The folders of models that a person wants in the list; kept in `models.json` beside the settings."""
+"""The model folders that a person has added to the list; kept in `models.json` next to the settings."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def folders_file() -> Path:
-    """Where the list is kept; not among the settings, which a window holds and writes when it closes."""
+    """Where the list is kept; not in the settings, which a window keeps in memory and writes when it closes."""
     return settings_file().with_name("models.json")
 
 
@@ -32,15 +32,15 @@ def remembered_folders() -> tuple[Path, ...]:
 
 
 def _is_name(name: object) -> bool:
-    """Whether a system can have a folder of that name."""
+    """Whether a folder can have that name."""
     try:
         return isinstance(name, str) and name != "" and b"\0" not in os.fsencode(name)
-    except UnicodeError:  # half a surrogate pair is in no name
+    except UnicodeError:  # no name contains a lone surrogate
         return False
 
 
 def remember_folder(folder: Path) -> None:
-    """Put `folder` on the list, if it is not there. Raises ModelError if the list cannot be written."""
+    """Add `folder` to the list, if it is not there. Raises ModelError if the list cannot be written."""
     folder = folder.absolute()
     with alone(folders_file(), ModelError):
         if folder not in remembered_folders():
@@ -48,7 +48,7 @@ def remember_folder(folder: Path) -> None:
 
 
 def forget_folder(folder: Path) -> bool:
-    """Take `folder` off the list; its files stay. Whether it was there. Raises ModelError as `remember_folder` does."""
+    """Remove `folder` from the list, but not its files. Whether it was listed. Raises as `remember_folder` does."""
     with alone(folders_file(), ModelError):
         kept = tuple(known for known in remembered_folders() if known != folder.absolute())
         if kept == remembered_folders():

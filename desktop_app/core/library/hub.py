@@ -1,10 +1,10 @@
-"""Fetches a model from the Hugging Face Hub into the standard cache, checked, and resumed where it was cut off.
+"""Fetches a model from the Hugging Face Hub into the standard cache, with checksums and resumption.
 
-huggingface_hub asks the hub (so that proxies, tokens, HF_ENDPOINT and offline mode are its own), and its cache's layout
-is kept, so that other programs find what is fetched here. Contents are streamed here rather than by the library, which
-does not go on with a file that an earlier process began, and does not compare checksums. The order makes any moment a
-safe one to be killed at: a content gets its name in `blobs/` once its checksum is right, `snapshots/` links to whole
-contents only, config.json last, and `refs/` names the commit once all is there.
+Requests use huggingface_hub (and thereby its handling of proxies, tokens, HF_ENDPOINT and offline mode) and its cache
+layout, so that other programs find what is fetched here. File contents are streamed here rather than by the library,
+which does not resume a file that an earlier process began, and does not verify checksums. The order of steps makes it
+safe to be killed at any moment: a file gets its name in `blobs/` once its checksum is right, `snapshots/` links only to
+complete files, config.json last, and `refs/` names the commit once everything is there.
 """
 
 import hashlib
@@ -42,16 +42,16 @@ SMALL_FILES = (
     "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.json", "merges.txt", "tokenizer.json",
 )  # fmt: skip
-"""What is asked for beside config.json and the weights, where a repository has it."""
+"""Files fetched besides config.json and the weights, if a repository has them."""
 
 MOST_TRIES = 5
-"""How many requests in a row may bring nothing before giving up."""
+"""How many consecutive requests may bring nothing before giving up."""
 
 FIRST_WAIT = 1.0
-"""Seconds before the second try; doubled after each further one."""
+"""Seconds before the second try; doubled for each further one."""
 
 LONGEST_WAIT = 60
-"""The longest wait in seconds that a server may ask for; for more, the person is asked to come back later."""
+"""The longest wait in seconds that a server may ask for; if it asks for more, the user is told to try again later."""
 
 _DIGEST = re.compile("[0-9a-f]{64}|[0-9a-f]{40}")
 _CHUNK = 1 << 20
@@ -70,10 +70,10 @@ class RemoteFile:
 
 
 def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _progress: None) -> Path:
-    """Fetch what a GPT-2 needs of a repository: config, tokenizer and safetensors files. Returns the snapshot's folder.
+    """Fetch the files of a GPT-2 from a repository: config, tokenizer and safetensors. Returns the snapshot's folder.
 
-    What is in the cache already is not fetched again. `on_progress` may raise to end it; a later call goes on from
-    there. Raises ModelError in one sentence for whatever the hub, the network, the disk or the files have against it.
+    Files already in the cache are not fetched again. `on_progress` may raise to cancel; a later call resumes from
+    there. Raises ModelError with one sentence for any problem with the hub, the network, the disk or the files.
     """
     with explained(name):
         commit, listed = _list_files(name, on_progress)
@@ -86,7 +86,7 @@ def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _pr
             meter.begin(file.name)
             _fetch(name, file, place, meter)
             if file.name == "config.json":
-                # Checked before gigabytes are fetched that could not be opened.
+                # Checked before fetching gigabytes that could not be opened.
                 raw = read_json(place.find(file) or place.blob(file), limit=CONFIG_LIMIT, error=ModelError)
                 parse_config(raw, f"config.json of {name}")
         for file in reversed(files):  # config.json last
@@ -113,11 +113,11 @@ class _Place:
         return self.storage / "blobs" / file.digest
 
     def partial(self, file: RemoteFile) -> Path:
-        """The file with what has arrived of a content so far."""
+        """The file with the part of a content that has arrived so far."""
         return self.storage / "blobs" / f"{file.digest}.incomplete"
 
     def lock(self, file: RemoteFile) -> Path:
-        """The file that huggingface_hub locks for the same content."""
+        """The lock file that huggingface_hub uses for the same content."""
         return hub_cache() / ".locks" / self.storage.name / f"{file.digest}.lock"
 
     def make(self) -> None:
@@ -125,12 +125,12 @@ class _Place:
             folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, file: RemoteFile) -> Path | None:
-        """The whole content, if it is here: in `blobs`, or in the snapshot itself where there are no links."""
+        """The complete content, if present: in `blobs`, or in the snapshot itself on disks without links."""
         places = (self.blob(file), self.snapshot / file.name)
         return next((path for path in places if path.is_file() and path.stat().st_size == file.size), None)
 
     def link(self, file: RemoteFile) -> None:
-        """Give the snapshot its file: a link to the content, or the content where a disk has no links."""
+        """Add the file to the snapshot: a link to the content, or the content itself if the disk has no links."""
         blob, path = self.blob(file), self.snapshot / file.name
         if not blob.exists() or (path.exists() and path.samefile(blob)):
             return
@@ -139,13 +139,13 @@ class _Place:
             if constants.HF_HUB_DISABLE_SYMLINKS:
                 raise OSError("links are switched off")
             temporary.symlink_to(Path("..", "..", "blobs", blob.name))
-        except OSError:  # no links on this disk: the content itself takes its place
+        except OSError:  # no links on this disk: move the content there
             blob.replace(path)
         else:
             temporary.replace(path)
 
     def point(self, revision: str) -> None:
-        """Record that a branch or tag is this commit."""
+        """Record that a branch or tag points to this commit."""
         ref = self.storage / "refs" / revision
         ref.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(ref, ModelError) as out:
@@ -156,9 +156,9 @@ _NO_FILE = RemoteFile("", 0, "")
 
 
 def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple[str, list[RemoteFile]]:
-    """The commit that a revision means, and its files."""
+    """The commit that a revision refers to, and its files."""
     validate_repo_id(name.repository)
-    # No sizes are known yet, but waiting is reported; without a network it fails soon.
+    # No sizes are known yet, but waiting is reported; without a network this fails quickly.
     patience = _Patience(Meter(0, on_progress), connections=2)
     while True:
         try:
@@ -168,7 +168,7 @@ def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple
 
 
 def _ask_listing(name: HubName) -> bytes:
-    """What the hub says of a revision: bounded in bytes and in time, whatever it sends."""
+    """The hub's response about a revision: bounded in bytes and in time, whatever it sends."""
     url = f"{constants.ENDPOINT}/api/models/{name.repository}/revision/{quote(name.revision, safe='')}"
     with _answer(url, {}, _LISTING_TIMEOUT, {"blobs": "true"}) as response:
         return read_bounded(response, _LISTING_LIMIT, _LISTING_SECONDS, f"The list of files of {name}")
@@ -192,7 +192,7 @@ def _read_listing(name: HubName, data: bytes) -> tuple[str, list[RemoteFile]]:
 
 
 class _Hostile(ModelError):
-    """A valid listing that asks for something that must not be done."""
+    """A well-formed listing that asks for something unsafe."""
 
 
 def _file(name: HubName, row: dict[str, Any]) -> RemoteFile:
@@ -211,7 +211,7 @@ def _file(name: HubName, row: dict[str, Any]) -> RemoteFile:
 
 
 def _wanted(name: HubName, listed: list[RemoteFile]) -> list[RemoteFile]:
-    """config.json first, then what is small, then the weights."""
+    """config.json first, then the small files, then the weights."""
     by_name = {file.name: file for file in listed if "/" not in file.name}
     if "config.json" not in by_name:
         raise ModelError(f"{name} has no config.json, so it is not a model that can be opened here.")
@@ -244,7 +244,7 @@ def _check_room(name: HubName, place: _Place, files: list[RemoteFile]) -> None:
 
 
 def _fetch(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None:
-    """Bring the content of `file` to its place and compare its checksum."""
+    """Fetch the content of `file` to its place and verify its checksum."""
     if place.find(file) is not None:
         meter.skip(file.size)
         return
@@ -254,7 +254,7 @@ def _fetch(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None
         resumed = _length(partial) > 0
         _stream(name, file, place, meter)
         if resumed and not _is_whole(partial, file, meter):
-            # What an earlier try left behind was damaged: start again from zero.
+            # An earlier try left damaged data: start again from zero.
             partial.unlink()
             meter.skip(-file.size)
             _stream(name, file, place, meter)
@@ -280,7 +280,7 @@ def _alone(lock: Path, busy: str) -> Iterator[None]:
 
 
 def _stream(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None:
-    """Append to what is there until the content has its length; a broken connection is resumed."""
+    """Append to the partial file until it has its full length; a broken connection is resumed."""
     partial = place.partial(file)
     partial.touch()
     if _length(partial) > file.size:
@@ -302,7 +302,7 @@ def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: Binar
     url = hf_hub_url(name.repository, file.name, revision=commit, endpoint=constants.ENDPOINT)
     headers = {"Range": f"bytes={have}-"} if have else {}
     with _answer(url, headers, constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
-        skip = have if response.status_code != 206 else 0  # a server may send all of it again
+        skip = have if response.status_code != 206 else 0  # a server may send the whole file again
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and int(length) != file.size - (have - skip):
             raise ModelError(
@@ -326,13 +326,13 @@ def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: Binar
 def _answer(
     url: str, headers: dict[str, str], timeout: float, params: dict[str, str] | None = None
 ) -> Iterator[httpx2.Response]:
-    """The hub's response, streamed and uncompressed: nothing unpacks to more than was sent. Raises on an error."""
+    """The hub's response, streamed and uncompressed: nothing can expand beyond the bytes sent. Raises on an error."""
     asked = build_hf_headers(library_name="logitscope", library_version=__version__, headers=headers)
     asked["Accept-Encoding"] = "identity"  # so that the bytes counted are the bytes stored
-    # Redirects are followed, without the token where they leave the hub.
+    # Redirects are followed, without the token if they leave the hub.
     with get_session().stream("GET", url, headers=asked, params=params, timeout=httpx2.Timeout(timeout)) as response:
         if response.is_error:
-            # The client reads an error's body to its end, so it gets a bounded one.
+            # The client reads an error's body to the end, so it gets a bounded one.
             text = read_bounded(response, _ERROR_LIMIT, _ERROR_SECONDS, "An error of the hub")
             whole = httpx2.Response(
                 response.status_code, headers=_plain(response), content=text, request=response.request
@@ -346,16 +346,16 @@ def _answer(
 
 
 def _plain(response: httpx2.Response) -> dict[str, str]:
-    """The headers of a response, without those about its transfer."""
+    """The headers of a response, without those about the encoding and length of its body."""
     coming = ("content-encoding", "content-length", "transfer-encoding")
     return {key: value for key, value in response.headers.items() if key.lower() not in coming}
 
 
 class _Patience:
-    """Waits where waiting may help, longer after each try, and reports it."""
+    """Waits if waiting may help, longer after each try, and reports it."""
 
     def __init__(self, meter: Meter, connections: int = MOST_TRIES) -> None:
-        """`connections` is how often a server that cannot be reached is tried."""
+        """`connections` is how often connecting to an unreachable server is tried."""
         self._meter, self._tries, self._connections = meter, 0, connections
 
     def renew(self) -> None:
@@ -363,7 +363,7 @@ class _Patience:
         self._tries = 0
 
     def wait_out(self, reason: Exception) -> None:
-        """Wait until another try is due; raise `reason` where it is hopeless."""
+        """Wait until another try is due; raise `reason` if it is hopeless."""
         self._tries += 1
         asked = retry_after(reason)
         most = self._connections if isinstance(reason, httpx2.ConnectError) else MOST_TRIES
@@ -375,7 +375,7 @@ class _Patience:
 
 
 def _is_whole(path: Path, file: RemoteFile, meter: Meter) -> bool:
-    """Whether the file on the disk has the hash that the hub announced."""
+    """Whether the file on disk has the hash that the hub announced."""
     meter.say("comparing the checksum")
     # Small files have git's hash, which includes their length.
     digest = hashlib.sha256() if len(file.digest) == 64 else hashlib.sha1(b"blob %d\0" % file.size)

@@ -1,4 +1,4 @@
-"""What goes wrong between here and the hub, in one sentence each that says what to do."""
+"""Errors in talking to the hub, each as one sentence that says what to do."""
 
 import errno
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from desktop_app.gpt2.errors import LogitscopeError, ModelError
 
 @contextmanager
 def explained(name: HubName) -> Iterator[None]:
-    """Turns what the hub's client raises while it fetches `name` into ModelError, whose sentence holds no secret."""
+    """Turns what the hub's client raises while fetching `name` into ModelError, whose message contains no secret."""
     try:
         with _told(name):
             yield
@@ -41,11 +41,11 @@ def _told(name: HubName) -> Iterator[None]:
             raise disk_full(name) from reason
         where = f"{reason.filename}: " if reason.filename else ""
         raise ModelError(f"{name} could not be stored: {where}{reason.strerror or reason}.") from reason
-    except ImportError as reason:  # what it would take is not among our packages
+    except ImportError as reason:  # it would need a package that is not among ours
         raise ModelError(
             "A SOCKS proxy cannot be used here; set HTTPS_PROXY to one that speaks http, and unset ALL_PROXY."
         ) from reason
-    except ValueError as reason:  # what the client says of an address, before it asks anybody
+    except ValueError as reason:  # the client rejects an address before any request
         raise ModelError(
             f"HF_ENDPOINT or the address of a proxy cannot be used ({_short(reason)}); check HF_ENDPOINT, HTTPS_PROXY, "
             "HTTP_PROXY and ALL_PROXY."
@@ -53,7 +53,7 @@ def _told(name: HubName) -> Iterator[None]:
 
 
 def disk_full(name: HubName, need: int | None = None, free: int | None = None) -> ModelError:
-    """The disk has no room, found before (then `need` and `free` say how much) or on the way."""
+    """The error for a full disk, found before (then `need` and `free` say how much) or during the download."""
     place = hub_cache()
     if need is None or free is None:
         return ModelError(
@@ -67,7 +67,7 @@ def disk_full(name: HubName, need: int | None = None, free: int | None = None) -
 
 
 def retry_after(reason: Exception) -> int | None:
-    """The seconds that a server asked to wait, if it did."""
+    """The seconds that a server asked to wait, if any."""
     if not isinstance(reason, hub.HfHubHTTPError):
         return None
     text = reason.response.headers.get("Retry-After", "").strip()
@@ -75,7 +75,7 @@ def retry_after(reason: Exception) -> int | None:
 
 
 def waits_for(reason: Exception) -> str:
-    """Why it is tried again, in words that a time is put behind."""
+    """Why a request is retried, in words that are followed by a time."""
     if retry_after(reason) is not None:
         return "the hub asks to wait"
     if isinstance(reason, hub.HfHubHTTPError):
@@ -86,7 +86,7 @@ def waits_for(reason: Exception) -> str:
 
 
 def is_passing(reason: Exception) -> bool:
-    """Whether trying again may help: the line, or a server that has too much to do."""
+    """Whether trying again may help: a connection failure, or an overloaded server."""
     if isinstance(reason, hub.HfHubHTTPError):
         status = reason.response.status_code
         return status in (408, 429) or status >= 500
@@ -145,5 +145,5 @@ def _status(reason: hub.HfHubHTTPError, host: str, name: HubName) -> str:
 
 
 def _short(reason: Exception) -> str:
-    # Before it is cut, which might leave a part of a secret that nobody knows again.
+    # Before truncation, which might leave a part of a secret that is not recognised any more.
     return " ".join(without_secrets(str(reason)).split())[:120] or type(reason).__name__

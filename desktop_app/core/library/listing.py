@@ -1,4 +1,4 @@
-"""The list of models: those that came with the program, remembered folders, the hub's cache, the catalogue."""
+"""The list of models: bundled models, remembered folders, the hub's cache, the catalogue."""
 
 import logging
 from collections.abc import Iterator
@@ -30,10 +30,9 @@ BUNDLED, FOLDER, CACHED, HUB = "bundled", "folder", "cached", "hub"
 class Row:
     """One model of the list.
 
-    `reference` is what `--model` takes, `title` what a person calls it. `disk` is in bytes: what it takes here, or what
-    a download brings. `state` is a few words, `ready` says whether it can be opened now, `begun` whether a part of a
-    download is here. A model with snapshots of its `training` is one row, whose state says how many and from where to
-    where.
+    `reference` is what `--model` takes, `title` the display name. `disk` is in bytes: the space it takes here, or the
+    size of its download. `state` is a few words, `ready` says whether it can be opened now, `begun` whether part of a
+    download is here. A model with snapshots of its `training` is one row, whose state gives their number and range.
     """
 
     kind: str
@@ -50,7 +49,7 @@ class Row:
 
     @property
     def parameters(self) -> int | None:
-        """Number of parameters, None where there is no config to count them by."""
+        """Number of parameters; None if there is no config to compute it from."""
         return None if self.config is None else parameter_count(self.config)
 
     def memory(self, positions: int) -> int | None:
@@ -65,14 +64,14 @@ class Row:
 
 
 def list_models() -> list[Row]:
-    """Every model there is to name. Reads the disk, never the network; what is damaged is a row that says so."""
+    """Every known model. Reads the disk, never the network; a damaged model is a row that says so."""
     cached = list(_cached())
     here = {row.reference for row in cached}
     return [*list_bundled(), *_remembered(), *cached, *(row for row in _catalogue() if row.reference not in here)]
 
 
 def list_bundled() -> Iterator[Row]:
-    """The models that came with the program, which are few and near."""
+    """The bundled models, which are few and quick to list."""
     entries = {entry.folder: entry for entry in bundled_entries()}
     for name, folder in bundled_models().items():
         entry = entries.get(name)
@@ -86,7 +85,7 @@ def _remembered() -> Iterator[Row]:
 
 
 def _cached() -> Iterator[Row]:
-    """What is in the hub's cache; the branches of a training are the one row of its last snapshot."""
+    """The models in the hub's cache; the branches of a training run are one row, that of its last snapshot."""
     trainings: dict[Path, Training] = {}
     for found in cached_models():
         training = None if found.missing else training_of(found.folder)
@@ -94,7 +93,7 @@ def _cached() -> Iterator[Row]:
             training = trainings.setdefault(training.home, training)
             own = training.snapshots[training.at(found.folder)]
             if own.folder == found.folder and own is not training.snapshots[-1]:
-                continue  # a moment of a training that has a row
+                continue  # a snapshot of a training run that has a row
         entry = hub_entry(found.name.repository) if found.name.revision == "main" else None
         title = entry.title if entry else str(found.name)
         state = _with_range("on this machine", training) if not found.missing else _begun(found.name.repository)
@@ -140,13 +139,13 @@ def _catalogue() -> Iterator[Row]:
 def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, state: str) -> Row:
     training = training_of(folder)
     if training is not None and not is_model(folder):
-        folder = training.snapshots[-1].folder  # a folder of checkpoints, and no model itself
+        folder = training.snapshots[-1].folder  # a folder of checkpoints, not a model itself
     try:
         config, trouble = _config(folder)
         if config is not None and (missing := missing_files(folder)):
             trouble = f"{missing[0]} is missing"
     except OSError as reason:
-        # No permission, a share that is gone: one row's trouble, not the whole list's.
+        # No permission, a network share that is gone: this affects one row, not the whole list.
         config, trouble = None, f"cannot be read: {reason.strerror or reason}"
     state = trouble or _with_range(state, training)
     return Row(
@@ -159,7 +158,7 @@ def _with_range(state: str, training: Training | None) -> str:
 
 
 def _config(folder: Path) -> tuple[Config | None, str]:
-    """The config in a folder, or what is wrong with it in a few words."""
+    """The config in a folder, or what is wrong with it, in a few words."""
     if not folder.is_dir():
         return None, "the folder is gone"
     if not (folder / "config.json").is_file():

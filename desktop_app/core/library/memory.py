@@ -10,18 +10,18 @@ from desktop_app.gpt2.tensors import size_in_bytes
 from desktop_app.gpt2.weights import parameter_count
 
 PROGRAM = 200_000_000
-"""Bytes that the program takes beside the model: Python, Qt, onnxruntime, a window's pictures."""
+"""Bytes that the program takes in addition to the model: Python, Qt, onnxruntime, a window's pictures."""
 
 
 _READ = 0.15
-"""The part of the weights that is in memory while a long text runs: pages are dropped soon after they were read."""
+"""The part of the weights that is in memory during a pass over a long text: pages are dropped soon after being read."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that a model takes: its weights in float32, a text's trace, and what a pass works with for its while.
+    """Bytes that a model takes: its weights in float32, a text's trace, and the temporary memory of a pass.
 
-    `read` is what of the weights a pass has in memory at once: all of them, unless the text is long.
+    `read` is the part of the weights that a pass has in memory at once: all of them, unless the text is long.
     """
 
     weights: int
@@ -31,7 +31,7 @@ class Need:
 
     @property
     def total(self) -> int:
-        """The most of it at one time, the program included: opening reads every weight once."""
+        """The peak, including the program: opening reads every weight once."""
         return PROGRAM + max(self.weights, self.read + self.trace + self.work)
 
 
@@ -44,8 +44,9 @@ def needed(config: Config, positions: int) -> Need:
     if captured <= CAPTURE_LIMIT:
         return Need(weights, captured, logits, weights)
     chunk = min(positions, CHUNK)
-    # Beside what is kept: the same of a chunk, as onnxruntime holds it; keys and values of all chunks before, joined;
-    # of one block some grids [head, query, key] and rows [pos, d_mlp]. Measured, see docs/models.md.
+    # Besides what is kept: a chunk's share of it once more, as onnxruntime holds it; keys and values of all earlier
+    # chunks, concatenated; some grids [head, query, key] and rows [pos, d_mlp] of one block. Measured, see
+    # docs/models.md.
     past = 0 if positions == chunk else 8 * config.n_layer * positions * config.n_embd
     block = 4 * (6 * config.n_head * chunk * positions + 4 * chunk * config.d_mlp)
     work = size_in_bytes(config, chunk, kept_only=True) + past + block + logits
@@ -54,7 +55,7 @@ def needed(config: Config, positions: int) -> Need:
 
 
 def too_large(config: Config, positions: int, name: str) -> str:
-    """A sentence with the numbers if the model needs more memory than there is now; "" if it fits."""
+    """A sentence with the numbers if the model needs more memory than is available now; "" if it fits."""
     have, need = available_memory(), needed(config, positions)
     if have is None or need.total <= have:
         return ""

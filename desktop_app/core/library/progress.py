@@ -1,4 +1,4 @@
-"""The progress of a download: bytes, speed, time left, and these in words."""
+"""The progress of a download: bytes, speed, time left, also in words."""
 
 import time
 from collections import deque
@@ -10,9 +10,10 @@ _WINDOW = 5.0  # seconds over which the speed is averaged
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` bytes are here; `speed` in bytes a second and `left` in seconds, None while unknown.
+    """`done` of `total` bytes are here; `speed` is in bytes per second and `left` in seconds, None while unknown.
 
-    `note` says what is waited for, if anything; `held` is True where that is the hub or the connection to it.
+    `note` says what the download is waiting for, if anything; `held` is True if that is the hub or the connection to
+    it.
     """
 
     file: str
@@ -38,7 +39,7 @@ class Progress:
 
 
 class Meter:
-    """Counts the bytes that arrive and reports to `listen`, a few times a second."""
+    """Counts the bytes that arrive and reports to `listen` a few times a second."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Meter:
         self._marks: deque[tuple[float, int]] = deque()
 
     def begin(self, file: str) -> None:
-        """The bytes from now on belong to `file`."""
+        """From now on the bytes belong to `file`."""
         self._file = file
         self._tell()
 
@@ -75,7 +76,7 @@ class Meter:
             self._tell()
 
     def say(self, note: str, *, held: bool = False) -> None:
-        """Report what the download is waiting for; `held` where that is the hub or the connection."""
+        """Report what the download is waiting for; `held` if that is the hub or the connection."""
         self._marks.clear()
         self._tell(note, held=held)
 
@@ -93,7 +94,7 @@ class Meter:
 
 
 def in_bytes(count: float) -> str:
-    """A number of bytes in decimal units with three significant digits, as disks and the hub count."""
+    """A number of bytes in decimal units with three significant digits, as used for disks and by the hub."""
     size = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if abs(size) < 999.5 or unit == "GB":
@@ -103,7 +104,7 @@ def in_bytes(count: float) -> str:
 
 
 def in_millions(count: int) -> str:
-    """A number of parameters as people say it: 124 M, 1.56 B."""
+    """A number of parameters in the usual short form: 124 M, 1.56 B."""
     for size, unit in ((10**9, " B"), (10**6, " M"), (10**3, " k")):
         if count >= 0.9995 * size:
             scaled = count / size

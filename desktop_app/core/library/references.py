@@ -8,10 +8,10 @@ from desktop_app.gpt2.errors import ModelError
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _REPOSITORY = re.compile(rf"(?:{_PART}/)?{_PART}")
 PAGE = "https://huggingface.co/"
-"""What the address of a model's page begins with."""
+"""The beginning of the URL of a model's page."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-"""A commit in full."""
+"""A full commit hash."""
 
 # The characters that git allows in a branch name, except those that no real branch uses and no path may contain.
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}")
@@ -29,7 +29,7 @@ class HubName:
 
 
 def parse_hub_name(text: str) -> HubName:
-    """Read `owner/name` or `owner/name@revision`; spaces around it and the address of the model's page are allowed.
+    """Read `owner/name` or `owner/name@revision`; surrounding spaces and the URL of the model's page are allowed.
 
     Raises ModelError for anything else.
     """

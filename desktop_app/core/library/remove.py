@@ -1,4 +1,4 @@
-"""Takes a model out of the library: a download out of the hub's cache, or a folder off the list."""
+"""Removes a model from the library: a download from the hub's cache, or a folder from the list."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def remove_model(text: str) -> str:
-    """Remove what `text` names, and say what was done.
+    """Remove what `text` names, and return a sentence about what was done.
 
-    A folder's files stay: it is only taken off the list. Of a repository, what no other revision needs is deleted, and
-    with it what was fetched of it in part. Raises ModelError.
+    A folder is only removed from the list; its files stay. Of a repository, files that no other revision needs are
+    deleted, along with partial downloads. Raises ModelError.
     """
     if text in bundled_models():
         raise ModelError(f"{text} came with the program and stays.")
@@ -63,11 +63,11 @@ def _remove_revision(name: HubName) -> None:
 
 
 def _remove_repository(name: HubName, storage: Path) -> None:
-    # The library first: contents that it shares between repositories go as it keeps count of them.
+    # First through huggingface_hub, which keeps track of contents shared between repositories.
     scan = _scan(name)
     commits = [revision.commit_hash for repository in scan.repos for revision in repository.revisions]
     scan.delete_revisions(*commits).execute()
-    # What was begun and never became a snapshot.
+    # Partial downloads that never became a snapshot.
     if storage.is_symlink():
         storage.unlink()
     elif storage.is_dir():
@@ -76,11 +76,11 @@ def _remove_repository(name: HubName, storage: Path) -> None:
 
 
 def _scan(name: HubName) -> HFCacheInfo:
-    """What the cache has of one repository.
+    """The cache's contents for one repository.
 
     The library deletes by commit alone, and two repositories may share one: gpt2 and openai-community/gpt2 do.
     """
-    # With it comes a client for the network, which the window starts without.
+    # This imports a network client, which the window starts without.
     from huggingface_hub import scan_cache_dir
 
     try:

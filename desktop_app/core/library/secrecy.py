@@ -1,4 +1,4 @@
-"""What no message may hold: the token of the hub, and names and passwords in the addresses of hub and proxies."""
+"""What no message may contain: the hub token, and user names and passwords in the URLs of the hub and proxies."""
 
 import os
 import re
@@ -10,38 +10,38 @@ from urllib.parse import quote, unquote
 
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _ADDRESSES = re.compile("HF_ENDPOINT|.*_proxy", re.IGNORECASE)
-# Who logs in, in an address; up to the last @, since a password that is not escaped may hold anything.
+# The login in a URL; up to the last @, since an unescaped password may contain anything.
 _LOGIN = re.compile(r"://(\S*)@")
 _LOGIN_OF = re.compile(r"(?:[^:/]*://)?(.*)@.*", re.DOTALL)
 _KNOWN_FORMS = re.compile(r"""(?<=Bearer )[^'"]*|\bhf_\w+""")
 
 
 def without_secrets(text: str) -> str:
-    """`text` with every secret that this process was given replaced by …, however it is written there."""
+    """`text` with every secret that this process was given replaced by …, in any spelling."""
     for secret in sorted(set(_secrets()), key=len, reverse=True):
         text = text.replace(secret, "…")
     return _KNOWN_FORMS.sub("…", _LOGIN.sub("://", text))
 
 
 def without_login(address: str) -> str:
-    """The host of an address, with its port, as a person may be told it."""
+    """The host of a URL, with its port, which is safe to show."""
     return address.partition("://")[2].rpartition("@")[2].partition("/")[0] or without_secrets(address)
 
 
 def _secrets() -> Iterator[str]:
     for secret in _given():
-        if len(secret) > 3:  # a shorter one would blot out half of every sentence
+        if len(secret) > 3:  # a shorter one would blank out half of every sentence
             yield from (secret, unquote(secret), quote(secret))
             yield from (repr(secret)[1:-1], repr(secret.encode("utf-8", "surrogatepass"))[2:-1])
 
 
 def _given() -> Iterator[str]:
-    """The secrets as they were set: tokens, and of the addresses of hub and proxies the login and its password."""
+    """The secrets as they were set: tokens, and the login and password in the URLs of the hub and proxies."""
     yield from (os.environ[name] for name in _TOKENS if name in os.environ)
-    # A token that the hub's client, not imported yet, has not read cannot stand anywhere.
+    # If the hub's client is not imported yet, it has not read a token, which then cannot occur anywhere.
     client = sys.modules.get("huggingface_hub.constants")
     if client is not None:
-        with suppress(OSError, ValueError):  # there is no token, which is usual
+        with suppress(OSError, ValueError):  # there is no token, which is normal
             yield Path(client.HF_TOKEN_PATH).read_text(encoding="utf-8").strip()
     for name, value in os.environ.items():
         if _ADDRESSES.fullmatch(name) and (found := _LOGIN_OF.fullmatch(value)):

@@ -1,4 +1,4 @@
-"""Opened models that are likely to be asked for next: a few snapshots of one training, within a bound of memory."""
+"""A cache of opened models likely to be needed next: a few snapshots of one training run, within a memory limit."""
 
 import threading
 from collections import OrderedDict
@@ -9,16 +9,16 @@ from desktop_app.core.model import Model
 from desktop_app.gpt2.machine import available_memory
 
 MOST = 8
-"""How many models are kept at most."""
-_BYTES = 1 << 30  # of memory that they may take together, and no more than a quarter of what is free
+"""The maximum number of models kept."""
+_BYTES = 1 << 30  # of memory that they may take together, and at most a quarter of what is free
 
 Key = tuple[Path, bool]
 
 
 class Shelf:
-    """Models by folder and whether they are rounded to int8; the one that was asked for longest ago goes first.
+    """Models by folder and whether they are rounded to int8; the least recently used is dropped first.
 
-    Any thread may ask.
+    May be used from any thread.
     """
 
     def __init__(self, most: int = MOST, limit: int | None = None) -> None:
@@ -27,7 +27,7 @@ class Shelf:
         self._lock = threading.Lock()
 
     def find(self, folder: Path, *, int8: bool) -> Model | None:
-        """The model, if it is here and its files are still those that were opened."""
+        """The model, if it is cached and its files have not changed since it was opened."""
         with self._lock:
             found = self._kept.get((folder, int8))
             if found is None:
@@ -40,7 +40,7 @@ class Shelf:
             return model
 
     def put(self, model: Model) -> None:
-        """Keep a model, and let go of others until all have room; one that has none alone is not kept."""
+        """Keep a model, and drop others until all fit; one that does not fit by itself is not kept."""
         with self._lock:
             self._kept[model.folder, model.config.int8] = (model, _stamp(model.folder))
             self._kept.move_to_end((model.folder, model.config.int8))
@@ -49,25 +49,25 @@ class Shelf:
                 self._kept.popitem(last=False)
 
     def has_room(self, model: Model) -> bool:
-        """Whether another of the same size would be kept without letting go of this one."""
+        """Whether another of the same size would be kept without dropping this one."""
         return 2 * needed(model.config, 1).weights <= self.limit()
 
     def limit(self) -> int:
-        """Bytes that all of them may take."""
+        """Bytes that all models may take together."""
         if self._limit is not None:
             return self._limit
         free = available_memory()
         return _BYTES if free is None else min(_BYTES, free // 4)
 
     def keep_only(self, folders: set[Path]) -> None:
-        """Let go of all models but those in these folders."""
+        """Drop all models except those in these folders."""
         with self._lock:
             for key in [key for key in self._kept if key[0] not in folders]:
                 del self._kept[key]
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Whose models are kept, the one asked for longest ago first."""
+        """The folders of the models kept, least recently used first."""
         with self._lock:
             return tuple(folder for folder, _ in self._kept)
 
@@ -76,9 +76,9 @@ class Shelf:
 
 
 def _stamp(folder: Path) -> object:
-    """What changes where a file of the folder is written, replaced, added or taken away."""
+    """A value that changes if a file in the folder is written, replaced, added or removed."""
     try:
         found = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
-    except OSError:  # it is gone, or a file of it is going: like no stamp that was kept
+    except OSError:  # the folder is gone, or is being deleted: unequal to any kept stamp
         return object()
     return [(name, facts.st_ino, facts.st_size, facts.st_mtime_ns) for name, facts in found]

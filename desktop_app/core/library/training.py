@@ -1,9 +1,9 @@
-"""A model's snapshots along its training, as one: where they are, in which order, and what was measured on the way.
+"""The snapshots of one training run: where they are, their order, and what was measured during training.
 
-Three places are known: `snapshots/STEP/` in a model's folder (the sorter's), folders side by side that are named by
-their step (checkpoint-400, step_000400, 400), and branches of a hub repository that are so named, as far as they are
-in the cache. `snapshots/curves.csv`, or `curves.csv` beside the folders, holds what was measured during the training: a
-row for each step, the step first.
+Three places are searched: `snapshots/STEP/` in a model's folder (the sorter's), sibling folders named by their step
+(checkpoint-400, step_000400, 400), and branches of a hub repository named in the same way, as far as they are in the
+cache. `snapshots/curves.csv`, or `curves.csv` next to the folders, contains what was measured during training: a row
+for each step, with the step first.
 """
 
 import csv
@@ -42,7 +42,7 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What was measured during a training: each of `values` [point] by name, at `steps` [point], in order."""
+    """What was measured during training: each of `values` [point] by name, at `steps` [point], in order."""
 
     steps: Array = field(default_factory=lambda: np.zeros(0, int))
     values: dict[str, Array] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Training:
-    """The snapshots of one model, by their steps, two at least; `home` is the folder that holds them."""
+    """The snapshots of one model, by step, at least two; `home` is the folder that contains them."""
 
     home: Path
     snapshots: tuple[Snapshot, ...]
@@ -61,17 +61,17 @@ class Training:
         return tuple(snapshot.step for snapshot in self.snapshots)
 
     def at(self, folder: Path) -> int:
-        """The number of the snapshot in `folder`; the last one for any other, as for the finished model."""
+        """The index of the snapshot in `folder`; the last one for any other folder, such as the finished model's."""
         return next((n for n, s in enumerate(self.snapshots) if s.folder == folder), len(self.snapshots) - 1)
 
     def nearest(self, step: float) -> int:
-        """The number of the snapshot whose step is nearest."""
+        """The index of the snapshot whose step is nearest."""
         steps = self.steps
         above = min(bisect_left(steps, step), len(steps) - 1)
         return above if above == 0 or steps[above] - step < step - steps[above - 1] else above - 1
 
     def named(self, step: int) -> Path:
-        """The folder of the snapshot after `step` steps. Raises ModelError, with the steps that there are."""
+        """The folder of the snapshot after `step` steps. Raises ModelError, with the steps available."""
         for snapshot in self.snapshots:
             if snapshot.step == step:
                 return snapshot.folder
@@ -80,18 +80,18 @@ class Training:
 
     @property
     def range(self) -> str:
-        """How many there are, and from which step to which."""
+        """The number of snapshots, and their first and last step."""
         return f"{len(self.snapshots)} snapshots, steps {self.steps[0]:,} to {self.steps[-1]:,}"
 
 
 def step_in(name: str) -> int | None:
-    """The step that a folder or a branch is named by; None where its name says none."""
+    """The step in the name of a folder or a branch; None if there is none."""
     match = _STEP.fullmatch(name)
     return int(match[1]) if match else None
 
 
 def is_model(folder: Path) -> bool:
-    """Whether a folder has a config, as the folder of a model has."""
+    """Whether a folder has a config, as a model's folder does."""
     try:
         return (folder / "config.json").is_file()
     except (OSError, ValueError):  # no file can have such a name
@@ -99,7 +99,7 @@ def is_model(folder: Path) -> bool:
 
 
 def training_of(folder: Path) -> Training | None:
-    """The training that the model in `folder` is a snapshot or the end of; None where it is alone."""
+    """The training run of which the model in `folder` is a snapshot or the result; None if there is no such run."""
     for home, found in _places(folder):
         snapshots = sorted(found, key=lambda snapshot: snapshot.step)
         if len({s.step for s in snapshots}) == len(snapshots) > 1:
@@ -108,7 +108,7 @@ def training_of(folder: Path) -> Training | None:
 
 
 def _places(folder: Path) -> Iterator[tuple[Path, list[Snapshot]]]:
-    """Where snapshots may be that belong to a model's folder, and those that are there."""
+    """The places where snapshots of a model's folder may be, with those found there."""
     yield folder, _named_in(folder / "snapshots")
     if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
         yield folder.parent.parent, _of_branches(folder)
@@ -121,17 +121,17 @@ def _places(folder: Path) -> Iterator[tuple[Path, list[Snapshot]]]:
 
 
 def _named_in(parent: Path) -> list[Snapshot]:
-    """The models in a folder that are named by their step; links are passed over."""
+    """The models in a folder that are named by their step; links are skipped."""
     try:
         folders = [path for path in parent.iterdir() if not path.is_symlink() and is_model(path)]
-    except (OSError, ValueError):  # there is no such folder, or none that can be read
+    except (OSError, ValueError):  # there is no such folder, or it cannot be read
         return []
     named = ((step_in(path.name), path) for path in folders)
     return [Snapshot(step, path) for step, path in named if step is not None]
 
 
 def _of_branches(folder: Path) -> list[Snapshot]:
-    """The branches of a repository in the cache that are named by their step and whole."""
+    """The complete branches of a repository in the cache that are named by their step."""
     found: dict[int, Path] = {}
     for branch, place in branches(folder.parent.parent).items():
         step = step_in(branch)
@@ -141,7 +141,7 @@ def _of_branches(folder: Path) -> list[Snapshot]:
 
 
 def curves_of(training: Training) -> Curves:
-    """What was measured during the training; nothing where no file says so, or one that cannot be used."""
+    """What was measured during training; empty if there is no file of curves, or if it cannot be used."""
     places = (training.home / "snapshots" / CURVES, training.home / CURVES)
     path = next((path for path in places if path.is_file() and not path.is_symlink()), None)
     if path is None:
@@ -156,7 +156,7 @@ def curves_of(training: Training) -> Curves:
 
 
 def read_curves(data: bytes, path: Path) -> Curves:
-    """Read a file of curves. Raises ModelError, which names the line that cannot be used."""
+    """Parse a file of curves. Raises ModelError, which names the line that cannot be used."""
     if len(data) > _LARGEST:
         raise ModelError(f"{path} is larger than {_LARGEST >> 20} MB, which no file of curves is.")
     try:

@@ -1,4 +1,4 @@
-"""What the process that downloads for the window runs; it can be killed at any moment, and nothing is lost."""
+"""The code of the window's download process, which can be killed at any moment without loss."""
 
 import logging
 import os
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
-    """`hub.download`, its client imported, which takes a moment. Raises ModelError if HF_ENDPOINT is not an address."""
+    """Return `hub.download`, importing its client, which takes a moment. Raises ModelError if HF_ENDPOINT is no URL."""
     try:
         urlsplit(os.environ.get("HF_ENDPOINT", "")).port  # noqa: B018 - raises, as the client does when it is imported
-    except ValueError as reason:  # before the client would show the address, with the password in it
+    except ValueError as reason:  # before the client shows the URL, with the password in it
         raise ModelError(
             "HF_ENDPOINT is not an address of a hub; set it to one like https://huggingface.co."
         ) from reason
@@ -30,7 +30,7 @@ def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
 
 
 def fetch(text: str, out: Connection, level: str | None = None, crash_file: Path | None = None) -> None:
-    """Download `owner/name[@revision]`; sends each Progress, and at the end the folder (a Path) or a sentence (str).
+    """Download `owner/name[@revision]`; sends each Progress, and finally the folder (a Path) or a sentence (str).
 
     `level` and `crash_file` are the program's `watched_by`.
     """
@@ -45,5 +45,5 @@ def fetch(text: str, out: Connection, level: str | None = None, crash_file: Path
         words = fault_words(reason)
     else:
         return
-    with suppress(BrokenPipeError):  # the window that would have read it is gone
+    with suppress(BrokenPipeError):  # the window is gone
         out.send(words)

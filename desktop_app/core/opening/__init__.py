@@ -1,1 +1,1 @@
-"""Opening a number: what it was computed from, in words and pictures, and as lines of numpy."""
+"""Opening a number: what it was computed from, in words and pictures, and as numpy code."""

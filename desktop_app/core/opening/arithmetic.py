@@ -1,8 +1,8 @@
 """Opens one number: the values that it was computed from, and the same number recomputed from them in float64.
 
-Which numbers those are and what is done with them stands in the row of the tensor's formula (`gpt2/formulas.py`); here
-it is done for a single cell. Recomputed values take the traced operands as they are, so an error shows at the tensor
-that made it.
+Which values these are and how they are combined is defined by the tensor's formula (`gpt2/formulas.py`); here it is
+applied to a single cell. Recomputation uses the traced operands as they are, so an error shows at the tensor where it
+arose.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from desktop_app.gpt2.weights import summed_axis
 
 @dataclass(frozen=True, eq=False)
 class Vector:
-    """An operand of many numbers, [n] float64, and which cells these are (element i is `source.at(0, i)`)."""
+    """An operand of many numbers, [n] float64, and their cells (element i is `source.at(0, i)`)."""
 
     label: str
     values: Array
@@ -35,7 +35,7 @@ class Vector:
 
 @dataclass(frozen=True)
 class Scalar:
-    """An operand of one number; `cell` is where it stands, None for a constant of the config."""
+    """An operand of one number; `cell` is its cell, None for a constant of the config."""
 
     label: str
     value: float
@@ -46,9 +46,9 @@ class Scalar:
 class Opening:
     """One number opened.
 
-    `kind` is the formula's, or "given" where there is none. `numbers` is the formula with this cell's numbers put in,
-    `magnitude` the sum of the absolute terms: what rounding is measured against. An operand that the trace does not
-    hold but derives counts there for the terms that it is itself made of.
+    `kind` is the formula's, or "given" if there is none. `numbers` is the formula with this cell's numbers filled in,
+    `magnitude` the sum of the absolute terms, against which rounding is measured. An operand that the trace derives
+    rather than stores counts as the terms it is itself computed from.
     """
 
     cell: Cell
@@ -68,7 +68,7 @@ class Opening:
 
     @property
     def difference(self) -> float:
-        """How far the traced value is from the recomputed one; 0 for two equal infinities."""
+        """The difference of the traced value from the recomputed one; 0 for two equal infinities."""
         return 0.0 if self.value == self.recomputed else abs(self.value - self.recomputed)
 
 
@@ -85,9 +85,9 @@ def _n(value: float) -> str:
 
 
 def open_cell(trace: Trace, weights: Mapping[str, Array], cell: Cell) -> Opening:
-    """Take one cell of a tensor apart. Raises ModelError where there is no such cell.
+    """Take one cell of a tensor apart. Raises ModelError if there is no such cell.
 
-    A weight, or a token id, was not computed from anything here: it opens to itself.
+    A weight or a token id was not computed from anything: it opens to itself.
     """
     value = read_cell(trace, weights, cell)
     if cell.name in weights or not trace.table[cell.name].inputs:
@@ -100,7 +100,7 @@ def open_cell(trace: Trace, weights: Mapping[str, Array], cell: Cell) -> Opening
 
 
 class _Opener:
-    """Reads the operands of one cell, and does with them what the formula says."""
+    """Reads the operands of one cell and applies the formula to them."""
 
     def __init__(self, trace: Trace, weights: Mapping[str, Array], cell: Cell) -> None:
         self.trace, self.weights, self.cell = trace, weights, cell
@@ -108,9 +108,9 @@ class _Opener:
         self.formula = self.tensor.spec.formula
         self.letters = letters_of(trace, self.tensor, cell.index)
         self.regions = computed_from(trace, cell)
-        # Each operand's cells, and the axes of these: one place long where the cell reads one place.
+        # Each operand's cells, with all axes kept: of length 1 where the cell reads one place.
         self.operands = [np.asarray(self._read(region), np.float64) for region in self.regions]
-        # The same as numbers, or as [n].
+        # The same as scalars, or as [n].
         self.plain = [
             values.reshape(-1 if None in region.index else ())
             for region, values in zip(self.regions, self.operands, strict=True)
@@ -121,7 +121,7 @@ class _Opener:
         )
 
     def _read(self, region: Region) -> Array:
-        """The cells of a region, one row where one is enough: a grid of a long text is not made for a single cell."""
+        """The cells of a region, one row if that is enough: a long text's grid is not computed for a single cell."""
         along = tuple(slice(None) if i is None else slice(i, i + 1) for i in region.index)
         if region.name in self.weights:
             return self.weights[region.name][along]
@@ -137,7 +137,7 @@ class _Opener:
         return found[(slice(None),) * rest + along[rest:]]
 
     def _sizes(self, region: Region, values: Array) -> Array:
-        """How large each of an operand's numbers counts in the sum of absolute terms."""
+        """The magnitude of each of an operand's numbers in the sum of absolute terms."""
         if region.name in self.weights:
             return weight_sizes(self.trace.config, region.name, values, summed_axis(region.name))
         row_axis = self.trace.table[region.name].spec.row_axis
@@ -151,16 +151,16 @@ class _Opener:
         return np.asarray(sizes[along], np.float64)
 
     def _result(self, results: Array) -> float:
-        """The cell's own among the results that its operands make."""
+        """The cell's own value among the results for its operands."""
         return float(results[tuple(0 if n == 1 else i for n, i in zip(results.shape, self.cell.index, strict=True))])
 
     def opening(self, value: float) -> Opening:
-        """The cell opened; `value` is what the trace has there."""
+        """The opening of the cell; `value` is its traced value."""
         formula = self.formula
         if formula.kind == "gather":
             results = self.operands[-1]
         else:
-            with np.errstate(all="ignore"):  # what is not a number is said as it is
+            with np.errstate(all="ignore"):  # NaN is shown as it is
                 results = np.asarray(formula.compute(self.place, *self.operands))
         result = self._result(results)
         sizes = [self._sizes(region, values) for region, values in zip(self.regions, self.operands, strict=True)]
@@ -205,7 +205,7 @@ class _Opener:
     def _sentence(
         self, vectors: tuple[Vector, ...], scalars: tuple[Scalar, ...], terms: Mapping[str, Any], result: float
     ) -> str:
-        """The formula with the numbers of this cell put in."""
+        """The formula with the numbers of this cell filled in."""
         if self.formula.kind == "dot":
             left, right = vectors
             return _products(left, right, scalars, result)

@@ -1,7 +1,7 @@
-"""Any number of a trace, or a whole tensor, as a few lines of numpy that make it again from a saved trace.
+"""Any number of a trace, or a whole tensor, as a few lines of numpy that recompute it from a saved trace.
 
-The lines need numpy and the safetensors library alone. They read the tensor's direct inputs from the trace, and the
-weights from the checkpoint's own files under the names that these have there.
+The lines need only numpy and the safetensors library. They read the tensor's direct inputs from the trace, and the
+weights from the checkpoint's own files, under their names there.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from desktop_app.gpt2.tensors import tensor_table
 from desktop_app.gpt2.weights import all_weights, matrices, summed_axis
 
 TRACE_FILE = Path("trace.safetensors")
-"""Where the lines look for the saved trace unless told."""
+"""The default path of the saved trace."""
 
 
 def as_numpy(
@@ -31,11 +31,11 @@ def as_numpy(
     edited: frozenset[str] = frozenset(),
     mask: str = CAUSAL,
 ) -> str:
-    """Lines that leave in `result` the tensor or weight `name` in float64, or its cell `index`, and print it.
+    """Lines that compute the tensor or weight `name` in float64, or its cell `index`, as `result`, and print it.
 
-    The trace is of a pass that is `edited` at these tensors, and under a `mask`.
+    The trace is of a pass with the tensors `edited` and under `mask`.
 
-    Raises ModelError where the model has no such tensor, weight or axis.
+    Raises ModelError if the model has no such tensor, weight or axis.
     """
     table = tensor_table(checkpoint.config, edited, mask)
     weight_axes = {own: spec.axes for own, _, spec in all_weights(checkpoint.config)}
@@ -49,7 +49,7 @@ def as_numpy(
     writer = _Writer(checkpoint, trace_file, f"{name}{where}: {about}")
     if name in weight_axes or not table[name].inputs:
         if index is not None and writer.is_rounded(name):
-            # A number is rounded with its neighbours along the axis that is summed over.
+            # A number is rounded together with its neighbours along the summed axis.
             across = 1 - summed_axis(name)
             writer.read("result", name, f"[:, {index[1]}]" if across else f"[{index[0]}]")
             return writer.text([f"result = result[{index[1 - across]}]"])
@@ -77,9 +77,9 @@ def probabilities_as_numpy(
     *,
     trace_file: Path = TRACE_FILE,
 ) -> str:
-    """Lines that leave in `result` the final probability of every token after `position`, or of one, and print it.
+    """Lines that compute the final probability of every token after `position`, or of one, as `result`, and print it.
 
-    They run the stages in order: temperature, top-k, top-p, each renormalised.
+    They apply the stages in order: temperature, top-k, top-p, renormalising after each.
     """
     what = "every token" if token is None else f"token {token}"
     writer = _Writer(checkpoint, trace_file, f"the probability of {what} after position {position}")
@@ -112,10 +112,10 @@ def program(
     before: Sequence[str] = (),
     trace_file: Path = TRACE_FILE,
 ) -> str:
-    """Lines of one's own, which leave what they make in `result`, after those that read what they need.
+    """Custom `lines`, which assign `result`, preceded by those that read what they need.
 
-    `reads` are variable, name of a tensor or weight, and the part of it: "[3]", or "" for all. `before` are lines that
-    stand in front of these.
+    `reads` are triples of variable, name of a tensor or weight, and the part of it: "[3]", or "" for all. `before` are
+    lines that come before the reads.
     """
     writer = _Writer(checkpoint, trace_file, about, before)
     for variable, name, part in reads:
@@ -132,7 +132,7 @@ class _Writer:
         self._reads = list(before)
 
     def read(self, variable: str, name: str, part: str) -> None:
-        """Let `variable` be the part `part` ("[3]", or "" for all) of a tensor of the trace or of a weight."""
+        """Assign to `variable` the part `part` ("[3]", or "" for all) of a tensor of the trace or of a weight."""
         if name in self._checkpoint.stored:
             self._weight(variable, self._checkpoint.stored[name], part)
             if self.is_rounded(name):
@@ -146,7 +146,7 @@ class _Writer:
         return self._checkpoint.config.int8 and name in matrices(self._checkpoint.config)
 
     def round(self, variable: str, axis: int = 1) -> None:
-        """Round a vector or a matrix that was read, along this axis of a matrix."""
+        """Round a vector that was read, or a matrix along this axis."""
         turn = "" if axis else ".T"
         self._reads.append(f"{variable} = rounded({variable}{turn}){turn}")
 
@@ -155,7 +155,7 @@ class _Writer:
         if not stored.dtype:
             self._reads.append(f"{variable} = np.zeros({stored.shape}){part}  # this model has no biases")
             return
-        if stored.dtype == "BF16":  # which numpy has no type for
+        if stored.dtype == "BF16":  # numpy has no such type
             self._reads += [
                 f"# {stored.name}, in bfloat16: the upper half of a float32",
                 f'bits = np.memmap({_quoted(stored.file.absolute())}, "<u2", "r", {stored.offset}, {stored.shape})',
@@ -169,7 +169,7 @@ class _Writer:
         self._reads.append(f'{variable} = {model}.get_tensor("{stored.name}"){narrow}{turn}{part}.astype(float)')
 
     def text(self, lines: list[str]) -> str:
-        """The whole program, `lines` after what they need."""
+        """The whole program: the code that `lines` need, then `lines`."""
         needs_trace = any("trace.get_tensor" in line for line in self._reads)
         opened = [
             f'{variable} = safe_open({_quoted(file)}, "numpy")'
@@ -195,13 +195,13 @@ _ROUNDED = [
 
 
 def _quoted(path: Path) -> str:
-    """A path as a Python string, whatever is in it."""
+    """A path as a Python string literal, with any characters."""
     text = repr(str(path))
     return text if '"' in text or "\\" in text else f'"{text[1:-1]}"'
 
 
 def _part(pattern: Pattern, is_weight: bool, config: Config) -> str:
-    """Which part of an operand its whole tensor needs, as an index: "[:, 0:24]", or "" for all of it."""
+    """Which part of an operand the whole tensor needs, as an index: "[:, 0:24]", or "" for all of it."""
 
     def along(entry: str | int | Columns) -> str:
         if isinstance(entry, Columns):
@@ -209,7 +209,7 @@ def _part(pattern: Pattern, is_weight: bool, config: Config) -> str:
             return f"{part.start}:{part.stop}"
         if entry == TOKEN:
             return "token"
-        # A table of positions is longer than the text.
+        # The table of positions is longer than the text.
         return ':len(trace.get_tensor("tokens"))' if entry == "i" and is_weight else ":"
 
     return _index([along(entry) for entry in pattern])

@@ -30,7 +30,7 @@ class Region:
 
 
 def read_cell(trace: Trace, weights: Mapping[str, Array], cell: Cell) -> float:
-    """The number in a cell of a tensor or of a weight. Raises ModelError where there is no such cell."""
+    """The number in a cell of a tensor or of a weight. Raises ModelError if there is no such cell."""
     if cell.name in weights:
         shape = weights[cell.name].shape
         if len(cell.index) != len(shape) or not all(0 <= i < n for i, n in zip(cell.index, shape, strict=True)):

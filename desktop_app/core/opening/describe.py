@@ -1,4 +1,4 @@
-"""One number in words: where it stands, by the tensor's own axes, and what it is."""
+"""One number in words: its place, by the tensor's own axes, and its meaning."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from desktop_app.gpt2.phrase import Phrase, joined
 
 @dataclass(frozen=True)
 class Readout:
-    """A cell as it is shown under the pointer: exact value, tensor, place by axes, formula."""
+    """A cell as shown under the pointer: exact value, tensor, place by axes, formula."""
 
     value: str
     name: str
@@ -21,7 +21,7 @@ class Readout:
 
 
 def describe(scene: Scene, name: str, index: tuple[int, ...]) -> Readout:
-    """The cell `index` of a tensor or a weight, its value read from where it stands."""
+    """The readout of the cell `index` of a tensor or a weight."""
     value = read_cell(scene.trace, scene.checkpoint.weights, Cell(name, index))
     if name in scene.checkpoint.weights:
         axes = scene.weight_axes[name]
@@ -36,7 +36,7 @@ def describe(scene: Scene, name: str, index: tuple[int, ...]) -> Readout:
 
 
 def _place(scene: Scene, axis: str, i: int) -> str:
-    """One index in words, by the axis that it runs along."""
+    """One index in words, by its axis."""
     if axis in ("pos", "query", "key"):
         word = {"pos": "token {1} at {2}", "query": "query {1} at {2}", "key": "key {1} at {2}"}[axis]
         return Phrase(word, scene.tokenizer.quoted(scene.trace.ids[i]), i)

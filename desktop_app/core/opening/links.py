@@ -1,4 +1,4 @@
-"""Which cells a cell was computed from, and which it feeds next, as regions of tensors: for lighting them up."""
+"""Which cells a cell was computed from, and which it feeds next, as regions of tensors, for highlighting."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from desktop_app.gpt2.trace import Trace
 
 
 def letters_of(trace: Trace, tensor: Tensor, index: Sequence[int]) -> dict[str, int]:
-    """What the letters of the tensor's formula are for its cell `index`."""
+    """The values of the letters in the tensor's formula for its cell `index`."""
     formula = tensor.spec.formula
     letters = bind(formula.cell, index, trace.config) or {}
     if any(TOKEN in operand.at for operand in formula.reads):
@@ -36,7 +36,8 @@ def feeds(trace: Trace, cell: Cell) -> tuple[Region, ...]:
             letters = bind(operand.at, cell.index, trace.config) if name == cell.name else None
             if letters is None:
                 continue
-            # A row of a table is looked up wherever its token stands, that of a position where the text has it.
+            # A row of the token table is looked up wherever its token occurs, one of the position table at that
+            # position.
             token = letters.pop(TOKEN, None)
             rows = [{}] if token is None else [{"i": i} for i, own in enumerate(trace.ids) if own == token]
             found += [

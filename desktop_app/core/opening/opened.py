@@ -1,7 +1,7 @@
-"""The view of whatever is opened under the centre: one number, a whole weight, or a workspace without a tab.
+"""The view of what is opened under the centre: one number, a whole weight, or a workspace without a tab.
 
-A cell may be of another pass than the one that was asked for, and is then called after it: `before:`, `other:`, or for
-a difference `change:` and `differ:` (core/compare.py).
+A cell may belong to a pass other than the requested one, and then has its prefix: `before:`, `other:`, or for a
+difference `change:` or `differ:` (core/compare.py).
 """
 
 from dataclasses import fields, replace
@@ -23,21 +23,21 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Phrase, joined
 
 _LESS = {CHANGE: BEFORE, DIFFER: OTHER}
-"""What a difference is called -> the pass that is taken off."""
+"""The prefix of a difference -> the pass that is subtracted."""
 
 _WORDS = {BEFORE: Phrase("before the edits"), OTHER: Phrase("in the other prompt")}
 _IN_MODEL = Phrase("in the other model")
 
 
 def _where(scene: Scene, which: str) -> str:
-    """Where a number of the pass beside is, as the end of a sentence."""
+    """The pass that a number of another pass belongs to, as the end of a sentence."""
     return _IN_MODEL if which == OTHER and scene.passes.guest is not None else _WORDS[which]
 
 
 def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
-    """The pass that a cell is of, by name ("" for the one that was asked for), its scene, and the cell there.
+    """The pass that a cell belongs to, by name ("" for the requested one), its scene, and the cell there.
 
-    Of a difference it is the cell of the pass from which is taken off. Raises ModelError where there is no such pass.
+    For a difference it is the cell of the minuend. Raises ModelError if there is no such pass.
     """
     name, mark, rest = cell.name.partition(MARK)
     if not mark:
@@ -52,12 +52,12 @@ def located(scene: Scene, cell: Cell) -> tuple[str, Scene, Cell]:
 
 
 def named_after(name: str, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-    """Regions of another pass by the names that views call them."""
+    """Regions of another pass, under the names that views use."""
     return tuple(replace(r, name=f"{name}{MARK}{r.name}") for r in regions) if name else regions
 
 
 def workspace_of(scene: Scene, cell: Cell) -> Step | None:
-    """The workspace that a name stands for without an index, or whose product a cell is of; None for any other."""
+    """The workspace that a name without an index stands for, or whose product a cell belongs to; None for any other."""
     bare = cell.name.rpartition(MARK)[2]
     if bare in scene.trace.table:
         return None
@@ -76,7 +76,7 @@ def wants_of(scene: Scene, cell: Cell) -> tuple[Want, ...]:
 
 
 def readout_of(scene: Scene, cell: Cell) -> Readout:
-    """What stands in a cell of a tensor, a weight or a product. Raises ModelError where there is no such cell."""
+    """The readout of a cell of a tensor, a weight or a product. Raises ModelError if there is no such cell."""
     name = cell.name.partition(MARK)[0] if MARK in cell.name else ""
     which, own, bare = located(scene, cell)
     found = _readout(own, bare)
@@ -99,7 +99,7 @@ def _readout(scene: Scene, cell: Cell) -> Readout:
 
 
 def _with_before(scene: Scene, cell: Cell, found: Readout) -> Readout:
-    """A number of an edited pass says what it was."""
+    """Add the original value to the readout of a number of an edited pass."""
     before = scene.before
     if before is None or cell.name not in before.trace.table or not cell.index:
         return found
@@ -110,7 +110,7 @@ def _with_before(scene: Scene, cell: Cell, found: Readout) -> Readout:
 
 
 def _counterpart(scene: Scene, name: str, cell: Cell) -> tuple[Scene, Cell]:
-    """The scene that is taken off, and its cell, by the alignment of the texts. Raises ModelError."""
+    """The scene that is subtracted, and its cell, by the alignment of the texts. Raises ModelError."""
     there = scene.beside[_LESS[name]]
     if name == CHANGE or cell.name not in scene.trace.table:
         return there, cell
@@ -131,7 +131,7 @@ def _difference(one: Scene, cell: Cell, other: Scene, theirs: Cell) -> float | N
 
 
 def clicked(scene: Scene, cell: Cell) -> State:
-    """The state after a cell of the centre was clicked: it is opened, unless its workspace does something else."""
+    """The state after a cell of the centre was clicked: it is opened, unless its workspace handles the click."""
     which, own, bare = located(scene, cell)
     place = workspace_of(own, bare)
     chosen = place.spec.choose(own, bare) if place is not None and place.spec.choose is not None else None
@@ -148,20 +148,20 @@ def clicked(scene: Scene, cell: Cell) -> State:
 
 
 def _renamed(state: State, cell: Cell) -> State:
-    """Where a cell was opened, it is opened under the name of its pass."""
+    """The state with the cell, if it is on the path of opened ones, under the name of its pass."""
     bare = Cell(cell.name.rpartition(MARK)[2], cell.index)
     return replace(state, opened=tuple(cell if one == bare else one for one in state.opened))
 
 
 def unready(scene: Scene, cell: Cell) -> tuple[Want, ...]:
-    """The products that the view of `cell` reads and that are not there yet."""
+    """The products that the view of `cell` reads and that are not ready yet."""
     return tuple(want for want in wants_of(scene, cell) if not scene.has(want))
 
 
 def check_cell(scene: Scene, cell: Cell) -> None:
-    """Raise ModelError where the model or the text has no such number, weight or workspace.
+    """Raise ModelError if the model or the text has no such number, weight or workspace.
 
-    Of a workspace's number that cannot be told before its products are there: until then it passes.
+    For a number of a workspace this cannot be checked before its products are ready: until then it passes.
     """
     _, own, bare = located(scene, cell)
     if (name := cell.name.partition(MARK)[0]) in _LESS and MARK in cell.name:
@@ -176,9 +176,9 @@ def check_cell(scene: Scene, cell: Cell) -> None:
 
 
 def view_of(scene: Scene, cell: Cell) -> View:
-    """What `cell` opens to; an empty index means a workspace or a whole weight.
+    """The view that `cell` opens; an empty index means a workspace or a whole weight.
 
-    Raises ModelError where there is no such thing.
+    Raises ModelError if it does not exist.
     """
     name = cell.name.partition(MARK)[0] if MARK in cell.name else ""
     which, own, bare = located(scene, cell)
@@ -201,7 +201,7 @@ def view_of(scene: Scene, cell: Cell) -> View:
 
 
 def _change_view(scene: Scene, cell: Cell, name: str, bare: Cell) -> View:
-    """A difference: the two numbers, and below them the one that is shown taken apart."""
+    """A difference: the two numbers, and below them the shown one taken apart."""
     readout, theirs = readout_of(scene, cell), _readout(*_counterpart(scene, name, bare))
     own = view_of(scene, bare)
     lines = (

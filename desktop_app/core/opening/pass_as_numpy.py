@@ -1,7 +1,7 @@
-"""Whole passes as lines of numpy: what an edit or a mask does is no formula of a trace, and is run again from the ids.
+"""Whole passes as numpy code: the effect of an edit or a mask is not a formula over a trace, and is rerun from the ids.
 
-The lines define `run`, which is given ids and, if wanted, what is seen in each block ([head, query, key], or what can
-be broadcast to it), a tensor with cells that are put to a value there, and a dict that keeps every tensor which can be.
+The lines define `run`, which takes ids and what is seen in each block ([head, query, key], or broadcastable to it), and
+optionally a tensor with cells to set to a value, and a dict that collects every tensor that can be set so.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def pairs(count):  # heads, queries and keys
 
 
 def pass_program(scene: Scene, about: str, lines: Sequence[str]) -> str:
-    """Lines of one's own after those that define `run`, `pairs` and `tokens`, the ids of the text.
+    """Custom lines after those that define `run`, `pairs` and `tokens`, the ids of the text.
 
     Raises ModelError for a model that is rounded to int8 and for a pass that is edited already.
     """
@@ -73,7 +73,7 @@ def pass_program(scene: Scene, about: str, lines: Sequence[str]) -> str:
 
 
 def seen_in(mask: str, config: Config) -> str:
-    """What each block's heads see under a mask, as an expression of h, q and k that gives a list."""
+    """What each block's heads see under a mask, as an expression in h, q and k that gives a list."""
     found = mask_of(mask, config)
     if not found.heads:
         return f"[{found.rule.numpy}] * {config.n_layer}"

@@ -34,7 +34,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 _TERMS = 8
 PROBABILITY = "probability"
-"""Name of the cells (position, token) that stand for a final probability; they are opened by `chain`."""
+"""Name of the cells (position, token) of final probabilities; they are opened by `chain`."""
 
 
 def opening_view(scene: Scene, cell: Cell) -> View:
@@ -67,7 +67,7 @@ _OF_HEADS = ("attn.pattern", "attn.z", "attn.scores")
 
 
 def _evidence(cell: Cell) -> tuple[Line, ...]:
-    """What leads from a neuron's number, or a head's, to its passages in many texts."""
+    """The link from a neuron's number, or a head's, to its passages in many texts."""
     block, _, rest = cell.name.removeprefix("blocks.").partition(".")
     if rest in ("mlp.pre", "mlp.post") and block.isdecimal():
         pick: Intent = Evidence(int(block), neuron=cell.index[1])
@@ -84,7 +84,7 @@ def _evidence(cell: Cell) -> tuple[Line, ...]:
 
 
 def _operands(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
-    """The operands, drawn as the kind of formula asks, else as plain values."""
+    """The operands, drawn according to the kind of formula, else as plain values."""
     drawn = {"dot": _dot, "softmax": _softmax, "mean": _vector, "spread": _vector, "given": _nothing}
     return drawn.get(opening.kind, _plain)(scene, opening)
 
@@ -229,7 +229,7 @@ def _scalars(
 
 
 def chain(scene: Scene, token: int) -> View:
-    """A token's way from its logit to its final probability, stage by stage."""
+    """A token's path from its logit to its final probability, stage by stage."""
     stages, sampling = scene.stages, scene.state.sampling
     rank = scene.ranked.rank_of(token)
     logit, scaled = float(scene.ranked.logits[rank]), float(stages.scaled[rank])
