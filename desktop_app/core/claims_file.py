@@ -5,8 +5,8 @@ belongs to:
 
     { next = " creature", rank = 1 }              the next token: its rank, from 1, or its share after the cuts
     { next = " were", above = 0.5, kept = true }
-    { looks = [5, 1], to = 5, above = 0.4, most = true }    the weight a head of a block gives a key, from the selected
-    token { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head looks at
+    { looks = [5, 1], to = 5, above = 0.4, most = true }    a head's weight on a key, from the selected token
+    { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head looks at
     { always = [3, 5], back = 1, above = 0.25 }   the same from every query that has such a key, or a `share` of them
     { apart = [" men", " horse"], tokens = 3 }    how many tokens lie between two, from one to the next
     { cell = "blocks.0.ln1.scale", index = [3, 0], above = 2.0 }    a number of a tensor or of a weight

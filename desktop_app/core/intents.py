@@ -148,7 +148,7 @@ class Reseed:
 
 @dataclass(frozen=True)
 class Show:
-    """Type the prompt of an example or of a lesson's stop, and look where it says."""
+    """Enter the prompt of an example or of a lesson's stop, and go to its place."""
 
     stop: "Stop"
 

@@ -99,7 +99,7 @@ def open_model(
         on_stage: called with the name of each stage before it begins.
         stop: ends the work between two stages.
         text: whether text will be split into tokens; if not, a model whose tokenizer cannot be used opens, too, and its
-        tokens are shown by their ids.
+            tokens are shown by their ids.
 
     Raises:
         ModelError: the checkpoint cannot be used.

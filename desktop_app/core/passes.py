@@ -53,7 +53,7 @@ class Passes:
 
     @property
     def beside(self) -> tuple[object, ...]:
-        """A key to compare by for what is beside the text: the other prompt's pass and the alignment."""
+        """A key that identifies the comparison: the other prompt's pass and the alignment."""
         return (None if self.other is None else self.other.run, self.asked.alignment)
 
     def of(self, which: str) -> Trace:

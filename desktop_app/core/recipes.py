@@ -53,7 +53,7 @@ class Kitchen:
 
     engine: Engine
     tokenizer: Tokenizer | None
-    plain: Trace  # the pass over the text as it is
+    plain: Trace  # the unedited pass over the text
     other: Trace | None = None
     alignment: Alignment = ()
     mask: str = CAUSAL

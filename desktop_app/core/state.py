@@ -38,16 +38,16 @@ class ViewOptions:
     baseline: str = _one_of("baseline")  # what a logit is measured against, unless against a token
     flow: str = _one_of("flow")  # the smallest share that gets a line
     heads: str = _one_of("heads")
-    heads_form: str = _one_of("heads_form")  # how a head's text is shown on its page
-    heads_by: str = _one_of("heads_by")  # what heads are ordered by
+    heads_form: str = _one_of("heads_form")  # how the text is shown on a head's page
+    heads_by: str = _one_of("heads_by")  # the order of heads
     heads_of: str = _one_of("heads_of")  # which are listed
     look: str = _one_of("look")  # with the row's mean subtracted, or raw
     look_parts: str = _one_of("look_parts")
     sweep: str = _one_of("sweep")  # which parts are edited, one at a time
     sweep_how: str = _one_of("sweep_how")  # the value that muted parts are set to
     sweep_way: str = _one_of("sweep_way")  # from the other prompt into this one, or out of this one
-    effects: bool = kept(False, kinds.flag)  # of muting each part, beside the bars of why
-    compare: str = _one_of("compare")  # what is shown of a pass that is edited or has another prompt beside it
+    effects: bool = kept(False, kinds.flag)  # whether the effect of muting each part is shown, next to the bars of why
+    compare: str = _one_of("compare")  # what is shown if a pass is edited or there is another prompt to compare with
     circuits: str = _one_of("circuits")  # what reads in the pairs that are shown
     circuits_least: float = kept(0.08, kinds.share)  # the smallest score beyond random that is shown
     circuits_of: str = _one_of("circuits_of")  # whose pairs
@@ -57,7 +57,7 @@ class ViewOptions:
     superposition: str = _one_of("superposition")  # which directions
     rows: str = _one_of("rows")  # of the embedding: whole, or without their largest components
     direction: str = kept("", kinds.text(1000), undo=True)  # as typed; the selected token's row if empty
-    stands_for: str = _one_of("stands_for")  # what stands for a token in a head's tables
+    stands_for: str = _one_of("stands_for")  # what represents a token in a head's tables
     evidence: str = _one_of("evidence")
     evidence_find: str = kept("", kinds.text(200))  # a neuron like 5.812, or a text to search for
     # Colours end at this |number| in every view of a step, instead of the view's own limits; the other is for patterns,
@@ -71,13 +71,13 @@ class State:
     """The prompt and the place that is viewed.
 
     `text` is the typed text and `appended` the ids that were drawn or picked after it: drawn tokens need not re-encode
-    to themselves, so a trace is defined by ids. `token` is the selected token (the query), `position`
-    the one whose next-token distribution is shown; None means the last. `key` is the position whose attention from the
-    selected token is explained, None for the one it attends to most. `draws` counts the draws made so far.
-    `target` is the token whose logit is explained, `against` the one that it is measured against, and `unfolded` are
-    the blocks shown by their parts there. `translators` is a file of translators for the lens, "" for none. `workspace`
-    is what the centre shows, the walk at `step` or one of the workspaces beside it; `opened` is the path of opened
-    numbers, the last of which is shown.
+    to themselves, so a trace is defined by ids. `token` is the selected token (the query), `position` the one whose
+    next-token distribution is shown; None means the last. `key` is the position whose attention from the selected token
+    is explained, None for the one it attends to most. `draws` counts the draws made so far. `target` is the token whose
+    logit is explained, `against` the one that it is measured against, and `unfolded` are the blocks shown by their
+    parts there. `translators` is a file of translators for the lens, "" for none. `workspace` is what the centre shows,
+    the walk at `step` or one of the workspaces beside it; `opened` is the path of opened numbers, the last of which is
+    shown.
     """
 
     text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
@@ -113,7 +113,7 @@ class State:
     rulers: tuple[str, ...] = kept((), kinds.texts(40, 1000), undo=True)  # kept directions, as typed
     translators: str = kept("", kinds.text(4096), undo=True)
     neuron: int | None = kept(None, kinds.token)  # the block's neuron whose evidence is shown; None is the most active
-    evidence: str = kept("", kinds.text(4096), undo=True)  # a file or folder of evidence; "" is what the model has
+    evidence: str = kept("", kinds.text(4096), undo=True)  # a file or folder of evidence; "" is the model's own
     story: str = kept("", kinds.text(4096))  # the story that is open, by its name in `stories`
     stop: int = kept(0, kinds.whole(0, 499))
     view: ViewOptions = field(default_factory=ViewOptions)

@@ -100,7 +100,7 @@ def reference_of(folder: str) -> str:
 
 
 def referred(reference: str) -> str:
-    """The folder that `reference_of` named, if it is on this machine; else the reference itself, not a folder.
+    """The folder that `reference_of` named, if it is on this machine; else the reference itself, which is no folder.
 
     The result does not depend on the current directory.
     """
