@@ -1,1 +1,1 @@
-"""The view of every step: (scene) -> panels. No widget and no drawing here, only arrays, levels and labels."""
+"""The view of each step: (scene) -> panels. There are no widgets or drawing here, only arrays, levels and labels."""

@@ -1,4 +1,4 @@
-"""Views of attention: queries, keys and values, the four stages of the grid, what is read, and what is written."""
+"""Views of attention: queries, keys and values, the four stages of the grid, and what each head reads and writes."""
 
 from dataclasses import replace
 
@@ -120,11 +120,11 @@ def heads(scene: Scene) -> Box:
 
 
 _LONG = 256  # tokens; up to this many, small grids show every query
-_THUMBNAIL = 96  # queries that they show beyond: about as many as they have pixels
+_THUMBNAIL = 96  # queries that they show of a longer text, about one per pixel
 
 
 def _every(scene: Scene) -> int:
-    """Small grids show every n-th query of a long text: all cells of a block's heads would be millions."""
+    """n, where small grids show every n-th query of a long text; all cells of a block's heads would number millions."""
     return -(-len(scene.trace) // _THUMBNAIL) if len(scene.trace) > _LONG else 1
 
 
@@ -133,7 +133,7 @@ def _queries(scene: Scene, every: int) -> range:
 
 
 def _grid(scene: Scene, stage: str, head: int | None = None, every: int = 1) -> tuple[Array, Levels]:
-    """One head's grid, or every head's, as it is shown: what cannot be seen is NaN. And its limits."""
+    """One head's grid, or every head's, as displayed (cells that the mask hides are NaN), and its limits."""
     name = scene.block(f"attn.{stage}")
     shown = _shown(scene, stage, scene.trace.read(name, head=head, every=every), every)
     return shown, _levels(scene, stage, shown)
@@ -218,7 +218,7 @@ def _stage(scene: Scene, current: str) -> Box:
         every=every,
     )
     beside = row(large, column(row(*small), all_heads, weights=(1, 2)), weights=(5, 4))
-    # The grid first, as large as it can be: what it was made from, and the other heads, are looked at after it.
+    # The grid comes first, as large as possible; its inputs and the other heads are secondary.
     return replace(column(row(large, all_heads, weights=(2, 1)), row(*small), weights=(8, 1)), wide=beside)
 
 
@@ -238,14 +238,14 @@ def masked(scene: Scene) -> Box:
 
 
 def pattern(scene: Scene) -> Box:
-    """Softmax of every row; of a head that reads the other prompt, what it gives to each of that one's keys first."""
+    """Softmax of every row; for a head that reads the other prompt, its weights on that prompt's keys come first."""
     own = _stage(scene, "pattern")
     across = _across(scene)
     return own if across is None else column(across, own, weights=(1.0, 1.6))
 
 
 def _across(scene: Scene) -> MapPanel | None:
-    """The rectangle of this prompt's queries and the other's keys, where an edit has the shown head read across."""
+    """The grid of this prompt's queries by the other prompt's keys, if an edit makes the shown head read across."""
     site, other = scene.block("attn.z"), scene.passes.other
     edits = [e for e in scene.trace.run.edits if e.site == site and e.written.endswith("across")]
     reads = any(start <= scene.head < (scene.config.n_head if stop is None else stop)
@@ -267,7 +267,7 @@ def _across(scene: Scene) -> MapPanel | None:
 
 
 def z(scene: Scene) -> Box:
-    """For one query: the weight of each key, the values, and their weighted sum."""
+    """For one query, the weight of each key, the values, and their weighted sum."""
     query, head, width = scene.token, scene.head, scene.config.d_head
     weights = scene.trace.read(scene.block("attn.pattern"), head=head, row=query)[: scene.reach(query)]
     values = scene.trace.read(scene.block("attn.v"), head=head)[: scene.reach(query)]
@@ -330,7 +330,7 @@ def z(scene: Scene) -> Box:
 
 
 def concat(scene: Scene) -> Box:
-    """Every head's result side by side in one row of the width of the stream."""
+    """The results of all heads side by side, in one row as wide as the stream."""
     width = scene.config.d_head
     one = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     return column(
@@ -356,7 +356,7 @@ def concat(scene: Scene) -> Box:
 
 
 def attn_out(scene: Scene) -> Box:
-    """The joined heads through W_O: what attention writes into the stream."""
+    """The concatenated heads through W_O: what attention writes into the stream."""
     width = scene.config.d_head
     before = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     after = strip(scene, scene.block("attn_out"), "attn_out", hue=Hue.ACCENT)

@@ -18,7 +18,7 @@ def content(scene: Scene) -> View:
 
 
 def census_view(name: str, config: Config, rank: CurvePanel | None = None) -> View:
-    """The model `name` of this config, its families as bars and what they come to beside other sizes."""
+    """The model `name` of this config: its parameter families as bars, and its totals next to those of other sizes."""
     own, others = census(name, config), references()
     lead = Sentences(
         Phrase("{1} parameters.", Count(own.total)),
@@ -57,7 +57,7 @@ def census_box(
 
 
 def rank_panel(checkpoint: Checkpoint, layer: int, head: int) -> CurvePanel:
-    """Every singular value of a head's W_OV: those past its rank are 0."""
+    """Every singular value of a head's W_OV; those beyond its rank are 0."""
     config = checkpoint.config
     values = singular(checkpoint, "OV", layer, head).values
     rank = int((values > values[0] * config.n_embd * np.finfo(np.float32).eps).sum())
@@ -76,7 +76,7 @@ def rank_panel(checkpoint: Checkpoint, layer: int, head: int) -> CurvePanel:
 
 
 def _value(low: LowRank) -> BarsPanel:
-    """One head's value as two thin matrices, beside one whole matrix that could do as much and more."""
+    """One head's value as two thin matrices, next to one full matrix, which could express more."""
     key = "rank {1}; {2} fewer in all {3} heads" if low.saved >= 0 else "rank {1}; {2} more in all {3} heads"
     saved = Phrase(key, low.rank, Count(abs(low.saved)), Count(low.heads))
     bars = (

@@ -28,12 +28,12 @@ def wants(_scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """What was found for this text, or that it is still being checked."""
+    """The findings for this text, or a note that the check is still running."""
     return check_view(scene.made(CHECK))
 
 
 def check_view(findings: tuple[Finding, ...] | None) -> View:
-    """Every tensor recomputed: the worst first, then all in the order of the pass; None while that goes on."""
+    """Every tensor recomputed: the worst first, then all in the order of the pass; `findings` is None while it runs."""
     lead = Sentences(
         Phrase("Each tensor is computed again in float64 from the traced values of its direct inputs."),
         Phrase(

@@ -1,7 +1,7 @@
-"""The circuits workspace: which heads read what earlier heads write, by the weights alone, and which heads copy.
+"""The circuits workspace: from the weights alone, which heads read what earlier heads write, and which heads copy.
 
-Its cells are `circuits.q[layer1, head1, layer2, head2]`, `circuits.k` and `circuits.v`; the same in the graph as
-`circuits.pair[kind, earlier, later]`, heads counted through all blocks; `circuits.head[layer, head]`, a node; and
+Its cells are `circuits.q[layer1, head1, layer2, head2]`, `circuits.k` and `circuits.v`; in the graph, the same pairs as
+`circuits.pair[kind, earlier, later]`, with heads numbered across all blocks; `circuits.head[layer, head]`, a node; and
 `circuits.copying[layer, head]` with `circuits.copying_through_mlp`.
 """
 
@@ -65,12 +65,12 @@ WANT = Want(Product("circuits", Phrase("Composing every pair of heads"), _comput
 
 
 def wants(_scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     return (WANT,)
 
 
 def content(scene: Scene) -> View:
-    """Heads as nodes with the pairs that compose as lines, the strongest pairs, and what copies."""
+    """Heads as nodes with the pairs that compose as lines, the strongest pairs, and the heads that copy."""
     found: Circuits | None = scene.made(WANT)
     if found is None:
         return View("", "", column(TextPanel(lines=(Line("", WANT.product.waiting),))))
@@ -87,7 +87,7 @@ Pair = tuple[str, tuple[int, int], tuple[int, int], float]
 
 
 def _pairs(scene: Scene, found: Circuits) -> list[Pair]:
-    """Every pair of the kinds that are shown, the strongest first; of the shown head alone where that is asked for."""
+    """Every pair of the shown kinds, the strongest first; on request only the pairs of the shown head."""
     count = scene.config.n_layer * scene.config.n_head
     pairs = analysis.strongest(found, 3 * count * count, _kinds(scene))
     if scene.state.view.circuits_of == "head":
@@ -139,7 +139,7 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2 and 5 times a power of ten: what a line of full thickness stands for."""
+    """Round up to 1, 2 or 5 times a power of ten: the score that a line of full thickness represents."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
 
@@ -201,7 +201,7 @@ def _copying(scene: Scene, found: Circuits) -> MapPanel:
 
 
 def _pair_of(scene: Scene, cell: Cell) -> Cell:
-    """The cell of `circuits.q`, `k` or `v` that a line of the graph stands for. Raises ModelError."""
+    """The cell of `circuits.q`, `k` or `v` that a line of the graph represents. Raises ModelError."""
     per, count = scene.config.n_head, scene.config.n_layer * scene.config.n_head
     kind, earlier, later = cell.index if len(cell.index) == 3 else (-1, -1, -1)
     if not (0 <= kind < len(KINDS) and 0 <= earlier < count and 0 <= later < count):
@@ -217,7 +217,7 @@ def _made(scene: Scene, cell: Cell) -> Circuits:
 
 
 def _at(scene: Scene, cell: Cell) -> tuple[Circuits, Cell, float]:
-    """The product, the cell by its own name and its number. Raises ModelError where there is none."""
+    """The product, the cell under its own name, and its number. Raises ModelError if there is none."""
     found = _made(scene, cell)
     if cell.name == PAIR:
         cell = _pair_of(scene, cell)
@@ -241,7 +241,7 @@ def _head_of(scene: Scene, cell: Cell) -> tuple[int, int]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a pair, a head or a copying score says."""
+    """The readout of a pair, a head or a copying score."""
     if cell.name == HEAD:
         at = _head_of(scene, cell)
         found = _made(scene, cell)
@@ -260,7 +260,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The head of a cell; of a pair what the later head reads there, and both heads."""
+    """The head of a cell; for a pair, what the later head reads there, and both heads."""
     if cell.name == HEAD:
         return (editing.head(*_head_of(scene, cell)),)
     _, own, _ = _at(scene, cell)
@@ -271,7 +271,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """A head becomes the shown one, and its page by the weights opens; a pair opens, its later head the shown one."""
+    """A head becomes the shown one and its weights page opens; a pair opens and shows its later head."""
     if cell.name == HEAD:
         layer, head = _head_of(scene, cell)
         return with_option(replace(scene.state, workspace="heads", layer=layer, head=head), "heads", "weights")
@@ -280,7 +280,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A pair or a copying score taken apart, made again in float64 from the weights."""
+    """A pair or a copying score taken apart, recomputed in float64 from the weights."""
     if cell.name == HEAD:
         raise ModelError("A head is not a number; its copying score and its pairs are.")
     found, own, value = _at(scene, cell)
@@ -294,7 +294,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that make a pair's composition again from the weights alone; of the strongest pair without a cell."""
+    """Lines that recompute a pair's composition from the weights alone; without a cell, that of the strongest pair."""
     found = _made(scene, cell or Cell("circuits", ()))
     if cell is None:
         best = next(iter(analysis.strongest(found, 1, _kinds(scene))), None)

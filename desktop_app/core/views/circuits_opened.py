@@ -1,4 +1,4 @@
-"""A pair of heads or a copying score taken apart: made again in float64, and what passes through read as tokens."""
+"""A pair of heads or a copying score taken apart: recomputed in float64, with what passes through read as tokens."""
 
 import numpy as np
 
@@ -22,14 +22,14 @@ _LISTED = 8
 
 
 def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value: float) -> Box:
-    """The norms that the score is made of, what random matrices give, and the strongest way through both heads."""
+    """The norms that make up the score, what random matrices give, and the strongest path through both heads."""
     layer1, head1, layer2, head2 = index
     checkpoint = scene.checkpoint
     v1, o1 = head_circuits.factors(checkpoint, "OV", layer1, head1)
     q2, k2 = (read_matrices(checkpoint, layer2, part)[head2].astype(np.float64) for part in (QUERY, KEY))
     v2, o2 = head_circuits.factors(checkpoint, "OV", layer2, head2)
     left, right = {"q": (q2, k2.T), "k": (k2, q2.T), "v": (v2, o2)}[kind]
-    # The product of both is v1 (o1 left) right; its norms through thin factors.
+    # The product of both is v1 (o1 left) right; its norms come from thin factors.
     (a, ra), (b, rb) = np.linalg.qr(v1), np.linalg.qr(right.T)
     inner = ra @ (o1 @ left) @ rb.T
     u, values, vt = np.linalg.svd(inner)
@@ -80,12 +80,12 @@ def _norm(left: Array, right: Array) -> float:
 
 
 def _along(scene: Scene, layer: int, direction: Array) -> Array:
-    """Every token along a direction that a head of this block reads, [d_vocab]."""
+    """Every token's projection on a direction that a head of this block reads, [d_vocab]."""
     return head_circuits.along_tokens(scene.checkpoint, direction.astype(np.float32)[None], through_mlp=layer > 0)[0]
 
 
 def _bars(title: str, values: Array, scene: Scene, hue: Hue) -> BarsPanel:
-    """The tokens that lie farthest out on the side where most lies; a direction's sign means nothing."""
+    """The tokens farthest out on the side with the larger extreme; a direction's sign has no meaning."""
     values = values if abs(float(values.max())) >= abs(float(values.min())) else -values
     ids = best(values[None], _LISTED)[0]
     bars = tuple(Bar(scene.tokenizer.label(int(t)), float(values[t]), number(float(values[t]))) for t in ids)
@@ -93,7 +93,7 @@ def _bars(title: str, values: Array, scene: Scene, hue: Hue) -> BarsPanel:
 
 
 def copying(scene: Scene, layer: int, head: int, through_mlp: bool) -> Box:
-    """The eigenvalues that a copying score is made of, as far as they are made again here."""
+    """The eigenvalues that make up a copying score, as far as they are recomputed here."""
     through = head_circuits.read_through_mlp(layer, through_mlp)
     values = head_circuits.copying_of(scene.checkpoint, layer, head, through_mlp=through_mlp, norm=through_mlp)
     total, sizes = float(values.sum().real), float(np.abs(values).sum())

@@ -8,30 +8,30 @@ from desktop_app.core.scene import Scene
 from desktop_app.gpt2.phrase import Phrase
 
 WIDEST = 128
-"""Cells in one row of a strip, at most."""
+"""The maximum number of cells in one row of a strip."""
 
 
 def wrap_width(length: int, group: int = 0) -> int:
-    """Cells a row so that rows are full and at most WIDEST long; a multiple of `group` where there are groups."""
+    """Cells per row, at most WIDEST and such that rows are full; a multiple of `group` where there are groups."""
     unit = group or 1
     count = length // unit
     best = next(n for n in range(count, 0, -1) if count % n == 0 and (n * unit <= WIDEST or n == 1))
-    # A prime length has no divisor to wrap at; rows are then cut at the widest and the last is short.
+    # A prime length has no divisor to wrap at; rows then have the maximum width and the last one is short.
     return best * unit if best > 1 or unit > 1 or count == 1 else min(length, WIDEST)
 
 
 def norm(vector: Array) -> str:
-    """The Euclidean length of a vector, in words."""
+    """The Euclidean norm of a vector, as text."""
     return Phrase("length {1}", number(float(np.linalg.norm(vector))))
 
 
 def token_name(scene: Scene, position: int) -> str:
-    """A token as sentences say it: its text in quotes and its position."""
+    """A token as it is named in sentences: its text in quotes and its position."""
     return Phrase("{1} at {2}", scene.tokenizer.quoted(scene.trace.ids[position]), position)
 
 
 def differs(by: str, good: bool) -> str:
-    """How far what was made again is from the model's number, and whether that is its rounding."""
+    """How far the recomputed number is from the model's, and whether that is within rounding."""
     return Phrase("differs by {1}: rounding", by) if good else Phrase("differs by {1}: more than rounding", by)
 
 
@@ -45,7 +45,7 @@ def strip(
     operator: str = "",
     remark: str = "",
 ) -> Strip:
-    """The row of tensor `name`, [pos, ...], for one token (the selected one unless told)."""
+    """The row of tensor `name`, [pos, ...], for one token (by default the selected one)."""
     position = scene.token if token is None else token
     values = scene.trace.read(name, row=position)
     source = Source(name, (position, "col"))
@@ -53,14 +53,14 @@ def strip(
 
 
 def heads_strip(scene: Scene, name: str, label: str, *, hue: Hue, operator: str = "") -> Strip:
-    """The row of tensor `name`, [head, pos, d_head], for the selected token, heads one after the other."""
+    """The row of tensor `name`, [head, pos, d_head], for the selected token, with its heads concatenated."""
     values = scene.trace.read(name, row=scene.token).reshape(-1)
     source = Source(name, ("group", scene.token, "within"), group=scene.config.d_head)
     return Strip(label, values, source, hue, operator)
 
 
 def without_first(scene: Scene, values: Array, axis: int) -> Array:
-    """The values with position 0 left out (NaN) where the state asks for that."""
+    """The values, with position 0 left out (NaN) if the state asks for that."""
     if not scene.state.view.skip_first or values.shape[axis] < 2:
         return values
     values = np.array(values, copy=True)
@@ -80,9 +80,9 @@ def token_map(
     note: str = "",
     carpet: bool = True,
 ) -> MapPanel:
-    """Tensor `name` for all tokens as a map [pos, feature]; of one head where it has heads.
+    """Tensor `name` for all tokens as a map [pos, feature]; for a tensor with heads, that of one head.
 
-    A `carpet` stands beside panels that say what is in it.
+    A `carpet` is placed next to panels that explain its contents.
     """
     values = scene.trace.read(name, head=head)
     shown = without_first(scene, values, 0)

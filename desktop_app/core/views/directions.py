@@ -1,7 +1,7 @@
 """The directions workspace: sums of embeddings and their neighbours, a direction as a ruler, the text in a plane.
 
-Its cells are `directions.cosine[token]`, a token's row beside the direction (the direction itself is the one after the
-last token); `directions.ruler[point, pos]`, a token's stream beside it; and `directions.place[pos, axis]`.
+Its cells are `directions.cosine[token]`, the cosine of a token's row with the direction (the index after the last token
+is the direction itself); `directions.ruler[point, pos]`, that of a token's stream; and `directions.place[pos, axis]`.
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ _LEADS = {
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A direction that was asked for: `vector` [d_model], its tokens on both sides; or a `reason` for none."""
+    """A requested direction: `vector` [d_model] and its tokens on both sides, or the `reason` why there is none."""
 
     reason: str = ""
     ruler: Ruler | None = None
@@ -100,14 +100,14 @@ _DIRECTION = Product("directions", Phrase("Comparing every token's row"), _compu
 
 
 def want(scene: Scene) -> Want:
-    """The direction that is typed, or the selected token's own row."""
+    """The typed direction, or the selected token's own row."""
     view = scene.state.view
     token = -1 if view.direction.strip() else scene.trace.ids[scene.token]
     return Want(_DIRECTION, (view.direction, token, WITHOUT if view.rows == "trimmed" else 0))
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     return (want(scene),)
 
 
@@ -169,7 +169,7 @@ def _sum(scene: Scene, found: Found) -> Box:
 
 
 def _drawn(scene: Scene, found: Found) -> CloudPanel:
-    """The rows of a sum, the sum and what lies nearest, in the plane of their own first two components."""
+    """The rows of a sum, the sum and its nearest rows, in the plane of their own first two components."""
     assert found.near is not None and found.table is not None and found.vector is not None
     terms = found.ruler.of.terms if found.ruler is not None and isinstance(found.ruler.of, Sum) else ()
     ids = list(dict.fromkeys([*(t.token for t in terms), *(int(t) for t in found.near.ids[:_DRAWN])]))
@@ -184,7 +184,7 @@ def _drawn(scene: Scene, found: Found) -> CloudPanel:
         labels.append(Phrase("the sum") if terms else Phrase("the direction"))
         cells.append((scene.config.vocab_size,))
         signs = [t.sign for t in terms]
-        if signs == [1, -1, 1]:  # a - b + c: from b to a, and as far from c
+        if signs == [1, -1, 1]:  # a - b + c: from b to a, then by the same vector from c
             a, b, c = (ids.index(t.token) for t in terms)
             arrows = [(b, a), (c, len(ids))]
         elif len(signs) == 2 and sum(signs) == 0:
@@ -204,7 +204,7 @@ def _drawn(scene: Scene, found: Found) -> CloudPanel:
 
 
 def _two(places: Array) -> Array:
-    """Places with two coordinates, also where there is but one component."""
+    """Places with two coordinates, even if there is only one component."""
     return np.pad(places, ((0, 0), (0, 2 - places.shape[1]))) if places.shape[1] < 2 else places
 
 
@@ -249,7 +249,7 @@ def _short(point: str) -> str:
 
 
 def _stream(scene: Scene) -> tuple[Array, Plane]:
-    """The normed stream after the shown block, [pos, d_model], and its plane."""
+    """The normalised stream after the shown block, [pos, d_model], and its plane."""
     x = normed(scene.checkpoint, scene.trace.read(f"blocks.{scene.layer}.resid_post").astype(np.float64))
     return x, analysis.plane(x)
 
@@ -287,7 +287,7 @@ def _found(scene: Scene, cell: Cell) -> Found:
 
 
 def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
-    """The number of a cell, and the two vectors whose dot product it is. Raises ModelError where there is none."""
+    """The number of a cell, and the two vectors whose dot product it is. Raises ModelError if there is none."""
     index = cell.index
     if cell.name == "directions.place":
         x, plane = _stream(scene)
@@ -314,7 +314,7 @@ def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a cosine or a coordinate says."""
+    """The readout of a cosine or a coordinate."""
     value, _, _ = _vectors(scene, cell)
     if cell.name == "directions.place":
         return Readout(number(value), Phrase("component {1}", cell.index[1] + 1), token_name(scene, cell.index[0]))
@@ -350,7 +350,7 @@ _HUES = (Hue.RESIDUAL, Hue.ACCENT)
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that make the cosine of every token's row again. Raises ModelError for a direction of another kind."""
+    """Lines that recompute the cosine of every token's row. Raises ModelError for a direction of another kind."""
     found = _found(scene, Cell("directions", ()))
     of = found.ruler.of if found.ruler is not None else None
     if not isinstance(of, Sum | rulers.Neuron) or scene.state.view.rows == "trimmed":

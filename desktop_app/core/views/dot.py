@@ -1,4 +1,4 @@
-"""A dot product drawn: two vectors aligned, their products, the largest of these, and the running sum."""
+"""A dot product as panels: two aligned vectors, their products, the largest of these, and the running sum."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ _TERMS = 8
 
 
 def dot_panels(left: Strip, right: Strip, bias: float | None = None) -> tuple[AnyPanel | Box, ...]:
-    """The panels of `left` · `right`, and of what is added after it, if anything is."""
+    """The panels of `left` · `right`, and of the `bias` added to it, if there is one."""
     products = np.asarray(left.values, np.float64) * right.values
     running = np.concatenate([[0.0], np.cumsum(products)])
     level = ((running[-1] + (bias or 0.0), Phrase("the sum") if bias is None else Phrase("with the bias")),)
@@ -44,7 +44,7 @@ def dot_panels(left: Strip, right: Strip, bias: float | None = None) -> tuple[An
 
 
 def aligned(left: Strip, right: Strip) -> tuple[StripsPanel, ...]:
-    """Two vectors and their products, one under the other."""
+    """Two vectors and their elementwise products, one below the other."""
     products = np.asarray(left.values, np.float64) * right.values
     wrap = wrap_width(len(products))
     strips = (left, right, Strip(Phrase("products"), products, None, Hue.ACCENT, "="))
@@ -53,7 +53,7 @@ def aligned(left: Strip, right: Strip) -> tuple[StripsPanel, ...]:
 
 
 def largest_terms(left: Strip, right: Strip) -> BarsPanel:
-    """The largest products of two vectors, by index."""
+    """The largest elementwise products of two vectors, by index."""
     products = np.asarray(left.values, np.float64) * right.values
     order = np.argsort(-np.abs(products), kind="stable")[:_TERMS]
     bars = tuple(

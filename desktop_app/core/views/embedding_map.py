@@ -1,6 +1,6 @@
-"""The map of embeddings: every token's row in a plane, coloured by what kind of token it is, true neighbours beside it.
+"""The map of embeddings: every token's row in a plane, coloured by the kind of token, next to its true neighbours.
 
-Its cells are `map.token[token]`, a token's row beside the selected one's.
+Its cells are `map.token[token]`, a token's row compared with the selected one's.
 """
 
 import unicodedata
@@ -48,7 +48,7 @@ KINDS = (
     (Phrase("other script"), Hue.ATTENTION),
     (Phrase("signs and bytes"), Hue.RESIDUAL),
 )
-"""What kinds tokens are told apart as; each token is the first that it can be, from the last to the first."""
+"""The kinds of tokens; each token is of the last kind that fits it."""
 _NEAR = 14
 CELL = "map.token"
 
@@ -78,7 +78,7 @@ def kinds_of(tokenizer: Tokenizer, count: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Tokens:
-    """Every token's row, where it stands by the first two components, its kind [token] and its label."""
+    """Every token's row, its place by the first two components, its kind [token] and its label."""
 
     table: Rows
     plane: Plane
@@ -116,20 +116,20 @@ def _without(scene: Scene) -> int:
 
 
 def chosen(scene: Scene) -> int:
-    """The token whose neighbours are shown: the one that was found or clicked, else the selected one of the text."""
+    """The token whose neighbours are shown: the one found or clicked, else the token selected in the text."""
     token = _found(scene)
     token = scene.state.map_token if token is None else token
     return scene.trace.ids[scene.token] if token is None or token >= scene.config.vocab_size else token
 
 
 def _found(scene: Scene) -> int | None:
-    """The first token of those that are looked for."""
+    """The first token that matches the search."""
     typed = scene.state.view.map_find
     return next((t for t in scene.tokenizer.find(typed) if t < scene.config.vocab_size), None) if typed else None
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads; a layout is waited for over the two components, so it is asked for once they are there."""
+    """The products that the view needs; the layout is requested only once the two components are ready to be shown."""
     without = _without(scene)
     found = (Want(_ROWS, (without,)), Want(_NEAREST, (chosen(scene), without)))
     ready = scene.state.view.map == "neighbours" and scene.made(found[0]) is not None
@@ -189,7 +189,7 @@ def _cloud(scene: Scene, rows: _Tokens, near: Nearest | None, layout: Layout | N
 
 
 def _window(scene: Scene, places: Array) -> tuple[float, ...]:
-    """The part of the plane that is shown, in shares of it; as large elsewhere where a token was found outside."""
+    """The visible part of the plane, as fractions of it; moved, at the same size, to a found token outside it."""
     window = scene.state.map_window
     if not window or _found(scene) is None:
         return window
@@ -229,7 +229,7 @@ def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The token, and how near its row truly is."""
+    """The token, and the true nearness of its row."""
     value, _, _ = _vectors(scene, cell)
     token = scene.tokenizer.quoted(cell.index[0])
     return Readout(
@@ -238,7 +238,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """A token that is clicked in the map becomes the chosen one; the chosen one opens."""
+    """A token clicked in the map becomes the chosen one; clicking the chosen one opens it."""
     _vectors(scene, cell)
     if cell.index[0] == chosen(scene):
         return None
@@ -246,7 +246,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A cosine taken apart: the two rows of length 1 whose dot product it is."""
+    """A cosine taken apart: the two unit-length rows whose dot product it is."""
     value, one, other = _vectors(scene, cell)
     readout = describe(scene, cell)
     lines = (
@@ -265,7 +265,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that make the cosine of every token's row with the chosen one's again."""
+    """Lines that recompute the cosine of every token's row with the chosen token's row."""
     lines = ["centred = E - E.mean(0)"]
     if count := _without(scene):
         lines += [

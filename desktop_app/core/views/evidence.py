@@ -1,6 +1,6 @@
-"""The evidence workspace: in which passages of many texts a neuron or head does most, and what it does to this prompt.
+"""The evidence workspace: the passages of many texts where a neuron or head does most, and its effect on this prompt.
 
-Its cells are `evidence.passage[row, column]`, a token of a passage that is shown (column BEFORE is the place itself),
+Its cells are `evidence.passage[row, column]`, a token of a shown passage (column BEFORE is the passage's own place),
 `evidence.neuron[layer, neuron]`, and `evidence.written[token]`, what the neuron adds to a token's logit.
 """
 
@@ -55,7 +55,7 @@ _SCORE_WORDS = {
     "distance": "distance",
     "share": Phrase("share of the stream"),
 }
-_OF_PROMPT = ("model", "int8", "text", "start", "space")  # of what decides a pass, what a passage gives or leaves
+_OF_PROMPT = ("model", "int8", "text", "start", "space")  # settings of a pass that a passage sets or keeps
 _HEAD_LEAD = Phrase(
     "Of many texts the passages in which this head writes most into the stream, and its scores over all of them. Each "
     "token is shaded by the length of what the head adds there, in a pass of this model; that it is long does not say "
@@ -68,7 +68,7 @@ _WINDOWS = {
     (False, False): "of {1} windows; computed here again, apart from the scan by {2}",
     (True, False): "of {1} sampled windows; computed here again, apart from the scan by {2}",
 }
-"""(of tenths, as scanned) -> of how many windows passages are."""
+"""(of tenths, as scanned) -> how many windows the passages come from."""
 
 
 def _open(work: Work, path: str) -> Evidence | str:
@@ -86,7 +86,7 @@ def _written(work: Work, layer: int, neuron: int) -> Array:
 def _muted(work: Work, position: int, kind: str, layer: int, unit: int, mean: float) -> Muted | str:
     try:
         return shown.mute(work.model.engine, work.trace, position, kind, layer, unit, mean, work.stop)
-    except ModelError as reason:  # shown where the effect would stand
+    except ModelError as reason:  # shown in place of the effect
         return str(reason)
 
 
@@ -102,7 +102,7 @@ _SEARCH = Product("evidence_search", Phrase("Searching the passages"), _search, 
 
 
 class _Same:
-    """Evidence as part of a want: two are equal only if they are one."""
+    """Evidence as part of a want; two compare equal only if they are the same object."""
 
     def __init__(self, value: Evidence) -> None:
         self.value = value
@@ -123,7 +123,7 @@ def _kind(scene: Scene) -> str:
 
 
 def _typed(scene: Scene) -> tuple[str, tuple[int, int] | None]:
-    """The text that is looked for, and the neuron that is named instead of one, as in "5.812"."""
+    """The text searched for, and the neuron named in its place, as in "5.812", if one is."""
     typed = scene.state.view.evidence_find.strip()
     match = re.fullmatch(r"(\d{1,3})\.(\d{1,6})", typed, re.ASCII)
     if match is None:
@@ -139,13 +139,13 @@ def evidence_want(scene: Scene) -> Want:
 
 
 def evidence_of(scene: Scene) -> Evidence | None:
-    """The evidence about this model; None while it is not there, or where there is none."""
+    """The evidence about this model; None until it is loaded, or if there is none."""
     found = scene.made(evidence_want(scene))
     return found if isinstance(found, Evidence) else None
 
 
 def unit_of(scene: Scene) -> tuple[int, int]:
-    """Block and number of the neuron or head that is shown: of neurons the most active one unless one was chosen."""
+    """Block and number of the shown neuron or head; for neurons the most active one unless one was chosen."""
     if _of_heads(scene):
         return scene.layer, scene.head
     named = _typed(scene)[1]
@@ -158,7 +158,7 @@ def unit_of(scene: Scene) -> tuple[int, int]:
 
 
 def _wanted(scene: Scene, evidence: Evidence) -> dict[str, Want]:
-    """What a view with evidence needs, by what it is."""
+    """What a view with evidence needs, by name."""
     layer, unit = unit_of(scene)
     same, kind = _Same(evidence), _kind(scene)
     mean = 0.0 if _of_heads(scene) else float(evidence.arrays["post.mean"][layer, unit])
@@ -173,7 +173,7 @@ def _wanted(scene: Scene, evidence: Evidence) -> dict[str, Want]:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """The evidence, and what is read of it for the neuron or head that is shown."""
+    """The evidence, and the products made from it for the shown neuron or head."""
     evidence = evidence_of(scene)
     return (evidence_want(scene), *(() if evidence is None else _wanted(scene, evidence).values()))
 
@@ -188,7 +188,7 @@ def _name(layer: int, unit: int) -> str:
 
 
 def content(scene: Scene) -> View:
-    """Passages with their shading, beside what the neuron or head does elsewhere and on this prompt."""
+    """Shaded passages, next to what the neuron or head does elsewhere and on this prompt."""
     layer, unit = unit_of(scene)
     title = (
         Phrase("What head {1} does", _name(layer, unit))
@@ -216,7 +216,7 @@ def _neuron_panels(scene: Scene, evidence: Evidence) -> tuple[AnyPanel, ...]:
 
 
 def _rows(passage: Passage) -> range:
-    """The positions of a passage that are shown, from BEFORE tokens before its place on."""
+    """The shown positions of a passage, starting BEFORE tokens ahead of its place."""
     return range(passage.position - BEFORE, passage.position + AFTER + 1)
 
 
@@ -410,7 +410,7 @@ def _head_panels(scene: Scene, evidence: Evidence, layer: int, unit: int) -> tup
 
 
 def _passage(scene: Scene, cell: Cell) -> tuple[Evidence, Passage, int]:
-    """The evidence, and passage and position of a cell. Raises ModelError where there is none."""
+    """The evidence, and the passage and position of a cell. Raises ModelError if there is none."""
     evidence = evidence_of(scene)
     passages = None if evidence is None else _made(scene, evidence, "passages")
     if evidence is None or not isinstance(passages, Passages):
@@ -447,7 +447,7 @@ def _token(scene: Scene, cell: Cell) -> tuple[int, Array]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a cell of the workspace says."""
+    """The readout of a cell of the workspace."""
     if cell.name == "evidence.passage":
         evidence, passage, position = _passage(scene, cell)
         if not 0 <= position < len(passage.ids):
@@ -466,7 +466,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def prompt_of(state: State, scene: Scene, passage: Passage, unit: tuple[int, int]) -> State:
-    """The state whose prompt is a passage, at its place, with the same neuron or head; nothing is edited there."""
+    """The state whose prompt is the passage, at its place, with the same neuron or head and no edits."""
     tokenizer, first = scene.tokenizer, scene.tokenizer.first
     begun = bool(first) and passage.ids[: len(first)] == first
     rest = passage.ids[len(first) if begun else 0 :]
@@ -488,13 +488,13 @@ def prompt_of(state: State, scene: Scene, passage: Passage, unit: tuple[int, int
     asked = replace(placed, **others)
     try:
         as_text = encode(asked, tokenizer) == passage.ids
-    except LogitscopeError:  # a piece of a character: the ids themselves are the prompt
+    except LogitscopeError:  # part of a character: the ids themselves are the prompt
         as_text = False
     return asked if as_text else replace(asked, text="", appended=tuple(rest))
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """A passage becomes the prompt; a neuron the one that is shown."""
+    """A passage becomes the prompt; a neuron becomes the shown one."""
     if cell.name == "evidence.passage":
         _, passage, _ = _passage(scene, cell)
         return prompt_of(scene.state, scene, passage, unit_of(scene))
@@ -507,7 +507,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A passage whole, or a token's number with the two vectors that it is made of."""
+    """A whole passage, or a token's number with the two vectors that it is computed from."""
     if cell.name == "evidence.passage":
         return _whole(scene, cell)
     if cell.name == "evidence.neuron":
@@ -569,7 +569,7 @@ def _whole(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that make again what the neuron writes for, or the length of what the head adds at each position."""
+    """Lines that recompute what the neuron adds to the logits, or the norm of what the head adds at each position."""
     del cell  # every number here is one of these, or the pass's own
     layer, unit = unit_of(scene)
     if _of_heads(scene):

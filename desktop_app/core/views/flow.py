@@ -1,8 +1,8 @@
-"""The flow workspace: which tokens and layers made a vector, as a graph that is walked down from the selected token.
+"""The flow workspace: which tokens and layers made a vector, as a graph traversed down from the selected token.
 
 Its cells are `flow.node[level, position]`, the level counted from the embeddings up, and
-`flow.edge[level, position, source, kind]`: the node above, the position of the one below, and which kind of line. They
-name the same in every graph that reaches them.
+`flow.edge[level, position, source, kind]`: the upper node, the position of the lower one, and the kind of line. They
+mean the same in every graph that reaches them.
 """
 
 from dataclasses import replace
@@ -44,12 +44,12 @@ _FLOW = Product("flow", Phrase("Walking down from the token"), _compute, quick=F
 
 
 def want(scene: Scene) -> Want:
-    """The graph below the selected token, of edges that reach the threshold."""
+    """The graph below the selected token, with the edges that reach the threshold."""
     return Want(_FLOW, (scene.token, float(scene.state.view.flow)))
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     return (want(scene),)
 
 
@@ -132,7 +132,7 @@ def _shown(scene: Scene) -> Flow:
 
 
 def _flow(scene: Scene, cell: Cell) -> tuple[Flow, int]:
-    """The graph, and the node or edge that a cell stands for. Raises ModelError if there is none."""
+    """The graph, and the node or edge that a cell represents. Raises ModelError if there is none."""
     if cell.name not in (NODES, EDGES):
         raise ModelError(f"There is no {cell.name}; the flow has {NODES}[level, position] and {EDGES}[{_EDGE_AXES}].")
     found = _shown(scene)
@@ -144,7 +144,7 @@ def _flow(scene: Scene, cell: Cell) -> tuple[Flow, int]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a node or an edge says: its share, and between which vectors."""
+    """The readout of a node or an edge: its share, and the vectors that it connects."""
     found, n = _flow(scene, cell)
     if cell.name == NODES:
         node = found.nodes[n]
@@ -169,7 +169,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State:
-    """Opens the cell, and the walk goes to where it can be inspected: for an attention edge, to its strongest head."""
+    """Open the cell and move the walk to where it can be inspected: for an attention edge, to its strongest head."""
     found, n = _flow(scene, cell)
     tensor = found.nodes[n if cell.name == NODES else int(found.upper[n])].tensor
     layer, head = int(tensor.split(".")[1]), scene.state.head
@@ -182,7 +182,7 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited behind a node or an edge: of attention its strongest head's look, of the others a vector."""
+    """What can be edited behind a node or an edge: for attention its strongest head's look, for the others a vector."""
     found, n = _flow(scene, cell)
     if cell.name == NODES:
         node = found.nodes[n]
@@ -206,7 +206,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A node by everything it is made of; an edge by heads, with its share recomputed from the vectors."""
+    """A node by all its parts; an edge by heads, with its share recomputed from the vectors."""
     found, n = _flow(scene, cell)
     readout = describe(scene, cell)
     if cell.name == NODES:

@@ -1,4 +1,4 @@
-"""A node or an edge of the flow taken apart: what a vector is made of, and how a share comes about."""
+"""A node or an edge of the flow taken apart: what a vector is made of, and how a share is computed."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ _OTHERS = {
 
 
 def node(scene: Scene, found: Flow, n: int, edges: str, indices: Sequence[tuple[int, ...]]) -> Box:
-    """All that a vector is made of, by share, and the vector; cells of the edges are `edges` at their `indices`."""
+    """All parts of a vector, by share, and the vector; the edges' cells are `edges` at their `indices`."""
     own = found.nodes[n]
     bars = [
         Bar(_edge_words(scene, found, int(e)), float(found.importance[e]), percent(float(found.importance[e])),
@@ -79,7 +79,7 @@ def _edge_words(scene: Scene, found: Flow, e: int) -> str:
 
 
 def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> StripsPanel:
-    """Vectors under each other: title, tensor, position, and the numbers where no tensor has them."""
+    """Vectors one below the other: title, tensor, position, and the numbers where no tensor holds them."""
     strips = []
     for label, tensor, position, values in which:
         source = Source(tensor, (position, "col")) if values is None else None
@@ -92,7 +92,7 @@ def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> Strips
 
 
 def edge(scene: Scene, found: Flow, e: int) -> Box:
-    """A share made again from the vectors; of attention, what each head brought, and from which other tokens."""
+    """A share recomputed from the vectors; for attention, what each head brought, and from which other tokens."""
     upper, lower = found.nodes[int(found.upper[e])], found.nodes[int(found.lower[e])]
     row, kind, share = upper.position, found.kinds[e], float(found.importance[e])
     whole, parts, middle = _sum_of(scene, upper.tensor, row)
@@ -105,7 +105,7 @@ def edge(scene: Scene, found: Flow, e: int) -> Box:
             scene, ("f", upper.tensor, row, None), ("y", shown or upper.tensor, row, None if as_it_is else part)
         )
         return column(TextPanel(lines=lines), strips)
-    assert middle is not None  # attention writes into resid_mid alone
+    assert middle is not None  # attention writes only into resid_mid
     layer = int(upper.tensor.split(".")[1])
     heads, key = found.by_head[e], lower.position
     written = [_written(scene, middle, layer, h)[key] for h in range(scene.config.n_head)]
@@ -147,7 +147,7 @@ def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple
 
 
 def _sum_of(scene: Scene, tensor: str, row: int) -> tuple[Array, dict[str, Array], Middle | None]:
-    """A vector, its parts by name in float64, and of `resid_mid` what heads bring, too."""
+    """A vector, its parts by name in float64, and for `resid_mid` also what heads bring."""
     _, layer, name = tensor.split(".")
     middle = middle_of(scene.checkpoint, scene.trace, int(layer), row) if name == "resid_mid" else None
     parts = middle.parts if middle is not None else parts_of_post(scene.checkpoint, scene.trace, int(layer), row)
@@ -191,7 +191,7 @@ def _by_head(scene: Scene, layer: int, heads: Array, at: tuple[int, int]) -> Bar
 
 
 def _by_source(scene: Scene, layer: int, row: int, key: int) -> BarsPanel:
-    """All tokens that the vector has something from, this one marked."""
+    """All tokens that contribute to the vector, with this one marked."""
     shares = attention_importance(scene.checkpoint, scene.trace, layer, row).heads.sum(0)
     order = list(np.argsort(-shares, kind="stable")[:_LISTED])
     order = order if key in order else [*order[:-1], key]
@@ -210,7 +210,7 @@ def _by_source(scene: Scene, layer: int, row: int, key: int) -> BarsPanel:
 
 
 def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
-    """Lines that make all shares of a node again, or that of one of its edges. Raises ModelError in int8."""
+    """Lines that recompute all shares of a node, or that of one of its edges. Raises ModelError in int8."""
     if scene.config.int8:
         raise ModelError("Shares are not written as numpy for weights rounded to int8; switch that off.")
     row, (_, layer, name) = own.position, own.tensor.split(".")
@@ -218,7 +218,7 @@ def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
     reads, edits = [("f", own.tensor, f"[{row}]")], list[str]()
 
     def through(tensor: str, short: str, part: str = f"[{row}]") -> str:
-        """The name of the tensor as its edits find it, whose keep and put are read, too."""
+        """The name of the tensor as it is before its edits; if it has any, their keep and put are read, too."""
         before = before_edit(trace, tensor)
         if before != tensor:
             reads.extend((f"{short}_{end}", f"{tensor}.{end}", part) for end in ("keep", "put"))
@@ -226,10 +226,10 @@ def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
         return before
 
     def kept(expression: str, *shorts: str) -> str:
-        """An expression times what the edits of these keep."""
+        """An expression times the keep factors of the edits of `shorts`."""
         return " * ".join([*(f"{short}_keep" for short in shorts if short in edits), expression])
 
-    more = list[str]()  # what edits put, as it stands in the vector
+    more = list[str]()  # what edits put, as it appears in the vector
     if own.tensor == "blocks.0.resid_pre":
         through("blocks.0.resid_pre", "pre")
         reads += [("embed", "embed", f"[{row}]"), ("pos_embed", "pos_embed", f"[{row}]")]

@@ -1,4 +1,4 @@
-"""One head's page: where it looks in this text, its scores, its strongest pairs, and what it adds to the stream."""
+"""One head's page: what it attends to in this text, its scores, strongest pairs, and what it adds to the stream."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from desktop_app.core.views.common import token_name, without_first
 from desktop_app.gpt2.mask import mask_of, rules
 from desktop_app.gpt2.phrase import Phrase, Sentences
 
-_SHORT = 60  # tokens; the shaded text of a longer one stands under the grid
+_SHORT = 60  # tokens; the shaded text of a longer one is placed below the grid
 _PAIRS, _KEYS = 8, 12
 
 LEAD = Sentences(
@@ -53,18 +53,18 @@ _FORMULAS = {
 
 
 def name(layer: int, head: int) -> str:
-    """A head as people write it."""
+    """A head's name as it is usually written."""
     return f"L{layer}H{head}"
 
 
 def label_words(heads: Heads, layer: int, head: int) -> str:
-    """The head's labels, or that it has none."""
+    """The head's labels as text, or a note that it has none."""
     found = [label.words for label in labels_of(heads, layer, head)]
     return Phrase("{1} and {2}", *found[:2]) if len(found) > 1 else found[0] if found else Phrase("no label")
 
 
 def weight_levels(scene: Scene, values: Array) -> Levels:
-    """The scale of attention weights: 0 to 1, or up to the largest where position 0 is left out."""
+    """The scale of attention weights: 0 to 1, or up to the largest weight if position 0 is left out."""
     levels = unit(scene.state.view.pattern_scale)
     if not scene.state.view.skip_first or not np.isfinite(values).any():
         return levels
@@ -73,7 +73,7 @@ def weight_levels(scene: Scene, values: Array) -> Levels:
 
 
 def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts: bool = False) -> BarsPanel:
-    """The shown head's scores; a click on one opens it, or where it `sorts` orders the heads by it."""
+    """The shown head's scores; clicking one opens it or, if `sorts`, orders the heads by it."""
     at = scene.layer, scene.head
     bars = []
     for measure in MEASURES:
@@ -106,7 +106,7 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
 
 
 def page(scene: Scene, scored: AnyPanel, labels: str) -> View:
-    """The page of the shown head; `scored` are its scores as far as they are known, `labels` its labels."""
+    """The page of the shown head; `scored` shows its scores as far as they are known, `labels` its labels."""
     title = headed(Phrase("Block {1} · Head {2}", scene.layer, scene.head), labels)
     beside = column(scored, _pairs(scene), _writes(scene))
     if scene.state.view.heads_form == "arcs":
@@ -119,7 +119,7 @@ def page(scene: Scene, scored: AnyPanel, labels: str) -> View:
 
 
 def _pattern(scene: Scene) -> tuple[str, Array]:
-    """The head's pattern as it is shown [query, key], NaN where a key is later or left out; and its tensor's name."""
+    """The name of the pattern's tensor, and the head's pattern [query, key], NaN where a key is later or left out."""
     tensor = scene.block("attn.pattern")
     values = scene.trace.read(tensor, head=scene.head)
     rule, every = mask_of(scene.trace.run.mask, scene.config).of(scene.layer, scene.head), np.arange(len(values))
@@ -192,7 +192,7 @@ def _looked_at(scene: Scene) -> ShadedPanel:
 
 
 def strongest_pairs(pattern: Array, count: int) -> list[tuple[int, int]]:
-    """(query, key) of the largest weights of a pattern [query, key], key 0 left out, the largest first."""
+    """(query, key) of the largest weights of a pattern [query, key], without key 0, the largest first."""
     seen = np.tril(pattern)[:, 1:]
     order = np.argsort(-seen, axis=None, kind="stable")[:count]
     found = [(int(n) // max(seen.shape[1], 1), int(n) % max(seen.shape[1], 1) + 1) for n in order]
@@ -218,7 +218,7 @@ def _pairs(scene: Scene) -> BarsPanel:
 
 
 def result_norm(scene: Scene) -> tuple[float, float]:
-    """Lengths of what the shown head adds at the selected token, z W_O, and of the stream before the block."""
+    """Norms of what the shown head adds at the selected token, z W_O, and of the stream before the block."""
     z = head_rows(scene.trace, scene.layer, scene.token, scene.token + 1)[scene.head, 0]
     result = z @ output_matrices(scene.checkpoint, scene.layer)[scene.head].astype(np.float64)
     before = scene.trace.read(scene.block("resid_pre"), row=scene.token).astype(np.float64)
@@ -242,17 +242,17 @@ def _writes(scene: Scene) -> TextPanel:
     )
 
 
-# Summaries and what opens
+# Summaries and opened cells
 
 
 def _furthest(scene: Scene) -> int:
-    """How many keys, from the first on, hold all that any head sees from the selected token."""
+    """How many keys, from the first on, include all that any head sees from the selected token."""
     later = any(rule.later for rule in rules(mask_of(scene.trace.run.mask, scene.config)))
     return len(scene.trace) if later else scene.token + 1
 
 
 def row_of(scene: Scene, made: Summary) -> BarsPanel:
-    """The keys that the selected token's row of a summary gives most to."""
+    """The keys with the largest weights in the selected token's row of a summary."""
     weights = made.grid[scene.token, : _furthest(scene)]
     order = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
     bars = tuple(
@@ -279,7 +279,7 @@ _ROLLOUT = "R_l = (mean over heads of A_l / 2 + I / 2) · R_(l−1), R_0 = I"
 
 
 def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
-    """A cell of a mean or of rollout: what it is made of, and in a mean every head's weight there."""
+    """A cell of a mean or of rollout: what it is made of, and for a mean every head's weight there."""
     query, key = cell.index
     place = Phrase("query {1}, key {2}", token_name(scene, query), token_name(scene, key))
     title = Phrase("{1} = {2}", words, number(value))
@@ -314,7 +314,7 @@ def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
 
 
 def open_score(heads: Heads, measure: str, at: tuple[int, int]) -> View:
-    """A score of a head: the mean that it is, text by text of the battery."""
+    """A score of a head, which is a mean: its values text by text of the battery."""
     value, spread = float(heads.scores[measure][at]), float(heads.spread[measure][at])
     each = heads.each[measure][:, at[0], at[1]]
     count, repeated = len(each), heads.repeated

@@ -1,4 +1,4 @@
-"""One head's page by its weights: what it writes when it reads a token, which keys it asks for, its directions.
+"""One head's weights page: what it writes when it reads a token, which keys it asks for, and its directions.
 
 Its cells are `heads.ov[layer, head, token read, token promoted]`, `heads.qk[layer, head, query token, key token]` and
 `heads.kernel_q[layer, head, later layer, head]` with `kernel_k` and `kernel_v`.
@@ -69,12 +69,12 @@ _HEAD = Product("heads.weights", Phrase("Reading the head's weights"), _compute,
 
 
 def through_mlp(scene: Scene) -> bool:
-    """Whether tokens stand for what block 0's MLP makes of them."""
+    """Whether tokens are represented by what block 0's MLP makes of them."""
     return scene.state.view.stands_for == "mlp0"
 
 
 def want(scene: Scene) -> Want:
-    """The shown head by its weights, with the selected token as the one that is read."""
+    """The shown head by its weights, with the selected token as the token read."""
     return Want(_HEAD, (scene.layer, scene.head, scene.trace.ids[scene.token], through_mlp(scene)))
 
 
@@ -109,7 +109,7 @@ def page(scene: Scene) -> View:
 
 
 def _bars(scene: Scene, made: TokenTable, title: str, hue: Hue) -> BarsPanel:
-    """The best of a token's table, then the worst, the token itself marked."""
+    """The best entries of a token's table, then the worst, with the token itself marked."""
     token, cell = int(made.tokens[0]), f"heads.{made.circuit.lower()}"
     most = [(int(t), float(v)) for t, v in zip(made.promoted[0][:_BARS], made.promoted_number[0], strict=False)]
     least = [(int(t), float(v)) for t, v in zip(made.suppressed[0][:_WORST], made.suppressed_number[0], strict=False)]
@@ -148,7 +148,7 @@ def _typical(scene: Scene, found: HeadCircuits) -> TextPanel:
 
 
 def _near(scene: Scene, found: HeadCircuits) -> AnyPanel:
-    """Later heads by how much of what this one writes they can read."""
+    """Later heads, by how much of what this one writes they can read."""
     chance = scene.config.d_head / scene.config.n_embd
     every = [
         (float(values[at]), side, at)
@@ -188,7 +188,7 @@ def _directions(scene: Scene, found: HeadCircuits, circuit: str) -> TextPanel:
 
 
 def _value(scene: Scene, cell: Cell) -> tuple[float, Array | None, Array | None]:
-    """The number of a cell, made in float64, and of a table the two vectors [d_head] whose dot product it is."""
+    """The number of a cell, in float64, and for a table the two vectors [d_head] whose dot product it is."""
     what = cell.name.removeprefix("heads.")
     if what not in CELLS or len(cell.index) != 4:
         raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
@@ -215,14 +215,14 @@ def _value(scene: Scene, cell: Cell) -> tuple[float, Array | None, Array | None]
 
 
 def _bases(scene: Scene, cell: Cell) -> tuple[Array, Array]:
-    """What the head of a kernel's cell writes and what the other reads, [d_model, d_head] each."""
+    """Bases of what the head of a kernel's cell writes and what the other head reads, [d_model, d_head] each."""
     layer, head, other_layer, other = cell.index
     own = head_circuits.basis(scene.checkpoint, layer, "o")[head].astype(np.float64)
     return own, head_circuits.basis(scene.checkpoint, other_layer, cell.name[-1])[other].astype(np.float64)
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a number of the page says."""
+    """The readout of a number of the page."""
     value, _, _ = _value(scene, cell)
     layer, head, one, other = cell.index
     what = cell.name.removeprefix("heads.")

@@ -1,4 +1,4 @@
-"""The heads workspace: every head of every block on this text, what each does by its scores, and one head's page."""
+"""The heads workspace: every head of every block on this text, what its scores say it does, and one head's page."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ from desktop_app.gpt2.mask import mask_of, rules
 from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
 
 _LISTED = 10
-_QUICK = 256  # tokens; of a longer text the picture of all heads takes more than a moment
+_QUICK = 256  # tokens; for a longer text the picture of all heads takes more than a moment
 
 _BASELINE = Sentences(
     Phrase("Attention summed up over heads and blocks."),
@@ -62,7 +62,7 @@ def _battery(work: Work) -> Heads | str:
     begin = next(iter(work.model.tokenizer.first), None)
     try:
         return analysis.kept(work.model.engine, begin=begin, stop=work.stop, progress=work.progress)
-    except ModelError as reason:  # a context too short to repeat anything: the view shows the rest, and says so
+    except ModelError as reason:  # a context too short to repeat anything: the view reports it and shows the rest
         return str(reason)
 
 
@@ -90,7 +90,7 @@ _SUMMARY = Product("heads.summary", Phrase("Summing up attention"), _summary, qu
 
 
 def _shown_want(scene: Scene) -> tuple[Want, ...]:
-    """What the picture itself is made from, beside the battery."""
+    """The products that the picture itself is made from, besides the battery."""
     view, leave = scene.state.view, scene.state.view.skip_first
     if view.heads == "patterns":
         return (Want(_ATLAS, (leave,), quick=len(scene.trace) <= _QUICK),)
@@ -104,12 +104,12 @@ def _shown_want(scene: Scene) -> tuple[Want, ...]:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     return (*_shown_want(scene), BATTERY)
 
 
 def battery_of(scene: Scene) -> Heads | None:
-    """The scores, None while they are not ready or where the model has none."""
+    """The scores; None until they are ready, or if the model has none."""
     found = scene.made(BATTERY)
     return found if isinstance(found, Heads) else None
 
@@ -118,7 +118,7 @@ def battery_of(scene: Scene) -> Heads | None:
 
 
 def content(scene: Scene) -> View:
-    """What the options ask for: every head with the scores and the finder, one head's page, or a summary."""
+    """The view that the options select: every head with the scores and the finder, one head's page, or a summary."""
     shows = scene.state.view.heads
     if shows == "one":
         heads = battery_of(scene)
@@ -165,7 +165,7 @@ def _all(scene: Scene) -> AtlasPanel | TextPanel:
 
 
 def _numbers(scene: Scene) -> tuple[str, Array]:
-    """What heads are ordered by, and the number of each, [layer, head]: a score, or how like the shown head it is."""
+    """What heads are ordered by, and the numbers, [layer, head]: a score, or the similarity to the shown head."""
     by = scene.state.view.heads_by
     scores = battery_of(scene)
     if scores is None:
@@ -207,7 +207,7 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
 
 
 def _no_scores(scene: Scene) -> TextPanel:
-    """What stands where scores would: that they are being made, or why there are none."""
+    """The text in place of the scores: that they are being computed, or why there are none."""
     found = scene.made(BATTERY)
     if not isinstance(found, str):
         return _waiting(BATTERY)
@@ -220,7 +220,7 @@ def _scores(scene: Scene, text: HeadsOnText | None = None, *, sorts: bool = Fals
 
 
 def order(scene: Scene, heads: Heads) -> list[tuple[int, int]]:
-    """The heads that the options list, in their order."""
+    """The heads that the options select, in their order."""
     _, values = _numbers(scene)
     flat = np.argsort(-values.reshape(-1), kind="stable")
     found = [divmod(int(n), values.shape[1]) for n in flat]
@@ -302,7 +302,7 @@ def _summed(scene: Scene, shows: str) -> View:
 
 
 def _at(scene: Scene, cell: Cell) -> tuple[int, int]:
-    """The head that a cell is of. Raises ModelError where there is none."""
+    """The head that a cell belongs to. Raises ModelError if there is none."""
     layer, head = cell.index if len(cell.index) == 2 else (-1, -1)
     if not (0 <= layer < scene.config.n_layer and 0 <= head < scene.config.n_head):
         raise ModelError(f"There is no head {list(cell.index)} in this model.")
@@ -336,7 +336,7 @@ def _by_weights(cell: Cell) -> bool:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a head's place or score says."""
+    """The readout of a head's place or score."""
     if _by_weights(cell):
         return head_weights.describe(scene, cell)
     if cell.name == "heads.summary":
@@ -366,12 +366,12 @@ def _by_summary(scene: Scene) -> str:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[editing.Target, ...]:
-    """The head of a cell; of a summary none."""
+    """The head of a cell; none for a summary."""
     return () if cell.name == "heads.summary" else (editing.head(*_at(scene, cell)),)
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """The state in which a head that was clicked is the shown one, on its page."""
+    """The state in which the clicked head is the shown one, on its page."""
     if cell.name != "heads.head":
         return None
     layer, head = cell.index
@@ -379,7 +379,7 @@ def choose(scene: Scene, cell: Cell) -> State | None:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A score taken apart: what it is the mean of."""
+    """A score taken apart: the values that it is the mean of."""
     if _by_weights(cell):
         return head_weights.open_cell(scene, cell)
     if cell.name == "heads.summary":
@@ -391,7 +391,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that make the shown head's scores on this text again."""
+    """Lines that recompute the shown head's scores on this text."""
     base, head = f"blocks.{scene.layer}.attn", scene.head
     return program(
         scene.checkpoint,

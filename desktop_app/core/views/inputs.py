@@ -1,4 +1,4 @@
-"""Views of the way in and of the way round again: text, tokens, embeddings, their sum, and the appended token."""
+"""Views of the input and of the next pass: text, tokens, embeddings, their sum, and the appended token."""
 
 import re
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def _prose(scene: Scene) -> ProsePanel:
 
 
 def text(scene: Scene) -> Box:
-    """The prompt as it was typed, and how it will be counted."""
+    """The prompt as typed, and how it will be counted."""
     data = b"".join(scene.tokenizer.token_bytes(i) for i in scene.trace.ids)
     words = data.decode("utf-8", "replace")
     tokens = len(scene.trace)
@@ -91,7 +91,7 @@ def _first_bytes(words: str) -> tuple[Line, ...]:
 
 
 def tokens(scene: Scene) -> Box:
-    """The text cut into tokens, and the merges that made the selected one."""
+    """The text split into tokens, and the merges that made the selected one."""
     token = scene.trace.ids[scene.token]
     data = scene.tokenizer.token_bytes(token)
     facts = [
@@ -135,7 +135,7 @@ def _row_lengths(checkpoint: Checkpoint, name: str) -> Array:
 
 
 def _nearest_rows(checkpoint: Checkpoint, name: str, index: int) -> _Rows:
-    """The rows of a table at the smallest angles to row `index`, and the cosines; all rows are read, so it is kept."""
+    """The rows of a table at the smallest angles to row `index`, and the cosines; kept, since all rows are read."""
     kept = _neighbours.setdefault(checkpoint, {})
     if (name, index) not in kept:
         table, lengths = checkpoint.weights[name], _row_lengths(checkpoint, name)
@@ -165,7 +165,7 @@ def _position_label(_scene: Scene, position: int) -> str:
 
 
 def nearest_tokens(scene: Scene) -> _Rows:
-    """The tokens whose rows of W_E stand nearest to the selected token's, and the cosines, the nearest first."""
+    """The tokens whose rows of W_E lie nearest to the selected token's, and the cosines, the nearest first."""
     return _nearest_rows(scene.checkpoint, "embed.W_E", scene.trace.ids[scene.token])
 
 
@@ -245,7 +245,7 @@ def total(scene: Scene) -> Box:
 
 
 def append(scene: Scene) -> Box:
-    """The token that the draw adds, and what the cache of keys and values spares when the pass goes round again."""
+    """The token that the draw adds, and what the cache of keys and values saves in the next pass."""
     landed = int(scene.ranked.order[scene.landed])
     count, layers = len(scene.trace), scene.config.n_layer
     added = len(scene.state.appended)

@@ -1,4 +1,4 @@
-"""The lens workspace: what every point of the residual stream would already predict, through the final norm and W_U."""
+"""The lens workspace: what each point of the residual stream would already predict, through the final norm and W_U."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,12 +37,12 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Count, Phrase, Sentences, joined
 
-_CURVES = 6  # tokens that are followed
-_WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions up to which all are shown; shown of a longer text; after the selected
-_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # columns of words, letters of a word that is shown whole, letters in a row
-_LIKELIEST = 3  # of them where none is pinned
+_CURVES = 6  # tokens to follow
+_WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions: up to which all are shown; shown of a longer text; after the selected
+_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # columns of words, letters of a word shown in full, letters in a row
+_LIKELIEST = 3  # tokens to follow if none is pinned
 _CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability", "target_rank")
-_QUICK = 4e9  # multiplications and additions that nobody waits for
+_QUICK = 4e9  # multiplications and additions up to which the lens counts as quick
 
 _TITLES = {
     "token": ("The likeliest token", Phrase("colour: its probability")),
@@ -77,7 +77,7 @@ _OF = {
         ),
     ),
 }
-"""What is read -> headline and lead, where they are not the workspace's own."""
+"""What is read -> headline and lead, where they differ from the workspace's own."""
 
 
 def _compute(work: Work, targets: tuple[int, ...], what: analysis.What, translators: str) -> Lens | str:
@@ -92,7 +92,7 @@ def _compute(work: Work, targets: tuple[int, ...], what: analysis.What, translat
             stop=work.stop,
             progress=work.progress,
         )
-    except ModelError as reason:  # the file is gone, or of another model: the view says so
+    except ModelError as reason:  # the file is gone, or belongs to another model: the view reports it
         return str(reason)
 
 
@@ -100,13 +100,13 @@ _LENS = Product("lens", Phrase("Reading every point through the unembedding"), _
 
 
 def followed(scene: Scene) -> tuple[int, ...]:
-    """Ids of the tokens that are followed: those pinned, or the likeliest after the position that is shown."""
+    """Ids of the followed tokens: those pinned, or the likeliest after the shown position."""
     pinned = scene.state.pinned[:_CURVES]
     return pinned or tuple(int(i) for i in scene.ranked.order[:_LIKELIEST])
 
 
 def want(scene: Scene) -> Want:
-    """The lens over this text, with the tokens that are followed."""
+    """The lens over this text, with the followed tokens."""
     config = scene.config
     products = 2 * (2 * config.n_layer + 1) * len(scene.trace) * config.n_embd * config.vocab_size
     what = scene.state.view.lens_of
@@ -115,12 +115,12 @@ def want(scene: Scene) -> Want:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     return (want(scene),)
 
 
 def lens_of(scene: Scene) -> Lens | None:
-    """The lens, None while it is not ready or where it cannot be made."""
+    """The lens; None until it is ready, or if it cannot be made."""
     found = scene.made(want(scene))
     return found if isinstance(found, Lens) else None
 
@@ -140,14 +140,14 @@ def _panels(scene: Scene) -> Box:
     start, end = _close(scene, lens)
     if end - start == len(scene.trace):
         return column(_grid(scene, lens, start, end), _curves(scene, lens), weights=(3.0, 1.0))
-    # Of a long text words can be read where one looks; the whole of it stands below in colours.
+    # In a long text words are readable around the selected token; the whole text is below, in colours.
     close, whole = _grid(scene, lens, start, end), _grid(scene, lens, 0, len(scene.trace))
     whole = replace(whole, title=Phrase("The whole text"), note="", texts=())
     return column(close, _curves(scene, lens), whole, weights=(3.0, 1.0, 1.0))
 
 
 def _close(scene: Scene, lens: Lens) -> tuple[int, int]:
-    """The positions whose cells have words: all, or as many about the selected token as leave every word whole."""
+    """The positions whose cells have words: all, or as many around the selected token as fit without cutting words."""
     length = len(scene.trace)
 
     def about(count: int) -> tuple[int, int]:
@@ -203,7 +203,7 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
 
 
 def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
-    """Name, numbers [point, pos] and colours of what the cells show. Ranks count from 1 on the screen."""
+    """Name, numbers [point, pos] and colours of what the cells show. On the screen ranks count from 1."""
     if shows == "token":
         return "top_probability", lens.top_probability, unit()
     if shows == "probability":
@@ -241,7 +241,7 @@ def _curves(scene: Scene, lens: Lens) -> CurvePanel:
 
 
 def _row(scene: Scene, cell: Cell) -> tuple[Lens, int, int]:
-    """The lens, and point and position of a cell of it. Raises ModelError where there is none."""
+    """The lens, and the point and position of one of its cells. Raises ModelError if there is none."""
     lens = lens_of(scene)
     if lens is None:
         said = scene.made(want(scene))
@@ -259,7 +259,7 @@ def _row(scene: Scene, cell: Cell) -> tuple[Lens, int, int]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a cell of the lens says."""
+    """The readout of a cell of the lens."""
     lens, point, position = _row(scene, cell)
     top = scene.tokenizer.quoted(int(lens.top_id[point, position]))
     words = {
@@ -291,7 +291,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A cell of the lens taken apart: the point's vector, the scale made from it, and what the tokens come to."""
+    """A cell of the lens taken apart: the point's vector, the scale computed from it, and the tokens' results."""
     lens, point, position = _row(scene, cell)
     name = lens.points[point]
     y = scene.trace.read(name, row=position).astype(np.float64)
@@ -299,7 +299,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     if layer is not None:
         try:
             y = load_translators(Path(scene.state.translators), scene.config).apply(layer, y[None])[0]
-        except ModelError as reason:  # the file went away or changed since
+        except ModelError as reason:  # the file was removed or has changed since
             return View(Phrase("{1} after {2}", name, token_name(scene, position)), str(reason), Box(()))
     mean, scale = float(y.mean()), float(np.sqrt(y.var() + scene.config.layer_norm_epsilon))
     weights = scene.checkpoint.weights
@@ -355,7 +355,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that make again what a cell's point would predict, or the last point at the selected token."""
+    """Lines that recompute what a cell's point would predict, or the last point at the selected token."""
     lens = lens_of(scene)
     if lens is None:
         raise ModelError("The lens is not computed yet; copy it when it is shown.")

@@ -1,4 +1,4 @@
-"""Colour limits that a person sets: which of them a view goes by, and what they make of it."""
+"""Colour limits set by the user: which of them applies to a view, and how it changes the view."""
 
 import math
 from dataclasses import replace
@@ -29,7 +29,7 @@ def with_limits(view: View, options: ViewOptions) -> View:
 
 
 def limit_field(view: View) -> str | None:
-    """The view option that fixes the limit of this view's largest picture; None where nothing is in colours."""
+    """The view option that fixes the limit of this view's largest picture; None if nothing is shown in colours."""
     found = [p for p in _coloured(view.content) if not (isinstance(p, GridPanel) and p.small)]
     if not found:
         return None
@@ -37,12 +37,12 @@ def limit_field(view: View) -> str | None:
 
 
 def read_limit(text: str) -> float | None:
-    """The limit that was typed, None for nothing. Raises LogitscopeError for what is not a number above 0."""
+    """The typed limit, None for an empty text. Raises LogitscopeError for anything but a number above 0."""
     if not text.strip():
         return None
     try:
         limit = float(text.strip().replace(",", ".").replace("±", ""))
-    except ValueError:  # refused below, as other numbers are
+    except ValueError:  # rejected below, as other numbers are
         limit = math.nan
     if not 0 < limit <= MOST:
         raise LogitscopeError(f"A colour limit is a number above 0, like 2.5; {text[:40]!r} is none.")

@@ -45,7 +45,7 @@ from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
 KEY = "look"
-_SHOWN = 8  # parts along a side; the others are put together
+_SHOWN = 8  # parts along a side; the others are combined
 _KEYS, _TERMS = 6, 8
 
 _FOLDS = {
@@ -55,7 +55,7 @@ _FOLDS = {
     "blocks": "blocks",
     "kinds": "kinds",
 }
-"""The option's values -> the levels of core/analysis/parts.py; cells name a level by its place here."""
+"""The option's values -> the levels of core/analysis/parts.py; cells refer to a level by its index here."""
 
 _KINDS = {
     Kind.EMBED: "embed",
@@ -79,7 +79,7 @@ _SCORE = Product("look", Phrase("Opening the score"), _compute, quick=False)
 
 
 def at_cell(config: Config, state: State, cell: Cell | None) -> State:
-    """The workspace, at a cell of an attention grid if it is one whose key the query may see."""
+    """The workspace's state, at `cell` if it is a cell of an attention grid whose key the query may see."""
     there = replace(state, workspace=KEY)
     tensor = None if cell is None else tensor_table(config).get(cell.name)
     if cell is None or tensor is None or tensor.axes != ("head", "query", "key") or len(cell.index) != 3:
@@ -91,7 +91,7 @@ def at_cell(config: Config, state: State, cell: Cell | None) -> State:
 
 
 def key_of(scene: Scene) -> int:
-    """The key that is shown: the chosen one, or the one that the query looks at most (not 0 where that is left out)."""
+    """The shown key: the chosen one, or the one that the query attends to most (not 0 if that is left out)."""
     chosen = scene.state.key
     if chosen is not None and chosen < scene.reach(scene.token):
         return chosen
@@ -103,12 +103,12 @@ def key_of(scene: Scene) -> int:
 
 
 def want(scene: Scene) -> Want:
-    """The score that is shown, opened."""
+    """The shown score, opened."""
     return Want(_SCORE, (scene.layer, scene.head, scene.token, key_of(scene)))
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     return (want(scene),)
 
 
@@ -117,7 +117,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 @dataclass(frozen=True)
 class Group:
-    """Parts that are shown as one: what they are called, and which they are."""
+    """Parts shown as one: their label and their indices."""
 
     label: str
     members: tuple[int, ...]
@@ -125,9 +125,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Side:
-    """The parts of the query or of the key: `groups` by the number that they have in cells, and those that are `shown`.
+    """The parts of the query or of the key: `groups` by their number in cells, and the numbers of those `shown`.
 
-    The last that is shown is the sum of all; before it stands what is left over, if anything is.
+    The last one shown is the sum of all, preceded by the remainder, if there is one.
     """
 
     groups: Mapping[int, Group]
@@ -135,16 +135,16 @@ class Side:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What those that are shown are called."""
+        """The labels of the shown groups."""
         return tuple(self.groups[n].label for n in self.shown)
 
     def summed(self, values: Array) -> Array:
-        """`values` with their first axis, of parts, summed up to what is shown."""
+        """`values` with their first axis, of parts, summed to the shown groups."""
         return np.stack([values[list(self.groups[n].members)].sum(0) for n in self.shown])
 
 
 def sides(score: Score, parts: str, *, relative: bool) -> tuple[Side, Side]:
-    """Both sides folded as the option says, the largest sums first."""
+    """Both sides folded according to the option, the largest sums first."""
     asked, answered = score.asked(relative=relative), score.answered(relative=relative)
     return (
         _side(score.query_parts, parts, asked, Phrase("who answered")),
@@ -167,7 +167,7 @@ def _side(parts: Sequence[Part], level: str, sums: Array, total: str) -> Side:
 
 
 def _label(members: Sequence[Part], level: str) -> str:
-    """What a part, or several that are folded into one, is called."""
+    """The label of a part, or of several folded into one."""
     first = members[0]
     if first.kind is Kind.NORM_BIAS:
         return f"{first.name.rpartition('.')[2]}, ln1.b"
@@ -186,7 +186,7 @@ def _label(members: Sequence[Part], level: str) -> str:
 
 
 def table(score: Score, query: Side, key: Side, *, relative: bool) -> Array:
-    """The numbers that are shown, [query part, key part], sums in the last row and column."""
+    """The shown numbers, [query part, key part], with sums in the last row and column."""
     terms = score.relative if relative else score.terms
     return key.summed(query.summed(terms).T).T
 
@@ -204,7 +204,7 @@ def _shown(scene: Scene) -> tuple[Score, Side, Side, Array] | None:
 
 
 def content(scene: Scene) -> View:
-    """The table of parts with its sums, the sum beside the model's number, and the keys that can be chosen."""
+    """The table of parts with its sums, the total next to the model's number, and the keys that can be chosen."""
     key = key_of(scene)
     where = Phrase("Block {1} · Head {2}", scene.layer, scene.head)
     why = Phrase("why {1} looks at {2}", token_name(scene, scene.token), token_name(scene, key))
@@ -215,7 +215,7 @@ def content(scene: Scene) -> View:
     score, query_side, key_side, values = found
     relative = scene.state.view.look == "relative"
     inner = np.abs(values).copy()
-    inner[-1, -1] = 0  # the sum of all would make the rest pale
+    inner[-1, -1] = 0  # the sum of all would make the rest look pale
     limit = float(inner.max()) or 1.0
     picture = MapPanel(
         title=Phrase("Query parts × key parts"),
@@ -243,7 +243,7 @@ def content(scene: Scene) -> View:
 
 
 def _texts(values: Array, limit: float) -> tuple[tuple[str, ...], ...]:
-    """The numbers of the table, all with as many decimals as give the largest three digits, at most."""
+    """The numbers of the table as text, all with the decimals that give the largest at most three digits."""
     decimals = min(max(2 - math.floor(math.log10(limit)), 0), 6) if limit > 0 else 0
     return tuple(tuple(f"{v:z.{decimals}f}".replace("-", "−") for v in line) for line in values)
 
@@ -269,7 +269,7 @@ def _closes(scene: Scene, score: Score, values: Array) -> BarsPanel:
 
 
 def _keys(scene: Scene, key: int) -> BarsPanel:
-    """The keys that the query looks at most, and the one that is shown; a click chooses another."""
+    """The keys that the query attends to most, and the shown one; a click chooses another."""
     tensor = scene.block("attn.pattern")
     weights = scene.trace.read(tensor, head=scene.head, row=scene.token)[: scene.reach(scene.token)]
     shown = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
@@ -295,7 +295,7 @@ def _keys(scene: Scene, key: int) -> BarsPanel:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A cell of the table: the two sides' labels and parts, its number, and the vectors that it is the product of."""
+    """A cell of the table: the two sides' labels and parts, its number, and the vectors whose product it is."""
 
     score: Score
     labels: tuple[str, str]
@@ -306,7 +306,7 @@ class Pair:
 
 
 def pair_of(scene: Scene, cell: Cell) -> Pair:
-    """What a cell stands for. Raises ModelError where it is not shown."""
+    """The pair that a cell represents. Raises ModelError if the cell is not shown."""
     score: Score | None = scene.made(want(scene))
     if score is None:
         raise ModelError(f"{cell.name} is not computed yet; open it when the score is shown.")
@@ -320,7 +320,7 @@ def pair_of(scene: Scene, cell: Cell) -> Pair:
     asking, answering = (side.groups[n] for side, n in zip(both, at, strict=True))
     keys = score.key_vectors - score.mean_key_vectors if relative else score.key_vectors
     terms = score.relative if relative else score.terms
-    # The sum of all says on its edge what it is a sum for; as one side of a cell it is all parts.
+    # On the table's edge the sum of all has a label of its own; as one side of a cell it is called "all".
     labels = (Phrase("all") if n == side.shown[-1] else side.groups[n].label for side, n in zip(both, at, strict=True))
     return Pair(
         score,
@@ -333,7 +333,7 @@ def pair_of(scene: Scene, cell: Cell) -> Pair:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a cell of the table says."""
+    """The readout of a cell of the table."""
     pair = pair_of(scene, cell)
     return Readout(
         number(pair.value),
@@ -343,7 +343,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The look whose score is taken apart."""
+    """The attention look whose score is taken apart."""
     pair_of(scene, cell)
     score = f"blocks.{scene.layer}.attn.scaled"
     return of_tensor(scene, Cell(score, (scene.head, scene.token, key_of(scene))))
@@ -387,7 +387,7 @@ _WRITERS = {Kind.EMBED: "embed", Kind.POSITION: "pos_embed", Kind.MLP: "mlp_out"
 
 
 def _made_by(parts: Sequence[Part], members: tuple[int, ...], position: int, side: str) -> tuple[Bar, ...]:
-    """A bar that leads to the tensor of a part that stands alone; none for parts that are folded."""
+    """A bar that links to the tensor of a single part; none for folded parts."""
     part = parts[members[0]]
     name = _WRITERS.get(part.kind)
     if len(members) > 1 or name is None:
@@ -398,7 +398,7 @@ def _made_by(parts: Sequence[Part], members: tuple[int, ...], position: int, sid
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that make every term again. Raises ModelError for a model that is rounded to int8."""
+    """Lines that recompute every term. Raises ModelError for a model rounded to int8."""
     config, layer, head = scene.config, scene.layer, scene.head
     if config.int8:
         raise ModelError("The parts of a score are not written as numpy for weights rounded to int8; switch that off.")

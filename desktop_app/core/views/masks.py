@@ -1,7 +1,7 @@
-"""The mask lab: which pairs of query and key a mask leaves, how many these are, and what it does to the prediction.
+"""The mask lab: which pairs of query and key a mask keeps, how many they are, and its effect on the prediction.
 
 Its cells are `masks.pairs[mask, length]` and `masks.effect[mask, 0]`, in the order of the table; `masks.seen[query,
-key]` is a pair under the mask that is on, for the shown head.
+key]` is a pair under the active mask, for the shown head.
 """
 
 from collections import Counter
@@ -54,11 +54,11 @@ BEYOND = (
         Phrase("computes the very same pairs, shared out over machines that hand keys and values round"),
     ),
 )
-"""What no mask can show, each with a reason."""
+"""Methods that no mask can show, each with the reason."""
 
 
 def _compute(work: Work, own: str) -> tuple[Masked, ...]:
-    # Measured against the model's own pass, regardless of edits.
+    # Measured against the model's own pass, without edits.
     trace, config = work.passes.before, work.model.config
     masks = (*spans.candidates(config, len(trace), own), spans.spans(trace, work.stop))
     return spans.compare(work.model.engine, trace, tuple(dict.fromkeys(masks)), work.stop, work.progress)
@@ -68,7 +68,7 @@ _MASKS = Product("masks", Phrase("Running under each mask"), _compute, quick=Fal
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads: the masks that are compared, the one that is on among them."""
+    """The products that the view needs: the masks to compare, including the active one."""
     return (Want(_MASKS, (scene.trace.run.mask,)),)
 
 
@@ -77,12 +77,12 @@ def _rows(scene: Scene) -> tuple[Masked, ...]:
 
 
 def _rule(scene: Scene) -> Rule:
-    """The rule of the shown head under the mask that is on."""
+    """The rule of the shown head under the active mask."""
     return mask_of(scene.trace.run.mask, scene.config).of(scene.layer, scene.head)
 
 
 def content(scene: Scene) -> View:
-    """The pairs under the mask that is on, the table of masks, their effects, and what no mask shows."""
+    """The pairs under the active mask, the table of masks, their effects, and the methods that no mask shows."""
     rule, rows = _rule(scene), _rows(scene)
     own = scene.trace.run.mask
     title = own if len(own) <= _SHORT else Phrase("a mask of single heads")
@@ -173,7 +173,7 @@ def _at(scene: Scene, cell: Cell) -> Masked:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a cell says."""
+    """The readout of a cell."""
     if cell.name == "masks.seen":
         query, key = _pair(scene, cell)
         seen = bool(_rule(scene).seen(np.array([query]), np.array([key]))[0, 0])
@@ -197,12 +197,12 @@ def _pair(scene: Scene, cell: Cell) -> tuple[int, int]:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """Turns on the mask that was clicked."""
+    """Switch to the clicked mask."""
     return None if cell.name == "masks.seen" else replace(scene.state, mask=_at(scene, cell).mask)
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """What the mask says about a pair."""
+    """What the mask does with a pair."""
     readout = describe(scene, cell)
     rule = _rule(scene)
     lines = (
@@ -213,9 +213,9 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that run the text under every mask, or count or ask what one cell says.
+    """Lines that run the text under every mask, or recompute the number of one cell.
 
-    Of all they leave KL(GPT-2's own || under it) by mask, each a pass of its own.
+    For all masks they compute KL(GPT-2's own || under it) by mask, with one pass for each.
     """
     config = scene.config
     if cell is not None and cell.name == "masks.seen":

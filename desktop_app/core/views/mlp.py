@@ -30,7 +30,7 @@ _SILENT = 1e-3
 
 
 def _order(scene: Scene) -> Array:
-    """Neurons in the order in which they are shown: by index, or the most active first."""
+    """Neurons in display order: by index, or the most active first."""
     post = scene.trace.read(scene.block("mlp.post"), row=scene.token)
     return np.argsort(-post, kind="stable") if scene.state.view.sort_neurons else np.arange(len(post))
 
@@ -52,13 +52,13 @@ def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
 
 
 def _silent(scene: Scene, pre: Array) -> Array:
-    """Which numbers below zero the activation lets less than a thousandth of through: what they are does not matter."""
+    """Mask of the numbers below zero of which the activation passes less than a thousandth: their size is moot."""
     passed = ACTIVATIONS[scene.config.activation].compute(np.asarray(pre, np.float32))
     return (pre < 0) & (np.abs(passed) < _SILENT * np.abs(pre))
 
 
 def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
-    """Limits of `everything`; of what is heard of it, where what is silent would set the scale by itself."""
+    """Limits of `everything`, or only of `heard` where silent values alone would set the scale."""
     whole = diverging(*everything, rule=rule)
     if not heard.size or heard.size == everything[0].size:
         return whole
@@ -67,7 +67,7 @@ def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
 
 
 def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
-    """Neurons before the activation: the highest, and the lowest of those that are heard at some token."""
+    """Neurons before the activation: the highest, and the lowest of those not silent at every token."""
     name = scene.block("mlp.pre")
     values = scene.trace.read(name, row=scene.token)
     order = np.argsort(-values, kind="stable")
@@ -91,7 +91,7 @@ def _sorting(scene: Scene) -> str:
 
 
 def pre(scene: Scene) -> Box:
-    """The stream's vector widened to every neuron."""
+    """The stream's vector projected to all neurons."""
     source = strip(scene, scene.block("ln2.out"), "ln2.out")
     neurons = _neurons(scene, scene.block("mlp.pre"), "mlp.pre", Hue.MLP)
     everything = without_first(scene, scene.trace[scene.block("mlp.pre")], 0)
@@ -141,7 +141,7 @@ def post(scene: Scene) -> Box:
     low, high = min(-4.0, low), max(4.0, high)
     shown = before.values, after.values
     best = int(np.argmax(np.abs(y)))
-    # The axis reaches to the named neuron, unless that is so far out that the bend of the curve would not be seen.
+    # The axis extends to the named neuron, unless that is so far out that the bend of the curve would not be visible.
     if high < x[best] <= _REACH:
         high = float(x[best]) * 1.05
     grid = np.linspace(low, high, 400, dtype=np.float32)
@@ -172,7 +172,7 @@ def post(scene: Scene) -> Box:
 
 
 def out(scene: Scene) -> Box:
-    """The neurons' activations brought back to the width of the stream."""
+    """The neurons' activations projected back to the width of the stream."""
     neurons = _neurons(scene, scene.block("mlp.post"), "mlp.post", Hue.MLP)
     result = strip(scene, scene.block("mlp_out"), "mlp_out", hue=Hue.ACCENT)
     weights = scene.checkpoint.weights[scene.block("mlp.W_out")]

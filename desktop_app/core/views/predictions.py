@@ -1,6 +1,6 @@
-"""The workspace of all positions: what each predicted against the token that came, with the loss of each.
+"""The workspace of all positions: each prediction compared with the token that came next, and its loss.
 
-Its cells are `predictions.loss[n]`, n the position that predicts.
+Its cells are `predictions.loss[n]`, where n is the predicting position.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 LOSS = "predictions.loss"
 _LISTED = 12
-_QUICK = 2e8  # logits times dimensions: what nobody waits for
+_QUICK = 2e8  # logits times dimensions up to which the comparison counts as quick
 
 
 def _compute(work: Work) -> Predictions:
@@ -52,12 +52,12 @@ def want(scene: Scene) -> Want:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     return (want(scene),)
 
 
 def content(scene: Scene) -> View:
-    """The text shaded by what each token was given, the losses in order, and the tokens that were least expected."""
+    """The text shaded by each token's probability, the losses in order, and the least expected tokens."""
     made: Predictions | None = scene.made(want(scene))
     if made is None:
         return View("", "", column(TextPanel(lines=(Line("", _PREDICTIONS.waiting),))))
@@ -89,7 +89,7 @@ def _text(scene: Scene, made: Predictions) -> ShadedPanel:
 
 
 def _hardest(scene: Scene, made: Predictions) -> BarsPanel:
-    """All tokens of a short text, of a longer one those with the largest losses, in the order of the text."""
+    """All tokens of a short text, or those with the largest losses of a longer one, in the order of the text."""
     order = sorted(np.argsort(-made.loss, kind="stable")[:_LISTED].tolist())
     quoted = scene.tokenizer.quoted
     bars = tuple(
@@ -150,7 +150,7 @@ def _losses(made: Predictions) -> CurvePanel:
 
 
 def _at(scene: Scene, cell: Cell) -> tuple[Predictions, int]:
-    """The comparison, and the position of a cell. Raises ModelError where there is none."""
+    """The comparison, and the position of a cell. Raises ModelError if there is none."""
     made: Predictions | None = scene.made(want(scene))
     if made is None:
         raise ModelError(f"{cell.name} is not computed yet; open it when it is shown.")
@@ -160,7 +160,7 @@ def _at(scene: Scene, cell: Cell) -> tuple[Predictions, int]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a cell says."""
+    """The readout of a cell."""
     made, n = _at(scene, cell)
     top = scene.tokenizer.quoted(int(made.top_id[n]))
     rank = Count(int(made.rank[n]) + 1)
@@ -171,7 +171,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """The loss of one token: its probability, and those of the tokens that were likelier."""
+    """The loss of one token: its probability, and those of likelier tokens."""
     made, n = _at(scene, cell)
     logits = scene.trace.logits(n).astype(np.float64)
     shares = np.exp(logits - logits.max())
@@ -219,7 +219,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that make the loss of every position again, or that of a cell's."""
+    """Lines that recompute the loss of every position, or that of a cell's position."""
     which = "the loss of every position but the last" if cell is None else f"the loss after position {cell.index[0]}"
     pick = "" if cell is None else f"[{cell.index[0]}]"
     return program(

@@ -1,4 +1,4 @@
-"""Views of the way out: logits, then every stage of sampling with what it cut and why, and the draw."""
+"""Views of the output: logits, then every stage of sampling with what it cut and why, and the draw."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +38,7 @@ FATES = {
 
 
 def cut_words(scene: Scene) -> str:
-    """What the sampling settings keep, in words: "top-k 40, then top-p 0.90 keep 11 of 4,096"."""
+    """What the sampling settings keep, as text: "top-k 40, then top-p 0.90 keep 11 of 4,096"."""
     stages, sampling = scene.stages, scene.state.sampling
     total, kept = Count(len(scene.ranked)), Count(stages.n_kept)
     if sampling.greedy:
@@ -54,7 +54,7 @@ def cut_words(scene: Scene) -> str:
 
 
 def shown_ranks(kept: int, total: int, count: int = _SHOWN) -> list[int]:
-    """At most `count` ranks to list: the first ones, and two on each side of the cut wherever that lies."""
+    """At most `count` ranks to list: the first ones, and two on each side of the cut."""
     first = min(count, total)
     if kept >= total or kept <= first - 2:
         return list(range(first))
@@ -64,7 +64,7 @@ def shown_ranks(kept: int, total: int, count: int = _SHOWN) -> list[int]:
 
 
 def cut_lines(ranks: list[int], kept: int, words: str) -> tuple[Cut, ...]:
-    """Lines between bars: where ranks are left out, and where the cut is."""
+    """Lines between bars, where ranks are left out and where the cut is."""
     lines = []
     for n in range(1, len(ranks)):
         left_out = ranks[n] - ranks[n - 1] - 1
@@ -105,7 +105,7 @@ def _bars(
 
 
 def _compared(*panels: BarsPanel) -> Box:
-    """Panels side by side whose bars are drawn on one scale: a longer bar is a larger number."""
+    """Panels side by side whose bars share one scale, so that a longer bar is a larger number."""
     bars = tuple(bar for panel in panels for bar in panel.bars)
     return row(*(replace(panel, peers=bars) for panel in panels))
 
@@ -115,12 +115,12 @@ def _after(scene: Scene) -> str:
 
 
 def logits(scene: Scene) -> Box:
-    """The final vector against every token's row of the unembedding."""
+    """The dot product of the final vector with every token's row of the unembedding."""
     final = strip(scene, "ln_final.out", "ln_final.out", token=scene.position)
     ranks = list(range(min(_SHOWN, len(scene.ranked))))
     values = scene.ranked.logits
     bars = _bars(scene, ranks, lambda r: float(values[r]), kept=len(values), text=number)
-    # All of them by rank, thinned on a logarithmic axis of ranks so that the top is not lost.
+    # All of them by rank, thinned out on a logarithmic axis of ranks so that the top is kept.
     count, middle = len(values), float(values.mean())
     picked = np.unique(np.round(np.geomspace(1, count, 300)).astype(int)) - 1
     curve = CurvePanel(
@@ -141,8 +141,8 @@ def logits(scene: Scene) -> Box:
             wrap=wrap_width(len(final.values)),
         ),
         row(
-            # A number added to every logit changes nothing, and GPT-2's lie about -100: only how far one stands above
-            # the others means something.
+            # A number added to every logit changes nothing, and GPT-2's are around -100: only how far a logit is above
+            # the others has meaning.
             BarsPanel(
                 title=Phrase("Highest logits"),
                 note=Phrase("bars begin at the mean of all, {1}", number(middle)),
@@ -226,7 +226,7 @@ def top_k(scene: Scene) -> Box:
 
 
 def top_p(scene: Scene) -> Box:
-    """The running sum of what top-k left, and the token at which it reaches p."""
+    """The running sum of what top-k kept, and the token at which it reaches p."""
     stages, sampling = scene.stages, scene.state.sampling
     kept = stages.n_kept
     ranks = [r for r in shown_ranks(kept, len(scene.ranked)) if r < stages.n_top_k]
@@ -266,7 +266,7 @@ def top_p(scene: Scene) -> Box:
 
 
 def probabilities(scene: Scene) -> Box:
-    """What the model said and what will be drawn from, side by side, and what became of each token."""
+    """The model's distribution and the one to draw from, side by side, and what happened to each token."""
     stages = scene.stages
     ranks = shown_ranks(stages.n_kept, len(scene.ranked))
     raw = _bars(

@@ -1,7 +1,8 @@
-"""The superposition workspace: angles between directions, how many fit, what a neuron's tokens are, what interferes.
+"""The superposition workspace: angles between directions, how many fit, a neuron's tokens, and interference.
 
 Its cells are `superposition.pair[one, other]`, the cosine of two of the text's tokens' rows,
-`superposition.up[layer, neuron, token]`, what a token does to a neuron, and `superposition.out`, what that does to it.
+`superposition.up[layer, neuron, token]`, what a token does to a neuron, and `superposition.out`, what the neuron adds
+to the token's logit.
 """
 
 import numpy as np
@@ -62,12 +63,12 @@ def _without(scene: Scene) -> int:
 
 
 def neuron_of(scene: Scene) -> int:
-    """The neuron that is shown: the one of the shown block that is strongest at the selected token."""
+    """The shown neuron: the one of the shown block that is strongest at the selected token."""
     return int(np.argmax(scene.trace.read(f"blocks.{scene.layer}.mlp.post", row=scene.token)))
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     neurons = scene.state.view.superposition == "neurons"
     what = f"blocks.{scene.layer}.mlp.W_out" if neurons else "embedding"
     return (
@@ -124,7 +125,7 @@ def _many(bound: float) -> str:
 
 
 def _chosen(scene: Scene) -> list[int]:
-    """The tokens whose interference is shown: those pinned, then the text's own from the selected one back."""
+    """The tokens whose interference is shown: those pinned, then the text's own, from the selected one backwards."""
     before = reversed(scene.trace.ids[: scene.token + 1])
     return list(dict.fromkeys([*scene.state.pinned, *before, *scene.trace.ids]))[:_FEATURES]
 
@@ -180,7 +181,7 @@ def _neuron(scene: Scene, found: NeuronTokens) -> Box:
 
 
 def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
-    """The number of a cell, and the two vectors whose dot product it is. Raises ModelError where there is none."""
+    """The number of a cell, and the two vectors whose dot product it is. Raises ModelError if there is none."""
     index, count, checkpoint = cell.index, scene.config.vocab_size, scene.checkpoint
     if cell.name == _PAIR and len(index) == 2 and all(0 <= i < count for i in index):
         one, other = analysis.rows_of(checkpoint, index, without=_without(scene))
@@ -200,7 +201,7 @@ def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a number says."""
+    """The readout of a number."""
     value, _, _ = _vectors(scene, cell)
     quoted = scene.tokenizer.quoted
     if cell.name == _PAIR:
@@ -214,7 +215,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The neuron that a number is of."""
+    """The neuron that a number belongs to."""
     _vectors(scene, cell)
     return (
         () if cell.name == _PAIR else of_tensor(scene, Cell(f"blocks.{cell.index[0]}.mlp.post", (0, cell.index[1])))[:1]
@@ -252,7 +253,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """Lines that make the interference of the text's tokens again from the embedding."""
+    """Lines that recompute the interference of the text's tokens from the embedding."""
     return program(
         scene.checkpoint,
         "the cosines between rows of W_E, all less their mean",

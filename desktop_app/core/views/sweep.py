@@ -1,6 +1,6 @@
-"""The sweep workspace: one part after the other is muted, or put there from another prompt, and what follows is shown.
+"""The sweep workspace: parts are muted, or patched in from another prompt, one at a time, and the effects are shown.
 
-Its cells are `sweep.effect[row, column]`: blocks by heads or positions; of MLPs and neurons there is one column.
+Its cells are `sweep.effect[row, column]`: blocks by heads or positions; for MLPs and neurons there is one column.
 """
 
 from dataclasses import dataclass, replace
@@ -50,9 +50,9 @@ def _mute(work: Work, what: str, how: what_if.How, target: int, against: int) ->
 
 def _put(work: Work, what: str, way: str, target: int, against: int) -> Patch:
     other = work.passes.other
-    assert other is not None  # wanted only where there is one
+    assert other is not None  # wanted only if there is one
     kind = "heads" if what == "from_heads" else what
-    # What is put into this prompt comes from the other: that is the clean one, and the way to denoise.
+    # What is put into this prompt comes from the other: the other is the clean one, which is denoising.
     return what_if.patch(
         work.model.engine,
         other,
@@ -74,7 +74,7 @@ _PUT = Product("sweep_put", Phrase("Putting each there in turn"), _put, of_both=
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is swept, and the two tokens whose logits count."""
+    """What is swept, and the two tokens whose logits are measured."""
 
     what: str
     target: int
@@ -86,7 +86,7 @@ class _Asked:
 
 
 def _asked(scene: Scene) -> _Asked:
-    """The tokens that were chosen; else this prompt's likeliest, against the other's, or against the next likeliest."""
+    """The chosen tokens; by default this prompt's likeliest, against the other prompt's or the next likeliest."""
     state, order = scene.state, scene.ranked.order
     target = int(order[0]) if state.target is None else state.target
     rival = int(scene.other.ranked.order[0]) if scene.other is not None else target
@@ -97,7 +97,7 @@ def _asked(scene: Scene) -> _Asked:
 
 
 def fits(scene: Scene) -> str:
-    """Why nothing can be put from the other prompt, in a sentence; "" if it can."""
+    """Why nothing can be patched in from the other prompt, in a sentence; "" if it can."""
     if scene.passes.guest is not None:
         return Phrase("A sweep puts cells of another prompt by this same model; take the other model away for it.")
     if scene.other is None:
@@ -106,13 +106,13 @@ def fits(scene: Scene) -> str:
 
 
 def _patched(scene: Scene, found: Ablation | Patch) -> Scene:
-    """The moment of the prompt that is patched: of what is put into the other one, that."""
+    """The scene of the patched prompt: the other prompt's if that is the one patched."""
     noise = isinstance(found, Patch) and found.direction == "noise"
     return scene.other if noise and scene.other is not None else scene
 
 
 def _counterparts(scene: Scene, found: Ablation | Patch) -> Alignment:
-    """For each position of the patched prompt the one that its numbers come from; () where none come from any."""
+    """For each position of the patched prompt, the position that its numbers come from; () if nothing is patched."""
     if not isinstance(found, Patch) or scene.other is None:
         return ()
     own, other = scene.trace.ids, scene.other.trace.ids
@@ -121,7 +121,7 @@ def _counterparts(scene: Scene, found: Ablation | Patch) -> Alignment:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     asked, view = _asked(scene), scene.state.view
     if len(scene.ranked) < 2 or (not asked.muted and fits(scene)):
         return ()
@@ -136,7 +136,7 @@ def _found(scene: Scene) -> Ablation | Patch | None:
 
 
 def content(scene: Scene) -> View:
-    """The picture of what each does to the difference of the logits, as far as it is done."""
+    """The picture of each part's effect on the logit difference, as far as it is computed."""
     asked = _asked(scene)
     quoted = scene.tokenizer.quoted
     title = Phrase("{1} against {2}, {3}", quoted(asked.target), quoted(asked.against), _DONE[asked.what])
@@ -160,7 +160,7 @@ _DONE = {
 
 
 def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
-    """What is measured, and what it is without an edit."""
+    """What is measured, and its value without an edit."""
     done = np.isfinite(found.logit_difference)
     lines = []
     if isinstance(found, Ablation):
@@ -197,7 +197,7 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
 
 
 def _values(found: Ablation | Patch) -> Array:
-    """What the picture shows, [row, column]: by how much the difference changes, or the share of the way."""
+    """The numbers shown, [row, column]: the change of the logit difference, or its share of the prompts' gap."""
     if isinstance(found, Ablation):
         values = found.logit_difference - found.base
     else:
@@ -234,7 +234,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
 
 
 def _neurons(found: Ablation, values: Array) -> BarsPanel:
-    """The neurons by what muting them changes; those that are not done yet are left out."""
+    """The neurons by what muting them changes; those not computed yet are left out."""
     order = [int(n) for n in np.argsort(-np.abs(np.nan_to_num(values)), kind="stable") if np.isfinite(values[n])]
     bars = tuple(
         Bar(
@@ -259,11 +259,11 @@ def _at(scene: Scene, cell: Cell) -> tuple[Ablation | Patch, int, int, float]:
     inside = len(cell.index) == 2 and all(i < n for i, n in zip(cell.index, values.shape, strict=True))
     if cell.name != CELLS or not inside:
         raise ModelError(f"There is no {cell.name}{list(cell.index)}.")
-    return found, *cell.index, float(values[cell.index])  # type: ignore[return-value] # two indices, just asked
+    return found, *cell.index, float(values[cell.index])  # type: ignore[return-value] # two indices, just checked
 
 
 def _target(scene: Scene, found: Ablation | Patch, row: int, col: int) -> Target:
-    """What was edited for a cell."""
+    """The part edited for a cell."""
     if found.what == "heads":
         return head(row, col)
     if found.what == "mlps":
@@ -276,17 +276,17 @@ def _target(scene: Scene, found: Ablation | Patch, row: int, col: int) -> Target
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What a cell stands for."""
+    """The part that a cell represents."""
     found, row, col, _ = _at(scene, cell)
     if isinstance(found, Patch) and found.direction == "noise" and found.what != "heads":
-        # It is the other prompt that was edited there: here it is what stands for that.
+        # The edit was made in the other prompt: here its counterpart is meant.
         here = _counterparts(scene, found)[col]
         return () if here is None else (row_of(scene, f"blocks.{row}.{found.what}", here),)
     return (_target(scene, found, row, col),)
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a cell says."""
+    """The readout of a cell."""
     found, row, col, value = _at(scene, cell)
     flat = found.logit_difference if found.logit_difference.ndim == 2 else found.logit_difference[:, None]
     asked, quoted = _asked(scene), scene.tokenizer.quoted
@@ -300,7 +300,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """The state of that very run: with its edit, in the walk where it was made."""
+    """The state of that run: with its edit, in the walk where it was made."""
     found, row, col, value = _at(scene, cell)
     if np.isnan(value):
         return scene.state
@@ -350,7 +350,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that run every edited pass of the picture again, or that of one cell, from the ids alone."""
+    """Lines that rerun every edited pass of the picture, or that of one cell, from the ids alone."""
     found = _found(scene)
     if found is None:
         raise ModelError("The sweep is not computed yet; copy it when it is shown.")
@@ -390,7 +390,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
 
 
 def _written(found: Ablation | Patch) -> tuple[str, str]:
-    """The tensor and the cells that are edited for `row` and `col`, as expressions."""
+    """The tensor and the cells edited for `row` and `col`, as expressions."""
     if found.what == "heads":
         return 'f"blocks.{row}.attn.z"', "col"
     if found.what == "mlps":
@@ -401,7 +401,7 @@ def _written(found: Ablation | Patch) -> tuple[str, str]:
 
 
 def _means(scene: Scene) -> list[str]:
-    """Lines that take the mean of every tensor over the example texts."""
+    """Lines that compute the mean of every tensor over the example texts."""
     most = min(what_if.REFERENCE_TOKENS, scene.config.n_positions)
     texts = [list(ids[:most]) for ids in reference_texts(scene.tokenizer) if len(ids)]
     return [

@@ -1,4 +1,4 @@
-"""The training workspace: what was measured while the model learned, and how well each snapshot reads this text."""
+"""The training workspace: measurements taken during training, and how well each snapshot predicts this text."""
 
 import re
 
@@ -16,7 +16,7 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.phrase import Capital, Count, Phrase
 
 _GROUP = re.compile(r"(.+?)(?: of token (\d+)| (L\d+H\d+))")
-_MOST = 6  # panels
+_MOST = 6  # panels at most
 _HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE, Hue.QUERY, Hue.MLP, Hue.KEY)
 
 
@@ -34,7 +34,7 @@ def _read(work: Work) -> Array:
 
 
 def loss_of(logits: Array, ids: tuple[int, ...]) -> float:
-    """The mean of -ln p of every id but the first, given those before it; not a number for one id alone."""
+    """The mean of -ln p of every id but the first, given those before it; NaN for a single id."""
     if len(ids) < 2:
         return float("nan")
     rows = logits[:-1].astype(np.float64)
@@ -47,12 +47,12 @@ _TEXT = Want(Product("training.text", Phrase("Reading the text with every snapsh
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     return () if training_of(scene.checkpoint.folder) is None or len(scene.trace) < 2 else (_TEXT,)
 
 
 def content(scene: Scene) -> View:
-    """Curves over the training, with where in it the open snapshot is."""
+    """Curves over the training, with the open snapshot's place in it."""
     training = training_of(scene.checkpoint.folder)
     if training is None:
         words = Phrase("No snapshots of this model's training are here; the letter sorter has some.")
@@ -75,7 +75,7 @@ Lines = dict[str, Array]
 
 
 def grouped(curves: Curves) -> list[tuple[str, Array, Lines]]:
-    """The curves by what they have in common: title, steps, and lines by name; many heads or tokens go together."""
+    """The curves grouped by what they share: title, steps, and lines by name; many heads or tokens share one panel."""
     found: dict[str, Lines] = {}
     for name, values in curves.values.items():
         match = _GROUP.fullmatch(name)
@@ -110,7 +110,7 @@ def _curves(title: str, lines: Lines, steps: Array, step: int, at: int) -> Curve
 
 
 def _of_text(scene: Scene, training: Training, step: int) -> CurvePanel | TextPanel:
-    """How well each snapshot reads the text."""
+    """How well each snapshot predicts the text."""
     title = Phrase("loss on this text")
     if len(scene.trace) < 2:
         return TextPanel(title=title, lines=(Line("", "", Phrase("One token alone has no next one to be read.")),))

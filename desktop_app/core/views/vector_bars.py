@@ -1,4 +1,4 @@
-"""What a vector says before all its numbers: strongest dimensions by name, what changed, and whom it is like."""
+"""A vector's summary, shown ahead of all its numbers: strongest dimensions, what changed, and similar tokens."""
 
 import math
 
@@ -18,7 +18,7 @@ _LISTED = 6
 def strongest(
     scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL, title: str = Phrase("Strongest dimensions")
 ) -> BarsPanel:
-    """The dimensions of the selected token's row of a tensor that are largest in size; a click opens one."""
+    """The dimensions of largest magnitude in the selected token's row of a tensor; a click opens one."""
     values = scene.trace.read(name, row=scene.token)
     mean = float(np.abs(values).mean()) or 1.0
     bars = tuple(
@@ -35,7 +35,7 @@ def strongest(
 
 
 def alike(scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL) -> BarsPanel:
-    """The other tokens whose rows of a tensor point most the same way, and how long theirs are; a click selects one."""
+    """The other tokens whose rows of a tensor are closest in direction, and their norms; a click selects one."""
     rows = scene.trace.read(name).astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1)
     own = lengths[scene.token]
@@ -78,7 +78,7 @@ def _brief(value: float) -> str:
 
 
 def turned(scene: Scene, left: str, right: str, total: str) -> TextPanel:
-    """A sum of two vectors in numbers: their lengths, the angle between them, and by how much the first was turned."""
+    """A sum of two vectors in numbers: their norms, the angle between them, and how far the first was rotated."""
     a, b, c = (scene.trace.read(name, row=scene.token).astype(np.float64) for name in (left, right, total))
     return TextPanel(
         title=Phrase("As arrows"),
@@ -100,7 +100,7 @@ def _angle(a: Array, b: Array) -> str:
 
 
 def by_head(scene: Scene, *, written: bool) -> BarsPanel:
-    """How long each head's result at the selected token is: z, or what it writes through its part of W_O."""
+    """The norm of each head's result at the selected token: z, or what it writes through its part of W_O."""
     z = head_rows(scene.trace, scene.layer, scene.token, scene.token + 1)[:, 0].astype(np.float64)
     if written:
         z = np.stack(

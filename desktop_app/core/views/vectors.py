@@ -45,7 +45,7 @@ def _layer_norm(scene: Scene, name: str, source: str) -> Box:
         stems=True,
         hue=Hue.ACCENT,
     )
-    # Before and after differ in size by design, so each strip is read on its own pair of limits.
+    # Before and after differ in size by design, so each strip has its own limits.
     first = StripsPanel(
         carpet=True,
         title=Phrase("One vector, four steps: {1}", token_name(scene, position)),

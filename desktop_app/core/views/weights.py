@@ -31,10 +31,10 @@ from desktop_app.gpt2.phrase import Capital, Count, Phrase, joined
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.weights import all_weights
 
-_SAMPLE = 2_000_000  # above this many numbers a distribution is taken from every n-th
+_SAMPLE = 2_000_000  # above this many numbers, a distribution is computed from every n-th
 _MOST_BINS = 80
-_TALL = 512  # rows that a picture shows apart, at most
-_TAILS = 0.05  # per cent on either side that a histogram of many numbers leaves out, and counts
+_TALL = 512  # rows that a picture shows separately, at most
+_TAILS = 0.05  # per cent on either side that a histogram of many numbers leaves out but counts
 _FEW = 10_000
 _PERCENTILES = (50, 90, 99, PERCENTILE)
 
@@ -44,9 +44,9 @@ _HUES = {"attn": Hue.ATTENTION, "mlp": Hue.MLP, "unembed": Hue.ACCENT}
 
 @dataclass(frozen=True)
 class Part:
-    """A weight, or the part of one that a letter or a head uses: `blocks.3.attn.W_Q` of head 5.
+    """A weight, or the part of one that belongs to Q, K or V or to a head: `blocks.3.attn.W_Q` of head 5.
 
-    `rows` and `cols` are where it stands in `weight`, a name of the table of weights; a vector has columns alone.
+    `rows` and `cols` are its place in `weight`, a name in the table of weights; a vector has only columns.
     """
 
     name: str
@@ -60,24 +60,24 @@ class Part:
 
     @property
     def title(self) -> str:
-        """The name, with the head where it is one head's."""
+        """The name, with the head if it belongs to one head."""
         return self.name if self.head is None else Phrase("{1} · head {2}", self.name, self.head)
 
     @property
     def source(self) -> Source:
-        """Where its cells stand."""
+        """Where its cells are."""
         if self.rows is None:
             return Source(self.weight, ("col",), first_col=self.cols[0])
         return Source(self.weight, ("row", "col"), first_row=self.rows[0], first_col=self.cols[0])
 
     def of(self, weights: Array) -> Array:
-        """The part's numbers, out of the whole weight."""
+        """The part's numbers, taken from the whole weight."""
         cols = slice(*self.cols)
         return weights[cols] if self.rows is None else weights[slice(*self.rows), cols]
 
 
 def weight_names(config: Config) -> tuple[str, ...]:
-    """Every weight that can be opened, in the order of the forward pass: W_Q, W_K, W_V and their biases apart."""
+    """Every weight that can be opened, in forward-pass order, with W_Q, W_K, W_V and their biases separate."""
     names: list[str] = []
     for name, _, _ in all_weights(config):
         if name.endswith("_QKV"):
@@ -88,14 +88,14 @@ def weight_names(config: Config) -> tuple[str, ...]:
 
 
 def has_heads(name: str) -> bool:
-    """Whether the weight of that name falls into parts of one head each."""
+    """Whether the weight of that name splits into one part per head."""
     return name.rsplit(".", 1)[-1] in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V")
 
 
 def find_part(config: Config, name: str, head: int | None = None) -> Part:
-    """The weight of that name, of one head where `head` is given. Raises ModelError if there is no such weight or head.
+    """The weight of that name, or the part of one `head`. Raises ModelError if there is no such weight or head.
 
-    W_Q, W_K and W_V of a head are columns of W_QKV, W_O of a head is rows of it.
+    W_Q, W_K and W_V of a head are columns of W_QKV; W_O of a head is rows of W_O.
     """
     letter = name[-1:]
     whole = f"{name[:-1]}QKV" if name[:-1].endswith(("attn.W_", "attn.b_")) and letter in _PARTS else name
@@ -124,9 +124,9 @@ def find_part(config: Config, name: str, head: int | None = None) -> Part:
 
 
 def weight_view(checkpoint: Checkpoint, part: Part, tokenizer: Tokenizer | None = None) -> View:
-    """A weight as a heatmap (a vector as a strip), what it is, and how its numbers are distributed.
+    """A weight as a heatmap (a vector as a strip), with its description and the distribution of its numbers.
 
-    With `tokenizer`, rows that stand for tokens are labelled.
+    With `tokenizer`, rows that represent tokens are labelled.
     """
     values = part.of(checkpoint.weights[part.weight])
     levels = _levels(values)
@@ -144,7 +144,7 @@ def weight_view(checkpoint: Checkpoint, part: Part, tokenizer: Tokenizer | None 
 
 
 def _levels(values: Array) -> Levels:
-    """Limits at a percentile of |w|; of a tall matrix at that of what its picture shows, the strongest of many rows."""
+    """Limits at a percentile of |w|; for a tall matrix, of what its picture shows: the strongest of several rows."""
     together = -(-len(values) // _TALL)
     if values.ndim == 1 or together == 1:
         return diverging(values, rule=Phrase("{1} % of |w|", PERCENTILE))
@@ -203,7 +203,7 @@ def _facts(checkpoint: Checkpoint, part: Part, values: Array) -> TextPanel:
 
 
 def _sizes(values: Array, hue: Hue) -> BarsPanel:
-    """How large the numbers are: percentiles of their absolute values."""
+    """The magnitudes of the numbers: percentiles of their absolute values."""
     sample, every = _sampled(values)
     sizes = [*np.percentile(np.abs(sample), _PERCENTILES).tolist(), max(float(values.max()), -float(values.min()))]
     bars = tuple(Bar(f"{p:g} %", v, number(v)) for p, v in zip((*_PERCENTILES, 100), sizes, strict=True))
@@ -216,7 +216,7 @@ def _sizes(values: Array, hue: Hue) -> BarsPanel:
 
 
 def _place(values: Array, flat: int) -> str:
-    """Where a number of the part is, by the part's own rows and columns."""
+    """The place of a number by the part's own rows and columns."""
     place = [int(i) for i in np.unravel_index(flat, values.shape)]
     return (
         Phrase("entry {1}", Count(place[0]))
@@ -226,7 +226,7 @@ def _place(values: Array, flat: int) -> str:
 
 
 def _moments(values: Array) -> tuple[float, float, float]:
-    """Mean, standard deviation and Euclidean (Frobenius) norm, in float64 without a copy of a large weight in it."""
+    """Mean, standard deviation and Euclidean (Frobenius) norm in float64, without a float64 copy of a large weight."""
     pieces = np.array_split(values.reshape(-1), 1 + values.size // _SAMPLE)
     mean = sum(float(piece.sum(dtype=np.float64)) for piece in pieces) / values.size
     spread = sum(float(np.square(piece - mean, dtype=np.float64).sum()) for piece in pieces) / values.size
@@ -236,7 +236,7 @@ def _moments(values: Array) -> tuple[float, float, float]:
 def _sampled(values: Array) -> tuple[Array, int]:
     """Every n-th number of a large weight, and n; every number of a small one."""
     step = -(-values.size // _SAMPLE)
-    # A step that shares no factor with a row's length comes by every column.
+    # A step that shares no factor with a row's length reaches every column.
     while step > 1 and math.gcd(step, values.shape[-1]) > 1:
         step += 1
     return values.reshape(-1)[::step], step

@@ -1,8 +1,8 @@
 """The workspace that explains a token: its logit as a waterfall over the parts of the residual stream.
 
 Its cells are `why.term[n]`: first the parts in the attribution's order, then the blocks, then what the final norm's
-bias adds, the sum of all, and the model's own number; and `why.source[layer, head, key]`, what a head adds for having
-read from a position.
+bias adds, the sum of all, and the model's own number; and `why.source[layer, head, key]`, what a head adds by reading
+from a position.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ _LABELS = {
 
 
 def target_of(scene: Scene) -> int:
-    """The token that is explained: the one that was chosen, else the first that is pinned, else the likeliest."""
+    """The explained token: the chosen one, else the first pinned one, else the likeliest."""
     state = scene.state
     if state.target is not None:
         return state.target
@@ -68,12 +68,12 @@ def want(scene: Scene) -> Want:
 
 
 def _against(scene: Scene) -> int | None:
-    """The token that the explained one is measured against, if another one was chosen."""
+    """The token that the explained one is measured against, if a different one was chosen."""
     return scene.state.against if scene.state.against != target_of(scene) else None
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """What the view reads."""
+    """The products that the view needs."""
     own = want(scene)
     return (own, *why_effects.want(scene, target_of(scene), _against(scene)))
 
@@ -97,7 +97,7 @@ def _title(scene: Scene) -> str:
 
 @dataclass(frozen=True)
 class Term:
-    """One row: the number of its cell, how it is called, and what it adds; a block has a layer and no part."""
+    """One row: the number of its cell, its label, and what it adds; a block has a layer and no part."""
 
     code: int
     label: str
@@ -107,14 +107,14 @@ class Term:
 
 
 def label_of(part: Part) -> str:
-    """How a part is called within its block."""
+    """The label of a part within its block."""
     if part.kind is Kind.EDIT:
         return part.name
     return Phrase("head {1}", part.head) if part.kind is Kind.HEAD else _LABELS[part.kind]
 
 
 def terms(scene: Scene, found: Attribution) -> dict[int, Term]:
-    """Every row that there can be, by the number of its cell."""
+    """Every possible row, by the number of its cell."""
     values = found.contribution
     rows = [Term(n, label_of(p), float(values[n]), p, p.layer) for n, p in enumerate(found.parts)]
     for layer in range(scene.config.n_layer):
@@ -126,7 +126,7 @@ def terms(scene: Scene, found: Attribution) -> dict[int, Term]:
 
 
 def _shown(scene: Scene, found: Attribution) -> Iterator[Term]:
-    """The rows in their order: blocks, those that are unfolded followed by their parts."""
+    """The rows in order: blocks, with unfolded ones followed by their parts."""
     every = terms(scene, found)
     count, layers = len(found.parts), scene.config.n_layer
     parts = [every[n] for n in range(count)]
@@ -180,7 +180,7 @@ def signed(value: float) -> str:
 
 
 def aligned(values: list[float]) -> Callable[[float], str]:
-    """Numbers with their signs and as many decimals as the largest has among four digits; none is a false zero."""
+    """A formatter: signs, and the decimals that give the largest number four digits; none is shown as a false zero."""
     size = max(map(abs, values))
     decimals = 3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0
 
@@ -196,12 +196,12 @@ def _brief(value: float) -> str:
 
 
 def effect_of(scene: Scene, term: Term) -> float | None:
-    """By how much muting what a row stands for changes the explained number, where that was asked for."""
+    """How much muting the part or block of a row changes the explained number, if that was requested."""
     return why_effects.of(scene, wants(scene)[1:], term.part, term.layer)
 
 
 def _remark(scene: Scene, found: Attribution, term: Term) -> str:
-    """What stands behind a bar: the largest of what it is made of, or how near the sum is to the model's number."""
+    """The remark after a bar: the effect of muting, the largest part, or how close the sum is to the model's number."""
     if term.label == OWN:
         closing = found.closings()[0]
         by = short(float(f"{closing.difference:.1g}"))
@@ -228,7 +228,7 @@ def _remark(scene: Scene, found: Attribution, term: Term) -> str:
 
 
 def _at(scene: Scene, cell: Cell) -> tuple[Attribution, Term]:
-    """The attribution and the row of a cell of it. Raises ModelError where there is none."""
+    """The attribution and the row of one of its cells. Raises ModelError if there is none."""
     found: Attribution | None = scene.made(want(scene))
     if found is None:
         raise ModelError(f"{cell.name} is not computed yet for what is chosen now; open it when it is shown.")
@@ -239,7 +239,7 @@ def _at(scene: Scene, cell: Cell) -> tuple[Attribution, Term]:
 
 
 def _source_at(scene: Scene, cell: Cell) -> tuple[Attribution, Part, int]:
-    """The attribution, and head and position of a cell of `why.source`. Raises ModelError where there is none."""
+    """The attribution, and the head and position of a cell of `why.source`. Raises ModelError if there is none."""
     found: Attribution | None = scene.made(want(scene))
     layer, head, key = cell.index if len(cell.index) == 3 else (-1, -1, -1)
     part = next((p for p in found.parts if (p.layer, p.head) == (layer, head)), None) if found is not None else None
@@ -249,7 +249,7 @@ def _source_at(scene: Scene, cell: Cell) -> tuple[Attribution, Part, int]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """What a bar says."""
+    """The readout of a bar."""
     if cell.name == SOURCES:
         found, part, key = _source_at(scene, cell)
         assert found.head_source is not None
@@ -273,7 +273,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def place_of(part: Part) -> str:
-    """The tensor of the walk at which a part can be looked at."""
+    """The tensor of the walk at which a part can be inspected."""
     if part.kind is Kind.EDIT:
         return part.tensor
     name = {Kind.HEAD: "attn.pattern", Kind.ATTENTION_BIAS: "attn_out", Kind.MLP: "mlp.post", Kind.MLP_BIAS: "mlp_out"}
@@ -281,7 +281,7 @@ def place_of(part: Part) -> str:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What writes the part of a bar; the look behind what a head adds for one token."""
+    """What writes the part of a bar; for what a head adds from one token, the look behind it."""
     if cell.name == SOURCES:
         found, part, key = _source_at(scene, cell)
         assert part.layer is not None and part.head is not None
@@ -291,7 +291,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def of_part(part: Part) -> tuple[Target, ...]:
-    """What writes a part of the residual stream, where it can be edited as a whole."""
+    """What writes a part of the residual stream, if it can be edited as a whole."""
     if part.kind is Kind.HEAD and part.layer is not None and part.head is not None:
         return (head(part.layer, part.head),)
     if part.kind is Kind.MLP and part.layer is not None:
@@ -300,7 +300,7 @@ def of_part(part: Part) -> tuple[Target, ...]:
 
 
 def choose(scene: Scene, cell: Cell) -> State:
-    """A block unfolds or folds; a part opens, and the walk goes to where it can be looked at."""
+    """A block unfolds or folds; a part opens, and the walk moves to where it can be inspected."""
     found, term = _at(scene, cell)
     state = scene.state
     if term.part is None and term.layer is not None:
@@ -322,7 +322,7 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
-    """Lines that make an opened part again, or the folded waterfall. Raises ModelError in int8."""
+    """Lines that recompute an opened part, or the folded waterfall. Raises ModelError in int8."""
     if cell is not None and cell.name == SOURCES:
         found, part, _ = _source_at(scene, cell)
         return why_numpy.as_numpy(scene, found, part)

@@ -1,4 +1,4 @@
-"""Lines of numpy that make the waterfall's numbers again from a saved trace."""
+"""Lines of numpy that recompute the waterfall's numbers from a saved trace."""
 
 from desktop_app.core.analysis.attribution import Attribution
 from desktop_app.core.analysis.parts import Kind, Part
@@ -13,7 +13,7 @@ Reads = list[tuple[str, str, str]]
 def as_numpy(scene: Scene, found: Attribution, part: Part | None) -> str:
     """Lines for one part; or for all embeddings and blocks in order, and the constant, which add up to the logit.
 
-    Raises ModelError for a model that is rounded to int8.
+    Raises ModelError for a model rounded to int8.
     """
     if scene.config.int8:
         raise ModelError("Parts of a logit are not written as numpy for weights rounded to int8; switch that off.")
@@ -38,7 +38,7 @@ def as_numpy(scene: Scene, found: Attribution, part: Part | None) -> str:
 
 
 def _vector(scene: Scene, part: Part, row: int) -> tuple[Reads, str]:
-    """What a part's vector is read from, and how it is made of that."""
+    """What a part's vector is read from, and the expression that computes it."""
     if part.layer is None:
         return [("part", part.name, f"[{row}]")], "part"
     block = f"blocks.{part.layer}."

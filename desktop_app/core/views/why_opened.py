@@ -1,4 +1,4 @@
-"""A bar of the waterfall taken apart: a part's dot product, a head by the tokens that it read, an MLP by neuron."""
+"""A bar of the waterfall taken apart: a part's dot product, a head by the tokens it read, an MLP by neuron."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ _LISTED = 10
 
 
 def part(scene: Scene, found: Attribution, which: Part, value: float) -> Box:
-    """The part's vector, the direction, and their dot product; and what a head or an MLP is made of."""
+    """The part's vector, the direction, and their dot product; and the breakdown of a head or an MLP."""
     vector = vector_of(scene.checkpoint, scene.trace, which, found.position)
     scale = frozen_scale(scene.trace, found.position)
     again = float(vector @ found.direction)
@@ -71,7 +71,7 @@ def _difference(scene: Scene, found: Attribution) -> str:
 
 
 def _source(which: Part, position: int) -> Source | None:
-    """The cells that a part's vector is; None where no tensor has it by itself."""
+    """The cells that hold a part's vector; None if no tensor holds it by itself."""
     if which.layer is None:
         return Source(which.name, (position, "col"))
     if which.kind in (Kind.ATTENTION_BIAS, Kind.MLP_BIAS):
@@ -90,7 +90,7 @@ def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
 
 
 def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel, ...]:
-    """The text on the colours of what the head brought from each token, and the largest of these as bars."""
+    """The text coloured by what the head brought from each token, and the largest of these as bars."""
     assert found.head_source is not None
     assert which.layer is not None
     assert which.head is not None
@@ -132,7 +132,7 @@ def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel,
 
 
 def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
-    """What a head brought from one token: the attention it paid times what that token's value is worth."""
+    """What a head brought from one token: its attention times the contribution of that token's value."""
     assert which.layer is not None
     assert which.head is not None
     block = f"blocks.{which.layer}.attn."
@@ -191,14 +191,14 @@ def _by_neuron(scene: Scene, found: Attribution, which: Part) -> BarsPanel:
 
 
 def _others(values: Array, order: Array) -> tuple[Bar, ...]:
-    """What is not listed, as one bar."""
+    """Everything not listed, as one bar."""
     left = len(values) - len(order)
     rest = float(values.sum() - values[order].sum())
     return (Bar(Phrase("{1} others", Count(left)), rest, number(rest), kept=False),) if left else ()
 
 
 def constant(scene: Scene, found: Attribution) -> Box:
-    """The final norm's bias: a dot product with the unembedding's columns, without the scale."""
+    """The final norm's bias: its dot product with the unembedding's columns, without the scale."""
     weights = scene.checkpoint.weights
     column_ = weights[UNEMBEDDING][found.target].astype(np.float64)
     if found.against is not None:
@@ -218,7 +218,7 @@ def constant(scene: Scene, found: Attribution) -> Box:
 
 
 def together(found: Attribution, own: Sequence[tuple[str, float, int]], cells: str) -> Box:
-    """Parts that are added up: a block's, by name, or all of a kind where `own` is empty."""
+    """Parts that are summed: a block's, by name, or all of a kind if `own` is empty."""
     bars = [Bar(label, value, number(value), source=(cells, (code,))) for label, value, code in own]
     if not own:
         kinds = {part.kind: float(found.of_kind(part.kind).sum()) for part in found.parts}
