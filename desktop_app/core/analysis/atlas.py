@@ -1,4 +1,4 @@
-"""Every head's pattern on one text, small: what a picture of all heads of all blocks needs, and no more in memory."""
+"""Every head's pattern on one text, downsampled: only what a picture of all heads of all blocks needs is in memory."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +20,9 @@ _WHOLE = 256  # tokens; up to this many, every query is read
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """Patterns [block, head, query, key], each cell the strongest of `pooled` (queries, keys) cells; NaN: not there.
+    """Patterns [block, head, query, key], each cell the strongest of `pooled` (queries, keys) cells; NaN if none.
 
-    In a text of more than 256 tokens one query in `every` is read, the last among them, and `pooled` counts of those.
+    In a text of more than 256 tokens one query in `every` is read, including the last, and `pooled` counts only those.
     """
 
     grids: Array
@@ -36,7 +36,7 @@ def compute(
 ) -> Atlas:
     """Read and pool the patterns block by block. Raises Cancelled on a stop.
 
-    With `leave_first` key 0 is not there, unless the text is that token alone.
+    With `leave_first` key 0 is left out, unless the text is that token alone.
     """
     stop, config, count = stop or Stop(), trace.config, len(trace)
     most = _SIDE if config.n_layer * config.n_head <= _MANY else _SIDE_OF_MANY

@@ -1,13 +1,13 @@
 """Direct logit attribution: which part of the residual stream speaks for token a, against b, at one position.
 
 With d = W_U[a] - W_U[b], u = w_f * d less its mean over d_model, and s the final layer norm's scale at that position
-(frozen: it is taken as it is, not as something the parts cause),
+(frozen: treated as a constant, not as something the parts cause),
 
     contribution(part) = part . u / s      constant = b_f . d      sum of contributions + constant = logit a - logit b
 
-Without b, d is W_U[a] less the mean of all columns of W_U (softmax passes over what all logits share), or W_U[a] alone.
-u is centred because the final layer norm centres: else every part would get what its mean is worth. A contribution is
-no cause: a later block may erase what an earlier one wrote (Janiak et al. 2023, arXiv 2310.07325).
+Without b, d is W_U[a] less the mean of all columns of W_U (softmax ignores what all logits share), or W_U[a] alone.
+u is centred because the final layer norm centres; otherwise every part would be credited with its mean. A contribution
+is not a cause: a later block may erase what an earlier one wrote (Janiak et al. 2023, arXiv 2310.07325).
 Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; nostalgebraist 2020, "interpreting
 GPT: the logit lens".
 """
@@ -51,14 +51,14 @@ Baseline = Literal["token", "mean", "none"]
 class Attribution(NamedArrays):
     """What each part adds to the logit of `target` (less that of what it is measured against) after `position`.
 
-    `contribution` [part] in the order of `parts`; `constant` what the final layer norm's bias adds; `total` the sum of
-    all of these; `own` the model's own number, which `total` is up to rounding. All in logits.
+    `contribution` [part] is in the order of `parts`; `constant` is what the final layer norm's bias adds; `total` the
+    sum of all of these; `own` the model's own number, which `total` equals up to rounding. All are in logits.
     `head_source` [layer, head, key]: each head's contribution by the position it read from (0 for later ones).
-    `neuron` [layer, d_mlp]: each MLP's contribution by neuron. Both are None if they were not asked for.
+    `neuron` [layer, d_mlp]: each MLP's contribution by neuron. Both are None if they were not requested.
     `direction` [d_model] is u / s: any vector of the residual stream at this position contributes its dot product.
-    In an int8 model one more part, `rounding`, has what rounding the final layer norm's output adds, and
-    `head_rounding` [layer, head] what rounding or editing a head's z adds to it, beside its sources; else that
-    is all zeros.
+    In an int8 model one more part, `rounding`, holds what rounding the final layer norm's output adds, and
+    `head_rounding` [layer, head] what rounding or editing a head's z adds to the head, apart from its sources;
+    otherwise the latter is all zeros.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -85,7 +85,7 @@ class Attribution(NamedArrays):
     neuron: Array | None
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         found = {
             "parts": names_of(self.parts),
             "contribution": self.contribution,
@@ -96,11 +96,11 @@ class Attribution(NamedArrays):
         return found | {name: array for name, array in opened.items() if array is not None}
 
     def of_kind(self, kind: Kind) -> Array:
-        """The contributions of the parts of one kind, in order: [layer] or, of heads, [layer x head]."""
+        """The contributions of the parts of one kind, in order: [layer] or, for heads, [layer x head]."""
         return self.contribution[[part.kind is kind for part in self.parts]]
 
     def closings(self) -> tuple[Closing, ...]:
-        """The sum is the model's number; sources add up to their head, neurons to their MLP."""
+        """The sum equals the model's number; sources add up to their head, neurons to their MLP."""
         largest = max(np.abs(self.contribution).max(), abs(self.constant))
         found = [closing("attribution: parts and constant", self.total, self.own, largest)]
         if self.head_source is not None:
@@ -132,15 +132,15 @@ def compute(
         checkpoint: the model that made `trace`.
         trace: the pass.
         target: the token's id.
-        against: the id of the token to measure it against; then `baseline` is passed over.
+        against: the id of the token to measure it against; `baseline` is then ignored.
         baseline: without `against`, "mean" (of all tokens) or "none".
-        position: where, from 0; a negative one counts from the end.
-        sources: whether heads are opened to the positions they read from.
-        neurons: whether MLPs are opened to neurons.
-        stop: ends it between two blocks.
+        position: counted from 0; a negative one counts from the end.
+        sources: whether heads are broken down by the positions they read from.
+        neurons: whether MLPs are broken down by neuron.
+        stop: cancels between two blocks.
 
     Raises:
-        ModelError: a token or position that is not there.
+        ModelError: a token or position that does not exist.
         Cancelled: `stop` was set.
     """
     stop, config, weights = stop or Stop(), checkpoint.config, checkpoint.weights
@@ -184,7 +184,7 @@ def compute(
 
 
 def centred(vector: Array) -> Array:
-    """`vector` less its mean: what the final layer norm's own centring comes to on the side of the unembedding."""
+    """`vector` less its mean: the final layer norm's centring, applied on the side of the unembedding."""
     return vector - vector.mean()
 
 
@@ -198,7 +198,7 @@ _lock = threading.Lock()
 
 
 def mean_column(checkpoint: Checkpoint) -> Array:
-    """The mean of all columns of W_U, [d_model]; kept for as long as the checkpoint is."""
+    """The mean of all columns of W_U, [d_model]; cached for the lifetime of the checkpoint."""
     with _lock:
         found = _means.get(checkpoint)
         if found is None:
@@ -221,20 +221,20 @@ def _sources(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, s
 
 
 def _head_rounding(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array) -> Array:
-    """What int8 adds to each head by rounding its z, and what an edit of z puts there: [layer, head]."""
+    """What int8 adds to each head by rounding its z, plus what an edit of z puts there: [layer, head]."""
     config = checkpoint.config
     found = np.zeros((config.n_layer, config.n_head))
     for n in range(config.n_layer):
         made = before_edit(trace, f"blocks.{n}.attn.z")
         if not config.int8 and not made.endswith(".before"):
-            continue  # no more than the sources give
+            continue  # nothing beyond the sources
         lost = head_rows(trace, n, row, row + 1)[:, 0] - trace.read(made, row=row)
         found[n] = np.vecdot(lost, output_matrices(checkpoint, n) @ direction.astype(np.float32))
     return found
 
 
 def _neurons(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, stop: Stop) -> Array:
-    """Each neuron's contribution, its activation times what its row of W_out is worth: [layer, d_mlp]."""
+    """Each neuron's contribution, its activation times its row of W_out along the direction: [layer, d_mlp]."""
     config = checkpoint.config
     found = np.empty((config.n_layer, config.d_mlp))
     for n in range(config.n_layer):

@@ -1,8 +1,8 @@
-"""What `logitscope check` asks of the analyses: that sums close, and that numbers come out when made another way.
+"""What `logitscope check` requires of the analyses: sums close, and numbers agree when computed another way.
 
-Decompositions are held to the model's own numbers. A lens and the scores of heads are no sums, so they are made again
-in float64, from their definition and not by the code that is checked: the lens without pieces of the vocabulary, heads
-from which tokens repeat and not from offsets.
+Decompositions are checked against the model's own numbers. A lens and the scores of heads are not sums, so they are
+recomputed in float64, from their definition and not by the code under test: the lens without splitting the vocabulary,
+heads from which tokens repeat and not from offsets.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,18 +24,18 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 
-_PIECE = 4096  # tokens of the vocabulary that are widened to float64 at once
-_LONGEST = 16  # tokens that are repeated to check the scores of heads
+_PIECE = 4096  # tokens of the vocabulary converted to float64 at once
+_LONGEST = 16  # tokens repeated to check the scores of heads
 
 
 @dataclass(frozen=True)
 class Check:
-    """One analysis: its name, and what it closes for a text."""
+    """One analysis: its name, and its closings for a text."""
 
     name: str
     closings: Callable[[Engine, Trace, Stop], Iterator[Closing]]
     unless: tuple[str, ...] = ()
-    """Ends of the names of tensors: it has no meaning where one of them is edited."""
+    """Suffixes of tensor names: the check is meaningless if one of these tensors is edited."""
 
 
 def check_analyses(
@@ -43,7 +43,7 @@ def check_analyses(
 ) -> Iterator[Closing]:
     """Every closing of every analysis of the text `ids`, most of them at its last position.
 
-    With `edits` or a `mask` it is the changed pass, without the checks that have no meaning there.
+    With `edits` or a `mask` the changed pass is checked, without the checks that are meaningless there.
 
     Raises ModelError for ids that cannot be run, Cancelled on a stop.
     """
@@ -90,7 +90,7 @@ def _lens(engine: Engine, trace: Trace, stop: Stop) -> Iterator[Closing]:
     largest = np.abs(found.target_logit).max()
     yield closing("lens: translated by the identity", translated.target_logit, found.target_logit, largest)
     if engine.config.int8:
-        return  # a vector that is made in float64 may round to other whole numbers
+        return  # a vector computed in float64 may round to other integers
     logits = _lens_logits(checkpoint, trace, found.points, last, stop)
     largest = np.abs(logits).max(-1)
     shares = logits - logits.max(-1, keepdims=True)
@@ -106,7 +106,7 @@ def _lens(engine: Engine, trace: Trace, stop: Stop) -> Iterator[Closing]:
 
 
 def _lens_logits(checkpoint: Checkpoint, trace: Trace, points: Sequence[str], row: int, stop: Stop) -> Array:
-    """LN_f(y) W_U of every point at one position, [point, d_vocab], straight from the definition."""
+    """LN_f(y) W_U of every point at one position, [point, d_vocab], directly from the definition."""
     weights, table = checkpoint.weights, checkpoint.weights[UNEMBEDDING]
     y = np.stack([trace.read(point, row=row) for point in points]).astype(np.float64)
     y -= y.mean(-1, keepdims=True)
@@ -121,14 +121,14 @@ def _lens_logits(checkpoint: Checkpoint, trace: Trace, points: Sequence[str], ro
 
 def _heads(engine: Engine, _trace: Trace, stop: Stop) -> Iterator[Closing]:
     if engine.config.n_positions < 3:
-        return  # nothing can be repeated
+        return  # no token can be repeated
     found = heads.compute(engine, sequences=1, repeated=_LONGEST, stop=stop)
     count = found.repeated
-    # Which of the T tokens stands at a position, and whether in the second copy.
+    # Which of the T tokens is at each position, and whether it is in the second copy.
     token = np.array([-1, *range(count), *range(count)])
     second = np.arange(2 * count + 1) > count
     queries, keys = np.indices((2 * count + 1, 2 * count + 1))
-    after = np.roll(token, 1)  # of the key before
+    after = np.roll(token, 1)  # for the preceding key
     cells = {
         "previous": (queries >= 2) & (keys + 1 == queries),
         "first": (queries >= 1) & (keys < 1),
@@ -154,7 +154,7 @@ def _heads(engine: Engine, _trace: Trace, stop: Stop) -> Iterator[Closing]:
 
 
 def _shares(checkpoint: Checkpoint, trace: Trace, layer: int) -> Array:
-    """|result| / |resid_pre| of each head of a block from the results themselves, mean over positions from 1 on."""
+    """|result| / |resid_pre| of each head of a block, from the results themselves; mean over positions from 1 on."""
     z = trace.read(f"blocks.{layer}.attn.z")[:, 1:].astype(np.float64)
     width = z.shape[-1]
     matrix = checkpoint.weights[f"blocks.{layer}.attn.W_O"].astype(np.float64)

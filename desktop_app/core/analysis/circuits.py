@@ -1,4 +1,4 @@
-"""Circuits from the weights: how much each head reads of what an earlier head writes, and which heads copy.
+"""Circuits from the weights: how much of what an earlier head writes each head reads, and which heads copy.
 
 With the factors of core/analysis/folding.py, of head 1 of an earlier block and head 2 of a later one,
 
@@ -6,14 +6,14 @@ With the factors of core/analysis/folding.py, of head 1 of an earlier block and 
     K: |W_OV1 W_QK2^T| / (the same)          ... as its key reads it
     V: |W_OV1 W_OV2| / (|W_OV1| |W_OV2|)     ... as its value reads it
 
-where |.| is the Frobenius norm. No [d_model, d_model] matrix is made: with X^(1/2) the root of a head's Gram matrix,
-|V1 O1 Q2 K2^T| = |(V1^T V1)^(1/2) (O1 Q2) (K2^T K2)^(1/2)|. Matrices that have nothing to do with each other compose,
-too: by about 1/sqrt(d_model), which is measured on random ones of the same shape.
+where |.| is the Frobenius norm. No [d_model, d_model] matrix is formed: with X^(1/2) the root of a head's Gram matrix,
+|V1 O1 Q2 K2^T| = |(V1^T V1)^(1/2) (O1 Q2) (K2^T K2)^(1/2)|. Unrelated matrices compose, too, with a score of about
+1/sqrt(d_model), which is measured on random ones of the same shape.
 
 The copying score of a head is sum(eigenvalues) / sum |eigenvalues| of W_E W_V' W_O W_U', a [d_vocab, d_vocab] matrix
-whose eigenvalues but for zeros are those of W_O (W_U' W_E) W_V', [d_head, d_head]: 1 if every token that is read is
-made likelier, -1 if less likely. Blocks after the first read little of W_E as it is, so there is a second score with
-what block 0's MLP makes of each row, normed, in place of W_E (block 0 itself reads the normed rows).
+whose nonzero eigenvalues are those of W_O (W_U' W_E) W_V', [d_head, d_head]: 1 if every token read is made likelier,
+-1 if less likely. Blocks after the first read little of W_E directly, so there is a second score with the normalised
+output of block 0's MLP for each row in place of W_E (block 0 itself reads the normalised rows).
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
 """
 
@@ -46,19 +46,19 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 Array = NDArray[Any]
 
 KINDS = ("q", "k", "v")
-"""What of a later head reads: its query, its key, its value."""
+"""How a later head reads: by its query, its key or its value."""
 
 _DRAWS = 24  # pairs of random heads that the baseline is measured on
-_PIECE = 8192  # rows of the vocabulary that are multiplied at once
+_PIECE = 8192  # rows of the vocabulary multiplied at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Circuits(NamedArrays):
     """Composition of every pair of heads, and the copying score of each head.
 
-    `composition[kind]` [layer1, head1, layer2, head2] for each of KINDS is raw, and not a number unless layer1 <
-    layer2. `random` and `random_spread` are mean and standard deviation of the same score of random matrices.
-    `copying` [layer, head] is of W_E, `copying_through_mlp` of what stands for tokens once block 0's MLP has read them.
+    `composition[kind]` [layer1, head1, layer2, head2] for each of KINDS is the raw score, NaN unless layer1 < layer2.
+    `random` and `random_spread` are the mean and standard deviation of the same score for random matrices. `copying`
+    [layer, head] uses W_E, `copying_through_mlp` the representation of tokens after block 0's MLP.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -76,7 +76,7 @@ class Circuits(NamedArrays):
     copying_through_mlp: Array
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         found = {f"composition_{kind}": self.composition[kind] for kind in KINDS}
         found |= {
             "composition_random": np.array(self.random),
@@ -85,7 +85,7 @@ class Circuits(NamedArrays):
         return found | {"copying": self.copying, "copying_through_mlp": self.copying_through_mlp}
 
     def above(self, kind: str) -> Array:
-        """Composition minus what random matrices give, [layer1, head1, layer2, head2]."""
+        """Composition minus the mean for random matrices, [layer1, head1, layer2, head2]."""
         return self.composition[kind] - self.random
 
 
@@ -105,7 +105,7 @@ _lock = threading.Lock()
 
 
 def kept(checkpoint: Checkpoint, *, stop: Stop | None = None, progress: Progress = unheard) -> Circuits:
-    """What `compute` gives, remembered for as long as the checkpoint is in memory."""
+    """The result of `compute`, cached for as long as the checkpoint is in memory."""
     with _lock:
         found = _kept.get(checkpoint)
     if found is None:
@@ -120,14 +120,14 @@ def compositions(checkpoint: Checkpoint, *, stop: Stop | None = None, progress: 
     stop, config = stop or Stop(), checkpoint.config
     layers, heads, width = config.n_layer, config.n_head, config.n_embd
     found = {kind: np.full((layers, heads, layers, heads), np.nan) for kind in KINDS}
-    writes: list[Array] = []  # of the blocks so far: (V^T V)^(1/2) O of every head, the heads below each other
+    writes: list[Array] = []  # for each block so far: (V^T V)^(1/2) O of every head, stacked by rows
     sizes: list[Array] = []  # |W_OV| of their heads
     for layer in range(layers):
         q, k, v = (read_matrices(checkpoint, layer, part) for part in (QUERY, KEY, VALUE))
         root = {name: _root(_gram(x)) for name, x in (("q", q), ("k", k), ("v", v))}
         o = write_matrices(checkpoint, layer)
         written, own = root["v"] @ o, _root(_gram(o.transpose(0, 2, 1)))
-        # What a later head reads with, and by which norm that is divided.
+        # The matrices that a later head reads with, and the norms to divide by.
         reads = {"q": q @ root["k"], "k": k @ root["q"], "v": v @ own}
         norms = {kind: _norms(x) for kind, x in reads.items()}
         every = np.concatenate([x.transpose(1, 0, 2).reshape(width, -1) for x in reads.values()], 1)
@@ -151,7 +151,7 @@ def _gram(x: Array) -> Array:
 
 
 def _root(gram: Array) -> Array:
-    """The symmetric square root of each Gram matrix, float32; what is below zero is rounding."""
+    """The symmetric square root of each Gram matrix, float32; negative eigenvalues are due to rounding."""
     values, vectors = np.linalg.eigh(gram)
     found: Array = (vectors * np.sqrt(np.maximum(values, 0))[:, None, :]) @ vectors.transpose(0, 2, 1)
     return found.astype(np.float32)
@@ -163,9 +163,9 @@ def _norms(x: Array) -> Array:
 
 
 def random_composition(config: Config, seed: int = 0) -> tuple[float, float]:
-    """Mean and standard deviation of the score of heads with independent normal weights, of this model's shape.
+    """Mean and standard deviation of the score for heads with independent normal weights, of this model's shape.
 
-    One number serves Q, K and V: the three are the same product of such matrices.
+    One number serves Q, K and V: for such matrices the three are the same product.
     """
     rng = np.random.default_rng(seed)
     width, inner = config.n_embd, config.d_head
@@ -183,7 +183,7 @@ def copying(
 ) -> Array:
     """The copying score of every head, [layer, head]; `through_mlp` takes what block 0's MLP makes of the rows of W_E.
 
-    Not a number for a head that does nothing. Raises Cancelled on a stop.
+    NaN for a head that does nothing. Raises Cancelled on a stop.
     """
     stop, config = stop or Stop(), checkpoint.config
     found = np.full((config.n_layer, config.n_head), np.nan)
@@ -202,7 +202,7 @@ def copying(
 
 
 def _through_vocabulary(checkpoint: Checkpoint, rows: Array, stop: Stop, *, norm: bool) -> Array:
-    """W_U' times the rows that stand for tokens, [d_model, d_model] in float64: some of the vocabulary at a time."""
+    """W_U' times the rows that represent tokens, [d_model, d_model] in float64, over the vocabulary in pieces."""
     table = checkpoint.weights[UNEMBEDDING]
     total = np.zeros((checkpoint.config.n_embd,) * 2)
     for start in range(0, len(table), _PIECE):
@@ -216,7 +216,7 @@ def _through_vocabulary(checkpoint: Checkpoint, rows: Array, stop: Stop, *, norm
 def strongest(
     found: Circuits, count: int, kinds: Sequence[str] = KINDS
 ) -> list[tuple[str, tuple[int, int], tuple[int, int], float]]:
-    """The pairs with the largest scores of some kinds: (kind, earlier head, later head, score), the largest first.
+    """The pairs with the largest scores of the given kinds: (kind, earlier head, later head, score), the largest first.
 
     A head is (block, head).
     """

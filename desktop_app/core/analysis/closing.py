@@ -1,4 +1,4 @@
-"""Whether what was taken apart adds up to the model's own number."""
+"""Whether a decomposition adds up to the model's own number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 TOLERANCE = 1e-4
-"""Largest difference, against the largest term (or 1, if that is more), that counts as float32 rounding."""
+"""Largest difference, relative to the largest term (or to 1, if greater), that counts as float32 rounding."""
 
 Progress = Callable[[float], None]
-"""Hears the share of the work that is done, from 0 to 1."""
+"""A callback that receives the share of the work done, from 0 to 1."""
 
 
 def unheard(_share: float) -> None:
-    """The `progress` of callers that do not ask for it."""
+    """The default `progress`: do nothing."""
 
 
 @dataclass(frozen=True)
 class Closing:
-    """A sum beside the number that it must be: `found` what the terms add up to, `own` the model's own number.
+    """A sum and the number that it must equal: `found` is the sum of the terms, `own` the model's own number.
 
-    Of several sums it is the worst one, at `index`. `largest` is the largest absolute term.
+    Of several sums it holds the worst one, at `index`. `largest` is the largest absolute term.
     """
 
     name: str
@@ -40,17 +40,17 @@ class Closing:
 
     @property
     def limit(self) -> float:
-        """The difference up to which this counts as rounding."""
+        """The largest difference that counts as rounding."""
         return TOLERANCE * max(1.0, self.largest)
 
     @property
     def good(self) -> bool:
-        """Whether it closes."""
+        """Whether the difference is within the limit."""
         return self.difference <= self.limit
 
 
 def closing(name: str, found: Array | float, own: Array | float, largest: Array | float) -> Closing:
-    """The worst of sums `found` beside `own` (of one shape); `largest` is the largest absolute term of each or all."""
+    """The worst of sums `found` against `own` (of one shape); `largest` is the largest absolute term of each or all."""
     one, other, most = (np.asarray(array, np.float64) for array in np.broadcast_arrays(found, own, largest))
     with np.errstate(all="ignore"):
         over = np.abs(one - other) / np.maximum(1.0, most)

@@ -1,8 +1,8 @@
 """Directions among the token embeddings: neighbours, a - b + c, and any vector as a ruler for tokens and texts.
 
-All of it is of rows less the mean of all rows: what every token has in common says nothing of any one of them. On
-request without their first principal components, too: a few directions that hold most of the spread and little meaning
-(Mu and Viswanath 2018, "All-but-the-Top", arXiv 1702.01417), as GPT-2's outlier dimensions do.
+Everything uses rows less the mean of all rows: what all tokens have in common tells nothing about any one of them. On
+request their first principal components are removed, too: a few directions with most of the variance and little meaning
+(Mu and Viswanath 2018, "All-but-the-Top", arXiv 1702.01417), like GPT-2's outlier dimensions.
 """
 
 import threading
@@ -23,18 +23,18 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 WITHOUT = 3
-"""How many principal components are left out where the strongest are."""
+"""How many principal components are left out when the strongest are."""
 
 _PIECE = 8192  # rows of the vocabulary at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Rows:
-    """The rows of W_E minus `mean` [d_model], and minus what lies along `left_out` [component, d_model].
+    """The rows of W_E minus `mean` [d_model], and minus their components along `left_out` [component, d_model].
 
     `shares` and `axes` are the principal components of the centred rows before anything is left out: shares of the
-    variance [component] and directions of length 1 [component, d_model], the largest first. `lengths` [token] are of
-    the rows as they are used. The table itself is not copied.
+    variance [component] and directions of length 1 [component, d_model], the largest first. `lengths` [token] are the
+    norms of the rows as used. The table itself is not copied.
     """
 
     table: Array
@@ -59,7 +59,7 @@ class Rows:
         return found
 
     def cosines(self, direction: Array) -> Array:
-        """Cosine of every row with a direction [d_model]: [token]; 0 where either has no length."""
+        """Cosine of every row with a direction [d_model]: [token]; 0 where either has length 0."""
         kept = direction - (self.left_out @ direction) @ self.left_out
         size = self.lengths * float(np.linalg.norm(kept))
         return np.divide(self.along(direction), size, out=np.zeros(len(self.table)), where=size > 0)
@@ -70,7 +70,7 @@ _lock = threading.Lock()
 
 
 def rows(checkpoint: Checkpoint, *, without: int = 0) -> Rows:
-    """The centred rows of W_E, less their first `without` principal components; remembered with the checkpoint."""
+    """The centred rows of W_E, less their first `without` principal components; cached with the checkpoint."""
     with _lock:
         found = _kept.get(checkpoint, {}).get(without)
     if found is None:
@@ -97,7 +97,7 @@ def _rows(table: Array, without: int) -> Rows:
 
 
 def _principal(covariance: Array) -> tuple[Array, Array]:
-    """Shares of the variance and directions, from a sum of outer products; signs so that the largest number is +."""
+    """Shares of the variance and directions, from a sum of outer products; signs make the largest number positive."""
     values, vectors = np.linalg.eigh(covariance)
     values, axes = np.maximum(values[::-1], 0), vectors.T[::-1]
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
@@ -109,7 +109,7 @@ def _principal(covariance: Array) -> tuple[Array, Array]:
 class Nearest(NamedArrays):
     """Tokens by the cosine of their rows with `direction` [d_model], the best first: `ids` and `cosines` [rank].
 
-    Tokens in `left_out` are not among them. `rank` is where the asked token stands, from 1; None if none was asked for.
+    Tokens in `left_out` are excluded. `rank` is the rank of the requested token, from 1; None if none was requested.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -140,7 +140,7 @@ class Term:
 def arithmetic(
     checkpoint: Checkpoint, terms: Sequence[Term], *, answer: int | None = None, without: int = 0, top: int = 10
 ) -> Nearest:
-    """The tokens nearest to a sum of rows, a - b + c; the tokens of the sum itself are left out, unless it is but one.
+    """The tokens nearest to a sum of rows, a - b + c; the tokens of the sum are left out, unless it has only one.
 
     Raises ModelError for a sum without terms.
     """
@@ -204,7 +204,7 @@ class Plane(NamedArrays):
 
 
 def plane(vectors: Array, axes: int = 2) -> Plane:
-    """The principal components of vectors [vector, d_model], which may be few: through the smaller Gram matrix."""
+    """The principal components of vectors [vector, d_model], which may be few, from the smaller Gram matrix."""
     centred = vectors.astype(np.float64)
     mean = centred.mean(0)
     centred -= mean
@@ -217,7 +217,7 @@ def plane(vectors: Array, axes: int = 2) -> Plane:
 
 
 def plane_of_rows(table: Rows) -> Plane:
-    """Every row in the plane of the first two components that are not left out; their shares are of all variance."""
+    """Every row in the plane of the first two components not left out; their shares are of the total variance."""
     first = len(table.left_out)
     axes = table.axes[first : first + 2]
     places = np.stack([table.along(axis) for axis in axes], 1)

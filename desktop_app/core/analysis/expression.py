@@ -1,7 +1,7 @@
-"""Sums of tokens as a person writes them: "uncle - man + woman", and "= aunt" behind it to ask for an answer's rank.
+"""Sums of tokens in text form: "uncle - man + woman", optionally followed by "= aunt" to ask for an answer's rank.
 
-A word means the token with a space in front of it, as it stands within a text; one in quotes is the token as it is
-written, like 'ing'. Signs and words are set apart by spaces.
+A word means the token with a leading space, as it occurs within a text; one in quotes is the token exactly as written,
+like 'ing'. Signs and words are separated by spaces.
 """
 
 import re
@@ -14,19 +14,19 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 _PIECE = re.compile(r"""'[^']+'(?!\S)|"[^"]+"(?!\S)|\S+""")
 _SIGNS = {"+": 1, "-": -1, "\N{MINUS SIGN}": -1}
 LIMIT = 400
-"""Characters that a sum may have."""
+"""The maximum number of characters in a sum."""
 
 
 @dataclass(frozen=True)
 class Sum:
-    """The terms of a sum, and the token whose rank was asked for."""
+    """The terms of a sum, and the token whose rank was requested."""
 
     terms: tuple[Term, ...]
     answer: int | None = None
 
 
 def parse_sum(text: str, tokenizer: Tokenizer) -> Sum:
-    """The sum that `text` writes. Raises LogitscopeError with what is wrong, and TokenizerError for no single token."""
+    """Parse a sum. Raises LogitscopeError naming the fault, and TokenizerError for a word that is not a single token."""
     if len(text) > LIMIT:
         raise LogitscopeError(f"The sum has {len(text):,} characters; give at most {LIMIT}, like uncle - man + woman.")
     pieces = [match[0] for match in _PIECE.finditer(text)]
@@ -49,7 +49,7 @@ def parse_sum(text: str, tokenizer: Tokenizer) -> Sum:
 
 
 def token_of(word: str, tokenizer: Tokenizer) -> int:
-    """The token that a word means. Raises TokenizerError unless it is one."""
+    """The token that a word means. Raises TokenizerError unless it is a single token."""
     quoted = len(word) > 2 and word[0] == word[-1] and word[0] in "'\""
     text = word[1:-1] if quoted else f" {word}"
     ids = tokenizer.encode(text).ids
@@ -61,7 +61,7 @@ def token_of(word: str, tokenizer: Tokenizer) -> int:
 
 
 def written(found: Sum, tokenizer: Tokenizer) -> str:
-    """The terms of a sum as they are shown: the tokens' display forms with their signs."""
+    """The terms of a sum in display form: the tokens' labels with their signs."""
     words = [("+" if t.sign > 0 else "\N{MINUS SIGN}", tokenizer.label(t.token).removeprefix("·")) for t in found.terms]
     text = " ".join(f"{sign} {word}" for sign, word in words)
     return text.removeprefix("+ ")

@@ -1,4 +1,4 @@
-"""Flow: which parts made each vector, by how much of it would be missing without them, followed down from a token.
+"""Flow: which parts made each vector, by how much of it would be missing without them, traced down from a token.
 
 A vector f is the sum of parts y_k. With |.| the sum of absolute values,
 
@@ -6,12 +6,12 @@ A vector f is the sum of parts y_k. With |.| the sum of absolute values,
 
 so that a node's importances add up to 1. Nodes are the residual stream at a position: `resid_post` of a block is
 resid_mid + MLP + b_out (both edges lead to resid_mid, which the MLP reads), and `resid_mid` is resid_pre + A_ij v_j W_O
-of every head and source j + b_O. From the chosen position the graph is walked down through every edge whose importance
+of every head and source j + b_O. From the chosen position the graph is traversed down every edge whose importance
 reaches the threshold; the rest is summed up.
 
-Of an edited pass, x' = keep x + put, each part counts as the edits behind it keep it, and what they put is one more
-part, `edit`: the parts add up to the vector all the same. So what was muted has no share in what came after it.
-It says how vectors are made up, which is not what they cause.
+In an edited pass, x' = keep x + put, each part counts as far as the edits after it keep it, and what they put is one
+more part, `edit`, so the parts still add up to the vector. A muted part therefore has no share in what follows it.
+Flow describes what vectors are made of, not what they cause.
 Source: Ferrando and Voita 2024, "Information Flow Routes", arXiv 2403.00824, sections 2.1 and 2.2.
 """
 
@@ -39,11 +39,11 @@ Array = NDArray[Any]
 THRESHOLD = 0.04
 """The importance from which an edge is followed, as in the paper."""
 
-_EPS = 1e-9  # of |f|: what a part counts that only works against the others
+_EPS = 1e-9  # of |f|: the weight of a part that only works against the others
 
 
 class Edge(Enum):
-    """How a node was reached from one above it; the value is what a person reads."""
+    """How a node was reached from the one above it; the value is the displayed name."""
 
     STREAM = "residual stream"
     ATTENTION = "attention"
@@ -54,9 +54,9 @@ class Edge(Enum):
 class Node:
     """The residual stream at one position: `tensor` is resid_mid or resid_post of a block, or `blocks.0.resid_pre`.
 
-    `reached` is the largest product of importances along a way down to it. `made_of` has its importances that lead to
-    no node below: `b_O`, `b_out`, `embed` and `pos_embed`, `rounding` in an int8 model, `edit` where one put something,
-    and `rest`, all edges below the threshold together. With its edges they add up to 1.
+    `reached` is the largest product of importances along any path down to it. `made_of` has the importances that lead
+    to no lower node: `b_O`, `b_out`, `embed` and `pos_embed`, `rounding` in an int8 model, `edit` if an edit put
+    something, and `rest`, all edges below the threshold together. With the node's edges they add up to 1.
     """
 
     tensor: str
@@ -69,7 +69,7 @@ class Node:
 class Flow(NamedArrays):
     """The graph below `position`. Edges are parallel arrays: `upper` and `lower` index `nodes`.
 
-    `importance` [edge]; `by_head` [edge, head] how it is shared among heads (0 on edges of the residual stream).
+    `importance` [edge]; `by_head` [edge, head] is its split among heads (0 on edges of the residual stream).
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -92,7 +92,7 @@ class Flow(NamedArrays):
     by_head: Array
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {
             "tensors": np.array([node.tensor for node in self.nodes]),
             "positions": np.array([node.position for node in self.nodes], np.int64),
@@ -124,7 +124,7 @@ def compute(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Flow:
-    """Walk down from the last `resid_post` at `position` (a negative one counts from the end).
+    """Traverse the graph down from the last `resid_post` at `position` (a negative one counts from the end).
 
     Raises ModelError for a position outside the text or a threshold that is not a share, Cancelled on a stop.
     """
@@ -159,11 +159,11 @@ def compute(
 
 
 _Way = tuple[Edge, int, float, Array | None]
-"""An edge before it is judged: its kind, the position it leads to, its importance, and that by head."""
+"""A candidate edge: its kind, the position it leads to, its importance, and the importance by head."""
 
 
 class _Graph:
-    """A graph while it is walked down. A node is known by its tensor and position; an edge by the two ends' keys."""
+    """A graph during traversal. Nodes are identified by tensor and position, edges by the keys of their two ends."""
 
     def __init__(self, threshold: float, heads: int) -> None:
         self._threshold, self._none = threshold, np.zeros(heads)
@@ -180,7 +180,7 @@ class _Graph:
         made_of: dict[str, float],
         level: dict[int, float],
     ) -> None:
-        """A node with its edges to nodes of `below`; those that reach the threshold are noted in `level`."""
+        """Add a node with its edges to nodes of `below`; nodes reached above the threshold are recorded in `level`."""
         rest = 0.0
         for kind, key, importance, heads in edges:
             if importance < self._threshold:
@@ -220,23 +220,23 @@ def _normalized(size: float, lost: Array) -> Array:
     return raw / raw.sum()
 
 
-# What a vector is the sum of
+# The parts that add up to a vector
 
 
 def _through(trace: Trace, tensor: str, row: int) -> tuple[Array | float, Array | float]:
-    """keep and put of the edits of a tensor at a position; 1 and 0 where there are none."""
+    """keep and put of the edits of a tensor at a position; 1 and 0 if there are none."""
     if before_edit(trace, tensor) == tensor:
         return 1.0, 0.0
     return trace.read(f"{tensor}.keep", row=row), trace.read(f"{tensor}.put", row=row)
 
 
 def _with_edit(parts: dict[str, Array], put: Array | float) -> dict[str, Array]:
-    """The parts, and what edits put where they put anything."""
+    """The parts, plus what edits put, if they put anything."""
     return parts | {EDIT: np.asarray(put)} if np.any(put) else parts
 
 
 EDIT = "edit"
-"""What the part is called that edits put."""
+"""The name of the part that edits put."""
 
 
 def parts_of_first(trace: Trace, row: int) -> dict[str, Array]:
@@ -246,7 +246,7 @@ def parts_of_first(trace: Trace, row: int) -> dict[str, Array]:
 
 
 def parts_of_post(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> dict[str, Array]:
-    """The parts of a block's `resid_post` at a position, by name, those of lines by their kind's: [d_model] each."""
+    """The parts of a block's `resid_post` at a position, by name (those of edges by their kind's): [d_model] each."""
     name = f"blocks.{layer}."
     bias, (keep, put) = bias_of(checkpoint, layer, "mlp.b_out"), _through(trace, name + "mlp_out", row)
     written = trace.read(before_edit(trace, name + "mlp_out"), row=row)
@@ -259,7 +259,7 @@ def parts_of_post(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) ->
 class Middle:
     """`resid_mid` of a block at a position as a sum: `parts` [d_model] by name, and what heads bring from each key.
 
-    Of the latter, what a head's values at `keys` positions [key, d_head] come to is `written`.
+    `written` computes the latter from a head's values at `keys` positions [key, d_head].
     """
 
     whole: Array
@@ -270,19 +270,19 @@ class Middle:
     _after: Array | float  # what edits keep of what is written, [d_model]
 
     def written(self, head: int, values: Array, matrix: Array) -> Array:
-        """What a head writes there from each source, [key, d_model], of its values and its W_O [d_head, d_model]."""
+        """What a head writes there from each source, [key, d_model], from its values and its W_O [d_head, d_model]."""
         if isinstance(self._inside, np.ndarray) and (self._inside[head] != 1).any():
             values = self._inside[head] * values[: self.keys]
             return self.looked(head, values @ matrix)
         return self.looked(head, values[: self.keys] @ matrix)
 
     def looked(self, head: int, brought: Array) -> Array:
-        """The same of what the head would bring from each source if it looked at that alone, [key, d_model]."""
+        """The same, given what the head would bring from each source with full attention to it, [key, d_model]."""
         found = self._looks[head, : self.keys, None] * brought[: self.keys]
         return found if isinstance(self._after, float) else found * self._after
 
     def is_plain(self, head: int) -> bool:
-        """Whether no edit is made of what the head read."""
+        """Whether what the head read is unedited."""
         return not isinstance(self._inside, np.ndarray) or bool((self._inside[head] == 1).all())
 
 
@@ -296,7 +296,7 @@ def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Mid
     if layer:
         stream = before_edit(trace, stream)
     else:
-        before, put_before = 1.0, 0.0  # the node below is what the edit made
+        before, put_before = 1.0, 0.0  # the node below is the edited tensor
     after = last * outside
     matrix = checkpoint.weights[name + "attn.W_O"]
     parts = {
@@ -321,10 +321,9 @@ def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Mid
 
 @dataclass(frozen=True, eq=False)
 class AttentionImportance:
-    """Of `resid_mid` at a position: importance of resid_pre, and of each head's sources, `heads` [head, key].
+    """For `resid_mid` at a position: importance of resid_pre, and of each head's sources, `heads` [head, key].
 
-    `others` are those of `b_O`, of the `rounding` of what int8 takes from z, and of what an `edit` put.
-    All add up to 1.
+    `others` are those of `b_O`, of the `rounding` of z in int8, and of what an `edit` put. All add up to 1.
     """
 
     stream: float
@@ -335,14 +334,14 @@ class AttentionImportance:
 def attention_importance(
     checkpoint: Checkpoint, trace: Trace, layer: int, position: int, stop: Stop | None = None
 ) -> AttentionImportance:
-    """What made `resid_mid` of a block at a position: what an edge opens to."""
+    """What made `resid_mid` of a block at a position: the contents of an opened edge."""
     return _attention(checkpoint, trace, layer, [position % len(trace)], stop or Stop())[0]
 
 
 def _attention(
     checkpoint: Checkpoint, trace: Trace, layer: int, rows: Sequence[int], stop: Stop
 ) -> list[AttentionImportance]:
-    """`attention_importance` of several positions: what a head writes from a source is made once for all of them."""
+    """`attention_importance` of several positions: what a head writes from a source is computed once for all."""
     if not rows:
         return []
     config = checkpoint.config
@@ -354,7 +353,7 @@ def _attention(
     def of_head(head: int) -> dict[int, Array]:
         """Position -> |f - y| without what the head wrote there from each source, [key]."""
         stop.check()
-        brought = values[head] @ matrices[head]  # [key, d_model], times the weight it has in a row
+        brought = values[head] @ matrices[head]  # [key, d_model], to be multiplied by a row's weights
         lost = {}
         for row, middle in found.items():
             plain = middle.is_plain(head)

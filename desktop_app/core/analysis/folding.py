@@ -1,12 +1,12 @@
-"""What a head is by its weights alone: its factors with the layer norm folded in, and what stands for a token.
+"""A head from its weights alone: its factors with the layer norm folded in, and the representation of a token.
 
-A layer norm is (x - mean) / s * w + b. Whatever the scale s is, a matrix that reads its output reads x through
+A layer norm is (x - mean) / s * w + b. For any scale s, a matrix that reads its output reads x through
 
     W' = C (w * W)        C = I - 1/d: the columns of w * W less their means
 
-so W_Q', W_K', W_V' are folded with ln1 and W_U' with the final norm. W_O writes, and stays as it is. Biases are left
+so W_Q', W_K', W_V' are folded with ln1 and W_U' with the final norm. W_O writes, and is unchanged. Biases are left
 out: they are the same for every token. A head is W_OV = W_V' W_O and W_QK = W_Q' W_K'^T, [d_model, d_model] of rank
-d_head, and is only ever held by its factors.
+d_head, and is only ever stored as its factors.
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Layer norm" and "Splitting".
 """
 
@@ -31,7 +31,7 @@ Array = NDArray[Any]
 QUERY, KEY, VALUE = 0, 1, 2
 """The parts of W_QKV."""
 
-_ROWS = 2048  # of the vocabulary at once: hidden vectors of them are four times as wide
+_ROWS = 2048  # rows of the vocabulary at once: their hidden vectors are four times as wide
 
 
 def read_matrices(checkpoint: Checkpoint, layer: int, part: int) -> Array:
@@ -49,7 +49,7 @@ def write_matrices(checkpoint: Checkpoint, layer: int) -> Array:
 
 
 def unembedded(checkpoint: Checkpoint, vectors: Array) -> Array:
-    """What vectors [..., d_model] add to every logit, for a final scale of 1: [..., d_vocab], through W_U'."""
+    """What vectors [..., d_model] add to every logit through W_U', for a final scale of 1: [..., d_vocab]."""
     return along_unembedding(checkpoint, vectors) @ checkpoint.weights[UNEMBEDDING].T
 
 
@@ -68,10 +68,10 @@ def require_head(checkpoint: Checkpoint, layer: int, head: int) -> None:
 
 
 def embeddings(checkpoint: Checkpoint, ids: Array | None = None, *, through_mlp: bool = True) -> Array:
-    """What stands for tokens in later blocks, [token, d_model]: E_t, or with `through_mlp` E_t + MLP_0(ln2(E_t)).
+    """The representation of tokens in later blocks, [token, d_model]: E_t, or with `through_mlp` E_t + MLP_0(ln2(E_t)).
 
-    Block 0's attention and the positions are left out, which no token has of itself. All of the vocabulary unless
-    `ids` are given; made for some of it at a time.
+    Block 0's attention and the positions are left out, as they do not belong to the token itself. Covers the whole
+    vocabulary unless `ids` are given; computed in pieces.
     """
     table = checkpoint.weights["embed.W_E"]
     if not through_mlp:
@@ -85,7 +85,7 @@ _lock = threading.Lock()
 
 
 def kept_embeddings(checkpoint: Checkpoint, *, stop: Stop | None = None, progress: Progress = unheard) -> Array:
-    """`embeddings` of the whole vocabulary through block 0's MLP, kept as long as the checkpoint is in memory."""
+    """`embeddings` of the whole vocabulary through block 0's MLP, cached for as long as the checkpoint is in memory."""
     with _lock:
         found = _kept.get(checkpoint)
     if found is None:

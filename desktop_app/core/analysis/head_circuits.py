@@ -1,15 +1,15 @@
-"""One head from its weights: what it writes when it reads a token, which keys a query token asks for, its directions.
+"""One head from its weights: what it writes on reading a token, which keys a query token asks for, its directions.
 
-With e_t what stands for token t (core/analysis/folding.py), normed,
+With e_t the representation of token t (core/analysis/folding.py), normalised,
 
     OV: e_t W_V' W_O W_U'          what full attention to t adds to every logit, for a final scale of 1
     QK: (e_q W_Q')(e_k W_K')^T / the config's scale      the score of query token q for key token k
 
-without what does not depend on the token read (biases) and without positions. Singular directions come from the thin
+without terms independent of the token read (biases) and without positions. Singular directions come from the thin
 factors: with W_V' = Q1 R1 and W_O^T = Q2 R2, the singular values of W_OV are those of R1 R2^T, [d_head, d_head].
-The projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2; over the dimensions of the smaller
-(d_head, unless a head's matrix has a lower rank) it is the share that they have in common, and of two that have nothing
-to do with each other d_head / d_model on average.
+The projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2; divided by the dimension of the
+smaller (d_head, unless a head's matrix has a lower rank) it is the share that they have in common, which for two
+unrelated subspaces is d_head / d_model on average.
 Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Millidge and Black 2022, "The Singular
 Value Decompositions of Transformer Weight Matrices are Highly Interpretable"; Yamagiwa et al. 2026, arXiv 2601.10266.
 """
@@ -42,18 +42,18 @@ from desktop_app.gpt2.session import Stop
 Array = NDArray[Any]
 Circuit = Literal["OV", "QK"]
 
-_PIECE = 8192  # rows of the vocabulary that are normed at once
+_PIECE = 8192  # rows of the vocabulary normalised at once
 TOP = 10
-"""How many tokens a table lists on either side."""
-_TYPICAL, _DIRECTIONS, _ENDS = 8, 5, 5  # of a head's page: tokens, singular directions, tokens at their ends
+"""How many tokens a table lists on each side."""
+_TYPICAL, _DIRECTIONS, _ENDS = 8, 5, 5  # on a head's page: tokens, singular directions, tokens at their ends
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TokenTable(NamedArrays):
-    """For each of `tokens` the others that it goes with most and least, by `circuit` of one head.
+    """For each of `tokens` those most and least associated with it, by `circuit` of one head.
 
-    `promoted` and `suppressed` are ids [token, rank] from the strongest on, with their numbers. `own` [token] is the
-    number of the token itself and `own_rank` how many are greater: a head that copies has 0 there.
+    `promoted` and `suppressed` are ids [token, rank], the strongest first, with their numbers. `own` [token] is the
+    number of the token itself and `own_rank` how many are greater: 0 for a head that copies.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -84,7 +84,7 @@ class TokenTable(NamedArrays):
 
 
 def read_through_mlp(layer: int, asked: bool) -> bool:
-    """Whether block 0's MLP stands before a block: block 0 itself comes before it."""
+    """Whether tokens pass through block 0's MLP before a block, if `asked`; block 0's heads come before that MLP."""
     return asked and layer > 0
 
 
@@ -111,7 +111,7 @@ def qk_rows(
 ) -> Array:
     """The score of each of `ids` as a query for every token as a key, [token, d_vocab]. Raises ModelError, Cancelled.
 
-    Through block 0's MLP this needs what stands for every token, which is made once for a model.
+    Through block 0's MLP this needs the representation of every token, which is computed once for a model.
     """
     require_head(checkpoint, layer, head)
     _require_tokens(checkpoint, ids)
@@ -122,7 +122,7 @@ def qk_rows(
 
 
 def along_tokens(checkpoint: Checkpoint, directions: Array, *, through_mlp: bool, stop: Stop | None = None) -> Array:
-    """Every token's normed row along `directions` [direction, d_model]: [direction, d_vocab]."""
+    """Every token's normalised row along `directions` [direction, d_model]: [direction, d_vocab]."""
     stop = stop or Stop()
     rows = kept_embeddings(checkpoint, stop=stop) if through_mlp else checkpoint.weights["embed.W_E"]
     found = np.empty((len(directions), len(rows)), np.float32)
@@ -176,7 +176,7 @@ def table(
 
 
 def best(rows: Array, count: int) -> Array:
-    """Indices of the greatest of each row [row, d_vocab], from the greatest on; of equals the first: [row, rank]."""
+    """Indices of the greatest of each row [row, d_vocab], the greatest first, the earlier of equals: [row, rank]."""
     count = min(count, rows.shape[1])
     found = np.empty((len(rows), count), np.int64)
     for n, row in enumerate(rows):
@@ -187,7 +187,7 @@ def best(rows: Array, count: int) -> Array:
 
 
 def typical(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool = True, count: int = TOP) -> Array:
-    """The tokens whose reading writes the longest vectors, |e_t W_V' W_O| from the longest on: ids [rank]."""
+    """The tokens that make the head write the longest vectors, |e_t W_V' W_O|, the longest first: ids [rank]."""
     require_head(checkpoint, layer, head)
     through = read_through_mlp(layer, through_mlp)
     o = write_matrices(checkpoint, layer)[head].astype(np.float64)
@@ -201,9 +201,9 @@ def typical(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool 
 class Directions(NamedArrays):
     """The singular directions of W_OV or W_QK of a head, the strongest first.
 
-    `values` [direction] are the singular values. `reads` [direction, d_model] are, of W_OV, what is read and `writes`
-    what is written for it; of W_QK `reads` is on the query's side and `writes` on the key's. Both have length 1, and
-    the sign is that in which the token read most has the larger number.
+    `values` [direction] are the singular values. `reads` [direction, d_model] are, for W_OV, what is read and `writes`
+    what is written for it; for W_QK `reads` is on the query's side and `writes` on the key's. Both have length 1, and
+    the sign is the one for which the token read most has the larger number.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -235,12 +235,12 @@ def factors(checkpoint: Checkpoint, circuit: Circuit, layer: int, head: int) -> 
 
 
 def singular(checkpoint: Checkpoint, circuit: Circuit, layer: int, head: int, count: int | None = None) -> Directions:
-    """The first `count` singular directions (all d_head of them unless told). Raises ModelError for no such head."""
+    """The first `count` singular directions (by default all d_head). Raises ModelError if there is no such head."""
     left, right = factors(checkpoint, circuit, layer, head)
     (q1, r1), (q2, r2) = np.linalg.qr(left), np.linalg.qr(right.T)
     u, values, vt = np.linalg.svd(r1 @ r2.T)
     reads, writes = (q1 @ u).T[:count], (vt @ q2.T)[:count]
-    # A pair of directions may be turned round together; so that it is the same on every machine, largest numbers are +.
+    # A pair of directions may flip sign together; the largest number is made positive, the same on every machine.
     signs = np.sign(reads[np.arange(len(reads)), np.abs(reads).argmax(1)])[:, None]
     return Directions(circuit, layer, head, values[:count], reads * signs, writes * signs)
 
@@ -252,7 +252,7 @@ SIDES = ("q", "k", "v", "o")
 def basis(checkpoint: Checkpoint, layer: int, side: str) -> Array:
     """Orthonormal bases of what each head of a block reads or writes (SIDES): [head, d_model, d_head].
 
-    A head whose matrix has a lower rank has columns of zeros at the end: nothing is read or written along others.
+    A head whose matrix has a lower rank has columns of zeros at the end: nothing is read or written along other axes.
     """
     if side == "o":
         matrices = write_matrices(checkpoint, layer).transpose(0, 2, 1)
@@ -266,8 +266,8 @@ def basis(checkpoint: Checkpoint, layer: int, side: str) -> Array:
 
 
 def shared(one: Array, other: Array) -> Array:
-    """|U^T V|^2 over the dimensions of the smaller subspace, for bases [..., d_model, d_head]: 1 where one holds the
-    other, and 0 where one is nothing.
+    """|U^T V|^2 over the dimension of the smaller subspace, for bases [..., d_model, d_head]: 1 where one contains the
+    other, and 0 where one is empty.
     """
     both = np.square(one.swapaxes(-1, -2) @ other).sum((-1, -2))
     ranks = np.minimum(*(np.square(x).sum((-1, -2)).round() for x in (one, other)))
@@ -278,9 +278,9 @@ def shared(one: Array, other: Array) -> Array:
 def projection_kernel(
     checkpoint: Checkpoint, layer: int, head: int, side: str, other: str, *, stop: Stop | None = None
 ) -> Array:
-    """`shared` of one head's `side` with every head's `other`, [layer, head]: 1 where they are the same.
+    """`shared` of one head's `side` with every head's `other`, [layer, head]: 1 where they are equal.
 
-    Sides are of SIDES. Raises ModelError for no such head, Cancelled on a stop.
+    Both sides are among SIDES. Raises ModelError if there is no such head, Cancelled on a stop.
     """
     require_head(checkpoint, layer, head)
     stop, config = stop or Stop(), checkpoint.config
@@ -293,8 +293,8 @@ def projection_kernel(
 
 
 def copying_of(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool, norm: bool = True) -> Array:
-    """The eigenvalues that a head's copying score is made of, [d_head], complex: of normed rows, or with `norm` False
-    of the rows of W_E as they are. Raises ModelError for no such head.
+    """The eigenvalues that make up a head's copying score, [d_head], complex: for normalised rows, or with `norm` False
+    for the unchanged rows of W_E. Raises ModelError if there is no such head.
     """
     require_head(checkpoint, layer, head)
     v, o = read_matrices(checkpoint, layer, VALUE)[head], write_matrices(checkpoint, layer)[head]
@@ -307,19 +307,19 @@ def copying_of(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bo
 
 
 def score_of(values: Array) -> float:
-    """The copying score that eigenvalues come to; 0 where there is nothing."""
+    """The copying score of eigenvalues; 0 if they are all zero."""
     sizes = float(np.abs(values).sum())
     return float(values.sum().real) / sizes if sizes else 0.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadCircuits:
-    """What one head is by its weights: for a chosen token, for typical ones, and by its directions.
+    """One head from its weights: for a chosen token, for typical ones, and by its directions.
 
-    `ov` and `qk` are of the chosen token, `typical` of those that it writes most for. `read` and `written` [direction,
-    rank] are the tokens farthest along the singular directions of `directions`, by circuit, with their numbers.
-    `kernel` [layer, head] of SIDES is what the head writes beside what every head's query, key and value read; not a
-    number in blocks that come before.
+    `ov` and `qk` are for the chosen token, `typical` for those that it writes most for. `read` and `written`
+    [direction, rank] are the tokens farthest along the singular directions of `directions`, by circuit, with their
+    numbers. `kernel` [layer, head] of SIDES compares what the head writes with what every head's query, key and value
+    read; NaN in blocks that come before.
     """
 
     ov: TokenTable
@@ -359,7 +359,7 @@ def whole_head(
             other = unembedded(checkpoint, made.writes.astype(np.float32))
         else:
             other = along_tokens(checkpoint, made.writes.astype(np.float32), through_mlp=through, stop=stop)
-        # Turned so that the token farthest out is on the side that is shown.
+        # Signs are chosen so that the token farthest out is on the shown side.
         turned = np.where(np.abs(along.min(1)) > along.max(1), -1.0, 1.0)[:, None]
         directions[circuit] = Directions(
             made.circuit, layer, head, made.values, made.reads * turned, made.writes * turned

@@ -52,7 +52,7 @@ def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
 
 
 def _silent(scene: Scene, pre: Array) -> Array:
-    """Mask of the numbers below zero of which the activation passes less than a thousandth: their size is moot."""
+    """Mask of the negative numbers of which the activation passes less than a thousandth: their size has no effect."""
     passed = ACTIVATIONS[scene.config.activation].compute(np.asarray(pre, np.float32))
     return (pre < 0) & (np.abs(passed) < _SILENT * np.abs(pre))
 
