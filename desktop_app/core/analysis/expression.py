@@ -26,7 +26,7 @@ class Sum:
 
 
 def parse_sum(text: str, tokenizer: Tokenizer) -> Sum:
-    """Parse a sum. Raises LogitscopeError naming the fault, and TokenizerError for a word that is not a single token."""
+    """Parse a sum. Raises LogitscopeError naming the fault, and TokenizerError for a word that is not one token."""
     if len(text) > LIMIT:
         raise LogitscopeError(f"The sum has {len(text):,} characters; give at most {LIMIT}, like uncle - man + woman.")
     pieces = [match[0] for match in _PIECE.finditer(text)]

@@ -1,19 +1,19 @@
-"""How every head looks: on a battery of repeated random tokens, and on the text at hand.
+"""How every head attends: on a battery of repeated random tokens, and on the current text.
 
-The battery is `sequences` texts of a begin token, T random tokens s, and s again; in numbers, positions 0, 1 to T and
-T + 1 to 2 T. With A the pattern, and the mean over the queries i that are named:
+The battery is `sequences` texts of a begin token, T random tokens s, and s again: positions 0, 1 to T and T + 1 to 2 T.
+With A the pattern, each score is the mean over the queries i named here:
 
     previous   A[i, i-1], i >= 2             duplicate  A[i, i-T], i in the second copy
     first      A[i, 0], i >= 1               induction  A[i, i-T+1], i in the second copy (Olsson et al. 2022)
-    self       A[i, i], i >= 1               entropy    -sum A ln A / ln n_i, i >= 1: 1 where it looks at all alike
+    self       A[i, i], i >= 1               entropy    -sum A ln A / ln n_i, i >= 1: 1 for uniform attention
     distance   sum of A |i - j|, i >= 1      share      |result_i| / |resid_pre_i|, i >= 1
 
-n_i is how many keys the mask lets query i see, i + 1 under GPT-2's; a query that sees one alone has no entropy and does
-not count.
+n_i is the number of keys that the mask lets query i see, i + 1 under GPT-2's; a query that sees only one key has no
+entropy and does not count.
 
-`without_first` are the first five once key 0 is left out and the rest of each row is what counts: sum of A on the
-pattern over the sum of A beyond key 0 (`first` is 0 then). A head that rests on the first token shows there what it
-does besides. Source of the induction score: Olsson et al. 2022, "In-context Learning and Induction Heads".
+`without_first` are the first five with key 0 left out, relative to the rest of each row: sum of A on the pattern over
+the sum of A beyond key 0 (`first` is then 0). For a head that rests on the first token they show what else it does.
+Source of the induction score: Olsson et al. 2022, "In-context Learning and Induction Heads".
 """
 
 import threading
@@ -43,7 +43,7 @@ Array = NDArray[Any]
 SEQUENCES = 8
 REPEATED = 50
 
-_AT_ONCE = 16 << 20  # bytes of a block's patterns that are read at once
+_AT_ONCE = 16 << 20  # bytes of a block's patterns read at once
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,9 +51,9 @@ class Heads(NamedArrays):
     """Scores of every head on a battery.
 
     `scores` of MEASURES and `without_first` of PATTERNS are [layer, head], means over the battery's texts; `spread` of
-    MEASURES is the standard deviation between its texts. `uniform` is what each of PATTERNS would be if every query
-    looked at all it may see alike, on average over heads. `tokens` [sequence, pos]; `begin` the token that they begin
-    with, `repeated` is T. `each` has MEASURES text by text, [sequence, layer, head].
+    MEASURES is the standard deviation between its texts. `uniform` is what each of PATTERNS would be with uniform
+    attention over the keys that each query may see, averaged over heads. `tokens` [sequence, pos]; `begin` is the token
+    that they begin with, `repeated` is T. `each` has MEASURES text by text, [sequence, layer, head].
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -81,12 +81,12 @@ class Heads(NamedArrays):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadsOnText(NamedArrays):
-    """Scores of every head on one text, [layer, head]: of PATTERNS, the share of attention that lies on the pattern.
+    """Scores of every head on one text, [layer, head]: for PATTERNS, the share of attention on the pattern.
 
-    Sum of A on the pattern over the sum of A, over all queries from position 1 on and all keys that these see, without
-    what was left out. There a duplicate is any earlier key of the query's own token, and induction looks at the key
-    after one; not a number where the text has no such key. `entropy`, `distance` and `share` as on the battery, of
-    all of A.
+    This is the sum of A on the pattern over the sum of A, over all queries from position 1 on and all keys that these
+    see, without what was left out. Here a duplicate is any earlier key of the query's own token, and induction attends
+    to the key after one; NaN if the text has no such key. `entropy`, `distance` and `share` are as on the battery,
+    over all of A.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(MEASURES, ("layer", "head"))
@@ -119,14 +119,14 @@ def compute(
         begin: the token that texts begin with; the first id (0) if there is none.
         seed: the same seed gives the same tokens.
         sequences: how many texts.
-        repeated: T; as many as REPEATED and the context allow unless told.
-        edits: what is edited in every pass, as `parse_edit` reads it.
+        repeated: T; by default as many as REPEATED and the context allow.
+        edits: the edits of every pass, in the form that `parse_edit` reads.
         mask: which keys a query sees in every pass.
-        stop: ends it within a pass or between two blocks.
-        progress: hears the share that is done.
+        stop: cancels within a pass or between two blocks.
+        progress: receives the share done.
 
     Raises:
-        ModelError: the context is too short to repeat a token, or an edit is of what is not there.
+        ModelError: the context is too short to repeat a token, or the target of an edit does not exist.
         Cancelled: `stop` was set.
     """
     stop, config = stop or Stop(), engine.config
@@ -169,7 +169,7 @@ def kept(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Heads:
-    """What `compute` gives, remembered for as long as the checkpoint is in memory."""
+    """The result of `compute`, cached for as long as the checkpoint is in memory."""
     key = (begin, seed)
     with _lock:
         found = _kept.get(engine.checkpoint, {}).get(key)
@@ -183,8 +183,8 @@ def kept(
 def battery(config: Config, begin: int, seed: int, sequences: int = SEQUENCES, repeated: int | None = None) -> Array:
     """Token ids [sequence, pos]: `begin`, T random tokens, the same again.
 
-    Drawn from the middle of the ids, which byte-pair encoding gives in the order of how frequent a token was, and no
-    token twice where there are enough. Raises ModelError if the context holds no repetition.
+    Tokens are drawn from the middle of the ids, which byte-pair encoding assigns by frequency, without repeats if there
+    are enough. Raises ModelError if the context has no room for a repetition.
     """
     room = (config.n_positions - 1) // 2
     count = min(room, REPEATED if repeated is None else repeated)
@@ -207,7 +207,7 @@ _CELLS: Mapping[str, Callable[[int], tuple[int, int | None]]] = {
     "duplicate": lambda repeated: (repeated + 1, -repeated),
     "induction": lambda repeated: (repeated + 1, 1 - repeated),
 }
-"""Of T: the first query that counts, and how far from it the key stands (None: it is key 0)."""
+"""From T: the first query that counts, and the key's offset from the query (None: the key is 0)."""
 
 
 def cells(name: str, repeated: int) -> tuple[Array, Array]:
@@ -227,7 +227,7 @@ def on_battery(pattern: Array, repeated: int) -> dict[str, Array]:
 
 
 def without_first(pattern: Array, looks: Mapping[str, Array], name: str, repeated: int) -> Array:
-    """A score of PATTERNS once key 0 is left out: its weight over all weight beyond key 0, of the same queries."""
+    """A score of PATTERNS with key 0 left out: its weight over all weight beyond key 0, for the same queries."""
     if name == "first":
         return np.zeros(len(pattern))
     beyond = 1 - pattern[:, cells(name, repeated)[0], 0].mean(-1, dtype=np.float64)
@@ -235,7 +235,7 @@ def without_first(pattern: Array, looks: Mapping[str, Array], name: str, repeate
 
 
 def uniform(repeated: int, config: Config, mask: str = CAUSAL) -> dict[str, float]:
-    """What each score of PATTERNS is for a head that looks at all it may see alike, on average over the heads."""
+    """Each score of PATTERNS for uniform attention over the keys that a query may see, averaged over the heads."""
     every = np.arange(2 * repeated + 1)
     found = dict.fromkeys(PATTERNS, 0.0)
     layers = range(config.n_layer) if mask_of(mask, config).heads else range(1)
@@ -249,22 +249,22 @@ def uniform(repeated: int, config: Config, mask: str = CAUSAL) -> dict[str, floa
 
 
 def _seen(trace: Trace, layer: int) -> NDArray[np.bool_]:
-    """Which keys a query sees: [head, query, key], or [1, query, key] where all heads are alike."""
+    """Which keys a query sees: [head, query, key], or [1, query, key] if all heads are alike."""
     every = np.arange(len(trace))
     return ~mask_of(trace.run.mask, trace.config).hidden(trace.config, layer, every, every)
 
 
 def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
-    """Means over queries from 1 on of patterns [head, query, key]: entropy over that of looking at all alike; distance.
+    """Means over queries from 1 on of patterns [head, query, key]: entropy relative to uniform attention; distance.
 
-    `seen` [head, query], or [1, query], is how many keys a query sees. Not a number for a text of one token, nor the
-    entropy of heads whose queries see one key each.
+    `seen` [head, query], or [1, query], is how many keys a query sees. Both are NaN for a text of one token, and the
+    entropy also for heads whose queries see one key each.
     """
     count = pattern.shape[-1]
     if count < 2:
         return dict.fromkeys(("entropy", "distance"), np.full(len(pattern), np.nan))
     looks, counts = pattern[:, 1:], np.broadcast_to(seen, (len(pattern), count))[:, 1:]
-    entropy = -np.vecdot(looks, np.log(np.maximum(looks, 1e-30)))  # what is 0 adds 0
+    entropy = -np.vecdot(looks, np.log(np.maximum(looks, 1e-30)))  # a weight of 0 adds 0
     several = counts > 1
     shares = np.divide(entropy, np.log(counts), out=np.zeros(counts.shape), where=several)
     weights = several.sum(-1)
@@ -275,9 +275,9 @@ def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
 
 
 def share_of_norm(checkpoint: Checkpoint, trace: Trace, layer: int) -> Array:
-    """|result| / |resid_pre| of each head of a block, mean over positions from 1 on: [head].
+    """|result| / |resid_pre| of each head of a block, averaged over positions from 1 on: [head].
 
-    The norm of z W_O comes from the [d_head, d_head] products of W_O's rows, so that no result is made.
+    The norm of z W_O is computed from the [d_head, d_head] products of W_O's rows, so that no result is formed.
     """
     matrices = output_matrices(checkpoint, layer)
     inner = matrices @ matrices.transpose(0, 2, 1)
@@ -299,12 +299,12 @@ def on_text(
 ) -> HeadsOnText:
     """Measure every head on the text of `trace`.
 
-    With `leave_first` key 0 is left out of the attention that counts, with `leave_self` every token's look at itself.
+    `leave_first` leaves key 0 out of the attention that counts, `leave_self` every token's attention to itself.
     Raises Cancelled on a stop.
     """
     stop, config = stop or Stop(), checkpoint.config
     masks = text_patterns(trace.ids)
-    counted = np.ones((len(trace),) * 2, np.float32)  # what a query does not see has no weight
+    counted = np.ones((len(trace),) * 2, np.float32)  # keys that a query does not see have no weight
     counted[0] = 0
     if leave_first:
         counted[:, 0] = 0
@@ -329,7 +329,7 @@ def on_text(
 
 
 def patterns(trace: Trace, layer: int) -> Iterator[tuple[slice, Array]]:
-    """The attention of a block's heads, [head, query, key], with which heads: all at once, or one by one if large."""
+    """The attention of a block's heads, [head, query, key], and which heads: all at once, or one by one if large."""
     name, heads = f"blocks.{layer}.attn.pattern", trace.config.n_head
     if 4 * heads * len(trace) ** 2 <= _AT_ONCE:
         yield slice(0, heads), trace.read(name)
@@ -339,12 +339,12 @@ def patterns(trace: Trace, layer: int) -> Iterator[tuple[slice, Array]]:
 
 
 def _weight_on(pattern: Array, mask: Array) -> Array:
-    """Sum of patterns [head, query, key] where `mask` [query, key] says: [head]."""
+    """Sum of patterns [head, query, key] weighted by `mask` [query, key]: [head]."""
     return pattern.reshape(len(pattern), -1) @ mask.reshape(-1)
 
 
 def text_patterns(ids: Sequence[int]) -> dict[str, Array]:
-    """[query, key] of each of PATTERNS in a text: 1 at the keys that belong to it, none after the query."""
+    """[query, key] of each of PATTERNS in a text: 1 at the keys that belong to it, none of them after the query."""
     tokens = np.asarray(ids)
     count = len(tokens)
     same = tokens[:, None] == tokens[None, :]

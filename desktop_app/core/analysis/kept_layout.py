@@ -1,4 +1,4 @@
-"""The layout of a checkpoint's embeddings, kept in the user's cache: it is made once for a set of weights."""
+"""The layout of a checkpoint's embeddings, kept in the user's cache: it is computed once for a set of weights."""
 
 import logging
 import zipfile
@@ -17,11 +17,11 @@ from desktop_app.gpt2.session import Stop
 
 log = logging.getLogger(__name__)
 
-_FORM = "1"  # of what is computed: another form is made anew
+_FORM = "1"  # version of the computation: a new one invalidates the cache
 
 
 def path_of(checkpoint: Checkpoint, without: int) -> Path:
-    """Where the layout of these weights is kept."""
+    """The path at which the layout of these weights is cached."""
     folder = user_cache_path("logitscope", appauthor=False) / "maps"
     return folder / f"{checkpoint.digest}-{without}-{_FORM}.npz"
 
@@ -29,7 +29,7 @@ def path_of(checkpoint: Checkpoint, without: int) -> Path:
 def kept_layout(
     checkpoint: Checkpoint, table: Rows, *, stop: Stop | None = None, progress: Progress = unheard
 ) -> Layout:
-    """The layout from the cache, or made and put there. Raises Cancelled on a stop."""
+    """The layout from the cache, or computed and stored there. Raises Cancelled on a stop."""
     path = path_of(checkpoint, len(table.left_out))
     found = _read(path, len(table.table))
     if found is None:
@@ -44,7 +44,7 @@ def kept_layout(
 
 
 def _read(path: Path, count: int) -> Layout | None:
-    """What is kept; None where nothing is, or not what was written."""
+    """The cached layout; None if there is none or the file is not valid."""
     if not path.is_file():
         return None
     try:

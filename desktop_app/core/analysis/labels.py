@@ -1,9 +1,8 @@
-"""What a head is called, by its scores on the battery, and which other head is most like it.
+"""The labels of a head, by its scores on the battery, and the heads most similar to it.
 
-A label needs a score of LIMIT once key 0 is left out, and MULTIPLE times what looking at everything alike would give
-with key 0 counted: a head that gives all but nothing to the first token is not named by the rest. "First token" is a
-label only for heads that no other label fits, since nearly every head rests there at times. A head may have two labels,
-or none.
+A label requires a score of LIMIT with key 0 left out, and MULTIPLE times the score of uniform attention with key 0
+counted: a head that gives nearly everything to the first token is not named by the rest. "First token" is a label only
+for heads that no other label fits, since nearly every head rests there at times. A head may have two labels, or none.
 """
 
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ class Label:
 
     @property
     def words(self) -> str:
-        """What a person reads."""
+        """The label as text."""
         return SCORES[self.score]
 
 
@@ -78,7 +77,7 @@ def most_like(heads: Heads, layer: int, head: int) -> tuple[tuple[int, int, floa
 
 
 def vectors_of(heads: Heads) -> NDArray[np.float64]:
-    """[layer, head, measure]: what heads are compared by."""
+    """The score vectors by which heads are compared: [layer, head, measure]."""
     longest = heads.tokens.shape[1] / 2
     columns = [heads.scores[name] / (longest if name == "distance" else 1) for name in MEASURES]
     return np.stack(columns, -1).astype(np.float64)

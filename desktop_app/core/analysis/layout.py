@@ -1,9 +1,9 @@
-"""All embeddings in a plane so that neighbours stay neighbours: the layout of UMAP, from exact nearest neighbours.
+"""All embeddings in a plane such that neighbours stay neighbours: UMAP's layout, from exact nearest neighbours.
 
-Each row's nearest by cosine are found exactly; their distances become weights as in McInnes, Healy and Melville 2018,
-arXiv 1802.03426, section 3.1, and points are pulled together along them and pushed apart from random others, section
-3.2, starting from the first two principal components. A step moves all points at once, so that it is a few products of
-arrays and the same on every machine; the seed gives the same picture again.
+Each row's nearest neighbours by cosine are found exactly; their distances become weights as in McInnes, Healy and
+Melville 2018, arXiv 1802.03426, section 3.1, and points are pulled together along them and pushed away from random
+others, section 3.2, starting from the first two principal components. A step moves all points at once, so that it
+takes a few array products and gives the same result on every machine; the seed makes the picture reproducible.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from desktop_app.gpt2.session import Stop
 Array = NDArray[Any]
 
 NEIGHBOURS, EPOCHS = 15, 160
-_A, _B = 1.577, 0.895  # the curve for a least distance of 0.1: 1 / (1 + a x^2b)
+_A, _B = 1.577, 0.895  # the curve for a minimum distance of 0.1: 1 / (1 + a x^2b)
 _PUSHES, _PIECE, _CLIP = 5, 256, 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where each row stands, [token, (x, y)], and what share of true neighbours the plane keeps."""
+    """The place of each row, [token, (x, y)], and the share of true neighbours that the plane keeps."""
 
     places: Array
     kept: float
@@ -60,7 +60,7 @@ def neighbours(
 def compute(
     table: Rows, *, seed: int = 0, epochs: int = EPOCHS, stop: Stop | None = None, progress: Progress = unheard
 ) -> Layout:
-    """Lay all rows out. Raises Cancelled on a stop."""
+    """Lay out all rows. Raises Cancelled on a stop."""
     stop = stop or Stop()
     start = _start(table)
     ids, cosines = neighbours(table, NEIGHBOURS, stop=stop, progress=lambda share: progress(0.4 * share))
@@ -82,7 +82,7 @@ def _start(table: Rows) -> Array:
 
 
 def _edges(ids: Array, distances: Array) -> tuple[Array, Array, Array]:
-    """Both ends and the weight of every edge: the fuzzy union of what each row says of its neighbours."""
+    """Both ends and the weight of every edge: the fuzzy union of each row's memberships of its neighbours."""
     total, count = ids.shape
     nearest = distances[:, :1]
     low, high = np.zeros((total, 1)), np.full((total, 1), 4.0)
@@ -119,12 +119,12 @@ def _step(places: Array, heads: Array, tails: Array, weights: Array, rate: float
         force = 2 * _B / ((0.001 + square) * (1 + _A * np.power(np.maximum(square, 1e-12), _B)))
         push = np.clip(force[:, None] * off, -_CLIP, _CLIP)
         moved += np.stack([np.bincount(one, push[:, k], total) for k in range(2)], 1)
-    # All edges of a point move it at once: their mean, so that one with many does not jump.
+    # All edges of a point move it at once, by their mean, so that a point with many edges does not jump.
     places += rate * moved / np.maximum(times, 1)[:, None]
 
 
 def kept_neighbours(places: Array, ids: Array, *, most: int = 2000, seed: int = 0) -> float:
-    """The share of true neighbours `ids` [token, neighbour] among as many nearest in the plane, of a sample."""
+    """The share of true neighbours `ids` [token, neighbour] among as many nearest in the plane, over a sample."""
     total, count = ids.shape
     if not count:
         return 1.0

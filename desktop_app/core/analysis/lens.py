@@ -3,11 +3,11 @@
     LN_f(y) W_U        with LN_f's mean and scale computed from y itself
 
 for y = x at the start of block 0, then after each attention and each MLP. The last point is the model's own output.
-With translators, LN_f(y T + c) W_U at the starts of blocks, and at the end of the last one the output as it is; the
-points after attention have no translator and stay as they are (`translated` says which are). What attention or an MLP
-alone writes can be read in the same way on request; that is no prediction.
+With translators, LN_f(y T + c) W_U at the starts of blocks, and the unchanged output at the end of the last one; the
+points after attention have no translator and are unchanged (`translated` says which have one). On request, what
+attention or an MLP alone writes can be read in the same way; that is not a prediction.
 
-Logits are made for some rows and some of the vocabulary at a time, and only what is asked of them is kept.
+Logits are computed for some rows and some of the vocabulary at a time, and only the requested results are kept.
 Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; Belrose et al. 2023, arXiv 2303.08112.
 """
 
@@ -35,8 +35,8 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 
-_ROWS = 1600  # vectors that are unembedded at once: enough that reading W_U costs little
-_CELLS = 1 << 22  # logits that are in memory at once
+_ROWS = 1600  # vectors unembedded at once: enough to make reading W_U cheap
+_CELLS = 1 << 22  # logits in memory at once
 
 What = Literal["stream", "attn_out", "mlp_out"]
 """What is read: the residual stream at every point, or what attention or the MLP of each block alone writes."""
@@ -52,13 +52,13 @@ def points(config: Config, what: What = "stream") -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Lens(NamedArrays):
-    """What each point says at each position.
+    """What each point predicts at each position.
 
-    All [point, pos], where `pos` counts from position `start` of the text: `top_id` and `top_probability`, the
+    All are [point, pos], where `pos` counts from position `start` of the text: `top_id` and `top_probability`, the
     likeliest token; `entropy` of the distribution and `kl`, KL(model's own output || lens), in nats. For each of
     `targets`, all [target, point, pos]: its logit, its probability, and its rank, which is how many tokens have a
     greater logit (0 is the top). `translated` [point] says where a translator was used. `own_logits` [d_vocab] are the
-    model's, after the last of these positions; None where the last point is not the model's output.
+    model's, after the last of these positions; None if the last point is not the model's output.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -87,7 +87,7 @@ class Lens(NamedArrays):
     own_logits: Array | None
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file; of one target without the axis of targets."""
+        """The arrays written to a file; a single target has no axis of targets."""
         found = {
             "points": np.array(self.points),
             "top_id": self.top_id,
@@ -105,7 +105,7 @@ class Lens(NamedArrays):
         return found
 
     def closings(self) -> tuple[Closing, ...]:
-        """The last point says what the model says."""
+        """The last point agrees with the model's output."""
         if self.own_logits is None:
             return ()
         own = self.own_logits.astype(np.float64)
@@ -135,21 +135,21 @@ def compute(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Lens:
-    """Read every point of `trace` at positions `start` to `end` (all of them unless told) through the unembedding.
+    """Read every point of `trace` at positions `start` to `end` (by default all) through the unembedding.
 
     Args:
         checkpoint: the model that made `trace`.
         trace: the pass.
         what: the residual stream, or what attention or the MLPs alone write.
         targets: ids of tokens to follow.
-        translators: what to put before the final layer norm at the starts of blocks; for the stream alone.
+        translators: applied before the final layer norm at the starts of blocks; only for the stream.
         start: the first position.
         end: the position after the last.
-        stop: ends it between two pieces of the vocabulary.
-        progress: hears the share that is done.
+        stop: cancels between two pieces of the vocabulary.
+        progress: receives the share done.
 
     Raises:
-        ModelError: a token or positions that are not there, a translator that cannot be used.
+        ModelError: a token or positions that do not exist, or a translator that cannot be used.
         Cancelled: `stop` was set.
     """
     stop, config = stop or Stop(), checkpoint.config
@@ -203,7 +203,7 @@ def _translated_layers(config: Config, what: What) -> dict[str, int]:
 
 
 def layer_of_translator(config: Config, point: str) -> int | None:
-    """The block whose translator reads a point; None for one that has none."""
+    """The block whose translator reads a point; None if it has none."""
     return _translated_layers(config, "stream").get(point)
 
 
@@ -216,7 +216,7 @@ def _final(
     translators: Translators | None,
     stop: Stop,
 ) -> Array:
-    """What is multiplied with W_U for one point: [pos, d_model]."""
+    """The vectors to multiply with W_U for one point: [pos, d_model]."""
     stop.check()
     y = trace.read_rows(name, rows.stop, rows.start)
     if layer is not None and translators is not None:
@@ -234,7 +234,7 @@ def final_norm(checkpoint: Checkpoint, y: Array) -> Array:
 
 
 class _Read:
-    """What is kept of the logits of [point, pos]: it grows position by position, or vocabulary piece by piece."""
+    """The results kept from the logits of [point, pos]: filled position by position, or vocabulary piece by piece."""
 
     def __init__(self, count: int, length: int, targets: Sequence[int]) -> None:
         shape, each = (count, length), (len(targets), count, length)
@@ -244,7 +244,7 @@ class _Read:
         self.target_rank = np.zeros(each, np.int64)
 
     def put(self, rows: slice, part: "_Read") -> None:
-        """Take over what `part` says of these positions."""
+        """Copy the results of `part` for these positions."""
         for name, array in vars(self).items():
             array[..., rows] = getattr(part, name)
 
@@ -253,7 +253,7 @@ class _Sums:
     """Running sums of a softmax over pieces of the vocabulary, about the greatest logit so far; [point, pos], float64.
 
     With m that maximum: `mass` is the sum of e^(l - m), `weighted` that of e^(l - m) (l - m), and `cross` that of
-    e^(f - m_f) (l - m), where f are the model's own logits. When a greater logit comes, they are brought to the new
+    e^(f - m_f) (l - m), where f are the model's own logits. When a greater logit comes, they are rescaled to the new
     maximum, so that no logit is read twice (Milakov and Gimelshein 2018, arXiv 1805.02867).
     """
 
@@ -264,7 +264,7 @@ class _Sums:
         self._own = threading.local()
 
     def _room(self, shape: tuple[int, int]) -> Array:
-        """Memory of this thread's own, used again and again: what is new to a process has to be cleared first."""
+        """This thread's own scratch memory, reused, because memory new to a process has to be cleared first."""
         size = shape[0] * shape[1]
         if getattr(self._own, "room", np.empty(0)).size < size:
             self._own.room = np.empty(size, np.float32)
@@ -272,7 +272,7 @@ class _Sums:
         return room[:size].reshape(shape)
 
     def add(self, point: int, logits: Array, most: Array) -> Array:
-        """Take in `logits` [pos, piece], whose greatest are `most`; they become l - m. Gives e^(l - m)."""
+        """Accumulate `logits` [pos, piece], whose greatest are `most`; they become l - m. Returns e^(l - m)."""
         before = self.most[point]
         after = np.maximum(before, most)
         shrink, moved = np.exp(before - after), self.mass[point] * (before - after)
@@ -287,7 +287,7 @@ class _Sums:
 def _unembed(
     vectors: Array, table: Array, targets: Sequence[int], pool: ThreadPoolExecutor, stop: Stop, progress: Progress
 ) -> _Read:
-    """What the logits of `vectors` [point, pos, d_model] say; the last point is the model's output."""
+    """The results from the logits of `vectors` [point, pos, d_model]; the last point is the model's output."""
     count, length, width = vectors.shape
     flat = vectors.reshape(-1, width)
     piece = min(len(table), max(256, _CELLS // len(flat)))
@@ -298,7 +298,7 @@ def _unembed(
     every = np.arange(length)
 
     def take(point: int, logits: Array, start: int) -> Array:
-        """Take in a point's logits [pos, piece], whose first is of token `start`; they become l - m."""
+        """Accumulate a point's logits [pos, piece], of which the first is that of token `start`; they become l - m."""
         best = logits.argmax(-1)
         most = logits[every, best]
         greater = most > sums.most[point]
@@ -306,12 +306,12 @@ def _unembed(
         for at, token in enumerate(targets):
             above = logits > found.target_logit[at, point, :, None]
             if start <= token < start + logits.shape[-1]:
-                above[:, token - start] = False  # it is not above itself, however its logit was rounded
+                above[:, token - start] = False  # it is never above itself, regardless of rounding
             found.target_rank[at, point] += np.count_nonzero(above, axis=-1)
         return sums.add(point, logits, most)
 
     def take_all(logits: Array, start: int) -> list[Future[None]]:
-        """Take in the logits of every point [point, pos, piece], beside what is multiplied meanwhile."""
+        """Accumulate the logits of every point [point, pos, piece], in parallel with the next product."""
         own_most, own_mass = sums.most[-1].copy(), sums.mass[-1].copy()
         own = take(count - 1, logits[-1], start).copy()  # this thread's memory may be used for another point
         shrink = np.exp(own_most - sums.most[-1])
@@ -324,7 +324,7 @@ def _unembed(
 
         return [pool.submit(compare, point) for point in range(count - 1)]
 
-    # While one piece is taken in the next is multiplied: threads of BLAS that wait for work would stand in the way.
+    # While one piece is accumulated the next is multiplied: BLAS threads that wait for work would get in the way.
     taken: list[Future[None]] = []
     for n, start in enumerate(range(0, len(table), piece)):
         stop.check()
@@ -339,7 +339,7 @@ def _unembed(
     sums.cross[-1] = sums.weighted[-1]
     log_mass, own_mass = np.log(sums.mass), sums.mass[-1]
     found.top_probability[:] = 1 / sums.mass
-    # Neither is ever negative: what is below zero is rounding.
+    # Neither is ever negative: values below zero are due to rounding.
     found.entropy[:] = np.maximum(0, log_mass - sums.weighted / sums.mass)
     found.kl[:] = np.maximum(0, (sums.weighted[-1] - sums.cross) / own_mass - np.log(own_mass) + log_mass)
     found.target_probability[:] = np.exp(found.target_logit - sums.most) / sums.mass

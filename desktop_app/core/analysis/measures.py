@@ -1,9 +1,9 @@
-"""The scores of a head by name; what each is stands in core/analysis/heads.py."""
+"""The scores of a head by name; core/analysis/heads.py defines each of them."""
 
 from desktop_app.gpt2.phrase import Phrase
 
 PATTERNS = ("previous", "first", "self", "duplicate", "induction")
-"""Scores that are the weight on a pattern of keys, from 0 to 1."""
+"""Scores that measure the weight on a pattern of keys, from 0 to 1."""
 
 MEASURES = (*PATTERNS, "entropy", "distance", "share")
 """Every score of a head."""
@@ -18,4 +18,4 @@ SCORES = {
     "distance": Phrase("distance"),
     "share": Phrase("share of the stream"),
 }
-"""What a person calls each of MEASURES."""
+"""The display name of each of MEASURES."""

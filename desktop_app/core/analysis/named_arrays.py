@@ -1,4 +1,4 @@
-"""What all results of an analysis are: records of arrays with names."""
+"""The base of all analysis results: records of named arrays."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 
 class NamedArrays:
-    """A record of arrays, which says their names and shapes of itself rather than their numbers."""
+    """A record of arrays whose repr shows their names and shapes rather than their numbers."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name; a subclass' AXES names the axes of each."""

@@ -3,9 +3,9 @@
     x = embed + pos_embed + sum over earlier blocks of (result of each head + b_O + MLP without b_out + b_out)
 
 A head's result is z W_O, with the head's own rows of W_O. What an edit adds to the stream, or to what is written into
-it, is a part of its own; an edit before that, as of z, shows in the part that it changes. No function here makes the
-parts of every position: they are
-made for one position, or for a weighted sum of positions, or only measured along a direction.
+it, is a separate part; an edit before that, such as one of z, shows in the part that it changes. No function here
+computes the parts of every position: they are computed for one position or for a weighted sum of positions, or only
+measured along a direction.
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Residual stream".
 """
 
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 class Kind(Enum):
-    """What a part is; the value is what a person calls several of them."""
+    """The kind of a part; the value is its displayed plural."""
 
     EMBED = "token embedding"
     POSITION = "position embedding"
@@ -47,9 +47,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Part:
-    """One part: its name, what it is, and the block and head that wrote it (None where there is none).
+    """One part: its name, its kind, and the block and head that wrote it (None if there is none).
 
-    An edit's is what became of `tensor` by it.
+    For an edit, the part is the change that it made to `tensor`.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Part:
 
 
 def parts(trace: Trace, layer: int) -> tuple[Part, ...]:
-    """The parts of `resid_pre` of block `layer`; of the last `resid_post` where `layer` is the number of blocks."""
+    """The parts of `resid_pre` of block `layer`; of the last `resid_post` if `layer` is the number of blocks."""
     edits = tuple(
         Part(f"edit of {name}", Kind.EDIT, trace.table[name].layer, tensor=name) for name in _edited(trace, layer)
     )
@@ -71,18 +71,18 @@ _STREAM = ("resid_pre", "attn_out", "resid_mid", "mlp_out")
 
 
 def _edited(trace: Trace, layer: int) -> list[str]:
-    """The edited tensors of the stream, and of what is written into it, up to `resid_pre` of block `layer`."""
+    """The edited tensors, of the stream and of what is written into it, up to `resid_pre` of block `layer`."""
     names = [f"blocks.{n}.{end}" for n in range(layer) for end in _STREAM]
     return [name for name in (*names, f"blocks.{layer}.resid_pre") if f"{name}.before" in trace.table]
 
 
 def before_edit(trace: Trace, name: str) -> str:
-    """The tensor as it was before an edit, where it is edited: its name."""
+    """The name of the tensor's value before an edit, if it is edited; else its own name."""
     return f"{name}.before" if f"{name}.before" in trace.table else name
 
 
 def require_unedited(trace: Trace, ends: Sequence[str], what: str) -> None:
-    """Raise ModelError where the pass is edited at a tensor whose name has one of these `ends`."""
+    """Raise ModelError if the pass is edited at a tensor whose name has one of the suffixes `ends`."""
     for edit in trace.run.edits:
         if edit.site.endswith(tuple(ends)):
             raise ModelError(f"{edit.site} is edited, so {what}; leave that edit out.")
@@ -106,7 +106,7 @@ def combine(
 ) -> Array:
     """Each part of `resid_pre` of block `layer`, summed over positions with weights: [part, d_model] in float64.
 
-    Position `start + n` counts `weights_of_rows[n]` times. With one row and a weight of 1 these are that position's
+    Position `start + n` has the weight `weights_of_rows[n]`. With one row and a weight of 1 these are that position's
     parts. The order is that of `parts`.
     """
     stop = stop or Stop()
@@ -122,7 +122,7 @@ def combine(
     at = 2
     for n in range(layer):
         stop.check()
-        # [head, d_head] x [head, d_head, d_model]: a head's result from the sum of its z, for both are linear.
+        # [head, d_head] x [head, d_head, d_model]: a head's result from the sum of its z, since both are linear.
         z = by_row @ head_rows(trace, n, start, end)
         found[at : at + config.n_head] = (z.astype(np.float32)[:, None, :] @ output_matrices(checkpoint, n))[:, 0]
         at += config.n_head
@@ -137,7 +137,7 @@ def combine(
 
 
 def vector_of(checkpoint: Checkpoint, trace: Trace, part: Part, row: int) -> Array:
-    """One part of the residual stream at position `row`, [d_model] in float64. Not for what stands outside of it."""
+    """One part of the residual stream at position `row`, [d_model] in float64. Not for parts outside the stream."""
     if part.kind is Kind.EDIT:
         after, before = (
             trace.read(name, row=row).astype(np.float64) for name in (part.tensor, f"{part.tensor}.before")
@@ -163,7 +163,8 @@ def project(
 ) -> Array:
     """Each part of `resid_pre` of block `layer` at position `row`, along `direction` [d_model]: [part] in float64.
 
-    What `combine` gives times the direction, without making a single part: W_O is multiplied with the direction first.
+    Equals the result of `combine` times the direction, without forming any part: W_O is multiplied with the direction
+    first.
     """
     stop = stop or Stop()
     config = checkpoint.config
@@ -191,7 +192,7 @@ def project(
 
 
 def head_rows(trace: Trace, layer: int, start: int, end: int) -> Array:
-    """What each head's rows of W_O are multiplied with at some positions: z, rounded in an int8 model.
+    """What multiplies each head's rows of W_O at some positions: z, rounded in an int8 model.
 
     [head, pos, d_head] in float64.
     """
@@ -211,7 +212,7 @@ def output_matrices(checkpoint: Checkpoint, layer: int) -> Array:
 
 
 def bias_of(checkpoint: Checkpoint, layer: int, name: str) -> Array:
-    """A bias that is a part of its own: `attn.b_O` or `mlp.b_out` of a block, [d_model]."""
+    """A bias that is a separate part: `attn.b_O` or `mlp.b_out` of a block, [d_model]."""
     return checkpoint.weights[f"blocks.{layer}.{name}"]
 
 
@@ -219,8 +220,7 @@ def bias_of(checkpoint: Checkpoint, layer: int, name: str) -> Array:
 class Parts(NamedArrays):
     """The parts of the residual stream at one position.
 
-    `vectors` [part, d_model] in the order of `parts`; `whole` [d_model] is the tensor `tensor` there, as the model has
-    it.
+    `vectors` [part, d_model] in the order of `parts`; `whole` [d_model] is the model's own `tensor` at the position.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -236,7 +236,7 @@ class Parts(NamedArrays):
     whole: Array
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {"parts": names_of(self.parts), "vectors": self.vectors, "whole": self.whole}
 
     def closings(self) -> tuple[Closing, ...]:
@@ -258,27 +258,27 @@ def compute(checkpoint: Checkpoint, trace: Trace, *, layer: int, position: int, 
 
 
 def names_of(which: Sequence[Part]) -> Array:
-    """The parts' names as an array of texts."""
+    """The parts' names as an array of strings."""
     return np.array([part.name for part in which])
 
 
 LEVELS = ("parts", "heads and MLPs", "sublayers", "blocks", "kinds")
 """Ways of folding parts, from fine to coarse.
 
-`heads and MLPs` gives each block's biases one row, `sublayers` puts a block's heads and b_O together, and its MLP and
-b_out, `blocks` all of a block, and `kinds` all parts of one kind, whatever their block.
+`heads and MLPs` gives each block's biases one row, `sublayers` combines a block's heads and b_O, and its MLP and b_out,
+`blocks` all of a block, and `kinds` all parts of one kind across blocks.
 """
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Parts put together: the groups' names, and which parts (by index) are in each."""
+    """Groups of parts: the groups' names, and which parts (by index) are in each."""
 
     names: tuple[str, ...]
     members: tuple[tuple[int, ...], ...]
 
     def summed(self, values: Array, axis: int = 0) -> Array:
-        """`values` with the axis of parts summed up to groups."""
+        """`values` with the axis of parts summed within groups."""
         along = np.moveaxis(values, axis, 0)
         return np.moveaxis(np.stack([along[list(group)].sum(0) for group in self.members]), 0, axis)
 

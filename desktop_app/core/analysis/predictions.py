@@ -1,9 +1,9 @@
-"""What every position predicted against the token that came: the text as so many training examples.
+"""Each position's prediction compared with the token that came next: the text as a set of training examples.
 
 At position i the model gives each token a probability, and the text has its own answer, the token at i + 1. With p that
 answer's probability at temperature 1, the loss is -ln p, in nats; its mean over all positions but the last is what
-training makes small, and e to it is the perplexity (Radford et al. 2019, "Language Models are Unsupervised Multitask
-Learners", section 3).
+training minimises, and e to that power is the perplexity (Radford et al. 2019, "Language Models are Unsupervised
+Multitask Learners", section 3).
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ from desktop_app.gpt2.trace import Trace
 
 Array = NDArray[Any]
 
-_AT_ONCE = 1 << 22  # logits that are computed at once, in float32 16 MB
+_AT_ONCE = 1 << 22  # logits computed at once, 16 MB in float32
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions(NamedArrays):
-    """All [pos], for every position but the last.
+    """All arrays are [pos], for every position but the last.
 
-    `next_id` is the token that came, `probability` what it was given, `loss` -ln of that, `rank` how many tokens had a
-    greater logit; `top_id` and `top_probability` are the likeliest token's.
+    `next_id` is the token that came next, `probability` the model's for it, `loss` -ln of that, `rank` how many tokens
+    had a greater logit; `top_id` and `top_probability` are the likeliest token's.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
@@ -47,16 +47,16 @@ class Predictions(NamedArrays):
 
     @property
     def mean_loss(self) -> float:
-        """The mean over all positions; not a number for a text of one token."""
+        """The mean over all positions; NaN for a text of one token."""
         return float(self.loss.mean()) if len(self) else float("nan")
 
     @property
     def right(self) -> int:
-        """At how many positions the token that came was the likeliest."""
+        """At how many positions the token that came next was the likeliest."""
         return int((self.rank == 0).sum())
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {name: getattr(self, name) for name in self.AXES}
 
 

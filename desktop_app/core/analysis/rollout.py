@@ -4,7 +4,8 @@ Rollout multiplies the blocks' mean patterns, each mixed with the residual strea
 
     R_l = (mean over heads of A_l / 2 + I / 2) R_(l-1),    R_0 = I
 
-It follows weights alone, not what is written, and in GPT-2 it drains to the first token; so it is also made without it.
+It follows only attention weights, not what is written, and in GPT-2 it drains to the first token; so it is also
+computed without that token.
 Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", arXiv 2005.00928, section 3.
 """
 
@@ -26,7 +27,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Summary(NamedArrays):
-    """One grid [query, key] that sums up many: `kind` says how ("mean" or "rollout"), `layers` over which blocks.
+    """One grid [query, key] that summarises many: `kind` says how ("mean" or "rollout"), `layers` over which blocks.
 
     Rows add up to 1. Without the first token (`leave_first`) its column is 0 but for the first row, which has only it.
     """
@@ -39,7 +40,7 @@ class Summary(NamedArrays):
     grid: Array
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {"grid": self.grid}
 
     def closings(self) -> tuple[Closing, ...]:
@@ -57,7 +58,7 @@ def mean(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Summary:
-    """The mean pattern over the heads of `layers`, of all blocks unless told. Raises Cancelled on a stop."""
+    """The mean pattern over the heads of `layers`, by default of all blocks. Raises Cancelled on a stop."""
     chosen = tuple(range(trace.config.n_layer)) if layers is None else tuple(layers)
     found = np.zeros((len(trace), len(trace)))
     for n, layer in enumerate(chosen):
@@ -74,9 +75,9 @@ def rollout(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Summary:
-    """Rollout up to block `layer` and with it, the last unless told. Raises Cancelled on a stop.
+    """Rollout up to and including block `layer`, by default the last. Raises Cancelled on a stop.
 
-    With `leave_first` each block's mean pattern is left without key 0, its rows brought back to 1.
+    With `leave_first` key 0 is left out of each block's mean pattern and its rows are renormalised to 1.
     """
     last = trace.config.n_layer - 1 if layer is None else layer
     found = np.eye(len(trace))
@@ -98,7 +99,7 @@ def _mean_of_heads(trace: Trace, layer: int, stop: Stop) -> Array:
 
 
 def _without_first(grid: Array) -> Array:
-    """Rows of a pattern without key 0, brought back to 1; a row that has nothing else keeps it."""
+    """Rows of a pattern without key 0, renormalised to 1; a row that has nothing else keeps it."""
     rest = grid.copy()
     rest[:, 0] = 0
     sums = rest.sum(-1, keepdims=True)

@@ -1,13 +1,13 @@
-"""Directions by name: rulers for all tokens and for a text's tokens through the layers, and what steers a pass.
+"""Directions by name: rulers for all tokens and for a text's tokens through the layers, and for steering a pass.
 
-A ruler is written as it was made:
+A ruler is written as the way to compute it:
 
     woman - man                                a sum of tokens' rows of W_E (expression.py)
     blocks.3.mlp.W_out[17]                     what a neuron writes, its row of W_out
     blocks.5.attn.W_OV[1, 0].reads             a singular direction of a head: head 1, direction 0; or .writes
     "He is" - "She is" at blocks.3.resid_pre   the difference of two prompts' last vectors there
 
-and may have a name in front of it, as in "gender: woman - man".
+and may be preceded by a name, as in "gender: woman - man".
 """
 
 import re
@@ -66,20 +66,20 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Ruler:
-    """A direction by how it is made; `name` is what it was called, "" for nothing."""
+    """A direction by how it is computed; `name` is the name given to it, or ""."""
 
     name: str
     of: Sum | Neuron | Singular | Prompts
 
 
 def named(text: str) -> tuple[str, str]:
-    """The name in front of a ruler and what it is made of; "" where it has none."""
+    """The name in front of a ruler ("" if it has none) and the rest."""
     match = _NAMED.fullmatch(text)
     return (match[1], match[2]) if match is not None else ("", text)
 
 
 def parse_ruler(text: str, tokenizer: Tokenizer) -> Ruler:
-    """The ruler that `text` writes. Raises LogitscopeError with what is wrong."""
+    """Parse a ruler. Raises LogitscopeError naming the fault."""
     name, spec = named(text)
     spec = spec.strip()
     if (match := _NEURON.fullmatch(spec)) is not None:
@@ -101,9 +101,9 @@ Run = Callable[[str], Trace]
 
 
 def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 0) -> Array:
-    """The direction itself, [d_model] in float64; of tokens from rows less `without` principal components.
+    """The direction itself, [d_model] in float64; for tokens, from rows less `without` principal components.
 
-    Raises ModelError for a block, head, neuron or tensor that is not there, and what `run` raises.
+    Raises ModelError for a block, head, neuron or tensor that does not exist, and anything that `run` raises.
     """
     of, config = ruler.of, checkpoint.config
     if isinstance(of, Sum):
@@ -132,7 +132,7 @@ def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 
 
 
 def sites(config: Config) -> tuple[str, ...]:
-    """The points of the residual stream that a direction can be read at, or put into."""
+    """The points of the residual stream at which a direction can be read or added."""
     return tuple(
         f"blocks.{n}.{name}" for n in range(config.n_layer) for name in ("resid_pre", "resid_mid", "resid_post")
     )

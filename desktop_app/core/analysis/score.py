@@ -1,12 +1,12 @@
-"""Why a head looks where it does: one attention score as the sum over query parts and key parts.
+"""Why a head attends where it does: one attention score as the sum over query parts and key parts.
 
 Layer norm 1's scale s is frozen at both positions. Part c of the residual stream becomes c' = (c - mean c) / s * w; the
-norm's bias with b_Q (or b_K) is one more part. Then, with the config's divisor (the root of d_head for GPT-2),
+norm's bias with b_Q (or b_K) is one more part. Then, with the config's divisor (the square root of d_head for GPT-2),
 
     score_ij = sum over query parts a, key parts b of (a'_i W_Q) . (b'_j W_K) / divisor
 
-and the sum is exact, because GPT-2 adds positions at the embedding and not inside attention. Softmax passes over what
-is the same for a whole row of keys, so `relative` shows each term less its mean over the keys that the query may see.
+and the sum is exact, because GPT-2 adds positions at the embedding and not inside attention. Softmax ignores what is
+the same for a whole row of keys, so `relative` shows each term less its mean over the keys that the query may see.
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "QK circuit".
 """
 
@@ -36,9 +36,9 @@ class Score(NamedArrays):
     """One cell of `attn.scaled` opened.
 
     `terms` [query part, key part] add up to `score`, the model's own number (scale included). `relative`, of the same
-    axes, is `terms` less their mean over the keys 0 to `query`; they add up to `relative_score`, how far the score
-    stands above its row's mean. `query_vectors` and `key_vectors` [part, d_head]: a term is the dot product of a row of
-    each, over `divisor`; a relative one, that with a row of `key_vectors` less `mean_key_vectors`.
+    axes, is `terms` less their mean over the keys 0 to `query`; they add up to `relative_score`, how far the score is
+    above its row's mean. `query_vectors` and `key_vectors` [part, d_head]: a term is the dot product of a row of each,
+    over `divisor`; a relative term uses a row of `key_vectors` less `mean_key_vectors`.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -74,7 +74,7 @@ class Score(NamedArrays):
         return (self.relative if relative else self.terms).sum(0)
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {
             "query_parts": names_of(self.query_parts),
             "key_parts": names_of(self.key_parts),
@@ -85,7 +85,7 @@ class Score(NamedArrays):
         }
 
     def closings(self) -> tuple[Closing, ...]:
-        """The terms add up to the score, and relative to their means to what the score has above its row's mean."""
+        """The terms add up to the score, and the relative terms to the score's excess over its row's mean."""
         raw, relative = np.abs(self.terms).max(), np.abs(self.relative).max()
         cell = f"blocks.{self.layer}.attn.scaled[{self.head},{self.query},{self.key}]"
         return (
@@ -191,5 +191,5 @@ def columns_of(width: int, d_head: int, head: int, letter: str) -> slice:
 
 
 def frozen_scales(trace: Trace, layer: int, start: int, end: int) -> Array:
-    """Layer norm 1's scale at some positions, [pos]: taken as it is, not as something that the parts cause."""
+    """Layer norm 1's scale at some positions, [pos]: treated as a constant, not as something that the parts cause."""
     return trace.read_rows(f"blocks.{layer}.ln1.scale", end, start)[:, 0].astype(np.float64)

@@ -1,7 +1,7 @@
-"""Masks and what they cost: rules to compare, windows that each head's own attention would do with, and their effect.
+"""Masks and what they cost: rules to compare, windows sufficient for each head's own attention, and their effect.
 
-A window of its own for each head is what Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", learn; here
-it is read off a text: the smallest window that holds a share of the head's attention on it.
+Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", learn a separate window for each head; here it is
+measured on a text: the smallest window that holds a given share of the head's attention.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,8 +21,8 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 LENGTHS = (1_024, 8_192, 131_072)
-"""Lengths of text at which the pairs of a mask are counted beside the text's own."""
-_ROUNDING = 1e-9  # of a KL that is none
+"""Lengths of text at which the pairs of a mask are counted, besides the text's own."""
+_ROUNDING = 1e-9  # a KL divergence up to this counts as zero
 HELD = 0.95
 """The share of a head's attention that its window holds."""
 
@@ -30,7 +30,7 @@ HELD = 0.95
 @dataclass(frozen=True, eq=False)
 class Masked:
     """What a mask does: `pairs` of query and key that a head computes on average, at the text's own length and at
-    LENGTHS; the likeliest next token under it with its probability, and KL(GPT-2's own || under it) in nats.
+    LENGTHS; the likeliest next token under the mask with its probability, and KL(GPT-2's own || under it) in nats.
     """
 
     mask: str
@@ -41,7 +41,7 @@ class Masked:
 
 
 def candidates(config: Config, count: int, own: str = CAUSAL) -> tuple[str, ...]:
-    """Masks worth comparing on a text of so many tokens: numbers small enough to leave pairs of it out."""
+    """Masks worth comparing on a text of `count` tokens, with numbers small enough to leave out some of its pairs."""
     window = max(2, min(16, count // 2))
     block = max(2, min(16, -(-count // 3)))
     found = [CAUSAL, "none", f"window:{window}", f"window:{window}+first", f"strided:{max(2, round(count**0.5))}"]
@@ -52,7 +52,7 @@ def candidates(config: Config, count: int, own: str = CAUSAL) -> tuple[str, ...]
 def spans(trace: Trace, stop: Stop | None = None) -> str:
     """The mask in which each head has the smallest window that holds HELD of its attention, over all queries.
 
-    One for each head, beside the causal rule of all.
+    It has one window for each head, in addition to the causal rule of all heads.
     """
     stop, count = stop or Stop(), len(trace)
     distance = np.subtract.outer(np.arange(count), np.arange(count))

@@ -1,13 +1,13 @@
 """Superposition: how nearly orthogonal a model's directions are, how many such directions fit, and what neurons mean.
 
-In d dimensions d directions are orthogonal; many more are nearly so. For N random directions the chance that one pair's
-cosine is beyond e is at most 2 exp(-d e^2 / 2), and there are N (N - 1) / 2 pairs, so that
+In d dimensions d directions can be orthogonal; many more can be nearly so. For N random directions the probability that
+one pair's cosine exceeds e in size is at most 2 exp(-d e^2 / 2), and there are N (N - 1) / 2 pairs, so that at least
 
     N = exp(d e^2 / 4)
 
-directions with all cosines within e exist at least (the argument of Johnson and Lindenstrauss 1984). That is a bound;
-`packed` counts what is measured: how many of the rows that there are can be kept, one after the other, so that every
-two are within e. The text says which is which.
+directions with all cosines within e exist (the argument of Johnson and Lindenstrauss 1984). That is a bound; `packed`
+is measured: how many of the existing rows can be kept, taken one after the other, so that the cosine of every two is
+within e. The text says which is which.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,17 +29,17 @@ from desktop_app.gpt2.session import Stop
 Array = NDArray[Any]
 
 WITHIN = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-"""The cosines that directions are packed within."""
-MOST = 2000  # rows that angles are measured among: two million pairs
+"""The limits on the cosine at which directions are packed."""
+MOST = 2000  # rows among which angles are measured: two million pairs
 _BINS = 81
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Angles(NamedArrays):
-    """Cosines between pairs of directions, beside random directions of the same width, as many.
+    """Cosines between pairs of directions, compared with as many random directions of the same width.
 
     `edges` [bin + 1]; `own` and `random` [bin] are shares of the pairs. `packed`, `packed_random` [within] are how many
-    were kept within each of WITHIN, of `count`; `bound` [within] how many fit at least, in theory. `spread` and
+    of `count` were kept within each of WITHIN; `bound` [within] is the theoretical minimum that fit. `spread` and
     `spread_random` are the standard deviations of the cosines.
     """
 
@@ -68,9 +68,9 @@ class Angles(NamedArrays):
 
 
 def directions_of(checkpoint: Checkpoint, what: str, *, without: int = 0) -> Array:
-    """The directions that are looked at: "embedding", the rows of W_E less their mean, or a block's neurons' outputs.
+    """The directions to examine: "embedding", the rows of W_E less their mean, or the outputs of a block's neurons.
 
-    "blocks.L.mlp.W_out" names those. At most MOST of them, evenly spaced: [direction, d_model], each of length 1.
+    "blocks.L.mlp.W_out" names the latter. At most MOST of them, evenly spaced: [direction, d_model], each of length 1.
     """
     if what == "embedding":
         table = rows(checkpoint, without=without)
@@ -84,7 +84,7 @@ def directions_of(checkpoint: Checkpoint, what: str, *, without: int = 0) -> Arr
 
 
 def angles(directions: Array, *, seed: int = 0, stop: Stop | None = None, progress: Progress = unheard) -> Angles:
-    """Measure the pairs of directions [direction, d_model] of length 1, beside random ones. Raises Cancelled."""
+    """Measure the pairs of directions [direction, d_model] of length 1, and of random ones. Raises Cancelled."""
     stop = stop or Stop()
     count, width = directions.shape
     other = np.random.default_rng(seed).standard_normal((count, width))
@@ -104,7 +104,7 @@ def angles(directions: Array, *, seed: int = 0, stop: Stop | None = None, progre
 
 
 def packed(cosines: Array, within: float) -> int:
-    """How many directions are kept, taken in their order, if the `cosines` of every two must be within a limit."""
+    """How many directions are kept, taken in order, if the `cosines` of every two must be within a limit."""
     free = np.ones(len(cosines), bool)
     kept = 0
     for n in range(len(cosines)):
@@ -124,11 +124,11 @@ def interference(vectors: Array) -> Array:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NeuronTokens(NamedArrays):
-    """The tokens that push a neuron up and down by themselves, and those that its output makes likelier and less so.
+    """The tokens that by themselves push a neuron up and down, and those that its output makes more and less likely.
 
-    `up` and `down` are ids by the dot product of the token's normed row (through block 0's MLP in later blocks) with
-    what the neuron reads; `promoted` and `suppressed` by what its row of W_out adds to the logits, for a final scale of
-    1. Each with its numbers, from the strongest on: [rank].
+    `up` and `down` are ids by the dot product of the token's normalised row (through block 0's MLP in later blocks)
+    with what the neuron reads; `promoted` and `suppressed` by what its row of W_out adds to the logits, for a final
+    scale of 1. Each comes with its numbers, the strongest first: [rank].
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -167,7 +167,7 @@ def neuron_reads(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
 def neuron_tokens(
     checkpoint: Checkpoint, layer: int, neuron: int, *, top: int = 8, stop: Stop | None = None
 ) -> NeuronTokens:
-    """Raises ModelError for a neuron that is not there, Cancelled on a stop."""
+    """Raises ModelError for a neuron that does not exist, Cancelled on a stop."""
     reads = neuron_reads(checkpoint, layer, neuron).astype(np.float32)
     along = along_tokens(checkpoint, reads[None], through_mlp=layer > 0, stop=stop)
     logits = unembedded(checkpoint, checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron][None])
@@ -180,7 +180,7 @@ def neuron_tokens(
 
 
 def neuron_on(checkpoint: Checkpoint, layer: int, neuron: int, token: int) -> tuple[Array, Array]:
-    """A token's normed row and what the neuron reads: their dot product is how far it pushes. [d_model] each."""
+    """A token's normalised row and what the neuron reads, [d_model] each; their dot product is how far it pushes."""
     row = embeddings(checkpoint, np.array([token]), through_mlp=layer > 0).astype(np.float64)
     return normed(checkpoint, row)[0], neuron_reads(checkpoint, layer, neuron)
 

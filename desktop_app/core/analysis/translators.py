@@ -1,9 +1,9 @@
 """Translators of a lens: a matrix and a bias for each block's input, from a safetensors file.
 
-`lens.L.weight` [d_model, d_model] and `lens.L.bias` [d_model] (left out: zeros) take the vectors x of `resid_pre` of
-block L, as rows, to x . weight + bias, which the final layer norm and W_U read then. The tuned lens (Belrose et al.
-2023, arXiv 2303.08112) and lenses from mean Jacobians are of this form. A tuned lens that is stored as torch has it,
-h + h A^T + b, has weight = identity + A^T.
+`lens.L.weight` [d_model, d_model] and `lens.L.bias` [d_model] (zeros if absent) map the vectors x of `resid_pre` of
+block L, as rows, to x . weight + bias, which the final layer norm and W_U then read. The tuned lens (Belrose et al.
+2023, arXiv 2303.08112) and lenses from mean Jacobians have this form. For a tuned lens stored in torch's convention,
+h + h A^T + b, weight = identity + A^T.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _FLOATS = ("F32", "F16", "BF16", "F64")
 
 
 class Translators(Protocol):
-    """Whatever takes the vectors at the start of a block to what the final layer norm reads."""
+    """Maps the vectors at the start of a block to what the final layer norm reads."""
 
     def apply(self, layer: int, x: Array) -> Array:
         """Rows of `resid_pre` of block `layer`, [pos, d_model], translated."""
@@ -31,7 +31,7 @@ class Translators(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TranslatorsFile:
-    """A checked file of translators; each is read when it is used, and not kept."""
+    """A validated file of translators; each is read when it is used, and not kept."""
 
     file: SafetensorsFile
     biased: frozenset[int]
@@ -49,9 +49,10 @@ class TranslatorsFile:
 
 
 def load_translators(path: Path, config: Config) -> TranslatorsFile:
-    """The translators in the file `path`, one for each block of a model of this config.
+    """Load the translators in the file `path`, one for each block of a model of this config.
 
-    Raises ModelError, naming the tensor, for a file that is damaged, of another model, incomplete, or with more in it.
+    Raises ModelError, naming the tensor, for a file that is damaged, for another model, incomplete, or with extra
+    tensors.
     """
     file = SafetensorsFile(path)
     width, biased = config.n_embd, set()

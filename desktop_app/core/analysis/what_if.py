@@ -1,9 +1,9 @@
-"""What follows when parts of a pass are ablated, or patched in from another prompt's pass: sweeps of edited passes.
+"""The effects of ablating parts of a pass, or of patching them in from another prompt's pass: sweeps of edited passes.
 
 The measure is the logit difference after the last position, logit[target] - logit[against], of each edited pass itself.
-Muting puts 0, or a mean over reference texts, which is nearer to anything that the model has seen: a head's z, a
-neuron's activation or those of a whole MLP, at every position; biases stay. Patching puts what the same cells have in
-the pass over another prompt. Zhang & Nanda 2309.16042; Heimersheim & Nanda 2404.15255.
+Muting sets a head's z, a neuron's activation or those of a whole MLP to 0 at every position, or to a mean over
+reference texts, which is closer to what the model has seen; biases stay. Patching sets cells to the values of the same
+cells in the pass over another prompt. Zhang & Nanda 2309.16042; Heimersheim & Nanda 2404.15255.
 """
 
 import threading
@@ -38,29 +38,29 @@ Patched = Literal["resid_pre", "attn_out", "mlp_out", "heads"]
 Direction = Literal["denoise", "noise"]
 
 LEAST = 0.5
-"""With less between the two prompts' logit differences, a share of it says nothing."""
+"""If the two prompts' logit differences are closer than this, a share of the gap is meaningless."""
 
 _MUTED: Mapping[str, tuple[str, ...]] = {"heads": ("layer", "head"), "mlps": ("layer",)}
 Partly = Callable[[Any], None]
-"""Hears what is there by now of a result."""
+"""A callback that receives the partial result so far."""
 
 REFERENCE_TOKENS = 128
-"""What is read of each reference text, at most."""
+"""The maximum number of tokens read from each reference text."""
 
 
 def logit_difference(engine: Engine, final: Array, target: int, against: int) -> Array:
     """logit[target] - logit[against] of rows of `ln_final.out` [n, d_model]: [n] in float64."""
     table = engine.checkpoint.weights[UNEMBEDDING]
     x = multiplied(Place(engine.config, 0, np.arange(len(final))), final).astype(np.float64)
-    # Row by row, so that equal rows have equal sums however many there are.
+    # Row by row, so that equal rows have equal sums, however many rows there are.
     return np.vecdot(x, table[target].astype(np.float64) - table[against])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ablation(NamedArrays):
-    """What muting each part gives. `base` is the logit difference of the pass as it is.
+    """The results of muting each part. `base` is the logit difference of the unchanged pass.
 
-    `logit_difference` is [layer, head], [layer] where whole MLPs were muted, or [neuron] of one block or of `which`.
+    `logit_difference` is [layer, head], [layer] if whole MLPs were muted, or [neuron] of one block or of `which`.
     """
 
     what: str
@@ -68,10 +68,10 @@ class Ablation(NamedArrays):
     base: float
     own: float
     logit_difference: Array
-    which: tuple[tuple[int, int], ...] = ()  # (block, neuron) of each, where the strongest were muted
+    which: tuple[tuple[int, int], ...] = ()  # (block, neuron) of each, if the strongest were muted
 
     @property
-    def AXES(self) -> Mapping[str, tuple[str, ...]]:  # a constant of the other records, it depends on `what` here
+    def AXES(self) -> Mapping[str, tuple[str, ...]]:  # a constant in the other records; here it depends on `what`
         """The axes of each array."""
         return {"base": (), "logit_difference": _MUTED.get(self.what, ("neuron",))}
 
@@ -80,7 +80,7 @@ class Ablation(NamedArrays):
         return {"base": np.array(self.base), "logit_difference": self.logit_difference}
 
     def closings(self) -> tuple[Closing, ...]:
-        """The measure of the pass as it is, is the difference of the model's own logits."""
+        """The measure of the unchanged pass equals the difference of the model's own logits."""
         return (closing("logit difference", self.base, self.own, abs(self.own)),)
 
 
@@ -109,23 +109,23 @@ def ablate(
     progress: Progress = unheard,
     partly: Partly = unheard,
 ) -> Ablation:
-    """Mute every part of one kind in turn.
+    """Mute every part of one kind, one at a time.
 
     Args:
         engine: the model.
-        trace: the pass as it is; its own edits stay.
+        trace: the unchanged pass; its own edits stay.
         target: the token whose logit counts.
-        against: the token whose logit is taken off.
-        what: "heads", "mlps", "neurons:L", or "strongest": the neurons that add most to or take most from the
-            difference of the logits directly.
-        how: what is put there, "zero" or the "mean" over `reference`.
+        against: the token whose logit is subtracted.
+        what: "heads", "mlps", "neurons:L", or "strongest": the neurons that directly add most to the logit
+            difference or take most from it.
+        how: the replacement, "zero" or the "mean" over `reference`.
         reference: texts, as ids.
-        stop: ends it within a pass.
-        progress: hears the share that is done.
-        partly: hears what is there by now, not a number where nothing is.
+        stop: cancels within a pass.
+        progress: receives the share done.
+        partly: receives the results so far, NaN where there are none yet.
 
     Raises:
-        ModelError: a token or block that is not there, or no reference text for a mean.
+        ModelError: a token or block that does not exist, or no reference text for a mean.
         Cancelled: `stop` was set.
     """
     config = engine.config
@@ -164,16 +164,16 @@ STRONGEST, _STRONG = "strongest", 50
 def strongest(
     engine: Engine, trace: Trace, target: int, against: int, stop: Stop | None = None
 ) -> tuple[tuple[int, int], ...]:
-    """(block, neuron) of the neurons with the largest direct contribution to the difference, to either side."""
+    """(block, neuron) of the neurons with the largest direct contribution to the difference, of either sign."""
     found = attribution.compute(engine.checkpoint, trace, target=target, against=against, sources=False, stop=stop)
-    assert found.neuron is not None  # asked for
+    assert found.neuron is not None  # requested
     flat = np.abs(found.neuron).reshape(-1)
     order = np.argsort(-flat, kind="stable")[:_STRONG]
     return tuple((int(n) // engine.config.d_mlp, int(n) % engine.config.d_mlp) for n in order)
 
 
 def _mute(site: str, where: tuple[Range, ...], means: Mapping[str, Array] | None) -> Edit:
-    """The edit that mutes cells of every position: 0, or their mean."""
+    """The edit that sets cells of every position to 0, or to their mean."""
     if means is None:
         return Edit(site, where)
     return Edit(site, where, put=Cells.of(means[site][tuple(slice(*span) for span in where)]))
@@ -184,9 +184,9 @@ _lock = threading.Lock()
 
 
 def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None = None) -> Mapping[str, Array]:
-    """The mean over every position of texts of each tensor that can be edited and has no grid; one position long.
+    """The mean, over every position of the texts, of each editable tensor that is not a grid; one position long.
 
-    Kept with the checkpoint. Raises ModelError where there is no text, Cancelled on a stop.
+    Cached with the checkpoint. Raises ModelError if there is no text, Cancelled on a stop.
     """
     most = min(REFERENCE_TOKENS, engine.config.n_positions)
     texts = tuple(tuple(ids[:most]) for ids in reference if len(ids))
@@ -212,12 +212,11 @@ def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Patch(NamedArrays):
-    """What patching each cell gives. `clean` and `corrupt` are the logit differences of the two prompts as they are.
+    """The results of patching each cell. `clean` and `corrupt` are the logit differences of the two unchanged prompts.
 
     `logit_difference` is [layer, pos], or [layer, head], that of each patched pass itself; positions are those of the
-    prompt that is patched, and it is not a number where a token has no counterpart in the other. `effect` is how far it
-    goes from the prompt that was patched (0) to the one that the numbers came from (1); not a number where the two
-    prompts are less than LEAST apart.
+    patched prompt, and it is NaN where a token has no counterpart in the other. `effect` is how far it moves from the
+    patched prompt (0) to the one that the numbers came from (1); NaN if the two prompts are less than LEAST apart.
     """
 
     what: Patched
@@ -227,7 +226,7 @@ class Patch(NamedArrays):
     logit_difference: Array
 
     @property
-    def AXES(self) -> Mapping[str, tuple[str, ...]]:  # as that of Ablation
+    def AXES(self) -> Mapping[str, tuple[str, ...]]:  # as in Ablation
         """The axes of each array."""
         cells = ("layer", "head" if self.what == "heads" else "pos")
         return {"clean": (), "corrupt": (), "logit_difference": cells, "effect": cells}
@@ -276,13 +275,14 @@ def patch(
     progress: Progress = unheard,
     partly: Partly = unheard,
 ) -> Patch:
-    """Put each cell of one prompt's pass into the other's in turn, and see what follows.
+    """Patch each cell of one prompt's pass into the other's, one at a time, and measure the effect.
 
-    To denoise, cells of `clean` are put into `corrupt`: what brings the clean answer back. To noise, the other way
-    round: what it needs. A cell is a position of one block's tensor, or of heads one head's z at every position. Of
-    prompts of different lengths each position stands for the one that the `alignment`, one of RULES, gives it.
+    To denoise, cells of `clean` are put into `corrupt`, which shows what restores the clean answer. To noise, the other
+    way round, which shows what that answer needs. A cell is a position of one block's tensor or, for heads, one head's
+    z at every position. In prompts of different lengths each position corresponds to the one that the `alignment`, one
+    of RULES, assigns to it.
 
-    Raises ModelError for a token that is not there, Cancelled on a stop.
+    Raises ModelError for a token that does not exist, Cancelled on a stop.
     """
     _require_tokens(engine, target, against)
     config = engine.config
@@ -308,19 +308,19 @@ def patch(
 
 
 def _at(values: Array, places: Alignment, axis: int) -> Array:
-    """The values at these places along an axis; anything where there is none."""
+    """The values at these places along an axis; arbitrary where a place is None."""
     return values.take([0 if place is None else place for place in places], axis)
 
 
 def _head_from(name: str, head: int, here: Array, there: Array, places: Alignment) -> tuple[Edit, ...]:
-    """The edits that put what a head read [pos, d_head], for each stretch of positions with a counterpart."""
+    """The edits that put a head's z [pos, d_head], one for each run of positions with a counterpart."""
     known = np.array([place is not None for place in places])
     differs = (here != there).any(-1) & known
     found = []
     edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
     for start, stop in edges.reshape(-1, 2).tolist():
         if differs[start:stop].any():
-            first = start + int(np.argmax(differs[start:stop]))  # what is equal before need not run again
+            first = start + int(np.argmax(differs[start:stop]))  # what is equal before this need not be rerun
             last = None if stop == len(known) else stop
             put = Cells.of(there[None, first:stop])
             found.append(Edit(name, ((head, head + 1), (first, last), ALL), put=put))
@@ -337,7 +337,7 @@ def _sweep(
     progress: Progress,
     partly: Partly = unheard,
 ) -> Array:
-    """The logit difference of the pass with each group of edits, [group]; not a number for None."""
+    """The logit difference of the pass with each group of edits, [group]; NaN for None."""
     done, found = 0, np.full(len(edits), np.nan)
     asked = [n for n, group in enumerate(edits) if group is not None]
 
@@ -367,10 +367,10 @@ def effects(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Array:
-    """By how much each of many edits changes a logit after the last position, on top of the pass' own: [variant].
+    """How much each of many edits changes a logit after the last position, on top of the pass' own edits: [variant].
 
-    The logit is taken less that of `against`, or with `mean` less the mean over the vocabulary. Raises ModelError for a
-    token that is not there, Cancelled on a stop.
+    The logit is taken relative to that of `against`, or with `mean` relative to the mean over the vocabulary. Raises
+    ModelError for a token that does not exist, Cancelled on a stop.
     """
     _require_tokens(engine, target, *(() if against is None else (against,)))
     table = engine.checkpoint.weights[UNEMBEDDING]
