@@ -125,7 +125,7 @@ class Nearest(NamedArrays):
     rank: int | None = None
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {name: getattr(self, name) for name in self.AXES}
 
 
@@ -199,7 +199,7 @@ class Plane(NamedArrays):
     mean: Array
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {name: getattr(self, name) for name in self.AXES}
 
 

@@ -79,7 +79,7 @@ class TokenTable(NamedArrays):
     own_rank: Array
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {name: getattr(self, name) for name in self.AXES}
 
 
@@ -220,7 +220,7 @@ class Directions(NamedArrays):
     writes: Array
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {name: getattr(self, name) for name in self.AXES}
 
 

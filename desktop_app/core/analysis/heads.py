@@ -73,7 +73,7 @@ class Heads(NamedArrays):
     each: Mapping[str, Array]
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         found = {name: self.scores[name] for name in MEASURES} | {"tokens": self.tokens}
         found |= {f"{name}_spread": self.spread[name] for name in MEASURES}
         return found | {f"{name}_without_first": self.without_first[name] for name in PATTERNS}
@@ -96,7 +96,7 @@ class HeadsOnText(NamedArrays):
     leave_self: bool
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return dict(self.scores)
 
 

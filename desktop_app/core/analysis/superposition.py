@@ -63,7 +63,7 @@ class Angles(NamedArrays):
     spread_random: float
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {name: getattr(self, name) for name in self.AXES}
 
 
@@ -147,7 +147,7 @@ class NeuronTokens(NamedArrays):
     suppressed_number: Array
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {name: getattr(self, name) for name in self.AXES}
 
 

@@ -76,7 +76,7 @@ class Ablation(NamedArrays):
         return {"base": (), "logit_difference": _MUTED.get(self.what, ("neuron",))}
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {"base": np.array(self.base), "logit_difference": self.logit_difference}
 
     def closings(self) -> tuple[Closing, ...]:
@@ -252,7 +252,7 @@ class Patch(NamedArrays):
         return (self.logit_difference - ends[0]) / (ends[1] - ends[0])
 
     def arrays(self) -> dict[str, Array]:
-        """What is written to a file."""
+        """The arrays written to a file."""
         return {
             "clean": np.array(self.clean),
             "corrupt": np.array(self.corrupt),

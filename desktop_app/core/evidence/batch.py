@@ -1,6 +1,6 @@
-"""Runs a batch of windows through a model on one thread, and counts what they say of neurons, heads and positions.
+"""Runs a batch of windows through a model on one thread and collects statistics of neurons, heads and positions.
 
-Each window is a pass of its own, so that no number depends on which windows run beside it.
+Each window is a separate pass, so that no number depends on which other windows are in the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,16 +23,16 @@ from desktop_app.gpt2.tensors import past_inputs
 Array = NDArray[Any]
 
 LENS_STRIDE = 32
-"""Of so many positions of a window the lens reads one."""
+"""The lens reads one in this many positions of a window."""
 
-_LOSS_ROWS = 4  # rows of logits whose exponentials stay in the processor's cache
+_LOSS_ROWS = 4  # rows of logits whose exponentials fit in the processor's cache
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of every window: tokens of a window, the seed, whether the lens is read, the sampled windows.
+    """What to compute for every window: tokens per window, the seed, whether the lens is read, and the sampled windows.
 
-    `sample` are the numbers of the windows whose every neuron's greatest value is kept, for passages by decile.
+    `sample` holds the numbers of the windows for which every neuron's greatest value is kept, for passages by decile.
     """
 
     length: int
@@ -42,7 +42,7 @@ class Plan:
 
 
 def lens_points(config: Config) -> tuple[str, ...]:
-    """The tensors that the lens reads: the stream at the start of each block, and at the end of the last."""
+    """The tensors that the lens reads: the stream at the start of each block and at the end of the last."""
     return (*(f"blocks.{n}.resid_pre" for n in range(config.n_layer)), f"blocks.{config.n_layer - 1}.resid_post")
 
 
@@ -54,7 +54,7 @@ def lens_positions(plan: Plan, window: int, length: int) -> list[int]:
 
 
 class Passes:
-    """The passes of a checkpoint on one thread, with the tensors that are counted and no others."""
+    """The passes of a checkpoint on one thread, capturing only the tensors that are counted."""
 
     def __init__(self, checkpoint: Checkpoint, *, lens: bool = False, stop: Stop | None = None) -> None:
         self.checkpoint, self.config, self.stop = checkpoint, checkpoint.config, stop or Stop()
@@ -81,7 +81,7 @@ class Passes:
         return self.stop.run(self._head, ["logits"], {"ln_final.out": final})[0]
 
     def lens(self, stream: Array) -> Array:
-        """Logits of rows of the residual stream [row, d_model], their own mean and scale taken."""
+        """Logits of rows of the residual stream [row, d_model], normalised by their own mean and scale."""
         weights, centred = self.checkpoint.weights, stream - stream.mean(-1, keepdims=True)
         scale = np.sqrt(np.square(centred).mean(-1, keepdims=True) + np.float32(self.config.layer_norm_epsilon))
         return self.logits(centred / scale * weights["ln_final.w"] + weights["ln_final.b"])
@@ -105,7 +105,7 @@ def losses(logits: Array, targets: Array) -> Array:
 
 
 def tally_of(passes: Passes, plan: Plan, start: int, windows: Sequence[Array]) -> Tally:
-    """Everything that is counted over `windows`, of which the first has the number `start`."""
+    """The tally of `windows`, the first of which has the number `start`."""
     counter = _Counter(passes, plan)
     for number, ids in enumerate(windows, start):
         counter.add(number, ids)
@@ -119,7 +119,7 @@ class _Counter:
         layers, count = config.n_layer, config.n_head
         self.neurons = {side: [NeuronCounts(config.d_mlp) for _ in range(layers)] for side in SIDES}
         self.windows: list[int] = []
-        self.peaks: dict[str, list[tuple[Array, Array]]] = {side: [] for side in SIDES}  # [layer, neuron] a window
+        self.peaks: dict[str, list[tuple[Array, Array]]] = {side: [] for side in SIDES}  # [layer, neuron] per window
         self.head_peaks: list[tuple[Array, Array]] = []
         self.sums: Tally = {
             "windows": np.zeros(1, np.int64),

@@ -1,8 +1,8 @@
-"""Computes shards on Dask's workers: a cluster of processes on this machine, or one that a scheduler's address names.
+"""Computes shards on Dask workers: a cluster of processes on this machine, or one given by a scheduler's address.
 
-Every batch is a task, and so is every merge of two neighbouring tallies; what a lost worker had is computed again by
-another. Where the scheduler itself is lost, the client waits for one at the same address and hands in again whatever it
-has not received. Nothing is ever spilled to disk. Schedulers are reached on this machine's own loopback, or by TLS.
+Every batch is a task, and so is every merge of two neighbouring tallies; the results of a lost worker are recomputed by
+another. If the scheduler itself is lost, the client waits for one at the same address and resubmits everything it has
+not received. Nothing is ever spilled to disk. Schedulers are reached on this machine's own loopback, or over TLS.
 """
 
 import ipaddress
@@ -34,10 +34,10 @@ _SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.log-format": "%(message)s",
-    "distributed.scheduler.allowed-failures": 20,  # workers that may be lost under one task
-    "distributed.scheduler.worker-ttl": None,  # a pass of a large model may hold the interpreter for long
+    "distributed.scheduler.allowed-failures": 20,  # workers that may be lost while running one task
+    "distributed.scheduler.worker-ttl": None,  # a pass of a large model may hold the interpreter for a long time
 }
-_PATIENCE = 120.0  # seconds to wait for a scheduler that went away, and for a first worker
+_PATIENCE = 120.0  # seconds to wait for a lost scheduler, and for a first worker
 
 _Result = tuple[Tally, frozenset[str]]
 
@@ -49,7 +49,7 @@ def check_address(address: str) -> None:
     parts = urlsplit(address)
     try:
         right = parts.scheme in ("tcp", "tls") and parts.hostname is not None and parts.port is not None
-    except ValueError:  # a port that is none
+    except ValueError:  # not a valid port
         right = False
     if not right:
         raise LogitscopeError(
@@ -65,12 +65,12 @@ def check_address(address: str) -> None:
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, of which one always means this machine
+    except ValueError:  # a host name, of which only one always means this machine
         return host == "localhost"
 
 
 class Cluster:
-    """A runner on Dask's workers, while it is entered."""
+    """A runner on Dask workers, as a context manager."""
 
     def __init__(self, scheduler: str = LOCAL, workers: int = 1, say: Callable[[str], None] = log.info) -> None:
         check_address(scheduler)
@@ -80,7 +80,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "tornado"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # a lost worker is dealt with, and said here
+            logging.getLogger(name).setLevel(logging.ERROR)  # a lost worker is handled and reported here
         dask.config.set(_SETTINGS)
         if self._address == LOCAL:
             self._cluster = LocalCluster(
@@ -103,11 +103,11 @@ class Cluster:
             if each is not None:
                 try:
                     each.close(timeout=10)
-                except (OSError, TimeoutError) as reason:  # it is going away in any case
+                except (OSError, TimeoutError) as reason:  # it is shutting down in any case
                     log.info("closing Dask: %s", reason)
 
     def _connect(self) -> None:
-        """Reach the scheduler, waiting for it, and for a first worker. Raises LogitscopeError."""
+        """Connect to the scheduler, waiting for it and for a first worker. Raises LogitscopeError."""
         try:
             self._client = Client(self._address, timeout=_PATIENCE)
             self._client.wait_for_workers(1, timeout=_PATIENCE)
@@ -119,15 +119,15 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """How many threads of workers there are."""
+        """The number of worker threads."""
         return sum(self._client.nthreads().values()) if self._client is not None else 0
 
     def pids(self) -> list[int]:
-        """The processes of the workers on this machine."""
+        """The process ids of the workers on this machine."""
         return sorted(self._client.run(os.getpid).values())
 
     def shards(self, job: Job, shards: Iterable[Sequence[Batch]]) -> Iterator[_Result]:
-        """As Runner says. A few shards are in hand at a time, so that no worker waits and nothing piles up."""
+        """As in Runner. A few shards are in flight at a time, so that no worker is idle and nothing piles up."""
         waiting, in_hand = iter(shards), deque[tuple[Sequence[Batch], Any]]()
         lost_since: float | None = None
         while True:
@@ -151,12 +151,12 @@ class Cluster:
             yield result
 
     def _ahead(self, in_hand: "deque[Any]") -> int:
-        """How many shards to have in hand: two, or more where there are many workers."""
+        """How many shards to have in flight: two, or more if there are many workers."""
         each = len(in_hand[0][0]) if in_hand else 8
         return 2 + 2 * self.workers // max(1, each)
 
     def _submit(self, job: Job, shard: Sequence[Batch]) -> Any:
-        """The result of a shard to come: its batches, merged in pairs, then pairs of pairs."""
+        """The future of a shard: its batches, merged in pairs, then pairs of pairs."""
         level = [self._client.submit(run_batch, job, batch, pure=False) for batch in shard]
         while len(level) > 1:
             level = [
@@ -166,7 +166,7 @@ class Cluster:
         return level[0]
 
     def _lost(self, reason: BaseException, since: float | None) -> float:
-        """Wait for a scheduler again, for as long as there is patience: since when none was there."""
+        """Wait for the scheduler to return, up to _PATIENCE; returns when it was first lost."""
         if self._cluster is not None:
             raise LogitscopeError(
                 f"The cluster on this machine went away ({type(reason).__name__}); run this again: it goes on where it "

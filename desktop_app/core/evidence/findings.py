@@ -1,7 +1,7 @@
-"""What a whole scan found: the merged tally as means, spreads and lists of passages.
+"""The findings of a whole scan: the merged tally as means, spreads and lists of passages.
 
-The deciles of a neuron are those of its greatest values in the sampled windows, position 0 apart: SAMPLE windows drawn
-by the seed, or all where there are fewer. From each tenth FROM_EACH passages are kept, evenly spread by rank.
+The deciles of a neuron are those of its greatest values in the sampled windows, without position 0: SAMPLE windows
+drawn by the seed, or all if there are fewer. From each tenth FROM_EACH passages are kept, evenly spaced by rank.
 """
 
 from collections.abc import Mapping
@@ -23,15 +23,15 @@ DECILES, FROM_EACH = 10, 5
 
 
 def sample_of(windows: int, seed: int) -> frozenset[int]:
-    """The numbers of the windows that deciles are taken from."""
+    """The numbers of the windows from which deciles are computed."""
     return frozenset(range(windows) if windows <= SAMPLE else Random(f"sample {seed}").sample(range(windows), SAMPLE))
 
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """Of every neuron, before or after the activation, over all positions from 1 on, [layer, neuron].
+    """Statistics of every neuron, before or after the activation, over all positions from 1 on, [layer, neuron].
 
-    `positive` is the share above zero; `first_*` are of position 0 alone. `histogram` [layer, neuron, bin] counts.
+    `positive` is the share above zero; `first_*` are for position 0 alone. `histogram` [layer, neuron, bin] has counts.
     """
 
     mean: Array
@@ -46,7 +46,7 @@ class Neurons:
 class Passages:
     """Places in windows, [layer, rank, unit]: the value there, the number of the window, the position in it.
 
-    A rank that no window is left for has the window -1.
+    A rank for which no window is left has the window -1.
     """
 
     value: Array
@@ -56,9 +56,9 @@ class Passages:
 
 @dataclass(frozen=True, eq=False)
 class HeadFindings:
-    """Of every head: means over windows of SCORES and their standard deviations [score, layer, head]; NaN for none.
+    """For every head: means over windows of SCORES and their standard deviations [score, layer, head]; NaN if none.
 
-    `norm` is the mean length of a result over positions from 1 on, `norm_spread` its standard deviation, `first_norm`
+    `norm` is the mean norm of a result over positions from 1 on, `norm_spread` its standard deviation, `first_norm`
     the mean at position 0. `distances` [layer, head, bin] are the shares of attention at each distance.
     """
 
@@ -72,7 +72,7 @@ class HeadFindings:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Everything that a scan found."""
+    """All findings of a scan."""
 
     windows: int
     rows: int
@@ -88,11 +88,11 @@ class Findings:
     loss_count: Array
     tokens: Array
     lens: tuple[Array, Array, Array] | None
-    """Accuracy, loss and count of the lens at each point; None where it was not read."""
+    """Accuracy, loss and count of the lens at each point; None if the lens was not read."""
 
 
 def findings(tally: Tally) -> Findings:
-    """What the tally of all windows says."""
+    """The findings from the tally of all windows."""
     sums = group(tally, "sum")
     windows, rows = int(sums["windows"][0]), int(sums["rows"][0])
     with np.errstate(divide="ignore", invalid="ignore"):

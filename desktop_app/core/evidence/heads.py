@@ -1,7 +1,7 @@
-"""What a window says of every head of a block: scores, distances, norms, and the pairs of tokens that it joins.
+"""Statistics of every head of a block on a window: scores, distances, norms, and the pairs of tokens that it joins.
 
 The scores are those of core/analysis/heads.py on one text: sum of A on a pattern over the sum of A, queries from
-position 1 on. `*_without_first` leave key 0 out. A window without any key of a pattern has no score there, and does not
+position 1 on. `*_without_first` leave key 0 out. A window without any key of a pattern has no score for it and does not
 count. A distance histogram has the share of attention in each of DISTANCES.
 """
 
@@ -21,11 +21,11 @@ SCORES = (*MEASURES, *BEYOND)
 """The scores of a head on a text."""
 
 DISTANCES = (0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
-"""The least distance, query less key, of each bin; the last has no end."""
+"""The smallest distance, query less key, of each bin; the last is unbounded."""
 
 
 def distance_masks(length: int) -> Array:
-    """[cell, bin] over the cells of [query, key]: 1 where a key that a query sees lies in the bin, but for query 0."""
+    """[cell, bin] over the cells of [query, key]: 1 if the query sees the key and it is in the bin; 0 for query 0."""
     apart = np.arange(length)[:, None] - np.arange(length)[None]
     bins = np.searchsorted(DISTANCES, apart, side="right") - 1
     masks = np.stack([(bins == n) & (apart >= 0) for n in range(len(DISTANCES))], -1)
@@ -34,16 +34,16 @@ def distance_masks(length: int) -> Array:
 
 
 def window_patterns(ids: Array) -> Array:
-    """[pattern, query, key] of PATTERNS for a text, without its first query, which sees one key alone."""
+    """[pattern, query, key] of PATTERNS for a text, without its first query, which sees only one key."""
     masks = np.stack(list(text_patterns(ids.tolist()).values()))
     masks[:, 0] = 0
     return masks
 
 
 def scores(pattern: Array, masks: Array, present: Sequence[bool], present_beyond: Sequence[bool]) -> Array:
-    """[SCORES but share, head] from patterns [head, query, key]; not a number where a window has no key of a pattern.
+    """[SCORES but share, head] from patterns [head, query, key]; NaN where a window has no key of a pattern.
 
-    `masks` [pattern, query, key]; `present` and `present_beyond` [pattern]: whether there is any key, any but key 0.
+    `masks` [pattern, query, key]; `present` and `present_beyond` [pattern]: whether it has any key, or any but key 0.
     """
     heads, queries = len(pattern), pattern.shape[1] - 1
     on = pattern.reshape(heads, -1) @ masks.reshape(len(PATTERNS), -1).T  # [head, pattern]
@@ -67,9 +67,9 @@ def result_norms(z: Array, inner: Array) -> Array:
 
 
 def pairs(pattern: Array, ids: Array) -> dict[str, Array]:
-    """For each query from position 1 on, the key but key 0 that a head looks at most: all [head, query].
+    """For each query from position 1 on, the key other than key 0 that a head attends to most: all [head, query].
 
-    `weight` the attention there, `key` its position, `query` its own, and their ids `query_id` and `key_id`.
+    `weight` is the attention there, `key` the key's position, `query` the query's, `query_id` and `key_id` their ids.
     """
     looks = pattern[:, 1:, 1:]
     key = looks.argmax(-1)
@@ -86,14 +86,14 @@ def pairs(pattern: Array, ids: Array) -> dict[str, Array]:
 
 
 def greatest_pairs(found: dict[str, Array], count: int) -> dict[str, Array]:
-    """The `count` pairs of greatest weight of each head, each pair of ids once, the earlier where weights are equal.
+    """The `count` pairs of greatest weight of each head, each pair of ids once, the earlier one if weights are equal.
 
-    Arrays are [head, pair], in the order of windows; shorter lists are filled with weight -1.
+    Arrays are [head, pair], in the order of windows; shorter lists are padded with weight -1.
     """
     order = np.argsort(-found["weight"], axis=1, kind="stable")
     found = {name: np.take_along_axis(array, order, 1) for name, array in found.items()}
     pair = (found["query_id"] << 32) | found["key_id"]
-    # A pair is left out where the same stands before it: sorted by pair, stably, all but the first of each.
+    # Duplicates of an earlier pair are left out: in a stable sort by pair, all but the first of each.
     by_pair = np.argsort(pair, axis=1, kind="stable")
     ordered = np.take_along_axis(pair, by_pair, 1)
     repeated = np.zeros(pair.shape, bool)

@@ -1,7 +1,7 @@
-"""What a window says of every neuron of a block, before and after the activation: sums, histograms, greatest values.
+"""Statistics of every neuron of a block on a window, before and after the activation: sums, histograms, maxima.
 
-Position 0 is apart: what stands there is nearly the same in every window, and enormous in many a model. Its own sum and
-sum of squares are kept beside those of all later positions.
+Position 0 is separate: its values are nearly the same in every window, and enormous in many models. Its own sum and sum
+of squares are kept apart from those of all later positions.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ SIDES = ("pre", "post")
 _LOWEST, _STEPS = 2 * (127 - 6), 24
 HALF = _STEPS
 BINS = 2 * HALF + 1
-"""Bins of a histogram. The middle one holds |x| < 1/64; on either side each doubling has two, up to 48 and more."""
+"""Bins of a histogram. The middle one holds |x| < 1/64; each side has two per doubling, up to 48 and more."""
 
 
 def edges() -> Array:
-    """The bounds of the bins, [BINS - 1]: a value belongs above each bound that it reaches, on the positive side.
+    """The bounds of the bins, [BINS - 1]: on the positive side, a value belongs above each bound that it reaches.
 
     Bin n lies between bounds n-1 and n. They are 1/64, 1.5/64, 2/64, 3/64 ... 48 and their negatives.
     """
@@ -32,7 +32,7 @@ def edges() -> Array:
 def bins_of(values: Array) -> Array:
     """The bin of each float32 value, int16 of the same shape; by its sign, exponent and first bit of the mantissa.
 
-    A number that is none counts as the greatest of its sign.
+    NaN counts as the greatest value of its sign.
     """
     upper = np.ascontiguousarray(values, "<f4").view("<i2")[..., 1::2]  # sign, exponent, and seven bits of the mantissa
     size = upper & np.int16(0x7FFF)
@@ -47,11 +47,11 @@ def bins_of(values: Array) -> Array:
 
 
 def first_greatest(values: Array) -> tuple[Array, Array]:
-    """The greatest value of each column of [row, column], and the first row where it stands."""
+    """The greatest value of each column of [row, column], and the first row in which it occurs."""
     most, rows = values.max(0), len(values)
     kind = np.uint8 if rows < 256 else np.uint16
     found = (values == most).view(np.uint8)
-    # Faster than argmax, which goes down columns: the first row has the greatest number.
+    # Faster than argmax, which walks down columns: the first row has the greatest number.
     return most, rows - (found * np.arange(rows, 0, -1, dtype=kind)[:, None]).max(0).astype(np.int32)
 
 
@@ -68,7 +68,7 @@ class NeuronCounts:
         self._offsets = (np.arange(neurons) * BINS)[None]
 
     def add(self, values: Array) -> tuple[Array, Array]:
-        """Count a window's values [pos, neuron]; the greatest from position 1 on and where it is, [neuron] each."""
+        """Count a window's values [pos, neuron]; returns the greatest from position 1 on, and where: [neuron] each."""
         body = values[1:]
         wide = body.astype(np.float64)
         self.sum += wide.sum(0)
@@ -83,7 +83,7 @@ class NeuronCounts:
         return most, row + 1
 
     def arrays(self) -> dict[str, Array]:
-        """Everything counted, by name."""
+        """All counts, by name."""
         return {
             "sum": self.sum,
             "squares": self.squares,

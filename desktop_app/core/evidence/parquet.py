@@ -1,6 +1,6 @@
-"""Writes what a scan found as Parquet tables, which pandas, DuckDB and others read without this program.
+"""Writes the findings of a scan as Parquet tables, which pandas, DuckDB and others read without this program.
 
-docs/evidence.md names every column.
+docs/evidence.md lists every column.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from desktop_app.gpt2.config import Config
 Array = NDArray[Any]
 
 BEFORE, AFTER = 16, 8
-"""Tokens that a passage's excerpt has before its position, at most, and from it on."""
+"""The maximum number of tokens in a passage's excerpt before its position, and from it on."""
 
 TABLES = ("neurons", "passages", "heads", "positions", "tokens", "windows", "lens")
 
@@ -28,7 +28,7 @@ TABLES = ("neurons", "passages", "heads", "positions", "tokens", "windows", "len
 def write_tables(
     folder: Path, found: Findings, windows: Windows, files: list[str], config: Config, about: Mapping[str, str]
 ) -> None:
-    """Write every table into `folder`; `about` stands in the metadata of each. Raises OSError, as on a full disk."""
+    """Write every table into `folder`, with `about` in the metadata of each. Raises OSError, as on a full disk."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -121,7 +121,7 @@ def _passage_rows(
 
 
 def excerpts(windows: Windows, window: Array, position: Array) -> tuple[tuple[Array, Array], Array]:
-    """The ids around each place, as offsets and ids one after the other; and the position that each begins at."""
+    """The ids around each place, as offsets and concatenated ids, and the position at which each excerpt begins."""
     rows = windows.index[window]
     start = np.maximum(0, position - BEFORE)
     size = np.minimum(rows["length"], position + AFTER) - start
@@ -135,7 +135,7 @@ def _heads(pa: Any, found: Findings, config: Config) -> Iterator[dict[str, Any]]
     layer, head = (grid.reshape(-1) for grid in np.mgrid[: config.n_layer, : config.n_head])
     columns: dict[str, Any] = {"layer": pa.array(layer, pa.int32()), "head": pa.array(head, pa.int32())}
     for n, name in enumerate(SCORES):
-        columns[name] = pa.array(heads.scores[n].reshape(-1), from_pandas=True)  # a NaN is none
+        columns[name] = pa.array(heads.scores[n].reshape(-1), from_pandas=True)  # NaN becomes null
         columns[f"{name}_spread"] = pa.array(heads.spread[n].reshape(-1), from_pandas=True)
     columns["norm"] = pa.array(heads.norm.reshape(-1))
     columns["norm_spread"] = pa.array(heads.norm_spread.reshape(-1))

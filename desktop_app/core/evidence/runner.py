@@ -1,6 +1,6 @@
-"""Computes shards of windows: here, one batch after the other. `cluster` does the same on Dask's workers.
+"""Computes shards of windows in this process, one batch after the other. `cluster` does the same on Dask workers.
 
-A shard is SHARD batches of BATCH windows, whose tallies are merged in pairs; both are fixed, so that the sums are made
+A shard is SHARD batches of BATCH windows, whose tallies are merged in pairs; both are fixed, so that sums are computed
 in the same order on any number of workers.
 """
 
@@ -26,7 +26,7 @@ SHARD = 8
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know of a scan: the model's folder and digest, and what is asked of every window."""
+    """What a worker needs to know about a scan: the model's folder and digest, and what to compute for every window."""
 
     folder: str
     digest: str
@@ -42,7 +42,7 @@ class Batch:
 
 
 class Runner(Protocol):
-    """What computes the shards of a scan."""
+    """Computes the shards of a scan."""
 
     def shards(self, job: Job, shards: Iterable[Sequence[Batch]]) -> Iterator[tuple[Tally, frozenset[str]]]:
         """The tally of each shard in order, and the processors that computed it. Raises LogitscopeError."""
@@ -56,7 +56,7 @@ def batches(windows: Windows, shard: int) -> list[Batch]:
 
 
 def shard_count(windows: int) -> int:
-    """How many shards so many windows make."""
+    """The number of shards for this number of windows."""
     return -(-windows // (BATCH * SHARD))
 
 
@@ -65,7 +65,7 @@ _opening = threading.Lock()
 
 
 def run_batch(job: Job, batch: Batch, stop: Stop | None = None) -> tuple[Tally, frozenset[str]]:
-    """Count a batch with the model, opened once a process and mapped; and what processor did it. Raises ModelError."""
+    """The tally of a batch, with the model opened once per process and mapped, and the processor. Raises ModelError."""
     key = (job.folder, job.digest, job.plan.lens)
     with _opening:
         if key not in _opened:
@@ -83,7 +83,7 @@ def run_batch(job: Job, batch: Batch, stop: Stop | None = None) -> tuple[Tally, 
 
 
 def merge_results(results: Sequence[tuple[Tally, frozenset[str]]]) -> tuple[Tally, frozenset[str]]:
-    """The results of neighbouring batches as one."""
+    """The results of neighbouring batches, merged."""
     return merge_all([tally for tally, _ in results]), frozenset().union(*(kinds for _, kinds in results))
 
 
@@ -93,7 +93,7 @@ def processor() -> str:
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:  # other systems tell by another way
+    except OSError:  # other systems report it in another way
         return platform.processor() or platform.machine()
     return platform.processor() or platform.machine()
 
@@ -105,6 +105,6 @@ class Here:
         self._stop = stop or Stop()
 
     def shards(self, job: Job, shards: Iterable[Sequence[Batch]]) -> Iterator[tuple[Tally, frozenset[str]]]:
-        """As Runner says. Raises Cancelled on a stop."""
+        """As in Runner. Raises Cancelled on a stop."""
         for shard in shards:
             yield merge_results([run_batch(job, batch, self._stop) for batch in shard])

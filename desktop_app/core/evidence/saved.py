@@ -1,8 +1,8 @@
-"""Evidence in one file that the program shows: numpy arrays in a zip (.npz), read without any other package.
+"""Evidence in one file that the program displays: numpy arrays in a zip (.npz), read without any other package.
 
-Of a scan's findings it has all statistics, the passages of neurons after the activation, those of heads, and the
-windows that passages stand in. It says which model it is of, by the digest of its weights. Outside data: every array
-is looked at before it is used, and nothing in it is unpickled.
+From a scan's findings it has all statistics, the passages of neurons after the activation, those of heads, and the
+windows that contain the passages. It identifies its model by the digest of the weights. It is untrusted data: every
+array is validated before use, and nothing in it is unpickled.
 """
 
 import io
@@ -38,10 +38,10 @@ class EvidenceError(LogitscopeError):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
-    """What a file of evidence holds. `about` are words and numbers of the scan; arrays are as `Findings` has them.
+    """The contents of an evidence file. `about` holds texts and numbers of the scan; arrays are as in `Findings`.
 
-    The windows that passages name are numbers of rows here: `window_start` and `window_length` say where the ids of
-    each stand in `ids`, `window_number` its number in the scan, `window_file` that of its text in `files`.
+    The windows of passages are row numbers here: `window_start` and `window_length` say where the ids of each are in
+    `ids`, `window_number` is its number in the scan, `window_file` the index of its text in `files`.
     """
 
     about: Mapping[str, Any]
@@ -52,7 +52,7 @@ class Evidence:
 
     @property
     def model(self) -> str:
-        """What the model was called."""
+        """The model's name."""
         return str(self.about["model"])
 
     @property
@@ -67,7 +67,7 @@ class Evidence:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Layers, neurons of each, heads of each."""
+        """Layers, neurons per layer, heads per layer."""
         layers, neurons = self.arrays["post.mean"].shape
         return layers, neurons, self.arrays["norm"].shape[1]
 
@@ -76,12 +76,12 @@ class Evidence:
         return Passages(*(self.arrays[f"{kind}.{name}"] for name in ("value", "window", "position")))
 
     def ids(self, window: int) -> tuple[int, ...]:
-        """The ids of a window, by its row here."""
+        """The ids of a window, given by its row here."""
         start = int(self.arrays["window_start"][window])
         return tuple(self.arrays["ids"][start : start + int(self.arrays["window_length"][window])].tolist())
 
     def file(self, window: int) -> str:
-        """The name of the text that a window stands in."""
+        """The name of the text that contains a window."""
         return str(self.about["files"][int(self.arrays["window_file"][window])])
 
 
@@ -135,7 +135,7 @@ def write_evidence(path: Path, found: Findings, windows: Windows, about: Mapping
 
 
 def read_evidence(path: Path) -> Evidence:
-    """The evidence of a file. Raises EvidenceError, in a sentence, for a file that is none, is damaged or too large."""
+    """Read evidence. Raises EvidenceError, in a sentence, for a file that is not evidence, or damaged or too large."""
     try:
         if path.is_dir():
             path = path / NAME
@@ -153,7 +153,7 @@ def read_evidence(path: Path) -> Evidence:
         raise EvidenceError(f"{path} cannot be read: {reason.strerror or reason}.") from reason
     except EvidenceError:
         raise
-    except Exception as reason:  # whatever zip, npy and JSON readers raise for bytes that are none of theirs
+    except Exception as reason:  # anything that zip, npy and JSON readers raise for invalid bytes
         raise EvidenceError(
             f"{path} is no evidence that can be read ({type(reason).__name__}: {str(reason)[:120]}); scan again."
         ) from reason
@@ -161,7 +161,7 @@ def read_evidence(path: Path) -> Evidence:
 
 
 def _check(about: Any, arrays: Mapping[str, Array]) -> None:
-    """Raise ValueError, KeyError or TypeError unless everything has its shape and every number lies where it must."""
+    """Raise ValueError, KeyError or TypeError unless everything has its shape and every number is in range."""
     if about["format"] != FORMAT:
         raise ValueError(f"format {about['format']}, where {FORMAT} is known")
     if not all(isinstance(about[name], str) for name in ("model", "digest")) or not isinstance(about["windows"], int):

@@ -1,8 +1,8 @@
-"""A scan from its texts to its tables, which goes on where it was when it is cut short.
+"""A scan from its texts to its tables, which resumes where it was if it is interrupted.
 
-In the folder: `scan.json`, the manifest, says what is scanned and how far it is; `unfinished/` has the windows and the
-tally of all shards so far, and goes when the tables are there. A shard counts once its tally is in the file that
-`unfinished/tally.npz` names in one step, so that nothing is lost or counted twice wherever a scan ends.
+In the folder, `scan.json`, the manifest, says what is scanned and how far it has come; `unfinished/` has the windows
+and the tally of all shards so far, and is removed once the tables are written. A shard counts once its tally is in
+`unfinished/tally.npz`, which is replaced in one step, so that nothing is lost or counted twice wherever a scan ends.
 """
 
 import json
@@ -35,12 +35,12 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 
 MANIFEST, WORK, TALLY = "scan.json", "unfinished", "tally.npz"
 
-_SAVE_EVERY = 20.0  # seconds between two saved tallies, at least
+_SAVE_EVERY = 20.0  # minimum number of seconds between two saved tallies
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be scanned: names of texts, and how."""
+    """What to scan (names of texts) and how."""
 
     texts: tuple[str, ...]
     folder: Path
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass
 class Scan:
-    """A scan that is prepared: its windows are cut, and `done` shards of them counted."""
+    """A prepared scan: its windows are cut, and `done` shards of them are counted."""
 
     request: Request
     checkpoint: Checkpoint
@@ -66,24 +66,24 @@ class Scan:
 
     @property
     def work(self) -> Path:
-        """The folder of what is not finished."""
+        """The folder of unfinished work."""
         return self.request.folder / WORK
 
     @property
     def shards(self) -> int:
-        """How many shards there are."""
+        """The number of shards."""
         return shard_count(len(self.windows))
 
     @property
     def job(self) -> Job:
-        """What workers are told."""
+        """The job given to workers."""
         plan = Plan(
             self.request.length, self.request.seed, self.request.lens, sample_of(len(self.windows), self.request.seed)
         )
         return Job(str(self.checkpoint.folder.absolute()), self.checkpoint.digest, plan)
 
     def manifest(self, *, complete: bool = False) -> dict[str, Any]:
-        """What the manifest says."""
+        """The contents of the manifest."""
         return {
             "logitscope": __version__,
             "model": {"name": self.checkpoint.name, "digest": self.checkpoint.digest},
@@ -100,7 +100,7 @@ class Scan:
 
 
 def _asked(request: Request, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What must be the same for a scan to go on."""
+    """The settings that must match for a scan to resume."""
     return {
         "digest": checkpoint.digest,
         "texts": [[str(path), path.stat().st_size] for path in find_texts(request.texts)],
@@ -121,10 +121,10 @@ def prepare(
     force: bool = False,
     progress: Callable[[int], None] = lambda _tokens: None,
 ) -> Scan | None:
-    """Cut the texts into windows, or take up the scan that the folder holds; None where that one is complete.
+    """Cut the texts into windows, or resume the scan in the folder; None if that one is complete.
 
-    `force` throws away what the folder holds of another scan. Raises LogitscopeError: no texts, none that can be read,
-    a window that the context does not hold, a folder that holds another scan or something else, a full disk.
+    `force` discards another scan's contents of the folder. Raises LogitscopeError for: no texts, no readable texts, a
+    window longer than the context, a folder that holds another scan or other files, a full disk.
     """
     config = checkpoint.config
     least = 3 + len(tokenizer.first)
@@ -154,7 +154,7 @@ def prepare(
 
 
 def _held(folder: Path) -> dict[str, Any] | None:
-    """The manifest that a folder has; {} for one that cannot be read. Raises LogitscopeError for other files there."""
+    """The manifest in a folder; {} if it cannot be read. Raises LogitscopeError if the folder holds other files."""
     if not folder.exists():
         return None
     if not folder.is_dir():
@@ -165,8 +165,8 @@ def _held(folder: Path) -> dict[str, Any] | None:
     try:
         held = json.loads((folder / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:
-        return None  # cut short before its windows were cut: there is nothing to lose
-    except ValueError:  # somebody changed it; what is asked is not what it says, and --force is needed
+        return None  # interrupted before its windows were cut: there is nothing to lose
+    except ValueError:  # it was changed by hand and no longer matches the request: --force is needed
         return {}
     return held if isinstance(held, dict) else {}
 
@@ -230,10 +230,10 @@ def _words_of(made: Cut) -> dict[str, Any]:
 
 
 def _taken_up(request: Request, checkpoint: Checkpoint, held: Mapping[str, Any]) -> Scan | None:
-    """The scan of a manifest, with what was counted; None where its windows are not whole."""
+    """The scan of a manifest, with its counts so far; None if its windows are incomplete."""
     try:
         windows = open_windows(request.folder / WORK, checkpoint.config.vocab_size)
-    except (OSError, ValueError):  # they are gone or empty: the texts are cut again
+    except (OSError, ValueError):  # they are missing or empty: the texts are cut again
         return None
     if len(windows) != held.get("windows"):
         return None
@@ -242,9 +242,9 @@ def _taken_up(request: Request, checkpoint: Checkpoint, held: Mapping[str, Any])
     try:
         with (scan.work / TALLY).open("rb") as file, np.load(file, allow_pickle=False) as kept:
             found = {name: kept[name] for name in kept.files}
-    except FileNotFoundError:  # nothing was counted yet
+    except FileNotFoundError:  # nothing has been counted yet
         return scan
-    except (OSError, ValueError, zipfile.BadZipFile):  # a disk that lost it: count again
+    except (OSError, ValueError, zipfile.BadZipFile):  # the disk lost it: count again
         return scan
     scan.done = int(found.pop("done"))
     scan.processors = set(json.loads(found.pop("processors").tobytes()))
@@ -266,7 +266,7 @@ def _save(scan: Scan) -> None:
 
 
 def measure(scan: Scan) -> tuple[float, int]:
-    """Seconds that a first batch takes here on one thread, each window counted alike, and the bytes of its tally."""
+    """Seconds per window in a first batch on one thread of this machine, and the bytes of the batch's tally."""
     few = Batch(0, tuple(scan.windows.batch(0, 8)))
     run_batch(scan.job, Batch(0, few.windows[:1]))  # opens the model
     start = time.perf_counter()
@@ -276,9 +276,9 @@ def measure(scan: Scan) -> tuple[float, int]:
 
 
 def count(scan: Scan, runner: Runner, progress: Callable[[int, int], None] = lambda _done, _all: None) -> None:
-    """Count every shard that is left. What is done is saved at every end, a stop and a fault included.
+    """Count every remaining shard. Progress is saved whenever counting ends, also by a stop or an error.
 
-    Raises LogitscopeError, as where the disk is full or a worker cannot open the model.
+    Raises LogitscopeError, for instance if the disk is full or a worker cannot open the model.
     """
     left = range(scan.done, scan.shards)
     saved = time.monotonic()
@@ -300,7 +300,7 @@ def count(scan: Scan, runner: Runner, progress: Callable[[int, int], None] = lam
 
 
 def finish(scan: Scan) -> Findings:
-    """Write the tables and the evidence, then clear away what was unfinished. Raises ExportError on a full disk."""
+    """Write the tables and the evidence, then remove the unfinished work. Raises ExportError on a full disk."""
     assert scan.tally is not None
     found = findings(scan.tally)
     folder = scan.request.folder
@@ -324,7 +324,7 @@ def finish(scan: Scan) -> Findings:
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes that a scan takes: of disk, of memory where it was begun, and of memory of each worker."""
+    """Bytes that a scan takes: of disk, of memory in the process that started it, and of memory in each worker."""
 
     disk: int
     client: int
@@ -332,7 +332,7 @@ class Needs:
 
 
 def needs(scan: Scan, tally: int) -> Needs:
-    """What a scan takes, from the bytes of one batch's tally. Weights are mapped, and in memory once a machine."""
+    """What a scan takes, from the bytes of one batch's tally. Weights are mapped, so in memory once per machine."""
     config, length = scan.checkpoint.config, scan.request.length
     neurons, heads = config.n_layer * config.d_mlp, config.n_layer * config.n_head
     sample = 2 * neurons * 8 * len(scan.job.plan.sample)

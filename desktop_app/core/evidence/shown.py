@@ -1,7 +1,7 @@
-"""What the Evidence workspace shows: passages read again by the open model, neurons that a text wakes, and a search.
+"""What the Evidence workspace shows: passages reread by the open model, neurons that a text activates, and a search.
 
-A file of evidence has values and places; the shading of a passage is made by a pass of the open model over it, so that
-every colour is that model's own, and how far the file's value is from it can be said.
+An evidence file has values and places; the shading of a passage comes from a pass of the open model over it, so that
+every colour is that model's own, and the difference from the file's value can be reported.
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 BEFORE, AFTER = 8, 3
-"""Tokens of a passage that are shown before its place, and after it, at most."""
+"""The maximum number of tokens of a passage shown before its place, and after it."""
 
 OF_DECILE = (0, FROM_EACH - 1)
-"""Of the passages of each tenth those that are shown: the lowest and the highest that were kept."""
+"""The passages shown from each tenth: the lowest and the highest of those kept."""
 
 
 def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
-    """The evidence at `path`, or what came with the model where that is ""; or why there is none, in a sentence."""
+    """The evidence at `path`, or what came with the model if that is ""; or why there is none, in a sentence."""
     where = Path(path) if path else checkpoint.folder / NAME
     command = f'logitscope scan TEXTS --model "{checkpoint.folder}" --out FOLDER'
     if not path and not where.is_file():
@@ -57,7 +57,7 @@ def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
 
 @dataclass(frozen=True, eq=False)
 class Passage:
-    """One passage: its ids up to AFTER tokens behind the place, the place, the file's value, and the model's now.
+    """One passage: its ids up to AFTER tokens past its place, the place, the file's value, and the model's current one.
 
     `values` [pos] are the model's at every position of `ids`; `window` is its row in the evidence.
     """
@@ -84,13 +84,13 @@ class Passages:
 
     @property
     def apart(self) -> float:
-        """How far the file's values are from the model's, at most, against the largest."""
+        """The greatest difference of the file's values from the model's, relative to the largest value."""
         most = max((abs(p.value) for p in self.found), default=0.0)
         return max((abs(p.value - p.recorded) for p in self.found), default=0.0) / most if most else 0.0
 
 
 def activations(engine: Engine, trace: Trace, kind: str, layer: int, unit: int) -> Array:
-    """What a passage is shaded by, [pos]: a neuron after the activation, or the length of a head's result ("head")."""
+    """The values that shade a passage, [pos]: a neuron after the activation, or the norm of a head's result."""
     if kind != "head":
         return np.array(trace.read(f"blocks.{layer}.mlp.post")[:, unit])
     matrix = output_matrices(engine.checkpoint, layer)[unit]
@@ -131,10 +131,9 @@ def read_passages(
 
 @dataclass(frozen=True, eq=False)
 class Active:
-    """Neurons of all blocks, the most active first: block and number of each, its value, and how unusual that is.
+    """Neurons of all blocks, the most active first: the block, number and value of each, and how unusual that value is.
 
-    `unusual` is the value less the neuron's mean over the texts, in its standard deviations; not a number without
-    evidence.
+    `unusual` is the value less the neuron's mean over the texts, in its standard deviations; NaN without evidence.
     """
 
     layer: Array
@@ -144,7 +143,7 @@ class Active:
 
 
 def most_active(trace: Trace, position: int, evidence: Evidence | None, count: int = 12) -> Active:
-    """The neurons that are most active at a position: most above their means, or greatest where there are none."""
+    """The most active neurons at a position: those most above their means, or the greatest if there are no means."""
     blocks = range(trace.config.n_layer)
     values = np.stack([trace.read(f"blocks.{layer}.mlp.post", row=position) for layer in blocks]).astype(np.float64)
     unusual = np.full(values.shape, np.nan)
@@ -157,9 +156,10 @@ def most_active(trace: Trace, position: int, evidence: Evidence | None, count: i
 
 
 def written(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
-    """What a neuron writes for: its row of W_out through the final norm's gain and the unembedding, [d_vocab].
+    """What a neuron adds to the logits: its row of W_out through the final norm's gain and the unembedding, [d_vocab].
 
-    Less the mean over tokens; a logit a unit of activation, at the scale that the final norm has (frozen at 1).
+    The mean over tokens is subtracted; the unit is logits per unit of activation, with the final norm's scale frozen
+    at 1.
     """
     weights = checkpoint.weights
     row = weights[f"blocks.{layer}.mlp.W_out"][neuron].astype(np.float64)
@@ -169,7 +169,7 @@ def written(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Muted:
-    """The prediction after a position before and after one unit is muted: log probabilities [d_vocab] each, and KL."""
+    """The prediction after a position, with and without one unit muted: log probabilities [d_vocab] each, and KL."""
 
     edit: str
     before: Array
@@ -180,7 +180,7 @@ class Muted:
 def mute(
     engine: Engine, trace: Trace, position: int, kind: str, layer: int, unit: int, mean: float, stop: Stop
 ) -> Muted:
-    """Put a neuron to `mean`, or a head's values to 0, at every position. Raises ModelError, Cancelled."""
+    """Set a neuron to `mean`, or a head's values to 0, at every position. Raises ModelError, Cancelled."""
     place = f"blocks.{layer}.attn.z[{unit}]=0" if kind == "head" else f"blocks.{layer}.mlp.post[:, {unit}]={mean:.9g}"
     run = trace.run
     edits = (*run.edits, *parse_edits((place,), trace.config, len(trace)))
@@ -197,9 +197,9 @@ def _log_softmax(logits: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Neurons whose strongest passages have their place within the text that was looked for.
+    """Neurons whose strongest passages have their place within the searched text.
 
-    `hits` is in how many of the TOP; `windows` in how many windows of the evidence the text stands.
+    `hits` is in how many of the TOP; `windows` is in how many windows of the evidence the text occurs.
     """
 
     layer: Array
@@ -209,7 +209,7 @@ class Found:
 
 
 def search(evidence: Evidence, tokenizer: Tokenizer, text: str, count: int = 12) -> Found:
-    """Look for a text, upper and lower case alike, in the windows that passages stand in."""
+    """Search for a text, ignoring case, in the windows that contain passages."""
     wanted = text.lower().encode()
     lengths = evidence.arrays["window_length"]
     hit = np.zeros((len(lengths), int(lengths.max(initial=1))), bool)

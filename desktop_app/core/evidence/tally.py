@@ -1,7 +1,7 @@
-"""What is counted over windows: arrays by name, and how two tallies of neighbouring windows become one.
+"""What is counted over windows: arrays by name, and how two tallies of neighbouring windows are merged.
 
-Addition of floating-point numbers depends on its order, so tallies are merged by the numbers of their windows and in
-pairs, whoever computed them and whichever was done first: the same bytes each time.
+Floating-point addition depends on its order, so tallies are merged by the numbers of their windows and in pairs,
+regardless of which worker computed them and which was done first: the same bytes each time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +14,14 @@ from desktop_app.core.evidence.heads import greatest_pairs
 
 Array = NDArray[Any]
 Tally = dict[str, Array]
-"""Name -> array. What stands before the first dot says how it is merged (RULES)."""
+"""Name -> array. The part of the name before the first dot says how it is merged (RULES)."""
 
 TOP = 20
-"""Passages of a neuron or head, and pairs of a head, that are kept."""
+"""How many passages of a neuron or head, and pairs of a head, are kept."""
 
 
 def greatest(found: Mapping[str, Array]) -> dict[str, Array]:
-    """The TOP of greatest `value` along axis 1 of arrays [layer, entry, unit], the earlier one where they are equal."""
+    """The TOP of greatest `value` along axis 1 of arrays [layer, entry, unit]; of equal ones the earlier."""
     order = np.argsort(-found["value"], axis=1, kind="stable")[:, :TOP]
     return {name: np.take_along_axis(array, order, 1) for name, array in found.items()}
 
@@ -52,7 +52,7 @@ RULES: Mapping[str, Callable[[Mapping[str, Array], Mapping[str, Array]], dict[st
     "pairs": _merge_pairs,
     "sample": _merge_sample,
 }
-"""The group of a name -> how the group's arrays of two tallies are merged, the earlier windows first."""
+"""The group of a name -> the function that merges the group's arrays of two tallies, the earlier windows first."""
 
 
 def group(tally: Mapping[str, Array], name: str) -> dict[str, Array]:
@@ -61,7 +61,7 @@ def group(tally: Mapping[str, Array], name: str) -> dict[str, Array]:
 
 
 def merge(one: Tally, other: Tally) -> Tally:
-    """The tally of both, `one` having the earlier windows."""
+    """The tally of both, where `one` has the earlier windows."""
     found: Tally = {}
     for name, rule in RULES.items():
         merged = rule(group(one, name), group(other, name)) if any(key.startswith(f"{name}.") for key in one) else {}

@@ -1,7 +1,7 @@
-"""Reads texts of any size, piece by piece: plain text, JSONL, CSV and TSV, Parquet, each also packed by gzip or zstd.
+"""Reads texts of any size, piece by piece: plain text, JSONL, CSV, TSV, Parquet, each also compressed (gzip or zstd).
 
-What is read is plain text and nothing else: nothing in it is run, followed or unpacked further. A file that cannot be
-read to its end is a `Fault` with its place; the files after it are read all the same.
+The contents are treated as plain text: nothing in them is executed, followed or unpacked further. A file that cannot be
+read to its end gives a `Fault` with its place; the files after it are still read.
 """
 
 import csv
@@ -19,10 +19,10 @@ from typing import Any, TextIO
 from desktop_app.gpt2.errors import LogitscopeError
 
 PIECE = 1 << 14
-"""Characters of plain text from which on a piece ends with its line; a line of four times as many is cut."""
+"""Characters of plain text after which a piece ends with its line; a line of four times as many is split."""
 
 RECORD = 1 << 22
-"""Characters that a line of JSONL, a field of CSV or a row of Parquet may have."""
+"""The maximum number of characters in a line of JSONL, a field of CSV or a row of Parquet."""
 
 _PACKED = (".gz", ".zst")
 _LINES, _TABLES, _PARQUET = (".jsonl", ".ndjson"), {".csv": ",", ".tsv": "\t"}, (".parquet",)
@@ -30,7 +30,7 @@ _LINES, _TABLES, _PARQUET = (".jsonl", ".ndjson"), {".csv": ",", ".tsv": "\t"}, 
 
 @dataclass(frozen=True)
 class Piece:
-    """A text, by itself: where it stands (`record` counts from 0 within its file) and its characters."""
+    """A single text: its place (`record` counts from 0 within its file) and its characters."""
 
     file: str
     record: int
@@ -39,7 +39,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Fault:
-    """What of a file could not be used, in a sentence without its name; `whole` says that the rest of it was left."""
+    """What part of a file could not be used, in a sentence without its name; `whole`: the rest of it was skipped."""
 
     file: str
     record: int
@@ -48,10 +48,11 @@ class Fault:
 
 
 def find_texts(names: Sequence[str]) -> list[Path]:
-    """The files that are meant: files as they are named, all below a folder, and what a pattern with * or ? matches.
+    """Find the files: those named directly, all below a folder, and those that a pattern with * or ? matches.
 
-    In the order given, those of a folder or a pattern sorted by name, none twice; hidden files of folders are left out,
-    and so are links there that lead out of it. Raises LogitscopeError for a name that nothing has.
+    They are in the order given, those of a folder or a pattern sorted by name, without duplicates; hidden files in
+    folders are left out, and so are links that lead out of the folder. Raises LogitscopeError for a name that matches
+    nothing.
     """
     found: dict[Path, None] = {}
     for name in names:
@@ -81,10 +82,10 @@ def _below(folder: Path) -> list[Path]:
 
 
 def read_pieces(path: Path, column: str = "text") -> Iterator[Piece | Fault]:
-    """The texts of a file, in order, and what of it could not be used.
+    """The texts of a file, in order, and the parts of it that could not be used.
 
-    The ending of the name, before .gz or .zst, says what it is; whatever is none of them is plain text in UTF-8.
-    Of tables and of JSONL `column` is read.
+    The extension, before .gz or .zst, gives the format; any other extension means plain text in UTF-8. In tables and
+    JSONL `column` is read.
     """
     suffix = (Path(path.stem) if path.suffix.lower() in _PACKED else path).suffix.lower()
     name, record = str(path), 0
@@ -105,12 +106,12 @@ def read_pieces(path: Path, column: str = "text") -> Iterator[Piece | Fault]:
 
 
 class _Unusable(Exception):
-    """The rest of a file cannot be used; says why."""
+    """The rest of a file cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
 class _Refused:
-    """A record that has no text to give; the next one may."""
+    """A record without usable text; the next one may have some."""
 
     words: str
 
@@ -128,7 +129,7 @@ def _reader(suffix: str) -> Callable[[Path, str, str], _Texts]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIO]:
-    """The characters of a file, unpacked where its name says that it is packed."""
+    """The characters of a file, decompressed if its name says that it is compressed."""
     if not path.is_file():
         raise _Unusable("is no regular file")
     packed = path.suffix.lower()
@@ -173,7 +174,7 @@ def _json_lines(path: Path, _suffix: str, column: str) -> _Texts:
                 continue
             try:
                 record = json.loads(line)
-            except (ValueError, RecursionError):  # said as a fault of this one record
+            except (ValueError, RecursionError):  # reported as a fault of this one record
                 yield _Refused("is no JSON")
                 continue
             yield _text_of(record.get(column) if isinstance(record, dict) else record, column)
@@ -212,11 +213,11 @@ def _parquet(path: Path, _suffix: str, column: str) -> _Texts:
 
 
 def size_of(paths: Sequence[Path]) -> int:
-    """Bytes of all files together, those that are there."""
+    """The total bytes of all files that exist."""
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def first_words(words: Sequence[str], count: int = 3) -> str:
-    """The first few of a list, and how many more there are."""
+    """The first few items of a list, and how many more there are."""
     more = f" and {len(words) - count} more" if len(words) > count else ""
     return ", ".join(islice(words, count)) + more

@@ -1,8 +1,8 @@
-"""Cuts texts into windows of tokens and keeps them in two files, so that a scan of any size reads them piece by piece.
+"""Cuts texts into windows of tokens, stored in two files so that a scan of any size can read them piece by piece.
 
-A window is the token that texts of the model begin with, where it has one, and up to `length` tokens with it. Windows
-never reach over the end of a text. `ids.bin` has their ids one after the other, little-endian, two bytes each where the
-vocabulary allows; `index.bin` has a row of INDEX for each: where its ids begin, and where its text stands.
+A window starts with the token that texts of the model begin with, if it has one, and has up to `length` tokens with it.
+Windows never extend past the end of a text. `ids.bin` has their ids concatenated, little-endian, two bytes each if the
+vocabulary allows; `index.bin` has a row of INDEX for each: where its ids begin, and the place of its text.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ Array = NDArray[Any]
 IDS, ROWS = "ids.bin", "index.bin"
 
 INDEX = np.dtype([("start", "<i8"), ("length", "<i4"), ("file", "<i4"), ("record", "<i8"), ("offset", "<i4")])
-"""Of a window: its first id's place in ids.bin, how many, the number of its file, its record there, and how many
-tokens of that text stand before it."""
+"""For a window: its first id's place in ids.bin, the number of ids, the number of its file, its record there, and how
+many tokens of that text precede it."""
 
 LEAST = 3
-"""Tokens that a window has at least: one that says something stands after the first and before the last."""
+"""The minimum number of tokens in a window: at least one informative token between the first and the last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,13 @@ class Windows:
         return self.ids[row["start"] : row["start"] + row["length"]]
 
     def batch(self, start: int, stop: int) -> list[Array]:
-        """The ids of windows from `start` to before `stop`, each a copy."""
+        """The ids of the windows from `start` up to but not including `stop`, each a copy."""
         return [np.array(self[number]) for number in range(start, min(stop, len(self)))]
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What cutting gave: how many windows and tokens, the faults on the way, and the SHA-256 of ids.bin."""
+    """The result of cutting: how many windows and tokens, the faults met, and the SHA-256 of ids.bin."""
 
     windows: int
     tokens: int
@@ -63,7 +63,7 @@ class Cut:
 
 
 FAULTS = 1000
-"""Faults that are kept by name; more are counted."""
+"""The number of faults kept individually; further ones are only counted."""
 
 
 def cut(
@@ -79,15 +79,15 @@ def cut(
     """Write the windows of all texts into `folder`.
 
     Args:
-        read: texts and faults, in order; files are numbered in the order in which they come.
-        tokenizer: spells the texts. One that it cannot spell is a fault.
+        read: texts and faults, in order; files are numbered in order of appearance.
+        tokenizer: encodes the texts. A text that it cannot encode is a fault.
         vocab_size: rows of the embedding.
         folder: where IDS and ROWS are written.
         length: tokens of a window, the first one included.
         limit: tokens after which no window begins.
-        progress: hears how many tokens there are so far.
+        progress: receives the number of tokens so far.
 
-    Raises OSError, as where the disk is full.
+    Raises OSError, as on a full disk.
     """
     first = tokenizer.first
     kind = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
@@ -119,7 +119,7 @@ def cut(
 
 
 def _windows(ids: tuple[int, ...], first: tuple[int, ...], length: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The windows of one text: how many of its tokens stand before, and the ids with those that begin a text."""
+    """The windows of one text: how many of its tokens come before, and the ids including those that begin a text."""
     room = length - len(first)
     for offset in range(0, len(ids), room):
         window = (*first, *ids[offset : offset + room])
@@ -128,6 +128,6 @@ def _windows(ids: tuple[int, ...], first: tuple[int, ...], length: int) -> Itera
 
 
 def open_windows(folder: Path, vocab_size: int) -> Windows:
-    """The windows that `cut` wrote. Raises OSError, ValueError where the files are not whole."""
+    """Open the windows that `cut` wrote. Raises OSError, or ValueError if the files are incomplete."""
     kind = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
     return Windows(np.memmap(folder / IDS, kind, "r"), np.memmap(folder / ROWS, INDEX, "r"))

@@ -1,1 +1,1 @@
-"""Operations that move with the numbers of the pass: what is made at each beat, and what of it is seen on the way."""
+"""Operations animated with the numbers of the pass: what each beat computes, and what is shown meanwhile."""

@@ -1,4 +1,4 @@
-"""A motion as data: its beats, each of which makes numbers from others, and the view of any moment of it."""
+"""A motion as data: its beats, each of which computes numbers from others, and the view at any moment."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from desktop_app.gpt2.phrase import Phrase, joined
 class Beat:
     """One thing that happens.
 
-    `words` say what. `cells` are the numbers that it makes and `results` what they are; `operands` are the cells that
-    they are made from, the same that opening one of them shows. What no tensor holds (a sum on the way, a stage of
-    sampling) has results without cells. `panels` are what is seen when a share of it, from 0 to 1, is done.
+    `words` describe it. `cells` are the cells that it computes and `results` their values; `operands` are the cells
+    that they are computed from, the same that opening one of them shows. Values that no tensor holds (a partial sum, a
+    stage of sampling) have results without cells. `panels` are shown when a share of the beat, from 0 to 1, is done.
     """
 
     words: str
@@ -26,7 +26,7 @@ class Beat:
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """An operation as it moves: at least one beat."""
+    """An animated operation: at least one beat."""
 
     id: str
     title: str
@@ -35,17 +35,17 @@ class Motion:
 
     @property
     def length(self) -> float:
-        """How long it takes, in beats."""
+        """The duration in beats."""
         return float(len(self.beats))
 
     def moment(self, time: float) -> tuple[int, float]:
-        """The number of the beat at a time from 0 to `length`, and how much of it is done."""
+        """The number of the beat at a time from 0 to `length`, and the share of it that is done."""
         time = min(max(time, 0.0), self.length)
         n = min(int(time), len(self.beats) - 1)
         return n, time - n
 
     def view(self, time: float) -> View:
-        """What is seen at a time: the same drawing in the window, in a clip and in a storyboard."""
+        """The view at a time: the same drawing in the window, in a clip and in a storyboard."""
         return self._view(*self.moment(time))
 
     def _view(self, n: int, share: float) -> View:
@@ -54,7 +54,7 @@ class Motion:
         return View(headed(self.where, self.title), lead, beat.panels(share))
 
     def storyboard(self) -> View:
-        """The first, the middle and the last beat beside each other, each where it is done."""
+        """The first, the middle and the last beat side by side, each when it is done."""
         last = len(self.beats) - 1
         numbers = sorted({0, (last + 1) // 2, last})
         boxes = tuple(self._view(n, 1.0).content for n in numbers)
@@ -67,18 +67,18 @@ class Motion:
 
 
 def told(before: str, after: str, t: float) -> str:
-    """What is written while one number becomes another: either, and never one between them that nothing computed."""
+    """The text while one number changes to another: one of the two, never a value in between that was not computed."""
     return after if t >= 0.5 else before
 
 
 def eased(t: float) -> float:
-    """A share of time with a soft start and a soft end."""
+    """A share of time, eased in and out."""
     t = min(max(t, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
 def frame_times(motion: Motion, a_second: float, pace: float, hold: float = 1.0) -> Sequence[float]:
-    """The times of a clip's frames, `a_second` of them, at `pace` beats a second; the end stays for `hold` seconds."""
+    """The times of a clip's frames, `a_second` of them, at `pace` beats per second; the end is held `hold` seconds."""
     count = max(2, round(motion.length / pace * a_second))
     moving = [motion.length * n / (count - 1) for n in range(count)]
     return [*moving, *[motion.length] * round(hold * a_second)]

@@ -1,4 +1,4 @@
-"""The table of operations that move, and how each is made of a scene: cell by cell, or row by row."""
+"""The table of animated operations, and how each is built from a scene: cell by cell, or row by row."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ _KEYS, _POINTS, _ROWS, _PARTS = 16, 24, 40, 8
 
 
 def _shown(values: Array, share: float) -> Array:
-    """The first share of a vector; the rest is not there yet."""
+    """The first share of a vector; the rest is NaN."""
     found = np.array(values, np.float64)
     found[round(share * len(found)) :] = np.nan
     return found
@@ -52,7 +52,7 @@ def _leveled(panel: StripsPanel, levels: Levels) -> StripsPanel:
 
 
 def _keys(scene: Scene, query: int) -> list[int]:
-    """Keys that a query sees: of many, those that it looks at most, in the order of the text."""
+    """Keys that a query sees; if there are many, those that it attends to most, in the order of the text."""
     pattern = scene.trace.read(scene.block("attn.pattern"), head=scene.head, row=query)
     seen = [j for j in range(scene.reach(query)) if np.isfinite(_masked(scene, query)[j])]
     strongest = sorted(seen, key=lambda j: -pattern[j])[:_KEYS]
@@ -64,7 +64,7 @@ def _masked(scene: Scene, query: int) -> Array:
 
 
 def _open(scene: Scene, cell: Cell) -> tuple[Array, Array, Array, float]:
-    """Two vectors of a dot product, their products, and what is added after them."""
+    """The two vectors of a dot product, their elementwise products, and what is added afterwards."""
     opening = open_cell(scene.trace, scene.checkpoint.weights, cell)
     left, right = opening.vectors
     assert opening.products is not None
@@ -72,7 +72,7 @@ def _open(scene: Scene, cell: Cell) -> tuple[Array, Array, Array, float]:
 
 
 def _scores(scene: Scene) -> tuple[Beat, ...]:
-    """Each key in turn: query times key, dimension by dimension, grows into the score."""
+    """One key after the other: query times key, dimension by dimension, adds up to the score."""
     query, name = scene.token, scene.block("attn.scores")
     keys = _keys(scene, query)
     opened = [_open(scene, Cell(name, (scene.head, query, j))) for j in keys]
@@ -174,7 +174,7 @@ def _softmax(scene: Scene) -> tuple[Beat, ...]:
 
 
 def _weigh(scene: Scene) -> tuple[Beat, ...]:
-    """Value rows, each times its weight, added one after the other into z."""
+    """Value rows, each times its weight, added one by one into z."""
     query, head, trace = scene.token, scene.head, scene.trace
     pattern = trace.read(scene.block("attn.pattern"), head=head, row=query).astype(np.float64)
     values = trace.read(scene.block("attn.v"), head=head).astype(np.float64)
@@ -276,10 +276,10 @@ def _norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
 
 
 def _product(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """One output number of a matrix product, the strongest of the token's: its terms are added in eight parts."""
+    """One output of a matrix product, the strongest of the token's: its terms are added in eight parts."""
     token = scene.token if name != "logits" else scene.position
     values = scene.trace.read(name, row=token)
-    if values.ndim > 1:  # of q, k, v: one head's
+    if values.ndim > 1:  # for q, k, v: one head's
         values = values[scene.head]
     n = int(np.abs(values).argmax())
     per_head = scene.trace.table[name].spec.per_head
@@ -340,7 +340,7 @@ def _product(scene: Scene, name: str) -> tuple[Beat, ...]:
 
 
 def _activation(scene: Scene) -> tuple[Beat, ...]:
-    """Neurons of the selected token, from the lowest to the highest, each put through the curve."""
+    """Neurons of the selected token, from the lowest to the highest, each passed through the activation curve."""
     token, name = scene.token, scene.block("mlp.post")
     before = scene.trace.read(scene.block("mlp.pre"), row=token).astype(np.float64)
     after = scene.trace.read(name, row=token).astype(np.float64)
@@ -382,7 +382,7 @@ def _activation(scene: Scene) -> tuple[Beat, ...]:
 
 
 def _addends(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """Two vectors into their sum, a quarter of the dimensions at a time."""
+    """Two vectors added into their sum, a quarter of the dimensions at a time."""
     token, trace = scene.token, scene.trace
     sources = trace.table[name].inputs
     one, other = (trace.read(source, row=token).astype(np.float64) for source in sources[:2])
@@ -411,7 +411,7 @@ def _addends(scene: Scene, name: str) -> tuple[Beat, ...]:
 
 
 def _cache(scene: Scene) -> tuple[Beat, ...]:
-    """The newest token's key and value: the row that is computed, beside those that the cache keeps."""
+    """The newest token's key and value: the computed row, next to those in the cache."""
     last, head = len(scene.trace) - 1, scene.head
 
     def part(letter: str, hue: Hue) -> Beat:
@@ -445,7 +445,7 @@ def _cache(scene: Scene) -> tuple[Beat, ...]:
 
 
 def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """A tensor row by row: each token's row is filled from left to right."""
+    """A tensor row by row, with each token's row filled from left to right."""
     per_head = scene.trace.table[name].spec.per_head
     values = np.array(scene.trace.read(name, head=scene.head if per_head else None), np.float64)
     grid = scene.trace.table[name].axes[-1] == "key"
@@ -504,7 +504,7 @@ def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
 
 @dataclass(frozen=True)
 class Operation:
-    """A row of the table: where in the walk it is offered, how its beats are made, and the tensor that it fills."""
+    """A row of the table: where in the walk it is offered, how its beats are built, and the tensor that it fills."""
 
     id: str
     title: str
@@ -518,7 +518,7 @@ def _named(op: str) -> str:
 
 
 def _full(scene: Scene, op: str) -> str:
-    """The tensor of a step in the block that is shown."""
+    """The tensor of a step in the shown block."""
     name = {"sum": "blocks.0.resid_pre", "qkv": "attn.q", "heads": "attn.q"}.get(op, op)
     if name.startswith("blocks.") or name == "logits":
         return name
@@ -572,18 +572,18 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("draw", Phrase("the draw lands"), ("draw", "probabilities"), lambda s, _: sampling.draw(s)),
     Operation("cache", Phrase("the row that the cache does not spare"), ("append",), lambda s, _: _cache(s)),
 )
-"""Every operation that moves."""
+"""Every animated operation."""
 
 
 def operation_of(step: Step) -> Operation | None:
-    """The operation of a step of the walk, if it moves."""
+    """The animated operation of a step of the walk, if it has one."""
     return next((row for row in OPERATIONS if step.spec.op in row.steps), None)
 
 
 def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
-    """The operation of a step on the selected token, as it moves: cell by cell, or row by row where it fills a tensor.
+    """The animated operation of a step on the selected token: cell by cell, or row by row if it fills a tensor.
 
-    Raises ExportError where the step has none.
+    Raises ExportError if the step has none.
     """
     operation = operation_of(step)
     if operation is None:
@@ -603,11 +603,11 @@ def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
 
 
 def moves_by_row(step: Step) -> bool:
-    """Whether a step's operation can be shown row by row, too."""
+    """Whether a step's operation can also be shown row by row."""
     operation = operation_of(step)
     return operation is not None and operation.tensor is not None
 
 
 def regions(beat: Beat) -> Sequence[Region]:
-    """What a beat is made from, to be lit."""
+    """The operands of a beat, to be highlighted."""
     return beat.operands

@@ -1,4 +1,4 @@
-"""Operations of sampling that move: the temperature, the running sum of top-p, and the draw on its ruler."""
+"""Animated operations of sampling: the temperature, the running sum of top-p, and the draw on its ruler."""
 
 import itertools
 from dataclasses import replace
@@ -20,7 +20,7 @@ def _label(scene: Scene, rank: int) -> str:
 
 
 def temperature(scene: Scene) -> tuple[Beat, ...]:
-    """The same logits at every temperature from 1 down to 0.5, up to 2, and to the chosen one."""
+    """The same logits as the temperature goes from 1 down to 0.5, up to 2, and to the chosen one."""
     chosen = scene.state.sampling.temperature
     count = min(_BARS, len(scene.ranked))
 
@@ -49,7 +49,7 @@ def temperature(scene: Scene) -> tuple[Beat, ...]:
 
 
 def top_p(scene: Scene) -> tuple[Beat, ...]:
-    """Token after token, the likeliest first, adds its probability to the sum until that reaches top-p."""
+    """Tokens, the likeliest first, add their probabilities to the sum until it reaches top-p."""
     found, p = scene.stages, scene.state.sampling.top_p
     count = min(_BARS, found.n_top_k, found.n_kept if p < 1 else _BARS)
     listed = min(found.n_top_k, count + 2)

@@ -1,4 +1,4 @@
-"""Travelling over the sheet: which part of it a window of a given shape shows, and the way from one part to another."""
+"""The sheet's camera: which part of it a window of a given shape shows, and the path from one part to another."""
 
 import math
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from desktop_app.core.places import IN as BEFORE_BLOCKS
 from desktop_app.core.places import Step
 from desktop_app.core.sheet.layout import Box, Sheet
 
-_STEEPNESS = 1.2  # rho of van Wijk and Nuij: how far one zooms out on the way
-_CLOSEST = 1 / 200  # of the least side of a row: a cell is at most so much of the view
+_STEEPNESS = 1.2  # rho of van Wijk and Nuij: how far to zoom out in between
+_CLOSEST = 1 / 200  # of the smallest side of a row: a cell is at most this much of the view
 WHOLE, BLOCK, PICTURE, ROW = "whole", "block", "picture", "row"
 DEPTHS = (WHOLE, BLOCK, PICTURE, ROW)
-"""How near one can go to a place, by key, from the whole sheet down to a token's row."""
+"""The zoom depths at a place, by key, from the whole sheet down to a token's row."""
 
 
 def framed(box: Box, width: float, height: float, margin: float = 0.06) -> Box:
-    """The part of the sheet that a window of this shape shows when it shows all of `box` and a margin around it."""
+    """The part of the sheet that a window of this shape shows when it contains all of `box` and a margin around it."""
     width, height = max(width, 1.0), max(height, 1.0)
     scale = max(box.w / width, box.h / height) * (1 + 2 * margin)
     w, h = width * scale, height * scale
@@ -23,10 +23,10 @@ def framed(box: Box, width: float, height: float, margin: float = 0.06) -> Box:
 
 
 def travel(one: Box, other: Box) -> tuple[Callable[[float], Box], float]:
-    """The way from one part of the sheet to another of the same shape, and its length; t from 0 to 1 is where on it.
+    """The path from one part of the sheet to another of the same shape, for t from 0 to 1, and its length.
 
-    It zooms out, moves and zooms in so that what is seen passes at an even pace: van Wijk and Nuij 2003, Smooth and
-    efficient zooming and panning, section 4. The length is in their measure; about 1 is one screen.
+    It zooms out, pans and zooms in so that the perceived speed is constant: van Wijk and Nuij 2003, Smooth and
+    efficient zooming and panning, section 4. The length is in their metric; about 1 is one screen.
     """
     rho, w0, w1 = _STEEPNESS, one.w, other.w
     x0, y0 = one.x + one.w / 2, one.y + one.h / 2
@@ -58,20 +58,20 @@ def travel(one: Box, other: Box) -> tuple[Callable[[float], Box], float]:
 
 
 def eased(t: float) -> float:
-    """Time from 0 to 1 with a soft start and a soft end."""
+    """Time from 0 to 1, eased in and out."""
     t = min(max(t, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
 def closest(sheet: Sheet) -> float:
-    """The narrowest part of the sheet that can be shown, in units: some cells, however large they are."""
+    """The width of the narrowest part of the sheet that can be shown, in units: some cells, however large they are."""
     return max(2.0, sheet.gap * 128 * _CLOSEST)
 
 
 def here(sheet: Sheet, step: Step | None, layer: int, head: int) -> tuple[int, ...]:
-    """The plates that a step of the walk is about: what it makes, of one head where it is about one.
+    """The plates of a step of the walk: what it computes, for one head if it is about one.
 
-    What follows the logits is shown by them, and the text by its tokens.
+    Steps after the logits are represented by the logits, and the text by its tokens.
     """
     if step is None:
         return ()
@@ -84,7 +84,7 @@ def here(sheet: Sheet, step: Step | None, layer: int, head: int) -> tuple[int, .
 
 
 def nearer(sheet: Sheet, plates: tuple[int, ...], depth: str, token: int) -> Box:
-    """The part of the sheet to look at, at one of `DEPTHS`."""
+    """The part of the sheet to show, at one of `DEPTHS`."""
     if not plates or depth == WHOLE:
         return sheet.box
     if depth == BLOCK:

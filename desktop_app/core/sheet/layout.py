@@ -1,9 +1,9 @@
-"""Where everything of a pass lies on the sheet: every tensor of every block in its place along the residual stream.
+"""The layout of a pass on the sheet: every tensor of every block in its place along the residual stream.
 
-The sheet is read like a page. What goes in stands in its first line, a line holds one block or more, what comes out
-stands below. The residual stream runs along the top of each block; what reads it and writes into it hangs below, in
-the order in which it is computed. Lengths are whole units: a cell is a power of two of them, and whatever begins does
-so at a multiple of the gap, so that a pixel of F x F units never mixes two pictures while F is at most the gap.
+The sheet is read like a page. The inputs are in its first line, each line after that holds one or more blocks, and the
+outputs are below. The residual stream runs along the top of each block; what reads it and writes into it is below, in
+order of computation. Lengths are whole units: a cell is a power of two of them, and everything begins at a multiple of
+the gap, so that a pixel of F x F units never mixes two pictures while F is at most the gap.
 """
 
 import math
@@ -19,10 +19,10 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
-_SIDE = 64  # units that a picture is high at least, whatever the text's length
-_SHAPE = 1.6  # what a sheet is meant to be: so many times as wide as high
+_SIDE = 64  # minimum height of a picture in units, for any length of text
+_SHAPE = 1.6  # target ratio of a sheet's width to its height
 _LANE = ("q", "k", "v", "scores", "scaled", "masked", "pattern", "z")
-"""What one head makes, from left to right."""
+"""What one head computes, from left to right."""
 _HUES = {"q": Hue.QUERY, "k": Hue.KEY, "v": Hue.VALUE, "z": Hue.VALUE}
 IN, OUT = "in", "out"
 
@@ -41,13 +41,13 @@ class Box:
         return self.x <= x < self.x + self.w and self.y <= y < self.y + self.h
 
     def around(self, other: "Box") -> "Box":
-        """The smallest rectangle that holds both."""
+        """The smallest rectangle that contains both."""
         x, y = min(self.x, other.x), min(self.y, other.y)
         right, low = max(self.x + self.w, other.x + other.w), max(self.y + self.h, other.y + other.h)
         return Box(x, y, right - x, low - y)
 
     def grown(self, by: float) -> "Box":
-        """The same with a margin."""
+        """The same box with a margin."""
         return Box(self.x - by, self.y - by, self.w + 2 * by, self.h + 2 * by)
 
 
@@ -85,7 +85,7 @@ class Plate:
         return Source(self.name, own, first_col=self.first)
 
     def cell_at(self, x: float, y: float) -> tuple[int, int]:
-        """Row and column under a point of the sheet, the nearest where it lies outside."""
+        """Row and column under a point of the sheet, or the nearest if it lies outside."""
         row, column = int((y - self.y) // self.cell_h), int((x - self.x) // self.cell_w)
         return min(max(row, 0), self.rows - 1), min(max(column, 0), self.columns - 1)
 
@@ -96,19 +96,19 @@ class Plate:
 
 @dataclass(frozen=True)
 class Card:
-    """The ground that belongs together: a block, what goes in, what comes out. `plates` are its numbers of the list."""
+    """The background of a group: a block, the inputs or the outputs. `plates` are its indices in the sheet's list."""
 
     title: str
     layer: int | None
     box: Box
     plates: range
-    lanes: tuple[tuple[int, Box], ...] = ()  # each head, and the row of pictures that it makes
+    lanes: tuple[tuple[int, Box], ...] = ()  # each head, and its row of pictures
     road: tuple[float, float, float] = (0, 0, 0)  # the residual stream: from x to x, at y
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Everything in its place. `gap` is what lies between two pictures; `road` is the stream's way, [point, (x, y)]."""
+    """The complete layout. `gap` is the space between two pictures; `road` is the stream's path, [point, (x, y)]."""
 
     width: int
     height: int
@@ -119,7 +119,7 @@ class Sheet:
 
     @property
     def box(self) -> Box:
-        """The whole of it."""
+        """The whole sheet."""
         return Box(0, 0, self.width, self.height)
 
     @cached_property
@@ -136,18 +136,18 @@ class Sheet:
         return found
 
     def seen(self, view: Box) -> NDArray[np.intp]:
-        """The numbers of the plates that reach into a part of the sheet."""
+        """The numbers of the plates that intersect a part of the sheet."""
         left, top, right, low = self.boxes.T
         there = (left < view.x + view.w) & (right > view.x) & (top < view.y + view.h) & (low > view.y)
         return np.flatnonzero(there)
 
     def of_tensor(self, name: str, head: int | None = None) -> tuple[int, ...]:
-        """The plates of a tensor, all or those of one head."""
+        """The plates of a tensor: all, or those of one head."""
         own = self._of_tensor.get(name, ())
         return tuple(n for n in own if head is None or self.plates[n].head in (None, head))
 
     def plate_at(self, x: float, y: float) -> int | None:
-        """The plate under a point, if one is."""
+        """The plate under a point, if there is one."""
         left, top, right, low = self.boxes.T
         found = np.flatnonzero((left <= x) & (x < right) & (top <= y) & (y < low))
         return int(found[0]) if found.size else None
@@ -157,7 +157,7 @@ class Sheet:
         return next(card for card in self.cards if plate in card.plates)
 
     def around(self, plates: tuple[int, ...]) -> Box:
-        """The smallest rectangle that holds these plates; the whole sheet where there are none."""
+        """The smallest rectangle that contains these plates; the whole sheet if there are none."""
         if not plates:
             return self.box
         found = self.plates[plates[0]].box
@@ -166,7 +166,7 @@ class Sheet:
         return found
 
     def region_boxes(self, name: str, index: tuple[int | None, ...]) -> list[Box]:
-        """Where cells of a tensor lie, one box for each plate that has some; None stands for all along an axis."""
+        """Where cells of a tensor lie, one box for each plate that has some; None means all along an axis."""
         found = []
         for n in self._of_tensor.get(name, ()):
             plate = self.plates[n]
@@ -188,17 +188,17 @@ class Sheet:
 
     @property
     def cells(self) -> int:
-        """How many numbers lie on it."""
+        """How many numbers the sheet shows."""
         return sum(p.rows * p.columns for p in self.plates)
 
 
 def _power(least: float) -> int:
-    """The smallest power of two that is at least so large."""
+    """The smallest power of two that is at least this large."""
     return int(2 ** math.ceil(math.log2(max(least, 1))))
 
 
 class _Layout:
-    """Lays one model's pass out for a text of so many tokens."""
+    """Lays out one model's pass for a text of a given number of tokens."""
 
     def __init__(self, config: Config, positions: int) -> None:
         self.config, self.positions = config, positions
@@ -216,19 +216,19 @@ class _Layout:
 
     def plate(self, name: str, label: str, x: int, y: int, hue: Hue, head: int | None = None, first: int = 0,
               columns: int | None = None) -> int:  # fmt: skip
-        """Put a picture down; returns where the next one beside it may begin."""
+        """Place a picture; returns where the next one beside it may begin."""
         shape = self.table[name].spec.shape(self.config, self.positions)
         wide = shape[-1] if len(shape) > 1 else 1
         count = min(columns or wide, wide - first)
         cell = self.row if self.table[name].axes[-1] == "key" else 1
-        if wide == 1:  # one number a token: a bar wide enough to be seen
+        if wide == 1:  # one number per token: a bar wide enough to be visible
             cell = self.gap // 2
         plain = 1 if len(shape) == 1 else 2
         self.plates.append(Plate(name, label, x, y, self.positions, count, cell, self.row, hue, head, first, plain))
         return x + self._snap(count * cell) + self.gap
 
     def norm(self, name: str, label: str, x: int, y: int) -> int:
-        """A layer norm: what it divides out stands beside what is left; returns the row below."""
+        """Place a layer norm, with what it divides out beside its result; returns the row below."""
         right = self.plate(f"{name}.normalized", f"{label}.normalized", x, y, Hue.RESIDUAL)
         right = self.plate(f"{name}.mean", "mean", right, y, Hue.RESIDUAL)
         self.plate(f"{name}.scale", "scale", right, y, Hue.RESIDUAL)
@@ -236,7 +236,7 @@ class _Layout:
         return y + 2 * self.pitch
 
     def chunks(self, name: str, label: str, x: int, y: int, hue: Hue, across: int = 1) -> int:
-        """A tensor wider than the stream, cut into pieces of its width, `across` of them in a row; the row below."""
+        """Place a tensor wider than the stream in pieces of its width, `across` in a row; returns the row below."""
         whole = self.table[name].spec.shape(self.config, self.positions)[-1]
         width = self.config.n_embd
         count = -(-whole // width)
@@ -251,18 +251,18 @@ class _Layout:
 
     @property
     def column(self) -> int:
-        """How wide a column of vectors is, its norm's two numbers beside it."""
+        """The width of a column of vectors, including its norm's two numbers."""
         return self.wide + 5 * self.gap
 
     @property
     def lane(self) -> int:
-        """How wide the pictures of one head are."""
+        """The width of the pictures of one head."""
         vectors = 4 * (self._snap(self.config.d_head) + self.gap)
         return vectors + 4 * (self._snap(self.high) + self.gap) + self.gap
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """Rows below the stream, and columns of lanes beside each other."""
+        """Rows below the stream, and columns of lanes side by side."""
         pieces = -(-self.config.d_mlp // self.config.n_embd)
         rows = max(4, 1 + pieces)
         columns = -(-self.config.n_head // rows)
@@ -277,7 +277,7 @@ class _Layout:
         ) * self.pitch
 
     def block(self, layer: int, x: int, y: int) -> None:
-        """A block: stream on top, what attention and the MLP make of it below, from left to right."""
+        """Place a block: the stream on top, what attention and the MLP make of it below, from left to right."""
         begin, b = len(self.plates), f"blocks.{layer}."
         _, columns = self.shape
         per_column = -(-self.config.n_head // columns)
@@ -297,7 +297,7 @@ class _Layout:
             lanes.append((head, Box(start, high, right - self.gap - start, self.high)))
         at += columns * self.lane
         self.plate(f"{b}resid_mid", "resid_mid", at, top, Hue.RESIDUAL)
-        # What is written into the stream stands directly under what becomes of it.
+        # What is written into the stream is directly below the result.
         self.plate(f"{b}attn_out", "attn_out", at, below, Hue.ATTENTION)
         self.plate(f"{b}attn.concat", "concat", at, below + self.pitch, Hue.ATTENTION)
         self.norm(f"{b}ln2", "ln2", at, below + 2 * self.pitch)
@@ -313,10 +313,10 @@ class _Layout:
             Card(Phrase("Block {1}", layer), layer, box, range(begin, len(self.plates)), tuple(lanes), road)
         )
 
-    # The whole
+    # The whole sheet
 
     def sheet(self) -> Sheet:
-        """Everything: what goes in, the blocks in lines of equal length, what comes out."""
+        """The whole sheet: the inputs, the blocks in lines of equal length, and the outputs."""
         width, height = self.block_size
         apart = 2 * self.gap
         count = self.config.n_layer
@@ -341,7 +341,7 @@ class _Layout:
     def _begin(self, x: int, y: int, wide: int) -> int:
         top, right = y + 2 * self.gap, x + self.gap
         right = self.plate("tokens", "tokens", right, top, Hue.INK)
-        right += 4 * self.gap  # where the words of the tokens stand
+        right += 4 * self.gap  # space for the text of the tokens
         right = self.plate("embed", "embed", right, top, Hue.RESIDUAL)
         right = self.plate("pos_embed", "pos_embed", right + self.gap, top, Hue.RESIDUAL)
         low = top + self.pitch + self.gap
@@ -364,12 +364,12 @@ class _Layout:
 
 @lru_cache(maxsize=8)
 def lay_out_sheet(config: Config, positions: int) -> Sheet:
-    """The sheet of a pass over so many tokens by a model of this config."""
+    """The sheet of a pass over `positions` tokens by a model of this config."""
     return _Layout(config, positions).sheet()
 
 
 def roads(sheet: Sheet) -> Iterator[tuple[tuple[float, float], ...]]:
-    """The residual stream's way as lines: along each block, and from each to the next, at the end of a line down."""
+    """The residual stream's path as lines: along each block and on to the next, and down at the end of a line."""
     blocks = [card for card in sheet.cards if card.layer is not None]
     for card, after in zip(blocks, [*blocks[1:], None], strict=True):
         left, right, y = card.road

@@ -1,7 +1,7 @@
-"""What a picture of the sheet shows at a size: its cells, or where they are smaller than a pixel the strongest of each.
+"""What a picture of the sheet shows at a given size: its cells or, for cells below a pixel, the strongest per pixel.
 
-A pooled pixel stands for a whole block of rows x columns of one tensor, and shows the one of them whose magnitude is
-the largest, with its sign. Nothing is averaged and nothing left out, so a single strong cell is seen from far away.
+A pooled pixel represents a whole block of rows x columns of one tensor, and shows the member of largest magnitude, with
+its sign. Nothing is averaged and nothing is left out, so a single strong cell is visible from far away.
 """
 
 import math
@@ -20,30 +20,30 @@ from desktop_app.gpt2.mask import mask_of
 from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.trace import Trace
 
-_KEPT = 48 << 20  # bytes of pooled numbers that are kept for the next tile
-_PIECE = 1 << 18  # pooled numbers that are made together
-_READ = 1 << 20  # numbers of a tensor that are read at once
-_JUDGED = 1 << 19  # numbers that limits are chosen from
+_KEPT = 48 << 20  # bytes of pooled numbers cached for the next tile
+_PIECE = 1 << 18  # pooled numbers computed together
+_READ = 1 << 20  # numbers of a tensor read at once
+_JUDGED = 1 << 19  # numbers from which limits are chosen
 _LOGIT_ROWS = 8
-_TAKEN = 24_000_000  # numbers that go to a process that draws: A0 at 150 dpi has 35 million pixels
+_TAKEN = 24_000_000  # numbers sent to a drawing process: A0 at 150 dpi has 35 million pixels
 
 
 Check = Callable[[], None]
-"""Called between two steps of what takes long: raises Cancelled where nobody waits any more."""
+"""Called between two steps of a long computation: raises Cancelled if the result is no longer wanted."""
 
 
 def _go_on() -> None: ...
 
 
 def factors(plate: Plate, units: int) -> tuple[int, int]:
-    """How many rows and columns of a plate a pixel of `units` x `units` stands for."""
+    """How many rows and columns of a plate a pixel of `units` x `units` represents."""
     return max(1, units // plate.cell_h), max(1, units // plate.cell_w)
 
 
 def strongest(values: Array, rows: int, columns: int) -> Array:
     """`values` [r, c] with each block of `rows` x `columns` replaced by its member of largest magnitude, sign kept.
 
-    Cells that are not there (NaN) count as nothing; a block of them alone is NaN. Of x and -x in a block x is shown.
+    Missing cells (NaN) are ignored; a block of only missing cells is NaN. Of x and -x in a block x is shown.
     """
     found = np.ascontiguousarray(values, np.float32)
     high = low = found
@@ -55,7 +55,7 @@ def strongest(values: Array, rows: int, columns: int) -> Array:
 
 def _blocks(extreme: np.ufunc, values: Array, by: int, axis: int) -> Array:
     starts = np.arange(0, values.shape[axis], by)
-    # Whole blocks by strides, which numpy does at the speed of memory; what is left over at the end apart.
+    # Whole blocks by strides, which numpy does at memory speed; the remainder at the end separately.
     whole = values.shape[axis] // by
     if whole == 0:
         return np.asarray(extreme.reduceat(values, starts, axis))
@@ -72,10 +72,10 @@ def _blocks(extreme: np.ufunc, values: Array, by: int, axis: int) -> Array:
 
 
 class SheetValues:
-    """Reads the tensors of one pass for its sheet. Keeps what was pooled last, up to a bound; safe in threads."""
+    """Reads the tensors of one pass for its sheet. Caches the latest pooled values, up to a limit; thread-safe."""
 
     units = 1
-    """How many units of the sheet the finest pixel that it can give stands for."""
+    """How many units of the sheet the finest available pixel represents."""
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
@@ -85,7 +85,7 @@ class SheetValues:
         self._levels: dict[str, Levels] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For a process that draws: every plate's numbers, or where those are too many, pooled so far that they fit."""
+        """For a drawing process: every plate's numbers or, if they are too many, pooled far enough to fit."""
         sheet = lay_out_sheet(self.trace.config, len(self.trace))
         units = 1
         while sum(p.rows * p.columns / math.prod(factors(p, units)) for p in sheet.plates) > _TAKEN:
@@ -103,7 +103,7 @@ class SheetValues:
         return found[:, plate.first + columns.start : plate.first + columns.stop]
 
     def pooled(self, plate: Plate, units: int, rows: range, check: Check = _go_on) -> Array:
-        """Pooled rows of a plate, every column of it, at `units` a pixel; `rows` count pooled ones."""
+        """Pooled rows of a plate, with every column, at `units` per pixel; `rows` counts pooled rows."""
         by_row, by_column = factors(plate, units)
         cut = self._cut(plate)
         chunk = math.ceil(cut / by_column)
@@ -119,9 +119,9 @@ class SheetValues:
         return joined[begin : begin + len(rows), first : first + math.ceil(plate.columns / by_column)]
 
     def levels(self, name: str, scale: str = "linear") -> Levels:
-        """The colour scale of a tensor: patterns from 0 to 1, others by what is in this tensor of this block.
+        """The colour scale of a tensor: patterns from 0 to 1, others by the values of this tensor in this block.
 
-        Of a large tensor evenly spaced rows are judged by, of the logits eight rows.
+        For a large tensor it is chosen from evenly spaced rows, for the logits from eight rows.
         """
         if name.endswith("attn.pattern"):
             return unit(scale)
@@ -146,7 +146,7 @@ class SheetValues:
         return np.where(np.isfinite(found), found, np.nan) if name.endswith("attn.masked") else found
 
     def _cut(self, plate: Plate) -> int:
-        """After how many columns of its tensor another plate begins."""
+        """The number of columns of its tensor after which another plate begins."""
         width = self._width(plate)
         return width if plate.head is not None else min(width, self.trace.config.n_embd)
 
@@ -181,7 +181,7 @@ class SheetValues:
         return made
 
     def _read(self, name: str, head: int | None, start: int, stop: int) -> Array:
-        """Rows of a tensor, [row, column]; what the mask hides is not there."""
+        """Rows of a tensor, [row, column]; NaN where the mask hides a cell."""
         trace = self.trace
         found = trace.read_rows(name, stop, start, head=head)
         if found.ndim == 1:
@@ -195,7 +195,7 @@ class SheetValues:
 
 
 class TakenValues(SheetValues):
-    """The same without its pass, as it came from another process: pictures of `units` a pixel, and coarser ones."""
+    """The same without its pass, as received from another process: pictures at `units` per pixel, and coarser ones."""
 
     def __init__(self, units: int, taken: dict[tuple[str, int | None, int], Array], levels: dict[str, Levels]) -> None:
         self.units, self._taken, self._own = units, taken, levels
@@ -204,7 +204,7 @@ class TakenValues(SheetValues):
         return TakenValues, (self.units, self._taken, self._own)
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
-        """The numbers themselves. Raises ExportError where only pooled ones were taken along."""
+        """The numbers themselves. Raises ExportError if only pooled ones were sent."""
         if self.units > 1:
             raise ExportError("This sheet holds pooled numbers alone; logitscope trace writes those of the whole pass.")
         found = self._taken[plate.name, plate.head, plate.first]

@@ -1,4 +1,4 @@
-"""A whole block in one view: what its heads look at, and what it adds to the residual stream."""
+"""A whole block in one view: what its heads attend to, and what it adds to the residual stream."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The view of a model's parameters by family, beside the GPT-2 sizes and GPT-3."""
+"""The view of a model's parameters by family, compared with the GPT-2 sizes and GPT-3."""
 
 import numpy as np
 
