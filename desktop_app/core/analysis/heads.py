@@ -183,8 +183,8 @@ def kept(
 def battery(config: Config, begin: int, seed: int, sequences: int = SEQUENCES, repeated: int | None = None) -> Array:
     """Token ids [sequence, pos]: `begin`, T random tokens, the same again.
 
-    Tokens are drawn from the middle of the ids, which byte-pair encoding assigns by frequency, without repeats if there
-    are enough. Raises ModelError if the context has no room for a repetition.
+    Tokens are drawn, without repeats if there are enough, from the middle of the ids, which byte-pair encoding orders
+    by frequency. Raises ModelError if the context has no room for a repetition.
     """
     room = (config.n_positions - 1) // 2
     count = min(room, REPEATED if repeated is None else repeated)

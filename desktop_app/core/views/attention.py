@@ -133,7 +133,7 @@ def _queries(scene: Scene, every: int) -> range:
 
 
 def _grid(scene: Scene, stage: str, head: int | None = None, every: int = 1) -> tuple[Array, Levels]:
-    """One head's grid, or every head's, as displayed (cells that the mask hides are NaN), and its limits."""
+    """One head's grid, or every head's, as displayed (hidden cells are NaN), and its limits."""
     name = scene.block(f"attn.{stage}")
     shown = _shown(scene, stage, scene.trace.read(name, head=head, every=every), every)
     return shown, _levels(scene, stage, shown)
