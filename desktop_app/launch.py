@@ -50,7 +50,7 @@ WINDOW = {
 
 
 PLATFORMS = ("xcb", "wayland", "wayland-egl", "offscreen", "minimal", "vnc")
-"""What Qt can open a window on here; the others that it knows want a screen of their own, without a desktop."""
+"""The platforms on which Qt can open a window here; its others take over a whole screen, without a desktop."""
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def problems(
         answers: whether the display server behind a platform name ("xcb") answers; by default it is tried.
 
     Returns:
-        No sentence if nothing stands in the way, and always none outside Linux, where Qt needs nothing more.
+        No sentence if a window can open, and never one outside Linux, where Qt needs nothing more.
     """
     if not is_linux():
         return []
@@ -101,7 +101,7 @@ def problems(
     loads = loads or _loads
     answers = answers or _answers
     chosen = _platforms(environ)
-    # Without a display, what the remedy will need is checked all the same: a virtual screen is an X server.
+    # Even without a display, check what the remedy will need: a virtual screen is an X server.
     candidates = chosen or ["xcb"]
     missing = {
         name: [(library, package) for library, package in (ALWAYS | WINDOW.get(name, {})).items() if not loads(library)]
@@ -120,7 +120,7 @@ def problems(
 
 
 def _odd_settings(environ: Mapping[str, str]) -> list[str]:
-    """Sentences about variables with which Qt would end the process without one."""
+    """Sentences about variables with which Qt would end the process without a message."""
     asked = environ.get("QT_QPA_PLATFORM", "")
     found = []
     if asked and not any(name.split(":")[0] in PLATFORMS for name in asked.split(";")):
@@ -144,7 +144,7 @@ def _platforms(environ: Mapping[str, str]) -> list[str]:
 def _loads(library: str) -> bool:
     try:
         ctypes.CDLL(library)
-    except OSError:  # that is the answer; which library it is, is told with the package that has it
+    except OSError:  # it cannot be loaded; the caller names the library and its package
         return False
     return True
 

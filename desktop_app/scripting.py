@@ -124,14 +124,14 @@ class Model:
         Args:
             text: the prompt; give this or `ids`.
             ids: the prompt as token ids.
-            bos: whether to begin with the token that texts of this model begin with; as its tokenizer says unless told.
-            prefix_space: whether to put a space in front of the text; as its tokenizer says unless told.
+            bos: whether to begin with the token that texts of this model begin with; by default as its tokenizer says.
+            prefix_space: whether to put a space in front of the text; by default as its tokenizer says.
             edits: what is changed in the pass, in this order: "SITE[INDEX]=VALUE" puts VALUE there, `*=` multiplies and
                 `+=` adds, as `--edit` does. "blocks.1.attn.z[2]=0" mutes head 2 of block 1;
                 "blocks.0.attn.scaled[1, 5, 0]=-inf" keeps head 1 from looking from query 5 to key 0. VALUE may be
-                `mean`, and what else docs/what-if.md names.
-            mask: which keys a query sees, like "window:16"; GPT-2's unless told.
-            other: another prompt, that edits may take from.
+                `mean`, or another of the sources that docs/what-if.md names.
+            mask: which keys a query sees, like "window:16"; GPT-2's by default.
+            other: another prompt, from which edits may take values.
 
         Raises:
             LogitscopeError: both or neither of text and ids were given, or the model cannot take them or an edit.
@@ -168,7 +168,7 @@ class Model:
         return self._opened.tokenizer.label(self.token(token))
 
     def heads(self, *, seed: int = 0, edits: Iterable[str] = ()) -> Heads:
-        """Measure how every head looks on repeated random tokens, as `logitscope heads` does: axes in `Heads.AXES`.
+        """Measure where every head attends on repeated random tokens, as `logitscope heads` does: axes in `Heads.AXES`.
 
         `edits` are made in every pass. Raises LogitscopeError.
         """
@@ -200,8 +200,8 @@ class Model:
     ) -> TokenTable:
         """What a head promotes when it reads tokens (OV), or which keys it looks for (QK): axes in `TokenTable.AXES`.
 
-        `through_mlp` lets block 0's MLP read the embeddings first. Without tokens those that it writes most for. Raises
-        LogitscopeError.
+        `through_mlp` lets block 0's MLP read the embeddings first. Without `tokens` it takes those that the head
+        writes most for. Raises LogitscopeError.
         """
         checkpoint = self._opened.checkpoint
         ids = [self.token(token) for token in tokens]
@@ -264,7 +264,7 @@ class Run:
     def axes(self, name: str) -> tuple[str, ...]:
         """The axes of a tensor: ("head", "query", "key"). Raises ModelError for a name that is not there."""
         if name not in self:
-            self.trace[name]  # it says what the tensor is called here
+            self.trace[name]  # raises, saying what the tensor is called here
         return self.trace.table[name].axes
 
     @property
@@ -282,11 +282,11 @@ class Run:
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
-        """The token at each position, as it is shown in the window: spaces and line ends can be seen."""
+        """The token at each position, as it is shown in the window, with visible spaces and line ends."""
         return tuple(map(self.model.label, self.ids))
 
     def next(self, count: int = 10, *, position: int = -1, temperature: float = 1.0) -> list[tuple[str, float]]:
-        """The likeliest `count` tokens after a position and their probabilities, from the likeliest on."""
+        """The `count` likeliest tokens after a position and their probabilities, the likeliest first."""
         ranked = Ranked(self.trace.logits(position))
         probabilities = stages(ranked, Sampling(temperature=temperature)).probs_scaled[:count]
         tokens = ranked.order[: len(probabilities)]
@@ -310,8 +310,8 @@ class Run:
             step: its name: "blocks.0.attn.pattern", "overview:pattern" with a layer, "probabilities", "lens".
             layer: the block, where the name does not say it.
             head: the head, from 0.
-            token: the position of the token that is looked at, the query; the last unless told.
-            position: whose next token is shown; the last unless told.
+            token: the position of the token that is looked at, the query; the last by default.
+            position: whose next token is shown; the last by default.
             view: how numbers are shown.
             theme: light, dark or print.
             drawn: further fields of `Options`: size, dpi, caption, font_size, language, transparent.
@@ -361,9 +361,9 @@ class Run:
         return scores.compute(self._checkpoint, self.trace, layer=layer, head=head, query=places[0], key=places[1])
 
     def heads(self, *, leave_first: bool = False, leave_self: bool = False) -> HeadsOnText:
-        """How every head looks on this text; `Model.heads` measures them on a battery, which compares better.
+        """Where every head attends on this text; `Model.heads` measures them on a battery, which compares better.
 
-        `leave_first` leaves key 0 out of the attention that counts, `leave_self` each token's look at itself.
+        `leave_first` leaves key 0 out of the attention that is counted, `leave_self` each token's attention to itself.
         """
         return batteries.on_text(self._checkpoint, self.trace, leave_first=leave_first, leave_self=leave_self)
 
@@ -380,14 +380,14 @@ class Run:
         how: How = "zero",
         reference: Iterable[Sequence[int]] | None = None,
     ) -> Ablation:
-        """Mute heads, MLPs or neurons in turn: what becomes of logit[target] - logit[against] after the last position.
+        """Mute heads, MLPs or neurons one at a time: the effect on logit[target] - logit[against] after the last token.
 
         Args:
             target: the token whose logit counts, by its text or id.
             against: the token whose logit is subtracted.
             what: "heads", "mlps", or "neurons:3" of block 3.
             how: what replaces them: "zero", or their "mean" over `reference`.
-            reference: texts as token ids; the example texts unless told.
+            reference: texts as token ids; by default the example texts.
 
         Raises:
             LogitscopeError: a token or block that is not there, or no text for a mean.
@@ -407,7 +407,7 @@ class Run:
         direction: Direction = "denoise",
         align: str = TOKENS,
     ) -> Patch:
-        """Put cells of this pass into that of `corrupt` in turn, or with "noise" the other way round.
+        """Put cells of this pass into that of `corrupt` one at a time, or with "noise" the other way round.
 
         Args:
             corrupt: a run of the same model, which lacks the answer that this one has.
@@ -415,7 +415,7 @@ class Run:
             against: the token whose logit is subtracted.
             what: "resid_pre", "attn_out" or "mlp_out", position by position of each block, or "heads".
             direction: "denoise", or "noise".
-            align: how tokens stand for each other in texts of different lengths: "tokens", "start" or "end".
+            align: how tokens are matched in texts of different lengths: "tokens", "start" or "end".
 
         Raises:
             LogitscopeError: a token that is not there, or another model.
@@ -441,7 +441,7 @@ class Run:
 
 
 class Figure:
-    """A figure that is ready to be drawn. A notebook shows it inline; `save` writes it as SVG, PDF or PNG."""
+    """A figure ready to be drawn. A notebook shows it inline; `save` writes it as SVG, PDF or PNG."""
 
     def __init__(self, job: Job, options: Options) -> None:
         self._job = job
@@ -464,7 +464,7 @@ class Figure:
         return self.svg
 
     def save(self, path: str | PathLike[str], *, force: bool = False) -> Path:
-        """Write the figure, whole or not at all; the ending says whether as SVG, PDF or PNG.
+        """Write the figure, whole or not at all; the suffix selects SVG, PDF or PNG.
 
         Raises ExportError where the file exists and `force` is not given, or cannot be written.
         """

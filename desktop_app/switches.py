@@ -1,4 +1,4 @@
-"""What libraries are told before they are imported: nothing phones home. Environment variables, so workers know too.
+"""Settings made before libraries are imported: nothing phones home. Environment variables, so workers inherit them.
 
 A library reads its variable when it is imported, so this package sets them as it is imported itself, before all others.
 """
@@ -14,11 +14,11 @@ OFF = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
 }
-"""Set whatever stood there: that nothing is sent is a promise, and no setting."""
+"""Set whatever their value was: that nothing is sent is a promise, not a setting."""
 
 UNLESS_SET = {
     # What numpy multiplies here is small; its BLAS would keep every core spinning between two products, and takes ten
-    # times as long where something else wants a core. onnxruntime, which does the large work, has threads of its own.
+    # times as long where another process wants a core. onnxruntime, which does the large work, has threads of its own.
     "OPENBLAS_NUM_THREADS": "1",
 }
 
@@ -31,22 +31,22 @@ def set_switches() -> None:
 
 
 def keep_to_own_folders() -> None:
-    """As a program, not as a package in somebody's script: keep what libraries cache in a folder of our own.
+    """When run as a program, not imported by a script: keep the libraries' caches in a folder of our own.
 
-    matplotlib would make folders in the home for its list of fonts; and with the backend that Jupyter names to whatever
-    a notebook starts, it would not start.
+    matplotlib would make folders in the home directory for its list of fonts; and with the backend that Jupyter names
+    to every process that a notebook starts, it would not start.
     """
-    from platformdirs import user_cache_path  # not before: `launch` is asked by Pythons that have no packages
+    from platformdirs import user_cache_path  # not earlier: `launch` is also used by Pythons that have no packages
 
     os.environ["MPLBACKEND"] = "agg"
     os.environ.setdefault("MPLCONFIGDIR", str(user_cache_path("logitscope", appauthor=False) / "matplotlib"))
 
 
 def import_matplotlib() -> None:
-    """In somebody's script: import matplotlib with the backend that the script's surroundings name, if it is here.
+    """When imported by a script: import matplotlib with the backend that the environment names, if it is installed.
 
-    Jupyter names one to whatever a notebook starts, and where that is not installed matplotlib could not be imported.
-    Our figures use none.
+    Jupyter names one to every process that a notebook starts; where it is not installed, importing matplotlib would
+    fail. Our figures use none.
     """
     if "matplotlib" in sys.modules:
         return
@@ -57,5 +57,5 @@ def import_matplotlib() -> None:
         if name is not None:
             os.environ["MPLBACKEND"] = name
     if name:
-        with suppress(ValueError):  # the one of the surroundings is not here: matplotlib chooses
+        with suppress(ValueError):  # the environment's backend is not installed: matplotlib chooses
             mpl.rcParams["backend"] = name

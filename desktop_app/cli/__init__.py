@@ -1,7 +1,7 @@
 """The `logitscope` command: opens the window, or runs one of the commands that need none.
 
-Exit codes: 0 done; 1 ran and found a difference; 2 bad input, file or network. Each command is a module of its own
-here, imported when it is called for, so that `--help` and a wrong option are answered at once.
+Exit codes: 0 done; 1 ran and found a difference; 2 bad input, file or network. Each command is a separate
+module here, imported only when it is called, so that `--help` and a wrong option are answered at once.
 """
 
 import argparse
@@ -53,14 +53,14 @@ COMMANDS = {
     "census": "count a model's parameters by family, beside GPT-2's sizes and GPT-3",
     "onnx": "write the graph that exposes every tensor as an ONNX file",
 }
-"""A command's name, which is its module's too -> a line about it."""
+"""Command name (also its module's name) -> a line about it."""
 
 
 class Command(Protocol):
-    """What a command's module has: what it does with what it takes (`cli/options.py`), returning the exit code."""
+    """The interface of a command's module: runs on the parsed options (`cli/options.py`), returns the exit code."""
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do it. Raises LogitscopeError, OSError."""
+        """Run the command. Raises LogitscopeError, OSError."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     try:
         for stream in (sys.stdout, sys.stderr):
-            # A terminal that cannot show a character gets its escape instead of ending the program.
+            # A character that the terminal cannot show is printed as an escape; it does not end the program.
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         terminal = Terminal()
@@ -78,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(end="", flush=True)
     except LogitscopeError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:  # a person's wish, and told by the exit code as shells do
+    except KeyboardInterrupt:  # the user's wish, reported by the exit code as shells do
         return 130
     except BrokenPipeError:
-        # The reader went away, which is its right; what Python flushes at exit must not complain either.
+        # The reader closed the pipe, as it may; Python's flush at exit must not report an error either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{where}{error.strerror or error}.")
     except MemoryError:  # `logs.started` has logged it
         return _fail("There is not enough memory for this; shorten the text or name fewer tensors.")
-    except SystemExit as ended:  # argparse has said why
+    except SystemExit as ended:  # argparse has printed the reason
         return ended.code if isinstance(ended.code, int) else 2
     return status
 
@@ -114,7 +114,7 @@ def _log_as_asked(given: argparse.Namespace, terminal: Terminal, what: str) -> N
 
 
 def _with_ids(argv: list[str]) -> list[str]:
-    """`--ids -1,2` as `--ids=-1,2`: argparse would take the list for an option, and not say what is wrong with it."""
+    """Turn `--ids -1,2` into `--ids=-1,2`: argparse would take the list for an option, and not say what is wrong."""
     joined: list[str] = []
     for word in argv:
         if joined and joined[-1] == "--ids" and re.match(r"-[\d\s,]", word):
@@ -125,7 +125,7 @@ def _with_ids(argv: list[str]) -> list[str]:
 
 
 def _open_streams() -> None:
-    """Where a stream was closed by whoever started this, nothing is read from it, and what is said goes nowhere."""
+    """Open the null device for each standard stream that the parent process closed: no input, output discarded."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
@@ -133,7 +133,7 @@ def _open_streams() -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Asked to end, or left by its terminal, a command clears away on the way out, as after Ctrl+C."""
+    """Let a command clean up when a signal asks it to end or its terminal closes, as after Ctrl+C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -169,7 +169,7 @@ def _window_parser() -> argparse.ArgumentParser:
     )
     declare(parser, WINDOW)
     parser.add_argument("--version", action="version", version=f"logitscope {__version__}")
-    # For whoever packs the program: ui/smoke.py works the window and quits.
+    # For packagers: ui/smoke.py exercises the window and quits.
     parser.add_argument("--smoke", metavar="FILE", type=Path, help=argparse.SUPPRESS)
     return parser
 

@@ -1,4 +1,4 @@
-"""`logitscope ablate`: mute heads, MLPs or neurons in turn, and see what becomes of one logit against another."""
+"""`logitscope ablate`: mute heads, MLPs or neurons one at a time and measure one logit against another."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     opened = open_model(arguments, text)
     target, against = opened.token(arguments, "target"), opened.token(arguments, "against")
-    assert target is not None and against is not None  # argparse asks for them
+    assert target is not None and against is not None  # argparse requires them
     tokenizer = opened.tokenizer
     reference = [] if tokenizer is None else reference_texts(tokenizer)
     with tell("muted") as progress:

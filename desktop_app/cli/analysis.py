@@ -1,4 +1,4 @@
-"""What the commands that analyse share: arguments, the pass, tables, and what closes."""
+"""Code shared by the analysis commands: arguments, the pass, tables, and the closing checks."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ _ENDINGS = (".npz", ".safetensors")
 
 
 def refuse_output(arguments: argparse.Namespace) -> None:
-    """Raise LogitscopeError if it is plain beforehand that --out cannot be written."""
+    """Raise LogitscopeError if it is clear in advance that --out cannot be written."""
     from desktop_app.gpt2.errors import ExportError
     from desktop_app.gpt2.files import refuse_existing
 
@@ -47,7 +47,7 @@ def refuse_output(arguments: argparse.Namespace) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A model with its words, and the prompt's ids (none for a command without a prompt)."""
+    """A model with its tokenizer, and the prompt's ids (none for a command without a prompt)."""
 
     engine: "Engine"
     tokenizer: "Tokenizer | None"
@@ -58,7 +58,7 @@ class Opened:
 
     @cached_property
     def trace(self) -> "Trace":
-        """The pass over the prompt, with the edits that were asked for."""
+        """The pass over the prompt, with the requested edits."""
         return self.engine.trace(self.ids, edits=self.edits, mask=self.mask)
 
     def of(self, arguments: argparse.Namespace, text: str) -> "Opened":
@@ -72,7 +72,7 @@ class Opened:
         return Opened(self.engine, self.tokenizer, ids, text, *made)
 
     def quoted(self, token: int) -> str:
-        """A token as it stands in a sentence."""
+        """A token quoted for use in a sentence."""
         return shown(self.tokenizer.quoted(token)) if self.tokenizer is not None else f"id {token}"
 
     def token(self, arguments: argparse.Namespace, name: str) -> int | None:
@@ -115,7 +115,7 @@ def open_model(arguments: argparse.Namespace, text: str | None, *, prompt: bool 
     except TokenizerError:
         if text is not None:
             raise
-        # Ids can do without words.
+        # A prompt given as ids needs no tokenizer.
     ids = prompt_ids(arguments, checkpoint.config, text, tokenizer) if prompt else ()
     engine = Engine(checkpoint)
     if not prompt:
@@ -135,7 +135,7 @@ def finish(
     about: Mapping[str, object],
     closings: Sequence["Closing"],
 ) -> int:
-    """Write the arrays if --out was given, and say what does not add up: the exit code."""
+    """Write the arrays if --out was given, report what does not add up, and return the exit code."""
     from desktop_app.core.analysis.files import write_arrays
 
     if arguments.out is not None:
@@ -156,7 +156,7 @@ def finish(
 
 @contextmanager
 def tell(what: str) -> Iterator[Callable[[float], None]]:
-    """What hears the share that is done, and says it on a terminal, on one line that goes when all is."""
+    """Yield a progress callback: it shows the share done on one line of a terminal, which is cleared at the end."""
     live = sys.stderr.isatty()
 
     def heard(share: float) -> None:

@@ -1,4 +1,4 @@
-"""`logitscope attribute`: which parts of the residual stream speak for a token, or for one against another."""
+"""`logitscope attribute`: which parts of the residual stream raise a token's logit, or one against another."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     opened = open_model(arguments, text)
     target, against = opened.token(arguments, "target"), opened.token(arguments, "against")
-    assert target is not None  # argparse asks for it
+    assert target is not None  # argparse requires it
     found = compute(
         opened.engine.checkpoint,
         opened.trace,

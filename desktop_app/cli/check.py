@@ -1,4 +1,4 @@
-"""`logitscope check`: recompute every tensor from its inputs, and what analyses make of them."""
+"""`logitscope check`: recompute every tensor from its inputs, and the results of the analyses."""
 
 import argparse
 import os

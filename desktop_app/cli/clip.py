@@ -89,7 +89,7 @@ def _of_training(arguments: argparse.Namespace, folder: Path, name: str, ids: tu
 
 
 def _in_block(op: str, layer: int) -> str:
-    """The step of that operation, in the block that was asked for where it is one of a block."""
+    """The step of that operation; in the requested block if the operation belongs to a block."""
     from desktop_app.core.places import BLOCK
     from desktop_app.core.steps import STEPS
     from desktop_app.gpt2.weights import expand

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.scene import make_moment
     from desktop_app.core.state import encode
 
-    # The model that was named goes before the session's own.
+    # The model that was named takes precedence over the session's own.
     choose_provider(arguments)
     named = folder if folder is not None and arguments.model is None else model_folder(arguments)
     model = open_for(named, int8=state.int8, text=arguments.ids is None)
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _story(arguments: argparse.Namespace, ready: "Ready") -> int:
-    """The deck of a story, each stop on its own model, or all on the one that was named."""
+    """The deck of a story, each stop on its own model, or all on the one given by --model."""
     from desktop_app.core.stories import find_story
     from desktop_app.figures.deck.told import slides
 
@@ -109,7 +109,7 @@ class Models:
 
 
 def _write(slides: "Iterable[Slide]", count: int, ready: "Ready", arguments: argparse.Namespace) -> int:
-    """Draw the slides, put the file together, and say so."""
+    """Draw the slides, assemble the file, and report it."""
     from desktop_app.figures.deck.make import make_deck
 
     with _Line() as line:

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
-    """What was asked for, checked as far as that needs no model. Raises LogitscopeError."""
+    """The requested figure, checked as far as possible without a model. Raises LogitscopeError."""
     from desktop_app.core.views.limits import read_limit
     from desktop_app.figures.data import data_kinds
     from desktop_app.figures.excerpt import Excerpt, read_heads, read_tokens
@@ -98,9 +98,9 @@ def _blocks(text: str) -> tuple[int, ...]:
 
 
 def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
-    """The state that was asked for, on top of a session's where there is one; and the session's model.
+    """The requested state, on top of the session's if there is one; and the session's model.
 
-    Raises ModelError where that model is not here, and --model does not name another in its place.
+    Raises ModelError if that model is not on this machine and --model does not name another.
     """
     from dataclasses import replace
 

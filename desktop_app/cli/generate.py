@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     model.engine.check_ids(ids)
     edits, mask = changes(model.engine, model.tokenizer, asked(arguments, model.tokenizer, ids))
     made = Run(model.checkpoint.key, ids, edits, mask).changes
-    # A character may be spread over several tokens; it is printed when its last byte is there.
+    # A character may be spread over several tokens; it is printed once its last byte has arrived.
     decoder = getincrementaldecoder("utf-8")(errors="replace")
 
     def write(token: int | None) -> None:

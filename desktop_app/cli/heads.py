@@ -1,4 +1,4 @@
-"""`logitscope heads`: how each head looks on repeated random tokens, and what it is called for that."""
+"""`logitscope heads`: where each head attends on repeated random tokens, and the name that this earns it."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -114,7 +114,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 class _Line:
-    """Progress on standard error: one line that changes, or one every tenth where nobody watches."""
+    """Progress on standard error: one line that changes on a terminal, a line every tenth elsewhere."""
 
     def __init__(self) -> None:
         self._watched = sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""Every option of every command, once: what commands share stands in front, and at the end who takes what."""
+"""Every option of every command, defined once: shared options first, then the options of each command."""
 
 import argparse
 from pathlib import Path
@@ -96,7 +96,7 @@ SAMPLING: Options = (
     Option("--greedy", "always the likeliest token", Kind.FLAG),
     Option("--seed", "the same seed draws the same tokens (default 0)", int, default=0),
 )
-# Where there may be a session, it has settings of its own.
+# A session, where one is allowed, has its own settings.
 SAMPLING_OR_SESSION: Options = (*SAMPLING, *(Fixed(name, None) for name in ("temperature", "top_k", "top_p", "seed")))
 TOKEN = Option("--token", "position of the token, the query (default: the last)", int, "N")
 POSITION = Option("--position", "the next token after this one (default: the last)", int, "N")
@@ -106,7 +106,7 @@ COLOURS: Options = (
     Option("--sort-neurons", "the most active neurons first", Kind.FLAG),
 )
 LEVELS = ("dot", "softmax", "head", "top-p")
-"""The exercises of a worksheet; a test holds them to `core.worksheet`."""
+"""The exercises of a worksheet; a test compares them with `core.worksheet`."""
 NO_CAPTION = Option("--no-caption", "leave out prompt, model and settings at the foot", Kind.FLAG)
 JSON = Option("--json", "print JSON instead of a table", Kind.FLAG)
 VIEW: Options = (
@@ -126,7 +126,7 @@ VIEW: Options = (
     Option("--direction", "directions: a sum of tokens, or another one, like 'uncle - man + woman'", metavar="TEXT"),
     Option("--translators", "lens: a safetensors file of translators", Path, "FILE"),
 )
-"""How views, workspaces above all, show what they found: of figures and of slides."""
+"""How views, above all workspaces, show their results, in figures and on slides."""
 
 FIGURE: Options = (
     MODEL,
@@ -176,7 +176,7 @@ FIGURE: Options = (
 """Everything about a figure but its prompt and its file."""
 
 LISTED: Options = (IDS, SESSION, TRACE, *FIGURE, INT8)
-"""What an entry of a list of figures may say, beside its text and its files' names."""
+"""The options that an entry of a figure list may set, besides its text and file names."""
 
 _ANALYSIS: Options = (MODEL, *ENGINE, *EDITS, *ARRAYS)
 _OF_WEIGHTS: Options = (MODEL, *ENGINE, Fixed("edit", []), *ARRAYS)
@@ -431,7 +431,7 @@ TAKES: dict[str, Options] = {
     "census": (MODEL, Option("--json", "write the counts to this file too", Path, "FILE"), FORCE),
     "onnx": (MODEL, *_out("onnx")),
 }
-"""What each command takes, in the order of its help."""
+"""The options of each command, in the order of its help."""
 
 PROMPT_LENGTH = 128
 _HUB_NAME = "OWNER/NAME[@REVISION]"
@@ -465,7 +465,7 @@ ACTIONS: dict[str, dict[str, tuple[str, Options]]] = {
         ),
     }
 }
-"""Commands that have commands of their own: each with a line about it and what it takes."""
+"""Commands that have subcommands: each with a line about it and its options."""
 
 WINDOW: Options = (
     _model("the one that was open last"),
@@ -479,7 +479,7 @@ WINDOW: Options = (
 
 
 def parser_of(name: str, about: str, *, log_level: bool = True) -> argparse.ArgumentParser:
-    """What reads the words behind a command's name."""
+    """The parser of the arguments after a command's name."""
     parser = argparse.ArgumentParser(prog=f"logitscope {name}", description=about, allow_abbrev=False)
     if name in ACTIONS:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)

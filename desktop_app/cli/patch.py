@@ -1,4 +1,4 @@
-"""`logitscope patch`: put cells of one prompt's pass into another's in turn, and see what brings the answer along."""
+"""`logitscope patch`: put cells of one prompt's pass into another's one at a time, and see which move the answer."""
 
 import argparse
 from math import isnan
@@ -21,8 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     opened = open_model(arguments, texts[0])
     other = opened.of(arguments, texts[1])
     target, against = opened.token(arguments, "target"), opened.token(arguments, "against")
-    assert target is not None and against is not None  # argparse asks for them
-    # What both prompts begin with is taken over, and so the same to the bit.
+    assert target is not None and against is not None  # argparse requires them
+    # The prompts' common prefix is taken over, and so is the same to the bit.
     corrupt = opened.engine.trace(other.ids, edits=other.edits, mask=other.mask, reuse=opened.trace)
     with tell("patched") as progress:
         found = patch(

@@ -1,4 +1,4 @@
-"""`logitscope --selftest`: says what this installation is made of, and tries all that it brings along. No display."""
+"""`logitscope --selftest`: reports what this installation consists of, and tests all that ships with it. No display."""
 
 import io
 import json
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """A check that was made: the lines that it found, and what failed, "" if nothing did."""
+    """The result of a check: the lines that it reported, and what failed, "" if nothing did."""
 
     title: str
     lines: tuple[str, ...]
@@ -34,7 +34,7 @@ class Result:
 def run_selftest(*, as_json: bool = False) -> int:
     """Print one line or more for each check, or all of it as JSON. Returns 0 if all is well, 1 if anything is not."""
     if as_json:
-        with redirect_stdout(sys.stderr):  # a check may run what prints
+        with redirect_stdout(sys.stderr):  # a check may run code that prints
             results = [_tried(title, check) for title, check in _checks()]
         print(json.dumps(_diagnostics(results), indent=1))
         return 1 if any(result.failure for result in results) else 0
@@ -46,7 +46,7 @@ def run_selftest(*, as_json: bool = False) -> int:
 
 
 def _diagnostics(results: list[Result]) -> dict[str, Any]:
-    """What *Help > Copy diagnostics* tells, with the checks, and the log's last lines from its file."""
+    """The content of *Help > Copy diagnostics*, with the checks, and the last lines of the log file."""
     from desktop_app.core.diagnostics import collect
     from desktop_app.core.logs import last_of_file
     from desktop_app.core.settings import load_settings
@@ -55,7 +55,7 @@ def _diagnostics(results: list[Result]) -> dict[str, Any]:
 
 
 def _checks() -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
-    """Title -> a check, which gives what it found line by line, or raises."""
+    """Title -> a check, which yields its findings line by line, or raises."""
     yield from (("paths", _paths), ("versions", _versions), ("providers", _providers), ("resources", _resources))
     yield from (("models", _models), ("pass", _pass), ("figures", _figures), ("slides", _slides))
     yield ("window", _window)
@@ -64,7 +64,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
 def _tried(
     title: str, check: Callable[[], Iterator[str]], show: Callable[[str, str], None] = lambda _title, _line: None
 ) -> Result:
-    """Make a check; `show` is given each line with the title, which is empty but for the first line."""
+    """Run a check; `show` gets each line with the title, which is empty on all lines but the first."""
     lines: list[str] = []
     try:
         for line in check():
@@ -74,7 +74,7 @@ def _tried(
         failure = f"{type(reason).__name__}: {reason}"
         log.info("The check of %s failed: %s", title, failure)
     except Exception as reason:
-        # Whatever it is, it is what the check is for: told, and counted.
+        # Any exception is a finding of the check: reported, and counted.
         failure = f"{type(reason).__name__}: {reason}"
         log.exception("The check of %s failed.", title)
     else:
@@ -102,7 +102,7 @@ def _paths() -> Iterator[str]:
 
 
 def _versions() -> Iterator[str]:
-    """What it is made of, from the distributions' own metadata: what Logitscope asks for, and what that asks for."""
+    """Versions from the distributions' own metadata: of Logitscope's requirements, and of their requirements."""
     from desktop_app.core.diagnostics import packages
 
     found, missing = packages()
@@ -183,7 +183,7 @@ def _models() -> Iterator[str]:
 
 
 def _pass() -> Iterator[str]:
-    """One forward pass of each bundled model, every tensor made again in float64."""
+    """One forward pass of each bundled model, every tensor recomputed in float64."""
     from desktop_app.core.bundle import bundled_models
     from desktop_app.core.check import check_pass
     from desktop_app.core.model import open_model
@@ -234,10 +234,10 @@ def _slides() -> Iterator[str]:
 
 
 def _window() -> Iterator[str]:
-    """Qt, and what the window reads through it; on no screen."""
+    """Qt, and what the window reads through it; without a screen."""
     from desktop_app import launch
 
-    # A screen of memory alone, whatever display there is; and what Qt needs for it is named if it is missing.
+    # A screen in memory only, whatever display there is; libraries that Qt needs for it are named if missing.
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     missing = launch.problems(os.environ)
     if missing:

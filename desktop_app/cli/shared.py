@@ -1,4 +1,4 @@
-"""What several commands share: arguments, the prompt, and words that a terminal may safely show."""
+"""Code that several commands share: arguments, the prompt, and text made safe for a terminal."""
 
 import argparse
 import logging
@@ -27,7 +27,7 @@ _STDIN_LIMIT = 1 << 22
 
 
 def asked(arguments: argparse.Namespace, tokenizer: "Tokenizer | None", ids: Sequence[int]) -> "Asked":
-    """What is asked for of these ids: with edits, mask and other prompt as they were given. Raises LogitscopeError."""
+    """The request for these ids, with the edits, mask and other prompt that were given. Raises LogitscopeError."""
     from desktop_app.core.passes import Asked
     from desktop_app.gpt2.mask import CAUSAL
 
@@ -57,7 +57,7 @@ def sampling_of(arguments: argparse.Namespace) -> "Sampling":
 
 
 def model_folder(arguments: argparse.Namespace) -> Path:
-    """The folder of the model that was named, or of the bundled one; says it if memory may not do for it.
+    """The folder of the model that was named, or of the bundled one; warns if memory may be too small for it.
 
     Raises LogitscopeError.
     """
@@ -95,7 +95,7 @@ def open_checkpoint(arguments: argparse.Namespace) -> "Checkpoint":
 
 
 def open_for(folder: Path, *, int8: bool, text: bool) -> "Model":
-    """The model in `folder`, what is passed over said; without `text` its tokenizer need not be one that can be used.
+    """The model in `folder`; reports what is ignored there. Without `text` its tokenizer need not be usable.
 
     Raises LogitscopeError.
     """
@@ -108,7 +108,7 @@ def open_for(folder: Path, *, int8: bool, text: bool) -> "Model":
 
 
 def prompt_text(arguments: argparse.Namespace) -> str | None:
-    """The text that was given, standard input read; None where it was ids. Raises LogitscopeError."""
+    """The given text, read from standard input for "-"; None where ids were given. Raises LogitscopeError."""
     text: str | None = arguments.text
     if text is None:
         return None
@@ -148,7 +148,7 @@ def prompt_ids(
 
 
 def asked_pass(arguments: argparse.Namespace, checkpoint: "Checkpoint", text: str | None) -> "tuple[Engine, Run]":
-    """The model ready to run, and the pass that was asked for. Raises LogitscopeError for what it cannot take."""
+    """The model ready to run, and the requested pass. Raises LogitscopeError for what the model cannot take."""
     from desktop_app.core.runs import changes
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.run import Run
@@ -170,7 +170,7 @@ class Terminal(logging.Handler):
         self.setFormatter(logging.Formatter("logitscope: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, unless it is about to be raised: Python shows that one itself."""
+        """Write a record, unless its exception is about to be raised: Python prints that one itself."""
         if not getattr(record, "raised", False):
             with suppress(OSError):  # standard error itself may be what cannot be written
                 print(shown(without_secrets(self.format(record))), file=sys.stderr)
@@ -186,7 +186,7 @@ _UNSAFE_FORMATS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2
 
 
 def shown(text: str) -> str:
-    """`text` as a terminal may have it: whatever moves the cursor, recolours or reorders text is an escape."""
+    """`text` made safe for a terminal: characters that move the cursor, recolour or reorder text become escapes."""
     return "".join(
         char
         if char in "\n\t" or (unicodedata.category(char) not in {"Cc", "Zl", "Zp"} and char not in _UNSAFE_FORMATS)

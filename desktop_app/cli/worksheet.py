@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
     made = exercises(scene, arguments.level or tuple(LEVELS))
     prompt = text if text is not None else f"ids {', '.join(map(str, ids))}"
-    # What is not in the fonts, or moves a line, stands as its escape.
+    # Characters that the fonts lack, or that would move a line, are shown as escapes.
     about = (f"Prompt: {shown(' '.join(prompt.split()))}", f"Model: {model.name}. All numbers were computed by it.")
     data = worksheet_pdf(made, about)
     with whole_file(arguments.out) as file:

@@ -2,6 +2,6 @@
 
 import logging
 
-# matplotlib's font search reports on standard error which weight it took for a fallback face. The faces are chosen and
-# measured in figures.fonts, so a command that draws a figure has nothing to add to what it says itself.
+# matplotlib's font search reports on standard error which weight it took for a fallback font. Fonts are chosen and
+# measured in figures.fonts, so that report would only be noise in a command that draws a figure.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)

@@ -39,7 +39,7 @@ _VERSION = 1
 _MODEL_FILES = (".json", ".safetensors", ".txt")
 _DRAWN_WITH = ("matplotlib", "numpy", "onnxruntime")
 _BEGUN = {"inputs": "", "written": ""}
-"""What is kept of a figure that is to be made, until it is."""
+"""The record of a figure that is yet to be made."""
 _ENDED = "its process was ended from outside; build again, with --jobs 1 where memory is short."
 _PASSES, _MODELS = 4, 2  # how many of each are held, for entries that share them
 
@@ -55,7 +55,7 @@ class Report:
 
 
 Progress = Callable[[int, int, str, str], None]
-"""(how many are done, of how many, name, "made", "as it was" or what went wrong)"""
+"""(number done, total, name, "made", "as it was" or what went wrong)"""
 
 
 class Record:
@@ -83,9 +83,9 @@ class Record:
 def build(
     entries: list[Entry], record: Record, *, jobs: int = 1, force: bool = False, progress: Progress = lambda *_: None
 ) -> Report:
-    """Make what is not up to date. A figure that fails leaves the others alone; the record is kept of what was made.
+    """Make what is not up to date. A figure that fails does not stop the others; the record keeps what was made.
 
-    Raises ExportError before anything is made if a file stands in the way that no build has written, unless `force`.
+    Raises ExportError before anything is made if a file that no build has written is in the way, unless `force`.
     """
     inputs = {entry.name: fingerprint(entry.order) for entry in entries}
     todo = [e for e in entries if force or not _up_to_date(e, record, inputs[e.name])]
@@ -101,7 +101,7 @@ def build(
             refuse_existing(path, force=True)
     if strange:
         raise ExportError("\n".join(strange))
-    # Said before the first is made: a build that is killed goes on the next time, and knows its own figures again.
+    # Recorded before the first is made: after a kill, the next build goes on and recognises its own figures.
     begun = [entry.name for entry in todo if entry.name not in record.outputs]
     if begun:
         record.outputs |= dict.fromkeys(begun, _BEGUN)
@@ -146,13 +146,13 @@ def _up_to_date(entry: Entry, record: Record, inputs: str) -> bool:
 
 
 def _written(order: Order) -> str:
-    """The fingerprint of the files as they are; "" where one is missing."""
+    """The fingerprint of the files on disk; "" where one is missing."""
     digests = [_digest(path) for path in order.files]
     return hashlib.sha256("".join(digests).encode()).hexdigest() if all(digests) else ""
 
 
 def _digest(path: Path) -> str:
-    """The sha256 of a file; "" if it cannot be read. A pipe is none: it would be waited for."""
+    """The sha256 of a file; "" if it cannot be read. A pipe counts as unreadable: reading would block."""
     try:
         if not path.is_file():
             return ""
@@ -164,7 +164,7 @@ def _digest(path: Path) -> str:
 
 
 def fingerprint(order: Order) -> str:
-    """A digest of all that decides about a figure's bytes."""
+    """A digest of everything that determines a figure's bytes."""
     options: dict[str, Any] = asdict(order.options)
     what = {
         "program": program(),
@@ -183,7 +183,7 @@ def fingerprint(order: Order) -> str:
 
 @cache
 def program() -> str:
-    """The program's version and a digest of its own files: another program may draw another picture."""
+    """The program's version and a digest of its own files: another version may draw another picture."""
     digest = hashlib.sha256()
     package = Path(desktop_app.__file__).parent
     sources = [p for part in ("gpt2", "core", "figures") for p in sorted((package / part).rglob("*.py"))]
@@ -207,7 +207,7 @@ def model_digest(folder: Path) -> str:
 
 
 def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes] | LogitscopeError"]]:
-    """The files of each entry, as they get done. Passes run here, one after the other; drawing is left to workers."""
+    """The files of each entry as they are finished. Passes run here, one after the other; workers do the drawing."""
     bench = _Bench()
     with _workers(min(jobs, len(entries))) as workers:
         pool = workers
@@ -255,14 +255,14 @@ def _finished(
 
 @contextmanager
 def _workers(count: int) -> Iterator[Executor | None]:
-    """Worker processes, where more than one is worth its start; they end with the block, however that ends."""
+    """Worker processes, where more than one is worth starting; they end with the block, however that ends."""
     if count < 2:
         yield None
         return
     pool = worker_pool(count)
     try:
         yield pool
-    except BaseException:  # Ctrl+C, a signal: what is being drawn is not waited for
+    except BaseException:  # Ctrl+C, a signal: do not wait for what is being drawn
         end_workers(pool, now=True)
         raise
     end_workers(pool, now=False)

@@ -1,4 +1,4 @@
-"""Clips: figures one after the other as an animated GIF or WebP, or as MP4 where ffmpeg is found.
+"""Clips: a sequence of figures as an animated GIF or WebP, or as MP4 where ffmpeg is found.
 
 `write_clip` takes any figures: moments of an operation, the same view at each snapshot of a training run.
 """
@@ -65,9 +65,9 @@ def write_clip(
     stop: Stop | None = None,
     polite: bool = False,
 ) -> None:
-    """Draw each figure as a frame seen for `seconds`, and write them as one clip; it appears whole or not at all.
+    """Draw each figure as a frame shown for `seconds`, and write them as one clip; it appears whole or not at all.
 
-    A figure that stands several times in a row is drawn once. Raises ExportError, and Cancelled when `stop` is set.
+    A figure that is repeated in succession is drawn once. Raises ExportError, and Cancelled when `stop` is set.
     """
     kind = clip_kind(out)
     ffmpeg = film.find_ffmpeg() if kind == "mp4" else ""

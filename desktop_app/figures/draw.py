@@ -1,4 +1,4 @@
-"""Marks to a matplotlib figure, and that to SVG with real text, PDF with embedded fonts, or PNG."""
+"""Turns marks into a matplotlib figure, and that into SVG with real text, PDF with embedded fonts, or PNG."""
 
 import io
 import re
@@ -23,7 +23,7 @@ from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Picture, Wor
 from desktop_app.figures.theme import Theme
 
 FORMATS = ("svg", "pdf", "png")
-_VECTOR_CELLS = 1000  # unless told, larger heatmaps become a picture inside the figure
+_VECTOR_CELLS = 1000  # by default, larger heatmaps become a picture inside the figure
 
 _SETTINGS: Any = {
     **fonts.GENERIC,
@@ -35,14 +35,14 @@ _SETTINGS: Any = {
     "text.hinting": "none",
 }
 
-# JetBrains Mono draws -> as an arrow and != as one sign: pretty in a program, false of tokens.
+# JetBrains Mono draws -> as an arrow and != as one sign: pretty in source code, wrong for tokens.
 _NO_LIGATURES: Any = {"fontfeatures": ["-calt", "-liga"]} if hasattr(Text, "set_fontfeatures") else {}
 _SVG_STYLE = b"text{font-variant-ligatures:none;font-feature-settings:'calt' 0,'liga' 0;white-space:pre}"
 
 
 @contextmanager
 def _our_settings() -> Iterator[None]:
-    """matplotlib as it comes, with our settings: nobody's matplotlibrc changes a figure."""
+    """matplotlib's defaults with our settings: no user's matplotlibrc changes a figure."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
@@ -76,7 +76,7 @@ def figure_bytes(
 ) -> bytes:
     """The figure's file; the same figure gives the same bytes (no dates, no random names). `text` describes it.
 
-    With `outlines` the words of an SVG file are shapes, which look the same wherever they are shown.
+    With `outlines` the words of an SVG file are shapes, which look the same in every viewer.
     """
     canvas: Any = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}[kind](figure)
     undated: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ def figure_bytes(
 
 
 def _finished_svg(data: bytes, figure: Figure, text: str, outlines: bool) -> bytes:
-    """The file with what matplotlib has no setting for: rules of its texts, the faces they need, and words for it."""
+    """The SVG with what matplotlib has no setting for: style of its text, the fonts it needs, and a description."""
     faces = ""
     if not outlines:
         written = [t for axes in figure.axes for t in axes.texts]
@@ -109,7 +109,7 @@ def _finished_svg(data: bytes, figure: Figure, text: str, outlines: bool) -> byt
 
 
 def pdf_of_pages(figures: Iterable[Figure]) -> bytes:
-    """A PDF file of a page for each figure, drawn when its turn comes; its fonts are embedded once for all pages."""
+    """A PDF file of a page for each figure, each drawn when written; fonts are embedded once for all pages."""
     buffer = io.BytesIO()
     undated = {"CreationDate": None, "ModDate": None, "Creator": "Logitscope"}
     with _our_settings(), PdfPages(buffer, metadata=undated) as pages:
@@ -146,9 +146,9 @@ def _words(mark: Words, axes: Any, order: int) -> None:
     axes.text(
         mark.x + BASELINE * mark.size * np.sin(turn),
         mark.y + BASELINE * mark.size * np.cos(turn),
-        # Some viewers of SVG files run spaces together.
+        # Some SVG viewers collapse spaces.
         re.sub("(?<= ) |^ | $", "\u00a0", text),
-        # matplotlib reads $...$ as mathematics; a token is text.
+        # matplotlib reads $...$ as mathematics; a token is plain text.
         parse_math=False,
         fontproperties=fonts.properties(text, mark.mono, mark.bold),
         fontsize=mark.size,

@@ -33,9 +33,8 @@ _POSITIONS = ("pos", "query", "key")
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What of a view is drawn: with `panel` its main picture alone, or `only` the one of that title; `heads` side by
-    side, where there are several; of the text the `tokens` from the first position up to the second, which is not
-    among them.
+    """Which part of a view is drawn: with `panel` its main picture alone, or `only` the panel of that title; several
+    `heads` side by side; of the text only `tokens`, from the first position up to the second, exclusive.
     """
 
     panel: bool = False
@@ -56,7 +55,7 @@ def read_heads(text: str) -> tuple[int, ...]:
 
 
 def read_tokens(text: str) -> tuple[int | None, int | None]:
-    """The range that "3:20", "3:" or ":20" names, as Python counts: 20 is not in it. Raises ExportError."""
+    """The range that "3:20", "3:" or ":20" names, as in Python: 20 is excluded. Raises ExportError."""
     match = re.fullmatch(r"\s*(\d{1,7})?\s*:\s*(\d{1,7})?\s*", text)
     if match is None or match[1] is match[2] is None:
         raise ExportError(
@@ -71,7 +70,7 @@ def read_tokens(text: str) -> tuple[int | None, int | None]:
 
 
 def within(wanted: tuple[int | None, int | None] | None, count: int) -> tuple[int, int] | None:
-    """The range in a text of `count` tokens; None for all of it. Raises ExportError where it leaves the text."""
+    """The range in a text of `count` tokens; None for all of it. Raises ExportError where it exceeds the text."""
     if wanted is None:
         return None
     first, stop = wanted[0] or 0, count if wanted[1] is None else wanted[1]
@@ -83,12 +82,12 @@ def within(wanted: tuple[int | None, int | None] | None, count: int) -> tuple[in
 
 
 def titles_of(view: View) -> tuple[str, ...]:
-    """What the panels of a view are called, those that have a title, each once."""
+    """The titles of a view's panels, each once."""
     return tuple(dict.fromkeys(panel.title for panel in panels_of(view.content) if panel.title))
 
 
 def panel_called(view: View, title: str) -> AnyPanel:
-    """The panel of that title, or of the only title that holds it. Raises ExportError with those that there are."""
+    """The panel of that title, or of the only title that contains it. Raises ExportError, listing the titles."""
     titles, wanted = titles_of(view), title.casefold().strip()
     found = [own for own in titles if own.casefold() == wanted] or [own for own in titles if wanted in own.casefold()]
     if len(found) != 1 or not wanted:
@@ -101,7 +100,7 @@ def panel_called(view: View, title: str) -> AnyPanel:
 def side_by_side(views: Mapping[int, View], tensors: Sequence[str], *, fixed: bool) -> Box:
     """The main pictures of several heads' views, two or three in a row, each under its head.
 
-    They are on one scale by what they show, unless theirs are `fixed`.
+    They share a scale fitted to what they show, unless their scales are `fixed`.
     """
     found: list[AnyPanel] = []
     for head, view in views.items():
@@ -128,9 +127,9 @@ def unmarked(view: View) -> View:
 
 
 def cut(view: View, tokens: tuple[int, int], config: Config, labels: Sequence[str], *, fixed: bool) -> View:
-    """The view with only the rows and columns of these tokens; colours fit what is left unless they are `fixed`.
+    """The view with only the rows and columns of these tokens; colours are fitted to the rest unless they are `fixed`.
 
-    Raises ExportError where the view has no tokens in rows.
+    Raises ExportError where no rows of the view are tokens.
     """
     span = range(*tokens)
     changed: list[AnyPanel] = []
@@ -181,7 +180,7 @@ def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[st
 
 
 def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> Sequence[int] | None:
-    """The positions that a picture's rows or columns stand for; None where they are no positions."""
+    """The positions that a picture's rows or columns stand for; None where they stand for none."""
     count = panel.values.shape[-2 if axis == "row" else -1]
     if panel.source is None:  # made from several tensors: identified by the labels of its rows
         known = isinstance(panel, MapPanel) and axis == "row" and panel.row_labels == tuple(labels[:count])
@@ -206,7 +205,7 @@ def _shifted(source: Source, down: bool, kept: Sequence[int], positions: Sequenc
 
 
 def _scaled(content: Box, rule: str, *, together: bool = False) -> Box:
-    """The panels with limits by what they show; those that shared a scale share the new one, or all do `together`."""
+    """The panels with limits fitted to what they show; scales stay shared as before, or by all if `together`."""
     groups: dict[Levels, list[Any]] = {}
     for panel in {id(p): p for p in panels_of(content)}.values():
         if isinstance(panel, GridPanel | MapPanel | MultiplesPanel | StripsPanel):
@@ -226,7 +225,7 @@ def _scaled(content: Box, rule: str, *, together: bool = False) -> Box:
 
 
 def _shared(levels: Levels, together: bool) -> Levels:
-    """What panels of one scale have in common: the limits too, unless all are to have the same."""
+    """The key of panels with one scale: it includes the limits, unless all are to have the same."""
     return replace(levels, low=0, high=1, apart=0) if together else levels
 
 

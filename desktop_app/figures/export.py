@@ -53,8 +53,8 @@ DPI = (96, 150, 200, 300, 600)
 class Options:
     """How a figure is made. `size` is a name of SIZES, `theme` of THEMES, `language` of a table of labels.
 
-    `font_size` is the body text's size in points on the finished page. Where it is given it holds, and a page that is
-    too low for it grows; without it the text of a page of fixed height gives way first.
+    `font_size` is the body text's size in points on the finished page. If given, it is kept, and a page that is
+    too low for it grows; otherwise text on a page of fixed height is first made smaller.
     """
 
     kind: str = "svg"
@@ -65,7 +65,7 @@ class Options:
     transparent: bool = False
     font_size: float | None = None
     language: str = ENGLISH
-    title: bool = True  # with headline and lead; without, a picture alone has no heading either
+    title: bool = True  # with headline and lead; without, a single picture has no heading either
 
     def __post_init__(self) -> None:
         for value, choices, what in (
@@ -128,7 +128,7 @@ def described(view: View, caption: str) -> str:
 
 
 def make_path_job(scene: Scene, step: Step, cell: Cell) -> Job:
-    """The figure of what is opened: a number, a weight, or a workspace without a tab."""
+    """The figure of an opened number, weight, or workspace without a tab."""
     return job_of(view_of(scene, cell), caption(scene, step))
 
 
@@ -141,7 +141,7 @@ def kind_of(path: Path) -> str:
 
 
 def _untitled(view: View) -> View:
-    """A view whose one panel, if it is one, has no heading: what stands under the figure says what it is."""
+    """The view without its panel's heading, if it has one panel: the text under the figure says what it is."""
     children = view.content.children
     if len(children) != 1 or isinstance(children[0], Box):
         return view
@@ -159,7 +159,7 @@ class Sheet:
 
 def lay_out(job: Job, options: Options) -> Sheet:
     """The figure's marks, in points from the page's corner, margins and caption included."""
-    from desktop_app.figures import fonts  # matplotlib's, which a window without figures does not wait for
+    from desktop_app.figures import fonts  # loads matplotlib, which a window without figures need not wait for
 
     job = in_language(job, options.language)
     view = job.view if options.title else _untitled(job.view)
@@ -168,7 +168,7 @@ def lay_out(job: Job, options: Options) -> Sheet:
     margin = text * 1.6
     width = size.width - 2 * margin
     density = options.dpi / 72 if options.kind == "png" else _VECTOR_DENSITY
-    # On a page of fixed height the text gives way, down to two thirds, before the page grows; unless it was asked for.
+    # On a page of fixed height text shrinks, down to two thirds, before the page grows; unless its size was given.
     for shrink in (1.0,) if options.font_size else (1.0, 0.92, 0.85, 0.78, 0.7, 0.66):
         # SVG leaves its words to the viewer's fonts; DejaVu, a common stand-in, is up to 15 % wider than Inter.
         slack = 0.15 if options.kind == "svg" else 0.0
@@ -200,7 +200,7 @@ def render(job: Job, options: Options) -> bytes:
 
 
 def _refuse_too_many(sheet: Sheet, options: Options) -> None:
-    """Raise ExportError for a PNG of more pixels than a program that is to show it, or this one, has memory for."""
+    """Raise ExportError for a PNG of more pixels than a viewer, or this program, has memory for."""
     pixels = sheet.width * sheet.height * (options.dpi / 72) ** 2
     if options.kind == "png" and pixels > MOST_PIXELS:
         fitting = int(options.dpi * math.sqrt(MOST_PIXELS / pixels))
@@ -221,6 +221,6 @@ def _moved(mark: Mark, dx: float, dy: float) -> Mark:
     if isinstance(mark, Fill | Heat | Picture):
         r = mark.rect
         return replace(mark, rect=Rect(r.x + dx, r.y + dy, r.w, r.h))
-    if isinstance(mark, Words):  # numbers here, arrays below: the type checker asks which
+    if isinstance(mark, Words):  # numbers here, arrays below: separate for the type checker
         return replace(mark, x=mark.x + dx, y=mark.y + dy)
     return replace(mark, x=mark.x + dx, y=mark.y + dy)

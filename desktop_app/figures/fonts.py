@@ -1,4 +1,4 @@
-"""The fonts of figures: shipped faces first, then what the system has, and a visible escape for what none can show."""
+"""The fonts of figures: shipped ones first, then the system's, and a visible escape for what none can show."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from matplotlib.ft2font import FT2Font, LoadFlags
 from desktop_app.figures.fonts_table import FILES, MONO, SANS, font_file
 from desktop_app.gpt2.display import is_visible
 
-# matplotlib brings DejaVu along; the others are there where the system has them, each for scripts of its own.
+# DejaVu ships with matplotlib; the others are used where the system has them, each for certain scripts.
 _DEJAVU, _DEJAVU_MONO = "DejaVu Sans", "DejaVu Sans Mono"
 _SYSTEM = (
     "Noto Sans CJK SC",
@@ -28,7 +28,7 @@ _SYSTEM = (
     "Symbola",
 )
 GENERIC = {"font.sans-serif": [_DEJAVU], "font.monospace": [_DEJAVU_MONO]}
-"""What matplotlib takes the generic families for; viewers of an SVG file take their own."""
+"""What the generic families mean to matplotlib; viewers of an SVG file use their own."""
 
 
 @cache
@@ -39,7 +39,7 @@ def register() -> None:
 
 
 def _brought(family: str, bold: bool) -> Path:
-    """The file of a face that matplotlib brings along."""
+    """The file of a font that ships with matplotlib."""
     return Path(font_manager.findfont(FontProperties(family=family, weight=600 if bold else 400)))
 
 
@@ -60,7 +60,7 @@ def _faces(mono: bool, bold: bool) -> tuple[tuple[str, FT2Font], ...]:
 
 @lru_cache(maxsize=8192)
 def _glyph(char: str, mono: bool, bold: bool) -> tuple[str, float] | None:
-    """The family that shows a character, and its width for text of size 1; None if nothing would be seen of it."""
+    """The family that shows a character, and its width for text of size 1; None if it would be invisible."""
     if char in " \u00a0" or is_visible(char):
         for family, face in _faces(mono, bold):
             if face.get_char_index(ord(char)):
@@ -77,9 +77,9 @@ def shown(text: str, mono: bool, bold: bool) -> str:
 
 @lru_cache(maxsize=1024)
 def properties(text: str, mono: bool, bold: bool) -> FontProperties:
-    """What matplotlib's text takes. Faces of the system are named only where `text` (as `shown`) needs them.
+    """The font properties for matplotlib. The system's fonts are named only where `text` (as `shown`) needs them.
 
-    So the file of a figure in the shipped scripts is the same on every machine.
+    So a figure whose scripts the shipped fonts cover gives the same file on every machine.
     """
     needed = {glyph[0] for char in set(text) if (glyph := _glyph(char, mono, bold))}
     families = [f for f, _ in _faces(mono, bold) if f in needed or f not in _SYSTEM]
@@ -87,7 +87,7 @@ def properties(text: str, mono: bool, bold: bool) -> FontProperties:
 
 
 def width(text: str, size: float, *, mono: bool = False, bold: bool = False) -> float:
-    """Width of one line, as it will be drawn."""
+    """The width of one line as it will be drawn."""
     glyphs = (_glyph(c, mono, bold) for c in shown(text, mono, bold))
     return size * sum(glyph[1] for glyph in glyphs if glyph)
 
@@ -96,9 +96,9 @@ _FEATURES = ("ccmp", "mark", "mkmk", "locl", "isol", "init", "medi", "fina", "rl
 
 
 def embedded(lines: Iterable[tuple[str, bool, bool]]) -> str:
-    """CSS that carries the faces of (text as `shown`, mono, bold) along, each cut down to the characters in use.
+    """CSS that embeds the fonts of (text as `shown`, mono, bold), each reduced to the characters in use.
 
-    The shipped faces and matplotlib's are embedded; what only a system's own face can show is left to the viewer's.
+    The shipped fonts and matplotlib's are embedded; what only a system font can show is left to the viewer's fonts.
     """
     used: dict[tuple[str, bool], set[str]] = {}
     for text, mono, bold in lines:
@@ -127,7 +127,7 @@ def _file(family: str, bold: bool) -> tuple[str, Path]:
 
 @lru_cache(maxsize=64)
 def _cut(path: Path, characters: str) -> bytes:
-    """A face with nothing but these characters in it; the same bytes whenever it is made."""
+    """A font reduced to these characters; the same bytes every time."""
     options = subset.Options(
         hinting=False, layout_features=list(_FEATURES), name_IDs=[], legacy_kern=False, notdef_outline=True,
         drop_tables=[*subset.Options().drop_tables, "FFTM", "MATH", "STAT", "gasp"],

@@ -1,4 +1,4 @@
-"""The kinds of panels, one row each: its room, its painter, and what it is in numbers and in words."""
+"""The kinds of panels, one row each: extent, painter, and the panel's content as numbers and in words."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -45,22 +45,22 @@ Extent = tuple[float, float]
 
 @dataclass(frozen=True)
 class PanelKind:
-    """All that is known of a kind of panel beside its fields."""
+    """Everything about a kind of panel besides its fields."""
 
     extent: Callable[[Any, float, Page], Extent]
-    """Least and wanted height for a width, in units of the page."""
+    """Least and wanted height at a given width, in units of the page."""
     paint: Callable[[Any, Rect, Page], None]
-    """Puts its marks into a place of the page."""
+    """Puts its marks into a rectangle of the page."""
     least_width: float
-    """Design units of width below which it stands under its neighbour instead of beside it."""
+    """Width in design units below which it is placed under its neighbour instead of beside it."""
     tables: Callable[[Any], Iterator[Table]]
-    """Its numbers, as CSV and JSON have them."""
+    """Its numbers, as written to CSV and JSON."""
     words: Callable[[Any], str]
     """What it shows in a sentence or two, for readers who cannot see it."""
     phrases: Callable[[Any, Callable[[str], str]], dict[str, Any]]
-    """Its fields with words on them, beside title and note, in another language."""
+    """Its fields that contain words, besides title and note, in another language."""
     most: Callable[[Any, float], float] = lambda _panel, wanted: wanted
-    """The height that it can make use of where a page has room to spare, given what it wants; text does not grow."""
+    """The greatest height that it can use where a page has room to spare, given what it wants; text does not grow."""
 
 
 KINDS: dict[type[Panel], PanelKind] = {
@@ -213,4 +213,4 @@ KINDS: dict[type[Panel], PanelKind] = {
         lambda _panel, wanted: 9 * wanted,
     ),
 }
-"""Every kind; a test holds it to `AnyPanel`."""
+"""Every kind; a test compares it with `AnyPanel`."""

@@ -1,7 +1,7 @@
-"""Figures in other languages: a finished view is put into the words of a table in resources/languages.
+"""Figures in other languages: a finished view is translated by a table in resources/languages.
 
-Views are made of phrases (`gpt2/phrase.py`). The table has the key of each, such as "{1} of {2} neurons above zero", in
-other words; what is no phrase (a token, the name of a tensor, a number) stays as it is, however it reads.
+Views are made of phrases (`gpt2/phrase.py`). The table translates the key of each, such as "{1} of {2} neurons above
+zero"; what is not a phrase (a token, the name of a tensor, a number) stays unchanged, even if it reads like one.
 """
 
 import tomllib
@@ -26,12 +26,12 @@ _GAP = "\u00a0"  # between thousands: a comma is a decimal sign to half of all r
 
 @cache
 def languages() -> tuple[str, ...]:
-    """The languages that there are, English first."""
+    """The available languages, English first."""
     return (ENGLISH, *sorted(path.stem for path in resource("languages").glob("*.toml")))
 
 
 def language_name(language: str) -> str:
-    """What a language calls itself."""
+    """A language's name for itself."""
     return "English" if language == ENGLISH else translator_of(language).name
 
 
@@ -51,7 +51,7 @@ class Translator:
         self.missed: set[str] = set()
 
     def __call__(self, text: str) -> str:
-        """The text in this language; as it is where it is no phrase, or where the table does not have it."""
+        """The text in this language; unchanged where it is not a phrase, or is not in the table."""
         if isinstance(text, Count):
             return text.apart(_GAP)
         if not isinstance(text, Phrase):
@@ -68,7 +68,7 @@ class Translator:
 
 
 def has_words(key: str) -> bool:
-    """Whether a key is more than signs between its values, and so needs words in each language."""
+    """Whether a key has more than signs between its values, and so needs translation."""
     return any(c.isalpha() for literal, *_ in Formatter().parse(key) for c in literal)
 
 
@@ -87,7 +87,7 @@ def translator_of(language: str) -> Translator:
 
 
 def translator(language: str) -> Say:
-    """What puts English words into a language of `languages()`."""
+    """The function that translates English words into a language of `languages()`."""
     return _as_it_is if language == ENGLISH else translator_of(language)
 
 

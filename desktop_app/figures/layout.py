@@ -1,4 +1,4 @@
-"""Puts a view on a page: headline, lead, and panels shared out over the room, each by its painter."""
+"""Puts a view on a page: headline, lead, and panels that share the room, each drawn by its painter."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _GAP_ACROSS = 28.0
 _GAP_DOWN = 18.0
 _TITLE = 28.0
 _LEAD = 20.0
-_WIDE = 1.6  # width by height from which a box's other arrangement is taken, if it has one
+_WIDE = 1.6  # ratio of width to height from which a box's other arrangement is used, if it has one
 
 
 def place_view(view: View, width: float, height: float, page: Page, *, heading: bool = True) -> float:
@@ -45,7 +45,7 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
 
 
 def _badge(words: str, width: float, page: Page) -> float:
-    """What the view is of, on a pill above everything; returns the height that it takes."""
+    """Draw what the view is of on a pill above everything; returns the height that it takes."""
     top, height, wide = page.u(5), page.u(20), page.width(words, size=11, bold=True) + page.u(18)
     pill = Rect(0, top, min(wide, width), height)
     page.fill(pill, page.theme.accent_fill, stroke=page.theme.accent, radius=page.u(10))
@@ -54,7 +54,7 @@ def _badge(words: str, width: float, page: Page) -> float:
 
 
 def arrangement(content: Box, width: float, height: float, page: Page) -> Box:
-    """The panels of a view as they are arranged in a room of this shape: the low one in a low room, if it is lower."""
+    """The panels of a view arranged for a room of this shape: in a low room the lower arrangement, if there is one."""
     if content.wide is None or not 0 < height < width / _WIDE:
         return content
     low, high = _extent(content.wide, width, page)[0], _extent(content, width, page)[0]
@@ -69,7 +69,7 @@ def height_in(content: Box, width: float, height: float, page: Page) -> float:
 
 
 def _most(item: Any, width: float, page: Page) -> float:
-    """The height that an item can still make use of."""
+    """The greatest height that an item can use."""
     if not isinstance(item, Box):
         wanted = _extent(item, width, page)[1]
         return KINDS[type(item)].most(item, wanted)
@@ -81,7 +81,7 @@ def _most(item: Any, width: float, page: Page) -> float:
 
 def _extent(item: Any, width: float, page: Page) -> Extent:
     if not isinstance(item, Box):
-        # Asked for several times while rooms are shared out, and long to say for a thousand tokens.
+        # Needed several times while room is shared out, and slow to compute for a thousand tokens.
         key = (id(item), width)
         if key not in page.extents:
             least, wanted = KINDS[type(item)].extent(item, width, page)
@@ -97,7 +97,7 @@ def _extent(item: Any, width: float, page: Page) -> Extent:
 
 
 def _beside(box: Box, width: float, page: Page) -> bool:
-    """Whether the children stand beside each other: they are meant to, and each has room enough."""
+    """Whether the children are placed beside each other: they are meant to be, and each has enough room."""
     if not box.across:
         return False
     widths = _widths(box, width, page)
@@ -111,7 +111,7 @@ def _least_width(item: Any) -> float:
         return _GRID_BESIDE
     if not isinstance(item, Box):
         return KINDS[type(item)].least_width
-    # A row in a row gives way first: its own children can stand under each other, unless they are small.
+    # A row within a row gives way first: its children can be placed under each other, unless they are small.
     return max(_least_width(child) for child in item.children)
 
 
@@ -122,7 +122,7 @@ def _widths(box: Box, width: float, page: Page) -> list[float]:
 
 
 def places(item: Any, rect: Rect, page: Page) -> Iterator[tuple[Any, Rect]]:
-    """Each panel of a box, in order, and where on the page it stands."""
+    """Each panel of a box, in order, and its place on the page."""
     if not isinstance(item, Box):
         yield item, rect
     elif _beside(item, rect.w, page):
@@ -138,7 +138,7 @@ def places(item: Any, rect: Rect, page: Page) -> Iterator[tuple[Any, Rect]]:
 
 
 def _heights(box: Box, rect: Rect, page: Page) -> list[float]:
-    """Each child its least, the rest shared out by weight up to what each wants, then up to what each can use."""
+    """Each child's least height; the rest is shared by weight up to what each wants, then up to what it can use."""
     extents = [_extent(child, rect.w, page) for child in box.children]
     weights = box.weights if box.weights and not box.across else (1.0,) * len(extents)
     heights = [page.u(least) for least, _ in extents]

@@ -1,4 +1,4 @@
-"""Reads a file that lists figures (figures.toml) into orders, saying for each fault where it stands.
+"""Reads a file that lists figures (figures.toml) into orders, giving the place of each fault.
 
 An entry `[[figure]]` has a `name`, a `prompt` (or `ids`, `session` or `trace`), and otherwise the keys of `logitscope
 figure` without their dashes; `[defaults]` holds what every entry has unless it says otherwise.
@@ -20,12 +20,12 @@ from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import regular
 
 _LIMIT = 4 << 20
-_MOST_FAULTS = 20  # that are told at once
+_MOST_FAULTS = 20  # that are reported at once
 _PARTS = 32
 _QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL)
-"""Texts and comments, whose dots are none of a key's."""
+"""Strings and comments, whose dots do not belong to keys."""
 _DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{_PARTS},}}")
-_OWN = ("name", "format", "prompt")  # keys that are no options of the command
+_OWN = ("name", "format", "prompt")  # keys that are not options of the command
 _LISTS = ("ids", "data", "head")
 _PATHS = ("model", "beside", "session", "trace", "translators")
 _PROMPTS = ("prompt", "ids", "session", "trace")
@@ -34,15 +34,15 @@ _HEADER = re.compile(r"\s*\[\[\s*figure\s*\]\]")
 
 @dataclass(frozen=True)
 class Entry:
-    """One figure to be made: what, and where the listing asks for it."""
+    """One figure to be made: what it is, and where the listing asks for it."""
 
     order: Order
-    name: str  # the file, as the listing has it
+    name: str  # the file, as written in the listing
     where: str
 
 
 class Listing:
-    """The text of a listing and where things stand in it."""
+    """The content of a listing, and the lines of its parts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,7 +56,7 @@ class Listing:
             raise ExportError(f"{path} has more than {_LIMIT >> 20} MB; no list of figures is so long.")
         try:
             text = data.decode("utf-8")
-            if _DOTTED.search(_QUOTED.sub("_", text)):  # the time that a key takes grows with the square of its parts
+            if _DOTTED.search(_QUOTED.sub("_", text)):  # the time to parse a key grows with the square of its parts
                 raise ExportError(f"{path} has a key of more than {_PARTS} parts; no figure has one.")
             self.table = tomllib.loads(text)
         except UnicodeDecodeError as reason:
@@ -67,9 +67,9 @@ class Listing:
         self._starts = [n for n, line in enumerate(self._lines) if _HEADER.match(line)]
 
     def where(self, entry: int, key: str = "") -> str:
-        """Where an entry, or a key of it, stands: "figures.toml, line 12"."""
+        """The place of an entry, or of a key in it: "figures.toml, line 12"."""
         named = f"{self.path.name}, figure {entry + 1}"
-        if len(self._starts) != len(self.table["figure"]):  # written in a way whose lines are not known
+        if len(self._starts) != len(self.table["figure"]):  # written in a form whose lines are not known
             return named
         start = self._starts[entry]
         own = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
@@ -104,7 +104,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
             fields = {**listing.table.get("defaults", {}), **own}
             for place in (*_PROMPTS, "step", "cell"):
                 rivals = ("step", "cell") if place in ("step", "cell") else _PROMPTS
-                if place in own:  # an entry's own prompt takes the place of another kind of it among the defaults
+                if place in own:  # an entry's own prompt replaces a prompt of another kind in the defaults
                     fields = {k: v for k, v in fields.items() if k == place or k not in rivals or k in own}
             files = _names(fields)
             for key in fields:
@@ -133,12 +133,12 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
 
 
 def record_file(path: Path, folder: Path) -> Path:
-    """Where a build of the listing `path` into `folder` remembers what it made."""
+    """The file in which a build of the listing `path` into `folder` records what it made."""
     return folder / f"{path.stem}.built.json"
 
 
 def _place(file: Path) -> str:
-    """A file's place without the case of its name: Windows and macOS tell no names apart by that, and lists travel."""
+    """A file's place with case folded: Windows and macOS ignore case in names, and lists move between systems."""
     return str(file.absolute()).casefold()
 
 
@@ -167,7 +167,7 @@ def _shape_faults(listing: Listing, known: tuple[str, ...]) -> list[str]:
     for n, figure in enumerate(figures):
         for key in figure:
             if key not in known:
-                # To find the line of each of thousands would take minutes.
+                # Finding the line of each of thousands would take minutes.
                 told = len(faults) < _MOST_FAULTS
                 faults.append(f"{listing.where(n, key)}: {_unknown(key, known)}" if told else key)
     return faults
@@ -232,7 +232,7 @@ def _parsed(
             argv += [f"--{key}={one}" for one in (value if isinstance(value, list) else [value])]
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        # A model may be named instead: bundled, or owner/name of the hub.
+        # It may instead be a model's name: bundled, or owner/name of the hub.
         is_path = key in _PATHS and (key not in ("model", "beside") or (base / text).exists())
         argv.append(f"--{key}={base / text if is_path else text}")
     try:

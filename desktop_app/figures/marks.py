@@ -1,4 +1,4 @@
-"""What painters draw with: a handful of marks on a page, and the places on it that answer to a pointer.
+"""The painters' drawing tools: a handful of marks on a page, and the places on it that respond to a pointer.
 
 Units are pixels on screen and points in a figure; y grows downwards.
 """
@@ -29,7 +29,7 @@ class Rect:
     h: float
 
     def inset(self, left: float = 0, top: float = 0, right: float = 0, bottom: float = 0) -> "Rect":
-        """The same less a margin on each side."""
+        """The same rectangle less a margin on each side."""
         return Rect(self.x + left, self.y + top, max(0, self.w - left - right), max(0, self.h - top - bottom))
 
 
@@ -91,7 +91,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels as they are, each 0xAARRGGBB; 0 leaves what is below."""
+    """Raw pixels, each 0xAARRGGBB; 0 leaves what is below."""
 
     rect: Rect
     pixels: Array  # [rows, columns] uint32
@@ -101,9 +101,9 @@ Mark = Fill | Words | Path | Dots | Heat | Picture
 
 
 def reaches(mark: Mark, top: float, bottom: float) -> bool:
-    """Whether a line of words, a box or a picture may be seen between two heights; any other mark always may."""
+    """Whether a line of words, a box or a picture may be visible between two heights; other marks always may."""
     if isinstance(mark, Words):
-        # A leaning word may be as high as it is long.
+        # A tilted word may be as high as it is long.
         far = mark.size * (1 if not mark.angle else len(mark.text))
         return top - far < mark.y < bottom + far
     if isinstance(mark, Fill | Heat | Picture):
@@ -117,7 +117,7 @@ class Cells:
     """A place where each point is a cell of a tensor (or of a value that only the panel knows).
 
     Cell (r, c) is row r, column c of the panel's `values`; in a wrapped strip, where `stride` is given, it is
-    element `start` + r * stride + c of a vector. `density` is the page's, with which the picture was pooled.
+    element `start` + r * stride + c of a vector. `density` is the page's, at which the picture was pooled.
     """
 
     rect: Rect
@@ -132,7 +132,7 @@ class Cells:
 
     @property
     def what(self) -> tuple[object, ...]:
-        """What is shown, wherever it stands on the page: which cells of which tensor, and under which name."""
+        """What is shown, regardless of its place on the page: which cells of which tensor, and under which name."""
         return self.source, self.label, self.start
 
     def cell(self, x: float, y: float) -> tuple[int, int]:
@@ -163,7 +163,7 @@ class Cells:
         return Rect(self.rect.x + column * w, self.rect.y + row * h, w, h)
 
     def line(self, column: int) -> tuple[float, float, float, float] | None:
-        """Where the line that a cell is begins and ends, (x, y, x, y); None for what is not a line."""
+        """Start and end of the line that represents a cell, (x, y, x, y); None for a cell that is not a line."""
         del column
         return None
 
@@ -173,7 +173,7 @@ class Cells:
         return self.line(each.index(index)) if index in each else None
 
     def moved(self, row: int, column: int, down: int, across: int) -> tuple[int, int]:
-        """The cell `down` rows and `across` columns on, as far as there are any."""
+        """The cell `down` rows and `across` columns further on, clamped to those that there are."""
         if self.stride is not None:
             last = min(self.values.shape[-1], self.start + self.rows * self.stride) - 1
             return row, min(max(column + across + down * self.stride, self.start), last)
@@ -219,7 +219,7 @@ class Cells:
         return self._part(rows, columns)
 
     def _part(self, rows: tuple[int, int], columns: tuple[int, int]) -> Rect | None:
-        """The rectangle around cells of `values`; of a strip in several rows, around all that it shows of them."""
+        """The rectangle around cells of `values`; for a wrapped strip, around all of its rows that show them."""
         if self.stride is None:
             first, last = self.place(rows[0], columns[0]), self.place(rows[1] - 1, columns[1] - 1)
             return Rect(first.x, first.y, last.x + last.w - first.x, last.y + last.h - first.y)
@@ -234,7 +234,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Strands(Cells):
-    """A row of cells that are lines: column n goes from (x, y) to (x, y), `ends[n]`; a point has both alike.
+    """A row of cells that are lines: column n goes from (x, y) to (x, y), `ends[n]`; for a point both are the same.
 
     A point of the page belongs to the nearest of them that is not farther than `reach`.
     """
@@ -261,7 +261,7 @@ class Strands(Cells):
         return None if (x0, y0) == (x1, y1) else (x0, y0, x1, y1)
 
     def moved(self, row: int, column: int, down: int, across: int) -> tuple[int, int]:
-        """The nearest line in that direction: what lies ahead counts, and what lies aside counts twice."""
+        """The nearest line in that direction: distance ahead counts once, distance sideways twice."""
         middles = (self.ends[:, :2] + self.ends[:, 2:]) / 2
         off = middles - middles[column]
         ahead, aside = off @ np.array([across, down]), np.abs(off @ np.array([down, across]))
@@ -280,11 +280,11 @@ class Strands(Cells):
 
 @dataclass(frozen=True)
 class Movable:
-    """A plane that can be dragged and zoomed: where its points stand in `box`, by kind, and the marks that go along.
+    """A plane that can be dragged and zoomed: its points in `box`, by kind, and the marks that move with them.
 
-    `x` and `y` [point] are of the page, `kind` [point] says which of `colours` each has, and `along` are marks that
-    stand at a point, each with which. `window` is the part that is shown, in shares of the whole plane; it is `inner`
-    wide and high on the page, in the middle of the box.
+    `x` and `y` [point] are of the page, `kind` [point] says which of `colours` each has, and `along` are marks
+    attached to a point, each with that point. `window` is the part that is shown, in shares of the whole plane; it is
+    `inner` wide and high on the page, in the middle of the box.
     """
 
     box: Rect
@@ -314,7 +314,7 @@ def _span(distance: float, length: float, count: int, density: float) -> tuple[i
 
 @dataclass(frozen=True)
 class Pick:
-    """A place that asks for something when clicked; of `rows` alike, one below the other, each for its own."""
+    """A place with an intent when clicked; it may be split into `rows` of equal height, each with its own intent."""
 
     rect: Rect
     asks: Intent | Choosing
@@ -322,7 +322,7 @@ class Pick:
     rows: int = 0
 
     def at(self, y: float) -> Intent:
-        """What a click at this height of the page asks for."""
+        """The intent of a click at this height of the page."""
         if not callable(self.asks):
             return self.asks
         return self.asks(min(max(int((y - self.rect.y) / self.rect.h * self.rows), 0), self.rows - 1))
@@ -338,7 +338,7 @@ class Measure(Protocol):
 
 @dataclass
 class Page:
-    """Marks and places collected by painters, and what painters need to know.
+    """The marks and places that painters collect, and what they need to know.
 
     `scale` enlarges every size of the design; `density` is how many pixels a unit of the page will have.
     """
@@ -347,15 +347,15 @@ class Page:
     measure: Measure
     scale: float = 1.0
     density: float = 1.0
-    slack: float = 0.0  # how much wider words may come out than measured, as a share: a viewer may lack the fonts
-    say: Callable[[str], str] = str  # what painters write themselves, in the language of the figure
+    slack: float = 0.0  # how much wider text may come out than measured, as a share: a viewer may lack the fonts
+    say: Callable[[str], str] = str  # translates what painters write themselves into the language of the figure
     marks: list[Mark] = field(default_factory=list)
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)
     panels: list[tuple[AnyPanel, Rect]] = field(default_factory=list)  # as they were placed
     movable: list[Movable] = field(default_factory=list)
     extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels, as laid out
-    live: bool = False  # of a window, which shows by itself what is zoomed and played
+    live: bool = False  # in a window, which itself shows what is zoomed and played
 
     def u(self, size: float) -> float:
         """A size of the design (an 8-pixel rhythm, 13-pixel text) on this page."""
@@ -378,7 +378,7 @@ class Page:
     ) -> float:
         """Draw a line of text, shortened to `room` where given; `size` in design units. Returns its width.
 
-        It stands on the page in `colour` (darkened or lightened until it can be read), or `on` another colour.
+        It is drawn in `colour` (darkened or lightened until it is legible) on the page, or `on` another colour.
         """
         if room is not None:
             text = self.shorten(text, room, size=size, mono=mono, bold=bold)
@@ -397,7 +397,7 @@ class Page:
         return next((size for size in sizes if self.width(text, size=size, bold=bold) <= room), sizes[-1])
 
     def shorten(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> str:
-        """The text, or as much of its start as fits with an ellipsis."""
+        """The text, or as much of its start as fits, with an ellipsis."""
         # Room that was measured for this text, and a margin added and taken off again, may come out a hair narrower.
         room += 1e-6 * room + 1e-6
         if self.width(text, size=size, mono=mono, bold=bold) <= room:
@@ -412,7 +412,7 @@ class Page:
         return text[:low] + "…" if low else ""
 
     def wrap(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> list[str]:
-        """The text in lines no wider than `room`, also where they come out wider than measured; broken at spaces."""
+        """The text broken at spaces into lines no wider than `room`, even where text comes out wider than measured."""
         room /= 1 + self.slack
         lines: list[str] = []
         line = ""
@@ -441,11 +441,11 @@ class Page:
         start: int = 0,
         stride: int | None = None,
     ) -> None:
-        """Let a place of `shape` rows and columns answer to the pointer."""
+        """Let a place of `shape` rows and columns respond to the pointer."""
         self.cells.append(Cells(rect, *shape, values, source, label, start, stride, self.density))
 
     def neighbour(self, cells: Cells, down: int, across: int) -> Cells:
-        """The nearest of the cells that stand alone in that direction; itself where there is none."""
+        """The nearest stand-alone cell in that direction; `cells` itself where there is none."""
         alone = [other for other in self.cells if other.rows * other.columns == 1]
 
         def cost(other: Cells) -> float:
@@ -458,7 +458,7 @@ class Page:
         return best if cost(best) < math.inf else cells
 
     def again(self, cells: Cells, before: "Page") -> Cells | None:
-        """The place that shows here what `cells` showed on the page `before`; None where nothing does."""
+        """The place on this page that shows what `cells` showed on the page `before`; None where there is none."""
         twins = [c for c in before.cells if c.what == cells.what]
         nth = next((n for n, c in enumerate(twins) if c is cells), 0)
         own = [c for c in self.cells if c.what == cells.what]

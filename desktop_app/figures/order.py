@@ -1,4 +1,4 @@
-"""One figure as it was ordered: which model and prompt, what of it, how drawn and where to; and its making."""
+"""One figure as ordered: model and prompt, what to show, how to draw it and where to write it; and its making."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ _COUNTED = {"unfold": "block"}
 
 @dataclass(frozen=True)
 class Order:
-    """What a person asked for. The prompt is `state`'s, `ids` or `trace`; `head` None is head 0, or all of a weight."""
+    """What the user asked for. The prompt is `state`'s, `ids` or `trace`; `head` None is head 0, or all of a weight."""
 
     out: Path
     step: str | None = None
@@ -50,26 +50,26 @@ class Order:
     options: Options = field(default_factory=Options)
     data: tuple[str, ...] = ()
     excerpt: Excerpt = field(default_factory=Excerpt)
-    limit: float | None = None  # where the colours end, whatever they are of
-    target: str | None = None  # the token that is explained, and one that it is measured against, as text
+    limit: float | None = None  # where the colour scale ends, whatever it shows
+    target: str | None = None  # the token that is explained, and the one it is measured against, as text
     against: str | None = None
     pins: tuple[str, ...] = ()  # tokens that are followed, as text
 
     @property
     def needs_text(self) -> bool:
-        """Whether a text will be cut into tokens, for which the model's tokenizer is needed."""
+        """Whether a text will be tokenized, so that the model's tokenizer is needed."""
         typed = self.prompted and self.ids is None and self.trace is None
         named = self.target is not None or self.against is not None or bool(self.pins)
         return typed or named or bool(self.state.other)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What will be written: the figure, and its data beside it."""
+        """The files to be written: the figure, and its data beside it."""
         return (self.out, *(self.out.with_suffix(f".{kind}") for kind in self.data))
 
 
 def find(order: Order, config: Config) -> Subject:
-    """What the order is about. Raises ExportError and ModelError before anything is computed."""
+    """The subject of the order. Raises ExportError and ModelError before anything is computed."""
     check_index("layer", order.layer, config.n_layer)
     for head in (order.head, *order.excerpt.heads):
         check_index("head", head, config.n_head)
@@ -96,7 +96,7 @@ def ids_of(order: Order, model: Model) -> tuple[int, ...]:
 
 
 def scene_of(order: Order, subject: Subject, model: Model, passes: Passes) -> Scene:
-    """The moment that is shown. Raises LogitscopeError for a token or a position that is not there."""
+    """The scene that is shown. Raises LogitscopeError for a token or a position that does not exist."""
     count = len(passes.trace)
     check_index("token", order.state.token, count)
     check_index("position", order.state.position, count)
@@ -124,7 +124,7 @@ def scene_of(order: Order, subject: Subject, model: Model, passes: Passes) -> Sc
 
 
 def _token(model: Model, name: str, text: str) -> int:
-    """The one token that a text is. Raises ExportError."""
+    """The single token that a text encodes to. Raises ExportError."""
     ids = model.tokenizer.encode(text).ids
     if len(ids) != 1:
         pieces = ", ".join(map(model.tokenizer.quoted, ids[:6])) + (", …" if len(ids) > 6 else "")
@@ -133,11 +133,11 @@ def _token(model: Model, name: str, text: str) -> int:
 
 
 PassesOf = Callable[[Asked], Passes]
-"""Runs what is asked for."""
+"""Runs the passes that are asked for."""
 
 
 def make(order: Order, model: Model, passes_of: PassesOf | None = None) -> Job:
-    """Compute what the order asks for; `passes_of` runs passes, the model's engine unless given."""
+    """Compute what the order asks for; `passes_of` runs passes, by default with the model's engine."""
     job = _make(order, find(order, model.config), model, passes_of)
     options = order.state.view
     if order.limit is not None:
@@ -173,7 +173,7 @@ def _make(order: Order, subject: Subject, model: Model, passes_of: PassesOf | No
 
 
 def files_of(job: Job, options: Options, data: Sequence[str]) -> list[bytes]:
-    """The bytes of the figure and of the data beside it: what a worker process makes."""
+    """The bytes of the figure and of its data files, as a worker process makes them."""
     return [render(job, options), *(WRITERS[kind](job) for kind in data)]
 
 
@@ -190,7 +190,7 @@ def write_together(paths: Sequence[Path], made: Sequence[bytes]) -> None:
 
 
 def refuse(order: Order, *, force: bool) -> None:
-    """Raise ExportError where it is plain beforehand that the files cannot be written, or they exist already."""
+    """Raise ExportError where it is clear in advance that the files cannot be written, or they exist already."""
     kind_of(order.out)
     for path in order.files:
         refuse_existing(path, force=force)

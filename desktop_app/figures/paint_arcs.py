@@ -16,19 +16,19 @@ from desktop_app.gpt2.phrase import Phrase
 Extent = tuple[float, float]
 _Arc = Callable[[int, int], tuple[Array, Array]]
 _Top = Callable[[int, int], tuple[float, float]]
-_SIZES = (30.0, 26.0, 22.0, 19.0, 16.0, 14.0)  # of words across, the largest that has room
-_DOWN, _LINE = 15.0, 25.0  # size of words one under the other, and the height of each
+_SIZES = (30.0, 26.0, 22.0, 19.0, 16.0, 14.0)  # of words side by side: the largest that has room
+_DOWN, _LINE = 15.0, 25.0  # of words one below the other: size, and height of a line
 _GAP = 12.0
 _THICK = 12.0  # an arc of weight 1
-_LEAST_DOWN, _MOST_DOWN = 90.0, 260.0  # the height of the arcs over words that stand across
+_LEAST_DOWN, _MOST_DOWN = 90.0, 260.0  # the height of the arcs over words side by side
 _LEGEND = 26.0
 _WEIGHTS = (0.1, 0.3, 1.0)
 _POINTS = 49
-_NUMBERED = 4  # arcs of the chosen token whose weights are written
+_NUMBERED = 4  # arcs of the chosen token that are labelled with their weights
 
 
 def _size_across(panel: ArcsPanel, width: float, page: Page) -> float | None:
-    """The size in which the tokens stand beside each other; None where they stand one under the other."""
+    """The type size of tokens placed side by side; None where they are placed one below the other."""
     for size in _SIZES:
         words = sum(page.width(piece, size=size, mono=True) for piece in panel.pieces)
         if (words + page.u(_GAP) * len(panel.pieces)) * (1 + page.slack) <= width:
@@ -37,7 +37,7 @@ def _size_across(panel: ArcsPanel, width: float, page: Page) -> float | None:
 
 
 def arcs_extent(panel: ArcsPanel, width: float, page: Page) -> Extent:
-    """The arcs over a line of words; else a line for each word."""
+    """The arcs and a line of words below them; else a line for each word."""
     fixed = heading_height(panel) + _LEGEND
     size = _size_across(panel, width, page)
     if size is None:
@@ -123,7 +123,7 @@ def _down(panel: ArcsPanel, room: Rect, page: Page) -> None:
 
 
 def _arcs(panel: ArcsPanel, arc: _Arc, page: Page) -> None:
-    """All arcs, the faint ones first; dots where those of the chosen token end. Where none is chosen, all are."""
+    """All arcs, the faint ones first; dots where those of the chosen token end. With none chosen, all are in colour."""
     colour = page.theme.hues[panel.hue]
     pairs = [(int(i), int(j)) for i, j in np.argwhere(panel.values >= panel.least)]
     mine = [pair for pair in pairs if panel.selected in (None, pair[0])]
@@ -141,7 +141,7 @@ def _arcs(panel: ArcsPanel, arc: _Arc, page: Page) -> None:
 
 
 def _numbers(panel: ArcsPanel, top: _Top, page: Page) -> None:
-    """The weights of the chosen token's strongest arcs, those that have room."""
+    """The weights of the chosen token's strongest arcs, as far as they have room."""
     if panel.selected is None:
         return
     own = panel.values[panel.selected]
@@ -174,7 +174,7 @@ def _word(panel: ArcsPanel, n: int, box: Rect, size: float, page: Page, *, align
 
 
 def _legend(panel: ArcsPanel, rect: Rect, page: Page) -> None:
-    """How thick which weight is, and from where on arcs are drawn."""
+    """The thickness of each weight, and the least weight whose arc is drawn."""
     colour = mix(page.theme.hues[panel.hue], page.theme.background, 0.75)
     x, y = rect.x, rect.y + rect.h / 2
     for weight in _WEIGHTS:

@@ -13,13 +13,13 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 Extent = tuple[float, float]
 _CUT = 18.0
-_SHORT_NAME = 96.0  # names up to this width, as of a neuron, are never cut for the sake of a remark
+_SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never cut for a remark
 _LEAST_ROW, _MOST_ROW = 18.5, 44.0
 _NAMES = 18.0  # a line of words above the axes
 _LISTED = 6
 
 _LINE_HUES = (Hue.ACCENT, Hue.KEY, Hue.VALUE, Hue.MLP, Hue.QUERY, Hue.RESIDUAL)
-"""Of several lines, each named, in this order."""
+"""The colours of several named lines, in this order."""
 
 
 def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
@@ -37,7 +37,7 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     text = max(page.width(b.text, size=12) for b in measured) + page.u(10)
     remark = max(page.width(b.remark, size=11) for b in measured)
     label = max(page.width(b.label, size=12, mono=True, bold=b.marked) for b in measured) + page.u(10)
-    # Remarks and labels take a third, or more where that leaves enough of the bars.
+    # Remarks and labels take a third of the width, or more where that leaves enough for the bars.
     spare = body.w - text - min(label, body.w * 0.34) - page.u(110)
     whole, remark = label, min(remark, max(body.w * 0.3, spare)) + page.u(8) if remark else 0.0
 
@@ -49,10 +49,10 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     if body.w - label - text - remark < page.u(34):
         remark = 0.0
         label = label_beside(remark)
-    # On the narrowest of pages labels are cut before a number leaves it.
+    # On the narrowest pages labels are cut so that numbers stay on the page.
     label = min(label, max(page.u(30), body.w - text - remark - page.u(30)))
     track = Rect(body.x + label, body.y, max(page.u(8), body.w - label - text - remark), body.h)
-    # Bars below the base go to the left of it, which then stands as far in as they need.
+    # Bars below the base extend to its left, so it is indented as far as they need.
     below = max(0.0, *(panel.base - b.value for b in measured))
     above = max(panel.reach, 0.0, *(max(b.value, b.outline or panel.base) - panel.base for b in measured))
     unit = track.w / (above + below or 1.0)
@@ -90,7 +90,7 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
         drawn = Rect(left, y - height / 2, max(length, page.u(1)), height)
         page.fill(drawn, colour, radius=min(page.u(3), drawn.w / 2))
     if bar.outline:
-        # Over the bar and a little higher, so that it is seen as a frame of its own and not as a part of the bar.
+        # Over the bar and a little higher, so that it reads as a separate frame and not as a part of the bar.
         reached = (bar.outline - panel.base) * unit
         frame = Rect(zero, y - height / 2 - page.u(1.5), max(reached, page.u(1)), height + page.u(3))
         page.fill(frame, stroke=theme.ink, width=page.u(1), radius=page.u(2))
@@ -102,7 +102,7 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
 
 
 def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -> float:
-    """The separator lines below that many bars; returns where the next bar begins."""
+    """The separator lines below `above` bars; returns where the next bar begins."""
     for cut in panel.cuts:
         if cut.place == above:
             page.path([body.x, body.x + body.w], [y + page.u(2)] * 2, page.theme.dim, page.u(1), dashed=True)
@@ -182,7 +182,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
         _points(panel, outside, px, py, hue, page)
     colours = [theme.hues[h] for h in _LINE_HUES] if panel.line_names else [hue]
     for n, (line_x, line_y) in enumerate(panel.lines):
-        dashed = n // len(colours) % 2 == 1  # more lines than hues: the second time round they are dashed
+        dashed = n // len(colours) % 2 == 1  # more lines than hues: those that reuse a hue are dashed
         page.path(px(line_x), py(line_y), colours[n % len(colours)], page.u(2), dashed=dashed)
     if panel.line_names:
         ends = [float(py(line_y[-1])) for _, line_y in panel.lines]
@@ -195,7 +195,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
 
 
 def _line_names(names: tuple[str, ...], ends: list[float], colours: list[str], room: Rect, page: Page) -> None:
-    """Each line's name where it ends, moved apart where they would touch."""
+    """Each line's name at its end, moved apart where names would touch."""
     height, at, foot = page.u(14), room.y - page.u(14), room.y + room.h
     order, places = sorted(range(len(names)), key=lambda n: ends[n]), list(ends)
     for n in order:
@@ -211,7 +211,7 @@ def _line_names(names: tuple[str, ...], ends: list[float], colours: list[str], r
 def _named_point(
     focus: tuple[float, float, str], limits: tuple[float, float, float, float], box: Rect, page: Page
 ) -> None:
-    """The dot with a name; where it lies beyond the axes, an arrow at their edge that says so and where it is."""
+    """The named dot; if it lies beyond the axes, an arrow at their edge with its position."""
     theme, (fx, fy, words), (x0, x1, y0, y1) = page.theme, focus, limits
     inside = x0 <= fx <= x1 and y0 <= fy <= y1
     x = box.x + (min(max(fx, x0), x1) - x0) / (x1 - x0) * box.w
@@ -232,7 +232,7 @@ def _named_point(
             page.u(2.5),
         )
     right = x > box.x + box.w * 0.6
-    above = y - box.y > page.u(24)  # clear of the line that the dot sits on
+    above = y - box.y > page.u(24)  # clear of the line that the dot lies on
     gap = page.u(4 if inside else 16)
     room = (x - box.x if right else box.x + box.w - x) - gap
     size = page.fitting(words, room, (11, 10, 9), bold=True)
@@ -245,7 +245,7 @@ def _band_colour(page: Page) -> str:
 
 
 def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> float:
-    """What stands above the axes, where it covers nothing: names of lines, and what is beyond. Returns its height."""
+    """Words above the axes, where they cover nothing: names of lines, and points beyond. Returns their height."""
     end = _named_lines(panel, room, page)
     height = page.u(_NAMES) if end > room.x else 0.0
     if outside.any():
@@ -258,7 +258,7 @@ def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> fl
 
 
 def _named_lines(panel: CurvePanel, room: Rect, page: Page) -> float:
-    """Names of level lines and band; returns where their line goes on."""
+    """Names of level lines and band; returns where their line of text continues."""
     names = [words for _, words in panel.levels_at if words != "0"]
     x, y, end = room.x, room.y + page.u(8), room.x + room.w
     for words in names:
@@ -282,7 +282,7 @@ def _outside(panel: CurvePanel, limits: tuple[float, float, float, float]) -> np
 
 
 def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Page) -> str:
-    """How many points the axes leave out; the largest of them with their values, as many as there is room for."""
+    """How many points lie beyond the axes; as many of the largest as there is room for, with their values."""
     assert panel.points is not None
     x, y = (values[outside] for values in panel.points)
     words = page.say(Phrase("{1} beyond the axes", Count(len(y))))
@@ -300,7 +300,7 @@ def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Pag
 
 
 def _marks(low: float, high: float, length: float, page: Page, *, ends: bool) -> list[float]:
-    """The numbers on an axis of that length: round ones, two at least; with its `ends` where asked, none too near."""
+    """The numbers on an axis of that length: round ones, at least two; with its `ends` if asked, and none too near them."""
     apart = page.u(13) * (high - low) / max(length, 1.0)
     count = max(2, int(length / page.u(36)))
     while len(found := ticks(low, high, count)) < 2 and count < 8:
@@ -331,7 +331,7 @@ def _limits(panel: CurvePanel, ys: list[np.ndarray], xs: tuple[float, float]) ->
         ys = [*(line for _, line in panel.lines), y[(x >= xs[0]) & (x <= xs[1])]]
     everything = np.concatenate([np.ravel(y) for y in ys])
     if panel.stems:
-        # One huge dimension must not flatten the others; it is drawn up to the edge, and said.
+        # One huge dimension must not flatten the others; it is drawn up to the edge, and reported in words.
         reach = diverging(everything).high * 1.15
         low, high = float(everything.min()), float(everything.max())
         if max(-low, high) > 2 * reach:
@@ -341,7 +341,7 @@ def _limits(panel: CurvePanel, ys: list[np.ndarray], xs: tuple[float, float]) ->
     for level, _ in panel.levels_at:
         low, high = min(low, level), max(high, level)
     if panel.band:
-        # A band much wider than what it stands behind (one huge dimension makes it so) is cut off at the edges.
+        # A band much wider than the data in front of it (one huge dimension makes it so) is cut off at the edges.
         more = (high - low) / 2
         low, high = min(low, max(panel.band[0], low - more)), max(high, min(panel.band[1], high + more))
     margin = (high - low) * 0.06 or 1.0
@@ -362,7 +362,7 @@ def _points(panel: CurvePanel, outside: np.ndarray, px, py, hue: str, page: Page
     stems_x = np.repeat(px(x), 3)
     stems_y = np.stack([np.full(len(tops), foot), tops, np.full(len(tops), np.nan)], 1).ravel()
     page.path(stems_x, stems_y, hue, page.u(1))
-    # An arrow's head where a stem goes on beyond the frame.
+    # An arrowhead where a stem continues beyond the frame.
     for at, edge in zip(px(x[outside]), tops[outside], strict=True):
         back = page.u(7) if edge < foot else -page.u(7)
         page.path([at - page.u(4), at, at + page.u(4)], [edge + back, edge, edge + back], page.theme.accent, page.u(2))
@@ -374,7 +374,7 @@ def ruler_extent(panel: RulerPanel, _width: float, _page: Page) -> Extent:
 
 
 def paint_ruler(panel: RulerPanel, rect: Rect, page: Page) -> None:
-    """The interval from 0 to 1 cut into tokens, with u standing on it."""
+    """The interval from 0 to 1 divided among tokens, with u marked on it."""
     theme = page.theme
     body = heading(panel, rect, page)
     bar = Rect(body.x, body.y + page.u(30), body.w, page.u(36))

@@ -1,4 +1,4 @@
-"""The painter of points in a plane: dots by kind, labels as they fit, arrows between some, and what the axes are."""
+"""The painter of points in a plane: dots by kind, labels as they fit, arrows between some, and named axes."""
 
 from dataclasses import replace
 
@@ -13,18 +13,18 @@ Extent = tuple[float, float]
 _LEAST, _WANTED = 220.0, 340.0
 _LEGEND, _AXIS, _PAD = 24.0, 20.0, 26.0
 _FEW = 60  # points that are drawn large
-_LABELLED = 4000  # points of which a label is tried
+_LABELLED = 4000  # points for which a label is tried
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def cloud_extent(panel: CloudPanel, _width: float, _page: Page) -> Extent:
-    """A plane that can be read, its axes and its legend."""
+    """A legible plane, its axes and its legend."""
     fixed = heading_height(panel) + _AXIS * bool(panel.x_label) + _LEGEND * bool(panel.kinds)
     return fixed + _LEAST, fixed + _WANTED
 
 
 def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
-    """Dots of each kind, arrows, labels, the axes' words at the foot and the side, and what the colours are."""
+    """Dots of each kind, arrows, labels, the names of the axes below and at the side, and the colour legend."""
     body, theme = heading(panel, rect, page), page.theme
     foot = page.u(_AXIS) * bool(panel.x_label) + page.u(_LEGEND) * bool(panel.kinds)
     side = page.u(_AXIS) * bool(panel.y_label)
@@ -81,7 +81,7 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
 
 
 def _placed(panel: CloudPanel, box: Rect) -> tuple[Array, Array]:
-    """Where each point stands on the page; both axes have one scale unless they are free."""
+    """Each point's place on the page; both axes have one scale unless they are free."""
     points = np.asarray(panel.points, float).reshape(-1, 2)
     if not len(points):
         return np.zeros(0), np.zeros(0)
@@ -120,9 +120,9 @@ def _arrow(x: Array, y: Array, page: Page) -> None:
 
 
 def _labels(panel: CloudPanel, x: Array, y: Array, seen: Array, box: Rect, page: Page) -> list[tuple[int, Words]]:
-    """Labels of marked points that are seen, then of the others in their order, wherever none stands yet.
+    """Labels of visible marked points, then of the others in order, wherever there is no label yet.
 
-    Returns each with the point that it names.
+    Returns each with its point.
     """
     found: list[tuple[int, Words]] = []
     theme, height = page.theme, page.u(13)

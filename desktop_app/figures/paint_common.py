@@ -1,4 +1,4 @@
-"""What painters share: headings, colour bars, heat cells with their limits, and rows of token labels."""
+"""Code that painters share: headings, colour bars, heat cells with their limits, and rows of token labels."""
 
 import re
 
@@ -37,7 +37,7 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
 
 
 def _note(text: str, room: float, page: Page) -> tuple[str, float]:
-    """A note and its size: smaller where room is short, else as many of its clauses as fit; never cut within one."""
+    """A note and its size: smaller where room is short, else as many whole clauses as fit."""
     room /= 1 + page.slack
     clauses = re.split(r"(?<=[^\s])(?:; | · |, )", text)
     ends = [text.find(clause) + len(clause) for clause in clauses]
@@ -49,7 +49,7 @@ def _note(text: str, room: float, page: Page) -> tuple[str, float]:
 
 
 def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = "", label: str = "") -> None:
-    """A colour bar with numbers at its ends; how many cells lie beyond them, what a pixel stands for, and a label."""
+    """A colour bar with numbers at its ends; the number of cells beyond them, what a pixel represents, and a label."""
     theme, say = page.theme, page.say
     low, high = short(levels.low), short(levels.high)
     ends = page.width(low, size=11) + page.width(high, size=11) + page.u(24)
@@ -58,7 +58,7 @@ def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = ""
     x, y = rect.x, rect.y + (page.u(6.5) if second else rect.h / 2)
     x += page.words(x, y, low, size=11, colour=theme.dim) + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))
-    # A log or root scale squeezes the numbers between the ends, never the colours of the bar.
+    # A log or root scale compresses the numbers between the ends, not the colours of the bar.
     shades = np.linspace(0, 1, 64)[None, :: -1 if levels.turned else 1]
     page.marks.append(Heat(place, shades, theme.table(levels.diverging)))
     page.fill(place, stroke=theme.line)
@@ -73,9 +73,9 @@ def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = ""
 def _legend_words(
     levels: Levels, rooms: tuple[float, float], page: Page, beyond: int, pooled: str, label: str
 ) -> tuple[str, str]:
-    """What is said beside a colour bar, and below it. `rooms`: of the bar with the words beside it, and of those below.
+    """The words beside a colour bar, and below it. `rooms`: width for the bar with the words beside it, and for those below.
 
-    Where room is short the label goes first, then the rule; what would mislead if it were missing takes a second line.
+    Where room is short the label is dropped first, then the rule; words whose absence would mislead take a second line.
     """
     say = page.say
     scale, outside, rule = (
@@ -111,7 +111,7 @@ def _rule(levels: Levels, page: Page) -> str:
 
 
 def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
-    """Draw cells; where they are smaller than a pixel the strongest is shown, and the words say so."""
+    """Draw cells; where they are smaller than a pixel the strongest is shown, and the returned words say so."""
     page.fill(rect, page.theme.void)
     rows, columns = pixels(rect.h, page.density), pixels(rect.w, page.density)
     turn = -1 if levels.turned else 1
@@ -133,7 +133,7 @@ def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
 
 
 def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """The numbers themselves, where every cell has room for its own."""
+    """The numbers themselves, where every cell has room for its number."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if h < page.u(20) or w < page.u(36) or rows * columns > 900:
@@ -188,7 +188,7 @@ def row_labels(
 ) -> None:
     """Labels right-aligned beside rows of equal height; the selected one is never left out.
 
-    Those of `tokens` have their positions where others are left out.
+    Labels of `tokens` include their positions where some labels are left out.
     """
     height = rect.h / max(len(labels), 1)
     step = label_step(len(labels), rect.h, page)
@@ -218,7 +218,7 @@ def row_labels(
 
 
 def label_words(text: str, n: int, step: int, room: float, page: Page, size: float) -> str:
-    """A token's label; with its position where labels are left out, which is then the last thing to be shortened."""
+    """A token's label; with its position where labels are left out, which is then shortened last."""
     if step == 1:
         return text
     number = f" {n}"

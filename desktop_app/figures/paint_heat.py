@@ -30,7 +30,7 @@ Extent = tuple[float, float]
 """Least and wanted height, in design units."""
 
 _STRIP_LABEL = 118.0
-_HIGHEST, _HIGHEST_IN_MAP = 48.0, 64.0  # a row of cells, at most
+_HIGHEST, _HIGHEST_IN_MAP = 48.0, 64.0  # the maximum of a row of cells
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
 _SMALL_WORDS = 58.0  # above a small grid, and under it
@@ -56,7 +56,7 @@ def _rows(strip: Strip, panel: StripsPanel) -> int:
 
 
 def _words_height(strip: Strip) -> float:
-    """Room that the label takes, and the remark under it."""
+    """Height of the label and the remark under it."""
     return 30.0 if strip.remark else 14.0
 
 
@@ -83,7 +83,7 @@ def paint_strips(panel: StripsPanel, rect: Rect, page: Page) -> None:
 
 
 def _row_height(panel: StripsPanel, room: float, head: float, page: Page) -> float:
-    """The height of a row of cells that fills `room`, when every strip is at least as high as its words."""
+    """The height of a row of cells that fills `room`, if every strip is at least as high as its words."""
     room -= page.u(_STRIP_GAP) * len(panel.strips)
     taken, rows = 0.0, sum(_rows(s, panel) for s in panel.strips)
     height = page.u(_HIGHEST)
@@ -113,7 +113,7 @@ def _strip_label(strip: Strip, place: Rect, page: Page, head: float) -> None:
 
 
 def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, page: Page) -> str:
-    """One strip's cells, in one picture or a picture for each group; returns what a pixel stands for, if pooled."""
+    """One strip's cells, in one picture or one for each group; returns what a pixel represents, if pooled."""
     values = np.asarray(strip.values, float)
     rows = _rows(strip, panel)
     if not panel.group:
@@ -158,7 +158,7 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
 
 
 def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
-    """Rows of 3 to 18 units, between 70 and 460 in all; rows with words in them are as high as those need."""
+    """Rows of 3 to 18 units, between 70 and 460 in all; rows that contain words are as high as those need."""
     fixed = heading_height(panel) + LEGEND
     rows = len(panel.values)
     if panel.column_labels:
@@ -176,7 +176,7 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     rows, columns = panel.values.shape
     across = panel.column_picks is Select
     label = _column_room(panel.column_labels, rect.w, page, tokens=across)
-    # Names of rows are not shortened where the words in the cells leave room; tokens stand in the text once more.
+    # Row names are not shortened where the words in the cells leave room; tokens can also be read in the text.
     longest = max((page.width(t, size=12, mono=True) for line in panel.texts for t in line), default=page.u(20))
     spare = rect.w - label * _COS - columns * (longest + page.u(5)) - page.u(4)
     most = rect.w * 0.3 if tokens else max(rect.w * 0.3, min(rect.w * 0.45, spare))
@@ -239,11 +239,11 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
 
 _HOLE = 0.8
 _LEAST_GRID = 440
-"""Design units of height below which a large grid is not drawn: a screen scrolls then."""
+"""The least height of a large grid, in design units: below it a screen scrolls."""
 
 
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
-    """A square as wide as the room leaves it, labels and colour bar apart."""
+    """A square as wide as the room allows, plus labels and colour bar."""
     if panel.small:
         return _SMALL_WORDS + 96, _SMALL_WORDS + min(width / page.scale, 190)
     left, top, over, _ = _grid_margins(panel, width, width, page)
@@ -253,7 +253,7 @@ def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
 
 
 def _grid_side(panel: GridPanel, page: Page) -> float:
-    """How large a grid is wanted: cells of 64 units, and a few tokens' grid larger than that."""
+    """The wanted side of a grid: cells of 64 units, larger ones for a few tokens."""
     return page.u(max(64 * len(panel.values), 200))
 
 
@@ -261,7 +261,7 @@ def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> 
     """Room beside, above and to the right of a grid that is at most `length` high, and for each column's label."""
     corner = max(page.width(page.say(words), size=10) for words in (_corner(panel), _across(panel))) + page.u(12)
     left = max(labels_width(panel.labels, 0.7 * length, 0.28 * width, page) + page.u(4), corner)
-    # Column labels lean to the right at 55 degrees, over the end of the grid.
+    # Column labels slant to the right at 55 degrees, beyond the end of the grid.
     label = min(labels_width(panel.labels, 0.7 * length, 0.3 * width, page), page.u(_LONGEST_LABEL))
     return left, label * _SIN + page.u(12), label * _COS, label
 
@@ -275,7 +275,7 @@ def _across(panel: GridPanel) -> str:
 
 
 def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
-    """One head's grid: small without labels, or large with its tokens on both sides."""
+    """One head's grid: small without labels, or large with its tokens along both sides."""
     if panel.small:
         _paint_small(panel, rect, page)
         return
@@ -327,7 +327,7 @@ def _column_labels(
     first: int = 0,
     tokens: bool = True,
 ) -> None:
-    """Labels that lean to the right over the columns of `box`, the first of which has the number `first`.
+    """Labels slanting to the right over the columns of `box`, the first of which has the number `first`.
 
     The selected one is never left out.
     """
@@ -346,7 +346,7 @@ def _column_labels(
 
 def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
     colour = page.theme.accent if panel.current else page.theme.ink
-    # A narrow column has smaller words rather than half a heading.
+    # In a narrow column the heading is made smaller rather than cut.
     size = page.fitting(panel.title, rect.w, (13, 12, 11, 10, 9), bold=True)
     page.words(rect.x, rect.y + page.u(9), panel.title, size=size, bold=True, colour=colour, room=rect.w)
     ends = f"{short(panel.levels.low)} … {short(panel.levels.high)}"
@@ -372,7 +372,7 @@ def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
 
 
 def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
-    """Thumbnails of at least 44 units with their names, better of 90 to 150, in as many rows as the width asks for."""
+    """Thumbnails of at least 44 units, preferably 90 to 150, with names, in as many rows as the width requires."""
     fixed, count, room = heading_height(panel) + LEGEND, len(panel.values), width / page.scale
     least = math.ceil(count / max(1, int(room / 62))) * 66
     columns = min(count, max(1, int((room + _THUMB_GAP) / (90 + _THUMB_GAP))))
@@ -387,7 +387,7 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     gap, name = page.u(_THUMB_GAP), page.u(_THUMB_NAME)
     best = max(
         range(1, count + 1),
-        # Full rows are worth some size: a hole looks like a head that is missing.
+        # Full rows are worth some size: a hole looks like a missing head.
         key=lambda n: (
             min((body.w - gap * (n - 1)) / n, (body.h - gap) / math.ceil(count / n) - name)
             * (1.0 if count % n == 0 else _HOLE)
@@ -424,7 +424,7 @@ _ATLAS_LABELS, _ATLAS_HEADS = 40.0, 20.0  # room beside the picture and above it
 
 
 def atlas_extent(panel: AtlasPanel, width: float, page: Page) -> Extent:
-    """Square grids as wide as the room leaves them; at least of a few units, which is enough to tell stripes apart."""
+    """Square grids as wide as the room allows; at least a few units, which is enough to distinguish stripes."""
     rows, columns = panel.values.shape[:2]
     fixed = heading_height(panel) + LEGEND + _ATLAS_HEADS
     side = (width / page.scale - _ATLAS_LABELS) / columns
@@ -462,7 +462,7 @@ def paint_atlas(panel: AtlasPanel, rect: Rect, page: Page) -> None:
 
 
 def _atlas_picture(panel: AtlasPanel, side: int) -> tuple[Array, str]:
-    """All grids in one picture [row, column], each of `side` pixels with a gap after it; what a pixel stands for."""
+    """All grids in one picture [row, column], each of `side` pixels with a gap after it; what a pixel represents."""
     rows, columns, queries, keys = panel.values.shape
     gap = 1 if side < 24 else 2 if side < 60 else 4
     inner = max(1, side - gap)

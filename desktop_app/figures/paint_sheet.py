@@ -1,4 +1,4 @@
-"""The whole pass on one sheet: its ground below the pictures, and above them all words that have room at this size.
+"""The whole pass on one sheet: the ground below the pictures, and above them all words that have room at this size.
 
 A window shows any part of the sheet and draws the pictures as tiles; a figure shows all of it, with one picture.
 """
@@ -21,16 +21,16 @@ from desktop_app.gpt2.phrase import Phrase
 
 _MOST_PIXELS = 36_000_000  # of the picture in a figure: A0 at 150 dpi has 35 million
 _LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # units of the design below which words are left out
-_NUMBER = (34.0, 15.0)  # of a cell that has its number
-_NEAR = 0.9  # how large the sheet's own words are drawn at most, whatever the page's text
-_EACH = 0.62  # width of a letter by its size, about: whether words fit must be known for hundreds of them a frame
+_NUMBER = (34.0, 15.0)  # of a cell that shows its number
+_NEAR = 0.9  # the largest scale of the sheet's own words, whatever the page's text
+_EACH = 0.62  # approximate width of a letter by its size: every frame must decide for hundreds of words whether they fit
 _UPWARDS = (("attn_out", "resid_mid"), ("mlp_out", "resid_post"))
 _DOWNWARDS = (("resid_pre", "ln1.normalized"), ("ln1.normalized", "ln1.out"), ("ln2.normalized", "ln2.out"))
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A part of the sheet on a place of the page: where a point of it stands, and how large a unit is."""
+    """A part of the sheet in a place of the page: the position of its points, and the size of a unit."""
 
     view: Box
     rect: Rect
@@ -41,12 +41,12 @@ class Shot:
         return self.rect.w / self.view.w
 
     def place(self, box: Box) -> Rect:
-        """Where a part of the sheet stands on the page."""
+        """The place of a part of the sheet on the page."""
         s = self.scale
         return Rect(self.x(box.x), self.y(box.y), box.w * s, box.h * s)
 
     def x(self, x: float) -> float:
-        """From the left of the sheet to the left of the page."""
+        """A distance from the left of the sheet -> from the left of the page."""
         return self.rect.x + (x - self.view.x) * self.scale
 
     def y(self, y: float) -> float:
@@ -54,7 +54,7 @@ class Shot:
         return self.rect.y + (y - self.view.y) * self.scale
 
     def on_sheet(self, x: float, y: float) -> tuple[float, float]:
-        """The point of the sheet that stands at a point of the page."""
+        """The point of the sheet at a point of the page."""
         return self.view.x + (x - self.rect.x) / self.scale, self.view.y + (y - self.rect.y) / self.scale
 
 
@@ -68,7 +68,7 @@ class Numbers:
 
 
 def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, float]:
-    """As high as the sheet is at this width, and whatever room there is."""
+    """The sheet's height at this width, and all the room there is."""
     sheet = panel.sheet
     fixed = heading_height(panel) + LEGEND
     if sheet is None:
@@ -78,7 +78,7 @@ def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, fl
 
 
 def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
-    """The whole sheet; in a window only what stands around it, for there it is shown and zoomed by itself."""
+    """The whole sheet; in a window only what surrounds it, since the window itself shows and zooms the sheet."""
     body = heading(panel, rect, page)
     if panel.sheet is None:
         return
@@ -87,7 +87,7 @@ def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
         shot = Shot(framed(panel.sheet.box, room.w, room.h, 0.0), room)
         near = replace(
             page, scale=min(page.scale, _NEAR)
-        )  # the same marks: who reads a poster's names stands before it
+        )  # the same marks: a poster's names are read from close up
         paint_ground(panel.sheet, shot, near)
         said = _paint_picture(panel, shot, page)
         paint_words(panel, shot, near, {})
@@ -97,7 +97,7 @@ def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
 
 
 def paint_legend(panel: SheetPanel, rect: Rect, page: Page, said: str) -> None:
-    """The two scales, each with the numbers of its ends: of the tensor that one is at, and of patterns."""
+    """The two scales, each with the numbers at its ends: that of the current tensor, and that of patterns."""
     share = 0.6 if panel.levels.diverging else 0.4
     own = Rect(rect.x, rect.y, rect.w * share - page.u(16), rect.h)
     legend(panel.levels, own, page, 0, said if panel.levels.diverging else "", panel.tensor)
@@ -109,7 +109,7 @@ def paint_legend(panel: SheetPanel, rect: Rect, page: Page, said: str) -> None:
 
 
 def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
-    """Let the plates that one is at answer to a pointer, in a figure that is read back."""
+    """Let the current plates respond to a pointer, in a figure that is read back."""
     if panel.sheet is None or panel.values is None or page.live or panel.values.units > 1:
         return
     plate = panel.sheet.plates[n]
@@ -119,12 +119,12 @@ def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
 
 
 def sheet_room(panel: SheetPanel, rect: Rect, page: Page) -> Rect:
-    """The place of the sheet itself within its panel."""
+    """The place of the sheet within its panel."""
     return rect.inset(top=page.u(heading_height(panel)), bottom=0 if page.live else page.u(LEGEND))
 
 
 def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
-    """Every number, in one picture; what one of its pixels stands for."""
+    """Every number in one picture; returns what one of its pixels represents."""
     sheet = panel.sheet
     assert sheet is not None
     density = min(page.density, math.sqrt(_MOST_PIXELS / (shot.rect.w * shot.rect.h)))
@@ -138,7 +138,7 @@ def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
 
 
 def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
-    """What lies below the pictures: the ground of each block, and the residual stream as a road through all of them."""
+    """What is below the pictures: the ground of each block, and the residual stream as a road through all of them."""
     theme = page.theme
     for card in sheet.cards:
         place = _within(shot.place(card.box), shot.rect, page.u(12))
@@ -150,7 +150,7 @@ def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
         x, y = (np.array([shot.x(p[0]) for p in way]), np.array([shot.y(p[1]) for p in way]))
         if x.max() < shot.rect.x or x.min() > shot.rect.x + shot.rect.w:
             continue
-        far = page.u(40)  # lines of thousands of pixels are slow to draw, and nobody sees their ends
+        far = page.u(40)  # lines of thousands of pixels are slow to draw, and their ends are out of sight
         x = x.clip(shot.rect.x - far, shot.rect.x + shot.rect.w + far)
         if y.max() < shot.rect.y - far or y.min() > shot.rect.y + shot.rect.h + far:
             continue
@@ -158,7 +158,7 @@ def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
 
 
 def _within(place: Rect, rect: Rect, margin: float) -> Rect | None:
-    """A place cut to what is seen, or a little more; None where nothing of it is."""
+    """A place clipped to what is visible, or a little more; None where it is not visible."""
     left, top = max(place.x, rect.x - margin), max(place.y, rect.y - margin)
     right = min(place.x + place.w, rect.x + rect.w + margin)
     low = min(place.y + place.h, rect.y + rect.h + margin)
@@ -166,7 +166,7 @@ def _within(place: Rect, rect: Rect, margin: float) -> Rect | None:
 
 
 def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int, Numbers]) -> None:
-    """What lies above the pictures: names, tokens, indices and numbers, each where it has room."""
+    """What is above the pictures: names, tokens, indices and numbers, each where it has room."""
     sheet = panel.sheet
     assert sheet is not None
     gap = sheet.gap * shot.scale
@@ -194,7 +194,7 @@ def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int,
 
 
 def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
-    """A block's name: on the band above its pictures, or where that is too low, in the empty corner below them."""
+    """A block's name: on the band above its pictures, or if that is too low, in the empty corner below them."""
     place, band = shot.place(card.box), 2 * sheet.gap * shot.scale
     words = page.say(card.title)
     indent = sheet.gap * shot.scale
@@ -216,7 +216,7 @@ def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
 
 
 def _operations(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
-    """The operations of the heads over their columns, as long as pictures have no room for their own names."""
+    """The operations of the heads over their columns, while pictures have no room for their own names."""
     if not card.lanes:
         return
     high = sheet.plates[card.plates[0]].box.h * shot.scale
@@ -234,7 +234,7 @@ def _operations(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
 
 
 def _arrows(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
-    """What is written into the stream, and what reads it: short lines between pictures one above the other."""
+    """Which pictures write to the stream, and which read it: short lines between pictures one above the other."""
     places = {
         sheet.plates[n].label: shot.place(sheet.plates[n].box) for n in card.plates if sheet.plates[n].head is None
     }
@@ -259,7 +259,7 @@ def _fits(words: str, size: float, room: float, page: Page) -> bool:
 
 
 def _name(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
-    """The name of a picture in the gap above it; above what is seen of it where it reaches beyond."""
+    """The name of a picture in the gap above it, or above its visible part if it extends beyond the view."""
     place = shot.place(plate.box)
     size = min(13.0, 0.62 * gap / page.scale)
     x, y = max(place.x, shot.rect.x + page.u(6)), place.y - 0.42 * gap
@@ -272,7 +272,7 @@ def _name(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
 
 
 def _rows(panel: SheetPanel, plate: Plate, shot: Shot, page: Page, gap: float) -> None:
-    """The tokens beside their rows: in the gap to the left, or over the edge of what is seen."""
+    """The tokens beside their rows: in the gap to the left, or over the edge of the visible part."""
     place, high = shot.place(plate.box), plate.cell_h * shot.scale
     beside = place.x > shot.rect.x + page.u(30)
     right = place.x - page.u(4) if beside else shot.rect.x + page.u(8)
@@ -324,13 +324,13 @@ def _columns(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
 
 
 def wants_numbers(plate: Plate, scale: float, page_scale: float = 1.0) -> bool:
-    """Whether cells of a plate have room for their numbers where a unit of the sheet is so large."""
+    """Whether cells of a plate have room for their numbers at this size of a unit of the sheet."""
     wide, high = plate.cell_w * scale / page_scale, plate.cell_h * scale / page_scale
     return plate.axes == 2 and wide >= _NUMBER[0] and high >= _NUMBER[1]
 
 
 def _cells(plate: Plate, numbers: Numbers, levels: Levels, shot: Shot, page: Page) -> None:
-    """Each cell's own number."""
+    """Each cell's number."""
     if not wants_numbers(plate, shot.scale, page.scale):
         return
     table = page.theme.table(levels.diverging)
@@ -350,7 +350,7 @@ def _cells(plate: Plate, numbers: Numbers, levels: Levels, shot: Shot, page: Pag
 
 
 def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
-    """Where one is: a frame around the pictures of the step, the selected token's row, and words that point at it."""
+    """The current place: a frame around the step's pictures, the selected token's row, and words that point at it."""
     sheet = panel.sheet
     if sheet is None or not panel.here:
         return

@@ -15,7 +15,7 @@ from desktop_app.figures.paint_common import LEGEND, heading, heading_height, le
 Extent = tuple[float, float]
 _MANY = 160  # tokens; from here on chips lose their second line
 _LINE, _MORE, _UNDER, _PROSE_LINE = 24.0, 19.0, 17.0, 28.0
-_LONG, _COLUMN_GAP = 12, 28.0  # lines of a list that counts as long
+_LONG, _COLUMN_GAP = 12, 28.0  # the number of lines from which a list counts as long
 
 
 def _chip_size(panel: TokensPanel) -> tuple[float, float]:
@@ -69,7 +69,7 @@ def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
 
 
 def _prose_lines(panel: ProsePanel, width: float, page: Page) -> list[list[tuple[str, bool]]]:
-    """The text in lines of (words, whether they were appended), each ended by its new line or by the width."""
+    """The text in lines of (words, whether they were appended), each ended by a newline or by the width."""
     lines: list[list[tuple[str, bool]]] = [[]]
     x = 0.0
     first_added = len(panel.pieces) - panel.added

@@ -14,7 +14,7 @@ _LEAST_ROW, _MOST_ROW = 18.5, 30.0
 _AXIS = 34.0
 _INDENT = 16.0
 _LEAST_TRACK = 70.0
-_FINE = 0.7  # lines that are there to be looked past
+_FINE = 0.7  # background lines
 
 
 def waterfall_extent(panel: WaterfallPanel, _width: float, _page: Page) -> Extent:
@@ -24,7 +24,7 @@ def waterfall_extent(panel: WaterfallPanel, _width: float, _page: Page) -> Exten
 
 
 def paint_waterfall(panel: WaterfallPanel, rect: Rect, page: Page) -> None:
-    """Bars from where the last one ended, with label, value and remark; totals stand on 0; numbers under them."""
+    """Bars from where the last one ended, with label, value and remark; totals start at 0; numbers under them."""
     body = heading(panel, rect, page)
     rises, theme = panel.rises, page.theme
     if not rises:
@@ -97,13 +97,13 @@ def _words(rise: Rise, line: Rect, columns: tuple[float, float, float], page: Pa
                room=line.x + left - x - page.u(8))  # fmt: skip
     page.words(numbers, y, rise.text, size=12, bold=bold, align="right",
                colour=theme.dim if rise.unfolded else theme.ink)  # fmt: skip
-    # Half a remark about a part says nothing; how near the sum is to the model's number stands there in any case.
+    # Half a remark about a part says nothing; how near the sum is to the model's number is always written.
     if remark and (rise.total or page.width(rise.remark, size=11) <= remark):
         page.words(numbers + page.u(10), y, rise.remark, size=11, colour=theme.dim, room=remark)
 
 
 def _arrow(x: float, y: float, page: Page, *, down: bool) -> None:
-    """Whether a row has parts to show (to the right) or shows them (down)."""
+    """An arrow that says whether a row has parts to show (to the right) or shows them (down)."""
     far, near = page.u(4), page.u(2)
     if down:
         page.path([x - far, x, x + far], [y - near, y + near, y - near], page.theme.dim, page.u(1.5))
@@ -128,7 +128,7 @@ def _axis(panel: WaterfallPanel, limits: tuple[float, float], box: Rect, page: P
 
 
 def _colours(rect: Rect, page: Page) -> None:
-    """What the two colours say, under the labels."""
+    """What the two colours mean, under the labels."""
     x, y = rect.x, rect.y + page.u(8)
     for stop, words in ((3, Phrase("adds")), (1, Phrase("takes away"))):
         page.fill(Rect(x, y - page.u(4), page.u(8), page.u(8)), page.theme.diverging_stops[stop], radius=page.u(2))

@@ -1,4 +1,4 @@
-"""What is written on each kind of panel, beside its title and note, put into another language."""
+"""The words on each kind of panel, besides its title and note, put into another language."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,13 +21,13 @@ from desktop_app.core.panels import (
 )
 
 Say = Callable[[str], str]
-"""Phrases -> their words in the language of the figure; what is no phrase stays as it is."""
+"""Phrases -> their words in the language of the figure; what is not a phrase stays unchanged."""
 
 _EDGES = ("row_labels", "column_labels")
 
 
 def nothing(_panel: Panel, _say: Say) -> dict[str, Any]:
-    """Of a panel that has nothing else written on it, or text of the prompt alone."""
+    """For a panel that has no other words on it, or only text of the prompt."""
     return {}
 
 
@@ -116,5 +116,5 @@ def ruler_phrases(panel: RulerPanel, say: Say) -> dict[str, Any]:
 
 
 def sheet_phrases(panel: SheetPanel, say: Say) -> dict[str, Any]:
-    """Where one is on the sheet."""
+    """Words on the current place on the sheet."""
     return {"place": say(panel.place)}

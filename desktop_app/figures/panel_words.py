@@ -29,7 +29,7 @@ _CHIPS, _LETTERS, _NAMED = 100, 400, 3
 
 
 def thickest(panel: GraphPanel, kind: int = 1, count: int = _NAMED) -> str:
-    """The thickest lines of one kind of a graph, of attention unless told."""
+    """The thickest lines of one kind of a graph, by default of attention."""
     own = sorted((s for s in panel.strands if s.kind == kind), key=lambda s: -s.weight)[:count]
     said = "; ".join(
         f"{panel.knots[s.upper].label} from {panel.knots[s.lower].label}, {panel.says(s.weight)}" for s in own

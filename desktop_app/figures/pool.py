@@ -1,4 +1,4 @@
-"""Shrinking pictures honestly: a pixel shows the strongest of the cells that fall on it."""
+"""Faithful downscaling of pictures: a pixel shows the strongest of the cells that fall on it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def pixels(length: float, density: float = 1.0) -> int:
 
 
 def strength(values: Array) -> Array:
-    """|x|, with less than nothing for NaN."""
+    """|x|, with a negative number for NaN."""
     size = np.abs(values)
     return np.where(np.isnan(size), -1, size)
 
@@ -25,19 +25,19 @@ def pool(values: Array, rows: int, columns: int, *, signed: bool = True) -> Arra
     """`values` [r, c] reduced to at most `rows` x `columns`, each cell the strongest (largest |x|) of its block.
 
     NaN counts as nothing; a block of NaN alone stays NaN. Block k of n of a side holds cells k*r//n to (k+1)*r//n. Of
-    x and -x in one block x is shown. Floats stay of their precision. Not `signed`, nothing is below zero.
+    x and -x in one block x is shown. Floats keep their precision. If not `signed`, no value is below zero.
     """
     if values.shape[0] <= max(1, rows) and values.shape[1] <= max(1, columns):
         return values
     floats = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
-    found = [floats, floats] if signed else [floats]  # what is highest, and what is lowest
+    found = [floats, floats] if signed else [floats]  # the highest, and the lowest
     for axis, count in enumerate((rows, columns)):
         found = _reduced(found, max(1, count), axis)
     return np.where(found[0] >= -found[-1], found[0], found[-1]) if signed else found[0]
 
 
 def _reduced(extremes: list[Array], count: int, axis: int) -> list[Array]:
-    """The highest of each block along an axis of the first array, and the lowest of the second, if there is one."""
+    """Along an axis, the highest of each block of the first array, and the lowest of the second, if there is one."""
     length = extremes[0].shape[axis]
     if length <= count:
         return extremes
@@ -56,7 +56,7 @@ def _reduced(extremes: list[Array], count: int, axis: int) -> list[Array]:
 
 
 def pooled_words(shape: tuple[int, ...], rows: int, columns: int) -> str:
-    """What one pixel stands for, where that is more than one cell: "one pixel = 3 × 2, strongest shown"."""
+    """What one pixel represents, where that is more than one cell: "one pixel = 3 × 2, strongest shown"."""
     down, across = (-(-cells // shown) for cells, shown in zip(shape, (rows, columns), strict=True))
     if down <= 1 and across <= 1:
         return ""

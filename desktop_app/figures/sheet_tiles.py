@@ -12,14 +12,14 @@ from desktop_app.gpt2.phrase import Phrase
 
 TILE = 256  # pixels of a side of a tile
 Pixels = NDArray[np.uint32]
-"""[row, column], each 0xAARRGGBB; 0 where nothing lies."""
+"""[row, column], each 0xAARRGGBB; 0 where there is nothing."""
 
 
 def units_for(per_pixel: float) -> int:
-    """How many units of the sheet a pixel of a picture stands for, where one of the screen is `per_pixel` units.
+    """How many units of the sheet a picture's pixel covers, where a screen pixel covers `per_pixel` units.
 
-    It is the next power of two, so that a pixel of the picture covers one of the screen or more and none is passed
-    over when it is drawn; from one unit down cells are drawn enlarged.
+    It is the next power of two, so that a pixel of the picture covers at least one of the screen and none is skipped
+    when it is drawn; from one unit down cells are drawn enlarged.
     """
     return int(2 ** max(0, math.ceil(math.log2(max(per_pixel, 1e-9)) - 1e-9)))
 
@@ -43,7 +43,7 @@ def compose(
     """The pixels of `size` (rows, columns) from `origin` (row, column) on, at `units` a pixel.
 
     `scale` is that of the patterns. Without values every picture is a void. Raises ModelError as reading the
-    pass does, and what `check` raises, which is called between two steps of it.
+    pass does, and what `check` raises, which is called between steps.
     """
     picture = np.zeros(size, np.uint32)
     top, left = origin
@@ -87,7 +87,7 @@ def _plate(
 
 
 def shaded(values: NDArray[np.float32], fraction: object, theme: Theme, *, diverging: bool) -> Pixels:
-    """The colours of cells; those that are not there have that of a void."""
+    """The colours of cells; missing ones have that of a void."""
     assert callable(fraction)
     at = fraction(values)
     gone = np.isnan(at)
@@ -104,7 +104,7 @@ def _packed(colour: str) -> int:
 
 
 def pooled_phrase(plate: Plate, units: int) -> str:
-    """What a pixel of a plate stands for, where that is more than one cell."""
+    """What a pixel of a plate represents, where that is more than one cell."""
     rows, columns = factors(plate, units)
     rows, columns = min(rows, plate.rows), min(columns, plate.columns)
     return "" if rows * columns == 1 else Phrase("one pixel = {1} × {2}, strongest shown, with its sign", rows, columns)

@@ -1,9 +1,9 @@
 """One head of one block as a spreadsheet of live formulas, one a cell, from the residual stream to the head's result.
 
-Inputs (residual stream, weights) are numbers; all else is a formula of what stands before it. The trace's own numbers
-are written as the formulas' values, so that a program which does not calculate shows them; one that does makes them
-anew. Some sheets are turned, as their headings say: a formula multiplies two rows, so what is read by columns lies in
-rows.
+Inputs (residual stream, weights) are numbers; everything else is a formula of earlier cells. The trace's own numbers
+are written as the formulas' cached values, so that a program that does not calculate shows them; one that does
+recomputes them. Some sheets are transposed, as their headings say: a formula multiplies two rows, so what is read by
+columns is stored in rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 MOST_FORMULAS = 400_000
-"""A bound for what an office program is given: a head of GPT-2 small at 129 tokens."""
+"""The most formulas that an office program is given: a head of GPT-2 small at 129 tokens."""
 _TOP, _LEFT = 2, 2
-"""Rows above and columns before the numbers of a sheet: what it is, names of columns; position, token."""
+"""Rows above and columns before the numbers of a sheet: title and column names; position and token."""
 _FORBIDDEN = {code: "\ufffd" for code in range(32)}
 
 
@@ -77,8 +77,8 @@ class _Book:
 def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, labels: Sequence[str]) -> tuple[Sheet, ...]:
     """The sheets of one head, in the order in which they are computed.
 
-    `labels` are the tokens in display form. Raises ExportError for weights in int8, whose products are of rounded
-    numbers, and for a text that makes more formulas than an office program takes.
+    `labels` are the tokens in display form. Raises ExportError for weights in int8, whose products use rounded
+    numbers, and for a text that needs more formulas than an office program is given.
     """
     config, n = trace.config, len(trace)
     if config.int8:
@@ -114,7 +114,7 @@ def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, label
 
 
 def formula_count(config: Config, tokens: int) -> int:
-    """How many formulas a head of a text of so many tokens is."""
+    """The number of formulas of one head for a text of `tokens` tokens."""
     return tokens * (3 + 3 * config.n_embd + 4 * config.d_head + 4 * tokens)
 
 
@@ -124,7 +124,7 @@ def _own(trace: Trace, head: int) -> slice:
 
 
 def _normed(book: _Book, trace: Trace, checkpoint: Checkpoint, layer: int, labels: Sequence[str]) -> Sheet:
-    """From the residual stream to what the head reads."""
+    """From the residual stream to the head's input."""
     block, weights, dims = f"blocks.{layer}.", checkpoint.weights, _numbered("dim", trace.config.n_embd)
     x = trace[f"{block}resid_pre"]
     resid = book.add("resid_pre", "the residual stream that the block reads", (labels, dims), x)
@@ -168,7 +168,7 @@ def _projected(
     which: tuple[int, int, int],
     labels: Sequence[str],
 ) -> Sheet:
-    """Queries (part 0), keys (1), or values (2): these turned, for a formula of `z` reads one number of every token."""
+    """Queries (part 0), keys (1), or values (2): these transposed, as a formula of `z` reads one number of every token."""
     (layer, head, part), config, own = which, trace.config, _own(trace, which[1])
     letter, block = "qkv"[part], f"blocks.{layer}.attn."
     columns = slice(part * config.n_embd + own.start, part * config.n_embd + own.stop)
@@ -240,12 +240,12 @@ def _numbered(word: str, count: int) -> tuple[str, ...]:
 
 
 def write_spreadsheet(path: Path, sheets: Sequence[Sheet], about: Sequence[tuple[str, str]]) -> int:
-    """Write the sheets behind one that says what they are; the number of formulas.
+    """Write the sheets after one that describes them; returns the number of formulas.
 
     The file appears whole or not at all. Raises ExportError.
     """
     with whole_file(path, ExportError) as file:
-        # Text is text: what begins with "=" or looks like an address is written as it stands.
+        # Text stays text: what begins with "=" or looks like an address is written literally.
         options = {
             "strings_to_formulas": False,
             "strings_to_urls": False,

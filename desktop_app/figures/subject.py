@@ -34,7 +34,7 @@ _PART_OF_EDIT = re.compile(r"\.(before|keep|put)$")
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be drawn. `step` is the step that is shown, or in whose place an opened number stands."""
+    """What is to be drawn. `step` is the step that is shown, or that an opened number replaces."""
 
     route: "Route"
     step: Step
@@ -43,17 +43,16 @@ class Subject:
 
     @property
     def needs_prompt(self) -> bool:
-        """Whether it is about a text, and not about the model alone."""
+        """Whether it concerns a text, not the model alone."""
         return self.route.of_text
 
 
 def find_subject(name: str, config: Config, *, layer: int | None = None, head: int | None = None) -> Subject:
-    """What a name stands for.
+    """The subject that a name stands for.
 
     It is a step or tensor (`blocks.2.attn.pattern`, or `pattern` with a layer), `overview:` with one of the four
     grids, `weights:` with a weight, `census`, `check`, or a workspace, with `workspace:` before it where a step of the
-    block is called so, too. Raises ExportError, with the closest names, and ModelError
-    for a head that is not there.
+    block has the same name. Raises ExportError, with the closest names, and ModelError for a head that does not exist.
     """
     if name in _NAMED:
         return _NAMED[name]("", config, layer, head)
@@ -89,9 +88,9 @@ def _weights(rest: str, config: Config, layer: int | None, head: int | None) -> 
 
 _Finder = Callable[[str, Config, int | None, int | None], Subject]
 _NAMED: dict[str, _Finder] = {"census": _census, "overview": _overview}
-"""Names that stand for something else than a step, a tensor or a weight."""
+"""Names that stand for something other than a step, a tensor or a weight."""
 _PREFIXED: dict[str, _Finder] = {"overview": _overview, "workspace": _workspace, "weights": _weights}
-"""What stands before a colon -> what finds the subject that the rest names."""
+"""Prefix before a colon -> the function that finds the subject named by the rest."""
 
 
 def _tabs(config: Config) -> list[str]:
@@ -99,9 +98,9 @@ def _tabs(config: Config) -> list[str]:
 
 
 def find_cell(text: str, config: Config, position: int | None = None) -> Subject:
-    """The number that "blocks.2.attn.pattern[3, 5, 1]" names, or "probability[262]", a token's way to its own.
+    """The number that "blocks.2.attn.pattern[3, 5, 1]" names, or "probability[262]", how a token gets its probability.
 
-    Cells of workspaces are called as they are in the window, "lens.kl[4, 2]". Raises ExportError.
+    Cells of workspaces have their names from the window, "lens.kl[4, 2]". Raises ExportError.
     """
     match = _CELL.fullmatch(text)
     if match is None:
@@ -111,7 +110,7 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
     if name == PROBABILITY:
         if len(index) != 1 or index[0] >= config.vocab_size:
             raise ExportError(f"{text[:60]!r}: a probability has the id of a token, from 0 to {config.vocab_size - 1}.")
-        # Which position it stands after is the state's to say.
+        # The state decides which position it follows.
         cell = Cell(PROBABILITY, (position or 0, *index))
         return Subject(CELL, next(s for s in steps if s.key == "probabilities"), cell=cell)
     if name in weight_names(config) or name.endswith(("W_QKV", "b_QKV")):
@@ -123,7 +122,7 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
 
 
 def _step(name: str, layer: int | None, config: Config) -> Step:
-    """The step of that name; with a layer `pattern` will do. Raises ExportError."""
+    """The step of that name; with a layer, `pattern` suffices. Raises ExportError."""
     if layer is not None:
         own = [step for step in step_list(config) if step.layer == layer]
         full = [name, f"blocks.{layer}.{name}", f"blocks.{layer}.attn.{name}"]
@@ -163,7 +162,7 @@ def wants_of(subject: Subject, scene: Scene) -> tuple[Want, ...]:
 def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
     """The figure of a subject; `scene` is needed where the subject needs a prompt.
 
-    Raises ModelError for a number that is not there.
+    Raises ModelError for a number that does not exist.
     """
     return subject.route.job(subject, model, scene)
 
@@ -198,8 +197,8 @@ def _cell_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
 class Route:
     """How one kind of subject becomes a figure.
 
-    `of_text`: whether it is about a text, and not about the model alone. `heads`: whether it has a main picture of
-    each head, so that several stand side by side.
+    `of_text`: whether it concerns a text, not the model alone. `heads`: whether it has a main picture for each
+    head, so that several can be shown side by side.
     """
 
     job: Callable[[Subject, Model, Scene | None], Job]
@@ -230,7 +229,7 @@ def heads_job(subject: Subject, model: Model, scene: Scene, part: Excerpt) -> Jo
 
 
 def excerpt_job(job: Job, part: Excerpt, step: Step, scene: Scene | None) -> Job:
-    """The figure of a part of the view; its caption says which. Raises ExportError for tokens that are not there."""
+    """The figure of a part of the view; its caption says which. Raises ExportError for tokens that do not exist."""
     view, words = job.view, job.caption
     if part.panel and not part.heads:
         view = replace(view, content=column(main_panel(view, step.tensors)))

@@ -1,4 +1,4 @@
-"""The numbers of each kind of panel as tables: what CSV and JSON write, with the cell that each number stands in."""
+"""The numbers of each kind of panel as tables, as CSV and JSON write them, with the cell of each number."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ from desktop_app.core.panels import (
 
 @dataclass(frozen=True)
 class Table:
-    """One series of a panel: numbers [row, column] with labels, and the tensor's cell that each stands for."""
+    """One series of a panel: numbers [row, column] with labels, and the tensor cell of each."""
 
     series: str
     values: Array
@@ -39,7 +39,7 @@ class Table:
     columns: tuple[str, ...] = ()
     source: Source | None = None
     cells: tuple[tuple[str, tuple[int, ...]] | None, ...] = ()
-    """Of a column of numbers, the cell of each that is one."""
+    """For a column of numbers, the cell of each number that is one."""
 
 
 def tokens_table(panel: TokensPanel) -> Iterator[Table]:
@@ -97,7 +97,7 @@ def shaded_table(panel: ShadedPanel) -> Iterator[Table]:
 
 
 def sheet_table(panel: SheetPanel) -> Iterator[Table]:
-    """Numbers of the pictures that one is at: those of a whole pass are what `logitscope trace` writes."""
+    """Numbers of the current pictures: those of a whole pass are what `logitscope trace` writes."""
     for n in panel.here:
         if panel.sheet is not None and panel.values is not None and panel.values.units == 1:
             plate = panel.sheet.plates[n]

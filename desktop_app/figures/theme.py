@@ -1,4 +1,4 @@
-"""Themes: every colour of window and figures, and the colour tables of heatmaps."""
+"""Themes: every colour of the window and of figures, and the colour tables of heatmaps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Table = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Theme:
-    """Colours by role, as #rrggbb. `void` fills cells that are not there; `stops` grade the colour tables,
-    `stroke` is how much wider lines are than they were designed."""
+    """Colours by role, as #rrggbb. `void` fills missing cells; `stops` grade the colour tables,
+    `stroke` is the factor by which lines are wider than designed."""
 
     name: str
     background: str
@@ -36,7 +36,7 @@ class Theme:
     stroke: float = 1.0
 
     def words(self, colour: str) -> str:
-        """`colour` with as much ink mixed in as words in it need: 4.5:1 on every ground that they stand on."""
+        """`colour` with as much ink mixed in as text in it needs: 4.5:1 on every ground that it is drawn on."""
         return _legible(colour, self.ink, (self.background, self.panel, self.accent_fill))
 
     def table(self, diverging: bool) -> Table:
@@ -94,12 +94,12 @@ PRINT = Theme(
     accent_fill="#f3f3f3",
     void="#f1f1f1",
     hues=_hues("#000000", "#8a5800", "#1d4fae #a83c17 #1c6e3b #55339e #565c65 #2f3c9c"),
-    # From dark to light throughout, so that a copy in greys still tells below zero from above it.
+    # From dark to light throughout, so that a greyscale copy still distinguishes below zero from above it.
     diverging_stops=("#0b2454", "#2f5894", "#828485", "#d3a682", "#fbdcbc"),
     sequential_stops=("#ffffff", "#b9a3ec", "#7a4fd0", "#1d0a47"),
 )
 
-# A weak projector washes light tones out and blurs thin lines: ends darker, what fills darker, lines wider.
+# A weak projector washes out light tones and blurs thin lines: darker ends, darker fills, wider lines.
 PROJECTOR = Theme(
     name="projector",
     background="#ffffff",
@@ -154,7 +154,7 @@ def _legible(colour: str, ink: str, grounds: tuple[str, ...]) -> str:
     return next((c for c in shares if min(contrast(c, ground) for ground in grounds) >= 4.5), ink)
 
 
-# OKLab, Ottosson 2020 (https://bottosson.github.io/posts/oklab/): straight lines in it look evenly graded.
+# OKLab, Ottosson 2020 (https://bottosson.github.io/posts/oklab/): straight lines in it look like even gradients.
 _TO_LMS = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],

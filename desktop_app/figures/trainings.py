@@ -1,4 +1,4 @@
-"""The same view at each snapshot of a training, for clips: over the same tokens, in the same place."""
+"""The same view at each snapshot of a training run, for clips: over the same tokens, in the same place."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from desktop_app.gpt2.phrase import Capital
 
 
 def views_of(training: Training, name: str, ids: tuple[int, ...], state: State, *, captions: bool = True) -> list[Job]:
-    """A figure of the step or workspace `name` for each snapshot, headed by how far the training was.
+    """A figure of the step or workspace `name` for each snapshot, headed by the progress of the training.
 
     Raises LogitscopeError where a snapshot cannot be opened or has no such step.
     """

@@ -1,4 +1,4 @@
-"""Worksheets as PDF: a page for each exercise with boxes to write in, and behind them the key, filled in."""
+"""Worksheets as PDF: a page for each exercise with boxes to write in, followed by the filled-in key."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _ROW, _FIRST = 36, 150  # design units: height of a row, least width of the firs
 
 
 def worksheet_pdf(exercises: Sequence[Exercise], about: Sequence[str]) -> bytes:
-    """The pages with blanks, then the same with answers. `about` are lines at each foot: model, prompt."""
+    """The pages with blanks, then the same with answers. `about` are lines at the foot of each page: model, prompt."""
     from desktop_app.figures import draw
 
     theme = THEMES["print"]

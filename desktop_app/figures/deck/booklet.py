@@ -1,4 +1,4 @@
-"""The walk as a PDF booklet: a page a step with its picture, explanation and numbers, and bookmarks for all."""
+"""The walk as a PDF booklet: a page a step with its picture, explanation and numbers, and a bookmark for each."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -16,13 +16,13 @@ _SCALE = 9.5 / 13  # of our sizes: 9.5 points of body text
 _SHRINK = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 _DENSITY = 4.0  # pixels a point, for large heatmaps
 
-_CELLS = 1024  # larger heatmaps are pictures: many thousand cells a page make a booklet slow
+_CELLS = 1024  # larger heatmaps are pictures: many thousands of cells a page make a booklet slow
 BATCH = 12
-"""Pages that one process draws in one go: making the part of a font that they need takes longer than a page."""
+"""Pages that one process draws at a time: making the font subset that they need takes longer than a page."""
 
 
 def draw_pages(slides: Sequence[Slide], theme: str, folder: Path, prefix: str) -> str:
-    """Some pages as a PDF file; answers its name. Runs in a worker process."""
+    """Draw some pages into a PDF file; returns its name. Runs in a worker process."""
     from desktop_app.figures import draw
 
     laid_out = (lay_out(slide, THEMES[theme]) for slide in slides)

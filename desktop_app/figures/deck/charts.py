@@ -1,4 +1,4 @@
-"""Bars as a native chart that can be edited, with its numbers in a sheet of its own."""
+"""Bars as a native chart that can be edited, with its numbers in an embedded sheet."""
 
 import datetime
 import io
@@ -19,9 +19,9 @@ from desktop_app.figures.deck.shapes import clean
 from desktop_app.figures.theme import Theme
 
 PERCENT = '[=0]0 %;[<0.00005]"<0.01 %";0.00 %'
-"""Shares in one unit and with as many decimals, so that a column can be compared at a glance."""
+"""Shares in one unit and with the same number of decimals, so that a column can be compared at a glance."""
 NEARLY_ALL = '[<0.00005]"<0.01 %";[<0.99995]0.00 %;">99.99 %"'
-"""The same where one of them is nearly, and not, all: a format has room for two conditions."""
+"""The same where one share is nearly, but not quite, all: a format has room for two conditions."""
 NUMBER = '0.000;"−"0.000;0'
 _DRAWN = "▸ "
 _SHORT = 20  # characters: longer words would take the chart's width
@@ -31,7 +31,7 @@ Row = tuple[str, float | None, float | None]
 
 
 def rows_of(panel: BarsPanel) -> list[Row]:
-    """(category, value, value before a cut) from the top down; a line between bars is a category without values."""
+    """(category, value, value before a cut) from top to bottom; a line between bars is a category without values."""
     rows: list[Row] = []
     for n, bar in enumerate(panel.bars):
         rows += _lines(panel, n)
@@ -40,7 +40,7 @@ def rows_of(panel: BarsPanel) -> list[Row]:
 
 
 def _lines(panel: BarsPanel, above: int) -> list[Row]:
-    """The separator lines below that many bars, in words short enough to leave the bars their room."""
+    """The separator lines below `above` bars, in words short enough to leave the bars their room."""
     words = [cut.brief or cut.words for cut in panel.cuts if cut.place == above]
     return [(clean(f"— {text if len(text) <= _SHORT else 'cut here'} —"), None, None) for text in words]
 
@@ -56,7 +56,7 @@ def add_chart(shapes: Any, piece: Chart, theme: Theme, name: str) -> None:
     panel, rows = piece.panel, rows_of(piece.panel)
     numbers = _format(panel)
     before = any(bar.outline is not None for bar in panel.bars)
-    data = CategoryChartData(number_format=escape(numbers))  # python-pptx writes it into its XML as it is
+    data = CategoryChartData(number_format=escape(numbers))  # python-pptx writes it into its XML unescaped
     data.categories = [category for category, _, _ in rows]
     data.add_series(clean(panel.filled or panel.title) or "value", [value for _, value, _ in rows])
     if before:
@@ -97,7 +97,7 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
     measured = panel.peers or panel.bars
     least = min(bar.value for bar in measured) - panel.base
     most = max(panel.reach, *(max(bar.value, bar.outline or panel.base) - panel.base for bar in measured))
-    # Numbers stand behind the ends of their bars, and need room there; below the base beside the names.
+    # Numbers follow the ends of their bars, and need room there; below the base that is beside the names.
     amounts.minimum_scale = panel.base + (0 if least >= 0 else least - 0.3 * max(-least, most))
     amounts.maximum_scale = panel.base + (most + 0.25 * max(-least, most) if most > 0 else 0)
     if panel.base:
@@ -138,7 +138,7 @@ def _rgb(colour: str) -> RGBColor:
 
 
 def _sheet(rows: list[Row], data: CategoryChartData, numbers: str) -> bytes:
-    """The chart's numbers as python-pptx lays them out, but words stay words: a token "=1" is not a formula."""
+    """The chart's numbers as python-pptx lays them out, but text stays text: a token "=1" is not a formula."""
     buffer = io.BytesIO()
     plain = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = Workbook(buffer, plain)

@@ -15,11 +15,11 @@ from desktop_app.gpt2.errors import ExportError
 SIZE = (1280, 720)
 _DPI = 96  # of a slide of 960 by 540 points
 _COLOURS = 255
-_RATE = 10  # frames a second of an MP4: players show fewer badly, and every one of them stands still
+_RATE = 10  # frames a second of an MP4: players show fewer badly, and all of them are stills
 
 
 def draw_frame(job: Job, theme: str, kind: str, folder: Path, prefix: str) -> str:
-    """One step as a picture of SIZE; answers its file's name. Runs in a worker process."""
+    """Draw one step as a picture of SIZE; returns its file's name. Runs in a worker process."""
     data = render(job, Options("png", "slide", theme, _DPI, caption=bool(job.caption)))
     with Image.open(io.BytesIO(data)) as drawn:
         frame = _fitted(drawn.convert("RGB"), THEMES[theme].background)
@@ -31,7 +31,7 @@ def draw_frame(job: Job, theme: str, kind: str, folder: Path, prefix: str) -> st
 
 
 def _fitted(drawn: Image.Image, ground: str) -> Image.Image:
-    """The picture on a frame: a step that needs a higher page is made smaller."""
+    """The picture on a frame: a step that needs a taller page is scaled down."""
     if drawn.size == SIZE:
         return drawn
     share = min(SIZE[0] / drawn.width, SIZE[1] / drawn.height, 1.0)
@@ -42,7 +42,7 @@ def _fitted(drawn: Image.Image, ground: str) -> Image.Image:
 
 
 def write(kind: str, frames: Sequence[Path], seconds: float, out: Path, ffmpeg: str = "") -> None:
-    """Write a film of frames that stand for `seconds` each."""
+    """Write a film of frames shown for `seconds` each."""
     if kind == "mp4":
         _encode(frames, seconds, out, ffmpeg)
         return
@@ -61,7 +61,7 @@ def _opened(frames: Sequence[Path]) -> Iterator[Image.Image]:
 
 
 def find_ffmpeg() -> str:
-    """The program that makes MP4 files: the system's, or the one of the extra. Raises ExportError."""
+    """The path of ffmpeg, which makes MP4 files: the system's, or the extra's. Raises ExportError."""
     found = shutil.which("ffmpeg")
     if found:
         return found
@@ -77,7 +77,7 @@ def find_ffmpeg() -> str:
 
 
 def _encode(frames: Sequence[Path], seconds: float, out: Path, ffmpeg: str) -> None:
-    """Frames to ffmpeg through a pipe: if this process ends, ffmpeg has nothing more to read, and ends too."""
+    """Send frames to ffmpeg through a pipe: if this process ends, ffmpeg has no more to read, and ends too."""
     source = [
         "-f",
         "rawvideo",
@@ -117,7 +117,7 @@ def _encode(frames: Sequence[Path], seconds: float, out: Path, ffmpeg: str) -> N
                     process.stdin.write(frame.convert("RGB").tobytes())
                 process.stdin.close()
             except BrokenPipeError:
-                broken = True  # it says why below
+                broken = True  # its error is read below
             words = process.stderr.read().decode(errors="replace").strip()
             status = process.wait()
     except OSError as reason:

@@ -1,7 +1,7 @@
 """A lecture of one text: at most 18 slides, each with a finding of this pass as its title.
 
-Titles are made of numbers that were measured on the pass, and their words stand in resources/lecture, so they are true
-of any model and any text. What a pass does not show (a head that looks anywhere clearly, a text to guess) has no slide.
+Titles contain numbers that were measured on the pass, and their words are in resources/lecture, so they are true of
+any model and any text. What a pass does not show (a head with a clear target, a text to guess) gets no slide.
 """
 
 import logging
@@ -60,10 +60,10 @@ from desktop_app.gpt2.sampling import Ranked, stages
 log = logging.getLogger(__name__)
 
 _BARS, _CHIPS, _MERGES, _ARCS, _SHADED = 7, 48, 6, 13, 120
-_BESIDE_BARS = 190  # characters of a text that stands over bars
+_BESIDE_BARS = 190  # characters of a text that is shown over bars
 _RECALLED = ("tokens", "embed", "previous", "look", "writers", "without", "arising", "next", "positions")
-_QUOTED, _OPENS_WITH = 44, 90  # characters of a text's end that a title quotes
-_MILD = 0.5  # the temperature that is shown where none was chosen
+_QUOTED, _OPENS_WITH = 44, 90  # characters of the end of a text that a title quotes
+_MILD = 0.5  # the temperature shown where none was chosen
 
 
 @cache
@@ -76,19 +76,19 @@ def words_of(language: str) -> Mapping[str, Mapping[str, str]]:
 
 @dataclass(frozen=True)
 class Frame:
-    """A slide to be: which row of the words, what is put into them, and its panels."""
+    """A slide to be made: its row in the table of words, the values put into them, and its panels."""
 
     key: str
     content: Box
     values: Mapping[str, object]
     variant: str = ""  # of the title
-    sampled: bool = False  # whether the settings of sampling belong under it
+    sampled: bool = False  # whether the sampling settings are shown under it
     kind: str = STEP
     ask: Ask | None = None
 
 
 class Lecture:
-    """The slides of one scene; `chosen` is the (block, head) that a person named, None to have one picked."""
+    """The slides of one scene; `chosen` is the (block, head) that the user named, None to have one picked."""
 
     def __init__(
         self, scene: Scene, model: Model, language: str = ENGLISH, chosen: tuple[int, int] | None = None
@@ -97,7 +97,7 @@ class Lecture:
         self._say, self._model, self._chosen = translator(language), model, chosen
         self._scene = scene
 
-    # What is measured once
+    # Measured once
 
     @cached_property
     def _heads(self) -> Heads | None:
@@ -129,12 +129,12 @@ class Lecture:
         return self.words["words"][name].format(**values)
 
     def _part(self, part: Part) -> str:
-        """Who wrote a part of the stream, in words."""
+        """In words, which component wrote a part of the stream."""
         names = {Kind.EMBED: "embed", Kind.POSITION: "pos_embed", Kind.HEAD: "head", Kind.MLP: "mlp"}
         return self._word(names.get(part.kind, "bias"), layer=part.layer, head=part.head)
 
     def _end(self, most: int = _QUOTED) -> str:
-        """The end of the text up to the position that predicts, in at most so many characters."""
+        """The end of the text up to the position that predicts, in at most `most` characters."""
         ids = self._scene.trace.ids[: self._scene.position + 1]
         text = " ".join(self._scene.tokenizer.decode(ids).split())
         return text if len(text) <= most else f"… {text[-most:].partition(' ')[2] or text[-most:]}"
@@ -142,7 +142,7 @@ class Lecture:
     # The slides
 
     def slides(self, *, captions: bool = True) -> Iterator[Slide]:
-        """Every slide that this pass has something for, in order."""
+        """Every slide for which this pass has a finding, in order."""
         frames = [made for make in _ORDER if (made := self._made(make)) is not None]
         titles: dict[str, int] = {}
         findings: dict[str, str] = {}
@@ -151,7 +151,7 @@ class Lecture:
             if frame.kind == CLOSING:
                 slide = _recalling(slide, tuple(text for key, text in findings.items() if key in _RECALLED))
             titles[slide.title] = titles.get(slide.title, 0) + 1
-            if titles[slide.title] > 1:  # a text of its own making may give two findings the same words
+            if titles[slide.title] > 1:  # some texts give two findings the same words
                 slide = _titled(slide, f"{slide.title} ({titles[slide.title]})")
             findings[frame.key] = slide.title
             yield slide
@@ -242,7 +242,7 @@ class Lecture:
         return Frame("tokens", shown, values, "" if piece is None else "_pieces")
 
     def _merges(self) -> TextPanel | None:
-        """How the token of the text that took most merges was put together."""
+        """How the text's token with the most merges was assembled."""
         tokenizer = self._scene.tokenizer
         token = max(self._scene.trace.ids, key=lambda t: len(tokenizer.merge_steps(t)))
         steps = tokenizer.merge_steps(token)[:_MERGES]
@@ -250,7 +250,7 @@ class Lecture:
         return TextPanel(title=self._word("merges", token=self._quoted(token)), lines=lines) if lines else None
 
     def _goes_on(self, position: int) -> bool:
-        """Whether a token goes on with the word of the token before it."""
+        """Whether a token continues the word of the token before it."""
         before, own = (self._scene.tokenizer.decode([self._scene.trace.ids[n]]) for n in (position - 1, position))
         return before[-1:].isalpha() and own[:1].isalpha()
 
@@ -579,7 +579,7 @@ class Lecture:
 
 
 def first_shown(labels: tuple[str, ...], last: int) -> int:
-    """From which token on a text that ends at `last` has room over bars."""
+    """The first token from which on a text that ends at `last` has room over bars."""
     room = _BESIDE_BARS
     for n in range(last, -1, -1):
         room -= len(labels[n]) + 1
@@ -589,7 +589,7 @@ def first_shown(labels: tuple[str, ...], last: int) -> int:
 
 
 def arcs(scene: Scene, layer: int, head: int) -> ArcsPanel:
-    """Who reads whom among the last tokens of the text."""
+    """Which tokens attend to which among the last of the text."""
     start = max(0, len(scene.trace) - _ARCS)
     pattern = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head)[start:, start:]
     values = np.where(np.tri(len(pattern), dtype=bool), pattern, np.nan)
@@ -597,7 +597,7 @@ def arcs(scene: Scene, layer: int, head: int) -> ArcsPanel:
 
 
 def strongest_keys(scene: Scene, layer: int, head: int) -> BarsPanel:
-    """What the selected token looks at most, the most first."""
+    """What the selected token attends to most, in descending order."""
     weights = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head, row=scene.token)
     order = np.argsort(-weights[: scene.token + 1], kind="stable")[: _BARS - 2].tolist()
     bars = tuple(
@@ -614,7 +614,7 @@ def strongest_keys(scene: Scene, layer: int, head: int) -> BarsPanel:
 
 
 def _plain(scene: Scene, layer: int) -> Scene:
-    """The scene with the block shown, as it was computed and compared with nothing."""
+    """The scene with the block shown, as it was computed, without a comparison."""
     return replace(scene, state=replace(with_option(scene.state, "compare", "after"), layer=layer))
 
 
@@ -627,7 +627,7 @@ def _signed(value: float) -> str:
 
 
 def _recalling(slide: Slide, lines: tuple[str, ...]) -> Slide:
-    """The last slide with the titles that are said once more."""
+    """The last slide with the titles that it repeats."""
     content = column(TextPanel(lines=tuple(Line(f"{n}", text) for n, text in enumerate(lines, 1))))
     view = replace(slide.view, content=content)
     return replace(slide, job=replace(slide.job, view=view), lines=lines)
@@ -656,4 +656,4 @@ _ORDER: tuple[tuple[str, Callable[[Lecture], Frame | None]], ...] = (
     ("output", Lecture._draw),
     ("output", Lecture._positions),
 )
-"""Part of the lecture and what makes a slide of it, in order; a closing slide comes after them."""
+"""Part of the lecture and the function that makes its slide, in order; a closing slide follows them."""

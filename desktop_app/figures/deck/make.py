@@ -1,4 +1,4 @@
-"""A deck from beginning to end: every slide drawn in worker processes, then put together in one of them."""
+"""Makes a whole deck: every slide is drawn in worker processes, then one of them assembles the file."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -25,14 +25,14 @@ FORMATS = {
     "webp": "animated WebP",
     "mp4": "MP4 film",
 }
-"""A file's ending -> what it is."""
+"""File suffix -> what the file is."""
 Progress = Callable[[int, int, str], None]
-"""Told (slides done, slides in all, what is being done)."""
+"""Called with (slides done, slides in all, what is being done)."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """How a deck is to be made. Without a `theme` it is light, or goes with the template."""
+    """How a deck is to be made. Without a `theme` it is light, or matches the template."""
 
     kind: str = "pptx"
     theme: str | None = None
@@ -64,7 +64,7 @@ def kind_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Ready:
-    """A wish that was looked into: what can fail before anything is drawn has not."""
+    """A wish that was checked: everything that can fail before drawing has succeeded."""
 
     wish: Wish
     theme: str
@@ -96,7 +96,7 @@ def make_deck(
 ) -> None:
     """Write the deck of `count` slides to `out`; it appears whole or not at all.
 
-    `slides` is asked for the next one when a worker is free; `polite` workers give way to a window. Raises ExportError,
+    The next of `slides` is taken when a worker is free; `polite` workers give way to a window. Raises ExportError,
     and Cancelled when `stop` is set.
     """
     workers = max(1, min(jobs or usable_cores(), count))
@@ -115,7 +115,7 @@ def make_deck(
 
 
 def _tasks(slides: Iterable[Slide], made: list[Slide], sizes: list[int], ready: Ready, folder: Path) -> Iterator[Task]:
-    """What the slides ask of workers; the slides themselves go to `made`, without their arrays."""
+    """The workers' tasks for the slides; the slides themselves go to `made`, without their arrays."""
     from desktop_app.figures.deck import booklet, film, pieces, powerpoint
 
     walk, number = iter(slides), 0

@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 960.0, 540.0
 CONTENT = Rect(40, 130, 880, 362)
 """Where a slide's pictures, charts and tables are placed, in points."""
 PLACE, LEAD = 13, 14
-"""Placeholders of a step's slide, beside its title: where in the walk it stands, and its sentence or two."""
+"""Placeholders of a step's slide, besides its title: its place in the walk, and a sentence or two."""
 STEP_LAYOUT = "Step"
 FOOT = 12.0
 """Points: the size of caption, number and place, the smallest words on a slide."""
@@ -29,8 +29,8 @@ NAMESPACES = (
     'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
 )
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-# Our own faces are not in the file, so words are set in ones that every program has, or has one of equal widths for:
-# Arial and Courier New, or Liberation Sans and Mono, which LibreOffice takes for them.
+# Our own fonts are not in the file, so text is set in fonts that every program has, or replaces by ones of the same
+# widths: Arial and Courier New, or Liberation Sans and Mono, which LibreOffice uses for them.
 _FACE = '<a:latin typeface="Arial" panose="020B0604020202020204" pitchFamily="34" charset="0"/>'
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _TYPE = "application/vnd.openxmlformats-officedocument.presentationml"
@@ -75,7 +75,7 @@ def empty_deck(theme: Theme) -> bytes:
 
 
 def transform(rect: Rect, tag: str = "a:xfrm") -> str:
-    """A place, given in points, as its element."""
+    """The XML element of a place given in points."""
     x, y, w, h = (round(v * EMU) for v in (rect.x, rect.y, rect.w, rect.h))
     return f'<{tag}><a:off x="{x}" y="{y}"/><a:ext cx="{w}" cy="{h}"/></{tag}>'
 
@@ -191,7 +191,7 @@ def _placeholder(
     prompt: str = "",
     field: str = "",
 ) -> str:
-    """A placeholder; without `rect` it is placed where the master has it."""
+    """A placeholder; without `rect` it has the master's position."""
     which = (f' type="{kind}"' if kind else "") + ("" if index is None else f' idx="{index}"')
     place = (
         f'<p:spPr>{transform(rect)}<a:prstGeom prst="rect"><a:avLst/></a:prstGeom></p:spPr>' if rect else "<p:spPr/>"
@@ -218,7 +218,7 @@ def _level(size: float, colour: str, *, bold: bool = False, align: str = "l") ->
 
 
 def plain_colour(colour: str) -> str:
-    """#rrggbb as its element."""
+    """The XML element of the colour #rrggbb."""
     return f'<a:srgbClr val="{colour[1:].upper()}"/>'
 
 

@@ -37,13 +37,13 @@ def notes(scene: Scene, step: Step, view: View, words: tuple[str, str]) -> str:
 
 
 def plain(formula: str) -> str:
-    """A formula without marks of its own: x<sub>i</sub> is x_i."""
+    """A formula without markup: x<sub>i</sub> becomes x_i."""
     text = re.sub(r"<sub>(.*?)</sub>", r"_\1", formula)
     return re.sub(r"<sup>(.*?)</sup>", r"^\1", text)
 
 
 def _of_tensors(scene: Scene, step: Step) -> Iterator[str]:
-    """Each tensor's shape, and its strongest number for the selected token and head."""
+    """Each tensor's shape, and its largest number in magnitude for the selected token and head."""
     for name in step.tensors:
         axes = scene.trace.table[name].axes
         place: list[int | None] = []

@@ -1,7 +1,7 @@
-"""An Office package from outside: read within bounds, checked part by part as parsed, and repacked.
+"""An untrusted Office package: read within bounds, checked part by part as parsed, and repacked.
 
-What is decided upon is what python-pptx and PowerPoint read afterwards: every XML part is written again from its tree,
-in UTF-8, so nothing that is refused here gets through in another spelling. ECMA-376 part 2 has the package's rules.
+python-pptx and PowerPoint later read exactly what was checked: every XML part is written again from its tree, in
+UTF-8, so nothing that is refused here gets through in another encoding. ECMA-376 part 2 has the package's rules.
 """
 
 import io
@@ -38,11 +38,11 @@ _MAIN = "application/vnd.openxmlformats-officedocument.presentationml.{}.main+xm
 _MAINS = ("presentation", "template", "slideshow")
 _MACROS = ("macroenabled", "vbaproject", "activex", "vbadata")  # in a content type or a relation's type
 _SLIDES = ("/slide", "/notesSlide", "/comments", "/commentAuthors")
-"""Ends of the types of relations that lead to what a template shows, and a deck made with it does not."""
+"""Suffixes of the types of relations that lead to slides of the template, which a deck made with it leaves out."""
 _OF_SLIDES = ("sldIdLst", "custShowLst", "extLst", "showPr", "sldLst")
-"""Elements that refer to slides by number, in the presentation's part and in its properties'."""
+"""Elements that refer to slides by number, in the presentation's part and in the part of its properties."""
 _JUMPS = ("hlinkClick", "hlinkHover")
-_STAYS = "ppaction://hlinkshowjump"  # to the next slide, the last ...: right whatever slides there are
+_STAYS = "ppaction://hlinkshowjump"  # to the next slide, the last ...: valid whatever slides there are
 
 
 @dataclass
@@ -54,11 +54,11 @@ class _Part:
     content: bytes
     tree: Any = None
     relations: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
-    """Id -> (type, target: a part's name or an address, whether it lies outside)."""
+    """Id -> (type, target: a part's name or an address, whether it is external)."""
 
 
 def clean_package(path: Path) -> bytes:
-    """The bytes of a template that may be opened: whole, of sane size, without slides, macros and foreign references.
+    """The bytes of a template that is safe to open: whole, of sane size, without slides, macros or external references.
 
     Raises ExportError, in one sentence that says what is wrong and what to do.
     """
@@ -92,7 +92,7 @@ def _read(path: Path) -> bytes:
 
 
 def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
-    """Name -> bytes of every part. The sizes are the file's own claim; reading stops at them."""
+    """Name -> bytes of every part. The sizes are those that the file claims; reading stops at them."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     names = {entry.filename.lower() for entry in entries}
     if len(entries) > _PARTS or len(names) != len(entries):
@@ -112,7 +112,7 @@ def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
 
 
 class _Package:
-    """The parts of a file, each parsed when it is asked for: what is not taken over may be as large as it likes."""
+    """The parts of a file, each parsed when it is asked for: parts that are not used may be of any size."""
 
     def __init__(self, contents: dict[str, bytes], path: Path) -> None:
         self.path = path
@@ -184,7 +184,7 @@ class _Bound:
 
 
 def _kinds(tree: Any, path: Path) -> Any:
-    """What says a part's content type by its name."""
+    """A function from a part's name to its content type."""
     overrides: dict[str, str] = {}
     defaults: dict[str, str] = {}
     for element in tree.iterchildren():
@@ -224,15 +224,15 @@ def _relations(tree: Any, source: str, by_name: dict[str, str], path: Path) -> d
             found[name] = (kind, target, True)
             continue
         place = posixpath.normpath(posixpath.join("/", posixpath.dirname(source), target)).lstrip("/")
-        if place.lower() in by_name:  # a relation to what is not there is left out, as PowerPoint does
+        if place.lower() in by_name:  # a relation to a missing part is left out, as PowerPoint does
             found[name] = (kind, by_name[place.lower()], False)
     return found
 
 
 def _kept(package: _Package) -> Iterator[_Part]:
-    """The package, the presentation, and the parts that it needs; what these refer to outside is harmless, or refused.
+    """The package, the presentation, and the parts that it needs; their external references are harmless, or refused.
 
-    A file for new presentations (POTX) is made one to be edited.
+    A template file (POTX) is turned into a presentation to be edited.
     """
     top, path = package.part(""), package.path
     for kind, target, outside in top.relations.values():
@@ -269,7 +269,7 @@ def _refuse_outside(kind: str, target: str, path: Path) -> None:
 
 
 def _without_slides(part: _Part) -> None:
-    """Take out what leads to slides, which are not taken over: relations, lists by number, buttons that jump to one."""
+    """Remove references to slides, which are not taken over: relations, lists by number, buttons that jump to one."""
     gone = {name for name, (kind, _, _) in part.relations.items() if kind.endswith(_SLIDES)}
     part.relations = {name: row for name, row in part.relations.items() if name not in gone}
     if part.tree is None:
@@ -290,7 +290,7 @@ def _without_slides(part: _Part) -> None:
 
 
 def _packed(parts: list[_Part]) -> bytes:
-    """A package of these parts, the first the package itself: each type stated, each XML part written from its tree."""
+    """A package of these parts, the first being the package itself: each type is declared, each tree written as XML."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         types = etree.Element(f"{_TYPES}Types", nsmap={None: _TYPES[1:-1]})

@@ -1,4 +1,4 @@
-"""What stands on a slide: headings, native charts, native tables and pictures, each with its place and alt text."""
+"""The pieces of a slide: headings, native charts, native tables and pictures, each with its place and alt text."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -25,16 +25,16 @@ from desktop_app.figures.spoken import alt_of
 from desktop_app.figures.theme import THEMES, Theme
 
 TABLE_TOKENS = 24
-"""Grids of more tokens than this are pictures: a table of more cells could not be read, nor edited."""
+"""Grids of more tokens than this are pictures: a table of more cells could be neither read nor edited."""
 DPI = 300
 SLACK = 1.15
-"""How much wider native words may come out than measured, where a program has other fonts."""
+"""How much wider native text may come out than measured, where a program has other fonts."""
 
 LEAST_TEXT = 12.0
-"""Points: what is written on a lecture's slide is at least so large, on a slide of 960 by 540 points."""
+"""Points: the smallest text on a lecture's slide, on a slide of 960 by 540 points."""
 LARGE = LEAST_TEXT / 10  # the smallest words of a panel are 10 units
 
-_MANY = 12  # from here on a table needs the room of the small grids beside it
+_MANY = 12  # from this many on a table needs the room of the small grids beside it
 _CELLS = 256  # larger heatmaps are pictures inside a picture's SVG: thousands of shapes take programs long to show
 _BLEED = 4.0
 _BAR = 32.0
@@ -53,13 +53,13 @@ _SHRINK = (
     0.22,
     0.18,
     0.15,
-)  # the end: a thousand long tokens
+)  # the last resort: a thousand long tokens
 _LEAST_TEXT = 4.5  # points: a table of smaller numbers is better a picture
 
 
 @dataclass(frozen=True)
 class Heading:
-    """The words over a chart or a table; over a picture they are in it."""
+    """The words over a chart or a table; a picture contains its own."""
 
     place: Rect
     title: str
@@ -91,13 +91,13 @@ class Chart:
 
 @dataclass(frozen=True)
 class Table:
-    """A grid as a native table: a column of labels `left` wide and a row of them `top` high, then cells."""
+    """A grid as a native table: a column of labels `left` wide, a row of labels `top` high, and cells."""
 
     place: Rect
     panel: GridPanel
     left: float
     top: float
-    upright: bool  # whether the labels of the columns stand upright
+    upright: bool  # whether the column labels are vertical
     label_size: float
     cell_size: float
     alt: str
@@ -108,9 +108,9 @@ Piece = Heading | Picture | Chart | Table
 
 @dataclass(frozen=True)
 class Look:
-    """How a slide is drawn: theme, how much larger than our sizes, and the language of what painters write.
+    """How a slide is drawn: theme, enlargement of our sizes, and the language of what painters write.
 
-    On `large` slides no words are smaller than LEAST_TEXT, as long as the panels find room so.
+    On `large` slides no text is smaller than LEAST_TEXT, as long as the panels then fit.
     """
 
     theme: str
@@ -126,13 +126,13 @@ class Look:
 
 
 def compose(content: Box, area: Rect, look: Look, draw: "Draw") -> list[Piece]:
-    """The pieces of a slide in the room that it has for them, in points; `draw` makes what is not native."""
+    """The pieces of a slide in the room that it has for them, in points; `draw` makes those that are not native."""
     if look.large and height_in(content, area.w, area.h, look.page(LARGE)) <= area.h + 1:
         return list(_composed(content, area, look.page(LARGE), draw))
     content = arrangement(_with_room_for_tables(content), area.w, area.h, look.page())
     content, shrink = max(
         ((box, _largest(box, area, look)) for box in (content, _in_two_columns(content))),
-        # Another arrangement is taken where it makes the words larger by much.
+        # Another arrangement is used where it makes the text much larger.
         key=lambda choice: choice[1] - (0.1 if choice[0] is not content else 0),
     )
     return list(_composed(content, area, look.page(shrink), draw))
@@ -147,7 +147,7 @@ def _composed(content: Box, area: Rect, page: Page, draw: "Draw") -> Iterator[Pi
 
 
 def _largest(content: Box, area: Rect, look: Look) -> float:
-    """By how much sizes have to shrink for the panels to find room."""
+    """The factor by which sizes have to shrink for the panels to fit."""
     for shrink in _SHRINK:
         if height_in(content, area.w, area.h, look.page(shrink)) <= area.h + 1:
             return shrink
@@ -155,7 +155,7 @@ def _largest(content: Box, area: Rect, look: Look) -> float:
 
 
 def _in_two_columns(content: Box) -> Box:
-    """Panels under each other set in two columns, the first half of them on the left."""
+    """Panels of one column set in two, the first half of them on the left."""
     children = content.children
     if content.across or len(children) < 3:
         return content
@@ -177,14 +177,14 @@ def _panels(item: Any) -> list[Any]:
 
 
 def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
-    """The native pieces of a panel; none where it has to be a picture."""
+    """The native pieces of a panel; an empty list where it has to be a picture."""
     head: list[Piece] = []
     if panel.title or panel.note:
         place = Rect(rect.x, rect.y, rect.w, page.u(HEADING))
         head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, page.u(13))]
     body = rect.inset(top=page.u(HEADING)) if head else rect
     if isinstance(panel, BarsPanel) and panel.bars:
-        # A few bars are no thicker than many.
+        # Few bars are drawn no thicker than many.
         high = page.u(_BAR * (len(panel.bars) + len(panel.cuts)) + 2 * _BAR)
         place = Rect(body.x, body.y, body.w, min(body.h, high))
         return [*head, Chart(place, panel, page.u(11), alt_of(panel))]
@@ -225,12 +225,12 @@ def _table(panel: GridPanel, body: Rect, page: Page) -> Table | None:
 
 
 def corner(panel: GridPanel) -> str:
-    """What the rows of a grid are, as its corner says."""
+    """The words in a grid's corner, which say what its rows are."""
     return "key ↓" if panel.keys_down else "query ↓"
 
 
 def cell_colour(value: float, levels: Levels, theme: Theme) -> str:
-    """The colour of a cell: the painter's."""
+    """The colour of a cell, as the painter has it."""
     if np.isnan(value):
         return theme.void
     fraction = float(levels.fraction(np.array(value)))
@@ -238,7 +238,7 @@ def cell_colour(value: float, levels: Levels, theme: Theme) -> str:
 
 
 class Draw:
-    """Draws panels of one slide into files of a folder, `prefix` first in their names."""
+    """Draws panels of one slide into files of a folder, whose names start with `prefix`."""
 
     def __init__(self, folder: Path, prefix: str) -> None:
         self._folder, self._prefix, self._count = folder, prefix, 0
@@ -249,7 +249,7 @@ class Draw:
         return self._picture(lambda r, p: KINDS[type(panel)].paint(panel, r, p), rect, page, name, alt_of(panel))
 
     def scale(self, levels: Levels, beyond: int, rect: Rect, page: Page) -> Picture:
-        """The colour bar that goes with a table."""
+        """The colour bar of a table."""
         alt = f"Colours from {short(levels.low)} to {short(levels.high)}"
         alt += f", limits: {levels.rule}" if levels.rule else ""
         alt += f", {beyond:,} beyond" if beyond else ""

@@ -1,4 +1,4 @@
-"""Slides as a PPTX file: our master or a department's template, and on it what was composed for each slide."""
+"""Slides as a PPTX file: our master or a department's template, with the pieces composed for each slide."""
 
 import io
 import zipfile
@@ -28,7 +28,7 @@ _TITLE_SIZES = (28.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
 _OPENING_SIZES = (44.0, 40.0, 36.0, 32.0, 28.0, 24.0)
 _FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)  # a department's footer may have room for no more
 _BOLD = 1.1  # bold words of a program without Arial or its like are wider still
-_INSET = 15.0  # points that a placeholder keeps free on both sides, unless told
+_INSET = 15.0  # points that a placeholder keeps free on both sides by default
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP file can hold: the same file on any day
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _SVG_TYPE = "image/svg+xml"
@@ -37,7 +37,7 @@ _SVG_TYPE = "image/svg+xml"
 def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
     """In a template, where place, lead and pictures go in the room of its layout; and the size of the lead.
 
-    On our own master place and lead have placeholders, and the pictures the whole room.
+    On our own master, place and lead have placeholders, and the pictures get the whole room.
     """
     room, scale = design.room, design.scale
     if design.own:
@@ -51,7 +51,7 @@ def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
 
 
 def _fitting(text: str, width: float, sizes: Sequence[float], most: int, *, bold: bool = False) -> tuple[float, int]:
-    """The largest of `sizes` in which a text takes at most that many lines, and how many it takes."""
+    """The largest of `sizes` in which a text takes at most `most` lines, and how many it takes."""
     from desktop_app.figures import fonts
 
     lines = 1
@@ -122,7 +122,7 @@ class _Maker:
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
     def _open(self, made: Any, slide: Slide) -> None:
-        """A title and a line under it: the first slide says what it is all about, and shows nothing yet."""
+        """A title and a line under it: the first slide names the subject and shows no picture."""
         title, under = made.shapes.title, made.placeholders[1]
         title.text_frame.text, under.text_frame.text = shapes.clean(slide.title), shapes.clean(slide.lead)
         size, _ = _fitting(slide.title, 880 / _BOLD, _OPENING_SIZES, 3, bold=True)
@@ -131,7 +131,7 @@ class _Maker:
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
     def _list(self, lines: Sequence[str]) -> None:
-        """Sentences under each other, each a box of words."""
+        """Sentences below each other, each in a text box."""
         room, scale = self._design.room, self._design.scale
         step = min(room.h / len(lines), 44 * scale)
         for n, words in enumerate(lines):
@@ -190,17 +190,17 @@ class _Maker:
         related = []
         for name, kind in ((piece.png, "image/png"), (piece.svg, _SVG_TYPE)):
             suffix = name.rpartition(".")[2]
-            # Numbered by us: python-pptx compares each new picture with all that are there.
+            # Numbered here: python-pptx compares each new picture with all existing ones.
             uri = PackURI(f"/ppt/media/logitscope{self._media}.{suffix}")
             part = Part(uri, kind, self._deck.part.package, (self._folder / name).read_bytes())
             related.append(made.part.relate_to(part, RT.IMAGE))
         self._append(shapes.picture(self._next(), piece, *related))
 
     def _caption(self, words: str, footer: Any) -> str:
-        """The footer's paragraph; on our master it says the looks of the layout again, which some programs forget."""
+        """The footer's paragraph; on our master it repeats the layout's formatting, which some programs ignore."""
         if self._design.own:
             return '<a:pPr algn="l"/>' + shapes.run(words, FOOT, colour=self._theme.dim)
-        # A department's footer has room for its name, and a caption says more than that.
+        # A department's footer has room for its name; a caption is longer.
         width, height = ((side or 0) / EMU for side in (footer.width, footer.height))
         size = 6.0
         for size in _FOOTER_SIZES:
@@ -209,7 +209,7 @@ class _Maker:
         return shapes.run(words, size)
 
     def _foot(self, slide: Slide) -> None:
-        """Caption and number in the layout's placeholders; a caption without one stands nowhere but in the notes."""
+        """Caption and number in the layout's placeholders; a caption without one appears only in the notes."""
         found: dict[str, Any] = {}
         for placeholder in self._layout.placeholders:
             kind = placeholder.element.ph.get("type")
@@ -230,7 +230,7 @@ class _Maker:
 
 
 def _name_notes_master(deck: Any) -> None:
-    """python-pptx relates the notes' master and does not list it, which stricter readers miss."""
+    """List the notes' master: python-pptx only relates it, and stricter readers expect it in the list."""
     root = deck.part._element
     if root.find(f"{_P}notesMasterIdLst") is not None or not deck.part.package.presentation_part.rels:
         return
@@ -244,7 +244,7 @@ def _name_notes_master(deck: Any) -> None:
 
 
 def _own_properties(deck: Any, slides: Sequence[Slide]) -> None:
-    """Title and maker; no dates, which would make every file another."""
+    """Title and creator; no dates, which would make every file different."""
     xml = (
         '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
         '<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
@@ -258,7 +258,7 @@ def _own_properties(deck: Any, slides: Sequence[Slide]) -> None:
 
 
 def _write(packed: io.BytesIO, out: Path) -> None:
-    """The file with its parts in their order, all of one date; pictures are not compressed a second time."""
+    """Write the file with its parts in order, all of one date; pictures are not compressed a second time."""
     with zipfile.ZipFile(packed) as source, zipfile.ZipFile(out, "w") as target:
         for entry in source.infolist():
             settled = zipfile.ZipInfo(entry.filename, _WHEN)

@@ -1,4 +1,4 @@
-"""Shapes of a slide as XML: words, pictures with their SVG, and tables of coloured cells."""
+"""Shapes of a slide as XML: text, pictures with their SVG, and tables of coloured cells."""
 
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
@@ -20,7 +20,7 @@ _NO_STYLE = "{2D5ABB26-0587-4C30-8999-92F81FD0307C}"
 
 
 def clean(text: str) -> str:
-    """The text without what XML cannot hold."""
+    """The text without characters that XML cannot hold."""
     return "".join(
         c for c in text if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff")
     )
@@ -29,7 +29,7 @@ def clean(text: str) -> str:
 def run(
     text: str, size: float, *, colour: str | None = None, bold: bool = False, mono: bool = False, cell: bool = False
 ) -> str:
-    """Words of one look; without a colour in that of the presentation's text."""
+    """A run of text in one format; without a colour, in that of the presentation's text."""
     fill = f"<a:solidFill>{plain_colour(colour)}</a:solidFill>" if colour else ""
     style = f'lang="en-GB" sz="{round(size * 100)}" b="{int(bold)}" dirty="0"'
     inner = f"{fill}{_MONO if mono else _SANS}"
@@ -39,7 +39,7 @@ def run(
 
 
 def text_box(number: int, name: str, place: Rect, runs: Iterable[str], *, anchor: str = "t") -> str:
-    """A box of words that keeps its size."""
+    """A text box that keeps its size."""
     return (
         f'<p:sp {NAMESPACES}><p:nvSpPr><p:cNvPr id="{number}" name={quoteattr(clean(name))}/><p:cNvSpPr txBox="1"/>'
         f'<p:nvPr/></p:nvSpPr><p:spPr>{transform(place)}<a:prstGeom prst="rect"><a:avLst/></a:prstGeom>'
@@ -50,7 +50,7 @@ def text_box(number: int, name: str, place: Rect, runs: Iterable[str], *, anchor
 
 
 def bar(number: int, name: str, place: Rect, colour: str) -> str:
-    """A filled rectangle that only decorates, and says so to screen readers."""
+    """A filled rectangle marked as decorative for screen readers."""
     extension = (
         f'<a:extLst><a:ext uri="{_DECORATIVE}"><adec:decorative '
         'xmlns:adec="http://schemas.microsoft.com/office/drawing/2017/decorative" val="1"/></a:ext></a:extLst>'
@@ -64,7 +64,7 @@ def bar(number: int, name: str, place: Rect, colour: str) -> str:
 
 
 def copied_placeholder(number: int, name: str, kind: str, index: int, content: str) -> str:
-    """A footer or slide number that stands where the layout has it."""
+    """A footer or slide number at the layout's position."""
     return (
         f'<p:sp {NAMESPACES}><p:nvSpPr><p:cNvPr id="{number}" name={quoteattr(name)}/><p:cNvSpPr><a:spLocks noGrp="1"/>'
         f'</p:cNvSpPr><p:nvPr><p:ph type="{kind}" sz="quarter" idx="{index}"/></p:nvPr></p:nvSpPr><p:spPr/><p:txBody>'
@@ -81,7 +81,7 @@ def slide_number(value: int) -> str:
 
 
 def picture(number: int, piece: Picture, png: str, svg: str) -> str:
-    """A picture by the relations `png` and `svg`; programs that know SVG show that."""
+    """A picture by the relations `png` and `svg`; programs that support SVG show that."""
     extension = (
         f'<a:extLst><a:ext uri="{_SVG}"><asvg:svgBlip '
         f'xmlns:asvg="http://schemas.microsoft.com/office/drawing/2016/SVG/main" r:embed="{svg}"/></a:ext></a:extLst>'
@@ -134,7 +134,7 @@ def _row(cells: list[str], height: float) -> str:
 
 def _label(text: str, piece: Table, theme: Theme, *, chosen: bool, column: bool) -> str:
     colour = theme.words(theme.accent) if chosen else theme.ink
-    # About as many characters of a face of fixed width as there is room for.
+    # About as many characters of a monospaced font as there is room for.
     room = (
         (piece.top if piece.upright else (piece.place.w - piece.left) / len(piece.panel.labels))
         if column
@@ -153,9 +153,9 @@ def _cell(
 ) -> str:
     paint = f"<a:solidFill>{plain_colour(fill)}</a:solidFill>" if fill else "<a:noFill/>"
     turned = ' vert="vert270"' if upright else ""
-    # Room on the side where a label ends, none above and below: the row is as high as it was measured.
+    # Margin on the side where a label ends, none above or below: the row is as high as it was measured.
     sides = f'marL="0" marR="{3 * EMU if align == "r" else 0}" marT="0" marB="{3 * EMU if upright else 0}"'
-    # Lines of a fixed height, whatever the face: a program makes a row higher rather than let its text not fit.
+    # Lines of a fixed height, whatever the font: a program makes a row higher if its text does not fit.
     height = f'<a:lnSpc><a:spcPts val="{round(size * 115)}"/></a:lnSpc>'
     return (
         f'<a:tc><a:txBody><a:bodyPr/><a:lstStyle/><a:p><a:pPr algn="{align}">{height}</a:pPr>{words}</a:p></a:txBody>'
@@ -165,7 +165,7 @@ def _cell(
 
 
 def _edges(theme: Theme, *, row: bool, column: bool) -> str:
-    """The lines around the selected query; nothing elsewhere."""
+    """The lines around the selected query; "" elsewhere."""
     if not row and not column:
         return ""
     line = f'w="19050"><a:solidFill>{plain_colour(theme.accent)}</a:solidFill>'

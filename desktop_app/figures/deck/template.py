@@ -1,4 +1,4 @@
-"""A department's template: opened with care, and looked through for what a step's slide needs."""
+"""A department's template: opened with checks, and searched for what a step's slide needs."""
 
 import io
 import re
@@ -14,15 +14,15 @@ from desktop_app.gpt2.errors import ExportError
 _SIDES = (1.0, 56.0)  # inches that PowerPoint allows a slide
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _SLOTS = {"bg1": "lt1", "tx1": "dk1", "bg2": "lt2", "tx2": "dk2"}
-"""What the default map of colours calls the theme's own."""
+"""The default colour map: its names -> the theme's."""
 
 
 @dataclass(frozen=True)
 class Design:
     """What slides are built upon: an empty presentation, its layout, and the room that the layout leaves.
 
-    `own` is our master, whose layout has placeholders for place and lead; in a template these are boxes of words in
-    the room, which stands in points like every place on a slide. `scale` enlarges our sizes for its slides.
+    `own` is our master, whose layout has placeholders for place and lead; in a template these are text boxes in
+    the room, which is in points like every place on a slide. `scale` enlarges our sizes for its slides.
     """
 
     data: bytes
@@ -44,7 +44,7 @@ def own_design(theme: str) -> Design:
 
 
 def read_template(path: Path, theme: str | None = None) -> Design:
-    """The design of a department's file. Its pictures take `theme`, or the one that goes with its background.
+    """The design of a department's file. Its pictures take `theme`, or the theme that suits its background.
 
     Raises ExportError, saying what the file is, or what is missing in it.
     """
@@ -53,7 +53,7 @@ def read_template(path: Path, theme: str | None = None) -> Design:
     from desktop_app.figures.deck.package import clean_package
 
     data = clean_package(path)
-    # What python-pptx raises for parts that are XML, and not what they should be.
+    # What python-pptx raises for parts that are XML but not of the expected kind.
     damage = (PythonPptxError, SyntaxError, LookupError, ValueError, AttributeError, TypeError, OverflowError)
     try:
         return _design(_open(data), data, path, theme)
@@ -91,7 +91,7 @@ def _design(deck: Any, data: bytes, path: Path, theme: str | None) -> Design:
 
 
 def _rank(layout: Any) -> tuple[int, int]:
-    """The plainest layout first: one title, one content, by the type that PowerPoint gave it."""
+    """Sort key, the plainest layout first: one title, one content, by the type that PowerPoint gave it."""
     order = ("obj", "titleOnly", "tx")
     kind = layout._element.get("type", "")
     others = sum(1 for p in layout.placeholders if _kind(p) == "content")
@@ -138,7 +138,7 @@ def _room(layout: Any, content: Any, width: float, height: float) -> Rect:
 
 
 def _is_dark(deck: Any) -> bool:
-    """Whether the master's background is dark, as far as it is one colour of its theme."""
+    """Whether the master's background is dark, if it is a single colour of its theme."""
     master = deck.slide_master
     space = {
         "a": "http://schemas.openxmlformats.org/drawingml/2006/main",
@@ -173,7 +173,7 @@ def _open(data: bytes) -> Any:
     from pptx import Presentation
 
     deck: Any = Presentation(io.BytesIO(data))
-    # Read what will be used, so that damage shows now and not when all slides have been drawn.
+    # Read what will be used, so that damage is found now and not after all slides have been drawn.
     for layout in deck.slide_layouts:
         for placeholder in list(layout.placeholders):
             _ = _kind(placeholder), _area(placeholder), placeholder.left, placeholder.top, placeholder.name

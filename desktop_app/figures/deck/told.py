@@ -1,7 +1,7 @@
 """A story as slides: a title, a slide for each stop, two where it asks something, and a closing slide.
 
-Titles and sentences are the story's own, and so is the language that they are in. Where a stop's claims do not hold on
-the model that is at hand, its notes say so.
+Titles and sentences, and their language, are the story's own. Where a stop's claims do not hold on the given model,
+its notes say so.
 """
 
 from collections.abc import Callable, Iterator
@@ -47,14 +47,14 @@ from desktop_app.figures.language import ENGLISH
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 
 Open = Callable[[str], Model]
-"""Gives the model that a stop is about, by the name that the story has for it. Raises LogitscopeError."""
+"""Opens the model that a stop is about, by its name in the story. Raises LogitscopeError."""
 
 _GRID, _BARS, _LINES, _MOST_LINES = 8, 9, 8, 14
 
 
 @dataclass(frozen=True)
 class Told:
-    """One stop on its model: what it shows, and which of its claims do not hold there, in words."""
+    """One stop on its model: what it shows, and, in words, which of its claims do not hold there."""
 
     stop: Stop
     scene: Scene
@@ -87,7 +87,7 @@ def slides(story: Story, open_model: Open, *, language: str = ENGLISH, captions:
 def leaves(
     story: Story, open_model: Open, *, language: str = ENGLISH, captions: bool = True
 ) -> Iterator[tuple[Slide, Told | None]]:
-    """Every slide with the stop that it is of; the first and the last are of none."""
+    """Every slide with its stop; the first and the last have none."""
     words, count = words_of(language), count_of(story)
     end, titles, number = words["parts"]["end"], dict[str, int](), 0
 
@@ -139,7 +139,7 @@ def shown(told: Told) -> View:
 
 
 def _pattern(told: Told) -> Box:
-    """Where a head looks: from every token where the stop is about all of them, else from the selected one."""
+    """Where a head attends: from every token if the stop is about all of them, else from the selected one."""
     scene = told.scene
     if any(isinstance(claim.statement, Always) for claim in told.stop.claims):
         return column(arcs(scene, scene.layer, scene.head))
@@ -150,7 +150,7 @@ def _pattern(told: Told) -> Box:
 
 
 _CHARTS = (TokensPanel, RulerPanel, BarsPanel, CurvePanel, ProsePanel)
-"""What can be read from the back row, the first kinds first; maps of vectors cannot."""
+"""Panels that can be read from the back row, in order of preference; maps of vectors cannot."""
 
 
 def _picked(told: Told, view: View) -> list[AnyPanel]:
@@ -166,7 +166,7 @@ def _bounded(told: Told, panel: AnyPanel) -> AnyPanel:
     """The panel with no more in it than a slide has room for."""
     scene = told.scene
     if isinstance(panel, GridPanel) and len(panel.values) > _GRID:
-        # A grid of so many tokens has no room for words that can be read: the selected token's row has.
+        # A grid of so many tokens has no room for legible text: the selected token's row has.
         row = np.array(scene.trace.read(told.step.tensors[0], head=scene.head, row=scene.token), float)
         row[~np.isfinite(row)] = np.nan
         panel = ShadedPanel(panel.title, pieces=scene.labels, values=row, levels=panel.levels, selected=scene.token)
@@ -178,7 +178,7 @@ def _bounded(told: Told, panel: AnyPanel) -> AnyPanel:
 
 
 def _longest(panel: BarsPanel) -> BarsPanel:
-    """The panel with its longest bars, in their order; what its note says of the others is not so any more."""
+    """The panel with its longest bars, in their order; its note on the others no longer applies."""
     if len(panel.bars) <= _BARS:
         return panel
     order = sorted(range(len(panel.bars)), key=lambda n: -abs(panel.bars[n].value - panel.base))
@@ -188,7 +188,7 @@ def _longest(panel: BarsPanel) -> BarsPanel:
 
 
 def _asked(told: Told, view: View) -> Box:
-    """What a question is asked over: the text for a token that is looked for, else the view with its numbers hidden."""
+    """What is shown with a question: the text if a token is to be found, else the view with its numbers hidden."""
     question, scene = told.stop.question, told.scene
     assert question is not None
     if question.kind == CHOICE:

@@ -25,7 +25,7 @@ from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.phrase import Phrase, joined
 
 STEP, TITLE, CLOSING = "step", "title", "closing"
-"""Kinds of slides: they have layouts of their own where a master has them."""
+"""Kinds of slides: each has its own layout where a master provides one."""
 MOST_SLIDES = 18
 """Of a lecture."""
 LECTURE, OVERVIEW, ALL, BLOCK = "lecture", "overview", "all", "block"
@@ -40,7 +40,7 @@ SELECTIONS = {
 
 @dataclass(frozen=True)
 class Item:
-    """One slide to be: a step, or a `whole` block, whose last step stands for it."""
+    """One slide to be made: a step, or a `whole` block, represented by its last step."""
 
     step: Step
     whole: bool = False
@@ -53,10 +53,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a slide asks, for what can be answered on the spot.
+    """What a slide asks, where it can be answered on the page.
 
-    `kind` is that of a question of a story; `options` are what can be chosen, and `right` the numbers of those that are
-    right, or of a token that is typed its text. `truth` says what is so.
+    `kind` is that of a story's question; `options` are the choices, and `right` the numbers of the right ones, or the
+    text of a token that is to be typed. `truth` states the answer.
     """
 
     kind: str
@@ -75,15 +75,15 @@ class Slide:
     number: int  # from 1
     part: str  # Input, Block 3 of 0–11, Output
     place: str  # the same and the step's number
-    share: float  # how far along the walk it stands, from 0 to 1
+    share: float  # how far along the walk it is, from 0 to 1
     job: Job
     lead: str
     notes: str
     kind: str = STEP
-    say: str = ""  # of the notes what those who only read are told, too
+    say: str = ""  # the part of the notes that is also shown to those who only read
     ask: Ask | None = None
     language: str = ENGLISH
-    lines: tuple[str, ...] = ()  # of a closing slide, what it says once more
+    lines: tuple[str, ...] = ()  # of a closing slide, the titles that it repeats
     large: bool = False  # in words of at least 12 points: its panels are few and bounded
 
     def without_content(self) -> "Slide":
@@ -106,7 +106,7 @@ def choose(config: Config, selection: str | Sequence[str] = OVERVIEW, block: int
     """The items of a named selection, or of a list of names.
 
     A name is a step, a tensor, a whole block ("blocks.3") or a pattern such as "blocks.*.attn.pattern". `block` is
-    the one that is shown in full, 0 unless told. Raises ExportError, with the closest names.
+    the one that is shown in full, 0 by default. Raises ExportError, with the closest names.
     """
     steps = step_list(config)
     chosen = block or 0
@@ -157,7 +157,7 @@ def slides(
 ) -> Iterator[Slide]:
     """Each item of the walk as a slide, made when it is asked for; `model` computes what workspaces need.
 
-    In another language titles, leads, labels and captions are; the explanations in the notes stay English.
+    `language` applies to titles, leads, labels and captions; the explanations in the notes stay English.
     """
     for number, item in enumerate(items, 1):
         state = at_step(replace(scene.state, workspace=WALK), item.step)

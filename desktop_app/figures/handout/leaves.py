@@ -1,4 +1,4 @@
-"""What a hand-out is made of: slides of a lecture or of a story, each with the moment that it shows."""
+"""The leaves of a hand-out: slides of a lecture or of a story, each with the scene that it shows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _TRIED = ("temperature", "top_k", "top_p", "probabilities", "draw")
 
 @dataclass(frozen=True)
 class Leaf:
-    """One section. `scene` is the moment whose numbers stand in it; `tries` whether sliders belong under it."""
+    """One section. `scene` is the moment whose numbers it contains; `tries` says whether sliders are put under it."""
 
     slide: Slide
     scene: Scene | None = None
@@ -29,7 +29,7 @@ def of_lecture(lecture: Lecture, scene: Scene) -> Iterator[Leaf]:
 
 
 def of_story(story: Story, open_model: Open, language: str = ENGLISH) -> Iterator[Leaf]:
-    """The leaves of a story; sliders stand once under each text whose sampling it shows."""
+    """The leaves of a story; sliders appear once under each text whose sampling it shows."""
     tried: set[object] = set()
     for slide, told in leaves(story, open_model, language=language):
         if told is None:

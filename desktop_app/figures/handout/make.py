@@ -1,4 +1,4 @@
-"""A hand-out from its leaves to its bytes."""
+"""Makes the bytes of a hand-out from its leaves."""
 
 from collections.abc import Iterable
 

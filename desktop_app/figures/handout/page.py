@@ -1,6 +1,6 @@
-"""The hand-out's file: sections, tables, opened numbers and data, put together with its own style and script by hash.
+"""The hand-out's file: sections, tables, opened numbers and data, with its own style and script, named by hash.
 
-The policy of the page is `default-src 'none'`: it can load nothing, and runs and wears only what its hashes name.
+The page's policy is `default-src 'none'`: it can load nothing, and uses only the scripts and styles of its hashes.
 """
 
 import base64
@@ -31,16 +31,16 @@ from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError, ModelError
 
 LIMIT = 5_000_000
-"""Bytes of a file: what a mail takes, and a browser opens at once."""
+"""Bytes of a file: small enough to be mailed, and for a browser to open at once."""
 
-_OPENED = 6  # numbers of a section that are opened to their arithmetic
+_OPENED = 6  # numbers of a section whose arithmetic is shown
 _ROWS, _COLUMNS = 60, 26  # of a table; larger ones are left out and named
-_CELLS = 6_000  # of a picture that answer to the pointer
+_CELLS = 6_000  # of a picture that respond to the pointer
 
 
 @dataclass
 class _Made:
-    """What was made for one section, each part by itself, so that parts can be left out."""
+    """The parts made for one section, kept separate so that some can be left out."""
 
     html: str
     table: str = ""
@@ -102,13 +102,13 @@ class Handout:
         return f'<div class="notes">{"".join(f"<p>{escape(part)}</p>" for part in said)}</div>'
 
     def _open(self, content: Box, scene: Scene, n: int) -> str:
-        """What opens under the numbers of a section's bars: their arithmetic, as the window shows it."""
+        """The arithmetic that unfolds under the numbers of a section's bars, as the window shows it."""
         cells = [bar.source for p in panels_of(content) if isinstance(p, BarsPanel) for bar in p.bars if bar.source]
         found: list[str] = []
         for name, index in list(dict.fromkeys(cells))[:_OPENED]:
             try:
                 view = view_of(scene, Cell(name, index))
-            except ModelError:  # of another pass than this one, which the section does not hold
+            except ModelError:  # from another pass, which the section does not have
                 continue
             where = f"{name}[{', '.join(map(str, index))}]"
             found.append(f'<details id="o{n}-{len(found)}" data-cell="{escape(where)}">{self._opened(view)}</details>')
@@ -199,7 +199,7 @@ class Handout:
         return data, left
 
     def _ways(self) -> Iterable[tuple[Callable[[], None], str]]:
-        """How the page becomes lighter, what is missed least first, and what is said of it."""
+        """Ways to make the page smaller, the least missed first, each with the sentence that reports it."""
 
         def without_cells() -> None:
             self._made = [replace(made, cells=[]) for made in self._made]
@@ -284,7 +284,7 @@ def _sheet(palette: Palette) -> str:
 
 
 def _group(cells: Cells, scene: Scene) -> Any:
-    """A place of a picture that answers to the pointer: where it is, which cells of which tensor, and their numbers."""
+    """A place of a picture that responds to the pointer: where it is, which cells of which tensor, their numbers."""
     source = cells.source
     values = np.asarray(cells.values, float)
     if source is None or values.size > _CELLS or source.each is not None:
@@ -313,7 +313,7 @@ def _group(cells: Cells, scene: Scene) -> Any:
 
 
 def _tables(content: Box, words: Any) -> tuple[str, list[str]]:
-    """The numbers of a picture as tables for those who read instead of look, and which were too large."""
+    """The numbers of a picture as tables for those who cannot see it, and which tables were too large."""
     parts, left = [], []
     for panel in panels_of(content):
         for table in KINDS[type(panel)].tables(panel):

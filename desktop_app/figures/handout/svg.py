@@ -1,6 +1,6 @@
-"""Panels as SVG for a page in two themes: shapes name classes, and a style sheet says what these are in each theme.
+"""Panels as SVG for a page in two themes: shapes name classes, which a style sheet defines for each theme.
 
-A page whose policy allows no style of its own on elements takes it from the sheet alone, so nothing here has `style`.
+The page's policy forbids inline styles, so nothing here has a `style` attribute: all style comes from the sheet.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Palette:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture as SVG, and the places on it that are cells of a tensor."""
+    """A picture as SVG, and the places on it that show cells of a tensor."""
 
     svg: str
     cells: tuple[Cells, ...]
@@ -54,7 +54,7 @@ class Drawing:
 
 
 def draw(content: Box, alt: str, palette: Palette, say: Say) -> Drawing:
-    """Panels on a page WIDTH wide, as high as they want to be."""
+    """Draw panels on a page WIDTH wide, at the height that they want."""
     from desktop_app.figures import fonts
 
     pages = [Page(THEMES[name], fonts.width, _SCALE, 2.0, 0.0, say) for name in ("light", "dark")]
@@ -106,7 +106,7 @@ def _words(mark: Words, colour: int) -> str:
     anchor = {"left": "", "center": ' text-anchor="middle"', "right": ' text-anchor="end"'}[mark.align]
     kind = f"f{colour}{' m' if mark.mono else ''}{' b' if mark.bold else ''}"
     turn = f' transform="rotate({-mark.angle:g} {_n(mark.x)} {_n(mark.y)})"' if mark.angle else ""
-    # Whatever face a browser takes, the words keep the room that was measured for them.
+    # Whatever font a browser uses, the words keep the width that was measured for them.
     length = f' textLength="{_n(width)}" lengthAdjust="spacingAndGlyphs"' if len(mark.text) > 1 else ""
     return (
         f'<text x="{_n(mark.x)}" y="{_n(mark.y + 0.35 * mark.size)}" font-size="{_n(mark.size)}" class="{kind}"'
