@@ -300,7 +300,7 @@ def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Pag
 
 
 def _marks(low: float, high: float, length: float, page: Page, *, ends: bool) -> list[float]:
-    """The numbers on an axis of that length: round ones, at least two; with its `ends` if asked, and none too near them."""
+    """The numbers on an axis of that length: round ones, at least two; with its `ends` if asked, none too near."""
     apart = page.u(13) * (high - low) / max(length, 1.0)
     count = max(2, int(length / page.u(36)))
     while len(found := ticks(low, high, count)) < 2 and count < 8:

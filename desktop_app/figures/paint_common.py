@@ -73,7 +73,7 @@ def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = ""
 def _legend_words(
     levels: Levels, rooms: tuple[float, float], page: Page, beyond: int, pooled: str, label: str
 ) -> tuple[str, str]:
-    """The words beside a colour bar, and below it. `rooms`: width for the bar with the words beside it, and for those below.
+    """The words beside a colour bar, and below it. `rooms`: of the bar with the words beside it, and of those below.
 
     Where room is short the label is dropped first, then the rule; words whose absence would mislead take a second line.
     """

@@ -23,7 +23,7 @@ _MOST_PIXELS = 36_000_000  # of the picture in a figure: A0 at 150 dpi has 35 mi
 _LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # units of the design below which words are left out
 _NUMBER = (34.0, 15.0)  # of a cell that shows its number
 _NEAR = 0.9  # the largest scale of the sheet's own words, whatever the page's text
-_EACH = 0.62  # approximate width of a letter by its size: every frame must decide for hundreds of words whether they fit
+_EACH = 0.62  # approximate width of a letter by its size: every frame decides for hundreds of words whether they fit
 _UPWARDS = (("attn_out", "resid_mid"), ("mlp_out", "resid_post"))
 _DOWNWARDS = (("resid_pre", "ln1.normalized"), ("ln1.normalized", "ln1.out"), ("ln2.normalized", "ln2.out"))
 

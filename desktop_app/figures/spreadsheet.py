@@ -168,7 +168,7 @@ def _projected(
     which: tuple[int, int, int],
     labels: Sequence[str],
 ) -> Sheet:
-    """Queries (part 0), keys (1), or values (2): these transposed, as a formula of `z` reads one number of every token."""
+    """Queries (part 0), keys (1), or values (2): transposed, as a formula of `z` reads one number of every token."""
     (layer, head, part), config, own = which, trace.config, _own(trace, which[1])
     letter, block = "qkv"[part], f"blocks.{layer}.attn."
     columns = slice(part * config.n_embd + own.start, part * config.n_embd + own.stop)

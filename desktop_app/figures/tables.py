@@ -39,7 +39,7 @@ class Table:
     columns: tuple[str, ...] = ()
     source: Source | None = None
     cells: tuple[tuple[str, tuple[int, ...]] | None, ...] = ()
-    """For a column of numbers, the cell of each number that is one."""
+    """For a column of numbers, the cell of each number that is a cell, else None."""
 
 
 def tokens_table(panel: TokensPanel) -> Iterator[Table]:

@@ -95,4 +95,4 @@ ACTIVATIONS = {
         silu, lambda nodes, x, out: nodes.op("Mul", x, nodes.op("Sigmoid", x), out=out), "x / (1 + np.exp(-x))"
     ),
 }
-"""By the name that `Config.activation` has."""
+"""The functions by the names in `Config.activation`."""

@@ -1,4 +1,4 @@
-"""A GPT-2 checkpoint folder: config and weights, found, named, checked, and mapped where that is possible."""
+"""A GPT-2 checkpoint folder: config and weights, found, named, checked, and memory-mapped where possible."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -28,10 +28,10 @@ _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """How a checkpoint's file has a weight: its name there, dtype as the header says it, shape, where its bytes begin.
+    """How a checkpoint's file stores a weight: its name there, dtype as in the header, shape, and byte offset.
 
-    `turned` says that it is stored transposed (Linear). A bias that a model does without has no dtype and no name, and
-    is all zeros.
+    `turned` says that it is stored transposed (Linear). A bias that the model lacks has no dtype and no name, and is
+    all zeros.
     """
 
     file: Path
@@ -46,8 +46,8 @@ class StoredWeight:
 class Checkpoint:
     """A model's folder after every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
 
-    They are mapped from their files where those hold them as they are needed (float32, not transposed).
-    `stored` says for each how it is stored; a tied unembedding is where the embedding is.
+    They are mapped from their files where these hold them in the form needed (float32, not transposed).
+    `stored` says how each is stored; a tied unembedding is stored as the embedding.
     """
 
     folder: Path
@@ -55,9 +55,9 @@ class Checkpoint:
     weights: Mapping[str, NDArray[np.float32]]
     stored: Mapping[str, StoredWeight]
     remarks: tuple[str, ...] = ()
-    """What in the folder is ignored, in sentences."""
+    """Sentences about what is ignored in the folder."""
     key: int = field(default_factory=new_model_key, init=False)
-    """The model's part of a `Run`: another one for every set of weights that is opened, or rounded."""
+    """The model's part of a `Run`: unique to every set of weights that is opened or rounded."""
 
     def __repr__(self) -> str:
         c = self.config
@@ -66,26 +66,26 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """What `name_of` says of its folder."""
+        """The `name_of` its folder."""
         return name_of(self.folder)
 
     def require_unchanged(self) -> None:
-        """Raise ModelError if a file of it was written to since it was opened."""
+        """Raise ModelError if one of its files was written to since it was opened."""
         weights = getattr(self.weights, "source", self.weights)  # of a rounded model
         if isinstance(weights, OpenedWeights):
             weights.require_unchanged()
 
     def is_rewritten(self) -> bool:
-        """Whether a file of it was written to since it was opened."""
+        """Whether one of its files was written to since it was opened."""
         try:
             self.require_unchanged()
-        except ModelError:  # that is the answer; the caller reports it
+        except ModelError:  # so it was; the caller reports it
             return True
         return False
 
     @cached_property
     def digest(self) -> str:
-        """What tells its weights from any others: SHA-256, in hex, over names, shapes and float32 values.
+        """The fingerprint of its weights: SHA-256, in hex, over names, shapes and float32 values.
 
         The same however they are stored: in float16 or float32, in one file or in several, transposed or not.
         """
@@ -102,7 +102,7 @@ def name_of(folder: Path) -> str:
 
 
 def load_checkpoint(folder: Path, on_stage: Callable[[str], None] = lambda _stage: None) -> Checkpoint:
-    """Open the checkpoint in `folder`. `on_stage` hears the name of each stage as it begins, and may raise to end it.
+    """Open the checkpoint in `folder`. `on_stage` gets each stage's name as it begins, and may raise to abort.
 
     Raises ModelError, in one sentence that names the file and what to do, for anything that is missing, extra,
     misshapen, not finite, or stored in a form that is never opened (pickles).
@@ -161,9 +161,9 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
 
 
 def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
-    """Tell a tied head from an untied one; a copy of the embedding stored as tied head is passed over.
+    """Distinguish a tied head from an untied one; a copy of the embedding stored as a tied head is ignored.
 
-    Where only one of a tied pair is stored, it is both, whichever name it has.
+    Where only one of a tied pair is stored, it serves as both, whichever name it has.
     """
     if (
         "wte.weight" not in stored
@@ -197,7 +197,7 @@ def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
 
 
 def remarks_on(folder: Path, heads: Mapping[str, str]) -> tuple[str, ...]:
-    """What of a folder is passed over, in sentences: `heads` are the names of tensors and what they are."""
+    """Sentences about what is ignored in a folder: `heads` are the names of tensors and what they are."""
     remarks = []
     for what in dict.fromkeys(heads.values()):
         names = [name for name, kind in heads.items() if kind == what]
@@ -211,7 +211,7 @@ def remarks_on(folder: Path, heads: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def no_config(folder: Path) -> ModelError:
-    """What to do about a folder without config.json: what it is, or what its weights say of their shape."""
+    """The error for a folder without config.json: what the folder is, or the shape that its weights show."""
     if (words := foreign.no_config(folder)) is not None:
         return words
     try:
@@ -219,7 +219,7 @@ def no_config(folder: Path) -> ModelError:
         (vocab, width), (positions, _) = (
             file.entries[name].shape for file, name in (stored["wte.weight"], stored["wpe.weight"])
         )
-    except (ModelError, KeyError, ValueError):  # nor are there weights that could tell
+    except (ModelError, KeyError, ValueError):  # nor do any weights tell
         return ModelError(f"{folder / 'config.json'} does not exist; check the folder's name.")
     shape = {"vocab_size": vocab, "n_positions": positions, "n_embd": width}
     shape["n_layer"] = len({name.split(".")[1] for name in stored if name.startswith("h.")})
@@ -241,10 +241,10 @@ def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) 
 
 
 def as_float32(array: NDArray[Any], turned: bool) -> tuple[NDArray[np.float32], bool]:
-    """A stored matrix as it is computed with, and whether all of it is finite."""
+    """A stored matrix in the form used to compute, and whether all of it is finite."""
     # A sum is finite only if every term is, and costs one read; it may also overflow, hence the second look.
     with np.errstate(all="ignore"):
-        # The format does not align arrays; one that starts at an odd byte is copied.
+        # The format does not align arrays; an unaligned one is copied.
         weight = np.require(array.T if turned else array, np.float32, ["C", "ALIGNED"])
         return weight, bool(np.isfinite(weight.sum())) or bool(np.isfinite(weight).all())
 

@@ -19,11 +19,11 @@ ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
 }
-"""Names in `config.json` -> the function that they mean, as transformers computes it: several are one formula."""
+"""Names in `config.json` -> the function they mean, as transformers computes it: several share one formula."""
 
 CONFIG_LIMIT = 1 << 20
 
-# Newer libraries write the generic name where GPT-2's own files have the short one.
+# Newer libraries write generic names where GPT-2's own files have short ones.
 _ALIASES = {
     "hidden_size": "n_embd",
     "max_position_embeddings": "n_positions",
@@ -31,7 +31,7 @@ _ALIASES = {
     "num_hidden_layers": "n_layer",
 }
 
-# What would change the numbers, with the values at which it does not.
+# Fields that could change the numbers, with the values at which they do not.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False, None),
     "is_encoder_decoder": (False, None),
@@ -72,11 +72,11 @@ class Config:
     reorder_and_upcast_attn: bool = field(default=False, compare=False)
     tie_word_embeddings: bool = True
     bias: bool = True
-    """Whether it has biases; a nanoGPT may do without, and computes as if all were zero."""
+    """Whether it has biases; a nanoGPT may lack them, and computes as if all were zero."""
     says_tied: bool = field(default=True, compare=False)
-    """Whether the config settles that the head is tied; nanoGPT's and minGPT's leave it to the weights."""
+    """Whether the config decides if the head is tied; nanoGPT's and minGPT's leave it to the weights."""
     int8: bool = False
-    """Whether matrix products take their operands rounded to int8 (`gpt2/int8.py`); no config.json says so."""
+    """Whether matrix products round their operands to int8 (`gpt2/int8.py`); this is never read from config.json."""
 
     @property
     def d_head(self) -> int:
@@ -85,7 +85,7 @@ class Config:
 
     @property
     def d_mlp(self) -> int:
-        """Number of neurons of one MLP: n_inner, or 4 x n_embd where the config leaves it open."""
+        """Number of neurons of one MLP: n_inner, or 4 x n_embd where the config does not give it."""
         return self.n_inner or 4 * self.n_embd
 
     @property
@@ -94,7 +94,7 @@ class Config:
         return ACTIVATIONS[self.activation_function]
 
     def score_divisor(self, layer: int) -> float:
-        """What `attn.scores` of block `layer` are divided by to give `attn.scaled`."""
+        """The number by which `attn.scores` of block `layer` are divided to give `attn.scaled`."""
         divisor = float(self.d_head) ** 0.5 if self.scale_attn_weights else 1.0
         return divisor * (layer + 1 if self.scale_attn_by_inverse_layer_idx else 1)
 
@@ -137,7 +137,7 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
     """A Config out of parsed JSON; `where` names its source in errors.
 
     Fields that do not bear on the forward pass (dropout, initialisation, summary heads, generation
-    defaults) are passed over. Fields that do and that this program does not compute are refused by name.
+    defaults) are ignored. Fields that do, but that this program does not compute, are refused by name.
     """
     own_form = "block_size" in raw and "n_positions" not in raw
     if own_form:
@@ -197,11 +197,11 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
 def _from_nanogpt(raw: dict[str, Any], where: str) -> dict[str, Any]:
     """The arguments of a nanoGPT or a minGPT as fields of GPT2Config.
 
-    Both call the context block_size; model_type names a size there. minGPT (told by its embd_pdrop) computes GELU by
+    Both call the context block_size; model_type names a size there. minGPT (known by its embd_pdrop) computes GELU by
     the tanh formula, nanoGPT by the error function; a field activation_function overrules both.
     """
     for name in ("n_layer", "n_head", "n_embd", "vocab_size"):
-        # Their defaults are not GPT-2's, and a wrong number of heads would compute, and wrongly.
+        # Their defaults are not GPT-2's, and a wrong number of heads would run, with wrong results.
         if raw.get(name) is None:
             raise ModelError(f"{where}: block_size stands there, as in nanoGPT and minGPT, but no {name}; add it.")
     bias = raw.get("bias", True)

@@ -1,4 +1,4 @@
-"""Everything that is right and wrong with a checkpoint's folder, tensor by tensor, where loading stops at the first."""
+"""All that is right and wrong with a checkpoint folder, tensor by tensor; loading stops at the first fault."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ class Diagnosis:
     troubles: tuple[str, ...]
     tensors: tuple[TensorFinding, ...]
     remarks: tuple[str, ...] = ()
-    """What is passed over, and is nothing wrong."""
+    """What is ignored and is not a fault."""
 
     @property
     def faults(self) -> int:
-        """How many things are wrong."""
+        """The number of faults."""
         return len(self.troubles) + sum(bool(finding.fault) for finding in self.tensors)
 
     def lines(self, *, everything: bool = False) -> Iterator[str]:
-        """The report, a line each; sound tensors only with `everything`."""
+        """The report line by line; sound tensors only with `everything`."""
         yield str(self.folder)
         if self.config is not None:
             c = self.config
@@ -71,7 +71,7 @@ class Diagnosis:
 
 
 def diagnose(folder: Path) -> Diagnosis:
-    """Look at every file and every tensor in `folder`; nothing that is wrong with them is raised.
+    """Look at every file and every tensor in `folder`; their faults are reported, not raised.
 
     Raises ModelError only if there is no such folder.
     """

@@ -11,7 +11,7 @@ _QUOTED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "'": "\\'"}
 _UNQUOTED = {escape[1]: char for char, escape in _QUOTED.items()} | {'"': '"'}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
 
-# Characters that leave no ink though their general category says they are letters, marks or symbols:
+# Characters that leave no ink although their general category is letter, mark or symbol:
 # the default-ignorable ones of Unicode's DerivedCoreProperties.txt, and the blank braille pattern.
 _INKLESS = frozenset(
     [chr(code) for code in (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800)]
@@ -22,7 +22,7 @@ _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs
 
 
 def is_visible(char: str) -> bool:
-    """Whether `char` leaves ink of its own, so that a reader can see that it is there."""
+    """Whether `char` leaves ink by itself, so that a reader can see it."""
     return char not in _INKLESS and unicodedata.category(char) not in _INVISIBLE_CATEGORIES
 
 
@@ -31,7 +31,7 @@ def label(data: bytes) -> str:
     """The display form of a token: plain, safe, on one line and never empty.
 
     Whitespace is shown as `·` space, `↵` newline, `⇥` tab, `␍` carriage return and `⍽` no-break space; any
-    other character that could not be seen as an escape like `\\u{200b}`; bytes that are only a part of a UTF-8
+    other invisible character as an escape like `\\u{200b}`; bytes that are only a part of a UTF-8
     character as hex like `‹E2 96›`. A combining mark with nothing to sit on gets a dotted circle.
     """
     shown: list[str] = []
@@ -55,9 +55,9 @@ def label(data: bytes) -> str:
 
 
 def quoted(data: bytes) -> str:
-    """The token as it stands in a sentence, `' creature'`: straight quotes, and escapes that lose nothing.
+    """The token quoted for a sentence, `' creature'`: straight quotes, and lossless escapes.
 
-    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` as in Python, `\\u{a0}` for characters that could not be seen by themselves,
+    `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` as in Python, `\\u{a0}` for characters that are invisible by themselves,
     `\\xe2` for single bytes of an incomplete UTF-8 character. `unquote` reads it back to the same bytes.
     """
     shown: list[str] = []
@@ -96,7 +96,7 @@ def unquote(text: str) -> bytes | None:
 
 
 def typed(text: str) -> str:
-    """Turns the visible whitespace of a label back into what it stands for: `·Paris` into ` Paris`."""
+    """Turns the visible whitespace of a label back into real whitespace: `·Paris` into ` Paris`."""
     return "".join(_TYPED.get(char, char) for char in text)
 
 

@@ -17,11 +17,11 @@ from desktop_app.gpt2.tensors import EDITABLE, Tensor, tensor_table
 
 Array = NDArray[Any]
 Range = tuple[int, int | None]
-"""Places from the first number on and before the second, along an axis; None goes on to whatever end it has."""
+"""Indices along an axis from the first number up to, not including, the second; None means to the end of the axis."""
 
 ALL: Range = (0, None)
 CUT = "attn.scaled"
-"""Where -inf may be put, and nowhere else: the softmax that follows gives such a key nothing."""
+"""The only tensor where -inf may be put: the softmax that follows gives such a key no weight."""
 
 _LOOK = "attn.scaled[1, 3, 0]=-inf"
 _WRITTEN = re.compile(
@@ -33,7 +33,7 @@ _SPAN = re.compile(r"(\d{1,9})?:(\d{1,9})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Cells:
-    """Numbers to put, as a value that can be compared: float32, one for each cell or of length 1 along an axis."""
+    """Numbers to put, as a comparable value: float32, one for each cell or of length 1 along an axis."""
 
     shape: tuple[int, ...]
     data: bytes
@@ -53,8 +53,8 @@ class Cells:
 class Edit:
     """x' = keep * x + put at some cells of the tensor `site`: those of the ranges `where`, one for each axis.
 
-    The axis of positions counts from the text's first token, as that of keys does. `written` is how a person asked for
-    numbers that come from elsewhere, like "blocks.1.attn.z[2]=mean"; it decides nothing.
+    The axes of positions and of keys count from the text's first token. `written` is how the user asked for numbers
+    that come from elsewhere, like "blocks.1.attn.z[2]=mean"; it does not affect the edit.
     """
 
     site: str
@@ -65,7 +65,7 @@ class Edit:
 
     @property
     def text(self) -> str:
-        """The edit as a person writes it. Raises ExportError where it puts numbers of another pass, unnamed."""
+        """The edit as the user writes it. Raises ExportError where it puts unnamed numbers of another pass."""
         if isinstance(self.put, Cells) and not self.written:
             raise ExportError(f"{self.site} has numbers of another pass, which cannot be written as an edit's text.")
         return str(self)
@@ -86,11 +86,11 @@ class Edit:
 
 
 def parse_edit(text: str, config: Config, positions: int) -> Edit:
-    """The edit that "SITE[INDEX]=VALUE" names, for a text of so many tokens.
+    """The edit that "SITE[INDEX]=VALUE" names, for a text of `positions` tokens.
 
-    VALUE is put there; with `*=` what is there is multiplied by it, with `+=` it is added. An index is a number, from
-    the end if negative, or a range a:b; `:`, or an index left out at the end, means all. Raises ModelError with what
-    is wrong.
+    VALUE replaces the cells; with `*=` they are multiplied by it, with `+=` it is added. An index is a number, from
+    the end if negative, or a range a:b; `:`, or an index left out at the end, means all. Raises ModelError saying
+    what is wrong.
     """
     edit, source = read_edit(text, config, positions)
     if source:
@@ -99,9 +99,9 @@ def parse_edit(text: str, config: Config, positions: int) -> Edit:
 
 
 def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
-    """The edit of a text, and what stands in the place of its number; "" where that is one.
+    """The edit of a text, and its VALUE if that is not a number; "" if it is.
 
-    Where it is none, the edit puts 0, and with `*=` keeps nothing. Raises ModelError as `parse_edit` does.
+    If VALUE is not a number, the edit puts 0, or with `*=` keeps nothing. Raises ModelError as `parse_edit` does.
     """
     match = _WRITTEN.fullmatch(text)
     if match is None:
@@ -110,7 +110,7 @@ def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
     how = match["how"]
     try:
         value, source = float(match["value"]), ""
-    except ValueError:  # what is not a number may come from elsewhere: whoever reads it knows
+    except ValueError:  # a source other than a number: the caller knows it
         value, source = 0.0, match["value"].strip()
     if abs(value) > float(np.finfo(np.float32).max) and not (
         value == -math.inf and how != "*=" and tensor.name.endswith(CUT)
@@ -125,7 +125,7 @@ def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
 
 
 def widened(text: str, index: str) -> str:
-    """The text of an edit with another index, which stands in the brackets as it is; none where it is empty.
+    """The text of an edit with another index, put verbatim in the brackets; no brackets if it is empty.
 
     Raises ModelError for what is not an edit.
     """
@@ -136,12 +136,12 @@ def widened(text: str, index: str) -> str:
 
 
 def put_from(edit: Edit, put: Array, written: str) -> Edit:
-    """The edit with numbers [as the site's cells, or of length 1 along an axis] in the place of its own."""
+    """The edit with its numbers replaced by `put` [the shape of the site's cells, or length 1 along an axis]."""
     return replace(edit, put=Cells.of(put), written=written)
 
 
 def parse_edits(texts: Iterable[str], config: Config, positions: int) -> tuple[Edit, ...]:
-    """The edits that are written in `texts`, in their order. Raises ModelError."""
+    """The edits written in `texts`, in order. Raises ModelError."""
     return tuple(parse_edit(text, config, positions) for text in texts)
 
 
@@ -160,7 +160,7 @@ def _site(name: str, config: Config) -> Tensor:
 
 
 def span_words(span: Range) -> str:
-    """A range as an index has it."""
+    """A range as written in an index."""
     start, stop = span
     if stop == start + 1:
         return str(start)
@@ -168,7 +168,7 @@ def span_words(span: Range) -> str:
 
 
 def read_index(index: str | None, tensor: Tensor, config: Config, positions: int, text: str) -> tuple[Range, ...]:
-    """The ranges that an index names, one for each axis; `text` is the edit that it stands in. Raises ModelError."""
+    """The ranges that an index names, one for each axis; `text` is the edit that contains it. Raises ModelError."""
     parts = [] if index is None or not index.strip() else [part.strip() for part in index.split(",")]
     axes, sizes = tensor.axes, tensor.spec.shape(config, positions)
     if len(parts) > len(axes):
@@ -190,7 +190,7 @@ def read_index(index: str | None, tensor: Tensor, config: Config, positions: int
 
 
 def require_inside(edits: Iterable[Edit], config: Config, positions: int) -> None:
-    """Raise ModelError for an edit of cells that a text of so many tokens has not."""
+    """Raise ModelError for an edit of cells that a text of `positions` tokens does not have."""
     table = tensor_table(config)
     for edit in edits:
         tensor = _site(edit.site, config)
@@ -203,7 +203,7 @@ def require_inside(edits: Iterable[Edit], config: Config, positions: int) -> Non
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of a pass, perhaps of several: the position of each, and that of each key that they may see."""
+    """Rows of one or more passes: the position of each row, and of each key that they may see."""
 
     positions: NDArray[np.int64]
     keys: NDArray[np.int64]
@@ -222,7 +222,7 @@ class Made:
         self.put = np.zeros_like(self.keep)
 
     def add(self, edit: Edit, own: slice = slice(None)) -> None:
-        """Write an edit over those that are there, on the rows `own` alone."""
+        """Apply an edit on top of the earlier ones, on the rows `own` alone."""
         places, within = [], []
         for axis, size, (start, stop) in zip(self._axes, self.keep.shape, edit.where, strict=True):
             at = {"pos": self._rows.positions, "query": self._rows.positions, "key": self._rows.keys}.get(axis)
@@ -237,23 +237,23 @@ class Made:
         cells = np.ix_(*places)
         put: Array | float = edit.put if isinstance(edit.put, float | int) else _taken(edit.put.array, within)
         if edit.keep == 0:
-            self.keep[cells], self.put[cells] = 0, put  # whatever was there, infinities too
+            self.keep[cells], self.put[cells] = 0, put  # overwrite any value, infinities too
         else:
-            with np.errstate(all="ignore"):  # what is not a number any more is refused when all are made
+            with np.errstate(all="ignore"):  # a result that is no longer a number is refused once all are made
                 self.keep[cells] *= np.float32(edit.keep)
                 self.put[cells] = self.put[cells] * np.float32(edit.keep) + put
 
 
 def _taken(array: Array, within: Sequence[Array]) -> Array:
-    """The numbers of `array` at these places of each axis; along an axis of length 1 it has one for all."""
+    """The numbers of `array` at these indices of each axis; along an axis of length 1 its one number serves all."""
     ends = [at if size > 1 else np.zeros(1, np.int64) for at, size in zip(within, array.shape, strict=True)]
     return np.asarray(array[np.ix_(*ends)])
 
 
 def keep_and_put(edits: Iterable[Edit], config: Config, positions: int, mask: str = CAUSAL) -> dict[str, Array]:
-    """`X.keep` and `X.put` of every edited tensor X, whole, for a text of so many tokens.
+    """`X.keep` and `X.put` of every edited tensor X, whole, for a text of `positions` tokens.
 
-    Raises ModelError for cells that are not there, and for a row of scores that loses every key
+    Raises ModelError for cells that do not exist, and for a row of scores that loses every key
     that `mask` lets it see.
     """
     edits = tuple(edits)

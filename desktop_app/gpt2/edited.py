@@ -1,9 +1,9 @@
-"""Passes that are edited: the blocks from the first edit on run again, for the positions from the first edit on.
+"""Edited passes: the blocks from the first edit on run again, for the positions from the first edit on.
 
-With the causal mask an edit changes nothing before it, be that before in the pass or in the text. What lies there is
-taken over from the pass without the edit, keys and values included; the rest runs block by block, by a graph of the
-same formulas and weights with the edits in it. Rows of many passes can run together: each sees the keys of the pass
-without edits that stand before its own, and its own. Under another mask every position runs, for it may see any other.
+With the causal mask an edit changes nothing before it, in the pass or in the text. Everything earlier is taken over
+from the pass without the edit, keys and values included; the rest runs block by block, in a graph of the same formulas
+and weights with the edits in it. Rows of many passes can run together: each sees the unedited pass's keys that precede
+its own pass's rows, and its own pass's. Under another mask every position runs, as it may see any other.
 """
 
 import threading
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from desktop_app.gpt2.engine import Engine
 
 Array = NDArray[Any]
-_SESSIONS = 64  # pieces that are held for the next pass; each takes a megabyte or two
-_TOGETHER = 256  # rows of several passes that run at once: enough to multiply fast, few enough for their grids
+_SESSIONS = 64  # pieces that are kept for the next pass; each takes a megabyte or two
+_TOGETHER = 256  # rows of several passes that run at once: enough to multiply fast, few enough for their grids' memory
 _SHORT = 128  # rows up to which a piece keeps its memory for the next pass
 FINAL = "ln_final.out"
 
 
 class Pieces:
-    """The graphs of single blocks with edits in them, made when first needed. Threads may share it."""
+    """The graphs of single blocks with edits in them, made on first use. Thread-safe."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
@@ -56,19 +56,19 @@ class Pieces:
         *,
         fuse: bool = True,
     ) -> dict[str, Array]:
-        """The tensors `only` of some rows, computed from what is given in `feeds` (what is not needed of it may be
-        there): tensors, and the graph's other inputs."""
+        """The tensors `only` of some rows, computed from `feeds`: tensors and the graph's other inputs, perhaps more than
+        are needed."""
         given = tuple(name for name in feeds if name in table)
         rows = between(table, given, only)
         needed = {source for row in rows for source in row.inputs}.difference(row.name for row in rows)
         given = tuple(name for name in given if name in needed)
-        # Of a long text the memory goes back at once: each block's session would keep an arena of its own, which
-        # cannot shrink below the answers that lie in it.
+        # For a long text memory is returned at once: each block's session would keep its own arena, which cannot shrink
+        # below the outputs in it.
         arena = len(feeds["input_ids"]) <= _SHORT
         session = self._session(table, given, tuple(only), stop, fuse=fuse, arena=arena)
         inputs = {put.name: feeds[put.name] for put in session.get_inputs()}
         found = stop.run(session, only, inputs)
-        # What onnxruntime answers lies in the memory that it keeps for its passes, and would hold all of that.
+        # onnxruntime's outputs are in its arena, and without a copy would keep all of it alive.
         return {name: np.array(array) for name, array in zip(only, found, strict=True)}
 
     def _session(
@@ -87,12 +87,12 @@ class Pieces:
             if key in self._sessions:
                 self._sessions.move_to_end(key)
                 return self._sessions[key]
-        operators = fuse and chosen() == CPU  # as those of the whole graph, untried elsewhere
+        operators = fuse and chosen() == CPU  # as in the whole graph; untested on other providers
         if operators:
             table = fused(table, self._checkpoint.config, {*only, *given})
         model = build_piece(self._checkpoint.config, table, given, only, fuse=operators)
         made = session_of(model, self._checkpoint, stop, fuse=fuse, arena=arena)
-        if fuse:  # else it exposes a whole block, and is used once
+        if fuse:  # otherwise it exposes a whole block, and is used once
             with self._lock:
                 self._sessions[key] = made
                 while len(self._sessions) > _SESSIONS:
@@ -115,10 +115,10 @@ def edited_trace(
     stop: Stop,
     mask: str = CAUSAL,
 ) -> Trace:
-    """The pass over `ids` with edits; `reuse` may be the one without them, or an edited one of which this goes on.
+    """The pass over `ids` with edits; `reuse` may be the one without them, or an edited one that this continues.
 
-    What the trace takes over are the earlier trace's own arrays; under another mask than GPT-2's there is nothing to
-    take over. Raises ModelError for edits of what is not there.
+    Arrays that are taken over are the earlier trace's own; under another mask than GPT-2's there is nothing to take
+    over. Raises ModelError for edits of cells that do not exist.
     """
     config, count = engine.config, len(ids)
     run = Run(engine.checkpoint.key, ids, edits, mask)
@@ -209,8 +209,8 @@ def finals(
 ) -> NDArray[np.float32]:
     """`ln_final.out` after the last position of many edited passes over the same text: [variant, d_model].
 
-    `plain` is the pass without edits. Passes whose edits have the same sites run together, `progress` is told which
-    are done, and their rows. Raises ModelError for edits of what is not there.
+    `plain` is the pass without edits. Passes whose edits have the same sites run together, `progress` is called with
+    those that are done, and their rows. Raises ModelError for edits of cells that do not exist.
     """
     stop = stop or Stop()
     config, count = engine.config, len(plain)
@@ -260,7 +260,7 @@ def _run_together(
     owner = np.repeat(np.arange(len(batch)), [count - start for start in starts])
     first = np.repeat(starts, [count - start for start in starts])
     every = np.arange(count)
-    # A row sees the plain pass before its own first row, and of its own pass what the mask lets it see.
+    # A row sees the plain pass before its own pass's first row, and of its own pass what the mask lets it see.
     plain_keys, others = every[None, :] >= first[:, None], owner[None, :] != owner[:, None]
     rows = Rows(positions, np.concatenate([every, positions]))
     given: dict[str, Array] = {}
@@ -289,7 +289,7 @@ def _run_together(
 
 
 class _Cone:
-    """What a piece needs beside tensors, for the rows from `start` on of one pass."""
+    """What a piece needs besides tensors, for the rows from `start` on of one pass."""
 
     def __init__(self, config: Config, base: Trace | None, ids: tuple[int, ...], start: int, mask: str) -> None:
         self._base, self._start, self._config, self._mask = base, start, config, mask_of(mask, config)
@@ -297,7 +297,7 @@ class _Cone:
         self._positions, self._keys = np.arange(start, len(ids)), np.arange(len(ids))
 
     def inputs(self, block: int) -> dict[str, Array]:
-        """The inputs of a block's piece that are no tensors of its rows."""
+        """The inputs of a block's piece other than the tensors of its rows."""
         past = {}
         for name, own in past_of(block).items():
             none = np.zeros((self._config.n_head, 0, self._config.d_head), np.float32)
@@ -307,7 +307,7 @@ class _Cone:
 
 
 def _block_of(row: Tensor, config: Config) -> int:
-    """The block whose piece a tensor is in: the first has what stands before the blocks, the last what comes after."""
+    """The block whose piece contains a tensor: the first includes what precedes the blocks, the last what follows."""
     if row.layer is not None:
         return row.layer
     return config.n_layer - 1 if row.name.startswith(("ln_final.", "logits")) else 0
@@ -318,12 +318,12 @@ def _of_block(table: Mapping[str, Tensor], block: int, config: Config) -> list[s
 
 
 def _left(block: int, config: Config) -> tuple[str, ...]:
-    """What a block leaves to what comes after it."""
+    """The tensors that a block passes on to what follows it."""
     return (FINAL,) if block == config.n_layer - 1 else (f"blocks.{block}.resid_post",)
 
 
 def _changed(table: Mapping[str, Tensor], own: Sequence[str], changed: Collection[str]) -> set[str]:
-    """Those of a block's tensors that an edit changes, by those that are changed before it."""
+    """Those of a block's tensors that an edit changes, given those that are changed before it."""
     found = set(changed)
     for name in own:
         if f"{name}.before" in table or not found.isdisjoint(table[name].inputs):
@@ -332,7 +332,7 @@ def _changed(table: Mapping[str, Tensor], own: Sequence[str], changed: Collectio
 
 
 def _unchanged(own: Sequence[str], changed: Collection[str], base: Trace, start: int) -> dict[str, Array]:
-    """What of a block is as the trace `base` holds it, from the position `start` on: its piece need not make it."""
+    """A block's unchanged tensors, from the trace `base` and the position `start` on: its piece need not make them."""
     found = {}
     for name in own:
         if name in changed or name.endswith((".keep", ".put")):

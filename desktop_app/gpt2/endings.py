@@ -1,7 +1,7 @@
 """Which tokens end a text: what config.json, generation_config.json and the tokenizer say, in one place.
 
 transformers stops where generation_config.json says, else config.json; and a tokenizer has its own end of text, which
-fine-tuning often moves without telling the others.
+fine-tuning often changes without updating the other files.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 def text_ends(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
     """The ids at which generation ends with the model in `folder`.
 
-    Where generation_config.json names ids, config.json is not asked. An id that they name is not believed if it is an
-    ordinary word and the tokenizer has an end of its own: configs keep GPT-2's 50256 under other vocabularies.
+    Where generation_config.json names ids, config.json is not asked. An id that they name is ignored if it is an
+    ordinary word and the tokenizer has its own end: configs keep GPT-2's 50256 under other vocabularies.
 
     Raises ModelError for an eos_token_id that is neither an id nor a list of ids.
     """

@@ -1,4 +1,4 @@
-"""Runs a checkpoint's graph: whole passes, continued passes, logits, each of which can be stopped."""
+"""Runs a checkpoint's graph: whole passes, continued passes and logits; each can be stopped."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ Past = Mapping[str, NDArray[np.float32]]
 
 
 class Engine:
-    """A checkpoint ready to run. Threads may share it; onnxruntime sessions are safe to run concurrently."""
+    """A checkpoint ready to run. Thread-safe: onnxruntime sessions may run concurrently."""
 
     def __init__(self, checkpoint: Checkpoint, stop: Stop | None = None) -> None:
         self.checkpoint = checkpoint
@@ -52,14 +52,14 @@ class Engine:
         self._lean_names = frozenset([*self._kept, "ln_final.out"])
         self.packed = self.config.int8  # int8 weights are always packed
         self.pieces = Pieces(checkpoint)
-        """The blocks one by one, for passes that are edited."""
+        """The graphs of single blocks, for edited passes."""
         self._swollen = 0  # how many of the next runs still shrink the session's arena, after a long text
         self._full: ort.InferenceSession | None = None
         self._lean: ort.InferenceSession | None = None
         self._swapping = threading.Lock()  # held while either session is replaced, by any thread
         with released(self._source.values() if self.config.int8 else ()):
             self._head = make_session(checkpoint, stop, body=False)
-            self._graph(self.packed, stop)  # the one that runs first, so that a model that cannot run is refused here
+            self._graph(self.packed, stop)  # the graph that runs first, so that a model that cannot run is refused here
 
     def __repr__(self) -> str:
         return f"<Engine of {self.checkpoint.name}: weights {'packed' if self.packed else 'not packed'}>"
@@ -70,10 +70,10 @@ class Engine:
             self.__dict__.pop(session, None)
 
     def _graph(self, lean: bool, stop: Stop | None = None) -> ort.InferenceSession:
-        """The graph that exposes every tensor, or the `lean` one with what a trace cannot derive; made when first used.
+        """The graph that exposes every tensor, or the `lean` one with what a trace cannot derive; made on first use.
 
-        Whatever a graph exposes takes memory in every run, asked for or not: 3 GB at 1,024 tokens of GPT-2 small. So
-        two graphs share the weights.
+        Every tensor that a graph exposes takes memory in every run, requested or not: 3 GB at 1,024 tokens of GPT-2
+        small. Hence two graphs, which share the weights.
         """
         with self._swapping:
             if lean:
@@ -84,20 +84,20 @@ class Engine:
 
     @property
     def _source(self) -> Mapping[str, NDArray[np.float32]]:
-        """The weights as they are in their files."""
+        """The weights as stored in their files."""
         weights = self.checkpoint.weights
         return weights.source if isinstance(weights, RoundedWeights) else weights
 
     @property
     def packed_bytes(self) -> int:
-        """The memory for prepacked weights: a copy of every matrix of a matrix product."""
+        """The memory for prepacked weights: a copy of every matrix used in a matrix product."""
         return 0 if self.packed else sum(4 * prod(shape) for shape in matrices(self.config).values())
 
     def prepack(self, stop: Stop | None = None) -> None:
-        """Pack the weights of what runs most: takes a second or two and a copy of the matrices, and runs faster.
+        """Prepack the weights of the graphs that run most: takes a second or two and a copy of the matrices.
 
-        A few tokens take half the time then; traces hold what they cannot derive. The other threads go on with the
-        unpacked weights until it is done. Raises Cancelled if `stop` was set.
+        Passes over a few tokens then take half the time; traces hold what they cannot derive. Other threads go on with
+        the unpacked weights until it is done. Raises Cancelled if `stop` was set.
         """
         if not self.packed:
             with released(self._source.values()):
@@ -105,7 +105,7 @@ class Engine:
                 lean = make_session(self.checkpoint, stop, head=False, only=self._lean_names, packed=True)
             with self._swapping:
                 self._head, self._lean, self.packed = head, lean, True
-                # Its arena goes with it, up to two traces' worth of memory. An export makes it again.
+                # This frees its arena too, up to two traces' worth of memory. An export makes the session again.
                 self._full = None
 
     def run(
@@ -115,7 +115,7 @@ class Engine:
         names: Sequence[str],
         stop: Stop | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """The named tensors (not logits) for `ids`, which stand after `past`. q, k, v hold the new positions only.
+        """The named tensors (not logits) for `ids`, which follow `past`. q, k, v hold the new positions only.
 
         Raises ModelError for ids outside the vocabulary or a text longer than the context, Cancelled on a stop.
         """
@@ -128,8 +128,8 @@ class Engine:
         large = exposed > CAPTURE_LIMIT
         lean = (large or self.packed) and self._lean_names.issuperset(names)
         session = self._graph(lean)
-        # The arena that a long text needed is shrunk during the short runs after it: not in the long run, since that
-        # takes time, and not in the first short one alone, while the long trace may still be shown.
+        # The arena that a long text needed is shrunk during the short runs after it: not during the long run, since
+        # that takes time, and not only in the first short one, when the long trace may still be shown.
         shrink, self._swollen = self._swollen > 0 and not large, 3 if large else max(0, self._swollen - 1)
         found = (stop or Stop()).run(session, names, feeds, shrink=shrink)
         if lean:
@@ -138,14 +138,14 @@ class Engine:
         return dict(zip(names, found, strict=True))
 
     def give_back(self) -> None:
-        """Let the system drop the pages of the weights that views and opened numbers read, if passes have a copy."""
+        """Let the system drop the weight pages that views and opened numbers have read, if passes have a copy."""
         if self.packed:
             release(self._source.values())
 
     def sparing(self, count: int) -> AbstractContextManager[None]:
-        """Inside, pages of the weights are dropped soon after being read, if passes have a copy and a text is long.
+        """Inside, weight pages are dropped soon after being read, if passes have a copy and the text is long.
 
-        Of a short one the trace is small, and reading again from the file would take longer than what is computed.
+        For a short text the trace is small, and rereading the file would take longer than the computation.
         """
         long = size_in_bytes(self.config, count) > CAPTURE_LIMIT
         return released(self._source.values() if self.packed and long else ())
@@ -170,12 +170,12 @@ class Engine:
         stop: Stop | None = None,
         everything: bool = False,
     ) -> Trace:
-        """The forward pass over `ids`, with `edits` on the way and under a `mask`, the last position's logits included.
+        """The forward pass over `ids`, with `edits` and under a `mask`, including the last position's logits.
 
-        `reuse` is an earlier trace: if it is of this model, what it shares at the start is not computed again, nor,
-        where it is the pass without the edits, what these cannot change. With `everything` all tensors of a pass
-        without edits come from one full pass whatever their size. Raises as `run` does, and ModelError for edits of
-        what is not there.
+        `reuse` is an earlier trace: if it is of this model, the common prefix is not recomputed, nor, if it is the pass
+        without the edits, anything that these cannot change. With `everything` all tensors of a pass without edits come
+        from one full pass whatever their size. Raises as `run` does, and ModelError for edits of cells that do not
+        exist.
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
@@ -208,10 +208,10 @@ class Engine:
     def _run_on(
         self, ids: tuple[int, ...], before: Trace | None, shared: int, stop: Stop
     ) -> tuple[Stitched, NDArray[np.float32]]:
-        """What a trace keeps of `ids`, the first `shared` positions taken over from `before`; and ln_final.out's end.
+        """What a trace keeps of `ids`, the first `shared` positions taken over from `before`; and the end of ln_final.out.
 
-        A long text runs in chunks, each on top of the keys and values of those before it: the causal mask makes that
-        the same sums, less those that it hides; a stop takes effect sooner, and grids take less room.
+        A long text runs in chunks, each using the keys and values of those before it: under the causal mask the sums
+        are the same, less those that it hides; a stop takes effect sooner, and grids take less memory.
         """
         while True:
             end = min(shared + CHUNK, len(ids))
@@ -239,8 +239,8 @@ class Engine:
 
         With `edits` or a `mask` the table is that of `tensor_table` with these, and every block is computed by itself.
 
-        A long text's pass is computed in pieces: what stands before the blocks, each block, and what comes after, each
-        from what the piece before it left; so a block's tensors are all that is in memory. Raises as `run` does.
+        A long text's pass is computed in pieces: what precedes the blocks, each block, and what follows, each from the
+        output of the piece before it; so only one block's tensors are in memory. Raises as `run` does.
         """
         ids = tuple(int(i) for i in ids)
         stop = stop or Stop()
@@ -271,10 +271,10 @@ class Engine:
                     yield self.logits(found["ln_final.out"], stop)
                 else:
                     yield found[name] if name == "ln_final.out" else found.pop(name)
-            found.clear()  # before the next piece, which needs the memory
+            found.clear()  # free the memory for the next piece
 
     def _pieces(self, names: Sequence[str]) -> Iterator[tuple[list[str], list[str], list[str]]]:
-        """The pass in pieces: (those of `names` in it, the tensors it starts from, those it leaves to the next)."""
+        """The pass in pieces: (those of `names` in it, the tensors it starts from, those it passes to the next)."""
         pieces = [list(rows) for _, rows in groupby(self.table.values(), lambda row: row.layer)]
         last = max(n for n, rows in enumerate(pieces) if not {row.name for row in rows}.isdisjoint(names))
         given: list[str] = []
@@ -286,12 +286,12 @@ class Engine:
             given = left
 
     def empty_past(self) -> dict[str, NDArray[np.float32]]:
-        """The past of a text that starts here."""
+        """The empty past, for the start of a text."""
         nothing = np.zeros((self.config.n_head, 0, self.config.d_head), np.float32)
         return dict.fromkeys(past_inputs(self.config), nothing)
 
     def check_ids(self, ids: Sequence[int], past: int = 0) -> None:
-        """Raise ModelError if `ids` cannot stand after `past` tokens: none, unknown to the embedding, or too many."""
+        """Raise ModelError if `ids` cannot follow `past` tokens: none, outside the embedding, or too many."""
         if not len(ids):
             raise ModelError("There is nothing to run: the prompt is empty; type at least one character.")
         for position, token in enumerate(ids):

@@ -1,10 +1,10 @@
-"""The errors a person can meet: one clear sentence each, naming what is wrong, where, and what to do."""
+"""The errors a user can meet: one clear sentence each, naming what is wrong, where, and what to do."""
 
 
 class LogitscopeError(Exception):
-    """Base of every error that is shown to a person as one sentence. Commands exit with 2 on it.
+    """Base of every error that is shown to the user as one sentence. Commands exit with 2 on it.
 
-    `option` is the option of a command that the error is about, by its name without dashes in front.
+    `option` is the command option that the error is about, its name without the leading dashes.
     """
 
     def __init__(self, *sentence: object, option: str = "") -> None:
@@ -33,12 +33,12 @@ class ExportError(LogitscopeError):
 
 
 def outside_vocabulary(token: int, vocab_size: int, where: str = "") -> str:
-    """The sentence on an id that the embedding has no row for; `where` says where it stands, " at position 3"."""
+    """The sentence on an id that the embedding has no row for; `where` gives its place, " at position 3"."""
     return f"Token id {token}{where} is outside the model's vocabulary, 0 to {vocab_size - 1:,}; give another."
 
 
 def fault_words(fault: BaseException) -> str:
-    """The sentence on a fault of the program's own, which a person can do nothing about but report it."""
+    """The sentence on a fault in the program itself, which the user can only report."""
     return f"Something went wrong that should not have: {type(fault).__name__}: {str(fault)[:200]}"
 
 

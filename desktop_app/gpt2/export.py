@@ -1,4 +1,4 @@
-"""The whole instrumented graph as an ONNX file for others: weights inside, or beside it where they are too large."""
+"""Exports the whole instrumented graph as an ONNX file: weights inside, or in a separate file if too large."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from desktop_app.gpt2.graph import build_graph
 EMBED_LIMIT = 2_000_000_000
 """Bytes of weights up to which they go into the .onnx file itself; protobuf's own limit is 2**31."""
 
-_PAGE = 4096  # the ONNX specification advises offsets at which data can be mapped
+_PAGE = 4096  # the ONNX specification advises offsets that allow memory mapping
 
 
 def export_onnx(
@@ -29,14 +29,14 @@ def export_onnx(
     embed_limit: int = EMBED_LIMIT,
     on_stage: Callable[[str], None] = lambda _stage: None,
 ) -> list[Path]:
-    """Write the graph of body and head with its weights to `path`, and check it; the files that were made.
+    """Write the graph of body and head with its weights to `path`, and check it; returns the files made.
 
     Inputs and outputs are those of `graph.build_graph`, the outputs being the whole table of tensors. Weights are
     float32 whatever the checkpoint stores, and go to `path` + `.data` if they exceed `embed_limit` bytes.
-    `on_stage` hears what is being done, and may raise to end it; nothing is left behind then.
+    `on_stage` is called with what is being done, and may raise to abort; then nothing is left behind.
 
     Raises:
-        ExportError: a file exists and `force` is not given, cannot be written, or onnx.checker finds fault with it.
+        ExportError: a file exists and `force` is not given, it cannot be written, or onnx.checker rejects it.
     """
     model = build_graph(checkpoint.config)
     names = [tensor.name for tensor in model.graph.initializer if tensor.name in checkpoint.weights]

@@ -19,10 +19,10 @@ _PATIENCE = 10.0  # seconds
 
 @contextmanager
 def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[BinaryIO]:
-    """A binary file that appears at `path`, replacing what is there, only once the block has ended well.
+    """A binary file that appears at `path`, replacing what is there, only once the block has succeeded.
 
-    Raises `error` when `path` is no place for a file, its folder is missing or read-only, or the disk fills; then
-    nothing is left.
+    Raises `error` when `path` cannot be a file, its folder is missing or read-only, or the disk fills; then nothing
+    is left behind.
     """
     refuse_existing(path, force=True, error=error)
     final = _final(path)
@@ -40,9 +40,9 @@ def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterat
 
 @contextmanager
 def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -> Iterator[Path]:
-    """A folder to write files in, which move to `paths` (all beside each other) once the block has ended well.
+    """A folder to write files in, which move to `paths` (all in one folder) once the block has succeeded.
 
-    The first of `paths` moves last: where it refers to the others, they are there. Raises as `whole_file` does.
+    The first of `paths` moves last, so that any files it refers to are already there. Raises as `whole_file` does.
     """
     for path in paths:
         refuse_existing(path, force=True, error=error)
@@ -61,9 +61,9 @@ def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -
 
 @contextmanager
 def alone(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[None]:
-    """Within, no other process of ours changes the file at `path`, which is read and written. Makes its folder.
+    """A lock: no other process of ours reads and rewrites the file at `path` meanwhile. Makes its folder.
 
-    Raises `error` where the folder cannot be written, or where another holds it for ten seconds.
+    Raises `error` where the folder cannot be written, or where another process holds the lock for ten seconds.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,9 +87,9 @@ def regular(path: Path, error: type[LogitscopeError]) -> os.stat_result:
 
 
 def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = ExportError) -> None:
-    """Raise `error` if it is plain beforehand that `path` cannot be written, or if it exists and `force` is not given.
+    """Raise `error` if it is clear in advance that `path` cannot be written, or if it exists and `force` is not given.
 
-    Commands ask before they compute anything.
+    Commands call this before they compute anything.
     """
     if words := why_no_file(path.name):
         raise error(f"{path} cannot be written: {words}; name another.")
@@ -115,12 +115,12 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
 
 
 def _final(path: Path) -> Path:
-    """Where a file is to stand: a link stays one, and what it leads to is replaced."""
+    """The final path of a file: a link stays a link, and its target is replaced."""
     return path.resolve() if path.is_symlink() else path
 
 
 def _put(made: Path, final: Path) -> None:
-    """Move a finished file to its place, with the mode of the one that it replaces."""
+    """Move a finished file to its place, with the mode of the file it replaces."""
     if final.exists():
         made.chmod(stat.S_IMODE(final.stat().st_mode))
     put_in_place(made, final)

@@ -1,4 +1,4 @@
-"""Folders and files that are no checkpoint of the kind that is opened here: what they are, and what to do with them."""
+"""Folders and files that are not a checkpoint this program opens: what they are, and what to do with them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,14 @@ _SAVE = "load it with transformers and save it with save_pretrained, which write
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of file that tells what a folder is: any of `files`; what it is, and what to do."""
+    """A kind of file that identifies a folder: any of `files`; what the folder is, and what to do."""
 
     files: tuple[str, ...]
     what: str
     cure: str
 
 
-# What trainers write beside weights.
+# Files that trainers write beside weights.
 _NO_MODEL = ("training_args", "optimizer.", "scheduler.", "scaler.", "rng_state")
 
 _WEIGHTS = (
@@ -60,7 +60,7 @@ _TOKENIZERS = (
 
 
 def adapter(folder: Path) -> ModelError | None:
-    """What to do about a folder with an adapter, which changes a base model's numbers; None if there is none."""
+    """The error for a folder with an adapter, which changes a base model's numbers; None if there is none."""
     path = folder / "adapter_config.json"
     if not path.exists():
         return None
@@ -73,7 +73,7 @@ def adapter(folder: Path) -> ModelError | None:
 
 
 def no_weights(folder: Path) -> ModelError:
-    """What a folder without safetensors files is, and what to do about it."""
+    """The error for a folder without safetensors files: what it is, and what to do."""
     if inner := checkpoints_below(folder):
         return ModelError(
             f"{folder} has no weights itself, but folders that a trainer wrote, like {inner[-1]!r}; open one of them."
@@ -85,7 +85,7 @@ def no_weights(folder: Path) -> ModelError:
 
 
 def no_config(folder: Path) -> ModelError | None:
-    """What a folder without config.json is, if its files tell; None if they do not."""
+    """The error for a folder without config.json, if its files tell what it is; None if they do not."""
     if inner := checkpoints_below(folder):
         return ModelError(
             f"{folder} has no config.json itself, but folders that a trainer wrote, like {inner[-1]!r}; open one."
@@ -97,13 +97,13 @@ def no_config(folder: Path) -> ModelError | None:
 
 
 def checkpoints_below(folder: Path) -> list[str]:
-    """The names of folders in a trainer's output folder that hold a model each, in the order of their steps."""
+    """The names of the folders in a trainer's output folder that each hold a model, in the order of their steps."""
     found = [path.name for path in folder.glob("checkpoint-*") if (path / "config.json").is_file()]
     return sorted(found, key=lambda name: (len(name), name))
 
 
 def tokenizer_of_another_kind(folder: Path) -> str:
-    """What a folder without a byte-level BPE has for a tokenizer, in a sentence; "" if its files do not tell."""
+    """A sentence on the tokenizer of a folder without a byte-level BPE; "" if its files do not tell."""
     if (folder / "encoder.json").exists() and (folder / "vocab.bpe").exists():
         return (
             f"{folder} has its tokenizer under OpenAI's names; copy encoder.json to vocab.json and vocab.bpe to "
@@ -131,5 +131,5 @@ def _found(folder: Path, kinds: tuple[_Kind, ...]) -> tuple[str, _Kind] | None:
 def _value(path: Path, name: str) -> Any:
     try:
         return read_json(path, limit=1 << 20, error=ModelError).get(name)
-    except LogitscopeError:  # a file that cannot be read says nothing of what the folder is
+    except LogitscopeError:  # an unreadable file says nothing about the folder
         return None

@@ -1,9 +1,9 @@
-"""What is known of one formula, in one row: how it is computed, emitted, read, judged, said and copied.
+"""Everything about one formula, in one row: how it is computed, emitted, read, checked, described and copied.
 
-Which numbers a result is made from is written once, in the manner of einsum: the result's cell and each operand are
-indexed by letters. Of `scores`, whose cell is [h, i, j], q is read at [h, i, n] and k at [h, j, n]: letters that the
-cell lacks run over every place. From that follow the operands of a cell, the cells that an operand feeds, the part of
-a weight that a tensor needs, and whether a row needs other rows than its own.
+The numbers that a result is made from are given once, in einsum style: the result's cell and each operand are
+indexed by letters. For `scores`, whose cell is [h, i, j], q is read at [h, i, n] and k at [h, j, n]: letters that the
+cell lacks run over every index. From this follow the operands of a cell, the cells that an operand feeds, the part of
+a weight that a tensor needs, and whether a row needs rows other than its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ from desktop_app.gpt2.phrase import Phrase
 
 Array = NDArray[Any]
 Letters = Mapping[str, int]
-"""What the letters of a pattern are for one cell: h the head, i the row (a position), j the column, t the token."""
+"""The values of a pattern's letters for one cell: h the head, i the row (a position), j the column, t the token."""
 
 TOKEN = "t"
-"""The letter of an axis that is looked up: the number that the first operand holds."""
+"""The letter of an axis indexed by lookup: its index is the number that the first operand holds."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +32,28 @@ class Columns:
     part: int = 0
 
     def index(self, letters: Letters, config: Config) -> int | None:
-        """The place on the axis; None where head or column are not given."""
+        """The index on the axis; None where head or column is not given."""
         if "h" not in letters or "j" not in letters:
             return None
         return self.part * config.n_embd + letters["h"] * config.d_head + letters["j"]
 
     def letters(self, index: int, config: Config) -> dict[str, int] | None:
-        """Head and column at a place on the axis; None where that belongs to another part."""
+        """Head and column at an index of the axis; None where that belongs to another part."""
         part, column = divmod(index, config.n_embd)
         head, within = divmod(column, config.d_head)
         return {"h": head, "j": within} if part == self.part else None
 
     def range(self, config: Config) -> slice:
-        """The part's places on the axis."""
+        """The part's range on the axis."""
         return slice(self.part * config.n_embd, (self.part + 1) * config.n_embd)
 
 
 Pattern = tuple[str | int | Columns, ...]
-"""One entry for each axis: a letter, a fixed place, or heads side by side."""
+"""One entry for each axis: a letter, a fixed index, or heads side by side."""
 
 
 def bind(pattern: Pattern, index: Sequence[int], config: Config) -> dict[str, int] | None:
-    """What the letters of `pattern` are at `index`; None where no letters give that index."""
+    """The values of the letters of `pattern` at `index`; None where no letters give that index."""
     found: dict[str, int] = {}
     for entry, i in zip(pattern, index, strict=True):
         if isinstance(entry, Columns):
@@ -69,7 +69,7 @@ def bind(pattern: Pattern, index: Sequence[int], config: Config) -> dict[str, in
 
 
 def fill(pattern: Pattern, letters: Letters, config: Config) -> tuple[int | None, ...]:
-    """The index that `letters` give; None for an axis of which every place is meant."""
+    """The index that `letters` give; None for an axis that is meant whole."""
     return tuple(
         entry.index(letters, config)
         if isinstance(entry, Columns)
@@ -84,7 +84,7 @@ def fill(pattern: Pattern, letters: Letters, config: Config) -> tuple[int | None
 class Place:
     """Where a formula is evaluated: config, block (0 outside blocks), absolute positions of the rows.
 
-    `first_key` is the position of an attention grid's first column, `first_head` the head that comes first.
+    `first_key` is the position of an attention grid's first column, `first_head` the number of its first head.
     """
 
     config: Config
@@ -96,7 +96,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Site:
-    """The same in a graph: block, and the names of the rows' positions and of what each row must not see."""
+    """The same in a graph: block, and the names of the rows' positions and of the keys hidden from each row."""
 
     layer: int
     positions: str
@@ -104,20 +104,20 @@ class Site:
 
 
 def filled(text: str, names: Mapping[str, object]) -> str:
-    """A text with what its "{names}" stand for; of a phrase, its values."""
+    """A text with its "{names}" filled in; in a phrase, in its values."""
     if not isinstance(text, Phrase):
         return text.format(**names)
-    # What a value names as a whole is put there as it is, as it may be a phrase itself.
+    # A value that is nothing but one name is replaced by the object itself, which may be a phrase.
     whole = {f"{{{name}}}": value for name, value in names.items()}
     return Phrase(text.key, *(whole[v] if v in whole else str(v).format(**names) for v in map(str, text.values)))
 
 
 @dataclass(frozen=True)
 class Operand:
-    """One input: its variable in numpy lines and sentences, where it is read, and what the inspector calls it.
+    """One input: its variable in numpy lines and sentences, where it is read, and its label in the inspector.
 
-    A label, or a value of one that is a phrase, may name letters, "W_U[{j}]"; without one the operand is called by the
-    end of its tensor's name.
+    A label, or a value of a label that is a phrase, may name letters, "W_U[{j}]"; without a label the operand has the
+    last part of its tensor's name.
     """
 
     variable: str
@@ -126,7 +126,7 @@ class Operand:
 
     @property
     def own_row(self) -> bool:
-        """Whether a row of the result reads the same row of it, and no other."""
+        """Whether a row of the result reads only the same row of the operand."""
         return self.at[self.at[0] == "h"] == "i"
 
     def called(self, letters: Mapping[str, int]) -> str:
@@ -135,29 +135,29 @@ class Operand:
 
 
 Magnitude = Callable[[Sequence[Array], Array], Array]
-"""(sizes of the operands, result) -> the sum of the absolute terms of each result."""
+"""(absolute values of the operands, result) -> the sum of the absolute terms of each result."""
 
 
 def itself(_sizes: Sequence[Array], result: Array) -> Array:
-    """The magnitude of what is not a sum: its own size."""
+    """The magnitude of a result that is not a sum: its absolute value."""
     return np.abs(result)
 
 
 def first(sizes: Sequence[Array], _result: Array) -> Array:
-    """The magnitude of what is as exact as the first operand."""
+    """The magnitude of a result that is as exact as the first operand."""
     return sizes[0]
 
 
 Kind = Literal["few", "dot", "softmax", "mean", "spread", "gather", "curve"]
-"""How operands make a cell, which decides how it is drawn when it is opened: a handful of numbers; the products of two
-vectors added up, and perhaps a bias; a row's softmax, mean or spread; a number read from a table; a point of a curve.
+"""How operands make a cell, which decides how an opened cell is drawn: a handful of numbers; the dot product of two
+vectors, perhaps with a bias; a row's softmax, mean or spread; a number read from a table; a point of a curve.
 """
 
 Terms = Callable[[Letters, Sequence[Array]], Mapping[str, float | str]]
 """(letters, operands of the cell) -> further numbers of its sentence, by name."""
 
 Settings = Callable[[Config, int], Mapping[str, float | str]]
-"""(config, block) -> what the config puts into the formula, by name."""
+"""(config, block) -> the formula's values from the config, by name."""
 
 
 def _nothing(*_of: object) -> dict[str, float | str]:
@@ -166,19 +166,19 @@ def _nothing(*_of: object) -> dict[str, float | str]:
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula, whole.
+    """A complete formula.
 
-    `compute` takes a place and the operands, on any slice of rows, heads and columns that fit each other, and gives
-    the results that these make. `emit` takes `nodes.Nodes`, a site, the result's name and those of the operands, and
+    `compute` takes a place and the operands, on any matching slices of rows, heads and columns, and returns the
+    results. `emit` takes `nodes.Nodes`, a site, the result's name and those of the operands, and
     adds the same to a graph. `cell` and each operand's `at` say what is read.
 
-    `numpy` are lines that make a cell of the variables, the last one being the result, and `numpy_whole` those for the
-    whole tensor where they differ; both may name letters and `settings`. `numbers` is the sentence with a cell's
-    numbers put in, which may name the variables, the `result` and `terms` too; for a "dot" it is made of the products.
-    `constants` are those settings and terms that are shown as operands: (label, name).
+    `numpy` are the lines that compute a cell from the variables, the last one being the result, and `numpy_whole` those
+    for the whole tensor where they differ; both may name letters and `settings`. `numbers` is the sentence into which a
+    cell's numbers are put; it may also name the variables, the `result` and `terms`; for a "dot" it is made from the
+    products. `constants` are the settings and terms that are shown as operands: (label, name).
 
-    `magnitude` is None where the formula of the operands' sizes gives the sum of the absolute terms, as it does for
-    sums of products. `rounds` marks a product with a weight: in an int8 model its first operand is rounded.
+    `magnitude` is None where the formula applied to the operands' absolute values gives the sum of the absolute terms,
+    as for sums of products. `rounds` marks a product with a weight: in an int8 model its first operand is rounded.
     """
 
     compute: Callable[..., Array]
@@ -196,7 +196,7 @@ class Formula:
     rounds: bool = False
 
     def evaluate(self, place: Place, *operands: Array) -> Array:
-        """The results of the rows of `place`, of operands that are whole but for rows and heads."""
+        """The results for the rows of `place`, from operands that are whole except for rows and heads."""
         if self._of_parts:
             parts = [
                 _part(operand.at, array, place.config) for operand, array in zip(self.reads, operands, strict=True)
@@ -206,11 +206,11 @@ class Formula:
 
     @cached_property
     def _of_parts(self) -> bool:
-        """Whether some operand is only read in part, however much of the tensor is asked for."""
+        """Whether some operand is only read in part, even for the whole tensor."""
         return any(isinstance(entry, Columns) for operand in self.reads for entry in operand.at)
 
     def sizes_of(self, place: Place, sizes: Sequence[Array], result: Array) -> Array:
-        """The sum of the absolute terms of each result, by the operands' sizes, these whole as for `evaluate`."""
+        """The sum of the absolute terms of each result, from the operands' absolute values, whole as for `evaluate`."""
         return self.evaluate(place, *sizes) if self.magnitude is None else self.magnitude(sizes, result)
 
 

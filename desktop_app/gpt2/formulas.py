@@ -1,6 +1,6 @@
-"""The formulas of the tensor table, one row each (`formula.Formula`): the one place that a formula is known in.
+"""The formulas of the tensor table, one row each (`formula.Formula`): the only place where formulas are defined.
 
-In a pattern, h is the head, i the row (a position), j the column, n what is summed over, t the token. `compute` works
+In a pattern, h is the head, i the row (a position), j the column, n the summation index, t the token. `compute` works
 on any slice of rows, and of heads where the operands have heads. GPT-2 is described in Radford et al. 2019, "Language
 Models are Unsupervised Multitask Learners", section 2.3, and attention in Vaswani et al. 2017, 3.2.
 """
@@ -85,7 +85,7 @@ SAME = Formula(
 
 
 def given(cell: Pattern) -> Formula:
-    """The formula of what is made of nothing else, like the typed ids: `cell` says which axes it has."""
+    """The formula of an input that is computed from nothing else, like the typed ids: `cell` gives its axes."""
     return Formula(
         compute=lambda _place, a: a,
         emit=lambda nodes, _site, out, a: nodes.op("Identity", a, out=out),
@@ -107,7 +107,7 @@ def _edit(cell: tuple[str, ...]) -> Formula:
 
 
 EDIT, EDIT_OF_HEADS = _edit(_VECTOR), _edit(_GRID)
-"""What an edit makes of a tensor: keep * x + put, elementwise."""
+"""The effect of an edit on a tensor: keep * x + put, elementwise."""
 
 # Layer norm. Ba et al. 2016, eq. 4.
 
@@ -210,7 +210,7 @@ AFFINE = Formula(
 
 def _heads(place: Place, x: Array, w: Array, b: Array) -> Array:
     flat = multiplied(place, x) @ w + b
-    # Of a single column, which is one head's, [1, pos, 1].
+    # A single column, which belongs to one head, is [1, pos, 1].
     return flat.reshape(len(x), -1, min(place.config.d_head, flat.shape[1])).transpose(1, 0, 2)
 
 
@@ -284,7 +284,7 @@ SCALED = Formula(
 
 
 def later_keys(rows: NDArray[np.int64], keys: int, first_key: int = 0) -> NDArray[np.bool_]:
-    """[query, key]: true where the key comes after the query, which stands at one of `rows`. Read-only."""
+    """[query, key]: true where the key comes after the query, whose position is one of `rows`. Read-only."""
     return _later_keys(rows.tobytes(), keys, first_key)
 
 
@@ -369,7 +369,7 @@ def _softmax_terms(letters: Letters, operands: Sequence[Array]) -> Mapping[str, 
 
 
 def _softmax_size(sizes: Sequence[Array], result: Array) -> Array:
-    # The error of a probability is that of its exponent, in which scores of this size were subtracted.
+    # The error of a probability is that of its exponent, which is a difference of scores of this magnitude.
     largest = np.where(np.isfinite(sizes[0]), sizes[0], 0).max(-1, keepdims=True)
     return np.maximum(1.0, largest) * np.maximum(result, 1e-9)
 
@@ -397,7 +397,7 @@ WEIGH_VALUES = Formula(
     numpy="pattern @ v",
     kind="dot",
 )
-"""Sum of value rows, each times its weight in the pattern: [head, pos, d_head]."""
+"""Sum of the value rows, each weighted by the pattern: [head, pos, d_head]."""
 
 
 def _join_heads(_place: Place, z: Array) -> Array:

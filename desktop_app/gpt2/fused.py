@@ -1,8 +1,8 @@
-"""Operators that make several rows of the table in one step, for graphs that expose nothing of what lies between.
+"""Operators that compute several rows of the table in one step, for graphs that expose nothing in between.
 
 They are ONNX's own LayerNormalization (opset 17) and Gelu (20), https://onnx.ai/onnx/operators: the same sums in
-another order, which read and write less memory. Its Attention (23) is no faster here than what it would stand for, and
-keeps 0.2 GB more at 1,024 tokens of GPT-2 medium.
+another order, which read and write less memory. Its Attention (23) is no faster here than what it would replace, and
+takes 0.2 GB more at 1,024 tokens of GPT-2 medium.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,10 +14,10 @@ from desktop_app.gpt2.nodes import Nodes
 from desktop_app.gpt2.tensors import Tensor
 
 OPSET = 20
-"""The first that has both."""
+"""The first opset that has both."""
 
 _GELU = {"gelu_tanh": "tanh", "gelu_erf": "none"}
-"""Activation -> what ONNX calls it."""
+"""Activation -> its name in ONNX."""
 
 _STEPS = ("mean", "scale", "normalized")
 
@@ -26,14 +26,14 @@ _Emit = Callable[..., None]
 
 
 def fused(table: Mapping[str, Tensor], config: Config, only: Collection[str]) -> dict[str, Tensor]:
-    """The table with such operators as formulas, where none of what they leave out is in `only`, or edited.
+    """The table with such operators as formulas, where none of the rows they skip is in `only`, or edited.
 
-    Their rows read what the first of those left out reads; only their `emit` is to be used.
+    Their rows read what the first skipped row reads; only their `emit` is to be used.
     """
     found = dict(table)
     for name, row in table.items():
         if f"{name}.before" in table:
-            continue  # it is made of what it was, keep and put
+            continue  # an edited tensor is made from its value before, keep and put
         stem, _, end = name.removesuffix(".before").rpartition(".")
         inner = [f"{stem}.{step}" for step in _STEPS]
         if inner[-1] in row.inputs and not any(step in only for step in inner):

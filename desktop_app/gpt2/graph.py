@@ -23,9 +23,9 @@ IR_VERSION = 9
 
 
 def _prologue(nodes: Nodes) -> tuple[str, str]:
-    """The nodes before the first formula: tokens. The names of the positions, and of what each of them must not see."""
+    """The nodes before the first formula: tokens. Returns the names of the positions, and of what is hidden from each."""
     nodes.op("Identity", "input_ids", out="tokens")
-    # Absolute positions: the new tokens stand after whatever the past holds.
+    # Absolute positions: the new tokens follow the past.
     any_past = next(iter(past_of(0)))
     past = nodes.op("Gather", nodes.op("Shape", any_past), nodes.int0(1), axis=0)
     new = nodes.op("Gather", nodes.op("Shape", "input_ids"), nodes.int0(0), axis=0)
@@ -38,7 +38,7 @@ def _prologue(nodes: Nodes) -> tuple[str, str]:
 
 
 def _with_past(nodes: Nodes, layer: int, there: Collection[str]) -> dict[str, str]:
-    """Keys and values of a block, as far as the graph has them -> the same with those of the past before them."""
+    """Keys and values of a block, as far as the graph has them -> the same, preceded by those of the past."""
     return {own: nodes.op("Concat", past, own, axis=1) for past, own in past_of(layer).items() if own in there}
 
 
@@ -66,11 +66,11 @@ def _output(row: Tensor, config: Config) -> onnx.ValueInfoProto:
 
 
 PLACEHOLDER = "weights"
-"""The file that the weights of a built graph point to. Nothing reads it: the caller provides the data."""
+"""The file that the weights of a built graph refer to. Nothing reads it: the caller provides the data."""
 
 
 def _placeholder(name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT) -> onnx.TensorProto:
-    """An initializer whose bytes are to come from elsewhere."""
+    """An initializer whose data the caller provides."""
     tensor = TensorProto(name=name, data_type=kind, dims=shape)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=PLACEHOLDER)
@@ -92,7 +92,7 @@ def _weights(config: Config, used: Collection[str]) -> Iterator[onnx.TensorProto
 
 
 def between(table: Mapping[str, Tensor], given: Collection[str], only: Collection[str]) -> list[Tensor]:
-    """The rows of the table that make the tensors `only` from those that are `given`."""
+    """The rows of the table needed to compute the tensors `only` from those that are `given`."""
     needed: set[str] = set()
     behind = list(only)
     while behind:
@@ -115,9 +115,9 @@ def build_graph(
     """The graph as an ONNX model; its weights are initializers without data.
 
     With `body` alone the outputs end at `ln_final.out`; with `head` alone that is the input. `only` names the outputs
-    to expose where that is not every one: whatever is exposed takes memory during a run, asked for or not. Where
-    tensors are `given`, be they none, these are inputs, and the graph is what computes `only` from them and no more.
-    With `fuse` the operators of `fused.py` make what lies between the outputs `only`, in a later opset.
+    to expose if not all: every exposed tensor takes memory during a run, requested or not. If `given` is not None,
+    even if empty, its tensors are inputs, and the graph computes `only` from them and nothing more. With `fuse` the
+    operators of `fused.py` compute what lies between the outputs `only`, in a later opset.
     """
     nodes = Nodes(config)
     positions, later = _prologue(nodes) if body else ("", "")
@@ -148,8 +148,8 @@ def build_graph(
 
 
 POSITIONS, HIDDEN = "positions", "hidden"
-"""Inputs of a piece: the position of each row [pos], and true where a row must not see a key, [head, pos, key] or, for
-all heads alike, [1, pos, key]."""
+"""Inputs of a piece: the position of each row [pos], and true where a key is hidden from a row, [head, pos, key] or, if
+all heads are alike, [1, pos, key]."""
 
 
 def build_piece(
@@ -160,11 +160,11 @@ def build_piece(
     *,
     fuse: bool = False,
 ) -> onnx.ModelProto:
-    """The graph of what makes the tensors `only` from those `given` and no more, in a pass that may be edited.
+    """The graph that computes the tensors `only` from those `given` and nothing more, in a pass that may be edited.
 
-    Which rows there are, and what each of them sees, are inputs: so rows of several passes can run together. Keys and
-    values of other rows are as in the whole graph, before those of the rows. Keep and put of edits are `given`.
-    With `fuse` the table is one that `fused.py` made, whose operators are of a later opset.
+    Which rows there are, and what each of them sees, are inputs, so that rows of several passes can run together. As in
+    the whole graph, keys and values of other rows precede those of the rows. Keep and put of edits are `given`.
+    With `fuse` the table comes from `fused.py`, whose operators need a later opset.
     """
     nodes = Nodes(config)
     rows = between(table, given, only)

@@ -25,9 +25,9 @@ Array = NDArray[Any]
 
 
 class RoundedWeights(Mapping[str, NDArray[np.float32]]):
-    """The weights of an int8 model: a rounded one is made from the float32 `source` when it is read, and not kept long.
+    """The weights of an int8 model: a rounded one is made from the float32 `source` on access, and not kept long.
 
-    What a session multiplies with are the same whole numbers (`codes`), in a layout of its own.
+    A session multiplies with the same whole numbers (`codes`), in its own layout.
     """
 
     def __init__(self, source: Mapping[str, NDArray[np.float32]], config: Config) -> None:

@@ -1,4 +1,4 @@
-"""Bounded, strict reading of JSON files that came from outside."""
+"""Bounded, strict reading of untrusted JSON files."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.files import regular
 
 _LONGEST_NUMBER = 4300  # digits; Python converts no more
-_CURE = "the file is damaged or was cut off, take a whole copy of it"  # of a checkpoint, of a session alike
+_CURE = "the file is damaged or was cut off, take a whole copy of it"  # for checkpoints and sessions alike
 
 
 def read_json(path: Path, *, limit: int, error: type[LogitscopeError]) -> dict[str, Any]:

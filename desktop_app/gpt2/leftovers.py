@@ -1,4 +1,4 @@
-"""Names for what is unfinished, which tell whose it is, so that what a killed program left behind is cleared later."""
+"""Names for unfinished files that identify their process, so that a killed program's leftovers are deleted later."""
 
 import logging
 import os
@@ -15,37 +15,37 @@ import psutil
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 _NAME = re.compile(rf"\.?logitscope-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}.*")
 _AGE = 3600.0
-"""Seconds that something must have lain untouched: two containers may have one name, and count processes apart."""
+"""Seconds for which a file must be untouched: two containers may share a host name but not process ids."""
 
 _CLOCK = 10.0
-"""Seconds by which the time of a start and that of a file may differ on a clock that was set meanwhile."""
+"""Seconds by which a process's start time and a file's time may differ if the clock was set in between."""
 
 _swept: set[Path] = set()
 log = logging.getLogger(__name__)
 
 
 def unfinished_name(prefix: str = ".") -> str:
-    """A name that is new in its folder, short whatever the final one, and says which process of which host has it."""
+    """A name that is unique in its folder, short whatever the final name, and identifies its process and host."""
     return f"{prefix}logitscope-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def is_gone(process: int, touched: float) -> bool:
-    """Whether the process of that number which last touched a file, at the time `touched`, has ended.
+    """Whether the process with that id which last touched a file, at the time `touched`, has ended.
 
-    Numbers are used again: a process that began after the file was touched is another.
+    Ids are reused: a process that started after the file was touched is a different one.
     """
     try:
         return psutil.Process(process).create_time() > touched + _CLOCK
-    except psutil.NoSuchProcess:  # that is the answer
+    except psutil.NoSuchProcess:  # no such process: it has ended
         return True
-    except (psutil.Error, OSError):  # it lives, and tells no more
+    except (psutil.Error, OSError):  # it is alive, and its start time cannot be read
         return False
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Delete what processes of this host that have ended left unfinished in `folder`; once for each folder.
+    """Delete unfinished files that ended processes of this host left in `folder`; once for each folder.
 
-    What cannot be looked at or deleted, being somebody else's, stays.
+    Files that cannot be read or deleted, because another user owns them, stay.
     """
     if folder in _swept:
         return

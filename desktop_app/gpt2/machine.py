@@ -1,4 +1,4 @@
-"""What this machine has to offer."""
+"""The resources of this machine."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import psutil
 
 
 def available_memory() -> int | None:
-    """Bytes that new data may take without pushing other programs' memory out; None where the system does not tell.
+    """Bytes that new data may take without pushing other programs' memory out; None where it is unknown.
 
     The system's own estimate (Linux's MemAvailable), and no more than a control group (a container) leaves.
     """
     try:
         free = int(psutil.virtual_memory().available)
-    except (OSError, ValueError, psutil.Error):  # the system does not tell
+    except (OSError, ValueError, psutil.Error):  # the system does not report it
         return None
     group = Path("/sys/fs/cgroup")
     try:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from desktop_app.gpt2.system import let_go
 
-_PAUSE = 0.03  # seconds in which a gigabyte a second reads thirty megabytes
+_PAUSE = 0.03  # seconds; at a gigabyte a second, thirty megabytes are read in that time
 
 
 def release(arrays: Iterable[NDArray[Any]]) -> None:
@@ -22,7 +22,7 @@ def release(arrays: Iterable[NDArray[Any]]) -> None:
 
 @contextmanager
 def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
-    """Inside, pages of mapped arrays are dropped soon after being read, so that a copy does not double the memory."""
+    """Inside, pages of mapped arrays are dropped soon after being read, so that copying does not double the memory."""
     arrays, over = list(arrays), threading.Event()
     if not arrays:
         yield
@@ -43,7 +43,7 @@ def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
 
 
 def _mapping(array: NDArray[Any]) -> mmap.mmap | None:
-    """The file mapping that an array is a view of, if it is read-only."""
+    """The file mapping that an array is a view of, if the mapping is read-only."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base

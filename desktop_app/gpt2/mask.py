@@ -1,7 +1,7 @@
 """Attention masks by name: which keys a query sees, for all heads or for one, and how many pairs that is.
 
 Written as "window:16", "local:8+global:2", or with rules of single heads, "causal, 3.1=window:4" (block 3, head 1).
-A part "+first" keeps the first token in sight. `causal` is GPT-2's own; of the others only `none` sees later tokens.
+A part "+first" keeps the first token visible. `causal` is GPT-2's own; of the others only `none` shows later tokens.
 Sources: Child et al. 2019, "Generating Long Sequences with Sparse Transformers" (strided); Beltagy et al. 2020,
 "Longformer" (window, global tokens); Sukhbaatar et al. 2019, "Adaptive Attention Span" (a window for each head);
 Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks" (the first token kept).
@@ -34,8 +34,8 @@ class Kind:
     """A kind of rule.
 
     `seen` takes queries q, keys k and the rule's number n (None without one), and `counts` the positions of queries,
-    the length of the text and n: how many keys each sees. `numpy` is `seen` as an expression of q and k; `words` say
-    it. All but the one that is `later` see no key after the query.
+    the length of the text and n: how many keys each sees. `numpy` is `seen` as an expression in q and k, `words` the same
+    in words. Under every kind but the one marked `later`, a query sees no key after itself.
     """
 
     seen: Callable[[Array, Array, int], Array]
@@ -82,7 +82,7 @@ KINDS: dict[str, Kind] = {
     ),
 }
 FIRST = "first"
-"""What global:1 is called: the first token is kept in sight."""
+"""The name of global:1: the first token stays visible."""
 
 _PART = re.compile(r"([a-z]+)(?::(\d{1,7}))?", re.ASCII)
 _HEAD = re.compile(r"(\d{1,3})\.(\d{1,3})\s*=(.*)", re.ASCII | re.DOTALL)
@@ -129,7 +129,7 @@ class Rule:
             return int(KINDS[name].counts(every, count, n).sum())
         if self.later:
             return count * count
-        # Of several parts those that see the first keys are counted beyond what the others see already.
+        # Among several parts, those that see the first keys only count beyond what the others see already.
         (name, n), *firsts = sorted(self.parts, key=lambda part: part[0] == "global")
         if any(other != "global" for other, _ in firsts):
             return sum(int(self.seen(np.arange(at, at + 1), np.arange(at + 1)).sum()) for at in range(count))
@@ -241,5 +241,5 @@ def seen_by(mask: str, config: Config, layer: int, head: int, query: int, count:
 
 
 def reach(mask: str, config: Config, layer: int, head: int, query: int, count: int) -> int:
-    """How many keys, from the first on, hold all that a query sees: those up to itself, or with later ones all."""
+    """How many keys, from the first on, include all that a query sees: up to itself, or all if it sees later ones."""
     return count if mask_of(mask, config).of(layer, head).later else query + 1
