@@ -85,9 +85,7 @@ def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
     room = sheet_room(panel, rect, page)
     if not page.live:
         shot = Shot(framed(panel.sheet.box, room.w, room.h, 0.0), room)
-        near = replace(
-            page, scale=min(page.scale, _NEAR)
-        )  # the same marks: a poster's names are read from close up
+        near = replace(page, scale=min(page.scale, _NEAR))  # the same marks: a poster's names are read from close up
         paint_ground(panel.sheet, shot, near)
         said = _paint_picture(panel, shot, page)
         paint_words(panel, shot, near, {})

@@ -56,8 +56,8 @@ class Pieces:
         *,
         fuse: bool = True,
     ) -> dict[str, Array]:
-        """The tensors `only` of some rows, computed from `feeds`: tensors and the graph's other inputs, perhaps more than
-        are needed."""
+        """The tensors `only` of some rows, computed from `feeds`: tensors and the graph's other inputs, perhaps more
+        than are needed."""
         given = tuple(name for name in feeds if name in table)
         rows = between(table, given, only)
         needed = {source for row in rows for source in row.inputs}.difference(row.name for row in rows)

@@ -208,7 +208,7 @@ class Engine:
     def _run_on(
         self, ids: tuple[int, ...], before: Trace | None, shared: int, stop: Stop
     ) -> tuple[Stitched, NDArray[np.float32]]:
-        """What a trace keeps of `ids`, the first `shared` positions taken over from `before`; and the end of ln_final.out.
+        """What a trace keeps of `ids`, the first `shared` positions taken over from `before`; and ln_final.out's end.
 
         A long text runs in chunks, each using the keys and values of those before it: under the causal mask the sums
         are the same, less those that it hides; a stop takes effect sooner, and grids take less memory.

@@ -23,7 +23,7 @@ IR_VERSION = 9
 
 
 def _prologue(nodes: Nodes) -> tuple[str, str]:
-    """The nodes before the first formula: tokens. Returns the names of the positions, and of what is hidden from each."""
+    """The nodes before the first formula: tokens. Returns the names of positions and of what is hidden from each."""
     nodes.op("Identity", "input_ids", out="tokens")
     # Absolute positions: the new tokens follow the past.
     any_past = next(iter(past_of(0)))

@@ -34,8 +34,8 @@ class Kind:
     """A kind of rule.
 
     `seen` takes queries q, keys k and the rule's number n (None without one), and `counts` the positions of queries,
-    the length of the text and n: how many keys each sees. `numpy` is `seen` as an expression in q and k, `words` the same
-    in words. Under every kind but the one marked `later`, a query sees no key after itself.
+    the length of the text and n: how many keys each sees. `numpy` is `seen` as an expression in q and k, `words` say
+    it. Under every kind but the one marked `later`, a query sees no key after itself.
     """
 
     seen: Callable[[Array, Array, int], Array]

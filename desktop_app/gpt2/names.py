@@ -1,8 +1,8 @@
-"""Names of tensors as people give them: globs over the table, and what TransformerLens calls the same thing.
+"""Names of tensors as users give them: globs over the table, and the names of TransformerLens for the same tensors.
 
 The hook names are those of TransformerLens 4.3 on a GPT-2 (`TransformerBridge.boot_transformers`), and the few that
-only its older HookedTransformer has. A name of theirs is never taken for ours, as layouts differ ([batch, pos, head,
-d_head] there, [head, pos, d_head] here): it is answered with a sentence that says ours.
+only its older HookedTransformer has. A name of theirs is never accepted for ours, as layouts differ ([batch, pos,
+head, d_head] there, [head, pos, d_head] here): the answer is a sentence that gives our name.
 """
 
 import re
@@ -29,7 +29,7 @@ OUTSIDE_BLOCKS = {
     "unembed.hook_out": "logits",
     "hook_unembed": "logits",
 }
-"""TransformerLens' name -> ours, for what stands outside the blocks."""
+"""TransformerLens' name -> ours, for tensors outside the blocks."""
 
 IN_BLOCKS = {
     "hook_in": "resid_pre",
@@ -78,10 +78,10 @@ NOT_HERE = {
     "pos_embed.hook_in": "TransformerLens' name stands for the positions themselves, 0, 1, 2 and so on.",
     "attn.hook_result": "TransformerLens' name stands for what each head writes: attn.z times the head's rows of W_O.",
 }
-"""What TransformerLens has and this table has not, by the end of the name."""
+"""Tensors that TransformerLens has and this table lacks, by the end of the name."""
 
 _SHORT = {"attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": "q", "value": "v"}
-"""Shorthand of TransformerLens' caches, `cache["pattern", 5]`, that is another word than the hook's."""
+"""Shorthand of TransformerLens' caches, as in `cache["pattern", 5]`, where it differs from the hook's name."""
 
 
 def match_names(patterns: list[str], config: Config, edited: frozenset[str] = frozenset()) -> list[str]:
@@ -100,7 +100,7 @@ def match_names(patterns: list[str], config: Config, edited: frozenset[str] = fr
 
 
 def no_such_tensor(name: object, config: Config) -> str:
-    """The sentence for a name, or a glob, that no tensor has: what TransformerLens means by it, or what is near."""
+    """The sentence for a name or glob that matches no tensor: what TransformerLens means by it, or similar names."""
     said = f"This model has no tensor {_quoted(name)}"
     if theirs := answer(name, config):
         return f"{said}; {theirs}"
@@ -111,7 +111,7 @@ def no_such_tensor(name: object, config: Config) -> str:
 def answer(name: object, config: Config) -> str:
     """Which tensors of ours TransformerLens' `name` stands for, as the rest of a sentence; "" if it is none of theirs.
 
-    A name is a hook's, a glob over hooks', or what its caches take: ("pattern", 5), ("scale", 4, "ln1"), "k6".
+    A name is a hook's, a glob over hooks' names, or a key of its caches: ("pattern", 5), ("scale", 4, "ln1"), "k6".
     """
     table = tensor_table(config)
     words = name if isinstance(name, tuple) and name else (name,)

@@ -13,7 +13,7 @@ from desktop_app.gpt2.rounding import GROUP
 from desktop_app.gpt2.weights import matrices, summed_axis
 
 CODES, SCALES = ".codes", ".scales"
-"""What the name of an int8 weight goes on with: its whole numbers [d_out, group, GROUP], its scales [d_out x group]."""
+"""Suffixes of an int8 weight's name: for its whole numbers [d_out, group, GROUP], and its scales [d_out x group]."""
 
 CONTRIB = "com.microsoft"
 """The domain of onnxruntime's own operators."""
@@ -22,7 +22,7 @@ CONTRIB = "com.microsoft"
 class Nodes:
     """Collects nodes; every method returns the name of its result.
 
-    An operation without a name of its own is made once: asked for again, on the same operands, it is the same.
+    An operation without a given name is made once: a second request with the same operands returns the same result.
     """
 
     def __init__(self, config: Config) -> None:
@@ -67,7 +67,7 @@ class Nodes:
         return self.op("Gemm", x, w, *([bias] if bias else []), out=out, **turn)
 
     def _width(self, weight: str, end: int) -> int:
-        """How many numbers of a row go into a product with a weight (end 0) or come out (1)."""
+        """The width of a row that goes into a product with a weight (end 0) or comes out (1)."""
         axis = summed_axis(weight)
         return self._matrices[weight][1 - axis if end else axis]
 

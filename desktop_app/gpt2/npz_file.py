@@ -1,4 +1,4 @@
-"""Writes tensors as a numpy archive (.npz): for readers that have only numpy. The program never reads one."""
+"""Writes tensors as a numpy archive (.npz), for readers that have only numpy. The program never reads one."""
 
 import json
 import zipfile
@@ -20,7 +20,7 @@ def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], 
     """Write tensors one after the other, uncompressed and undated, so that the same tensors give the same bytes.
 
     Integers become int64, strings stay strings, everything else becomes float32. Nothing in the file is pickled:
-    `numpy.load` reads it as it is. The file appears under `path` only when it is whole. Raises ExportError.
+    `numpy.load` reads it without options. The file appears under `path` only when it is whole. Raises ExportError.
     """
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, ABOUT, np.array(json.dumps(dict(metadata))))
@@ -29,7 +29,7 @@ def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], 
 
 
 def stored(array: NDArray[Any]) -> NDArray[Any]:
-    """An array as files have it: int64, float32, or text."""
+    """An array in the form that files store: int64, float32, or text."""
     kinds = {"i": np.int64, "u": np.int64, "b": np.int64, "U": None}
     return np.asarray(array, kinds.get(array.dtype.kind, np.float32), order="C")
 

@@ -1,4 +1,4 @@
-"""The weights of an opened checkpoint, which look at their files before they are read."""
+"""The weights of an opened checkpoint; each access first checks their files."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -11,8 +11,8 @@ from desktop_app.gpt2.safetensors_file import SafetensorsFile
 class OpenedWeights(Mapping[str, NDArray[np.float32]]):
     """Read-only arrays by name, mapped from `files`.
 
-    Asking for one raises ModelError where a file was written to in the meantime: reading on would give other numbers
-    under the old name, or, where it is shorter now, end the process (SIGBUS). A look takes a microsecond or two.
+    Access raises ModelError if a file was written to in the meantime: reading on would give other numbers under the
+    old name, or, if the file is shorter now, end the process (SIGBUS). The check takes a microsecond or two.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.float32]], files: Iterable[SafetensorsFile]) -> None:

@@ -1,8 +1,8 @@
-"""What the program says on a view, as values: the English text, and what it was made of, for other languages.
+"""The words on a view, as values: the English text, and the parts it was made of, for other languages.
 
-`Phrase("head {1}", 3)` is the text "head 3". What shows English needs to know no more; another language looks the key
-"head {1}" up in its table (`figures/language.py`) and puts the values into its own words. A text that is none of these
-is data (a token, the name of a tensor, a formula) and the same in every language: nobody looks at how a text reads.
+`Phrase("head {1}", 3)` is the text "head 3". Code that shows English needs no more; for another language the key
+"head {1}" is looked up in its table (`figures/language.py`) and the values are put into its words. A text of any other
+type is data (a token, the name of a tensor, a formula) and the same in every language, however it reads.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Phrase(str):
-    """English words. `key` has places {1}, {2} ... for `values`, which are phrases, counts or anything with a text."""
+    """English words. `key` has places {1}, {2} ... for `values`, which are phrases, counts or anything with a `str`."""
 
     __slots__ = ("key", "values")
     key: str
@@ -27,12 +27,12 @@ class Phrase(str):
 
 
 class Capital(Phrase):
-    """Other words with a capital in front, as they begin a sentence or a heading."""
+    """Other words with a capital first letter, as at the start of a sentence or a heading."""
 
     __slots__ = ()
 
     def __new__(cls, words: str) -> Self:
-        """`words`, with a capital."""
+        """`words` with a capital first letter."""
         made = str.__new__(cls, capital(words))
         made.key, made.values = "{1}", (words,)
         return made
@@ -42,12 +42,12 @@ class Capital(Phrase):
 
 
 class Sentences(Phrase):
-    """Sentences one after the other, each a phrase of its own; the first can stand alone."""
+    """Consecutive sentences, each a separate phrase; the first can be used alone."""
 
     __slots__ = ()
 
     def __new__(cls, *sentences: str) -> Self:
-        """All of them, apart by spaces."""
+        """All of them, separated by spaces."""
         key = " ".join(f"{{{n}}}" for n in range(1, len(sentences) + 1))
         return super().__new__(cls, key, *sentences)
 
@@ -61,19 +61,19 @@ class Sentences(Phrase):
 
 
 def capital(text: str) -> str:
-    """A text with a capital in front."""
+    """A text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
 class Count(str):
-    """A number with its thousands set apart, which languages do with different signs."""
+    """A number with thousands separators, which differ between languages."""
 
     __slots__ = ("decimals", "number")
     number: float
     decimals: int
 
     def __new__(cls, number: float, decimals: int = 0) -> Self:
-        """`number` with so many decimals."""
+        """`number` with `decimals` decimals."""
         made = super().__new__(cls, f"{number:,.{decimals}f}")
         made.number, made.decimals = number, decimals
         return made
@@ -82,12 +82,12 @@ class Count(str):
         return Count, (self.number, self.decimals)
 
     def apart(self, sign: str) -> str:
-        """The number with this sign between its thousands."""
+        """The number with this sign as thousands separator."""
         return f"{self.number:,.{self.decimals}f}".replace(",", sign)
 
 
 def joined(sign: str, parts: Iterable[str]) -> str:
-    """`sign.join(parts)`, of which each part can still be said in another language."""
+    """`sign.join(parts)`, of which each part can still be translated."""
     parts = tuple(parts)
     if len(parts) < 2:
         return "".join(parts) if not parts else parts[0]

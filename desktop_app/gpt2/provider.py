@@ -1,6 +1,6 @@
-"""Which of onnxruntime's execution providers computes: the processor, unless another one is there and was chosen.
+"""Which of onnxruntime's execution providers computes: the CPU, unless another one is available and was chosen.
 
-One choice for the whole process, made before the first session is.
+One choice for the whole process, made before the first session is made.
 """
 
 import onnxruntime as ort
@@ -13,7 +13,7 @@ _chosen = CPU
 
 
 def offered() -> dict[str, str]:
-    """Short name -> onnxruntime's name of every provider that is here, like cuda -> CUDAExecutionProvider."""
+    """Short name -> onnxruntime's name of every available provider, like cuda -> CUDAExecutionProvider."""
     return {name.removesuffix(_SUFFIX).lower(): name for name in ort.get_available_providers()}
 
 

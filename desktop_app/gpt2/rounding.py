@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 GROUP = 128
-"""How many numbers in a row share a scale."""
+"""How many consecutive numbers share a scale."""
 
 
 def codes_of(x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Whole numbers from -127 to 127, [..., group, GROUP], and scales, [..., group], of groups along the last axis.
 
-    The last group is filled up with zeros. All in float32, and to the bit what onnxruntime's kernels for x86 compute
-    (MLAS, QuantizeARow_CompInt8): a number times 127 / largest, not over the scale, and a half to the even number.
+    The last group is padded with zeros. All in float32, and to the bit what onnxruntime's x86 kernels compute (MLAS,
+    QuantizeARow_CompInt8): a number times 127 / largest, not divided by the scale, with halves rounded to even.
     """
     length = x.shape[-1]
     groups = -(-length // GROUP)
@@ -23,14 +23,14 @@ def codes_of(x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     wide[..., :length] = x
     wide = wide.reshape(*x.shape[:-1], groups, GROUP)
     largest = np.abs(wide).max(-1)
-    # Below 1e-36 a number counts as zero: 127 over it is no longer a float32.
+    # Below 1e-36 the largest counts as zero: 127 divided by it exceeds float32.
     steps = np.float32(127) / np.where(largest < 1e-36, np.float32(np.inf), largest)
     wide *= steps[..., None]
     return np.rint(wide, out=wide), largest / np.float32(127)
 
 
 def rounded(x: Array, axis: int = -1) -> Array:
-    """The numbers that stand for `x` in an int8 product that sums over `axis`; same shape and dtype."""
+    """The numbers that replace `x` in an int8 product that sums over `axis`; same shape and dtype."""
     along = np.moveaxis(x, axis, -1)
     whole, scales = codes_of(along)
     flat = (whole * scales[..., None]).astype(x.dtype, copy=False).reshape(*along.shape[:-1], -1)

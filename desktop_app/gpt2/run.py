@@ -1,4 +1,4 @@
-"""What a forward pass is, as a value: two passes with equal runs have the same numbers."""
+"""The identity of a forward pass, as a value: two passes with equal runs have the same numbers."""
 
 from dataclasses import dataclass
 from itertools import count
@@ -16,7 +16,7 @@ def new_model_key() -> int:
 
 @dataclass(frozen=True)
 class Run:
-    """One pass: the weights (`Checkpoint.key`), the token ids, what was edited on the way, and the attention mask."""
+    """One pass: the weights (`Checkpoint.key`), the token ids, the edits, and the attention mask."""
 
     model: int
     ids: tuple[int, ...]
@@ -25,14 +25,14 @@ class Run:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What makes it another pass than the model's own, as a person writes it: its edits and its mask."""
+        """What distinguishes it from the model's plain pass, as the user writes it: its edits and its mask."""
         return (*map(str, self.edits), *((f"mask {self.mask}",) if self.mask != CAUSAL else ()))
 
     def reusable(self, earlier: "Run") -> int:
-        """How many positions of this pass can be taken over from an earlier one; one at least is left to compute.
+        """How many positions of this pass can be taken over from an earlier one; at least one is left to compute.
 
-        None where weights, edits or mask are others; none under any mask but the causal one, where a position may
-        depend on those after it.
+        0 where weights, edits or mask differ; 0 under any mask but the causal one, where a position may depend on those
+        after it.
         """
         same = (self.model, self.edits, self.mask) == (earlier.model, earlier.edits, earlier.mask)
         if not same or self.mask != CAUSAL:

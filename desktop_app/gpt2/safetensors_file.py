@@ -2,8 +2,8 @@
 
 The format (https://huggingface.co/docs/safetensors, "Format"): 8 bytes of little-endian header length, a JSON
 header of name -> {dtype, shape, data_offsets}, then the tensors end to end. It is read here rather than by the library
-because the arrays are mappings of the file, bfloat16 among them, which numpy has no type for; because whatever is wrong
-with a file is one sentence that names it; and because a lying offset must not lead out of the data.
+because the arrays are mappings of the file, even bfloat16, which numpy has no type for; because any fault in a file is
+reported in one sentence that names it; and because a false offset must not lead outside the data.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from desktop_app.gpt2.files import regular, whole_file
 from desktop_app.gpt2.jsonfile import parse_json
 
 _HEADER_LIMIT = 8 << 20
-"""Bytes; the header of GPT-2 XL has 60,000. The library takes 100 million, which as JSON are gigabytes and seconds."""
+"""Bytes; the header of GPT-2 XL has 60,000. The library accepts 100 million: as JSON, gigabytes and seconds."""
 _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
@@ -37,7 +37,7 @@ _NUMPY = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of a file: dtype as the header says it, shape, and where its bytes stand in the file."""
+    """One tensor of a file: dtype as in the header, shape, and the place of its bytes in the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -46,7 +46,7 @@ class Entry:
 
 
 def _stamp(path: Path) -> tuple[int, int, int, int]:
-    """What tells that a file is another one (device, inode), or was written to (size, time)."""
+    """A value that changes if a file is replaced (device, inode) or written to (size, time)."""
     status = path.stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -54,8 +54,8 @@ def _stamp(path: Path) -> tuple[int, int, int, int]:
 class SafetensorsFile:
     """A checked, memory-mapped safetensors file.
 
-    Raises `error` (ModelError unless told otherwise) naming the file when the header is cut off, too large,
-    not JSON, or when tensors overlap, leave gaps, reach past the end or are not as long as shape and dtype say.
+    Raises `error` (ModelError by default) naming the file when the header is cut off, too large or not JSON, or when
+    tensors overlap, leave gaps, reach past the end or are not as long as shape and dtype say.
     """
 
     def __init__(self, path: Path, error: type[LogitscopeError] = ModelError) -> None:
@@ -116,7 +116,7 @@ class SafetensorsFile:
             raise error(f"{where} has the unknown dtype {str(dtype)[:40]!r}.")
         if not whole(shape) or len(shape) > 8 or not whole(offsets) or len(offsets) != 2:
             raise error(f"{where} has an impossible shape or offsets; the file is damaged.")
-        # The library multiplies with 64 bits, in order: a zero behind an overflow does not mend it.
+        # The library multiplies in 64 bits, in order: a zero after an overflow does not undo it.
         if prod(length or 1 for length in shape) >= 1 << 48:
             raise error(f"{where} has the impossible shape {str(shape)[:80]}; the file is damaged.")
         start, stop = base + offsets[0], base + offsets[1]
@@ -132,9 +132,9 @@ class SafetensorsFile:
         return Entry(dtype, tuple(shape), start, stop)
 
     def require_unchanged(self) -> None:
-        """Raise ModelError if the file was written to since it was opened: its mapping has other numbers, or has none.
+        """Raise ModelError if the file was written to since it was opened: its mapping then has other numbers, or none.
 
-        A file that was put in its place by a rename, or that was deleted, changes nothing: the old one stays mapped.
+        Replacing the file by a rename, or deleting it, does no harm: the old one stays mapped.
         """
         try:
             now = _stamp(self.path)
@@ -146,7 +146,7 @@ class SafetensorsFile:
             )
 
     def is_as_sealed(self) -> bool:
-        """Whether every byte is as `write_safetensors` sealed it; false of a file without a seal. Reads all of it."""
+        """Whether every byte is as `write_safetensors` sealed it; false for a file without a seal. Reads all of it."""
         length = int.from_bytes(self._data[:8].tobytes(), "little")
         head = self._data[: 8 + length].tobytes()
         seal = self.metadata.get(SEAL, "")
@@ -155,7 +155,7 @@ class SafetensorsFile:
         return digest.hexdigest() == seal
 
     def read(self, name: str) -> NDArray[Any]:
-        """The tensor as it is stored, a read-only view of the mapped file; BF16 comes widened to float32."""
+        """The tensor as stored, a read-only view of the mapped file; BF16 is widened to float32."""
         entry = self.entries[name]
         raw = self._data[entry.start : entry.stop]
         if entry.dtype == "BF16":
@@ -168,13 +168,13 @@ class SafetensorsFile:
 
 
 SEAL = "sha256"
-"""The entry of the metadata that holds the digest of the whole file, itself taken as zeros."""
+"""The metadata entry that holds the digest of the whole file, computed with the digest itself as zeros."""
 
 _UNSEALED = "0" * 64
 
 
 def _written(seal: str) -> bytes:
-    """A seal as it stands in the header, and nothing else does: within a text a quotation mark is escaped."""
+    """A seal as written in the header; no other text can match it, as quotation marks in a text are escaped."""
     return f'"{SEAL}":"{seal}"'.encode()
 
 
@@ -195,7 +195,7 @@ def write_safetensors(
     `shapes` gives name -> (dtype, shape) in order (int64 and float32 are known), `arrays` yields the tensors in
     the same order. The file appears under `path` only when it is whole. Raises ExportError.
 
-    `sealed`, its metadata hold a digest of all of it, by which `is_as_sealed` knows it again.
+    If `sealed`, the metadata hold a digest of the whole file, which `is_as_sealed` verifies.
     """
     header: dict[str, Any] = {"__metadata__": {**metadata, SEAL: _UNSEALED} if sealed else dict(metadata)}
     offset = 0
@@ -208,7 +208,7 @@ def write_safetensors(
         }
         offset += length
     raw = json.dumps(header, separators=(",", ":")).encode()
-    raw += b" " * (-len(raw) % 8)  # tensors start on 8 bytes, so that they can be mapped
+    raw += b" " * (-len(raw) % 8)  # tensors are aligned to 8 bytes, so that they can be mapped
 
     head = len(raw).to_bytes(8, "little") + raw
     digest = hashlib.sha256(head)

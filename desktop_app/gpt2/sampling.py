@@ -1,7 +1,7 @@
 """From logits to the next token in visible stages: temperature, top-k, top-p, renormalise, draw. Exact, in float64.
 
 Tokens are ranked once per position, by descending logit and ties to the lower id. Dividing by a temperature keeps
-that order, and so does every cut, so whatever is kept is always a prefix of the ranking: moving a slider never sorts.
+that order, and so does every cut, so the kept tokens are always a prefix of the ranking: moving a slider never sorts.
 """
 
 import math
@@ -26,7 +26,7 @@ MAX_SEED = 2**64 - 1
 
 @dataclass(frozen=True)
 class Sampling:
-    """What a person chose. `top_k` = 0 and `top_p` = 1 switch these cuts off; `greedy` overrides both.
+    """The user's settings. `top_k` = 0 and `top_p` = 1 switch these cuts off; `greedy` overrides both.
 
     Raises:
         SamplingError: a field out of its range, named with the range.
@@ -45,7 +45,7 @@ class Sampling:
             self._check_type(name, (int, np.integer), "a whole number")
         if not isinstance(self.greedy, bool):
             raise SamplingError(f"greedy is {self.greedy!r:.40}; it must be true or false.")
-        # Each range says what is right, so that NaN, which compares false with everything, is refused.
+        # Each range states what is valid, so that NaN, which compares false with everything, is refused.
         for name, is_right, needed in (
             (
                 "temperature",
@@ -70,7 +70,7 @@ class Sampling:
 
 
 class Fate(Enum):
-    """What became of a token, and why."""
+    """Whether a token was kept or cut, and why."""
 
     KEPT = "kept"
     CUT_BY_TOP_K = "cut by top-k"
@@ -129,7 +129,7 @@ class Ranked:
     def tempered(self, temperature: float) -> tuple[Floats, Floats]:
         """exp((logits - largest) / temperature), [d_vocab] in ranked order, and its cumulative sums.
 
-        The last answer is kept: while only top-k or top-p moves, nothing is exponentiated again.
+        The last result is cached: while only top-k or top-p changes, nothing is exponentiated again.
         """
         last = self._last_tempered  # read once: another thread may replace it
         if last is None or last[0] != temperature:
@@ -138,7 +138,7 @@ class Ranked:
         return last[1:]
 
     def _weigh(self, temperature: float) -> tuple[Floats, Floats]:
-        # The largest exponent is 0, so nothing overflows; what is far below underflows to an honest 0.
+        # The largest exponent is 0, so nothing overflows; what is far below correctly underflows to 0.
         weights = np.exp((self.logits - self.logits[0]) / temperature)
         return _frozen(weights), _frozen(np.cumsum(weights))
 
@@ -160,20 +160,20 @@ class Stages:
     probs_scaled: Floats
     """[d_vocab] softmax after temperature."""
     n_top_k: int
-    """How many tokens survive top-k: exactly k, equal logits at the edge going to the lower ids."""
+    """How many tokens survive top-k: exactly k; among equal logits at the edge the lower ids survive."""
     probs_top_k: Floats
     """[n_top_k] renormalised after top-k."""
     cumulative: Floats
-    """[n_top_k] running sum of `probs_top_k`, each token included; what top-p is compared with."""
+    """[n_top_k] running sum of `probs_top_k`, each token included; it is compared with top-p."""
     n_kept: int
     """How many tokens survive everything, at least 1."""
     final: Floats
-    """[n_kept] the probabilities that are drawn from, sum 1."""
+    """[n_kept] the probabilities to draw from, with sum 1."""
     cumulative_final: Floats
     """[n_kept] running sum of `final`; the last is exactly 1."""
 
     def fate(self, rank: int) -> Fate:
-        """What became of the token at `rank`."""
+        """The fate of the token at `rank`."""
         self._check_rank(rank)
         if rank < self.n_kept:
             return Fate.KEPT
@@ -242,7 +242,7 @@ def stages(ranked: Ranked, sampling: Sampling) -> Stages:
 
 
 def uniform(seed: int, n: int) -> float:
-    """The number in [0, 1) that draw number `n` (from 0) uses: the same on every machine, for ever.
+    """The number in [0, 1) that draw number `n` (from 0) uses: the same on every machine, permanently.
 
     The first 64-bit word of Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), a
     function of key and counter with no state, with key (seed, 0) and counter n + 1; its upper 53 bits / 2**53.
@@ -254,13 +254,13 @@ def uniform(seed: int, n: int) -> float:
         raise SamplingError(f"seed is {seed}; it must be from 0 to {MAX_SEED}.", option="seed")
     if not 0 <= n <= MAX_SEED:
         raise SamplingError(f"Draws are numbered from 0, not {n}.")
-    # numpy steps the counter before it makes a block; raw bits stay the same between its versions.
+    # numpy increments the counter before it makes a block; raw bits are stable across its versions.
     word = int(np.random.Philox(key=seed, counter=n).random_raw())
     return math.ldexp(word >> 11, -53)
 
 
 def _descending(logits: npt.NDArray[np.floating]) -> Ids:
-    """The ids by descending logit, equal ones by ascending id: the one sort of a position."""
+    """The ids by descending logit, ties by ascending id: the only sort for a position."""
     return np.argsort(-logits, kind="stable")
 
 

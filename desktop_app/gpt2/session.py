@@ -1,4 +1,4 @@
-"""onnxruntime sessions on a checkpoint's own arrays, and the one way to stop their work from another thread."""
+"""onnxruntime sessions on a checkpoint's own arrays, and the only way to stop their work from another thread."""
 
 import tempfile
 import threading
@@ -30,7 +30,7 @@ class Stop:
         self._wanted = False
 
     def set(self) -> None:
-        """End at once what is running or loading, and whatever comes later before it starts."""
+        """End running and loading work at once, and all later work before it starts."""
         with self._lock:
             self._wanted = True
             for end in self._ends:
@@ -51,7 +51,7 @@ class Stop:
     ) -> list[Any]:
         """`session.run`, ended by `set`. Raises Cancelled then, ModelError if onnxruntime cannot run it.
 
-        With `shrink` the memory that the session keeps for its next run goes back to the system.
+        With `shrink` the memory that the session keeps for its next run is returned to the system.
         """
         options = ort.RunOptions()
         if shrink:
@@ -93,9 +93,9 @@ def make_session(
 ) -> ort.InferenceSession:
     """A session on the checkpoint's own arrays, as `session_of` makes it: it starts at once and takes a few megabytes.
 
-    What it computes say `body`, `head`, `only` and `given`, as `build_graph` takes them.
+    `body`, `head`, `only` and `given` determine what it computes, as in `build_graph`.
     """
-    # Other providers than the processor are untried with the operators of `fused.py`.
+    # The operators of `fused.py` are untested on providers other than the CPU.
     fuse_rows = fuse and given is None and chosen() == CPU
     model = build_graph(checkpoint.config, body=body, head=head, only=only, given=given, fuse=fuse_rows)
     return session_of(model, checkpoint, stop, packed=packed, fuse=fuse, threads=threads)
@@ -111,12 +111,12 @@ def session_of(
     threads: int = 0,
     arena: bool = True,
 ) -> ort.InferenceSession:
-    """A session of a graph whose weights are the checkpoint's, of which it makes no copy.
+    """A session of a graph whose weights are the checkpoint's own arrays, not copies.
 
-    `packed` copies the matrices into the layout that runs fastest. Without `fuse` nodes run as they stand in the graph,
-    so that a tensor is the same to the bit whatever else is exposed. What is rounded to int8 is always packed. It runs
-    on as many `threads`, on all cores where they are 0. Without an `arena` no memory is kept for the next run. Raises
-    Cancelled if `stop` was set, ModelError if there is no room on disk for what is rounded.
+    `packed` copies the matrices into the fastest layout. Without `fuse` nodes run as they are in the graph, so that a
+    tensor is the same to the bit whatever else is exposed. Weights rounded to int8 are always packed. It runs on
+    `threads` threads, or on all cores if that is 0. Without an `arena` no memory is kept for the next run. Raises
+    Cancelled if `stop` was set, ModelError if there is no room on disk for the rounded weights.
     """
     stop = stop or Stop()
     options = ort.SessionOptions()
@@ -124,7 +124,7 @@ def session_of(
     options.intra_op_num_threads = threads
     # Idle threads must not burn a laptop's battery.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Page faults on memory that was returned to the system would cost a captured pass a third of its time.
+    # Without an arena, page faults on returned memory would take a third of a captured pass's time.
     options.enable_cpu_mem_arena = arena
     if not packed and not checkpoint.config.int8:
         options.add_session_config_entry("session.disable_prepacking", "1")
@@ -141,8 +141,8 @@ def session_of(
         in_file = [t for t in in_file if t.name not in values]
         for name, value in values.items():
             options.add_initializer(name, value)
-    # onnxruntime wants to see the file that data which it never reads would come from. What is rounded it does read
-    # from there, packs, and lets go of, so that those weights are in memory once. Other providers read everything.
+    # onnxruntime requires the file that the data would come from, even if it never reads it. Rounded weights it does
+    # read from there, packs, and frees, so that they are in memory once. Other providers read everything.
     clear_leftovers(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=unfinished_name(""), ignore_cleanup_errors=True) as folder:
         path = Path(folder).resolve() / PLACEHOLDER
@@ -153,19 +153,19 @@ def session_of(
             source = str(path.parent / "model.onnx")
             Path(source).write_bytes(model.SerializeToString())
         session = stop.load(source, options, providers())
-    session.values = values  # onnxruntime has bare pointers to them, so they must live as long
+    session.values = values  # onnxruntime holds raw pointers to them, so they must live as long
     return session
 
 
 def _write_data(
     path: Path, tensors: Sequence[onnx.TensorProto], weights: Mapping[str, NDArray[Any]], stop: Stop
 ) -> None:
-    """Write the data of `tensors` into the file `path`, and note in each where its own begins."""
+    """Write the data of `tensors` into the file `path`, and record in each its offset and length."""
     try:
         with path.open("wb") as file:
             for tensor, array in zip(tensors, _arrays([t.name for t in tensors], weights), strict=True):
                 stop.check()
-                file.seek(-file.tell() % 4096, 1)  # where a mapping may begin
+                file.seek(-file.tell() % 4096, 1)  # where a memory mapping may begin
                 data = np.ascontiguousarray(array)
                 for key, value in (("offset", file.tell()), ("length", data.nbytes)):
                     tensor.external_data.add(key=key, value=str(value))
@@ -177,7 +177,7 @@ def _write_data(
 
 
 def _arrays(names: Iterable[str], weights: Mapping[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """The data of initializers; the codes and the scales of a rounded weight stand one after the other, made once."""
+    """The data of initializers; the codes and the scales of a rounded weight are adjacent, and made once."""
     made: dict[str, NDArray[Any]] = {}
     for name in names:
         if isinstance(weights, RoundedWeights) and name not in weights and name not in made:

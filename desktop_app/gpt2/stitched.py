@@ -1,4 +1,4 @@
-"""Arrays of a pass that took its first positions over from an earlier one, joined when somebody reads them."""
+"""Arrays of a pass that took over its first positions from an earlier one, joined only when read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ class Stitched(Mapping[str, Array]):
     """Name -> array, each given in pieces along an axis. Safe to read from several threads; arrays are read-only.
 
     A trace of 128 tokens of GPT-2 small keeps 50 MB, of which a view shows a few hundred kilobytes: joining all of it
-    at every key stroke would take longer than the pass over the last token.
+    at every keystroke would take longer than the pass over the last token.
     """
 
     def __init__(self, pieces: Mapping[str, tuple[int, tuple[Array, ...]]]) -> None:
@@ -48,7 +48,7 @@ class Stitched(Mapping[str, Array]):
         return len(self._pieces)
 
     def first(self, name: str, count: int) -> tuple[Array, ...]:
-        """The first `count` rows along the array's axis, in pieces as they are."""
+        """The first `count` rows along the array's axis, in the pieces as stored."""
         axis, parts = self._pieces[name]
         found: list[Array] = []
         for part in parts:

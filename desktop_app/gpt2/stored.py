@@ -1,9 +1,9 @@
-"""The tensors that a checkpoint's folder holds, under GPT-2's own names, whichever program saved them.
+"""The tensors of a checkpoint folder, under GPT-2's own names, whichever program saved them.
 
-Hugging Face's names are taken as they are. Prefixes that say who held the model when it was saved (`transformer.`, and
-`_orig_mod.` after torch.compile) are cut off, and mask buffers, which hold no parameters, are left out; so the tensors
-of nanoGPT and minGPT are read too, which store their matrices transposed (Linear). What a model has beside a language
-model is told apart, and names of other forms are told for what they are.
+Hugging Face's names are used unchanged. Prefixes from the module that held the model when it was saved (`transformer.`,
+and `_orig_mod.` after torch.compile) are removed, and mask buffers, which hold no parameters, are left out; so the
+tensors of nanoGPT and minGPT, which store their matrices transposed (Linear), are read too. Tensors that a model has
+besides a language model are separated, and names of other formats are recognised and reported.
 """
 
 import re
@@ -17,13 +17,13 @@ from desktop_app.gpt2.jsonfile import read_json
 from desktop_app.gpt2.safetensors_file import SafetensorsFile
 
 INDEX = "model.safetensors.index.json"
-"""Says which of several files holds which tensor."""
+"""The file that says which of several files holds which tensor."""
 
 _INDEX_LIMIT = 8 << 20
 _PREFIX = re.compile(r"^(_orig_mod\.)?(module\.)?(transformer\.)?")
-# Causal masks that old checkpoints carry along; they hold no parameters.
+# Causal masks that old checkpoints contain; they hold no parameters.
 _BUFFER = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
-# A name that tells that the weights are of another form: what form, and what to do.
+# Names that show that the weights are in another format: which format, and what to do.
 _FOREIGN = (
     (
         re.compile(r"(blocks|h)\.\d+\.attn\.(query|key|value)\.weight|tok_emb\.weight"),
@@ -47,7 +47,7 @@ _FOREIGN = (
         "cross-attention, by which a decoder reads an encoder; only a language model by itself can be opened",
     ),
 )
-# What a model may have on top of a language model, by the first part of the name: no next token depends on it.
+# What a model may have on top of a language model, by the first part of the name; no next token depends on it.
 _HEADS = {
     "v_head": "a value head",
     "value_head": "a value head",
@@ -87,7 +87,7 @@ def open_files(folder: Path) -> Iterator[SafetensorsFile]:
 
 
 def read_index(index: Path) -> dict[str, str]:
-    """Tensor -> the file that an index names for it, whatever that is. Raises ModelError where it names none."""
+    """Tensor -> the file that an index names for it, unchecked. Raises ModelError where it names none."""
     mapping = read_json(index, limit=_INDEX_LIMIT, error=ModelError).get("weight_map")
     if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
         raise ModelError(f"{index}: weight_map must map weight names to file names; fetch the file again.")
@@ -103,7 +103,7 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
             raise ModelError(f"{index} names {name!r}, which is not in the folder; fetch it.")
         file = SafetensorsFile(folder / name)
         listed = {tensor for tensor, shard in mapping.items() if shard == name}
-        # Savers differ about the half of a tied pair, and about buffers: a file may have them and the index not.
+        # Savers differ about half of a tied pair, and about buffers: a file may have them and the index not.
         if difference := {tensor for tensor in listed ^ file.entries.keys() if not _is_spare(tensor)}:
             raise ModelError(f"{index} and {name!r} disagree about {min(difference)[:80]!r}; fetch both again.")
         yield file
@@ -112,7 +112,7 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
 def by_own_name(files: Iterable[SafetensorsFile], folder: Path) -> StoredTensors:
     """Every tensor of `files` by GPT-2's own name for it, mask buffers left out.
 
-    Raises ModelError for a name that is there twice, for no tensors at all, and for weights of another form.
+    Raises ModelError for a duplicate name, for no tensors at all, and for weights in another format.
     """
     stored: StoredTensors = {}
     for file in files:
@@ -132,7 +132,7 @@ def by_own_name(files: Iterable[SafetensorsFile], folder: Path) -> StoredTensors
 
 
 def take_heads(stored: StoredTensors) -> dict[str, str]:
-    """Take the heads of a model that is more than a language model out of `stored`: name in the file -> what it is."""
+    """Remove from `stored` the extra heads of a model that is more than a language model: name in the file -> kind."""
     names = [name for name in stored if name.split(".")[0] in _HEADS]
     return {stored.pop(name)[1]: _HEADS[name.split(".")[0]] for name in names}
 

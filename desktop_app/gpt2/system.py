@@ -1,6 +1,6 @@
-"""What differs between Linux, macOS and Windows, each with the way of all three: the one place that asks which it is.
+"""Differences between Linux, macOS and Windows, each handled for all three; no other module asks for the system.
 
-It imports nothing but the standard library: the check before the window opens uses it, too.
+It imports nothing but the standard library, as the check before the window opens uses it too.
 """
 
 import configparser
@@ -29,7 +29,7 @@ def is_linux() -> bool:
 
 
 def is_root() -> bool:
-    """Whether the person may install packages without asking for more rights."""
+    """Whether the user may install packages without elevated rights."""
     return sys.platform != "win32" and os.geteuid() == 0
 
 
@@ -42,7 +42,7 @@ def usable_cores() -> int:
 
 
 def give_way() -> None:
-    """Let other programs have the processor before this one, where the system can do that."""
+    """Lower this process's priority, where the system can do that."""
     if sys.platform != "win32":
         os.nice(_NICE)
 
@@ -54,14 +54,14 @@ def let_go(mapping: mmap.mmap) -> None:
 
 
 def give_back_memory() -> None:
-    """Return freed memory that the C library keeps to the system; only glibc has to be told."""
+    """Return to the system freed memory that the C library keeps; only glibc needs the call."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
 
 
 def asks_for_less_motion() -> bool:
-    """Whether the person has told the system that things should not move; where it cannot be asked, they have not."""
+    """Whether the user has asked the system for reduced motion; False where the system cannot be asked."""
     if sys.platform == "win32":
         animated = ctypes.c_int(1)
         ctypes.windll.user32.SystemParametersInfoW(0x1042, 0, ctypes.byref(animated), 0)  # SPI_GETCLIENTAREAANIMATION
@@ -77,7 +77,7 @@ def _mac_asks_for_less_motion(preferences: Path) -> bool:
     try:
         return bool(plistlib.loads(preferences.read_bytes()).get("reduceMotion"))
     except (OSError, ValueError, plistlib.InvalidFileException, AttributeError):
-        return False  # never set, or kept from programs
+        return False  # never set, or not readable by programs
 
 
 def _kde_stands_still(config: Path) -> bool:
@@ -86,7 +86,7 @@ def _kde_stands_still(config: Path) -> bool:
         settings.read(config / "kdeglobals", encoding="utf-8")
         return settings.getfloat("KDE", "AnimationDurationFactor", fallback=1.0) == 0
     except (configparser.Error, OSError, ValueError):
-        return False  # not KDE's, or not as it writes it
+        return False  # not KDE's file, or not in its format
 
 
 def _gnome_stands_still() -> bool:
@@ -97,14 +97,14 @@ def _gnome_stands_still() -> bool:
     try:
         said = subprocess.run(wanted, capture_output=True, text=True, timeout=1, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return False  # it is not answered
+        return False  # no answer
     return said.strip() == "false"
 
 
 def closing_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a program to end: Ctrl+C, a polite kill, and that its terminal was closed.
+    """The signals that ask a program to end: Ctrl+C, a polite kill, and the closing of its terminal.
 
-    A signal that is ignored (nohup) is left out: whoever started the program wants it that way.
+    A signal that is ignored (nohup) is left out: the user who started the program wants it ignored.
     """
     if sys.platform == "win32":
         third = signal.SIGBREAK
@@ -115,12 +115,12 @@ def closing_signals() -> tuple[signal.Signals, ...]:
 
 
 def is_plainly_a_path(text: str) -> bool:
-    """Whether `text` names a place on a disk, on any system: `./a`, `/a`, `~`, `C:a`, a share of another machine."""
+    """Whether `text` is a path on any system: `./a`, `/a`, `~`, `C:a`, a network share."""
     return text.startswith((".", "/", "~")) or "\\" in text or PureWindowsPath(text).drive != ""
 
 
 def why_no_file(name: str) -> str:
-    """Why the system has no file of that name, in words; "" if it has. Windows takes some for devices or streams."""
+    """Why the system allows no such file name, in words; "" if it does. Windows treats some as devices or streams."""
     return _why_windows_has_no(name) if sys.platform == "win32" else ""
 
 
@@ -136,8 +136,8 @@ def _why_windows_has_no(name: str) -> str:
 def put_in_place(made: Path, final: Path) -> None:
     """Move a finished file to its place, over the one that is there.
 
-    Windows refuses that while any program has the old one open, as a scanner for viruses does for a moment: it is asked
-    again for a second. Raises OSError.
+    Windows refuses that while any program has the old one open, as a virus scanner does for a moment: the move is
+    retried for a second. Raises OSError.
     """
     for left in reversed(range(_TRIES if sys.platform == "win32" else 1)):
         try:
@@ -151,7 +151,7 @@ def put_in_place(made: Path, final: Path) -> None:
 
 
 def why_not_written(reason: OSError) -> str:
-    """Why a file was not written, in words: what the system says, and on Windows what is mostly behind it."""
+    """Why a file was not written, in words: what the system says, and on Windows the usual cause."""
     said = str(reason.strerror or reason)
     if sys.platform == "win32" and isinstance(reason, PermissionError):
         return f"{said.rstrip('.')}; if a program has it open, close it there"
@@ -160,9 +160,9 @@ def why_not_written(reason: OSError) -> str:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Processes that this thread starts inside receive neither Ctrl+C nor the hang-up of their terminal.
+    """Processes that this thread starts inside receive neither Ctrl+C nor their terminal's hang-up signal.
 
-    A terminal signals all of its processes; the one that began the work receives the signal and ends its workers.
+    A terminal signals all of its processes; the one that started the work receives the signal and ends its workers.
     Windows cannot block signals, so workers receive them there too.
     """
     if sys.platform == "win32":

@@ -1,7 +1,7 @@
-"""The one table of tensors: every intermediate of GPT-2's forward pass, its axes, meaning and formula.
+"""The table of tensors: every intermediate of GPT-2's forward pass, its axes, meaning and formula.
 
 The graph's outputs, the trace, the steps, the inspector, the exporters and the parity tests all read this table.
-Names follow TransformerLens, with two differences: a layer norm's `normalized` stands before weight and bias here,
+Names follow TransformerLens, with two differences: a layer norm's `normalized` is before weight and bias here,
 and q, k, v, z are [head, pos, d_head].
 """
 
@@ -23,7 +23,7 @@ class TensorSpec:
     """One tensor. `{L}` stands for the block's number in `name` and `inputs`.
 
     `inputs` are tensors and weights, in the order in which the formula reads them; `written` is the formula in the
-    notation of papers. `kept` marks what a trace holds when it cannot hold everything: the rest follows from it.
+    notation of papers. `kept` marks what a trace holds when it cannot hold everything: the rest is derived from it.
     """
 
     name: str
@@ -45,7 +45,7 @@ class TensorSpec:
         return 1 if self.per_head else 0
 
     def shape(self, config: Config, rows: int, keys: int | None = None) -> tuple[int, ...]:
-        """Shape for `rows` positions that look at `keys` positions (the same number unless told)."""
+        """Shape for `rows` positions that attend to `keys` positions (by default the same number)."""
         lengths = {"pos": rows, "query": rows, "key": rows if keys is None else keys}
         return tuple(lengths.get(axis, config.size(axis, 0)) for axis in self.axes)
 
@@ -243,7 +243,7 @@ _OUTPUT = (
 class Tensor:
     """One row of the table for one model: full name, block (None outside), spec, full names of its inputs.
 
-    Of the inputs in `whole` a row needs other rows too (keys and values, and weights), of the rest only its own.
+    Of the inputs in `whole` (keys and values, and weights) a row also needs other rows, of the rest only its own.
     """
 
     name: str
@@ -279,11 +279,11 @@ EDITABLE = (
     *("embed", "resid_pre", "attn.q", "attn.k", "attn.v", "attn.scaled", "attn.z", "attn_out", "resid_mid", "mlp.post"),
     "mlp_out",
 )
-"""The tensors at which a pass can be edited, those of blocks without their block."""
+"""The tensors at which a pass can be edited; those of blocks without the block's prefix."""
 
 
 def _edited(row: Tensor) -> Iterator[Tensor]:
-    """The rows of a tensor that is edited: what it was, keep and put, and what it becomes of them."""
+    """The rows of an edited tensor: its value before, keep and put, and the result."""
     spec, name = row.spec, row.name
     before = replace(spec, meaning=f"{spec.meaning}, before the edit", kept=False)
     yield replace(row, name=f"{name}.before", spec=before)
@@ -298,7 +298,7 @@ def _edited(row: Tensor) -> Iterator[Tensor]:
 
 
 def _under(mask: str, config: Config, row: Tensor) -> Tensor:
-    """A row as it is under another mask than GPT-2's."""
+    """A row under a mask other than GPT-2's."""
     if row.spec.name == _B + "attn.masked":
         written = f"−∞ where the mask {mask} hides j from i, else the scaled score"
         formula = f.masked_by(mask_of(mask, config))
@@ -316,8 +316,8 @@ def _under(mask: str, config: Config, row: Tensor) -> Tensor:
 def tensor_table(config: Config, edited: frozenset[str] = frozenset(), mask: str = CAUSAL) -> Mapping[str, Tensor]:
     """Name -> row, in the order of the forward pass, for a model of this config.
 
-    Where a pass is edited at the tensors `edited`, such an X has rows for what it was (`X.before`, by X's own formula),
-    `X.keep` and `X.put`, and is made of them. Under another `mask` than GPT-2's, what it hides is told by that.
+    Each edited tensor X has rows for its value before (`X.before`, by X's own formula), `X.keep` and `X.put`, and is
+    computed from them. A `mask` other than GPT-2's determines what is hidden.
     """
     if mask != CAUSAL:
         plain = tensor_table(config, edited)
@@ -353,9 +353,9 @@ def past_inputs(config: Config) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def size_in_bytes(config: Config, positions: int, keys: int | None = None, *, kept_only: bool = False) -> int:
-    """Bytes that a pass over `positions` tokens gives: everything but logits, or only what is marked `kept`.
+    """Bytes of a pass over `positions` tokens: everything but logits, or only what is marked `kept`.
 
-    They look at `keys` positions, the same number unless told.
+    They attend to `keys` positions, by default the same number.
     """
     return sum(
         4 * prod(row.spec.shape(config, positions, keys))

@@ -1,4 +1,4 @@
-"""Token ids as a person writes them, checked against the rows of the embedding."""
+"""Token ids as the user writes them, checked against the rows of the embedding."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ MAX_IDS_CHARS = 2**20
 
 
 def parse_ids(text: str, vocab_size: int | None = None) -> tuple[int, ...]:
-    """Reads token ids as a person writes them, `464,3797` (spaces and square brackets allowed).
+    """Reads token ids as the user writes them, `464,3797` (spaces and square brackets allowed).
 
     Raises:
         TokenizerError: no ids, something that is not an id, or an id that `check_ids` refuses.

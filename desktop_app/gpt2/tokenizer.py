@@ -22,7 +22,7 @@ _NO_TOKEN = "\ufffd".encode()
 
 @dataclass(frozen=True)
 class Encoding:
-    """The tokens of a text. `spans[i]` is the [start, end) range of characters that token i has bytes of.
+    """The tokens of a text. `spans[i]` is the [start, end) range of characters of which token i holds bytes.
 
     Tokens that share a character (each holding some of its bytes) have overlapping spans.
     """
@@ -33,7 +33,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class MergeStep:
-    """One merge on the way from single bytes to a token."""
+    """One of the merges that build a token from single bytes."""
 
     pieces: tuple[str, ...]
     """Display labels of all pieces after this merge."""
@@ -42,7 +42,7 @@ class MergeStep:
     at: int
     """Index in `pieces` of the piece that the merge made."""
     rank: int
-    """The merge's rank, its line in merges.txt counted from 0: of all possible merges, the lowest rank goes first."""
+    """The merge's rank, its line in merges.txt counted from 0: of all possible merges, the lowest rank comes first."""
 
 
 class Tokenizer:
@@ -54,7 +54,7 @@ class Tokenizer:
         Raises:
             TokenizerError: the library refuses the vocabulary.
         """
-        # A token that no file names counts as one if the model has a row for it.
+        # An assumed token, which no file names, counts if the model has a row for it.
         rows = {*vocabulary.ids.values(), *range(len(vocabulary.ids), vocab_size or 0)}
         added = [token for token in vocabulary.added if not token.assumed or token.id in rows]
         tokens = {number: bytes_of(token) for token, number in vocabulary.ids.items()}
@@ -67,7 +67,7 @@ class Tokenizer:
             self._splitter = _splitter(added, split_special=vocabulary.split_special) if added else None
             self._library = _Library(models.BPE(dict(vocabulary.ids), list(vocabulary.merges)))
             self._library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-        # An entry may look like a byte and yet be a character.
+        # An entry may look like a byte but be a character.
         self._spelled = {
             byte for byte, char in enumerate(BYTE_ALPHABET) if tokens.get(vocabulary.ids.get(char, -1)) == bytes([byte])
         }
@@ -87,7 +87,7 @@ class Tokenizer:
 
     @classmethod
     def without_text(cls, reason: str, vocab_size: int) -> "Tokenizer":
-        """The tokenizer of a model without a usable one: it knows tokens by ids, and refuses text with `reason`."""
+        """The tokenizer of a model without a usable one: it knows tokens by id, and refuses text with `reason`."""
         bare = cls(Vocabulary({}, ()), vocab_size=vocab_size)
         bare._reason = reason
         return bare
@@ -115,7 +115,7 @@ class Tokenizer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What somebody who types a text should know, in sentences."""
+        """Sentences that a user who types a text should know."""
         if self._reason:
             return (f"{self._reason.removesuffix('.')}; tokens are shown by their ids.",)
         if not (rowless := self.rowless):
@@ -128,13 +128,13 @@ class Tokenizer:
 
     @property
     def eos_id(self) -> int | None:
-        """The id of the token by which the tokenizer's files end a text; None if there is none with a row."""
+        """The id of the token that ends a text according to the tokenizer's files; None if there is none with a row."""
         end = self._vocabulary.end
         return end if end in self._added and end < self._id_limit else None
 
     @property
     def first(self) -> tuple[int, ...]:
-        """The ids that a text may begin with, like that of `<s>` or `<|endoftext|>`; none where a row is missing."""
+        """The ids that a text may begin with, like that of `<s>` or `<|endoftext|>`; empty where a row is missing."""
         first = self._vocabulary.first
         return first if all(number in self._added and number < self._id_limit for number in first) else ()
 
@@ -150,7 +150,7 @@ class Tokenizer:
 
     @property
     def has_space(self) -> bool:
-        """Whether a space can be encoded, and so be put in front of a text."""
+        """Whether a space can be encoded, and so can be put in front of a text."""
         return 0x20 in self._spelled
 
     def is_special(self, token_id: int) -> bool:
@@ -165,7 +165,7 @@ class Tokenizer:
         """Cuts `text` into tokens. Added tokens such as `<|endoftext|>` typed in it are found as whole strings.
 
         With `prefix_space` the text, and what follows an added token, gets a space in front unless it has one, or the
-        vocabulary has none; that space is of no character, so the span of a token that is nothing else is empty.
+        vocabulary has none; that space belongs to no character, so the span of a token that is only it is empty.
 
         Raises:
             TokenizerError: a lone surrogate, a character that a vocabulary without all bytes cannot spell, what the
@@ -199,15 +199,15 @@ class Tokenizer:
         return Encoding(tuple(ids), tuple(spans))
 
     def least_tokens(self, text: str) -> int:
-        """A number of tokens that `text` has at least, told by its length alone: none spells more than the longest.
+        """A lower bound for the number of tokens of `text`, from its length alone and the length of the longest token.
 
-        0 where an added token takes the spaces around it along, however many.
+        0 where an added token absorbs any number of spaces around it.
         """
         return -(-len(text.encode(errors="surrogatepass")) // self._longest) if self._longest else 0
 
     @cached_property
     def _longest(self) -> int:
-        """Bytes of the longest token; 0 where one has no bound."""
+        """Bytes of the longest token; 0 if a token has no bound."""
         endless = any(token.lstrip or token.rstrip for token in self._added.values())
         return 0 if endless else max(map(len, self._bytes.values()), default=0)
 
@@ -222,14 +222,14 @@ class Tokenizer:
             )
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the tokens: their bytes joined and read as UTF-8, with U+FFFD for what is not.
+        """The text of the tokens: their bytes joined and read as UTF-8, with U+FFFD for invalid bytes.
 
-        Special tokens are their own text; an id without a token is U+FFFD too.
+        Special tokens give their own text; an id without a token gives U+FFFD too.
         """
         return b"".join(self._bytes.get(number, _NO_TOKEN) for number in ids).decode("utf-8", errors="replace")
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of a token; none for an id without a token."""
+        """The bytes of a token; empty for an id without a token."""
         return self._bytes.get(token_id, b"")
 
     def label(self, token_id: int) -> str:
@@ -238,14 +238,14 @@ class Tokenizer:
         return f"id {token_id}" if data is None else display.label(data)
 
     def quoted(self, token_id: int) -> str:
-        """The token as it stands in a sentence, `' creature'`, as `display.quoted` says; or `id 50300`."""
+        """The token quoted for a sentence, `' creature'`, as `display.quoted` says; or `id 50300`."""
         data = self._bytes.get(token_id)
         return f"id {token_id}" if data is None else display.quoted(data)
 
     def merge_steps(self, token_id: int) -> tuple[MergeStep, ...]:
         """The merges that build a token from bytes, in order: the lowest rank first, then the leftmost pair.
 
-        None for single bytes, added tokens, ids without a token, and the rare entry that no merges lead to.
+        Empty for single bytes, added tokens, ids without a token, and the rare entry that no merges produce.
         """
         if token_id in self._added or token_id not in self._bytes:
             return ()
@@ -264,14 +264,14 @@ class Tokenizer:
         return tuple(steps)
 
     def find(self, text: str) -> list[int]:
-        """The ids that a person may mean by `text`, likeliest first; empty if there are none.
+        """The ids that the user may mean by `text`, likeliest first; empty if there are none.
 
         Takes `#1234` or `id 1234`; a quoted form like `' Paris'`, meant exactly; or plain text: the token
         itself, the token after a space, a label copied from the screen, or else the first token of the text.
         """
         try:
             plain = [form.encode() for form in (text, " " + text, display.typed(text)) if text]
-        except UnicodeEncodeError:  # a lone surrogate is in no token
+        except UnicodeEncodeError:  # no token contains a lone surrogate
             return []
         found: list[int | None]
         if match := re.fullmatch(r"\s*(?:#|id\s)\s*([0-9]{1,10})\s*", text, re.ASCII | re.IGNORECASE):
@@ -282,13 +282,13 @@ class Tokenizer:
         else:
             found = [self._by_bytes.get(form) for form in plain]
             if not any(number is not None for number in found):
-                with suppress(TokenizerError):  # what cannot be spelled has no first token
+                with suppress(TokenizerError):  # a text that cannot be encoded has no first token
                     found += self.encode(text).ids[:1]
         return list(dict.fromkeys(number for number in found if number is not None))
 
     @cached_property
     def _by_bytes(self) -> dict[bytes, int]:
-        return {data: number for number, data in self._bytes.items()}  # added tokens come last, and win
+        return {data: number for number, data in self._bytes.items()}  # added tokens come last, and take precedence
 
     @cached_property
     def _entries(self) -> dict[int, str]:
@@ -339,7 +339,7 @@ class Tokenizer:
 
 
 def _splitter(added: Sequence[AddedToken], *, split_special: bool) -> tuple[_Library, list[int]]:
-    """A library tokenizer with only the added tokens, which finds them and drops everything else; and their ids."""
+    """A library tokenizer with only the added tokens, which finds them and drops all else; and the tokens' ids."""
     library = _Library(models.BPE())
     library.add_tokens(
         [

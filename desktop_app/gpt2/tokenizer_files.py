@@ -1,4 +1,4 @@
-"""Reads a tokenizer's files with bounds, and says in one sentence what is wrong with a part of one."""
+"""Reads a tokenizer's files within bounds, and reports a faulty part in one sentence."""
 
 from collections.abc import Sized
 from pathlib import Path
@@ -8,10 +8,10 @@ from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.files import regular
 from desktop_app.gpt2.jsonfile import parse_json
 
-MAX_FILE_BYTES = 32 * 2**20  # the tokenizer.json of GPT-2 has 3.5 MB, of large multilingual ones some 20
+MAX_FILE_BYTES = 32 * 2**20  # GPT-2's tokenizer.json has 3.5 MB, large multilingual ones about 20
 MAX_ID = 2**24
 MAX_TOKEN_CHARS = 1024
-MAX_ADDED = 50_000  # of real tokenizers, those with most have a few thousand
+MAX_ADDED = 50_000  # real tokenizers have a few thousand at most
 
 
 def read_text(path: Path) -> str:
@@ -71,7 +71,7 @@ def as_id(path: Path, token: object, number: object) -> int:
 
 
 def short(value: object) -> str:
-    """A foreign value inside one sentence: escaped to ASCII and never long."""
+    """An untrusted value for use in a sentence: escaped to ASCII and never long."""
     if isinstance(value, (list, dict)):
         return f"a {type(value).__name__} of {len(value)}"
     text = ascii(value[:60] if isinstance(value, str) else value)

@@ -1,4 +1,4 @@
-"""The parts of a tokenizer.json that settle how text is cut: what they come to, and what is refused by its name."""
+"""The parts of a tokenizer.json that decide how text is tokenized: their effect, and what is refused by name."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from desktop_app.gpt2.tokenizer_files import short
 NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 LOWER_CASE = "Lowercase"
 
-# GPT-2's own way to cut a text into words, which ByteLevel has built in, as two generations of files write it out.
+# GPT-2's way to split a text into words, which ByteLevel has built in, as two generations of files spell it out.
 _WORDS = (
     r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+""",
     r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+""",
@@ -20,9 +20,9 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Rules:
-    """What a tokenizer.json says of text.
+    """What a tokenizer.json specifies for text.
 
-    `normalizers` change a text before it is cut, in this order; `leading` are texts of tokens that go before it.
+    `normalizers` change a text before it is tokenized, in this order; `leading` are texts of tokens put in front of it.
     """
 
     prefix_space: bool = False
@@ -33,14 +33,13 @@ class Rules:
 def read_rules(path: Path, document: Mapping[str, Any]) -> Rules:
     """The rules in `document`, which is the tokenizer.json at `path`.
 
-    Not looked at, since they change no id: truncation and padding (the app's own affair), the decoder, and unk_token,
-    fuse_unk and byte_fallback (text that cannot be spelled is refused instead). What applies one after the other may
-    be nested as one likes.
+    Ignored, since they change no id: truncation and padding (left to the application), the decoder, and unk_token,
+    fuse_unk and byte_fallback (text that cannot be encoded is refused instead). Sequences may be nested freely.
 
-    Raises TokenizerError, naming it, for what would give other ids than GPT-2's byte-level BPE.
+    Raises TokenizerError naming any part that would give other ids than GPT-2's byte-level BPE.
     """
     model = document.get("model")
-    if isinstance(model, dict):  # else reported by the caller
+    if isinstance(model, dict):  # otherwise the caller reports it
         if model.get("type", "BPE") != "BPE":
             _refuse(path, f"the model {_kind(model)}")
         for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
@@ -63,7 +62,7 @@ def _kind(part: object) -> str:
 
 
 def _steps(path: Path, part: object, noun: str, inner: str) -> Iterator[dict[str, Any]]:
-    """What a part does, step by step, sequences taken apart."""
+    """The steps of a part, with sequences flattened."""
     if part is None:
         return
     pending = [part]
@@ -118,7 +117,7 @@ def _cuts_words(step: Mapping[str, Any]) -> bool:
 
 
 def _leading(path: Path, part: object) -> Iterator[str]:
-    """The texts of the tokens that the post-processor puts in front; what it does to two texts is not looked at."""
+    """The texts of the tokens that the post-processor puts in front; its treatment of text pairs is ignored."""
     for step in _steps(path, part, "post-processor", "processors"):
         if step["type"] == "ByteLevel":
             continue
@@ -130,7 +129,7 @@ def _leading(path: Path, part: object) -> Iterator[str]:
 
 
 def _piece(item: object) -> str | None:
-    """A piece of a template: the text of a special token, "" for the text itself, None for what is neither."""
+    """A piece of a template: the text of a special token, "" for the text itself, None for anything else."""
     if isinstance(item, dict) and len(item) == 1:
         if isinstance(item.get("Sequence"), dict):
             return ""

@@ -1,4 +1,4 @@
-"""What a folder's files say of text beside vocabulary and merges: special tokens, a leading space, a first token.
+"""A folder's tokenizer settings besides vocabulary and merges: special tokens, a leading space, a first token.
 
 As transformers 5 reads them: tokenizer_config.json; where that has no `added_tokens_decoder`, special_tokens_map.json
 over it, and added_tokens.json beside it. Where transformers 4 gives other ids, docs/models.md says so.
@@ -30,25 +30,25 @@ _ASSUMED = ("bos_token", "eos_token", "unk_token")
 _LISTS = ("additional_special_tokens", "extra_special_tokens")
 _FLAGS = ("lstrip", "rstrip", "single_word")
 
-# Classes of transformers that cut text as GPT-2's does, and those that do whatever tokenizer.json says.
+# Classes of transformers that tokenize as GPT-2's does, and those that follow tokenizer.json.
 _GPT2 = ("GPT2Tokenizer", "CodeGenTokenizer")
 _GENERIC = ("PreTrainedTokenizer", "TokenizersBackend", "PythonBackend")
 
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A string that is one token wherever it stands in the text, before any merging."""
+    """A string that is one token wherever it occurs in the text, before any merging."""
 
     text: str
     id: int
-    """NEXT where no file says it: transformers takes the next that is free."""
+    """NEXT where no file gives it: transformers takes the next free one."""
     special: bool
-    normalized: bool = False  # the library looks for these after the others
+    normalized: bool = False  # the library searches for these after the others
     lstrip: bool = False
-    """It takes the white space in front of it along; `rstrip`, that behind it."""
+    """It absorbs the white space before it; `rstrip`, that after it."""
     rstrip: bool = False
     single_word: bool = False
-    """It is found only where no letter or digit touches it."""
+    """It is found only where no letter or digit is adjacent."""
     assumed: bool = False
     """No file names it; transformers gives it to every GPT-2 tokenizer."""
 
@@ -57,12 +57,12 @@ class AddedToken:
 class Settings:
     """The settings of a folder's tokenizer.
 
-    `declared` are tokens with the ids that files give them; `named` those that have a part to play (bos_token, ...), in
-    the order in which transformers adds them; `extra` other special ones. None in `named`: set to none on purpose.
+    `declared` are tokens with the ids that files give them; `named` those with a role (bos_token, ...), in the
+    order in which transformers adds them; `extra` other special ones. None in `named`: explicitly set to null.
     """
 
     is_gpt2: bool
-    """Whether it is GPT-2's own class, for which tokenizer_config.json and not tokenizer.json settles the space."""
+    """Whether it is GPT-2's own class, for which tokenizer_config.json, not tokenizer.json, decides on the space."""
     prefix_space: bool
     add_bos: bool
     split_special: bool
@@ -74,12 +74,12 @@ class Settings:
 def read_settings(folder: Path, *, one_file: bool) -> Settings:
     """The settings in a folder's files; `one_file` says that it has a tokenizer.json.
 
-    Raises TokenizerError for files that are malformed, or that ask for what would give other ids.
+    Raises TokenizerError for files that are malformed, or whose settings would give other ids.
     """
     path = folder / _CONFIG
     config = read_object(path) if path.exists() else {}
     is_gpt2 = _is_gpt2(folder, config, one_file=one_file)
-    if config.get("add_eos_token") and not one_file:  # beside tokenizer.json, transformers passes it over
+    if config.get("add_eos_token") and not one_file:  # next to a tokenizer.json, transformers ignores it
         raise TokenizerError(
             f"{path}: add_eos_token puts the end of the text behind every prompt, where the next token would be "
             "predicted; set it to false."
@@ -109,7 +109,7 @@ def read_settings(folder: Path, *, one_file: bool) -> Settings:
 
 
 def token_of(path: Path, fields: Mapping[str, Any]) -> AddedToken:
-    """An added token as JSON has it, its id aside. Raises TokenizerError."""
+    """An added token from its JSON, without the id. Raises TokenizerError."""
     text = as_token(path, fields.get("content"))
     if not text:
         raise TokenizerError(f"{path}: the added token {short(text)} is empty or named twice.")
@@ -130,7 +130,7 @@ def token_with_id(path: Path, fields: Mapping[str, Any], number: object) -> Adde
 
 
 def _is_gpt2(folder: Path, config: Mapping[str, Any], *, one_file: bool) -> bool:
-    """Whether the tokenizer is of GPT-2's own class, not the one that does what tokenizer.json says.
+    """Whether the tokenizer is of GPT-2's own class, not the one that follows tokenizer.json.
 
     Raises TokenizerError for other classes.
     """
@@ -152,7 +152,7 @@ def _is_gpt2(folder: Path, config: Mapping[str, Any], *, one_file: bool) -> bool
 
 
 def _roles(path: Path, fields: Mapping[str, Any]) -> dict[str, AddedToken | None]:
-    """The tokens that have a part to play: the seven of transformers, and a model's own like `image_token`."""
+    """The tokens with a role: the seven of transformers, and a model's own like `image_token`."""
     return {
         name: None if value is None else _special(path, value)
         for name, value in fields.items()
@@ -179,7 +179,7 @@ def _extra(path: Path, fields: Mapping[str, Any]) -> list[AddedToken]:
         value = fields.get(name) or []
         values = [*value.values()] if isinstance(value, dict) else as_list(path, name, value)
         check_count(path, values)
-        # In tokenizer_config.json, an object says itself whether it is special.
+        # In tokenizer_config.json, an object itself says whether it is special.
         own = path.name == _CONFIG
         tokens += [token_of(path, v) if own and isinstance(v, dict) else _special(path, v) for v in values]
     return tokens

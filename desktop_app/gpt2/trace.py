@@ -38,7 +38,7 @@ _EDITS, _MASK = "edits", "mask"
 def names_to_save(config: Config, names: Sequence[str] | None = None, edits: Sequence[Edit] = ()) -> list[str]:
     """The names that a saved trace has, in the order of the table: `names` or all.
 
-    There are always `tokens`, and what edits put that cannot be read from their texts.
+    They always include `tokens`, and what edits put that cannot be read from their texts.
     """
     always = {"tokens", *(f"{edit.site}.put" for edit in edits if isinstance(edit.put, Cells))}
     return [n for n in tensor_table(config, sites_of(edits)) if names is None or n in names or n in always]
@@ -86,7 +86,7 @@ class Trace:
     """An immutable forward pass.
 
     `captured` holds tensors as the graph gave them. Every other tensor of the table is derived from them by the
-    table's own formula when it is read, for the asked head and row alone, and equals the graph's output within
+    table's own formula when it is read, for the requested head and row alone, and equals the graph's output within
     float32 error. Arrays are read-only. Safe to read from several threads.
     """
 
@@ -105,7 +105,7 @@ class Trace:
         self.table = tensor_table(config) if run is None else tensor_table(config, sites_of(run.edits), run.mask)
         self.captured = captured if isinstance(captured, Stitched) else self._whole(captured)
         self.run = run or Run(new_model_key(), tuple(captured["tokens"].tolist()))
-        """What was computed; a trace without one, from a file, is the pass of a model of its own."""
+        """What was computed; a trace without one, from a file, counts as the pass of a separate model."""
         self.ids = self.run.ids
         self.computed = len(self.ids) if computed is None else computed
         """How many positions this pass computed; the others were taken over from an earlier trace."""
@@ -134,9 +134,9 @@ class Trace:
     def read(self, name: str, *, head: int | None = None, row: int | None = None, every: int = 1) -> Array:
         """The tensor `name`, with the axes of the table; `head` and `row` (a position) pick one and drop the axis.
 
-        A negative row counts from the end; `head` is passed over where the tensor has no heads. Of all rows `every`
-        n-th is computed, the last among them. Raises ModelError if there is no such tensor, head or position, or if the
-        tensor cannot be derived because a saved trace was opened without its model.
+        A negative row counts from the end; `head` is ignored where the tensor has no heads. Of all rows only every
+        `every`-th is computed, including the last. Raises ModelError if there is no such tensor, head or
+        position, or if the tensor cannot be derived because a saved trace was opened without its model.
         """
         if name not in self.table:
             raise ModelError(no_such_tensor(name, self.config))
@@ -178,14 +178,14 @@ class Trace:
         return found
 
     def past(self, length: int) -> dict[str, Array]:
-        """Keys and values of the first `length` positions, as the graph takes them."""
+        """Keys and values of the first `length` positions, as the graph's inputs."""
         return {
             name: np.ascontiguousarray(self._read(own, None, (0, length, 1)))
             for name, own in past_inputs(self.config).items()
         }
 
     def position(self, row: int) -> int:
-        """A row counted from 0; a negative one counts from the end. Raises ModelError if the text has none such."""
+        """A row counted from 0; a negative one counts from the end. Raises ModelError if the text has no such row."""
         if not -len(self) <= row < len(self):
             raise ModelError(f"Position {row} is outside the text of {len(self)} tokens.")
         return row % len(self)
@@ -211,7 +211,7 @@ class Trace:
         tensor = self.table[name]
         if name in self.captured:
             found = _cut(self.captured[name], tensor.spec.per_head, heads, rows)
-            # Rows that lie apart numpy multiplies without its fast routines, a hundred times as slowly.
+            # numpy multiplies non-contiguous rows without its fast routines, a hundred times as slowly.
             return np.ascontiguousarray(found) if rows[2] > 1 else found
         key = (name, heads, rows)
         kept = self._remembered(key)
@@ -235,7 +235,7 @@ class Trace:
             return self._cache.get(key)
 
     def _remember(self, key: tuple[Any, ...], array: Array) -> Array:
-        """Keep what was derived for the next reader, as memory allows; the array that readers of `key` get."""
+        """Cache a derived array for the next reader, as memory allows; returns the array that readers of `key` get."""
         with self._lock:
             if key not in self._cache and array.nbytes <= _CACHE_LIMIT // 4:
                 self._cache[key] = array
@@ -255,9 +255,9 @@ class Trace:
 
     @classmethod
     def load(cls, path: Path, model: Checkpoint | None = None) -> "Trace":
-        """Open a saved trace, its tensors mapped from the file; with `model`, the others are derived by its weights.
+        """Open a saved trace, its tensors mapped from the file; with `model`, the others are derived from its weights.
 
-        Raises ModelError for anything else, for numbers that are not as they were saved, and where another model than
+        Raises ModelError for any other file, for numbers that are not as they were saved, and where a model other than
         `model` computed them.
         """
         file = SafetensorsFile(path)
@@ -271,7 +271,7 @@ class Trace:
         if not file.is_as_sealed():
             raise ModelError(f"{path} is not as it was saved: something in it was changed; save it again.")
         raw = parse_json(file.metadata.get("config", "").encode(), what=f"The config in {path}", error=ModelError)
-        # What is not a field of a config.json, and changes the numbers all the same.
+        # Not a field of a config.json, yet it changes the numbers.
         own = (raw.get("bias") is not False, raw.get("int8") is True)
         config = replace(parse_config(raw, str(path)), bias=own[0], int8=own[1])
         positions = file.entries["tokens"].shape
@@ -306,7 +306,7 @@ def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ..
     found = []
     for text in texts:
         edit, source = read_edit(text, config, positions[0])
-        if source:  # the numbers are in the file, as what was put
+        if source:  # the numbers are in the file, as the tensor put
             put = f"{edit.site}.put"
             shape = tensor_table(config)[edit.site].spec.shape(config, positions[0])
             if put not in file.entries or (file.entries[put].dtype, file.entries[put].shape) != ("F32", shape):
@@ -317,7 +317,7 @@ def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ..
 
 
 def _require_made_by(model: Checkpoint, config: Config, file: SafetensorsFile) -> None:
-    """Raise ModelError unless `model` computed what is in a file: its numbers would stand under another's name."""
+    """Raise ModelError unless `model` computed what is in a file: else its numbers appear under another's name."""
     maker = file.metadata.get("model", "")
     named = f" ({maker[:80]!a})" if maker else ""
     if config != model.config:

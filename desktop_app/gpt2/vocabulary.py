@@ -47,10 +47,10 @@ def bytes_of(token: str) -> bytes:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Validated tokenizer data: ids by vocabulary entry, merges by rank, added tokens, and what is done to a text.
+    """Validated tokenizer data: ids by vocabulary entry, merges by rank, added tokens, and how a text is treated.
 
     Entries are written in the byte alphabet (one that is not is never produced by merging), ids are unique and
-    may have gaps, and every merge joins two entries into a third. A merge that stands there twice has the later rank.
+    may have gaps, and every merge joins two entries into a third. A merge that occurs twice has the later rank.
     """
 
     ids: Mapping[str, int]
@@ -61,13 +61,13 @@ class Vocabulary:
     first: tuple[int, ...] = ()
     """The ids that a text may begin with: those that `begins` puts there, else that of bos_token, else of eos_token."""
     begins: bool = False
-    """Whether a text begins with them unless one says otherwise."""
+    """Whether a text begins with them by default."""
     end: int | None = None
     """The id of eos_token."""
     split_special: bool = False
     """Whether special tokens in a text are spelled out."""
     normalizers: tuple[str, ...] = ()
-    """What is done to a text first: a Unicode normal form, or Lowercase."""
+    """What is first applied to a text: a Unicode normal form, or Lowercase."""
 
 
 def normalized(text: str, normalizers: Iterable[str]) -> str:
@@ -84,7 +84,7 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     special_tokens_map.json and added_tokens.json.
 
     Raises:
-        TokenizerError: no tokenizer files, or files that are malformed, too large, or ask for something that
+        TokenizerError: no tokenizer files, or files that are malformed, too large, or have settings that
             would give other ids than GPT-2's byte-level BPE.
     """
     try:
@@ -132,7 +132,7 @@ def _settled(
     declared: tuple[AddedToken, ...],
 ) -> Vocabulary:
     """The vocabulary under the settings of all files. Raises TokenizerError where they contradict each other."""
-    in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)  # of the same, the latter last
+    in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)  # of equal ids, the later last
     named = [token for token in settings.named.values() if token is not None]
     special = {token.text for token in named}
     in_order = [replace(token, special=token.special or token.text in special) for token in in_order]
@@ -151,7 +151,7 @@ def _settled(
         raise TokenizerError(
             f"{path}: the post-processor puts {short(unknown[0])} in front, which is not an added token."
         )
-    if end is None and "eos_token" not in settings.named:  # nothing says how a text ends: as with GPT-2
+    if end is None and "eos_token" not in settings.named:  # no setting for the end of a text: as with GPT-2
         end = next((token for token in added if token.text == END_OF_TEXT), None)
     first = rules.leading or tuple(token.text for token in (bos, end) if token is not None)[:1]
     return Vocabulary(
@@ -172,9 +172,9 @@ def _with_ids(
 ) -> tuple[AddedToken, ...]:
     """The added tokens with the ids that the tokenizers library gives them, one after the other.
 
-    One that is an entry of the vocabulary has its id; others take the number of entries, and on from there. Of several
-    with the same text the latter's flags count; `further` are passed over where `declared` has them. Raises
-    TokenizerError for a token whose files say another id.
+    One that is an entry of the vocabulary has its id; others are numbered on from the number of entries. Of several
+    with the same text the last one's flags count; `further` are ignored where `declared` has them. Raises
+    TokenizerError for a token to which the files give another id.
     """
     entry_of = {number: token for token, number in ids.items()}
     added: dict[str, AddedToken] = {}
@@ -193,7 +193,7 @@ def _with_ids(
                 f"{number}, the next one free; the tokenizer's files do not belong together."
             )
         if number in entry_of and token.text not in ids:
-            if token.assumed:  # nobody asked for it
+            if token.assumed:  # no file asked for it
                 continue
             raise TokenizerError(
                 f"{path}: the added token {short(token.text)} would get the id {number} of {short(entry_of[number])}; "
@@ -205,16 +205,16 @@ def _with_ids(
 
 
 def _characters(ids: Mapping[str, int], added: Sequence[AddedToken]) -> tuple[AddedToken, ...]:
-    """The characters that a vocabulary of single ones lists as they are, as tokens that are found whole.
+    """The characters that a character vocabulary lists literally, as tokens that are found whole.
 
     A vocabulary without merges is one of characters, not of bytes, if its entries are in the order of the characters
-    and none is a byte that UTF-8 begins a Latin letter with.
+    and none is a byte with which UTF-8 begins a Latin letter.
     """
     known = {token.text for token in added}
     entries = [entry for entry, _ in sorted(ids.items(), key=lambda item: item[1]) if entry not in known]
     if not all(len(entry) == 1 for entry in entries) or {BYTE_ALPHABET[0xC2], BYTE_ALPHABET[0xC3]} & {*entries}:
         return ()
-    # The space and what is below it are written as bytes, or as they are.
+    # The space and the characters below it are written as bytes, or literally.
     texts = [chr(byte) if (byte := _BYTE_OF.get(entry, 0x7F)) <= 0x20 else entry for entry in entries]
     if texts != sorted(texts):
         return ()

@@ -22,7 +22,7 @@ class WeightSpec:
     matrix: bool = False
 
     def is_absent(self, config: Config) -> bool:
-        """Whether a model of this config does without it, as a nanoGPT may without its biases: all zeros then."""
+        """Whether a model of this config lacks it, as a nanoGPT may lack biases: it is then all zeros."""
         return not config.bias and self.stored.endswith(".bias")
 
     def is_tied(self, config: Config) -> bool:
@@ -35,7 +35,7 @@ class WeightSpec:
 
 
 UNEMBEDDING = "unembed.W_U"
-"""Its rows are the embedding's where the head is tied."""
+"""Its rows are the embedding's if the head is tied."""
 
 _B = "blocks.{L}."
 _H = "h.{L}."
@@ -94,12 +94,12 @@ def summed_axis(name: str) -> int:
 
 
 def matrices(config: Config) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every weight that vectors are multiplied with: all matrices but the embeddings as such."""
+    """Name -> shape of every weight that vectors are multiplied with: all matrices but the embeddings as tables."""
     return {name: spec.shape(config) for name, _, spec in all_weights(config) if spec.matrix or name == UNEMBEDDING}
 
 
 def own_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
-    """Those of `all_weights` that have parameters of their own: none that is absent, no unembedding that is tied."""
+    """Those of `all_weights` with their own parameters: none that is absent, and no tied unembedding."""
     for name, stored, spec in all_weights(config):
         if not spec.is_absent(config) and not spec.is_tied(config):
             yield name, stored, spec
