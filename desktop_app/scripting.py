@@ -150,7 +150,7 @@ class Model:
     def token(self, given: str | int) -> int:
         """The id of a token by its text, with its space (" Paris"), or by its id.
 
-        Raises TokenizerError where a text is not one token, ModelError for an id that is not there.
+        Raises TokenizerError where a text is not one token, ModelError for an id that does not exist.
         """
         tokenizer = self._opened.tokenizer
         if isinstance(given, str):
@@ -262,7 +262,7 @@ class Run:
         return tuple(self.trace.table)
 
     def axes(self, name: str) -> tuple[str, ...]:
-        """The axes of a tensor: ("head", "query", "key"). Raises ModelError for a name that is not there."""
+        """The axes of a tensor: ("head", "query", "key"). Raises ModelError for an unknown name."""
         if name not in self:
             self.trace[name]  # raises, saying what the tensor is called here
         return self.trace.table[name].axes
@@ -390,7 +390,7 @@ class Run:
             reference: texts as token ids; by default the example texts.
 
         Raises:
-            LogitscopeError: a token or block that is not there, or no text for a mean.
+            LogitscopeError: a token or block that does not exist, or no text for a mean.
         """
         opened = self.model._opened
         texts = reference_texts(opened.tokenizer) if reference is None and how == "mean" else reference or ()
@@ -418,7 +418,7 @@ class Run:
             align: how tokens are matched in texts of different lengths: "tokens", "start" or "end".
 
         Raises:
-            LogitscopeError: a token that is not there, or another model.
+            LogitscopeError: a token that does not exist, or another model.
         """
         opened = self.model._opened
         if corrupt.model._opened is not opened:

@@ -18,7 +18,7 @@ OFF = {
 
 UNLESS_SET = {
     # What numpy multiplies here is small; its BLAS would keep every core spinning between two products, and takes ten
-    # times as long where another process wants a core. onnxruntime, which does the large work, has threads of its own.
+    # times as long where another process wants a core. onnxruntime, which does the large work, has its own threads.
     "OPENBLAS_NUM_THREADS": "1",
 }
 

@@ -1,4 +1,4 @@
-"""`logitscope attribute`: which parts of the residual stream raise a token's logit, or one against another."""
+"""`logitscope attribute`: what parts of the residual stream add to a token's logit, or to one against another."""
 
 import argparse
 from typing import TYPE_CHECKING

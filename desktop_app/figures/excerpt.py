@@ -180,7 +180,7 @@ def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[st
 
 
 def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> Sequence[int] | None:
-    """The positions that a picture's rows or columns stand for; None where they stand for none."""
+    """The positions that a picture's rows or columns represent; None if they are not positions."""
     count = panel.values.shape[-2 if axis == "row" else -1]
     if panel.source is None:  # made from several tensors: identified by the labels of its rows
         known = isinstance(panel, MapPanel) and axis == "row" and panel.row_labels == tuple(labels[:count])

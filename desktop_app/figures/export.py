@@ -44,7 +44,7 @@ SIZES: dict[str, Size] = {
     "a0": Size("A0 sheet, 1189 × 841 mm", 1189 * _MM, 841 * _MM, 30),
 }
 MOST_PIXELS = 250_000_000
-"""Pixels of a PNG: an A0 poster at 300 dpi has 139 million, and drawing takes eight bytes and more for each."""
+"""Most pixels of a PNG: an A0 poster at 300 dpi has 139 million, and drawing takes eight bytes or more for each."""
 
 DPI = (96, 150, 200, 300, 600)
 

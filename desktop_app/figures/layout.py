@@ -24,7 +24,7 @@ _WIDE = 1.6  # ratio of width to height from which a box's other arrangement is 
 def place_view(view: View, width: float, height: float, page: Page, *, heading: bool = True) -> float:
     """Draw `view` on a page of this width, filling `height` where panels can grow. Returns the height used.
 
-    What does not fit makes the page taller instead of smaller: a screen scrolls, a figure grows.
+    Content that does not fit makes the page taller and is not made smaller: a screen scrolls, a figure grows.
     """
     y = _badge(view.badge, width, page) if view.badge else 0.0
     if heading:

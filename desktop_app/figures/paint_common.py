@@ -210,7 +210,7 @@ def row_labels(
             room=rect.w - page.u(8),
         )
     if fresh and len(labels) > fresh:
-        # A bracket in the accent beside what was computed, a grey one beside what the cache kept.
+        # A bracket in the accent colour beside what was computed, a grey one beside what came from the cache.
         x = rect.x + rect.w - page.u(2)
         edge = rect.y + (len(labels) - fresh) * height
         page.fill(Rect(x, rect.y, page.u(2), edge - rect.y - page.u(1)), mix(page.theme.faint, page.theme.panel, 0.5))

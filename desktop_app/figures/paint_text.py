@@ -195,7 +195,7 @@ def _parts(panel: TextPanel, count: int) -> list[tuple[Line, ...]]:
 
 
 def _wrapped(line: Line, grid: _Grid, page: Page) -> tuple[list[str], list[str]]:
-    """The text in lines, and the remark's lines under it; none where it stands beside it."""
+    """The lines of the text, and of the remark under it; no remark lines where the remark is beside the text."""
     room = grid.width - grid.label
     fits = page.width(line.text, size=13, mono=True) * (1 + page.slack) <= room
     texts = [line.text] if fits else page.wrap(line.text, room, size=13, mono=True)

@@ -239,7 +239,7 @@ class Made:
         if edit.keep == 0:
             self.keep[cells], self.put[cells] = 0, put  # overwrite any value, infinities too
         else:
-            with np.errstate(all="ignore"):  # a result that is no longer a number is refused once all are made
+            with np.errstate(all="ignore"):  # a result that is not finite is refused once all are made
                 self.keep[cells] *= np.float32(edit.keep)
                 self.put[cells] = self.put[cells] * np.float32(edit.keep) + put
 

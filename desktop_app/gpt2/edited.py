@@ -2,8 +2,8 @@
 
 With the causal mask an edit changes nothing before it, in the pass or in the text. Everything earlier is taken over
 from the pass without the edit, keys and values included; the rest runs block by block, in a graph of the same formulas
-and weights with the edits in it. Rows of many passes can run together: each sees the unedited pass's keys that precede
-its own pass's rows, and its own pass's. Under another mask every position runs, as it may see any other.
+and weights with the edits in it. Rows of many passes can run together: each sees its own pass's keys and,
+before those, the unedited pass's. Under another mask every position runs, as it may see any other.
 """
 
 import threading

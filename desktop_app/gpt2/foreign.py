@@ -20,7 +20,7 @@ class _Kind:
     cure: str
 
 
-# Files that trainers write beside weights.
+# Files that trainers write along with weights.
 _NO_MODEL = ("training_args", "optimizer.", "scheduler.", "scaler.", "rng_state")
 
 _WEIGHTS = (

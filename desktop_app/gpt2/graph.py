@@ -1,7 +1,7 @@
 """The ONNX graph of a GPT-2 with every tensor of the table exposed under its own name.
 
 Inputs: `input_ids` [pos] int64, and `past.L.key`, `past.L.value` [head, past, d_head] (length 0 works). There is no
-batch axis. The body ends at `ln_final.out`; the head, `logits`, is a third of a pass and can be a graph of its own.
+batch axis. The body ends at `ln_final.out`; the head, `logits`, is a third of a pass and can be a separate graph.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -160,7 +160,7 @@ class Mask:
         return dict(self.heads).get((layer, head), self.rule)
 
     def own(self, layer: int) -> dict[int, Rule]:
-        """The heads of a block that have a rule of their own."""
+        """The heads of a block with their own rule."""
         return {head: rule for (block, head), rule in self.heads if block == layer}
 
     def hidden(self, config: Config, layer: int, queries: Array, keys: Array) -> NDArray[np.bool_]:

@@ -109,7 +109,7 @@ def no_such_tensor(name: object, config: Config) -> str:
 
 
 def answer(name: object, config: Config) -> str:
-    """Which tensors of ours TransformerLens' `name` stands for, as the rest of a sentence; "" if it is none of theirs.
+    """Our tensors for TransformerLens' `name`, as the rest of a sentence; "" if the name is not one of theirs.
 
     A name is a hook's, a glob over hooks' names, or a key of its caches: ("pattern", 5), ("scale", 4, "ln1"), "k6".
     """

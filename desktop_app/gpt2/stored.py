@@ -144,7 +144,7 @@ def _is_spare(full_name: str) -> bool:
 
 
 def is_linear(config: Config, stored: StoredTensors, folder: Path) -> bool:
-    """Whether matrices are stored [out, in] (Linear) instead of [in, out] (Conv1D), told by c_attn's shape.
+    """Whether matrices are stored [out, in] (Linear) instead of [in, out] (Conv1D), judged by c_attn's shape.
 
     Raises ModelError if c_attn is missing or has neither shape.
     """

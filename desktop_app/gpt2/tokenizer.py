@@ -115,7 +115,7 @@ class Tokenizer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Sentences that a user who types a text should know."""
+        """What a user who types a text should know, in sentences."""
         if self._reason:
             return (f"{self._reason.removesuffix('.')}; tokens are shown by their ids.",)
         if not (rowless := self.rowless):

@@ -1,7 +1,7 @@
 """A folder's tokenizer settings besides vocabulary and merges: special tokens, a leading space, a first token.
 
 As transformers 5 reads them: tokenizer_config.json; where that has no `added_tokens_decoder`, special_tokens_map.json
-over it, and added_tokens.json beside it. Where transformers 4 gives other ids, docs/models.md says so.
+over it, and added_tokens.json as well. Where transformers 4 gives other ids, docs/models.md says so.
 """
 
 from collections.abc import Collection, Mapping

@@ -27,7 +27,7 @@ from desktop_app.gpt2.phrase import Phrase, joined
 STEP, TITLE, CLOSING = "step", "title", "closing"
 """Kinds of slides: each has its own layout where a master provides one."""
 MOST_SLIDES = 18
-"""Of a lecture."""
+"""The most slides of a lecture."""
 LECTURE, OVERVIEW, ALL, BLOCK = "lecture", "overview", "all", "block"
 SELECTIONS = {
     LECTURE: "at most 18 slides, each with a finding of this text as its title",
