@@ -65,12 +65,13 @@ def asks_for_less_motion() -> bool:
     if sys.platform == "win32":
         animated = ctypes.c_int(1)
         ctypes.windll.user32.SystemParametersInfoW(0x1042, 0, ctypes.byref(animated), 0)  # SPI_GETCLIENTAREAANIMATION
-        return not animated.value
-    if sys.platform == "darwin":
-        return _mac_asks_for_less_motion(Path.home() / "Library/Preferences/com.apple.universalaccess.plist")
-    return (
-        _kde_stands_still(Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")) or _gnome_stands_still()
-    )
+        asks = not animated.value
+    elif sys.platform == "darwin":
+        asks = _mac_asks_for_less_motion(Path.home() / "Library/Preferences/com.apple.universalaccess.plist")
+    else:
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        asks = _kde_stands_still(config) or _gnome_stands_still()
+    return asks
 
 
 def _mac_asks_for_less_motion(preferences: Path) -> bool:

@@ -23,7 +23,8 @@ class FirstView(QObject):
         self._controller.trouble.connect(self._seen)
 
     def _seen(self, shown: object) -> None:
-        if shown and not self._controller.waiting_for:
+        # Later views do not put it off: typing goes on while the first one is painted.
+        if shown and not self._controller.waiting_for and not self._timer.isActive():
             self._timer.start()
 
     def _done(self) -> None:

@@ -212,12 +212,15 @@ def plot(window):
     from desktop_app.core.fields import Change
     from desktop_app.core.last_session import load_last
     c = window.controller
+    def kept():
+        last = load_last()
+        return last and last.edits
     def edit():
         found = tuple(map(Change, {edits}))
         off = Change("blocks.0.mlp_out=0", on=False)
         c.set(replace(c.state, edits=(*found, off), mask="window:4", other="Jello, you", alignment="end"))
         after(window, lambda: print("now", flush=True),
-              lambda: c.is_current and c.scene.trace.run.changes and (load_last() or c.state).edits == c.state.edits)
+              lambda: c.is_current and c.scene.trace.run.changes and kept() == c.state.edits)
     after(window, edit, lambda: c.scene is not None)
 """
     process = play(plot)
