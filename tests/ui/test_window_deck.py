@@ -123,7 +123,7 @@ def test_what_cannot_be_is_said_in_the_dialog(desk, dialog, tmp_path):
     dialog.template.setText(str(bad))
     dialog.order(tmp_path / "walk.pptx")
     desk.until(lambda: not dialog.running)
-    assert "bad.pptx is damaged, or no PowerPoint file" in dialog.note.text() and dialog.start.isEnabled()
+    assert "bad.pptx is damaged, or not a PowerPoint file" in dialog.note.text() and dialog.start.isEnabled()
     dialog.template.clear()
     dialog.order(tmp_path / "missing" / "walk.pptx")
     desk.until(lambda: not dialog.running)

@@ -335,6 +335,7 @@ def test_words_beside_the_bars_follow_the_type_size_there_and_back(desk):
 
 
 def test_a_limit_that_is_typed_holds_in_every_view_is_undone_and_is_in_the_session(desk):
+    desk.window.resize(1600, 900)  # with all switches beside it, the field is the last to find room
     desk.window.do("every_number")
     canvas, field = desk.window.canvas, desk.window.view_bar.limit
 

@@ -389,8 +389,8 @@ def test_undo_takes_words_back_and_redo_brings_them(desk):
     assert desk.window.prompt.text() == "The cat sat"
 
 
-OF_THE_EDITOR = {"first", "last"}
-"""Ctrl+Home and Ctrl+End go to the ends of the text while one writes."""
+OF_THE_EDITOR = {"first", "last", "motion_next", "motion_previous"}
+"""Ctrl+Home and Ctrl+End go to the ends of the text, Ctrl+Shift with an arrow marks a word, while one writes."""
 
 
 @pytest.mark.parametrize("place", ["prompt", "canvas", "map", "chips", "scrubber.track", "probabilities.bars"])

@@ -44,7 +44,8 @@ def words_of(desk):
     page, canvas = desk.window.canvas.page, desk.window.canvas
     width = canvas.viewport().width()
     shortened = []
-    if desk.window.width() >= 1280 and len(desk.scene.trace) < 30:
+    # A passage of the evidence is of other texts, and as long as its window.
+    if desk.window.width() >= 1280 and len(desk.scene.trace) < 30 and desk.state.workspace != "evidence":
         marks = (*page.marks, *desk.window.map._page.marks)
         ends = {m.text for m in marks if isinstance(m, Words) and m.text.endswith("…") and len(m.text) > 1}
         shortened = [f"{text!r} is shortened" for text in sorted(ends)]
