@@ -1,4 +1,4 @@
-"""`logitscope check`: recompute every tensor from its inputs, and the results of the analyses."""
+"""`logitscope check`: recompute every tensor from its inputs, and check what the analyses found."""
 
 import argparse
 import os
@@ -82,6 +82,6 @@ _NAME = 26  # wide enough for blocks.11.attn.pattern
 
 
 def _red(line: str) -> str:
-    """`line` in red on a terminal that may be coloured (https://no-color.org)."""
+    """`line` in red on a terminal where colour is allowed (https://no-color.org)."""
     plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return line if plain else f"\x1b[31m{line}\x1b[0m"

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.scene import make_moment
     from desktop_app.core.state import encode
 
-    # The model that was named takes precedence over the session's own.
+    # A model given by --model takes precedence over the session's.
     choose_provider(arguments)
     named = folder if folder is not None and arguments.model is None else model_folder(arguments)
     model = open_for(named, int8=state.int8, text=arguments.ids is None)
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _story(arguments: argparse.Namespace, ready: "Ready") -> int:
-    """The deck of a story, each stop on its own model, or all on the one given by --model."""
+    """Make the deck of a story: each stop with its own model, or all with the one given by --model."""
     from desktop_app.core.stories import find_story
     from desktop_app.figures.deck.told import slides
 
@@ -92,14 +92,14 @@ def _story(arguments: argparse.Namespace, ready: "Ready") -> int:
 
 
 class Models:
-    """Opens the models that a story names, each once; all stops are shown on --model where that is given."""
+    """Opens the models that a story names, each only once; if --model is given, that model is used for every stop."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
         self._open: dict[Path, Model] = {}
 
     def open(self, name: str) -> "Model":
-        """The model of that name. Raises ModelError where it is not on this machine."""
+        """The model to show for that name. Raises ModelError if it is not on this machine."""
         from desktop_app.core.library.find import find_model
 
         folder = find_model(name) if self._arguments.model is None else model_folder(self._arguments)
@@ -120,7 +120,7 @@ def _write(slides: "Iterable[Slide]", count: int, ready: "Ready", arguments: arg
 
 
 class _Line:
-    """Progress on standard error: one line that changes on a terminal, a line every tenth elsewhere."""
+    """Progress on standard error: one line updated in place on a terminal; elsewhere a new line every 10%."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
@@ -134,7 +134,7 @@ class _Line:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
     def tell(self, done: int, count: int, what: str) -> None:
-        """Show how many of all slides are done."""
+        """Show how many of the slides are done."""
         words = "putting the file together" if what == "writing" else f"drawn {done} of {count}"
         if self._live:
             print(f"\r\033[Klogitscope: {words}", end="", file=sys.stderr, flush=True)

@@ -98,9 +98,10 @@ def _blocks(text: str) -> tuple[int, ...]:
 
 
 def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
-    """The requested state, on top of the session's if there is one; and the session's model.
+    """The requested state, based on the session's if there is one, and the folder of the session's model.
 
-    Raises ModelError if that model is not on this machine and --model does not name another.
+    The folder is None if --model is given or the state names no model. Raises ModelError if the session's model is
+    needed but not on this machine.
     """
     from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`logitscope handout`: a text or a story as one HTML file that responds to pointer, keyboard and sliders, offline."""
+"""`logitscope handout`: a text or a story as one interactive HTML file that works offline."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lecture(arguments: argparse.Namespace) -> "tuple[Lecture, Scene]":
-    """The lecture of the text, and the scene that it is about."""
+    """The lecture on the text, and the scene that it shows."""
     text, sampling = prompt_text(arguments), sampling_of(arguments)
 
     from desktop_app.core.scene import make_scene

@@ -1,4 +1,4 @@
-"""`logitscope onnx`: write the graph."""
+"""`logitscope onnx`: write the model as an ONNX graph."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""The options of commands: one row per option, read by argparse, lists of figures and the manual."""
+"""The options of commands: one row per option, used by argparse, by lists of figures and by the manual."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    """How an option is given, if it does not take exactly one value of a type."""
+    """How an option is given, unless it takes exactly one value of a certain type."""
 
     FLAG = "on where it is given"
     EITHER = "on or, with --no- in front, off"
@@ -19,10 +19,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Option:
-    """An option (`--top-k`, `-n`) or a positional argument (`text`): its help, and what a value is.
+    """An option (`--top-k`, `-n`) or a positional argument (`text`): its help, and what values it takes.
 
-    `kind` is the type of the one value, or a `Kind`. An argument that has an alternative may be missing (`maybe`).
-    `field` names where the value goes, if not under the option's own name.
+    `kind` is the type of its single value, or a `Kind`. `maybe` means that a positional argument may be left out.
+    `field` is the attribute that receives the value, if its name is not the option's own.
     """
 
     name: str
@@ -56,7 +56,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Fixed:
-    """A value that this command does not ask for, or whose default differs: treated as if it had been given."""
+    """A value that a command sets by itself, because it has no option for it or needs a different default."""
 
     field: str
     value: Any

@@ -1,4 +1,4 @@
-"""Products written to files: a numpy archive or safetensors, depending on the file's extension."""
+"""Products (results of analyses) written to files: a numpy archive or safetensors, depending on the extension."""
 
 import json
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from desktop_app.gpt2.safetensors_file import write_safetensors
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, str]) -> None:
     """Write a product's arrays, integers as int64 and the others as float32, together with `about`.
 
-    The file is safetensors if its name has that extension, else a numpy archive. Safetensors holds no text: there an
-    array of texts is a JSON list in the metadata, under its name. The file appears only once complete. Raises
-    ExportError.
+    The file is safetensors if its name has that extension, else a numpy archive. Safetensors cannot hold
+    strings: an array of them becomes a JSON list in the metadata, under the array's name. The file appears only once it
+    is complete. Raises ExportError.
     """
     if path.suffix.lower() != ".safetensors":
         write_npz(path, list(arrays), arrays.values(), about)

@@ -1,16 +1,18 @@
-"""Flow: which parts made each vector, by how much of it would be missing without them, traced down from a token.
+"""Flow: how much of each vector would be missing without each of its parts, traced down from one position.
 
 A vector f is the sum of parts y_k. With |.| the sum of absolute values,
 
     importance(y_k) = max(|f| - |f - y_k|, eps) / (their sum over all parts)
 
 so that a node's importances add up to 1. Nodes are the residual stream at a position: `resid_post` of a block is
-resid_mid + MLP + b_out (both edges lead to resid_mid, which the MLP reads), and `resid_mid` is resid_pre + A_ij v_j W_O
-of every head and source j + b_O. From the chosen position the graph is traversed down every edge whose importance
-reaches the threshold; the rest is summed up.
+resid_mid + MLP + b_out (both edges lead to resid_mid, which the MLP reads), and `resid_mid` is resid_pre + b_O + the
+sum of A_ij v_j W_O over all heads and sources j. From the chosen position the graph is traversed down every edge whose
+importance reaches the threshold; the importances of all other edges of a node are added up.
 
-In an edited pass, x' = keep x + put, each part counts as far as the edits after it keep it, and what they put is one
-more part, `edit`, so the parts still add up to the vector. A muted part therefore has no share in what follows it.
+In an edited pass, x' = keep x + put, each part is multiplied by the `keep` of the edits after it, and what those edits
+add is one more part, `edit`, so the parts still add up to the vector. A muted part therefore has no share in what
+follows it.
+
 Flow describes what vectors are made of, not what they cause.
 Source: Ferrando and Voita 2024, "Information Flow Routes", arXiv 2403.00824, sections 2.1 and 2.2.
 """
@@ -37,9 +39,9 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 THRESHOLD = 0.04
-"""The importance from which an edge is followed, as in the paper."""
+"""The least importance at which an edge is followed, as in the paper."""
 
-_EPS = 1e-9  # of |f|: the weight of a part that only works against the others
+_EPS = 1e-9  # times |f|: the value, before normalising, of a part that only works against the others
 
 
 class Edge(Enum):
@@ -54,9 +56,10 @@ class Edge(Enum):
 class Node:
     """The residual stream at one position: `tensor` is resid_mid or resid_post of a block, or `blocks.0.resid_pre`.
 
-    `reached` is the largest product of importances along any path down to it. `made_of` has the importances that lead
-    to no lower node: `b_O`, `b_out`, `embed` and `pos_embed`, `rounding` in an int8 model, `edit` if an edit put
-    something, and `rest`, all edges below the threshold together. With the node's edges they add up to 1.
+    `reached` is the largest product of importances along any path down to it. `made_of` has the importances of
+    the parts that lead to no lower node: `b_O`, `b_out`, `embed` and `pos_embed`, `rounding` in an int8 model, `edit`
+    if an edit adds something, and `rest`, the sum over all edges below the threshold. Together with the importances of
+    the node's edges they add up to 1.
     """
 
     tensor: str
@@ -124,9 +127,9 @@ def compute(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Flow:
-    """Traverse the graph down from the last `resid_post` at `position` (a negative one counts from the end).
+    """Traverse the graph down from the last `resid_post` at `position`; a negative position counts from the end.
 
-    Raises ModelError for a position outside the text or a threshold that is not a share, Cancelled on a stop.
+    Raises ModelError for a position outside the text or a threshold outside (0, 1], Cancelled on a stop.
     """
     stop, config = stop or Stop(), checkpoint.config
     if not 0 < threshold <= 1:
@@ -180,7 +183,7 @@ class _Graph:
         made_of: dict[str, float],
         level: dict[int, float],
     ) -> None:
-        """Add a node with its edges to nodes of `below`; nodes reached above the threshold are recorded in `level`."""
+        """Add a node with those of its edges to `below` that reach the threshold, and record their ends in `level`."""
         rest = 0.0
         for kind, key, importance, heads in edges:
             if importance < self._threshold:
@@ -231,12 +234,12 @@ def _through(trace: Trace, tensor: str, row: int) -> tuple[Array | float, Array 
 
 
 def _with_edit(parts: dict[str, Array], put: Array | float) -> dict[str, Array]:
-    """The parts, plus what edits put, if they put anything."""
+    """The parts, plus what edits add, if they add anything."""
     return parts | {EDIT: np.asarray(put)} if np.any(put) else parts
 
 
 EDIT = "edit"
-"""The name of the part that edits put."""
+"""The name of the part that consists of what edits add."""
 
 
 def parts_of_first(trace: Trace, row: int) -> dict[str, Array]:
@@ -246,7 +249,7 @@ def parts_of_first(trace: Trace, row: int) -> dict[str, Array]:
 
 
 def parts_of_post(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> dict[str, Array]:
-    """The parts of a block's `resid_post` at a position, by name (those of edges by their kind's): [d_model] each."""
+    """The parts of a block's `resid_post` at a position by name, [d_model] each; an edge's part is named by kind."""
     name = f"blocks.{layer}."
     bias, (keep, put) = bias_of(checkpoint, layer, "mlp.b_out"), _through(trace, name + "mlp_out", row)
     written = trace.read(before_edit(trace, name + "mlp_out"), row=row)
@@ -257,9 +260,9 @@ def parts_of_post(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) ->
 
 @dataclass(frozen=True, eq=False)
 class Middle:
-    """`resid_mid` of a block at a position as a sum: `parts` [d_model] by name, and what heads bring from each key.
+    """`resid_mid` of a block at a position as a sum: `parts` [d_model] by name, and what heads write from each key.
 
-    `written` computes the latter from a head's values at `keys` positions [key, d_head].
+    The method `written` computes the latter from a head's values at the first `keys` positions, [key, d_head].
     """
 
     whole: Array
@@ -270,19 +273,19 @@ class Middle:
     _after: Array | float  # what edits keep of what is written, [d_model]
 
     def written(self, head: int, values: Array, matrix: Array) -> Array:
-        """What a head writes there from each source, [key, d_model], from its values and its W_O [d_head, d_model]."""
+        """What a head writes here from each source, [key, d_model], given its values and its W_O [d_head, d_model]."""
         if isinstance(self._inside, np.ndarray) and (self._inside[head] != 1).any():
             values = self._inside[head] * values[: self.keys]
             return self.looked(head, values @ matrix)
         return self.looked(head, values[: self.keys] @ matrix)
 
     def looked(self, head: int, brought: Array) -> Array:
-        """The same, given what the head would bring from each source with full attention to it, [key, d_model]."""
+        """The same, given what the head would write from each source if its attention there were 1, [key, d_model]."""
         found = self._looks[head, : self.keys, None] * brought[: self.keys]
         return found if isinstance(self._after, float) else found * self._after
 
     def is_plain(self, head: int) -> bool:
-        """Whether what the head read is unedited."""
+        """Whether edits keep all of the head's z."""
         return not isinstance(self._inside, np.ndarray) or bool((self._inside[head] == 1).all())
 
 
@@ -321,9 +324,9 @@ def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Mid
 
 @dataclass(frozen=True, eq=False)
 class AttentionImportance:
-    """For `resid_mid` at a position: importance of resid_pre, and of each head's sources, `heads` [head, key].
+    """Importances for `resid_mid` at a position: `stream` is that of resid_pre, `heads` [head, key] those of sources.
 
-    `others` are those of `b_O`, of the `rounding` of z in int8, and of what an `edit` put. All add up to 1.
+    `others` are those of `b_O`, of the `rounding` of z in int8, and of what edits add (`edit`). All add up to 1.
     """
 
     stream: float
@@ -334,14 +337,14 @@ class AttentionImportance:
 def attention_importance(
     checkpoint: Checkpoint, trace: Trace, layer: int, position: int, stop: Stop | None = None
 ) -> AttentionImportance:
-    """What made `resid_mid` of a block at a position: the contents of an opened edge."""
+    """The importances behind `resid_mid` of a block at a position, as shown when an edge is opened."""
     return _attention(checkpoint, trace, layer, [position % len(trace)], stop or Stop())[0]
 
 
 def _attention(
     checkpoint: Checkpoint, trace: Trace, layer: int, rows: Sequence[int], stop: Stop
 ) -> list[AttentionImportance]:
-    """`attention_importance` of several positions: what a head writes from a source is computed once for all."""
+    """`attention_importance` of several positions: a head's values are multiplied by W_O only once for all of them."""
     if not rows:
         return []
     config = checkpoint.config
@@ -351,7 +354,7 @@ def _attention(
     ones = np.ones(config.n_embd, np.float32)
 
     def of_head(head: int) -> dict[int, Array]:
-        """Position -> |f - y| without what the head wrote there from each source, [key]."""
+        """Position -> |f - y| [key], where y is what the head wrote at that position from each source."""
         stop.check()
         brought = values[head] @ matrices[head]  # [key, d_model], to be multiplied by a row's weights
         lost = {}

@@ -1,9 +1,10 @@
-"""All embeddings in a plane such that neighbours stay neighbours: UMAP's layout, from exact nearest neighbours.
+"""All embeddings laid out in a plane so that neighbours stay neighbours: UMAP, from exact nearest neighbours.
 
-Each row's nearest neighbours by cosine are found exactly; their distances become weights as in McInnes, Healy and
-Melville 2018, arXiv 1802.03426, section 3.1, and points are pulled together along them and pushed away from random
-others, section 3.2, starting from the first two principal components. A step moves all points at once, so that it
-takes a few array products and gives the same result on every machine; the seed makes the picture reproducible.
+Each row's nearest neighbours by cosine are found exactly, and their distances become the weights of edges (McInnes,
+Healy and Melville 2018, arXiv 1802.03426, section 3.1). Starting from the first two principal components, points are
+pulled together along edges and pushed away from random other points (section 3.2). A step moves all points at once, so
+that it takes a few array operations and gives the same result on every machine; the seed makes the picture
+reproducible.
 """
 
 from dataclasses import dataclass
@@ -19,13 +20,16 @@ from desktop_app.gpt2.session import Stop
 Array = NDArray[Any]
 
 NEIGHBOURS, EPOCHS = 15, 160
-_A, _B = 1.577, 0.895  # the curve for a minimum distance of 0.1: 1 / (1 + a x^2b)
+_A, _B = 1.577, 0.895  # the curve for a minimum distance of 0.1: 1 / (1 + a x^(2b))
 _PUSHES, _PIECE, _CLIP = 5, 256, 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The place of each row, [token, (x, y)], and the share of true neighbours that the plane keeps."""
+    """The place of each row, [token, (x, y)], and the share of true neighbours that are still neighbours in the plane.
+
+    `kept_by_components` is that share in the plane of the first two principal components.
+    """
 
     places: Array
     kept: float
@@ -35,7 +39,7 @@ class Layout:
 def neighbours(
     table: Rows, count: int, *, stop: Stop | None = None, progress: Progress = unheard
 ) -> tuple[Array, Array]:
-    """The nearest of every row by cosine, without itself: ids [token, neighbour] and cosines, the nearest first."""
+    """The nearest neighbours of every row by cosine, nearest first: ids [token, neighbour] and cosines."""
     stop = stop or Stop()
     total = len(table.table)
     count = min(count, total - 1)
@@ -82,12 +86,12 @@ def _start(table: Rows) -> Array:
 
 
 def _edges(ids: Array, distances: Array) -> tuple[Array, Array, Array]:
-    """Both ends and the weight of every edge: the fuzzy union of each row's memberships of its neighbours."""
+    """The ends and weights of edges: the fuzzy union of two rows' memberships in each other's neighbourhood."""
     total, count = ids.shape
     nearest = distances[:, :1]
     low, high = np.zeros((total, 1)), np.full((total, 1), 4.0)
     wanted = np.log2(max(count, 2))
-    for _ in range(40):  # the width at which the memberships add up to log2 of their number
+    for _ in range(40):  # bisection for the width at which the memberships add up to log2 of their number
         middle = (low + high) / 2
         much = np.exp(-np.maximum(distances - nearest, 0) / middle).sum(1, keepdims=True) > wanted
         high, low = np.where(much, middle, high), np.where(much, low, middle)
@@ -102,7 +106,7 @@ def _edges(ids: Array, distances: Array) -> tuple[Array, Array, Array]:
 
 
 def _step(places: Array, heads: Array, tails: Array, weights: Array, rate: float, rng: np.random.Generator) -> None:
-    """One epoch: edges are drawn by their weights and pull their ends together; drawn ends are pushed from others."""
+    """One epoch: edges, drawn by weight, pull their first end to their second and push it away from random points."""
     total = len(places)
     drawn = rng.random(len(weights)) < weights
     one, two = heads[drawn], tails[drawn]
@@ -119,12 +123,12 @@ def _step(places: Array, heads: Array, tails: Array, weights: Array, rate: float
         force = 2 * _B / ((0.001 + square) * (1 + _A * np.power(np.maximum(square, 1e-12), _B)))
         push = np.clip(force[:, None] * off, -_CLIP, _CLIP)
         moved += np.stack([np.bincount(one, push[:, k], total) for k in range(2)], 1)
-    # All edges of a point move it at once, by their mean, so that a point with many edges does not jump.
+    # A point is moved once, by the mean over its edges, so that a point with many edges does not jump.
     places += rate * moved / np.maximum(times, 1)[:, None]
 
 
 def kept_neighbours(places: Array, ids: Array, *, most: int = 2000, seed: int = 0) -> float:
-    """The share of true neighbours `ids` [token, neighbour] among as many nearest in the plane, over a sample."""
+    """The share of true neighbours `ids` [token, neighbour] that are neighbours in the plane too, over a sample."""
     total, count = ids.shape
     if not count:
         return 1.0

@@ -2,12 +2,12 @@
 
     LN_f(y) W_U        with LN_f's mean and scale computed from y itself
 
-for y = x at the start of block 0, then after each attention and each MLP. The last point is the model's own output.
-With translators, LN_f(y T + c) W_U at the starts of blocks, and the unchanged output at the end of the last one; the
-points after attention have no translator and are unchanged (`translated` says which have one). On request, what
+where y is the stream at the start of block 0, then after each attention and each MLP. The last point is the model's own
+output. With translators, the points at the starts of blocks become LN_f(y T + c) W_U; the points after attention and
+the model's output have no translator and stay as they are (`translated` says which points have one). On request, what
 attention or an MLP alone writes can be read in the same way; that is not a prediction.
 
-Logits are computed for some rows and some of the vocabulary at a time, and only the requested results are kept.
+Logits are computed for a batch of rows and a piece of the vocabulary at a time; only the requested results are kept.
 Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; Belrose et al. 2023, arXiv 2303.08112.
 """
 
@@ -35,7 +35,7 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 
-_ROWS = 1600  # vectors unembedded at once: enough to make reading W_U cheap
+_ROWS = 1600  # vectors unembedded at once: enough for the cost of reading W_U not to matter
 _CELLS = 1 << 22  # logits in memory at once
 
 What = Literal["stream", "attn_out", "mlp_out"]
@@ -58,7 +58,7 @@ class Lens(NamedArrays):
     likeliest token; `entropy` of the distribution and `kl`, KL(model's own output || lens), in nats. For each of
     `targets`, all [target, point, pos]: its logit, its probability, and its rank, which is how many tokens have a
     greater logit (0 is the top). `translated` [point] says where a translator was used. `own_logits` [d_vocab] are the
-    model's, after the last of these positions; None if the last point is not the model's output.
+    model's logits at the last of these positions; None if the last point is not the model's output.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -87,7 +87,7 @@ class Lens(NamedArrays):
     own_logits: Array | None
 
     def arrays(self) -> dict[str, Array]:
-        """The arrays written to a file; a single target has no axis of targets."""
+        """The arrays written to a file; if there is a single target, its axis is dropped."""
         found = {
             "points": np.array(self.points),
             "top_id": self.top_id,
@@ -146,7 +146,7 @@ def compute(
         start: the first position.
         end: the position after the last.
         stop: cancels between two pieces of the vocabulary.
-        progress: receives the share done.
+        progress: receives the fraction done.
 
     Raises:
         ModelError: a token or positions that do not exist, or a translator that cannot be used.
@@ -196,7 +196,7 @@ def compute(
 
 
 def _translated_layers(config: Config, what: What) -> dict[str, int]:
-    """Points that are the input of a block -> that block."""
+    """For each point that is the input of a block, that block."""
     if what != "stream":
         raise ModelError("Translators are for the residual stream; leave them out for what attention or an MLP writes.")
     return {"blocks.0.resid_pre": 0} | {f"blocks.{n - 1}.resid_post": n for n in range(1, config.n_layer)}
@@ -225,7 +225,7 @@ def _final(
 
 
 def final_norm(checkpoint: Checkpoint, y: Array) -> Array:
-    """The final layer norm of vectors [pos, d_model], its mean and scale computed from them; rounded in int8 models."""
+    """The final layer norm of vectors [pos, d_model], using their own mean and scale; rounded in int8 models."""
     place = Place(checkpoint.config, 0, np.arange(len(y)))
     mean = f.MEAN.compute(place, y)
     flat = f.NORMALIZED.compute(place, y, mean, f.SCALE.compute(place, y, mean))
@@ -250,10 +250,10 @@ class _Read:
 
 
 class _Sums:
-    """Running sums of a softmax over pieces of the vocabulary, about the greatest logit so far; [point, pos], float64.
+    """Running softmax sums over pieces of the vocabulary, relative to the greatest logit so far; [point, pos], float64.
 
     With m that maximum: `mass` is the sum of e^(l - m), `weighted` that of e^(l - m) (l - m), and `cross` that of
-    e^(f - m_f) (l - m), where f are the model's own logits. When a greater logit comes, they are rescaled to the new
+    e^(f - m_f) (l - m), where f are the model's own logits. When a greater logit appears, they are rescaled to the new
     maximum, so that no logit is read twice (Milakov and Gimelshein 2018, arXiv 1805.02867).
     """
 
@@ -264,7 +264,7 @@ class _Sums:
         self._own = threading.local()
 
     def _room(self, shape: tuple[int, int]) -> Array:
-        """This thread's own scratch memory, reused, because memory new to a process has to be cleared first."""
+        """This thread's own scratch memory, reused because the system has to clear newly allocated memory."""
         size = shape[0] * shape[1]
         if getattr(self._own, "room", np.empty(0)).size < size:
             self._own.room = np.empty(size, np.float32)
@@ -272,7 +272,7 @@ class _Sums:
         return room[:size].reshape(shape)
 
     def add(self, point: int, logits: Array, most: Array) -> Array:
-        """Accumulate `logits` [pos, piece], whose greatest are `most`; they become l - m. Returns e^(l - m)."""
+        """Accumulate `logits` [pos, piece], whose maxima are `most`, and overwrite them by l - m. Returns e^(l - m)."""
         before = self.most[point]
         after = np.maximum(before, most)
         shrink, moved = np.exp(before - after), self.mass[point] * (before - after)
@@ -298,7 +298,7 @@ def _unembed(
     every = np.arange(length)
 
     def take(point: int, logits: Array, start: int) -> Array:
-        """Accumulate a point's logits [pos, piece], of which the first is that of token `start`; they become l - m."""
+        """Accumulate a point's logits [pos, piece], the first that of token `start`, and overwrite them by l - m."""
         best = logits.argmax(-1)
         most = logits[every, best]
         greater = most > sums.most[point]
@@ -311,7 +311,7 @@ def _unembed(
         return sums.add(point, logits, most)
 
     def take_all(logits: Array, start: int) -> list[Future[None]]:
-        """Accumulate the logits of every point [point, pos, piece], in parallel with the next product."""
+        """Accumulate the logits of every point [point, pos, piece], while the next matrix product runs."""
         own_most, own_mass = sums.most[-1].copy(), sums.mass[-1].copy()
         own = take(count - 1, logits[-1], start).copy()  # this thread's memory may be used for another point
         shrink = np.exp(own_most - sums.most[-1])
@@ -324,7 +324,7 @@ def _unembed(
 
         return [pool.submit(compare, point) for point in range(count - 1)]
 
-    # While one piece is accumulated the next is multiplied: BLAS threads that wait for work would get in the way.
+    # While one piece is accumulated, the next is multiplied: BLAS threads waiting for work would slow the pool down.
     taken: list[Future[None]] = []
     for n, start in enumerate(range(0, len(table), piece)):
         stop.check()

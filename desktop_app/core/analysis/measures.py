@@ -3,7 +3,7 @@
 from desktop_app.gpt2.phrase import Phrase
 
 PATTERNS = ("previous", "first", "self", "duplicate", "induction")
-"""Scores that measure the weight on a pattern of keys, from 0 to 1."""
+"""Scores that measure the attention to certain keys, from 0 to 1."""
 
 MEASURES = (*PATTERNS, "entropy", "distance", "share")
 """Every score of a head."""

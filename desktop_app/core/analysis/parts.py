@@ -3,9 +3,9 @@
     x = embed + pos_embed + sum over earlier blocks of (result of each head + b_O + MLP without b_out + b_out)
 
 A head's result is z W_O, with the head's own rows of W_O. What an edit adds to the stream, or to what is written into
-it, is a separate part; an edit before that, such as one of z, shows in the part that it changes. No function here
+it, is a separate part; an edit further upstream, such as one of z, shows in the part that it changes. No function here
 computes the parts of every position: they are computed for one position or for a weighted sum of positions, or only
-measured along a direction.
+projected onto a direction.
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Residual stream".
 """
 
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 class Kind(Enum):
-    """The kind of a part; the value is its displayed plural."""
+    """The kind of a part; the value is its displayed name."""
 
     EMBED = "token embedding"
     POSITION = "position embedding"
@@ -137,7 +137,7 @@ def combine(
 
 
 def vector_of(checkpoint: Checkpoint, trace: Trace, part: Part, row: int) -> Array:
-    """One part of the residual stream at position `row`, [d_model] in float64. Not for parts outside the stream."""
+    """One part of the residual stream at position `row`, [d_model] in float64; `part` must be one of `parts`."""
     if part.kind is Kind.EDIT:
         after, before = (
             trace.read(name, row=row).astype(np.float64) for name in (part.tensor, f"{part.tensor}.before")
@@ -161,9 +161,9 @@ def vector_of(checkpoint: Checkpoint, trace: Trace, part: Part, row: int) -> Arr
 def project(
     checkpoint: Checkpoint, trace: Trace, layer: int, row: int, direction: Array, stop: Stop | None = None
 ) -> Array:
-    """Each part of `resid_pre` of block `layer` at position `row`, along `direction` [d_model]: [part] in float64.
+    """The dot product of each part of `resid_pre` of block `layer` at position `row` with `direction`: [part], float64.
 
-    Equals the result of `combine` times the direction, without forming any part: W_O is multiplied with the direction
+    Equals the result of `combine` times `direction` [d_model], but forms no part: W_O is multiplied by the direction
     first.
     """
     stop = stop or Stop()
@@ -248,7 +248,7 @@ class Parts(NamedArrays):
 def compute(checkpoint: Checkpoint, trace: Trace, *, layer: int, position: int, stop: Stop | None = None) -> Parts:
     """The parts of `resid_pre` of block `layer` at one position (of the last `resid_post` if `layer` is past the end).
 
-    A negative position counts from the end. Raises ModelError for one outside the text, Cancelled on a stop.
+    A negative position counts from the end. Raises ModelError for a position outside the text, Cancelled on a stop.
     """
     tensor = f"blocks.{layer}.resid_pre" if layer < checkpoint.config.n_layer else f"blocks.{layer - 1}.resid_post"
     whole = trace.read(tensor, row=position)
@@ -263,10 +263,10 @@ def names_of(which: Sequence[Part]) -> Array:
 
 
 LEVELS = ("parts", "heads and MLPs", "sublayers", "blocks", "kinds")
-"""Ways of folding parts, from fine to coarse.
+"""Ways of grouping parts, from fine to coarse.
 
-`heads and MLPs` gives each block's biases one row, `sublayers` combines a block's heads and b_O, and its MLP and b_out,
-`blocks` all of a block, and `kinds` all parts of one kind across blocks.
+`heads and MLPs` combines a block's two biases, `sublayers` its heads with b_O and its MLP with b_out, `blocks`
+everything in a block, and `kinds` all parts of one kind across blocks.
 """
 
 
@@ -284,7 +284,7 @@ class Fold:
 
 
 def fold(which: Sequence[Part], level: str) -> Fold:
-    """`which` parts, folded to one of LEVELS."""
+    """The parts `which`, grouped at one of LEVELS."""
     groups: dict[str, list[int]] = {}
     for index, part in enumerate(which):
         groups.setdefault(_group(part, level), []).append(index)

@@ -1,9 +1,9 @@
 """Each position's prediction compared with the token that came next: the text as a set of training examples.
 
-At position i the model gives each token a probability, and the text has its own answer, the token at i + 1. With p that
-answer's probability at temperature 1, the loss is -ln p, in nats; its mean over all positions but the last is what
-training minimises, and e to that power is the perplexity (Radford et al. 2019, "Language Models are Unsupervised
-Multitask Learners", section 3).
+At position i the model assigns each token of the vocabulary a probability; the correct answer is the text's token at
+i + 1. If p is the probability of that token at temperature 1, the loss is -ln p, in nats. The mean loss over all
+positions but the last is what training minimises, and e raised to it is the perplexity (Radford et al. 2019, "Language
+Models are Unsupervised Multitask Learners", section 3).
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ _AT_ONCE = 1 << 22  # logits computed at once, 16 MB in float32
 class Predictions(NamedArrays):
     """All arrays are [pos], for every position but the last.
 
-    `next_id` is the token that came next, `probability` the model's for it, `loss` -ln of that, `rank` how many tokens
-    had a greater logit; `top_id` and `top_probability` are the likeliest token's.
+    `next_id` is the token that came next, `probability` the probability that the model gave it, `loss` -ln of that, and
+    `rank` the number of tokens with a greater logit; `top_id` and `top_probability` describe the likeliest token.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
@@ -47,12 +47,12 @@ class Predictions(NamedArrays):
 
     @property
     def mean_loss(self) -> float:
-        """The mean over all positions; NaN for a text of one token."""
+        """The mean loss over all positions; NaN for a text of one token."""
         return float(self.loss.mean()) if len(self) else float("nan")
 
     @property
     def right(self) -> int:
-        """At how many positions the token that came next was the likeliest."""
+        """The number of positions at which the token that came next was the likeliest."""
         return int((self.rank == 0).sum())
 
     def arrays(self) -> dict[str, Array]:

@@ -1,11 +1,11 @@
-"""Attention summed up: means over heads and blocks, and attention rollout, a baseline.
+"""Attention summarised: means over heads and blocks, and attention rollout, a baseline.
 
-Rollout multiplies the blocks' mean patterns, each mixed with the residual stream's own path:
+Rollout multiplies the blocks' mean patterns, each averaged with the identity, which stands for the residual stream:
 
-    R_l = (mean over heads of A_l / 2 + I / 2) R_(l-1),    R_0 = I
+    R_l = ((mean over heads of A_l) / 2 + I / 2) R_(l-1),    R_0 = I
 
-It follows only attention weights, not what is written, and in GPT-2 it drains to the first token; so it is also
-computed without that token.
+It follows only attention weights, not what is written, and in GPT-2 most of it ends up at the first token; so it can
+also be computed without that token.
 Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", arXiv 2005.00928, section 3.
 """
 
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 class Summary(NamedArrays):
     """One grid [query, key] that summarises many: `kind` says how ("mean" or "rollout"), `layers` over which blocks.
 
-    Rows add up to 1. Without the first token (`leave_first`) its column is 0 but for the first row, which has only it.
+    Rows add up to 1. With `leave_first` column 0 (the first token's) is 0, except in the first row, which has no other.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {"grid": ("query", "key")}
@@ -77,7 +77,7 @@ def rollout(
 ) -> Summary:
     """Rollout up to and including block `layer`, by default the last. Raises Cancelled on a stop.
 
-    With `leave_first` key 0 is left out of each block's mean pattern and its rows are renormalised to 1.
+    With `leave_first` key 0 is left out of each block's mean pattern, whose rows are then renormalised to 1.
     """
     last = trace.config.n_layer - 1 if layer is None else layer
     found = np.eye(len(trace))
@@ -99,7 +99,7 @@ def _mean_of_heads(trace: Trace, layer: int, stop: Stop) -> Array:
 
 
 def _without_first(grid: Array) -> Array:
-    """Rows of a pattern without key 0, renormalised to 1; a row that has nothing else keeps it."""
+    """Rows of a pattern without key 0, renormalised to 1; a row that has nothing else keeps key 0."""
     rest = grid.copy()
     rest[:, 0] = 0
     sums = rest.sum(-1, keepdims=True)
