@@ -184,6 +184,7 @@ class MapPanel(Panel):
     selected_column: int | None = None
     column_picks: Choosing | None = None  # what a click on a column's label asks for
     first_column: int = 0  # the number of the first column, if columns before it are left out
+    first: int = 0  # the same for rows
     sums: bool = False  # the last row and column are sums of the others, and are set apart
 
 
@@ -203,6 +204,7 @@ class GridPanel(Panel):
     op: str = ""  # the step that a click on a small grid leads to
     keys_down: bool = False  # rows are keys and columns queries; `values` are transposed already
     every: int = 1  # in a long text small grids show every n-th query
+    first: int = 0  # the position of the first label, if those before it are left out
 
 
 @dataclass(frozen=True)

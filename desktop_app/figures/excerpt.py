@@ -174,6 +174,7 @@ def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[st
         last = span.stop >= len(getattr(panel, name))
         chosen = panel.selected
         fields[name] = getattr(panel, name)[span.start : span.stop]
+        fields["first"] = panel.first + span.start
         fields["fresh"] = panel.fresh if last else 0
         fields["selected"] = chosen - span.start if chosen is not None and chosen in span else None
     return replace(panel, **fields)

@@ -184,11 +184,12 @@ def row_labels(
     selected: int | None = None,
     fresh: int = 0,
     colour: str | None = None,
+    first: int = 0,
     tokens: bool = True,
 ) -> None:
     """Labels right-aligned beside rows of equal height; the selected one is never left out.
 
-    Labels of `tokens` include their positions where some labels are left out.
+    Labels of `tokens` include their positions, which count from `first`, where some labels are left out.
     """
     height = rect.h / max(len(labels), 1)
     step = label_step(len(labels), rect.h, page)
@@ -201,7 +202,7 @@ def row_labels(
         page.words(
             rect.x + rect.w - page.u(6),
             rect.y + (n + 0.5) * height,
-            label_words(text, n, step if tokens else 1, rect.w - page.u(8), page, size),
+            label_words(text, first + n, step if tokens else 1, rect.w - page.u(8), page, size),
             size=size,
             colour=page.theme.accent if chosen else (colour or page.theme.ink),
             mono=True,

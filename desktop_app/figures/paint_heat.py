@@ -198,6 +198,7 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
         page,
         selected=panel.selected,
         fresh=panel.fresh,
+        first=panel.first,
         tokens=tokens,
     )
     if panel.sums:
@@ -293,8 +294,9 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         page,
         selected=None if panel.keys_down else panel.selected,
         fresh=0 if panel.keys_down else panel.fresh,
+        first=panel.first,
     )
-    _column_labels(panel.labels, panel.selected if panel.keys_down else None, box, label, page)
+    _column_labels(panel.labels, panel.selected if panel.keys_down else None, box, label, page, first=panel.first)
     if panel.keys_down:
         _outline_column(panel.selected, count, box, page)
     else:

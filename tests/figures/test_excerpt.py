@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from desktop_app.core.model import open_model
 from desktop_app.core.panels import GridPanel, MapPanel, panels_of
 from desktop_app.core.state import State, ViewOptions
 from desktop_app.figures.data import data_csv
@@ -17,6 +18,7 @@ from desktop_app.figures.export import Options, lay_out
 from desktop_app.figures.marks import Words
 from desktop_app.figures.order import Order, make
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
+from tests.checkpoints import TINY, write_checkpoint
 from tests.scenes import open_tiny
 
 IDS = (65, 66, 67, 68, 69, 70, 71, 72)
@@ -205,3 +207,17 @@ def test_a_picture_that_is_not_there_or_not_the_only_one_is_told_with_those_that
 
     with pytest.raises(ExportError, match="Strongest neurons"):
         panel_called(figure("blocks.1.mlp.post").view, title)
+
+
+@pytest.mark.parametrize("step", ["blocks.1.attn.scores", "blocks.1.resid_mid"])
+def test_labels_that_are_thinned_out_keep_the_positions_that_they_have_in_the_text(tmp_path, step):
+    config = TINY | {"vocab_size": 257, "n_positions": 128}
+    model = open_model(write_checkpoint(tmp_path / "long", config))
+    ids = tuple(40 + n % 50 for n in range(128))
+    excerpt = Excerpt(panel=True, tokens=read_tokens("60:128"))
+    job = make(Order(tmp_path / "f.svg", step=step, ids=",".join(map(str, ids)), state=State(), excerpt=excerpt), model)
+    texts = [m.text for m in lay_out(job, Options(size="column")).marks if isinstance(m, Words)]
+    shown = {f"{model.tokenizer.label(ids[n])} {n}" for n in range(60, 128)}
+    elsewhere = {f"{model.tokenizer.label(ids[60 + n])} {n}" for n in range(68)} - shown
+    assert len(shown.intersection(texts)) > 5
+    assert not elsewhere.intersection(texts)
