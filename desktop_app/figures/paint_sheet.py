@@ -1,4 +1,4 @@
-"""The whole pass on one sheet: the ground below the pictures, and above them all words that have room at this size.
+"""Paints all tensors of a pass on one sheet: grounds below their pictures, and above them the labels that fit.
 
 A window shows any part of the sheet and draws the pictures as tiles; a figure shows all of it, with one picture.
 """
@@ -19,48 +19,48 @@ from desktop_app.figures.sheet_tiles import compose, pooled_phrase, units_for
 from desktop_app.figures.theme import mix
 from desktop_app.gpt2.phrase import Phrase
 
-_MOST_PIXELS = 36_000_000  # of the picture in a figure: A0 at 150 dpi has 35 million
-_LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # units of the design below which words are left out
-_NUMBER = (34.0, 15.0)  # of a cell that shows its number
-_NEAR = 0.9  # the largest scale of the sheet's own words, whatever the page's text
-_EACH = 0.62  # approximate width of a letter by its size: every frame decides for hundreds of words whether they fit
+_MOST_PIXELS = 36_000_000  # pixels of the picture in a figure; A0 at 150 dpi has 35 million
+_LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # design units: labels with less room than this are left out
+_NUMBER = (34.0, 15.0)  # the least width and height of a cell that shows its number, in design units
+_NEAR = 0.9  # the largest scale of the labels on the sheet, whatever the scale of the page's text
+_EACH = 0.62  # approximate width of a letter by its size; every frame tests for hundreds of labels whether they fit
 _UPWARDS = (("attn_out", "resid_mid"), ("mlp_out", "resid_post"))
 _DOWNWARDS = (("resid_pre", "ln1.normalized"), ("ln1.normalized", "ln1.out"), ("ln2.normalized", "ln2.out"))
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A part of the sheet in a place of the page: the position of its points, and the size of a unit."""
+    """Maps the part `view` of the sheet to the rectangle `rect` of the page."""
 
     view: Box
     rect: Rect
 
     @property
     def scale(self) -> float:
-        """Units of the page for one of the sheet."""
+        """Page units for one unit of the sheet."""
         return self.rect.w / self.view.w
 
     def place(self, box: Box) -> Rect:
-        """The place of a part of the sheet on the page."""
+        """The page rectangle of a box of the sheet."""
         s = self.scale
         return Rect(self.x(box.x), self.y(box.y), box.w * s, box.h * s)
 
     def x(self, x: float) -> float:
-        """A distance from the left of the sheet -> from the left of the page."""
+        """Convert a horizontal position from sheet to page coordinates."""
         return self.rect.x + (x - self.view.x) * self.scale
 
     def y(self, y: float) -> float:
-        """The same from the top."""
+        """Convert a vertical position from sheet to page coordinates."""
         return self.rect.y + (y - self.view.y) * self.scale
 
     def on_sheet(self, x: float, y: float) -> tuple[float, float]:
-        """The point of the sheet at a point of the page."""
+        """Convert a point from page to sheet coordinates."""
         return self.view.x + (x - self.rect.x) / self.scale, self.view.y + (y - self.rect.y) / self.scale
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Numbers of a part of a plate, for those cells that have room for them."""
+    """Values of a part of a plate (the picture of one tensor): of those cells that have room for their numbers."""
 
     rows: range
     columns: range
@@ -68,7 +68,7 @@ class Numbers:
 
 
 def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, float]:
-    """The sheet's height at this width, and all the room there is."""
+    """The least height of the panel at this width, and the height beyond which more room is of no use."""
     sheet = panel.sheet
     fixed = heading_height(panel) + LEGEND
     if sheet is None:
@@ -78,14 +78,14 @@ def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, fl
 
 
 def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
-    """The whole sheet; in a window only what surrounds it, since the window itself shows and zooms the sheet."""
+    """Paint the whole sheet; in a window only its surroundings, since the window itself shows and zooms the sheet."""
     body = heading(panel, rect, page)
     if panel.sheet is None:
         return
     room = sheet_room(panel, rect, page)
     if not page.live:
         shot = Shot(framed(panel.sheet.box, room.w, room.h, 0.0), room)
-        near = replace(page, scale=min(page.scale, _NEAR))  # the same marks: a poster's names are read from close up
+        near = replace(page, scale=min(page.scale, _NEAR))  # same list of marks; a poster's labels are read close up
         paint_ground(panel.sheet, shot, near)
         said = _paint_picture(panel, shot, page)
         paint_words(panel, shot, near, {})
@@ -95,7 +95,7 @@ def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
 
 
 def paint_legend(panel: SheetPanel, rect: Rect, page: Page, said: str) -> None:
-    """The two scales, each with the numbers at its ends: that of the current tensor, and that of patterns."""
+    """Paint the two scales with the values at their ends: that of signed tensors, and that of attention patterns."""
     share = 0.6 if panel.levels.diverging else 0.4
     own = Rect(rect.x, rect.y, rect.w * share - page.u(16), rect.h)
     legend(panel.levels, own, page, 0, said if panel.levels.diverging else "", panel.tensor)
@@ -107,7 +107,7 @@ def paint_legend(panel: SheetPanel, rect: Rect, page: Page, said: str) -> None:
 
 
 def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
-    """Let the current plates respond to a pointer, in a figure that is read back."""
+    """Register the cells of plate `n`, in an exported figure, so that their values can be read back from it."""
     if panel.sheet is None or panel.values is None or page.live or panel.values.units > 1:
         return
     plate = panel.sheet.plates[n]
@@ -117,12 +117,12 @@ def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
 
 
 def sheet_room(panel: SheetPanel, rect: Rect, page: Page) -> Rect:
-    """The place of the sheet within its panel."""
+    """The sheet's rectangle within its panel."""
     return rect.inset(top=page.u(heading_height(panel)), bottom=0 if page.live else page.u(LEGEND))
 
 
 def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
-    """Every number in one picture; returns what one of its pixels represents."""
+    """Paint every number in one picture; returns what one of its pixels represents."""
     sheet = panel.sheet
     assert sheet is not None
     density = min(page.density, math.sqrt(_MOST_PIXELS / (shot.rect.w * shot.rect.h)))
@@ -136,7 +136,7 @@ def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
 
 
 def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
-    """What is below the pictures: the ground of each block, and the residual stream as a road through all of them."""
+    """Paint what lies below the pictures: each block's ground, and the residual stream as a line through all blocks."""
     theme = page.theme
     for card in sheet.cards:
         place = _within(shot.place(card.box), shot.rect, page.u(12))
@@ -156,7 +156,7 @@ def paint_ground(sheet: Sheet, shot: Shot, page: Page) -> None:
 
 
 def _within(place: Rect, rect: Rect, margin: float) -> Rect | None:
-    """A place clipped to what is visible, or a little more; None where it is not visible."""
+    """A rectangle clipped to the visible one enlarged by `margin`; None if it lies outside."""
     left, top = max(place.x, rect.x - margin), max(place.y, rect.y - margin)
     right = min(place.x + place.w, rect.x + rect.w + margin)
     low = min(place.y + place.h, rect.y + rect.h + margin)
@@ -164,7 +164,7 @@ def _within(place: Rect, rect: Rect, margin: float) -> Rect | None:
 
 
 def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int, Numbers]) -> None:
-    """What is above the pictures: names, tokens, indices and numbers, each where it has room."""
+    """Paint what lies above the pictures: names, tokens, indices and numbers, each where there is room for it."""
     sheet = panel.sheet
     assert sheet is not None
     gap = sheet.gap * shot.scale
@@ -192,7 +192,7 @@ def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int,
 
 
 def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
-    """A block's name: on the band above its pictures, or if that is too low, in the empty corner below them."""
+    """Paint a block's name: on the band above its pictures or, if that is too low, in the empty corner below them."""
     place, band = shot.place(card.box), 2 * sheet.gap * shot.scale
     words = page.say(card.title)
     indent = sheet.gap * shot.scale
@@ -214,7 +214,7 @@ def _title(card: Card, sheet: Sheet, shot: Shot, page: Page) -> None:
 
 
 def _operations(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
-    """The operations of the heads over their columns, while pictures have no room for their own names."""
+    """Write the operations above their columns of heads, while the pictures have no room for their own names."""
     if not card.lanes:
         return
     high = sheet.plates[card.plates[0]].box.h * shot.scale
@@ -232,7 +232,7 @@ def _operations(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
 
 
 def _arrows(sheet: Sheet, card: Card, shot: Shot, page: Page) -> None:
-    """Which pictures write to the stream, and which read it: short lines between pictures one above the other."""
+    """Draw which pictures write to the residual stream and which read it, as short arrows between stacked pictures."""
     places = {
         sheet.plates[n].label: shot.place(sheet.plates[n].box) for n in card.plates if sheet.plates[n].head is None
     }
@@ -257,7 +257,7 @@ def _fits(words: str, size: float, room: float, page: Page) -> bool:
 
 
 def _name(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
-    """The name of a picture in the gap above it, or above its visible part if it extends beyond the view."""
+    """Write a picture's name in the gap above it, or above its visible part if it extends beyond the view."""
     place = shot.place(plate.box)
     size = min(13.0, 0.62 * gap / page.scale)
     x, y = max(place.x, shot.rect.x + page.u(6)), place.y - 0.42 * gap
@@ -270,7 +270,7 @@ def _name(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
 
 
 def _rows(panel: SheetPanel, plate: Plate, shot: Shot, page: Page, gap: float) -> None:
-    """The tokens beside their rows: in the gap to the left, or over the edge of the visible part."""
+    """Write the tokens beside their rows: in the gap to the left, or over the left edge of the visible part."""
     place, high = shot.place(plate.box), plate.cell_h * shot.scale
     beside = place.x > shot.rect.x + page.u(30)
     right = place.x - page.u(4) if beside else shot.rect.x + page.u(8)
@@ -297,7 +297,7 @@ def _rows(panel: SheetPanel, plate: Plate, shot: Shot, page: Page, gap: float) -
 
 
 def _columns(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
-    """The indices of columns above them, as many as have room."""
+    """Write the column indices above their columns, as many as there is room for."""
     wide = plate.cell_w * shot.scale
     if plate.columns < 2 or wide < page.u(4):
         return
@@ -322,13 +322,13 @@ def _columns(plate: Plate, shot: Shot, page: Page, gap: float) -> None:
 
 
 def wants_numbers(plate: Plate, scale: float, page_scale: float = 1.0) -> bool:
-    """Whether cells of a plate have room for their numbers at this size of a unit of the sheet."""
+    """Whether a plate's cells have room for their numbers at `scale` page units for one unit of the sheet."""
     wide, high = plate.cell_w * scale / page_scale, plate.cell_h * scale / page_scale
     return plate.axes == 2 and wide >= _NUMBER[0] and high >= _NUMBER[1]
 
 
 def _cells(plate: Plate, numbers: Numbers, levels: Levels, shot: Shot, page: Page) -> None:
-    """Each cell's number."""
+    """Write each cell's number."""
     if not wants_numbers(plate, shot.scale, page.scale):
         return
     table = page.theme.table(levels.diverging)
@@ -348,7 +348,7 @@ def _cells(plate: Plate, numbers: Numbers, levels: Levels, shot: Shot, page: Pag
 
 
 def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
-    """The current place: a frame around the step's pictures, the selected token's row, and words that point at it."""
+    """Mark the current step: a frame around its pictures, the selected token's row, and a label that points at them."""
     sheet = panel.sheet
     if sheet is None or not panel.here:
         return
@@ -366,9 +366,9 @@ def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
         if line is not None and line.h >= page.u(3):
             page.fill(line, stroke=theme.accent, width=page.u(1))
     if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
-        return  # one sees nothing else
+        return  # the step fills the view and needs no label
     if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
-        return  # one sees nothing else
+        return  # the step fills the view and needs no label
     words = page.say(Phrase("you are here: {1}", panel.place))
     wide = page.width(words, size=12, bold=True) + page.u(20)
     high = page.u(24)

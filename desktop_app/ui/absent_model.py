@@ -1,4 +1,4 @@
-"""The question about a session whose model is missing: its text is shown with no other model unless asked for."""
+"""Asks what to do about a session whose model is missing; its text is shown with another model only on request."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -195,7 +195,7 @@ class Acts(QObject):
         return {command.id for command in COMMANDS if command.on is not None and command.on(state, model)}
 
     def show_checks(self, state: State) -> None:
-        """Check the commands that are on; while a story is told, the keys for the next step go to the next stop."""
+        """Check the commands that are on; while a story is told, the keys for the next step go to its next stop."""
         for name in ("next", "previous"):
             step, stop = self._frame.actions_[name], self._frame.actions_[f"story_{name}"]
             own, others = (stop, step) if state.story else (step, stop)
@@ -222,7 +222,7 @@ class Acts(QObject):
         self._frame.scrubber.set_playing(on)
 
     def step(self, name: str) -> None:
-        """Follow a clicker's `next` or `previous`: by stops while a story is told, else by steps."""
+        """Handle a lecture clicker's `next` or `previous`: go by stops while a story is told, else by steps."""
         self.do(f"story_{name}" if self._controller.state.story else name)
 
     def _cover(self) -> None:

@@ -109,7 +109,7 @@ def _faults_shown(window: Window) -> Iterator[None]:
 
 @contextmanager
 def _closed_by_signals(window: Window) -> Iterator[None]:
-    """Close the window on Ctrl+C in its terminal, when that closes, or on a polite kill, as its own button does.
+    """Close the window, as its close button does, on Ctrl+C in its terminal, when that terminal closes, or on SIGTERM.
 
     Python runs a handler only between two Python instructions, and an idle event loop executes none: each signal also
     writes to a socket, which wakes the loop.

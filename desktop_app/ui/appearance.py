@@ -66,7 +66,7 @@ class Appearance(QObject):
         self.changed.emit()
 
     def fit(self) -> None:
-        """Follow the window's size: enlarge the type so that it can be read from further away, and fold parts."""
+        """Adapt to the window's size: larger type in a large one, read from afar; fewer parts in a small one."""
         scale = self.scale
         if (scale, is_tight(scale, self._frame.height())) == self._fitted:
             self._show_parts()
@@ -87,7 +87,7 @@ class Appearance(QObject):
         self.choose_theme("light" if self.name == "projector" else "projector")
 
     def change_type(self, by: int) -> None:
-        """Set a larger (1), smaller (-1) or the plain (0) type size; the last also resets the view's own zoom."""
+        """Set a larger (1), smaller (-1) or the default (0) type size; the last also resets the view's own zoom."""
         if by == 0:
             self._frame.canvas.zoom(0)
         at = TYPE_SIZES.index(self._memory.settings.type_size)
@@ -106,7 +106,7 @@ class Appearance(QObject):
         self._show_parts()
 
     def _show_parts(self) -> None:
-        """Show the parts that were asked for or that fit this window size."""
+        """Show the parts that the user asked for or that fit this window size."""
         frame, scale, shown = self._frame, self.scale, self._shown_parts()
         frame.left.setVisible("map" in shown)
         frame.right.setVisible("bars" in shown)
@@ -124,7 +124,7 @@ class Appearance(QObject):
     # Lecture
 
     def _show_lecture(self) -> None:
-        """Show the parts of a lecture, or those of the plain window again."""
+        """Show the parts of lecture mode, or those of the normal window again."""
         frame, on = self._frame, self._frame.lecture.on
         self._panes.lecture = on
         frame.actions_["lecture"].setChecked(on)
@@ -139,7 +139,7 @@ class Appearance(QObject):
         self._frame.actions_["spotlight"].setChecked(on)
 
     def toggle_spotlight(self) -> None:
-        """Switch dimming of everything but the cell under the pointer."""
+        """Turn the spotlight on or off: everything but the cell under the pointer is dimmed."""
         self._set_spotlight(not self._frame.canvas.spotlight)
 
     def toggle_panel(self) -> None:

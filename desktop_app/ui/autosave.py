@@ -14,7 +14,7 @@ from desktop_app.ui.lanes import Lane
 
 log = logging.getLogger(__name__)
 _AFTER_MS = 500
-"""The delay after the first unsaved change; counted from the last one, steady typing would never be saved."""
+"""Milliseconds from the first unsaved change to saving; counted from the last, steady typing would never be saved."""
 
 
 class KeepLane(Lane):

@@ -20,7 +20,7 @@ _KEYS: dict[tuple[Qt.Key, Qt.KeyboardModifier], Choosing] = {
     (Qt.Key.Key_W, Qt.KeyboardModifier.NoModifier): Explain,
     (Qt.Key.Key_W, _SHIFT): lambda token: Explain(against=token),
 }
-"""The intent of a key for the token of the selected bar."""
+"""Key -> the intent about the selected bar's token that it emits."""
 
 
 class BarsView(PaintedPane):
@@ -41,7 +41,6 @@ class BarsView(PaintedPane):
         self._scale = 1.0
         self._page = Page(LIGHT, fonts.measure)
         self._hover = -1
-        # Letter -> the intent of the plain key, and of the key with Shift.
         self.painted = 0
         """How many times bars were laid out; read by tests."""
 

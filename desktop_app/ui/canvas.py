@@ -1,4 +1,4 @@
-"""The centre: draws a view, reports what is under the pointer, and has a cell cursor for the keyboard."""
+"""The central pane: draws a view, reports the cell under the pointer, and has a cell cursor for the keyboard."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -54,16 +54,16 @@ _GOING = {
     Qt.Key.Key_Up: ("previous_head", "previous_head"),
     Qt.Key.Key_Down: ("next_head", "next_head"),
 }
-"""The commands of an arrow key in the walk without a cursor: alone, and with Shift."""
+"""The commands of an arrow key, alone and with Shift, while there is no cell cursor and the keys move between steps."""
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
 HELD = {Qt.Key.Key_B: "before", Qt.Key.Key_D: "change"}
-"""Keys that show something else while they are held."""
+"""Keys that show another comparison while they are held: the values before the edits, or the change by them."""
 
 
 def _shape(view: View | None) -> list[type[AnyPanel]]:
-    """The kinds of panels in a view: views of the same step have the same for another head or text."""
+    """The kinds of panels in a view; they are the same for every head and every text of a step."""
     return [type(panel) for panel in panels_of(view.content)] if view is not None else []
 
 
@@ -84,7 +84,7 @@ class Canvas(PaintedPane):
         self.setAccessibleName(_NAME)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.viewport().setMouseTracking(True)
-        # Always present, visible only when needed: with a bar that comes and goes, each long view is laid out twice.
+        # The bar's width is always reserved: if it came and went, each long view would be laid out twice.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self._view: View | None = None
         self._theme: Theme = LIGHT
@@ -110,7 +110,7 @@ class Canvas(PaintedPane):
         self._planes.framed.connect(lambda window: self.asked.emit(Frame(window)))
         self._sheets: list[SheetView] = []
         self.walks = True
-        """Whether arrow keys without a cell cursor move through the walk; outside the walk they start the cursor."""
+        """Whether arrow keys without a cell cursor move between steps; if not, they start the cursor."""
         self.placed = 0
         """How many times a view was laid out; read by tests."""
 
@@ -167,12 +167,12 @@ class Canvas(PaintedPane):
         return self._spotlight
 
     def set_spotlight(self, on: bool) -> None:
-        """Switch ringing the cell under the pointer and dimming the rest."""
+        """Switch the spotlight: a ring around the cell under the pointer, with everything else dimmed."""
         self._spotlight = on
         self.viewport().update()
 
     def set_lit(self, sources: Iterable[Region], targets: Iterable[Region]) -> None:
-        """Light what the cell under the pointer was computed from, and what it feeds, wherever they are shown."""
+        """Highlight what the cell under the pointer was computed from, and what it feeds, wherever they are shown."""
         lit = tuple(sources), tuple(targets)
         if lit != self._lit:
             self._lit = lit
@@ -187,11 +187,11 @@ class Canvas(PaintedPane):
 
     @property
     def lit(self) -> tuple[list[Rect], list[Rect]]:
-        """Places that are lit: what the pointed cell was computed from, and what it feeds."""
+        """Places that are highlighted: what the pointed cell was computed from, and what it feeds."""
         return self._lit_places
 
     def set_marked(self, region: Region | None) -> None:
-        """Outline the opened cell wherever it is shown, and keep it in sight when the layout changes."""
+        """Outline the opened cell wherever it is shown, and keep it visible when the layout changes."""
         if region != self._marked:
             self._marked = region
             for sheet in self._sheets:
@@ -205,7 +205,7 @@ class Canvas(PaintedPane):
         pointed = self._at[0].lit(self._marked.name, self._marked.index) if self._at is not None else None
         places = [pointed] if pointed is not None else self.lit_places([self._marked])
         if places:
-            # Where it was clicked; else in its largest picture.
+            # Scroll to the picture in which it was clicked, or else to its largest one.
             self._show_place(max(places, key=lambda r: r.w * r.h))
 
     def lit_places(self, regions: Iterable[Region]) -> list[Rect]:
@@ -214,7 +214,7 @@ class Canvas(PaintedPane):
         return [rect for rect in found if rect is not None]
 
     def set_readout(self, readout: Readout | None) -> None:
-        """Set the words drawn beside the cell under the pointer; at the cell cursor they are also spoken."""
+        """Set the words drawn beside the cell under the pointer; at the cell cursor, a screen reader speaks them."""
         self._readout = readout
         for sheet in self._sheets:
             sheet.set_readout(readout)
@@ -382,7 +382,7 @@ class Canvas(PaintedPane):
         return picture
 
     def _plane_moved(self) -> None:
-        """Redraw a plane while it is moved; what was pointed at is now elsewhere."""
+        """Redraw a plane of points while it is dragged; it has moved, so no cell is pointed at any more."""
         self._point(None, 0, 0)
         self._cursor.leave()
         self.viewport().update()
@@ -504,7 +504,7 @@ class Canvas(PaintedPane):
         point = event.position() - self.origin
         cell = self._cell_at(point.x(), point.y())
         if cell is not None and cell.name.startswith(f"{OTHER}{MARK}"):
-            # It may be dragged to its counterpart; released in place, it opens.
+            # A cell of the other text may be dragged onto its counterpart; released in place, it opens.
             cells = self._cells_at(point.x(), point.y())
             assert cells is not None
             self._dragged = (cells, *cells.cell(point.x(), point.y()), cell)
@@ -516,9 +516,9 @@ class Canvas(PaintedPane):
 
     def _click(self, point: QPointF) -> None:
         """Handle a click at a point of the page."""
-        # Both before anything is emitted: opening a number changes the layout.
+        # Look up both before emitting: opening a number changes the layout.
         cells, pick = self._cells_at(point.x(), point.y()), self._pick_at(point.x(), point.y())
-        # A small grid is chosen as a whole, not cell by cell; a head's piece of a strip allows both.
+        # A click on a small grid chooses it as a whole, not a cell; one on a head's piece of a strip does both.
         if cells is not None and (pick is None or cells.stride is not None):
             row, column = cells.cell(point.x(), point.y())
             self._cursor.leave()
@@ -547,13 +547,13 @@ class Canvas(PaintedPane):
         self._place()
         after = self._pointed_at()
         if before is not None and after is not None:
-            # The cell under the pointer stays there.
+            # Scroll so that the pointed cell stays at its place in the window.
             moved = (after - before).toPoint()
             for bar, by in ((self.horizontalScrollBar(), moved.x()), (self.verticalScrollBar(), moved.y())):
                 bar.setValue(bar.value() + by)
 
     def _pointed_at(self) -> QPointF | None:
-        """Where in the viewport the middle of the pointed cell is."""
+        """The centre of the pointed cell, in coordinates of the viewport."""
         if self._at is None:
             return None
         cells, row, column = self._at
@@ -580,21 +580,21 @@ class Canvas(PaintedPane):
         self._show_place(cells.place(row, column))
 
     def _follow_cursor(self) -> None:
-        """Make panels that follow the pointer follow the cursor when a person moved it, not when a layout did."""
+        """Make panels that follow the pointer follow the cursor; called after a user's move, not after a new layout."""
         if self._cursor.at is not None:
             cells, row, column = self._cursor.at
             self._follow_at(rectangle(cells.place(row, column)).center())
 
     def _follow_at(self, place: QPointF) -> None:
         self._follow(place.x(), place.y())
-        # The word under the cursor may stand for another number now: the cursor stays on the word.
+        # The new layout may have other cells at this word; the cursor stays on the word.
         there = self._cells_at(place.x(), place.y()) if self._followed is not None else None
         if there is not None:
             self._cursor.at = (there, *there.cell(place.x(), place.y()))
             self._move_cursor(0, 0)
 
     def _go(self, down: int, across: int) -> None:
-        """Move the cursor by an arrow key; in a text that follows it, to the next word, with or without a number."""
+        """Move the cursor by an arrow key; in a text that follows the cursor, to the next word instead."""
         assert self._cursor.at is not None
         cells, row, column = self._cursor.at
         here = rectangle(cells.place(row, column)).center()

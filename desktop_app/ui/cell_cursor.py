@@ -7,7 +7,7 @@ Place = tuple[Cells, int, int]
 
 
 class CellCursor:
-    """`at` is the cursor's cell, None without a cursor."""
+    """Holds the cursor's cell in `at`; None while there is no cursor."""
 
     def __init__(self) -> None:
         self.at: Place | None = None
@@ -32,7 +32,7 @@ class CellCursor:
         self.at = None if here is None else (here, row, column) if stays else (here, 0, here.start)
 
     def move(self, page: Page, down: int, across: int) -> Place:
-        """Move by so many rows and columns; also from one single word or bar to the next."""
+        """Move by so many rows and columns; from a picture of a single cell (a word, a bar), to its neighbour."""
         assert self.at is not None
         cells, row, column = self.at
         there = cells.moved(row, column, down, across)
@@ -43,7 +43,7 @@ class CellCursor:
         return self.at
 
     def switch(self, page: Page, by: int) -> Place:
-        """Go to the first cell of the picture that is `by` pictures on."""
+        """Go to the first cell of the picture that comes `by` pictures later on the page."""
         assert self.at is not None
         at = next(n for n, cells in enumerate(page.cells) if cells is self.at[0])
         cells = page.cells[(at + by) % len(page.cells)]

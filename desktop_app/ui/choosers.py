@@ -22,7 +22,7 @@ class Choosers(QObject):
     """Opens one dialog at a time, never blocking the window; each reports the choice by a signal."""
 
     asked = Signal(object)  # an Intent
-    closed = Signal()  # a dialog whose switch must show the state again
+    closed = Signal()  # a dialog was closed: the switch that opened it must show the state again
 
     def __init__(self, frame: Frame, controller: Controller) -> None:
         super().__init__(frame)
@@ -34,7 +34,7 @@ class Choosers(QObject):
         dialog.open()
 
     def palette(self) -> None:
-        """Find anything."""
+        """Open the palette of commands, places and tokens."""
         dialog = CommandPalette(self._frame.actions_, self._frame, self._places(), self._tokens)
         dialog.chosen.connect(lambda command: self.asked.emit(Do(command)))
         self._open(dialog)
@@ -60,7 +60,7 @@ class Choosers(QObject):
         self._open(dialog)
 
     def choose_token(self, explain: Callable[[int], Explain]) -> None:
-        """Ask which token to explain, or which one to measure it against."""
+        """Ask for the token of an intent: the one to explain, or the one to compare it with."""
         scene = self._controller.scene
         if scene is None:
             return
@@ -70,13 +70,13 @@ class Choosers(QObject):
         self._open(dialog)
 
     def help(self) -> None:
-        """Keys and commands."""
+        """Show the page of keys and commands."""
         page = HelpPage(self._frame)
         page.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         page.show()
 
     def about(self) -> None:
-        """What this program is, and under which licences."""
+        """Show what this program is, and under which licences."""
         box = QMessageBox(self._frame)
         box.setWindowTitle("About Logitscope")
         box.setTextFormat(Qt.TextFormat.PlainText)

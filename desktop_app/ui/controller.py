@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Controller(QObject):
-    """State in, scenes out. Widgets call its methods and listen to its signals; none keeps any state itself."""
+    """Takes states and delivers scenes. Widgets call its methods and listen to its signals, but hold no state."""
 
     state_changed = Signal(object)
     scene_changed = Signal(object)
@@ -124,7 +124,7 @@ class Controller(QObject):
             if not self._begins_instead:
                 self._begin_instead()
         elif not self.is_open(self.state):
-            # An undo asked for a model that is gone: its text is not shown with the open one unasked.
+            # An undo asked for a model that cannot be opened: its text is not shown with the open model without asking.
             there = self.fitted(self.state)
             self.state = self.fitted(self.scenes.with_text(there))
             if there.asked != self.state.asked:
@@ -134,7 +134,7 @@ class Controller(QObject):
             self.scenes.request_soon()
 
     def _begin_instead(self) -> None:
-        """Start with the next best state: the window never lacks a model, and no text is shown with a foreign model."""
+        """Start with the next best state: the window never lacks a model, and shows a text only with its own model."""
         wanted = self.state
         self.state = self.instead.pop(0) if self.instead else replace(wanted, model=str(default_model()))
         self._begins_instead = True
@@ -193,7 +193,7 @@ class Controller(QObject):
         self.complain(words)
         self._begins_instead = False
         if self.model is not None or self.instead:
-            self.keep_model()  # with what went wrong above it
+            self.keep_model()  # the complaint stays above it
         else:
             self._say_loading("")
             self._wanted_state = None
@@ -204,7 +204,7 @@ class Controller(QObject):
         return self._complaint
 
     def complain(self, words: str) -> None:
-        """Say what could not be done; the sentence stays until the next change, or until the next complaint."""
+        """Report what could not be done; the sentence stays until the next change or the next complaint."""
         if words != self._complaint:
             self._complaint = words
             if words:
@@ -214,7 +214,7 @@ class Controller(QObject):
     # State
 
     def set(self, state: State, key: object = None) -> None:
-        """Take over `state`. Changes in a row with the same `key` are one entry of undo."""
+        """Take over `state`. Consecutive changes with the same `key` are one undo entry."""
         if state == self.state:
             return
         before, self.state = self.state, state
@@ -270,7 +270,7 @@ class Controller(QObject):
         try:
             changed, note = states.edit(self.state, text, self.model.tokenizer)
         except LogitscopeError:
-            # A text that cannot be tokenized is kept as typed; the pass will say what is wrong with it.
+            # A text that cannot be tokenized is kept as typed; the next pass will report what is wrong with it.
             changed, note = replace(states.unplaced(self.state), text=text, appended=()), ""
         self.set(changed, typing_key(old, text))
         if note:
@@ -296,7 +296,7 @@ class Controller(QObject):
             self.append(int(self.scene.ranked.order[self.scene.landed]), drawn=True)
 
     def run_on(self, count: int) -> None:
-        """Append `count` drawn tokens, one pass each; stops at the end of text or of the context."""
+        """Append `count` drawn tokens, one pass each; stops at an end-of-text token or when the context is full."""
         self.runner.stop()
         self.history.close_entry()
         if self.is_current:
@@ -304,7 +304,7 @@ class Controller(QObject):
             self._run_next()
 
     def stop(self) -> None:
-        """Stop running on; a pass that is under way still finishes."""
+        """Stop appending tokens; a pass that is running still finishes."""
         self.runner.stop()
         self.working.emit(self.scenes.passes.busy)
 
@@ -324,7 +324,7 @@ class Controller(QObject):
             self.runner.stop()
             return
         if not self.is_current:
-            return  # a pass is under way, and its answer will go on from here
+            return  # a pass is running; its answer continues the run
         last = self.state.appended[-1] if self.state.position is None and self.state.appended else None
         if last in model.ends:
             self._end_run(f"Stopped at {model.tokenizer.label(last)}.")
@@ -352,7 +352,7 @@ class Controller(QObject):
 
     @property
     def is_current(self) -> bool:
-        """Whether the scene is that of the current prompt; not while its pass runs, or if it cannot be run."""
+        """Whether the scene belongs to the current prompt; False while its pass runs, or if it cannot be run."""
         return self.scenes.is_current
 
     # Steps
@@ -369,11 +369,11 @@ class Controller(QObject):
 
     @property
     def step(self) -> Step | None:
-        """What the centre shows: the current step of the walk, or a workspace."""
+        """What the central pane shows: the current step of the walk, or a workspace."""
         return self.scenes.step
 
     def go_to(self, step: Step) -> None:
-        """Go to a step; its block becomes the shown one."""
+        """Go to a step and show its block."""
         self.set(navigation.at_step(self.state, step))
 
     def go_by(self, by: int) -> None:
@@ -393,7 +393,7 @@ class Controller(QObject):
 
     @property
     def path(self) -> tuple[Cell, ...]:
-        """The path of opened numbers; the last is shown."""
+        """The path of opened numbers; the last of them is shown."""
         return self.state.opened
 
     def open_path(self, path: tuple[Cell, ...]) -> None:
@@ -415,7 +415,7 @@ class Controller(QObject):
         return self.scenes.present_view(scene, step)
 
     def full_scene(self) -> Callable[[Stop], Scene]:
-        """A job that makes the current scene from one whole pass, for exports: never from a stitched trace."""
+        """A job that makes the current scene from one whole pass, for exports; it reuses no rows of an earlier pass."""
         return self.scenes.full_scene()
 
     def _say_prompt_trouble(self, words: str) -> None:
@@ -447,7 +447,7 @@ class Controller(QObject):
         self.trouble.emit(self._complaint or words)
 
     def close(self) -> None:
-        """End the lanes and release the model and its pass; nothing is emitted afterwards."""
+        """End the worker threads and release the model and its pass; nothing is emitted afterwards."""
         self.runner.close()
         self.loads.close()
         self.scenes.close()

@@ -1,4 +1,4 @@
-"""Exports the walk from the window: worker processes of lower priority draw it while the user goes on typing."""
+"""Exports the walk as a deck: worker processes of lower priority draw it while the user goes on typing."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -174,7 +174,7 @@ class DeckDialog(QDialog):
         return choose(self._config, selection, self.block.value())
 
     def wish(self) -> Wish:
-        """How to make the deck. Raises ExportError."""
+        """The deck's format, theme, template and seconds per slide. Raises ExportError."""
         template = self._template()
         theme = None if template is not None else self.theme.currentData()
         return Wish(self.kind.currentData(), theme, template, self.seconds.value())

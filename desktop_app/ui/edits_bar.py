@@ -1,4 +1,4 @@
-"""The edits of the pass as chips under the text: switch, widen, weigh, rewrite or remove each, also by keys."""
+"""The edits of the pass as chips under the text; each can be switched, widened, weighted, rewritten or removed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,11 +68,11 @@ class _Chip(QPushButton):
         self.clicked.connect(self._clicked)
 
     def _clicked(self) -> None:
-        self.setChecked(self.chip.on and not self.chip.idle)  # the state decides what is on
+        self.setChecked(self.chip.on and not self.chip.idle)  # undo Qt's toggling: the state decides what is on
         self.asked.emit("switch" if "switch" in self.chip.acts else self.chip.acts[0])
 
     def menu_at(self, point: QPoint) -> None:
-        """Offer the chip's actions."""
+        """Open the menu of the chip's actions."""
         menu = QMenu(self)
         for name in self.chip.acts:
             action = QAction(_TITLES[name](self.chip), menu)

@@ -55,6 +55,6 @@ class Exactness(QObject):
             self._label.setText(words_of(effect, model.tokenizer))
 
     def close(self) -> None:
-        """End the lane."""
+        """End the worker thread."""
         self.lane.close()
         self._shown = None

@@ -43,7 +43,7 @@ class ExportDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Export figure")
         self._name, self._folder = name, folder
-        self._asked: tuple[Options, Excerpt] | None = None  # of the preview that is being drawn
+        self._asked: tuple[Options, Excerpt] | None = None  # choices of the preview that is being drawn
         self._shown: tuple[Options, Excerpt] | None = None
         form = QFormLayout()
         form.setVerticalSpacing(10)
@@ -179,7 +179,7 @@ class ExportDialog(QDialog):
 
 
 class _Note(QLabel):
-    """A label with as many lines as its text needs: a form sizes a label for another width."""
+    """A label with as many lines as its text needs: a form layout would compute the height for another width."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)
@@ -219,7 +219,7 @@ class _Preview(QLabel):
         if self._picture is not None:
             kept, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
             picture = self._picture.scaled(self.size(), kept, smooth)
-            painter = QPainter(picture)  # gives an edge to a page of the window's own colour, too
+            painter = QPainter(picture)  # an outline, so that the edge of a page in the window's colour can be seen
             painter.setPen(self.palette().color(self.foregroundRole()))
             painter.drawRect(0, 0, picture.width() - 1, picture.height() - 1)
             painter.end()

@@ -1,4 +1,4 @@
-"""Draws figures in a worker process: a drawing thread would share the interpreter with the window."""
+"""Draws figures in a worker process: a drawing thread would compete with the window for the interpreter lock."""
 
 import threading
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class ExportLane(Lane):
         def work(stop: Stop) -> tuple[Callable[[list[bytes]], None], list[bytes]]:
             made = job(stop)
             if any(isinstance(panel, SheetPanel) for panel in panels_of(made.view.content)):
-                # Drawing it reads the pass, which is not sent to another process.
+                # Drawing a sheet reads the pass, which is not sent to another process, so it is drawn in this thread.
                 return then, [
                     *(render(made, options) for options in wanted),
                     *(WRITERS[kind](made) for kind in data),

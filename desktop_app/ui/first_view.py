@@ -1,4 +1,4 @@
-"""How a window starts: when its first view is done, and the offer of the session that ended the last start."""
+"""How a window starts: detects that its first view is done, and offers the session with which the last start failed."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class FirstView(QObject):
         self._controller.trouble.connect(self._seen)
 
     def _seen(self, shown: object) -> None:
-        # Later views do not put it off: typing goes on while the first one is painted.
+        # Later views do not restart the timer: the user may go on typing while the first one is painted.
         if shown and not self._controller.waiting_for and not self._timer.isActive():
             self._timer.start()
 
@@ -34,7 +34,7 @@ class FirstView(QObject):
 
 
 def offer_session(window: Window, kept: Path) -> None:
-    """Ask whether to open the session in `kept` anyway, although the last start did not survive it."""
+    """Ask whether to open the session in `kept` anyway, although the program ended while opening it last time."""
     box = QMessageBox(window)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setWindowTitle("The last start did not get far")

@@ -53,7 +53,7 @@ class Frame(QMainWindow):
         self._make_middle()
         self._put_together()
         self._make_actions()
-        # Tab goes from the prompt to what is used next, not through every button in between.
+        # Tab goes from the prompt to the widgets that are used next, not through every button in between.
         order = (self.prompt, self.chips, self.map, self.canvas, self.probabilities.bars, self.training_bar.track,
                  self.scrubber.track)  # fmt: skip
         for one, next_ in pairwise(order):

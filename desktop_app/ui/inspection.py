@@ -1,4 +1,4 @@
-"""What pointing at a cell and opening it do: readouts, lit operands, the inspector and its path."""
+"""Handles pointing at a cell and opening it: readouts, highlighted operands, the inspector and its path."""
 
 from dataclasses import replace
 
@@ -74,7 +74,7 @@ class Inspection(QObject):
             return Readout("…", cells.source.name, str(reason))
 
     def _point(self, canvas: Canvas, cells: Cells | None, row: int, column: int) -> None:
-        """Show what is under the pointer, and light what it was computed from and what it feeds in every view."""
+        """Show what is under the pointer, and highlight what it was computed from and what it feeds in every view."""
         scene = self._controller.scene
         if self._covered and canvas is self._canvas:
             cells = None
@@ -103,7 +103,7 @@ class Inspection(QObject):
         pinned = self._inspector.pin.isChecked() and self._inspector.isVisible()
         scene = self._controller.scene
         if cells.source is not None and not pinned and scene is not None:
-            # Keep what was typed since the scene's pass.
+            # Use the current state: it has what was typed since the scene's pass.
             now = replace(scene, state=self._controller.state)
             try:
                 self._controller.set(clicked(now, Cell(cells.source.name, cells.source.at(row, column))))
@@ -139,7 +139,7 @@ class Inspection(QObject):
         shown = bool(path) and scene is not None
         if shown and not self._inspector.isVisible():
             height = self._centre.height()
-            # The picture keeps its size, and what was clicked its place: the lower pane scrolls.
+            # The picture keeps its size, and the clicked cell its place on the screen: the lower pane scrolls.
             self._canvas.set_room(height)
             self._inspector.show()
             self._centre.setSizes([height * 2 // 5, height - height * 2 // 5])
@@ -148,7 +148,7 @@ class Inspection(QObject):
             inside = focus is not None and self._inspector.isAncestorOf(focus)
             self._inspector.hide()
             self._canvas.set_room(0)
-            self._inspector.canvas.show_view(None, self._theme, self._scale)  # it may be reopened for another text
+            self._inspector.canvas.show_view(None, self._theme, self._scale)  # it may be opened for another text
             if inside:
                 self._canvas.setFocus()
         opened = path[0] if path and path[0].index else None
@@ -163,7 +163,7 @@ class Inspection(QObject):
             except LogitscopeError:
                 if self._controller.is_current:
                     raise
-                return  # it belongs to the text whose pass is running, and is shown or dropped when that is done
+                return  # the path is of the text whose pass is running; it is shown or dropped after that
             # A cell of a workspace is named after what it stands for.
             own = {c for c in path if c.index and workspace_of(scene, c) is not None and not unready(scene, c)}
             names = {c: readout_of(scene, c).name for c in own}

@@ -102,7 +102,7 @@ class Lane(QObject):
 
 
 class FreeLane(Lane):
-    """Frees what is no longer shown: freeing hundreds of megabytes takes longer than one frame."""
+    """Frees objects that are no longer shown: freeing hundreds of megabytes takes longer than one frame."""
 
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(name, parent)
@@ -174,7 +174,7 @@ class LoadLane(Lane):
     def request(
         self, folder: Path, then: State | None = None, *, tokens: int = 0, int8: bool = False, anyway: bool = True
     ) -> None:
-        """Open the model in `folder`, rounded if `int8`; reports its stages, answers with the Model.
+        """Open the model in `folder`, with weights rounded if `int8`; reports its stages, answers with the Model.
 
         Without `anyway`, a model that may not fit into memory with a text of `tokens` tokens is answered
         with a Doubt, which carries `then`.

@@ -16,7 +16,7 @@ LEAST = 1 / 4000
 
 
 class MovingMap:
-    """A window over a plane; `place` is the plane's last layout."""
+    """A movable window on a plane of points; `place` is the plane's last layout."""
 
     def __init__(self, place: Movable) -> None:
         self.place = place
@@ -25,7 +25,7 @@ class MovingMap:
 
     @property
     def box(self) -> QRectF:
-        """Where it is on the page."""
+        """The plane's rectangle on the page."""
         return self._box
 
     def pan(self, by: QPointF) -> None:

@@ -1,4 +1,4 @@
-"""What is drawn over an unchanged picture: lit cells, the pointed cell and its words, the spotlight."""
+"""What is drawn over an unchanged picture: highlighted cells, the pointed cell and its words, the spotlight."""
 
 from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen

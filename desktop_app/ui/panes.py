@@ -14,7 +14,7 @@ _TIGHT = 800
 
 @dataclass(frozen=True)
 class Part:
-    """A part that folds in a window smaller than this, in pixels at the plain type size."""
+    """A part of the window that is hidden below this width or height, in pixels at the default type size."""
 
     command: str
     width: int = 0
@@ -51,7 +51,7 @@ def is_tight(scale: float, height: int) -> bool:
 
 @dataclass
 class Panes:
-    """The parts a person showed or hid, in the plain window and in a lecture; these override automatic folding."""
+    """The parts that the user showed or hid, in the normal window and in a lecture; these override automatic hiding."""
 
     lecture: bool = False
     asked: dict[tuple[bool, str], bool] = field(default_factory=dict)

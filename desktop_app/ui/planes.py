@@ -19,7 +19,7 @@ _WHOLE = (0.0, 0.0, 1.0, 1.0)
 class Planes(QObject):
     """Moves the planes of the page that `page` gives; one at a time."""
 
-    moved = Signal()  # a plane must be redrawn away from its last layout
+    moved = Signal()  # a plane has moved since its last layout and must be redrawn
     framed = Signal(object)  # a plane came to rest: the window it shows, () for the whole
 
     def __init__(self, page: Callable[[], Page], parent: QObject) -> None:
@@ -39,7 +39,7 @@ class Planes(QObject):
         return self._pressed is not None
 
     def laid_out(self) -> None:
-        """Handle a new layout of the page: of the window that was moved to, or of another view."""
+        """Handle a new layout of the page, made for the moved plane or for another view."""
         self._rest.stop()
         self.moving = None
 

@@ -1,4 +1,4 @@
-"""Animates the operation of the current step: time runs, and each moment is a view in the centre."""
+"""Animates the operation of the current step: each moment of the animation is a view in the central pane."""
 
 from pathlib import Path
 from time import monotonic
@@ -39,7 +39,7 @@ class ClipLane(Lane):
 
 
 class Player(QObject):
-    """Holds the shown motion and its time. Showing anything else in the centre ends it."""
+    """Holds the current animation and its time. Showing anything else in the central pane ends it."""
 
     shown = Signal(object)  # a View: this moment
     ended = Signal()
@@ -65,12 +65,12 @@ class Player(QObject):
 
     @property
     def on(self) -> bool:
-        """Whether a motion is shown."""
+        """Whether an animation is shown."""
         return self.motion is not None
 
     @property
     def playing(self) -> bool:
-        """Whether time is running."""
+        """Whether the animation is playing."""
         return self._timer.isActive()
 
     def toggle(self) -> None:
@@ -101,7 +101,7 @@ class Player(QObject):
         return True
 
     def play(self) -> None:
-        """Start time, from the beginning if it has run out; or stop it."""
+        """Play the animation, from its start if it is at its end; pause it if it is playing."""
         if self.motion is None:
             return
         if self.playing:
@@ -165,19 +165,19 @@ class Player(QObject):
             self._show()
 
     def leave(self) -> None:
-        """Drop the motion because something else is shown."""
+        """Drop the animation because something else is shown."""
         self._timer.stop()
         self.motion = None
         self.bar.hide()
 
     def end(self) -> None:
-        """End the motion and show the step again."""
+        """End the animation and show the step again."""
         if self.on:
             self.leave()
             self.ended.emit()
 
     def ask_export(self) -> None:
-        """Choose a file, and write the motion to it."""
+        """Choose a file, and write the animation to it."""
         if self.motion is None:
             return
         motion, words, pace = self.motion, self._words, self._pace
@@ -188,12 +188,12 @@ class Player(QObject):
         dialog.open()
 
     def export(self, motion: Motion, words: str, pace: float, out: Path) -> None:
-        """Write a motion to a file in the background."""
+        """Write an animation to a file in the background."""
         self.folder = str(out.parent)
         self.said.emit(f"Drawing {out.name} …")
         self.lane.request(motion, words, pace, self.theme, out)
 
     def close(self) -> None:
-        """Stop time, cancel the clip being written, and wait for that."""
+        """Stop the animation, cancel the clip that is being written, and wait for its thread to end."""
         self.leave()
         self.lane.close()

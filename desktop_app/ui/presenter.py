@@ -60,7 +60,7 @@ class Presenter(QWidget):
         self.hide()
 
     def tell(self, sentence: str, notes: str, next_step: str, theme: Theme) -> None:
-        """Show what belongs to this place."""
+        """Show the sentence, the notes and the next step for the current place."""
         self.sentence.setText(sentence)
         self.notes.setText(notes)
         self.next_step.setText(f"Next: {next_step}" if next_step else "This is the last step.")

@@ -1,4 +1,4 @@
-"""The right-hand panel: next-token bars, sampling controls, drawing, appending, running on, finding a token."""
+"""The right-hand panel: next-token bars, sampling controls, drawing and appending one or many tokens, token search."""
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
@@ -151,7 +151,7 @@ class ProbabilityPanel(QWidget):
         """Show the distribution at the scene's position."""
         self._scene, self._theme, self._scale = scene, theme, scale
         self.show_running(has_room=has_room, running=running)
-        # A walk through the steps changes nothing in this panel.
+        # Going from step to step changes nothing in this panel.
         made_of = (chances_key(scene), theme, scale, self.bars.rows_that_fit(), hidden)
         if made_of == self._made_of:
             return
@@ -179,7 +179,7 @@ class ProbabilityPanel(QWidget):
         return panel if rows <= 6 or self.bars.fits(panel) else bars_panel(scene, rows - 1)
 
     def show_running(self, *, has_room: bool, running: bool) -> None:
-        """Offer to run on, or to stop; the focus moves from one button to the other."""
+        """Show the button that appends many tokens, or the one that stops; the focus moves from one to the other."""
         self.append.setEnabled(has_room)
         self.run.setEnabled(has_room and not running)
         coming, going = (self.stop, self.run) if running else (self.run, self.stop)

@@ -12,7 +12,7 @@ from desktop_app.ui.lanes import ProductLane
 
 
 class ProductDesk(QObject):
-    """Has computed what the shown views wait for, and cancels what no view waits for any more."""
+    """Requests the computation of what the shown views wait for, and cancels what no view waits for any more."""
 
     ready = Signal(object)  # the Passes that have a new result
     failed = Signal(str)
@@ -55,7 +55,7 @@ class ProductDesk(QObject):
                 self.lane.make(wants, model, passes)
 
     def drop(self) -> None:
-        """Stop waiting for anything."""
+        """Forget all wants and stop their computation."""
         self.stop()
         self._wanted, self._about = (), None
 

@@ -1,4 +1,4 @@
-"""Running on: how many tokens are still to be drawn, and when the next one is due."""
+"""Running on, that is, drawing tokens one after another: how many are left, and when the next one is due."""
 
 from time import monotonic
 
@@ -46,6 +46,6 @@ class RunOn(QObject):
         return self._timer.remainingTime()
 
     def close(self) -> None:
-        """Cancel whatever is due."""
+        """Cancel the token that is due next."""
         self.left = 0
         self._timer.stop()

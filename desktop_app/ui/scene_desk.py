@@ -33,7 +33,7 @@ class SceneDesk(QObject):
     """Holds the open model, its last pass and that pass's scene; it asks for the state each time."""
 
     scene_changed = Signal(object)
-    opened_kept = Signal(object)  # the path of opened numbers, as far as the scene has them
+    opened_kept = Signal(object)  # the path of opened numbers, without those that the new scene lacks
     trouble = Signal(str)  # why the text cannot be run; "" once it can
     failed = Signal(str)  # what else could not be computed
     working = Signal(bool)
@@ -167,7 +167,7 @@ class SceneDesk(QObject):
     # The scene
 
     def look(self) -> None:
-        """Make the scene of the last pass as the state views it."""
+        """Make the scene of the last pass, viewed as the current state asks."""
         passes = self._passes
         if passes is None or self.model is None:
             return
@@ -192,7 +192,7 @@ class SceneDesk(QObject):
         self._keep_opened(scene)
         self.products.make(self.waiting_for, self.model, passes)
         self.scene_changed.emit(self.scene)
-        self._prepared = None  # either taken over, or for another step
+        self._prepared = None  # either used above, or prepared for another step
 
     def _keep_opened(self, scene: Scene) -> None:
         """Drop the opened numbers that the new pass no longer has."""
@@ -210,12 +210,12 @@ class SceneDesk(QObject):
 
     @property
     def is_current(self) -> bool:
-        """Whether the scene is that of the current prompt; not while its pass runs, or if it cannot be run."""
+        """Whether the scene belongs to the current prompt; False while its pass runs, or if it cannot be run."""
         return self.scene is not None and self.scene.state.asked == self._state().asked
 
     @property
     def step(self) -> Step | None:
-        """What the centre shows: the current step of the walk, or a workspace."""
+        """What the central pane shows: the current step of the walk, or a workspace."""
         return current_place(self._state(), self.model.config) if self.model is not None else None
 
     @property
@@ -243,7 +243,7 @@ class SceneDesk(QObject):
         return build_view(scene, step) if self._prepared is None else self._prepared.view_of(scene, step)
 
     def full_scene(self) -> Callable[[Stop], Scene]:
-        """A job that makes the current scene from one whole pass, for exports: never from a stitched trace."""
+        """A job that makes the current scene from one whole pass, for exports; it reuses no rows of an earlier pass."""
         assert self.scene is not None
         scene, model = self.scene, self.model
 
@@ -260,7 +260,7 @@ class SceneDesk(QObject):
         return work
 
     def close(self) -> None:
-        """End the lanes and release the model and its pass; nothing is emitted afterwards.
+        """End the worker threads and release the model and its pass; nothing is emitted afterwards.
 
         A closed window is freed at the next garbage collection; its model's threads must not wait for that.
         """

@@ -26,7 +26,7 @@ Key = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What tiles are drawn from; tiles of another ground cannot be used."""
+    """The inputs that tiles are drawn from; tiles drawn from other inputs cannot be used."""
 
     sheet: Sheet
     values: SheetValues | None
@@ -56,7 +56,7 @@ class Tiles(QObject):
         """How many tiles were made; read by tests."""
 
     def show(self, ground: Ground) -> None:
-        """Make tiles of this ground from now on."""
+        """Make tiles from these inputs from now on."""
         before = self._ground
         same = before is not None and before.sheet is ground.sheet and before.values is ground.values
         if before is not None and same and (before.theme, before.scale) == (ground.theme, ground.scale):

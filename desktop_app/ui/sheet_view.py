@@ -305,7 +305,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             coarser *= 2
 
     def _light(self, painter: QPainter, shot: Shot) -> None:
-        """Outline what the pointed cell was computed from, and what it feeds: solid and dashed, as everywhere."""
+        """Outline what the pointed cell was computed from (solid) and what it feeds (dashed), as in every view."""
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -360,12 +360,12 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
     # Pointing
 
     def set_readout(self, readout: Readout | None) -> None:
-        """The words for the cell that is pointed at."""
+        """Set the words for the cell that is pointed at."""
         self._readout = readout
         self._repaint()
 
     def set_lit(self, sources: Sequence[Region], targets: Sequence[Region]) -> None:
-        """What the pointed cell was computed from, and what it feeds."""
+        """Set what the pointed cell was computed from, and what it feeds."""
         self._lit = tuple(sources), tuple(targets)
         self._repaint()
 
@@ -383,7 +383,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return min(plate.cell_w, plate.cell_h) * scale >= _AIMED and self._panel.values is not None
 
     def _cells(self, n: int) -> Cells:
-        """A plate as Cells of the page, for the code that explains its cells."""
+        """A plate (the picture of one tensor) as Cells of the page, for the code that explains its cells."""
         panel = self._panel
         assert panel is not None and panel.sheet is not None
         plate = panel.sheet.plates[n]
@@ -445,7 +445,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
             self.go_to_plate(at[0])
 
     def wheelEvent(self, event: Any) -> None:
-        """Zoom around the pointer. The view box would use the state painted last for that."""
+        """Zoom around the pointer. pyqtgraph's view box would zoom from the state that was painted last."""
         panel = self._panel
         if panel is None or panel.sheet is None:
             return
@@ -478,7 +478,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         return False
 
     def _open_nearest(self) -> bool:
-        """Open the selected token's cell nearest to the middle of the view: it can go no nearer."""
+        """Open the selected token's cell nearest to the middle of the view; called where the view cannot go nearer."""
         panel = self._panel
         if panel is None or panel.sheet is None or not panel.here or not self._can_aim(panel.here[0]):
             return False

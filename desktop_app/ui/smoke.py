@@ -24,7 +24,7 @@ _PATIENCE_MS = 120_000
 
 
 class Smoke(QObject):
-    """Works the window through a list of actions, each as soon as what it waits for is there."""
+    """Runs a list of actions on the window, each as soon as what it waits for is ready."""
 
     def __init__(self, window: Window, out: Path) -> None:
         super().__init__(window)

@@ -66,7 +66,7 @@ class StoryBar(QWidget):
     def show_stop(self, story: Story, number: int, *, here: bool, asking: bool) -> None:
         """Show a stop by its number; `here` says whether the screen shows that stop.
 
-        While it is `asking`, the stop's words are held back.
+        While it is `asking` a question, the stop's words are hidden.
         """
         stop = story.stops[number]
         self.heading.setText(f"{story.title}  ·  {number + 1} of {len(story.stops)}  ·  {stop.title}")

@@ -109,7 +109,7 @@ class Telling(QObject):
             self._controller.set(state)
 
     def do(self, name: str) -> None:
-        """Go on, back, to the stop or out of the story, or reveal the answer."""
+        """Run a command of the story bar: next or previous stop, back to this stop, close, or reveal the answer."""
         if self.story is None:
             return
         if name == "story_next":
@@ -176,7 +176,7 @@ class Telling(QObject):
         self._bar.show_question(question, words if question is not None else "", done=done)
 
     def words(self) -> str:
-        """The words shown for the last row: the stop's sentence, or its question while that is open."""
+        """The words in lecture mode: the stop's sentence, or its question while that is open."""
         stop = self.stop
         if stop is None or not self.is_here(self._controller.state):
             return ""

@@ -144,6 +144,6 @@ class TrainingDesk(QObject):
             self.changed.emit()
 
     def close(self) -> None:
-        """Stop playing, and end the lane."""
+        """Stop playing, and end the worker thread."""
         self._timer.stop()
         self.ahead.close()

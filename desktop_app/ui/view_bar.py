@@ -64,7 +64,7 @@ class ViewBar(QWidget):
         self._has_limit = False
 
     def show_limit(self, limit: float | None, *, there: bool) -> None:
-        """Show the limit, with `there` if the view has colours; call before `show_options`."""
+        """Show the colour limit, if the view has colours (`there`); call this before `show_options`."""
         self._shown_limit = "" if limit is None else f"{limit:g}"
         if self.limit.text() != self._shown_limit:
             self.limit.setText(self._shown_limit)
@@ -75,7 +75,7 @@ class ViewBar(QWidget):
         if typed != self._shown_limit:
             self.limit_typed.emit(typed)
         if self.limit.hasFocus():
-            self._pane.setFocus()  # where Ctrl+Z undoes it and arrow keys work
+            self._pane.setFocus()  # where Ctrl+Z undoes the change and arrow keys work
 
     def show_entry(self, entry: Entry | None, value: object) -> None:
         """Show the view's text field or slider with its value; call before `show_options`."""

@@ -113,7 +113,7 @@ class WhatIf(QObject):
         return targets_of_step(scene.config, step, scene.head)
 
     def _default(self, name: str) -> None:
-        """Apply the default edit to the target: a look is cut, anything else is muted."""
+        """Apply the default edit to the target: a single attention weight is cut, anything else is muted."""
         found = self._here()
         if not found:
             self.said.emit("Point at a head, a neuron, a row or a look first; what is shown here cannot be edited.")
@@ -160,7 +160,7 @@ class WhatIf(QObject):
         self._ask(Target("", ("",)), action, action.title, usual)
 
     def _add(self, *texts: str) -> None:
-        """Add edits, if each can be parsed and has a place here."""
+        """Add edits, if all of them can be parsed and name something that this pass has."""
         scene, model = self._controller.scene, self._controller.model
         if scene is None or model is None:
             return
@@ -305,7 +305,7 @@ class WhatIf(QObject):
             return False
         try:
             return changes.is_everywhere(text, scene.config, len(scene.trace))
-        except LogitscopeError:  # an edit without a place here says so on its chip
+        except LogitscopeError:  # the chip says that such an edit does not apply
             return False
 
     def _ask_chip(self, n: int, what: str) -> None:

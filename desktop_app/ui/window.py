@@ -137,7 +137,7 @@ class Window(Frame):
         self.map.chosen.connect(c.go_to)
         self.map.command.connect(a.do)
         self.canvas.asked.connect(a.follow)
-        # A pick in the inspector belongs to another moment: only its keys are followed.
+        # The inspector's view belongs to another place than the step, so only its commands (`Do`) are carried out.
         self.inspector.canvas.asked.connect(lambda intent: a.follow(intent) if isinstance(intent, Do) else None)
         self.files.pictures = lambda: self.canvas.titles
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self.appearance.name, opened=True))
@@ -399,7 +399,7 @@ class Window(Frame):
         self.acts.enable()
 
     def say_with_view(self, words: str) -> None:
-        """Show a sentence as soon as the next view is ready; messages of an opening model would replace it earlier."""
+        """Show a sentence with the next view; shown now, the messages of an opening model would replace it."""
         self._with_view = words
 
     def resizeEvent(self, event: Any) -> None:
