@@ -1,4 +1,4 @@
-"""Figures: views laid out and painted as marks, and marks written as SVG, PDF or PNG. Never imports Qt."""
+"""Figures: views laid out and painted as marks, which are written as SVG, PDF or PNG. Never imports Qt."""
 
 import logging
 

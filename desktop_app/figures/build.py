@@ -1,7 +1,7 @@
-"""Makes the figures of a listing, and only those whose inputs or files have changed since they were made.
+"""Makes the figures of a listing, but only those whose inputs or files have changed since they were last made.
 
-Beside the figures a small file remembers, for each of them, the fingerprint of what it was made from (model, prompt,
-options, program) and that of what was written. A figure is up to date if both are still so.
+A small file beside the figures records, for each of them, the digest of what it was made from (model, prompt,
+options, program) and that of the written files. A figure is up to date if both still match.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ _DRAWN_WITH = ("matplotlib", "numpy", "onnxruntime")
 _BEGUN = {"inputs": "", "written": ""}
 """The record of a figure that is yet to be made."""
 _ENDED = "its process was ended from outside; build again, with --jobs 1 where memory is short."
-_PASSES, _MODELS = 4, 2  # how many of each are held, for entries that share them
+_PASSES, _MODELS = 4, 2  # how many passes and models are kept in memory for entries that share them
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Report:
     made: tuple[str, ...]
     kept: tuple[str, ...]
     failed: tuple[str, ...]
-    unlisted: tuple[str, ...]  # made by an earlier listing, and no longer in it
+    unlisted: tuple[str, ...]  # files made for an earlier version of the listing that are no longer in it
 
 
 Progress = Callable[[int, int, str, str], None]
@@ -59,7 +59,7 @@ Progress = Callable[[int, int, str, str], None]
 
 
 class Record:
-    """What is known of earlier builds: file name -> fingerprints of its inputs and of its bytes."""
+    """The record of earlier builds: file name -> fingerprints of its inputs and of its bytes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -74,7 +74,7 @@ class Record:
         self.outputs = dict(outputs or {})
 
     def save(self) -> None:
-        """Write it, whole."""
+        """Write the record atomically."""
         text = json.dumps({"logitscope": _VERSION, "outputs": dict(sorted(self.outputs.items()))}, indent=1)
         with whole_file(self.path) as file:
             file.write(f"{text}\n".encode())
@@ -83,9 +83,9 @@ class Record:
 def build(
     entries: list[Entry], record: Record, *, jobs: int = 1, force: bool = False, progress: Progress = lambda *_: None
 ) -> Report:
-    """Make what is not up to date. A figure that fails does not stop the others; the record keeps what was made.
+    """Make the figures that are not up to date. One that fails does not stop the others; the record keeps the rest.
 
-    Raises ExportError before anything is made if a file that no build has written is in the way, unless `force`.
+    Raises ExportError before anything is made if a file to be written exists and is not from a build, unless `force`.
     """
     inputs = {entry.name: fingerprint(entry.order) for entry in entries}
     todo = [e for e in entries if force or not _up_to_date(e, record, inputs[e.name])]
@@ -101,7 +101,7 @@ def build(
             refuse_existing(path, force=True)
     if strange:
         raise ExportError("\n".join(strange))
-    # Recorded before the first is made: after a kill, the next build goes on and recognises its own figures.
+    # Recorded before the first figure is made: after a kill, the next build recognises the files as its own.
     begun = [entry.name for entry in todo if entry.name not in record.outputs]
     if begun:
         record.outputs |= dict.fromkeys(begun, _BEGUN)
@@ -146,7 +146,7 @@ def _up_to_date(entry: Entry, record: Record, inputs: str) -> bool:
 
 
 def _written(order: Order) -> str:
-    """The fingerprint of the files on disk; "" where one is missing."""
+    """The fingerprint of the files on disk; "" if one is missing."""
     digests = [_digest(path) for path in order.files]
     return hashlib.sha256("".join(digests).encode()).hexdigest() if all(digests) else ""
 
@@ -183,7 +183,7 @@ def fingerprint(order: Order) -> str:
 
 @cache
 def program() -> str:
-    """The program's version and a digest of its own files: another version may draw another picture."""
+    """The program's version and a digest of its files: another version may draw another picture."""
     digest = hashlib.sha256()
     package = Path(desktop_app.__file__).parent
     sources = [p for part in ("gpt2", "core", "figures") for p in sorted((package / part).rglob("*.py"))]
@@ -196,7 +196,7 @@ def program() -> str:
 
 @cache
 def model_digest(folder: Path) -> str:
-    """A digest of a model's files. If there are none, opening the model raises ModelError."""
+    """A digest of a model's files. If the folder has none, opening the model will raise ModelError."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*")):
         if path.suffix in _MODEL_FILES and path.is_file():
@@ -207,7 +207,7 @@ def model_digest(folder: Path) -> str:
 
 
 def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes] | LogitscopeError"]]:
-    """The files of each entry as they are finished. Passes run here, one after the other; workers do the drawing."""
+    """The files of each entry as they are finished. Passes run in this process, one at a time; workers draw."""
     bench = _Bench()
     with _workers(min(jobs, len(entries))) as workers:
         pool = workers
@@ -255,7 +255,7 @@ def _finished(
 
 @contextmanager
 def _workers(count: int) -> Iterator[Executor | None]:
-    """Worker processes, where more than one is worth starting; they end with the block, however that ends."""
+    """Worker processes, if there is more than one; they end with the `with` block, even after an exception."""
     if count < 2:
         yield None
         return
@@ -269,7 +269,7 @@ def _workers(count: int) -> Iterator[Executor | None]:
 
 
 class _Bench:
-    """Models and passes that several figures share."""
+    """Keeps open the models and passes that several figures share."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[tuple[Path, bool], Model] = OrderedDict()

@@ -1,6 +1,6 @@
 """Clips: a sequence of figures as an animated GIF or WebP, or as MP4 where ffmpeg is found.
 
-`write_clip` takes any figures: moments of an operation, the same view at each snapshot of a training run.
+`write_clip` takes any figures, such as moments of an animated operation or a view at each snapshot of a training run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ def clip_kind(path: Path) -> str:
 
 
 def moments(motion: Motion, words: str, pace: float) -> list[Job]:
-    """The figures of a motion at `pace` beats a second, one for each frame; `words` are the caption.
+    """The figures of an animated operation at `pace` beats a second, one for each frame; `words` are the caption.
 
     Raises ExportError for more frames than a clip may have.
     """
@@ -51,7 +51,7 @@ def moments(motion: Motion, words: str, pace: float) -> list[Job]:
 
 
 def motion_words(scene: Scene, step: Step) -> str:
-    """The caption of a motion."""
+    """The caption of an animated operation."""
     return caption(scene, step)
 
 

@@ -1,4 +1,4 @@
-"""The numbers behind a figure as CSV (one line a number) or JSON (one object a panel), each with the cell it is in.
+"""The numbers of a figure as CSV (a line for each number) or JSON (an object for each panel), with their tensor cells.
 
 float32 numbers are written with the fewest digits that read back to the same float32; a masked number has no line in
 CSV and is null in JSON.
@@ -26,14 +26,14 @@ from desktop_app.figures.tables import Table
 from desktop_app.gpt2.errors import ExportError
 
 LIMIT = 4_000_000
-"""The most numbers that are written: a gigabyte of CSV serves nobody."""
+"""The most numbers that are written; more would make a gigabyte of CSV."""
 COLUMNS = ("panel", "title", "series", "row", "column", "row_label", "column_label", "tensor", "index", "value")
 
 
 def data_csv(job: Job) -> bytes:
-    """Every number of the figure, a line each, with its row and column, since masked ones have no line.
+    """Every number of the figure, one on each line, with its row and column, since masked numbers have no line.
 
-    The header says if they are from an edited pass.
+    The header says whether the numbers are from an edited pass.
 
     Raises ExportError if there are more than LIMIT.
     """
@@ -89,7 +89,7 @@ def data_kinds(text: str) -> tuple[str, ...]:
 def _tables(job: Job) -> list[tuple[int, AnyPanel, list[Table]]]:
     panels = list(panels_of(job.view.content))
     if any(isinstance(panel, GridPanel) and not panel.small for panel in panels):
-        # Thumbnails beside a large grid only lead to other grids, and would be nine tenths of the file.
+        # Thumbnails beside a large grid only link to other grids, and would be nine tenths of the file.
         panels = [p for p in panels if not (isinstance(p, MultiplesPanel) or (isinstance(p, GridPanel) and p.small))]
     found = [(n, panel, list(KINDS[type(panel)].tables(panel))) for n, panel in enumerate(panels, 1)]
     count = sum(np.count_nonzero(_there(table.values)) for _, _, tables in found for table in tables)
@@ -110,7 +110,7 @@ def _cell(table: Table, row: int, column: int) -> tuple[str, tuple[int, ...] | N
 
 
 def _where(table: Table) -> dict[str, Any]:
-    """The tensor and its index, in which "row" and "column" mark the axes that run, from `first` on."""
+    """The tensor and its index, in which "row" and "column" mark the axes that vary, counted from `first`."""
     source = table.source
     if any(table.cells):
         return {"cells": [None if cell is None else {"tensor": cell[0], "index": cell[1]} for cell in table.cells]}
@@ -131,7 +131,7 @@ def _where(table: Table) -> dict[str, Any]:
 
 
 def _there(values: Array) -> NDArray[np.bool_]:
-    """True where there is a number, or words."""
+    """True where there is a number, or a word."""
     return ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
 
 

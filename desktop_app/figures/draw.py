@@ -1,4 +1,4 @@
-"""Turns marks into a matplotlib figure, and that into SVG with real text, PDF with embedded fonts, or PNG."""
+"""Turns marks into a matplotlib figure, and the figure into SVG with real text, PDF with embedded fonts, or PNG."""
 
 import io
 import re
@@ -35,7 +35,7 @@ _SETTINGS: Any = {
     "text.hinting": "none",
 }
 
-# JetBrains Mono draws -> as an arrow and != as one sign: pretty in source code, wrong for tokens.
+# JetBrains Mono draws -> as an arrow and != as one sign, which misrepresents tokens.
 _NO_LIGATURES: Any = {"fontfeatures": ["-calt", "-liga"]} if hasattr(Text, "set_fontfeatures") else {}
 _SVG_STYLE = b"text{font-variant-ligatures:none;font-feature-settings:'calt' 0,'liga' 0;white-space:pre}"
 
@@ -76,7 +76,7 @@ def figure_bytes(
 ) -> bytes:
     """The figure's file; the same figure gives the same bytes (no dates, no random names). `text` describes it.
 
-    With `outlines` the words of an SVG file are shapes, which look the same in every viewer.
+    With `outlines` the text of an SVG file is drawn as shapes, which look the same in every viewer.
     """
     canvas: Any = {"svg": FigureCanvasSVG, "pdf": FigureCanvasPdf, "png": FigureCanvasAgg}[kind](figure)
     undated: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ def figure_bytes(
 
 
 def _finished_svg(data: bytes, figure: Figure, text: str, outlines: bool) -> bytes:
-    """The SVG with what matplotlib has no setting for: style of its text, the fonts it needs, and a description."""
+    """The SVG with additions that matplotlib has no setting for: text style, the fonts it needs, and a description."""
     faces = ""
     if not outlines:
         written = [t for axes in figure.axes for t in axes.texts]
@@ -109,7 +109,7 @@ def _finished_svg(data: bytes, figure: Figure, text: str, outlines: bool) -> byt
 
 
 def pdf_of_pages(figures: Iterable[Figure]) -> bytes:
-    """A PDF file of a page for each figure, each drawn when written; fonts are embedded once for all pages."""
+    """A PDF file with one page for each figure, each drawn when it is written; fonts are embedded only once."""
     buffer = io.BytesIO()
     undated = {"CreationDate": None, "ModDate": None, "Creator": "Logitscope"}
     with _our_settings(), PdfPages(buffer, metadata=undated) as pages:
@@ -180,7 +180,7 @@ def _fill(mark: Fill, axes: Any, order: int) -> None:
 
 def _picture(mark: Picture, axes: Any, order: int) -> None:
     r, packed = mark.rect, mark.pixels
-    # 0xAARRGGBB as bytes of red, green, blue and opacity, in any order of bytes.
+    # 0xAARRGGBB as bytes of red, green, blue and opacity, whatever the machine's byte order.
     colours = np.empty((*packed.shape, 4), np.uint8)
     for channel, shift in enumerate((16, 8, 0, 24)):
         colours[..., channel] = packed >> shift & 255
@@ -195,7 +195,7 @@ def _heat(mark: Heat, axes: Any, order: int, most: int) -> None:
     colours[..., :3] = mark.table[np.nan_to_num(fractions * 255).astype(int)]
     colours[..., 3] = np.where(there, 255, 0)
     if rows * columns > most:
-        # Enlarged by whole factors to four pixels a point, so that viewers that smooth pictures leave cells sharp.
+        # Enlarged by a whole factor to about four pixels a point: viewers that smooth pictures leave cells sharp.
         factor = max(1, min(8, int(4 * min(r.w / columns, r.h / rows))))
         large = colours.repeat(factor, 0).repeat(factor, 1)
         axes.imshow(large, extent=(r.x, r.x + r.w, r.y + r.h, r.y), aspect="auto", interpolation="none", zorder=order)

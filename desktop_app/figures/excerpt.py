@@ -33,8 +33,8 @@ _POSITIONS = ("pos", "query", "key")
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Which part of a view is drawn: with `panel` its main picture alone, or `only` the panel of that title; several
-    `heads` side by side; of the text only `tokens`, from the first position up to the second, exclusive.
+    """The part of a view to draw: its main picture alone (`panel`), or the panel with the title `only`; several
+    `heads` side by side; only `tokens`, from the first position up to, but not including, the second.
     """
 
     panel: bool = False
@@ -55,7 +55,7 @@ def read_heads(text: str) -> tuple[int, ...]:
 
 
 def read_tokens(text: str) -> tuple[int | None, int | None]:
-    """The range that "3:20", "3:" or ":20" names, as in Python: 20 is excluded. Raises ExportError."""
+    """The range given as "3:20", "3:" or ":20", as in Python: 20 is excluded. Raises ExportError."""
     match = re.fullmatch(r"\s*(\d{1,7})?\s*:\s*(\d{1,7})?\s*", text)
     if match is None or match[1] is match[2] is None:
         raise ExportError(
@@ -70,7 +70,7 @@ def read_tokens(text: str) -> tuple[int | None, int | None]:
 
 
 def within(wanted: tuple[int | None, int | None] | None, count: int) -> tuple[int, int] | None:
-    """The range in a text of `count` tokens; None for all of it. Raises ExportError where it exceeds the text."""
+    """The range in a text of `count` tokens; None for all of it. Raises ExportError if it exceeds the text."""
     if wanted is None:
         return None
     first, stop = wanted[0] or 0, count if wanted[1] is None else wanted[1]
@@ -100,7 +100,7 @@ def panel_called(view: View, title: str) -> AnyPanel:
 def side_by_side(views: Mapping[int, View], tensors: Sequence[str], *, fixed: bool) -> Box:
     """The main pictures of several heads' views, two or three in a row, each under its head.
 
-    They share a scale fitted to what they show, unless their scales are `fixed`.
+    They share a scale fitted to their values, unless their scales are `fixed`.
     """
     found: list[AnyPanel] = []
     for head, view in views.items():
@@ -127,9 +127,9 @@ def unmarked(view: View) -> View:
 
 
 def cut(view: View, tokens: tuple[int, int], config: Config, labels: Sequence[str], *, fixed: bool) -> View:
-    """The view with only the rows and columns of these tokens; colours are fitted to the rest unless they are `fixed`.
+    """The view with only the rows and columns of these tokens; scales are fitted to those unless they are `fixed`.
 
-    Raises ExportError where no rows of the view are tokens.
+    Raises ExportError if no rows of the view are tokens.
     """
     span = range(*tokens)
     changed: list[AnyPanel] = []
@@ -196,7 +196,7 @@ def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> 
 
 
 def _shifted(source: Source, down: bool, kept: Sequence[int], positions: Sequence[int]) -> Source:
-    """The source of a picture cut down to these rows (or columns)."""
+    """The source of a picture reduced to the `kept` rows (or columns)."""
     listed = isinstance(positions, tuple)
     if down:
         rows = tuple(positions[n] for n in kept) if listed else None
@@ -206,7 +206,7 @@ def _shifted(source: Source, down: bool, kept: Sequence[int], positions: Sequenc
 
 
 def _scaled(content: Box, rule: str, *, together: bool = False) -> Box:
-    """The panels with limits fitted to what they show; scales stay shared as before, or by all if `together`."""
+    """The panels with scales fitted to their values; they share scales as before, or all share one if `together`."""
     groups: dict[Levels, list[Any]] = {}
     for panel in {id(p): p for p in panels_of(content)}.values():
         if isinstance(panel, GridPanel | MapPanel | MultiplesPanel | StripsPanel):
@@ -226,7 +226,7 @@ def _scaled(content: Box, rule: str, *, together: bool = False) -> Box:
 
 
 def _shared(levels: Levels, together: bool) -> Levels:
-    """The key of panels with one scale: it includes the limits, unless all are to have the same."""
+    """The key that panels with one scale have in common: it includes the limits, unless all panels share one scale."""
     return replace(levels, low=0, high=1, apart=0) if together else levels
 
 

@@ -22,12 +22,12 @@ FORMATS = ("svg", "pdf", "png")
 _MM = 72 / 25.4
 _TEXT = 13.0  # design units of body text
 _FOOT_LINE = 16.0
-_VECTOR_DENSITY = 4.0  # pixels a point, for heatmaps too large to be drawn as cells: 288 an inch
+_VECTOR_DENSITY = 4.0  # pixels a point (288 an inch), for heatmaps too large to be drawn cell by cell
 
 
 @dataclass(frozen=True)
 class Size:
-    """A page: width and height in points (no height: as tall as the view needs), and the body text's size in points."""
+    """A page: width and height in points (no height: as high as the view needs), and the body text's size in points."""
 
     title: str
     width: float
@@ -44,7 +44,7 @@ SIZES: dict[str, Size] = {
     "a0": Size("A0 sheet, 1189 × 841 mm", 1189 * _MM, 841 * _MM, 30),
 }
 MOST_PIXELS = 250_000_000
-"""Most pixels of a PNG: an A0 poster at 300 dpi has 139 million, and drawing takes eight bytes or more for each."""
+"""Most pixels of a PNG: an A0 poster at 300 dpi has 139 million, and drawing takes eight or more bytes for each."""
 
 DPI = (96, 150, 200, 300, 600)
 
@@ -65,7 +65,7 @@ class Options:
     transparent: bool = False
     font_size: float | None = None
     language: str = ENGLISH
-    title: bool = True  # with headline and lead; without, a single picture has no heading either
+    title: bool = True  # whether headline and lead are drawn; without them, a single picture has no heading either
 
     def __post_init__(self) -> None:
         for value, choices, what in (
@@ -98,7 +98,7 @@ def make_job(scene: Scene, step: Step) -> Job:
 
 
 def job_of(view: View, words: str) -> Job:
-    """The figure of a view with its caption, without hints that apply only in the window."""
+    """The figure of a view with its caption, without the hints that apply only in the window."""
     view = replace(view, content=_unclickable(view.content))
     return Job(view, words, described(view, words))
 
@@ -123,7 +123,7 @@ def in_language(job: Job, language: str) -> Job:
 
 
 def described(view: View, caption: str) -> str:
-    """A figure in words, for readers who cannot see it."""
+    """A figure described in words, for readers who cannot see it."""
     return " ".join(part for part in (f"{view.title}.", view.lead, caption) if part)
 
 
@@ -141,7 +141,7 @@ def kind_of(path: Path) -> str:
 
 
 def _untitled(view: View) -> View:
-    """The view without its panel's heading, if it has one panel: the text under the figure says what it is."""
+    """The view without its panel's heading, if it has one panel: the text under the figure names it."""
     children = view.content.children
     if len(children) != 1 or isinstance(children[0], Box):
         return view
@@ -150,7 +150,7 @@ def _untitled(view: View) -> View:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A figure laid out: marks on a page whose size is in points."""
+    """A figure's marks, laid out on a page whose size is in points."""
 
     width: float
     height: float
@@ -158,8 +158,8 @@ class Sheet:
 
 
 def lay_out(job: Job, options: Options) -> Sheet:
-    """The figure's marks, in points from the page's corner, margins and caption included."""
-    from desktop_app.figures import fonts  # loads matplotlib, which a window without figures need not wait for
+    """Lay out the figure's marks, in points from the page's corner, including margins and caption."""
+    from desktop_app.figures import fonts  # imports matplotlib, which takes long to load
 
     job = in_language(job, options.language)
     view = job.view if options.title else _untitled(job.view)
@@ -168,9 +168,9 @@ def lay_out(job: Job, options: Options) -> Sheet:
     margin = text * 1.6
     width = size.width - 2 * margin
     density = options.dpi / 72 if options.kind == "png" else _VECTOR_DENSITY
-    # On a page of fixed height text shrinks, down to two thirds, before the page grows; unless its size was given.
+    # On a page of fixed height, text shrinks to two thirds at most before the page grows, unless its size was given.
     for shrink in (1.0,) if options.font_size else (1.0, 0.92, 0.85, 0.78, 0.7, 0.66):
-        # SVG leaves its words to the viewer's fonts; DejaVu, a common stand-in, is up to 15 % wider than Inter.
+        # A viewer's fonts draw the text of an SVG; DejaVu, a common substitute, is up to 15 % wider than Inter.
         slack = 0.15 if options.kind == "svg" else 0.0
         page = Page(
             THEMES[options.theme], fonts.width, text / _TEXT * shrink, density, slack, translator(options.language)
@@ -200,7 +200,7 @@ def render(job: Job, options: Options) -> bytes:
 
 
 def _refuse_too_many(sheet: Sheet, options: Options) -> None:
-    """Raise ExportError for a PNG of more pixels than a viewer, or this program, has memory for."""
+    """Raise ExportError for a PNG with more pixels than a viewer, or this program, has memory for."""
     pixels = sheet.width * sheet.height * (options.dpi / 72) ** 2
     if options.kind == "png" and pixels > MOST_PIXELS:
         fitting = int(options.dpi * math.sqrt(MOST_PIXELS / pixels))
@@ -212,7 +212,7 @@ def _refuse_too_many(sheet: Sheet, options: Options) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a figure; it appears whole or not at all. Raises ExportError."""
+    """Write a figure's file atomically. Raises ExportError."""
     with whole_file(path) as file:
         file.write(data)
 
@@ -221,6 +221,6 @@ def _moved(mark: Mark, dx: float, dy: float) -> Mark:
     if isinstance(mark, Fill | Heat | Picture):
         r = mark.rect
         return replace(mark, rect=Rect(r.x + dx, r.y + dy, r.w, r.h))
-    if isinstance(mark, Words):  # numbers here, arrays below: separate for the type checker
+    if isinstance(mark, Words):  # numbers here, arrays below: kept apart for the type checker
         return replace(mark, x=mark.x + dx, y=mark.y + dy)
     return replace(mark, x=mark.x + dx, y=mark.y + dy)

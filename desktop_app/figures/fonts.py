@@ -1,4 +1,4 @@
-"""The fonts of figures: shipped ones first, then the system's, and a visible escape for what none can show."""
+"""The fonts of figures: the shipped ones, then the system's, and a visible escape for characters that none has."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from matplotlib.ft2font import FT2Font, LoadFlags
 from desktop_app.figures.fonts_table import FILES, MONO, SANS, font_file
 from desktop_app.gpt2.display import is_visible
 
-# DejaVu ships with matplotlib; the others are used where the system has them, each for certain scripts.
+# DejaVu ships with matplotlib; the other fonts are used if the system has them, each for certain scripts.
 _DEJAVU, _DEJAVU_MONO = "DejaVu Sans", "DejaVu Sans Mono"
 _SYSTEM = (
     "Noto Sans CJK SC",
@@ -28,7 +28,7 @@ _SYSTEM = (
     "Symbola",
 )
 GENERIC = {"font.sans-serif": [_DEJAVU], "font.monospace": [_DEJAVU_MONO]}
-"""What the generic families mean to matplotlib; viewers of an SVG file use their own."""
+"""matplotlib's fonts for the generic families; viewers of an SVG file use their own."""
 
 
 @cache
@@ -60,7 +60,7 @@ def _faces(mono: bool, bold: bool) -> tuple[tuple[str, FT2Font], ...]:
 
 @lru_cache(maxsize=8192)
 def _glyph(char: str, mono: bool, bold: bool) -> tuple[str, float] | None:
-    """The family that shows a character, and its width for text of size 1; None if it would be invisible."""
+    """The family that has a character, and its width at size 1; None if it is invisible or no family has it."""
     if char in " \u00a0" or is_visible(char):
         for family, face in _faces(mono, bold):
             if face.get_char_index(ord(char)):
@@ -71,7 +71,7 @@ def _glyph(char: str, mono: bool, bold: bool) -> tuple[str, float] | None:
 
 @lru_cache(maxsize=8192)
 def shown(text: str, mono: bool, bold: bool) -> str:
-    r"""The text with characters that no face can show written out, as in \u{1f600}."""
+    r"""The text, with an escape such as \u{1f600} for each character that no face has."""
     return "".join(c if _glyph(c, mono, bold) is not None else f"\\u{{{ord(c):x}}}" for c in text)
 
 
@@ -79,7 +79,7 @@ def shown(text: str, mono: bool, bold: bool) -> str:
 def properties(text: str, mono: bool, bold: bool) -> FontProperties:
     """The font properties for matplotlib. The system's fonts are named only where `text` (as `shown`) needs them.
 
-    So a figure whose scripts the shipped fonts cover gives the same file on every machine.
+    So a text whose scripts the shipped fonts cover gives the same file on every machine.
     """
     needed = {glyph[0] for char in set(text) if (glyph := _glyph(char, mono, bold))}
     families = [f for f, _ in _faces(mono, bold) if f in needed or f not in _SYSTEM]
@@ -98,7 +98,7 @@ _FEATURES = ("ccmp", "mark", "mkmk", "locl", "isol", "init", "medi", "fina", "rl
 def embedded(lines: Iterable[tuple[str, bool, bool]]) -> str:
     """CSS that embeds the fonts of (text as `shown`, mono, bold), each reduced to the characters in use.
 
-    The shipped fonts and matplotlib's are embedded; what only a system font can show is left to the viewer's fonts.
+    The shipped fonts and matplotlib's are embedded; characters that only a system font has are left to the viewer.
     """
     used: dict[tuple[str, bool], set[str]] = {}
     for text, mono, bold in lines:

@@ -15,7 +15,7 @@ FILES = {
 """(mono, bold) -> file in resources/fonts."""
 
 BASELINE = 0.36
-"""Half a capital's height for text of size 1: text is placed by the middle of its capitals."""
+"""Half the height of a capital at size 1: text is placed by the middle of its capitals."""
 
 
 def font_file(mono: bool, bold: bool) -> Path:

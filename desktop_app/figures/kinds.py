@@ -1,4 +1,4 @@
-"""The kinds of panels, one row each: extent, painter, and the panel's content as numbers and in words."""
+"""The kinds of panels, one row each: extent, painter, and functions that give the content as numbers and in words."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,19 +48,19 @@ class PanelKind:
     """Everything about a kind of panel besides its fields."""
 
     extent: Callable[[Any, float, Page], Extent]
-    """Least and wanted height at a given width, in units of the page."""
+    """Least and wanted height in design units, at a width in units of the page."""
     paint: Callable[[Any, Rect, Page], None]
-    """Puts its marks into a rectangle of the page."""
+    """Adds its marks within a rectangle of the page."""
     least_width: float
     """Width in design units below which it is placed under its neighbour instead of beside it."""
     tables: Callable[[Any], Iterator[Table]]
-    """Its numbers, as written to CSV and JSON."""
+    """Its numbers as tables, for CSV and JSON."""
     words: Callable[[Any], str]
-    """What it shows in a sentence or two, for readers who cannot see it."""
+    """A description in a sentence or two, for readers who cannot see it."""
     phrases: Callable[[Any, Callable[[str], str]], dict[str, Any]]
-    """Its fields that contain words, besides title and note, in another language."""
+    """Its translated fields: those that contain words, other than title and note."""
     most: Callable[[Any, float], float] = lambda _panel, wanted: wanted
-    """The greatest height that it can use where a page has room to spare, given what it wants; text does not grow."""
+    """The greatest height that it can use if a page has room to spare, given its wanted height; text does not grow."""
 
 
 KINDS: dict[type[Panel], PanelKind] = {

@@ -1,7 +1,7 @@
 """Figures in other languages: a finished view is translated by a table in resources/languages.
 
 Views are made of phrases (`gpt2/phrase.py`). The table translates the key of each, such as "{1} of {2} neurons above
-zero"; what is not a phrase (a token, the name of a tensor, a number) stays unchanged, even if it reads like one.
+zero"; text that is not a phrase (a token, a tensor's name, a number) stays unchanged, even if it reads like one.
 """
 
 import tomllib
@@ -21,7 +21,7 @@ from desktop_app.figures.panel_phrases import Say
 from desktop_app.gpt2.phrase import Capital, Count, Phrase, capital
 
 ENGLISH = "en"
-_GAP = "\u00a0"  # between thousands: a comma is a decimal sign to half of all readers
+_GAP = "\u00a0"  # separates thousands: a comma would be read as a decimal sign in many languages
 
 
 @cache

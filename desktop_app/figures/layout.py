@@ -1,4 +1,4 @@
-"""Puts a view on a page: headline, lead, and panels that share the room, each drawn by its painter."""
+"""Lays out a view on a page: headline, lead, and panels that share the room, each drawn by its painter."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _GAP_ACROSS = 28.0
 _GAP_DOWN = 18.0
 _TITLE = 28.0
 _LEAD = 20.0
-_WIDE = 1.6  # ratio of width to height from which a box's other arrangement is used, if it has one
+_WIDE = 1.6  # ratio of width to height from which on a box's `wide` arrangement is used, if it has one
 
 
 def place_view(view: View, width: float, height: float, page: Page, *, heading: bool = True) -> float:
@@ -45,7 +45,7 @@ def place_view(view: View, width: float, height: float, page: Page, *, heading: 
 
 
 def _badge(words: str, width: float, page: Page) -> float:
-    """Draw what the view is of on a pill above everything; returns the height that it takes."""
+    """Draw a pill above everything with words that say what the view is of; returns the height that it takes."""
     top, height, wide = page.u(5), page.u(20), page.width(words, size=11, bold=True) + page.u(18)
     pill = Rect(0, top, min(wide, width), height)
     page.fill(pill, page.theme.accent_fill, stroke=page.theme.accent, radius=page.u(10))
@@ -54,7 +54,7 @@ def _badge(words: str, width: float, page: Page) -> float:
 
 
 def arrangement(content: Box, width: float, height: float, page: Page) -> Box:
-    """The panels of a view arranged for a room of this shape: in a low room the lower arrangement, if there is one."""
+    """The panels of a view, arranged for the room's shape: a wide, low room has the lower arrangement, if any."""
     if content.wide is None or not 0 < height < width / _WIDE:
         return content
     low, high = _extent(content.wide, width, page)[0], _extent(content, width, page)[0]
@@ -62,7 +62,7 @@ def arrangement(content: Box, width: float, height: float, page: Page) -> Box:
 
 
 def height_in(content: Box, width: float, height: float, page: Page) -> float:
-    """How much of `height` the panels take: at least what they need; what they want where the height is not given."""
+    """How much of `height` the panels take: at least what they need; their wanted height if `height` is infinite."""
     least, wanted = _extent(content, width, page)
     most = wanted if math.isinf(height) else _most(content, width, page)
     return min(max(height, page.u(least)), page.u(most))
@@ -81,7 +81,7 @@ def _most(item: Any, width: float, page: Page) -> float:
 
 def _extent(item: Any, width: float, page: Page) -> Extent:
     if not isinstance(item, Box):
-        # Needed several times while room is shared out, and slow to compute for a thousand tokens.
+        # The extent is needed several times in one layout, and is slow to compute for a thousand tokens.
         key = (id(item), width)
         if key not in page.extents:
             least, wanted = KINDS[type(item)].extent(item, width, page)
@@ -97,7 +97,7 @@ def _extent(item: Any, width: float, page: Page) -> Extent:
 
 
 def _beside(box: Box, width: float, page: Page) -> bool:
-    """Whether the children are placed beside each other: they are meant to be, and each has enough room."""
+    """Whether the children are placed beside each other: the box asks for it, and each of them has enough room."""
     if not box.across:
         return False
     widths = _widths(box, width, page)
@@ -111,7 +111,7 @@ def _least_width(item: Any) -> float:
         return _GRID_BESIDE
     if not isinstance(item, Box):
         return KINDS[type(item)].least_width
-    # A row within a row gives way first: its children can be placed under each other, unless they are small.
+    # The least width of a row within a row is that of one child, since its children can be placed under each other.
     return max(_least_width(child) for child in item.children)
 
 
@@ -138,7 +138,7 @@ def places(item: Any, rect: Rect, page: Page) -> Iterator[tuple[Any, Rect]]:
 
 
 def _heights(box: Box, rect: Rect, page: Page) -> list[float]:
-    """Each child's least height; the rest is shared by weight up to what each wants, then up to what it can use."""
+    """Each child's height: the least, then more by weight up to what each wants, then up to the most it can use."""
     extents = [_extent(child, rect.w, page) for child in box.children]
     weights = box.weights if box.weights and not box.across else (1.0,) * len(extents)
     heights = [page.u(least) for least, _ in extents]

@@ -1,4 +1,4 @@
-"""Reads a file that lists figures (figures.toml) into orders, giving the place of each fault.
+"""Reads a file that lists figures (figures.toml) into orders, and reports each fault with its place in the file.
 
 An entry `[[figure]]` has a `name`, a `prompt` (or `ids`, `session` or `trace`), and otherwise the keys of `logitscope
 figure` without their dashes; `[defaults]` holds what every entry has unless it says otherwise.
@@ -20,7 +20,7 @@ from desktop_app.gpt2.errors import ExportError, LogitscopeError
 from desktop_app.gpt2.files import regular
 
 _LIMIT = 4 << 20
-_MOST_FAULTS = 20  # that are reported at once
+_MOST_FAULTS = 20  # faults reported at once
 _PARTS = 32
 _QUOTED = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*', re.DOTALL)
 """Strings and comments, whose dots do not belong to keys."""
@@ -56,7 +56,7 @@ class Listing:
             raise ExportError(f"{path} has more than {_LIMIT >> 20} MB; no list of figures is so long.")
         try:
             text = data.decode("utf-8")
-            if _DOTTED.search(_QUOTED.sub("_", text)):  # the time to parse a key grows with the square of its parts
+            if _DOTTED.search(_QUOTED.sub("_", text)):  # parsing time grows with the square of a key's number of parts
                 raise ExportError(f"{path} has a key of more than {_PARTS} parts; no figure has one.")
             self.table = tomllib.loads(text)
         except UnicodeDecodeError as reason:
@@ -69,7 +69,7 @@ class Listing:
     def where(self, entry: int, key: str = "") -> str:
         """The place of an entry, or of a key in it: "figures.toml, line 12"."""
         named = f"{self.path.name}, figure {entry + 1}"
-        if len(self._starts) != len(self.table["figure"]):  # written in a form whose lines are not known
+        if len(self._starts) != len(self.table["figure"]):  # not all are under [[figure]]: lines unknown
             return named
         start = self._starts[entry]
         own = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
@@ -104,7 +104,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
             fields = {**listing.table.get("defaults", {}), **own}
             for place in (*_PROMPTS, "step", "cell"):
                 rivals = ("step", "cell") if place in ("step", "cell") else _PROMPTS
-                if place in own:  # an entry's own prompt replaces a prompt of another kind in the defaults
+                if place in own:  # an entry's own prompt, step or cell replaces one of another kind from the defaults
                     fields = {k: v for k, v in fields.items() if k == place or k not in rivals or k in own}
             files = _names(fields)
             for key in fields:
@@ -113,7 +113,7 @@ def read_listing(path: Path, folder: Path, options: Options, make_order: MakeOrd
             for name in files:
                 arguments = _parsed(parser, fields, rows, path.parent)
                 arguments.out = folder / name
-                arguments.data = arguments.data if name == files[0] else ""  # once, beside the first
+                arguments.data = arguments.data if name == files[0] else ""  # data once, beside the first figure
                 prompt = fields.get("prompt")
                 if sum(place in fields for place in _PROMPTS) > 1:
                     raise ExportError("prompt, ids, session and trace exclude each other; give one of them.")
@@ -138,7 +138,7 @@ def record_file(path: Path, folder: Path) -> Path:
 
 
 def _place(file: Path) -> str:
-    """A file's place with case folded: Windows and macOS ignore case in names, and lists move between systems."""
+    """A file's path with case folded: Windows and macOS ignore case in names, and lists move between systems."""
     return str(file.absolute()).casefold()
 
 
@@ -150,7 +150,7 @@ def _refuse(faults: list[str]) -> None:
 
 
 def _shape_faults(listing: Listing, known: tuple[str, ...]) -> list[str]:
-    """Sentences about keys that no figure has."""
+    """Sentences about entries and keys that cannot belong to a figure."""
     table, path = listing.table, listing.path
     faults = [
         f"{path.name}: {_unknown(key, ('figure', 'defaults'))}" for key in table if key not in ("figure", "defaults")
@@ -167,7 +167,7 @@ def _shape_faults(listing: Listing, known: tuple[str, ...]) -> list[str]:
     for n, figure in enumerate(figures):
         for key in figure:
             if key not in known:
-                # Finding the line of each of thousands would take minutes.
+                # Finding the line of each of thousands of keys would take minutes.
                 told = len(faults) < _MOST_FAULTS
                 faults.append(f"{listing.where(n, key)}: {_unknown(key, known)}" if told else key)
     return faults
@@ -232,7 +232,7 @@ def _parsed(
             argv += [f"--{key}={one}" for one in (value if isinstance(value, list) else [value])]
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        # It may instead be a model's name: bundled, or owner/name of the hub.
+        # The value may instead be a model's name: bundled, or owner/name of the hub.
         is_path = key in _PATHS and (key not in ("model", "beside") or (base / text).exists())
         argv.append(f"--{key}={base / text if is_path else text}")
     try:

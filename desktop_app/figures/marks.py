@@ -1,4 +1,4 @@
-"""The painters' drawing tools: a handful of marks on a page, and the places on it that respond to a pointer.
+"""The painters' drawing tools: marks on a page, and rectangles on it that respond to the pointer.
 
 Units are pixels on screen and points in a figure; y grows downwards.
 """
@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Rect:
-    """A place on the page."""
+    """A rectangle on the page."""
 
     x: float
     y: float
@@ -82,7 +82,7 @@ class Dots:
 
 @dataclass(frozen=True)
 class Heat:
-    """Cells from 0 to 1 through a colour table; NaN leaves what is below."""
+    """Cells with values from 0 to 1 coloured by a table; NaN is transparent."""
 
     rect: Rect
     fractions: Array  # [rows, columns]
@@ -91,7 +91,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Picture:
-    """Raw pixels, each 0xAARRGGBB; 0 leaves what is below."""
+    """Raw pixels, each 0xAARRGGBB; 0 is transparent."""
 
     rect: Rect
     pixels: Array  # [rows, columns] uint32
@@ -114,10 +114,10 @@ def reaches(mark: Mark, top: float, bottom: float) -> bool:
 
 @dataclass(frozen=True)
 class Cells:
-    """A place where each point is a cell of a tensor (or of a value that only the panel knows).
+    """A rectangle whose points belong to cells of a tensor (or of values that only the panel knows).
 
     Cell (r, c) is row r, column c of the panel's `values`; in a wrapped strip, where `stride` is given, it is
-    element `start` + r * stride + c of a vector. `density` is the page's, at which the picture was pooled.
+    element `start` + r * stride + c of a vector. `density` is that of the page for which the picture was pooled.
     """
 
     rect: Rect
@@ -136,7 +136,7 @@ class Cells:
         return self.source, self.label, self.start
 
     def cell(self, x: float, y: float) -> tuple[int, int]:
-        """Row and column of `values` under a point of the page; in a pooled picture the strongest one there."""
+        """Row and column of `values` under a point of the page; in a pooled picture, those of the strongest cell."""
         rows = _span(y - self.rect.y, self.rect.h, self.rows, self.density)
         columns = _span(x - self.rect.x, self.rect.w, self.columns, self.density)
         if self.stride is not None:
@@ -151,7 +151,7 @@ class Cells:
         return rows[0] + int(row), columns[0] + int(column)
 
     def reaches(self, x: float, y: float) -> bool:
-        """Whether a point of the page belongs to this place."""
+        """Whether a point of the page belongs to these cells."""
         r = self.rect
         return r.x <= x < r.x + r.w and r.y <= y < r.y + r.h
 
@@ -173,7 +173,7 @@ class Cells:
         return self.line(each.index(index)) if index in each else None
 
     def moved(self, row: int, column: int, down: int, across: int) -> tuple[int, int]:
-        """The cell `down` rows and `across` columns further on, clamped to those that there are."""
+        """The cell `down` rows and `across` columns further on, or the last one before the edge."""
         if self.stride is not None:
             last = min(self.values.shape[-1], self.start + self.rows * self.stride) - 1
             return row, min(max(column + across + down * self.stride, self.start), last)
@@ -185,7 +185,7 @@ class Cells:
         return 0 <= row < rows and 0 <= column < self.values.shape[-1]
 
     def lit(self, name: str, index: tuple[int | None, ...]) -> Rect | None:
-        """The part of the picture that shows these cells of a tensor (None: every place along that axis), if any."""
+        """The part of the picture that shows these cells of a tensor (an index of None: the whole axis), if any."""
         source = self.source
         if source is None or source.name != name:
             return None
@@ -234,9 +234,9 @@ class Cells:
 
 @dataclass(frozen=True)
 class Strands(Cells):
-    """A row of cells that are lines: column n goes from (x, y) to (x, y), `ends[n]`; for a point both are the same.
+    """A row of cells drawn as lines: cell n goes from (x, y) to (x, y), `ends[n]`; for a point both are the same.
 
-    A point of the page belongs to the nearest of them that is not farther than `reach`.
+    A point of the page belongs to the nearest line that is not farther away than `reach`.
     """
 
     ends: Array = field(default_factory=lambda: np.zeros((0, 4)))
@@ -251,12 +251,12 @@ class Strands(Cells):
         return 0, int(self._distances(x, y).argmin())
 
     def place(self, row: int, column: int) -> Rect:  # noqa: ARG002 - there is one row
-        """A small box around the middle of the line."""
+        """A small box around the middle of a cell's line."""
         x0, y0, x1, y1 = (float(v) for v in self.ends[column])
         return Rect((x0 + x1) / 2 - self.reach, (y0 + y1) / 2 - self.reach, 2 * self.reach, 2 * self.reach)
 
     def line(self, column: int) -> tuple[float, float, float, float] | None:
-        """Its ends; None for a point."""
+        """A line's ends; None for a point."""
         x0, y0, x1, y1 = (float(v) for v in self.ends[column])
         return None if (x0, y0) == (x1, y1) else (x0, y0, x1, y1)
 
@@ -282,8 +282,8 @@ class Strands(Cells):
 class Movable:
     """A plane that can be dragged and zoomed: its points in `box`, by kind, and the marks that move with them.
 
-    `x` and `y` [point] are of the page, `kind` [point] says which of `colours` each has, and `along` are marks
-    attached to a point, each with that point. `window` is the part that is shown, in shares of the whole plane; it is
+    `x` and `y` [point] are page coordinates, `kind` [point] says which of `colours` each has, and `along` are marks
+    attached to a point, each with that point. `window` is the visible part, as fractions of the whole plane; it is
     `inner` wide and high on the page, in the middle of the box.
     """
 
@@ -299,14 +299,14 @@ class Movable:
 
 
 def _place(wanted: int, shown: tuple[int, ...] | None, first: int) -> int:
-    """The row or column that shows this index of the axis; negative where none does."""
+    """The row or column that shows this index of the axis; -1 if none does."""
     if shown is None:
         return wanted - first
     return shown.index(wanted) if wanted in shown else -1
 
 
 def _span(distance: float, length: float, count: int, density: float) -> tuple[int, int]:
-    """Cells that the pixel at `distance` shows: one, or a pooled block where they are smaller than a pixel."""
+    """The cells that the pixel at `distance` shows: one, or a pooled block where cells are smaller than a pixel."""
     shown = min(count, pixels(length, density))
     pixel = min(max(int(distance * shown / length), 0), shown - 1)
     return pixel * count // shown, (pixel + 1) * count // shown
@@ -314,7 +314,7 @@ def _span(distance: float, length: float, count: int, density: float) -> tuple[i
 
 @dataclass(frozen=True)
 class Pick:
-    """A place with an intent when clicked; it may be split into `rows` of equal height, each with its own intent."""
+    """A rectangle with an intent when clicked; it may be split into `rows` of equal height, each with an intent."""
 
     rect: Rect
     asks: Intent | Choosing
@@ -338,27 +338,27 @@ class Measure(Protocol):
 
 @dataclass
 class Page:
-    """The marks and places that painters collect, and what they need to know.
+    """The marks and rectangles that painters add, and the settings that painters need.
 
-    `scale` enlarges every size of the design; `density` is how many pixels a unit of the page will have.
+    `scale` enlarges every design unit; `density` is how many pixels a unit of the page will have.
     """
 
     theme: Theme
     measure: Measure
     scale: float = 1.0
     density: float = 1.0
-    slack: float = 0.0  # how much wider text may come out than measured, as a share: a viewer may lack the fonts
-    say: Callable[[str], str] = str  # translates what painters write themselves into the language of the figure
+    slack: float = 0.0  # fraction by which text may be wider than measured: a viewer may lack the fonts
+    say: Callable[[str], str] = str  # translates the painters' own words into the language of the figure
     marks: list[Mark] = field(default_factory=list)
     cells: list[Cells] = field(default_factory=list)
     picks: list[Pick] = field(default_factory=list)
     panels: list[tuple[AnyPanel, Rect]] = field(default_factory=list)  # as they were placed
     movable: list[Movable] = field(default_factory=list)
-    extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels, as laid out
-    live: bool = False  # in a window, which itself shows what is zoomed and played
+    extents: dict[tuple[int, float], tuple[float, float]] = field(default_factory=dict)  # of panels at a width
+    live: bool = False  # in a window, which itself shows what can be zoomed and played
 
     def u(self, size: float) -> float:
-        """A size of the design (an 8-pixel rhythm, 13-pixel text) on this page."""
+        """A size in design units (a grid of 8 units, text of 13) in units of this page."""
         return size * self.scale
 
     def words(
@@ -398,7 +398,7 @@ class Page:
 
     def shorten(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> str:
         """The text, or as much of its start as fits, with an ellipsis."""
-        # Room that was measured for this text, and a margin added and taken off again, may come out a hair narrower.
+        # A room measured for this very text can come out a hair too narrow once a margin was added and subtracted.
         room += 1e-6 * room + 1e-6
         if self.width(text, size=size, mono=mono, bold=bold) <= room:
             return text
@@ -412,7 +412,7 @@ class Page:
         return text[:low] + "…" if low else ""
 
     def wrap(self, text: str, room: float, *, size: float = 13, mono: bool = False, bold: bool = False) -> list[str]:
-        """The text broken at spaces into lines no wider than `room`, even where text comes out wider than measured."""
+        """The text broken at spaces into lines no wider than `room`, even if text is wider than measured by `slack`."""
         room /= 1 + self.slack
         lines: list[str] = []
         line = ""
@@ -441,11 +441,11 @@ class Page:
         start: int = 0,
         stride: int | None = None,
     ) -> None:
-        """Let a place of `shape` rows and columns respond to the pointer."""
+        """Let a rectangle of `shape` rows and columns respond to the pointer."""
         self.cells.append(Cells(rect, *shape, values, source, label, start, stride, self.density))
 
     def neighbour(self, cells: Cells, down: int, across: int) -> Cells:
-        """The nearest stand-alone cell in that direction; `cells` itself where there is none."""
+        """The nearest picture of a single cell in that direction; `cells` itself if there is none."""
         alone = [other for other in self.cells if other.rows * other.columns == 1]
 
         def cost(other: Cells) -> float:
@@ -458,7 +458,7 @@ class Page:
         return best if cost(best) < math.inf else cells
 
     def again(self, cells: Cells, before: "Page") -> Cells | None:
-        """The place on this page that shows what `cells` showed on the page `before`; None where there is none."""
+        """The cells on this page that show what `cells` showed on the page `before`; None if there are none."""
         twins = [c for c in before.cells if c.what == cells.what]
         nth = next((n for n, c in enumerate(twins) if c is cells), 0)
         own = [c for c in self.cells if c.what == cells.what]

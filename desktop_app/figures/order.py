@@ -1,4 +1,4 @@
-"""One figure as ordered: model and prompt, what to show, how to draw it and where to write it; and its making."""
+"""One figure as ordered (model and prompt, what to show, how to draw it, where to write it), and how it is made."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ _COUNTED = {"unfold": "block"}
 
 @dataclass(frozen=True)
 class Order:
-    """What the user asked for. The prompt is `state`'s, `ids` or `trace`; `head` None is head 0, or all of a weight."""
+    """What the user asked for. The prompt is `state`'s, `ids` or `trace`; `head` None is head 0, or a whole weight."""
 
     out: Path
     step: str | None = None
@@ -45,15 +45,15 @@ class Order:
     model: Path | None = None
     prompted: bool = True
     ids: str | None = None
-    trace: Path | None = None  # a saved pass, in place of a prompt
+    trace: Path | None = None  # file of a saved pass, used in place of a prompt
     state: State = field(default_factory=State)
     options: Options = field(default_factory=Options)
     data: tuple[str, ...] = ()
     excerpt: Excerpt = field(default_factory=Excerpt)
-    limit: float | None = None  # where the colour scale ends, whatever it shows
-    target: str | None = None  # the token that is explained, and the one it is measured against, as text
+    limit: float | None = None  # the end of the colour scale, whatever the values are
+    target: str | None = None  # texts of the token to explain, and of the one to compare it with
     against: str | None = None
-    pins: tuple[str, ...] = ()  # tokens that are followed, as text
+    pins: tuple[str, ...] = ()  # texts of the pinned tokens
 
     @property
     def needs_text(self) -> bool:
@@ -190,14 +190,14 @@ def write_together(paths: Sequence[Path], made: Sequence[bytes]) -> None:
 
 
 def refuse(order: Order, *, force: bool) -> None:
-    """Raise ExportError where it is clear in advance that the files cannot be written, or they exist already."""
+    """Raise ExportError if it is already clear that the files cannot be written, or if they exist."""
     kind_of(order.out)
     for path in order.files:
         refuse_existing(path, force=force)
 
 
 def check_index(what: str, number: int | None, count: int) -> None:
-    """Raise LogitscopeError where the model or the prompt has no such head, layer, token or position."""
+    """Raise LogitscopeError if the model or the prompt has no such head, layer, token or position."""
     if number is not None and not 0 <= number < count:
         whole = "prompt's tokens" if what in ("token", "position", "key") else f"model's {_COUNTED.get(what, what)}s"
         only = "only 0 is there" if count == 1 else f"they go from 0 to {count - 1}"

@@ -1,4 +1,4 @@
-"""Painters of charts: bars, curves and the ruler of a draw."""
+"""Painters of charts: bars, curves, and the interval from 0 to 1 in which a token is drawn."""
 
 import math
 
@@ -13,23 +13,23 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 Extent = tuple[float, float]
 _CUT = 18.0
-_SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never cut for a remark
+_SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never shortened to make room for a remark
 _LEAST_ROW, _MOST_ROW = 18.5, 44.0
-_NAMES = 18.0  # a line of words above the axes
+_NAMES = 18.0  # height of a line of words above the axes
 _LISTED = 6
 
 _LINE_HUES = (Hue.ACCENT, Hue.KEY, Hue.VALUE, Hue.MLP, Hue.QUERY, Hue.RESIDUAL)
-"""The colours of several named lines, in this order."""
+"""The colours of several named lines, in order."""
 
 
 def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
-    """One row a bar, of 18.5 units at least."""
+    """Least and wanted height: one row for each bar, at least 18.5 units high."""
     fixed = heading_height(panel) + len(panel.cuts) * _CUT + 8
     return fixed + len(panel.bars) * _LEAST_ROW, fixed + len(panel.bars) * ROW
 
 
 def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
-    """Horizontal bars from the base with label, value and remark; a dashed line where something was cut."""
+    """Paint horizontal bars from the base with label, value and remark, and a dashed line at each cut-off."""
     body = heading(panel, rect, page)
     if not panel.bars:
         return
@@ -37,7 +37,7 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     text = max(page.width(b.text, size=12) for b in measured) + page.u(10)
     remark = max(page.width(b.remark, size=11) for b in measured)
     label = max(page.width(b.label, size=12, mono=True, bold=b.marked) for b in measured) + page.u(10)
-    # Remarks and labels take a third of the width, or more where that leaves enough for the bars.
+    # Remarks and labels take up to a third of the width each, or more where that leaves enough for the bars.
     spare = body.w - text - min(label, body.w * 0.34) - page.u(110)
     whole, remark = label, min(remark, max(body.w * 0.3, spare)) + page.u(8) if remark else 0.0
 
@@ -49,10 +49,10 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     if body.w - label - text - remark < page.u(34):
         remark = 0.0
         label = label_beside(remark)
-    # On the narrowest pages labels are cut so that numbers stay on the page.
+    # On the narrowest pages labels are shortened so that numbers stay on the page.
     label = min(label, max(page.u(30), body.w - text - remark - page.u(30)))
     track = Rect(body.x + label, body.y, max(page.u(8), body.w - label - text - remark), body.h)
-    # Bars below the base extend to its left, so it is indented as far as they need.
+    # Bars below the base extend to its left, so the base is moved right by as much as they need.
     below = max(0.0, *(panel.base - b.value for b in measured))
     above = max(panel.reach, 0.0, *(max(b.value, b.outline or panel.base) - panel.base for b in measured))
     unit = track.w / (above + below or 1.0)
@@ -114,7 +114,7 @@ def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -
 
 
 def curve_extent(panel: CurvePanel, width: float, page: Page) -> Extent:
-    """A wide, low box."""
+    """Least and wanted height: those of a wide, low box."""
     return heading_height(panel) + 120, heading_height(panel) + min(max(150, width / page.scale * 0.5), 280)
 
 
@@ -131,14 +131,14 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
-    """Axes with round numbers, level lines and bands with names, lines, dots, and one dot named."""
+    """Paint axes with round numbers, named level lines and bands, lines, dots, and one named dot."""
     theme = page.theme
     body = heading(panel, rect, page)
     xs = [a for a, _ in panel.lines] + ([panel.points[0]] if panel.points else [])
     ys = [b for _, b in panel.lines] + ([panel.points[1]] if panel.points else [])
     if not xs and panel.focus is not None:
         xs, ys = [np.array([panel.focus[0]])], [np.array([panel.focus[1]])]
-    if not xs:  # covered: axes without a scale
+    if not xs:  # hidden values: axes without a scale
         page.fill(body.inset(left=page.u(26), bottom=page.u(36)), theme.panel, stroke=theme.line)
         middle = body.x + body.w / 2
         page.words(middle, body.y + body.h - page.u(9), panel.x_label, size=11, colour=theme.dim, align="center")
@@ -195,7 +195,7 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
 
 
 def _line_names(names: tuple[str, ...], ends: list[float], colours: list[str], room: Rect, page: Page) -> None:
-    """Each line's name at its end, moved apart where names would touch."""
+    """Write each line's name at its end, moved apart where names would overlap."""
     height, at, foot = page.u(14), room.y - page.u(14), room.y + room.h
     order, places = sorted(range(len(names)), key=lambda n: ends[n]), list(ends)
     for n in order:
@@ -211,7 +211,7 @@ def _line_names(names: tuple[str, ...], ends: list[float], colours: list[str], r
 def _named_point(
     focus: tuple[float, float, str], limits: tuple[float, float, float, float], box: Rect, page: Page
 ) -> None:
-    """The named dot; if it lies beyond the axes, an arrow at their edge with its position."""
+    """Paint the named dot; if it lies beyond the axes, an arrow at their edge with its position."""
     theme, (fx, fy, words), (x0, x1, y0, y1) = page.theme, focus, limits
     inside = x0 <= fx <= x1 and y0 <= fy <= y1
     x = box.x + (min(max(fx, x0), x1) - x0) / (x1 - x0) * box.w
@@ -245,7 +245,7 @@ def _band_colour(page: Page) -> str:
 
 
 def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> float:
-    """Words above the axes, where they cover nothing: names of lines, and points beyond. Returns their height."""
+    """Write line names and points beyond the axes above the axes, where they cover nothing. Returns their height."""
     end = _named_lines(panel, room, page)
     height = page.u(_NAMES) if end > room.x else 0.0
     if outside.any():
@@ -258,7 +258,7 @@ def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> fl
 
 
 def _named_lines(panel: CurvePanel, room: Rect, page: Page) -> float:
-    """Names of level lines and band; returns where their line of text continues."""
+    """Name the level lines and the band; returns where their line of text continues."""
     names = [words for _, words in panel.levels_at if words != "0"]
     x, y, end = room.x, room.y + page.u(8), room.x + room.w
     for words in names:
@@ -282,7 +282,7 @@ def _outside(panel: CurvePanel, limits: tuple[float, float, float, float]) -> np
 
 
 def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Page) -> str:
-    """How many points lie beyond the axes; as many of the largest as there is room for, with their values."""
+    """How many points lie beyond the axes, and the values of as many of the largest as there is room for."""
     assert panel.points is not None
     x, y = (values[outside] for values in panel.points)
     words = page.say(Phrase("{1} beyond the axes", Count(len(y))))
@@ -300,7 +300,7 @@ def _beyond_words(panel: CurvePanel, outside: np.ndarray, room: float, page: Pag
 
 
 def _marks(low: float, high: float, length: float, page: Page, *, ends: bool) -> list[float]:
-    """The numbers on an axis of that length: round ones, at least two; with its `ends` if asked, none too near."""
+    """The numbers for an axis of this length: at least two round ones, and `ends` if asked for, none too close."""
     apart = page.u(13) * (high - low) / max(length, 1.0)
     count = max(2, int(length / page.u(36)))
     while len(found := ticks(low, high, count)) < 2 and count < 8:
@@ -331,7 +331,7 @@ def _limits(panel: CurvePanel, ys: list[np.ndarray], xs: tuple[float, float]) ->
         ys = [*(line for _, line in panel.lines), y[(x >= xs[0]) & (x <= xs[1])]]
     everything = np.concatenate([np.ravel(y) for y in ys])
     if panel.stems:
-        # One huge dimension must not flatten the others; it is drawn up to the edge, and reported in words.
+        # One huge dimension must not flatten the others; it is drawn only up to the edge, and its value is written.
         reach = diverging(everything).high * 1.15
         low, high = float(everything.min()), float(everything.max())
         if max(-low, high) > 2 * reach:
@@ -369,12 +369,12 @@ def _points(panel: CurvePanel, outside: np.ndarray, px, py, hue: str, page: Page
 
 
 def ruler_extent(panel: RulerPanel, _width: float, _page: Page) -> Extent:
-    """A bar with the number above and ticks below."""
+    """Least and wanted height: a bar with the number above it and ticks below."""
     return heading_height(panel) + 96, heading_height(panel) + 96
 
 
 def paint_ruler(panel: RulerPanel, rect: Rect, page: Page) -> None:
-    """The interval from 0 to 1 divided among tokens, with u marked on it."""
+    """Paint the interval from 0 to 1 divided among tokens, with the random number u marked on it."""
     theme = page.theme
     body = heading(panel, rect, page)
     bar = Rect(body.x, body.y + page.u(30), body.w, page.u(36))

@@ -1,4 +1,4 @@
-"""The painter of points in a plane: dots by kind, labels as they fit, arrows between some, and named axes."""
+"""The painter of points in a plane: dots by kind, labels that fit, arrows between some points, and named axes."""
 
 from dataclasses import replace
 
@@ -12,19 +12,19 @@ from desktop_app.figures.theme import mix
 Extent = tuple[float, float]
 _LEAST, _WANTED = 220.0, 340.0
 _LEGEND, _AXIS, _PAD = 24.0, 20.0, 26.0
-_FEW = 60  # points that are drawn large
-_LABELLED = 4000  # points for which a label is tried
+_FEW = 60  # up to this many points are drawn large
+_LABELLED = 4000  # up to this many points may have a label
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def cloud_extent(panel: CloudPanel, _width: float, _page: Page) -> Extent:
-    """A legible plane, its axes and its legend."""
+    """Least and wanted height: a legible plane, its axes and its legend."""
     fixed = heading_height(panel) + _AXIS * bool(panel.x_label) + _LEGEND * bool(panel.kinds)
     return fixed + _LEAST, fixed + _WANTED
 
 
 def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
-    """Dots of each kind, arrows, labels, the names of the axes below and at the side, and the colour legend."""
+    """Paint dots of each kind, arrows, labels, the axes' names below and at the side, and the colour legend."""
     body, theme = heading(panel, rect, page), page.theme
     foot = page.u(_AXIS) * bool(panel.x_label) + page.u(_LEGEND) * bool(panel.kinds)
     side = page.u(_AXIS) * bool(panel.y_label)
@@ -81,7 +81,7 @@ def paint_cloud(panel: CloudPanel, rect: Rect, page: Page) -> None:
 
 
 def _placed(panel: CloudPanel, box: Rect) -> tuple[Array, Array]:
-    """Each point's place on the page; both axes have one scale unless they are free."""
+    """Each point's place on the page; both axes have the same scale unless they are free."""
     points = np.asarray(panel.points, float).reshape(-1, 2)
     if not len(points):
         return np.zeros(0), np.zeros(0)
@@ -105,7 +105,7 @@ def _colours(panel: CloudPanel, page: Page) -> list[str]:
 
 
 def _arrow(x: Array, y: Array, page: Page) -> None:
-    """A line with a head, short of both points."""
+    """Draw an arrow that ends short of both points."""
     along = np.array([x[1] - x[0], y[1] - y[0]])
     length = float(np.hypot(*along))
     if length < page.u(16):
@@ -120,7 +120,7 @@ def _arrow(x: Array, y: Array, page: Page) -> None:
 
 
 def _labels(panel: CloudPanel, x: Array, y: Array, seen: Array, box: Rect, page: Page) -> list[tuple[int, Words]]:
-    """Labels of visible marked points, then of the others in order, wherever there is no label yet.
+    """Labels of visible marked points, then of the others in order, unless a label would cover an earlier one.
 
     Returns each with its point.
     """

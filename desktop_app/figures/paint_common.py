@@ -37,7 +37,7 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
 
 
 def _note(text: str, room: float, page: Page) -> tuple[str, float]:
-    """A note and its size: smaller where room is short, else as many whole clauses as fit."""
+    """A note and its type size: smaller if there is little room, else cut to as many whole clauses as fit."""
     room /= 1 + page.slack
     clauses = re.split(r"(?<=[^\s])(?:; | · |, )", text)
     ends = [text.find(clause) + len(clause) for clause in clauses]
@@ -49,7 +49,7 @@ def _note(text: str, room: float, page: Page) -> tuple[str, float]:
 
 
 def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = "", label: str = "") -> None:
-    """A colour bar with numbers at its ends; the number of cells beyond them, what a pixel represents, and a label."""
+    """Draw a colour bar with numbers at its ends, how many cells lie beyond them, what a pixel represents, a label."""
     theme, say = page.theme, page.say
     low, high = short(levels.low), short(levels.high)
     ends = page.width(low, size=11) + page.width(high, size=11) + page.u(24)
@@ -73,9 +73,9 @@ def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = ""
 def _legend_words(
     levels: Levels, rooms: tuple[float, float], page: Page, beyond: int, pooled: str, label: str
 ) -> tuple[str, str]:
-    """The words beside a colour bar, and below it. `rooms`: of the bar with the words beside it, and of those below.
+    """The words beside a colour bar, and those below it. `rooms` are the widths for the two.
 
-    Where room is short the label is dropped first, then the rule; words whose absence would mislead take a second line.
+    Without enough room the label is dropped first, then the rule; words without which the bar misleads go below.
     """
     say = page.say
     scale, outside, rule = (
@@ -121,7 +121,7 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
 
 
 def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """A small tick in the corner of each cell that lies outside the limits, where cells are large enough for one."""
+    """Draw a small tick in the corner of each cell that lies outside the limits, if cells are large enough for one."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if min(w, h) < page.u(5):
@@ -133,7 +133,7 @@ def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
 
 
 def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """The numbers themselves, where every cell has room for its number."""
+    """Write the numbers themselves, if every cell has room for its number."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if h < page.u(20) or w < page.u(36) or rows * columns > 900:
@@ -156,7 +156,7 @@ def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
 
 
 def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """Words over the cells, each shortened to its cell; none where cells are too small for three letters."""
+    """Write words over the cells, each shortened to its cell; none if cells are too small for three letters."""
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     size = min(12.0, 0.72 * h / page.scale)
@@ -187,9 +187,9 @@ def row_labels(
     first: int = 0,
     tokens: bool = True,
 ) -> None:
-    """Labels right-aligned beside rows of equal height; the selected one is never left out.
+    """Write labels right-aligned beside rows of equal height; the selected one is never left out.
 
-    Labels of `tokens` include their positions, which count from `first`, where some labels are left out.
+    If some labels are left out, those of `tokens` include their positions, which count from `first`.
     """
     height = rect.h / max(len(labels), 1)
     step = label_step(len(labels), rect.h, page)
@@ -219,7 +219,7 @@ def row_labels(
 
 
 def label_words(text: str, n: int, step: int, room: float, page: Page, size: float) -> str:
-    """A token's label; with its position where labels are left out, which is then shortened last."""
+    """A token's label; if labels are left out, with its position, which is never shortened."""
     if step == 1:
         return text
     number = f" {n}"
@@ -229,7 +229,7 @@ def label_words(text: str, n: int, step: int, room: float, page: Page, size: flo
 def labels_width(
     labels: tuple[str, ...], length: float, most: float, page: Page, size: float = 12, *, tokens: bool = True
 ) -> float:
-    """Room for the widest of `labels` along a side of `length`, at most `most`; those of `tokens` may be numbered."""
+    """Room for the widest of `labels` along a side of `length`, at most `most`; `tokens` may include positions."""
     longest = sorted(labels, key=len, reverse=True)[:24]
     widest = max((page.width(t, size=size, mono=True) for t in longest), default=0)
     if tokens and label_step(len(labels), length, page) > 1:

@@ -1,4 +1,4 @@
-"""The painter of graphs: nodes in columns and on levels, joined by lines as thick as their weights."""
+"""The painter of graphs: nodes in columns and on levels, joined by edges as thick as their weights."""
 
 import math
 
@@ -13,25 +13,25 @@ Extent = tuple[float, float]
 _LEVEL = 13.0
 _MOST_LABEL = 110.0
 _LEGEND = 28.0
-_THICK = (5.0, 13.0)  # an edge that carries all of its node: where columns are close together, and where they are not
+_THICK = (5.0, 13.0)  # thickness of an edge of weight 1: where columns are close together, and where they are not
 _SHARES = (0.05, 0.2, 0.5, 1.0)
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
-_GAP = 0.7  # of a column's width, where positions are left out
+_GAP = 0.7  # width of a gap for positions that are left out, as a fraction of a column
 _WIDEST = 190.0
-_POINTS = 24  # of a bow
-_FINE = 0.7  # background lines
+_POINTS = 24  # points of a curved edge
+_FINE = 0.7  # thickness of background lines
 _MARGIN = 22  # between the lowest level and the labels of columns
 
 
 def graph_extent(panel: GraphPanel, width: float, page: Page) -> Extent:
-    """A fixed height for each level, and the column labels under them."""
+    """Least and wanted height: a fixed one for each level, and the column labels under them."""
     fixed = heading_height(panel) + _LEGEND + _label_room(panel, width, page) * _SIN / page.scale + 34
     levels = len(panel.level_labels)
     return fixed + max(90, _LEVEL * levels), fixed + max(240, 1.7 * _LEVEL * levels)
 
 
 def _label_room(panel: GraphPanel, width: float, page: Page) -> float:
-    """The length of the longest label; where positions are left out each label is followed by its own."""
+    """The length of the longest label; where positions are left out, each label is followed by its position."""
     room = labels_width(panel.column_labels, 0.7 * width, 0.3 * width, page, 11, tokens=False)
     if _leaves_out(panel):
         room += page.width(f" {panel.positions[-1]}", size=11, mono=True)
@@ -43,7 +43,7 @@ def _leaves_out(panel: GraphPanel) -> bool:
 
 
 def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
-    """Edges, the thick ones on top, nodes over them, level names at the left and column names at the bottom."""
+    """Paint edges, the thick ones on top, nodes over them, level names at the left and column names at the bottom."""
     body = heading(panel, rect, page)
     theme, room = page.theme, _label_room(panel, rect.w, page)
     left = max((page.width(words, size=10) for words in panel.level_labels), default=0.0) + page.u(12)
@@ -75,7 +75,7 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
     _legend(panel, under, thick, page)
     whole = Rect(box.x - page.u(8), box.y - page.u(8), box.w + page.u(16), box.h + page.u(16))
     reached = ends
-    if panel.bowed and len(ends):  # the pointer is matched to the middle of a bow
+    if panel.bowed and len(ends):  # the pointer is matched to the middle of a curved edge
         ways = [_way(panel, n, ends[n], unit) for n in range(len(panel.strands))]
         reached = np.array(
             [(x[len(x) // 3], y[len(y) // 3], x[-1 - len(x) // 3], y[-1 - len(y) // 3]) for x, y in ways]
@@ -94,7 +94,7 @@ def paint_graph(panel: GraphPanel, rect: Rect, page: Page) -> None:
 
 
 def _columns(panel: GraphPanel, box: Rect, page: Page) -> tuple[list[float], list[float], float]:
-    """The place of each column, the gaps where positions are left out, and the width of a column."""
+    """The x of each column and of each gap where positions are left out, and the width of a column."""
     at, places, gaps = 0.5, [], []
     for n, position in enumerate(panel.positions):
         if n and position != panel.positions[n - 1] + 1:
@@ -118,7 +118,7 @@ def _ends(panel: GraphPanel, at: Array, apart: float) -> Array:
 
 
 def _way(panel: GraphPanel, n: int, ends: Array, unit: float) -> tuple[Array, Array]:
-    """The points of an edge: a straight line, or a bow inwards that is wider the more levels it passes."""
+    """The points of an edge: a straight line, or a curve that bends further inwards the more levels it passes."""
     strand = panel.strands[n]
     passed = panel.knots[strand.upper].level - panel.knots[strand.lower].level - 1
     if not panel.bowed or passed < 1:
@@ -134,12 +134,12 @@ def _width(weight: float, thick: float, page: Page) -> float:
 
 
 def _shade(colour: str, page: Page) -> str:
-    """Lighter than the nodes on it, yet distinct from the ground."""
+    """A colour lighter than the nodes drawn on it, yet distinct from the background."""
     return mix(colour, page.theme.background, 0.75)
 
 
 def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Page) -> None:
-    """The columns' labels, slanting down to the right from their columns; as many as have room."""
+    """Write the columns' labels, slanting down to the right from their columns, as many as there is room for."""
     lowest, end = box.y + box.h + page.u(16), -math.inf
     chosen = [knot.column for knot in panel.knots if knot.marked]
     near = page.u(14)
@@ -155,7 +155,7 @@ def _labels(panel: GraphPanel, x: list[float], box: Rect, room: float, page: Pag
 
 
 def _legend(panel: GraphPanel, rect: Rect, thick: float, page: Page) -> None:
-    """What the colours mean, and how thick each share is."""
+    """Show what the colours mean, and the thickness of some shares."""
     theme, x, y = page.theme, rect.x, rect.y + rect.h / 2
     for words, hue in panel.kinds:
         page.fill(Rect(x, y - page.u(3), page.u(16), page.u(6)), _shade(theme.hues[hue], page))

@@ -30,17 +30,17 @@ Extent = tuple[float, float]
 """Least and wanted height, in design units."""
 
 _STRIP_LABEL = 118.0
-_HIGHEST, _HIGHEST_IN_MAP = 48.0, 64.0  # the maximum of a row of cells
+_HIGHEST, _HIGHEST_IN_MAP = 48.0, 64.0  # the greatest height of a row of cells
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
-_SMALL_WORDS = 58.0  # above a small grid, and under it
+_SMALL_WORDS = 58.0  # height of the words above and below a small grid
 _THUMB_GAP, _THUMB_NAME, _THUMB_MOST = 12.0, 18.0, 420.0
-_LONGEST_LABEL = 118.0  # over a column
+_LONGEST_LABEL = 118.0  # of a label over a column
 _COS, _SIN = math.cos(math.radians(55)), math.sin(math.radians(55))
 
 
 def strips_extent(panel: StripsPanel, _width: float, _page: Page) -> Extent:
-    """Rows of 6 to 18 units a strip; of 3 to 8 where there are many."""
+    """Least and wanted height: rows of 6 to 18 units for a strip, of 3 to 8 if it has many rows."""
     least = most = heading_height(panel) + LEGEND
     for strip in panel.strips:
         rows = _rows(strip, panel)
@@ -61,7 +61,7 @@ def _words_height(strip: Strip) -> float:
 
 
 def paint_strips(panel: StripsPanel, rect: Rect, page: Page) -> None:
-    """Vectors as aligned strips with their labels, operators and remarks on the left."""
+    """Paint vectors as aligned strips with their labels, operators and remarks on the left."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     head = page.u(_GROUP_HEAD) if panel.group else 0.0
     height = _row_height(panel, body.h, head, page)
@@ -113,7 +113,7 @@ def _strip_label(strip: Strip, place: Rect, page: Page, head: float) -> None:
 
 
 def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, page: Page) -> str:
-    """One strip's cells, in one picture or one for each group; returns what a pixel represents, if pooled."""
+    """Paint one strip's cells, as one picture or one for each group; returns what a pixel represents, if pooled."""
     values = np.asarray(strip.values, float)
     rows = _rows(strip, panel)
     if not panel.group:
@@ -158,7 +158,7 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
 
 
 def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
-    """Rows of 3 to 18 units, between 70 and 460 in all; rows that contain words are as high as those need."""
+    """Least and wanted height: rows of 3 to 18 units, 70 to 460 in all; rows with words in their cells are higher."""
     fixed = heading_height(panel) + LEGEND
     rows = len(panel.values)
     if panel.column_labels:
@@ -170,13 +170,13 @@ def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
 
 
 def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
-    """A table of numbers as colours with labelled rows, and columns where they have names."""
+    """Paint a table of numbers as colours with labelled rows, and labelled columns if they have names."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     tokens = panel.picks is Select
     rows, columns = panel.values.shape
     across = panel.column_picks is Select
     label = _column_room(panel.column_labels, rect.w, page, tokens=across)
-    # Row names are not shortened where the words in the cells leave room; tokens can also be read in the text.
+    # Row names are shortened only if the words in the cells leave no room; tokens can also be read in the text.
     longest = max((page.width(t, size=12, mono=True) for line in panel.texts for t in line), default=page.u(20))
     spare = rect.w - label * _COS - columns * (longest + page.u(5)) - page.u(4)
     most = rect.w * 0.3 if tokens else max(rect.w * 0.3, min(rect.w * 0.45, spare))
@@ -217,7 +217,7 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
 
 
 def _rule_off_sums(rows: int, columns: int, box: Rect, page: Page) -> None:
-    """Lines before the last row and column."""
+    """Draw lines before the last row and column, which are sums."""
     x, y = box.x + box.w * (columns - 1) / columns, box.y + box.h * (rows - 1) / rows
     for colour, width in ((page.theme.background, 5), (page.theme.ink, 1.2)):
         page.path([x, x], [box.y, box.y + box.h], colour, page.u(width))
@@ -240,11 +240,11 @@ def _outline_column(selected: int | None, columns: int, box: Rect, page: Page) -
 
 _HOLE = 0.8
 _LEAST_GRID = 440
-"""The least height of a large grid, in design units: below it a screen scrolls."""
+"""The least height of a large grid, in design units; a lower window scrolls."""
 
 
 def grid_extent(panel: GridPanel, width: float, page: Page) -> Extent:
-    """A square as wide as the room allows, plus labels and colour bar."""
+    """Least and wanted height: a square as wide as the room allows, plus labels and colour bar."""
     if panel.small:
         return _SMALL_WORDS + 96, _SMALL_WORDS + min(width / page.scale, 190)
     left, top, over, _ = _grid_margins(panel, width, width, page)
@@ -259,7 +259,7 @@ def _grid_side(panel: GridPanel, page: Page) -> float:
 
 
 def _grid_margins(panel: GridPanel, width: float, length: float, page: Page) -> tuple[float, float, float, float]:
-    """Room beside, above and to the right of a grid that is at most `length` high, and for each column's label."""
+    """Room to the left of, above and to the right of a grid at most `length` high, and the length of column labels."""
     corner = max(page.width(page.say(words), size=10) for words in (_corner(panel), _across(panel))) + page.u(12)
     left = max(labels_width(panel.labels, 0.7 * length, 0.28 * width, page) + page.u(4), corner)
     # Column labels slant to the right at 55 degrees, beyond the end of the grid.
@@ -276,7 +276,7 @@ def _across(panel: GridPanel) -> str:
 
 
 def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
-    """One head's grid: small without labels, or large with its tokens along both sides."""
+    """Paint one head's grid: small without labels, or large with its tokens along both sides."""
     if panel.small:
         _paint_small(panel, rect, page)
         return
@@ -314,7 +314,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
 
 
 def _column_room(labels: tuple[str, ...], width: float, page: Page, *, tokens: bool = True) -> float:
-    """The length of the longest label over the columns of a table this wide; 0 where there are none."""
+    """The length of the longest label over the columns of a table this wide; 0 if it has no labels."""
     room = labels_width(labels, 0.7 * width, 0.3 * width, page, tokens=tokens)
     return min(room, page.u(_LONGEST_LABEL)) if labels else 0.0
 
@@ -329,7 +329,7 @@ def _column_labels(
     first: int = 0,
     tokens: bool = True,
 ) -> None:
-    """Labels slanting to the right over the columns of `box`, the first of which has the number `first`.
+    """Write labels slanting to the right over the columns of `box`, the first of which has the number `first`.
 
     The selected one is never left out.
     """
@@ -374,7 +374,7 @@ def _paint_small(panel: GridPanel, rect: Rect, page: Page) -> None:
 
 
 def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
-    """Thumbnails of at least 44 units, preferably 90 to 150, with names, in as many rows as the width requires."""
+    """Least and wanted height: thumbnails of 44, preferably 90 to 150 units, with names, in as many rows as needed."""
     fixed, count, room = heading_height(panel) + LEGEND, len(panel.values), width / page.scale
     least = math.ceil(count / max(1, int(room / 62))) * 66
     columns = min(count, max(1, int((room + _THUMB_GAP) / (90 + _THUMB_GAP))))
@@ -383,13 +383,13 @@ def multiples_extent(panel: MultiplesPanel, width: float, page: Page) -> Extent:
 
 
 def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
-    """Every head's grid, the selected one outlined."""
+    """Paint every head's grid, the selected one outlined."""
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     count = len(panel.values)
     gap, name = page.u(_THUMB_GAP), page.u(_THUMB_NAME)
     best = max(
         range(1, count + 1),
-        # Full rows are worth some size: a hole looks like a missing head.
+        # Full rows are preferred to slightly larger grids: a gap looks like a missing head.
         key=lambda n: (
             min((body.w - gap * (n - 1)) / n, (body.h - gap) / math.ceil(count / n) - name)
             * (1.0 if count % n == 0 else _HOLE)
@@ -421,12 +421,12 @@ def paint_multiples(panel: MultiplesPanel, rect: Rect, page: Page) -> None:
     legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
 
 
-_ATLAS_SIDE, _ATLAS_WANTED, _ATLAS_MOST = 12.0, 52.0, 150.0  # of one head's grid
+_ATLAS_SIDE, _ATLAS_WANTED, _ATLAS_MOST = 12.0, 52.0, 150.0  # sides of one head's grid: least, wanted, greatest
 _ATLAS_LABELS, _ATLAS_HEADS = 40.0, 20.0  # room beside the picture and above it
 
 
 def atlas_extent(panel: AtlasPanel, width: float, page: Page) -> Extent:
-    """Square grids as wide as the room allows; at least a few units, which is enough to distinguish stripes."""
+    """Least and wanted height: square grids as wide as the room allows, large enough to distinguish stripes."""
     rows, columns = panel.values.shape[:2]
     fixed = heading_height(panel) + LEGEND + _ATLAS_HEADS
     side = (width / page.scale - _ATLAS_LABELS) / columns
@@ -434,7 +434,7 @@ def atlas_extent(panel: AtlasPanel, width: float, page: Page) -> Extent:
 
 
 def paint_atlas(panel: AtlasPanel, rect: Rect, page: Page) -> None:
-    """Every head's grid as one picture, with the numbers of blocks and heads at its edges."""
+    """Paint every head's grid in one picture, with the numbers of blocks and heads at its edges."""
     body = heading(panel, rect, page).inset(left=page.u(_ATLAS_LABELS), top=page.u(_ATLAS_HEADS), bottom=page.u(LEGEND))
     rows, columns = panel.values.shape[:2]
     side = max(page.u(2), min(body.w / columns, body.h / rows, page.u(_ATLAS_MOST)))
@@ -464,7 +464,7 @@ def paint_atlas(panel: AtlasPanel, rect: Rect, page: Page) -> None:
 
 
 def _atlas_picture(panel: AtlasPanel, side: int) -> tuple[Array, str]:
-    """All grids in one picture [row, column], each of `side` pixels with a gap after it; what a pixel represents."""
+    """All grids in one picture [row, column], `side` pixels each with a gap after it; and what a pixel represents."""
     rows, columns, queries, keys = panel.values.shape
     gap = 1 if side < 24 else 2 if side < 60 else 4
     inner = max(1, side - gap)

@@ -13,13 +13,13 @@ from desktop_app.figures.marks import Page, Pick, Rect
 from desktop_app.figures.paint_common import LEGEND, heading, heading_height, legend
 
 Extent = tuple[float, float]
-_MANY = 160  # tokens; from here on chips lose their second line
+_MANY = 160  # up to this many tokens, chips have a second line
 _LINE, _MORE, _UNDER, _PROSE_LINE = 24.0, 19.0, 17.0, 28.0
-_LONG, _COLUMN_GAP = 12, 28.0  # the number of lines from which a list counts as long
+_LONG, _COLUMN_GAP = 12, 28.0  # the number of lines from which on a list is long, and the gap between its columns
 
 
 def _chip_size(panel: TokensPanel) -> tuple[float, float]:
-    """Height of a chip and gap between two, in design units."""
+    """Height of a chip and gap between two chips, in design units."""
     return (26, 4) if len(panel.chips) > _MANY else (42, 6)
 
 
@@ -39,7 +39,7 @@ def _flow(panel: TokensPanel, width: float, page: Page) -> Iterator[tuple[Chip, 
 
 
 def tokens_extent(panel: TokensPanel, width: float, page: Page) -> Extent:
-    """The height of all the chips' lines."""
+    """Least and wanted height: all lines of chips."""
     height, gap = _chip_size(panel)
     bottom = 0.0
     for _, _, y, _ in _flow(panel, width, page):
@@ -48,7 +48,7 @@ def tokens_extent(panel: TokensPanel, width: float, page: Page) -> Extent:
 
 
 def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
-    """Tokens in reading order; the selected and the appended ones are highlighted."""
+    """Paint tokens in reading order; the selected and the appended ones are highlighted."""
     body = heading(panel, rect, page)
     height, _ = _chip_size(panel)
     theme = page.theme
@@ -69,7 +69,7 @@ def paint_tokens(panel: TokensPanel, rect: Rect, page: Page) -> None:
 
 
 def _prose_lines(panel: ProsePanel, width: float, page: Page) -> list[list[tuple[str, bool]]]:
-    """The text in lines of (words, whether they were appended), each ended by a newline or by the width."""
+    """The text in lines of (words, whether they were appended), broken at newlines and at the width."""
     lines: list[list[tuple[str, bool]]] = [[]]
     x = 0.0
     first_added = len(panel.pieces) - panel.added
@@ -87,13 +87,13 @@ def _prose_lines(panel: ProsePanel, width: float, page: Page) -> list[list[tuple
 
 
 def prose_extent(panel: ProsePanel, width: float, page: Page) -> Extent:
-    """As many lines as the text needs."""
+    """Least and wanted height: as many lines as the text needs."""
     height = heading_height(panel) + len(_prose_lines(panel, width, page)) * _PROSE_LINE + 8
     return height, height
 
 
 def paint_prose(panel: ProsePanel, rect: Rect, page: Page) -> None:
-    """Running text; what was appended has the accent colour."""
+    """Paint running text; appended text has the accent colour."""
     body = heading(panel, rect, page)
     for n, line in enumerate(_prose_lines(panel, body.w, page)):
         x, y = body.x, body.y + page.u((n + 0.5) * _PROSE_LINE)
@@ -125,14 +125,14 @@ def _shaded_flow(panel: ShadedPanel, width: float, page: Page) -> Iterator[tuple
 
 
 def shaded_extent(panel: ShadedPanel, width: float, page: Page) -> Extent:
-    """As many lines as the text needs."""
+    """Least and wanted height: as many lines as the text needs."""
     bottom = max((y for _, _, y, _ in _shaded_flow(panel, width, page)), default=0.0) / page.scale
     height = heading_height(panel) + bottom + 1.7 * _shaded_size(panel) + LEGEND
     return height, height
 
 
 def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
-    """Tokens in reading order, each on the colour of its value; the selected one is framed."""
+    """Paint tokens in reading order, each on the colour of its value; the selected one is framed."""
     body = heading(panel, rect, page)
     size, bottom = _shaded_size(panel), body.y
     table, fractions = page.theme.table(panel.levels.diverging), panel.levels.fraction(panel.values)
@@ -149,19 +149,19 @@ def paint_shaded(panel: ShadedPanel, rect: Rect, page: Page) -> None:
         page.picks.append(Pick(box, Select(n), panel.pieces[n]))
         bottom = max(bottom, box.y + page.u(1.7 * size))
     if np.isnan(panel.values).all():
-        return  # covered: no colour stands for anything
+        return  # hidden values: no colour has a meaning
     under = Rect(body.x, bottom, body.w, page.u(LEGEND))
     legend(panel.levels, under, page, panel.levels.beyond(panel.values))
 
 
 def _fixed(panel: ShadedPanel, position: int) -> Source | None:
-    """The one cell that this position stands for."""
+    """The one cell that the token at this position shows."""
     source = panel.source
     return None if source is None else Source(source.name, source.at(panel.selected or 0, position))
 
 
 def text_extent(panel: TextPanel, width: float, page: Page) -> Extent:
-    """One row per line; a long list has several columns where there is room for them."""
+    """Least and wanted height: one row for each line; a long list has several columns if there is room for them."""
     grid = _grid(panel, width, page)
     height = max(sum(_line_height(*_wrapped(line, grid, page)) for line in part) for part in _parts(panel, grid.count))
     return heading_height(panel) + height + 8, heading_height(panel) + height + 8
@@ -195,7 +195,7 @@ def _parts(panel: TextPanel, count: int) -> list[tuple[Line, ...]]:
 
 
 def _wrapped(line: Line, grid: _Grid, page: Page) -> tuple[list[str], list[str]]:
-    """The lines of the text, and of the remark under it; no remark lines where the remark is beside the text."""
+    """The lines of a text, and of the remark under it; no remark lines if the remark is beside the text."""
     room = grid.width - grid.label
     fits = page.width(line.text, size=13, mono=True) * (1 + page.slack) <= room
     texts = [line.text] if fits else page.wrap(line.text, room, size=13, mono=True)
@@ -205,7 +205,7 @@ def _wrapped(line: Line, grid: _Grid, page: Page) -> tuple[list[str], list[str]]
 
 
 def paint_text(panel: TextPanel, rect: Rect, page: Page) -> None:
-    """Lines in three columns; a text without room takes several, a remark without room goes under its text."""
+    """Paint lines in three columns; a text without room is wrapped, a remark without room goes under its text."""
     body = heading(panel, rect, page)
     grid = _grid(panel, body.w, page)
     for n, part in enumerate(_parts(panel, grid.count)):
@@ -237,11 +237,11 @@ def _line(line: Line, x: float, y: float, grid: _Grid, page: Page) -> float:
 
 
 _INDEX = re.compile(r"(?<![A-Za-z]{2})(?<=[A-Za-zΣ])_([A-Za-z]+(?:≤[a-z]+)?)")
-"""An index behind a single letter; resid_pre is a name."""
+"""A subscript after a single letter or Σ, as in x_i; resid_pre is a name."""
 
 
 def _formula(words: str, x: float, y: float, colour: str, page: Page) -> None:
-    """Draw a formula with its indices below the line, smaller: it is no wider than with underscores."""
+    """Draw a formula with smaller subscripts below the line; it is no wider than with underscores."""
     for n, piece in enumerate(_INDEX.split(words)):
         if n % 2:
             x += page.words(x, y + page.u(4), piece, size=10, mono=True, colour=colour)

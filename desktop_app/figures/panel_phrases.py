@@ -109,7 +109,7 @@ def cloud_phrases(panel: CloudPanel, say: Say) -> dict[str, Any]:
 
 
 def ruler_phrases(panel: RulerPanel, say: Say) -> dict[str, Any]:
-    """Words on the ruler that a draw falls on."""
+    """Words on the interval in which a token is drawn."""
     more: dict[str, Any] = {}
     more["labels"] = tuple(map(say, panel.labels))
     return more

@@ -158,7 +158,7 @@ def _noted(panel: CloudPanel) -> list[tuple[int, float, float]]:
 
 
 def ruler_words(panel: RulerPanel) -> str:
-    """The ruler that a draw falls on, in words."""
+    """The interval in which a token is drawn, in words."""
     return f"u = {number(panel.u)} falls on {panel.labels[panel.landed]}."
 
 

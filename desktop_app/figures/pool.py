@@ -1,4 +1,4 @@
-"""Faithful downscaling of pictures: a pixel shows the strongest of the cells that fall on it."""
+"""Downscales pictures so that each pixel shows the strongest (largest |x|) of the cells that fall on it."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ def strength(values: Array) -> Array:
 def pool(values: Array, rows: int, columns: int, *, signed: bool = True) -> Array:
     """`values` [r, c] reduced to at most `rows` x `columns`, each cell the strongest (largest |x|) of its block.
 
-    NaN counts as nothing; a block of NaN alone stays NaN. Block k of n of a side holds cells k*r//n to (k+1)*r//n. Of
-    x and -x in one block x is shown. Floats keep their precision. If not `signed`, no value is below zero.
+    NaN is ignored; a block of only NaN stays NaN. Block k of n along an axis of length r holds cells k*r//n to
+    (k+1)*r//n. If a block has both x and -x, x is shown. Floats keep their precision. `signed` False: all values >= 0.
     """
     if values.shape[0] <= max(1, rows) and values.shape[1] <= max(1, columns):
         return values

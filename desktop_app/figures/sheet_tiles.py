@@ -1,4 +1,4 @@
-"""Pictures of parts of the sheet: which colour each pixel has, for the window's tiles and for a poster alike."""
+"""Pixels of parts of the sheet, for the tiles in a window and for the picture in a figure."""
 
 import math
 
@@ -16,10 +16,10 @@ Pixels = NDArray[np.uint32]
 
 
 def units_for(per_pixel: float) -> int:
-    """How many units of the sheet a picture's pixel covers, where a screen pixel covers `per_pixel` units.
+    """How many units of the sheet one pixel of a picture covers, where a screen pixel covers `per_pixel` units.
 
-    It is the next power of two, so that a pixel of the picture covers at least one of the screen and none is skipped
-    when it is drawn; from one unit down cells are drawn enlarged.
+    It is the next power of two, so that a pixel of the picture covers at least one screen pixel and none is skipped
+    when the picture is drawn; at one unit and below, cells are drawn enlarged.
     """
     return int(2 ** max(0, math.ceil(math.log2(max(per_pixel, 1e-9)) - 1e-9)))
 
@@ -40,10 +40,10 @@ def compose(
     size: tuple[int, int],
     check: Check = lambda: None,
 ) -> Pixels:
-    """The pixels of `size` (rows, columns) from `origin` (row, column) on, at `units` a pixel.
+    """The pixels of `size` (rows, columns) from `origin` (row, column) on, with `units` of the sheet for each pixel.
 
-    `scale` is that of the patterns. Without values every picture is a void. Raises ModelError as reading the
-    pass does, and what `check` raises, which is called between steps.
+    `scale` is the colour scale of attention patterns. Without values every picture has the colour of missing cells.
+    Raises ModelError as reading the pass does, and whatever `check` raises, which is called between steps.
     """
     picture = np.zeros(size, np.uint32)
     top, left = origin
@@ -64,7 +64,7 @@ def _plate(
 ) -> None:
     by_row, by_column = factors(plate, units)
     cells = math.ceil(plate.rows / by_row), math.ceil(plate.columns / by_column)
-    again = max(1, plate.cell_h // units), max(1, plate.cell_w // units)  # pixels that a pooled cell has
+    again = max(1, plate.cell_h // units), max(1, plate.cell_w // units)  # rows and columns of pixels of a pooled cell
     begin = plate.y // units - origin[0], plate.x // units - origin[1]
     seen = [
         (max(0, -at), min(count * each, room - at))
@@ -87,7 +87,7 @@ def _plate(
 
 
 def shaded(values: NDArray[np.float32], fraction: object, theme: Theme, *, diverging: bool) -> Pixels:
-    """The colours of cells; missing ones have that of a void."""
+    """The colours of cells; missing ones have the theme's `void` colour."""
     assert callable(fraction)
     at = fraction(values)
     gone = np.isnan(at)

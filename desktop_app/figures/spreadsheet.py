@@ -1,9 +1,9 @@
-"""One head of one block as a spreadsheet of live formulas, one a cell, from the residual stream to the head's result.
+"""One head of one block as a spreadsheet of formulas, one for each cell, from the residual stream to the head's result.
 
-Inputs (residual stream, weights) are numbers; everything else is a formula of earlier cells. The trace's own numbers
-are written as the formulas' cached values, so that a program that does not calculate shows them; one that does
-recomputes them. Some sheets are transposed, as their headings say: a formula multiplies two rows, so what is read by
-columns is stored in rows.
+Inputs (residual stream, weights) are numbers; every other cell is a formula of earlier cells. The trace's own numbers
+are written as the formulas' cached values: a program that does not calculate shows those, and one that does
+recomputes them. Some sheets are transposed, as their headings say: a formula multiplies two rows, so a matrix that is
+read by columns is stored with its columns as rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 MOST_FORMULAS = 400_000
-"""The most formulas that an office program is given: a head of GPT-2 small at 129 tokens."""
+"""The most formulas in one file: those of a head of GPT-2 small at 129 tokens."""
 _TOP, _LEFT = 2, 2
-"""Rows above and columns before the numbers of a sheet: title and column names; position and token."""
+"""Number of rows above the numbers of a sheet (title, column names), and of columns before them (position, token)."""
 _FORBIDDEN = {code: "\ufffd" for code in range(32)}
 
 
@@ -50,13 +50,13 @@ class Sheet:
         return f"'{self.name}'!{xl_rowcol_to_cell(row + _TOP, column + _LEFT)}"
 
     def row(self, row: int, count: int | None = None) -> str:
-        """The reference of a row of numbers, or of its first ones."""
+        """The reference of a row of numbers, or of its first `count` ones."""
         last = _LEFT + (self.values.shape[1] if count is None else count) - 1
         return f"'{self.name}'!{xl_range_abs(row + _TOP, _LEFT, row + _TOP, last)}"
 
 
 class _Book:
-    """Sheets as they are added, in the order of the computation."""
+    """Collects sheets in the order of the computation."""
 
     def __init__(self) -> None:
         self.sheets: list[Sheet] = []
@@ -78,7 +78,7 @@ def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, label
     """The sheets of one head, in the order in which they are computed.
 
     `labels` are the tokens in display form. Raises ExportError for weights in int8, whose products use rounded
-    numbers, and for a text that needs more formulas than an office program is given.
+    numbers, and for a text that needs more than MOST_FORMULAS.
     """
     config, n = trace.config, len(trace)
     if config.int8:
@@ -168,7 +168,7 @@ def _projected(
     which: tuple[int, int, int],
     labels: Sequence[str],
 ) -> Sheet:
-    """Queries (part 0), keys (1), or values (2): transposed, as a formula of `z` reads one number of every token."""
+    """Queries (part 0), keys (1) or values (2); values are transposed, as a formula of `z` reads a column of them."""
     (layer, head, part), config, own = which, trace.config, _own(trace, which[1])
     letter, block = "qkv"[part], f"blocks.{layer}.attn."
     columns = slice(part * config.n_embd + own.start, part * config.n_embd + own.stop)

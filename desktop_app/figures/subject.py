@@ -43,12 +43,12 @@ class Subject:
 
     @property
     def needs_prompt(self) -> bool:
-        """Whether it concerns a text, not the model alone."""
+        """Whether the subject concerns a text, not the model alone."""
         return self.route.of_text
 
 
 def find_subject(name: str, config: Config, *, layer: int | None = None, head: int | None = None) -> Subject:
-    """The subject that a name stands for.
+    """The subject that a name refers to.
 
     It is a step or tensor (`blocks.2.attn.pattern`, or `pattern` with a layer), `overview:` with one of the four
     grids, `weights:` with a weight, `census`, `check`, or a workspace, with `workspace:` before it where a step of the
@@ -98,7 +98,7 @@ def _tabs(config: Config) -> list[str]:
 
 
 def find_cell(text: str, config: Config, position: int | None = None) -> Subject:
-    """The number that "blocks.2.attn.pattern[3, 5, 1]" names, or "probability[262]", how a token gets its probability.
+    """The subject of a cell such as "blocks.2.attn.pattern[3, 5, 1]" or "probability[262]" (a token's probability).
 
     Cells of workspaces have their names from the window, "lens.kl[4, 2]". Raises ExportError.
     """
@@ -110,7 +110,7 @@ def find_cell(text: str, config: Config, position: int | None = None) -> Subject
     if name == PROBABILITY:
         if len(index) != 1 or index[0] >= config.vocab_size:
             raise ExportError(f"{text[:60]!r}: a probability has the id of a token, from 0 to {config.vocab_size - 1}.")
-        # The state decides which position it follows.
+        # The state decides after which position the probability is.
         cell = Cell(PROBABILITY, (position or 0, *index))
         return Subject(CELL, next(s for s in steps if s.key == "probabilities"), cell=cell)
     if name in weight_names(config) or name.endswith(("W_QKV", "b_QKV")):
@@ -160,7 +160,7 @@ def wants_of(subject: Subject, scene: Scene) -> tuple[Want, ...]:
 
 
 def subject_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
-    """The figure of a subject; `scene` is needed where the subject needs a prompt.
+    """The figure of a subject; `scene` may be None only if the subject needs no prompt.
 
     Raises ModelError for a number that does not exist.
     """
@@ -197,8 +197,8 @@ def _cell_job(subject: Subject, model: Model, scene: Scene | None) -> Job:
 class Route:
     """How one kind of subject becomes a figure.
 
-    `of_text`: whether it concerns a text, not the model alone. `heads`: whether it has a main picture for each
-    head, so that several can be shown side by side.
+    `of_text`: whether it shows a text, not the model alone. `heads`: whether it has a main picture for each
+    head, which `heads_job` can show side by side.
     """
 
     job: Callable[[Subject, Model, Scene | None], Job]

@@ -1,4 +1,4 @@
-"""The numbers of each kind of panel as tables, as CSV and JSON write them, with the cell of each number."""
+"""The numbers of each kind of panel as tables, written to CSV and JSON with the tensor cell of each number."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Table:
     columns: tuple[str, ...] = ()
     source: Source | None = None
     cells: tuple[tuple[str, tuple[int, ...]] | None, ...] = ()
-    """For a column of numbers, the cell of each number that is a cell, else None."""
+    """For a column of numbers: the cell of each number, None for numbers that are not a cell of a tensor."""
 
 
 def tokens_table(panel: TokensPanel) -> Iterator[Table]:
@@ -97,7 +97,7 @@ def shaded_table(panel: ShadedPanel) -> Iterator[Table]:
 
 
 def sheet_table(panel: SheetPanel) -> Iterator[Table]:
-    """Numbers of the current pictures: those of a whole pass are what `logitscope trace` writes."""
+    """Numbers of the current step's pictures; `logitscope trace` writes those of a whole pass."""
     for n in panel.here:
         if panel.sheet is not None and panel.values is not None and panel.values.units == 1:
             plate = panel.sheet.plates[n]
@@ -160,7 +160,7 @@ def cloud_table(panel: CloudPanel) -> Iterator[Table]:
 
 
 def ruler_table(panel: RulerPanel) -> Iterator[Table]:
-    """Numbers of the ruler that a draw falls on."""
+    """Numbers of the interval in which a token is drawn."""
     ends = np.stack([panel.edges[:-1], panel.edges[1:]], 1)
     yield Table("intervals", ends, panel.labels, ("from", "to"))
     yield Table("u", _column([panel.u]))

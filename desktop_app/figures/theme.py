@@ -16,7 +16,7 @@ Table = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Theme:
-    """Colours by role, as #rrggbb. `void` fills missing cells; `stops` grade the colour tables,
+    """Colours by role, as #rrggbb. `void` fills missing cells; the colour tables run through `stops`.
     `stroke` is the factor by which lines are wider than designed."""
 
     name: str
@@ -36,7 +36,7 @@ class Theme:
     stroke: float = 1.0
 
     def words(self, colour: str) -> str:
-        """`colour` with as much ink mixed in as text in it needs: 4.5:1 on every ground that it is drawn on."""
+        """`colour` mixed with as much ink as text in it needs: a contrast of 4.5:1 on every background it is on."""
         return _legible(colour, self.ink, (self.background, self.panel, self.accent_fill))
 
     def table(self, diverging: bool) -> Table:

@@ -1,4 +1,4 @@
-"""The same view at each snapshot of a training run, for clips: over the same tokens, in the same place."""
+"""The same view at each snapshot of a training run, for clips; tokens and place in the pass stay the same."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Worksheets as PDF: a page for each exercise with boxes to write in, followed by the filled-in key."""
+"""Worksheets as PDF: a page with boxes to write in for each exercise, followed by the same pages with the answers."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from desktop_app.figures.marks import Mark, Page, Rect
 from desktop_app.figures.paper import HEIGHT, WIDTH
 from desktop_app.figures.theme import THEMES
 
-_MARGIN, _SCALE = 54.0, 10.5 / 13  # of our sizes: 10.5 points of body text
+_MARGIN, _SCALE = 54.0, 10.5 / 13  # points; and points for one design unit, for body text of 10.5 points
 _ROW, _FIRST = 36, 150  # design units: height of a row, least width of the first column
 
 
@@ -51,7 +51,7 @@ def lay_out(exercise: Exercise, about: Sequence[str], number: int, *, key: bool)
 
 
 def _table(exercise: Exercise, y: float, width: float, page: Page, *, key: bool) -> float:
-    """Columns with their headings, and a box for each blank; returns where it ends."""
+    """Draw columns with their headings, and a box for each blank; returns where the table ends."""
     theme, count = page.theme, len(exercise.head)
     widest = max(page.width(row[0].text, size=13, mono=True) for row in exercise.rows)
     first = min(max(page.u(_FIRST), widest + page.u(16)), width / 3)

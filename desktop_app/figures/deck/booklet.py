@@ -1,4 +1,4 @@
-"""The walk as a PDF booklet: a page a step with its picture, explanation and numbers, and a bookmark for each."""
+"""A walk through the steps of a pass as a PDF booklet: for each step a page with picture, explanation and numbers."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -12,17 +12,17 @@ from desktop_app.figures.paper import HEIGHT, WIDTH
 from desktop_app.figures.theme import THEMES, Theme
 
 _MARGIN = 48.0
-_SCALE = 9.5 / 13  # of our sizes: 9.5 points of body text
+_SCALE = 9.5 / 13  # points for one design unit, for body text of 9.5 points
 _SHRINK = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 _DENSITY = 4.0  # pixels a point, for large heatmaps
 
-_CELLS = 1024  # larger heatmaps are pictures: many thousands of cells a page make a booklet slow
+_CELLS = 1024  # larger heatmaps are drawn as pictures: many thousands of cells a page make a booklet slow
 BATCH = 12
-"""Pages that one process draws at a time: making the font subset that they need takes longer than a page."""
+"""Pages that one process draws at a time: making their font subset takes longer than drawing one page."""
 
 
 def draw_pages(slides: Sequence[Slide], theme: str, folder: Path, prefix: str) -> str:
-    """Draw some pages into a PDF file; returns its name. Runs in a worker process."""
+    """Draw some pages into a PDF file; returns the file's name. Runs in a worker process."""
     from desktop_app.figures import draw
 
     laid_out = (lay_out(slide, THEMES[theme]) for slide in slides)
@@ -77,7 +77,7 @@ def lay_out(slide: Slide, theme: Theme) -> tuple[list[Mark], float]:
 
 
 def bind(pages: Sequence[Path], slides: Sequence[Slide]) -> bytes:
-    """One PDF of all pages, with the walk as its outline: its parts, closed, and the steps under each."""
+    """One PDF of all pages, with the walk as its outline: its parts, folded, and the steps under each."""
     from pypdf import PdfWriter
     from pypdf.generic import BooleanObject, DictionaryObject, NameObject, TextStringObject
 

@@ -1,4 +1,4 @@
-"""Bars as a native chart that can be edited, with its numbers in an embedded sheet."""
+"""Bars as a native PowerPoint chart that can be edited, with its numbers in an embedded spreadsheet."""
 
 import datetime
 import io
@@ -19,9 +19,9 @@ from desktop_app.figures.deck.shapes import clean
 from desktop_app.figures.theme import Theme
 
 PERCENT = '[=0]0 %;[<0.00005]"<0.01 %";0.00 %'
-"""Shares in one unit and with the same number of decimals, so that a column can be compared at a glance."""
+"""A number format for shares: always percent with the same number of decimals, so that a column can be compared."""
 NEARLY_ALL = '[<0.00005]"<0.01 %";[<0.99995]0.00 %;">99.99 %"'
-"""The same where one share is nearly, but not quite, all: a format has room for two conditions."""
+"""The same for charts in which a share is just below 1: a format has room for two conditions only."""
 NUMBER = '0.000;"−"0.000;0'
 _DRAWN = "▸ "
 _SHORT = 20  # characters: longer words would take the chart's width
@@ -31,7 +31,7 @@ Row = tuple[str, float | None, float | None]
 
 
 def rows_of(panel: BarsPanel) -> list[Row]:
-    """(category, value, value before a cut) from top to bottom; a line between bars is a category without values."""
+    """(category, value, value before a cut) from top to bottom; a separator line is a category without values."""
     rows: list[Row] = []
     for n, bar in enumerate(panel.bars):
         rows += _lines(panel, n)
@@ -40,7 +40,7 @@ def rows_of(panel: BarsPanel) -> list[Row]:
 
 
 def _lines(panel: BarsPanel, above: int) -> list[Row]:
-    """The separator lines below `above` bars, in words short enough to leave the bars their room."""
+    """The separator lines below `above` bars, in words short enough to leave room for the bars."""
     words = [cut.brief or cut.words for cut in panel.cuts if cut.place == above]
     return [(clean(f"— {text if len(text) <= _SHORT else 'cut here'} —"), None, None) for text in words]
 
@@ -97,7 +97,7 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
     measured = panel.peers or panel.bars
     least = min(bar.value for bar in measured) - panel.base
     most = max(panel.reach, *(max(bar.value, bar.outline or panel.base) - panel.base for bar in measured))
-    # Numbers follow the ends of their bars, and need room there; below the base that is beside the names.
+    # Numbers stand at the ends of their bars and need room there; below the base that is beside the names.
     amounts.minimum_scale = panel.base + (0 if least >= 0 else least - 0.3 * max(-least, most))
     amounts.maximum_scale = panel.base + (most + 0.25 * max(-least, most) if most > 0 else 0)
     if panel.base:
@@ -123,7 +123,7 @@ def _style(chart: Any, piece: Chart, theme: Theme, *, before: bool, numbers: str
 
 
 def _places(panel: BarsPanel) -> list[int]:
-    """The category that each bar has, lines between them counted."""
+    """The category number of each bar; separator lines are counted too."""
     return [n + sum(cut.place <= n for cut in panel.cuts) for n in range(len(panel.bars))]
 
 
@@ -138,7 +138,7 @@ def _rgb(colour: str) -> RGBColor:
 
 
 def _sheet(rows: list[Row], data: CategoryChartData, numbers: str) -> bytes:
-    """The chart's numbers as python-pptx lays them out, but text stays text: a token "=1" is not a formula."""
+    """The chart's numbers in the sheet that python-pptx expects, but text stays text: a token "=1" is not a formula."""
     buffer = io.BytesIO()
     plain = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = Workbook(buffer, plain)

@@ -1,4 +1,4 @@
-"""The walk as a film: a frame a step, as animated GIF or WebP, or as MP4 by ffmpeg."""
+"""A walk through the steps of a pass as a film: a frame for each step, as animated GIF or WebP, or as MP4 by ffmpeg."""
 
 import io
 import shutil
@@ -13,9 +13,9 @@ from desktop_app.figures.theme import THEMES, rgb
 from desktop_app.gpt2.errors import ExportError
 
 SIZE = (1280, 720)
-_DPI = 96  # of a slide of 960 by 540 points
+_DPI = 96  # at which a slide of 960 by 540 points has SIZE
 _COLOURS = 255
-_RATE = 10  # frames a second of an MP4: players show fewer badly, and all of them are stills
+_RATE = 10  # frames a second of an MP4 (all of them stills): some players cope badly with fewer
 
 
 def draw_frame(job: Job, theme: str, kind: str, folder: Path, prefix: str) -> str:
@@ -31,7 +31,7 @@ def draw_frame(job: Job, theme: str, kind: str, folder: Path, prefix: str) -> st
 
 
 def _fitted(drawn: Image.Image, ground: str) -> Image.Image:
-    """The picture on a frame: a step that needs a taller page is scaled down."""
+    """The picture at the top of a frame, scaled down if the step needed a taller page."""
     if drawn.size == SIZE:
         return drawn
     share = min(SIZE[0] / drawn.width, SIZE[1] / drawn.height, 1.0)
@@ -61,7 +61,7 @@ def _opened(frames: Sequence[Path]) -> Iterator[Image.Image]:
 
 
 def find_ffmpeg() -> str:
-    """The path of ffmpeg, which makes MP4 files: the system's, or the extra's. Raises ExportError."""
+    """The path of ffmpeg, which makes MP4 files: the system's, or the optional dependency's. Raises ExportError."""
     found = shutil.which("ffmpeg")
     if found:
         return found
@@ -77,7 +77,7 @@ def find_ffmpeg() -> str:
 
 
 def _encode(frames: Sequence[Path], seconds: float, out: Path, ffmpeg: str) -> None:
-    """Send frames to ffmpeg through a pipe: if this process ends, ffmpeg has no more to read, and ends too."""
+    """Send frames to ffmpeg through a pipe: if this process ends, ffmpeg's input ends, and ffmpeg with it."""
     source = [
         "-f",
         "rawvideo",

@@ -1,7 +1,7 @@
-"""A lecture of one text: at most 18 slides, each with a finding of this pass as its title.
+"""A lecture about one text: at most 18 slides, each with a finding of this pass as its title.
 
-Titles contain numbers that were measured on the pass, and their words are in resources/lecture, so they are true of
-any model and any text. What a pass does not show (a head with a clear target, a text to guess) gets no slide.
+The titles' numbers are measured on the pass and their words are in resources/lecture, so they are true of any model
+and text. A finding that a pass does not have (a head with a clear target, a text to guess) gets no slide.
 """
 
 import logging
@@ -60,10 +60,10 @@ from desktop_app.gpt2.sampling import Ranked, stages
 log = logging.getLogger(__name__)
 
 _BARS, _CHIPS, _MERGES, _ARCS, _SHADED = 7, 48, 6, 13, 120
-_BESIDE_BARS = 190  # characters of a text that is shown over bars
+_BESIDE_BARS = 190  # characters of a text that fit over bars
 _RECALLED = ("tokens", "embed", "previous", "look", "writers", "without", "arising", "next", "positions")
-_QUOTED, _OPENS_WITH = 44, 90  # characters of the end of a text that a title quotes
-_MILD = 0.5  # the temperature shown where none was chosen
+_QUOTED, _OPENS_WITH = 44, 90  # characters of the end of a text that a title quotes; the same for the opening slide
+_MILD = 0.5  # the temperature shown if the user chose none
 
 
 @cache
@@ -88,7 +88,7 @@ class Frame:
 
 
 class Lecture:
-    """The slides of one scene; `chosen` is the (block, head) that the user named, None to have one picked."""
+    """The slides of one scene; `chosen` is the (block, head) that the user named; if None, one is picked."""
 
     def __init__(
         self, scene: Scene, model: Model, language: str = ENGLISH, chosen: tuple[int, int] | None = None
@@ -129,7 +129,7 @@ class Lecture:
         return self.words["words"][name].format(**values)
 
     def _part(self, part: Part) -> str:
-        """In words, which component wrote a part of the stream."""
+        """The name, in words, of the component that wrote a part of the residual stream."""
         names = {Kind.EMBED: "embed", Kind.POSITION: "pos_embed", Kind.HEAD: "head", Kind.MLP: "mlp"}
         return self._word(names.get(part.kind, "bias"), layer=part.layer, head=part.head)
 
@@ -151,7 +151,7 @@ class Lecture:
             if frame.kind == CLOSING:
                 slide = _recalling(slide, tuple(text for key, text in findings.items() if key in _RECALLED))
             titles[slide.title] = titles.get(slide.title, 0) + 1
-            if titles[slide.title] > 1:  # some texts give two findings the same words
+            if titles[slide.title] > 1:  # two findings of one text can have the same words
                 slide = _titled(slide, f"{slide.title} ({titles[slide.title]})")
             findings[frame.key] = slide.title
             yield slide
@@ -160,7 +160,7 @@ class Lecture:
         part, build = make
         try:
             frame = build(self)
-        except LogitscopeError as reason:  # an edited pass, say, whose scores cannot be taken apart
+        except LogitscopeError as reason:  # for example an edited pass, whose attention scores cannot be decomposed
             log.info("no slide of %s: %s", build.__name__, reason)
             return None
         return None if frame is None else (part, frame)
@@ -360,7 +360,7 @@ class Lecture:
         return Frame("without", column(self._changed(tokens, before, after)), values)
 
     def _changed(self, tokens: list[int], before: Ranked, after: Ranked) -> BarsPanel:
-        """Shares of some tokens, outlined as they were before."""
+        """The probabilities of some tokens after a change, with outlines for those before it."""
 
         def share(ranked: Ranked, token: int) -> float:
             return float(ranked.probs[ranked.rank_of(token)])
@@ -579,7 +579,7 @@ class Lecture:
 
 
 def first_shown(labels: tuple[str, ...], last: int) -> int:
-    """The first token from which on a text that ends at `last` has room over bars."""
+    """The first token to show over bars, so that the text from there to `last` has room."""
     room = _BESIDE_BARS
     for n in range(last, -1, -1):
         room -= len(labels[n]) + 1
@@ -589,7 +589,7 @@ def first_shown(labels: tuple[str, ...], last: int) -> int:
 
 
 def arcs(scene: Scene, layer: int, head: int) -> ArcsPanel:
-    """Which tokens attend to which among the last of the text."""
+    """Which tokens attend to which, for the last tokens of the text."""
     start = max(0, len(scene.trace) - _ARCS)
     pattern = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head)[start:, start:]
     values = np.where(np.tri(len(pattern), dtype=bool), pattern, np.nan)
@@ -597,7 +597,7 @@ def arcs(scene: Scene, layer: int, head: int) -> ArcsPanel:
 
 
 def strongest_keys(scene: Scene, layer: int, head: int) -> BarsPanel:
-    """What the selected token attends to most, in descending order."""
+    """The keys with the largest attention weights of the selected token, in descending order."""
     weights = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head, row=scene.token)
     order = np.argsort(-weights[: scene.token + 1], kind="stable")[: _BARS - 2].tolist()
     bars = tuple(
@@ -614,7 +614,7 @@ def strongest_keys(scene: Scene, layer: int, head: int) -> BarsPanel:
 
 
 def _plain(scene: Scene, layer: int) -> Scene:
-    """The scene with the block shown, as it was computed, without a comparison."""
+    """The scene with this block shown, and without a comparison."""
     return replace(scene, state=replace(with_option(scene.state, "compare", "after"), layer=layer))
 
 
@@ -627,7 +627,7 @@ def _signed(value: float) -> str:
 
 
 def _recalling(slide: Slide, lines: tuple[str, ...]) -> Slide:
-    """The last slide with the titles that it repeats."""
+    """The last slide with the titles of the earlier ones, which it repeats."""
     content = column(TextPanel(lines=tuple(Line(f"{n}", text) for n, text in enumerate(lines, 1))))
     view = replace(slide.view, content=content)
     return replace(slide, job=replace(slide.job, view=view), lines=lines)

@@ -1,4 +1,4 @@
-"""Makes a whole deck: every slide is drawn in worker processes, then one of them assembles the file."""
+"""Makes a deck: worker processes draw the slides, then one of them assembles the file."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -27,12 +27,12 @@ FORMATS = {
 }
 """File suffix -> what the file is."""
 Progress = Callable[[int, int, str], None]
-"""Called with (slides done, slides in all, what is being done)."""
+"""Called with (slides done, slides in total, what is being done)."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """How a deck is to be made. Without a `theme` it is light, or matches the template."""
+    """How a deck is to be made. Without a `theme` it is light, or suits the template."""
 
     kind: str = "pptx"
     theme: str | None = None
@@ -64,7 +64,7 @@ def kind_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Ready:
-    """A wish that was checked: everything that can fail before drawing has succeeded."""
+    """A wish that has been checked: everything that can fail before drawing has succeeded."""
 
     wish: Wish
     theme: str
@@ -73,8 +73,8 @@ class Ready:
 
 
 def prepare(wish: Wish) -> Ready:
-    """Read the template, find the film's encoder. Raises ExportError, saying what is missing."""
-    from desktop_app.figures.deck import film  # imported only where it draws, so that the window starts without it
+    """Read the template and find the film's encoder. Raises ExportError, saying what is missing."""
+    from desktop_app.figures.deck import film  # imported where it is used, so that the window starts without it
 
     theme = wish.theme or "light"
     if wish.kind == "pptx":
@@ -96,7 +96,7 @@ def make_deck(
 ) -> None:
     """Write the deck of `count` slides to `out`; it appears whole or not at all.
 
-    The next of `slides` is taken when a worker is free; `polite` workers give way to a window. Raises ExportError,
+    The next of `slides` is made when a worker is free; `polite` workers give way to a window. Raises ExportError,
     and Cancelled when `stop` is set.
     """
     workers = max(1, min(jobs or usable_cores(), count))
@@ -115,7 +115,7 @@ def make_deck(
 
 
 def _tasks(slides: Iterable[Slide], made: list[Slide], sizes: list[int], ready: Ready, folder: Path) -> Iterator[Task]:
-    """The workers' tasks for the slides; the slides themselves go to `made`, without their arrays."""
+    """The workers' tasks for the slides; `made` collects the slides without their arrays."""
     from desktop_app.figures.deck import booklet, film, pieces, powerpoint
 
     walk, number = iter(slides), 0

@@ -1,6 +1,6 @@
-"""The program's own presentation without slides: theme, master and layouts, made from the colours of a theme.
+"""The program's own presentation template: theme, master and layouts without slides, in the colours of a theme.
 
-Layouts have the names and types that PowerPoint knows, so that a design applied later finds the matching layouts.
+Layouts have PowerPoint's standard names and types, so that a design applied later finds the matching layouts.
 """
 
 import io
@@ -15,12 +15,12 @@ EMU = 12700
 """English metric units per point."""
 WIDTH, HEIGHT = 960.0, 540.0
 CONTENT = Rect(40, 130, 880, 362)
-"""Where a slide's pictures, charts and tables are placed, in points."""
+"""The area of a slide for pictures, charts and tables, in points."""
 PLACE, LEAD = 13, 14
-"""Placeholders of a step's slide, besides its title: its place in the walk, and a sentence or two."""
+"""Indices of a step slide's placeholders besides its title: its place in the walk, and one or two sentences."""
 STEP_LAYOUT = "Step"
 FOOT = 12.0
-"""Points: the size of caption, number and place, the smallest words on a slide."""
+"""Type size in points of caption, slide number and place: the smallest text on a slide."""
 
 _TITLE = Rect(40, 38, 880, 40)
 NAMESPACES = (
@@ -75,7 +75,7 @@ def empty_deck(theme: Theme) -> bytes:
 
 
 def transform(rect: Rect, tag: str = "a:xfrm") -> str:
-    """The XML element of a place given in points."""
+    """The XML element for a rectangle given in points."""
     x, y, w, h = (round(v * EMU) for v in (rect.x, rect.y, rect.w, rect.h))
     return f'<{tag}><a:off x="{x}" y="{y}"/><a:ext cx="{w}" cy="{h}"/></{tag}>'
 
@@ -111,7 +111,7 @@ def _presentation() -> str:
 
 
 def _theme(theme: Theme) -> str:
-    """Colours and fonts. A dark theme has its dark pair as background, and the master's map says so."""
+    """Colours and fonts. In a dark theme the background is the theme's dark colour, as the master's colour map says."""
     hues, pair, second = theme.hues, (theme.ink, theme.background), (theme.dim, theme.panel)
     if theme.dark:
         pair, second = pair[::-1], second[::-1]
@@ -245,7 +245,7 @@ def _foot(theme: Theme | None = None) -> str:
 
 
 def _step(theme: Theme) -> str:
-    """Title, place in the walk, lead, and a line along the top on which each slide draws its progress."""
+    """Title, place in the walk, lead, and a line along the top that shows each slide's progress through the walk."""
     track = (
         '<p:sp><p:nvSpPr><p:cNvPr id="20" name="Track"/><p:cNvSpPr/><p:nvPr userDrawn="1"/></p:nvSpPr><p:spPr>'
         f'{transform(Rect(0, 0, WIDTH, 4))}<a:prstGeom prst="rect"><a:avLst/></a:prstGeom><a:solidFill>'

@@ -1,4 +1,4 @@
-"""What a lecturer reads beside a slide: the step explained, its formula, and the numbers of this prompt."""
+"""Speaker notes for a slide: the step explained, its formula, and the numbers of this prompt."""
 
 import re
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
-"""An untrusted Office package: read within bounds, checked part by part as parsed, and repacked.
+"""Reads an untrusted Office package within limits, checks each part as it is parsed, and writes the package again.
 
-python-pptx and PowerPoint later read exactly what was checked: every XML part is written again from its tree, in
-UTF-8, so nothing that is refused here gets through in another encoding. ECMA-376 part 2 has the package's rules.
+python-pptx, and later PowerPoint, read exactly what was checked: every XML part is written again from its tree, in
+UTF-8, so nothing that is refused here gets through in another encoding. ECMA-376 part 2 defines packages.
 """
 
 import io
@@ -38,16 +38,16 @@ _MAIN = "application/vnd.openxmlformats-officedocument.presentationml.{}.main+xm
 _MAINS = ("presentation", "template", "slideshow")
 _MACROS = ("macroenabled", "vbaproject", "activex", "vbadata")  # in a content type or a relation's type
 _SLIDES = ("/slide", "/notesSlide", "/comments", "/commentAuthors")
-"""Suffixes of the types of relations that lead to slides of the template, which a deck made with it leaves out."""
+"""Suffixes of the types of relations to slides of the template, which are not copied into a deck."""
 _OF_SLIDES = ("sldIdLst", "custShowLst", "extLst", "showPr", "sldLst")
 """Elements that refer to slides by number, in the presentation's part and in the part of its properties."""
 _JUMPS = ("hlinkClick", "hlinkHover")
-_STAYS = "ppaction://hlinkshowjump"  # to the next slide, the last ...: valid whatever slides there are
+_STAYS = "ppaction://hlinkshowjump"  # jumps to the next slide, the last ...: valid whatever the slides are
 
 
 @dataclass
 class _Part:
-    """A part by its name without a leading slash. `tree` is its parsed XML, if it is of XML."""
+    """A part by its name without a leading slash. `tree` is its parsed XML, if it is XML."""
 
     name: str
     kind: str
@@ -92,7 +92,7 @@ def _read(path: Path) -> bytes:
 
 
 def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
-    """Name -> bytes of every part. The sizes are those that the file claims; reading stops at them."""
+    """Name -> bytes of every part. The sizes are those that the file claims; reading stops there."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     names = {entry.filename.lower() for entry in entries}
     if len(entries) > _PARTS or len(names) != len(entries):
@@ -112,7 +112,7 @@ def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
 
 
 class _Package:
-    """The parts of a file, each parsed when it is asked for: parts that are not used may be of any size."""
+    """The parts of a file, each parsed only when it is requested: parts that are not used may be of any size."""
 
     def __init__(self, contents: dict[str, bytes], path: Path) -> None:
         self.path = path
@@ -230,7 +230,7 @@ def _relations(tree: Any, source: str, by_name: dict[str, str], path: Path) -> d
 
 
 def _kept(package: _Package) -> Iterator[_Part]:
-    """The package, the presentation, and the parts that it needs; their external references are harmless, or refused.
+    """The package, the presentation, and the parts that it needs; any external reference that may do harm is refused.
 
     A template file (POTX) is turned into a presentation to be edited.
     """
@@ -261,7 +261,7 @@ def _kept(package: _Package) -> Iterator[_Part]:
 
 
 def _refuse_outside(kind: str, target: str, path: Path) -> None:
-    """Raise ExportError for a relation whose target PowerPoint would fetch or start on opening the deck."""
+    """Raise ExportError for a relation whose target PowerPoint would fetch or run on opening the deck."""
     if not (kind in _HYPERLINKS and target.lower().startswith(_LINKS_ALLOWED)):
         raise ExportError(
             f"{path} fetches {target[:80]!r} from outside whenever it is opened; embed that in the template instead."
@@ -269,7 +269,7 @@ def _refuse_outside(kind: str, target: str, path: Path) -> None:
 
 
 def _without_slides(part: _Part) -> None:
-    """Remove references to slides, which are not taken over: relations, lists by number, buttons that jump to one."""
+    """Remove references to the template's slides, which are not copied: relations, lists by number, jump buttons."""
     gone = {name for name, (kind, _, _) in part.relations.items() if kind.endswith(_SLIDES)}
     part.relations = {name: row for name, row in part.relations.items() if name not in gone}
     if part.tree is None:

@@ -25,17 +25,17 @@ from desktop_app.figures.spoken import alt_of
 from desktop_app.figures.theme import THEMES, Theme
 
 TABLE_TOKENS = 24
-"""Grids of more tokens than this are pictures: a table of more cells could be neither read nor edited."""
+"""Grids of more tokens are drawn as pictures: a table of more cells could be neither read nor edited."""
 DPI = 300
 SLACK = 1.15
-"""How much wider native text may come out than measured, where a program has other fonts."""
+"""How much wider native text may be than measured, if a program has other fonts."""
 
 LEAST_TEXT = 12.0
-"""Points: the smallest text on a lecture's slide, on a slide of 960 by 540 points."""
-LARGE = LEAST_TEXT / 10  # the smallest words of a panel are 10 units
+"""Points: the smallest text on a lecture's slide of 960 by 540 points."""
+LARGE = LEAST_TEXT / 10  # the smallest text of a panel is 10 design units
 
-_MANY = 12  # from this many on a table needs the room of the small grids beside it
-_CELLS = 256  # larger heatmaps are pictures inside a picture's SVG: thousands of shapes take programs long to show
+_MANY = 12  # from this many tokens on, a table gets the room of the small grids beside it
+_CELLS = 256  # larger heatmaps are drawn as bitmaps in the SVG: programs take long to show thousands of shapes
 _BLEED = 4.0
 _BAR = 32.0
 _SHRINK = (
@@ -54,7 +54,7 @@ _SHRINK = (
     0.18,
     0.15,
 )  # the last resort: a thousand long tokens
-_LEAST_TEXT = 4.5  # points: a table of smaller numbers is better a picture
+_LEAST_TEXT = 4.5  # points: if a table's numbers would be smaller, a picture is better
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Picture:
-    """A part of the slide as PNG and SVG, by the names of their files."""
+    """A part of the slide as PNG and SVG, given by their file names."""
 
     place: Rect
     name: str
@@ -108,9 +108,9 @@ Piece = Heading | Picture | Chart | Table
 
 @dataclass(frozen=True)
 class Look:
-    """How a slide is drawn: theme, enlargement of our sizes, and the language of what painters write.
+    """How a slide is drawn: theme, enlargement of design units, and the language of the painters' own words.
 
-    On `large` slides no text is smaller than LEAST_TEXT, as long as the panels then fit.
+    On `large` slides no text is smaller than LEAST_TEXT, if the panels then still fit.
     """
 
     theme: str
@@ -126,7 +126,7 @@ class Look:
 
 
 def compose(content: Box, area: Rect, look: Look, draw: "Draw") -> list[Piece]:
-    """The pieces of a slide in the room that it has for them, in points; `draw` makes those that are not native."""
+    """The pieces of a slide, arranged in the area, in points; `draw` makes those that are not native."""
     if look.large and height_in(content, area.w, area.h, look.page(LARGE)) <= area.h + 1:
         return list(_composed(content, area, look.page(LARGE), draw))
     content = arrangement(_with_room_for_tables(content), area.w, area.h, look.page())
@@ -155,7 +155,7 @@ def _largest(content: Box, area: Rect, look: Look) -> float:
 
 
 def _in_two_columns(content: Box) -> Box:
-    """Panels of one column set in two, the first half of them on the left."""
+    """The panels of a single column arranged in two, the first half of them on the left."""
     children = content.children
     if content.across or len(children) < 3:
         return content
@@ -184,7 +184,7 @@ def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
         head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, page.u(13))]
     body = rect.inset(top=page.u(HEADING)) if head else rect
     if isinstance(panel, BarsPanel) and panel.bars:
-        # Few bars are drawn no thicker than many.
+        # Few bars are not drawn thicker than many.
         high = page.u(_BAR * (len(panel.bars) + len(panel.cuts)) + 2 * _BAR)
         place = Rect(body.x, body.y, body.w, min(body.h, high))
         return [*head, Chart(place, panel, page.u(11), alt_of(panel))]
@@ -230,7 +230,7 @@ def corner(panel: GridPanel) -> str:
 
 
 def cell_colour(value: float, levels: Levels, theme: Theme) -> str:
-    """The colour of a cell, as the painter has it."""
+    """The colour of a cell, the same as in the painters' heatmaps."""
     if np.isnan(value):
         return theme.void
     fraction = float(levels.fraction(np.array(value)))
@@ -244,12 +244,12 @@ class Draw:
         self._folder, self._prefix, self._count = folder, prefix, 0
 
     def panel(self, panel: Panel, rect: Rect, page: Page) -> Picture:
-        """A panel as a picture."""
+        """Draw a panel as a picture."""
         name = panel.title or type(panel).__name__.removesuffix("Panel")
         return self._picture(lambda r, p: KINDS[type(panel)].paint(panel, r, p), rect, page, name, alt_of(panel))
 
     def scale(self, levels: Levels, beyond: int, rect: Rect, page: Page) -> Picture:
-        """The colour bar of a table."""
+        """Draw the colour bar of a table as a picture."""
         alt = f"Colours from {short(levels.low)} to {short(levels.high)}"
         alt += f", limits: {levels.rule}" if levels.rule else ""
         alt += f", {beyond:,} beyond" if beyond else ""

@@ -1,4 +1,4 @@
-"""Slides as a PPTX file: our master or a department's template, with the pieces composed for each slide."""
+"""Slides as a PPTX file: the program's own master or an organisation's template, with each slide's pieces."""
 
 import io
 import zipfile
@@ -26,18 +26,18 @@ from desktop_app.figures.theme import THEMES, Theme
 _LEAD_SIZES = (15.0, 14.0, 13.0, 12.0)
 _TITLE_SIZES = (28.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0)
 _OPENING_SIZES = (44.0, 40.0, 36.0, 32.0, 28.0, 24.0)
-_FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)  # a department's footer may have room for no more
-_BOLD = 1.1  # bold words of a program without Arial or its like are wider still
-_INSET = 15.0  # points that a placeholder keeps free on both sides by default
-_WHEN = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP file can hold: the same file on any day
+_FOOTER_SIZES = (12.0, 11.0, 10.0, 9.0, 8.0, 7.0, 6.0)  # an organisation's template may have room for no larger footer
+_BOLD = 1.1  # factor: bold text is wider still in a program without Arial or a font of the same widths
+_INSET = 15.0  # the default left and right margin of a placeholder, in points
+_WHEN = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP file can hold; a fixed one gives the same file on any day
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _SVG_TYPE = "image/svg+xml"
 
 
 def words_above(slide: Slide, design: Design) -> tuple[Rect, Rect, Rect, float]:
-    """In a template, where place, lead and pictures go in the room of its layout; and the size of the lead.
+    """In a template: where place, lead and pictures go within the layout's free area, and the lead's type size.
 
-    On our own master, place and lead have placeholders, and the pictures get the whole room.
+    On our own master, place and lead have placeholders, and the pictures get the whole area.
     """
     room, scale = design.room, design.scale
     if design.own:
@@ -85,7 +85,7 @@ def _title(slides: Sequence[Slide]) -> str:
 
 
 class _Maker:
-    """Adds one slide after the other."""
+    """Adds one slide after another."""
 
     def __init__(self, deck: Any, design: Design, folder: Path) -> None:
         self._deck, self._design, self._folder = deck, design, folder
@@ -96,7 +96,7 @@ class _Maker:
         self._number = 0
 
     def add(self, slide: Slide, pieces: Sequence[Piece]) -> None:
-        """A slide with its title, words, pieces, footer and notes."""
+        """Add a slide with its title, words, pieces, footer and notes."""
         opening = slide.kind == TITLE and self._design.own
         made = self._deck.slides.add_slide(self._opening if opening else self._layout)
         self._tree = made.shapes._spTree
@@ -122,7 +122,7 @@ class _Maker:
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
     def _open(self, made: Any, slide: Slide) -> None:
-        """A title and a line under it: the first slide names the subject and shows no picture."""
+        """Fill the first slide, which has a title and a line under it but no picture."""
         title, under = made.shapes.title, made.placeholders[1]
         title.text_frame.text, under.text_frame.text = shapes.clean(slide.title), shapes.clean(slide.lead)
         size, _ = _fitting(slide.title, 880 / _BOLD, _OPENING_SIZES, 3, bold=True)
@@ -131,7 +131,7 @@ class _Maker:
         made.notes_slide.notes_text_frame.text = shapes.clean(slide.notes)
 
     def _list(self, lines: Sequence[str]) -> None:
-        """Sentences below each other, each in a text box."""
+        """Add sentences below each other, each in a text box."""
         room, scale = self._design.room, self._design.scale
         step = min(room.h / len(lines), 44 * scale)
         for n, words in enumerate(lines):
@@ -190,7 +190,7 @@ class _Maker:
         related = []
         for name, kind in ((piece.png, "image/png"), (piece.svg, _SVG_TYPE)):
             suffix = name.rpartition(".")[2]
-            # Numbered here: python-pptx compares each new picture with all existing ones.
+            # Media are numbered here: python-pptx would compare each new picture with all existing ones.
             uri = PackURI(f"/ppt/media/logitscope{self._media}.{suffix}")
             part = Part(uri, kind, self._deck.part.package, (self._folder / name).read_bytes())
             related.append(made.part.relate_to(part, RT.IMAGE))
@@ -200,7 +200,7 @@ class _Maker:
         """The footer's paragraph; on our master it repeats the layout's formatting, which some programs ignore."""
         if self._design.own:
             return '<a:pPr algn="l"/>' + shapes.run(words, FOOT, colour=self._theme.dim)
-        # A department's footer has room for its name; a caption is longer.
+        # The footer of an organisation's template has room for its name; a caption is longer.
         width, height = ((side or 0) / EMU for side in (footer.width, footer.height))
         size = 6.0
         for size in _FOOTER_SIZES:
@@ -209,7 +209,7 @@ class _Maker:
         return shapes.run(words, size)
 
     def _foot(self, slide: Slide) -> None:
-        """Caption and number in the layout's placeholders; a caption without one appears only in the notes."""
+        """Put caption and number into the layout's placeholders; a caption without one appears only in the notes."""
         found: dict[str, Any] = {}
         for placeholder in self._layout.placeholders:
             kind = placeholder.element.ph.get("type")
@@ -230,7 +230,7 @@ class _Maker:
 
 
 def _name_notes_master(deck: Any) -> None:
-    """List the notes' master: python-pptx only relates it, and stricter readers expect it in the list."""
+    """List the notes master: python-pptx only adds a relation to it, and stricter readers expect it in the list."""
     root = deck.part._element
     if root.find(f"{_P}notesMasterIdLst") is not None or not deck.part.package.presentation_part.rels:
         return
@@ -258,7 +258,7 @@ def _own_properties(deck: Any, slides: Sequence[Slide]) -> None:
 
 
 def _write(packed: io.BytesIO, out: Path) -> None:
-    """Write the file with its parts in order, all of one date; pictures are not compressed a second time."""
+    """Write the file with its parts in order, all with one date; pictures are not compressed a second time."""
     with zipfile.ZipFile(packed) as source, zipfile.ZipFile(out, "w") as target:
         for entry in source.infolist():
             settled = zipfile.ZipInfo(entry.filename, _WHEN)

@@ -1,4 +1,4 @@
-"""A department's template: opened with checks, and searched for what a step's slide needs."""
+"""Opens an organisation's template with checks, and finds in it what a step's slide needs."""
 
 import io
 import re
@@ -11,18 +11,18 @@ from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import THEMES, luminance
 from desktop_app.gpt2.errors import ExportError
 
-_SIDES = (1.0, 56.0)  # inches that PowerPoint allows a slide
+_SIDES = (1.0, 56.0)  # inches: the least and the greatest side of a slide in PowerPoint
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _SLOTS = {"bg1": "lt1", "tx1": "dk1", "bg2": "lt2", "tx2": "dk2"}
-"""The default colour map: its names -> the theme's."""
+"""The default colour map: its names -> the theme's names."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """What slides are built upon: an empty presentation, its layout, and the room that the layout leaves.
+    """What slides are built upon: an empty presentation, its layout, and the area that the layout leaves free.
 
     `own` is our master, whose layout has placeholders for place and lead; in a template these are text boxes in
-    the room, which is in points like every place on a slide. `scale` enlarges our sizes for its slides.
+    the free area `room`, which is in points like every rectangle on a slide. `scale` enlarges design units.
     """
 
     data: bytes
@@ -33,7 +33,7 @@ class Design:
     theme: str
     own: bool
     scale: float = 1.0
-    content: int | None = None  # the index of the placeholder whose room is used
+    content: int | None = None  # the index of the placeholder whose area is used
 
 
 def own_design(theme: str) -> Design:
@@ -44,7 +44,7 @@ def own_design(theme: str) -> Design:
 
 
 def read_template(path: Path, theme: str | None = None) -> Design:
-    """The design of a department's file. Its pictures take `theme`, or the theme that suits its background.
+    """The design of an organisation's file. Pictures take `theme`, or the theme that suits its background.
 
     Raises ExportError, saying what the file is, or what is missing in it.
     """
@@ -53,7 +53,7 @@ def read_template(path: Path, theme: str | None = None) -> Design:
     from desktop_app.figures.deck.package import clean_package
 
     data = clean_package(path)
-    # What python-pptx raises for parts that are XML but not of the expected kind.
+    # These are what python-pptx raises for parts that are XML but not of the expected kind.
     damage = (PythonPptxError, SyntaxError, LookupError, ValueError, AttributeError, TypeError, OverflowError)
     try:
         return _design(_open(data), data, path, theme)
@@ -91,7 +91,7 @@ def _design(deck: Any, data: bytes, path: Path, theme: str | None) -> Design:
 
 
 def _rank(layout: Any) -> tuple[int, int]:
-    """Sort key, the plainest layout first: one title, one content, by the type that PowerPoint gave it."""
+    """Sort key, the plainest layout first: one title, one content, and the layout type that PowerPoint gave it."""
     order = ("obj", "titleOnly", "tx")
     kind = layout._element.get("type", "")
     others = sum(1 for p in layout.placeholders if _kind(p) == "content")
@@ -123,7 +123,7 @@ def _area(placeholder: Any) -> int:
 
 
 def _room(layout: Any, content: Any, width: float, height: float) -> Rect:
-    """Where the content goes: into its placeholder, or below the title."""
+    """The rectangle for the content: that of its placeholder, or the area below the title."""
     edge = Rect(0, 0, width, height)
     if content is not None and None not in (content.left, content.top, content.width, content.height):
         x, y, w, h = (v / EMU for v in (content.left, content.top, content.width, content.height))
@@ -169,7 +169,7 @@ def _theme_colour(master: Any, name: str) -> str:
 
 
 def _open(data: bytes) -> Any:
-    """The presentation in `data`. Raises many things where python-pptx cannot make sense of it."""
+    """The presentation in `data`. Raises many kinds of exceptions if python-pptx cannot read it."""
     from pptx import Presentation
 
     deck: Any = Presentation(io.BytesIO(data))

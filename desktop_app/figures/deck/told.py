@@ -1,6 +1,6 @@
-"""A story as slides: a title, a slide for each stop, two where it asks something, and a closing slide.
+"""A story as slides: a title, a slide for each stop (two if it asks a question), and a closing slide.
 
-Titles and sentences, and their language, are the story's own. Where a stop's claims do not hold on the given model,
+Titles and sentences, and their language, are the story's own. If a stop's claims do not hold on the given model,
 its notes say so.
 """
 
@@ -54,7 +54,7 @@ _GRID, _BARS, _LINES, _MOST_LINES = 8, 9, 8, 14
 
 @dataclass(frozen=True)
 class Told:
-    """One stop on its model: what it shows, and, in words, which of its claims do not hold there."""
+    """One stop computed on its model: what it shows, and sentences about those of its claims that do not hold there."""
 
     stop: Stop
     scene: Scene
@@ -87,7 +87,7 @@ def slides(story: Story, open_model: Open, *, language: str = ENGLISH, captions:
 def leaves(
     story: Story, open_model: Open, *, language: str = ENGLISH, captions: bool = True
 ) -> Iterator[tuple[Slide, Told | None]]:
-    """Every slide with its stop; the first and the last have none."""
+    """Every slide of a story with its stop; the first and the last have none."""
     words, count = words_of(language), count_of(story)
     end, titles, number = words["parts"]["end"], dict[str, int](), 0
 
@@ -131,7 +131,7 @@ def count_of(story: Story) -> int:
 
 
 def shown(told: Told) -> View:
-    """What a slide shows of a stop: a picture or two of its view, so that they can be large."""
+    """What a slide shows of a stop: one or two pictures of its view, so that they can be large."""
     view = build_view(told.scene, told.step)
     if told.step.spec.op == "pattern":
         return replace(view, content=_pattern(told))
@@ -139,7 +139,7 @@ def shown(told: Told) -> View:
 
 
 def _pattern(told: Told) -> Box:
-    """Where a head attends: from every token if the stop is about all of them, else from the selected one."""
+    """A head's attention pattern: from every token if the stop is about all of them, else from the selected one."""
     scene = told.scene
     if any(isinstance(claim.statement, Always) for claim in told.stop.claims):
         return column(arcs(scene, scene.layer, scene.head))
@@ -163,10 +163,10 @@ def _picked(told: Told, view: View) -> list[AnyPanel]:
 
 
 def _bounded(told: Told, panel: AnyPanel) -> AnyPanel:
-    """The panel with no more in it than a slide has room for."""
+    """The panel reduced to what a slide has room for."""
     scene = told.scene
     if isinstance(panel, GridPanel) and len(panel.values) > _GRID:
-        # A grid of so many tokens has no room for legible text: the selected token's row has.
+        # A grid of so many tokens has no room for legible text; a row of it, the selected token's, does.
         row = np.array(scene.trace.read(told.step.tensors[0], head=scene.head, row=scene.token), float)
         row[~np.isfinite(row)] = np.nan
         panel = ShadedPanel(panel.title, pieces=scene.labels, values=row, levels=panel.levels, selected=scene.token)
@@ -178,7 +178,7 @@ def _bounded(told: Told, panel: AnyPanel) -> AnyPanel:
 
 
 def _longest(panel: BarsPanel) -> BarsPanel:
-    """The panel with its longest bars, in their order; its note on the others no longer applies."""
+    """The panel with only its longest bars, in their order; its note about the others no longer applies."""
     if len(panel.bars) <= _BARS:
         return panel
     order = sorted(range(len(panel.bars)), key=lambda n: -abs(panel.bars[n].value - panel.base))
@@ -188,7 +188,7 @@ def _longest(panel: BarsPanel) -> BarsPanel:
 
 
 def _asked(told: Told, view: View) -> Box:
-    """What is shown with a question: the text if a token is to be found, else the view with its numbers hidden."""
+    """What is shown with a question: the text if the answer is one of its tokens, else the view with hidden numbers."""
     question, scene = told.stop.question, told.scene
     assert question is not None
     if question.kind == CHOICE:
@@ -203,7 +203,7 @@ def _asked(told: Told, view: View) -> Box:
 
 
 def _ask(told: Told, truth: str) -> Ask:
-    """The question as it can be answered on the spot."""
+    """The question in a form that can be answered on the page."""
     question, scene = told.stop.question, told.scene
     assert question is not None
     is_right = truth_of(question, told.model, scene)[0]

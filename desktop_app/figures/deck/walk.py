@@ -1,4 +1,4 @@
-"""Which steps a deck shows, in which order, and what each slide says."""
+"""Which steps a deck shows and in which order, and what each slide says."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.phrase import Phrase, joined
 
 STEP, TITLE, CLOSING = "step", "title", "closing"
-"""Kinds of slides: each has its own layout where a master provides one."""
+"""Kinds of slides: each has its own layout if the master has one for it."""
 MOST_SLIDES = 18
 """The most slides of a lecture."""
 LECTURE, OVERVIEW, ALL, BLOCK = "lecture", "overview", "all", "block"
@@ -35,7 +35,7 @@ SELECTIONS = {
     ALL: "every step",
     BLOCK: "one block",
 }
-"""Names of selections -> what they hold."""
+"""Names of selections -> what they contain."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Ask:
-    """What a slide asks, where it can be answered on the page.
+    """A question on a slide, in a form that can be answered on the page.
 
-    `kind` is that of a story's question; `options` are the choices, and `right` the numbers of the right ones, or the
-    text of a token that is to be typed. `truth` states the answer.
+    `kind` is the kind of a story's question; `options` are the choices, and `right` the numbers of the right ones, or
+    the text of a token that is to be typed. `truth` states the answer.
     """
 
     kind: str
@@ -69,25 +69,25 @@ class Ask:
 
 @dataclass(frozen=True)
 class Slide:
-    """Everything that one slide, page or frame is made from; small enough to be sent to another process."""
+    """The content of one slide, page or frame; small enough to be sent to another process."""
 
     key: str
     number: int  # from 1
     part: str  # Input, Block 3 of 0–11, Output
-    place: str  # the same and the step's number
-    share: float  # how far along the walk it is, from 0 to 1
+    place: str  # the same with the step's number
+    share: float  # its place along the walk, from 0 to 1
     job: Job
     lead: str
     notes: str
     kind: str = STEP
-    say: str = ""  # the part of the notes that is also shown to those who only read
+    say: str = ""  # the part of the notes that is also printed for readers without a lecturer
     ask: Ask | None = None
     language: str = ENGLISH
-    lines: tuple[str, ...] = ()  # of a closing slide, the titles that it repeats
-    large: bool = False  # in words of at least 12 points: its panels are few and bounded
+    lines: tuple[str, ...] = ()  # of a closing slide: the titles that it repeats
+    large: bool = False  # whether its text has at least 12 points: its panels are few and bounded
 
     def without_content(self) -> "Slide":
-        """The same without its arrays."""
+        """The same slide without its arrays."""
         view = self.job.view
         return replace(self, job=replace(self.job, view=View(view.title, view.lead, Box(()))))
 
@@ -106,7 +106,7 @@ def choose(config: Config, selection: str | Sequence[str] = OVERVIEW, block: int
     """The items of a named selection, or of a list of names.
 
     A name is a step, a tensor, a whole block ("blocks.3") or a pattern such as "blocks.*.attn.pattern". `block` is
-    the one that is shown in full, 0 by default. Raises ExportError, with the closest names.
+    the block shown in full, 0 by default. Raises ExportError, with the closest names.
     """
     steps = step_list(config)
     chosen = block or 0
@@ -205,7 +205,7 @@ def _part(step: Step, config: Config) -> str:
         return step.text.name
     if step.layer is None:
         return Phrase("Input") if step.spec.part == IN else Phrase("Output")
-    # Counted from 0 as everywhere: "block 3 of 6" would leave open which of the two is meant.
+    # Counted from 0 as everywhere else: "block 3 of 6" would not say whether blocks count from 0 or 1.
     if config.n_layer == 1:
         return Phrase("Block {1}", step.layer)
     return Phrase("Block {1} of 0–{2}", step.layer, config.n_layer - 1)

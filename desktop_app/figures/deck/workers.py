@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
 """A module-level function, and its arguments."""
 
-_LOOK = 0.1  # seconds between two looks at whether to stop
+_LOOK = 0.1  # seconds between two checks whether to stop
 
 
 class Workers:
-    """A few processes that do tasks, as a context manager: they have ended when the block has, however it ends.
+    """A few processes that run tasks, as a context manager: they end with the `with` block, even after an exception.
 
-    `polite` ones give way to other users of the processor, such as a window that stays in use.
+    `polite` ones have a lower priority than other programs, such as a window that stays in use.
     """
 
     def __init__(self, count: int, stop: "Stop | None" = None, *, polite: bool = False) -> None:
@@ -38,7 +38,7 @@ class Workers:
         end_workers(self._pool, now=kind is not None)
 
     def each(self, tasks: Iterable[Task]) -> Generator[tuple[int, Any], None, None]:
-        """(number of the task, its result) as they finish; a task is made when there is a worker for it.
+        """(number of the task, its result) as they finish; tasks are made only as workers become free.
 
         Raises what a task raises, Cancelled once the work is to stop, ExportError if a process was ended from outside.
         """
@@ -47,7 +47,7 @@ class Workers:
             for number, (function, arguments) in enumerate(tasks):
                 with starting_workers():
                     waiting[self._pool.submit(function, *arguments)] = number
-                # One more than there are workers: no worker waits for the next task to be made.
+                # One task more than there are workers, so that no worker waits for the next task to be made.
                 while len(waiting) > self._count:
                     yield from self._finished(waiting)
             while waiting:

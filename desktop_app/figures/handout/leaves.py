@@ -1,4 +1,4 @@
-"""The leaves of a hand-out: slides of a lecture or of a story, each with the scene that it shows."""
+"""The sections of a hand-out: slides of a lecture or of a story, each with the scene that it shows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _TRIED = ("temperature", "top_k", "top_p", "probabilities", "draw")
 
 @dataclass(frozen=True)
 class Leaf:
-    """One section. `scene` is the moment whose numbers it contains; `tries` says whether sliders are put under it."""
+    """One section. `scene` is the scene whose numbers it contains; `tries` says whether sampling sliders are added."""
 
     slide: Slide
     scene: Scene | None = None
@@ -23,13 +23,13 @@ class Leaf:
 
 
 def of_lecture(lecture: Lecture, scene: Scene) -> Iterator[Leaf]:
-    """The leaves of a text."""
+    """The sections of a lecture about a text."""
     for slide in lecture.slides():
         yield Leaf(slide, scene if slide.kind == STEP else None, slide.key == "next")
 
 
 def of_story(story: Story, open_model: Open, language: str = ENGLISH) -> Iterator[Leaf]:
-    """The leaves of a story; sliders appear once under each text whose sampling it shows."""
+    """The sections of a story; sliders appear once for each text whose sampling it shows."""
     tried: set[object] = set()
     for slide, told in leaves(story, open_model, language=language):
         if told is None:

@@ -1,4 +1,4 @@
-"""Makes the bytes of a hand-out from its leaves."""
+"""Makes the bytes of a hand-out from its sections."""
 
 from collections.abc import Iterable
 

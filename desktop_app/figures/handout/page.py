@@ -1,6 +1,7 @@
-"""The hand-out's file: sections, tables, opened numbers and data, with its own style and script, named by hash.
+"""The hand-out's HTML file: sections, tables, opened numbers and data, with inline style and script allowed by hash.
 
-The page's policy is `default-src 'none'`: it can load nothing, and uses only the scripts and styles of its hashes.
+The page's security policy is `default-src 'none'`: it can load nothing, and runs only scripts and styles whose
+hashes it lists.
 """
 
 import base64
@@ -31,11 +32,11 @@ from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError, ModelError
 
 LIMIT = 5_000_000
-"""Bytes of a file: small enough to be mailed, and for a browser to open at once."""
+"""Most bytes of a file: small enough to be mailed, and for a browser to open at once."""
 
 _OPENED = 6  # numbers of a section whose arithmetic is shown
-_ROWS, _COLUMNS = 60, 26  # of a table; larger ones are left out and named
-_CELLS = 6_000  # of a picture that respond to the pointer
+_ROWS, _COLUMNS = 60, 26  # size of the largest table that is included; larger ones are left out, and reported
+_CELLS = 6_000  # most cells of a picture that respond to the pointer
 
 
 @dataclass
@@ -50,7 +51,7 @@ class _Made:
 
 
 class Handout:
-    """A page that grows by leaves; `finish` gives its bytes."""
+    """A page to which sections are added; `finish` returns its bytes."""
 
     def __init__(self, title: str, language: str) -> None:
         self._title, self._language = title, language
@@ -65,7 +66,7 @@ class Handout:
     # Sections
 
     def add(self, leaf: Leaf) -> None:
-        """A section of a leaf."""
+        """Add the section of a leaf."""
         slide, n = leaf.slide, len(self._made)
         head = f'<p class="place">{escape(slide.place)}</p>' if slide.kind not in (TITLE,) else ""
         level = "h1" if slide.kind == TITLE else "h2"
@@ -102,13 +103,13 @@ class Handout:
         return f'<div class="notes">{"".join(f"<p>{escape(part)}</p>" for part in said)}</div>'
 
     def _open(self, content: Box, scene: Scene, n: int) -> str:
-        """The arithmetic that unfolds under the numbers of a section's bars, as the window shows it."""
+        """The arithmetic of a section's bars, which unfolds under them as in the window."""
         cells = [bar.source for p in panels_of(content) if isinstance(p, BarsPanel) for bar in p.bars if bar.source]
         found: list[str] = []
         for name, index in list(dict.fromkeys(cells))[:_OPENED]:
             try:
                 view = view_of(scene, Cell(name, index))
-            except ModelError:  # from another pass, which the section does not have
+            except ModelError:  # a number of another pass, which the section lacks
                 continue
             where = f"{name}[{', '.join(map(str, index))}]"
             found.append(f'<details id="o{n}-{len(found)}" data-cell="{escape(where)}">{self._opened(view)}</details>')
@@ -182,7 +183,7 @@ class Handout:
     # The file
 
     def finish(self, about: str) -> tuple[bytes, list[str]]:
-        """The page, and what was left out of it to stay within LIMIT. Raises ExportError where it cannot."""
+        """The page, and what was left out to stay within LIMIT. Raises ExportError if it is still too large."""
         left = [what for made in self._made for what in made.left_out]
         data = self._page(about, left)
         for lighten, what in self._ways():
@@ -199,7 +200,7 @@ class Handout:
         return data, left
 
     def _ways(self) -> Iterable[tuple[Callable[[], None], str]]:
-        """Ways to make the page smaller, the least missed first, each with the sentence that reports it."""
+        """Ways to make the page smaller, the least important content first, each with the sentence that reports it."""
 
         def without_cells() -> None:
             self._made = [replace(made, cells=[]) for made in self._made]
@@ -284,7 +285,7 @@ def _sheet(palette: Palette) -> str:
 
 
 def _group(cells: Cells, scene: Scene) -> Any:
-    """A place of a picture that responds to the pointer: where it is, which cells of which tensor, their numbers."""
+    """The cells of a picture that respond to the pointer: their place, their tensor and indices, their numbers."""
     source = cells.source
     values = np.asarray(cells.values, float)
     if source is None or values.size > _CELLS or source.each is not None:
@@ -313,7 +314,7 @@ def _group(cells: Cells, scene: Scene) -> Any:
 
 
 def _tables(content: Box, words: Any) -> tuple[str, list[str]]:
-    """The numbers of a picture as tables for those who cannot see it, and which tables were too large."""
+    """A picture's numbers as tables for readers who cannot see it, and the names of tables that were too large."""
     parts, left = [], []
     for panel in panels_of(content):
         for table in KINDS[type(panel)].tables(panel):

@@ -1,6 +1,6 @@
-"""Panels as SVG for a page in two themes: shapes name classes, which a style sheet defines for each theme.
+"""Panels as SVG for a page with two themes: shapes have classes, which a style sheet defines for each theme.
 
-The page's policy forbids inline styles, so nothing here has a `style` attribute: all style comes from the sheet.
+The page's security policy forbids inline styles, so nothing here has a `style` attribute.
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from desktop_app.figures.theme import THEMES
 from desktop_app.gpt2.errors import ExportError
 
 WIDTH = 880.0
-_SHADES = 48  # steps of a colour table: a shape for each that is used
+_SHADES = 48  # shades of a colour table; each that is used is one SVG shape
 _SCALE = 1.15
 
 
 @dataclass
 class Palette:
-    """Pairs of colours, light and dark, each with the class that stands for it."""
+    """Pairs of colours, light and dark, each with a class."""
 
     found: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def of(self, light: str, dark: str) -> int:
-        """The number of a pair."""
+        """The number of the pair, which is part of its class name."""
         return self.found.setdefault((light, dark), len(self.found))
 
     def sheet(self) -> str:
-        """Rules for every pair: `fN` fills, `sN` draws lines."""
+        """Rules for every pair: class `fN` sets the fill, `sN` the stroke."""
         light = "".join(f".f{n}{{fill:{a}}}.s{n}{{stroke:{a}}}" for (a, _), n in self.found.items())
         dark = "".join(f".f{n}{{fill:{b}}}.s{n}{{stroke:{b}}}" for (_, b), n in self.found.items())
         chosen = "".join(
@@ -46,7 +46,7 @@ class Palette:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture as SVG, and the places on it that show cells of a tensor."""
+    """A picture as SVG, and the rectangles in it that show cells of a tensor."""
 
     svg: str
     cells: tuple[Cells, ...]
@@ -54,7 +54,7 @@ class Drawing:
 
 
 def draw(content: Box, alt: str, palette: Palette, say: Say) -> Drawing:
-    """Draw panels on a page WIDTH wide, at the height that they want."""
+    """Draw panels on a page WIDTH wide, at their wanted height."""
     from desktop_app.figures import fonts
 
     pages = [Page(THEMES[name], fonts.width, _SCALE, 2.0, 0.0, say) for name in ("light", "dark")]
@@ -143,7 +143,7 @@ def _heat(mark: Heat, dark: Heat, palette: Palette) -> str:
 
 
 def _runs(chosen: Any) -> Sequence[tuple[int, int, int]]:
-    """(row, first column, length) of each stretch of true cells."""
+    """(row, first column, length) of each run of true cells."""
     found = []
     for r, line in enumerate(chosen):
         edges = np.flatnonzero(np.diff(np.concatenate(([0], line.astype(int), [0]))))
