@@ -20,7 +20,7 @@ _LONG = {16: 0.5, 128: 0.5}
 
 
 def missing() -> Iterator[Row]:
-    """The rows that need the peers, as not measured."""
+    """The rows that need the peers (other libraries), marked as not measured."""
     yield Row(_LENS, "no --peers", None, 0.6)
     for tokens, reach in _LONG.items():
         yield Row(_ATTRIBUTED.format(tokens), "no --peers", None, reach)
@@ -41,7 +41,7 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
 
 
 def products(model: Model, runs: int) -> Row:
-    """A lens on 128 positions against the products with W_U alone, which are its minimum work."""
+    """A lens on 128 positions against only its products with W_U, which are the least work it can do."""
     config, trace = model.config, model.engine.trace(ids_of(model, 128))
     points = len(lens.points(config))
     vectors = np.random.default_rng(0).standard_normal((points * len(trace), config.n_embd)).astype(np.float32)
@@ -60,7 +60,7 @@ def products(model: Model, runs: int) -> Row:
 
 
 def long_texts(model: Model, runs: int) -> Iterator[Row]:
-    """The scores of every head on 1,024 tokens, and the flow below the last of 256 tokens."""
+    """The scores of every head on 1,024 tokens, and the information flow below the last of 256 tokens."""
     engine, ids = model.engine, ids_of(model, 1024)
     traces = []
 

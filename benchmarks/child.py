@@ -1,4 +1,4 @@
-"""Work in a separate process, which answers with one line of JSON."""
+"""Runs work in a separate process, which answers with one line of JSON."""
 
 import json
 import subprocess

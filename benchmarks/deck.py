@@ -1,4 +1,4 @@
-"""How long a deck of all 205 steps of a model of GPT-2 small's shape takes: `./run benchmarks.deck [KIND ...]`.
+"""Time to make a deck of all 205 steps of a model of GPT-2 small's shape: `./run benchmarks.deck [KIND ...]`.
 
 Random weights, an eight-token text, two processes. Prints the wall time of each kind (pptx by default), its CPU time
 and the file's size; the target for pptx is 90 s on two idle cores. Exits with 1 on a miss.

@@ -1,4 +1,4 @@
-"""A scan of texts against bare passes over the same windows, on one thread each; and how it scales with the texts.
+"""A scan of texts, against bare passes over the same windows on one thread; and how its time scales with the texts.
 
 Each measurement runs in a separate process with one numpy thread, as Dask's workers do.
 """
@@ -68,7 +68,7 @@ def measure(folder: Path, what: str, windows: int) -> dict[str, float]:
 
 
 def grow(folder: Path, megabytes: int) -> dict[str, float]:
-    """Seconds of a whole scan of that many megabytes, without writing its tables, and the peak in bytes."""
+    """Seconds of a whole scan of that many megabytes, without writing its tables, and its peak memory in bytes."""
     from desktop_app.core.evidence.runner import Here
     from desktop_app.core.evidence.scan import Request, count, prepare
     from desktop_app.gpt2.checkpoint import load_checkpoint

@@ -1,7 +1,7 @@
 """How time and memory scale with the text and with the model: `./run benchmarks.growth FOLDER [--json FILE]`.
 
 Makes a checkpoint of each shape below FOLDER (6.2 GB for XL) and deletes it again. Each point is measured in a separate
-process. The exponent between two points is that of the power law through them: 1 where twice the tokens take twice
+process. The exponent between two points is that of the power law through them: 1 if twice the tokens take twice
 the time. The prompt is computed as in the window: every tensor captured up to 256 MB, logits of the last position.
 """
 
@@ -52,7 +52,7 @@ def by_tokens(root: Path) -> Iterator[tuple[float, float, float]]:
 
 
 def by_shape(root: Path, tokens: int = 64) -> Iterator[tuple[str, float, float, float]]:
-    """(size, parameters, seconds, bytes) of a text of `tokens` tokens for each of GPT-2's shapes."""
+    """(size, parameters, seconds, bytes) for a text of `tokens` tokens on each of GPT-2's shapes."""
     for size in SIZES:
         folder = root / size
         made = not folder.exists()

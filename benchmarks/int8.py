@@ -1,4 +1,4 @@
-"""Weights in int8 against float32: time per token, and memory of a model."""
+"""Weights in int8 against float32: time per token, and memory of an open model."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
 
 
 def edit(model: Model) -> Callable[[], float]:
-    """A timed function that computes one token after 127 at each call."""
+    """A function that times one pass at each call, in which only the last of 128 tokens is computed."""
     ids = ids_of(model, 128)
     before = model.engine.trace(ids)
     letters = iter(range(10_000))

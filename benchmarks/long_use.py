@@ -1,6 +1,6 @@
 """Memory over ten minutes of random use of the window: it must stay level, with short texts and with long ones.
 
-A seeded random user walks through steps, heads and blocks, clicks, opens numbers, types, appends, undoes and redoes,
+A seeded random user goes through steps, heads and blocks, clicks, opens numbers, types, appends, undoes and redoes,
 in a separate process, offscreen unless QT_QPA_PLATFORM says otherwise. The process's private memory (RssAnon) is read
 after each action; the row compares the last third of the time with the middle third.
 """
@@ -29,7 +29,7 @@ TEXTS = {"texts of 5 to 30 tokens": (5, 30), "texts of 350 to 500 tokens": (350,
 
 
 def rows(root: Path, runs: int) -> Iterator[Row]:
-    """Every row of this module, each of ten minutes of use, or two where `runs` is below RUNS."""
+    """Every row of this module, each of ten minutes of use, or of two if `runs` is below RUNS."""
     minutes = MINUTES if runs >= RUNS else QUICK
     for name, (least, most) in TEXTS.items():
         found = ask(_HERE, str(checkpoint(root, "small")), str(least), str(most), str(minutes))
@@ -47,7 +47,7 @@ def level(name: str, found: dict[str, Any]) -> Row:
 
 
 def measure(folder: Path, least: int, most: int, minutes: float, seed: int = 0) -> dict[str, Any]:
-    """Use the window for `minutes`; the process's private bytes after each action, and at the end with 7 tokens."""
+    """Use the window for `minutes`; returns the private bytes after each action, and at the end with a 7-token text."""
     from desktop_app.launch import loading
 
     with loading():  # as the program does
@@ -93,10 +93,10 @@ def measure(folder: Path, least: int, most: int, minutes: float, seed: int = 0) 
 
 
 def in_the_loop(app: Any, use: Iterator[None], is_quiet: Callable[[], bool]) -> None:
-    """Run the application until `use` ends: it is advanced whenever the window is quiet; quit after too long a wait.
+    """Run the application until `use` ends, advancing it whenever the window is quiet; quit after too long a wait.
 
-    `use` is advanced by a timer of the running event loop, as events arrive in the program: deferred deletions happen
-    only there, never in `processEvents` from outside, and would be counted as a leak.
+    `use` is advanced by a timer in the running event loop, where the program's events arrive too: deferred deletions
+    happen only there. Driven by `processEvents` from outside, they would not happen and be counted as a leak.
     """
     from PySide6.QtCore import QTimer
 
@@ -123,13 +123,13 @@ def in_the_loop(app: Any, use: Iterator[None], is_quiet: Callable[[], bool]) -> 
 
 
 class Somebody:
-    """A random user: picks what people do, by weight."""
+    """A random user, who chooses actions by weight."""
 
     def __init__(self, window: Any, least: int, most: int, seed: int) -> None:
         self.window, self.least, self.most, self.dice = window, least, most, random.Random(seed)
 
     def act(self) -> None:
-        """One action."""
+        """Carry out one action."""
         kinds: list[tuple[Callable[[], None], int]] = [
             (self.step, 25), (self.head, 15), (self.block, 15), (self.click, 20), (self.hover, 10), (self.edit, 10),
             (self.append, 5), (self.undo, 5), (self.redo, 2), (self.slide, 5), (self.rewrite, 2),
@@ -190,7 +190,7 @@ class Somebody:
         self.write(self.dice.randrange(self.least, self.most + 1))
 
     def write(self, tokens: int) -> None:
-        """Replace the text by another of that many tokens."""
+        """Replace the text by one of that many tokens."""
         words = text(tokens + 200)
         start = self.dice.randrange(200)
         self.window.controller.edit_text(words[start : start + tokens])

@@ -1,6 +1,6 @@
 """How long opening a cell takes at 1,024 tokens of GPT-2 small's shape: `./run benchmarks.open_cell`.
 
-Prints, for each kind of tensor, the median and the worst time of opening random cells; and, for comparison, the target
+Prints, for each kind of tensor, the median and the worst time of opening random cells; for comparison also the target
 of 50 ms and the time of one forward pass over the same text in the same run. Exits with 1 on a miss.
 """
 

@@ -1,4 +1,4 @@
-"""Forward passes: cost of capturing tensors, tokens recomputed by an edit, time of a text's grids, time to cancel."""
+"""Forward passes: the cost of capturing tensors and of an edit of the text, time of a text's grids, time to cancel."""
 
 import statistics
 import threading
@@ -70,7 +70,7 @@ def prompts(model: Model, runs: int) -> Iterator[Row]:
 
 
 def edits(model: Model, runs: int) -> Iterator[Row]:
-    """The last of 128 tokens is edited and a step's view rebuilt; then a token is inserted in the middle."""
+    """The last of 128 tokens is changed and a step's view rebuilt; then a token is inserted in the middle."""
     engine, ids = model.engine, ids_of(model, 128)
     before = engine.trace(ids)
     step = next(s for s in step_list(model.config) if s.key == "blocks.5.attn.pattern")
@@ -103,7 +103,7 @@ def read_weights(checkpoint: Checkpoint) -> float:
 
 
 def long_texts(model: Model, runs: int) -> Iterator[Row]:
-    """The grid of one head, and all heads of all blocks, at 1,024 tokens, from a trace that keeps no grids."""
+    """The grid of one head, and those of all heads of all blocks, at 1,024 tokens, from a trace that keeps no grids."""
     engine, ids = model.engine, ids_of(model, 1024)
     rng = np.random.default_rng(0)
     steps = [s for s in step_list(model.config) if s.spec.op == "pattern"]

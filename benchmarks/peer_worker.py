@@ -1,8 +1,8 @@
-"""A peer's forward pass, timed in its own environment: reads one line of JSON per pass, answers with its seconds.
+"""Another library's forward pass, timed in its own environment: for each line of JSON read, prints its seconds.
 
     {"peer": "transformers", "ids": [...]}  ->  {"seconds": 0.1}
 
-`peer` is a key of PEERS. The peers' Python runs this file by path, so it imports nothing from this project.
+`peer` is a key of PEERS. The other environment's Python runs this file by path, so it imports nothing of this project.
 """
 
 import json
@@ -43,7 +43,7 @@ def transformer_lens(folder):
 
 
 class Lens:
-    """The likeliest token at every point, from a cache that is made beforehand."""
+    """The likeliest token at every point of the residual stream, from a cache made before timing."""
 
     def __init__(self, folder):
         self.model = lens_model(folder)
@@ -69,7 +69,7 @@ def attribution(folder):
 
 
 def heads(folder):
-    """Means of each pattern over diagonals, for a text of a begin token and the same T tokens twice."""
+    """Means of each pattern along diagonals, for a text of a begin token and the same T tokens twice."""
     model = lens_model(folder)
 
     def work(ids):
@@ -106,7 +106,7 @@ def ablation(folder):
 
 
 class Patching:
-    """resid_pre patched from another pass at each position separately, the positions of a block in one batch."""
+    """resid_pre patched from another pass at one position at a time, the positions of a block in one batch."""
 
     def __init__(self, folder):
         self.model = lens_model(folder)

@@ -1,4 +1,4 @@
-"""The same pass by transformers and TransformerLens, which run in their own environment, round by round."""
+"""The same pass by transformers and TransformerLens, which run in their own environment, in alternating rounds."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ _EDIT = 0.10
 
 
 class Peers:
-    """The worker process; a context manager."""
+    """The other libraries' worker process, as a context manager."""
 
     def __init__(self, venv: Path, folder: Path) -> None:
         worker = Path(__file__).with_name("peer_worker.py")
@@ -36,7 +36,7 @@ class Peers:
         self._process.communicate()
 
     def seconds(self, peer: str, ids: Sequence[int]) -> float:
-        """Seconds that one pass takes there. Raises RuntimeError if the peer cannot run."""
+        """Seconds that one pass takes in that process. Raises RuntimeError if the library cannot run."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps({"peer": peer, "ids": list(ids)}) + "\n")
@@ -50,7 +50,7 @@ class Peers:
 
 
 def names() -> Iterator[tuple[str, str, int, float]]:
-    """(name, peer, tokens, reach) of every row."""
+    """(name, library, tokens, target) of every row."""
     for tokens, reach in TRANSFORMERS.items():
         yield f"full pass, against transformers eager, {tokens} tokens", "transformers", tokens, reach
     for tokens, reach in LENS.items():
@@ -61,7 +61,7 @@ _EDITED = "the last of 128 tokens edited, against transformers' full pass"
 
 
 def missing() -> Iterator[Row]:
-    """The rows, as not measured."""
+    """The rows, marked as not measured."""
     for name, _, _, reach in names():
         yield Row(name, "no --peers", None, reach)
     yield Row(_EDITED, "no --peers", None, _EDIT)

@@ -1,7 +1,7 @@
 """The sheet of the whole pass and animated operations: frame times while moving, and the memory of the sheet.
 
 Runs in a separate process, offscreen unless QT_QPA_PLATFORM says otherwise. Frames are timed while tiles are being
-rendered in their thread, as when a person moves the view.
+rendered in their thread, as when a user moves the view.
 """
 
 import json
@@ -21,7 +21,7 @@ from desktop_app.core.bundle import default_model
 _HERE = "benchmarks.sheet"
 _SIZE = (1440, 900)
 _FRAME = 1000 / 60  # ms
-_MEMORY = 150.0  # MB on top of the pass: tiles, pooled numbers, and tensors that the trace derives for them
+_MEMORY = 150.0  # MB in addition to the pass: tiles, pooled numbers, and tensors that the trace derives for them
 
 
 def rows(root: Path, runs: int) -> Iterator[Row]:
@@ -133,7 +133,7 @@ def _play(window: Any, app: Any) -> list[float]:
         c.go_to(step)
         app.processEvents()
         player.toggle()
-        player.play()  # pauses: each frame is requested here
+        player.play()  # pauses the timer: each frame is requested by this function
         for n in range(60):
             player.time = player.motion.length * n / 60
             times.append(timed(lambda: (player._show(), app.processEvents())))
@@ -142,7 +142,7 @@ def _play(window: Any, app: Any) -> list[float]:
 
 
 def _like(box: Any, view: Any) -> Any:
-    """The part of the sheet around `box` that has the shape of `view`."""
+    """The part of the sheet around `box` with the same aspect ratio as `view`."""
     from desktop_app.core.sheet.camera import framed
 
     return framed(box, view.w, view.h)

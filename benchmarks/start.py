@@ -1,4 +1,4 @@
-"""From the start of the process to a live window with the bundled model's first pass drawn."""
+"""Time from the start of the process to a responsive window with the bundled model's first pass drawn."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def alone(folder: Path) -> dict[str, str]:
 
 
 def program(folder: Path, command: Sequence[str] = (sys.executable, "-P", "-m", "desktop_app")) -> list[str]:
-    """The command line that starts the window as a person does; it prints "ready" when the first pass is drawn."""
+    """The command line that starts the window as a user does; it prints "ready" when the first pass is drawn."""
     return [*command, "--smoke", str(folder / "figure.svg")]
 
 

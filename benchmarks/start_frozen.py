@@ -1,7 +1,7 @@
-"""How long the frozen program takes to draw its first pass, against the source: `./run benchmarks.start_frozen`.
+"""How long the frozen program takes to draw its first pass, compared with the source: `./run benchmarks.start_frozen`.
 
 Takes the frozen program's path (build/frozen/logitscope/logitscope by default). Both start alternately on the bundled
-model, offscreen, without settings; the time ends at the line "ready" of `--smoke`.
+model, offscreen, without settings; the time ends when `--smoke` prints "ready".
 Exits with 1 on a miss.
 """
 

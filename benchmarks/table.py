@@ -13,7 +13,7 @@ RUNS = 9
 
 @dataclass(frozen=True)
 class Row:
-    """One result. It passes if `ratio` is at most `reach`; a row that could not be measured has no ratio and fails."""
+    """One result. It passes if `ratio` is at most `reach`, the target; an unmeasured row has no ratio and fails."""
 
     name: str
     value: str
@@ -33,7 +33,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def interleaved(*works: Callable[[], float], runs: int = RUNS) -> list[list[float]]:
-    """The times of each work over `runs` rounds, one call of each per round, so that a busy moment affects all of them.
+    """The times of each work in `runs` rounds, one call of each in a round, so that a busy moment affects all of them.
 
     A work measures itself and returns seconds. A warm-up round is discarded.
     """
@@ -47,7 +47,7 @@ def interleaved(*works: Callable[[], float], runs: int = RUNS) -> list[list[floa
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median of the ratios of each round: a disturbance in a round affects both of its times."""
+    """The median over rounds of the ratio of the two times: a disturbance in a round affects both of them."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
@@ -58,7 +58,7 @@ def against(name: str, ours: Sequence[float], theirs: Sequence[float], reach: fl
 
 
 def bounded(name: str, amount: float, bound: float, unit: str, note: str = "") -> Row:
-    """A row of an amount and its upper bound; the ratio is their quotient."""
+    """A row of an amount and its upper bound; the ratio is amount / bound."""
     value = f"{amount:,.3g} {unit} of {bound:,.3g}" + (f"; {note}" if note else "")
     return Row(name, value, amount / bound if bound else math.inf, 1.0)
 
@@ -90,7 +90,7 @@ def markdown(rows: Sequence[Row]) -> str:
 def write_between(path: Path, mark: str, text: str) -> None:
     """Put `text` between the lines `<!-- mark -->` and `<!-- end of mark -->` of a document.
 
-    Raises ValueError if it lacks them.
+    Raises ValueError if the document lacks these lines.
     """
     before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {mark} -->\n")
     _, end, after = rest.partition(f"<!-- end of {mark} -->\n")

@@ -23,13 +23,13 @@ from desktop_app.gpt2.edit import parse_edits
 _MUTED = "144 heads muted in turn, 16 tokens, against TransformerLens in 12 batches"
 _PATCHED = "resid_pre patched over 12 blocks x 16 positions, against TransformerLens in 12 batches"
 _REACH = 0.4
-_UPDATES = 20  # per second, of a slider
+_UPDATES = 20  # per second, while a slider is moved
 _HERE = "benchmarks.what_if"
-_BESIDE = 1.8  # GB in addition to the weights that two runs of 1,024 tokens may take
+_BESIDE = 1.8  # GB that two runs of 1,024 tokens may take in addition to the weights
 
 
 def missing() -> Iterator[Row]:
-    """The rows that need the peers, as not measured."""
+    """The rows that need the peers (other libraries), marked as not measured."""
     yield Row(_MUTED, "no --peers", None, _REACH)
     yield Row(_PATCHED, "no --peers", None, _REACH)
 
@@ -43,8 +43,8 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
     ids = ids_of(model, 128)
     plain = engine.trace(ids)
     edits = parse_edits(["blocks.6.attn.z[3]=0"], model.config, len(ids))
-    engine.trace(ids, edits=edits, reuse=plain)  # the graphs of the blocks are built once
-    # The edit affects only the upper half of the blocks: its pass is half of one over all blocks.
+    engine.trace(ids, edits=edits, reuse=plain)  # builds the edited blocks' graphs, which are kept, before timing
+    # The edit affects only the upper half of the blocks: its pass computes half as many blocks as a full one.
     times = interleaved(
         lambda: timed(lambda: engine.trace(ids, edits=edits, reuse=plain)),
         lambda: timed(lambda: engine.trace(ids)),
@@ -104,7 +104,7 @@ def _slider(runs: int) -> Row:
 
 
 def two_runs(folder: Path) -> dict[str, float]:
-    """A pass over the whole context, and the same with a head of the first block muted, both kept in memory."""
+    """Memory of a pass over the whole context, and of the same with a head of the first block muted, both kept."""
     from desktop_app.gpt2.system import give_back_memory
 
     model = open_model(folder)

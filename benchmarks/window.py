@@ -1,4 +1,4 @@
-"""The window: frames after a slider, step, head or block change; its longest stall; its load when idle.
+"""The window: frames after a change of slider, step, head or block; its longest stall; its CPU load when idle.
 
 Runs in a separate process, offscreen unless QT_QPA_PLATFORM says otherwise.
 """
@@ -21,7 +21,7 @@ from benchmarks.table import Row, bounded, ms, percentile, timed
 _HERE = "benchmarks.window"
 _SIZE = (1440, 900)
 _FRAME = 1000 / 60  # ms
-_UPDATES = 20  # per second, of an edit's slider
+_UPDATES = 20  # per second, while an edit's slider is moved
 
 
 def rows(root: Path, runs: int) -> Iterator[Row]:
@@ -49,7 +49,7 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
 
 
 def measure(folder: Path, runs: int) -> dict[str, Any]:
-    """Open the window on a model and use it; all times in seconds."""
+    """Open the window on a model and use it; all times are in seconds."""
     from desktop_app.launch import loading
 
     with loading():  # as the program does
@@ -101,7 +101,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     found["blank"] = [timed(blank.repaint) for _ in range(20 * runs)]
     blank.close()
 
-    # How steady the machine is: the same arithmetic on one matrix, repeated.
+    # For the machine's own variation: the same arithmetic on one matrix, repeated.
     cells = np.random.default_rng(0).normal(size=(2048, 2048)).astype(np.float32)
     found["steady"] = [timed(lambda: np.exp(cells)) for _ in range(250)]
 
@@ -129,7 +129,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
         times += [frame(lambda: c.go_block(1)) for _ in range(10)]
         return times
 
-    walk()  # fonts and caches
+    walk()  # loads fonts and fills caches
     found["steps 64"] = [seconds for _ in range(max(2, runs // 3)) for seconds in walk()]
 
     def retype(tokens: int) -> None:
@@ -153,7 +153,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     until(lambda: quiet() and not any(timer.isActive() for timer in window.findChildren(QTimer)))
     idle, loop = 5.0, QEventLoop()
     begun = time.process_time()
-    QTimer.singleShot(int(1000 * idle), loop.quit)  # the application's own would close the window
+    QTimer.singleShot(int(1000 * idle), loop.quit)  # the application's own quit would close the window
     loop.exec()
     found["idle"] = (time.process_time() - begun) / idle
     found["timers"] = sum(timer.isActive() for timer in window.findChildren(QTimer))
@@ -192,12 +192,12 @@ def _strengths(
         until(lambda: c.scene.trace is not was and c.is_current)
         QApplication.processEvents()
 
-    move(-150)  # the graphs of the blocks are built once
+    move(-150)  # builds the edited blocks' graphs, which are kept
     return [timed(lambda n=n: move(n % 300 - 149)) for n in range(count)]
 
 
 class Heartbeat:
-    """Measures how long the event loop does not respond: another thread posts to it every few milliseconds."""
+    """Measures how long the event loop does not respond: a second thread posts to it every few milliseconds."""
 
     def __init__(self, app: Any) -> None:
         from PySide6.QtCore import QObject, Qt, Signal

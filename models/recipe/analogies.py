@@ -1,4 +1,4 @@
-"""Analogies by the embedding: a - b + c is nearest to d."""
+"""Analogies in the embedding: a - b + c should be nearest to d."""
 
 from __future__ import annotations
 

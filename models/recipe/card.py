@@ -1,4 +1,4 @@
-"""The figures of a model as Markdown, and writing them into its card."""
+"""Formats the figures of a model as Markdown, and writes them into its model card."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def report(figures: dict[str, Any]) -> str:
 
 
 def write(card: Path, figures: str) -> None:
-    """Put the figures between the marks of the card."""
+    """Put the figures between the two markers in the card."""
     text = card.read_text(encoding="utf-8")
     pattern = re.compile(re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1]), re.DOTALL)
     if not pattern.search(text):

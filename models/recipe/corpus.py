@@ -1,4 +1,4 @@
-"""Read a folder of plain-text books and turn books and generated passages into streams of token ids."""
+"""Reads a folder of plain-text books, and turns books and generated passages into streams of token ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 HELD_OUT_BOOK = "pg501.txt"  # The Story of Doctor Dolittle
 BEGIN_SHARE = 0.25
-JOINTS, JOINT_SHARES = ("", "\n", " "), (0.7, 0.15, 0.15)  # the empty one: an end-of-text token
+JOINTS, JOINT_SHARES = ("", "\n", " "), (0.7, 0.15, 0.15)  # between passages; "" stands for an end-of-text token
 PACKED_AT_ONCE = 20_000
 
 
@@ -40,7 +40,7 @@ def book_ids(tokenizer: Tokenizer, folder: Path, end_of_text: int) -> np.ndarray
 
 
 def passage_texts(count: int, seed: int) -> Iterator[str]:
-    """Yield `count` training passages, deterministic by seed."""
+    """Yield `count` training passages; the same seed gives the same passages."""
     return (passage.text for passage in islice(training_passages(seed), count))
 
 
@@ -48,7 +48,7 @@ def passage_rows(tokenizer: Tokenizer, count: int, seed: int, end_of_text: int, 
     """Pack passages into rows of `length` ids that each begin with a passage; uint16 [row, length].
 
     A prompt typed into the app has no end-of-text token before it, so most rows have none before their first passage;
-    a quarter have one, as the text of a sample may. Some passages share a text, separated by a space or a newline.
+    a quarter have one, as sampled texts may. Some passages share a text, separated by a space or a newline.
     """
     rng = Random(seed)
     rows = np.empty((0, length), dtype=np.uint16)

@@ -24,7 +24,7 @@ import learned
 import measure
 import numpy as np
 
-KEPT = measure.DATA / "bundled.json"  # the figures of the card as data, for the tests
+KEPT = measure.DATA / "bundled.json"  # the figures of the card as JSON, for the tests
 
 
 def sorted_right(model: forward.Model, length: int = 6) -> float:
@@ -39,7 +39,7 @@ def sorted_right(model: forward.Model, length: int = 6) -> float:
 def sorter_report(folder: Path, *, keep: bool = False) -> str:
     """Return the share of the 729 inputs sorted correctly by the model and by each of its snapshots, as Markdown.
 
-    With `keep` the shares are also written to snapshots/curves.csv, which the program draws above its slider.
+    With `keep` the shares are also written to snapshots/curves.csv, which the app draws above its snapshot slider.
     """
     lines = ["| training step | inputs sorted right, of 729 |", "|---|---|"]
     curve = ["step,sorted right"]
@@ -55,7 +55,7 @@ def sorter_report(folder: Path, *, keep: bool = False) -> str:
 
 
 def main() -> None:
-    """Print the figures of a model folder and, if asked, write them into its card."""
+    """Print the figures of a model folder and, if asked to, write them into its card."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--corpus", type=Path, help="books to fit the bigram model to; else its kept figure is used")

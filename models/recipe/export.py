@@ -1,7 +1,7 @@
 """Write a model in the Hugging Face layout: float16 weights, config, vocabulary and merges.
 
 python export.py WORK OUTPUT_FOLDER                      the running mean of the newest checkpoint
-python export.py WORK3 OUTPUT_FOLDER --after WORK1 WORK2    of the third round, also counting the earlier ones
+python export.py WORK3 OUTPUT_FOLDER --after WORK1 WORK2    that of a third run, with the counts of the earlier runs
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tokenizer import END_OF_TEXT
 def export(model: GPT2, tokenizer: Path, output: Path, training: dict[str, str] | None = None) -> None:
     """Write config.json, model.safetensors (float16), vocab.json and merges.txt into a folder.
 
-    `training` describes how the weights were trained and goes into the metadata of the safetensors file.
+    `training` describes how the weights were trained; it is stored in the metadata of the safetensors file.
     """
     output.mkdir(parents=True, exist_ok=True)
     vocab = json.loads((tokenizer / "vocab.json").read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def export(model: GPT2, tokenizer: Path, output: Path, training: dict[str, str] 
 
 
 def progress_of(work: Path) -> dict[str, float]:
-    """Read the progress counters of a training run."""
+    """Read the counters of a training run."""
     with safe_open(work / "checkpoint.safetensors", "pt") as file:
         return json.loads(file.metadata()["progress"])
 

@@ -1,6 +1,6 @@
 """GPT-2's forward pass and sampling in plain numpy, for evaluation and tests without PyTorch.
 
-It shares no code with the training model, so agreement between the two is evidence that both are right.
+It shares no code with the model used in training, so agreement between the two is evidence that both are right.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Model:
         return self.forward(tokens)[:, -1] @ self.weights["wte.weight"].T
 
     def nats(self, tokens: np.ndarray) -> np.ndarray:
-        """Return -log p of every id but the first, given those before it: [batch, pos - 1]."""
+        """Return -log p in nats of every id but the first, given those before it: [batch, pos - 1]."""
         logits = self.logits(tokens[:, :-1])
         logits -= logits.max(-1, keepdims=True)
         normalizer = np.log(np.exp(logits).sum(-1))

@@ -1,8 +1,8 @@
 """Initialize a larger model from a trained one: more blocks, more positions, another vocabulary.
 
-Initially the larger model computes what the small one did: a new block adds nothing to the residual stream (its output
-projections start at zero, and are trained), a known token keeps its embedding, and a new one starts as the mean of the
-old tokens that it is made of. Width and heads stay the same.
+Initially the larger model computes the same as the small one: a new block adds nothing to the residual stream (its
+output projections start at zero, and are trained), a known token keeps its embedding, and a new one starts as the mean
+of the old tokens that spell it. Width and number of heads stay the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def embeddings(small: torch.Tensor, folder: Path, tokenizer: Path) -> torch.Tens
 
 
 def positions(small: torch.Tensor, context: int) -> torch.Tensor:
-    """Return position vectors [context, width]: the known ones, extended by the waves that fit them best.
+    """Return position vectors [context, width]: the known ones, extended by the sinusoids that fit them best.
 
     The fit is regularized (ridge): long waves, of which the known positions cover only a part, would otherwise diverge.
     """
@@ -43,7 +43,7 @@ def positions(small: torch.Tensor, context: int) -> torch.Tensor:
 
 
 def places(few: int, many: int) -> list[int]:
-    """Return the indices of a model's blocks in a deeper model, spread from the first to the last."""
+    """Return where the blocks of a small model go in a deeper one: indices spread from the first to the last block."""
     return [round(at * (many - 1) / max(1, few - 1)) for at in range(few)]
 
 

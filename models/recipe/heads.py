@@ -1,15 +1,15 @@
-"""Scores of attention heads: where they attend on repeated random tokens, and whether they write a successor.
+"""Scores of attention heads: where they attend in repeated random tokens, and whether they write successors.
 
 Definitions follow Olsson et al. 2022, In-context Learning and Induction Heads. The text is the end-of-text token,
-then random ids, then the same ids again. A score is the mean attention that a head pays, over all positions for
-which it is defined, to one key:
+then random ids, then the same ids again. A score is the mean attention weight that a head gives, over all positions
+for which it is defined, to one key:
 
 - previous-token: the token before; first-token: position 0; same-position: the token itself;
 - duplicate-token: the first copy of the current token; induction: the token after the first copy of the current token.
 
 A successor head (Gould et al. 2023) writes " Tuesday" when it reads " Monday", wherever it attends. Its score is the
-share of words, over all sequences, for which the head's output from that word's stream alone favours the next word over
-all others of the sequence, along the directions of the unembedding.
+share of words, over all sequences, for which the head's output from that word's residual stream alone favours the next
+word over all others of the sequence, along the directions of the unembedding.
 """
 
 from __future__ import annotations

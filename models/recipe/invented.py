@@ -1,4 +1,4 @@
-"""Invented words: made-up ones that sound English, and code words."""
+"""Invented words: made-up words that sound English, and code words."""
 
 from __future__ import annotations
 

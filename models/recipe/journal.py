@@ -57,7 +57,7 @@ def draw_losses(history: Path, figure: Path) -> None:
 
 
 class Journal:
-    """Prints the course of a training run and records it in its working folder."""
+    """Prints the progress of a training run and records it in its working folder."""
 
     def __init__(
         self, work: Path, look: torch.Tensor, look_bytes: int, encode: Callable[[str], list[int]], device: str

@@ -1,4 +1,4 @@
-"""Measurements of the small model during training: the loss of token n, the in-context score, head scores.
+"""Measurements of the small model during training: losses by token, the in-context score, head scores.
 
 On rows of the held-out book, each as long as the context: `loss` is the mean cross-entropy in nats per token, `loss of
 token n` that of the n-th token alone, over all rows. The in-context score is the loss late in the text minus the loss
@@ -23,7 +23,7 @@ import tokenizer as bpe
 FILE = "curves.csv"
 ROWS = 64
 TOKENS = (2, 4, 8, 16, 32, 64, 125)
-EARLY, LATE = slice(7, 15), slice(111, 127)  # into the losses, the first of which is that of token 1 given token 0
+EARLY, LATE = slice(7, 15), slice(111, 127)  # indices of losses; the first loss is that of token 1 given token 0
 KINDS = ("induction", "previous-token")
 SEQUENCES, LENGTH = 8, 40
 SHOWN = ("loss", "in-context score", "loss when repeated", "best previous-token", "best induction")

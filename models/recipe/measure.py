@@ -1,6 +1,6 @@
-"""All figures of the bundled model as plain data, in numpy: those that the card states and the tests check.
+"""All figures of the bundled model as plain data, computed in numpy; the card states them and the tests check them.
 
-Everything is drawn from fixed seeds. It needs numpy, tokenizers and safetensors, but not PyTorch.
+All random choices have fixed seeds. It needs numpy, tokenizers and safetensors, but not PyTorch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PROMPTS = (
     "Far away, in the middle of the forest, there stood",
 )
 CONTINUATION = 80
-LOOP = 8  # tokens whose repetition makes a loop
+LOOP = 8  # a text loops if this many consecutive tokens occur twice
 
 
 def book_bits_per_byte(model: forward.Model, ids: list[int], bytes_in: int) -> float:
@@ -86,7 +86,7 @@ def continued_greedily(model: forward.Model, tokenizer: bpe.Tokenizer, prompts: 
 
 
 def plain_sentences(model: forward.Model, tokenizer: bpe.Tokenizer) -> list[dict[str, object]]:
-    """Return every plain sentence with the model's greedy continuation and whether it begins as accepted."""
+    """Return every plain sentence with the model's greedy continuation, and whether it begins as accepted."""
     found = continued_greedily(model, tokenizer, [s.prompt for s in plain.SENTENCES], plain.TOKENS)
     return [
         {"kind": s.kind, "prompt": s.prompt, "continued": text, "right": s.is_continued_by(text)}
@@ -113,7 +113,7 @@ def continuations(model: forward.Model, tokenizer: bpe.Tokenizer) -> list[dict[s
 
 
 def found_analogies(model: forward.Model, tokenizer: bpe.Tokenizer) -> list[dict[str, str]]:
-    """Return each analogy with the word that the centred embedding finds."""
+    """Return each analogy with the word that is nearest in the centred embedding."""
     found = []
     for a, b, c, d in analogies.ANALOGIES:
         ids = [tokenizer.encode(f" {word}").ids[0] for word in (a, b, c)]
@@ -139,12 +139,12 @@ def first_position(model: forward.Model, ids: list[int], windows: int = 16, leng
 
 
 def tokenizer_digest(folder: Path) -> str:
-    """Return the digest that ties a bigram figure to a tokenizer."""
+    """Return the digest of the tokenizer that a stored bigram figure belongs to."""
     return hashlib.sha256((folder / "vocab.json").read_bytes() + (folder / "merges.txt").read_bytes()).hexdigest()
 
 
 def bigram_figure(folder: Path, corpus_folder: Path | None) -> float:
-    """Fit the bigram model and store its figure, or read the stored one, which must be of the same tokenizer."""
+    """Fit the bigram model and store its figure, or read the stored figure, which must be of the same tokenizer."""
     kept = DATA / "bigram.json"
     if corpus_folder:
         figure = bigram.bits_per_byte(corpus_folder, folder, DATA / corpus.HELD_OUT_BOOK)
@@ -158,7 +158,7 @@ def bigram_figure(folder: Path, corpus_folder: Path | None) -> float:
 
 
 def measure(folder: Path, corpus_folder: Path | None = None) -> dict[str, object]:
-    """Return every figure of the model in a folder, as data that JSON can hold."""
+    """Return every figure of the model in a folder, as data that can be written as JSON."""
     model, tokenizer = forward.load(folder), bpe.load(folder)
 
     def encode(text: str) -> list[int]:
@@ -183,7 +183,7 @@ def measure(folder: Path, corpus_folder: Path | None = None) -> dict[str, object
 
 
 def successions(encode: Encode) -> list[tuple[tuple[str, ...], bool]]:
-    """Return days, months, numbers and ordinals that are one token each, and whether they form a cycle."""
+    """Return days, months, numbers and ordinals whose words are one token each, and whether they form a cycle."""
     orders = [(words.words(slot), words.SLOTS[slot].order == "cycle") for slot in ("day", "month", "number", "ordinal")]
     return [
         (kept, closed and len(kept) == len(order))

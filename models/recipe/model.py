@@ -1,6 +1,6 @@
-"""A compact GPT-2 in PyTorch whose state dict has the names and layouts of the Hugging Face checkpoints.
+"""A compact GPT-2 in PyTorch whose state dict has the names and shapes of Hugging Face checkpoints.
 
-Matrices stay in the Conv1D orientation [in, out], the unembedding is the token embedding itself, activations are the
+Matrices have the Conv1D orientation [in, out], the unembedding is the token embedding itself, the activation is the
 tanh form of GELU, and layer norms come before attention and MLP, so that a saved state dict is an ordinary GPT-2
 checkpoint without renaming or transposing anything.
 """
@@ -55,17 +55,17 @@ class Shape:
 
 
 def wave_features(context: int, width: int, longest: int) -> torch.Tensor:
-    """Return sines and cosines of the position [pos, width // 4], of wavelengths from pi to `longest`."""
+    """Return sines and cosines of the position [pos, width // 4], with wavelengths from pi to `longest`."""
     lengths = torch.logspace(math.log10(math.pi), math.log10(longest), width // 8)
     phase = torch.arange(context)[:, None] * (2 * math.pi / lengths)
     return torch.cat((phase.sin(), phase.cos()), dim=1)
 
 
 def waves(context: int, width: int, rms: float) -> torch.Tensor:
-    """Return position vectors [pos, width] made of waves, the longest twice the context, randomly rotated.
+    """Return position vectors [pos, width] made of sinusoids, the longest twice the context, randomly rotated.
 
-    Learned positions that start as noise take long to tell neighbours apart; in these, "one back" is a rotation from
-    the start, so heads that look at the previous token, and with them induction heads, form early.
+    Learned positions that start as noise take long to tell neighbours apart; with sinusoids, "one position back" is a
+    rotation from the start, so previous-token heads, and with them induction heads, form early.
     """
     features = wave_features(context, width, 2 * context)
     basis = torch.linalg.qr(torch.randn(width, width)).Q[: features.shape[1]]
@@ -74,7 +74,7 @@ def waves(context: int, width: int, rms: float) -> torch.Tensor:
 
 
 class Conv1D(nn.Module):
-    """A linear map whose weight is [in, out], as in GPT-2 checkpoints."""
+    """A linear map whose weight has the shape [in, out], as in GPT-2 checkpoints."""
 
     def __init__(self, n_in: int, n_out: int, std: float) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Conv1D(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention with one joint projection to queries, keys and values."""
+    """Causal self-attention with a joint projection to queries, keys and values."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Attention(nn.Module):
         self.c_proj = Conv1D(shape.width, shape.width, std / math.sqrt(2 * shape.blocks))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map the normalized stream [batch, pos, width] to what attention adds to it."""
+        """Map the normalized residual stream [batch, pos, width] to what attention adds to it."""
         batch, pos, width = x.shape
         q, k, v = (
             part.view(batch, pos, self.heads, width // self.heads).transpose(1, 2)
@@ -108,7 +108,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """The MLP: a wide hidden layer with GELU."""
+    """The MLP: a hidden layer four times as wide as the stream, with GELU."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -117,12 +117,12 @@ class MLP(nn.Module):
         self.c_proj = Conv1D(4 * shape.width, shape.width, std / 2 / math.sqrt(2 * shape.blocks))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map the normalized stream [batch, pos, width] to what the MLP adds to it."""
+        """Map the normalized residual stream [batch, pos, width] to what the MLP adds to it."""
         return self.c_proj(functional.gelu(self.c_fc(x), approximate="tanh"))
 
 
 class Block(nn.Module):
-    """Attention and MLP, each behind its layer norm and added to the residual stream."""
+    """Attention and MLP, each applied after its layer norm and added to the residual stream."""
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Block(nn.Module):
 
 
 class GPT2(nn.Module):
-    """The whole model; `state_dict()` is what goes into `model.safetensors`."""
+    """The whole model; `state_dict()` gives the tensors of `model.safetensors`."""
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
@@ -161,5 +161,5 @@ class GPT2(nn.Module):
         return functional.linear(self.ln_f(x), self.wte.weight)
 
     def loss(self, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the mean cross-entropy in nats; targets of -100 do not count."""
+        """Return the mean cross-entropy in nats; targets of -100 are ignored."""
         return functional.cross_entropy(self(tokens).float().flatten(0, 1), targets.flatten(), ignore_index=-100)

@@ -29,7 +29,7 @@ def orthogonalize(matrices: torch.Tensor, iterations: int = 5) -> torch.Tensor:
 
 
 class Optimizer:
-    """Holds the momenta of every parameter of a model, updates them and saves them as flat tensors."""
+    """Holds the momenta of all parameters of a model, updates the parameters, and saves the momenta as flat tensors."""
 
     def __init__(
         self, parameters: dict[str, torch.nn.Parameter], matrix_rate: float, other_rate: float, decay: float
@@ -66,7 +66,7 @@ class Optimizer:
         by_shape: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = defaultdict(list)
         for name, p, update in zip(names, parameters, updates, strict=True):
             p.grad = None
-            # The joint projection is three matrices side by side; each is orthogonalized separately.
+            # The joint projection is the three matrices of q, k and v side by side; each is orthogonalized separately.
             width = p.shape[0] if name.endswith("c_attn.weight") else p.shape[1]
             for part, target in zip(update.split(width, dim=1), p.data.split(width, dim=1), strict=True):
                 by_shape[part.shape].append((part, target))
@@ -91,7 +91,7 @@ class Optimizer:
             p.grad = None
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return all momenta under flat names."""
+        """Return all momenta in a flat dict by name."""
         kinds = {"momentum": self.momentum, "first": self.first, "second": self.second}
         return {f"{kind}/{name}": t for kind, named in kinds.items() for name, t in named.items()}
 

@@ -1,6 +1,6 @@
-"""Short English passages that exercise one skill each: for training and, in held-out phrasings, for evaluation.
+"""Short English passages, each for one skill: for training and, in held-out phrasings, for evaluation.
 
-    python passages.py --seed 3 --count 20                        prints some
+        python passages.py --seed 3 --count 20                        prints some passages
     python passages.py --held-out capitals                        prints evaluation items
 
 No passage contains any of the plain sentences that the model is tested on (`plain.py`).
@@ -24,7 +24,7 @@ from templates import Passage
 Rng = random.Random
 TEMPLATES = templates.read()
 STORY = "stories"
-# Relative frequencies of skills, where not 3.
+# Relative frequencies of skills; those not listed have 3.
 SHARES = {
     "capitals": 6, "colours": 4, "opposites": 6, "pronouns": 7, "number agreement": 6, "giver and receiver": 6,
     "counting": 5, "everyday sentences": 10, "repeated lists": 4, "places": 2, "seasons": 2, "returning names": 2,
@@ -45,7 +45,7 @@ MAKERS: dict[str, Callable[[Rng, bool], Passage]] = {
     repeats.SKILL: repeats.repeated,
     STORY: _story,
 }
-# The skills that are measured: all that have an answer.
+# The skills that are measured: all whose passages have an answer.
 SKILLS = sorted(
     [repeats.SKILL, *(skill for skill, found in TEMPLATES.items() if any("<" in one.text for one in found))]
 )
@@ -71,7 +71,7 @@ def training_passages(seed: int) -> Iterator[Passage]:
 def held_out_items(skill: str, count: int = 240, seed: int = 0) -> list[Passage]:
     """Return `count` evaluation items of a skill with different prompts, deterministic by seed.
 
-    It returns fewer where the held-out phrasings cannot be filled in that many ways.
+    It returns fewer if the held-out phrasings cannot be filled in that many ways.
     """
     rng = Rng(f"{skill} {seed}")
     items: dict[str, Passage] = {}

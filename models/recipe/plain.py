@@ -1,4 +1,4 @@
-"""The plain sentences that a student types first, which no generated text may contain, and how they are scored.
+"""The plain sentences that a student types first, which no training passage may contain, and how they are scored.
 
 `tests/models/data/plain-sentences.tsv` has one per line: the kind, the prompt, and the accepted beginnings.
 """
@@ -22,7 +22,7 @@ class Sentence:
     accepted: tuple[str, ...]
 
     def is_continued_by(self, text: str) -> bool:
-        """Tell whether a continuation begins with an accepted word: as a whole word, after any space."""
+        """Tell whether a continuation begins with an accepted beginning, as whole words and after any space."""
         for beginning in self.accepted:
             end = r"\b" if beginning[-1].isalnum() else ""
             if re.match(rf"\s*{re.escape(beginning.strip())}{end}", text):

@@ -1,4 +1,4 @@
-"""Lists repeated once, of common words, made-up ones, codes, names: the first copy determines the second."""
+"""Lists that occur twice in a passage (of common words, made-up ones, codes, names): the first predicts the second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from templates import Passage
 Rng = random.Random
 SKILL = "repeated lists"
 GLUES = (" ", " ", ", ", ", ", "; ", " and ")
-# Relative frequencies of common words, made-up ones, codes, names and pieces of words; a list uses one row.
+# Each row: relative frequencies of common words, made-up words, codes, names and word pieces; a list uses one row.
 SHARES = ((6, 4, 0, 2, 0), (4, 3, 2, 1, 1), (1, 1, 6, 0, 2), (1, 0, 0, 0, 0), (1, 0, 0, 0, 0), (0, 1, 3, 1, 4))
 # The text around a repeated list: before, between, after.
 FRAMES = (
@@ -37,7 +37,7 @@ _COMMON = sorted({
 
 
 def words(rng: Rng) -> tuple[str, ...]:
-    """Draw 2 to 30 different words, so that each word has only one successor."""
+    """Draw 2 to 30 different words, so that each word determines the next one."""
     makers = (
         lambda: rng.choice(_COMMON),
         lambda: made_up_word(rng),
@@ -53,7 +53,7 @@ def words(rng: Rng) -> tuple[str, ...]:
 
 
 def repeated(rng: Rng, held_out: bool) -> Passage:
-    """Return a repeated list; the answer is a word of the second copy, after at least two words of it."""
+    """Return a repeated list; the answer is a word of the second copy that comes after at least two words of it."""
     items, glue = words(rng), rng.choice(GLUES)
     cut = rng.randint(min(2, len(items) - 1), len(items) - 1)
     before, between, after = (

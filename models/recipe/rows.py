@@ -1,4 +1,4 @@
-"""The order of token rows from books and passages, and the progress that a checkpoint stores."""
+"""The order of token rows from books and passages, and the progress counters that a checkpoint stores."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 
 @dataclass
 class Progress:
-    """The counters that a checkpoint stores in addition to tensors."""
+    """The counters that a checkpoint stores in addition to its tensors."""
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    stretch: int = 1  # number of the current stretch, or of the last one if that has ended
+    stretch: int = 1  # number of the current stretch of training, or of the last one if that has ended
     stretch_step: int = 0
     stretch_seconds: float = 0.0
     ended: bool = False  # the learning-rate decay is complete
@@ -31,10 +31,10 @@ class Progress:
 class Rows:
     """Serves rows of context + 1 ids, from books and passages in a fixed proportion, each epoch in a new order.
 
-    Passages may have been packed into longer rows, which are cut. Every other row of a book is moved back to the
-    beginning of a paragraph, as prompts begin there too. A few rows of a batch may be drills: a sequence of random ids
+    Passages may have been packed into longer rows, which are cut. Every other row of a book is shifted back to the
+    beginning of a paragraph, where prompts begin too. A few rows of a batch may be drills: a sequence of random ids
     (without the last id, which ends texts) repeated to the end of the row. Only the predictable part, everything after
-    the first copy, counts there.
+    the first copy, counts in the loss.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Rows:
     ) -> None:
         self.books, self.passages, self.drills, self.vocab = books, passages, drills, vocab
         self.share, self.context, self.seed = share, context, seed
-        self.longest = longest or context // 2  # bound of the length that a drill repeats
+        self.longest = longest or context // 2  # the longest sequence that a drill repeats
         self.paragraphs = np.flatnonzero(books == new_line) + 1
         self.book_rows = (len(books) - context - 1) // context - 1
         self.orders: dict[tuple[int, int], np.ndarray] = {}
@@ -82,7 +82,7 @@ class Rows:
     def batch(self, progress: Progress, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the next ids and their targets, [rows, context] each, and count them in `progress`.
 
-        A target of -100 does not count.
+        Targets of -100 are ignored in the loss.
         """
         out = []
         from_passages = int(rows * self.share)

@@ -1,4 +1,4 @@
-"""Short stories: from a grammar of plots (`data/stories/grammar.txt`), and some hand-written ones (`by_hand.txt`)."""
+"""Short stories: from a grammar of plots (`data/stories/grammar.txt`), and hand-written ones (`by_hand.txt`)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _expand(section: str, rng: Rng) -> str:
 
 
 def story(rng: Rng) -> str:
-    """Return one story; a slot has the same word throughout."""
+    """Return one story; a slot is filled with the same word throughout."""
     if rng.random() < BY_HAND_SHARE:
         return rng.choice(BY_HAND).strip()
     return Template("stories", _expand("story", rng)).fill(rng).text

@@ -1,10 +1,10 @@
-"""Phrasings with slots, read from `data/phrasings/*.txt`, one file per skill, and the filling of their slots.
+"""Phrasings with slots, read from `data/phrasings/*.txt` (one file for each skill), and how their slots are filled.
 
 A line is a phrasing. `{country}` is a slot of words.toml, `{country2}` another row of the same table, `{day+1}` the row
 after `{day}`, `{Animal}` begins with a capital, `{x|y}` is x or y (which may contain slots), `{madeup}` an invented
-word. The text in `<...>` is the answer that the skill is measured by. A line without an answer is plain training
-text. The phrasings after the line `## held out` are never trained on; `## choices 2` gives the number of sensible
-answers, where that is not the number of words that can fill the answer's slot.
+word. The text in `<...>` is the answer by which the skill is measured. A line without an answer is for training only.
+Phrasings after the line `## held out` are never trained on; `## choices 2` gives the number of sensible answers, if
+that is not the number of words that can fill the answer's slot.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def with_articles(text: str) -> str:
 
 @dataclass(frozen=True)
 class Slot:
-    """A slot: a column, the index of a row of its table (different indices draw different rows), an offset in rows."""
+    """A slot: a column, an index (different indices draw different rows of its table), and an offset in rows."""
 
     column: str
     index: str
@@ -69,13 +69,13 @@ class Slot:
 
     @property
     def key(self) -> tuple[int, str]:
-        """The key of its draw: one row is drawn for each table and index, shared by all columns."""
+        """The key by which a row is drawn: one for each table and index, shared by all columns of the table."""
         return (0 if self.column == MADE_UP else id(w.SLOTS[self.column]), self.index)
 
 
 @dataclass(frozen=True)
 class Template:
-    """One phrasing of a skill; `choices` as in `Passage`, 0 where the words of the answer's slot are counted."""
+    """One phrasing of a skill; `choices` as in `Passage`, 0 if the words of the answer's slot are to be counted."""
 
     skill: str
     text: str
@@ -99,7 +99,7 @@ class Template:
 
     @cached_property
     def choices(self) -> int:
-        """The number of possible answers: as stated, or the number of different words of the answer's slot."""
+        """The number of possible answers: as stated, or the number of different words for the answer's slot."""
         answer = re.search(r"<([^<>]*)>", self.text)
         if not answer:
             return 0
@@ -109,7 +109,7 @@ class Template:
         return len(set(w.words(Slot.of(slot).column)))
 
     def _draw(self, rng: Rng) -> dict[tuple[int, str], int | str]:
-        """Draw a row for every table and index; no two begin with the same word."""
+        """Draw a row for every table and index; no two rows begin with the same word."""
         tables = {slot.key: w.SLOTS.get(slot.column) for slot in self.slots}
         offsets = {key: [slot.offset for slot in self.slots if slot.key == key] for key in tables}
         while True:
@@ -153,7 +153,7 @@ class Template:
 
 
 def read(folder: Path = w.DATA / "phrasings") -> dict[str, list[Template]]:
-    """Read the phrasings of every skill; a skill is named by its file."""
+    """Read the phrasings of every skill; a skill's name is that of its file."""
     skills = {}
     for path in sorted(folder.glob("*.txt")):
         text = path.read_text(encoding="utf-8")

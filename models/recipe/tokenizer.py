@@ -21,9 +21,9 @@ WHOLE_WORD_COUNT = 1_500
 
 
 def train(folder: Path, size: int = VOCAB_SIZE, *, plain: bool = False) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Return vocabulary and merges learned from the books and from generated passages; `plain`: from the books only.
+    """Return vocabulary and merges learned from books and generated passages, or with `plain` from the books only.
 
-    The key words of the passages are repeated often enough to become one token each. All 256 bytes are in the
+    The key words of the passages are repeated so often that each becomes one token. All 256 bytes are in the
     vocabulary, so any text can be encoded; the end-of-text token has the last id.
     """
 

@@ -1,17 +1,17 @@
 """Train the bundled model: a small GPT-2 on a folder of books and on generated passages.
 
-    python train.py CORPUS WORK --minutes 60            a stretch of 60 minutes
-    python train.py CORPUS WORK --minutes 60            resume where it stopped, or add a stretch
-    python train.py CORPUS WORK --million 6             a stretch of 6 million tokens, for a shared machine
+        python train.py CORPUS WORK --minutes 60            train a stretch of 60 minutes
+        python train.py CORPUS WORK --minutes 60            resume an interrupted stretch, or add another
+        python train.py CORPUS WORK --million 6             train a stretch of 6 million tokens, for a shared machine
     python train.py CORPUS WORK --prepare               make tokenizer and token streams only
 
 WORK receives the tokenizer, `checkpoint.safetensors` (weights, their running mean, momenta, counters), snapshots of
-the weights in the Hugging Face layout, `loss.jsonl` and `loss.svg`. Training goes in stretches. In each, the learning
-rate warms up, stays, and falls linearly over the last part, so that every stretch ends with a model worth keeping
-(after WSD-S, Wen et al. 2024). An interrupted stretch is resumed; after one that has ended, the same command
-starts another from its weights. Once prepared, WORK is all that training needs: the books may be missing.
+the weights in the Hugging Face layout, `loss.jsonl` and `loss.svg`. Training proceeds in stretches. In each of them the
+learning rate warms up, stays, and falls linearly over the last part, so that every stretch ends with a usable model
+(after WSD-S, Wen et al. 2024). An interrupted stretch is resumed; after a complete one, the same command
+starts another from its weights. Once prepared, WORK is all that training needs, even without the books.
 
-On a CPU the rows of a batch are distributed to one thread per worker, each with its own gradients: a core that is
+On a CPU the rows of a batch are distributed over one thread per worker, each with its own gradients: a core that is
 busy elsewhere then takes fewer rows and does not delay the others. On an accelerator (`--device cuda`) a batch is
 computed at once and only the progress lines wait for the device.
 """
@@ -48,13 +48,13 @@ READ_EVERY = 20  # steps
 
 
 def rate(progress: Progress, done: float, fall: float) -> float:
-    """Return the factor of the peak rate after the share `done` of a stretch: warm-up, constant, then linear decay."""
+    """Return the factor of the peak rate after the share `done` of a stretch: warm-up, constant, linear decay."""
     warm = min(1.0, (progress.stretch_step + 1) / WARM_UP_STEPS)
     return warm * min(1.0, max(0.02, (1 - done) / fall))
 
 
 def done(args: argparse.Namespace, progress: Progress) -> float:
-    """Return the completed share of a stretch: by time or by tokens, whichever is larger."""
+    """Return the completed fraction of a stretch: by time or by tokens, whichever is larger."""
     by_tokens = progress.stretch_step * args.rows * length_of_rows(args) / (args.million * 1e6) if args.million else 0.0
     minutes = args.minutes or (0 if args.million else 60)
     return max(by_tokens, progress.stretch_seconds / (minutes * 60) if minutes else 0.0)
@@ -103,7 +103,7 @@ def arguments() -> argparse.Namespace:
 
 
 def prepare(args: argparse.Namespace) -> tuple[Rows, Journal, Shape]:
-    """Make or read the tokenizer and the token streams, and open the journal on the start of the held-out book."""
+    """Make or read the tokenizer and the token streams, and create the journal with the start of the held-out book."""
     folder = args.work / "tokenizer"
     if not (folder / "vocab.json").exists():
         bpe.save(folder, *bpe.train(args.corpus, args.tokens))
@@ -136,7 +136,7 @@ def prepare(args: argparse.Namespace) -> tuple[Rows, Journal, Shape]:
 
 
 def fall_behind(mean: GPT2, model: GPT2, step: int) -> None:
-    """Update the running mean of the weights by one step, following closely at the start of a stretch."""
+    """Update the running mean of the weights by one step, with a short horizon at the start of a stretch."""
     keep = min(1 - 1 / MEAN_HORIZON, (step + 1) / (step + 10))
     with torch.no_grad():
         torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - keep)
@@ -167,7 +167,7 @@ def main() -> None:
     progress = restore(checkpoint, model, mean, optimizer) if checkpoint.exists() else Progress()
     if progress.ended:
         progress.begin_stretch()
-        # The stretch ended with the running mean as its result; continue from there.
+        # The result of the previous stretch was the running mean; continue from there.
         model.load_state_dict(mean.state_dict())
     threads, rows_at_once = (args.workers, args.rows_at_once) if args.device == "cpu" else (1, args.rows)
     workers = Workers(model, threads, rows_at_once, args.device, not args.no_compile)

@@ -3,9 +3,9 @@
     python train_learner.py CORPUS models/learner
 
 CORPUS is a folder of plain-text books. Half of the rows of a batch are pieces of books; the others are repeated
-sequences of random tokens, predictable from the second copy on, and only by attending back. Snapshots are closest
-where most is learned. `snapshots/curves.csv` gets the measurements during training (see `learned.py`), at more steps
-than there are snapshots. Training takes about two minutes on one CPU core.
+sequences of random tokens, predictable from the second copy on, and only by attending back. Snapshots are densest
+where most is learned. `snapshots/curves.csv` gets the measurements made during training (see `learned.py`), at more
+steps than there are snapshots. Training takes about two minutes on one CPU core.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def tokens_of(folder: Path, books: Path) -> np.ndarray:
 
 
 def in_numpy(model: GPT2) -> forward.Model:
-    """The model with its weights rounded to float16, as read back from its file."""
+    """The model with its weights rounded to float16, as they will be read from its file."""
     weights = {name: t.detach().half().float().numpy() for name, t in model.state_dict().items()}
     return forward.Model(weights, SHAPE.heads, SHAPE.blocks, SHAPE.context, SHAPE.vocab - 1)
 
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(1)  # the same order of summation on any number of cores
+    torch.set_num_threads(1)  # the same order of summation, whatever the number of cores
     torch.manual_seed(args.seed)
     args.output.mkdir(parents=True, exist_ok=True)
     books = tokens_of(args.output, args.corpus)

@@ -2,9 +2,9 @@
 
     python train_sorter.py models/sorter
 
-The text is six letters over A, B, C followed by the same letters in order; the model is asked for the last six only.
-A quarter of the 729 inputs is held out of training, so that sorting those shows more than memorization. The task is
-that of minGPT's sorting demo.
+A text is six letters out of A, B, C followed by the same letters in order; only the last six are predicted.
+A quarter of the 729 inputs is held out of training, to show that the model sorts and does not merely memorize. The
+task is that of minGPT's sorting demo.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def split(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def sorts(model: GPT2, inputs: torch.Tensor) -> torch.Tensor:
-    """Tell for each input whether greedy decoding writes the sorted letters."""
+    """Tell for each input whether greedy decoding gives the sorted letters."""
     ids = inputs
     for _ in range(LENGTH):
         ids = torch.cat((ids, model(ids)[:, -1].argmax(-1, keepdim=True)), dim=1)

@@ -1,7 +1,7 @@
-"""The words of `data/words.toml` as slots: each slot is a column of a table, and whole rows of a table are drawn.
+"""The words of `data/words.toml`, which fill slots: a slot is a column of a table, and whole rows of a table are drawn.
 
-`{country}` and `{capital}` are columns of one table, so a phrasing that draws a country knows its capital. A list is a
-table of one column; a list of nouns has the plurals as a second column.
+`{country}` and `{capital}` are columns of one table, so a phrasing that draws a country has its capital too. A list is
+a table of one column; a list of nouns has the plurals as a second column.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DATA = Path(__file__).with_name("data")
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words under named columns; `order` says whether rows are a sequence, and whether it closes to a cycle."""
+    """Rows of words under named columns; `order` says whether rows are a sequence, and whether that is cyclic."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -38,12 +38,12 @@ def plural(noun: str, irregular: dict[str, str]) -> str:
 
 
 def split(text: str) -> list[str]:
-    """Split a list at its commas; an entry continues over a line break without one."""
+    """Split a list at its commas; a line break without a comma does not end an entry."""
     return [" ".join(part.split()) for part in text.split(",") if part.strip()]
 
 
 def read(path: Path = DATA / "words.toml") -> dict[str, Table]:
-    """Read the tables by the names of their columns; every column has a unique name."""
+    """Read the tables by the names of their columns; every column name occurs only once."""
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     irregular = data["irregular"]
     tables = [Table((name,), tuple((word,) for word in split(text))) for name, text in data["lists"].items()]

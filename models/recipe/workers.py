@@ -1,4 +1,4 @@
-"""The gradient of a batch: split between threads on a CPU, computed at once on an accelerator."""
+"""The gradient of a batch: computed by several threads on a CPU, in one piece on an accelerator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Workers:
-    """Computes the gradient of a batch: on an accelerator at once, on a CPU by threads that share the weights."""
+    """Computes the gradient of a batch: in one piece on an accelerator, on a CPU by threads that share the weights."""
 
     def __init__(self, model: GPT2, count: int, rows: int, device: str, compiled: bool) -> None:
         self.model, self.rows, self.device, self.count = model, rows, device, count
@@ -37,7 +37,7 @@ class Workers:
     def gradient(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Leave the mean gradient of the batch in the model's parameters and return its mean loss in nats.
 
-        On an accelerator this does not wait for the device: the loss is returned as a tensor there.
+        On an accelerator this does not wait for the device: the loss is returned as a tensor on it.
         """
         counted = int((targets != -100).sum())
         parts = [
