@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """List the locked packages with known vulnerabilities; pip-audit queries PyPI for the advisories.
 
-It needs the packages of packaging/requirements-audit.lock. It exits with 1 if a vulnerability is known. If the network
-gives no answer for the first lock file, it reports that nothing was audited and exits with 0.
+It needs the packages of packaging/requirements-audit.lock and exits with 1 if a vulnerability is known. If the network
+gives no answer for the first lock file, it prints that nothing was audited and exits with 0.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = (
-    "packaging/requirements-build.lock",  # the shortest: without an answer for it, the others are skipped
+    "packaging/requirements-build.lock",  # the shortest: if there is no answer for it, the others are skipped
     "requirements-test.lock",
     "packaging/requirements-package.lock",
     "packaging/requirements-ci.lock",
@@ -23,7 +23,7 @@ LOCKS = (
 
 
 def audited(lock):
-    """Audit a lock file with pip-audit: the number of packages with an answer, and a line per vulnerability."""
+    """Audit a lock file with pip-audit: the number of packages with an answer, and a line for each vulnerability."""
     options = ("--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off")
     done = subprocess.run(
         [sys.executable, "-m", "pip_audit", *options, "--requirement", str(ROOT / lock)],

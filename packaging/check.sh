@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Tries what ./run package made, as a person would meet it: as root on Debian or Ubuntu, with the network.
+# Tests what ./run package made as a user would install it. Run it as root on Debian or Ubuntu, with a network.
 #
-#   packaging/check.sh [FOLDER]      FOLDER is dist/ unless given
+#   packaging/check.sh [FOLDER]      FOLDER is dist/ by default
 #
-# It judges the files; installs the wheel into an empty environment; and installs the Debian package in a fresh Debian
-# made by debootstrap, where the program has to open its window on X11 and on Wayland, compute, export and quit as a user
-# without rights, to survive an upgrade with its settings, and to leave nothing when it is removed. Debian's packages
-# come from the mirror that apt uses here; MIRROR, SUITE and COMPONENTS (Ubuntu's: main,universe) name another.
+# It checks the files with Debian's tools, installs the wheel into an empty environment, and installs the Debian package
+# in a fresh Debian made by debootstrap. There the program must open its window on X11 and on Wayland, compute, export
+# and quit as an ordinary user, keep its settings over an upgrade, and leave no files when it is removed. Debian's
+# packages come from the mirror that apt uses here; MIRROR, SUITE and COMPONENTS (Ubuntu's: main,universe) set another.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "$0")/.." && pwd)
@@ -15,7 +15,7 @@ say() { printf '\n== %s\n' "$1"; }
 fail() { printf 'check.sh: %s\n' "$1" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || fail "a fresh Debian can only be made by root; start this with sudo."
-# Mounts below are this script's alone, and end with it.
+# In a separate mount namespace, so that the mounts below are private to this script and end with it.
 [ "${LOGITSCOPE_UNSHARED-}" ] || exec env LOGITSCOPE_UNSHARED=1 unshare --mount --propagation private -- "$0" "$dist"
 
 needed=(appstream debootstrap desktop-file-utils lintian man-db python3-venv strace)
@@ -67,11 +67,11 @@ say "a fresh Debian"
 root=$work/root
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
 suite=${SUITE:-$codename} components=${COMPONENTS:-main}
-unset COMPONENTS  # debootstrap has a use of its own for this name
+unset COMPONENTS  # debootstrap uses this name for something else
 mirror=${MIRROR:-$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' | awk -v release="$codename" '$1 == release {print $2; exit}')}
 [ -n "$mirror" ] || fail "apt names no mirror here; set MIRROR."
 script=()
-[ -e "/usr/share/debootstrap/scripts/$suite" ] || script=(gutsy)  # a suite newer than debootstrap; Ubuntu's go by this one
+[ -e "/usr/share/debootstrap/scripts/$suite" ] || script=(gutsy)  # for a suite newer than debootstrap; the script of all of Ubuntu's suites
 debootstrap --variant=minbase --components="$components" "$suite" "$root" "$mirror" "${script[@]}" >"$work/debootstrap.log" || fail "debootstrap: $(tail -3 "$work/debootstrap.log")"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm" || { mkdir -p "$root/dev/shm" && mount -t tmpfs tmpfs "$root/dev/shm"; }
@@ -79,12 +79,12 @@ cp /etc/resolv.conf "$root/etc/resolv.conf"
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
 quietly() { "$@" >"$work/apt.log" 2>&1 || { cat "$work/apt.log"; fail "apt could not do it: $*"; }; }
 add() { quietly inside apt-get install -y --no-install-recommends "$@"; }
-# What something left merely recommends goes too: it came because of what is taken.
+# Packages that others only recommend are removed too: they were installed for the removed ones.
 take() { quietly inside apt-get purge -y --autoremove -o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false "$@"; }
-# A user without rights; what the program says must not hold a word of trouble.
+# `user` runs a command as an ordinary user; `quiet` fails if its output has a word such as error or warning.
 user() { inside su -s /bin/sh someone -c "cd ~ && timeout 300 $1" >"$work/said" 2>&1 || { cat "$work/said"; fail "ended with an error: $1"; }; }
 quiet() { cat "$work/said"; if grep -iE 'error|traceback|warning|cannot|fail|qt\.' "$work/said"; then fail "there was trouble, see above"; fi; }
-# Whatever is on the disk but the caches and records of apt and dpkg, and people's own files.
+# All files except the caches and records of apt and dpkg, and users' own files.
 listing() { (cd "$root" && find . -xdev \( -path ./var/cache -o -path ./var/log -o -path ./var/lib -o -path ./home -o -path ./tmp -o -path ./proc -o -path ./run \) -prune -o -print | sort); }
 
 inside apt-get update -qq
@@ -101,7 +101,7 @@ grep -q '^All is well' "$work/said" || fail "the self-test did not end well"
 user "logitscope trace 'The cat sat on the' --out trace.safetensors"; quiet
 [ -s "$root/home/someone/trace.safetensors" ] || fail "trace wrote no file"
 user "logitscope figure 'The cat sat on the' --step blocks.0.attn.pattern --out figure.pdf"; quiet
-user "logitscope deck 'The cat sat' --out walk.pptx --jobs 2"; quiet  # python-pptx's template, and worker processes
+user "logitscope deck 'The cat sat' --out walk.pptx --jobs 2"; quiet  # tests python-pptx's template and worker processes
 
 say "it calls nobody, and writes where it is told to and into its own folders"
 home=/home/someone
@@ -133,7 +133,7 @@ add weston
 cat >"$root/home/someone/wayland.sh" <<'END'
 export XDG_RUNTIME_DIR=$(mktemp -d)
 backend=headless
-weston --version | grep -q ' 1[01]\.' && backend=headless-backend.so  # its name before Weston 12
+weston --version | grep -q ' 1[01]\.' && backend=headless-backend.so  # the backend's name before Weston 12
 weston --backend=$backend --socket=screen --width=1440 --height=900 >weston.log 2>&1 &
 for _ in $(seq 100); do [ -S "$XDG_RUNTIME_DIR/screen" ] && break; sleep 0.1; done
 WAYLAND_DISPLAY=screen QT_QPA_PLATFORM=wayland logitscope --smoke wayland.svg

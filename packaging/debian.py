@@ -37,7 +37,7 @@ _BASE = {
     *("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libzstd1", "liblzma5", "libexpat1", "libffi8", "libuuid1"),
     *("libssl3", "libbz2-1.0", "libx11-6", "libxcb1", "libfreetype6"),
 }
-"""Further libraries that Python and Qt load; any Debian that has the packages of launch.py has these too."""
+"""Libraries beyond those of launch.py that Python and Qt load; any Debian with launch.py's packages has these too."""
 
 
 def build_deb(frozen: Path, licences: Path, summary: str, manual: str, out: Path, date: str) -> Path:
@@ -46,7 +46,7 @@ def build_deb(frozen: Path, licences: Path, summary: str, manual: str, out: Path
     Args:
         frozen: the frozen folder.
         licences: the folder of licence texts.
-        summary: the parts inside and their licences, one per line.
+        summary: the parts of the program and their licences, one per line.
         manual: the manual page.
         out: the folder of deliverables.
         date: the release date, as in 2026-01-31.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draw docs/architecture.svg from what the modules of the program import: python packaging/drawing.py
+"""Draw docs/architecture.svg from the imports of the program's modules: python packaging/drawing.py
 
-A box is a folder, with the first sentence of its docstring, placed above everything that it imports. Arrows implied by
+A box is a folder with the first sentence of its docstring, placed above everything that it imports. Arrows implied by
 others are left out. Folders that import each other share one frame.
 """
 
@@ -16,10 +16,10 @@ PACKAGE = "desktop_app"
 FILE = ROOT / "docs" / "architecture.svg"
 
 Folder = str
-Group = tuple[Folder, ...]  # folders that import each other, or one
+Group = tuple[Folder, ...]  # folders that import each other, or a single folder
 
 _WIDTH, _MARGIN, _GAP, _RISE = 760, 16, 12, 30
-_LINE, _LETTER = 16, 6.4  # of the small text
+_LINE, _LETTER = 16, 6.4  # line height and letter width of the small text
 _TINT = {"gpt2": "#e7eef7", "core": "#e8f3ea", "figures": "#fbf0dd", "ui": "#f6e6ec", "cli": "#ece8f5"}
 _INK, _EDGE, _FRAME = "#1d2733", "#5a6b7d", "#9aa7b4"
 
@@ -35,7 +35,7 @@ def modules() -> dict[str, Path]:
     found = {}
     for path in sorted((ROOT / PACKAGE).rglob("*.py")):
         if "importable" in path.parts:
-            continue  # the package that scripts import only re-exports scripting.py
+            continue  # this package, which scripts import, only re-exports scripting.py
         parts = path.relative_to(ROOT).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
@@ -74,14 +74,14 @@ def reachable(start: Folder, graph: dict[Folder, set[Folder]]) -> set[Folder]:
 
 
 def ordered(graph: dict[Folder, set[Folder]]) -> tuple[list[list[Group]], set[tuple[Group, Group]]]:
-    """Rows of groups from the top down, each below all its importers, and the arrows not implied by others."""
+    """Rows of groups from top to bottom, each below all its importers, and the arrows not implied by others."""
     far = {folder: reachable(folder, graph) for folder in graph}
     group_of = {a: tuple(sorted({a, *(b for b in far[a] if a in far[b])})) for a in graph}
     groups = sorted(set(group_of.values()))
     below = {g: {group_of[t] for folder in g for t in far[folder]} - {g} for g in groups}
     above = {g: {other for other in groups if g in below[other]} for g in groups}
     depth: dict[Group, int] = {}
-    for group in sorted(groups, key=lambda g: len(above[g])):  # a group that imports another has fewer above it
+    for group in sorted(groups, key=lambda g: len(above[g])):  # a group has fewer above it than those that it imports
         depth[group] = max((depth[other] + 1 for other in above[group]), default=0)
     rows = [[g for g in groups if depth[g] == level] for level in range(max(depth.values()) + 1)]
     direct = {(g, other) for g in groups for other in below[g] if not any(other in below[m] for m in below[g])}

@@ -5,8 +5,8 @@
     .venv/bin/python packaging/evidence.py FOLDER
     .venv/bin/python packaging/sums.py
 
-FOLDER holds the books as models/recipe/README.md describes them: pgN.txt, and a README.md whose table lists each number
-N. About CHARACTERS characters of each book are read, in whole lines, from a third of its length on. The result is
+FOLDER holds the books as described in models/recipe/README.md: pgN.txt, and a README.md whose table lists each number
+N. About CHARACTERS characters of each book are read, in whole lines, starting at a third of its length. The result is
 written next to the model's weights and contains their digest: make it again whenever the weights change.
 """
 
@@ -23,13 +23,13 @@ LIMIT = 12_000_000  # bytes
 
 
 def titles(folder):
-    """Number of a book -> its title, from the table in README.md."""
+    """Book number -> title, from the table in README.md."""
     rows = re.findall(r"^\| (\d+) \| (.+?) \|", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
     return {number: re.sub(r" s\b", "'s", title) for number, title in rows}
 
 
 def stretch(text, characters):
-    """A part of a text, from a third of its length on: whole lines, about `characters` characters."""
+    """A part of a text that starts at a third of its length: whole lines, about `characters` characters."""
     start = text.find("\n", len(text) // 3) + 1
     end = text.find("\n", min(len(text), start + characters)) + 1
     return text[start:end] if end else text[start:]

@@ -22,7 +22,7 @@ DRAWINGS = {16: "logitscope-16.svg", 32: "logitscope-16.svg", 24: "logitscope-24
 
 
 CONTROLS = ("chevron", "tick-light", "tick-dark")
-"""Images of the style sheet for buttons; rendered at twice their size on screen."""
+"""Images of buttons in the style sheet; rendered at twice their size on screen."""
 
 
 def drawn(name: str, size: int) -> QImage:

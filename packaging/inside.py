@@ -1,4 +1,4 @@
-"""The distributions in the program: the requirements of the installed `logitscope`, direct and indirect."""
+"""The distributions in the program: `logitscope` as installed here and its requirements, direct and indirect."""
 
 from importlib.metadata import Distribution, distribution
 

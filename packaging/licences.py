@@ -1,4 +1,4 @@
-"""The licences of everything inside the frozen program, from the installed packages: a summary, and all texts."""
+"""The licences of everything in the frozen program, from the installed packages: a summary, and all texts."""
 
 import re
 from importlib.metadata import Distribution
@@ -66,7 +66,7 @@ def _texts(made: Distribution) -> list[str]:
 
 
 def _licence(made: Distribution) -> str:
-    """A distribution's licence in its own words: the expression, or the short field, or the classifiers."""
+    """A distribution's licence as its metadata states it: the expression, the short field, or the classifiers."""
     meta = made.metadata
     expression = meta.get("License-Expression") or ""
     short = (meta.get("License") or "").strip()
@@ -75,7 +75,7 @@ def _licence(made: Distribution) -> str:
 
 
 def _system_packages(frozen: Path) -> dict[str, str]:
-    """Debian package -> its copyright file, for Python and the libraries of the build machine's system in `frozen`."""
+    """Debian package -> its copyright file, for Python and the build machine's system libraries in `frozen`."""
     return {
         package: Path("/usr/share/doc", package, "copyright").read_text(encoding="utf-8", errors="replace")
         for package in packages_of(frozen)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write the lock files from pyproject.toml, with uv on the PATH.
+"""Write the lock files from pyproject.toml; needs uv on the PATH.
 
-Pins are kept unless pyproject.toml rules them out; --upgrade takes the newest versions it allows.
+Pins are kept unless pyproject.toml excludes them; --upgrade takes the newest versions that it allows.
 The locks are valid for every supported Python and platform, have hashes, and name no package index.
 requirements-ci.lock is for Linux only: its torch is the CPU build. Point uv to PyTorch's own index with
 UV_EXTRA_INDEX_URL, or to a folder with the wheel with UV_FIND_LINKS; the lock allows only the files found there.
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def compile_lock(output: str, *options: str, only: str = "") -> None:
-    """Resolve pyproject.toml, or the requirements `only`, into the lock file `output`, relative to the repository."""
+    """Resolve pyproject.toml, or the requirements `only`, into the lock file `output`, a path in the repository."""
     subprocess.run(
         [
             *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-strip-extras"),
@@ -31,7 +31,7 @@ def compile_lock(output: str, *options: str, only: str = "") -> None:
 
 
 def main() -> None:
-    """Write the program's lock, a lock for each extra that repeats its pins and adds more, and the locks of tools."""
+    """Write the program's lock, a lock for each extra that contains the same pins and more, and the locks of tools."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     upgrade = ["--upgrade"] if parser.parse_args().upgrade else []

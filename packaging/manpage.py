@@ -95,7 +95,7 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def _unexplained(parser: argparse.ArgumentParser) -> list[str]:
-    """The arguments without help text, which are shown next to their command."""
+    """The arguments without help text, which are written next to their command."""
     return [rf"\fI{_escaped(str(action.metavar))}\fR" for action in parser._actions if not action.help]
 
 

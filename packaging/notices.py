@@ -1,4 +1,4 @@
-"""Licences of libraries compiled into wheels that do not list them, from Debian's packages of the same sources.
+"""Licences of libraries compiled into wheels that do not list them, from Debian's packages of the same libraries.
 
 Debian's versions differ from those in the wheels; authors and terms are the same.
 """
@@ -15,7 +15,7 @@ _PACKAGES = {
 }
 """Distribution -> patterns of package names: Qt with its bundled parts, and ICU; libxml2 and libxslt."""
 NEEDED = ("libqt6core6", "libxslt1.1")
-"""The packages to install with apt; the others are their dependencies."""
+"""The packages to install with apt; the others come as their dependencies."""
 
 
 def lacking() -> bool:

@@ -64,12 +64,12 @@ def main() -> None:
 
 
 def libraries_lacking() -> list[str]:
-    """The Debian packages of missing Qt libraries: packing imports the modules that it examines."""
+    """The Debian packages of missing Qt libraries: packaging imports the modules that it examines."""
     code = (
         "from desktop_app import launch\n"
         "tables = [launch.ALWAYS, *launch.WINDOW.values()]\n"
         "print(*{name for table in tables for library, name in table.items() if not launch._loads(library)})"
-    )  # in another process: this one must import the installed program, not this checkout
+    )  # in another process: this one must later import the installed program, not this checkout
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], env=environ, stdout=subprocess.PIPE, text=True, check=True

@@ -18,9 +18,9 @@ TINY = {
 
 
 def random_weights(config, seed=0, scale=0.3, *, stable=False):
-    """Hugging Face names -> float32 arrays, large enough that attention and GELU leave their linear range.
+    """Hugging Face names -> float32 arrays, with values so large that attention and GELU are clearly nonlinear.
 
-    With `stable` they are the same under every numpy version, for comparison with numbers computed elsewhere: numpy
+    With `stable` they are the same in every numpy version, for comparison with numbers computed elsewhere: numpy
     keeps the streams of its bit generators stable, but not its algorithms for normal variates.
     """
     rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def write_byte_tokenizer(folder: Path, vocab_size: int) -> None:
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [b for b in range(256) if b not in visible]
     symbols = [chr(b) for b in visible] + [chr(256 + n) for n in range(len(rest))]
-    symbols.insert(0, symbols.pop(len(visible) + rest.index(32)))  # the space, so that small vocabularies have it
+    symbols.insert(0, symbols.pop(len(visible) + rest.index(32)))  # the space first, for small vocabularies
     vocab = {symbol: n for n, symbol in enumerate(symbols[:vocab_size])}
     if vocab_size > 256:
         vocab["<|endoftext|>"] = 256
@@ -109,7 +109,7 @@ def random_config(seed):
 
 
 def random_ids(config, seed, count=None):
-    """Token ids; unless `count` is given, one seed in five gives the whole context and one in seven a single token."""
+    """Token ids; unless `count` is given, one seed in five fills the context and one in seven gives a single token."""
     rng = np.random.default_rng([seed, 2])
     longest = config["n_positions"]
     count = count or (longest if seed % 5 == 0 else 1 if seed % 7 == 6 else int(rng.integers(2, longest)))
@@ -120,10 +120,10 @@ _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def rounded(array, dtype):
-    """Float32 numbers after being stored as `dtype` ("F32", "F16", "BF16"), as float32."""
+    """Float32 numbers rounded to `dtype` ("F32", "F16", "BF16"), as float32."""
     if dtype == "BF16":
         bits = array.astype(np.float32).view(np.uint32)
-        # To nearest, ties to even: bfloat16 is the upper half of a float32.
+        # Round to nearest, ties to even: bfloat16 is the upper half of a float32.
         return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
     return array.astype(_DTYPES[dtype]).astype(np.float32)
 
@@ -135,7 +135,7 @@ def _stored_bytes(array, dtype):
 
 
 def safetensors_bytes(tensors, metadata=None):
-    """A safetensors file of name -> (dtype as in the header, shape, bytes); the library writes no bfloat16."""
+    """A safetensors file of name -> (dtype as in the header, shape, bytes); the library cannot write bfloat16."""
     header, offset = {"__metadata__": metadata or {"format": "pt"}}, 0
     for name, (dtype, shape, data) in tensors.items():
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
@@ -146,7 +146,7 @@ def safetensors_bytes(tensors, metadata=None):
 
 
 def sealed(data: bytes) -> bytes:
-    """A safetensors file with its digest in the metadata's `sha256`, in place of 64 zeros."""
+    """A safetensors file with its digest written into the metadata's `sha256`, in place of 64 zeros."""
     digest = hashlib.sha256(data).hexdigest()
     return data.replace(b'"sha256":"' + b"0" * 64, f'"sha256":"{digest}'.encode())
 
@@ -157,9 +157,9 @@ def with_header(header: bytes, data: bytes = b""):
 
 
 def store_weights(folder: Path, weights, *, prefix="", linear=False, dtype="F32", shards=1):
-    """Write weights in a layout found in real checkpoints; returns the weights as they read back, in float32.
+    """Write weights in a layout found in real checkpoints; returns the weights as they will be read, in float32.
 
-    `prefix` goes before every name but the head's, `linear` transposes the matrices as minGPT and nanoGPT do.
+    `prefix` is put before every name but the unembedding's, `linear` transposes the matrices as minGPT and nanoGPT do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stored = {}

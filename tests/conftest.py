@@ -20,7 +20,7 @@ import desktop_app  # imported first: it disables telemetry in libraries
 
 __all__ = ["desktop_app"]
 
-# How long an example takes to generate or run depends on the load of the machine; the tests check no timings.
+# Generating or running an example takes longer on a busy machine; the tests check no timings.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
@@ -31,7 +31,7 @@ WITHOUT_QT = os.environ.get("LOGITSCOPE_NO_QT") == "1"
 QT_PACKAGES = ("PySide6", "shiboken6", "pyqtgraph", "pytestqt")
 
 if WITHOUT_QT:
-    sys.modules.update(dict.fromkeys(QT_PACKAGES))  # None there makes an import fail
+    sys.modules.update(dict.fromkeys(QT_PACKAGES))  # an import of a name whose module is None fails
 
 
 def _write_fontconfig():
@@ -123,7 +123,7 @@ def own_home(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nothing_hidden(monkeypatch):
-    """Forget the texts typed by earlier tests (up to 64), so that none is removed from the log lines of this one."""
+    """Forget the texts typed in earlier tests (the last 64), so that none is hidden in log lines of this test."""
     from desktop_app.core import private
 
     monkeypatch.setattr(private, "_texts", private._texts.__class__(maxlen=private._texts.maxlen))

@@ -1,9 +1,9 @@
-"""Makes a checkpoint of random weights, for trials by hand and for tests of views.
+"""Makes a checkpoint of random weights, to try by hand and for tests of views.
 
     python -m tests.make_checkpoint FOLDER --shape small --tokenizer DIR [--planted]
 
-The tokenizer's files are copied from DIR; without it every byte is a token. `--planted` puts into it what the real
-GPT-2 has and random weights have not: a few enormous activations at position 0, and heads that rest on the first token.
+The tokenizer's files are copied from DIR; without it every byte is a token. `--planted` adds what GPT-2 has and
+random weights lack: a few enormous activations at position 0, and heads that attend mostly to the first token.
 """
 
 import argparse
@@ -27,10 +27,10 @@ SINK = 0.95
 
 
 def planted(weights, config, positions):
-    """The weights with PLANTED_VALUE in three dimensions at position 0, and sinks: (weights, dimensions, heads).
+    """Add PLANTED_VALUE in three dimensions at position 0, and attention sinks: (weights, dimensions, heads).
 
-    In every block the heads of the upper half give the first token a weight of about SINK in the last row of a text of
-    `positions` tokens, and more in rows above, where there is less to share with.
+    In every block the upper half of the heads gives the first token a weight of about SINK in the last row of a text of
+    `positions` tokens, and more in earlier rows, which have fewer other keys.
     """
     weights = {name: array.copy() for name, array in weights.items()}
     width, n_head = config["n_embd"], config["n_head"]
@@ -38,27 +38,27 @@ def planted(weights, config, positions):
     dimensions = [width // 7, width // 2, width - width // 9]
     heads = list(range((n_head + 1) // 2, n_head)) or [0]
     weights["wpe.weight"][0, dimensions] = PLANTED_VALUE
-    # The score that the first key needs above the others, whose scores differ little.
+    # By how much the first key's score must exceed the others', which differ little.
     score = np.log(SINK / (1 - SINK) * max(1, positions - 1)) * d_head**0.5
-    # What a layer norm makes of the planted dimensions at position 0, nearly whatever else is there.
+    # The value of the planted dimensions at position 0 after a layer norm, nearly independent of the others.
     normalized = (width / 3 - 1) ** 0.5
     for layer in range(config["n_layer"]):
         norm = {part: weights[f"h.{layer}.ln_1.{part}"] for part in ("weight", "bias")}
         first = norm["weight"][dimensions] * normalized + norm["bias"][dimensions]
         matrix, bias = weights[f"h.{layer}.attn.c_attn.weight"], weights[f"h.{layer}.attn.c_attn.bias"]
         for head in heads:
-            # The head's first coordinate: the same number in every query, and in keys a reading of the dimensions.
+            # The head's first coordinate: a constant in every query, and in keys a readout of the planted dimensions.
             query, key = head * d_head, width + head * d_head
             matrix[:, query], bias[query] = 0, score
             matrix[:, key], bias[key] = 0, 0
             matrix[dimensions, key] = first / (first @ first)
-        # Such a token is rested on, not read: its values are small.
+        # The first token is attended to without being read: its values are small.
         matrix[dimensions, 2 * width :] = 0
     return weights, dimensions, heads
 
 
 def make_checkpoint(folder, shape, *, seed=0, scale=0.05, tokenizer=None, plant=None, dtype="F32"):
-    """A checkpoint of one of SHAPES, or of a config, in `folder`; `plant` is the `positions` that `planted` takes."""
+    """Make a checkpoint of one of SHAPES, or of a config, in `folder`; `plant` is the `positions` for `planted`."""
     config = SHAPES[shape] if isinstance(shape, str) else shape
     weights = random_weights(config, seed, scale, stable=True)
     if plant:

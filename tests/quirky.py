@@ -1,4 +1,4 @@
-"""A small checkpoint with planted quirks of GPT-2, which make figures misleading where plain random weights do not.
+"""A small checkpoint with planted quirks of GPT-2 that can make figures misleading; random weights lack them.
 
 Three dimensions in the thousands at position 0; heads whose every query attends to key 0, through a bias that makes one
 dimension of their queries large at every token; neurons far below zero at every token; logits around -100.
@@ -15,7 +15,7 @@ CONFIG = TINY | {
 }
 COUNTS = (3, 128, 400, 1024)
 LARGE = {13: 3000.0, 37: -2800.0, 70: 3100.0}
-"""Dimensions that are huge at position 0 and nearly zero elsewhere."""
+"""Dimensions with huge values at position 0 and nearly zero elsewhere."""
 SINKS = (0, 1)
 """Heads that attend to the first token; head 2 does not."""
 SINK = 62.0
@@ -31,7 +31,7 @@ def quirky_weights():
     weights["wte.weight"][:, dims] *= 0.01
     weights["wpe.weight"][:, dims] *= 0.01
     weights["wpe.weight"][0, dims] = list(LARGE.values())
-    # At position 0 the norm gives each of the three about sqrt(d / 3), with its sign, and the others nearly 0.
+    # At position 0 the layer norm gives each of the three about sqrt(d / 3), with its sign, and the others nearly 0.
     left = np.sign(list(LARGE.values())) / (3 * (d / 3) ** 0.5)
     for layer in range(CONFIG["n_layer"]):
         h = f"h.{layer}."
@@ -45,7 +45,7 @@ def quirky_weights():
             matrix[dims, key] = left
         weights[h + "mlp.c_fc.weight"][:, DEAD] = 0
         weights[h + "mlp.c_fc.bias"][list(DEAD)] = DEAD_AT
-        # Nothing is written into the three dimensions, so that they keep their values.
+        # Nothing is written to the three dimensions, so they keep their values.
         for out in ("attn.c_proj", "mlp.c_proj"):
             weights[h + out + ".weight"][:, dims] = 0
             weights[h + out + ".bias"][dims] = 0
@@ -55,5 +55,5 @@ def quirky_weights():
 
 
 def open_quirky(folder):
-    """The model, opened."""
+    """The opened model."""
     return open_tiny(folder, CONFIG, quirky_weights())

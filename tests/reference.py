@@ -1,6 +1,6 @@
 """A second, independent forward pass of GPT-2 in float64 numpy, written to be read alongside the paper.
 
-It uses nothing of the package: weights have their Hugging Face names, results those of the tensor table.
+It uses nothing of the package: weights have their Hugging Face names, results the names of the tensor table.
 """
 
 import math

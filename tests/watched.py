@@ -1,8 +1,8 @@
 """Run a command under strace and report its network calls, name lookups and changed files.
 
-It uses the standard library only, so that an installed program can be watched too:
+It uses only the standard library, so that it can also watch an installed program:
 
-    python3 tests/watched.py --own DIR [--own DIR ...] -- COMMAND ...
+        python3 tests/watched.py --own DIR [--own DIR ...] -- COMMAND ...
 
 lists network calls, name lookups and changes outside the DIRs, and exits with 1 if there are any.
 """
@@ -26,7 +26,7 @@ _OPENS = ("open", "openat", "openat2")
 _LINE = re.compile(r"\d+ +(\w+)\((.*)")
 # A path as strace -y writes it: the folder of the descriptor that it is relative to, if any, then the name.
 _PATH = re.compile(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:[^"\\]|\\.)*)"')
-# getaddrinfo reads these before it queries a server, and so do programs that query one themselves.
+# getaddrinfo reads these before it queries a name server, and so do programs that query one themselves.
 _NAME_SERVICE = ("/etc/resolv.conf", "/run/systemd/resolve/", "/etc/hosts")
 _DEVICES = ("/dev/", "/proc/")
 
@@ -42,7 +42,7 @@ class Tried:
     said: str
 
     def outside(self, own: Sequence[str | Path]) -> tuple[str, ...]:
-        """Paths that the command changed or tried to, except devices, `own`, and anything below or above `own`."""
+        """Paths that the command changed or tried to change, except devices, `own`, and paths below or above it."""
         roots = (*_DEVICES, *(f"{folder}/" for folder in own))
         above = {str(parent) for folder in own for parent in Path(folder).parents}
         return tuple(path for path in self.changed if not f"{path}/".startswith(roots) and path not in above)
@@ -72,7 +72,7 @@ def watch(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: 
         paths = [normpath(join(cwd, place, _plain(name))) for place, name in _PATH.findall(arguments) if name]
         names += [path for path in paths if path.startswith(_NAME_SERVICE)]
         if "link" in call and "unlink" not in call:
-            paths = paths[-1:]  # the target comes before the link, and is not changed
+            paths = paths[-1:]  # the link's target comes first in the call, and is not changed
         if call in _CHANGES or re.search(r"O_(CREAT|WRONLY|RDWR|TRUNC)", arguments):
             changed += paths
     return Tried(tuple(network), tuple(names), tuple(dict.fromkeys(changed)), done.returncode, done.stdout)

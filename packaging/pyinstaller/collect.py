@@ -1,4 +1,4 @@
-"""What goes into the frozen program, for the spec files beside it: the installed wheel, by rule, and what it needs.
+"""The contents of the frozen program, for the spec files in this folder: the installed wheel and what it needs.
 
 Install the wheel into the environment of packaging/requirements-package.lock first; ./run package does.
 """
@@ -16,7 +16,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from inside import distributions  # noqa: E402 - found through the line above
 
-# What the dependencies can do and Logitscope never asks for.
+# Parts of the dependencies that Logitscope never uses.
 EXCLUDED = [
     *("tkinter", "curses", "readline", "sqlite3", "test", "lib2to3", "ensurepip", "venv", "idlelib"),
     *("pytest", "hypothesis", "IPython", "setuptools", "pip", "pkg_resources", "_distutils_hack"),
@@ -30,31 +30,32 @@ EXCLUDED = [
     *(f"PySide6.{name}" for name in ("QtSvgWidgets", "QtTest", "QtUiTools", "QtXml")),
 ]
 
-# Folders of Qt's plugins that a window of ours uses; the rest (databases, printers, TLS, tablets) stays out. No image
-# formats: the program reads and writes PNG, which Qt itself can.
+# Folders of Qt plugins that the window uses; the others (databases, printers, TLS, tablets) are left out. Image formats
+# are not needed: the program reads and writes PNG, which Qt supports without a plugin.
 QT_PLUGINS = {
     *("platforms", "platforminputcontexts", "platformthemes", "styles", "accessiblebridge", "xcbglintegrations"),
     *("wayland-decoration-client", "wayland-graphics-integration-client", "wayland-shell-integration"),
 }
-# Of those: GTK's look would bring all of GTK, and no desktop program runs on a screen without a window system.
+# Plugins in these folders that are left out: GTK's style would add all of GTK, and the others are for screens without a
+# window system, on which no desktop program runs.
 QT_PLUGINS_LEFT_OUT = {"qgtk3", "qeglfs", "qlinuxfb", "qminimal", "qminimalegl", "qvkkhrdisplay", "qvnc"}
 
-# The one library of the build machine that goes along. Any other comes from the system that the program runs on: it is
-# kept safe there, and two copies of one library, ours and the one that the graphics drivers load, end in a crash.
+# The only library of the build machine's system that is included. All others come from the system that the program runs
+# on, which updates them; and two copies of one library, ours and that of the graphics drivers, would cause a crash.
 OWN_LIBRARY = "libpython"
 
 
 def analysis() -> Analysis:
-    """PyInstaller's analysis, thinned."""
+    """PyInstaller's analysis, without what the program does not need."""
     found = Analysis(
         [str(HERE / "entry.py")],
         datas=[
             *collect_data_files("desktop_app"),
-            # python-pptx looks for its templates in oxml/../templates, so the first of these folders must be there too.
+            # python-pptx looks for its templates in oxml/../templates, so the folder oxml must exist too.
             *collect_data_files("pptx.oxml", include_py_files=True, includes=["__init__.py"]),
             *(row for made in distributions() for row in copy_metadata(made.name)),
         ],
-        # pyqtgraph names its Qt modules in strings; commands are found by name too.
+        # pyqtgraph imports Qt modules by strings, and the program its commands by name.
         hiddenimports=[*collect_submodules("desktop_app"), "PySide6.QtOpenGL", "PySide6.QtOpenGLWidgets"],
         excludes=[*EXCLUDED, *_others()],
         hooksconfig={"matplotlib": {"backends": ["agg", "pdf", "svg"]}},
@@ -67,13 +68,13 @@ def analysis() -> Analysis:
         for place, source, kind in found.datas
         if (source in places if kind == "SYMLINK" else _wanted_data(Path(place)))
     ]
-    # It would give matplotlib a new folder at every start, and so have it look through all fonts of the system again.
+    # This hook would give matplotlib a new folder at every start, so that it would search the system's fonts each time.
     found.scripts = [row for row in found.scripts if row[0] != "pyi_rth_mplconfig"]
     return found
 
 
 def _others() -> list[str]:
-    """What is installed here for other purposes, such as packing itself, and no part of the program."""
+    """Packages that are installed here for other purposes, such as packaging, and are no part of the program."""
     ours = {made.name for made in distributions()}
     return [name for name, owners in packages_distributions().items() if not ours & set(owners)]
 
@@ -83,7 +84,7 @@ def _wanted_data(place: Path) -> bool:
     if "PySide6" in parts:
         return not parts & {"translations", "qml", "resources"}
     if place.parts[0].endswith(".dist-info"):
-        # Not RECORD: it holds sums of commands in the environment's bin/, which begin with where that lies.
+        # Not RECORD: it has digests of scripts in the environment's bin/, which begin with the environment's path.
         return place.name in {"METADATA", "WHEEL", "entry_points.txt"}
     return place.suffix != ".pyi" and not parts & {"tests", "testing", "sample_data", "examples", "docs", "include"}
 
@@ -98,7 +99,7 @@ def _wanted_binary(place: Path, source: Path) -> bool:
 
 
 def _without_idle_qt(binaries: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """Less the Qt libraries that nothing left loads: those of plugins and modules that stay out."""
+    """The binaries without Qt libraries that nothing else loads, such as those of plugins and modules left out."""
 
     def is_library(row: tuple[str, str, str]) -> bool:
         return "Qt6" in Path(row[0]).name and "plugins" not in Path(row[0]).parts

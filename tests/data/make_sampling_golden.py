@@ -2,8 +2,8 @@
 
     python tests/data/make_sampling_golden.py [FILE.npz with logits of GPT-2 small]
 
-"small": random logits of 40 tokens with what is kept, and with which probabilities, after temperature, top-k and top-p.
-"gpt2": the same for logits of GPT-2 small, of which only how many are kept and the first and last of them is noted.
+"small": random logits of 40 tokens with the kept tokens and their probabilities after temperature, top-k and top-p.
+"gpt2": the same for logits of GPT-2 small, but only the number of kept tokens, and the first and last of them.
 """
 
 import json
@@ -20,7 +20,7 @@ SHOWN = 5
 
 
 def processed(logits: np.ndarray, temperature: float, top_k: int, top_p: float) -> tuple[list[int], list[float]]:
-    """The ids that survive, by descending logit, and their probabilities."""
+    """The ids that are kept, in descending order of their logits, and their probabilities."""
     scores = torch.from_numpy(logits.astype(np.float64))[None]
     scores = TemperatureLogitsWarper(temperature)(None, scores)
     if top_k:
@@ -32,7 +32,7 @@ def processed(logits: np.ndarray, temperature: float, top_k: int, top_p: float) 
 
 
 def settings(rng: np.random.Generator) -> dict[str, float | int]:
-    """A random setting, each cut off in some."""
+    """Random sampling settings; top-k and top-p are off in some."""
     return {
         "temperature": round(float(np.exp(rng.uniform(np.log(0.01), np.log(100)))), 4),
         "top_k": int(rng.choice([0, rng.integers(1, 45)])),
@@ -41,7 +41,7 @@ def settings(rng: np.random.Generator) -> dict[str, float | int]:
 
 
 def small_cases(rng: np.random.Generator) -> list[dict[str, object]]:
-    """Cases with all of their numbers."""
+    """Cases with all their numbers."""
     cases = []
     for number in range(60):
         offset = (0.0, -150.0, 90.0)[number % 3]
@@ -53,7 +53,7 @@ def small_cases(rng: np.random.Generator) -> list[dict[str, object]]:
 
 
 def gpt2_cases(path: Path) -> list[dict[str, object]]:
-    """Cases on logits that are not in the repository."""
+    """Cases with logits that are not in the repository."""
     cases = []
     with np.load(path) as logits:
         for name in sorted(logits):

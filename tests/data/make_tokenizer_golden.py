@@ -2,10 +2,10 @@
 
     python tests/data/make_tokenizer_golden.py [FOLDER with GPT-2's vocab.json and merges.txt]
 
-Writes, beside this script:
+Writes into this script's folder:
     small_bpe/        vocab.json and merges.txt of all bytes and 400 merges, trained on the texts below
-    small_bpe_json/   the same as one tokenizer.json, as transformers saves it
-    golden_small_bpe.json, golden_gpt2.json   for every text its ids and character spans
+    small_bpe_json/   the same as a single tokenizer.json, as transformers saves it
+    golden_small_bpe.json, golden_gpt2.json   the ids and character spans of every text
 """
 
 import json
@@ -80,7 +80,7 @@ EDGES = [
 
 
 def random_texts(count: int) -> list[str]:
-    """Texts of random characters from all planes, spaces and ASCII more frequent, no surrogates."""
+    """Texts of random characters of all planes, mostly spaces and ASCII, without surrogates."""
     rng = random.Random(50257)
 
     def char() -> str:
@@ -101,7 +101,7 @@ def texts() -> list[str]:
 
 
 def make_small_bpe(folder: Path) -> None:
-    """Trains the small vocabulary; `<|endoftext|>` is the last id, as in GPT-2."""
+    """Train the small vocabulary; `<|endoftext|>` is the last id, as in GPT-2."""
     library = Tokenizer(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -118,7 +118,7 @@ def make_small_bpe(folder: Path) -> None:
 
 
 def write_golden(tokenizer_folder: Path, path: Path) -> GPT2TokenizerFast:
-    """Writes what transformers makes of every text with the tokenizer in a folder."""
+    """Write what transformers computes for every text with the tokenizer in a folder."""
     reference = GPT2TokenizerFast.from_pretrained(tokenizer_folder)
     rows = []
     for text in texts():

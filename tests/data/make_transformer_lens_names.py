@@ -1,4 +1,4 @@
-"""What TransformerLens calls each tensor, found by numbers alone: written to transformer_lens_names.json.
+"""Finds TransformerLens's name of each tensor by comparing numbers only: writes transformer_lens_names.json.
 
 Run with transformer-lens (4.3.0), torch and transformers installed. A tiny GPT-2 runs in TransformerLens, all of its
 hooks are cached, and each is compared with every tensor of a trace of the same model: hook -> names with equal numbers.
@@ -22,7 +22,7 @@ IDS = [3, 14, 15, 92, 65]
 
 
 def same(theirs, ours):
-    """Whether the numbers are equal; a mask of -inf may be a very large number there, and heads stand second."""
+    """Whether the numbers are equal; TransformerLens may mask by a very large number, and has heads on axis 1."""
     there = np.maximum(theirs[0].numpy().astype(float), -1e30) if theirs.ndim > 1 else theirs.numpy()
     here = np.maximum(np.asarray(ours).astype(float), -1e30)
     there = np.where(there < -1e29, -1e30, there)

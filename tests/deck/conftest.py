@@ -1,4 +1,4 @@
-"""A tiny model, and decks of it that are drawn in this process, without workers."""
+"""A tiny model, and decks made from it in this process, without workers."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.scenes import open_tiny, scene_of
 
 
 class Blank(pieces.Draw):
-    """Everything about a picture but what is on it, which takes longest."""
+    """Makes blank pictures: drawing is what takes longest."""
 
     def _picture(self, _paint, rect, _page, name, alt):
         Image.new("RGBA", (1, 1)).save(self._folder / "blank.png")
@@ -22,13 +22,13 @@ class Blank(pieces.Draw):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """2 blocks of 3 heads, 256 positions; every byte is a token."""
+    """A model of 2 blocks of 3 heads with 256 positions; every byte is a token."""
     return open_tiny(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture
 def build(tmp_path):
-    """Builds a PPTX of a scene's steps in this process; its pictures are blank unless they are to be `drawn`."""
+    """A function that makes a PPTX of a scene's steps in this process; its pictures are blank unless `drawn`."""
 
     def make(scene, selection, *, theme="light", design=None, name="deck.pptx", captions=True, drawn=False) -> Path:
         design = design or own_design(theme)
@@ -49,5 +49,5 @@ def build(tmp_path):
 
 @pytest.fixture
 def scene(tiny):
-    """Some words with a selection that is not the default."""
+    """A scene of a short text, with a head and a token that are not the default."""
     return scene_of(tiny, "The cat sat", head=1, token=6)

@@ -1,4 +1,4 @@
-"""Just enough of Xlib to see another process's window and to close it as a window manager does."""
+"""The few Xlib calls that are needed to see another process's window and to close it as a window manager does."""
 
 import ctypes
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_uint, c_ulong, c_void_p
@@ -14,12 +14,12 @@ class _Image(ctypes.Structure):
 class _ClientMessage(ctypes.Structure):
     _fields_ = [("type", c_int), ("serial", c_ulong), ("send_event", c_int), ("display", c_void_p)]
     _fields_ += [("window", c_ulong), ("message_type", c_ulong), ("format", c_int), ("data", c_long * 5)]
-    _fields_ += [("rest", c_long * 24)]  # an XEvent is as large as its largest kind
+    _fields_ += [("rest", c_long * 24)]  # an XEvent is as large as its largest variant
 
 
 _ALL_PLANES, _Z_PIXMAP, _CLIENT_MESSAGE = 0xFFFFFFFF, 2, 33
 
-# Xlib ends the process on an error unless told otherwise; a window that is just opening or closing gives one.
+# By default Xlib ends the process on an error, and a window that is opening or closing causes errors.
 _FORGIVE = ctypes.CFUNCTYPE(c_int, c_void_p, c_void_p)(lambda _display, _error: 0)
 
 
@@ -50,7 +50,7 @@ class Screen:
         self._x.XCloseDisplay(self._display)
 
     def window(self, title: str) -> int | None:
-        """The top-level window of this title."""
+        """The top-level window with this title."""
         root = self._x.XDefaultRootWindow(self._display)
         parent, children, count = c_ulong(), POINTER(c_ulong)(), c_uint()
         self._x.XQueryTree(self._display, root, byref(c_ulong()), byref(parent), byref(children), byref(count))
@@ -61,7 +61,7 @@ class Screen:
         return None
 
     def pixels(self, window: int) -> np.ndarray:
-        """What a window shows: [y, x] of 24-bit colours; nothing while it is not there yet."""
+        """A window's pixels: [y, x] of 24-bit colours; empty while there is no image of it yet."""
         x, y, width, height, border, depth = c_int(), c_int(), c_uint(), c_uint(), c_uint(), c_uint()
         places = [byref(v) for v in (c_ulong(), x, y, width, height, border, depth)]
         self._x.XGetGeometry(self._display, window, *places)
@@ -74,7 +74,7 @@ class Screen:
         return rows[:, : found.width] & 0xFFFFFF
 
     def ask_to_close(self, window: int) -> None:
-        """What a window manager sends when the cross of the title bar is clicked."""
+        """Send the message that a window manager sends when the close button is clicked."""
         message = _ClientMessage(type=_CLIENT_MESSAGE, window=window, format=32)
         message.message_type = self._x.XInternAtom(self._display, b"WM_PROTOCOLS", 0)
         message.data[0] = self._x.XInternAtom(self._display, b"WM_DELETE_WINDOW", 0)

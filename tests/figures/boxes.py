@@ -1,4 +1,4 @@
-"""Where words stand on a page, as turned rectangles, which of them meet or leave it, and what they stand on."""
+"""The places of words on a page, as rotated rectangles: which overlap or leave the page, and which are too faint."""
 
 import math
 
@@ -8,11 +8,11 @@ from desktop_app.figures import fonts
 from desktop_app.figures.marks import Fill, Heat, Words
 from desktop_app.figures.theme import contrast
 
-_TOUCH = 0.75  # letters leave their box a little empty
+_TOUCH = 0.75  # boxes may overlap by this much: letters do not fill them
 
 
 def corners(words, measure=fonts.width):
-    """The four corners of a line's ink: from the top of its capitals to the foot of its descenders."""
+    """The four corners of a line of text: from the top of its capitals to the bottom of its descenders."""
     width = measure(words.text, words.size, mono=words.mono, bold=words.bold)
     left = {"left": 0.0, "center": -width / 2, "right": -width}[words.align]
     top, bottom = -0.4 * words.size, 0.5 * words.size
@@ -22,7 +22,7 @@ def corners(words, measure=fonts.width):
 
 
 def apart(one, other):
-    """Whether two turned rectangles are clear of each other: some side of either separates them."""
+    """Whether two rotated rectangles are separate: a line along a side of one of them has both on different sides."""
     for box in (one, other):
         for (x0, y0), (x1, y1) in zip(box, box[1:] + box[:1], strict=True):
             length = math.hypot(x1 - x0, y1 - y0)
@@ -36,7 +36,7 @@ def apart(one, other):
 
 
 def faults(marks, width, height, measure=fonts.width):
-    """Sentences about words that leave the page or meet other words, as `measure` says how wide they come out."""
+    """Sentences about words that leave the page or overlap other words, if they are as wide as `measure` says."""
     lines = [(mark.text, corners(mark, measure)) for mark in marks if isinstance(mark, Words) and mark.text.strip()]
     found = []
     for text, box in lines:
@@ -56,7 +56,7 @@ def faults(marks, width, height, measure=fonts.width):
 
 
 def faint(marks, background):
-    """Sentences about words of less than 4.5:1 against what was drawn under their middle before them."""
+    """Sentences about words whose contrast with what was drawn under their middle before them is less than 4.5:1."""
     found = []
     for n, words in enumerate(marks):
         if isinstance(words, Words) and words.text.strip():
@@ -68,7 +68,7 @@ def faint(marks, background):
 
 
 def _ground(marks, x, y):
-    """The colour at a point of the page; None where nothing was drawn."""
+    """The colour at a point of the page; None if nothing was drawn there."""
     for mark in reversed(marks):
         if not isinstance(mark, Fill | Heat):
             continue

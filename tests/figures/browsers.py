@@ -1,4 +1,4 @@
-"""Real browsers without a network: Chromium's finished page, and Firefox over its own Marionette protocol."""
+"""Real browsers without a network: the final DOM in Chromium, and Firefox controlled by its Marionette protocol."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import pytest
 
 
 def _alone():
-    """What keeps a program off every network: a namespace that has none, where this machine lets us make one."""
+    """The command that runs a program in a namespace without a network; empty if this machine does not allow one."""
     for command in (["unshare", "-n"], ["unshare", "-rn"]):
         if (
             shutil.which("unshare")
@@ -22,7 +22,7 @@ def _alone():
 
 
 def chromium_dom(page, folder, fragment=""):
-    """The page as Chromium has it after its script ran."""
+    """The page's DOM in Chromium after its script has run."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("chromium is not installed")
@@ -34,7 +34,7 @@ def chromium_dom(page, folder, fragment=""):
 
 
 class Firefox:
-    """One headless Firefox; `run` runs lines of JavaScript in its page."""
+    """A headless Firefox; `run` runs lines of JavaScript in its page."""
 
     def __init__(self, folder):
         program = shutil.which("firefox-esr") or shutil.which("firefox")
@@ -45,7 +45,7 @@ class Firefox:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        # Nothing goes out: every host is sent to a port where nobody listens. The loopback is needed to talk to it.
+        # Firefox reaches no host: all go to a proxy port on which nobody listens. Loopback stays, for Marionette.
         (profile / "user.js").write_text(
             f'user_pref("marionette.port", {port});\n'
             'user_pref("network.proxy.type", 1);\nuser_pref("network.proxy.http", "127.0.0.1");\n'
@@ -88,16 +88,16 @@ class Firefox:
         return answer
 
     def open(self, page, fragment=""):
-        """Show a file, and wait until it is there."""
+        """Open a file, and wait until it has loaded."""
         self._ask("WebDriver:Navigate", {"url": "about:blank"})
         self._ask("WebDriver:Navigate", {"url": f"{page.as_uri()}{fragment}"})
 
     def run(self, script):
-        """What a script returns."""
+        """The result of a script."""
         return self._ask("WebDriver:ExecuteScript", {"script": script, "args": []})["value"]
 
     def close(self):
-        """End it."""
+        """End the browser."""
         with contextlib.suppress(OSError, AttributeError):
             self._socket.close()
         self._process.terminate()

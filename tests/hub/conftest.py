@@ -1,4 +1,4 @@
-"""A hub on loopback with one small GPT-2 on it, and this process's hub client pointed at it."""
+"""A hub on the loopback interface with one small GPT-2, to which this process's hub client is pointed."""
 
 import os
 import shutil
@@ -20,19 +20,19 @@ REPOSITORY = "models--owner--tiny"
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """The folder that the repository was uploaded from."""
+    """The folder from which the repository was uploaded."""
     return write_checkpoint(tmp_path_factory.mktemp("upload") / "tiny", CONFIG)
 
 
 @pytest.fixture
 def cache(own_home):
-    """The repository's folder in the cache of this test."""
+    """The repository's folder in this test's cache."""
     return own_home / "huggingface" / "hub" / REPOSITORY
 
 
 @pytest.fixture
 def command(hub):
-    """Starts `logitscope ...` in a process of its own, which reads its environment at its start as a person's does."""
+    """A function that starts `logitscope ...` in a separate process, which reads its environment like a user's."""
     started = []
 
     def start(*arguments, **environment):
@@ -52,7 +52,7 @@ def command(hub):
 
 @pytest.fixture
 def finish(command):
-    """Runs a command to its end: (exit code, stdout, stderr)."""
+    """A function that runs a command to its end: (exit code, stdout, stderr)."""
 
     def run(*arguments, **environment):
         process = command(*arguments, **environment)

@@ -1,4 +1,4 @@
-"""The hub as a fixture, for the tests of the window too."""
+"""The test hub as a fixture, shared with the tests of the window."""
 
 import pytest
 
@@ -9,7 +9,7 @@ NAME = "owner/tiny"
 
 @pytest.fixture
 def hub(tiny, monkeypatch):
-    """A running hub; HF_ENDPOINT and what the client read at its import both say so."""
+    """A running hub; HF_ENDPOINT and the value that the client read when it was imported both point to it."""
     from huggingface_hub import constants
     from huggingface_hub.utils import close_session
 

@@ -1,7 +1,7 @@
-"""A hub on loopback that speaks the Hugging Face Hub's protocol as its client does, and its faults on demand.
+"""A hub on the loopback interface that speaks the Hugging Face Hub's protocol, and fails on demand.
 
-Small files are answered by the hub itself, safetensors by a redirect to a second server on another port, as the real
-one sends to its storage: what carries over to another host, and what must not, is seen there.
+It serves small files itself and redirects requests for safetensors to a second server on another port, like the real
+hub, which redirects to its storage: so tests see which headers are sent to another host, and which are not.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ OTHER_COMMIT = "decade" + "0" * 33 + "2"
 
 
 class Fault(Exception):
-    """Ends the connection where it is."""
+    """Closes the connection at this point of the answer."""
 
 
 class Hub:
-    """`repositories` maps owner/name -> revision -> (commit, {file name: bytes}). `requests` is what was asked."""
+    """`repositories` maps owner/name -> revision -> (commit, {file name: bytes}). `requests` records all requests."""
 
     def __init__(self):
         self.repositories = {}
         self.requests = []
-        self.faults = defaultdict(list)  # (role, end of the path) -> functions of the handler, used up one a request
-        self.token = None  # what a private hub wants to see
-        self.delay = 0.0  # seconds before each piece of a content
+        self.faults = defaultdict(list)  # (role, end of the path) -> functions of the handler; each request uses up one
+        self.token = None  # the token that a private hub requires
+        self.delay = 0.0  # seconds before each piece of a file
         self.piece = 1 << 16
-        self.announced = {}  # file name -> what the listing says of it: {"size": ..., "sha256": ...}
+        self.announced = {}  # file name -> what the listing claims about it: {"size": ..., "sha256": ...}
         self.lock = threading.Lock()
         self.storage = self._serve(Storage)
         self.front = self._serve(Front)
@@ -50,7 +50,7 @@ class Hub:
 
     @property
     def storage_url(self):
-        # Another name for the same machine: another host to a client.
+        # localhost is another name for the same machine, so a client takes it for another host.
         return f"http://localhost:{self.storage.server_port}"
 
     def add(self, name, folder=None, files=None, *, revision="main", commit=COMMIT):
@@ -60,7 +60,7 @@ class Hub:
         return files
 
     def fault(self, ends, *actions, role="any"):
-        """Let the next requests whose path ends so meet `actions`, one each."""
+        """Let `actions` answer the next requests whose path has this end, one action for each request."""
         self.faults[role, ends] += actions
 
     def find(self, name, revision):
@@ -73,7 +73,7 @@ class Hub:
         return [r for r in self.requests if r["path"].endswith(ends) and role in (None, r["role"])]
 
     def fetched(self):
-        """Names of the files whose contents were asked for."""
+        """Names of the files whose contents were requested."""
         return {r["path"].rsplit("/", 1)[1] for r in self.requests if "/resolve/" in r["path"] and r["method"] == "GET"}
 
     def close(self):
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def send_content(self, data, headers=(), *, length=None, upto=None, ranges=True):
-        """A content, or the part that was asked for; announced as `length` bytes, the line cut after `upto`."""
+        """Send a file, or the requested range of it, announced as `length` bytes; hang up after `upto` bytes."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         start = int(asked[1]) if asked and ranges else 0
         body = data[start:]
@@ -149,7 +149,7 @@ def git_hash(data):
 
 
 class Front(_Handler):
-    """The hub itself: the API, and `resolve`."""
+    """The hub itself: the API, and the `resolve` URLs."""
 
     role = "hub"
 
@@ -215,7 +215,7 @@ class Front(_Handler):
 
 
 class Storage(_Handler):
-    """Where large contents lie; another host."""
+    """The storage of large files; another host."""
 
     role = "storage"
 
@@ -228,39 +228,39 @@ class Storage(_Handler):
 
 
 def content(handler, path):
-    """The content that a path stands for, on either server."""
+    """The content of the file that a path names, on either server."""
     parts = path.strip("/").split("/")
     return handler.hub.find("/".join(parts[:2]), parts[-2])[1][parts[-1]]
 
 
 def cut(after):
-    """The line breaks after so many bytes."""
+    """Close the connection after so many bytes."""
     return lambda handler, path: handler.send_content(content(handler, path), upto=after)
 
 
 def status(code, **headers):
-    """An answer without content."""
+    """Answer without content."""
     named = {key.replace("_", "-"): value for key, value in headers.items()}
     return lambda handler, _path: handler.reply(code, b"{}", named)
 
 
 def other_bytes(handler, path):
-    """Bytes of the right length, other ones."""
+    """Send other bytes of the right length."""
     handler.send_content(bytes(len(content(handler, path))))
 
 
 def other_length(handler, path):
-    """Too few bytes, announced as all."""
+    """Send too few bytes, and announce only those."""
     handler.send_content(content(handler, path)[:-100])
 
 
 def no_ranges(handler, path):
-    """All of it, whatever part was asked for."""
+    """Send the whole file, whatever range was requested."""
     handler.send_content(content(handler, path), ranges=False)
 
 
 def to(url):
-    """A redirect."""
+    """Redirect to a URL."""
     return lambda handler, _path: handler.reply(302, b"", {"Location": url})
 
 

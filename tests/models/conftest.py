@@ -33,13 +33,13 @@ def bundled(bundled_folder: Path) -> forward.Model:
 
 @pytest.fixture(scope="session")
 def kept_figures() -> dict[str, Any]:
-    """The figures that the card was written from."""
+    """The figures from which the model card was written."""
     return json.loads(evaluate.KEPT.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")
 def figures(bundled_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """All figures of the committed weights, measured anew by the command, in a process of its own."""
+    """All figures of the committed weights, computed by the command in a separate process."""
     path = tmp_path_factory.mktemp("figures") / "bundled.json"
     command = [sys.executable, RECIPE / "evaluate.py", bundled_folder, "--figures", path]
     subprocess.run(command, check=True, capture_output=True)

@@ -1,6 +1,6 @@
-"""Why a model predicts what it does, in plain numpy over what hooks took from transformers: every part is made.
+"""Attribution in plain numpy, from tensors that hooks took from transformers: every part is computed explicitly.
 
-`found` is what `transformers_pass.tensors` gives, `weights` have their stored names and are float64 here.
+`found` is the result of `transformers_pass.tensors`; `weights` have their stored names and are float64.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ def wide(weights):
 
 
 def parts(weights, config, found, layer, position):
-    """Name -> vector of everything in `resid_pre` of block `layer` at a position, in the order of the pass."""
+    """Name -> vector of every part of `resid_pre` of block `layer` at a position, in the order of the pass."""
     made = {"embed": found["embed"][position], "pos_embed": found["pos_embed"][position]}
     width = config["n_embd"] // config["n_head"]
     for block in range(layer):
@@ -46,7 +46,7 @@ def attribution(weights, config, found, position, column):
 
 
 def sources(weights, config, found, position, column):
-    """[layer, head, key]: what each head wrote from each source, made and then read like any part."""
+    """[layer, head, key]: the contribution of what each head wrote from each key, computed like that of any part."""
     last, width = config["n_layer"], config["n_embd"] // config["n_head"]
     scale = scale_of(found[f"blocks.{last - 1}.resid_post"][position], config)
     count = len(found["tokens"])
@@ -62,7 +62,7 @@ def sources(weights, config, found, position, column):
 
 
 def neurons(weights, config, found, position, column):
-    """[layer, d_mlp]: what each neuron wrote, made and then read like any part."""
+    """[layer, d_mlp]: the contribution of what each neuron wrote, computed like that of any part."""
     last = config["n_layer"]
     scale = scale_of(found[f"blocks.{last - 1}.resid_post"][position], config)
     made = []
@@ -96,7 +96,7 @@ def score(weights, config, found, cell):
 
 
 def battery_scores(patterns, repeated):
-    """Scores of one text's patterns [layer, head, query, key], a cell at a time: name -> [layer, head]."""
+    """Scores of one text's patterns [layer, head, query, key], computed cell by cell: name -> [layer, head]."""
     layers, heads, count, _ = patterns.shape
     names = ("previous", "first", "self", "duplicate", "induction", "entropy", "distance")
     found = {name: np.zeros((layers, heads)) for name in names}

@@ -1,9 +1,9 @@
-"""Writes golden.npz: numbers that transformers computed, for a suite that has neither transformers nor torch.
+"""Writes golden.npz: numbers computed by transformers, for test runs without transformers and torch.
 
     python -m tests.parity.make_golden
 
-Weights come from a seed, by integer arithmetic that every numpy repeats to the bit; a checksum of them is kept beside
-the numbers. Of each tensor the file has SAMPLES values, at places that its name says, and the largest value.
+Weights come from a seed, by integer arithmetic that gives the same bits in every numpy; the file has a checksum of
+them. Of each tensor it has SAMPLES values, at places determined by the tensor's name, and the largest value.
 """
 
 import json
@@ -35,7 +35,7 @@ def cases():
 
 
 def checksum(weights):
-    """One number for all weights: if it differs, so do they, and the golden numbers must be made again."""
+    """A checksum of all weights: if it differs, the weights do too, and the golden numbers must be made again."""
     total = 0
     for name in sorted(weights):
         total = zlib.crc32(weights[name].tobytes(), zlib.crc32(name.encode(), total))
@@ -43,7 +43,7 @@ def checksum(weights):
 
 
 def sample(name, array):
-    """SAMPLES values of the tensor `name`, and its largest finite one."""
+    """SAMPLES values of the tensor `name`, and the largest absolute value of its finite ones."""
     places = np.random.Philox(key=zlib.crc32(name.encode())).random_raw(SAMPLES) % np.uint64(array.size)
     return array.reshape(-1)[places].astype(np.float32), np.abs(array[np.isfinite(array)]).max(initial=0)
 

@@ -1,4 +1,4 @@
-"""The forward pass of Hugging Face transformers, with what its modules take and give under the table's names."""
+"""The forward pass of Hugging Face transformers; inputs and outputs of its modules under the tensor table's names."""
 
 import numpy as np
 import torch
@@ -9,11 +9,11 @@ TENSORS = {
     *("attn.pattern", "attn.z", "attn.concat", "attn_out", "resid_mid", "ln2.out", "mlp.pre", "mlp.post", "mlp_out"),
     *("resid_post", "ln_final.out", "logits"),
 }
-"""What modules of transformers show; the rest of the table is between them, inside one module."""
+"""Tensors that are an input or output of a module of transformers; the others of the table occur inside a module."""
 
 
 def build(config, weights):
-    """The model of a `config.json` as a dict, with `weights` under their stored names."""
+    """The model for the content of a `config.json`, with `weights` under their stored names."""
     fields = {name: value for name, value in config.items() if name != "model_type"}
     model = GPT2LMHeadModel(GPT2Config(**fields, attn_implementation="eager")).eval()
     state = {
@@ -27,9 +27,9 @@ def build(config, weights):
 
 
 def tensors(model, ids, *, edited=False):
-    """Name -> array of everything in TENSORS, for every block, taken by hooks on one pass.
+    """Name -> array of every tensor in TENSORS, for every block, taken by hooks in one pass.
 
-    Of a model whose other hooks edit, what it says of its own hidden states is of no account.
+    If other hooks of the model make edits (`edited`), the hidden states that the model returns are not checked.
     """
     found, handles = {}, []
 
@@ -76,7 +76,7 @@ def tensors(model, ids, *, edited=False):
     for layer, (pattern, masked) in enumerate(zip(output.attentions, before, strict=True)):
         name = f"blocks.{layer}."
         later = np.triu(np.ones((len(ids), len(ids)), bool), 1)
-        # transformers hides later tokens by the lowest finite number or -inf, as its version has it.
+        # Depending on its version, transformers masks later tokens by the lowest finite number or by -inf.
         result[name + "attn.masked"] = np.where(later, -np.inf, masked[0].numpy())
         result[name + "attn.pattern"] = pattern[0].numpy()
         for letter, part in zip("qkv", np.split(result.pop(name + "attn.qkv"), 3, axis=-1), strict=True):

@@ -1,4 +1,4 @@
-"""Fixtures of the real window, offscreen, on a model small enough that a pass takes a millisecond.
+"""Fixtures of the real window, offscreen, with a model so small that a pass takes a millisecond.
 
 Every test here fails on a Qt warning, and on a timer or thread that outlives its window.
 """
@@ -15,7 +15,7 @@ ALLOWED = (
     # The offscreen platform has no window manager and warns when a window asks to be raised.
     r"^This plugin does not support .*",
 )
-"""Qt messages that the program does not cause, as regular expressions, each with its reason."""
+"""Qt messages that are not the program's fault, as regular expressions, each with its reason."""
 
 BYTES = {**TINY, "vocab_size": 257, "n_positions": 48}
 """Tokens are the 256 bytes and <|endoftext|>: any text can be encoded, one token per byte."""
@@ -66,7 +66,7 @@ def qapp(tmp_path_factory):
 
 @pytest.fixture
 def open_desk(qtbot):
-    """A function that opens windows as the program does; each is closed at the end and must leave nothing behind."""
+    """A function that opens windows as the program does; each is closed after the test and must leave nothing."""
     from PySide6.QtCore import QEvent, QTimer
     from PySide6.QtWidgets import QApplication
 
@@ -99,13 +99,13 @@ def open_desk(qtbot):
 
 @pytest.fixture
 def desk(open_desk, tiny):
-    """A window on the tiny model with a short prompt, after its pass."""
+    """A window on the tiny model with a short prompt, after the pass over it."""
     return open_desk(tiny, "Hello, you")
 
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Records expensive work: `passes` has (new positions, past positions) of each, `sorts` one entry per ranking."""
+    """Counts expensive work: `passes` has (new positions, past positions) of each, `sorts` one entry per ranking."""
     from desktop_app.gpt2 import sampling
     from desktop_app.gpt2.engine import Engine
 

@@ -1,4 +1,4 @@
-"""Hands and eyes for tests of the window: real key presses and clicks in, pixels and shown words out."""
+"""Helpers for tests of the window: real key presses and clicks as input, pixels and shown words as output."""
 
 import threading
 
@@ -36,7 +36,7 @@ class Desk:
     def settle(self):
         """Wait until no work that changes the display is running and everything is painted.
 
-        A deck, a download, freeing and autosave run in the background; tests of them wait with `until`.
+        A deck, a download, freeing memory and autosave run in the background; tests of them wait with `until`.
         """
         c, behind = self.c, (DeckLane, DownloadLane, FreeLane, KeepLane)
 
@@ -44,7 +44,7 @@ class Desk:
             lanes = [lane for lane in self.window.findChildren(Lane) if not isinstance(lane, behind)]
             return not (c.pending or c.running or any(lane.busy for lane in lanes))
 
-        for _ in range(20):  # a result may start more work: a view's products, a copy of the weights
+        for _ in range(20):  # a result may start more work: products for a view, a prepacked copy of the weights
             self.bot.waitUntil(quiet, timeout=LONG_MS)
             QApplication.processEvents()
             if quiet():
@@ -54,7 +54,7 @@ class Desk:
     def until(self, condition):
         self.bot.waitUntil(condition, timeout=LONG_MS)
 
-    # Hands
+    # Input
 
     def press(self, key, modifiers=NONE, widget=None):
         """Press a key in the focused widget, or in `widget` after giving it the focus."""
@@ -123,7 +123,7 @@ class Desk:
         self.window.map.chosen.emit(step)
         self.settle()
 
-    # Eyes
+    # Output
 
     @property
     def scene(self):
@@ -167,7 +167,7 @@ def colours(picture):
 
 
 def threads():
-    """The threads of this process that a window may have started: all but Qt's and those of the test hub."""
+    """The threads of this process that a window may have started: all except Qt's and the test hub's."""
     return {
         thread
         for thread in threading.enumerate()

@@ -1,4 +1,4 @@
-"""A small model, texts for it, and what a plain numpy computation finds in all of their windows."""
+"""A small model, texts for it, and what plain numpy computes for all windows of the texts."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ WORDS = "the cat sat on a mat and saw the dog that bit the cat on the mat near a
 
 
 def write_texts(folder, count=12, seed=0):
-    """`count` plain texts of words that repeat, none a multiple of a window."""
+    """Write `count` plain texts of repeated words; none is a multiple of a window long."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for n in range(count):
@@ -30,7 +30,7 @@ def write_texts(folder, count=12, seed=0):
 
 
 def write_model(folder, seed=0):
-    """A checkpoint with a token that begins texts (256)."""
+    """Write a checkpoint with a token that begins texts (256)."""
     return write_checkpoint(folder, CONFIG, random_weights(CONFIG, seed))
 
 
@@ -41,7 +41,7 @@ def opened(folder):
 
 
 def scan(model, texts, out, runner, **asked):
-    """A whole scan: its findings."""
+    """Run a whole scan; returns its findings."""
     checkpoint, tokenizer = opened(model)
     made = prepare(Request((str(texts),), out, LENGTH, **asked), checkpoint, tokenizer)
     assert made is not None
@@ -50,7 +50,7 @@ def scan(model, texts, out, runner, **asked):
 
 
 def add_evidence(model, texts, length=LENGTH):
-    """Evidence of texts beside a model's weights, as it ships with the bundled one; it needs no Parquet."""
+    """Put evidence of texts beside a model's weights, as the bundled model has it; this needs no Parquet."""
     checkpoint, tokenizer = opened(model)
     with TemporaryDirectory() as out:
         made = prepare(Request((str(texts),), Path(out, "out"), length), checkpoint, tokenizer)
@@ -61,7 +61,7 @@ def add_evidence(model, texts, length=LENGTH):
 
 
 def plain_windows(texts):
-    """The ids of every window, cut anew: byte symbols by the tokenizer's file, 256 in front."""
+    """The ids of every window, cut without the program: 256, then byte symbols as numbered by the tokenizer's file."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     order = [*visible, *(b for b in range(256) if b not in visible)]
     order.insert(0, order.pop(order.index(32)))
