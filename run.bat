@@ -1,10 +1,10 @@
 @echo off
-rem Logitscope from a checkout on Windows, as `run` does it elsewhere. It has not been tried yet.
+rem Start Logitscope from a checkout on Windows, like `run` on other systems. Not tested yet.
 rem
 rem   run                open the window
-rem   run ...            anything else is the logitscope command, as in run --help
+rem   run ...            with anything else, run the logitscope command, as in run --help
 rem
-rem Set PYTHON to choose the Python that .venv is made with, 3.11 to 3.14.
+rem Set PYTHON to choose the Python for .venv, 3.11 to 3.14.
 setlocal
 set "root=%~dp0"
 set "venv=%root%.venv"
@@ -12,7 +12,7 @@ set "PYTHONPATH="
 set "PYTHONHOME="
 if not defined PYTHON set "PYTHON=py -3"
 
-rem The stamp is the lock file word for word: a changed one is installed anew.
+rem The stamp is a copy of the lock file: if that has changed, it is installed again.
 fc /b "%root%requirements.lock" "%venv%\requirements.lock.installed" >nul 2>&1 && goto start
 if not exist "%venv%\Scripts\python.exe" (
     echo run: setting up %venv%; this is done once and takes a minute or two 1>&2
@@ -26,7 +26,7 @@ if not exist "%venv%\Scripts\python.exe" (
 copy /y "%root%requirements.lock" "%venv%\requirements.lock.installed" >nul
 
 :start
-rem -P: nothing in the directory that this is called from may pass for one of the packages.
+rem -P: nothing is imported from the current directory.
 "%venv%\Scripts\python.exe" -P -m desktop_app %*
 exit /b %errorlevel%
 

@@ -24,10 +24,10 @@ _KEYS: dict[tuple[Qt.Key, Qt.KeyboardModifier], Choosing] = {
 
 
 class BarsView(PaintedPane):
-    """Emits the id of the bar that was clicked (to append its token) or that is to be pinned."""
+    """Shows a BarsPanel. Emits what the user asks for about the token of a bar, such as to append or pin it."""
 
     asked = Signal(object)  # an Intent about one of the tokens
-    opened = Signal(int)  # show how its probability was computed
+    opened = Signal(int)  # show how this token's probability was computed
     resized = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -8,7 +8,7 @@ _USUAL = (200, 336)
 
 
 class Columns(QSplitter):
-    """Three panes; the width a side is dragged to is kept in pixels at the plain type size."""
+    """Three panes; the width to which a side is dragged is kept, in pixels at the default type size."""
 
     def __init__(self, left: QWidget, centre: QWidget, right: QWidget) -> None:
         super().__init__()

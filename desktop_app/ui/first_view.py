@@ -12,7 +12,7 @@ _PAINTED_MS = 200
 
 
 class FirstView(QObject):
-    """Marks the start as done: the first view is painted in full, or the reason why there is none is shown."""
+    """Marks the start as successful once the first view is fully painted, or the reason why there is none is shown."""
 
     def __init__(self, window: Window, start: Start) -> None:
         super().__init__(window)

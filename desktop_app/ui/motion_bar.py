@@ -77,7 +77,7 @@ class MotionBar(QWidget):
         self.play.setAccessibleName("Pause" if playing else "Play")
 
     def show_rows(self, *, there: bool, on: bool) -> None:
-        """Offer row by row, if the operation fills a tensor."""
+        """Offer to play row by row, if the operation fills a tensor."""
         with QSignalBlocker(self.rows):
             self.rows.setChecked(on)
         self.rows.setVisible(there)

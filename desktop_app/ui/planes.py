@@ -1,4 +1,4 @@
-"""The planes of points on a page while the user drags, zooms and pushes them, until they come to rest."""
+"""The planes of points on a page while the user drags, zooms or pushes them; afterwards they are laid out again."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from desktop_app.figures.marks import Page
 from desktop_app.ui.moving_map import MovingMap
 from desktop_app.ui.painting import rectangle
 
-_REST_MS = 180  # without a wheel event, until a zoomed plane is laid out
+_REST_MS = 180  # milliseconds after the last wheel event until a zoomed plane is laid out
 _DRAG = 4  # pixels that a pressed pointer moves before a drag starts
 _ENLARGING = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Equal: 1.25, Qt.Key.Key_Minus: 0.8}
 _PUSHING = {Qt.Key.Key_Left: (1, 0), Qt.Key.Key_Right: (-1, 0), Qt.Key.Key_Up: (0, 1), Qt.Key.Key_Down: (0, -1)}

@@ -78,7 +78,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
     # Content
 
     def show_panel(self, panel: SheetPanel, theme: Theme, scale: float) -> None:
-        """Show this sheet: the whole of it for another text or model, else from the current position."""
+        """Show this sheet: as a whole if the text or the model is another one, else keep to the current place."""
         before = self._panel
         sheet = panel.sheet
         assert sheet is not None

@@ -9,7 +9,7 @@ from desktop_app.ui.side_tabs import SideTabs
 
 _BARS = 8
 _WORDS = 140
-"""Pixels at the plain type size: five lines with a formula, and the names of the tabs."""
+"""Pixels at the default type size: five lines with a formula, and the names of the tabs."""
 _MOST_WORDS = 230
 
 

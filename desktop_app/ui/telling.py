@@ -20,7 +20,7 @@ class Telling(QObject):
     """The state holds the story and stop; answered questions are remembered here while the story is told."""
 
     said = Signal(str)
-    changed = Signal()  # what is covered has changed
+    changed = Signal()  # which numbers are hidden has changed
 
     def __init__(self, controller: Controller, bar: StoryBar) -> None:
         super().__init__(bar)
@@ -29,7 +29,7 @@ class Telling(QObject):
         self._misses: dict[int, str] = {}  # stop -> the reply after a miss
         self._verdicts: dict[int, str] = {}  # stop -> the reply that ended its question
         self.covering = False
-        """Whether a person covered the view."""
+        """Whether the user has hidden the view's numbers."""
         bar.command.connect(self.do)
         bar.answered.connect(self.answer)
 

@@ -30,7 +30,7 @@ def along(training: Training, steps: Array) -> Array:
 
 
 class SnapshotTrack(QWidget):
-    """A line for each of the first curves over the snapshots, each scaled to its own range, ticks, and the mark."""
+    """Draws a line over the snapshots for each of the first curves (scaled to its own range), ticks, and the mark."""
 
     chosen = Signal(int)
     command = Signal(str)

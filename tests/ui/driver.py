@@ -112,7 +112,7 @@ class Desk:
         QApplication.sendEvent(view, event)
 
     def pick(self, asks):
-        """The first pick on the page that asks for this intent, or for any of this type."""
+        """The first clickable place (`Pick`) on the page that asks for this intent, or for any of this type."""
         found = [p for p in self.window.canvas.page.picks if asks in (p.asks, type(p.asks))]
         assert found, f"nothing on the page asks for {asks}"
         return found[0]
