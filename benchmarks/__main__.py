@@ -12,7 +12,20 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from benchmarks import analysis, evidence, int8, loading, long_use, passes, peers, sheet, start, what_if, window
+from benchmarks import (
+    analysis,
+    evidence,
+    int8,
+    loading,
+    long_use,
+    passes,
+    peers,
+    products,
+    sheet,
+    start,
+    what_if,
+    window,
+)
 from benchmarks.table import RUNS, Row, markdown, show, write_between, write_json
 from desktop_app.gpt2.machine import available_memory
 
@@ -49,17 +62,25 @@ def main() -> int:
 
 
 _PARTS = (
-    *("loading", "passes", "int8", "peers", "analysis", "evidence", "what_if", "window", "sheet", "long_use", "start"),
+    *("loading", "passes", "products", "int8", "peers", "analysis", "evidence", "what_if", "window", "sheet", "start"),
+    "long_use",
 )
+_ON_REQUEST = {"long_use"}
+"""Parts that take longer than all others together: measured with `--only` alone."""
 
 
 def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
-    parts = _PARTS if arguments.only is None else [part for part in _PARTS if part == arguments.only]
+    asked = {arguments.only} if arguments.only is not None else set(_PARTS) - _ON_REQUEST
+    parts = [part for part in _PARTS if part in asked]
     for part in parts:
         if part == "loading":
             yield from loading.rows(root, runs)
         elif part == "passes":
             yield from passes.rows(root, runs)
+        elif part == "products":
+            yield from products.rows(root, arguments.peers, runs)
+            if arguments.peers is None and not arguments.no_peers:
+                yield from products.missing()
         elif part == "int8":
             yield from int8.rows(root, runs)
         elif part == "analysis":

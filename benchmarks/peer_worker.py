@@ -38,8 +38,42 @@ def transformers(folder):
     return lambda ids: model(ids, output_attentions=True, output_hidden_states=True)
 
 
+def sdpa(folder):
+    from transformers import GPT2LMHeadModel
+
+    model = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="sdpa").eval()
+    return lambda ids: model(ids, use_cache=False).logits
+
+
 def transformer_lens(folder):
     return lens_model(folder).run_with_cache
+
+
+class Products:
+    """The matrix products of a pass and nothing else, into memory that is allocated before."""
+
+    def __init__(self, folder):
+        from transformers import GPT2LMHeadModel
+
+        self.model = GPT2LMHeadModel.from_pretrained(folder).eval()
+
+    def prepare(self, ids):
+        count, config = ids.shape[1], self.model.config
+        weights = [w for name, w in self.model.named_parameters() if name.endswith(("c_attn.weight", "c_proj.weight"))]
+        weights += [w for name, w in self.model.named_parameters() if name.endswith("c_fc.weight")]
+        weights.append(self.model.lm_head.weight.T)
+        pairs = [(torch.randn(count, len(w)), w, torch.empty(count, w.shape[1])) for w in weights]
+        heads, width = config.n_head, config.n_embd // config.n_head
+        q, k = torch.randn(heads, count, width), torch.randn(heads, width, count)
+        return pairs, q, k, torch.empty(heads, count, count), torch.empty_like(q)
+
+    def __call__(self, asked):
+        pairs, q, k, scores, z = asked
+        for x, w, out in pairs:
+            torch.mm(x, w, out=out)
+        for _ in range(self.model.config.n_layer):
+            torch.bmm(q, k, out=scores)
+            torch.bmm(scores, q, out=z)
 
 
 class Lens:
@@ -139,6 +173,8 @@ def lens_model(folder):
 
 PEERS = {
     "transformers": transformers,
+    "sdpa": sdpa,
+    "products": Products,
     "transformer_lens": transformer_lens,
     "transformer_lens lens": Lens,
     "transformer_lens attribution": attribution,
@@ -146,7 +182,7 @@ PEERS = {
     "transformer_lens ablation": ablation,
     "transformer_lens patching": Patching,
 }
-PREPARED = {"transformer_lens lens", "transformer_lens patching"}
+PREPARED = {"products", "transformer_lens lens", "transformer_lens patching"}
 
 if __name__ == "__main__":
     main()

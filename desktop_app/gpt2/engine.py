@@ -31,7 +31,7 @@ CAPTURE_LIMIT = 256 << 20
 STREAM_LIMIT = 1 << 28
 """Bytes of tensors up to which `Engine.tensors` computes a whole pass at once; a larger one block by block."""
 
-_LOGIT_ROWS = 32  # positions per run of the head, so that a stop takes effect within tens of milliseconds
+_LOGIT_ROWS = 64  # positions per run of the head, so that a stop takes effect within tens of milliseconds
 
 CHUNK = 256
 """Positions of a long text that run at once."""

@@ -69,7 +69,7 @@ PLACEHOLDER = "weights"
 """The file that the weights of a built graph refer to. Nothing reads it: the caller provides the data."""
 
 
-def _placeholder(name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT) -> onnx.TensorProto:
+def placeholder(name: str, shape: tuple[int, ...], kind: int = TensorProto.FLOAT) -> onnx.TensorProto:
     """An initializer whose data the caller provides."""
     tensor = TensorProto(name=name, data_type=kind, dims=shape)
     tensor.data_location = TensorProto.EXTERNAL
@@ -82,13 +82,13 @@ def _weights(config: Config, used: Collection[str]) -> Iterator[onnx.TensorProto
     for name, _, spec in all_weights(config):
         shape = spec.shape(config)
         if name in used:
-            yield _placeholder(name, shape)
+            yield placeholder(name, shape)
         if name + CODES in used:
             axis = summed_axis(name)
             d_in, d_out = shape[axis], shape[1 - axis]
             groups = -(-d_in // GROUP)
-            yield _placeholder(name + CODES, (d_out, groups, GROUP), TensorProto.UINT8)
-            yield _placeholder(name + SCALES, (d_out * groups,))
+            yield placeholder(name + CODES, (d_out, groups, GROUP), TensorProto.UINT8)
+            yield placeholder(name + SCALES, (d_out * groups,))
 
 
 def between(table: Mapping[str, Tensor], given: Collection[str], only: Collection[str]) -> list[Tensor]:

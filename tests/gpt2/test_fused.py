@@ -44,6 +44,7 @@ def test_nothing_between_is_computed(seed):
     assert kinds.count("LayerNormalization") == 2 * config.n_layer + 1
     assert kinds.count("Gelu") == (config.n_layer if config.activation.startswith("gelu") else 0)
     assert not {"ReduceMean", "Sqrt", "Tanh", "Erf"}.intersection(kinds)
+    assert kinds.count("Where") == 1  # what is hidden, once for all blocks
 
 
 def test_what_is_exposed_is_computed_by_its_own_rows():

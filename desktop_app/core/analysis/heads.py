@@ -44,6 +44,7 @@ SEQUENCES = 8
 REPEATED = 50
 
 _AT_ONCE = 16 << 20  # bytes of a block's patterns read at once
+_ROWS = 64  # queries measured at once: their patterns and temporary arrays then fit in a core's cache
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -263,15 +264,22 @@ def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
     count = pattern.shape[-1]
     if count < 2:
         return dict.fromkeys(("entropy", "distance"), np.full(len(pattern), np.nan))
-    looks, counts = pattern[:, 1:], np.broadcast_to(seen, (len(pattern), count))[:, 1:]
-    entropy = -np.vecdot(looks, np.log(np.maximum(looks, 1e-30)))  # a weight of 0 adds 0
+    counts = np.broadcast_to(seen, (len(pattern), count))[:, 1:]
+    entropy, distance = np.empty((2, *counts.shape), pattern.dtype)
+    every = np.arange(count, dtype=pattern.dtype)
+    for start in range(1, count, _ROWS):
+        rows = slice(start, min(start + _ROWS, count))
+        # Beyond the last key that one of these queries attends to, which is half of a long text, everything adds 0.
+        keys = slice(0, count - int(np.argmax(pattern[:, rows].any((0, 1))[::-1])))
+        looks = pattern[:, rows, keys]
+        logs = np.maximum(looks, 1e-30)  # a weight of 0 adds 0
+        entropy[:, start - 1 : rows.stop - 1] = -np.vecdot(looks, np.log(logs, out=logs))
+        distance[:, start - 1 : rows.stop - 1] = np.vecdot(looks, np.abs(every[rows, None] - every[keys]))
     several = counts > 1
     shares = np.divide(entropy, np.log(counts), out=np.zeros(counts.shape), where=several)
     weights = several.sum(-1)
     entropy = np.divide(shares.sum(-1), weights, out=np.full(len(pattern), np.nan), where=weights > 0)
-    every = np.arange(count)
-    apart = np.abs(every[1:, None] - every).astype(pattern.dtype)
-    return {"entropy": entropy, "distance": np.vecdot(looks, apart).mean(-1)}
+    return {"entropy": entropy, "distance": distance.mean(-1)}
 
 
 def share_of_norm(checkpoint: Checkpoint, trace: Trace, layer: int) -> Array:
@@ -303,24 +311,24 @@ def on_text(
     Raises Cancelled on a stop.
     """
     stop, config = stop or Stop(), checkpoint.config
-    masks = text_patterns(trace.ids)
     counted = np.ones((len(trace),) * 2, np.float32)  # keys that a query does not see have no weight
     counted[0] = 0
     if leave_first:
         counted[:, 0] = 0
     if leave_self:
         np.fill_diagonal(counted, 0)
+    on = {name: np.flatnonzero(mask * counted) for name, mask in text_patterns(trace.ids).items()}
     found = {name: np.full((config.n_layer, config.n_head), np.nan) for name in MEASURES}
     for layer in range(config.n_layer):
         seen = _seen(trace, layer).sum(-1)
         for heads, pattern in patterns(trace, layer):
             stop.check()
-            whole = _weight_on(pattern, counted)
-            for name, mask in masks.items():
-                on = mask * counted
-                if on.any():
+            flat = pattern.reshape(len(pattern), -1)
+            whole = flat @ counted.reshape(-1)
+            for name, places in on.items():
+                if len(places):
                     with np.errstate(divide="ignore", invalid="ignore"):
-                        found[name][layer, heads] = _weight_on(pattern, on) / whole
+                        found[name][layer, heads] = flat[:, places].sum(-1) / whole
             for name, values in entropy_and_distance(pattern, seen if len(seen) == 1 else seen[heads]).items():
                 found[name][layer, heads] = values
         found["share"][layer] = share_of_norm(checkpoint, trace, layer)
@@ -336,11 +344,6 @@ def patterns(trace: Trace, layer: int) -> Iterator[tuple[slice, Array]]:
     else:
         for head in range(heads):
             yield slice(head, head + 1), trace.read(name, head=head)[None]
-
-
-def _weight_on(pattern: Array, mask: Array) -> Array:
-    """Sum of patterns [head, query, key] weighted by `mask` [query, key]: [head]."""
-    return pattern.reshape(len(pattern), -1) @ mask.reshape(-1)
 
 
 def text_patterns(ids: Sequence[int]) -> dict[str, Array]:

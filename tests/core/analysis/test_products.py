@@ -330,6 +330,24 @@ def test_a_query_that_sees_one_key_has_no_entropy():
     assert np.isnan(heads.entropy_and_distance(alone, np.ones((1, 4), int))["entropy"]).all()
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_entropy_and_distance_of_more_queries_than_are_measured_at_once(causal):
+    count = 150
+    rng = np.random.default_rng(0)
+    weights = rng.random((2, count, count)) ** 8
+    if causal:
+        weights *= np.tri(count)
+    pattern = (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
+    seen = np.arange(1, count + 1)[None] if causal else np.full((1, count), count)
+    found = heads.entropy_and_distance(pattern, seen)
+    own, every = pattern.astype(np.float64), np.arange(count)
+    logs = np.log(own, out=np.zeros_like(own), where=own > 0)
+    entropy = -(own * logs).sum(-1)[:, 1:] / np.log(seen[:, 1:])
+    np.testing.assert_allclose(found["entropy"], entropy.mean(-1), rtol=1e-5)
+    apart = (own * np.abs(every[:, None] - every)).sum(-1)[:, 1:]
+    np.testing.assert_allclose(found["distance"], apart.mean(-1), rtol=1e-5)
+
+
 # Flow and rollout
 
 
