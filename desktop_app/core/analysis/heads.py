@@ -270,7 +270,7 @@ def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
     for start in range(1, count, _ROWS):
         rows = slice(start, min(start + _ROWS, count))
         # Beyond the last key that one of these queries attends to, which is half of a long text, everything adds 0.
-        keys = slice(0, count - int(np.argmax(pattern[:, rows].any((0, 1))[::-1])))
+        keys = slice(0, 1 + int(np.flatnonzero(pattern[:, rows].any((0, 1))).max(initial=0)))
         looks = pattern[:, rows, keys]
         logs = np.maximum(looks, 1e-30)  # a weight of 0 adds 0
         entropy[:, start - 1 : rows.stop - 1] = -np.vecdot(looks, np.log(logs, out=logs))
