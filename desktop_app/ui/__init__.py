@@ -1,1 +1,1 @@
-"""The window: PySide6 and pyqtgraph over state and trace."""
+"""The window: PySide6 and pyqtgraph widgets that show the state and its pass."""

@@ -66,7 +66,7 @@ def run_window(
 ) -> int:
     """Open the window on a model (in int8 if asked), a prompt and a session file where given. Returns the exit code.
 
-    `smoke` names an SVG file; with it, a script works the window in place of a person, writes that file and quits.
+    `smoke` names an SVG file; with it, a script operates the window instead of a user, writes that file and quits.
     """
     with qt_logged(), watched(), begun() as start:
         kept = set_aside() if start.failed_before else None
@@ -94,7 +94,7 @@ def _crashed_before() -> str:
 
 @contextmanager
 def _faults_shown(window: Window) -> Iterator[None]:
-    """Log a bug of ours in an event handler in full and report it in the window, which keeps running."""
+    """Log a bug in an event handler with its traceback and report it in the window, which keeps running."""
 
     def show(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
         before(kind, fault, trace)

@@ -10,7 +10,7 @@ _PLACE = "place:"
 
 
 class Chooser(QDialog):
-    """Emits the id of the row that was chosen."""
+    """A dialog whose list narrows while the user types; emits the id of the chosen row."""
 
     chosen = Signal(str)
 

@@ -181,7 +181,7 @@ class Controller(QObject):
             self.open_model(self.model.folder)
 
     def fitted(self, state: State) -> State:
-        """Replace what the open model lacks in a state by what it has."""
+        """Adjust a state to the open model: what the model lacks is replaced by what it has."""
         return state if self.model is None else fitted(state, self.model)
 
     def is_open(self, state: State) -> bool:

@@ -25,7 +25,7 @@ from desktop_app.figures.export import DPI, FORMATS, SIZES, Options
 from desktop_app.figures.language import language_name, languages
 
 _PATIENCE = 200  # milliseconds without a change before a preview is requested
-_PREVIEW = 640  # pixels across, about
+_PREVIEW = 640  # approximate width in pixels
 
 
 class ExportDialog(QDialog):

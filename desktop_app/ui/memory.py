@@ -32,7 +32,7 @@ class Memory(QObject):
         )
         if not frame.restoreGeometry(geometry):
             room = frame.screen().availableSize()
-            frame.resize(min(1440, room.width()), min(900, room.height() - 40))  # less the title bar
+            frame.resize(min(1440, room.width()), min(900, room.height() - 40))  # minus the title bar
         if frame.splitter.restoreState(splitter):
             frame.splitter.keep()
 

@@ -33,7 +33,7 @@ class PaintedPane(QAbstractScrollArea):
         self.viewport().update()
 
     def draw_page(self, painter: QPainter, page: Page, seen: QRect) -> None:
-        """Draw the part of a page that is `seen` in the viewport, on the panel's colour; this moves the painter."""
+        """Draw the part of a page that is `seen` in the viewport, on the panel's colour; moves the painter's origin."""
         scrolled = self.verticalScrollBar().value()
         painter.fillRect(self.viewport().rect(), QColor(page.theme.panel))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -41,7 +41,7 @@ class PaintedPane(QAbstractScrollArea):
         draw_marks(painter, page.marks, seen.top() + scrolled, seen.bottom() + 1 + scrolled)
 
     def draw_ring(self, painter: QPainter, colour: str) -> None:
-        """Draw the ring if it should be visible; `painter` is the viewport's, not moved."""
+        """Draw the ring if it should be visible; `painter` must have the viewport's origin."""
         if self._ringed:
             painter.setPen(QPen(QColor(colour), 1, Qt.PenStyle.DotLine))
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -25,7 +25,7 @@ class ClipLane(Lane):
     """Writes one clip at a time; answers with its path."""
 
     def request(self, motion: Motion, words: str, pace: float, theme: str, out: Path) -> None:
-        """Draw the motion into a file."""
+        """Write an animation to a file."""
 
         def work(stop: Stop) -> Path:
             if out.suffix.lower().removeprefix(".") in CLIPS:

@@ -38,7 +38,7 @@ class ProductDesk(QObject):
         self._results.put(passes, made)
 
     def make(self, wants: tuple[Want, ...], model: Model, passes: Passes) -> None:
-        """Have exactly `wants` computed; a computation under way for the same wants continues.
+        """Request exactly `wants`; a computation that is running for the same wants continues.
 
         Products that depend on the text are computed again for another text; those of the model alone are not.
         """

@@ -22,8 +22,8 @@ _LONG_LINE = 20_000
 length (50 s for a million letters), and a line of this length fits hardly any context."""
 
 # A text document turns a carriage return and four more characters into a new line, and Qt drops a byte order mark in
-# front. Each is held as one of Unicode's noncharacters, which hardly ever occur in texts (they are for a program's own
-# use); for the rare text that does, a noncharacter is held as two.
+# front. The document therefore has one of Unicode's noncharacters, which are meant for internal use, in place of each;
+# if a text contains a noncharacter itself, the document has two in its place.
 _HELD = {"\r": "\ufdef", _LINE: "\ufdee", _PARAGRAPH: "\ufded", "\ufeff": "\ufdec"}
 _ESCAPE = "\ufdeb"
 _HELD |= {char: _ESCAPE + chr(0x61 + n) for n, char in enumerate(("\ufdd0", "\ufdd1", _ESCAPE, *_HELD.values()))}

@@ -30,7 +30,7 @@ CHECKED = Cell("check", ())
 
 
 class SceneDesk(QObject):
-    """Holds the open model, its last pass and that pass's scene; it asks for the state each time."""
+    """Holds the open model, its last pass and that pass's scene; it reads the current state when it needs it."""
 
     scene_changed = Signal(object)
     opened_kept = Signal(object)  # the path of opened numbers, without those that the new scene lacks
@@ -171,7 +171,7 @@ class SceneDesk(QObject):
         passes = self._passes
         if passes is None or self.model is None:
             return
-        # While the next pass runs, or cannot be run, the trace and all that is said of it are of the previous prompt.
+        # While the next pass runs or cannot be run, the trace and what is shown of it belong to the previous prompt.
         state = replace(self._state(), **{f: getattr(self._computed, f) for f in ASKED})
         try:
             before = (self._prepared.scene if self._prepared is not None else None) or self.scene

@@ -506,7 +506,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
 
 
 class _Picture(pg.GraphicsObject):  # type: ignore[misc] # pyqtgraph has no types
-    """The item in the view box: the view paints it, in the view's pixels."""
+    """The only item in the view box; `SheetView` paints it, in pixels of the viewport."""
 
     def __init__(self, view: SheetView) -> None:
         super().__init__()

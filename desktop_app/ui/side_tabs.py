@@ -10,7 +10,7 @@ from desktop_app.core.opening.describe import Readout
 from desktop_app.core.places import Step
 from desktop_app.core.scene import Scene
 
-_KEPT = 64  # laid-out pages; on some steps the layout takes longest
+_KEPT = 64  # laid-out pages; on some steps their layout takes most of the time
 
 
 class SideTabs(QTabWidget):

@@ -71,7 +71,7 @@ class Telling(QObject):
 
     @property
     def covered(self) -> bool:
-        """Whether the numbers of the view are hidden: a question is open, or a person asked for it."""
+        """Whether the numbers of the view are hidden: a question is open, or the user has hidden them."""
         stop = self.stop
         asked = stop is not None and stop.question is not None and self.number not in self._verdicts
         return self.covering or (asked and self.is_here(self._controller.state))

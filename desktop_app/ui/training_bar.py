@@ -54,7 +54,7 @@ class SnapshotTrack(QWidget):
         self.update()
 
     def _x(self, place: Array) -> Array:
-        """The x coordinates on the widget of places along the snapshots."""
+        """The x coordinates on the widget of positions among the snapshots, as `along` gives them."""
         count = len(self._training.steps) if self._training is not None else 2
         edge = 10 * self._scale
         found: Array = edge + place / (count - 1) * max(1.0, self.width() - 2 * edge)

@@ -215,7 +215,7 @@ class WhatIf(QObject):
     # Menus
 
     def menu(self, cell: Cell | None, point: QPoint) -> None:
-        """Offer the actions for what a cell stands for."""
+        """Show the menu of actions for what a cell stands for."""
         self._offer(self._targets(cell), point)
 
     def _menu_of_step(self, step: Step, whole_block: bool, point: QPoint) -> None:
