@@ -1,7 +1,7 @@
-"""A pass against its own matrix products alone, and a few tokens against reading the weights: what no pass can beat.
+"""A pass against only its matrix products, and one of a few tokens against reading the weights: bounds on any pass.
 
 The products are those of a pass with the logits of all positions: with every weight matrix, and the two of attention.
-They run without anything in between, on random vectors, by numpy, by onnxruntime with packed weights and, in the
+They run without anything in between, on random vectors, with numpy, with onnxruntime and packed weights and, in the
 peers' environment, by PyTorch; the fastest of the three in a round counts.
 """
 
@@ -32,13 +32,13 @@ _READING = "full pass with every kept tensor, 8 tokens, against reading all weig
 
 
 def missing() -> Iterator[Row]:
-    """The rows, as not measured."""
+    """The rows, marked as not measured."""
     for tokens, reach in REACHES.items():
         yield Row(_NAME.format(tokens), "no --peers", None, reach)
 
 
 def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
-    """Every row of this module; without `venv` PyTorch's products are missing, and so are the rows against them."""
+    """Every row of this module; without `venv`, which has PyTorch, only the row against reading the weights."""
     folder = checkpoint(root, "small")
     model = open_model(folder)
     model.engine.prepack()
@@ -68,7 +68,7 @@ def _beside(checkpoint: Checkpoint, full: FullPass, ids: Sequence[int], peers: P
 
 
 def in_numpy(checkpoint: Checkpoint, count: int) -> Callable[[], None]:
-    """The products by numpy, into memory that is allocated before."""
+    """A function that computes the products with numpy, into memory allocated in advance."""
     config = checkpoint.config
     weights = [_matrix(checkpoint, name) for name in matrices(config)]
     given = {d_in: _random(count, d_in) for d_in in {len(w) for w in weights}}
@@ -88,7 +88,7 @@ def in_numpy(checkpoint: Checkpoint, count: int) -> Callable[[], None]:
 
 
 def in_onnxruntime(checkpoint: Checkpoint, count: int) -> Callable[[], None]:
-    """The products in one graph. Each reads what another one wrote, so that nothing but the logits is an output."""
+    """A function that computes the products in one onnxruntime graph; each uses another; only logits are output."""
     config = checkpoint.config
     nodes, stream, heads = [], "x", "rows"
     for name, (_, d_out) in matrices(config).items():
@@ -129,9 +129,9 @@ def _random(*shape: int) -> NDArray[np.float32]:
 
 
 def reading(checkpoint: Checkpoint) -> float:
-    """Seconds that two threads take to read every byte of the weights once: the fastest of several ways.
+    """Seconds that two threads take to read every byte of the weights once, by the faster of two ways.
 
-    A dot product of each piece with one vector, which stays in the cache, and the greatest number of each piece.
+    They are a dot product of each piece with one vector, which stays in the cache, and the maximum of each piece.
     """
     pieces = [
         piece

@@ -245,7 +245,7 @@ def _band_colour(page: Page) -> str:
 
 
 def _above(panel: CurvePanel, outside: np.ndarray, room: Rect, page: Page) -> float:
-    """Write line names and points beyond the axes above the axes, where they cover nothing. Returns their height."""
+    """Write line names and points beyond the limits above the axes, where they cover nothing. Returns their height."""
     end = _named_lines(panel, room, page)
     height = page.u(_NAMES) if end > room.x else 0.0
     if outside.any():

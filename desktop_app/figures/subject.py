@@ -1,4 +1,4 @@
-"""What a figure can show, by name: a step, all heads of a block, a weight, an opened number, the census, the check."""
+"""What a figure can show, by name: a step, a block's heads, a weight, an opened number, the census, the check."""
 
 import re
 from collections.abc import Callable
