@@ -1,4 +1,4 @@
-"""Every head's pattern on one text, downsampled: only what a picture of all heads of all blocks needs is in memory."""
+"""The attention patterns of all heads on one text, downsampled to what one picture of all of them needs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +13,17 @@ from desktop_app.gpt2.trace import Trace
 
 Array = NDArray[Any]
 
-_MANY = 300  # heads; with more, each is drawn in few pixels
-_SIDE, _SIDE_OF_MANY = 64, 32  # cells along a side of a head's grid, at most
-_WHOLE = 256  # tokens; up to this many, every query is read
+_MANY = 300  # with more heads than this, each is drawn in few pixels
+_SIDE, _SIDE_OF_MANY = 64, 32  # maximum number of cells along a side of a head's grid; the latter with many heads
+_WHOLE = 256  # up to this many tokens, every query is read
 
 
 @dataclass(frozen=True, eq=False)
 class Atlas:
-    """Patterns [block, head, query, key], each cell the strongest of `pooled` (queries, keys) cells; NaN if none.
+    """Max-pooled patterns [block, head, query, key]; NaN where the query sees none of the pooled keys.
 
-    In a text of more than 256 tokens one query in `every` is read, including the last, and `pooled` counts only those.
+    Each cell is the maximum over `pooled` = (queries, keys). In a text of more than 256 tokens only one query in
+    `every` is read, the last one included, and `pooled` counts only the queries that are read.
     """
 
     grids: Array
@@ -56,6 +57,6 @@ def compute(
 
 
 def _strongest(values: Array, count: int, axis: int) -> Array:
-    """The largest of each of `count` blocks along an axis."""
+    """The maximum of each of `count` consecutive blocks along an axis."""
     length = values.shape[axis]
     return values if length == count else np.maximum.reduceat(values, np.arange(count) * length // count, axis)

@@ -1,13 +1,14 @@
-"""Direct logit attribution: which part of the residual stream speaks for token a, against b, at one position.
+"""Direct logit attribution: how much each part of the residual stream adds to a logit, or to a - b, at one position.
 
 With d = W_U[a] - W_U[b], u = w_f * d less its mean over d_model, and s the final layer norm's scale at that position
 (frozen: treated as a constant, not as something the parts cause),
 
     contribution(part) = part . u / s      constant = b_f . d      sum of contributions + constant = logit a - logit b
 
-Without b, d is W_U[a] less the mean of all columns of W_U (softmax ignores what all logits share), or W_U[a] alone.
-u is centred because the final layer norm centres; otherwise every part would be credited with its mean. A contribution
-is not a cause: a later block may erase what an earlier one wrote (Janiak et al. 2023, arXiv 2310.07325).
+Without b, d is W_U[a] minus the mean of all columns of W_U (softmax ignores what all logits share), or W_U[a] alone.
+u is centred because the final layer norm subtracts the mean of its input; otherwise each part would also be credited
+with its own mean. A contribution is not a causal effect: a later block may erase what an earlier one wrote (Janiak et
+al. 2023, arXiv 2310.07325).
 Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; nostalgebraist 2020, "interpreting
 GPT: the logit lens".
 """
@@ -49,16 +50,16 @@ Baseline = Literal["token", "mean", "none"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution(NamedArrays):
-    """What each part adds to the logit of `target` (less that of what it is measured against) after `position`.
+    """What each part adds, after `position`, to the logit of `target` relative to another token, the mean, or nothing.
 
     `contribution` [part] is in the order of `parts`; `constant` is what the final layer norm's bias adds; `total` the
     sum of all of these; `own` the model's own number, which `total` equals up to rounding. All are in logits.
-    `head_source` [layer, head, key]: each head's contribution by the position it read from (0 for later ones).
-    `neuron` [layer, d_mlp]: each MLP's contribution by neuron. Both are None if they were not requested.
+    `head_source` [layer, head, key]: each head's contribution by the position it read from (0 for keys after
+    `position`). `neuron` [layer, d_mlp]: each MLP's contribution by neuron. Both are None if they were not requested.
     `direction` [d_model] is u / s: any vector of the residual stream at this position contributes its dot product.
-    In an int8 model one more part, `rounding`, holds what rounding the final layer norm's output adds, and
-    `head_rounding` [layer, head] what rounding or editing a head's z adds to the head, apart from its sources;
-    otherwise the latter is all zeros.
+    In an int8 model one more part, `rounding`, holds what rounding the final layer norm's output adds.
+    `head_rounding` [layer, head] is what rounding or editing a head's z adds to its contribution, beyond the sum over
+    source positions: zero if z is neither rounded nor edited.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -100,7 +101,7 @@ class Attribution(NamedArrays):
         return self.contribution[[part.kind is kind for part in self.parts]]
 
     def closings(self) -> tuple[Closing, ...]:
-        """The sum equals the model's number; sources add up to their head, neurons to their MLP."""
+        """The parts add up to the model's number, source positions to their head, neurons to their MLP."""
         largest = max(np.abs(self.contribution).max(), abs(self.constant))
         found = [closing("attribution: parts and constant", self.total, self.own, largest)]
         if self.head_source is not None:
@@ -135,7 +136,7 @@ def compute(
         against: the id of the token to measure it against; `baseline` is then ignored.
         baseline: without `against`, "mean" (of all tokens) or "none".
         position: counted from 0; a negative one counts from the end.
-        sources: whether heads are broken down by the positions they read from.
+        sources: whether heads are broken down by the positions that they read from.
         neurons: whether MLPs are broken down by neuron.
         stop: cancels between two blocks.
 
@@ -184,7 +185,7 @@ def compute(
 
 
 def centred(vector: Array) -> Array:
-    """`vector` less its mean: the final layer norm's centring, applied on the side of the unembedding."""
+    """`vector` minus its mean: the final layer norm's centring, applied to the unembedding instead of the stream."""
     return vector - vector.mean()
 
 
@@ -209,7 +210,7 @@ def mean_column(checkpoint: Checkpoint) -> Array:
 
 
 def _sources(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, stop: Stop) -> Array:
-    """Each head's contribution by source: A_ij (v_j . W_O u): [layer, head, key]."""
+    """Each head's contribution by source position j, A_ij (v_j . W_O u): [layer, head, key]."""
     config = checkpoint.config
     found = np.zeros((config.n_layer, config.n_head, len(trace)))
     for n in range(config.n_layer):
@@ -221,20 +222,20 @@ def _sources(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, s
 
 
 def _head_rounding(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array) -> Array:
-    """What int8 adds to each head by rounding its z, plus what an edit of z puts there: [layer, head]."""
+    """What rounding z to int8 and edits of z add to each head's contribution: [layer, head]."""
     config = checkpoint.config
     found = np.zeros((config.n_layer, config.n_head))
     for n in range(config.n_layer):
         made = before_edit(trace, f"blocks.{n}.attn.z")
         if not config.int8 and not made.endswith(".before"):
-            continue  # nothing beyond the sources
+            continue  # the sum over source positions is complete
         lost = head_rows(trace, n, row, row + 1)[:, 0] - trace.read(made, row=row)
         found[n] = np.vecdot(lost, output_matrices(checkpoint, n) @ direction.astype(np.float32))
     return found
 
 
 def _neurons(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, stop: Stop) -> Array:
-    """Each neuron's contribution, its activation times its row of W_out along the direction: [layer, d_mlp]."""
+    """Each neuron's contribution, its activation times its row of W_out projected onto `direction`: [layer, d_mlp]."""
     config = checkpoint.config
     found = np.empty((config.n_layer, config.d_mlp))
     for n in range(config.n_layer):

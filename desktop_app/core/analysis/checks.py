@@ -1,8 +1,8 @@
-"""What `logitscope check` requires of the analyses: sums close, and numbers agree when computed another way.
+"""What `logitscope check` requires of the analyses: sums add up, and numbers agree when computed in another way.
 
-Decompositions are checked against the model's own numbers. A lens and the scores of heads are not sums, so they are
-recomputed in float64, from their definition and not by the code under test: the lens without splitting the vocabulary,
-heads from which tokens repeat and not from offsets.
+Decompositions are checked against the model's own numbers. The lens and the scores of heads are not sums, so they are
+recomputed in float64 from their definitions, without the code under test: the lens on the undivided vocabulary, the
+scores from which tokens repeat instead of from fixed offsets.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,12 +30,12 @@ _LONGEST = 16  # tokens repeated to check the scores of heads
 
 @dataclass(frozen=True)
 class Check:
-    """One analysis: its name, and its closings for a text."""
+    """The checks of one analysis: its name, and a function that yields the closings for a text."""
 
     name: str
     closings: Callable[[Engine, Trace, Stop], Iterator[Closing]]
     unless: tuple[str, ...] = ()
-    """Suffixes of tensor names: the check is meaningless if one of these tensors is edited."""
+    """Suffixes of tensor names: the check is meaningless if a tensor with one of them is edited."""
 
 
 def check_analyses(
@@ -43,7 +43,7 @@ def check_analyses(
 ) -> Iterator[Closing]:
     """Every closing of every analysis of the text `ids`, most of them at its last position.
 
-    With `edits` or a `mask` the changed pass is checked, without the checks that are meaningless there.
+    With `edits` or a `mask` the changed pass is checked, except for the checks that would be meaningless.
 
     Raises ModelError for ids that cannot be run, Cancelled on a stop.
     """
@@ -75,7 +75,7 @@ def _score(engine: Engine, trace: Trace, stop: Stop) -> Iterator[Closing]:
 
 
 class _Identity:
-    """Translators that change nothing: with them a translated lens is the logit lens."""
+    """Translators that change nothing, with which the translated lens equals the logit lens."""
 
     def apply(self, _layer: int, x: Array) -> Array:
         return x @ np.eye(x.shape[-1], dtype=x.dtype)
@@ -128,7 +128,7 @@ def _heads(engine: Engine, _trace: Trace, stop: Stop) -> Iterator[Closing]:
     token = np.array([-1, *range(count), *range(count)])
     second = np.arange(2 * count + 1) > count
     queries, keys = np.indices((2 * count + 1, 2 * count + 1))
-    after = np.roll(token, 1)  # for the preceding key
+    after = np.roll(token, 1)  # for each key, the token before it
     cells = {
         "previous": (queries >= 2) & (keys + 1 == queries),
         "first": (queries >= 1) & (keys < 1),

@@ -1,19 +1,19 @@
-"""Circuits from the weights: how much of what an earlier head writes each head reads, and which heads copy.
+"""Circuits from the weights: how strongly each head reads what each earlier head writes, and which heads copy.
 
-With the factors of core/analysis/folding.py, of head 1 of an earlier block and head 2 of a later one,
+With the factors of core/analysis/folding.py, for head 1 of an earlier block and head 2 of a later one,
 
     Q: |W_OV1 W_QK2| / (|W_OV1| |W_QK2|)     what head 1 writes, as head 2's query reads it
     K: |W_OV1 W_QK2^T| / (the same)          ... as its key reads it
     V: |W_OV1 W_OV2| / (|W_OV1| |W_OV2|)     ... as its value reads it
 
 where |.| is the Frobenius norm. No [d_model, d_model] matrix is formed: with X^(1/2) the root of a head's Gram matrix,
-|V1 O1 Q2 K2^T| = |(V1^T V1)^(1/2) (O1 Q2) (K2^T K2)^(1/2)|. Unrelated matrices compose, too, with a score of about
-1/sqrt(d_model), which is measured on random ones of the same shape.
+|V1 O1 Q2 K2^T| = |(V1^T V1)^(1/2) (O1 Q2) (K2^T K2)^(1/2)|. Even unrelated matrices score about 1/sqrt(d_model); this
+baseline is measured on random matrices of the same shape.
 
 The copying score of a head is sum(eigenvalues) / sum |eigenvalues| of W_E W_V' W_O W_U', a [d_vocab, d_vocab] matrix
-whose nonzero eigenvalues are those of W_O (W_U' W_E) W_V', [d_head, d_head]: 1 if every token read is made likelier,
--1 if less likely. Blocks after the first read little of W_E directly, so there is a second score with the normalised
-output of block 0's MLP for each row in place of W_E (block 0 itself reads the normalised rows).
+whose nonzero eigenvalues are those of W_O (W_U' W_E) W_V', [d_head, d_head]: 1 if the head makes every token that it
+reads likelier, -1 if less likely. Blocks after the first read little of W_E directly, so there is a second score with
+the normalised output of block 0's MLP for each row in place of W_E (block 0 itself reads the normalised rows).
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
 """
 
@@ -48,7 +48,7 @@ Array = NDArray[Any]
 KINDS = ("q", "k", "v")
 """How a later head reads: by its query, its key or its value."""
 
-_DRAWS = 24  # pairs of random heads that the baseline is measured on
+_DRAWS = 24  # pairs of random heads on which the baseline is measured
 _PIECE = 8192  # rows of the vocabulary multiplied at once
 
 
@@ -56,7 +56,7 @@ _PIECE = 8192  # rows of the vocabulary multiplied at once
 class Circuits(NamedArrays):
     """Composition of every pair of heads, and the copying score of each head.
 
-    `composition[kind]` [layer1, head1, layer2, head2] for each of KINDS is the raw score, NaN unless layer1 < layer2.
+    `composition[kind]` [layer1, head1, layer2, head2], for each of KINDS, is the raw score; NaN unless layer1 < layer2.
     `random` and `random_spread` are the mean and standard deviation of the same score for random matrices. `copying`
     [layer, head] uses W_E, `copying_through_mlp` the representation of tokens after block 0's MLP.
     """
@@ -127,7 +127,7 @@ def compositions(checkpoint: Checkpoint, *, stop: Stop | None = None, progress: 
         root = {name: _root(_gram(x)) for name, x in (("q", q), ("k", k), ("v", v))}
         o = write_matrices(checkpoint, layer)
         written, own = root["v"] @ o, _root(_gram(o.transpose(0, 2, 1)))
-        # The matrices that a later head reads with, and the norms to divide by.
+        # The matrices with which a later head reads, and the norms to divide by.
         reads = {"q": q @ root["k"], "k": k @ root["q"], "v": v @ own}
         norms = {kind: _norms(x) for kind, x in reads.items()}
         every = np.concatenate([x.transpose(1, 0, 2).reshape(width, -1) for x in reads.values()], 1)
@@ -181,9 +181,9 @@ def random_composition(config: Config, seed: int = 0) -> tuple[float, float]:
 def copying(
     checkpoint: Checkpoint, *, through_mlp: bool = False, stop: Stop | None = None, progress: Progress = unheard
 ) -> Array:
-    """The copying score of every head, [layer, head]; `through_mlp` takes what block 0's MLP makes of the rows of W_E.
+    """The copying score of every head, [layer, head]; NaN if all eigenvalues are 0.
 
-    NaN for a head that does nothing. Raises Cancelled on a stop.
+    `through_mlp` represents tokens by the output of block 0's MLP in place of W_E. Raises Cancelled on a stop.
     """
     stop, config = stop or Stop(), checkpoint.config
     found = np.full((config.n_layer, config.n_head), np.nan)
@@ -202,7 +202,7 @@ def copying(
 
 
 def _through_vocabulary(checkpoint: Checkpoint, rows: Array, stop: Stop, *, norm: bool) -> Array:
-    """W_U' times the rows that represent tokens, [d_model, d_model] in float64, over the vocabulary in pieces."""
+    """W_U' times the token representations `rows`, summed over the vocabulary: [d_model, d_model] in float64."""
     table = checkpoint.weights[UNEMBEDDING]
     total = np.zeros((checkpoint.config.n_embd,) * 2)
     for start in range(0, len(table), _PIECE):

@@ -24,7 +24,8 @@ def unheard(_share: float) -> None:
 class Closing:
     """A sum and the number that it must equal: `found` is the sum of the terms, `own` the model's own number.
 
-    Of several sums it holds the worst one, at `index`. `largest` is the largest absolute term.
+    Where several sums were compared, this is the one with the worst difference, at `index`. `largest` is the largest
+    absolute term.
     """
 
     name: str
@@ -50,7 +51,10 @@ class Closing:
 
 
 def closing(name: str, found: Array | float, own: Array | float, largest: Array | float) -> Closing:
-    """The worst of sums `found` against `own` (of one shape); `largest` is the largest absolute term of each or all."""
+    """The closing of the worst of the sums `found`, compared with `own`, an array of the same shape.
+
+    `largest` is the largest absolute term, of each sum or of all.
+    """
     one, other, most = (np.asarray(array, np.float64) for array in np.broadcast_arrays(found, own, largest))
     with np.errstate(all="ignore"):
         over = np.abs(one - other) / np.maximum(1.0, most)

@@ -1,7 +1,7 @@
-"""Directions among the token embeddings: neighbours, a - b + c, and any vector as a ruler for tokens and texts.
+"""Directions among the token embeddings: neighbours, a - b + c, and how far tokens and texts lie along any vector.
 
-Everything uses rows less the mean of all rows: what all tokens have in common tells nothing about any one of them. On
-request their first principal components are removed, too: a few directions with most of the variance and little meaning
+All rows of W_E are used minus their mean, since what they have in common says nothing about any single token. On
+request the first principal components are removed, too: a few directions with most of the variance and little meaning
 (Mu and Viswanath 2018, "All-but-the-Top", arXiv 1702.01417), like GPT-2's outlier dimensions.
 """
 
@@ -23,7 +23,7 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 WITHOUT = 3
-"""How many principal components are left out when the strongest are."""
+"""The number of principal components that are removed on request."""
 
 _PIECE = 8192  # rows of the vocabulary at once
 
@@ -70,7 +70,7 @@ _lock = threading.Lock()
 
 
 def rows(checkpoint: Checkpoint, *, without: int = 0) -> Rows:
-    """The centred rows of W_E, less their first `without` principal components; cached with the checkpoint."""
+    """The centred rows of W_E without their first `without` principal components; cached with the checkpoint."""
     with _lock:
         found = _kept.get(checkpoint, {}).get(without)
     if found is None:
@@ -97,7 +97,10 @@ def _rows(table: Array, without: int) -> Rows:
 
 
 def _principal(covariance: Array) -> tuple[Array, Array]:
-    """Shares of the variance and directions, from a sum of outer products; signs make the largest number positive."""
+    """Shares of the variance and principal directions, from a sum of outer products.
+
+    Signs are chosen so that the component of largest magnitude is positive.
+    """
     values, vectors = np.linalg.eigh(covariance)
     values, axes = np.maximum(values[::-1], 0), vectors.T[::-1]
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]

@@ -1,7 +1,7 @@
 """Sums of tokens in text form: "uncle - man + woman", optionally followed by "= aunt" to ask for an answer's rank.
 
-A word means the token with a leading space, as it occurs within a text; one in quotes is the token exactly as written,
-like 'ing'. Signs and words are separated by spaces.
+A plain word stands for the token with a leading space, as it occurs within a text; a word in quotes, like 'ing', stands
+for the token exactly as written. Signs and words are separated by spaces.
 """
 
 import re
@@ -49,7 +49,7 @@ def parse_sum(text: str, tokenizer: Tokenizer) -> Sum:
 
 
 def token_of(word: str, tokenizer: Tokenizer) -> int:
-    """The token that a word means. Raises TokenizerError unless it is a single token."""
+    """The token for which a word stands. Raises TokenizerError unless it is a single token."""
     quoted = len(word) > 2 and word[0] == word[-1] and word[0] in "'\""
     text = word[1:-1] if quoted else f" {word}"
     ids = tokenizer.encode(text).ids

@@ -1,4 +1,4 @@
-"""Products (results of analyses) written to files: a numpy archive or safetensors, depending on the extension."""
+"""Writes results of analyses to files: a numpy archive or safetensors, depending on the extension."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from desktop_app.gpt2.safetensors_file import write_safetensors
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, str]) -> None:
-    """Write a product's arrays, integers as int64 and the others as float32, together with `about`.
+    """Write the arrays of a result, integers as int64 and the others as float32, with the metadata `about`.
 
     The file is safetensors if its name has that extension, else a numpy archive. Safetensors cannot hold
     strings: an array of them becomes a JSON list in the metadata, under the array's name. The file appears only once it

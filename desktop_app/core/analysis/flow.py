@@ -1,4 +1,4 @@
-"""Flow: how much of each vector would be missing without each of its parts, traced down from one position.
+"""Flow: how much each part of a vector matters to it, traced from one position down to the embeddings.
 
 A vector f is the sum of parts y_k. With |.| the sum of absolute values,
 
@@ -9,9 +9,9 @@ resid_mid + MLP + b_out (both edges lead to resid_mid, which the MLP reads), and
 sum of A_ij v_j W_O over all heads and sources j. From the chosen position the graph is traversed down every edge whose
 importance reaches the threshold; the importances of all other edges of a node are added up.
 
-In an edited pass, x' = keep x + put, each part is multiplied by the `keep` of the edits after it, and what those edits
-add is one more part, `edit`, so the parts still add up to the vector. A muted part therefore has no share in what
-follows it.
+An edit replaces a tensor x by keep x + put. Each part is therefore multiplied by the `keep` of the edits after it, and
+what those edits add is one more part, `edit`, so that the parts still add up to the vector. A part that an edit sets to
+0 has an importance of nearly 0 for every vector after the edit.
 
 Flow describes what vectors are made of, not what they cause.
 Source: Ferrando and Voita 2024, "Information Flow Routes", arXiv 2403.00824, sections 2.1 and 2.2.
@@ -41,7 +41,7 @@ Array = NDArray[Any]
 THRESHOLD = 0.04
 """The least importance at which an edge is followed, as in the paper."""
 
-_EPS = 1e-9  # times |f|: the value, before normalising, of a part that only works against the others
+_EPS = 1e-9  # times |f|: the importance, before normalising, of a part without which |f| would not be smaller
 
 
 class Edge(Enum):
@@ -183,7 +183,7 @@ class _Graph:
         made_of: dict[str, float],
         level: dict[int, float],
     ) -> None:
-        """Add a node with those of its edges to `below` that reach the threshold, and record their ends in `level`."""
+        """Add a node with its edges to `below` that reach the threshold, and record their lower nodes in `level`."""
         rest = 0.0
         for kind, key, importance, heads in edges:
             if importance < self._threshold:
@@ -227,7 +227,7 @@ def _normalized(size: float, lost: Array) -> Array:
 
 
 def _through(trace: Trace, tensor: str, row: int) -> tuple[Array | float, Array | float]:
-    """keep and put of the edits of a tensor at a position; 1 and 0 if there are none."""
+    """The `keep` and `put` of the edits of a tensor at a position; 1 and 0 if there are none."""
     if before_edit(trace, tensor) == tensor:
         return 1.0, 0.0
     return trace.read(f"{tensor}.keep", row=row), trace.read(f"{tensor}.put", row=row)
@@ -249,7 +249,7 @@ def parts_of_first(trace: Trace, row: int) -> dict[str, Array]:
 
 
 def parts_of_post(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> dict[str, Array]:
-    """The parts of a block's `resid_post` at a position by name, [d_model] each; an edge's part is named by kind."""
+    """The parts of a block's `resid_post` at a position by name, [d_model] each; an edge's part has its kind's name."""
     name = f"blocks.{layer}."
     bias, (keep, put) = bias_of(checkpoint, layer, "mlp.b_out"), _through(trace, name + "mlp_out", row)
     written = trace.read(before_edit(trace, name + "mlp_out"), row=row)
@@ -268,9 +268,9 @@ class Middle:
     whole: Array
     parts: Mapping[str, Array]
     keys: int
-    _looks: Array  # [head, key]
-    _inside: Array | float  # what edits keep of z, [head, d_head]
-    _after: Array | float  # what edits keep of what is written, [d_model]
+    _looks: Array  # attention, [head, key]
+    _inside: Array | float  # the `keep` of edits of z, [head, d_head]
+    _after: Array | float  # the `keep` of edits of attn_out and resid_mid, [d_model]
 
     def written(self, head: int, values: Array, matrix: Array) -> Array:
         """What a head writes here from each source, [key, d_model], given its values and its W_O [d_head, d_model]."""
@@ -280,17 +280,17 @@ class Middle:
         return self.looked(head, values[: self.keys] @ matrix)
 
     def looked(self, head: int, brought: Array) -> Array:
-        """The same, given what the head would write from each source if its attention there were 1, [key, d_model]."""
+        """As `written`, given what the head would write from each source with an attention of 1, [key, d_model]."""
         found = self._looks[head, : self.keys, None] * brought[: self.keys]
         return found if isinstance(self._after, float) else found * self._after
 
     def is_plain(self, head: int) -> bool:
-        """Whether edits keep all of the head's z."""
+        """Whether no edit scales the head's z."""
         return not isinstance(self._inside, np.ndarray) or bool((self._inside[head] == 1).all())
 
 
 def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Middle:
-    """What `resid_mid` of a block is made of at a position."""
+    """The terms that add up to `resid_mid` of a block at a position."""
     config, name = checkpoint.config, f"blocks.{layer}."
     (before, put_before), (inside, put_inside), (outside, put_outside), (last, put_last) = (
         _through(trace, name + end, row) for end in ("resid_pre", "attn.z", "attn_out", "resid_mid")
@@ -299,7 +299,7 @@ def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Mid
     if layer:
         stream = before_edit(trace, stream)
     else:
-        before, put_before = 1.0, 0.0  # the node below is the edited tensor
+        before, put_before = 1.0, 0.0  # the lower node is this tensor with its edits
     after = last * outside
     matrix = checkpoint.weights[name + "attn.W_O"]
     parts = {
@@ -324,9 +324,9 @@ def middle_of(checkpoint: Checkpoint, trace: Trace, layer: int, row: int) -> Mid
 
 @dataclass(frozen=True, eq=False)
 class AttentionImportance:
-    """Importances for `resid_mid` at a position: `stream` is that of resid_pre, `heads` [head, key] those of sources.
+    """Importances for `resid_mid` at a position: `stream` is that of resid_pre, `heads` [head, key] of each source.
 
-    `others` are those of `b_O`, of the `rounding` of z in int8, and of what edits add (`edit`). All add up to 1.
+    `others` has those of `b_O`, of the `rounding` of z in int8, and of what edits add (`edit`). All add up to 1.
     """
 
     stream: float
@@ -337,7 +337,7 @@ class AttentionImportance:
 def attention_importance(
     checkpoint: Checkpoint, trace: Trace, layer: int, position: int, stop: Stop | None = None
 ) -> AttentionImportance:
-    """The importances behind `resid_mid` of a block at a position, as shown when an edge is opened."""
+    """The importance of each term of `resid_mid` of a block at a position, as shown when an edge is opened."""
     return _attention(checkpoint, trace, layer, [position % len(trace)], stop or Stop())[0]
 
 

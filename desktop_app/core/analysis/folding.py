@@ -1,12 +1,12 @@
-"""A head from its weights alone: its factors with the layer norm folded in, and the representation of a token.
+"""Heads from their weights alone: their matrices with the layer norm folded in, and the representation of tokens.
 
 A layer norm is (x - mean) / s * w + b. For any scale s, a matrix that reads its output reads x through
 
     W' = C (w * W)        C = I - 1/d: the columns of w * W less their means
 
-so W_Q', W_K', W_V' are folded with ln1 and W_U' with the final norm. W_O writes, and is unchanged. Biases are left
-out: they are the same for every token. A head is W_OV = W_V' W_O and W_QK = W_Q' W_K'^T, [d_model, d_model] of rank
-d_head, and is only ever stored as its factors.
+so W_Q', W_K', W_V' are folded with ln1 and W_U' with the final norm. W_O reads no layer norm's output and is unchanged.
+Biases are left out: they are the same for every token. A head is W_OV = W_V' W_O and W_QK = W_Q' W_K'^T, [d_model,
+d_model] of rank d_head, which are only ever stored as their factors.
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Layer norm" and "Splitting".
 """
 

@@ -1,15 +1,15 @@
-"""One head from its weights: what it writes on reading a token, which keys a query token asks for, its directions.
+"""One head from its weights: what it adds to logits on reading a token, its scores of token pairs, its directions.
 
 With e_t the representation of token t (core/analysis/folding.py), normalised,
 
     OV: e_t W_V' W_O W_U'          what full attention to t adds to every logit, for a final scale of 1
     QK: (e_q W_Q')(e_k W_K')^T / the config's scale      the score of query token q for key token k
 
-without terms independent of the token read (biases) and without positions. Singular directions come from the thin
+without biases, which do not depend on the token, and without positions. Singular directions are computed from the thin
 factors: with W_V' = Q1 R1 and W_O^T = Q2 R2, the singular values of W_OV are those of R1 R2^T, [d_head, d_head].
 The projection kernel of two subspaces with orthonormal bases U and V is |U^T V|^2; divided by the dimension of the
-smaller (d_head, unless a head's matrix has a lower rank) it is the share that they have in common, which for two
-unrelated subspaces is d_head / d_model on average.
+smaller one (d_head, unless a head's matrix has a lower rank) it is the share that they have in common, on average
+d_head / d_model for two unrelated subspaces.
 Sources: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Millidge and Black 2022, "The Singular
 Value Decompositions of Transformer Weight Matrices are Highly Interpretable"; Yamagiwa et al. 2026, arXiv 2601.10266.
 """
@@ -45,12 +45,12 @@ Circuit = Literal["OV", "QK"]
 _PIECE = 8192  # rows of the vocabulary normalised at once
 TOP = 10
 """How many tokens a table lists on each side."""
-_TYPICAL, _DIRECTIONS, _ENDS = 8, 5, 5  # on a head's page: tokens, singular directions, tokens at their ends
+_TYPICAL, _DIRECTIONS, _ENDS = 8, 5, 5  # on a head's page: typical tokens, directions, tokens of each direction
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TokenTable(NamedArrays):
-    """For each of `tokens` those most and least associated with it, by `circuit` of one head.
+    """For each of `tokens`, the tokens that one head's `circuit` (OV or QK) scores highest and lowest.
 
     `promoted` and `suppressed` are ids [token, rank], the strongest first, with their numbers. `own` [token] is the
     number of the token itself and `own_rank` how many are greater: 0 for a head that copies.
@@ -84,7 +84,7 @@ class TokenTable(NamedArrays):
 
 
 def read_through_mlp(layer: int, asked: bool) -> bool:
-    """Whether tokens pass through block 0's MLP before a block, if `asked`; block 0's heads come before that MLP."""
+    """Whether a block's heads read tokens through block 0's MLP: if `asked`, except for block 0, which precedes it."""
     return asked and layer > 0
 
 
@@ -111,7 +111,7 @@ def qk_rows(
 ) -> Array:
     """The score of each of `ids` as a query for every token as a key, [token, d_vocab]. Raises ModelError, Cancelled.
 
-    Through block 0's MLP this needs the representation of every token, which is computed once for a model.
+    With `through_mlp` this needs the representation of every token, which is computed once for a model.
     """
     require_head(checkpoint, layer, head)
     _require_tokens(checkpoint, ids)
@@ -122,7 +122,7 @@ def qk_rows(
 
 
 def along_tokens(checkpoint: Checkpoint, directions: Array, *, through_mlp: bool, stop: Stop | None = None) -> Array:
-    """Every token's normalised row along `directions` [direction, d_model]: [direction, d_vocab]."""
+    """Every token's normalised row projected onto `directions` [direction, d_model]: [direction, d_vocab]."""
     stop = stop or Stop()
     rows = kept_embeddings(checkpoint, stop=stop) if through_mlp else checkpoint.weights["embed.W_E"]
     found = np.empty((len(directions), len(rows)), np.float32)
@@ -201,9 +201,9 @@ def typical(checkpoint: Checkpoint, layer: int, head: int, *, through_mlp: bool 
 class Directions(NamedArrays):
     """The singular directions of W_OV or W_QK of a head, the strongest first.
 
-    `values` [direction] are the singular values. `reads` [direction, d_model] are, for W_OV, what is read and `writes`
-    what is written for it; for W_QK `reads` is on the query's side and `writes` on the key's. Both have length 1, and
-    the sign is the one for which the token read most has the larger number.
+    `values` [direction] are the singular values. `reads` and `writes` [direction, d_model] have length 1: for W_OV,
+    what is read and what is then written; for W_QK, the query's side and the key's. The sign of a pair is arbitrary:
+    `singular` makes the largest component of `reads` positive, `whole_head` its largest dot product with a token.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -240,7 +240,7 @@ def singular(checkpoint: Checkpoint, circuit: Circuit, layer: int, head: int, co
     (q1, r1), (q2, r2) = np.linalg.qr(left), np.linalg.qr(right.T)
     u, values, vt = np.linalg.svd(r1 @ r2.T)
     reads, writes = (q1 @ u).T[:count], (vt @ q2.T)[:count]
-    # A pair of directions may flip sign together; the largest number is made positive, the same on every machine.
+    # The two directions may change sign together; `reads` has a positive largest component on every machine.
     signs = np.sign(reads[np.arange(len(reads)), np.abs(reads).argmax(1)])[:, None]
     return Directions(circuit, layer, head, values[:count], reads * signs, writes * signs)
 
@@ -316,10 +316,10 @@ def score_of(values: Array) -> float:
 class HeadCircuits:
     """One head from its weights: for a chosen token, for typical ones, and by its directions.
 
-    `ov` and `qk` are for the chosen token, `typical` for those that it writes most for. `read` and `written`
-    [direction, rank] are the tokens farthest along the singular directions of `directions`, by circuit, with their
-    numbers. `kernel` [layer, head] of SIDES compares what the head writes with what every head's query, key and value
-    read; NaN in blocks that come before.
+    `ov` and `qk` are for the chosen token, `typical` for the tokens on which the head writes the longest vectors.
+    `read` and `written` [direction, rank] are the tokens farthest along the singular directions of `directions`, by
+    circuit, with their numbers. `kernel` [layer, head], for each of SIDES but the last, compares what the head writes
+    with what every later head's query, key and value read; NaN in the head's own and earlier blocks.
     """
 
     ov: TokenTable
@@ -359,7 +359,7 @@ def whole_head(
             other = unembedded(checkpoint, made.writes.astype(np.float32))
         else:
             other = along_tokens(checkpoint, made.writes.astype(np.float32), through_mlp=through, stop=stop)
-        # Signs are chosen so that the token farthest out is on the shown side.
+        # Signs are chosen so that the token farthest from 0 is on the positive side, which is the one shown.
         turned = np.where(np.abs(along.min(1)) > along.max(1), -1.0, 1.0)[:, None]
         directions[circuit] = Directions(
             made.circuit, layer, head, made.values, made.reads * turned, made.writes * turned

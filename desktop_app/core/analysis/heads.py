@@ -1,18 +1,18 @@
 """How every head attends: on a battery of repeated random tokens, and on the current text.
 
-The battery is `sequences` texts of a begin token, T random tokens s, and s again: positions 0, 1 to T and T + 1 to 2 T.
-With A the pattern, each score is the mean over the queries i named here:
+The battery is `sequences` texts of a begin token and the same T random tokens twice, at positions 1 to T and T + 1 to
+2 T. With A the pattern, each score is the mean over the queries i named here:
 
     previous   A[i, i-1], i >= 2             duplicate  A[i, i-T], i in the second copy
     first      A[i, 0], i >= 1               induction  A[i, i-T+1], i in the second copy (Olsson et al. 2022)
     self       A[i, i], i >= 1               entropy    -sum A ln A / ln n_i, i >= 1: 1 for uniform attention
     distance   sum of A |i - j|, i >= 1      share      |result_i| / |resid_pre_i|, i >= 1
 
-n_i is the number of keys that the mask lets query i see, i + 1 under GPT-2's; a query that sees only one key has no
-entropy and does not count.
+n_i is the number of keys that the mask lets query i see, i + 1 under GPT-2's causal mask; a query that sees only one
+key has no entropy and does not count.
 
-`without_first` are the first five with key 0 left out, relative to the rest of each row: sum of A on the pattern over
-the sum of A beyond key 0 (`first` is then 0). For a head that rests on the first token they show what else it does.
+`without_first` has the scores of PATTERNS with key 0 left out: the sum of A on the pattern over the sum of A beyond
+key 0 (`first` is then 0). For a head that mostly attends to the first token they show what else it does.
 Source of the induction score: Olsson et al. 2022, "In-context Learning and Induction Heads".
 """
 
@@ -84,10 +84,10 @@ class Heads(NamedArrays):
 class HeadsOnText(NamedArrays):
     """Scores of every head on one text, [layer, head]: for PATTERNS, the share of attention on the pattern.
 
-    This is the sum of A on the pattern over the sum of A, over all queries from position 1 on and all keys that these
-    see, without what was left out. Here a duplicate is any earlier key of the query's own token, and induction attends
-    to the key after one; NaN if the text has no such key. `entropy`, `distance` and `share` are as on the battery,
-    over all of A.
+    This share is the sum of A on the pattern over the sum of A, for all queries from position 1 on and all keys that
+    they see, except the keys left out. `duplicate` is attention to earlier keys with the query's own token, `induction`
+    attention to the keys after these; NaN if the text has no such key. `entropy`, `distance` and `share` are as on the
+    battery, over all of A.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(MEASURES, ("layer", "head"))
@@ -117,11 +117,11 @@ def compute(
 
     Args:
         engine: the model.
-        begin: the token that texts begin with; the first id (0) if there is none.
+        begin: the token with which texts begin; the first id (0) if there is none.
         seed: the same seed gives the same tokens.
         sequences: how many texts.
-        repeated: T; by default as many as REPEATED and the context allow.
-        edits: the edits of every pass, in the form that `parse_edit` reads.
+        repeated: T; by default REPEATED, or fewer if the context is too short.
+        edits: the edits of every pass, in the notation that `parse_edits` reads.
         mask: which keys a query sees in every pass.
         stop: cancels within a pass or between two blocks.
         progress: receives the share done.
@@ -182,10 +182,10 @@ def kept(
 
 
 def battery(config: Config, begin: int, seed: int, sequences: int = SEQUENCES, repeated: int | None = None) -> Array:
-    """Token ids [sequence, pos]: `begin`, T random tokens, the same again.
+    """Token ids [sequence, pos]: `begin`, T random tokens, and the same tokens again.
 
-    Tokens are drawn, without repeats if there are enough, from the middle of the ids, which byte-pair encoding orders
-    by frequency. Raises ModelError if the context has no room for a repetition.
+    Tokens are drawn, without repeats if there are enough, from the middle of the range of ids, which byte-pair encoding
+    orders by frequency. Raises ModelError if the context is too short for a repetition.
     """
     room = (config.n_positions - 1) // 2
     count = min(room, REPEATED if repeated is None else repeated)
@@ -208,11 +208,11 @@ _CELLS: Mapping[str, Callable[[int], tuple[int, int | None]]] = {
     "duplicate": lambda repeated: (repeated + 1, -repeated),
     "induction": lambda repeated: (repeated + 1, 1 - repeated),
 }
-"""From T: the first query that counts, and the key's offset from the query (None: the key is 0)."""
+"""Functions of T that return the first query that counts and the key's offset from the query (None: the key is 0)."""
 
 
 def cells(name: str, repeated: int) -> tuple[Array, Array]:
-    """The queries that a score of PATTERNS is a mean over, and the key of each."""
+    """The queries over which a score of PATTERNS is averaged, and the key of each."""
     first, offset = _CELLS[name](repeated)
     queries = np.arange(first, 2 * repeated + 1)
     return queries, np.zeros_like(queries) if offset is None else queries + offset
@@ -256,7 +256,7 @@ def _seen(trace: Trace, layer: int) -> NDArray[np.bool_]:
 
 
 def entropy_and_distance(pattern: Array, seen: Array) -> dict[str, Array]:
-    """Means over queries from 1 on of patterns [head, query, key]: entropy relative to uniform attention; distance.
+    """The mean entropy, relative to uniform attention, and mean distance of patterns [head, query, key], queries >= 1.
 
     `seen` [head, query], or [1, query], is how many keys a query sees. Both are NaN for a text of one token, and the
     entropy also for heads whose queries see one key each.
@@ -337,7 +337,7 @@ def on_text(
 
 
 def patterns(trace: Trace, layer: int) -> Iterator[tuple[slice, Array]]:
-    """The attention of a block's heads, [head, query, key], and which heads: all at once, or one by one if large."""
+    """Slices of a block's heads with their attention [head, query, key]: all heads at once, or one by one if large."""
     name, heads = f"blocks.{layer}.attn.pattern", trace.config.n_head
     if 4 * heads * len(trace) ** 2 <= _AT_ONCE:
         yield slice(0, heads), trace.read(name)
@@ -347,13 +347,13 @@ def patterns(trace: Trace, layer: int) -> Iterator[tuple[slice, Array]]:
 
 
 def text_patterns(ids: Sequence[int]) -> dict[str, Array]:
-    """[query, key] of each of PATTERNS in a text: 1 at the keys that belong to it, none of them after the query."""
+    """A mask [query, key] for each of PATTERNS in a text: 1 at the keys that belong to it, never after the query."""
     tokens = np.asarray(ids)
     count = len(tokens)
     same = tokens[:, None] == tokens[None, :]
     earlier = np.tri(count, count, -1, dtype=bool)
     after = np.zeros((count, count), bool)
-    after[:, 1:] = (same & earlier)[:, :-1]  # the key after an earlier one of the query's token
+    after[:, 1:] = (same & earlier)[:, :-1]  # the key after an earlier occurrence of the query's token
     first = np.zeros((count, count), bool)
     first[:, 0] = True
     found = {

@@ -1,4 +1,4 @@
-"""The layout of a checkpoint's embeddings, kept in the user's cache: it is computed once for a set of weights."""
+"""The layout of a checkpoint's embeddings, cached on disk for the user: it is computed once for a set of weights."""
 
 import logging
 import zipfile

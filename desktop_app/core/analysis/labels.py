@@ -1,8 +1,9 @@
-"""The labels of a head, by its scores on the battery, and the heads most similar to it.
+"""The labels of a head, by its scores on repeated random tokens, and the heads most similar to it.
 
 A label requires a score of LIMIT with key 0 left out, and MULTIPLE times the score of uniform attention with key 0
-counted: a head that gives nearly everything to the first token is not named by the rest. "First token" is a label only
-for heads that no other label fits, since nearly every head rests there at times. A head may have two labels, or none.
+counted, so that a head with nearly all its attention on the first token is not labelled by the little that is left.
+"First token" is a label only for heads that no other label fits, since nearly every head attends there at times. A head
+may have two labels, or none.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ MULTIPLE = 3.0
 
 @dataclass(frozen=True)
 class Label:
-    """One label of one head: the score behind it (`score` of PATTERNS), raw and with key 0 left out."""
+    """One label of one head: the name of its score (one of PATTERNS), and the score with key 0 counted and left out."""
 
     layer: int
     head: int

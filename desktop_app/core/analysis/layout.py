@@ -2,9 +2,8 @@
 
 Each row's nearest neighbours by cosine are found exactly, and their distances become the weights of edges (McInnes,
 Healy and Melville 2018, arXiv 1802.03426, section 3.1). Starting from the first two principal components, points are
-pulled together along edges and pushed away from random other points (section 3.2). A step moves all points at once, so
-that it takes a few array operations and gives the same result on every machine; the seed makes the picture
-reproducible.
+pulled together along edges and pushed away from random other points (section 3.2). Each step moves all points at once,
+so it takes only a few array operations and gives the same result on every machine; the seed fixes the picture.
 """
 
 from dataclasses import dataclass
@@ -86,7 +85,7 @@ def _start(table: Rows) -> Array:
 
 
 def _edges(ids: Array, distances: Array) -> tuple[Array, Array, Array]:
-    """The ends and weights of edges: the fuzzy union of two rows' memberships in each other's neighbourhood."""
+    """The ends and weights of edges; a weight is the fuzzy union of two rows' memberships in each other's neighbours."""
     total, count = ids.shape
     nearest = distances[:, :1]
     low, high = np.zeros((total, 1)), np.full((total, 1), 4.0)

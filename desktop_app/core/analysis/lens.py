@@ -4,8 +4,8 @@
 
 where y is the stream at the start of block 0, then after each attention and each MLP. The last point is the model's own
 output. With translators, the points at the starts of blocks become LN_f(y T + c) W_U; the points after attention and
-the model's output have no translator and stay as they are (`translated` says which points have one). On request, what
-attention or an MLP alone writes can be read in the same way; that is not a prediction.
+the model's output have no translator and do not change (`translated` says which points have one). On request, the
+output of attention or of an MLP alone is read in the same way; that is not a prediction.
 
 Logits are computed for a batch of rows and a piece of the vocabulary at a time; only the requested results are kept.
 Sources: nostalgebraist 2020, "interpreting GPT: the logit lens"; Belrose et al. 2023, arXiv 2303.08112.
@@ -35,11 +35,11 @@ from desktop_app.gpt2.weights import UNEMBEDDING
 
 Array = NDArray[Any]
 
-_ROWS = 1600  # vectors unembedded at once: enough for the cost of reading W_U not to matter
+_ROWS = 1600  # vectors unembedded at once, so many that the cost of reading W_U does not matter
 _CELLS = 1 << 22  # logits in memory at once
 
 What = Literal["stream", "attn_out", "mlp_out"]
-"""What is read: the residual stream at every point, or what attention or the MLP of each block alone writes."""
+"""What is read: the residual stream at every point, or only the output of each block's attention or MLP."""
 
 
 def points(config: Config, what: What = "stream") -> tuple[str, ...]:
@@ -54,11 +54,11 @@ def points(config: Config, what: What = "stream") -> tuple[str, ...]:
 class Lens(NamedArrays):
     """What each point predicts at each position.
 
-    All are [point, pos], where `pos` counts from position `start` of the text: `top_id` and `top_probability`, the
-    likeliest token; `entropy` of the distribution and `kl`, KL(model's own output || lens), in nats. For each of
-    `targets`, all [target, point, pos]: its logit, its probability, and its rank, which is how many tokens have a
-    greater logit (0 is the top). `translated` [point] says where a translator was used. `own_logits` [d_vocab] are the
-    model's logits at the last of these positions; None if the last point is not the model's output.
+    [point, pos], where `pos` counts from position `start` of the text: `top_id` and `top_probability` of the likeliest
+    token; `entropy` of the distribution and `kl`, KL(model's own output || lens), in nats. [target, point, pos], for
+    each of `targets`: its logit, its probability, and its rank, which is the number of tokens with a greater logit
+    (0 is the top). `translated` [point] says where a translator was used. `own_logits` [d_vocab] are the model's logits
+    at the last of these positions; None if the last point is not the model's output.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -140,8 +140,8 @@ def compute(
     Args:
         checkpoint: the model that made `trace`.
         trace: the pass.
-        what: the residual stream, or what attention or the MLPs alone write.
-        targets: ids of tokens to follow.
+        what: the residual stream, or only the outputs of attention or of MLPs.
+        targets: ids of tokens whose logits, probabilities and ranks are kept.
         translators: applied before the final layer norm at the starts of blocks; only for the stream.
         start: the first position.
         end: the position after the last.
@@ -324,7 +324,7 @@ def _unembed(
 
         return [pool.submit(compare, point) for point in range(count - 1)]
 
-    # While one piece is accumulated, the next is multiplied: BLAS threads waiting for work would slow the pool down.
+    # One piece is accumulated while the next is multiplied: idle BLAS threads would slow the thread pool down.
     taken: list[Future[None]] = []
     for n, start in enumerate(range(0, len(table), piece)):
         stop.check()

@@ -1,11 +1,11 @@
-"""The residual stream as the sum of what wrote into it: embeddings, every head, every MLP, and their biases.
+"""The residual stream as the sum of what was written into it: embeddings, the outputs of heads and MLPs, and biases.
 
     x = embed + pos_embed + sum over earlier blocks of (result of each head + b_O + MLP without b_out + b_out)
 
 A head's result is z W_O, with the head's own rows of W_O. What an edit adds to the stream, or to what is written into
-it, is a separate part; an edit further upstream, such as one of z, shows in the part that it changes. No function here
-computes the parts of every position: they are computed for one position or for a weighted sum of positions, or only
-projected onto a direction.
+it, is a separate part; an edit further upstream, such as one of z, is contained in the part that it changes. No
+function here computes the parts at every position: they are computed at one position or for a weighted sum of
+positions, or only projected onto a direction.
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "Residual stream".
 """
 
@@ -71,7 +71,7 @@ _STREAM = ("resid_pre", "attn_out", "resid_mid", "mlp_out")
 
 
 def _edited(trace: Trace, layer: int) -> list[str]:
-    """The edited tensors, of the stream and of what is written into it, up to `resid_pre` of block `layer`."""
+    """The tensors edited, among the stream and what is written into it, up to `resid_pre` of block `layer`."""
     names = [f"blocks.{n}.{end}" for n in range(layer) for end in _STREAM]
     return [name for name in (*names, f"blocks.{layer}.resid_pre") if f"{name}.before" in trace.table]
 
@@ -192,7 +192,7 @@ def project(
 
 
 def head_rows(trace: Trace, layer: int, start: int, end: int) -> Array:
-    """What multiplies each head's rows of W_O at some positions: z, rounded in an int8 model.
+    """The vectors that each head's rows of W_O are multiplied by, at some positions: z, rounded in an int8 model.
 
     [head, pos, d_head] in float64.
     """

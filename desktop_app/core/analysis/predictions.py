@@ -1,4 +1,4 @@
-"""Each position's prediction compared with the token that came next: the text as a set of training examples.
+"""Each position's prediction compared with the token that came next, as in training.
 
 At position i the model assigns each token of the vocabulary a probability; the correct answer is the text's token at
 i + 1. If p is the probability of that token at temperature 1, the loss is -ln p, in nats. The mean loss over all

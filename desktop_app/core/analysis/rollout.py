@@ -4,8 +4,8 @@ Rollout multiplies the blocks' mean patterns, each averaged with the identity, w
 
     R_l = ((mean over heads of A_l) / 2 + I / 2) R_(l-1),    R_0 = I
 
-It follows only attention weights, not what is written, and in GPT-2 most of it ends up at the first token; so it can
-also be computed without that token.
+It follows only attention weights, not what heads write, and in GPT-2 most of it ends up at the first token; therefore
+it can also be computed without that token.
 Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", arXiv 2005.00928, section 3.
 """
 
@@ -99,7 +99,7 @@ def _mean_of_heads(trace: Trace, layer: int, stop: Stop) -> Array:
 
 
 def _without_first(grid: Array) -> Array:
-    """Rows of a pattern without key 0, renormalised to 1; a row that has nothing else keeps key 0."""
+    """Rows of a pattern without key 0, renormalised to 1; a row with no weight on other keys keeps key 0."""
     rest = grid.copy()
     rest[:, 0] = 0
     sums = rest.sum(-1, keepdims=True)

@@ -1,11 +1,11 @@
-"""Directions by name: rulers for all tokens and for a text's tokens through the layers, and for steering a pass.
+"""Rulers: directions in the residual stream, to measure tokens and streams along and to steer passes with.
 
-A ruler is written as the way to compute it:
+A ruler is written as an expression that says how it is computed:
 
     woman - man                                a sum of tokens' rows of W_E (expression.py)
     blocks.3.mlp.W_out[17]                     what a neuron writes, its row of W_out
     blocks.5.attn.W_OV[1, 0].reads             a singular direction of a head: head 1, direction 0; or .writes
-    "He is" - "She is" at blocks.3.resid_pre   the difference of two prompts' last vectors there
+    "He is" - "She is" at blocks.3.resid_pre   the difference of two prompts' last vectors at that point
 
 and may be preceded by a name, as in "gender: woman - man".
 """
@@ -66,7 +66,7 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Ruler:
-    """A direction by how it is computed; `name` is the name given to it, or ""."""
+    """A direction, as the way to compute it (`of`), and the `name` given to it, or ""."""
 
     name: str
     of: Sum | Neuron | Singular | Prompts
@@ -101,7 +101,7 @@ Run = Callable[[str], Trace]
 
 
 def vector_of(checkpoint: Checkpoint, ruler: Ruler, run: Run, *, without: int = 0) -> Array:
-    """The direction itself, [d_model] in float64; for tokens, from rows less `without` principal components.
+    """The direction itself, [d_model] in float64; for tokens, from rows without their first `without` components.
 
     Raises ModelError for a block, head, neuron or tensor that does not exist, and anything that `run` raises.
     """
@@ -145,5 +145,5 @@ def steering(direction: Array, site: str, scale: float, start: int = 0) -> Edit:
 
 
 def points(config: Config) -> Sequence[str]:
-    """Where a text's tokens are read: at the start of every block, and at the end."""
+    """The points at which a text's vectors are measured along a ruler: the start of every block, and the end."""
     return (*(f"blocks.{n}.resid_pre" for n in range(config.n_layer)), f"blocks.{config.n_layer - 1}.resid_post")

@@ -5,8 +5,8 @@ norm's bias with b_Q (or b_K) is one more part. Then, with the config's divisor 
 
     score_ij = sum over query parts a, key parts b of (a'_i W_Q) . (b'_j W_K) / divisor
 
-and the sum is exact, because GPT-2 adds positions at the embedding and not inside attention. Softmax ignores what is
-the same for a whole row of keys, so `relative` shows each term less its mean over the keys that the query may see.
+and the sum is exact, because GPT-2 adds positions at the embedding and not inside attention. Softmax ignores what all
+keys of a query share, so `relative` has each term minus its mean over the keys that the query may see.
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits", "QK circuit".
 """
 
@@ -33,12 +33,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Score(NamedArrays):
-    """One cell of `attn.scaled` opened.
+    """One cell of `attn.scaled` as a sum over pairs of parts.
 
-    `terms` [query part, key part] add up to `score`, the model's own number (scale included). `relative`, of the same
-    axes, is `terms` less their mean over the keys 0 to `query`; they add up to `relative_score`, how far the score is
-    above its row's mean. `query_vectors` and `key_vectors` [part, d_head]: a term is the dot product of a row of each,
-    over `divisor`; a relative term uses a row of `key_vectors` less `mean_key_vectors`.
+    `terms` [query part, key part] add up to `score`, the model's own number (scale included). `relative`, with the same
+    axes, is `terms` minus their mean over the keys that the query may see; its sum, `relative_score`, is how far the
+    score is above its row's mean. `query_vectors` and `key_vectors` [part, d_head]: a term is the dot product of a row
+    of each, over `divisor`; a relative term uses a row of `key_vectors` minus `mean_key_vectors`.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -66,11 +66,11 @@ class Score(NamedArrays):
     divisor: float
 
     def asked(self, *, relative: bool = False) -> Array:
-        """Who asked: each query part's sum over the key parts."""
+        """Each query part's sum over the key parts."""
         return (self.relative if relative else self.terms).sum(1)
 
     def answered(self, *, relative: bool = False) -> Array:
-        """Who answered: each key part's sum over the query parts."""
+        """Each key part's sum over the query parts."""
         return (self.relative if relative else self.terms).sum(0)
 
     def arrays(self) -> dict[str, Array]:
@@ -106,7 +106,7 @@ def compute(
     key: int,
     stop: Stop | None = None,
 ) -> Score:
-    """Open the cell [head, query, key] of `blocks.layer.attn.scaled`. Positions count from 0.
+    """Decompose the cell [head, query, key] of `blocks.layer.attn.scaled`. Positions count from 0.
 
     Raises ModelError if there is no such block, head or position, Cancelled on a stop.
     """
@@ -185,7 +185,7 @@ def _projected(
 
 
 def columns_of(width: int, d_head: int, head: int, letter: str) -> slice:
-    """The columns of W_QKV that make a head's queries or keys."""
+    """The columns of W_QKV that produce a head's queries, keys or values."""
     start = "qkv".index(letter) * width + head * d_head
     return slice(start, start + d_head)
 

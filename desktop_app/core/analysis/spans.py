@@ -1,7 +1,7 @@
-"""Masks and what they cost: rules to compare, windows sufficient for each head's own attention, and their effect.
+"""Attention masks compared: how many query-key pairs each one computes, and how it changes the prediction.
 
-Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", learn a separate window for each head; here it is
-measured on a text: the smallest window that holds a given share of the head's attention.
+Sukhbaatar et al. 2019, "Adaptive Attention Span in Transformers", learn a separate window for each head; here a head's
+window is measured on a text: the smallest that holds a given share of the head's attention.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 LENGTHS = (1_024, 8_192, 131_072)
-"""Lengths of text at which the pairs of a mask are counted, besides the text's own."""
+"""Lengths of text for which the pairs of a mask are counted, besides the text's own length."""
 _ROUNDING = 1e-9  # a KL divergence up to this counts as zero
 HELD = 0.95
 """The share of a head's attention that its window holds."""
@@ -29,8 +29,8 @@ HELD = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Masked:
-    """What a mask does: `pairs` of query and key that a head computes on average, at the text's own length and at
-    LENGTHS; the likeliest next token under the mask with its probability, and KL(GPT-2's own || under it) in nats.
+    """What a mask does: how many `pairs` of query and key a head computes on average, for the text's own length and for
+    LENGTHS; the likeliest next token with its probability; and KL(under GPT-2's own mask || under this mask) in nats.
     """
 
     mask: str
@@ -41,7 +41,7 @@ class Masked:
 
 
 def candidates(config: Config, count: int, own: str = CAUSAL) -> tuple[str, ...]:
-    """Masks worth comparing on a text of `count` tokens, with numbers small enough to leave out some of its pairs."""
+    """Masks worth comparing on a text of `count` tokens, with sizes small enough to hide some of its pairs."""
     window = max(2, min(16, count // 2))
     block = max(2, min(16, -(-count // 3)))
     found = [CAUSAL, "none", f"window:{window}", f"window:{window}+first", f"strided:{max(2, round(count**0.5))}"]
@@ -52,7 +52,7 @@ def candidates(config: Config, count: int, own: str = CAUSAL) -> tuple[str, ...]
 def spans(trace: Trace, stop: Stop | None = None) -> str:
     """The mask in which each head has the smallest window that holds HELD of its attention, over all queries.
 
-    It has one window for each head, in addition to the causal rule of all heads.
+    It is the causal mask with an additional window for each head that needs less than the whole text.
     """
     stop, count = stop or Stop(), len(trace)
     distance = np.subtract.outer(np.arange(count), np.arange(count))
@@ -75,7 +75,10 @@ def compare(
     stop: Stop | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> tuple[Masked, ...]:
-    """What each mask does to the prediction after the last position of a plain pass. Raises ModelError, Cancelled."""
+    """What each mask does to the prediction after the last position.
+
+    Raises ModelError if `trace` itself has a mask other than GPT-2's own, Cancelled on a stop.
+    """
     if trace.run.mask != CAUSAL:
         raise ModelError("Masks are compared with the pass under GPT-2's own; take the mask away first.")
     config, count, plain = engine.config, len(trace), _log_softmax(trace.logits(-1))

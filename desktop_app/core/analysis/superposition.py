@@ -1,4 +1,4 @@
-"""Superposition: how nearly orthogonal a model's directions are, how many such directions fit, and what neurons mean.
+"""Superposition: how nearly orthogonal directions are, how many fit into d_model, and which tokens neurons respond to.
 
 In d dimensions d directions can be orthogonal; many more can be nearly so. For N random directions the probability that
 one pair's cosine exceeds e in size is at most 2 exp(-d e^2 / 2), and there are N (N - 1) / 2 pairs, so that at least
@@ -6,8 +6,8 @@ one pair's cosine exceeds e in size is at most 2 exp(-d e^2 / 2), and there are 
     N = exp(d e^2 / 4)
 
 directions with all cosines within e exist (the argument of Johnson and Lindenstrauss 1984). That is a bound; `packed`
-is measured: how many of the existing rows can be kept, taken one after the other, so that the cosine of every two is
-within e. The text says which is which.
+is measured: how many of the existing rows are kept if each is taken in turn, unless its cosine with a row already taken
+exceeds e. The displayed text says which number is which.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from desktop_app.gpt2.session import Stop
 Array = NDArray[Any]
 
 WITHIN = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
-"""The limits on the cosine at which directions are packed."""
+"""The limits on the cosine for which `packed` is measured."""
 MOST = 2000  # rows among which angles are measured: two million pairs
 _BINS = 81
 
@@ -104,7 +104,7 @@ def angles(directions: Array, *, seed: int = 0, stop: Stop | None = None, progre
 
 
 def packed(cosines: Array, within: float) -> int:
-    """How many directions are kept, taken in order, if the `cosines` of every two must be within a limit."""
+    """How many directions remain if each is dropped whose cosine with an earlier remaining one exceeds a limit."""
     free = np.ones(len(cosines), bool)
     kept = 0
     for n in range(len(cosines)):
@@ -124,7 +124,7 @@ def interference(vectors: Array) -> Array:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NeuronTokens(NamedArrays):
-    """The tokens that by themselves push a neuron up and down, and those that its output makes more and less likely.
+    """The tokens that excite and inhibit a neuron most, and those that its output makes more and less likely.
 
     `up` and `down` are ids by the dot product of the token's normalised row (through block 0's MLP in later blocks)
     with what the neuron reads; `promoted` and `suppressed` by what its row of W_out adds to the logits, for a final
@@ -167,7 +167,7 @@ def neuron_reads(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
 def neuron_tokens(
     checkpoint: Checkpoint, layer: int, neuron: int, *, top: int = 8, stop: Stop | None = None
 ) -> NeuronTokens:
-    """Raises ModelError for a neuron that does not exist, Cancelled on a stop."""
+    """Measure one neuron. Raises ModelError for a neuron that does not exist, Cancelled on a stop."""
     reads = neuron_reads(checkpoint, layer, neuron).astype(np.float32)
     along = along_tokens(checkpoint, reads[None], through_mlp=layer > 0, stop=stop)
     logits = unembedded(checkpoint, checkpoint.weights[f"blocks.{layer}.mlp.W_out"][neuron][None])
@@ -180,7 +180,7 @@ def neuron_tokens(
 
 
 def neuron_on(checkpoint: Checkpoint, layer: int, neuron: int, token: int) -> tuple[Array, Array]:
-    """A token's normalised row and what the neuron reads, [d_model] each; their dot product is how far it pushes."""
+    """A token's normalised row and what the neuron reads, [d_model] each; `up` and `down` list their dot products."""
     row = embeddings(checkpoint, np.array([token]), through_mlp=layer > 0).astype(np.float64)
     return normed(checkpoint, row)[0], neuron_reads(checkpoint, layer, neuron)
 

@@ -51,7 +51,7 @@ class TranslatorsFile:
 def load_translators(path: Path, config: Config) -> TranslatorsFile:
     """Load the translators in the file `path`, one for each block of a model of this config.
 
-    Raises ModelError, naming the tensor, for a file that is damaged, for another model, incomplete, or with extra
+    Raises ModelError, naming the tensor, if the file is damaged, incomplete, made for another model, or has extra
     tensors.
     """
     file = SafetensorsFile(path)

@@ -1,9 +1,9 @@
 """The effects of ablating parts of a pass, or of patching them in from another prompt's pass: sweeps of edited passes.
 
-The measure is the logit difference after the last position, logit[target] - logit[against], of each edited pass itself.
-Muting sets a head's z, a neuron's activation or those of a whole MLP to 0 at every position, or to a mean over
-reference texts, which is closer to what the model has seen; biases stay. Patching sets cells to the values of the same
-cells in the pass over another prompt. Zhang & Nanda 2309.16042; Heimersheim & Nanda 2404.15255.
+Each edited pass is computed and measured by its logit difference after the last position, logit[target] -
+logit[against]. Muting (ablation) sets a head's z, a neuron's activation or those of a whole MLP to 0 at every position,
+or to a mean over reference texts, which is closer to values that occur; biases stay. Patching sets cells to the values
+of the same cells in the pass over another prompt. Zhang & Nanda 2309.16042; Heimersheim & Nanda 2404.15255.
 """
 
 import threading
@@ -38,7 +38,7 @@ Patched = Literal["resid_pre", "attn_out", "mlp_out", "heads"]
 Direction = Literal["denoise", "noise"]
 
 LEAST = 0.5
-"""If the two prompts' logit differences are closer than this, a share of the gap is meaningless."""
+"""If the two prompts' logit differences are closer than this, an effect as a share of the gap is meaningless."""
 
 _MUTED: Mapping[str, tuple[str, ...]] = {"heads": ("layer", "head"), "mlps": ("layer",)}
 Partly = Callable[[Any], None]
@@ -60,7 +60,7 @@ def logit_difference(engine: Engine, final: Array, target: int, against: int) ->
 class Ablation(NamedArrays):
     """The results of muting each part. `base` is the logit difference of the unchanged pass.
 
-    `logit_difference` is [layer, head], [layer] if whole MLPs were muted, or [neuron] of one block or of `which`.
+    `logit_difference` is [layer, head], [layer] for whole MLPs, or [neuron] for those of one block or of `which`.
     """
 
     what: str
@@ -116,8 +116,8 @@ def ablate(
         trace: the unchanged pass; its own edits stay.
         target: the token whose logit counts.
         against: the token whose logit is subtracted.
-        what: "heads", "mlps", "neurons:L", or "strongest": the neurons that directly add most to the logit
-            difference or take most from it.
+        what: "heads", "mlps", "neurons:L", or "strongest": the neurons with the largest direct contributions to the
+            logit difference, of either sign.
         how: the replacement, "zero" or the "mean" over `reference`.
         reference: texts, as ids.
         stop: cancels within a pass.
@@ -184,7 +184,7 @@ _lock = threading.Lock()
 
 
 def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None = None) -> Mapping[str, Array]:
-    """The mean, over every position of the texts, of each editable tensor that is not a grid; one position long.
+    """The mean, over every position of the texts, of each editable tensor that has no axis of keys, as one position.
 
     Cached with the checkpoint. Raises ModelError if there is no text, Cancelled on a stop.
     """
@@ -214,9 +214,9 @@ def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None 
 class Patch(NamedArrays):
     """The results of patching each cell. `clean` and `corrupt` are the logit differences of the two unchanged prompts.
 
-    `logit_difference` is [layer, pos], or [layer, head], that of each patched pass itself; positions are those of the
-    patched prompt, and it is NaN where a token has no counterpart in the other. `effect` is how far it moves from the
-    patched prompt (0) to the one that the numbers came from (1); NaN if the two prompts are less than LEAST apart.
+    `logit_difference` [layer, pos] or [layer, head] is that of each patched pass, with the positions of the patched
+    prompt; NaN where a token has no counterpart in the other prompt. `effect` is how far it moves from the value of the
+    patched prompt (0) to that of the prompt that the cells came from (1); NaN if the two are less than LEAST apart.
     """
 
     what: Patched
@@ -277,10 +277,10 @@ def patch(
 ) -> Patch:
     """Patch each cell of one prompt's pass into the other's, one at a time, and measure the effect.
 
-    To denoise, cells of `clean` are put into `corrupt`, which shows what restores the clean answer. To noise, the other
-    way round, which shows what that answer needs. A cell is a position of one block's tensor or, for heads, one head's
-    z at every position. In prompts of different lengths each position corresponds to the one that the `alignment`, one
-    of RULES, assigns to it.
+    "denoise" puts cells of `clean` into `corrupt`, which shows what restores the clean answer; "noise" puts cells of
+    `corrupt` into `clean`, which shows what that answer needs. A cell is a position of one block's tensor or, for
+    heads, one head's z at every position. In prompts of different lengths each position corresponds to the one that the
+    `alignment`, one of RULES, assigns to it.
 
     Raises ModelError for a token that does not exist, Cancelled on a stop.
     """
@@ -313,14 +313,14 @@ def _at(values: Array, places: Alignment, axis: int) -> Array:
 
 
 def _head_from(name: str, head: int, here: Array, there: Array, places: Alignment) -> tuple[Edit, ...]:
-    """The edits that put a head's z [pos, d_head], one for each run of positions with a counterpart."""
+    """The edits that set a head's z [pos, d_head], one for each run of consecutive positions with a counterpart."""
     known = np.array([place is not None for place in places])
     differs = (here != there).any(-1) & known
     found = []
     edges = np.flatnonzero(np.diff(known.astype(np.int8), prepend=0, append=0))
     for start, stop in edges.reshape(-1, 2).tolist():
         if differs[start:stop].any():
-            first = start + int(np.argmax(differs[start:stop]))  # what is equal before this need not be rerun
+            first = start + int(np.argmax(differs[start:stop]))  # earlier positions are equal and need no rerun
             last = None if stop == len(known) else stop
             put = Cells.of(there[None, first:stop])
             found.append(Edit(name, ((head, head + 1), (first, last), ALL), put=put))
