@@ -85,7 +85,7 @@ def _start(table: Rows) -> Array:
 
 
 def _edges(ids: Array, distances: Array) -> tuple[Array, Array, Array]:
-    """The ends and weights of edges; a weight is the fuzzy union of two rows' memberships in each other's neighbours."""
+    """The ends and weights of edges; a weight is the fuzzy union of each row's membership in the other's neighbours."""
     total, count = ids.shape
     nearest = distances[:, :1]
     low, high = np.zeros((total, 1)), np.full((total, 1), 4.0)

@@ -184,7 +184,7 @@ _lock = threading.Lock()
 
 
 def means(engine: Engine, reference: Iterable[Sequence[int]], stop: Stop | None = None) -> Mapping[str, Array]:
-    """The mean, over every position of the texts, of each editable tensor that has no axis of keys, as one position.
+    """The mean, over every position of the texts, of each editable tensor but `attn.scaled`; one position long.
 
     Cached with the checkpoint. Raises ModelError if there is no text, Cancelled on a stop.
     """

@@ -1,1 +1,1 @@
-"""The view of each step: (scene) -> panels. There are no widgets or drawing here, only arrays, levels and labels."""
+"""Functions (scene) -> panels, the view of each step and workspace: arrays, colour scales and labels, no drawing."""

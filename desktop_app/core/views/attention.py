@@ -43,7 +43,7 @@ _SHOWN_KEYS = 12
 
 
 def qkv(scene: Scene) -> Box:
-    """One vector goes in, three come out: query, key and value of all heads."""
+    """From one vector, three: the query, key and value of all heads."""
     source = strip(scene, scene.block("ln1.out"), "ln1.out")
     strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, *_ in _LETTERS)
     width = scene.config.d_head
@@ -89,7 +89,7 @@ def _all_heads(scene: Scene, letter: str, hue: Hue, word: str) -> MapPanel:
 
 
 def heads(scene: Scene) -> Box:
-    """The same three vectors cut into heads; one head's queries, keys and values for every token."""
+    """The query, key and value split into heads; one head's queries, keys and values for every token."""
     width = scene.config.d_head
     strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, *_ in _LETTERS)
     maps = (
@@ -119,12 +119,12 @@ def heads(scene: Scene) -> Box:
     )
 
 
-_LONG = 256  # tokens; up to this many, small grids show every query
-_THUMBNAIL = 96  # queries that they show of a longer text, about one per pixel
+_LONG = 256  # up to this many tokens, small grids show every query
+_THUMBNAIL = 96  # queries that a small grid shows of a longer text, about one per pixel
 
 
 def _every(scene: Scene) -> int:
-    """n, where small grids show every n-th query of a long text; all cells of a block's heads would number millions."""
+    """The n for which small grids show every n-th query: of a long text, a block's heads have millions of cells."""
     return -(-len(scene.trace) // _THUMBNAIL) if len(scene.trace) > _LONG else 1
 
 
@@ -133,7 +133,7 @@ def _queries(scene: Scene, every: int) -> range:
 
 
 def _grid(scene: Scene, stage: str, head: int | None = None, every: int = 1) -> tuple[Array, Levels]:
-    """One head's grid, or every head's, as displayed (hidden cells are NaN), and its limits."""
+    """One head's grid, or every head's, as displayed (hidden cells are NaN), and its colour limits."""
     name = scene.block(f"attn.{stage}")
     shown = _shown(scene, stage, scene.trace.read(name, head=head, every=every), every)
     return shown, _levels(scene, stage, shown)
@@ -218,7 +218,7 @@ def _stage(scene: Scene, current: str) -> Box:
         every=every,
     )
     beside = row(large, column(row(*small), all_heads, weights=(1, 2)), weights=(5, 4))
-    # The grid comes first, as large as possible; its inputs and the other heads are secondary.
+    # The grid is as large as possible; its inputs and the other heads are secondary.
     return replace(column(row(large, all_heads, weights=(2, 1)), row(*small), weights=(8, 1)), wide=beside)
 
 
@@ -238,14 +238,14 @@ def masked(scene: Scene) -> Box:
 
 
 def pattern(scene: Scene) -> Box:
-    """Softmax of every row; for a head that reads the other prompt, its weights on that prompt's keys come first."""
+    """Softmax of every row; above it, if an edit makes the head attend to the other prompt, its weights there."""
     own = _stage(scene, "pattern")
     across = _across(scene)
     return own if across is None else column(across, own, weights=(1.0, 1.6))
 
 
 def _across(scene: Scene) -> MapPanel | None:
-    """The grid of this prompt's queries by the other prompt's keys, if an edit makes the shown head read across."""
+    """The grid of this prompt's queries by the other prompt's keys, if an edit makes the shown head attend to those."""
     site, other = scene.block("attn.z"), scene.passes.other
     edits = [e for e in scene.trace.run.edits if e.site == site and e.written.endswith("across")]
     reads = any(start <= scene.head < (scene.config.n_head if stop is None else stop)
@@ -330,7 +330,7 @@ def z(scene: Scene) -> Box:
 
 
 def concat(scene: Scene) -> Box:
-    """The results of all heads side by side, in one row as wide as the stream."""
+    """The outputs of all heads concatenated into one row as wide as the stream."""
     width = scene.config.d_head
     one = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     return column(
@@ -356,7 +356,7 @@ def concat(scene: Scene) -> Box:
 
 
 def attn_out(scene: Scene) -> Box:
-    """The concatenated heads through W_O: what attention writes into the stream."""
+    """The concatenated outputs times W_O: what attention writes into the stream."""
     width = scene.config.d_head
     before = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     after = strip(scene, scene.block("attn_out"), "attn_out", hue=Hue.ACCENT)

@@ -13,7 +13,7 @@ from desktop_app.gpt2.phrase import Count, Phrase, Sentences
 
 
 def content(scene: Scene) -> View:
-    """The census of the scene's model, and the rank of the shown head's value."""
+    """The census of the scene's model, and the rank of the shown head's W_OV."""
     return census_view(scene.name, scene.config, rank_panel(scene.checkpoint, scene.layer, scene.head))
 
 
@@ -35,7 +35,7 @@ def census_view(name: str, config: Config, rank: CurvePanel | None = None) -> Vi
 def census_box(
     own: Census, others: tuple[Census, ...], low: LowRank | None = None, rank: CurvePanel | None = None
 ) -> Box:
-    """Families of `own` and of the last of `others` as bars, what low rank saves, and every model in a table."""
+    """Families of `own` and of the last of `others` as bars, what the low rank of W_OV saves, and a table of models."""
     largest = others[-1]
     models = (own, *others)
     return column(
@@ -76,7 +76,7 @@ def rank_panel(checkpoint: Checkpoint, layer: int, head: int) -> CurvePanel:
 
 
 def _value(low: LowRank) -> BarsPanel:
-    """One head's value as two thin matrices, next to one full matrix, which could express more."""
+    """Parameters of one head's W_OV as two thin matrices, next to those of one full matrix of higher rank."""
     key = "rank {1}; {2} fewer in all {3} heads" if low.saved >= 0 else "rank {1}; {2} more in all {3} heads"
     saved = Phrase(key, low.rank, Count(abs(low.saved)), Count(low.heads))
     bars = (

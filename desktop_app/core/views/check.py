@@ -1,4 +1,4 @@
-"""The view of the check: every tensor recomputed, the worst first."""
+"""The view of the check: every tensor recomputed, the largest differences first."""
 
 from desktop_app.core.check import TOLERANCE, Finding, check_pass
 from desktop_app.core.levels import number
@@ -23,7 +23,7 @@ CHECK = Want(Product("check", Phrase("Checking every tensor"), _check, quick=Fal
 
 
 def wants(_scene: Scene) -> tuple[Want, ...]:
-    """The findings."""
+    """The product that the view needs: the findings of the check."""
     return (CHECK,)
 
 
@@ -33,7 +33,7 @@ def content(scene: Scene) -> View:
 
 
 def check_view(findings: tuple[Finding, ...] | None) -> View:
-    """Every tensor recomputed: the worst first, then all in the order of the pass; `findings` is None while it runs."""
+    """The largest differences first, then all tensors in the order of the pass; `findings` is None during the check."""
     lead = Sentences(
         Phrase("Each tensor is computed again in float64 from the traced values of its direct inputs."),
         Phrase(

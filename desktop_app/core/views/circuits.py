@@ -217,7 +217,7 @@ def _made(scene: Scene, cell: Cell) -> Circuits:
 
 
 def _at(scene: Scene, cell: Cell) -> tuple[Circuits, Cell, float]:
-    """The product, the cell under its own name, and its number. Raises ModelError if there is none."""
+    """The circuits, the cell (that of the pair for a line of the graph), and its number. Raises ModelError."""
     found = _made(scene, cell)
     if cell.name == PAIR:
         cell = _pair_of(scene, cell)
@@ -260,7 +260,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The head of a cell; for a pair, what the later head reads there, and both heads."""
+    """What can be edited for a cell: its head or, for a pair, what the later head reads, and both heads."""
     if cell.name == HEAD:
         return (editing.head(*_head_of(scene, cell)),)
     _, own, _ = _at(scene, cell)
@@ -271,7 +271,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """A head becomes the shown one and its weights page opens; a pair opens and shows its later head."""
+    """The state after a click: a head is shown with its weights page; a pair is opened, with its later head shown."""
     if cell.name == HEAD:
         layer, head = _head_of(scene, cell)
         return with_option(replace(scene.state, workspace="heads", layer=layer, head=head), "heads", "weights")

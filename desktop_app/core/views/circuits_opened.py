@@ -1,4 +1,4 @@
-"""A pair of heads or a copying score taken apart: recomputed in float64, with what passes through read as tokens."""
+"""A pair of heads or a copying score taken apart: recomputed in float64, with the path's directions read as tokens."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value
     q2, k2 = (read_matrices(checkpoint, layer2, part)[head2].astype(np.float64) for part in (QUERY, KEY))
     v2, o2 = head_circuits.factors(checkpoint, "OV", layer2, head2)
     left, right = {"q": (q2, k2.T), "k": (k2, q2.T), "v": (v2, o2)}[kind]
-    # The product of both is v1 (o1 left) right; its norms come from thin factors.
+    # The product of both heads' matrices is v1 (o1 left) right; its norm is computed from thin factors.
     (a, ra), (b, rb) = np.linalg.qr(v1), np.linalg.qr(right.T)
     inner = ra @ (o1 @ left) @ rb.T
     u, values, vt = np.linalg.svd(inner)
@@ -93,7 +93,7 @@ def _bars(title: str, values: Array, scene: Scene, hue: Hue) -> BarsPanel:
 
 
 def copying(scene: Scene, layer: int, head: int, through_mlp: bool) -> Box:
-    """The eigenvalues that make up a copying score, as far as they are recomputed here."""
+    """The eigenvalues that make up a copying score, recomputed in float64."""
     through = head_circuits.read_through_mlp(layer, through_mlp)
     values = head_circuits.copying_of(scene.checkpoint, layer, head, through_mlp=through_mlp, norm=through_mlp)
     total, sizes = float(values.sum().real), float(np.abs(values).sum())

@@ -1,4 +1,4 @@
-"""What views have in common: strips and maps of a tensor, with levels, sources and the state's options applied."""
+"""Functions shared by views: strips and maps of a tensor, with colour scales, sources and the state's options."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ WIDEST = 128
 
 
 def wrap_width(length: int, group: int = 0) -> int:
-    """Cells per row, at most WIDEST and such that rows are full; a multiple of `group` where there are groups."""
+    """Cells per row: at most WIDEST, if possible a divisor of `length`, and a multiple of `group` if that is not 0."""
     unit = group or 1
     count = length // unit
     best = next(n for n in range(count, 0, -1) if count % n == 0 and (n * unit <= WIDEST or n == 1))
-    # A prime length has no divisor to wrap at; rows then have the maximum width and the last one is short.
+    # A length without such a divisor, as a prime has none, is wrapped at WIDEST; then the last row is short.
     return best * unit if best > 1 or unit > 1 or count == 1 else min(length, WIDEST)
 
 
@@ -82,7 +82,7 @@ def token_map(
 ) -> MapPanel:
     """Tensor `name` for all tokens as a map [pos, feature]; for a tensor with heads, that of one head.
 
-    A `carpet` is placed next to panels that explain its contents.
+    `carpet` is that of a panel: whether the window hides the map until it is asked for.
     """
     values = scene.trace.read(name, head=head)
     shown = without_first(scene, values, 0)

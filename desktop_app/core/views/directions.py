@@ -1,4 +1,4 @@
-"""The directions workspace: sums of embeddings and their neighbours, a direction as a ruler, the text in a plane.
+"""The directions workspace: sums of embeddings and their neighbours, cosines with a direction, the text in a plane.
 
 Its cells are `directions.cosine[token]`, the cosine of a token's row with the direction (the index after the last token
 is the direction itself); `directions.ruler[point, pos]`, that of a token's stream; and `directions.place[pos, axis]`.
@@ -112,7 +112,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """Neighbours of the direction, the direction as a ruler, or the text in a plane."""
+    """Neighbours of the direction, cosines of tokens and the text with it, or the text in a plane."""
     shows = scene.state.view.directions
     if shows == "plane":
         return View(Phrase("The text in a plane, after block {1}", scene.layer), _LEADS[shows], column(_plane(scene)))

@@ -1,4 +1,4 @@
-"""A dot product as panels: two aligned vectors, their products, the largest of these, and the running sum."""
+"""A dot product as panels: two aligned vectors, their elementwise products, the largest ones, and the running sum."""
 
 from dataclasses import replace
 

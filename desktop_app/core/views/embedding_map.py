@@ -78,7 +78,7 @@ def kinds_of(tokenizer: Tokenizer, count: int) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Tokens:
-    """Every token's row, its place by the first two components, its kind [token] and its label."""
+    """Every token's row, its place by the first two principal components, its kind [token] and its label."""
 
     table: Rows
     plane: Plane
@@ -129,7 +129,7 @@ def _found(scene: Scene) -> int | None:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """The products that the view needs; the layout is requested only once the two components are ready to be shown."""
+    """The products that the view needs; the layout is requested only once the plane of components can be shown."""
     without = _without(scene)
     found = (Want(_ROWS, (without,)), Want(_NEAREST, (chosen(scene), without)))
     ready = scene.state.view.map == "neighbours" and scene.made(found[0]) is not None
@@ -229,7 +229,7 @@ def _vectors(scene: Scene, cell: Cell) -> tuple[float, Array, Array]:
 
 
 def describe(scene: Scene, cell: Cell) -> Readout:
-    """The token, and the true nearness of its row."""
+    """The readout of a token: its name, and the cosine of its row."""
     value, _, _ = _vectors(scene, cell)
     token = scene.tokenizer.quoted(cell.index[0])
     return Readout(

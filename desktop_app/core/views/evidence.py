@@ -1,7 +1,7 @@
 """The evidence workspace: the passages of many texts where a neuron or head does most, and its effect on this prompt.
 
-Its cells are `evidence.passage[row, column]`, a token of a shown passage (column BEFORE is the passage's own place),
-`evidence.neuron[layer, neuron]`, and `evidence.written[token]`, what the neuron adds to a token's logit.
+Its cells are `evidence.passage[row, column]`, a token of a shown passage (column BEFORE is the one with the recorded
+value), `evidence.neuron[layer, neuron]`, and `evidence.written[token]`, what the neuron adds to a token's logit.
 """
 
 import re
@@ -55,7 +55,7 @@ _SCORE_WORDS = {
     "distance": "distance",
     "share": Phrase("share of the stream"),
 }
-_OF_PROMPT = ("model", "int8", "text", "start", "space")  # settings of a pass that a passage sets or keeps
+_OF_PROMPT = ("model", "int8", "text", "start", "space")  # the only settings of a pass not reset for a passage
 _HEAD_LEAD = Phrase(
     "Of many texts the passages in which this head writes most into the stream, and its scores over all of them. Each "
     "token is shaded by the length of what the head adds there, in a pass of this model; that it is long does not say "
@@ -68,7 +68,7 @@ _WINDOWS = {
     (False, False): "of {1} windows; computed here again, apart from the scan by {2}",
     (True, False): "of {1} sampled windows; computed here again, apart from the scan by {2}",
 }
-"""(of tenths, as scanned) -> how many windows the passages come from."""
+"""(whether passages are by decile, whether the model reproduces the scan's values) -> the note on the passages."""
 
 
 def _open(work: Work, path: str) -> Evidence | str:
@@ -102,7 +102,7 @@ _SEARCH = Product("evidence_search", Phrase("Searching the passages"), _search, 
 
 
 class _Same:
-    """Evidence as part of a want; two compare equal only if they are the same object."""
+    """Evidence as a hashable argument of a want; two are equal only if they hold the same object."""
 
     def __init__(self, value: Evidence) -> None:
         self.value = value
@@ -123,7 +123,7 @@ def _kind(scene: Scene) -> str:
 
 
 def _typed(scene: Scene) -> tuple[str, tuple[int, int] | None]:
-    """The text searched for, and the neuron named in its place, as in "5.812", if one is."""
+    """The text searched for, and the block and neuron if it names one, as "5.812" does."""
     typed = scene.state.view.evidence_find.strip()
     match = re.fullmatch(r"(\d{1,3})\.(\d{1,6})", typed, re.ASCII)
     if match is None:
@@ -173,7 +173,7 @@ def _wanted(scene: Scene, evidence: Evidence) -> dict[str, Want]:
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
-    """The evidence, and the products made from it for the shown neuron or head."""
+    """The products that the view needs: the evidence, and what is computed from it for the shown neuron or head."""
     evidence = evidence_of(scene)
     return (evidence_want(scene), *(() if evidence is None else _wanted(scene, evidence).values()))
 
@@ -216,7 +216,7 @@ def _neuron_panels(scene: Scene, evidence: Evidence) -> tuple[AnyPanel, ...]:
 
 
 def _rows(passage: Passage) -> range:
-    """The shown positions of a passage, starting BEFORE tokens ahead of its place."""
+    """The shown positions of a passage, from BEFORE tokens before the recorded one to AFTER tokens after it."""
     return range(passage.position - BEFORE, passage.position + AFTER + 1)
 
 
@@ -466,7 +466,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def prompt_of(state: State, scene: Scene, passage: Passage, unit: tuple[int, int]) -> State:
-    """The state whose prompt is the passage, at its place, with the same neuron or head and no edits."""
+    """The state with the passage as its prompt, the recorded token selected, the same neuron or head, and no edits."""
     tokenizer, first = scene.tokenizer, scene.tokenizer.first
     begun = bool(first) and passage.ids[: len(first)] == first
     rest = passage.ids[len(first) if begun else 0 :]
@@ -488,13 +488,13 @@ def prompt_of(state: State, scene: Scene, passage: Passage, unit: tuple[int, int
     asked = replace(placed, **others)
     try:
         as_text = encode(asked, tokenizer) == passage.ids
-    except LogitscopeError:  # part of a character: the ids themselves are the prompt
+    except LogitscopeError:  # the passage cuts a character in two, so its ids are used instead of text
         as_text = False
     return asked if as_text else replace(asked, text="", appended=tuple(rest))
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """A passage becomes the prompt; a neuron becomes the shown one."""
+    """The state after a click: a passage becomes the prompt, a neuron the shown one."""
     if cell.name == "evidence.passage":
         _, passage, _ = _passage(scene, cell)
         return prompt_of(scene.state, scene, passage, unit_of(scene))
@@ -570,7 +570,7 @@ def _whole(scene: Scene, cell: Cell) -> View:
 
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
     """Lines that recompute what the neuron adds to the logits, or the norm of what the head adds at each position."""
-    del cell  # every number here is one of these, or the pass's own
+    del cell  # the lines are the same for every cell
     layer, unit = unit_of(scene)
     if _of_heads(scene):
         first = unit * scene.config.d_head
@@ -594,7 +594,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The neuron or head that a cell is about."""
+    """What can be edited for a cell: its neuron or head."""
     layer, unit = _neuron(scene, cell) if cell.name == "evidence.neuron" else unit_of(scene)
     if _of_heads(scene):
         return (head(layer, unit),)

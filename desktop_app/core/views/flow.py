@@ -1,8 +1,8 @@
-"""The flow workspace: which tokens and layers made a vector, as a graph traversed down from the selected token.
+"""The flow workspace: the tokens and layers that make up a vector, as a graph traversed down from the selected token.
 
 Its cells are `flow.node[level, position]`, the level counted from the embeddings up, and
-`flow.edge[level, position, source, kind]`: the upper node, the position of the lower one, and the kind of line. They
-mean the same in every graph that reaches them.
+`flow.edge[level, position, source, kind]`: the upper node, the position of the lower one, and the kind of line. An
+index has the same meaning in every graph that contains it.
 """
 
 from dataclasses import replace
@@ -169,7 +169,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State:
-    """Open the cell and move the walk to where it can be inspected: for an attention edge, to its strongest head."""
+    """The state after a click: the cell is opened, at the step that shows it and, for attention, its strongest head."""
     found, n = _flow(scene, cell)
     tensor = found.nodes[n if cell.name == NODES else int(found.upper[n])].tensor
     layer, head = int(tensor.split(".")[1]), scene.state.head
@@ -182,7 +182,7 @@ def choose(scene: Scene, cell: Cell) -> State:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What can be edited behind a node or an edge: for attention its strongest head's look, for the others a vector."""
+    """What can be edited for a node or an edge: a vector or, for attention, a cell of its strongest head's pattern."""
     found, n = _flow(scene, cell)
     if cell.name == NODES:
         node = found.nodes[n]

@@ -79,7 +79,7 @@ def _edge_words(scene: Scene, found: Flow, e: int) -> str:
 
 
 def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> StripsPanel:
-    """Vectors one below the other: title, tensor, position, and the numbers where no tensor holds them."""
+    """Vectors one below the other; `which` has the title, tensor and position of each, and numbers if not a tensor's."""
     strips = []
     for label, tensor, position, values in which:
         source = Source(tensor, (position, "col")) if values is None else None
@@ -92,7 +92,7 @@ def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> Strips
 
 
 def edge(scene: Scene, found: Flow, e: int) -> Box:
-    """A share recomputed from the vectors; for attention, what each head brought, and from which other tokens."""
+    """A share recomputed from the vectors; for attention, also the shares of each head and of all source tokens."""
     upper, lower = found.nodes[int(found.upper[e])], found.nodes[int(found.lower[e])]
     row, kind, share = upper.position, found.kinds[e], float(found.importance[e])
     whole, parts, middle = _sum_of(scene, upper.tensor, row)
@@ -147,7 +147,7 @@ def _lines(whole: Array, parts: list[Array], lost: Array, share: float) -> tuple
 
 
 def _sum_of(scene: Scene, tensor: str, row: int) -> tuple[Array, dict[str, Array], Middle | None]:
-    """A vector, its parts by name in float64, and for `resid_mid` also what heads bring."""
+    """A vector, its parts by name in float64, and for `resid_mid` also what heads write."""
     _, layer, name = tensor.split(".")
     middle = middle_of(scene.checkpoint, scene.trace, int(layer), row) if name == "resid_mid" else None
     parts = middle.parts if middle is not None else parts_of_post(scene.checkpoint, scene.trace, int(layer), row)
@@ -229,7 +229,7 @@ def as_numpy(scene: Scene, own: Node, found: Flow, edge_: int | None) -> str:
         """An expression times the keep factors of the edits of `shorts`."""
         return " * ".join([*(f"{short}_keep" for short in shorts if short in edits), expression])
 
-    more = list[str]()  # what edits put, as it appears in the vector
+    more = list[str]()  # expressions for what edits add to the vector
     if own.tensor == "blocks.0.resid_pre":
         through("blocks.0.resid_pre", "pre")
         reads += [("embed", "embed", f"[{row}]"), ("pos_embed", "pos_embed", f"[{row}]")]

@@ -32,7 +32,7 @@ from desktop_app.core.views.common import token_name, without_first
 from desktop_app.gpt2.mask import mask_of, rules
 from desktop_app.gpt2.phrase import Phrase, Sentences
 
-_SHORT = 60  # tokens; the shaded text of a longer one is placed below the grid
+_SHORT = 60  # tokens; the shaded text is above the grid if it is no longer than this, else below it
 _PAIRS, _KEYS = 8, 12
 
 LEAD = Sentences(
@@ -106,7 +106,7 @@ def scores(scene: Scene, heads: Heads, text: HeadsOnText | None = None, *, sorts
 
 
 def page(scene: Scene, scored: AnyPanel, labels: str) -> View:
-    """The page of the shown head; `scored` shows its scores as far as they are known, `labels` its labels."""
+    """The page of the shown head; `scored` is the panel of its scores, `labels` are its labels as text."""
     title = headed(Phrase("Block {1} · Head {2}", scene.layer, scene.head), labels)
     beside = column(scored, _pairs(scene), _writes(scene))
     if scene.state.view.heads_form == "arcs":
@@ -246,7 +246,7 @@ def _writes(scene: Scene) -> TextPanel:
 
 
 def _furthest(scene: Scene) -> int:
-    """How many keys, from the first on, include all that any head sees from the selected token."""
+    """The number of leading keys that include every key seen by any head from the selected token."""
     later = any(rule.later for rule in rules(mask_of(scene.trace.run.mask, scene.config)))
     return len(scene.trace) if later else scene.token + 1
 
@@ -279,7 +279,7 @@ _ROLLOUT = "R_l = (mean over heads of A_l / 2 + I / 2) · R_(l−1), R_0 = I"
 
 
 def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
-    """A cell of a mean or of rollout: what it is made of, and for a mean every head's weight there."""
+    """A cell of a mean pattern or of rollout: how it is computed and, for a mean, every head's weight."""
     query, key = cell.index
     place = Phrase("query {1}, key {2}", token_name(scene, query), token_name(scene, key))
     title = Phrase("{1} = {2}", words, number(value))

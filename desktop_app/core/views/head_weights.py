@@ -1,4 +1,4 @@
-"""One head's weights page: what it writes when it reads a token, which keys it asks for, and its directions.
+"""One head's weights page: what it writes when it reads a token, which keys a query prefers, and its directions.
 
 Its cells are `heads.ov[layer, head, token read, token promoted]`, `heads.qk[layer, head, query token, key token]` and
 `heads.kernel_q[layer, head, later layer, head]` with `kernel_k` and `kernel_v`.
@@ -79,7 +79,7 @@ def want(scene: Scene) -> Want:
 
 
 def page(scene: Scene) -> View:
-    """The page."""
+    """The weights page of the shown head."""
     found: HeadCircuits | None = scene.made(want(scene))
     where = Phrase("Block {1} · Head {2}", scene.layer, scene.head)
     through = head_circuits.read_through_mlp(scene.layer, through_mlp(scene))

@@ -1,4 +1,4 @@
-"""The heads workspace: every head of every block on this text, what its scores say it does, and one head's page."""
+"""The heads workspace: every head of every block on this text, the scores and labels of heads, and one head's page."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ from desktop_app.gpt2.mask import mask_of, rules
 from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
 
 _LISTED = 10
-_QUICK = 256  # tokens; for a longer text the picture of all heads takes more than a moment
+_QUICK = 256  # tokens; up to this many, the picture of all heads takes only a moment
 
 _BASELINE = Sentences(
     Phrase("Attention summed up over heads and blocks."),
@@ -62,7 +62,7 @@ def _battery(work: Work) -> Heads | str:
     begin = next(iter(work.model.tokenizer.first), None)
     try:
         return analysis.kept(work.model.engine, begin=begin, stop=work.stop, progress=work.progress)
-    except ModelError as reason:  # a context too short to repeat anything: the view reports it and shows the rest
+    except ModelError as reason:  # the context is too short to repeat tokens; the view says so and shows the rest
         return str(reason)
 
 
@@ -90,7 +90,7 @@ _SUMMARY = Product("heads.summary", Phrase("Summing up attention"), _summary, qu
 
 
 def _shown_want(scene: Scene) -> tuple[Want, ...]:
-    """The products that the picture itself is made from, besides the battery."""
+    """The products from which the selected picture is made, besides the scores on the battery."""
     view, leave = scene.state.view, scene.state.view.skip_first
     if view.heads == "patterns":
         return (Want(_ATLAS, (leave,), quick=len(scene.trace) <= _QUICK),)
@@ -165,7 +165,7 @@ def _all(scene: Scene) -> AtlasPanel | TextPanel:
 
 
 def _numbers(scene: Scene) -> tuple[str, Array]:
-    """What heads are ordered by, and the numbers, [layer, head]: a score, or the similarity to the shown head."""
+    """What heads are ordered by, as text and numbers [layer, head]: a score, or the similarity to the shown head."""
     by = scene.state.view.heads_by
     scores = battery_of(scene)
     if scores is None:
@@ -207,7 +207,7 @@ def _map(scene: Scene) -> MapPanel | TextPanel:
 
 
 def _no_scores(scene: Scene) -> TextPanel:
-    """The text in place of the scores: that they are being computed, or why there are none."""
+    """A text shown instead of the scores: that they are being computed, or why there are none."""
     found = scene.made(BATTERY)
     if not isinstance(found, str):
         return _waiting(BATTERY)
@@ -366,7 +366,7 @@ def _by_summary(scene: Scene) -> str:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[editing.Target, ...]:
-    """The head of a cell; none for a summary."""
+    """What can be edited for a cell: its head; nothing for a summary."""
     return () if cell.name == "heads.summary" else (editing.head(*_at(scene, cell)),)
 
 

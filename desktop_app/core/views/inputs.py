@@ -59,7 +59,7 @@ def _prose(scene: Scene) -> ProsePanel:
 
 
 def text(scene: Scene) -> Box:
-    """The prompt as typed, and how it will be counted."""
+    """The prompt as typed, and its number of characters, bytes and tokens."""
     data = b"".join(scene.tokenizer.token_bytes(i) for i in scene.trace.ids)
     words = data.decode("utf-8", "replace")
     tokens = len(scene.trace)
@@ -135,7 +135,7 @@ def _row_lengths(checkpoint: Checkpoint, name: str) -> Array:
 
 
 def _nearest_rows(checkpoint: Checkpoint, name: str, index: int) -> _Rows:
-    """The rows of a table at the smallest angles to row `index`, and the cosines; kept, since all rows are read."""
+    """The rows of a table at the smallest angles to row `index`, and the cosines; cached, since this reads all rows."""
     kept = _neighbours.setdefault(checkpoint, {})
     if (name, index) not in kept:
         table, lengths = checkpoint.weights[name], _row_lengths(checkpoint, name)
@@ -245,7 +245,7 @@ def total(scene: Scene) -> Box:
 
 
 def append(scene: Scene) -> Box:
-    """The token that the draw adds, and what the cache of keys and values saves in the next pass."""
+    """The sampled token that is appended, and what the key-value cache saves in the next pass."""
     landed = int(scene.ranked.order[scene.landed])
     count, layers = len(scene.trace), scene.config.n_layer
     added = len(scene.state.appended)

@@ -37,10 +37,10 @@ from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Count, Phrase, Sentences, joined
 
-_CURVES = 6  # tokens to follow
-_WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # positions: up to which all are shown; shown of a longer text; after the selected
-_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # columns of words, letters of a word shown in full, letters in a row
-_LIKELIEST = 3  # tokens to follow if none is pinned
+_CURVES = 6  # maximum number of followed tokens
+_WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # a text of _WHOLE tokens is shown whole, else _CLOSE, _AHEAD after the selected one
+_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # least columns of words, letters of a word shown in full, letters in a row
+_LIKELIEST = 3  # followed tokens if none is pinned
 _CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability", "target_rank")
 _QUICK = 4e9  # multiplications and additions up to which the lens counts as quick
 
@@ -77,7 +77,7 @@ _OF = {
         ),
     ),
 }
-"""What is read -> headline and lead, where they differ from the workspace's own."""
+"""What the lens reads -> title and introduction, if they differ from those of the workspace."""
 
 
 def _compute(work: Work, targets: tuple[int, ...], what: analysis.What, translators: str) -> Lens | str:
@@ -92,7 +92,7 @@ def _compute(work: Work, targets: tuple[int, ...], what: analysis.What, translat
             stop=work.stop,
             progress=work.progress,
         )
-    except ModelError as reason:  # the file is gone, or belongs to another model: the view reports it
+    except ModelError as reason:  # the file is missing or belongs to another model; the view says so
         return str(reason)
 
 
@@ -140,14 +140,14 @@ def _panels(scene: Scene) -> Box:
     start, end = _close(scene, lens)
     if end - start == len(scene.trace):
         return column(_grid(scene, lens, start, end), _curves(scene, lens), weights=(3.0, 1.0))
-    # In a long text words are readable around the selected token; the whole text is below, in colours.
+    # Of a long text, words are shown only around the selected token; below, the whole text is shown by colour alone.
     close, whole = _grid(scene, lens, start, end), _grid(scene, lens, 0, len(scene.trace))
     whole = replace(whole, title=Phrase("The whole text"), note="", texts=())
     return column(close, _curves(scene, lens), whole, weights=(3.0, 1.0, 1.0))
 
 
 def _close(scene: Scene, lens: Lens) -> tuple[int, int]:
-    """The positions whose cells have words: all, or as many around the selected token as fit without cutting words."""
+    """The positions whose cells contain words: all, or as many around the selected token as fit without truncation."""
     length = len(scene.trace)
 
     def about(count: int) -> tuple[int, int]:
@@ -203,7 +203,7 @@ def _grid(scene: Scene, lens: Lens, start: int, end: int) -> MapPanel:
 
 
 def _shown(lens: Lens, shows: str) -> tuple[str, Array, Levels]:
-    """Name, numbers [point, pos] and colours of what the cells show. On the screen ranks count from 1."""
+    """Name, numbers [point, pos] and colour scale of what the cells show. Displayed ranks count from 1."""
     if shows == "token":
         return "top_probability", lens.top_probability, unit()
     if shows == "probability":
@@ -285,7 +285,7 @@ _LEADS = {
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The vector that a cell reads."""
+    """What can be edited for a cell: the vector that it reads."""
     lens, point, position = _row(scene, cell)
     return (row(scene, lens.points[point], position),)
 

@@ -1,4 +1,4 @@
-"""Colour limits set by the user: which of them applies to a view, and how it changes the view."""
+"""Colour limits set by the user: which one applies to a view, and the view with it."""
 
 import math
 from dataclasses import replace

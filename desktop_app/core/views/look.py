@@ -1,4 +1,4 @@
-"""The workspace of one look: an attention score opened into what asked, in the query, and what answered, in the key."""
+"""The workspace of one attention score: the score as a sum over parts of the query and parts of the key."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.tensors import tensor_table
 
 KEY = "look"
-_SHOWN = 8  # parts along a side; the others are combined
+_SHOWN = 8  # parts shown along a side; the others are combined
 _KEYS, _TERMS = 6, 8
 
 _FOLDS = {
@@ -55,7 +55,7 @@ _FOLDS = {
     "blocks": "blocks",
     "kinds": "kinds",
 }
-"""The option's values -> the levels of core/analysis/parts.py; cells refer to a level by its index here."""
+"""The option's values -> the LEVELS of core/analysis/parts.py; cells refer to a level by its index in this table."""
 
 _KINDS = {
     Kind.EMBED: "embed",
@@ -79,7 +79,7 @@ _SCORE = Product("look", Phrase("Opening the score"), _compute, quick=False)
 
 
 def at_cell(config: Config, state: State, cell: Cell | None) -> State:
-    """The workspace's state, at `cell` if it is a cell of an attention grid whose key the query may see."""
+    """The state that opens the workspace, at `cell` if that is a cell of an attention grid whose key the query sees."""
     there = replace(state, workspace=KEY)
     tensor = None if cell is None else tensor_table(config).get(cell.name)
     if cell is None or tensor is None or tensor.axes != ("head", "query", "key") or len(cell.index) != 3:
@@ -91,7 +91,7 @@ def at_cell(config: Config, state: State, cell: Cell | None) -> State:
 
 
 def key_of(scene: Scene) -> int:
-    """The shown key: the chosen one, or the one that the query attends to most (not 0 if that is left out)."""
+    """The shown key: the chosen one, or the one that the query attends to most (other than 0 if that is left out)."""
     chosen = scene.state.key
     if chosen is not None and chosen < scene.reach(scene.token):
         return chosen
@@ -103,7 +103,7 @@ def key_of(scene: Scene) -> int:
 
 
 def want(scene: Scene) -> Want:
-    """The shown score, opened."""
+    """The decomposition of the shown score."""
     return Want(_SCORE, (scene.layer, scene.head, scene.token, key_of(scene)))
 
 
@@ -112,7 +112,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
     return (want(scene),)
 
 
-# Parts, folded
+# Grouped parts
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Side:
-    """The parts of the query or of the key: `groups` by their number in cells, and the numbers of those `shown`.
+    """The parts of the query or of the key: `groups` by the number that cells give them, and the numbers `shown`.
 
-    The last one shown is the sum of all, preceded by the remainder, if there is one.
+    The last group shown contains all parts; the one before it contains those not shown separately, if there are any.
     """
 
     groups: Mapping[int, Group]
@@ -139,12 +139,12 @@ class Side:
         return tuple(self.groups[n].label for n in self.shown)
 
     def summed(self, values: Array) -> Array:
-        """`values` with their first axis, of parts, summed to the shown groups."""
+        """`values`, whose first axis is parts, summed within each of the shown groups."""
         return np.stack([values[list(self.groups[n].members)].sum(0) for n in self.shown])
 
 
 def sides(score: Score, parts: str, *, relative: bool) -> tuple[Side, Side]:
-    """Both sides folded according to the option, the largest sums first."""
+    """The parts of both sides grouped according to the option, the largest sums first."""
     asked, answered = score.asked(relative=relative), score.answered(relative=relative)
     return (
         _side(score.query_parts, parts, asked, Phrase("who answered")),
@@ -167,7 +167,7 @@ def _side(parts: Sequence[Part], level: str, sums: Array, total: str) -> Side:
 
 
 def _label(members: Sequence[Part], level: str) -> str:
-    """The label of a part, or of several folded into one."""
+    """The label of a part, or of a group of parts."""
     first = members[0]
     if first.kind is Kind.NORM_BIAS:
         return f"{first.name.rpartition('.')[2]}, ln1.b"
@@ -215,7 +215,7 @@ def content(scene: Scene) -> View:
     score, query_side, key_side, values = found
     relative = scene.state.view.look == "relative"
     inner = np.abs(values).copy()
-    inner[-1, -1] = 0  # the sum of all would make the rest look pale
+    inner[-1, -1] = 0  # with the sum of all terms in the colour scale the others would look pale
     limit = float(inner.max()) or 1.0
     picture = MapPanel(
         title=Phrase("Query parts × key parts"),
@@ -295,7 +295,7 @@ def _keys(scene: Scene, key: int) -> BarsPanel:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A cell of the table: the two sides' labels and parts, its number, and the vectors whose product it is."""
+    """A cell of the table: the two sides' labels and parts, its number, and the vectors whose dot product it is."""
 
     score: Score
     labels: tuple[str, str]
@@ -320,7 +320,7 @@ def pair_of(scene: Scene, cell: Cell) -> Pair:
     asking, answering = (side.groups[n] for side, n in zip(both, at, strict=True))
     keys = score.key_vectors - score.mean_key_vectors if relative else score.key_vectors
     terms = score.relative if relative else score.terms
-    # On the table's edge the sum of all has a label of its own; as one side of a cell it is called "all".
+    # In the table the group of all parts is labelled as a sum; as one side of a cell it is called "all".
     labels = (Phrase("all") if n == side.shown[-1] else side.groups[n].label for side, n in zip(both, at, strict=True))
     return Pair(
         score,
@@ -343,14 +343,14 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The attention look whose score is taken apart."""
+    """What can be edited for a cell: the attention score that the table takes apart."""
     pair_of(scene, cell)
     score = f"blocks.{scene.layer}.attn.scaled"
     return of_tensor(scene, Cell(score, (scene.head, scene.token, key_of(scene))))
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """A cell taken apart: the two vectors whose product it is, and where in the model they come from."""
+    """A cell taken apart: the two vectors whose dot product it is, and where in the model they come from."""
     pair = pair_of(scene, cell)
     products = pair.query * pair.key
     total = float(products.sum())
@@ -387,7 +387,7 @@ _WRITERS = {Kind.EMBED: "embed", Kind.POSITION: "pos_embed", Kind.MLP: "mlp_out"
 
 
 def _made_by(parts: Sequence[Part], members: tuple[int, ...], position: int, side: str) -> tuple[Bar, ...]:
-    """A bar that links to the tensor of a single part; none for folded parts."""
+    """A bar that links to the tensor of a single part; none for a group."""
     part = parts[members[0]]
     name = _WRITERS.get(part.kind)
     if len(members) > 1 or name is None:

@@ -1,4 +1,4 @@
-"""The mask lab: which pairs of query and key a mask keeps, how many they are, and its effect on the prediction.
+"""The masks workspace: which pairs of query and key a mask keeps, how many they are, and how the prediction changes.
 
 Its cells are `masks.pairs[mask, length]` and `masks.effect[mask, 0]`, in the order of the table; `masks.seen[query,
 key]` is a pair under the active mask, for the shown head.
@@ -54,11 +54,11 @@ BEYOND = (
         Phrase("computes the very same pairs, shared out over machines that hand keys and values round"),
     ),
 )
-"""Methods that no mask can show, each with the reason."""
+"""Methods that no mask can represent, each with the reason."""
 
 
 def _compute(work: Work, own: str) -> tuple[Masked, ...]:
-    # Measured against the model's own pass, without edits.
+    # Masks are compared with the pass without edits.
     trace, config = work.passes.before, work.model.config
     masks = (*spans.candidates(config, len(trace), own), spans.spans(trace, work.stop))
     return spans.compare(work.model.engine, trace, tuple(dict.fromkeys(masks)), work.stop, work.progress)
@@ -82,7 +82,7 @@ def _rule(scene: Scene) -> Rule:
 
 
 def content(scene: Scene) -> View:
-    """The pairs under the active mask, the table of masks, their effects, and the methods that no mask shows."""
+    """The pairs under the active mask, the table of masks, their effects, and the methods that no mask represents."""
     rule, rows = _rule(scene), _rows(scene)
     own = scene.trace.run.mask
     title = own if len(own) <= _SHORT else Phrase("a mask of single heads")
@@ -197,12 +197,12 @@ def _pair(scene: Scene, cell: Cell) -> tuple[int, int]:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """Switch to the clicked mask."""
+    """The state after a click: the clicked mask becomes the active one."""
     return None if cell.name == "masks.seen" else replace(scene.state, mask=_at(scene, cell).mask)
 
 
 def open_cell(scene: Scene, cell: Cell) -> View:
-    """What the mask does with a pair."""
+    """Whether and why the mask keeps a pair."""
     readout = describe(scene, cell)
     rule = _rule(scene)
     lines = (
@@ -215,7 +215,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
     """Lines that run the text under every mask, or recompute the number of one cell.
 
-    For all masks they compute KL(GPT-2's own || under it) by mask, with one pass for each.
+    For all masks they compute KL(under GPT-2's own mask || under the mask), with one pass for each.
     """
     config = scene.config
     if cell is not None and cell.name == "masks.seen":

@@ -58,7 +58,7 @@ def _silent(scene: Scene, pre: Array) -> Array:
 
 
 def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
-    """Limits of `everything`, or only of `heard` where silent values alone would set the scale."""
+    """Colour limits of `everything`, or of `heard` alone if the silent neurons would more than double the limits."""
     whole = diverging(*everything, rule=rule)
     if not heard.size or heard.size == everything[0].size:
         return whole
@@ -67,7 +67,7 @@ def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
 
 
 def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
-    """Neurons before the activation: the highest, and the lowest of those not silent at every token."""
+    """Neurons before the activation: the highest, and the lowest; without those that are silent at every token."""
     name = scene.block("mlp.pre")
     values = scene.trace.read(name, row=scene.token)
     order = np.argsort(-values, kind="stable")
@@ -141,7 +141,7 @@ def post(scene: Scene) -> Box:
     low, high = min(-4.0, low), max(4.0, high)
     shown = before.values, after.values
     best = int(np.argmax(np.abs(y)))
-    # The axis extends to the named neuron, unless that is so far out that the bend of the curve would not be visible.
+    # The axis reaches the named neuron, unless that is so far out that the bend of the curve would be invisible.
     if high < x[best] <= _REACH:
         high = float(x[best]) * 1.05
     grid = np.linspace(low, high, 400, dtype=np.float32)

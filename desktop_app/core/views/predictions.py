@@ -35,7 +35,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 LOSS = "predictions.loss"
 _LISTED = 12
-_QUICK = 2e8  # logits times dimensions up to which the comparison counts as quick
+_QUICK = 2e8  # multiplications up to which computing the logits counts as quick
 
 
 def _compute(work: Work) -> Predictions:
@@ -46,7 +46,7 @@ _PREDICTIONS = Product("predictions", Phrase("Comparing every position with the 
 
 
 def want(scene: Scene) -> Want:
-    """The comparison over this text."""
+    """The comparison of every position of this text with the token after it."""
     size = len(scene.trace) * scene.config.vocab_size * scene.config.n_embd
     return Want(_PREDICTIONS, quick="logits" in scene.trace.captured or size <= _QUICK)
 
@@ -57,7 +57,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """The text shaded by each token's probability, the losses in order, and the least expected tokens."""
+    """The text shaded by each token's probability, the losses along it, and the least expected tokens."""
     made: Predictions | None = scene.made(want(scene))
     if made is None:
         return View("", "", column(TextPanel(lines=(Line("", _PREDICTIONS.waiting),))))

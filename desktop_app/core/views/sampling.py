@@ -1,4 +1,4 @@
-"""Views of the output: logits, then every stage of sampling with what it cut and why, and the draw."""
+"""Views of the output: logits, every stage of sampling with the tokens that it removed and why, and the draw."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,7 +64,7 @@ def shown_ranks(kept: int, total: int, count: int = _SHOWN) -> list[int]:
 
 
 def cut_lines(ranks: list[int], kept: int, words: str) -> tuple[Cut, ...]:
-    """Lines between bars, where ranks are left out and where the cut is."""
+    """Lines between bars: one where ranks are left out, and one between the tokens kept and those removed."""
     lines = []
     for n in range(1, len(ranks)):
         left_out = ranks[n] - ranks[n - 1] - 1
@@ -120,7 +120,7 @@ def logits(scene: Scene) -> Box:
     ranks = list(range(min(_SHOWN, len(scene.ranked))))
     values = scene.ranked.logits
     bars = _bars(scene, ranks, lambda r: float(values[r]), kept=len(values), text=number)
-    # All of them by rank, thinned out on a logarithmic axis of ranks so that the top is kept.
+    # All logits by rank, sampled evenly on a logarithmic axis of ranks, so that the highest are all kept.
     count, middle = len(values), float(values.mean())
     picked = np.unique(np.round(np.geomspace(1, count, 300)).astype(int)) - 1
     curve = CurvePanel(
@@ -141,8 +141,8 @@ def logits(scene: Scene) -> Box:
             wrap=wrap_width(len(final.values)),
         ),
         row(
-            # A number added to every logit changes nothing, and GPT-2's are around -100: only how far a logit is above
-            # the others has meaning.
+            # GPT-2's logits are around -100, but adding a number to every logit changes nothing: bars begin at the mean
+            # because only differences of logits have meaning.
             BarsPanel(
                 title=Phrase("Highest logits"),
                 note=Phrase("bars begin at the mean of all, {1}", number(middle)),
@@ -266,7 +266,7 @@ def top_p(scene: Scene) -> Box:
 
 
 def probabilities(scene: Scene) -> Box:
-    """The model's distribution and the one to draw from, side by side, and what happened to each token."""
+    """The model's distribution and the one that is sampled, side by side, and whether each token was kept."""
     stages = scene.stages
     ranks = shown_ranks(stages.n_kept, len(scene.ranked))
     raw = _bars(
@@ -313,7 +313,7 @@ def probabilities(scene: Scene) -> Box:
 
 
 def draw(scene: Scene) -> Box:
-    """A number u in [0, 1) and the token whose interval holds it."""
+    """A random number u in [0, 1), and the token whose interval of the cumulative probabilities contains it."""
     stages, u, landed = scene.stages, scene.u, scene.landed
     count = min(stages.n_kept, _RULER)
     edges = [0.0, *(float(stages.cumulative_final[r]) for r in range(count))]

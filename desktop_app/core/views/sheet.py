@@ -1,4 +1,4 @@
-"""The sheet: the whole pass in one picture that zooms down to a single number, and the walk's current place on it."""
+"""The sheet: the whole pass in one picture that zooms down to a single number, with the current step marked."""
 
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Cell
@@ -21,12 +21,12 @@ _WANT = Want(_VALUES)
 
 
 def wants(_scene: Scene) -> tuple[Want, ...]:
-    """The product that reads the pass at any zoom level."""
+    """The product that the view needs: it reads the pass at any zoom level."""
     return (_WANT,)
 
 
 def content(scene: Scene) -> View:
-    """The sheet, with the pictures of the walk's current step."""
+    """The sheet, with the pictures of the current step marked."""
     from desktop_app.core.steps import step_list  # the table of steps imports this module
 
     values: SheetValues | None = scene.made(_WANT)
@@ -53,7 +53,7 @@ def content(scene: Scene) -> View:
 
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
-    """numpy lines that read the tensors of the current step, and pool the first as a pixel of the sheet does."""
+    """numpy lines that read the tensors of the current step, and pool the first one as the sheet does for a pixel."""
     view = content(scene)
     panel = next((p for p in view.content.children if isinstance(p, SheetPanel)), None)
     names = ["embed"]

@@ -1,8 +1,8 @@
 """The superposition workspace: angles between directions, how many fit, a neuron's tokens, and interference.
 
-Its cells are `superposition.pair[one, other]`, the cosine of two of the text's tokens' rows,
-`superposition.up[layer, neuron, token]`, what a token does to a neuron, and `superposition.out`, what the neuron adds
-to the token's logit.
+Its cells are `superposition.pair[one, other]`, the cosine of two tokens' rows,
+`superposition.up[layer, neuron, token]`, how much a token by itself excites a neuron, and `superposition.out`, what the
+neuron adds to the token's logit.
 """
 
 import numpy as np
@@ -78,7 +78,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """Angles and how many fit, the interference of the text's tokens, and a neuron's tokens."""
+    """Angles, how many directions fit, the interference of the text's tokens, and a neuron's tokens."""
     angles, neuron = (scene.made(want) for want in wants(scene))
     if angles is None or neuron is None:
         words = (_ANGLES if angles is None else _NEURON).waiting
@@ -215,7 +215,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The neuron that a number belongs to."""
+    """What can be edited for a cell: its neuron."""
     _vectors(scene, cell)
     return (
         () if cell.name == _PAIR else of_tensor(scene, Cell(f"blocks.{cell.index[0]}.mlp.post", (0, cell.index[1])))[:1]

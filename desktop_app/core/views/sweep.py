@@ -50,9 +50,9 @@ def _mute(work: Work, what: str, how: what_if.How, target: int, against: int) ->
 
 def _put(work: Work, what: str, way: str, target: int, against: int) -> Patch:
     other = work.passes.other
-    assert other is not None  # wanted only if there is one
+    assert other is not None  # this product is requested only if there is another prompt
     kind = "heads" if what == "from_heads" else what
-    # What is put into this prompt comes from the other: the other is the clean one, which is denoising.
+    # The other prompt is the clean one: denoising puts its cells into this prompt, noising this prompt's into it.
     return what_if.patch(
         work.model.engine,
         other,
@@ -74,7 +74,7 @@ _PUT = Product("sweep_put", Phrase("Putting each there in turn"), _put, of_both=
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is swept, and the two tokens whose logits are measured."""
+    """The parts to edit one at a time, and the two tokens whose logits are measured."""
 
     what: str
     target: int
@@ -97,7 +97,7 @@ def _asked(scene: Scene) -> _Asked:
 
 
 def fits(scene: Scene) -> str:
-    """Why nothing can be patched in from the other prompt, in a sentence; "" if it can."""
+    """Why nothing can be patched in from the other prompt, in a sentence; "" if patching is possible."""
     if scene.passes.guest is not None:
         return Phrase("A sweep puts cells of another prompt by this same model; take the other model away for it.")
     if scene.other is None:
@@ -112,7 +112,7 @@ def _patched(scene: Scene, found: Ablation | Patch) -> Scene:
 
 
 def _counterparts(scene: Scene, found: Ablation | Patch) -> Alignment:
-    """For each position of the patched prompt, the position that its numbers come from; () if nothing is patched."""
+    """For each position of the patched prompt, the other prompt's position that it is patched from; () for muting."""
     if not isinstance(found, Patch) or scene.other is None:
         return ()
     own, other = scene.trace.ids, scene.other.trace.ids
@@ -136,7 +136,7 @@ def _found(scene: Scene) -> Ablation | Patch | None:
 
 
 def content(scene: Scene) -> View:
-    """The picture of each part's effect on the logit difference, as far as it is computed."""
+    """The picture of each part's effect on the logit difference, for the parts computed so far."""
     asked = _asked(scene)
     quoted = scene.tokenizer.quoted
     title = Phrase("{1} against {2}, {3}", quoted(asked.target), quoted(asked.against), _DONE[asked.what])
@@ -197,7 +197,7 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
 
 
 def _values(found: Ablation | Patch) -> Array:
-    """The numbers shown, [row, column]: the change of the logit difference, or its share of the prompts' gap."""
+    """The numbers shown, [row, column]: the change of the logit difference or, for patching, the effect if it exists."""
     if isinstance(found, Ablation):
         values = found.logit_difference - found.base
     else:
@@ -263,7 +263,7 @@ def _at(scene: Scene, cell: Cell) -> tuple[Ablation | Patch, int, int, float]:
 
 
 def _target(scene: Scene, found: Ablation | Patch, row: int, col: int) -> Target:
-    """The part edited for a cell."""
+    """The part that was edited to compute a cell."""
     if found.what == "heads":
         return head(row, col)
     if found.what == "mlps":
@@ -276,10 +276,10 @@ def _target(scene: Scene, found: Ablation | Patch, row: int, col: int) -> Target
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """The part that a cell represents."""
+    """What can be edited for a cell: the part that it represents."""
     found, row, col, _ = _at(scene, cell)
     if isinstance(found, Patch) and found.direction == "noise" and found.what != "heads":
-        # The edit was made in the other prompt: here its counterpart is meant.
+        # The edit was made in the other prompt; in this one, the corresponding position can be edited.
         here = _counterparts(scene, found)[col]
         return () if here is None else (row_of(scene, f"blocks.{row}.{found.what}", here),)
     return (_target(scene, found, row, col),)
@@ -300,7 +300,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """The state of that run: with its edit, in the walk where it was made."""
+    """The state after a click: the pass with that cell's edit, at the step of the edited tensor."""
     found, row, col, value = _at(scene, cell)
     if np.isnan(value):
         return scene.state
@@ -364,7 +364,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
         lines += ["patched, other = tokens, None"]
         lines += _means(scene) if found.how == "mean" else ["source = None"]
     else:
-        assert scene.other is not None  # it was swept
+        assert scene.other is not None  # a patch has another prompt
         ids = list(scene.other.trace.ids)
         patched, other = ("tokens", ids) if found.direction == "denoise" else (ids, "tokens")
         lines += [f"patched, other, source = {patched}, {other}, {{}}"]

@@ -52,7 +52,7 @@ def wants(scene: Scene) -> tuple[Want, ...]:
 
 
 def content(scene: Scene) -> View:
-    """Curves over the training, with the open snapshot's place in it."""
+    """Curves over the training run, with the open snapshot marked."""
     training = training_of(scene.checkpoint.folder)
     if training is None:
         words = Phrase("No snapshots of this model's training are here; the letter sorter has some.")
@@ -75,7 +75,7 @@ Lines = dict[str, Array]
 
 
 def grouped(curves: Curves) -> list[tuple[str, Array, Lines]]:
-    """The curves grouped by what they share: title, steps, and lines by name; many heads or tokens share one panel."""
+    """The curves in groups, one panel each: title, steps, and lines by name; a measure of many heads is one group."""
     found: dict[str, Lines] = {}
     for name, values in curves.values.items():
         match = _GROUP.fullmatch(name)

@@ -1,4 +1,4 @@
-"""A vector's summary, shown ahead of all its numbers: strongest dimensions, what changed, and similar tokens."""
+"""A vector's summary, shown before its numbers: the strongest dimensions, what changed, and similar tokens."""
 
 import math
 
@@ -100,7 +100,7 @@ def _angle(a: Array, b: Array) -> str:
 
 
 def by_head(scene: Scene, *, written: bool) -> BarsPanel:
-    """The norm of each head's result at the selected token: z, or what it writes through its part of W_O."""
+    """The norm of each head's z at the selected token or, if `written`, of z times its rows of W_O."""
     z = head_rows(scene.trace, scene.layer, scene.token, scene.token + 1)[:, 0].astype(np.float64)
     if written:
         z = np.stack(

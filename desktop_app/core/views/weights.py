@@ -33,8 +33,8 @@ from desktop_app.gpt2.weights import all_weights
 
 _SAMPLE = 2_000_000  # above this many numbers, a distribution is computed from every n-th
 _MOST_BINS = 80
-_TALL = 512  # rows that a picture shows separately, at most
-_TAILS = 0.05  # per cent on either side that a histogram of many numbers leaves out but counts
+_TALL = 512  # maximum number of rows that a picture shows separately
+_TAILS = 0.05  # per cent at each end that a histogram of many numbers reports as a count instead of drawing
 _FEW = 10_000
 _PERCENTILES = (50, 90, 99, PERCENTILE)
 
@@ -46,7 +46,8 @@ _HUES = {"attn": Hue.ATTENTION, "mlp": Hue.MLP, "unembed": Hue.ACCENT}
 class Part:
     """A weight, or the part of one that belongs to Q, K or V or to a head: `blocks.3.attn.W_Q` of head 5.
 
-    `rows` and `cols` are its place in `weight`, a name in the table of weights; a vector has only columns.
+    `rows` and `cols` are the range that it occupies in `weight`, a name in the table of weights; a vector has only
+    columns.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Part:
 
     @property
     def source(self) -> Source:
-        """Where its cells are."""
+        """The weight and the index of each of its cells."""
         if self.rows is None:
             return Source(self.weight, ("col",), first_col=self.cols[0])
         return Source(self.weight, ("row", "col"), first_row=self.rows[0], first_col=self.cols[0])
@@ -144,7 +145,7 @@ def weight_view(checkpoint: Checkpoint, part: Part, tokenizer: Tokenizer | None 
 
 
 def _levels(values: Array) -> Levels:
-    """Limits at a percentile of |w|; for a tall matrix, of what its picture shows: the strongest of several rows."""
+    """Colour limits at a percentile of |w|; for a tall matrix, of its picture, in which a cell is a maximum over rows."""
     together = -(-len(values) // _TALL)
     if values.ndim == 1 or together == 1:
         return diverging(values, rule=Phrase("{1} % of |w|", PERCENTILE))
@@ -216,7 +217,7 @@ def _sizes(values: Array, hue: Hue) -> BarsPanel:
 
 
 def _place(values: Array, flat: int) -> str:
-    """The place of a number by the part's own rows and columns."""
+    """The row and column of a number within the part, as text."""
     place = [int(i) for i in np.unravel_index(flat, values.shape)]
     return (
         Phrase("entry {1}", Count(place[0]))

@@ -1,8 +1,8 @@
-"""The workspace that explains a token: its logit as a waterfall over the parts of the residual stream.
+"""The workspace that explains a token: its logit as a waterfall chart over the parts of the residual stream.
 
 Its cells are `why.term[n]`: first the parts in the attribution's order, then the blocks, then what the final norm's
-bias adds, the sum of all, and the model's own number; and `why.source[layer, head, key]`, what a head adds by reading
-from a position.
+bias adds, the sum of all, and the model's own number; and `why.source[layer, head, key]`, what a head adds by attending
+to a position.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ _LABELS = {
 
 
 def target_of(scene: Scene) -> int:
-    """The explained token: the chosen one, else the first pinned one, else the likeliest."""
+    """The id of the explained token: the chosen one, else the first pinned one, else the likeliest."""
     state = scene.state
     if state.target is not None:
         return state.target
@@ -68,7 +68,7 @@ def want(scene: Scene) -> Want:
 
 
 def _against(scene: Scene) -> int | None:
-    """The token that the explained one is measured against, if a different one was chosen."""
+    """The id of the token that the explained one is measured against, if a different one was chosen."""
     return scene.state.against if scene.state.against != target_of(scene) else None
 
 
@@ -97,7 +97,7 @@ def _title(scene: Scene) -> str:
 
 @dataclass(frozen=True)
 class Term:
-    """One row: the number of its cell, its label, and what it adds; a block has a layer and no part."""
+    """A row of the waterfall: the number of its cell, its label, and what it adds; a block has a layer and no part."""
 
     code: int
     label: str
@@ -126,7 +126,7 @@ def terms(scene: Scene, found: Attribution) -> dict[int, Term]:
 
 
 def _shown(scene: Scene, found: Attribution) -> Iterator[Term]:
-    """The rows in order: blocks, with unfolded ones followed by their parts."""
+    """The rows in order: blocks, each followed by its parts if it is unfolded."""
     every = terms(scene, found)
     count, layers = len(found.parts), scene.config.n_layer
     parts = [every[n] for n in range(count)]
@@ -180,7 +180,10 @@ def signed(value: float) -> str:
 
 
 def aligned(values: list[float]) -> Callable[[float], str]:
-    """A formatter: signs, and the decimals that give the largest number four digits; none is shown as a false zero."""
+    """A formatter for signed numbers, with the decimals that give the largest of `values` four digits.
+
+    A smaller number that these decimals would round to 0 is shown with one significant digit.
+    """
     size = max(map(abs, values))
     decimals = 3 if size < 10 else 2 if size < 100 else 1 if size < 1000 else 0
 
@@ -273,7 +276,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def place_of(part: Part) -> str:
-    """The tensor of the walk at which a part can be inspected."""
+    """The step, named by its tensor, at which a part can be inspected."""
     if part.kind is Kind.EDIT:
         return part.tensor
     name = {Kind.HEAD: "attn.pattern", Kind.ATTENTION_BIAS: "attn_out", Kind.MLP: "mlp.post", Kind.MLP_BIAS: "mlp_out"}
@@ -281,7 +284,7 @@ def place_of(part: Part) -> str:
 
 
 def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
-    """What writes the part of a bar; for what a head adds from one token, the look behind it."""
+    """What can be edited for a bar: what writes its part or, for one source token of a head, the attention to it."""
     if cell.name == SOURCES:
         found, part, key = _source_at(scene, cell)
         assert part.layer is not None and part.head is not None
@@ -291,7 +294,7 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def of_part(part: Part) -> tuple[Target, ...]:
-    """What writes a part of the residual stream, if it can be edited as a whole."""
+    """What writes a part of the residual stream, as an edit target; none if it cannot be edited as a whole."""
     if part.kind is Kind.HEAD and part.layer is not None and part.head is not None:
         return (head(part.layer, part.head),)
     if part.kind is Kind.MLP and part.layer is not None:
@@ -300,7 +303,7 @@ def of_part(part: Part) -> tuple[Target, ...]:
 
 
 def choose(scene: Scene, cell: Cell) -> State:
-    """A block unfolds or folds; a part opens, and the walk moves to where it can be inspected."""
+    """The state after a click: a block is unfolded or folded; a part is opened, at the step that shows it."""
     found, term = _at(scene, cell)
     state = scene.state
     if term.part is None and term.layer is not None:

@@ -20,7 +20,7 @@ from desktop_app.gpt2.phrase import Phrase
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """How much the explained number changes when a part (by name) or a block (by number) is muted."""
+    """How much muting a part (by name) or a block (by number) changes the explained number."""
 
     of_part: Mapping[str, float]
     of_block: Mapping[int, float]

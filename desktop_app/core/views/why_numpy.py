@@ -11,7 +11,7 @@ Reads = list[tuple[str, str, str]]
 
 
 def as_numpy(scene: Scene, found: Attribution, part: Part | None) -> str:
-    """Lines for one part; or for all embeddings and blocks in order, and the constant, which add up to the logit.
+    """Lines for one part or, without one, for all embeddings and blocks and the constant, which add up to the logit.
 
     Raises ModelError for a model rounded to int8.
     """

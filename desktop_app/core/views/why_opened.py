@@ -32,7 +32,7 @@ _LISTED = 10
 
 
 def part(scene: Scene, found: Attribution, which: Part, value: float) -> Box:
-    """The part's vector, the direction, and their dot product; and the breakdown of a head or an MLP."""
+    """The part's vector, the direction, their dot product, and the breakdown of a head or an MLP."""
     vector = vector_of(scene.checkpoint, scene.trace, which, found.position)
     scale = frozen_scale(scene.trace, found.position)
     again = float(vector @ found.direction)
@@ -90,7 +90,7 @@ def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
 
 
 def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel, ...]:
-    """The text coloured by what the head brought from each token, and the largest of these as bars."""
+    """The text coloured by what the head adds from each token, and the largest of these as bars."""
     assert found.head_source is not None
     assert which.layer is not None
     assert which.head is not None
@@ -132,7 +132,7 @@ def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel,
 
 
 def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
-    """What a head brought from one token: its attention times the contribution of that token's value."""
+    """What a head adds from one token: its attention times the contribution of that token's value."""
     assert which.layer is not None
     assert which.head is not None
     block = f"blocks.{which.layer}.attn."
@@ -218,7 +218,7 @@ def constant(scene: Scene, found: Attribution) -> Box:
 
 
 def together(found: Attribution, own: Sequence[tuple[str, float, int]], cells: str) -> Box:
-    """Parts that are summed: a block's, by name, or all of a kind if `own` is empty."""
+    """A sum of parts: those of a block, as (label, value, number of its cell) in `own`; if empty, all parts by kind."""
     bars = [Bar(label, value, number(value), source=(cells, (code,))) for label, value, code in own]
     if not own:
         kinds = {part.kind: float(found.of_kind(part.kind).sum()) for part in found.parts}
