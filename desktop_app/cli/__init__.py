@@ -53,14 +53,14 @@ COMMANDS = {
     "census": "count a model's parameters by family, beside GPT-2's sizes and GPT-3",
     "onnx": "write the graph that exposes every tensor as an ONNX file",
 }
-"""Command name (also its module's name) -> a line about it."""
+"""Command name, which is also that of its module -> its description in one line."""
 
 
 class Command(Protocol):
-    """The interface of a command's module: runs on the parsed options (`cli/options.py`), returns the exit code."""
+    """The interface of a command's module, which has a function `run`."""
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Run the command. Raises LogitscopeError, OSError."""
+        """Run on the parsed options (`cli/options.py`) and return the exit code. Raises LogitscopeError, OSError."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(end="", flush=True)
     except LogitscopeError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:  # the user's wish, reported by the exit code as shells do
+    except KeyboardInterrupt:  # the user pressed Ctrl+C: the exit code is that of shells for SIGINT
         return 130
     except BrokenPipeError:
-        # The reader closed the pipe, as it may; Python's flush at exit must not report an error either.
+        # The reader closed the pipe, which is no error; Python's flush at exit must not report one either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
@@ -114,7 +114,7 @@ def _log_as_asked(given: argparse.Namespace, terminal: Terminal, what: str) -> N
 
 
 def _with_ids(argv: list[str]) -> list[str]:
-    """Turn `--ids -1,2` into `--ids=-1,2`: argparse would take the list for an option, and not say what is wrong."""
+    """Turn `--ids -1,2` into `--ids=-1,2`: argparse would take the list for an option, with a misleading error."""
     joined: list[str] = []
     for word in argv:
         if joined and joined[-1] == "--ids" and re.match(r"-[\d\s,]", word):
@@ -133,7 +133,7 @@ def _open_streams() -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let a command clean up when a signal asks it to end or its terminal closes, as after Ctrl+C."""
+    """Let a command clean up as after Ctrl+C when a signal ends it or its terminal closes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -150,7 +150,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def _fail(message: str) -> int:
-    with suppress(OSError):  # standard error itself may be what cannot be written
+    with suppress(OSError):  # standard error may be closed or full, too
         say(message)
     return 2
 
@@ -169,7 +169,7 @@ def _window_parser() -> argparse.ArgumentParser:
     )
     declare(parser, WINDOW)
     parser.add_argument("--version", action="version", version=f"logitscope {__version__}")
-    # For packagers: ui/smoke.py exercises the window and quits.
+    # For tests of packages: ui/smoke.py exercises the window and quits.
     parser.add_argument("--smoke", metavar="FILE", type=Path, help=argparse.SUPPRESS)
     return parser
 

@@ -34,7 +34,7 @@ _ENDINGS = (".npz", ".safetensors")
 
 
 def refuse_output(arguments: argparse.Namespace) -> None:
-    """Raise LogitscopeError if it is clear in advance that --out cannot be written."""
+    """Raise LogitscopeError, before any computation, if it is clear that --out cannot be written."""
     from desktop_app.gpt2.errors import ExportError
     from desktop_app.gpt2.files import refuse_existing
 
@@ -47,7 +47,7 @@ def refuse_output(arguments: argparse.Namespace) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A model with its tokenizer, and the prompt's ids (none for a command without a prompt)."""
+    """A model with its tokenizer, and the ids of the prompt (none for a command without a prompt)."""
 
     engine: "Engine"
     tokenizer: "Tokenizer | None"
@@ -62,7 +62,7 @@ class Opened:
         return self.engine.trace(self.ids, edits=self.edits, mask=self.mask)
 
     def of(self, arguments: argparse.Namespace, text: str) -> "Opened":
-        """The same model and edits with another prompt. Raises LogitscopeError."""
+        """The same model and edits with the prompt `text`. Raises LogitscopeError."""
         from desktop_app.core.runs import changes
 
         config = self.engine.config
@@ -101,7 +101,7 @@ class Opened:
 
 
 def open_model(arguments: argparse.Namespace, text: str | None, *, prompt: bool = True) -> Opened:
-    """Open the model that was named and read the prompt. Raises LogitscopeError."""
+    """Open the model of --model and encode the prompt. Raises LogitscopeError."""
     from desktop_app.core.runs import changes
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.errors import TokenizerError
@@ -135,7 +135,7 @@ def finish(
     about: Mapping[str, object],
     closings: Sequence["Closing"],
 ) -> int:
-    """Write the arrays if --out was given, report what does not add up, and return the exit code."""
+    """Write the arrays if --out was given, report sums that do not add up, and return the exit code."""
     from desktop_app.core.analysis.files import write_arrays
 
     if arguments.out is not None:
@@ -156,7 +156,7 @@ def finish(
 
 @contextmanager
 def tell(what: str) -> Iterator[Callable[[float], None]]:
-    """Yield a progress callback: it shows the share done on one line of a terminal, which is cleared at the end."""
+    """Yield a progress callback that shows the share done on a line of the terminal; the line is cleared at the end."""
     live = sys.stderr.isatty()
 
     def heard(share: float) -> None:
@@ -171,7 +171,7 @@ def tell(what: str) -> Iterator[Callable[[float], None]]:
 
 
 def print_table(rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """Print rows of cells in columns, the first `left` of them flush left, the numbers flush right."""
+    """Print rows of cells in columns, the first `left` columns flush left, the others flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (

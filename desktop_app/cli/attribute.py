@@ -1,4 +1,4 @@
-"""`logitscope attribute`: what parts of the residual stream add to a token's logit, or to one against another."""
+"""`logitscope attribute`: what parts of the residual stream add to a token's logit, or to the difference of two."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`logitscope build`: make the figures that a file lists."""
+"""`logitscope build`: make the figures listed in a file."""
 
 import argparse
 import os

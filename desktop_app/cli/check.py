@@ -1,4 +1,4 @@
-"""`logitscope check`: recompute every tensor from its inputs, and check what the analyses found."""
+"""`logitscope check`: recompute every tensor from its inputs, and check the results of the analyses."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""`logitscope circuits`: composition of every pair of heads and copying of every head, from the weights alone."""
+"""`logitscope circuits`: composition scores of pairs of heads and copying scores of heads, from the weights alone."""
 
 import argparse
 from typing import TYPE_CHECKING

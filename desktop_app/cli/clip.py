@@ -1,4 +1,4 @@
-"""`logitscope clip`: an operation of a step as it moves, as an animated picture, a film or a storyboard."""
+"""`logitscope clip`: the operation of a step as an animated picture, a film or a storyboard."""
 
 import argparse
 from pathlib import Path
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _of_training(arguments: argparse.Namespace, folder: Path, name: str, ids: tuple[int, ...], state: "State") -> int:
-    """A clip of the same view at each snapshot."""
+    """Make a clip of the same view at each snapshot of a training run."""
     from desktop_app.core.library.training import training_of
     from desktop_app.figures.clips import write_clip
     from desktop_app.figures.trainings import views_of
@@ -89,7 +89,7 @@ def _of_training(arguments: argparse.Namespace, folder: Path, name: str, ids: tu
 
 
 def _in_block(op: str, layer: int) -> str:
-    """The step of that operation; in the requested block if the operation belongs to a block."""
+    """The name of the step with the operation `op`, in block `layer` if it belongs to a block."""
     from desktop_app.core.places import BLOCK
     from desktop_app.core.steps import STEPS
     from desktop_app.gpt2.weights import expand

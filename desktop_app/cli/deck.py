@@ -1,4 +1,4 @@
-"""`logitscope deck`: the whole walk as slides, a booklet or a film."""
+"""`logitscope deck`: the steps of a pass as slides, a booklet or a film."""
 
 import argparse
 import sys
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _story(arguments: argparse.Namespace, ready: "Ready") -> int:
-    """Make the deck of a story: each stop with its own model, or all with the one given by --model."""
+    """Make the deck of a story: each of its stops with its own model, or all with the one given by --model."""
     from desktop_app.core.stories import find_story
     from desktop_app.figures.deck.told import slides
 
@@ -99,7 +99,7 @@ class Models:
         self._open: dict[Path, Model] = {}
 
     def open(self, name: str) -> "Model":
-        """The model to show for that name. Raises ModelError if it is not on this machine."""
+        """The model of that name, or that of --model if given. Raises ModelError if it is not on this machine."""
         from desktop_app.core.library.find import find_model
 
         folder = find_model(name) if self._arguments.model is None else model_folder(self._arguments)
@@ -109,7 +109,7 @@ class Models:
 
 
 def _write(slides: "Iterable[Slide]", count: int, ready: "Ready", arguments: argparse.Namespace) -> int:
-    """Draw the slides, assemble the file, and report it."""
+    """Draw the slides, assemble the file, and print a line about it."""
     from desktop_app.figures.deck.make import make_deck
 
     with _Line() as line:

@@ -1,4 +1,4 @@
-"""`logitscope directions`: a - b + c among the token embeddings, and the tokens that lie nearest."""
+"""`logitscope directions`: sums of token embeddings, such as a - b + c, and the tokens nearest to them."""
 
 import argparse
 import json

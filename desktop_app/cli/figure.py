@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def order_of(arguments: argparse.Namespace, text: str | None) -> "Order":
-    """The requested figure, checked as far as possible without a model. Raises LogitscopeError."""
+    """The figure that the arguments ask for, checked as far as possible without a model. Raises LogitscopeError."""
     from desktop_app.core.views.limits import read_limit
     from desktop_app.figures.data import data_kinds
     from desktop_app.figures.excerpt import Excerpt, read_heads, read_tokens
@@ -98,7 +98,7 @@ def _blocks(text: str) -> tuple[int, ...]:
 
 
 def state_of(arguments: argparse.Namespace, text: str | None) -> "tuple[State, Path | None]":
-    """The requested state, based on the session's if there is one, and the folder of the session's model.
+    """The state that the arguments ask for, based on the session's if --session is given, and its model's folder.
 
     The folder is None if --model is given or the state names no model. Raises ModelError if the session's model is
     needed but not on this machine.

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lecture(arguments: argparse.Namespace) -> "tuple[Lecture, Scene]":
-    """The lecture on the text, and the scene that it shows."""
+    """The lecture about the text, and the scene from which it is made."""
     text, sampling = prompt_text(arguments), sampling_of(arguments)
 
     from desktop_app.core.scene import make_scene

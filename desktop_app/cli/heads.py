@@ -1,4 +1,4 @@
-"""`logitscope heads`: where each head attends on repeated random tokens, and the name that this earns it."""
+"""`logitscope heads`: where each head attends on repeated random tokens, and its labels."""
 
 import argparse
 from typing import TYPE_CHECKING

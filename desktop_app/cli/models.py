@@ -114,7 +114,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 class _Line:
-    """Progress on standard error: one line that changes on a terminal, a line every tenth elsewhere."""
+    """Progress on standard error: one line updated in place on a terminal; elsewhere a new line every 10%."""
 
     def __init__(self) -> None:
         self._watched = sys.stderr.isatty()

@@ -96,7 +96,7 @@ SAMPLING: Options = (
     Option("--greedy", "always the likeliest token", Kind.FLAG),
     Option("--seed", "the same seed draws the same tokens (default 0)", int, default=0),
 )
-# A session, where one is allowed, has its own settings.
+# A command that takes a session uses the session's settings if these are not given.
 SAMPLING_OR_SESSION: Options = (*SAMPLING, *(Fixed(name, None) for name in ("temperature", "top_k", "top_p", "seed")))
 TOKEN = Option("--token", "position of the token, the query (default: the last)", int, "N")
 POSITION = Option("--position", "the next token after this one (default: the last)", int, "N")
@@ -126,7 +126,7 @@ VIEW: Options = (
     Option("--direction", "directions: a sum of tokens, or another one, like 'uncle - man + woman'", metavar="TEXT"),
     Option("--translators", "lens: a safetensors file of translators", Path, "FILE"),
 )
-"""How views, above all workspaces, show their results, in figures and on slides."""
+"""Options of views in figures and on slides, most of them options of workspaces."""
 
 FIGURE: Options = (
     MODEL,
@@ -173,10 +173,10 @@ FIGURE: Options = (
     Option("--transparent", "no background", Kind.FLAG),
     Option("--data", "write the numbers beside it: csv, json or csv,json", metavar="KINDS", default=""),
 )
-"""Everything about a figure but its prompt and its file."""
+"""All options of a figure except those of its prompt and its file."""
 
 LISTED: Options = (IDS, SESSION, TRACE, *FIGURE, INT8)
-"""The options that an entry of a figure list may set, besides its text and file names."""
+"""The options that an entry of a list of figures may set, besides its text and file names."""
 
 _ANALYSIS: Options = (MODEL, *ENGINE, *EDITS, *ARRAYS)
 _OF_WEIGHTS: Options = (MODEL, *ENGINE, Fixed("edit", []), *ARRAYS)
@@ -465,7 +465,7 @@ ACTIONS: dict[str, dict[str, tuple[str, Options]]] = {
         ),
     }
 }
-"""Commands that have subcommands: each with a line about it and its options."""
+"""Commands with subcommands -> the description of each subcommand in one line, and its options."""
 
 WINDOW: Options = (
     _model("the one that was open last"),
@@ -479,7 +479,7 @@ WINDOW: Options = (
 
 
 def parser_of(name: str, about: str, *, log_level: bool = True) -> argparse.ArgumentParser:
-    """The parser of the arguments after a command's name."""
+    """The parser of the arguments that follow a command's name."""
     parser = argparse.ArgumentParser(prog=f"logitscope {name}", description=about, allow_abbrev=False)
     if name in ACTIONS:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)

@@ -1,4 +1,4 @@
-"""`logitscope patch`: put cells of one prompt's pass into another's one at a time, and see which move the answer."""
+"""`logitscope patch`: put cells of one prompt's pass into another's, one at a time, and measure the effects."""
 
 import argparse
 from math import isnan
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     other = opened.of(arguments, texts[1])
     target, against = opened.token(arguments, "target"), opened.token(arguments, "against")
     assert target is not None and against is not None  # argparse requires them
-    # The prompts' common prefix is taken over, and so is the same to the bit.
+    # The common prefix of the prompts is not computed again, so that its numbers are identical in both passes.
     corrupt = opened.engine.trace(other.ids, edits=other.edits, mask=other.mask, reuse=opened.trace)
     with tell("patched") as progress:
         found = patch(
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _written(value: float) -> str:
-    """A number of the table; nothing where a token has no counterpart."""
+    """A number of the table as text; empty where a token has no counterpart."""
     return "" if isnan(value) else f"{value:.2f}"
 
 

@@ -13,7 +13,7 @@ from desktop_app.gpt2.errors import LogitscopeError
 if TYPE_CHECKING:
     from desktop_app.core.evidence.scan import Scan
 
-_NAMED = 10  # faults that are reported one by one
+_NAMED = 10  # maximum number of faults that are reported one by one
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -86,7 +86,7 @@ def _say_faults(scan: "Scan") -> None:
 
 
 def _say_room(scan: "Scan", workers: int, *, local: bool) -> None:
-    """Report how much disk and memory the scan needs. Raises LogitscopeError where either is too small."""
+    """Report how much disk and memory the scan needs. Raises LogitscopeError if there is not enough of either."""
     from desktop_app.core.evidence.scan import measure, needs
     from desktop_app.core.library.progress import in_bytes
     from desktop_app.gpt2.machine import available_memory

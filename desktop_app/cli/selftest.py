@@ -1,4 +1,4 @@
-"""`logitscope --selftest`: reports what this installation consists of, and tests all that ships with it. No display."""
+"""`logitscope --selftest`: reports what is installed, and tests everything shipped. It needs no display."""
 
 import io
 import json
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a check: the lines that it reported, and what failed, "" if nothing did."""
+    """The result of a check: the lines that it reported, and its failure, or "" if it passed."""
 
     title: str
     lines: tuple[str, ...]
@@ -32,9 +32,9 @@ class Result:
 
 
 def run_selftest(*, as_json: bool = False) -> int:
-    """Print one line or more for each check, or all of it as JSON. Returns 0 if all is well, 1 if anything is not."""
+    """Print one or more lines for each check, or all results as JSON. Returns 0 if all checks pass, else 1."""
     if as_json:
-        with redirect_stdout(sys.stderr):  # a check may run code that prints
+        with redirect_stdout(sys.stderr):  # so that code under test that prints does not corrupt the JSON
             results = [_tried(title, check) for title, check in _checks()]
         print(json.dumps(_diagnostics(results), indent=1))
         return 1 if any(result.failure for result in results) else 0
@@ -46,7 +46,7 @@ def run_selftest(*, as_json: bool = False) -> int:
 
 
 def _diagnostics(results: list[Result]) -> dict[str, Any]:
-    """The content of *Help > Copy diagnostics*, with the checks, and the last lines of the log file."""
+    """What *Help > Copy diagnostics* copies, with the results of the checks and the last lines of the log file."""
     from desktop_app.core.diagnostics import collect
     from desktop_app.core.logs import last_of_file
     from desktop_app.core.settings import load_settings
@@ -55,7 +55,7 @@ def _diagnostics(results: list[Result]) -> dict[str, Any]:
 
 
 def _checks() -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
-    """Title -> a check, which yields its findings line by line, or raises."""
+    """The checks by title; each yields lines of results, or raises if it fails."""
     yield from (("paths", _paths), ("versions", _versions), ("providers", _providers), ("resources", _resources))
     yield from (("models", _models), ("pass", _pass), ("figures", _figures), ("slides", _slides))
     yield ("window", _window)
@@ -74,7 +74,7 @@ def _tried(
         failure = f"{type(reason).__name__}: {reason}"
         log.info("The check of %s failed: %s", title, failure)
     except Exception as reason:
-        # Any exception is a finding of the check: reported, and counted.
+        # Any exception means that the check failed.
         failure = f"{type(reason).__name__}: {reason}"
         log.exception("The check of %s failed.", title)
     else:
@@ -102,7 +102,7 @@ def _paths() -> Iterator[str]:
 
 
 def _versions() -> Iterator[str]:
-    """Versions from the distributions' own metadata: of Logitscope's requirements, and of their requirements."""
+    """Versions of Logitscope's requirements, and of what these require, from the metadata of the distributions."""
     from desktop_app.core.diagnostics import packages
 
     found, missing = packages()
@@ -123,7 +123,7 @@ def _providers() -> Iterator[str]:
 
 
 def _resources() -> Iterator[str]:
-    """Every file of resources/ is read by a program that knows its format."""
+    """Read every file of resources/ with a parser of its format."""
     from desktop_app.core.bundle import resource
 
     files = [path for path in sorted(resource().rglob("*")) if path.is_file()]
@@ -170,7 +170,7 @@ _READERS: dict[str, Callable[[Path], object]] = {
     ".otf": _read_font,
     **dict.fromkeys((".png", ".jpg", ".gif", ".webp"), _read_picture),
 }
-"""A file's suffix -> what reads it."""
+"""The suffix of a file -> the function that parses it."""
 
 
 def _models() -> Iterator[str]:
@@ -183,7 +183,7 @@ def _models() -> Iterator[str]:
 
 
 def _pass() -> Iterator[str]:
-    """One forward pass of each bundled model, every tensor recomputed in float64."""
+    """Run one forward pass of each bundled model, and recompute every tensor in float64."""
     from desktop_app.core.bundle import bundled_models
     from desktop_app.core.check import check_pass
     from desktop_app.core.model import open_model
@@ -200,7 +200,7 @@ def _pass() -> Iterator[str]:
 
 
 def _figures() -> Iterator[str]:
-    """A view in every format and theme that figures come in."""
+    """Draw a view in every format and theme of figures."""
     from desktop_app.core.bundle import default_model
     from desktop_app.core.model import open_model
     from desktop_app.core.scene import make_scene
@@ -220,7 +220,7 @@ def _figures() -> Iterator[str]:
 
 
 def _slides() -> Iterator[str]:
-    """One step as slides and as a film, through the command that makes them."""
+    """Make slides and a film of one step with `logitscope deck`."""
     from desktop_app.cli import main
 
     with TemporaryDirectory() as folder:
@@ -234,10 +234,10 @@ def _slides() -> Iterator[str]:
 
 
 def _window() -> Iterator[str]:
-    """Qt, and what the window reads through it; without a screen."""
+    """Test Qt and the files that the window reads with it, without a screen."""
     from desktop_app import launch
 
-    # A screen in memory only, whatever display there is; libraries that Qt needs for it are named if missing.
+    # An off-screen platform, even if there is a display; system libraries that it lacks are named.
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     missing = launch.problems(os.environ)
     if missing:

@@ -27,7 +27,7 @@ _STDIN_LIMIT = 1 << 22
 
 
 def asked(arguments: argparse.Namespace, tokenizer: "Tokenizer | None", ids: Sequence[int]) -> "Asked":
-    """The request for these ids, with the edits, mask and other prompt that were given. Raises LogitscopeError."""
+    """The request for a pass over these ids, with the given edits, mask and other prompt. Raises LogitscopeError."""
     from desktop_app.core.passes import Asked
     from desktop_app.gpt2.mask import CAUSAL
 
@@ -57,7 +57,7 @@ def sampling_of(arguments: argparse.Namespace) -> "Sampling":
 
 
 def model_folder(arguments: argparse.Namespace) -> Path:
-    """The folder of the model that was named, or of the bundled one; warns if memory may be too small for it.
+    """The folder of the model of --model, or of the bundled one; warns if there may not be enough memory for it.
 
     Raises LogitscopeError.
     """
@@ -95,7 +95,7 @@ def open_checkpoint(arguments: argparse.Namespace) -> "Checkpoint":
 
 
 def open_for(folder: Path, *, int8: bool, text: bool) -> "Model":
-    """The model in `folder`; reports what is ignored there. Without `text` its tokenizer need not be usable.
+    """Open the model in `folder`, and report what is ignored there. Without `text` its tokenizer need not be usable.
 
     Raises LogitscopeError.
     """
@@ -124,7 +124,7 @@ def prompt_text(arguments: argparse.Namespace) -> str | None:
 
 
 def checked_text(text: str, what: str) -> str:
-    """`text` if it is Unicode: bytes of an argument that are not UTF-8 arrive as lone surrogates."""
+    """`text`, if it is valid Unicode: bytes of an argument that are not UTF-8 arrive as lone surrogates."""
     hide(text)
     for position, char in enumerate(text):
         if "\ud800" <= char <= "\udfff":
@@ -137,7 +137,7 @@ def checked_text(text: str, what: str) -> str:
 def prompt_ids(
     arguments: argparse.Namespace, config: "Config", text: str | None, tokenizer: "Tokenizer | None"
 ) -> tuple[int, ...]:
-    """The token ids of the prompt. Raises LogitscopeError for an empty one and for what the model cannot take."""
+    """The token ids of the prompt. Raises LogitscopeError if it is empty or not valid for the model."""
     if text is not None and tokenizer is not None:
         from desktop_app.core.state import State, encode
 
@@ -148,7 +148,7 @@ def prompt_ids(
 
 
 def asked_pass(arguments: argparse.Namespace, checkpoint: "Checkpoint", text: str | None) -> "tuple[Engine, Run]":
-    """The model ready to run, and the requested pass. Raises LogitscopeError for what the model cannot take."""
+    """The engine of the model, and the requested pass. Raises LogitscopeError if the model cannot run that pass."""
     from desktop_app.core.runs import changes
     from desktop_app.gpt2.engine import Engine
     from desktop_app.gpt2.run import Run
@@ -172,7 +172,7 @@ class Terminal(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, unless its exception is about to be raised: Python prints that one itself."""
         if not getattr(record, "raised", False):
-            with suppress(OSError):  # standard error itself may be what cannot be written
+            with suppress(OSError):  # standard error may be closed or full
                 print(shown(without_secrets(self.format(record))), file=sys.stderr)
 
 

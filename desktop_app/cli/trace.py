@@ -1,4 +1,4 @@
-"""`logitscope trace`: write every tensor of a forward pass."""
+"""`logitscope trace`: write the tensors of a forward pass to a file."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`logitscope worksheet`: exercises by hand on a pass, with their answers."""
+"""`logitscope worksheet`: exercises to compute by hand on a pass, with their answers."""
 
 import argparse
 

@@ -1,1 +1,1 @@
-"""Evidence from texts: what excites neurons, and what heads do, over many windows of many texts."""
+"""Evidence from texts: what excites neurons and what heads do, measured on many windows of many texts."""

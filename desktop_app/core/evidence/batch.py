@@ -23,14 +23,14 @@ from desktop_app.gpt2.tensors import past_inputs
 Array = NDArray[Any]
 
 LENS_STRIDE = 32
-"""The lens reads one in this many positions of a window."""
+"""The lens reads one position in this many of a window."""
 
 _LOSS_ROWS = 4  # rows of logits whose exponentials fit in the processor's cache
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compute for every window: tokens per window, the seed, whether the lens is read, and the sampled windows.
+    """The settings of a scan: tokens per window, the seed, whether the lens is read, and the sampled windows.
 
     `sample` holds the numbers of the windows for which every neuron's greatest value is kept, for passages by decile.
     """
@@ -47,14 +47,14 @@ def lens_points(config: Config) -> tuple[str, ...]:
 
 
 def lens_positions(plan: Plan, window: int, length: int) -> list[int]:
-    """The positions of a window that the lens reads: one in LENS_STRIDE, drawn by seed and number, never the first."""
+    """The positions of a window that the lens reads: one in LENS_STRIDE, but not 0, drawn by the seed and number."""
     places = range(1, length - 1)
     count = min(len(places), max(1, length // LENS_STRIDE))
     return sorted(Random(f"{plan.seed} {window}").sample(places, count))
 
 
 class Passes:
-    """The passes of a checkpoint on one thread, capturing only the tensors that are counted."""
+    """Runs passes of a checkpoint on one thread, capturing only the tensors that are counted."""
 
     def __init__(self, checkpoint: Checkpoint, *, lens: bool = False, stop: Stop | None = None) -> None:
         self.checkpoint, self.config, self.stop = checkpoint, checkpoint.config, stop or Stop()
@@ -238,7 +238,7 @@ def _top(name: str, peaks: Sequence[tuple[Array, Array]], windows: Array, shape:
     values = _stacked([value for value, _ in peaks], shape, np.float32)
     places = _stacked([place for _, place in peaks], shape, np.int32)
     best: list[dict[str, Array]] = []
-    for layer in range(shape[0]):  # one by one, since sorting takes several times the memory
+    for layer in range(shape[0]):  # layer by layer, since sorting takes several times the memory
         value = values[None, :, layer]
         entries = {
             "value": value,

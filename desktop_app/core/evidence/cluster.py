@@ -1,8 +1,9 @@
 """Computes shards on Dask workers: a cluster of processes on this machine, or one given by a scheduler's address.
 
-Every batch is a task, and so is every merge of two neighbouring tallies; the results of a lost worker are recomputed by
-another. If the scheduler itself is lost, the client waits for one at the same address and resubmits everything it has
-not received. Nothing is ever spilled to disk. Schedulers are reached on this machine's own loopback, or over TLS.
+Every batch is a task, and so is every merge of two neighbouring tallies; another worker recomputes the results of a
+lost one. If the scheduler itself is lost, the client waits for one at the same address and resubmits all tasks whose
+results it has not received. Nothing is ever spilled to disk. A scheduler must be on this machine's loopback interface,
+or use TLS.
 """
 
 import ipaddress
@@ -34,7 +35,7 @@ _SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.log-format": "%(message)s",
-    "distributed.scheduler.allowed-failures": 20,  # workers that may be lost while running one task
+    "distributed.scheduler.allowed-failures": 20,  # how many workers may be lost while running the same task
     "distributed.scheduler.worker-ttl": None,  # a pass of a large model may hold the interpreter for a long time
 }
 _PATIENCE = 120.0  # seconds to wait for a lost scheduler, and for a first worker
@@ -65,7 +66,7 @@ def check_address(address: str) -> None:
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a host name, of which only one always means this machine
+    except ValueError:  # not an address but a host name; only "localhost" always means this machine
         return host == "localhost"
 
 
@@ -103,7 +104,7 @@ class Cluster:
             if each is not None:
                 try:
                     each.close(timeout=10)
-                except (OSError, TimeoutError) as reason:  # it is shutting down in any case
+                except (OSError, TimeoutError) as reason:  # the cluster is shutting down in any case
                     log.info("closing Dask: %s", reason)
 
     def _connect(self) -> None:
@@ -127,7 +128,7 @@ class Cluster:
         return sorted(self._client.run(os.getpid).values())
 
     def shards(self, job: Job, shards: Iterable[Sequence[Batch]]) -> Iterator[_Result]:
-        """As in Runner. A few shards are in flight at a time, so that no worker is idle and nothing piles up."""
+        """As in Runner. A few shards are in flight at a time: no worker is idle, and results do not pile up."""
         waiting, in_hand = iter(shards), deque[tuple[Sequence[Batch], Any]]()
         lost_since: float | None = None
         while True:

@@ -1,7 +1,8 @@
 """The findings of a whole scan: the merged tally as means, spreads and lists of passages.
 
-The deciles of a neuron are those of its greatest values in the sampled windows, without position 0: SAMPLE windows
-drawn by the seed, or all if there are fewer. From each tenth FROM_EACH passages are kept, evenly spaced by rank.
+The deciles of a neuron are those of its greatest value in each sampled window, without position 0. SAMPLE windows are
+drawn by the seed, or all are used if there are fewer. From each tenth FROM_EACH passages are kept, evenly spaced by
+rank.
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,8 @@ def sample_of(windows: int, seed: int) -> frozenset[int]:
 class Neurons:
     """Statistics of every neuron, before or after the activation, over all positions from 1 on, [layer, neuron].
 
-    `positive` is the share above zero; `first_*` are for position 0 alone. `histogram` [layer, neuron, bin] has counts.
+    `positive` is the share of values above zero; `first_*` are for position 0 alone. `histogram` [layer, neuron, bin]
+    has counts.
     """
 
     mean: Array
@@ -44,9 +46,9 @@ class Neurons:
 
 @dataclass(frozen=True, eq=False)
 class Passages:
-    """Places in windows, [layer, rank, unit]: the value there, the number of the window, the position in it.
+    """Passages, [layer, rank, unit]: the value, the number of its window, and its position in that window.
 
-    A rank for which no window is left has the window -1.
+    If there are fewer windows than ranks, the window of the remaining ranks is -1.
     """
 
     value: Array
@@ -56,7 +58,7 @@ class Passages:
 
 @dataclass(frozen=True, eq=False)
 class HeadFindings:
-    """For every head: means over windows of SCORES and their standard deviations [score, layer, head]; NaN if none.
+    """For every head: means of SCORES over windows and their standard deviations [score, layer, head]; NaN if none.
 
     `norm` is the mean norm of a result over positions from 1 on, `norm_spread` its standard deviation, `first_norm`
     the mean at position 0. `distances` [layer, head, bin] are the shares of attention at each distance.
@@ -137,7 +139,7 @@ def _neurons(sums: Mapping[str, Array], rows: int, windows: int) -> Neurons:
 
 
 def deciles(sample: Mapping[str, Array], side: str) -> Passages:
-    """FROM_EACH passages of each tenth of the sampled windows, lowest tenth first: [layer, decile and rank, neuron]."""
+    """FROM_EACH passages of each tenth of the sampled windows, the lowest first: [layer, decile and rank, neuron]."""
     value, place = sample[f"{side}.value"], sample[f"{side}.position"]  # [window, layer, neuron]
     count = len(value)
     bounds = [count * n // DECILES for n in range(DECILES + 1)]

@@ -1,8 +1,8 @@
-"""Statistics of every head of a block on a window: scores, distances, norms, and the pairs of tokens that it joins.
+"""Statistics of every head of a block on a window: scores, distances, norms, and the pairs of tokens with most weight.
 
-The scores are those of core/analysis/heads.py on one text: sum of A on a pattern over the sum of A, queries from
-position 1 on. `*_without_first` leave key 0 out. A window without any key of a pattern has no score for it and does not
-count. A distance histogram has the share of attention in each of DISTANCES.
+The scores are those of core/analysis/heads.py on one text: the sum of A on a pattern over the sum of A, for queries
+from position 1 on. `*_without_first` leave key 0 out. A window without any key of a pattern has no score for the
+pattern and does not count. A distance histogram has the share of attention in each of DISTANCES.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ SCORES = (*MEASURES, *BEYOND)
 """The scores of a head on a text."""
 
 DISTANCES = (0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
-"""The smallest distance, query less key, of each bin; the last is unbounded."""
+"""The smallest distance, query position minus key position, of each bin; the last bin is unbounded."""
 
 
 def distance_masks(length: int) -> Array:
@@ -43,7 +43,8 @@ def window_patterns(ids: Array) -> Array:
 def scores(pattern: Array, masks: Array, present: Sequence[bool], present_beyond: Sequence[bool]) -> Array:
     """[SCORES but share, head] from patterns [head, query, key]; NaN where a window has no key of a pattern.
 
-    `masks` [pattern, query, key]; `present` and `present_beyond` [pattern]: whether it has any key, or any but key 0.
+    `masks` [pattern, query, key]; `present` and `present_beyond` [pattern]: whether the window has a key of the
+    pattern, and whether it has one other than key 0.
     """
     heads, queries = len(pattern), pattern.shape[1] - 1
     on = pattern.reshape(heads, -1) @ masks.reshape(len(PATTERNS), -1).T  # [head, pattern]
@@ -62,14 +63,14 @@ def scores(pattern: Array, masks: Array, present: Sequence[bool], present_beyond
 
 
 def result_norms(z: Array, inner: Array) -> Array:
-    """|z W_O| of each head and position, [head, pos]; `inner` [head, d_head, d_head] are products of W_O's rows."""
+    """|z W_O| of each head and position, [head, pos]; `inner` [head, d_head, d_head] is W_O W_O^T of each head."""
     return np.sqrt(np.maximum(0, np.vecdot(z @ inner, z)))
 
 
 def pairs(pattern: Array, ids: Array) -> dict[str, Array]:
     """For each query from position 1 on, the key other than key 0 that a head attends to most: all [head, query].
 
-    `weight` is the attention there, `key` the key's position, `query` the query's, `query_id` and `key_id` their ids.
+    `weight` is the attention to that key, `key` and `query` are the positions, `key_id` and `query_id` the token ids.
     """
     looks = pattern[:, 1:, 1:]
     key = looks.argmax(-1)
@@ -86,7 +87,7 @@ def pairs(pattern: Array, ids: Array) -> dict[str, Array]:
 
 
 def greatest_pairs(found: dict[str, Array], count: int) -> dict[str, Array]:
-    """The `count` pairs of greatest weight of each head, each pair of ids once, the earlier one if weights are equal.
+    """The `count` pairs of greatest weight of each head; of several with the same ids the greatest, or the earliest.
 
     Arrays are [head, pair], in the order of windows; shorter lists are padded with weight -1.
     """

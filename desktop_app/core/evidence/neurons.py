@@ -1,7 +1,7 @@
 """Statistics of every neuron of a block on a window, before and after the activation: sums, histograms, maxima.
 
-Position 0 is separate: its values are nearly the same in every window, and enormous in many models. Its own sum and sum
-of squares are kept apart from those of all later positions.
+Position 0 is counted separately, with its own sum and sum of squares: its values are nearly the same in every window,
+and enormous in many models.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ SIDES = ("pre", "post")
 _LOWEST, _STEPS = 2 * (127 - 6), 24
 HALF = _STEPS
 BINS = 2 * HALF + 1
-"""Bins of a histogram. The middle one holds |x| < 1/64; each side has two per doubling, up to 48 and more."""
+"""The number of bins of a histogram: one for |x| < 1/64 and, on each side, two per doubling, up to 48 and more."""
 
 
 def edges() -> Array:
-    """The bounds of the bins, [BINS - 1]: on the positive side, a value belongs above each bound that it reaches.
+    """The bounds of the bins, [BINS - 1]; on the positive side, a value equal to a bound belongs to the bin above it.
 
     Bin n lies between bounds n-1 and n. They are 1/64, 1.5/64, 2/64, 3/64 ... 48 and their negatives.
     """

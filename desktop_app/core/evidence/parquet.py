@@ -20,7 +20,7 @@ from desktop_app.gpt2.config import Config
 Array = NDArray[Any]
 
 BEFORE, AFTER = 16, 8
-"""The maximum number of tokens in a passage's excerpt before its position, and from it on."""
+"""The maximum number of tokens in a passage's excerpt before its position, and from its position on."""
 
 TABLES = ("neurons", "passages", "heads", "positions", "tokens", "windows", "lens")
 
@@ -121,7 +121,7 @@ def _passage_rows(
 
 
 def excerpts(windows: Windows, window: Array, position: Array) -> tuple[tuple[Array, Array], Array]:
-    """The ids around each place, as offsets and concatenated ids, and the position at which each excerpt begins."""
+    """The ids around each position, as offsets and concatenated ids, and the position at which each excerpt begins."""
     rows = windows.index[window]
     start = np.maximum(0, position - BEFORE)
     size = np.minimum(rows["length"], position + AFTER) - start

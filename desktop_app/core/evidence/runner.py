@@ -26,7 +26,7 @@ SHARD = 8
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know about a scan: the model's folder and digest, and what to compute for every window."""
+    """What a worker needs for a scan: the model's folder and digest, and the settings."""
 
     folder: str
     digest: str
@@ -65,7 +65,7 @@ _opening = threading.Lock()
 
 
 def run_batch(job: Job, batch: Batch, stop: Stop | None = None) -> tuple[Tally, frozenset[str]]:
-    """The tally of a batch, with the model opened once per process and mapped, and the processor. Raises ModelError."""
+    """The tally of a batch, and the processor. Opens the model once per process, memory-mapped. Raises ModelError."""
     key = (job.folder, job.digest, job.plan.lens)
     with _opening:
         if key not in _opened:
@@ -93,7 +93,7 @@ def processor() -> str:
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:  # other systems report it in another way
+    except OSError:  # systems other than Linux have no such file
         return platform.processor() or platform.machine()
     return platform.processor() or platform.machine()
 

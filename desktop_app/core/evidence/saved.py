@@ -1,6 +1,6 @@
-"""Evidence in one file that the program displays: numpy arrays in a zip (.npz), read without any other package.
+"""Evidence files, which the program displays: numpy arrays in a zip (.npz), read without any other package.
 
-From a scan's findings it has all statistics, the passages of neurons after the activation, those of heads, and the
+A file has all statistics of a scan's findings, the passages of neurons after the activation, those of heads, and the
 windows that contain the passages. It identifies its model by the digest of the weights. It is untrusted data: every
 array is validated before use, and nothing in it is unpickled.
 """
@@ -33,15 +33,16 @@ _STATISTICS = ("mean", "variance", "positive", "first_mean", "first_variance")
 
 
 class EvidenceError(LogitscopeError):
-    """A file of evidence cannot be read."""
+    """An evidence file cannot be read."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evidence:
     """The contents of an evidence file. `about` holds texts and numbers of the scan; arrays are as in `Findings`.
 
-    The windows of passages are row numbers here: `window_start` and `window_length` say where the ids of each are in
-    `ids`, `window_number` is its number in the scan, `window_file` the index of its text in `files`.
+    The window of a passage is an index here, of arrays with one entry per window: `window_start` and `window_length`
+    say where its ids are in `ids`, `window_number` is its number in the scan, `window_file` the index of its text in
+    `files`.
     """
 
     about: Mapping[str, Any]
@@ -62,7 +63,7 @@ class Evidence:
 
     @property
     def windows(self) -> int:
-        """How many windows were read."""
+        """The number of windows scanned."""
         return int(self.about["windows"])
 
     @property
@@ -76,7 +77,7 @@ class Evidence:
         return Passages(*(self.arrays[f"{kind}.{name}"] for name in ("value", "window", "position")))
 
     def ids(self, window: int) -> tuple[int, ...]:
-        """The ids of a window, given by its row here."""
+        """The ids of a window, given by its index in this file."""
         start = int(self.arrays["window_start"][window])
         return tuple(self.arrays["ids"][start : start + int(self.arrays["window_length"][window])].tolist())
 
@@ -135,7 +136,7 @@ def write_evidence(path: Path, found: Findings, windows: Windows, about: Mapping
 
 
 def read_evidence(path: Path) -> Evidence:
-    """Read evidence. Raises EvidenceError, in a sentence, for a file that is not evidence, or damaged or too large."""
+    """Read an evidence file. Raises EvidenceError if it is not one, is damaged, or is too large."""
     try:
         if path.is_dir():
             path = path / NAME
@@ -161,7 +162,7 @@ def read_evidence(path: Path) -> Evidence:
 
 
 def _check(about: Any, arrays: Mapping[str, Array]) -> None:
-    """Raise ValueError, KeyError or TypeError unless everything has its shape and every number is in range."""
+    """Raise ValueError, KeyError or TypeError unless every array has the right shape and every number is in range."""
     if about["format"] != FORMAT:
         raise ValueError(f"format {about['format']}, where {FORMAT} is known")
     if not all(isinstance(about[name], str) for name in ("model", "digest")) or not isinstance(about["windows"], int):

@@ -1,8 +1,8 @@
-"""A scan from its texts to its tables, which resumes where it was if it is interrupted.
+"""A scan from its texts to its tables; an interrupted scan resumes where it stopped.
 
-In the folder, `scan.json`, the manifest, says what is scanned and how far it has come; `unfinished/` has the windows
-and the tally of all shards so far, and is removed once the tables are written. A shard counts once its tally is in
-`unfinished/tally.npz`, which is replaced in one step, so that nothing is lost or counted twice wherever a scan ends.
+In its folder, the manifest `scan.json` says what is scanned and how far the scan has come; `unfinished/` has the
+windows and the tally of all shards so far, and is removed once the tables are written. A shard is done once its tally
+is in `unfinished/tally.npz`, which is replaced atomically, so that an interruption never loses or repeats a shard.
 """
 
 import json
@@ -40,7 +40,7 @@ _SAVE_EVERY = 20.0  # minimum number of seconds between two saved tallies
 
 @dataclass(frozen=True)
 class Request:
-    """What to scan (names of texts) and how."""
+    """What to scan (the names of texts), and the settings."""
 
     texts: tuple[str, ...]
     folder: Path
@@ -123,8 +123,8 @@ def prepare(
 ) -> Scan | None:
     """Cut the texts into windows, or resume the scan in the folder; None if that one is complete.
 
-    `force` discards another scan's contents of the folder. Raises LogitscopeError for: no texts, no readable texts, a
-    window longer than the context, a folder that holds another scan or other files, a full disk.
+    `force` discards another scan in the folder. Raises LogitscopeError if there are no texts or none is readable, if a
+    window is longer than the context, if the folder contains another scan or other files, or if the disk is full.
     """
     config = checkpoint.config
     least = 3 + len(tokenizer.first)
@@ -165,8 +165,8 @@ def _held(folder: Path) -> dict[str, Any] | None:
     try:
         held = json.loads((folder / MANIFEST).read_text("utf-8"))
     except FileNotFoundError:
-        return None  # interrupted before its windows were cut: there is nothing to lose
-    except ValueError:  # it was changed by hand and no longer matches the request: --force is needed
+        return None  # the scan was interrupted before its windows were cut: there is nothing to lose
+    except ValueError:  # changed by hand: it does not match the request, and --force is needed
         return {}
     return held if isinstance(held, dict) else {}
 
@@ -244,7 +244,7 @@ def _taken_up(request: Request, checkpoint: Checkpoint, held: Mapping[str, Any])
             found = {name: kept[name] for name in kept.files}
     except FileNotFoundError:  # nothing has been counted yet
         return scan
-    except (OSError, ValueError, zipfile.BadZipFile):  # the disk lost it: count again
+    except (OSError, ValueError, zipfile.BadZipFile):  # the file is damaged: count again
         return scan
     scan.done = int(found.pop("done"))
     scan.processors = set(json.loads(found.pop("processors").tobytes()))
@@ -276,7 +276,7 @@ def measure(scan: Scan) -> tuple[float, int]:
 
 
 def count(scan: Scan, runner: Runner, progress: Callable[[int, int], None] = lambda _done, _all: None) -> None:
-    """Count every remaining shard. Progress is saved whenever counting ends, also by a stop or an error.
+    """Count every remaining shard. The tally is saved however counting ends, including by a stop or an error.
 
     Raises LogitscopeError, for instance if the disk is full or a worker cannot open the model.
     """
@@ -324,7 +324,7 @@ def finish(scan: Scan) -> Findings:
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes that a scan takes: of disk, of memory in the process that started it, and of memory in each worker."""
+    """Bytes that a scan needs: on disk, in the memory of the process that started it, and in that of each worker."""
 
     disk: int
     client: int
@@ -332,7 +332,7 @@ class Needs:
 
 
 def needs(scan: Scan, tally: int) -> Needs:
-    """What a scan takes, from the bytes of one batch's tally. Weights are mapped, so in memory once per machine."""
+    """What a scan needs, given the bytes of one batch's tally. Mapped weights are in memory once per machine."""
     config, length = scan.checkpoint.config, scan.request.length
     neurons, heads = config.n_layer * config.d_mlp, config.n_layer * config.n_head
     sample = 2 * neurons * 8 * len(scan.job.plan.sample)

@@ -1,7 +1,7 @@
-"""What the Evidence workspace shows: passages reread by the open model, neurons that a text activates, and a search.
+"""What the Evidence workspace shows: passages run through the open model, neurons that a text activates, and a search.
 
-An evidence file has values and places; the shading of a passage comes from a pass of the open model over it, so that
-every colour is that model's own, and the difference from the file's value can be reported.
+An evidence file has values and positions; the shading of a passage comes from a pass of the open model over it, so that
+every colour was computed by that model, and the difference from the file's value can be reported.
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ from desktop_app.gpt2.trace import Trace
 Array = NDArray[Any]
 
 BEFORE, AFTER = 8, 3
-"""The maximum number of tokens of a passage shown before its place, and after it."""
+"""The maximum number of tokens of a passage shown before its recorded position, and after it."""
 
 OF_DECILE = (0, FROM_EACH - 1)
 """The passages shown from each tenth: the lowest and the highest of those kept."""
 
 
 def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
-    """The evidence at `path`, or what came with the model if that is ""; or why there is none, in a sentence."""
+    """The evidence at `path` or, if that is "", in the model's folder; or a sentence that says why there is none."""
     where = Path(path) if path else checkpoint.folder / NAME
     command = f'logitscope scan TEXTS --model "{checkpoint.folder}" --out FOLDER'
     if not path and not where.is_file():
@@ -57,9 +57,9 @@ def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
 
 @dataclass(frozen=True, eq=False)
 class Passage:
-    """One passage: its ids up to AFTER tokens past its place, the place, the file's value, and the model's current one.
+    """One passage: its ids up to AFTER tokens past the recorded position, that position, and the file's value there.
 
-    `values` [pos] are the model's at every position of `ids`; `window` is its row in the evidence.
+    `values` [pos] are the open model's at every position of `ids`; `window` is the window's index in the evidence.
     """
 
     ids: tuple[int, ...]
@@ -71,20 +71,20 @@ class Passage:
 
     @property
     def value(self) -> float:
-        """The open model's number at the place."""
+        """The open model's value at the recorded position."""
         return float(self.values[self.position])
 
 
 @dataclass(frozen=True, eq=False)
 class Passages:
-    """Passages of one neuron or head, in order; `of` is its block and number."""
+    """Passages of one neuron or head, in order; `of` is the block and number of the neuron or head."""
 
     of: tuple[int, int]
     found: tuple[Passage, ...]
 
     @property
     def apart(self) -> float:
-        """The greatest difference of the file's values from the model's, relative to the largest value."""
+        """The greatest difference between the file's values and the model's, relative to the largest value."""
         most = max((abs(p.value) for p in self.found), default=0.0)
         return max((abs(p.value - p.recorded) for p in self.found), default=0.0) / most if most else 0.0
 
@@ -143,7 +143,7 @@ class Active:
 
 
 def most_active(trace: Trace, position: int, evidence: Evidence | None, count: int = 12) -> Active:
-    """The most active neurons at a position: those most above their means, or the greatest if there are no means."""
+    """The most active neurons at a position: those most above their means or, without evidence, the greatest."""
     blocks = range(trace.config.n_layer)
     values = np.stack([trace.read(f"blocks.{layer}.mlp.post", row=position) for layer in blocks]).astype(np.float64)
     unusual = np.full(values.shape, np.nan)
@@ -158,8 +158,7 @@ def most_active(trace: Trace, position: int, evidence: Evidence | None, count: i
 def written(checkpoint: Checkpoint, layer: int, neuron: int) -> Array:
     """What a neuron adds to the logits: its row of W_out through the final norm's gain and the unembedding, [d_vocab].
 
-    The mean over tokens is subtracted; the unit is logits per unit of activation, with the final norm's scale frozen
-    at 1.
+    The mean over tokens is subtracted. In logits per unit of activation, for a final norm's scale of 1.
     """
     weights = checkpoint.weights
     row = weights[f"blocks.{layer}.mlp.W_out"][neuron].astype(np.float64)
@@ -197,9 +196,9 @@ def _log_softmax(logits: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Neurons whose strongest passages have their place within the searched text.
+    """Neurons whose strongest passages have their recorded position within an occurrence of the searched text.
 
-    `hits` is in how many of the TOP; `windows` is in how many windows of the evidence the text occurs.
+    `hits` is the number of such passages among the TOP; `windows` the number of windows in which the text occurs.
     """
 
     layer: Array

@@ -1,7 +1,7 @@
-"""What is counted over windows: arrays by name, and how two tallies of neighbouring windows are merged.
+"""Tallies: what is counted over windows, as arrays by name, and how tallies of neighbouring windows are merged.
 
-Floating-point addition depends on its order, so tallies are merged by the numbers of their windows and in pairs,
-regardless of which worker computed them and which was done first: the same bytes each time.
+Floating-point addition depends on its order, so tallies are merged in pairs, in the order of their windows, regardless
+of which worker computed them and when: the result has the same bytes each time.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ TOP = 20
 
 
 def greatest(found: Mapping[str, Array]) -> dict[str, Array]:
-    """The TOP of greatest `value` along axis 1 of arrays [layer, entry, unit]; of equal ones the earlier."""
+    """The TOP entries of greatest `value` along axis 1 of arrays [layer, entry, unit]; of equal ones the earlier."""
     order = np.argsort(-found["value"], axis=1, kind="stable")[:, :TOP]
     return {name: np.take_along_axis(array, order, 1) for name, array in found.items()}
 
@@ -61,7 +61,7 @@ def group(tally: Mapping[str, Array], name: str) -> dict[str, Array]:
 
 
 def merge(one: Tally, other: Tally) -> Tally:
-    """The tally of both, where `one` has the earlier windows."""
+    """The merged tally of both; `one` has the earlier windows."""
     found: Tally = {}
     for name, rule in RULES.items():
         merged = rule(group(one, name), group(other, name)) if any(key.startswith(f"{name}.") for key in one) else {}
@@ -70,7 +70,7 @@ def merge(one: Tally, other: Tally) -> Tally:
 
 
 def merge_all(tallies: Sequence[Tally]) -> Tally:
-    """The tally of several in the order of their windows, merged in pairs, then pairs of pairs."""
+    """The merged tally of several, given in the order of their windows: merged in pairs, then pairs of pairs."""
     level = list(tallies)
     while len(level) > 1:
         level = [merge(*level[n : n + 2]) if n + 1 < len(level) else level[n] for n in range(0, len(level), 2)]

@@ -1,7 +1,7 @@
 """Reads texts of any size, piece by piece: plain text, JSONL, CSV, TSV, Parquet, each also compressed (gzip or zstd).
 
 The contents are treated as plain text: nothing in them is executed, followed or unpacked further. A file that cannot be
-read to its end gives a `Fault` with its place; the files after it are still read.
+read to its end yields a `Fault` that says where; the files after it are still read.
 """
 
 import csv
@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from desktop_app.gpt2.errors import LogitscopeError
 
 PIECE = 1 << 14
-"""Characters of plain text after which a piece ends with its line; a line of four times as many is split."""
+"""Characters of plain text after which a piece ends at the next line break; a line of four times as many is split."""
 
 RECORD = 1 << 22
 """The maximum number of characters in a line of JSONL, a field of CSV or a row of Parquet."""
@@ -30,7 +30,7 @@ _LINES, _TABLES, _PARQUET = (".jsonl", ".ndjson"), {".csv": ",", ".tsv": "\t"}, 
 
 @dataclass(frozen=True)
 class Piece:
-    """A single text: its place (`record` counts from 0 within its file) and its characters."""
+    """A single text: its file, the number of its record in it, from 0, and its characters."""
 
     file: str
     record: int
@@ -39,7 +39,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Fault:
-    """What part of a file could not be used, in a sentence without its name; `whole`: the rest of it was skipped."""
+    """What could not be used, as text that follows the file's name; `whole`: the rest of the file was skipped."""
 
     file: str
     record: int
@@ -48,11 +48,11 @@ class Fault:
 
 
 def find_texts(names: Sequence[str]) -> list[Path]:
-    """Find the files: those named directly, all below a folder, and those that a pattern with * or ? matches.
+    """Find files: each of `names` is a file, a folder with all files below it, or a pattern with * or ?.
 
-    They are in the order given, those of a folder or a pattern sorted by name, without duplicates; hidden files in
-    folders are left out, and so are links that lead out of the folder. Raises LogitscopeError for a name that matches
-    nothing.
+    Files are in the order of the names, those of a folder or a pattern sorted by name, without duplicates; hidden files
+    in folders are left out, and so are links that lead out of the folder. Raises LogitscopeError for a name that
+    matches nothing.
     """
     found: dict[Path, None] = {}
     for name in names:
@@ -82,10 +82,10 @@ def _below(folder: Path) -> list[Path]:
 
 
 def read_pieces(path: Path, column: str = "text") -> Iterator[Piece | Fault]:
-    """The texts of a file, in order, and the parts of it that could not be used.
+    """The texts of a file, in order, and a fault for each part of it that could not be used.
 
-    The extension, before .gz or .zst, gives the format; any other extension means plain text in UTF-8. In tables and
-    JSONL `column` is read.
+    The extension, before .gz or .zst, gives the format; an unknown extension means plain text in UTF-8. Of tables and
+    JSONL, `column` is read.
     """
     suffix = (Path(path.stem) if path.suffix.lower() in _PACKED else path).suffix.lower()
     name, record = str(path), 0
@@ -129,7 +129,7 @@ def _reader(suffix: str) -> Callable[[Path, str, str], _Texts]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIO]:
-    """The characters of a file, decompressed if its name says that it is compressed."""
+    """The characters of a file, decompressed if its extension is that of a compressed file."""
     if not path.is_file():
         raise _Unusable("is no regular file")
     packed = path.suffix.lower()
@@ -213,11 +213,11 @@ def _parquet(path: Path, _suffix: str, column: str) -> _Texts:
 
 
 def size_of(paths: Sequence[Path]) -> int:
-    """The total bytes of all files that exist."""
+    """The total size in bytes of the files that exist."""
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def first_words(words: Sequence[str], count: int = 3) -> str:
-    """The first few items of a list, and how many more there are."""
+    """The first items of a list, and how many more there are, as text."""
     more = f" and {len(words) - count} more" if len(words) > count else ""
     return ", ".join(islice(words, count)) + more

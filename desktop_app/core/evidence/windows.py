@@ -1,8 +1,8 @@
 """Cuts texts into windows of tokens, stored in two files so that a scan of any size can read them piece by piece.
 
-A window starts with the token that texts of the model begin with, if it has one, and has up to `length` tokens with it.
-Windows never extend past the end of a text. `ids.bin` has their ids concatenated, little-endian, two bytes each if the
-vocabulary allows; `index.bin` has a row of INDEX for each: where its ids begin, and the place of its text.
+A window starts with the token with which texts of the model begin, if there is one, and has up to `length` tokens
+including that. It never extends past the end of a text. `ids.bin` has the ids of all windows concatenated,
+little-endian, two bytes each if the vocabulary allows; `index.bin` has a row of INDEX for each window.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ Array = NDArray[Any]
 IDS, ROWS = "ids.bin", "index.bin"
 
 INDEX = np.dtype([("start", "<i8"), ("length", "<i4"), ("file", "<i4"), ("record", "<i8"), ("offset", "<i4")])
-"""For a window: its first id's place in ids.bin, the number of ids, the number of its file, its record there, and how
-many tokens of that text precede it."""
+"""Of a window: the index of its first id in ids.bin, the number of ids, the number of its file, its record in the file,
+and how many tokens of that text precede it."""
 
 LEAST = 3
 """The minimum number of tokens in a window: at least one informative token between the first and the last."""
@@ -83,8 +83,8 @@ def cut(
         tokenizer: encodes the texts. A text that it cannot encode is a fault.
         vocab_size: rows of the embedding.
         folder: where IDS and ROWS are written.
-        length: tokens of a window, the first one included.
-        limit: tokens after which no window begins.
+        length: tokens of a window, including the one with which texts begin.
+        limit: the number of tokens after which no further window begins.
         progress: receives the number of tokens so far.
 
     Raises OSError, as on a full disk.
@@ -100,7 +100,7 @@ def cut(
                 try:
                     ids = tokenizer.encode(piece.text).ids
                 except TokenizerError as reason:
-                    piece = Fault(piece.file, piece.record, str(reason), whole=False)  # noqa: PLW2901 - it is one now
+                    piece = Fault(piece.file, piece.record, str(reason), whole=False)  # noqa: PLW2901 - now a fault
             if isinstance(piece, Fault):
                 left_out += 1
                 faults += [piece] if len(faults) < FAULTS else []
@@ -119,7 +119,7 @@ def cut(
 
 
 def _windows(ids: tuple[int, ...], first: tuple[int, ...], length: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The windows of one text: how many of its tokens come before, and the ids including those that begin a text."""
+    """The windows of one text: how many of its tokens precede each, and the ids, including those that begin a text."""
     room = length - len(first)
     for offset in range(0, len(ids), room):
         window = (*first, *ids[offset : offset + room])

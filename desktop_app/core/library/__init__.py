@@ -1,1 +1,1 @@
-"""The model library: which models there are, on this machine and on the hub, what they need, and how to fetch them."""
+"""The model library: models on this machine and on the hub, the memory that they need, and how to fetch them."""

@@ -1,4 +1,4 @@
-"""Responses of a server that may never end: bounded in bytes, and in total time rather than time per read."""
+"""Reads responses of a server that might never end, with limits on their bytes and on the total time."""
 
 import time
 
@@ -11,7 +11,7 @@ from desktop_app.gpt2.errors import ModelError
 def read_bounded(response: httpx2.Response, limit: int, seconds: float, what: str) -> bytes:
     """The content of a streamed response as sent, at most `limit` bytes, in at most `seconds`.
 
-    `what` names it in a sentence. Raises ModelError if it is longer, httpx2.ReadTimeout if it takes longer.
+    `what` names the response in errors. Raises ModelError if it has more bytes, httpx2.ReadTimeout if it takes longer.
     """
     ends, found = time.monotonic() + seconds, bytearray()
     for piece in response.iter_raw():
@@ -27,7 +27,7 @@ class Pace:
     """Enforces a minimum rate of a download: a connection that delivers next to nothing counts as broken."""
 
     least = 1 << 16
-    """Bytes that must arrive within `seconds`: at that rate a model would take days."""
+    """Bytes that must arrive within `seconds`; even at that rate a model would take days."""
 
     seconds = 60.0
 

@@ -1,7 +1,7 @@
-"""The Hugging Face Hub's cache on this machine: where it is, which GPT-2s are in it, which of their files are missing.
+"""The Hugging Face Hub's cache on this machine: where it is, which GPT-2s it contains, and which files they lack.
 
 The layout (https://huggingface.co/docs/huggingface_hub/guides/manage-cache): `models--OWNER--NAME/` holds `blobs/`
-(contents, by their hash), `snapshots/COMMIT/` (the files of one commit, links to blobs) and `refs/` (branch -> commit).
+(file contents, named by hash), `snapshots/COMMIT/` (a commit's files, links to blobs) and `refs/` (branch -> commit).
 """
 
 import logging
@@ -22,24 +22,24 @@ log = logging.getLogger(__name__)
 
 
 def hub_cache(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder in which huggingface_hub caches repositories, by the environment variables that it reads itself."""
+    """The folder in which huggingface_hub caches repositories, from the same environment variables as it uses."""
     env = os.environ if environ is None else environ
     home = env.get("HF_HOME") or str(Path(env.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
     chosen = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or str(Path(home, "hub"))
     path = Path(os.path.expandvars(chosen))
-    with suppress(RuntimeError):  # ~nobody3: no such user
+    with suppress(RuntimeError):  # ~NAME for a user who does not exist
         path = path.expanduser()
     return path.absolute()
 
 
 def repository_folder(repository: str) -> Path:
-    """Where the cache keeps a repository, whether or not it is there."""
+    """The folder of a repository in the cache, whether or not it exists."""
     return hub_cache() / ("models--" + repository.replace("/", "--"))
 
 
 @dataclass(frozen=True)
 class Cached:
-    """One commit of a repository in the cache. `missing` names the files it lacks to be opened; empty if complete."""
+    """One commit of a repository in the cache. `missing` names the files without which it cannot be opened, if any."""
 
     name: HubName
     folder: Path
@@ -54,7 +54,7 @@ def find_snapshot(name: HubName) -> Path | None:
 
 
 def branches(storage: Path) -> dict[str, Path]:
-    """Branches and tags of a repository's folder in the cache whose commits are there: name -> the commit's folder."""
+    """Branches and tags of a repository whose commits are in the cache: name -> the commit's folder."""
     places = {revision: storage / "snapshots" / commit for revision, commit in _refs(storage).items()}
     return {revision: place for revision, place in places.items() if place.is_dir()}
 
@@ -81,7 +81,7 @@ def partial_bytes(repository: str) -> int:
 
 
 def missing_files(folder: Path) -> tuple[str, ...]:
-    """The files that a model's folder lacks to be opened, by name: config, weights (each shard), tokenizer."""
+    """Names of the files missing from a model's folder: config, weights (each shard), tokenizer."""
     missing = [] if _is_file(folder / "config.json") else ["config.json"]
     missing += _missing_weights(folder)
     if not _is_file(folder / "tokenizer.json"):
@@ -93,7 +93,7 @@ def bytes_on_disk(folder: Path) -> int:
     """The size of the files directly in a folder, following links."""
     try:
         return sum(_size(path) for path in folder.iterdir() if path.is_file())
-    except (OSError, ValueError):  # a name that the system does not allow is not a folder
+    except (OSError, ValueError):  # there is no such folder, or the system allows no such name
         return 0
 
 
@@ -127,7 +127,7 @@ def _snapshot_of(storage: Path, revision: str) -> Path | None:
 
 
 def _refs(storage: Path) -> dict[str, str]:
-    """Branch or tag -> commit; a name like refs/pr/1 is a path of its own."""
+    """Branch or tag -> commit; a name that contains slashes, like refs/pr/1, is in subfolders."""
     found = {}
     try:
         for path in (storage / "refs").rglob("*"):
@@ -139,7 +139,7 @@ def _refs(storage: Path) -> dict[str, str]:
 
 
 def _start_of(path: Path) -> str:
-    """The contents of a small file; of one longer than any commit, only enough to show that it is not one."""
+    """The first 64 bytes of a file as text: all of a commit hash, and of anything longer enough to be rejected."""
     with path.open("rb") as file:
         return file.read(64).decode("ascii", "replace")
 
@@ -180,5 +180,5 @@ def _is_file(path: Path) -> bool:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # deleted since it was listed, or a link to nothing
+    except OSError:  # deleted since it was listed, or a broken link
         return 0

@@ -13,7 +13,7 @@ from desktop_app.gpt2.phrase import Count, Phrase
 
 @dataclass(frozen=True)
 class Bundled:
-    """A bundled model: its folder's name, and its display name."""
+    """A bundled model: the name of its folder, and its display name."""
 
     folder: str
     title: str
@@ -32,7 +32,7 @@ class HubEntry:
 
     @property
     def short_name(self) -> str:
-        """The repository without its owner, which `--model` and `models get` take too."""
+        """The repository without its owner, a name that `--model` and `models get` accept as well."""
         return self.repository.split("/")[1]
 
 
@@ -61,7 +61,7 @@ def hub_entry(name: str) -> HubEntry | None:
 
 
 def title_of(folder: Path) -> str | None:
-    """The display name of the bundled model, or the training snapshot of one, in `folder`; None for other folders."""
+    """The display name of the bundled model or training snapshot of one in `folder`; None for other folders."""
     titles = {entry.folder: entry.title for entry in bundled_entries()}
     for name, place in bundled_models().items():
         if place == folder or (name == folder.name and place.resolve() == folder.resolve()):

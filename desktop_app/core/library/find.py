@@ -1,4 +1,4 @@
-"""Finds the folder of a model by its name. Never fetches anything."""
+"""Finds the folder of a model by its name, without any download."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -56,7 +56,7 @@ def find_model(text: str) -> Path:
 
 
 def last_of(folder: Path) -> Path:
-    """The last snapshot in a folder of checkpoints that is not a model itself; any other folder as it is."""
+    """The last snapshot in a folder of checkpoints that is not a model itself; any other folder unchanged."""
     if folder.is_dir() and not is_model(folder):
         training = training_of(folder)
         return folder if training is None else training.snapshots[-1].folder
@@ -64,7 +64,7 @@ def last_of(folder: Path) -> Path:
 
 
 def _snapshot_in(text: str) -> Path | None:
-    """The snapshot that FOLDER@STEP names, where FOLDER is a model's or one of checkpoints. Raises ModelError."""
+    """The snapshot that FOLDER@STEP names; FOLDER is a model or a folder of checkpoints. Raises ModelError."""
     name, at, step = text.rpartition("@")
     folder = as_path(name)
     if not at or not step.isdecimal() or len(step) > 9 or not name or not _exists(folder):
@@ -82,7 +82,7 @@ def at_step(folder: Path, step: int) -> Path:
 
 
 def reference_of(folder: str) -> str:
-    """How sessions refer to the model in `folder`: by a name that is valid on other machines too, if the model has one.
+    """The name of the model in `folder` for session files, valid on other machines if the model has such a name.
 
     A bundled model's name, a snapshot's (sorter@50), `owner/name@commit` in the hub's cache, else the full path.
     """
@@ -100,7 +100,7 @@ def reference_of(folder: str) -> str:
 
 
 def referred(reference: str) -> str:
-    """The folder that `reference_of` named, if it is on this machine; else the reference itself, which is no folder.
+    """The folder of a model named by `reference_of`, if it is on this machine; else the reference itself.
 
     The result does not depend on the current directory.
     """

@@ -1,10 +1,10 @@
 """Fetches a model from the Hugging Face Hub into the standard cache, with checksums and resumption.
 
 Requests use huggingface_hub (and thereby its handling of proxies, tokens, HF_ENDPOINT and offline mode) and its cache
-layout, so that other programs find what is fetched here. File contents are streamed here rather than by the library,
-which does not resume a file that an earlier process began, and does not verify checksums. The order of steps makes it
-safe to be killed at any moment: a file gets its name in `blobs/` once its checksum is right, `snapshots/` links only to
-complete files, config.json last, and `refs/` names the commit once everything is there.
+layout, so that other programs find the downloaded files. This module streams file contents itself, because the library
+does not resume a file that an earlier process began, and does not verify checksums. The process may be killed at any
+moment: a file gets its name in `blobs/` only once its checksum is right, `snapshots/` links only to complete files,
+config.json last, and `refs/` names the commit once everything is there.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ SMALL_FILES = (
 """Files fetched besides config.json and the weights, if a repository has them."""
 
 MOST_TRIES = 5
-"""How many consecutive requests may bring nothing before giving up."""
+"""The number of consecutive requests without new data after which a download fails."""
 
 FIRST_WAIT = 1.0
 """Seconds before the second try; doubled for each further one."""
@@ -72,8 +72,8 @@ class RemoteFile:
 def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _progress: None) -> Path:
     """Fetch the files of a GPT-2 from a repository: config, tokenizer and safetensors. Returns the snapshot's folder.
 
-    Files already in the cache are not fetched again. `on_progress` may raise to cancel; a later call resumes from
-    there. Raises ModelError with one sentence for any problem with the hub, the network, the disk or the files.
+    Files already in the cache are not fetched again. `on_progress` may raise to cancel; a later call resumes the
+    download. Raises ModelError with one sentence for any problem with the hub, the network, the disk or the files.
     """
     with explained(name):
         commit, listed = _list_files(name, on_progress)
@@ -86,7 +86,7 @@ def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _pr
             meter.begin(file.name)
             _fetch(name, file, place, meter)
             if file.name == "config.json":
-                # Checked before fetching gigabytes that could not be opened.
+                # The config is checked before gigabytes of weights are fetched that could not be opened.
                 raw = read_json(place.find(file) or place.blob(file), limit=CONFIG_LIMIT, error=ModelError)
                 parse_config(raw, f"config.json of {name}")
         for file in reversed(files):  # config.json last
@@ -100,7 +100,7 @@ def download(name: HubName, on_progress: Callable[[Progress], None] = lambda _pr
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the cache keeps one commit of a repository."""
+    """The paths in the cache of one commit of a repository."""
 
     storage: Path
     commit: str
@@ -113,7 +113,7 @@ class _Place:
         return self.storage / "blobs" / file.digest
 
     def partial(self, file: RemoteFile) -> Path:
-        """The file with the part of a content that has arrived so far."""
+        """The file with the part of the content that has arrived so far."""
         return self.storage / "blobs" / f"{file.digest}.incomplete"
 
     def lock(self, file: RemoteFile) -> Path:
@@ -158,7 +158,7 @@ _NO_FILE = RemoteFile("", 0, "")
 def _list_files(name: HubName, on_progress: Callable[[Progress], None]) -> tuple[str, list[RemoteFile]]:
     """The commit that a revision refers to, and its files."""
     validate_repo_id(name.repository)
-    # No sizes are known yet, but waiting is reported; without a network this fails quickly.
+    # Sizes are not known yet, but waiting is reported; without a network this fails quickly.
     patience = _Patience(Meter(0, on_progress), connections=2)
     while True:
         try:
@@ -175,7 +175,7 @@ def _ask_listing(name: HubName) -> bytes:
 
 
 def _read_listing(name: HubName, data: bytes) -> tuple[str, list[RemoteFile]]:
-    """Commit and files, each value checked for its type."""
+    """The commit and its files from a response, with the type of every value checked."""
     host = without_login(constants.ENDPOINT)
     try:
         raw = parse_json(data, what="the answer", error=ModelError)
@@ -270,7 +270,7 @@ def _fetch(name: HubName, file: RemoteFile, place: _Place, meter: Meter) -> None
 
 @contextmanager
 def _alone(lock: Path, busy: str) -> Iterator[None]:
-    """Holds a lock; raises ModelError if another program does."""
+    """Holds a lock; raises ModelError if another program holds it."""
     with ExitStack() as stack:
         try:
             stack.enter_context(WeakFileLock(lock, timeout=0.2))
@@ -326,13 +326,13 @@ def _request(name: HubName, file: RemoteFile, commit: str, have: int, out: Binar
 def _answer(
     url: str, headers: dict[str, str], timeout: float, params: dict[str, str] | None = None
 ) -> Iterator[httpx2.Response]:
-    """The hub's response, streamed and uncompressed: nothing can expand beyond the bytes sent. Raises on an error."""
+    """The hub's response, streamed and uncompressed, so it cannot expand beyond the bytes sent. Raises on an error."""
     asked = build_hf_headers(library_name="logitscope", library_version=__version__, headers=headers)
     asked["Accept-Encoding"] = "identity"  # so that the bytes counted are the bytes stored
     # Redirects are followed, without the token if they leave the hub.
     with get_session().stream("GET", url, headers=asked, params=params, timeout=httpx2.Timeout(timeout)) as response:
         if response.is_error:
-            # The client reads an error's body to the end, so it gets a bounded one.
+            # huggingface_hub reads the body of an error to its end, so it is given a bounded one.
             text = read_bounded(response, _ERROR_LIMIT, _ERROR_SECONDS, "An error of the hub")
             whole = httpx2.Response(
                 response.status_code, headers=_plain(response), content=text, request=response.request
@@ -352,18 +352,18 @@ def _plain(response: httpx2.Response) -> dict[str, str]:
 
 
 class _Patience:
-    """Waits if waiting may help, longer after each try, and reports it."""
+    """Waits before another try, longer after each one, and reports it; gives up if trying again cannot help."""
 
     def __init__(self, meter: Meter, connections: int = MOST_TRIES) -> None:
-        """`connections` is how often connecting to an unreachable server is tried."""
+        """`connections` is the number of attempts to connect to an unreachable server."""
         self._meter, self._tries, self._connections = meter, 0, connections
 
     def renew(self) -> None:
-        """The last try made progress: the count of failures starts again."""
+        """Reset the count of failures, because the last try made progress."""
         self._tries = 0
 
     def wait_out(self, reason: Exception) -> None:
-        """Wait until another try is due; raise `reason` if it is hopeless."""
+        """Wait until another try is due; raise `reason` if trying again cannot help."""
         self._tries += 1
         asked = retry_after(reason)
         most = self._connections if isinstance(reason, httpx2.ConnectError) else MOST_TRIES

@@ -41,7 +41,7 @@ def _told(name: HubName) -> Iterator[None]:
             raise disk_full(name) from reason
         where = f"{reason.filename}: " if reason.filename else ""
         raise ModelError(f"{name} could not be stored: {where}{reason.strerror or reason}.") from reason
-    except ImportError as reason:  # it would need a package that is not among ours
+    except ImportError as reason:  # the client would need a package that is not a dependency
         raise ModelError(
             "A SOCKS proxy cannot be used here; set HTTPS_PROXY to one that speaks http, and unset ALL_PROXY."
         ) from reason
@@ -75,7 +75,7 @@ def retry_after(reason: Exception) -> int | None:
 
 
 def waits_for(reason: Exception) -> str:
-    """Why a request is retried, in words that are followed by a time."""
+    """Why a request is retried, as text to which a time is appended."""
     if retry_after(reason) is not None:
         return "the hub asks to wait"
     if isinstance(reason, hub.HfHubHTTPError):
@@ -145,5 +145,5 @@ def _status(reason: hub.HfHubHTTPError, host: str, name: HubName) -> str:
 
 
 def _short(reason: Exception) -> str:
-    # Before truncation, which might leave a part of a secret that is not recognised any more.
+    # Secrets are removed before truncation, which might leave a part of one that would not be recognised.
     return " ".join(without_secrets(str(reason)).split())[:120] or type(reason).__name__

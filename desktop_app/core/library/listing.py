@@ -30,9 +30,10 @@ BUNDLED, FOLDER, CACHED, HUB = "bundled", "folder", "cached", "hub"
 class Row:
     """One model of the list.
 
-    `reference` is what `--model` takes, `title` the display name. `disk` is in bytes: the space it takes here, or the
-    size of its download. `state` is a few words, `ready` says whether it can be opened now, `begun` whether part of a
-    download is here. A model with snapshots of its `training` is one row, whose state gives their number and range.
+    `reference` is its name for `--model`, `title` its display name. `disk` is in bytes: the space it takes on this
+    machine, or the size of its download. `state` describes it in a few words; `ready` says whether it can be opened
+    now, `begun` whether it is partly downloaded. A model with snapshots of its `training` is one row, whose state gives
+    their number and range.
     """
 
     kind: str
@@ -53,7 +54,7 @@ class Row:
         return None if self.config is None else parameter_count(self.config)
 
     def memory(self, positions: int) -> int | None:
-        """Bytes of memory that it needs for a text of `positions` tokens."""
+        """Bytes of memory that the model needs for a text of `positions` tokens; None without a config."""
         return None if self.config is None else needed(self.config, positions).total
 
     @property
@@ -64,7 +65,7 @@ class Row:
 
 
 def list_models() -> list[Row]:
-    """Every known model. Reads the disk, never the network; a damaged model is a row that says so."""
+    """Every known model, without network access; the row of a damaged model says what is wrong."""
     cached = list(_cached())
     here = {row.reference for row in cached}
     return [*list_bundled(), *_remembered(), *cached, *(row for row in _catalogue() if row.reference not in here)]
@@ -93,7 +94,7 @@ def _cached() -> Iterator[Row]:
             training = trainings.setdefault(training.home, training)
             own = training.snapshots[training.at(found.folder)]
             if own.folder == found.folder and own is not training.snapshots[-1]:
-                continue  # a snapshot of a training run that has a row
+                continue  # the row of the last snapshot stands for the whole training run
         entry = hub_entry(found.name.repository) if found.name.revision == "main" else None
         title = entry.title if entry else str(found.name)
         state = _with_range("on this machine", training) if not found.missing else _begun(found.name.repository)
@@ -145,7 +146,7 @@ def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, 
         if config is not None and (missing := missing_files(folder)):
             trouble = f"{missing[0]} is missing"
     except OSError as reason:
-        # No permission, a network share that is gone: this affects one row, not the whole list.
+        # Without permission, or on a network share that is gone; the other rows are not affected.
         config, trouble = None, f"cannot be read: {reason.strerror or reason}"
     state = trouble or _with_range(state, training)
     return Row(

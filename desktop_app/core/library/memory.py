@@ -14,7 +14,7 @@ PROGRAM = 200_000_000
 
 
 _READ = 0.15
-"""The part of the weights that is in memory during a pass over a long text: pages are dropped soon after being read."""
+"""The share of the weights in memory during a pass over a long text, whose pages are dropped soon after being read."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def needed(config: Config, positions: int) -> Need:
     if captured <= CAPTURE_LIMIT:
         return Need(weights, captured, logits, weights)
     chunk = min(positions, CHUNK)
-    # Besides what is kept: a chunk's share of it once more, as onnxruntime holds it; keys and values of all earlier
-    # chunks, concatenated; some grids [head, query, key] and rows [pos, d_mlp] of one block. Measured, see
+    # In addition to the trace: onnxruntime's copy of one chunk's share of it; keys and values of all earlier chunks,
+    # concatenated; some grids [head, query, key] and rows [pos, d_mlp] of one block. For measurements see
     # docs/models.md.
     past = 0 if positions == chunk else 8 * config.n_layer * positions * config.n_embd
     block = 4 * (6 * config.n_head * chunk * positions + 4 * chunk * config.d_mlp)

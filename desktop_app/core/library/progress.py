@@ -1,4 +1,4 @@
-"""The progress of a download: bytes, speed, time left, also in words."""
+"""The progress of a download: bytes, speed and time left, as numbers and as text."""
 
 import time
 from collections import deque
@@ -10,10 +10,10 @@ _WINDOW = 5.0  # seconds over which the speed is averaged
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` bytes are here; `speed` is in bytes per second and `left` in seconds, None while unknown.
+    """`done` of `total` bytes have arrived; `speed` is in bytes per second and `left` in seconds, None while unknown.
 
-    `note` says what the download is waiting for, if anything; `held` is True if that is the hub or the connection to
-    it.
+    `note` says what the download is waiting for, if anything; `held` is True if it waits for the hub or the connection
+    to it.
     """
 
     file: str
@@ -55,18 +55,18 @@ class Meter:
         self._marks: deque[tuple[float, int]] = deque()
 
     def begin(self, file: str) -> None:
-        """From now on the bytes belong to `file`."""
+        """Count further bytes as those of `file`."""
         self._file = file
         self._tell()
 
     def skip(self, count: int) -> None:
-        """`count` bytes are here already, or (negative) are fetched again; neither counts towards the speed."""
+        """Add `count` bytes that need not be fetched or, if negative, must be fetched again; the speed ignores them."""
         self.done += count
         self._marks.clear()
         self._tell()
 
     def add(self, count: int) -> None:
-        """`count` bytes arrived."""
+        """Add `count` bytes that arrived now."""
         self.done += count
         now = self._clock()
         self._marks.append((now, self.done))
@@ -76,7 +76,7 @@ class Meter:
             self._tell()
 
     def say(self, note: str, *, held: bool = False) -> None:
-        """Report what the download is waiting for; `held` if that is the hub or the connection."""
+        """Report what the download is waiting for; `held` if it waits for the hub or the connection."""
         self._marks.clear()
         self._tell(note, held=held)
 
@@ -113,7 +113,7 @@ def in_millions(count: int) -> str:
 
 
 def in_time(seconds: float) -> str:
-    """A time in the two largest units that matter."""
+    """A time as text, in one or two units: 39 s, 2 min 5 s, 1 h 20 min."""
     whole = max(1, round(seconds))
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""How a model is named: a folder, a bundled model's name, or `owner/name[@revision]` of the Hugging Face Hub."""
+"""Names of models on the Hugging Face Hub, `owner/name[@revision]`."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PAGE = "https://huggingface.co/"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 """A full commit hash."""
 
-# The characters that git allows in a branch name, except those that no real branch uses and no path may contain.
+# Of the characters that git allows in a branch name, those that are in use and safe in a path.
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}")
 
 
@@ -29,7 +29,7 @@ class HubName:
 
 
 def parse_hub_name(text: str) -> HubName:
-    """Read `owner/name` or `owner/name@revision`; surrounding spaces and the URL of the model's page are allowed.
+    """Parse `owner/name` or `owner/name@revision`; surrounding spaces and the URL of the model's page are allowed.
 
     Raises ModelError for anything else.
     """

@@ -63,11 +63,11 @@ def _remove_revision(name: HubName) -> None:
 
 
 def _remove_repository(name: HubName, storage: Path) -> None:
-    # First through huggingface_hub, which keeps track of contents shared between repositories.
+    # huggingface_hub keeps track of contents shared between repositories, so it deletes the snapshots.
     scan = _scan(name)
     commits = [revision.commit_hash for repository in scan.repos for revision in repository.revisions]
     scan.delete_revisions(*commits).execute()
-    # Partial downloads that never became a snapshot.
+    # What is left are partial downloads that never became a snapshot.
     if storage.is_symlink():
         storage.unlink()
     elif storage.is_dir():
@@ -78,7 +78,7 @@ def _remove_repository(name: HubName, storage: Path) -> None:
 def _scan(name: HubName) -> HFCacheInfo:
     """The cache's contents for one repository.
 
-    The library deletes by commit alone, and two repositories may share one: gpt2 and openai-community/gpt2 do.
+    huggingface_hub deletes by commit alone, and two repositories may share one, as gpt2 and openai-community/gpt2 do.
     """
     # This imports a network client, which the window starts without.
     from huggingface_hub import scan_cache_dir
@@ -86,7 +86,7 @@ def _scan(name: HubName) -> HFCacheInfo:
     try:
         scan = scan_cache_dir(hub_cache())
     except ValueError as reason:
-        # Some repository has a ref that is not text, or a folder that the hub's client did not write.
+        # Some repository has a ref that is not text, or a folder that huggingface_hub did not write.
         raise ModelError(
             f"The cache {hub_cache()} holds what does not belong there ({type(reason).__name__}), so nothing was "
             f"removed; delete {repository_folder(name.repository)} by hand."

@@ -17,7 +17,7 @@ _KNOWN_FORMS = re.compile(r"""(?<=Bearer )[^'"]*|\bhf_\w+""")
 
 
 def without_secrets(text: str) -> str:
-    """`text` with every secret that this process was given replaced by …, in any spelling."""
+    """`text` with every secret that this process was given replaced by …, however the secret is quoted or escaped."""
     for secret in sorted(set(_secrets()), key=len, reverse=True):
         text = text.replace(secret, "…")
     return _KNOWN_FORMS.sub("…", _LOGIN.sub("://", text))
@@ -38,7 +38,7 @@ def _secrets() -> Iterator[str]:
 def _given() -> Iterator[str]:
     """The secrets as they were set: tokens, and the login and password in the URLs of the hub and proxies."""
     yield from (os.environ[name] for name in _TOKENS if name in os.environ)
-    # If the hub's client is not imported yet, it has not read a token, which then cannot occur anywhere.
+    # Without an import of huggingface_hub no token file has been read, so its token cannot occur in a message.
     client = sys.modules.get("huggingface_hub.constants")
     if client is not None:
         with suppress(OSError, ValueError):  # there is no token, which is normal

@@ -1,4 +1,4 @@
-"""A cache of opened models likely to be needed next: a few snapshots of one training run, within a memory limit."""
+"""A cache of opened models that are likely to be needed next, such as snapshots of one training run."""
 
 import threading
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from desktop_app.gpt2.machine import available_memory
 
 MOST = 8
 """The maximum number of models kept."""
-_BYTES = 1 << 30  # of memory that they may take together, and at most a quarter of what is free
+_BYTES = 1 << 30  # limit on the memory of all cached models; a quarter of the free memory if that is less
 
 Key = tuple[Path, bool]
 
@@ -40,7 +40,7 @@ class Shelf:
             return model
 
     def put(self, model: Model) -> None:
-        """Keep a model, and drop others until all fit; one that does not fit by itself is not kept."""
+        """Cache a model, and drop others until all fit; a model too large for the cache is not kept."""
         with self._lock:
             self._kept[model.folder, model.config.int8] = (model, _stamp(model.folder))
             self._kept.move_to_end((model.folder, model.config.int8))
@@ -49,7 +49,7 @@ class Shelf:
                 self._kept.popitem(last=False)
 
     def has_room(self, model: Model) -> bool:
-        """Whether another of the same size would be kept without dropping this one."""
+        """Whether another model of the same size could be cached without dropping this one."""
         return 2 * needed(model.config, 1).weights <= self.limit()
 
     def limit(self) -> int:

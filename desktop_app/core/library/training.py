@@ -2,8 +2,8 @@
 
 Three places are searched: `snapshots/STEP/` in a model's folder (the sorter's), sibling folders named by their step
 (checkpoint-400, step_000400, 400), and branches of a hub repository named in the same way, as far as they are in the
-cache. `snapshots/curves.csv`, or `curves.csv` next to the folders, contains what was measured during training: a row
-for each step, with the step first.
+cache. `snapshots/curves.csv`, or `curves.csv` next to the folders, contains measurements made during training: a row
+for each step, with the step in the first column.
 """
 
 import csv
@@ -28,8 +28,8 @@ Array = NDArray[Any]
 
 CURVES = "curves.csv"
 _STEP = re.compile(r"(?:[A-Za-z_]{0,40}(?:checkpoint|ckpt|step|iter|snapshot)s?[-_]?)?([0-9]{1,9})", re.IGNORECASE)
-_LARGEST = 4 << 20  # bytes of a file of curves
-_MOST = 20_000  # rows of it
+_LARGEST = 4 << 20  # maximum number of bytes of a file of curves
+_MOST = 20_000  # maximum number of its rows
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What was measured during training: each of `values` [point] by name, at `steps` [point], in order."""
+    """Measurements made during training: arrays `values` [point] by name, at `steps` [point], in order."""
 
     steps: Array = field(default_factory=lambda: np.zeros(0, int))
     values: dict[str, Array] = field(default_factory=dict)
@@ -141,7 +141,7 @@ def _of_branches(folder: Path) -> list[Snapshot]:
 
 
 def curves_of(training: Training) -> Curves:
-    """What was measured during training; empty if there is no file of curves, or if it cannot be used."""
+    """The measurements made during training; empty if there is no file of curves, or if it cannot be used."""
     places = (training.home / "snapshots" / CURVES, training.home / CURVES)
     path = next((path for path in places if path.is_file() and not path.is_symlink()), None)
     if path is None:

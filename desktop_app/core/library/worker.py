@@ -1,4 +1,4 @@
-"""The code of the window's download process, which can be killed at any moment without loss."""
+"""The code of the process in which the window downloads models; it can be killed at any moment without loss."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
     """Return `hub.download`, importing its client, which takes a moment. Raises ModelError if HF_ENDPOINT is no URL."""
     try:
         urlsplit(os.environ.get("HF_ENDPOINT", "")).port  # noqa: B018 - raises, as the client does when it is imported
-    except ValueError as reason:  # before the client shows the URL, with the password in it
+    except ValueError as reason:  # reported here, because the client would show the URL with its password
         raise ModelError(
             "HF_ENDPOINT is not an address of a hub; set it to one like https://huggingface.co."
         ) from reason
@@ -30,9 +30,9 @@ def load_download() -> Callable[[HubName, Callable[[Progress], None]], Path]:
 
 
 def fetch(text: str, out: Connection, level: str | None = None, crash_file: Path | None = None) -> None:
-    """Download `owner/name[@revision]`; sends each Progress, and finally the folder (a Path) or a sentence (str).
+    """Download `owner/name[@revision]`; send each Progress to `out`, and finally the folder (Path) or an error (str).
 
-    `level` and `crash_file` are the program's `watched_by`.
+    `level` and `crash_file` are those of `watched_by` in the main process.
     """
     be_watched(level, crash_file)
     end_with_parent()

@@ -1,1 +1,1 @@
-"""Operations animated with the numbers of the pass: what each beat computes, and what is shown meanwhile."""
+"""Operations animated with the numbers of the pass: the steps of each animation, and what is shown during them."""

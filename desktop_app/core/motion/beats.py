@@ -1,4 +1,4 @@
-"""A motion as data: its beats, each of which computes numbers from others, and the view at any moment."""
+"""An animation as data: its steps ("beats"), each of which computes numbers from others, and the view at any time."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from desktop_app.gpt2.phrase import Phrase, joined
 
 @dataclass(frozen=True, eq=False)
 class Beat:
-    """One thing that happens.
+    """One step of an animation.
 
     `words` describe it. `cells` are the cells that it computes and `results` their values; `operands` are the cells
-    that they are computed from, the same that opening one of them shows. Values that no tensor holds (a partial sum, a
-    stage of sampling) have results without cells. `panels` are shown when a share of the beat, from 0 to 1, is done.
+    from which they are computed, the same as the window shows when one of `cells` is opened. Values that are in no
+    tensor (a partial sum, a stage of sampling) have results without cells. `panels` returns what is shown when a share
+    of the beat, from 0 to 1, is done.
     """
 
     words: str
@@ -67,18 +68,18 @@ class Motion:
 
 
 def told(before: str, after: str, t: float) -> str:
-    """The text while one number changes to another: one of the two, never a value in between that was not computed."""
+    """The text while one number changes into another: always one of the two, since no value in between was computed."""
     return after if t >= 0.5 else before
 
 
 def eased(t: float) -> float:
-    """A share of time, eased in and out."""
+    """A share of time from 0 to 1, with a smooth start and end (ease in and out)."""
     t = min(max(t, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
 def frame_times(motion: Motion, a_second: float, pace: float, hold: float = 1.0) -> Sequence[float]:
-    """The times of a clip's frames, `a_second` of them, at `pace` beats per second; the end is held `hold` seconds."""
+    """The times of a clip's frames, `a_second` per second, at `pace` beats per second; the end stays `hold` seconds."""
     count = max(2, round(motion.length / pace * a_second))
     moving = [motion.length * n / (count - 1) for n in range(count)]
     return [*moving, *[motion.length] * round(hold * a_second)]

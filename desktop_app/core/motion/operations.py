@@ -1,4 +1,4 @@
-"""The table of animated operations, and how each is built from a scene: cell by cell, or row by row."""
+"""The table of animated operations, and the functions that make their beats: cell by cell, or row by row."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ def _open(scene: Scene, cell: Cell) -> tuple[Array, Array, Array, float]:
 
 
 def _scores(scene: Scene) -> tuple[Beat, ...]:
-    """One key after the other: query times key, dimension by dimension, adds up to the score."""
+    """Key by key: the products of query and key add up, dimension by dimension, to the score."""
     query, name = scene.token, scene.block("attn.scores")
     keys = _keys(scene, query)
     opened = [_open(scene, Cell(name, (scene.head, query, j))) for j in keys]
@@ -276,7 +276,7 @@ def _norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
 
 
 def _product(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """One output of a matrix product, the strongest of the token's: its terms are added in eight parts."""
+    """The output of largest magnitude of a matrix product at the token: its terms are added in eight parts."""
     token = scene.token if name != "logits" else scene.position
     values = scene.trace.read(name, row=token)
     if values.ndim > 1:  # for q, k, v: one head's
@@ -411,7 +411,7 @@ def _addends(scene: Scene, name: str) -> tuple[Beat, ...]:
 
 
 def _cache(scene: Scene) -> tuple[Beat, ...]:
-    """The newest token's key and value: the computed row, next to those in the cache."""
+    """The newest token's key and value: the rows computed now, next to those in the key-value cache."""
     last, head = len(scene.trace) - 1, scene.head
 
     def part(letter: str, hue: Hue) -> Beat:
@@ -445,7 +445,7 @@ def _cache(scene: Scene) -> tuple[Beat, ...]:
 
 
 def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
-    """A tensor row by row, with each token's row filled from left to right."""
+    """A tensor, row by row; the row of each token fills from left to right."""
     per_head = scene.trace.table[name].spec.per_head
     values = np.array(scene.trace.read(name, head=scene.head if per_head else None), np.float64)
     grid = scene.trace.table[name].axes[-1] == "key"
@@ -504,7 +504,7 @@ def rows_of(scene: Scene, name: str) -> tuple[Beat, ...]:
 
 @dataclass(frozen=True)
 class Operation:
-    """A row of the table: where in the walk it is offered, how its beats are built, and the tensor that it fills."""
+    """A row of the table: the steps that offer it, the function that makes its beats, and the tensor that it fills."""
 
     id: str
     title: str
@@ -518,7 +518,7 @@ def _named(op: str) -> str:
 
 
 def _full(scene: Scene, op: str) -> str:
-    """The tensor of a step in the shown block."""
+    """The name of a step's tensor, in the shown block."""
     name = {"sum": "blocks.0.resid_pre", "qkv": "attn.q", "heads": "attn.q"}.get(op, op)
     if name.startswith("blocks.") or name == "logits":
         return name
@@ -581,7 +581,7 @@ def operation_of(step: Step) -> Operation | None:
 
 
 def motion_of(scene: Scene, step: Step, by: str = CELL) -> Motion:
-    """The animated operation of a step on the selected token: cell by cell, or row by row if it fills a tensor.
+    """The animated operation of a step: cell by cell for the selected token, or row by row if it fills a tensor.
 
     Raises ExportError if the step has none.
     """

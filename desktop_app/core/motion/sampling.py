@@ -1,4 +1,4 @@
-"""Animated operations of sampling: the temperature, the running sum of top-p, and the draw on its ruler."""
+"""Animated operations of sampling: the temperature, the running sum of top-p, and the draw."""
 
 import itertools
 from dataclasses import replace
@@ -89,7 +89,7 @@ def top_p(scene: Scene) -> tuple[Beat, ...]:
 
 
 def draw(scene: Scene) -> tuple[Beat, ...]:
-    """The number of the draw runs along the ruler of the final probabilities and stops where it lands."""
+    """A marker runs along the final probabilities, laid end to end from 0 to 1, and stops at the number drawn."""
     found, u, landed = scene.stages, scene.u, scene.landed
     count = max(min(_RULER, found.n_kept), landed + 1)
     edges = (0.0, *map(float, found.cumulative_final[:count]))

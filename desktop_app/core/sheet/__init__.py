@@ -1,1 +1,1 @@
-"""The whole pass on one sheet: where each tensor lies, what a pixel of it represents, and how the camera moves."""
+"""The whole pass in one zoomable picture, the sheet: where each tensor lies, what a pixel shows, how the view moves."""

@@ -1,4 +1,4 @@
-"""The sheet's camera: which part of it a window of a given shape shows, and the path from one part to another."""
+"""The sheet's camera: the part that a window of a given shape shows, and paths from one part to another."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from desktop_app.core.places import Step
 from desktop_app.core.sheet.layout import Box, Sheet
 
 _STEEPNESS = 1.2  # rho of van Wijk and Nuij: how far to zoom out in between
-_CLOSEST = 1 / 200  # of the smallest side of a row: a cell is at most this much of the view
+_CLOSEST = 1 / 200  # the width of the closest view, as a share of 128 gaps
 WHOLE, BLOCK, PICTURE, ROW = "whole", "block", "picture", "row"
 DEPTHS = (WHOLE, BLOCK, PICTURE, ROW)
 """The zoom depths at a place, by key, from the whole sheet down to a token's row."""
@@ -58,18 +58,18 @@ def travel(one: Box, other: Box) -> tuple[Callable[[float], Box], float]:
 
 
 def eased(t: float) -> float:
-    """Time from 0 to 1, eased in and out."""
+    """A time from 0 to 1, with a smooth start and end (ease in and out)."""
     t = min(max(t, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
 def closest(sheet: Sheet) -> float:
-    """The width of the narrowest part of the sheet that can be shown, in units: some cells, however large they are."""
+    """The width, in units, of the narrowest part of the sheet that can be shown."""
     return max(2.0, sheet.gap * 128 * _CLOSEST)
 
 
 def here(sheet: Sheet, step: Step | None, layer: int, head: int) -> tuple[int, ...]:
-    """The plates of a step of the walk: what it computes, for one head if it is about one.
+    """The plates of the tensors that a step computes, those of one head for a step about a single head.
 
     Steps after the logits are represented by the logits, and the text by its tokens.
     """

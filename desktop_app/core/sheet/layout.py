@@ -1,9 +1,9 @@
 """The layout of a pass on the sheet: every tensor of every block in its place along the residual stream.
 
 The sheet is read like a page. The inputs are in its first line, each line after that holds one or more blocks, and the
-outputs are below. The residual stream runs along the top of each block; what reads it and writes into it is below, in
-order of computation. Lengths are whole units: a cell is a power of two of them, and everything begins at a multiple of
-the gap, so that a pixel of F x F units never mixes two pictures while F is at most the gap.
+outputs are at the end. The residual stream runs along the top of each block; the tensors computed from it and written
+into it are below, in order of computation. Lengths are whole units. A cell's sides are powers of two, and every picture
+begins at a multiple of the gap, so that a pixel of F x F units never mixes two pictures if F is at most the gap.
 """
 
 import math
@@ -37,7 +37,7 @@ class Box:
     h: float
 
     def holds(self, x: float, y: float) -> bool:
-        """Whether a point lies in it."""
+        """Whether a point lies in the rectangle."""
         return self.x <= x < self.x + self.w and self.y <= y < self.y + self.h
 
     def around(self, other: "Box") -> "Box":
@@ -73,12 +73,12 @@ class Plate:
 
     @property
     def box(self) -> Box:
-        """Its place."""
+        """The rectangle that it occupies."""
         return Box(self.x, self.y, self.columns * self.cell_w, self.rows * self.cell_h)
 
     @property
     def source(self) -> Source:
-        """The cells of the tensor that it shows."""
+        """The tensor and the index of each of its cells."""
         if self.axes == 1:
             return Source(self.name, ("row",))
         own: tuple[int | str, ...] = ("row", "col") if self.head is None else (self.head, "row", "col")
@@ -90,25 +90,25 @@ class Plate:
         return min(max(row, 0), self.rows - 1), min(max(column, 0), self.columns - 1)
 
     def cell_box(self, row: int, column: int) -> Box:
-        """Where a cell lies."""
+        """The rectangle that a cell occupies."""
         return Box(self.x + column * self.cell_w, self.y + row * self.cell_h, self.cell_w, self.cell_h)
 
 
 @dataclass(frozen=True)
 class Card:
-    """The background of a group: a block, the inputs or the outputs. `plates` are its indices in the sheet's list."""
+    """The background of a block, the inputs or the outputs. `plates` are the indices of its plates in the sheet."""
 
     title: str
     layer: int | None
     box: Box
     plates: range
-    lanes: tuple[tuple[int, Box], ...] = ()  # each head, and its row of pictures
-    road: tuple[float, float, float] = (0, 0, 0)  # the residual stream: from x to x, at y
+    lanes: tuple[tuple[int, Box], ...] = ()  # each head, with the rectangle of its row of pictures
+    road: tuple[float, float, float] = (0, 0, 0)  # the line of the residual stream: its left x, right x, and y
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """The complete layout. `gap` is the space between two pictures; `road` is the stream's path, [point, (x, y)]."""
+    """The complete layout. `gap` is the space between two pictures, in units."""
 
     width: int
     height: int
@@ -136,18 +136,18 @@ class Sheet:
         return found
 
     def seen(self, view: Box) -> NDArray[np.intp]:
-        """The numbers of the plates that intersect a part of the sheet."""
+        """The indices of the plates that intersect a part of the sheet."""
         left, top, right, low = self.boxes.T
         there = (left < view.x + view.w) & (right > view.x) & (top < view.y + view.h) & (low > view.y)
         return np.flatnonzero(there)
 
     def of_tensor(self, name: str, head: int | None = None) -> tuple[int, ...]:
-        """The plates of a tensor: all, or those of one head."""
+        """The indices of a tensor's plates: all, or those of one head."""
         own = self._of_tensor.get(name, ())
         return tuple(n for n in own if head is None or self.plates[n].head in (None, head))
 
     def plate_at(self, x: float, y: float) -> int | None:
-        """The plate under a point, if there is one."""
+        """The index of the plate at a point, if there is one."""
         left, top, right, low = self.boxes.T
         found = np.flatnonzero((left <= x) & (x < right) & (top <= y) & (y < low))
         return int(found[0]) if found.size else None
@@ -166,7 +166,7 @@ class Sheet:
         return found
 
     def region_boxes(self, name: str, index: tuple[int | None, ...]) -> list[Box]:
-        """Where cells of a tensor lie, one box for each plate that has some; None means all along an axis."""
+        """The rectangles of cells of a tensor, one per plate that has some; None in `index` means all of an axis."""
         found = []
         for n in self._of_tensor.get(name, ()):
             plate = self.plates[n]
@@ -216,7 +216,7 @@ class _Layout:
 
     def plate(self, name: str, label: str, x: int, y: int, hue: Hue, head: int | None = None, first: int = 0,
               columns: int | None = None) -> int:  # fmt: skip
-        """Place a picture; returns where the next one beside it may begin."""
+        """Place a picture; returns the x at which the next one to its right may begin."""
         shape = self.table[name].spec.shape(self.config, self.positions)
         wide = shape[-1] if len(shape) > 1 else 1
         count = min(columns or wide, wide - first)
@@ -228,7 +228,7 @@ class _Layout:
         return x + self._snap(count * cell) + self.gap
 
     def norm(self, name: str, label: str, x: int, y: int) -> int:
-        """Place a layer norm, with what it divides out beside its result; returns the row below."""
+        """Place a layer norm's normalised vectors, mean, scale and output; returns the y of the row below."""
         right = self.plate(f"{name}.normalized", f"{label}.normalized", x, y, Hue.RESIDUAL)
         right = self.plate(f"{name}.mean", "mean", right, y, Hue.RESIDUAL)
         self.plate(f"{name}.scale", "scale", right, y, Hue.RESIDUAL)
@@ -236,7 +236,7 @@ class _Layout:
         return y + 2 * self.pitch
 
     def chunks(self, name: str, label: str, x: int, y: int, hue: Hue, across: int = 1) -> int:
-        """Place a tensor wider than the stream in pieces of its width, `across` in a row; returns the row below."""
+        """Place a tensor in pieces as wide as the stream, `across` in a row; returns the y of the row below."""
         whole = self.table[name].spec.shape(self.config, self.positions)[-1]
         width = self.config.n_embd
         count = -(-whole // width)
@@ -251,7 +251,7 @@ class _Layout:
 
     @property
     def column(self) -> int:
-        """The width of a column of vectors, including its norm's two numbers."""
+        """The width of a column of vectors, including the mean and scale of its layer norm."""
         return self.wide + 5 * self.gap
 
     @property
@@ -262,7 +262,7 @@ class _Layout:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """Rows below the stream, and columns of lanes side by side."""
+        """The number of rows below the stream, and of columns of heads side by side."""
         pieces = -(-self.config.d_mlp // self.config.n_embd)
         rows = max(4, 1 + pieces)
         columns = -(-self.config.n_head // rows)
@@ -297,7 +297,7 @@ class _Layout:
             lanes.append((head, Box(start, high, right - self.gap - start, self.high)))
         at += columns * self.lane
         self.plate(f"{b}resid_mid", "resid_mid", at, top, Hue.RESIDUAL)
-        # What is written into the stream is directly below the result.
+        # What is written into the stream is directly below the stream after it.
         self.plate(f"{b}attn_out", "attn_out", at, below, Hue.ATTENTION)
         self.plate(f"{b}attn.concat", "concat", at, below + self.pitch, Hue.ATTENTION)
         self.norm(f"{b}ln2", "ln2", at, below + 2 * self.pitch)

@@ -1,7 +1,7 @@
-"""What a picture of the sheet shows at a given size: its cells or, for cells below a pixel, the strongest per pixel.
+"""What a picture of the sheet shows at a given size: its cells or, if they are smaller than a pixel, pooled cells.
 
-A pooled pixel represents a whole block of rows x columns of one tensor, and shows the member of largest magnitude, with
-its sign. Nothing is averaged and nothing is left out, so a single strong cell is visible from far away.
+A pooled pixel represents rows x columns of one tensor, and shows the number of largest magnitude, with its sign.
+Nothing is averaged and nothing is left out, so a single strong cell is visible from far away.
 """
 
 import math
@@ -23,9 +23,9 @@ from desktop_app.gpt2.trace import Trace
 _KEPT = 48 << 20  # bytes of pooled numbers cached for the next tile
 _PIECE = 1 << 18  # pooled numbers computed together
 _READ = 1 << 20  # numbers of a tensor read at once
-_JUDGED = 1 << 19  # numbers from which limits are chosen
+_JUDGED = 1 << 19  # numbers from which colour limits are chosen
 _LOGIT_ROWS = 8
-_TAKEN = 24_000_000  # numbers sent to a drawing process: A0 at 150 dpi has 35 million pixels
+_TAKEN = 24_000_000  # maximum of numbers sent to a drawing process (A0 at 150 dpi has 35 million pixels)
 
 
 Check = Callable[[], None]
@@ -85,7 +85,7 @@ class SheetValues:
         self._levels: dict[str, Levels] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For a drawing process: every plate's numbers or, if they are too many, pooled far enough to fit."""
+        """Pickle for a drawing process: every plate's numbers or, if they are too many, pooled ones that fit."""
         sheet = lay_out_sheet(self.trace.config, len(self.trace))
         units = 1
         while sum(p.rows * p.columns / math.prod(factors(p, units)) for p in sheet.plates) > _TAKEN:
@@ -98,7 +98,7 @@ class SheetValues:
         return TakenValues, (units, taken, levels)
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
-        """The numbers themselves of a part of a plate; NaN where the mask hides a cell."""
+        """The numbers of a part of a plate, not pooled; NaN where the mask hides a cell."""
         found = self._read(plate.name, plate.head, rows.start, rows.stop)
         return found[:, plate.first + columns.start : plate.first + columns.stop]
 
@@ -119,9 +119,9 @@ class SheetValues:
         return joined[begin : begin + len(rows), first : first + math.ceil(plate.columns / by_column)]
 
     def levels(self, name: str, scale: str = "linear") -> Levels:
-        """The colour scale of a tensor: patterns from 0 to 1, others by the values of this tensor in this block.
+        """The colour scale of a tensor: 0 to 1 for patterns, for others by the values of this tensor in this block.
 
-        For a large tensor it is chosen from evenly spaced rows, for the logits from eight rows.
+        For a large tensor the values of evenly spaced rows are used, for the logits those of eight rows.
         """
         if name.endswith("attn.pattern"):
             return unit(scale)
@@ -146,7 +146,7 @@ class SheetValues:
         return np.where(np.isfinite(found), found, np.nan) if name.endswith("attn.masked") else found
 
     def _cut(self, plate: Plate) -> int:
-        """The number of columns of its tensor after which another plate begins."""
+        """The number of columns of the plate's tensor after which the next plate begins."""
         width = self._width(plate)
         return width if plate.head is not None else min(width, self.trace.config.n_embd)
 
@@ -195,7 +195,7 @@ class SheetValues:
 
 
 class TakenValues(SheetValues):
-    """The same without its pass, as received from another process: pictures at `units` per pixel, and coarser ones."""
+    """The values of a sheet without its pass, as another process sent them: pooled at `units` per pixel, or coarser."""
 
     def __init__(self, units: int, taken: dict[tuple[str, int | None, int], Array], levels: dict[str, Levels]) -> None:
         self.units, self._taken, self._own = units, taken, levels
@@ -204,7 +204,7 @@ class TakenValues(SheetValues):
         return TakenValues, (self.units, self._taken, self._own)
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
-        """The numbers themselves. Raises ExportError if only pooled ones were sent."""
+        """The numbers of a part of a plate. Raises ExportError if only pooled ones were sent."""
         if self.units > 1:
             raise ExportError("This sheet holds pooled numbers alone; logitscope trace writes those of the whole pass.")
         found = self._taken[plate.name, plate.head, plate.first]

@@ -197,7 +197,7 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
 
 
 def _values(found: Ablation | Patch) -> Array:
-    """The numbers shown, [row, column]: the change of the logit difference or, for patching, the effect if it exists."""
+    """The numbers shown, [row, column]: the change of the logit difference or, for a patch that has it, the effect."""
     if isinstance(found, Ablation):
         values = found.logit_difference - found.base
     else:

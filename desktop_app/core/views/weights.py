@@ -145,7 +145,7 @@ def weight_view(checkpoint: Checkpoint, part: Part, tokenizer: Tokenizer | None 
 
 
 def _levels(values: Array) -> Levels:
-    """Colour limits at a percentile of |w|; for a tall matrix, of its picture, in which a cell is a maximum over rows."""
+    """Colour limits at a percentile of |w|; for a tall matrix, of the maximum |w| over the rows that share a pixel."""
     together = -(-len(values) // _TALL)
     if values.ndim == 1 or together == 1:
         return diverging(values, rule=Phrase("{1} % of |w|", PERCENTILE))
