@@ -1,4 +1,4 @@
-"""Direct logit attribution: how much each part of the residual stream adds to a logit, or to a - b, at one position.
+"""Direct logit attribution: what each part of the residual stream adds to the logit of token a, or of a less that of b.
 
 With d = W_U[a] - W_U[b], u = w_f * d less its mean over d_model, and s the final layer norm's scale at that position
 (frozen: treated as a constant, not as something the parts cause),
@@ -235,7 +235,7 @@ def _head_rounding(checkpoint: Checkpoint, trace: Trace, row: int, direction: Ar
 
 
 def _neurons(checkpoint: Checkpoint, trace: Trace, row: int, direction: Array, stop: Stop) -> Array:
-    """Each neuron's contribution, its activation times its row of W_out projected onto `direction`: [layer, d_mlp]."""
+    """Each neuron's contribution, its activation times (its row of W_out . direction): [layer, d_mlp]."""
     config = checkpoint.config
     found = np.empty((config.n_layer, config.d_mlp))
     for n in range(config.n_layer):

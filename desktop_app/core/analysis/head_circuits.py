@@ -203,7 +203,8 @@ class Directions(NamedArrays):
 
     `values` [direction] are the singular values. `reads` and `writes` [direction, d_model] have length 1: for W_OV,
     what is read and what is then written; for W_QK, the query's side and the key's. The sign of a pair is arbitrary:
-    `singular` makes the largest component of `reads` positive, `whole_head` its largest dot product with a token.
+    `singular` makes the largest component of `reads` positive; `whole_head` makes positive, instead, the largest dot
+    product of `reads` with a token.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -9,7 +9,7 @@ class NamedArrays:
     """A record of arrays whose repr shows their names and shapes rather than their numbers."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name; a subclass' AXES names the axes of each."""
+        """The arrays by name; the AXES of a subclass names the axes of each."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

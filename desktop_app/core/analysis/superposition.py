@@ -39,8 +39,8 @@ class Angles(NamedArrays):
     """Cosines between pairs of directions, compared with as many random directions of the same width.
 
     `edges` [bin + 1]; `own` and `random` [bin] are shares of the pairs. `packed`, `packed_random` [within] are how many
-    of `count` were kept within each of WITHIN; `bound` [within] is the theoretical minimum that fit. `spread` and
-    `spread_random` are the standard deviations of the cosines.
+    of `count` were kept within each of WITHIN; `bound` [within] is N as defined above. `spread` and `spread_random` are
+    the standard deviations of the cosines.
     """
 
     AXES: ClassVar[Mapping[str, tuple[str, ...]]] = {

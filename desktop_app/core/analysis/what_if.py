@@ -367,7 +367,7 @@ def effects(
     stop: Stop | None = None,
     progress: Progress = unheard,
 ) -> Array:
-    """How much each of many edits changes a logit after the last position, on top of the pass' own edits: [variant].
+    """How much each of many edits changes a logit after the last position, in addition to the pass's edits: [variant].
 
     The logit is taken relative to that of `against`, or with `mean` relative to the mean over the vocabulary. Raises
     ModelError for a token that does not exist, Cancelled on a stop.

@@ -51,7 +51,7 @@ def first_greatest(values: Array) -> tuple[Array, Array]:
     most, rows = values.max(0), len(values)
     kind = np.uint8 if rows < 256 else np.uint16
     found = (values == most).view(np.uint8)
-    # Faster than argmax, which walks down columns: the first row has the greatest number.
+    # Faster than argmax along columns: matches count down from the first row, so the first one has the greatest number.
     return most, rows - (found * np.arange(rows, 0, -1, dtype=kind)[:, None]).max(0).astype(np.int32)
 
 

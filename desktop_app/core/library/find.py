@@ -64,7 +64,7 @@ def last_of(folder: Path) -> Path:
 
 
 def _snapshot_in(text: str) -> Path | None:
-    """The snapshot that FOLDER@STEP names; FOLDER is a model or a folder of checkpoints. Raises ModelError."""
+    """The snapshot that FOLDER@STEP names; FOLDER is a model's or one of checkpoints. Raises ModelError."""
     name, at, step = text.rpartition("@")
     folder = as_path(name)
     if not at or not step.isdecimal() or len(step) > 9 or not name or not _exists(folder):

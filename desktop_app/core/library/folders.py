@@ -48,7 +48,7 @@ def remember_folder(folder: Path) -> None:
 
 
 def forget_folder(folder: Path) -> bool:
-    """Remove `folder` from the list, but not its files. Whether it was listed. Raises as `remember_folder` does."""
+    """Remove `folder` from the list, but not its files; return whether it was listed. Raises as `remember_folder`."""
     with alone(folders_file(), ModelError):
         kept = tuple(known for known in remembered_folders() if known != folder.absolute())
         if kept == remembered_folders():

@@ -576,7 +576,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 
 def operation_of(step: Step) -> Operation | None:
-    """The animated operation of a step of the walk, if it has one."""
+    """The animated operation of a step, if it has one."""
     return next((row for row in OPERATIONS if step.spec.op in row.steps), None)
 
 

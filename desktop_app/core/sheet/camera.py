@@ -11,7 +11,7 @@ _STEEPNESS = 1.2  # rho of van Wijk and Nuij: how far to zoom out in between
 _CLOSEST = 1 / 200  # the width of the closest view, as a share of 128 gaps
 WHOLE, BLOCK, PICTURE, ROW = "whole", "block", "picture", "row"
 DEPTHS = (WHOLE, BLOCK, PICTURE, ROW)
-"""The zoom depths at a place, by key, from the whole sheet down to a token's row."""
+"""The levels of zoom at a step, from the whole sheet down to a token's row."""
 
 
 def framed(box: Box, width: float, height: float, margin: float = 0.06) -> Box:

@@ -277,7 +277,7 @@ class _Layout:
         ) * self.pitch
 
     def block(self, layer: int, x: int, y: int) -> None:
-        """Place a block: the stream on top, what attention and the MLP make of it below, from left to right."""
+        """Place a block: the stream at the top, the tensors of attention and of the MLP below, from left to right."""
         begin, b = len(self.plates), f"blocks.{layer}."
         _, columns = self.shape
         per_column = -(-self.config.n_head // columns)

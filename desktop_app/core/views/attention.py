@@ -233,7 +233,7 @@ def scaled(scene: Scene) -> Box:
 
 
 def masked(scene: Scene) -> Box:
-    """Later tokens hidden."""
+    """Scores without those that the mask hides: under GPT-2's own mask, those of later keys."""
     return _stage(scene, "masked")
 
 

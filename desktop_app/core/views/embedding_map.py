@@ -1,6 +1,6 @@
 """The map of embeddings: every token's row in a plane, coloured by the kind of token, next to its true neighbours.
 
-Its cells are `map.token[token]`, a token's row compared with the selected one's.
+Its cells are `map.token[token]`, the cosine of a token's row with that of the chosen token.
 """
 
 import unicodedata
@@ -238,7 +238,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
 
 
 def choose(scene: Scene, cell: Cell) -> State | None:
-    """A token clicked in the map becomes the chosen one; clicking the chosen one opens it."""
+    """The state after a click: the clicked token becomes the chosen one, or is opened if it was chosen already."""
     _vectors(scene, cell)
     if cell.index[0] == chosen(scene):
         return None

@@ -134,7 +134,7 @@ def _typed(scene: Scene) -> tuple[str, tuple[int, int] | None]:
 
 
 def evidence_want(scene: Scene) -> Want:
-    """The evidence about this model."""
+    """The want for the evidence about this model."""
     return Want(_EVIDENCE, (scene.state.evidence,))
 
 
@@ -158,7 +158,7 @@ def unit_of(scene: Scene) -> tuple[int, int]:
 
 
 def _wanted(scene: Scene, evidence: Evidence) -> dict[str, Want]:
-    """What a view with evidence needs, by name."""
+    """The wants of a view with evidence, by name."""
     layer, unit = unit_of(scene)
     same, kind = _Same(evidence), _kind(scene)
     mean = 0.0 if _of_heads(scene) else float(evidence.arrays["post.mean"][layer, unit])

@@ -79,7 +79,7 @@ def _edge_words(scene: Scene, found: Flow, e: int) -> str:
 
 
 def _vectors(scene: Scene, *which: tuple[str, str, int, Array | None]) -> StripsPanel:
-    """Vectors one below the other; `which` has each one's title, tensor and position, and numbers not in a tensor."""
+    """Vectors one below the other; `which` has the title, tensor and position of each, or numbers in place of these."""
     strips = []
     for label, tensor, position, values in which:
         source = Source(tensor, (position, "col")) if values is None else None

@@ -69,7 +69,7 @@ _HEAD = Product("heads.weights", Phrase("Reading the head's weights"), _compute,
 
 
 def through_mlp(scene: Scene) -> bool:
-    """Whether tokens are represented by what block 0's MLP makes of them."""
+    """Whether tokens are represented by the output of block 0's MLP instead of their rows of W_E."""
     return scene.state.view.stands_for == "mlp0"
 
 
@@ -148,7 +148,7 @@ def _typical(scene: Scene, found: HeadCircuits) -> TextPanel:
 
 
 def _near(scene: Scene, found: HeadCircuits) -> AnyPanel:
-    """Later heads, by how much of what this one writes they can read."""
+    """The later heads that can read most of what this head writes."""
     chance = scene.config.d_head / scene.config.n_embd
     every = [
         (float(values[at]), side, at)

@@ -38,8 +38,9 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Count, Phrase, Sentences, joined
 
 _CURVES = 6  # maximum number of followed tokens
-_WHOLE, _CLOSE, _AHEAD = 20, 12, 2  # a text of _WHOLE tokens is shown whole, else _CLOSE, _AHEAD after the selected one
-_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # least columns of words, letters of a word shown in full, letters in a row
+# Texts of up to _WHOLE tokens are shown whole; of a longer one _CLOSE tokens, _AHEAD of them after the selected one.
+_WHOLE, _CLOSE, _AHEAD = 20, 12, 2
+_FEWEST, _LONGEST, _LETTERS = 6, 10, 84  # least columns of words; most letters of a word, and of a row, before cutting
 _LIKELIEST = 3  # followed tokens if none is pinned
 _CELLS, _OF_TARGETS = ("top_probability", "entropy", "kl"), ("target_probability", "target_rank")
 _QUICK = 4e9  # multiplications and additions up to which the lens counts as quick

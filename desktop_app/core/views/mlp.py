@@ -67,7 +67,7 @@ def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
 
 
 def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
-    """Neurons before the activation: the highest, and the lowest; without those that are silent at every token."""
+    """The highest and lowest neurons before the activation, without those in `silent`, which are so at every token."""
     name = scene.block("mlp.pre")
     values = scene.trace.read(name, row=scene.token)
     order = np.argsort(-values, kind="stable")
