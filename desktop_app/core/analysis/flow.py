@@ -1,4 +1,4 @@
-"""Flow: how much each part of a vector matters to it, traced from one position down to the embeddings.
+"""Flow: how much smaller each vector would be without each of its parts, traced from one position to the embeddings.
 
 A vector f is the sum of parts y_k. With |.| the sum of absolute values,
 
