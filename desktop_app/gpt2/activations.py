@@ -1,4 +1,4 @@
-"""The activation functions that a config can name, one row each: in numpy, in a graph, and as a line to copy."""
+"""The activation functions that a config can name, each as a numpy function, as graph nodes and as numpy code."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Activation:
-    """One function, elementwise: `compute` on arrays, `emit` as nodes that make `out` of `x`, `numpy` as text of x."""
+    """One elementwise function: `compute` on arrays, `emit` adds the nodes from `x` to `out`, `numpy` is code in x."""
 
     compute: Callable[[Array], Array]
     emit: Callable[["Nodes", str, str], str]

@@ -30,8 +30,8 @@ _WEIGHT_TYPES = ("F32", "F16", "BF16", "F64")
 class StoredWeight:
     """How a checkpoint's file stores a weight: its name there, dtype as in the header, shape, and byte offset.
 
-    `turned` says that it is stored transposed (Linear). A bias that the model lacks has no dtype and no name, and is
-    all zeros.
+    `turned` says that it is stored transposed (Linear). A bias that the model lacks has no dtype and no name, and
+    counts as zeros.
     """
 
     file: Path
@@ -44,10 +44,10 @@ class StoredWeight:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint:
-    """A model's folder after every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
+    """A model's folder that passed every check. `weights` are read-only float32 arrays under the names of WEIGHTS.
 
-    They are mapped from their files where these hold them in the form needed (float32, not transposed).
-    `stored` says how each is stored; a tied unembedding is stored as the embedding.
+    Weights stored as float32 and not transposed are mapped from their files. `stored` says how each is stored; a tied
+    unembedding is stored as the embedding.
     """
 
     folder: Path
@@ -66,7 +66,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The `name_of` its folder."""
+        """The model's name, from its folder's (`name_of`)."""
         return name_of(self.folder)
 
     def require_unchanged(self) -> None:
@@ -79,15 +79,15 @@ class Checkpoint:
         """Whether one of its files was written to since it was opened."""
         try:
             self.require_unchanged()
-        except ModelError:  # so it was; the caller reports it
+        except ModelError:  # it was rewritten; the caller reports it
             return True
         return False
 
     @cached_property
     def digest(self) -> str:
-        """The fingerprint of its weights: SHA-256, in hex, over names, shapes and float32 values.
+        """The fingerprint of the weights: SHA-256, in hex, over names, shapes and float32 values.
 
-        The same however they are stored: in float16 or float32, in one file or in several, transposed or not.
+        It does not depend on how they are stored: in float16 or float32, in one file or several, transposed or not.
         """
         return weights_digest(self.weights)
 
@@ -161,9 +161,9 @@ def _load(folder: Path, on_stage: Callable[[str], None]) -> Checkpoint:
 
 
 def settle_head(config: Config, stored: StoredTensors, folder: Path) -> Config:
-    """Distinguish a tied head from an untied one; a copy of the embedding stored as a tied head is ignored.
+    """Decide whether the head is tied; a tied head that is stored as a copy of the embedding is ignored.
 
-    Where only one of a tied pair is stored, it serves as both, whichever name it has.
+    If only one of a tied pair is stored, under either name, it serves as both.
     """
     if (
         "wte.weight" not in stored
@@ -219,7 +219,7 @@ def no_config(folder: Path) -> ModelError:
         (vocab, width), (positions, _) = (
             file.entries[name].shape for file, name in (stored["wte.weight"], stored["wpe.weight"])
         )
-    except (ModelError, KeyError, ValueError):  # nor do any weights tell
+    except (ModelError, KeyError, ValueError):  # the weights do not tell either
         return ModelError(f"{folder / 'config.json'} does not exist; check the folder's name.")
     shape = {"vocab_size": vocab, "n_positions": positions, "n_embd": width}
     shape["n_layer"] = len({name.split(".")[1] for name in stored if name.startswith("h.")})
@@ -242,7 +242,7 @@ def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) 
 
 def as_float32(array: NDArray[Any], turned: bool) -> tuple[NDArray[np.float32], bool]:
     """A stored matrix in the form used to compute, and whether all of it is finite."""
-    # A sum is finite only if every term is, and costs one read; it may also overflow, hence the second look.
+    # If the sum is finite, so is every term, and summing costs one read; but a sum of finite terms can overflow too.
     with np.errstate(all="ignore"):
         # The format does not align arrays; an unaligned one is copied.
         weight = np.require(array.T if turned else array, np.float32, ["C", "ALIGNED"])

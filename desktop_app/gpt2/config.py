@@ -1,4 +1,4 @@
-"""The shape of one GPT-2: `config.json` read with bounds, and everything unknown that matters refused."""
+"""A GPT-2's hyper-parameters: reads `config.json` within bounds, and refuses fields that would change the numbers."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ ACTIVATIONS = {
 
 CONFIG_LIMIT = 1 << 20
 
-# Newer libraries write generic names where GPT-2's own files have short ones.
+# Newer libraries write generic names where GPT-2's own files have abbreviated ones.
 _ALIASES = {
     "hidden_size": "n_embd",
     "max_position_embeddings": "n_positions",
@@ -72,7 +72,7 @@ class Config:
     reorder_and_upcast_attn: bool = field(default=False, compare=False)
     tie_word_embeddings: bool = True
     bias: bool = True
-    """Whether it has biases; a nanoGPT may lack them, and computes as if all were zero."""
+    """Whether the model has biases; a nanoGPT model may lack them, and computes as if all were zero."""
     says_tied: bool = field(default=True, compare=False)
     """Whether the config decides if the head is tied; nanoGPT's and minGPT's leave it to the weights."""
     int8: bool = False
@@ -134,7 +134,7 @@ def load_config(path: Path) -> Config:
 
 
 def parse_config(raw: dict[str, Any], where: str) -> Config:
-    """A Config out of parsed JSON; `where` names its source in errors.
+    """A Config from parsed JSON; `where` names its source in errors.
 
     Fields that do not bear on the forward pass (dropout, initialisation, summary heads, generation
     defaults) are ignored. Fields that do, but that this program does not compute, are refused by name.
@@ -197,8 +197,8 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
 def _from_nanogpt(raw: dict[str, Any], where: str) -> dict[str, Any]:
     """The arguments of a nanoGPT or a minGPT as fields of GPT2Config.
 
-    Both call the context block_size; model_type names a size there. minGPT (known by its embd_pdrop) computes GELU by
-    the tanh formula, nanoGPT by the error function; a field activation_function overrules both.
+    Both call the context length block_size, and use model_type for a size. minGPT (recognised by its embd_pdrop)
+    computes GELU by the tanh formula, nanoGPT by the error function; a field activation_function overrides either.
     """
     for name in ("n_layer", "n_head", "n_embd", "vocab_size"):
         # Their defaults are not GPT-2's, and a wrong number of heads would run, with wrong results.

@@ -1,4 +1,4 @@
-"""All that is right and wrong with a checkpoint folder, tensor by tensor; loading stops at the first fault."""
+"""Reports everything wrong with a checkpoint folder, tensor by tensor; loading it stops at the first fault."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Diagnosis:
     troubles: tuple[str, ...]
     tensors: tuple[TensorFinding, ...]
     remarks: tuple[str, ...] = ()
-    """What is ignored and is not a fault."""
+    """Sentences about what is ignored without being a fault."""
 
     @property
     def faults(self) -> int:
@@ -121,7 +121,7 @@ def _tensors(config: Config, stored: StoredTensors, folder: Path, troubles: list
     try:
         turned = is_linear(config, stored, folder)
     except LogitscopeError:
-        turned = False  # c_attn itself is named below
+        turned = False  # the fault of c_attn is reported below
     found = []
     for _, stored_name, spec in all_weights(config):
         if spec.is_tied(config):

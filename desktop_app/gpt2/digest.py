@@ -1,4 +1,4 @@
-"""The digest of a model's weights, by which a saved trace knows the model that computed it."""
+"""The digest of a model's weights, which identifies the model that computed a saved trace."""
 
 import hashlib
 import os
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 
 def weights_digest(weights: Mapping[str, NDArray[np.float32]]) -> str:
-    """SHA-256, in hex, over the names, shapes and values of all weights. For an int8 model, those before rounding.
+    """SHA-256, in hex, over the names, shapes and values of all weights; for an int8 model, of the float32 weights.
 
-    Reads every weight, on every core, 1 GB/s each: 0.5 s of one core for GPT-2 small, 6 s for GPT-2 XL.
+    Reads every weight, on all cores, at 1 GB/s per core: 0.5 s of one core for GPT-2 small, 6 s for GPT-2 XL.
     """
     exact = getattr(weights, "source", weights)
-    arrays = {id(array): array for array in exact.values()}  # a tied unembedding is the embedding: it is read once
+    arrays = {id(array): array for array in exact.values()}  # a tied unembedding is the embedding's array, read once
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = dict(zip(arrays, pool.map(_digest, arrays.values()), strict=True))
     lines = [f"{name} {list(array.shape)} {found[id(array)]}\n" for name, array in sorted(exact.items())]

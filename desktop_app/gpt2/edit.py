@@ -33,7 +33,7 @@ _SPAN = re.compile(r"(\d{1,9})?:(\d{1,9})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Cells:
-    """Numbers to put, as a comparable value: float32, one for each cell or of length 1 along an axis."""
+    """The numbers that an edit puts, as a comparable value: float32, one for each cell, or length 1 along an axis."""
 
     shape: tuple[int, ...]
     data: bytes
@@ -99,9 +99,9 @@ def parse_edit(text: str, config: Config, positions: int) -> Edit:
 
 
 def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
-    """The edit of a text, and its VALUE if that is not a number; "" if it is.
+    """The edit that a text describes, and its VALUE if that is not a number; "" if it is.
 
-    If VALUE is not a number, the edit puts 0, or with `*=` keeps nothing. Raises ModelError as `parse_edit` does.
+    If VALUE is not a number, the edit puts 0, or with `*=` has keep 0. Raises ModelError as `parse_edit` does.
     """
     match = _WRITTEN.fullmatch(text)
     if match is None:
@@ -110,7 +110,7 @@ def read_edit(text: str, config: Config, positions: int) -> tuple[Edit, str]:
     how = match["how"]
     try:
         value, source = float(match["value"]), ""
-    except ValueError:  # a source other than a number: the caller knows it
+    except ValueError:  # VALUE names a source, which the caller resolves
         value, source = 0.0, match["value"].strip()
     if abs(value) > float(np.finfo(np.float32).max) and not (
         value == -math.inf and how != "*=" and tensor.name.endswith(CUT)
@@ -214,7 +214,7 @@ class Rows:
 
 
 class Made:
-    """Keep and put of one site for some rows, as arrays that edits are written into: the identity before any."""
+    """`keep` and `put` of one site for some rows, as arrays into which edits are composed; at first the identity."""
 
     def __init__(self, tensor: Tensor, config: Config, rows: Rows) -> None:
         self._axes, self._rows = tensor.axes, rows
@@ -239,7 +239,7 @@ class Made:
         if edit.keep == 0:
             self.keep[cells], self.put[cells] = 0, put  # overwrite any value, infinities too
         else:
-            with np.errstate(all="ignore"):  # a result that is not finite is refused once all are made
+            with np.errstate(all="ignore"):  # results that are not finite are refused after the last edit
                 self.keep[cells] *= np.float32(edit.keep)
                 self.put[cells] = self.put[cells] * np.float32(edit.keep) + put
 

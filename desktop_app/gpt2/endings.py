@@ -1,7 +1,7 @@
-"""Which tokens end a text: what config.json, generation_config.json and the tokenizer say, in one place.
+"""Which tokens end a text, from config.json, generation_config.json and the tokenizer's files.
 
-transformers stops where generation_config.json says, else config.json; and a tokenizer has its own end of text, which
-fine-tuning often changes without updating the other files.
+transformers stops at the ids in generation_config.json, or if it has none, at those in config.json. The tokenizer has
+its own end-of-text token, which fine-tuning often changes without updating the other files.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 def text_ends(folder: Path, tokenizer: Tokenizer) -> frozenset[int]:
     """The ids at which generation ends with the model in `folder`.
 
-    Where generation_config.json names ids, config.json is not asked. An id that they name is ignored if it is an
-    ordinary word and the tokenizer has its own end: configs keep GPT-2's 50256 under other vocabularies.
+    config.json is read only if generation_config.json names no ids. An id in these files is ignored if it is an
+    ordinary token and the tokenizer has its own end of text: configs keep GPT-2's 50256 with other vocabularies.
 
     Raises ModelError for an eos_token_id that is neither an id nor a list of ids.
     """

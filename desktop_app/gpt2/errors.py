@@ -21,7 +21,7 @@ class TokenizerError(LogitscopeError):
 
 
 class SamplingError(LogitscopeError):
-    """A sampling setting is out of its range."""
+    """A sampling setting is out of range."""
 
 
 class SessionError(LogitscopeError):
@@ -29,7 +29,7 @@ class SessionError(LogitscopeError):
 
 
 class ExportError(LogitscopeError):
-    """An output file cannot be made."""
+    """An output file cannot be written."""
 
 
 def outside_vocabulary(token: int, vocab_size: int, where: str = "") -> str:

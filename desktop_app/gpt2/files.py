@@ -19,7 +19,7 @@ _PATIENCE = 10.0  # seconds
 
 @contextmanager
 def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[BinaryIO]:
-    """A binary file that appears at `path`, replacing what is there, only once the block has succeeded.
+    """A binary file that appears at `path`, replacing what is there, only if the `with` statement ends normally.
 
     Raises `error` when `path` cannot be a file, its folder is missing or read-only, or the disk fills; then nothing
     is left behind.
@@ -40,7 +40,7 @@ def whole_file(path: Path, error: type[LogitscopeError] = ExportError) -> Iterat
 
 @contextmanager
 def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -> Iterator[Path]:
-    """A folder to write files in, which move to `paths` (all in one folder) once the block has succeeded.
+    """A folder to write files in, which move to `paths` (all in one folder) if the `with` statement ends normally.
 
     The first of `paths` moves last, so that any files it refers to are already there. Raises as `whole_file` does.
     """
@@ -61,9 +61,9 @@ def whole_files(paths: list[Path], error: type[LogitscopeError] = ExportError) -
 
 @contextmanager
 def alone(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[None]:
-    """A lock: no other process of ours reads and rewrites the file at `path` meanwhile. Makes its folder.
+    """Lock the file at `path` against other processes of this program that rewrite it; creates its folder.
 
-    Raises `error` where the folder cannot be written, or where another process holds the lock for ten seconds.
+    Raises `error` if the folder cannot be written, or if another process holds the lock for ten seconds.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,9 +76,9 @@ def alone(path: Path, error: type[LogitscopeError] = ExportError) -> Iterator[No
 
 
 def regular(path: Path, error: type[LogitscopeError]) -> os.stat_result:
-    """The stat of the file at `path`, links followed. Raises `error` if it is not a regular file, OSError as `stat`.
+    """The `stat` of the file at `path`, following links. Raises `error` if it is not a regular file, OSError as `stat`.
 
-    Opening a pipe would wait for ever.
+    Callers check this before opening the file, because opening a pipe could block for ever.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -115,7 +115,7 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
 
 
 def _final(path: Path) -> Path:
-    """The final path of a file: a link stays a link, and its target is replaced."""
+    """The path that is replaced: of a link, its target, so that the link stays a link."""
     return path.resolve() if path.is_symlink() else path
 
 

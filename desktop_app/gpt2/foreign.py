@@ -1,4 +1,4 @@
-"""Folders and files that are not a checkpoint this program opens: what they are, and what to do with them."""
+"""Recognises folders and files that this program cannot open as a checkpoint: what they are, and what to do."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ _SAVE = "load it with transformers and save it with save_pretrained, which write
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of file that identifies a folder: any of `files`; what the folder is, and what to do."""
+    """Glob patterns of files (`files`) that show what a folder holds (`what`), and what to do about it (`cure`)."""
 
     files: tuple[str, ...]
     what: str
@@ -60,7 +60,7 @@ _TOKENIZERS = (
 
 
 def adapter(folder: Path) -> ModelError | None:
-    """The error for a folder with an adapter, which changes a base model's numbers; None if there is none."""
+    """The error for a folder with an adapter, which modifies a base model's weights; None if there is none."""
     path = folder / "adapter_config.json"
     if not path.exists():
         return None

@@ -1,9 +1,9 @@
-"""Everything about one formula, in one row: how it is computed, emitted, read, checked, described and copied.
+"""One formula as one object: how it is computed, emitted as graph nodes, checked, shown in words and copied as numpy.
 
-The numbers that a result is made from are given once, in einsum style: the result's cell and each operand are
-indexed by letters. For `scores`, whose cell is [h, i, j], q is read at [h, i, n] and k at [h, j, n]: letters that the
-cell lacks run over every index. From this follow the operands of a cell, the cells that an operand feeds, the part of
-a weight that a tensor needs, and whether a row needs rows other than its own.
+Its indices are given once, in einsum style: the result's cell and each operand are indexed by letters. For `scores`,
+whose cell is [h, i, j], q is read at [h, i, n] and k at [h, j, n]: letters that the cell lacks run over every index.
+From this follow the operands of a cell, the cells that an operand feeds, the part of a weight that a tensor needs, and
+whether a row needs rows other than its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,13 +32,13 @@ class Columns:
     part: int = 0
 
     def index(self, letters: Letters, config: Config) -> int | None:
-        """The index on the axis; None where head or column is not given."""
+        """The index on the axis; None if `letters` lacks the head or the column."""
         if "h" not in letters or "j" not in letters:
             return None
         return self.part * config.n_embd + letters["h"] * config.d_head + letters["j"]
 
     def letters(self, index: int, config: Config) -> dict[str, int] | None:
-        """Head and column at an index of the axis; None where that belongs to another part."""
+        """Head and column at an index of the axis; None if the index belongs to another part."""
         part, column = divmod(index, config.n_embd)
         head, within = divmod(column, config.d_head)
         return {"h": head, "j": within} if part == self.part else None
@@ -69,7 +69,7 @@ def bind(pattern: Pattern, index: Sequence[int], config: Config) -> dict[str, in
 
 
 def fill(pattern: Pattern, letters: Letters, config: Config) -> tuple[int | None, ...]:
-    """The index that `letters` give; None for an axis that is meant whole."""
+    """The index that `letters` give; None for an axis that is read whole."""
     return tuple(
         entry.index(letters, config)
         if isinstance(entry, Columns)
@@ -96,7 +96,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Site:
-    """The same in a graph: block, and the names of the rows' positions and of the keys hidden from each row."""
+    """Where a formula is emitted in a graph: block, and names of the rows' positions and of the hidden keys."""
 
     layer: int
     positions: str
@@ -104,7 +104,7 @@ class Site:
 
 
 def filled(text: str, names: Mapping[str, object]) -> str:
-    """A text with its "{names}" filled in; in a phrase, in its values."""
+    """A text with its "{name}" placeholders filled in; of a phrase, those in its values."""
     if not isinstance(text, Phrase):
         return text.format(**names)
     # A value that is nothing but one name is replaced by the object itself, which may be a phrase.
@@ -116,8 +116,8 @@ def filled(text: str, names: Mapping[str, object]) -> str:
 class Operand:
     """One input: its variable in numpy lines and sentences, where it is read, and its label in the inspector.
 
-    A label, or a value of a label that is a phrase, may name letters, "W_U[{j}]"; without a label the operand has the
-    last part of its tensor's name.
+    A label, or a value of a label that is a phrase, may name letters, "W_U[{j}]"; the default label is the last part
+    of the tensor's name.
     """
 
     variable: str
@@ -130,7 +130,7 @@ class Operand:
         return self.at[self.at[0] == "h"] == "i"
 
     def called(self, letters: Mapping[str, int]) -> str:
-        """The label with these letters put in."""
+        """The label with the values of its letters put in."""
         return filled(self.label, letters)
 
 
@@ -154,7 +154,7 @@ vectors, perhaps with a bias; a row's softmax, mean or spread; a number read fro
 """
 
 Terms = Callable[[Letters, Sequence[Array]], Mapping[str, float | str]]
-"""(letters, operands of the cell) -> further numbers of its sentence, by name."""
+"""(letters, operands of the cell) -> further numbers for the cell's sentence, by name."""
 
 Settings = Callable[[Config, int], Mapping[str, float | str]]
 """(config, block) -> the formula's values from the config, by name."""

@@ -18,7 +18,7 @@ from desktop_app.gpt2.nodes import Nodes
 from desktop_app.gpt2.tensors import Tensor
 
 OPSET = 20
-"""The first opset that has both."""
+"""The first opset that has both operators."""
 
 _GELU = {"gelu_tanh": "tanh", "gelu_erf": "none"}
 """Activation -> its name in ONNX."""
@@ -30,14 +30,14 @@ _Emit = Callable[..., None]
 
 
 def fused(table: Mapping[str, Tensor], config: Config, only: Collection[str]) -> dict[str, Tensor]:
-    """The table with such operators as formulas, where none of the rows they skip is in `only`, or edited.
+    """The table with these operators as formulas, wherever none of the rows that they replace is in `only` or edited.
 
-    Their rows read what the first skipped row reads; only their `emit` is to be used.
+    A fused row reads the inputs of the first row it replaces; only its formula's `emit` may be used.
     """
     found = dict(table)
     for name, row in table.items():
         if f"{name}.before" in table:
-            continue  # an edited tensor is made from its value before, keep and put
+            continue  # an edited tensor is computed from its `.before`, `.keep` and `.put`
         stem, _, end = name.removesuffix(".before").rpartition(".")
         inner = [f"{stem}.{step}" for step in _STEPS]
         if inner[-1] in row.inputs and not any(step in only for step in inner):

@@ -1,7 +1,7 @@
 """The ONNX graph of a GPT-2 with every tensor of the table exposed under its own name.
 
 Inputs: `input_ids` [pos] int64, and `past.L.key`, `past.L.value` [head, past, d_head] (length 0 works). There is no
-batch axis. The body ends at `ln_final.out`; the head, `logits`, is a third of a pass and can be a separate graph.
+batch axis. The body ends at `ln_final.out`; the head, `logits`, takes a third of a pass and can be a separate graph.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ IR_VERSION = 9
 
 
 def _prologue(nodes: Nodes) -> tuple[str, str]:
-    """The nodes before the first formula: tokens. Returns the names of positions and of what is hidden from each."""
+    """Add the nodes before the first formula; returns the names of the positions and of the mask of hidden keys."""
     nodes.op("Identity", "input_ids", out="tokens")
     # Absolute positions: the new tokens follow the past.
     any_past = next(iter(past_of(0)))
@@ -38,12 +38,12 @@ def _prologue(nodes: Nodes) -> tuple[str, str]:
 
 
 def _with_past(nodes: Nodes, layer: int, there: Collection[str]) -> dict[str, str]:
-    """Keys and values of a block, as far as the graph has them -> the same, preceded by those of the past."""
+    """A block's keys and values, those that the graph has -> the same, preceded by those of the past."""
     return {own: nodes.op("Concat", past, own, axis=1) for past, own in past_of(layer).items() if own in there}
 
 
 def _emit(nodes: Nodes, row: Tensor, there: Collection[str], positions: str, later: str) -> None:
-    """The nodes of one tensor, by its formula, in a graph of the tensors `there`."""
+    """Add the nodes of one tensor, by its formula, to a graph that has the tensors `there`."""
     layer = row.layer or 0
     names = {"tokens": "input_ids"}
     if not nodes.config.int8:
@@ -148,8 +148,8 @@ def build_graph(
 
 
 POSITIONS, HIDDEN = "positions", "hidden"
-"""Inputs of a piece: the position of each row [pos], and true where a key is hidden from a row, [head, pos, key] or, if
-all heads are alike, [1, pos, key]."""
+"""Inputs of a graph from `build_piece`: the position of each row [pos], and true where a key is hidden from a row,
+[head, pos, key] or, if all heads are alike, [1, pos, key]."""
 
 
 def build_piece(
@@ -162,8 +162,9 @@ def build_piece(
 ) -> onnx.ModelProto:
     """The graph that computes the tensors `only` from those `given` and nothing more, in a pass that may be edited.
 
-    Which rows there are, and what each of them sees, are inputs, so that rows of several passes can run together. As in
-    the whole graph, keys and values of other rows precede those of the rows. Keep and put of edits are `given`.
+    The positions of the rows, and the keys hidden from each, are inputs, so that rows of several passes can run
+    together. As in the whole graph, past keys and values precede those of the rows. `keep` and `put` of edits are
+    among the `given`.
     With `fuse` the table comes from `fused.py`, whose operators need a later opset.
     """
     nodes = Nodes(config)

@@ -1,9 +1,9 @@
 """A checkpoint with its matrices rounded to int8, for speed: what is rounded, how, and the rounded numbers themselves.
 
-The matrix products of such a model (`Config.int8`) take both their operands rounded: in groups of 128 numbers along
-the axis that is summed over, each number is a whole multiple, from -127 to 127, of the group's largest over 127. That
-is what onnxruntime's MatMulNBits computes at accuracy level 4. Everything else stays float32: the embeddings, layer
-norms, biases, attention's own products and the sums.
+The matrix products of such a model (`Config.int8`) round both operands: in groups of 128 numbers along the axis that is
+summed over, each number is a whole multiple, from -127 to 127, of the group's largest magnitude over 127. That is what
+onnxruntime's MatMulNBits computes at accuracy level 4. Everything else stays float32: the embeddings, layer norms,
+biases, the products without weights (attention scores, weighted values) and the sums.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,9 +25,9 @@ Array = NDArray[Any]
 
 
 class RoundedWeights(Mapping[str, NDArray[np.float32]]):
-    """The weights of an int8 model: a rounded one is made from the float32 `source` on access, and not kept long.
+    """The weights of an int8 model, rounded from the float32 `source` on access; only the last two are cached.
 
-    A session multiplies with the same whole numbers (`codes`), in its own layout.
+    A session multiplies by the same whole numbers (`codes`), in its own layout.
     """
 
     def __init__(self, source: Mapping[str, NDArray[np.float32]], config: Config) -> None:
@@ -41,7 +41,7 @@ class RoundedWeights(Mapping[str, NDArray[np.float32]]):
         return found
 
     def codes(self, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """A weight's whole numbers, 128 added, [out, group, GROUP], and its scales, [out, group]."""
+        """A weight's whole numbers plus 128, [out, group, GROUP], and its scales, [out, group]."""
         weight = self.source[name]
         whole, scales = codes_of(weight if summed_axis(name) == 1 else weight.T)
         return (whole + np.float32(128)).astype(np.uint8), scales
@@ -60,16 +60,16 @@ class RoundedWeights(Mapping[str, NDArray[np.float32]]):
 
 
 def round_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
-    """The same model with its matrices in int8. Raises ModelError where another provider than the cpu was chosen."""
+    """The same model with its matrices in int8. Raises ModelError if a provider other than the CPU was chosen."""
     if chosen() != CPU:
-        # OpenVINO, for one, multiplies the rounded weights with vectors that it does not round.
+        # OpenVINO, for one, multiplies the rounded weights by vectors that it does not round.
         raise ModelError(f"int8 weights are for the cpu alone, not for {chosen()}; leave one of the two out.")
     config = replace(checkpoint.config, int8=True)
     return replace(checkpoint, config=config, weights=RoundedWeights(checkpoint.weights, config))
 
 
 def exact_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
-    """The float32 model that an int8 one was made from; any other as it is."""
+    """The float32 model that an int8 one was made from; any other model unchanged."""
     if not isinstance(checkpoint.weights, RoundedWeights):
         return checkpoint
     return replace(checkpoint, config=replace(checkpoint.config, int8=False), weights=checkpoint.weights.source)

@@ -15,7 +15,7 @@ import psutil
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"
 _NAME = re.compile(rf"\.?logitscope-{_HOST}-(\d{{1,9}})-[0-9a-f]{{8}}.*")
 _AGE = 3600.0
-"""Seconds for which a file must be untouched: two containers may share a host name but not process ids."""
+"""A file is deleted only if untouched for this many seconds: containers may share a host name but not process ids."""
 
 _CLOCK = 10.0
 """Seconds by which a process's start time and a file's time may differ if the clock was set in between."""
@@ -25,12 +25,12 @@ log = logging.getLogger(__name__)
 
 
 def unfinished_name(prefix: str = ".") -> str:
-    """A name that is unique in its folder, short whatever the final name, and identifies its process and host."""
+    """A unique name, short however long the final one is, that identifies the process and host writing the file."""
     return f"{prefix}logitscope-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def is_gone(process: int, touched: float) -> bool:
-    """Whether the process with that id which last touched a file, at the time `touched`, has ended.
+    """Whether the process with the id `process`, which last wrote a file at the time `touched`, has ended.
 
     Ids are reused: a process that started after the file was touched is a different one.
     """

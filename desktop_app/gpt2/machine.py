@@ -6,9 +6,9 @@ import psutil
 
 
 def available_memory() -> int | None:
-    """Bytes that new data may take without pushing other programs' memory out; None where it is unknown.
+    """Bytes that can be allocated without swapping out other programs; None where that is unknown.
 
-    The system's own estimate (Linux's MemAvailable), and no more than a control group (a container) leaves.
+    The system's own estimate (Linux's MemAvailable), capped by what the control group (a container) has left.
     """
     try:
         free = int(psutil.virtual_memory().available)

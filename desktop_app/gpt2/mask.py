@@ -1,6 +1,6 @@
-"""Attention masks by name: which keys a query sees, for all heads or for one, and how many pairs that is.
+"""Attention masks by name: which keys a query sees, for all heads or for one, and how many query-key pairs result.
 
-Written as "window:16", "local:8+global:2", or with rules of single heads, "causal, 3.1=window:4" (block 3, head 1).
+Written as "window:16", "local:8+global:2", or with rules for single heads, "causal, 3.1=window:4" (block 3, head 1).
 A part "+first" keeps the first token visible. `causal` is GPT-2's own; of the others only `none` shows later tokens.
 Sources: Child et al. 2019, "Generating Long Sequences with Sparse Transformers" (strided); Beltagy et al. 2020,
 "Longformer" (window, global tokens); Sukhbaatar et al. 2019, "Adaptive Attention Span" (a window for each head);
@@ -33,9 +33,9 @@ MOST = 1_000_000
 class Kind:
     """A kind of rule.
 
-    `seen` takes queries q, keys k and the rule's number n (None without one), and `counts` the positions of queries,
-    the length of the text and n: how many keys each sees. `numpy` is `seen` as an expression in q and k, `words` say
-    it. Under every kind but the one marked `later`, a query sees no key after itself.
+    `seen` takes queries q, keys k and the rule's number n (None without one). `counts` takes the positions of queries,
+    the length of the text and n, and gives how many keys each query sees. `numpy` is `seen` as an expression in q and
+    k, `words` is `seen` in English. Under every kind but the one marked `later`, a query sees no key after itself.
     """
 
     seen: Callable[[Array, Array, int], Array]
@@ -90,7 +90,7 @@ _HEAD = re.compile(r"(\d{1,3})\.(\d{1,3})\s*=(.*)", re.ASCII | re.DOTALL)
 
 @dataclass(frozen=True)
 class Rule:
-    """What a query sees: all that any of its parts, each a kind and a number, lets it see."""
+    """Which keys a query sees: the union over the rule's parts, each a kind and a number."""
 
     parts: tuple[tuple[str, int], ...]
 
@@ -129,7 +129,7 @@ class Rule:
             return int(KINDS[name].counts(every, count, n).sum())
         if self.later:
             return count * count
-        # Among several parts, those that see the first keys only count beyond what the others see already.
+        # To the pairs of one part, those of "global" parts are added, except where the query sees the key already.
         (name, n), *firsts = sorted(self.parts, key=lambda part: part[0] == "global")
         if any(other != "global" for other, _ in firsts):
             return sum(int(self.seen(np.arange(at, at + 1), np.arange(at + 1)).sum()) for at in range(count))
@@ -146,7 +146,7 @@ GPT2 = Rule(((CAUSAL, 0),))
 
 @dataclass(frozen=True)
 class Mask:
-    """The rule of all heads, and those of single ones by (block, head)."""
+    """The rule for all heads, and exceptions for single heads by (block, head)."""
 
     rule: Rule
     heads: tuple[tuple[tuple[int, int], Rule], ...] = ()
@@ -160,7 +160,7 @@ class Mask:
         return dict(self.heads).get((layer, head), self.rule)
 
     def own(self, layer: int) -> dict[int, Rule]:
-        """The heads of a block with their own rule."""
+        """The rules of those heads of a block that have one of their own."""
         return {head: rule for (block, head), rule in self.heads if block == layer}
 
     def hidden(self, config: Config, layer: int, queries: Array, keys: Array) -> NDArray[np.bool_]:
@@ -182,7 +182,7 @@ class Mask:
 
 
 def parse_mask(text: str, config: Config) -> Mask:
-    """The mask of that name. Raises ModelError that names the part at fault."""
+    """The mask that `text` names. Raises ModelError that names the part at fault."""
     rule, heads = GPT2, dict[tuple[int, int], Rule]()
     for n, part in enumerate(text.split(",")):
         match = _HEAD.fullmatch(part.strip())
@@ -224,12 +224,12 @@ def _rule(text: str, whole: str) -> Rule:
 
 @lru_cache(maxsize=64)
 def mask_of(text: str, config: Config) -> Mask:
-    """The same, remembered."""
+    """`parse_mask`, cached."""
     return parse_mask(text, config)
 
 
 def rules(mask: Mask) -> Iterator[Rule]:
-    """Every rule of a mask, the common one first."""
+    """Every rule of a mask, the one for all heads first."""
     yield mask.rule
     for _, rule in mask.heads:
         yield rule

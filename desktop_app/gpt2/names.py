@@ -1,8 +1,8 @@
 """Names of tensors as users give them: globs over the table, and the names of TransformerLens for the same tensors.
 
 The hook names are those of TransformerLens 4.3 on a GPT-2 (`TransformerBridge.boot_transformers`), and the few that
-only its older HookedTransformer has. A name of theirs is never accepted for ours, as layouts differ ([batch, pos,
-head, d_head] there, [head, pos, d_head] here): the answer is a sentence that gives our name.
+only its older HookedTransformer has. TransformerLens' names are not accepted as aliases, because layouts differ
+([batch, pos, head, d_head] there, [head, pos, d_head] here): the error says what the tensor is called here.
 """
 
 import re
@@ -46,7 +46,7 @@ IN_BLOCKS = {
     **{f"attn.{letter}.hook_in": "ln1.out" for letter in "qkv"},
     **{f"attn.{letter}.hook_out": f"attn.{letter}" for letter in "qkv"},
     **{f"attn.hook_{letter}": f"attn.{letter}" for letter in "qkv"},
-    "attn.hook_attn_scores": "attn.masked",  # theirs are divided and masked already
+    "attn.hook_attn_scores": "attn.masked",  # TransformerLens' scores are scaled and masked
     "attn.hook_pattern": "attn.pattern",
     "attn.hook_z": "attn.z",
     "attn.o.hook_in": "attn.z",
@@ -72,7 +72,7 @@ IN_BLOCKS = {
     "hook_out": "resid_post",
     "hook_resid_post": "resid_post",
 }
-"""The same within a block, without `blocks.L.`."""
+"""TransformerLens' name -> ours, for tensors within a block, without `blocks.L.`."""
 
 NOT_HERE = {
     "pos_embed.hook_in": "TransformerLens' name stands for the positions themselves, 0, 1, 2 and so on.",
@@ -85,7 +85,7 @@ _SHORT = {"attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": 
 
 
 def match_names(patterns: list[str], config: Config, edited: frozenset[str] = frozenset()) -> list[str]:
-    """The table's names that match any of the glob `patterns`, in the order of the table, for a pass `edited` there.
+    """The table's names that match any of the glob `patterns`, in the order of the table, with the tensors `edited`.
 
     Raises ModelError for a pattern that matches nothing.
     """
@@ -100,7 +100,7 @@ def match_names(patterns: list[str], config: Config, edited: frozenset[str] = fr
 
 
 def no_such_tensor(name: object, config: Config) -> str:
-    """The sentence for a name or glob that matches no tensor: what TransformerLens means by it, or similar names."""
+    """The error for a name or glob that matches no tensor: what TransformerLens means by it, or similar names."""
     said = f"This model has no tensor {_quoted(name)}"
     if theirs := answer(name, config):
         return f"{said}; {theirs}"

@@ -50,7 +50,7 @@ class Nodes:
             self.nodes.append(helper.make_node("Split", [x, ends], list(names), name=f"node:{names[0]}", axis=axis))
 
     def product(self, x: str, w: str, bias: str = "", *, out: str | None = None, turned: bool = False) -> str:
-        """`x` . `w` + `bias`, or `x` times the transpose of a `turned` w; in an int8 model both of them rounded."""
+        """`x` . `w` + `bias`, with `w` transposed if `turned`; an int8 model rounds `x` and `w`."""
         if self.config.int8:
             form: dict[str, Any] = {
                 "K": self._width(w, 0),
@@ -67,7 +67,7 @@ class Nodes:
         return self.op("Gemm", x, w, *([bias] if bias else []), out=out, **turn)
 
     def _width(self, weight: str, end: int) -> int:
-        """The width of a row that goes into a product with a weight (end 0) or comes out (1)."""
+        """The length of the rows that a product with a weight takes (`end` 0) or gives (1)."""
         axis = summed_axis(weight)
         return self._matrices[weight][1 - axis if end else axis]
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from desktop_app.gpt2.files import whole_file
 
 ABOUT = "about"
-"""The entry that holds the metadata, as JSON in a string array without axes."""
+"""The entry that holds the metadata, as JSON in a zero-dimensional string array."""
 
 
 def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], metadata: Mapping[str, str]) -> None:
-    """Write tensors one after the other, uncompressed and undated, so that the same tensors give the same bytes.
+    """Write tensors one after the other, uncompressed and with a fixed date: the same tensors give the same bytes.
 
     Integers become int64, strings stay strings, everything else becomes float32. Nothing in the file is pickled:
     `numpy.load` reads it without options. The file appears under `path` only when it is whole. Raises ExportError.
@@ -29,12 +29,12 @@ def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], 
 
 
 def stored(array: NDArray[Any]) -> NDArray[Any]:
-    """An array in the form that files store: int64, float32, or text."""
+    """An array in the dtype that files store: int64, float32 or text."""
     kinds = {"i": np.int64, "u": np.int64, "b": np.int64, "U": None}
     return np.asarray(array, kinds.get(array.dtype.kind, np.float32), order="C")
 
 
 def _add(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
-    # ZipInfo's own date is 1980, the oldest that the format knows.
+    # ZipInfo's default date is 1980, the earliest that the format can hold.
     with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
         npy.write_array(member, array, version=(1, 0), allow_pickle=False)

@@ -1,8 +1,8 @@
-"""The words on a view, as values: the English text, and the parts it was made of, for other languages.
+"""Displayed text that can be translated: an English string that keeps the parts it was made of.
 
-`Phrase("head {1}", 3)` is the text "head 3". Code that shows English needs no more; for another language the key
-"head {1}" is looked up in its table (`figures/language.py`) and the values are put into its words. A text of any other
-type is data (a token, the name of a tensor, a formula) and the same in every language, however it reads.
+`Phrase("head {1}", 3)` is the string "head 3". Code that shows English needs no more; for another language the key
+"head {1}" is looked up in its table (`figures/language.py`) and the values are put into the translation. A string of
+any other type is data (a token, the name of a tensor, a formula) and is never translated, even if it reads as English.
 """
 
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ from typing import Self
 
 
 class Phrase(str):
-    """English words. `key` has places {1}, {2} ... for `values`, which are phrases, counts or anything with a `str`."""
+    """English text. `key` has placeholders {1}, {2} ... for `values`: phrases, counts or anything with a `str`."""
 
     __slots__ = ("key", "values")
     key: str
     values: tuple[object, ...]
 
     def __new__(cls, key: str, *values: object) -> Self:
-        """The words of `key` with the values at their places."""
+        """The text of `key` with the values put in."""
         made = super().__new__(cls, key.format("", *values) if values else key)
         made.key, made.values = key, values
         return made
@@ -27,7 +27,7 @@ class Phrase(str):
 
 
 class Capital(Phrase):
-    """Other words with a capital first letter, as at the start of a sentence or a heading."""
+    """Another phrase with a capital first letter, as at the start of a sentence or a heading."""
 
     __slots__ = ()
 
@@ -87,7 +87,7 @@ class Count(str):
 
 
 def joined(sign: str, parts: Iterable[str]) -> str:
-    """`sign.join(parts)`, of which each part can still be translated."""
+    """`sign.join(parts)` as a phrase, so that each part can still be translated."""
     parts = tuple(parts)
     if len(parts) < 2:
         return "".join(parts) if not parts else parts[0]

@@ -1,6 +1,6 @@
-"""Which of onnxruntime's execution providers computes: the CPU, unless another one is available and was chosen.
+"""The onnxruntime execution provider in use: the CPU, unless another one is available and was chosen.
 
-One choice for the whole process, made before the first session is made.
+It is chosen once for the whole process, before the first session is created.
 """
 
 import onnxruntime as ort
@@ -30,7 +30,7 @@ def choose(name: str) -> None:
 
 
 def chosen() -> str:
-    """The short name of the provider that computes."""
+    """The short name of the provider in use."""
     return _chosen
 
 

@@ -1,4 +1,4 @@
-"""Rounding to int8 by groups, in plain numpy: each number a whole multiple of its group's largest over 127."""
+"""Rounding to int8 in groups, in plain numpy: each number becomes a multiple of its group's scale, max |x| / 127."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ GROUP = 128
 def codes_of(x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Whole numbers from -127 to 127, [..., group, GROUP], and scales, [..., group], of groups along the last axis.
 
-    The last group is padded with zeros. All in float32, and to the bit what onnxruntime's x86 kernels compute (MLAS,
+    The last group is padded with zeros. All in float32, bit for bit as onnxruntime's x86 kernels compute it (MLAS,
     QuantizeARow_CompInt8): a number times 127 / largest, not divided by the scale, with halves rounded to even.
     """
     length = x.shape[-1]
@@ -23,7 +23,7 @@ def codes_of(x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     wide[..., :length] = x
     wide = wide.reshape(*x.shape[:-1], groups, GROUP)
     largest = np.abs(wide).max(-1)
-    # Below 1e-36 the largest counts as zero: 127 divided by it exceeds float32.
+    # A largest value below 1e-36 counts as zero: 127 divided by it would overflow float32.
     steps = np.float32(127) / np.where(largest < 1e-36, np.float32(np.inf), largest)
     wide *= steps[..., None]
     return np.rint(wide, out=wide), largest / np.float32(127)

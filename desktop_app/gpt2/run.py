@@ -10,7 +10,7 @@ _opened = count(1)
 
 
 def new_model_key() -> int:
-    """A number for weights that were just opened, never given twice in a process."""
+    """A number for newly opened weights, unique within the process."""
     return next(_opened)
 
 
@@ -25,7 +25,7 @@ class Run:
 
     @property
     def changes(self) -> tuple[str, ...]:
-        """What distinguishes it from the model's plain pass, as the user writes it: its edits and its mask."""
+        """How this pass differs from the model's unedited one, as the user writes it: its edits and its mask."""
         return (*map(str, self.edits), *((f"mask {self.mask}",) if self.mask != CAUSAL else ()))
 
     def reusable(self, earlier: "Run") -> int:

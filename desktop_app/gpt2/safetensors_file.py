@@ -22,7 +22,7 @@ from desktop_app.gpt2.files import regular, whole_file
 from desktop_app.gpt2.jsonfile import parse_json
 
 _HEADER_LIMIT = 8 << 20
-"""Bytes; the header of GPT-2 XL has 60,000. The library accepts 100 million: as JSON, gigabytes and seconds."""
+"""Bytes; GPT-2 XL's header has 60,000. The library accepts 100 million, whose JSON takes gigabytes and seconds."""
 _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
@@ -132,9 +132,9 @@ class SafetensorsFile:
         return Entry(dtype, tuple(shape), start, stop)
 
     def require_unchanged(self) -> None:
-        """Raise ModelError if the file was written to since it was opened: its mapping then has other numbers, or none.
+        """Raise ModelError if the file was written to since it was opened: the mapped numbers may have changed or gone.
 
-        Replacing the file by a rename, or deleting it, does no harm: the old one stays mapped.
+        Replacing the file by a rename, or deleting it, does no harm: the old contents stay mapped.
         """
         try:
             now = _stamp(self.path)
@@ -146,7 +146,7 @@ class SafetensorsFile:
             )
 
     def is_as_sealed(self) -> bool:
-        """Whether every byte is as `write_safetensors` sealed it; false for a file without a seal. Reads all of it."""
+        """Whether the digest in the metadata fits the whole file, which is read; False if the file has none."""
         length = int.from_bytes(self._data[:8].tobytes(), "little")
         head = self._data[: 8 + length].tobytes()
         seal = self.metadata.get(SEAL, "")

@@ -90,7 +90,7 @@ class Ranked:
         """Sorts `logits` [d_vocab] of any float dtype.
 
         Raises:
-            SamplingError: not one row of finite numbers.
+            SamplingError: `logits` is not a single row of finite numbers.
         """
         if logits.ndim != 1 or logits.size == 0:
             raise SamplingError(f"Logits of one position are a row of numbers, not of shape {logits.shape}.")
@@ -147,7 +147,7 @@ class Ranked:
 class Stages:
     """Every stage of sampling at one position. All arrays are float64, read-only and in ranked order.
 
-    With `greedy`, top-k and top-p do not apply (as in transformers, where not sampling skips them): everything
+    With `greedy`, top-k and top-p do not apply (transformers skips them too when it does not sample): every token
     survives them, and the last stage keeps rank 0 alone.
     """
 
@@ -166,7 +166,7 @@ class Stages:
     cumulative: Floats
     """[n_top_k] running sum of `probs_top_k`, each token included; it is compared with top-p."""
     n_kept: int
-    """How many tokens survive everything, at least 1."""
+    """How many tokens survive every stage, at least 1."""
     final: Floats
     """[n_kept] the probabilities to draw from, with sum 1."""
     cumulative_final: Floats
@@ -193,7 +193,7 @@ class Stages:
         return int(np.searchsorted(self.cumulative_final, u, side="right"))
 
     def interval(self, rank: int) -> tuple[float, float]:
-        """The part [low, high) of [0, 1) on which a draw lands on `rank`; empty for what was cut."""
+        """The part [low, high) of [0, 1) in which a draw lands on `rank`; empty for a token that was cut."""
         self._check_rank(rank)
         if rank >= self.n_kept:
             return 1.0, 1.0
@@ -242,19 +242,19 @@ def stages(ranked: Ranked, sampling: Sampling) -> Stages:
 
 
 def uniform(seed: int, n: int) -> float:
-    """The number in [0, 1) that draw number `n` (from 0) uses: the same on every machine, permanently.
+    """The number in [0, 1) that draw number `n` (from 0) uses: the same on every machine and in every version.
 
     The first 64-bit word of Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), a
     function of key and counter with no state, with key (seed, 0) and counter n + 1; its upper 53 bits / 2**53.
 
     Raises:
-        SamplingError: a negative number of a draw, or a seed out of range.
+        SamplingError: `n` is negative, or the seed is out of range.
     """
     if not 0 <= seed <= MAX_SEED:
         raise SamplingError(f"seed is {seed}; it must be from 0 to {MAX_SEED}.", option="seed")
     if not 0 <= n <= MAX_SEED:
         raise SamplingError(f"Draws are numbered from 0, not {n}.")
-    # numpy increments the counter before it makes a block; raw bits are stable across its versions.
+    # numpy increments the counter before it generates; raw bits are stable across its versions.
     word = int(np.random.Philox(key=seed, counter=n).random_raw())
     return math.ldexp(word >> 11, -53)
 

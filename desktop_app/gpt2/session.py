@@ -30,7 +30,7 @@ class Stop:
         self._wanted = False
 
     def set(self) -> None:
-        """End running and loading work at once, and all later work before it starts."""
+        """Stop running passes and loading sessions at once, and any later ones before they start."""
         with self._lock:
             self._wanted = True
             for end in self._ends:
@@ -141,8 +141,8 @@ def session_of(
         in_file = [t for t in in_file if t.name not in values]
         for name, value in values.items():
             options.add_initializer(name, value)
-    # onnxruntime requires the file that the data would come from, even if it never reads it. Rounded weights it does
-    # read from there, packs, and frees, so that they are in memory once. Other providers read everything.
+    # onnxruntime requires the external data file to exist even if it never reads it. It does read the rounded weights
+    # from it, packs them and frees what it read, so that only one copy is in memory. Other providers read everything.
     clear_leftovers(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=unfinished_name(""), ignore_cleanup_errors=True) as folder:
         path = Path(folder).resolve() / PLACEHOLDER
@@ -177,7 +177,7 @@ def _write_data(
 
 
 def _arrays(names: Iterable[str], weights: Mapping[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """The data of initializers; the codes and the scales of a rounded weight are adjacent, and made once."""
+    """The data of initializers; codes and scales of a rounded weight are adjacent, so both come from one rounding."""
     made: dict[str, NDArray[Any]] = {}
     for name in names:
         if isinstance(weights, RoundedWeights) and name not in weights and name not in made:

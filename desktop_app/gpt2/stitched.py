@@ -1,4 +1,4 @@
-"""Arrays of a pass that took over its first positions from an earlier one, joined only when read."""
+"""Arrays of a pass that reuses the first positions of an earlier one, joined only when read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -2,8 +2,8 @@
 
 Hugging Face's names are used unchanged. Prefixes from the module that held the model when it was saved (`transformer.`,
 and `_orig_mod.` after torch.compile) are removed, and mask buffers, which hold no parameters, are left out; so the
-tensors of nanoGPT and minGPT, which store their matrices transposed (Linear), are read too. Tensors that a model has
-besides a language model are separated, and names of other formats are recognised and reported.
+tensors of nanoGPT and minGPT, which store their matrices transposed (Linear), are read too. Value, reward and
+classification heads are separated out, and names of other formats are recognised and reported.
 """
 
 import re
@@ -47,7 +47,7 @@ _FOREIGN = (
         "cross-attention, by which a decoder reads an encoder; only a language model by itself can be opened",
     ),
 )
-# What a model may have on top of a language model, by the first part of the name; no next token depends on it.
+# Heads besides the language model's, by the first part of the name; no next token depends on them.
 _HEADS = {
     "v_head": "a value head",
     "value_head": "a value head",
@@ -64,7 +64,7 @@ StoredTensors = dict[str, tuple[SafetensorsFile, str]]
 
 
 def open_files(folder: Path) -> Iterator[SafetensorsFile]:
-    """The safetensors files of a folder: the one, or those that its index names. Raises ModelError."""
+    """The safetensors files of a folder: the only one, or those that its index names. Raises ModelError."""
     if (fault := adapter(folder)) is not None:
         raise fault
     single, index = folder / "model.safetensors", folder / INDEX
@@ -87,7 +87,7 @@ def open_files(folder: Path) -> Iterator[SafetensorsFile]:
 
 
 def read_index(index: Path) -> dict[str, str]:
-    """Tensor -> the file that an index names for it, unchecked. Raises ModelError where it names none."""
+    """Tensor -> file name, as in an index; the names are not checked. Raises ModelError if it has no such mapping."""
     mapping = read_json(index, limit=_INDEX_LIMIT, error=ModelError).get("weight_map")
     if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
         raise ModelError(f"{index}: weight_map must map weight names to file names; fetch the file again.")
@@ -103,7 +103,7 @@ def _open_shards(folder: Path, index: Path) -> Iterator[SafetensorsFile]:
             raise ModelError(f"{index} names {name!r}, which is not in the folder; fetch it.")
         file = SafetensorsFile(folder / name)
         listed = {tensor for tensor, shard in mapping.items() if shard == name}
-        # Savers differ about half of a tied pair, and about buffers: a file may have them and the index not.
+        # Programs differ in whether an index lists buffers and both of a tied pair: a file may have them regardless.
         if difference := {tensor for tensor in listed ^ file.entries.keys() if not _is_spare(tensor)}:
             raise ModelError(f"{index} and {name!r} disagree about {min(difference)[:80]!r}; fetch both again.")
         yield file
@@ -132,7 +132,7 @@ def by_own_name(files: Iterable[SafetensorsFile], folder: Path) -> StoredTensors
 
 
 def take_heads(stored: StoredTensors) -> dict[str, str]:
-    """Remove from `stored` the extra heads of a model that is more than a language model: name in the file -> kind."""
+    """Remove heads other than the language model's from `stored`, and return them: name in the file -> kind."""
     names = [name for name in stored if name.split(".")[0] in _HEADS]
     return {stored.pop(name)[1]: _HEADS[name.split(".")[0]] for name in names}
 

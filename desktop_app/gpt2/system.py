@@ -1,6 +1,6 @@
-"""Differences between Linux, macOS and Windows, each handled for all three; no other module asks for the system.
+"""Differences between Linux, macOS and Windows, all handled here; no other module checks which system it runs on.
 
-It imports nothing but the standard library, as the check before the window opens uses it too.
+This module imports only the standard library, since `launch.py`, which may run without any packages, uses it too.
 """
 
 import configparser
@@ -19,17 +19,17 @@ from multiprocessing import resource_tracker
 from pathlib import Path, PureWindowsPath
 
 _NICE = 10
-_TRIES, _PAUSE = 20, 0.05  # for a second
+_TRIES, _PAUSE = 20, 0.05  # one second in all
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³")}
 
 
 def is_linux() -> bool:
-    """Whether Qt needs libraries that the system may lack, and a display server."""
+    """Whether this is Linux, where Qt needs a display server and libraries that may not be installed."""
     return sys.platform == "linux"
 
 
 def is_root() -> bool:
-    """Whether the user may install packages without elevated rights."""
+    """Whether the process runs as root and so can install system packages without sudo; False on Windows."""
     return sys.platform != "win32" and os.geteuid() == 0
 
 
@@ -54,7 +54,7 @@ def let_go(mapping: mmap.mmap) -> None:
 
 
 def give_back_memory() -> None:
-    """Return to the system freed memory that the C library keeps; only glibc needs the call."""
+    """Return freed memory that the C library holds back to the system; only glibc needs the call."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
@@ -103,7 +103,7 @@ def _gnome_stands_still() -> bool:
 
 
 def closing_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a program to end: Ctrl+C, a polite kill, and the closing of its terminal.
+    """The signals that ask a program to end: SIGINT (Ctrl+C), SIGTERM, and the closing of its terminal.
 
     A signal that is ignored (nohup) is left out: the user who started the program wants it ignored.
     """
@@ -121,7 +121,7 @@ def is_plainly_a_path(text: str) -> bool:
 
 
 def why_no_file(name: str) -> str:
-    """Why the system allows no such file name, in words; "" if it does. Windows treats some as devices or streams."""
+    """Why the system does not allow this file name; "" if it does. Windows treats some names as devices or streams."""
     return _why_windows_has_no(name) if sys.platform == "win32" else ""
 
 
@@ -135,9 +135,9 @@ def _why_windows_has_no(name: str) -> str:
 
 
 def put_in_place(made: Path, final: Path) -> None:
-    """Move a finished file to its place, over the one that is there.
+    """Move a finished file to `final`, replacing any file there.
 
-    Windows refuses that while any program has the old one open, as a virus scanner does for a moment: the move is
+    Windows refuses that while any program has the old file open, as a virus scanner does for a moment: the move is
     retried for a second. Raises OSError.
     """
     for left in reversed(range(_TRIES if sys.platform == "win32" else 1)):
@@ -161,7 +161,7 @@ def why_not_written(reason: OSError) -> str:
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Processes that this thread starts inside receive neither Ctrl+C nor their terminal's hang-up signal.
+    """Processes that this thread starts in this context receive neither Ctrl+C nor their terminal's hang-up signal.
 
     A terminal signals all of its processes; the one that started the work receives the signal and ends its workers.
     Windows cannot block signals, so workers receive them there too.

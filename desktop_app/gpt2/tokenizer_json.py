@@ -1,4 +1,4 @@
-"""The parts of a tokenizer.json that decide how text is tokenized: their effect, and what is refused by name."""
+"""The parts of a tokenizer.json that decide how text is tokenized: reads them, and refuses unsupported ones by name."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from desktop_app.gpt2.tokenizer_files import short
 NORMAL_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 LOWER_CASE = "Lowercase"
 
-# GPT-2's way to split a text into words, which ByteLevel has built in, as two generations of files spell it out.
+# GPT-2's regular expression for splitting text into words, built into ByteLevel; files spell it in one of two ways.
 _WORDS = (
     r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+""",
     r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+""",
@@ -20,9 +20,10 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Rules:
-    """What a tokenizer.json specifies for text.
+    """How a tokenizer.json treats a text.
 
-    `normalizers` change a text before it is tokenized, in this order; `leading` are texts of tokens put in front of it.
+    `prefix_space` says whether a space is put in front; `normalizers` change the text before it is tokenized, in this
+    order; `leading` are the texts of tokens put in front of it.
     """
 
     prefix_space: bool = False

@@ -1,7 +1,8 @@
 """A folder's tokenizer settings besides vocabulary and merges: special tokens, a leading space, a first token.
 
-As transformers 5 reads them: tokenizer_config.json; where that has no `added_tokens_decoder`, special_tokens_map.json
-over it, and added_tokens.json as well. Where transformers 4 gives other ids, docs/models.md says so.
+They are read as by transformers 5: from tokenizer_config.json, and if that has no `added_tokens_decoder`, also from
+special_tokens_map.json, which takes precedence, and added_tokens.json. docs/models.md says where transformers 4 gives
+other ids.
 """
 
 from collections.abc import Collection, Mapping
@@ -161,7 +162,7 @@ def _roles(path: Path, fields: Mapping[str, Any]) -> dict[str, AddedToken | None
 
 
 def _in_order(named: Mapping[str, AddedToken | None], *, is_gpt2: bool) -> dict[str, AddedToken | None]:
-    """The same in the order in which transformers adds them, with those that it gives to every GPT-2 tokenizer."""
+    """`named` in the order in which transformers adds the tokens, with those that every GPT-2 tokenizer gets."""
     assumed = AddedToken(END_OF_TEXT, NEXT, special=True, assumed=True)
     first: dict[str, AddedToken | None] = {}
     for name in _NAMES:
@@ -173,7 +174,7 @@ def _in_order(named: Mapping[str, AddedToken | None], *, is_gpt2: bool) -> dict[
 
 
 def _extra(path: Path, fields: Mapping[str, Any]) -> list[AddedToken]:
-    """The tokens of `additional_special_tokens` and the like: lists, or objects of named ones."""
+    """The tokens of `additional_special_tokens` and the like: lists of tokens, or objects of name -> token."""
     tokens = []
     for name in _LISTS:
         value = fields.get(name) or []

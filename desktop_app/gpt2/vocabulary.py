@@ -1,4 +1,4 @@
-"""Reads a byte-level BPE vocabulary from tokenizer.json, or from vocab.json and merges.txt, trusting neither."""
+"""Reads and validates a byte-level BPE vocabulary, from tokenizer.json or from vocab.json and merges.txt."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from desktop_app.gpt2.tokenizer_settings import END_OF_TEXT, NEXT, AddedToken, S
 
 
 def _byte_alphabet() -> str:
-    """The 256 characters by which byte-level BPE writes the bytes 0 to 255, as published with GPT-2.
+    """The 256 characters with which byte-level BPE writes the bytes 0 to 255, as published with GPT-2.
 
     A byte whose Latin-1 character is printable stands for itself; the others take U+0100, U+0101, ... in order.
     """
@@ -47,7 +47,7 @@ def bytes_of(token: str) -> bytes:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Validated tokenizer data: ids by vocabulary entry, merges by rank, added tokens, and how a text is treated.
+    """Validated tokenizer data: ids by vocabulary entry, merges by rank, added tokens, and rules for texts.
 
     Entries are written in the byte alphabet (one that is not is never produced by merging), ids are unique and
     may have gaps, and every merge joins two entries into a third. A merge that occurs twice has the later rank.
@@ -59,19 +59,19 @@ class Vocabulary:
     prefix_space: bool = False
     """Whether a text, and what follows an added token, gets a space in front unless it has one."""
     first: tuple[int, ...] = ()
-    """The ids that a text may begin with: those that `begins` puts there, else that of bos_token, else of eos_token."""
+    """The ids to put in front of a text: the post-processor's, else that of bos_token, else that of eos_token."""
     begins: bool = False
-    """Whether a text begins with them by default."""
+    """Whether the ids `first` are put in front of a text by default."""
     end: int | None = None
     """The id of eos_token."""
     split_special: bool = False
-    """Whether special tokens in a text are spelled out."""
+    """Whether special tokens in a text are tokenized like other text."""
     normalizers: tuple[str, ...] = ()
-    """What is first applied to a text: a Unicode normal form, or Lowercase."""
+    """Applied to a text before tokenization, in order: Unicode normal forms, or Lowercase."""
 
 
 def normalized(text: str, normalizers: Iterable[str]) -> str:
-    """The text after the normalizers of a vocabulary."""
+    """The text with a vocabulary's normalizers applied."""
     for name in normalizers:
         text = text.lower() if name == LOWER_CASE else unicodedata.normalize(name, text)  # type: ignore[arg-type] # a form's name
     return text
@@ -131,7 +131,7 @@ def _settled(
     settings: Settings,
     declared: tuple[AddedToken, ...],
 ) -> Vocabulary:
-    """The vocabulary under the settings of all files. Raises TokenizerError where they contradict each other."""
+    """The vocabulary, with the settings of all files combined. Raises TokenizerError where they disagree."""
     in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)  # of equal ids, the later last
     named = [token for token in settings.named.values() if token is not None]
     special = {token.text for token in named}
@@ -172,9 +172,9 @@ def _with_ids(
 ) -> tuple[AddedToken, ...]:
     """The added tokens with the ids that the tokenizers library gives them, one after the other.
 
-    One that is an entry of the vocabulary has its id; others are numbered on from the number of entries. Of several
-    with the same text the last one's flags count; `further` are ignored where `declared` has them. Raises
-    TokenizerError for a token to which the files give another id.
+    A token that is an entry of the vocabulary has that entry's id; the others are numbered from the number of entries
+    on. Of several with the same text the last one's flags apply; `further` are ignored where `declared` has them.
+    Raises TokenizerError for a token to which the files give another id.
     """
     entry_of = {number: token for token, number in ids.items()}
     added: dict[str, AddedToken] = {}
@@ -205,10 +205,10 @@ def _with_ids(
 
 
 def _characters(ids: Mapping[str, int], added: Sequence[AddedToken]) -> tuple[AddedToken, ...]:
-    """The characters that a character vocabulary lists literally, as tokens that are found whole.
+    """The characters that a character vocabulary lists literally, as added tokens; none for a byte vocabulary.
 
     A vocabulary without merges is one of characters, not of bytes, if its entries are in the order of the characters
-    and none is a byte with which UTF-8 begins a Latin letter.
+    and none stands for a byte with which UTF-8 begins a Latin letter.
     """
     known = {token.text for token in added}
     entries = [entry for entry, _ in sorted(ids.items(), key=lambda item: item[1]) if entry not in known]

@@ -10,7 +10,7 @@ from desktop_app.gpt2.phrase import Phrase
 
 @dataclass(frozen=True)
 class WeightSpec:
-    """One weight. `{L}` stands for the block's number; `axes` are names that Config.size knows.
+    """One weight. `{L}` stands for the block's number; `axes` are names as in `Config.size`, or "qkv".
 
     `matrix` marks weights that a checkpoint may store transposed (Linear instead of Conv1D).
     """
@@ -22,15 +22,15 @@ class WeightSpec:
     matrix: bool = False
 
     def is_absent(self, config: Config) -> bool:
-        """Whether a model of this config lacks it, as a nanoGPT may lack biases: it is then all zeros."""
+        """Whether a model of this config lacks the weight, as nanoGPT may lack biases; it then counts as zeros."""
         return not config.bias and self.stored.endswith(".bias")
 
     def is_tied(self, config: Config) -> bool:
-        """Whether it is the embedding under another name, in a model of this config."""
+        """Whether the weight is the embedding under another name, in a model of this config."""
         return self.name == UNEMBEDDING and config.tie_word_embeddings
 
     def shape(self, config: Config) -> tuple[int, ...]:
-        """The shape that this weight has under `config`."""
+        """The shape of the weight in a model of this config."""
         return tuple(3 * config.n_embd if a == "qkv" else config.size(a, 0) for a in self.axes)
 
 
@@ -66,7 +66,7 @@ WEIGHTS: tuple[WeightSpec, ...] = (
 
 
 def expand(template: str, layer: int | None) -> str:
-    """The name with the block's number put in."""
+    """The name with the block's number in place of {L}."""
     return template if layer is None else template.replace("{L}", str(layer))
 
 
@@ -94,12 +94,12 @@ def summed_axis(name: str) -> int:
 
 
 def matrices(config: Config) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every weight that vectors are multiplied with: all matrices but the embeddings as tables."""
+    """Name -> shape of every weight used in a matrix product: the blocks' matrices and the unembedding."""
     return {name: spec.shape(config) for name, _, spec in all_weights(config) if spec.matrix or name == UNEMBEDDING}
 
 
 def own_weights(config: Config) -> Iterator[tuple[str, str, WeightSpec]]:
-    """Those of `all_weights` with their own parameters: none that is absent, and no tied unembedding."""
+    """Those of `all_weights` that have parameters: no absent biases, and no tied unembedding."""
     for name, stored, spec in all_weights(config):
         if not spec.is_absent(config) and not spec.is_tied(config):
             yield name, stored, spec
