@@ -1,6 +1,6 @@
-"""Before the window opens: the system libraries that Qt loads, and a display that answers. Never Qt itself.
+"""Checks, before the window opens, for the system libraries that Qt loads and for a display server, without using Qt.
 
-Qt ends the process with no help when either is missing, so both are looked for first.
+Qt ends the process without a useful message if either is missing.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from pathlib import Path
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.system import is_linux, is_root
 
-# Library -> Debian package. What Qt links to beyond a bare Debian, on any platform plugin (offscreen too).
+# Library -> Debian package: what Qt links to that a minimal Debian lacks, on any platform plugin (offscreen too).
 ALWAYS = {
     "libEGL.so.1": "libegl1",
     "libGL.so.1": "libgl1",
@@ -24,7 +24,7 @@ ALWAYS = {
     "libfontconfig.so.1": "libfontconfig1",
     "libglib-2.0.so.0": "libglib2.0-0",
 }
-# What a window adds: on an X server, and on a Wayland compositor.
+# The further libraries that a window needs, on an X server and on a Wayland compositor.
 WINDOW = {
     "xcb": {
         "libxcb-cursor.so.0": "libxcb-cursor0",
@@ -50,14 +50,14 @@ WINDOW = {
 
 
 PLATFORMS = ("xcb", "wayland", "wayland-egl", "offscreen", "minimal", "vnc")
-"""The platforms on which Qt can open a window here; its others take over a whole screen, without a desktop."""
+"""Qt's platform plugins that can open a window; its others take over a whole screen, without a desktop."""
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Load modules inside: garbage collection is off meanwhile, and what was loaded is exempt from it afterwards.
+    """A context for imports: garbage collection is off in it, and later skips the objects that were loaded.
 
-    A collection would find nothing, cost a tenth of the start-up time, and later stop the window for 50 ms at times.
+    Collections would find nothing, take a tenth of the start-up time, and later stop the window for 50 ms at times.
     """
     gc.disable()
     try:
@@ -71,7 +71,7 @@ def require_display() -> None:
     """Return if a window can open here.
 
     Raises:
-        LogitscopeError: it cannot; the message says what is missing and which command installs it.
+        LogitscopeError: no window can open; the message says what is missing and which command installs it.
     """
     found = problems(os.environ)
     if found:
@@ -84,15 +84,15 @@ def problems(
     loads: Callable[[str], bool] | None = None,
     answers: Callable[[str], bool] | None = None,
 ) -> list[str]:
-    """Say why no window could open under `environ`: one sentence a cause, each with its remedy.
+    """Why no window could open under `environ`: one sentence per cause, each with its remedy.
 
     Args:
         environ: the environment that Qt will see (DISPLAY, WAYLAND_DISPLAY, QT_QPA_PLATFORM).
-        loads: whether a shared library can be loaded; by default it is tried.
-        answers: whether the display server behind a platform name ("xcb") answers; by default it is tried.
+        loads: whether a shared library can be loaded; by default tries to load it.
+        answers: whether the display server of a platform ("xcb") answers; by default tries to connect.
 
     Returns:
-        No sentence if a window can open, and never one outside Linux, where Qt needs nothing more.
+        An empty list if a window can open, and always outside Linux, where Qt needs nothing more.
     """
     if not is_linux():
         return []
@@ -120,7 +120,7 @@ def problems(
 
 
 def _odd_settings(environ: Mapping[str, str]) -> list[str]:
-    """Sentences about variables with which Qt would end the process without a message."""
+    """Sentences about values of variables that would make Qt end the process without a message."""
     asked = environ.get("QT_QPA_PLATFORM", "")
     found = []
     if asked and not any(name.split(":")[0] in PLATFORMS for name in asked.split(";")):

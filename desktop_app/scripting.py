@@ -1,6 +1,6 @@
 """Logitscope in a script or a notebook: open a model, run a text, read tensors, draw figures, take predictions apart.
 
-The package `logitscope` gives these names to scripts:
+Scripts import these names from the package `logitscope`:
 
     import logitscope
 
@@ -11,7 +11,7 @@ The package `logitscope` gives these names to scripts:
     run.attribute(" mat").contribution              # what each part adds to the logit of " mat"
     model.run("The cat sat on the", edits=["blocks.0.attn.z[3]=0"])  # without head 3 of block 0
 
-Nothing is fetched and no window is needed. What cannot be done raises LogitscopeError with one sentence that says why.
+Nothing is downloaded and no window is needed. What cannot be done raises LogitscopeError with a one-sentence reason.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -71,10 +71,10 @@ def open_model(name: str | PathLike[str] = "bundled", *, int8: bool = False) -> 
     Args:
         name: a bundled model ("bundled", "sorter"), a checkpoint's folder, or `owner/name` of the Hugging Face Hub
             that was downloaded before (`logitscope models get`).
-        int8: whether to round the weights to int8; the numbers are not the exact ones then.
+        int8: whether to round the weights to int8; the results then differ from the exact ones.
 
     Raises:
-        LogitscopeError: it is not here, or cannot be used; the sentence says why and what to do.
+        LogitscopeError: the model is not on this machine, or cannot be used; the message says why and what to do.
     """
     return Model(open_folder(find_model(str(name)), int8=int8, text=False))
 
@@ -90,12 +90,12 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """The model's display name."""
         return self._opened.name
 
     @property
     def config(self) -> Config:
-        """Its hyper-parameters: n_layer, n_head, n_embd, n_positions, vocab_size and so on."""
+        """The model's hyper-parameters: n_layer, n_head, n_embd, n_positions, vocab_size and so on."""
         return self._opened.config
 
     def weight(self, name: str, *, head: int | None = None) -> Array:
@@ -124,17 +124,17 @@ class Model:
         Args:
             text: the prompt; give this or `ids`.
             ids: the prompt as token ids.
-            bos: whether to begin with the token that texts of this model begin with; by default as its tokenizer says.
+            bos: whether to begin with the model's beginning-of-text token; by default as its tokenizer says.
             prefix_space: whether to put a space in front of the text; by default as its tokenizer says.
-            edits: what is changed in the pass, in this order: "SITE[INDEX]=VALUE" puts VALUE there, `*=` multiplies and
-                `+=` adds, as `--edit` does. "blocks.1.attn.z[2]=0" mutes head 2 of block 1;
-                "blocks.0.attn.scaled[1, 5, 0]=-inf" keeps head 1 from looking from query 5 to key 0. VALUE may be
+            edits: changes to the pass, made in this order: "SITE[INDEX]=VALUE" puts VALUE there, `*=` multiplies by it
+                and `+=` adds it, as with `--edit`. "blocks.1.attn.z[2]=0" mutes head 2 of block 1;
+                "blocks.0.attn.scaled[1, 5, 0]=-inf" keeps head 1 from attending from query 5 to key 0. VALUE may be
                 `mean`, or another of the sources that docs/what-if.md names.
             mask: which keys a query sees, like "window:16"; GPT-2's by default.
             other: another prompt, from which edits may take values.
 
         Raises:
-            LogitscopeError: both or neither of text and ids were given, or the model cannot take them or an edit.
+            LogitscopeError: both or neither of text and ids were given, or the model cannot run them or an edit.
         """
         if (text is None) == (ids is None):
             raise LogitscopeError("Give a text or ids, one of the two.")
@@ -164,7 +164,7 @@ class Model:
         return int(given)
 
     def label(self, token: int) -> str:
-        """The text of a token, spaces shown as it is shown in the window."""
+        """The text of a token as the window shows it, with visible spaces."""
         return self._opened.tokenizer.label(self.token(token))
 
     def heads(self, *, seed: int = 0, edits: Iterable[str] = ()) -> Heads:
@@ -176,14 +176,14 @@ class Model:
         return batteries.compute(self._opened.engine, begin=begin, seed=seed, edits=_edits(edits))
 
     def circuits(self) -> Circuits:
-        """How much each head reads of what earlier heads write, and which copy: axes in `Circuits.AXES`."""
+        """How strongly heads compose with earlier heads, and each head's copying score: axes in `Circuits.AXES`."""
         return compositions.kept(self._opened.checkpoint)
 
     def directions(self, words: str, *, without: int = 0, top: int = 10) -> Nearest:
         """The tokens nearest to a sum of embeddings, as "uncle - man + woman": axes in `Nearest.AXES`.
 
-        A word means the token with a space in front of it. `without` leaves that many principal components out of the
-        rows. Raises LogitscopeError where it is not a sum of tokens.
+        Each word stands for the token with a space in front. `without` is the number of principal components to remove
+        from the embedding's rows. Raises LogitscopeError if `words` is not a sum of tokens.
         """
         asked = parse_sum(words, self._opened.tokenizer)
         checkpoint = self._opened.checkpoint
@@ -198,10 +198,10 @@ class Model:
         through_mlp: bool = True,
         top: int = head_circuits.TOP,
     ) -> TokenTable:
-        """What a head promotes when it reads tokens (OV), or which keys it looks for (QK): axes in `TokenTable.AXES`.
+        """What a head promotes when it reads tokens (OV), or which keys it attends to (QK): axes in `TokenTable.AXES`.
 
-        `through_mlp` lets block 0's MLP read the embeddings first. Without `tokens` it takes those that the head
-        writes most for. Raises LogitscopeError.
+        With `through_mlp` the embeddings first go through block 0's MLP. The default `tokens` are those for which the
+        head writes most. Raises LogitscopeError.
         """
         checkpoint = self._opened.checkpoint
         ids = [self.token(token) for token in tokens]
@@ -216,9 +216,9 @@ class Model:
     def figure(
         self, subject: str, *, layer: int | None = None, head: int | None = None, theme: str = "light", **drawn: Any
     ) -> "Figure":
-        """The figure of what needs no text: "weights:blocks.0.attn.W_Q", or "census".
+        """A figure that needs no text: "weights:blocks.0.attn.W_Q", or "census".
 
-        `drawn` are fields of `Options`, as in `Run.figure`. Raises LogitscopeError, with the closest names.
+        `drawn` are fields of `Options`, as in `Run.figure`. Raises LogitscopeError, naming the closest subjects.
         """
         options = _options(theme, drawn)
         order = Order(Path("figure.svg"), step=subject, layer=layer, head=head, prompted=False)
@@ -228,8 +228,8 @@ class Model:
 class Run:
     """A forward pass over a text. `Model.run` makes it; it is not changed afterwards.
 
-    `run[name]` is a tensor by its name, a read-only numpy array whose axes `run.axes(name)` names. A name of
-    TransformerLens or transformers raises ModelError with a sentence that says what the tensor is called here.
+    `run[name]` is the tensor of that name, a read-only numpy array with the axes `run.axes(name)`. A TransformerLens
+    or transformers name raises ModelError, whose message says what the tensor is called here.
     """
 
     def __init__(self, model: Model, trace: Trace, state: State, *, from_ids: bool) -> None:
@@ -274,9 +274,9 @@ class Run:
 
     @property
     def edits(self) -> tuple[str, ...]:
-        """What was changed in the pass, in order, each as `Model.run` takes it.
+        """The edits of the pass, in order, each as `Model.run` takes it.
 
-        An edited tensor X is also there as it was before its edits: `X.before`.
+        The value of an edited tensor X before its edits can be read as `X.before`.
         """
         return tuple(edit.text for edit in self.trace.run.edits)
 
@@ -308,7 +308,7 @@ class Run:
 
         Args:
             step: its name: "blocks.0.attn.pattern", "overview:pattern" with a layer, "probabilities", "lens".
-            layer: the block, where the name does not say it.
+            layer: the block, if the name does not contain it.
             head: the head, from 0.
             token: the position of the token that is looked at, the query; the last by default.
             position: whose next token is shown; the last by default.
@@ -317,7 +317,7 @@ class Run:
             drawn: further fields of `Options`: size, dpi, caption, font_size, language, transparent.
 
         Raises:
-            LogitscopeError: there is none of that name (the sentence names the closest), or no such head or position.
+            LogitscopeError: no such step (the message names the closest), head or position.
         """
         options = _options(theme, drawn)
         state = replace(self._state, token=token, position=position, view=view or ViewOptions())
@@ -326,7 +326,7 @@ class Run:
         return Figure(make(order, self.model._opened, lambda _asked: alone(self.trace)), options)
 
     def lens(self, *targets: str | int, what: Literal["stream", "attn_out", "mlp_out"] = "stream") -> Lens:
-        """What each point of the residual stream would already predict; axes in `Lens.AXES`.
+        """The logit lens: what the model would predict from each point of the residual stream; axes in `Lens.AXES`.
 
         `targets` are tokens to follow through the points, by text or id. Raises LogitscopeError.
         """
@@ -343,8 +343,8 @@ class Run:
     ) -> Attribution:
         """What each part of the model adds to the logit of `target` after `position`; axes in `Attribution.AXES`.
 
-        It is measured against the logit of `against`; without one against the mean of all logits, or, with the
-        baseline "none", against nothing. Raises LogitscopeError.
+        The logit is taken relative to that of `against`; without one, relative to the mean of all logits, or with the
+        baseline "none" as it is. Raises LogitscopeError.
         """
         other = None if against is None else self.model.token(against)
         asked = self.model.token(target)
@@ -353,7 +353,7 @@ class Run:
         )
 
     def score(self, layer: int, head: int, query: int, key: int) -> Score:
-        """Why the head looks from `query` to `key`: `blocks.layer.attn.scaled[head, query, key]` as query parts times
+        """Why the head attends from `query` to `key`: `blocks.layer.attn.scaled[head, query, key]` as query parts times
         key parts; axes in `Score.AXES`. Raises ModelError.
         """
         length = len(self)
@@ -361,14 +361,14 @@ class Run:
         return scores.compute(self._checkpoint, self.trace, layer=layer, head=head, query=places[0], key=places[1])
 
     def heads(self, *, leave_first: bool = False, leave_self: bool = False) -> HeadsOnText:
-        """Where every head attends on this text; `Model.heads` measures them on a battery, which compares better.
+        """Where every head attends on this text; results of `Model.heads`, on standard inputs, are easier to compare.
 
         `leave_first` leaves key 0 out of the attention that is counted, `leave_self` each token's attention to itself.
         """
         return batteries.on_text(self._checkpoint, self.trace, leave_first=leave_first, leave_self=leave_self)
 
     def flow(self, *, position: int = -1, threshold: float = flows.THRESHOLD) -> Flow:
-        """Which parts made the last vector at `position`, followed down. Raises ModelError."""
+        """The parts that the last `resid_post` at `position` comes from, back to the embeddings. Raises ModelError."""
         return flows.compute(self._checkpoint, self.trace, position=position, threshold=threshold)
 
     def ablate(
@@ -407,7 +407,7 @@ class Run:
         direction: Direction = "denoise",
         align: str = TOKENS,
     ) -> Patch:
-        """Put cells of this pass into that of `corrupt` one at a time, or with "noise" the other way round.
+        """Put cells of this pass into that of `corrupt` one at a time; with the direction "noise", the other way round.
 
         Args:
             corrupt: a run of the same model, which lacks the answer that this one has.

@@ -1,6 +1,6 @@
-"""Settings made before libraries are imported: nothing phones home. Environment variables, so workers inherit them.
+"""Environment variables for libraries, mainly to turn telemetry off; worker processes inherit them.
 
-A library reads its variable when it is imported, so this package sets them as it is imported itself, before all others.
+A library reads its variable when it is imported, so this package sets them when it is itself imported, before them.
 """
 
 import os
@@ -8,33 +8,33 @@ import sys
 from contextlib import suppress
 
 OFF = {
-    # onnxruntime writes a device's id into the home and sends events; its disable_telemetry_events() comes too late.
+    # onnxruntime writes a device id into the home folder and sends events; disable_telemetry_events() comes too late.
     "ORT_DISABLE_TELEMETRY": "1",
-    # huggingface_hub asks the hub for names of environment variables, and tells it in each request which are set.
+    # huggingface_hub fetches a list of environment variables from the hub, and reports in each request which are set.
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
 }
-"""Set whatever their value was: that nothing is sent is a promise, not a setting."""
+"""Set even if the user has set them otherwise: that nothing is sent is a promise, not a setting."""
 
 UNLESS_SET = {
-    # What numpy multiplies here is small; its BLAS would keep every core spinning between two products, and takes ten
-    # times as long where another process wants a core. onnxruntime, which does the large work, has its own threads.
+    # numpy's products here are small; its BLAS threads would spin on every core between two products, and take ten
+    # times as long if another process wants a core. onnxruntime, which does the large products, has its own threads.
     "OPENBLAS_NUM_THREADS": "1",
 }
 
 
 def set_switches() -> None:
-    """Set them for this process, and for all that it starts."""
+    """Set the variables for this process and for all processes that it starts."""
     os.environ.update(OFF)
     for name, value in UNLESS_SET.items():
         os.environ.setdefault(name, value)
 
 
 def keep_to_own_folders() -> None:
-    """When run as a program, not imported by a script: keep the libraries' caches in a folder of our own.
+    """For use as a program, not as an imported package: keep matplotlib's cache in a folder of our own.
 
-    matplotlib would make folders in the home directory for its list of fonts; and with the backend that Jupyter names
-    to every process that a notebook starts, it would not start.
+    By default matplotlib creates folders in the home directory for its list of fonts. It also fails to import with the
+    backend that Jupyter sets for every process that a notebook starts.
     """
     from platformdirs import user_cache_path  # not earlier: `launch` is also used by Pythons that have no packages
 
@@ -43,10 +43,10 @@ def keep_to_own_folders() -> None:
 
 
 def import_matplotlib() -> None:
-    """When imported by a script: import matplotlib with the backend that the environment names, if it is installed.
+    """For use as an imported package: import matplotlib with the backend that the environment names, if installed.
 
-    Jupyter names one to every process that a notebook starts; where it is not installed, importing matplotlib would
-    fail. Our figures use none.
+    Jupyter sets a backend for every process that a notebook starts; if it is not installed, importing matplotlib would
+    fail. Our figures use no backend.
     """
     if "matplotlib" in sys.modules:
         return

@@ -1,1 +1,1 @@
-"""The application's model: state, the ordered steps, views as data, settings. Never imports Qt."""
+"""The application without its window: state, the steps in order, views as data, settings. Never imports Qt."""

@@ -1,4 +1,4 @@
-"""Which position of one text corresponds to which of another: by position if they are equally long, else by a rule."""
+"""Which position of one text corresponds to which of another: the same one if equally long, else by a rule."""
 
 from difflib import SequenceMatcher
 
@@ -7,15 +7,15 @@ Alignment = tuple[int | None, ...]
 
 TOKENS, START, END = "tokens", "start", "end"
 RULES = {TOKENS: "by matching tokens", START: "from the first token on", END: "from the last token back"}
-"""How texts of different lengths are aligned, and the words for it."""
+"""Rules for aligning texts of different lengths -> the words for each."""
 
 
 def aligned(ids: tuple[int, ...], others: tuple[int, ...], rule: str = TOKENS) -> Alignment:
     """The positions of `others` that correspond to those of `ids`.
 
-    Texts of equal length are aligned position by position. By tokens, the longest runs that both share are matched, and
-    the differing tokens between them are matched from their end backwards, so that names of several tokens meet at
-    their last token.
+    Texts of equal length are aligned position by position. The rule TOKENS matches the longest runs of tokens that
+    both share, and the differing tokens between these runs from their end backwards, so that names of several tokens
+    are aligned at their last token.
     """
     mine, theirs = len(ids), len(others)
     if mine == theirs or rule == START:

@@ -1,4 +1,4 @@
-"""A second model beside the open one: which models qualify, opening it, and passes of both over the same tokens."""
+"""A second model to compare with the open one: which models qualify, opening it, and passes of both over one text."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def _size(config: Config, name: str) -> int:
 def open_beside(model: Model, folder: Path, stop: Stop | None = None, *, text: bool = True) -> Model:
     """The model in `folder`, to be compared with `model`; `model` itself if `folder` is its own.
 
-    Raises ModelError if it cannot be compared, and whatever `open_model` raises.
+    Raises ModelError if the two cannot be compared, and whatever `open_model` raises.
     """
     if folder.absolute() == model.folder.absolute():
         return model

@@ -21,7 +21,7 @@ def resource(*parts: str) -> Path:
 
 
 def bundled_models() -> dict[str, Path]:
-    """The models that came with the program: name -> folder, sorted by name; those that have a config.json.
+    """The models that came with the program: name -> folder, sorted by name; only folders with a config.json count.
 
     Raises:
         LogitscopeError: the folder of models is missing.
@@ -48,13 +48,13 @@ def default_model() -> Path:
 
 
 def program() -> str:
-    """The name of the command here: `./run` in a checkout, `logitscope` if installed."""
+    """The command that starts the program: `./run` in a checkout, `logitscope` if installed."""
     return "./run" if (_PACKAGE.parent / "run").is_file() else "logitscope"
 
 
 def _folder(name: str) -> Path:
     """`models` or `resources`: inside the package if it was installed, else next to it."""
-    # Inside comes first: next to an installed package there is everything else in site-packages.
+    # Inside the package comes first: next to an installed package are all the others in site-packages.
     for path in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if path.is_dir():
             return path

@@ -1,4 +1,4 @@
-"""The caption of a figure: prompt, model, place and settings, written from the state."""
+"""The caption of a figure, written from the state: prompt, model, step and settings."""
 
 from desktop_app.core.compare import badge_of, mode_of
 from desktop_app.core.passes import BEFORE, OTHER
@@ -11,7 +11,7 @@ _PROMPT = 70
 
 
 def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple[int, int] | None = None) -> str:
-    """One line: the typed text, the model, the step, the sampling settings; the `heads` and `tokens` that are shown."""
+    """One line: the typed text, the model, the step, the sampling settings, and the `heads` and `tokens` shown."""
     words = " ".join(scene.tokenizer.decode(scene.trace.ids).split())
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
@@ -40,7 +40,7 @@ def tokens_words(count: int) -> str:
 
 
 def changes_of(scene: Scene) -> list[str]:
-    """What makes the picture differ from that of the model's own pass: badge, edits, the other prompt."""
+    """What makes the figure differ from that of the model's unedited pass: badge, edits, the other prompt."""
     parts: list[str] = []
     if changes := scene.trace.run.changes:
         said = badge_of(scene) if BEFORE in mode_of(scene).shows else Phrase("edited")
@@ -57,7 +57,7 @@ def changes_of(scene: Scene) -> list[str]:
 
 
 def _seen(text: str) -> str:
-    """The text with characters that are invisible, or would reorder the rest, written out."""
+    """The text with escapes for characters that are invisible, or would reorder the rest."""
     return "".join(c if c == " " or is_visible(c) else f"\\u{{{ord(c):x}}}" for c in text)
 
 

@@ -1,6 +1,6 @@
-"""Where a model's parameters are: counted by family of matrix, next to the GPT-2 sizes and GPT-3.
+"""A model's parameters counted by family of matrix (embedding, query, MLP up ...), next to GPT-2's sizes and GPT-3.
 
-A bias counts with its matrix. A tied unembedding is the embedding, and is counted once, there.
+A bias counts with its matrix. A tied unembedding counts once, as the embedding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Census:
-    """The parameters of one model. `blocks` of them are in the blocks; `note` says what was counted, if not all."""
+    """The parameters of one model. `blocks` is how many are in the blocks; `note` says what was not counted, if any."""
 
     name: str
     rows: tuple[Row, ...]
@@ -66,11 +66,11 @@ class Census:
         return sum(row.count for row in self.rows if row.name in families)
 
     def of_blocks(self, *families: str) -> float:
-        """Their share of the blocks' parameters."""
+        """The share of some families in the blocks' parameters."""
         return self.count(*families) / self.blocks
 
     def of_all(self, *families: str) -> float:
-        """Their share of all parameters."""
+        """The share of some families in all parameters."""
         return self.count(*families) / self.total
 
 
@@ -95,7 +95,7 @@ def _made(name: str, counts: Mapping[str, int], blocks: int, biases: Mapping[str
 
 
 def gpt2_sizes() -> dict[str, Config]:
-    """The four published sizes, by title: the catalogue's rows that are OpenAI's own."""
+    """The four published sizes, by title: OpenAI's own entries in the catalogue of models."""
     return {row.title: row.config for row in hub_entries() if row.repository.startswith("openai-community/")}
 
 
@@ -104,7 +104,7 @@ GPT3_SOURCE = "3Blue1Brown, â€œBut what is a GPT? Visual intro to transformersâ€
 
 
 def gpt3() -> Census:
-    """GPT-3's 175 billion in eight families, as GPT3_SOURCE counts them: no biases, norms or positions."""
+    """GPT-3's 175 billion parameters in eight families, as in GPT3_SOURCE: no biases, norms or positions."""
     vocabulary, width, layers, heads, head, neurons = 50_257, 12_288, 96, 96, 128, 49_152
     tables = dict.fromkeys((EMBEDDING, UNEMBEDDING), vocabulary * width)
     attention = dict.fromkeys(ATTENTION, head * width * heads * layers)
@@ -148,10 +148,10 @@ def as_data(counted: Census) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class LowRank:
-    """What factoring a head's value map into value down and value up saves: W_OV is their product, of rank `rank`.
+    """What a head saves by factoring W_OV into W_V ("value down") and W_O ("value up"); W_OV has rank `rank`.
 
-    `own` is the number of parameters of a head's W_V and W_O, `full` that of a whole [width, width] matrix in their
-    place, `heads` the number of heads in the model.
+    `own` is the number of parameters of a head's W_V and W_O, `full` that of a [width, width] matrix in their place,
+    `heads` the number of heads in the model.
     """
 
     width: int
@@ -160,12 +160,12 @@ class LowRank:
 
     @property
     def own(self) -> int:
-        """Parameters of value down and value up of one head."""
+        """The number of parameters of one head's W_V and W_O."""
         return 2 * self.width * self.rank
 
     @property
     def full(self) -> int:
-        """Parameters of one matrix from stream to stream."""
+        """The number of parameters of one [width, width] matrix."""
         return self.width * self.width
 
     @property

@@ -1,4 +1,7 @@
-"""The edits of a state: add, switch, widen, weigh and remove them. Each function returns the new state."""
+"""The edits of a state: add them, switch them on or off, change their positions or strength, remove them.
+
+Functions that take a state return the new one.
+"""
 
 from dataclasses import replace
 
@@ -11,30 +14,30 @@ from desktop_app.gpt2.tensors import tensor_table
 
 
 def with_edits(state: State, *texts: str) -> State:
-    """The state with more edits; one that is already there is switched on."""
+    """The state with these edits added; one that the state already has is switched on."""
     edits = tuple(replace(change, on=True) if change.text in texts else change for change in state.edits)
     known = {change.text for change in edits}
     return replace(state, edits=(*edits, *(Change(text) for text in dict.fromkeys(texts) if text not in known)))
 
 
 def switched(state: State, at: int) -> State:
-    """With one edit switched off, or on again."""
+    """The state with one edit switched off, or on again."""
     return _with(state, at, replace(state.edits[at], on=not state.edits[at].on))
 
 
 def all_switched(state: State) -> State:
-    """With every edit off, or all on if all are off."""
+    """The state with every edit off, or every edit on if all are off."""
     on = not any(change.on for change in state.edits)
     return replace(state, edits=tuple(replace(change, on=on) for change in state.edits))
 
 
 def removed(state: State, at: int) -> State:
-    """Without one edit."""
+    """The state without one edit."""
     return replace(state, edits=(*state.edits[:at], *state.edits[at + 1 :]))
 
 
 def rewritten(state: State, at: int, text: str) -> State:
-    """With another text for one edit."""
+    """The state with another text for one edit."""
     return _with(state, at, replace(state.edits[at], text=text))
 
 
@@ -45,7 +48,7 @@ def is_everywhere(text: str, config: Config, positions: int) -> bool:
 
 
 def at_positions(text: str, config: Config, positions: int, position: int | None) -> str:
-    """The edit at one position, or at all of them. Raises ModelError if the text is not an edit of this model."""
+    """The text of an edit, changed to apply to one position, or to all if None. Raises ModelError if it is no edit."""
     edit, _ = read_edit(text, config, positions)
     where = [span_words(span) for span in edit.where]
     where[tensor_table(config)[edit.site].spec.row_axis] = ":" if position is None else str(position)
@@ -55,17 +58,17 @@ def at_positions(text: str, config: Config, positions: int, position: int | None
 
 
 def weighed(state: State, at: int, strength: float) -> State:
-    """With another strength for an edit that has one."""
+    """The state with another strength for an edit that has one."""
     return rewritten(state, at, with_strength(state.edits[at].text, strength))
 
 
 def beside(state: State, text: str) -> State:
-    """The state with another prompt to compare with, or without one; the view option for comparing follows."""
+    """The state with another prompt to compare with, or without one; the view option `compare` is adapted."""
     return _compared(replace(state, other=text), there=bool(text))
 
 
 def beside_model(state: State, folder: str) -> State:
-    """The state with another model to compare with, or without one; the view option for comparing follows."""
+    """The state with another model to compare with, or without one; the view option `compare` is adapted."""
     return _compared(replace(state, beside=folder), there=bool(folder))
 
 

@@ -1,9 +1,9 @@
 """Recomputes every tensor of a trace from its direct inputs, in float64 numpy, and reports where it differs most.
 
 Each tensor is computed from the traced values of its inputs, not from recomputed ones, so that a fault shows at the
-tensor where it arose and nowhere downstream. A difference is judged against the sum of the absolute values of the terms
-that were added up, to which float32 rounding is proportional. An operand that the trace derives rather than stores
-counts as the terms it is itself computed from.
+tensor where it arose and nowhere downstream. A difference is judged relative to the sum of the absolute values of the
+terms that were added up, to which float32 rounding is proportional. An operand that the trace derives rather than
+stores counts with the absolute sum of its own terms.
 """
 
 import json
@@ -32,7 +32,7 @@ TOLERANCE = 1e-5
 """The largest difference, relative to the sum of absolute terms, that counts as rounding."""
 
 _ROWS = 64  # positions at a time, so that the logits of a long text are not in memory twice
-_TINY = 1e-30  # float32 rounds numbers near this to zero; no sum of terms counts as smaller
+_TINY = 1e-30  # the least sum of terms that is divided by: float32 rounds numbers near this to zero
 
 _Rows = Callable[[str, int, int], Array]
 """(tensor, start, stop) -> its values at these positions, every head."""
@@ -40,7 +40,7 @@ _Rows = Callable[[str, int, int], Array]
 
 @dataclass(frozen=True)
 class Finding:
-    """The worst cell of one tensor: its index, the absolute difference, and that relative to the sum of absolute terms.
+    """The worst cell of one tensor: index, absolute difference, and difference relative to the sum of absolute terms.
 
     `traced` and `recomputed` are its two values.
     """
@@ -61,8 +61,8 @@ class Finding:
 def check(trace: Trace, weights: Mapping[str, Array]) -> Iterator[Finding]:
     """One finding for each computed tensor of `trace`, in the order of the forward pass.
 
-    Tensors that the trace derives come from the same formulas they are checked against; `check_pass` checks every
-    tensor from the graph.
+    Tensors that the trace derives come from the very formulas they are checked against; `check_pass` takes every
+    tensor from the graph instead.
     """
 
     judge = _judge(trace, weights)
@@ -80,7 +80,8 @@ def check_pass(
 ) -> Iterator[Finding]:
     """Like `check`, for a full pass over `ids` with every tensor taken from the graph, for any length of text.
 
-    With `edits` or a `mask` the changed pass is checked, and an edited tensor against its original value, keep and put.
+    With `edits` or a `mask` the changed pass is checked; an edited tensor is recomputed from its `.before`, `.keep` and
+    `.put`.
 
     `weights` are the model's own unless given. A tensor is kept in memory only while later ones are computed from it.
     Raises as `Engine.run` does.
@@ -102,9 +103,9 @@ def check_pass(
 
 
 def sizes_at(trace: Trace, weights: Mapping[str, Array], name: str, row: int) -> Array:
-    """The magnitude of each value of tensor `name` at position `row` as an operand: the tensor's axes without that one.
+    """The magnitude of each value of tensor `name` at position `row`, as an operand; has the other axes of the tensor.
 
-    A stored tensor counts by its absolute value, a derived one by the sum of the absolute terms behind it.
+    That is the absolute value in a stored tensor, and the sum of the absolute terms in a derived one.
     """
     return _judge(trace, weights).size(name, row, row + 1).squeeze(trace.table[name].spec.row_axis)
 
@@ -112,9 +113,9 @@ def sizes_at(trace: Trace, weights: Mapping[str, Array], name: str, row: int) ->
 def weight_sizes(config: Config, name: str, values: Array, axis: int = -1) -> Array:
     """The magnitude of each number of the weight `name` as an operand, where a product sums over `axis` of `values`.
 
-    onnxruntime sums an int8 product with 128 added to each integer of the weight, and subtracts 128 times the sum of
-    each group of the vector at the end. Both are float32 numbers, rounded once for each group they go through: next to
-    a weight that is large for its group, that is more than the rounding of the other terms.
+    onnxruntime computes an int8 product with 128 added to each integer of the weight, and at the end subtracts 128
+    times the sum of each group of the vector. Both sums are float32 and rounded once per group, which for weights that
+    are small within their group exceeds the rounding of the product's own terms.
     """
     sizes = np.abs(values)
     if not (config.int8 and name in matrices(config)):
@@ -185,12 +186,12 @@ class _Judge:
     ) -> None:
         self._config, self._count, self._table, self._weights = config, count, table, weights
         self._rows, self._derived = rows, derived
-        # What every chunk of positions of one tensor needs: weights, keys and values in float64, and their magnitudes.
+        # What all chunks of positions of one tensor share: weights, keys and values in float64, and their magnitudes.
         self._wide: dict[str, Array] = {}
         self._sizes: dict[str, Array] = {}
 
     def worst(self, tensor: Tensor) -> Finding:
-        """Where `tensor` differs most from the result of its formula on its inputs."""
+        """The cell where `tensor` differs most from the result of its formula on its inputs."""
         self._wide.clear()
         self._sizes.clear()
         chunks = [(start, min(start + _ROWS, self._count)) for start in range(0, self._count, _ROWS)]

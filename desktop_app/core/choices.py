@@ -1,6 +1,6 @@
-"""View options that are one of a few words: the words, and each one's flag and help on the command line.
+"""View options that take one of a few words: these words, and each option's command-line flag and help.
 
-It imports nothing heavy, since the command line reads it before it has parsed its arguments.
+This module imports nothing heavy, since the command line needs it to parse its arguments.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from desktop_app.core.analysis.measures import MEASURES
 
 @dataclass(frozen=True)
 class Choice:
-    """The words that a field of `ViewOptions` may be, the first by default, and its flag without dashes."""
+    """The words that a field of `ViewOptions` may hold, the default first, and its flag without dashes."""
 
     field: str
     words: tuple[str, ...]

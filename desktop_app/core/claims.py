@@ -1,7 +1,7 @@
-"""Claims: what a sentence says about a model, as data that is checked against a pass.
+"""Claims: what a sentence says about a model, as data that can be checked against a pass.
 
-Each is a statement, measured on a scene, and the change to the scene under which it is made. How they are written in
-files: `claims_file`.
+A claim is a statement, measured on a scene, and the change to text or settings under which it is made. `claims_file`
+reads claims from files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ Heads = Mapping[str, Head]
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a claim: whether it holds, and what was measured, in words."""
+    """The result of checking a claim: whether it holds, and what was measured, in words."""
 
     holds: bool
     said: str
@@ -41,7 +41,7 @@ class Bounds:
     below: float | None = None
 
     def hold(self, value: float) -> bool:
-        """Whether `value` lies within them."""
+        """Whether `value` lies within the bounds."""
         return (self.above is None or value > self.above) and (self.below is None or value < self.below)
 
 
@@ -61,7 +61,7 @@ def _token(scene: Scene, word: str) -> int:
 
 @dataclass(frozen=True)
 class Next:
-    """The next token: its rank among all, from 1, its probability after the cuts, whether it survives them."""
+    """A next token's rank among all, from 1, its probability after top-k and top-p, and whether it survives these."""
 
     word: str
     bounds: Bounds = Bounds()
@@ -69,7 +69,7 @@ class Next:
     kept: bool | None = None
 
     def find(self, scene: Scene) -> Finding:
-        """What the bars show of the token."""
+        """The token's rank and probability, as in the bars of the probability panel."""
         token = _token(scene, self.word)
         rank, share = scene.ranked.rank_of(token), scene.stages.probability_of(token)
         kept = rank < scene.stages.n_kept
@@ -100,7 +100,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Answers:
-    """Which earlier head wrote most of a key that a head looks at from the selected token, less the row's mean."""
+    """Which earlier head wrote most of a key, as scored by a head for the selected token, less the row's mean."""
 
     head: Head
     to: int
@@ -119,7 +119,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Always:
-    """A head's weight on the key `back` tokens before the query, for all queries from `since` on, or for a share."""
+    """A head's weight on the key `back` tokens before the query, for all queries from `since` on or a share of them."""
 
     head: Head
     back: int
@@ -174,13 +174,13 @@ class Number:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The token that the draw of the present settings lands on."""
+    """The token that is drawn with the present sampling settings."""
 
     word: str
     u: float | None = None
 
     def find(self, scene: Scene) -> Finding:
-        """Where u falls."""
+        """The token on whose interval u falls."""
         landed = int(scene.ranked.order[scene.stages.landing(scene.u if self.u is None else self.u)])
         return Finding(landed == _token(scene, self.word), f"{scene.tokenizer.quoted(landed)} is drawn")
 
@@ -244,7 +244,7 @@ class Near:
     rank: int
 
     def find(self, scene: Scene) -> Finding:
-        """The rank of the one row among all others, in float64."""
+        """The rank of the row among all others, computed in float64."""
         word, other = _token(scene, self.word), _token(scene, self.other)
         rows = scene.checkpoint.weights["embed.W_E"].astype(np.float64)
         cosines = rows @ rows[word] / np.linalg.norm(rows, axis=1).clip(1e-30)
@@ -259,7 +259,7 @@ class Ends:
     words: str
 
     def run_on(self, model: Model, ids: Sequence[int]) -> Finding:
-        """Generate as many tokens after `ids` as the words have."""
+        """Generate as many tokens after `ids` as the claimed text has."""
         grown, trace = list(ids), None
         for _ in model.tokenizer.encode(self.words).ids:
             trace = model.engine.trace(grown, reuse=trace)
@@ -276,12 +276,12 @@ def _pattern(scene: Scene, head: Head) -> Any:
 
 
 Statement = OfScene | Ends
-"""What is claimed: about one pass, or about generating on, which takes several."""
+"""What is claimed: about one pass, or about generated text, which takes several passes."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What differs from the present state when a claim is measured; None for whatever stays."""
+    """What differs from the present state when a claim is measured; None where nothing does."""
 
     text: str | None = None
     token: int | None = None
@@ -301,7 +301,7 @@ class Change:
 
     @property
     def written(self) -> tuple[str, ...]:
-        """All edits, muted heads among them, as `--edit` takes them."""
+        """All edits, including those that mute heads, as `--edit` takes them."""
         return (*(f"blocks.{layer}.attn.z[{head}]=0" for layer, head in self.mute), *self.edits)
 
 

@@ -1,13 +1,13 @@
-"""How claims are written in files, and how they are read.
+"""Reads claims from files.
 
-A claim is one row of a TOML file. Its first key says what is claimed, about the text and settings that the sentence
-belongs to:
+A claim is an inline table in a TOML file. Its first key says what is claimed about the text and settings that its
+sentence belongs to:
 
     { next = " creature", rank = 1 }              the next token: its rank, from 1, or its share after the cuts
     { next = " were", above = 0.5, kept = true }
     { looks = [5, 1], to = 5, above = 0.4, most = true }    a head's weight on a key, from the selected token
     { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head looks at
-    { always = [3, 5], back = 1, above = 0.25 }   the same from every query that has such a key, or a `share` of them
+    { always = [3, 5], back = 1, above = 0.25 }   a head's weight on the key 1 back, at all queries or a `share` of them
     { apart = [" men", " horse"], tokens = 3 }    how many tokens lie between two, from one to the next
     { cell = "blocks.0.ln1.scale", index = [3, 0], above = 2.0 }    a number of a tensor or of a weight
     { drawn = " seven" }                          the token that the draw lands on
@@ -16,7 +16,7 @@ belongs to:
     { active = 1, below = 0.05 }                  which share of a block's neurons stays above zero
     { loss = true, above = 9.5 }                  the mean loss of the text's tokens, in nats
     { near = " blue", to = " golden", rank = 1 }  the rank of a row of W_E among those nearest to another
-    { ends = "AABBCC" }                           what greedy generation gives, over as many tokens as that has
+    { ends = "AABBCC" }                           what greedy generation gives, for as many tokens as that text has
 
 `above` and `below` are strict bounds on the measured number. Any row may change one thing before it is measured:
 `text`, `mute` (heads), `edits` (written as for --edit), `token`, `temperature`, `top_k`, `top_p`; a drawn token may
@@ -94,7 +94,7 @@ def _several(heads: Heads) -> Kind:
 
 
 class _Row:
-    """A reader of one row: required keys, optional keys, and a check that there are no others."""
+    """Reads one claim's table: required keys, optional keys, and a check that there are no others."""
 
     def __init__(self, raw: Mapping[str, Any], where: str, heads: Heads) -> None:
         self._reader, self._raw, self._where = Reader(raw, where), raw, where

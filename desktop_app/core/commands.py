@@ -20,9 +20,9 @@ from desktop_app.gpt2.mask import CAUSAL
 class Command:
     """A command. `keys` are Qt key sequences, of which the first is shown; `needs` says when it is enabled.
 
-    A command that only changes the state says how (`change`), and whether it is on now (`on`); the window does the
-    others. Repetitions of a `joined` command are one entry of undo. `short` are its names on the switches beside a
-    view, for much and for little room.
+    For a command that only changes the state, `change` returns the new state and `on` says whether the command is on;
+    the window carries out the others. Repetitions of a `joined` command are one undo entry. `short` are a longer and a
+    shorter name for its button next to a view.
     """
 
     id: str
@@ -89,7 +89,7 @@ def _baseline(name: str, title: str, short: tuple[str, str], value: str) -> Comm
 
 
 def _workspace(key: str, name: str, keys: tuple[str, ...], tab: str) -> Command:
-    """A command that shows a workspace in the centre, or returns to the walk."""
+    """A command that shows a workspace in the centre, or returns to the walk through the forward pass."""
 
     def change(state: State, _model: Model) -> State:
         return at_workspace(state, key)
@@ -149,7 +149,7 @@ def _go_to(index: int) -> Callable[[State, Model], State]:
 
 
 def _open(*names: str) -> Callable[[State, Model], State]:
-    """Open workspaces that have no tab, one after the other; without names, close what is open."""
+    """Show workspaces that have no tab, one after the other; without names, close the one that is shown."""
     path = tuple(Cell(name, ()) for name in names)
     return lambda state, _model: replace(state, opened=path)
 
@@ -306,7 +306,7 @@ _LENS = (
 
 
 def _most_active(state: State, _model: Model) -> State:
-    """The evidence of the neuron that is most active at the selected token."""
+    """Show the evidence of the neuron that is most active at the selected token."""
     view = replace(
         state.view, evidence_find="", evidence="strongest" if state.view.evidence == "heads" else state.view.evidence
     )
@@ -385,17 +385,17 @@ def _keep_ruler(state: State, _model: Model) -> State:
 
 
 def _map_text(state: State, _model: Model) -> State:
-    """Read the map around the text's selected token again."""
+    """Centre the token map on the text's selected token again."""
     return replace(with_option(state, "map_find", ""), map_token=None)
 
 
 def _map_whole(state: State, _model: Model) -> State:
-    """Show all of the map again."""
+    """Show the whole token map again."""
     return replace(state, map_window=())
 
 
 def _next_ruler(state: State, _model: Model) -> State:
-    """Go to the kept direction after the typed one, and from the last to the first."""
+    """Go to the next of the kept directions, and from the last to the first."""
     if not state.rulers:
         return state
     text = state.view.direction.strip()
@@ -404,9 +404,9 @@ def _next_ruler(state: State, _model: Model) -> State:
 
 
 def _steer(state: State, model: Model) -> State:
-    """Add the typed direction, or the selected token's, to the shown block's residual stream; a chip sets its strength.
+    """Add the typed direction, or the selected token's, to the residual stream at the input of the shown block.
 
-    Raises LogitscopeError if it is not a direction.
+    Raises LogitscopeError if the typed text is not a direction, or if there is no token.
     """
     text = state.view.direction.strip()
     if text:

@@ -1,7 +1,7 @@
 """Views of two passes side by side: of a pass before and after its edits, or of two prompts.
 
 Every view can be compared, since a view is data: numbers are subtracted where both views have them, by the alignment of
-the texts if these differ in length. Cells of a pass beside the requested one are prefixed with its name, as in
+the texts if these differ in length. Names of cells are prefixed with the pass, unless it is the requested one, as in
 `before:blocks.1.attn.z`, those of a difference with `change:` or `differ:`.
 """
 
@@ -48,9 +48,9 @@ MARK = ":"
 
 @dataclass(frozen=True)
 class Mode:
-    """A way of comparing: the passes that it shows, the words over the picture, and how the picture is composed.
+    """A way of comparing: the passes that it shows, the label above the picture, and how the picture is composed.
 
-    `parts` names the pictures side by side; a single one has no name. `less` is the prefix of a difference.
+    `parts` are the titles of pictures side by side; a single one has none. `less` is the prefix of a difference.
     """
 
     shows: tuple[str, ...]
@@ -89,11 +89,11 @@ _OF_MODELS = {
         DIFFER,
     ),
 }
-"""The same if the other pass is by another model."""
+"""The view option `compare` -> its mode, if the other pass is by another model."""
 
 
 def mode_of(scene: Scene) -> Mode:
-    """How a scene is compared: as chosen, if the passes it needs exist."""
+    """The chosen mode of comparing, if the passes it needs exist, else none: the requested pass alone."""
     chosen = scene.state.view.compare
     mode = MODES[chosen] if scene.passes.guest is None else _OF_MODELS.get(chosen, MODES[chosen])
     return mode if all(not name or name in scene.beside for name in mode.shows) else MODES[AFTER]
@@ -105,7 +105,7 @@ def shown(scene: Scene) -> tuple[Scene, ...]:
 
 
 def badge_of(scene: Scene) -> str:
-    """The words over every picture of the scene; "" if it is the model's own pass over the text alone."""
+    """The label above every picture of the scene; "" if it shows just the model's unedited pass over the text."""
     mode = mode_of(scene)
     if mode.shows == ("",) and not scene.trace.run.changes:
         return ""
@@ -113,7 +113,7 @@ def badge_of(scene: Scene) -> str:
 
 
 def compared(scene: Scene, build: Callable[[Scene], View], tensors: Sequence[str] = ()) -> View:
-    """The view of a scene with its comparison; `build` makes the view of one pass, `tensors` are what it shows."""
+    """The view of a scene in its mode of comparing; `build` makes the view of one pass, which shows `tensors`."""
     mode = mode_of(scene)
     views = [build(own) for own in shown(scene)]
     named = [_called(view, name) if name else view for view, name in zip(views, mode.shows, strict=True)]
@@ -156,7 +156,7 @@ _OfArray = MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
 
 
 def difference(one: View, other: View, alignment: Alignment = ()) -> View:
-    """The view of `one` minus `other`; whatever has no difference stays as in `one`."""
+    """The view of `one` minus `other`; panels that cannot be subtracted stay as in `one`."""
     return replace(one, content=_box(one.content, other.content, alignment))
 
 
@@ -185,7 +185,7 @@ APART = Phrase("not compared: another part of the text")
 
 
 def _values(one: _OfArray, other: _OfArray, alignment: Alignment) -> AnyPanel:
-    """Panels of one array."""
+    """`one` minus `other`, for panels that show one array."""
     values = _taken_off(one.values, other.values, one.source, other.source, alignment)
     if values is None:
         return replace(one, note=APART)
@@ -234,7 +234,7 @@ def _taken_off(
 
 
 def _at(values: Array, places: Sequence[int | None], axis: int) -> Array:
-    """The values at these places along an axis; NaN for None."""
+    """The values at the indices `places` along an axis; NaN for None."""
     found = np.array(values.take([0 if n is None else n for n in places], axis), float)
     missing = [n for n, place in enumerate(places) if place is None]
     np.moveaxis(found, axis, 0)[missing] = np.nan
@@ -295,14 +295,14 @@ _LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {
     WaterfallPanel: _rises,
     CurvePanel: _curves,
 }
-"""How one panel is subtracted from another; other kinds have no numbers to compare, or (a graph) no common places."""
+"""Kind of panel -> how to subtract one; other kinds have no numbers, or (graphs) no nodes that correspond."""
 
 
-# Cells by the pass that they belong to
+# Prefixing cells with the name of their pass
 
 
 def _called(view: View, name: str) -> View:
-    """The view with its cells named after a pass."""
+    """The view with the name of a pass prefixed to its cells' names."""
     return replace(view, content=_renamed(view.content, name))
 
 

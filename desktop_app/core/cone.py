@@ -1,4 +1,4 @@
-"""What the edits of a pass can have changed: the steps and the tokens from the first edited one on."""
+"""What the edits of a pass can have changed: the steps from the first edited one on, and likewise the tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from desktop_app.gpt2.trace import Trace
 
 @dataclass(frozen=True)
 class Cone:
-    """`step` is the first step of the walk that can differ from the pass without edits, `position` the first token."""
+    """The first step of the forward pass and the first position that can differ from the pass without edits."""
 
     step: int
     position: int
 
     def has(self, step: Step) -> bool:
-        """Whether a step of the walk can have changed."""
+        """Whether a step of the forward pass can have changed."""
         return step.index >= self.step
 
 
 def cone_of(trace: Trace, steps: Sequence[Step]) -> Cone | None:
-    """The cone of a pass; None for the model's own. No position attends to a later one, unless the mask allows it."""
+    """The cone of a pass; None if it has no edits and GPT-2's mask."""
     edits, mask = trace.run.edits, mask_of(trace.run.mask, trace.config)
     if not trace.run.changes:
         return None
@@ -35,6 +35,6 @@ def cone_of(trace: Trace, steps: Sequence[Step]) -> Cone | None:
 
 
 def first_changed(trace: Trace) -> int:
-    """The first position that edits can have changed: position 0 under any mask other than GPT-2's."""
+    """The first position that can have changed; 0 under any mask other than GPT-2's."""
     edits = trace.run.edits
     return first_of(edits, trace.config)[1] if edits and trace.run.mask == CAUSAL else 0

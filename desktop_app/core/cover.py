@@ -1,4 +1,4 @@
-"""A view with its numbers hidden: the layout stays, the values are left to guess."""
+"""Views with their numbers hidden, for guessing them: only the layout stays."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +37,7 @@ def _blank(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bars(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
-    """Bars are sorted, so their labels are answers, too, and are hidden."""
+    """Hidden bars. Bars are sorted, so their labels would give answers away and are hidden, too."""
     return (Bar(HIDDEN, 0.0, HIDDEN),) * len(bars)
 
 
@@ -46,7 +46,7 @@ def _grid(panel: Any) -> Any:
 
 
 def cover_bars(panel: BarsPanel) -> BarsPanel:
-    """Bars with neither lengths nor words."""
+    """The panel with bars that have neither lengths nor labels."""
     return replace(panel, note=_NOTE, bars=_bars(panel.bars), peers=_bars(panel.peers), cuts=(), base=0.0, reach=1.0)
 
 
@@ -71,7 +71,7 @@ _COVERS: dict[type, Callable[[Any], AnyPanel]] = {
     RulerPanel: lambda p: replace(p, note=_NOTE, edges=(0.0, 1.0), labels=(HIDDEN,), u=0.0, landed=0),
     TextPanel: lambda p: replace(p, note=_NOTE, lines=tuple(replace(n, text=HIDDEN, remark="") for n in p.lines)),
 }
-"""How each kind of panel is covered; the text itself and its tokens have nothing to hide."""
+"""Kind of panel -> how to hide its numbers; panels of the text and of its tokens have none to hide."""
 
 
 def cover_panel(panel: AnyPanel) -> AnyPanel:

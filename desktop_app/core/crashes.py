@@ -1,7 +1,7 @@
-"""Crashes of native code (Qt, onnxruntime): every thread's traceback, in a file that the next start reads and clears.
+"""Crashes of native code (Qt, onnxruntime): every thread's traceback, in a file that the next start reads and deletes.
 
-Python cannot catch them; its faulthandler writes to a file that is already open. Each program has its own file, named
-by its process id; its workers write to the same one.
+Python cannot catch such crashes; its faulthandler writes to a file that is already open. Each running program has its
+own file, named by its process id; its worker processes write to the same file.
 """
 
 import faulthandler
@@ -24,7 +24,7 @@ _open: list[IO[bytes]] = []
 
 
 def crash_file() -> Path | None:
-    """The file that a crash of this process would be written to, for its workers; None if there is none."""
+    """The file to which a crash of this process would be written, to pass on to workers; None if there is none."""
     return Path(os.fsdecode(_open[-1].name)) if _open else None
 
 

@@ -1,4 +1,4 @@
-"""Information for support: versions, the machine, settings, the log. Never the text, never a token."""
+"""Information for bug reports: versions, the machine, settings, the log; never the prompt or an access token."""
 
 import json
 import os
@@ -30,7 +30,7 @@ _ENVIRONMENT = (
 """The environment variables that are reported; each affects the program, and none holds anything private."""
 
 _NOT_TOLD = ("geometry", "splitter")
-"""Settings that hold Qt's own bytes."""
+"""Settings that are not reported: Qt's binary data."""
 
 
 def collect(settings: Settings, log: Sequence[str], **more: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What can be edited and how, as values: targets and actions, and the edits that they make."""
+"""What can be edited and how, as values: targets, actions, and the edits that result."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from desktop_app.gpt2.phrase import Phrase
 class Target:
     """Something that can be edited: its title, and its cells as edits name them, "SITE[INDEX]".
 
-    `kind` says what can be done with it: a "look" can be cut, a "head" can read across, a "row" of the residual stream
-    can be steered, and an "input" is one head's q, k or v.
+    `kind` says which actions it allows: a "look" (one query's attention to one key) can be cut, a "head" can read the
+    other prompt's keys, a "row" of the residual stream can be steered, and an "input" is one head's q, k or v.
     """
 
     words: str
@@ -32,9 +32,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Action:
-    """Something to do with a target, as the text that follows its places; `{0}` is the value of the first field.
+    """Something to do with a target, as the text that follows "SITE[INDEX]"; `{0}` is the value of the first field.
 
-    `kinds` are the kinds of target that it applies to; if empty, all but looks.
+    `kinds` are the kinds of target to which it applies; if empty, all but looks.
     """
 
     id: str
@@ -103,7 +103,7 @@ READ_ACROSS = Action(
 def actions_for(target: Target, *, other: bool, kept: Sequence[str] = ()) -> tuple[Action, ...]:
     """What can be done with a target.
 
-    `other` says whether there is another prompt to take from, `kept` are directions that are kept.
+    `other` says whether there is another prompt to take values from; `kept` are the user's kept directions.
     """
     found = [
         action
@@ -140,7 +140,7 @@ def filled(action: Action, given: Sequence[str]) -> str:
 
 
 def texts_of(target: Target, action: Action, *given: str) -> tuple[str, ...]:
-    """The edits that an action makes of a target, with the values of its fields."""
+    """The edits that an action gives for a target, with the values of its fields."""
     return tuple(f"{place}{filled(action, given)}" for place in target.places)
 
 
@@ -153,17 +153,17 @@ def place(site: str, *index: int | str) -> str:
 
 
 def head(layer: int, n: int) -> Target:
-    """A head's output `z`, at every position."""
+    """The target for a head's output `z`, at every position."""
     return Target(Phrase("head {1} of block {2}", n, layer), (place(f"blocks.{layer}.attn.z", n),), HEAD)
 
 
 def heads(layer: int) -> Target:
-    """The output `z` of every head of a block."""
+    """The target for the output `z` of every head of a block."""
     return Target(Phrase("every head of block {1}", layer), (f"blocks.{layer}.attn.z",), HEAD)
 
 
 def inputs(layer: int, n: int) -> tuple[Target, ...]:
-    """A head's queries, keys and values, at every position."""
+    """The targets for a head's queries, keys and values, at every position."""
     return tuple(
         Target(Phrase("{1} of head {2}", words, n), (place(f"blocks.{layer}.attn.{letter}", n),), INPUT)
         for letter, words in (("q", Phrase("queries")), ("k", Phrase("keys")), ("v", Phrase("values")))
@@ -171,10 +171,10 @@ def inputs(layer: int, n: int) -> tuple[Target, ...]:
 
 
 def mlp(layer: int) -> Target:
-    """The MLP of a block."""
+    """The target for the MLP of a block."""
     return Target(Phrase("MLP of block {1}", layer), (f"blocks.{layer}.mlp.post",), MLP)
 
 
 def block(layer: int) -> Target:
-    """Everything that a block writes."""
+    """The target for everything that a block writes."""
     return Target(Phrase("block {1}", layer), (f"blocks.{layer}.attn_out", f"blocks.{layer}.mlp_out"))

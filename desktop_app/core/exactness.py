@@ -15,7 +15,7 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Effect:
-    """How the probabilities after one position, at temperature 1 and uncut, differ from float32's.
+    """How the probabilities after one position, at temperature 1 without top-k and top-p, differ from float32's.
 
     `token` is the one that differs most, with both of its probabilities; `moved` is the probability mass that moved to
     other tokens (the total variation distance); `same_first` says whether the likeliest token is the same.

@@ -1,4 +1,4 @@
-"""Example prompts, from resources/examples.toml: single stops, whose claims are tested on the models they open."""
+"""Example prompts, from resources/examples.toml: each is a `Stop`, with claims that are tested on its model."""
 
 import tomllib
 from dataclasses import replace
@@ -30,7 +30,7 @@ def examples() -> tuple[Stop, ...]:
 def sentence_at(state: State, folder: str) -> str:
     """The example's sentence about the place that `state` shows, in the model in `folder`; "" anywhere else.
 
-    It stays while sliders are moved and tokens drawn, since it may have asked for that.
+    Sampling settings and the number of draws do not matter, since the sentence may ask to change them.
     """
     for example in examples():
         model = bundled_models().get(example.model)

@@ -36,5 +36,5 @@ def fitted(state: State, model: Model) -> State:
 
 
 def _of(token: int | None, count: int) -> int | None:
-    """The token, if a vocabulary of `count` has it."""
+    """The token id, if a vocabulary of `count` tokens has it, else None."""
     return token if token is not None and token < count else None

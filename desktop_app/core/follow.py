@@ -18,7 +18,7 @@ from desktop_app.gpt2.sampling import MAX_SEED
 def follow(intent: Intent, state: State, model: Model | None) -> State:
     """The state after `intent`; unchanged if the intent does not concern the state, or needs a model and none is open.
 
-    Raises LogitscopeError for the impossible: a step that the model lacks, a setting out of range.
+    Raises LogitscopeError if that is impossible: a step that the model lacks, a setting out of range.
     """
     match intent:
         case ask.Do(command) if model is not None:
@@ -77,7 +77,7 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
 
 
 def joined(intent: Intent) -> object:
-    """The key that consecutive intents of one undo entry share; None for an intent that is an entry by itself."""
+    """The key that consecutive intents in one undo entry share; None for an intent that is an entry by itself."""
     match intent:
         case ask.Sample(name, _):
             return "sampling", name

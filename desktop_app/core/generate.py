@@ -1,4 +1,4 @@
-"""The decode loop: token after token with cached keys and values, as plain values for the command and the window."""
+"""The decode loop: token after token with cached keys and values, for the command line and the window alike."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class End(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """One drawn token: its position in the text, and everything that led to it."""
+    """One drawn token: its position in the text, and everything that determined it."""
 
     position: int
     token: int
@@ -40,7 +40,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Ended:
-    """The last value of every generation."""
+    """The last value that `generate` yields."""
 
     reason: End
 
@@ -63,7 +63,7 @@ def generate(
     After the first pass each token costs a pass over one position. A token of `ends` is drawn and ends the text.
 
     Args:
-        engine: the model's.
+        engine: the model's engine.
         ids: the text so far; a full context ends generation before anything runs.
         sampling: how to draw, the seed included.
         count: how many tokens at most.

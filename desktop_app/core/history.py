@@ -1,4 +1,4 @@
-"""Undo and redo of whatever determines the result, one entry per word or drag; and the history of places."""
+"""Undo and redo of the fields of the state that undo restores, one entry per word or drag; and visited places."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ class History:
         self._key: object = None
 
     def record(self, before: State, after: State, key: object = None) -> None:
-        """Remember `before`, unless nothing undoable changed or this continues the change recorded last."""
+        """Remember `before`, unless nothing undoable changed or `key` continues the last entry."""
         if _same_result(before, after):
             return
         self._future.clear()
@@ -24,7 +24,7 @@ class History:
             self._past.append(before)
             del self._past[:-_LIMIT]
         elif _same_result(self._past[-1], after):
-            # Dragged back to where it was: an entry that changes nothing would make undo look broken.
+            # A slider was dragged back to where it started: an entry that changes nothing would make undo look broken.
             self._past.pop()
             key = None
         self._key = key
@@ -44,7 +44,7 @@ class History:
         return bool(self._future)
 
     def undo(self, now: State) -> State:
-        """The state before the last entry, viewed at the current place."""
+        """The state before the last entry, but with the current place."""
         return self._swap(now, self._past, self._future)
 
     def redo(self, now: State) -> State:
@@ -84,7 +84,7 @@ class Walk:
         self._at = -1
 
     def visit(self, state: State) -> None:
-        """Remember the place; places ahead are forgotten."""
+        """Remember the place, and forget those that going forward would lead to."""
         place = place_of(state)
         if self._at >= 0 and self._places[self._at] == place:
             return
@@ -107,8 +107,8 @@ class Walk:
 def typing_key(before: str, after: str) -> object:
     """The undo key of an edit of the text.
 
-    The letters of a word typed (or deleted) one by one are one entry, together with the space after it; a paste, or any
-    other change of several characters, is a separate entry.
+    The letters of a word that are typed (or deleted) one by one form one entry, together with the space after it; a
+    paste, or any other change of several characters, is a separate entry.
     """
     grown = len(after) - len(before)
     if abs(grown) != 1:

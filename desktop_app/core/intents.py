@@ -1,4 +1,4 @@
-"""What a person can ask for, as values: menus, keys, the palette, clicks, examples and tests all produce the same ones.
+"""What a user can ask for, as values: menus, keys, the palette, clicks, examples and tests all produce the same ones.
 
 `core/follow.py` says how each changes the state.
 """
@@ -22,7 +22,7 @@ class Do:
 
 @dataclass(frozen=True)
 class GoTo:
-    """Go to a step by its key; in `blocks.*.` the star stands for the shown block."""
+    """Go to the step with this key; in `blocks.*.` the star stands for the shown block."""
 
     step: str
 
@@ -44,7 +44,7 @@ class Predict:
 
 @dataclass(frozen=True)
 class ShowHead:
-    """Show another head of the shown block, or its pattern in the walk if `layer` names a block."""
+    """Show another head of the shown block, or if `layer` names a block, go to the step of that head's pattern."""
 
     head: int
     layer: int | None = None
@@ -61,7 +61,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class AskKey:
-    """Ask why the selected token looks at this position; a second time, return to the one it looks at most."""
+    """Ask why the selected token attends to this position; if asked already, return to the one it attends to most."""
 
     key: int
 
@@ -82,7 +82,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Explain:
-    """Explain a token's logit, or set the token that the explained one is measured against."""
+    """Explain a token's logit, or set the token whose logit is subtracted from the explained one."""
 
     target: int | None = None
     against: int | None = None
@@ -104,7 +104,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Weigh:
-    """Set the strength of the edit at this place of the list."""
+    """Set the strength of the edit with this index in the list."""
 
     at: int
     strength: float
@@ -112,14 +112,14 @@ class Weigh:
 
 @dataclass(frozen=True)
 class Open:
-    """Take a cell apart, or a weight, whose cell has no index; if it is on the path already, go back to it."""
+    """Open a cell in the inspector, or a weight (a cell without index); if it is on the path already, go back to it."""
 
     cell: Cell
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Show the passages of a neuron, or of a head, of a block."""
+    """Show the passages of text that are evidence for a neuron, or for a head, of a block."""
 
     layer: int
     neuron: int | None = None
@@ -128,7 +128,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Frame:
-    """Show this part of the plane: start x and y, end x and y, as shares of the whole; () is all of it."""
+    """Show this part of the token map: start x and y, end x and y, as shares of the whole; () shows all of it."""
 
     window: tuple[float, ...] = ()
 
@@ -143,7 +143,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Reseed:
-    """Draw from the next seed, from its first draw on."""
+    """Use the next seed, starting from its first draw."""
 
 
 @dataclass(frozen=True)
@@ -176,4 +176,4 @@ Intent = (
 )
 
 Choosing = Callable[[int], Intent]
-"""The intent for a click on one of several things in a row, by its number: a class above, like `Select`."""
+"""Makes the intent for a click on one of several things, from its number: a class above, like `Select`."""

@@ -1,6 +1,6 @@
-"""The last session: saved during work, so that a crash loses nothing, and what the next start begins with.
+"""The last session: saved while the program runs, so that a crash loses nothing, and opened by the next start.
 
-It is a session file like any other. One that a start cannot open is set aside, not overwritten.
+It is a session file like any other. One that cannot be opened at the start is set aside, not overwritten.
 """
 
 import logging
@@ -25,12 +25,12 @@ def last_file() -> Path:
 
 
 def aside_file() -> Path:
-    """Where a session is moved that a start could not open."""
+    """Where a last session is moved if it could not be opened."""
     return last_file().with_name("not-opened.logitscope")
 
 
 def load_last() -> State | None:
-    """The last session; None if there is none, or if it is damaged, which must not prevent a start."""
+    """The last session; None if there is none, or if it is damaged, which must not keep the program from starting."""
     try:
         return load_session(last_file())
     except (LogitscopeError, OSError) as reason:
@@ -60,8 +60,8 @@ class Beginning:
 def beginning(model: Path | None, text: str | None, *, int8: bool = False, restored: bool = True) -> Beginning:
     """The initial state: what was asked for, else the last session if it is to be restored, else the first example.
 
-    If the model cannot be opened, a text that was asked for is shown with the bundled model; a text of the last session
-    is not, since it would get another model's numbers. Then comes the last session, or the first example.
+    If the model cannot be opened, a text that was asked for is shown with the bundled model. The last session's text is
+    not, since it would get another model's numbers. The next alternative is the last session, or the first example.
     """
     left = load_last() if restored else None
     bundled = str(default_model())

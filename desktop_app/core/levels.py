@@ -1,4 +1,4 @@
-"""How numbers become colours: limits that outliers do not spoil, and scales described in words."""
+"""How numbers become colours: limits that ignore outliers, scales in words, and numbers as text."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from desktop_app.gpt2.phrase import Phrase
 Array = NDArray[Any]
 
 PERCENTILE = 99.5
-"""Limits are at this percentile of |x|: GPT-2 has a few activations in the thousands while the rest are about 2."""
+"""The percentile of |x| used as limit: GPT-2 has a few activations in the thousands while the rest are about 2."""
 
 BY_HAND = Phrase("set by hand")
 
@@ -28,8 +28,8 @@ class Levels:
 
     `power` 0.5 is a square-root scale, 1 linear; `decades` > 0 a logarithmic one over that many powers of ten. Cells
     outside the limits take the end colour. `turned` gives the smallest number the strongest colour, as for ranks, where
-    1 matters most. `rule` says where the limits come from, and `apart` how many rows and columns were left out when
-    they were chosen.
+    1 matters most. `rule` says what the limits were computed from, and `apart` how many outlying rows and columns were
+    left out of that.
     """
 
     low: float
@@ -54,7 +54,7 @@ class Levels:
         return 1 - raised if self.turned else raised
 
     def is_beyond(self, values: Array) -> Array:
-        """Which cells lie outside the limits; cells made infinite by a mask do not count."""
+        """Which cells lie outside the limits; infinite cells (masked ones) do not count."""
         return ((values > self.high) | (values < self.low)) & np.isfinite(values)
 
     def beyond(self, *arrays: Array) -> int:
@@ -84,10 +84,11 @@ def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
 
     Outliers do not set the scale, at any length of text:
 
-    - A few whole columns or rows (the key that every query looks at, dimensions that are large in every token,
-      position 0): up to a twentieth of them, and two in a small picture, are left out if the percentile without them is
+    - A few whole columns or rows (the key that every query attends to, dimensions that are large in every token,
+      position 0): up to a twentieth of them, or two if that is more, are left out if the percentile without them is
       less than a fourth of that with them.
-    - A few cells: up to four per array, or a fiftieth of a vector, that are sixteen times larger than all others.
+    - A few cells: up to four per array, or a fiftieth of a vector, are left out if they are sixteen times larger than
+      all others.
     """
     tables = [table for a in arrays for table in _tables(a)]
     sizes, apart = _present(tables), 0
@@ -128,8 +129,8 @@ def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> in
     most = [min(max(2, math.ceil(_LINES * n)), n // 2) for n in counts]
     if not sizes.size or not any(most):
         return 0
-    # If all lines that may be left out held the largest cells, the percentile of the rest would be the cell at this
-    # rank: if that is large enough there are no outliers, and counting shows it faster than sorting.
+    # Leaving out lines lowers the percentile most if they hold the largest cells. If even then it would stay above
+    # whole / _APART, there are no outliers, and counting shows that faster than sorting.
     left = sizes.size - sum(n * t.shape[axis] for n, t in zip(most, tables, strict=True))
     if left > 0 and np.count_nonzero(sizes >= whole / _APART) >= sizes.size - _rank(left):
         return 0
@@ -139,7 +140,7 @@ def _leave_out(tables: list[Array], sizes: Array, whole: float, axis: int) -> in
     core = _percentile(rest)
     if not 0 < _APART * core < whole:
         return 0
-    # Of these, only the lines that lie far above the whole of the rest: those close to the rest belong to it.
+    # Leave out only those of these lines that lie far above the rest.
     apart = [lines[m[lines] > _ABOVE * core] for m, lines in zip(typical, strongest, strict=True)]
     tables[:] = [np.delete(t, lines, 1 - axis) for t, lines in zip(tables, apart, strict=True)]
     return sum(map(len, apart))
@@ -172,7 +173,7 @@ def _limit(sizes: Array, whole: float, most: int) -> float:
         return 1.0
     first = max(0, sizes.size - most - 1)
     if first >= _rank(sizes.size):
-        return whole  # it lies below any such gap
+        return whole  # the percentile lies below any such gap
     last = np.sort(np.partition(sizes, first)[first:])
     wide = np.flatnonzero((last[1:] > _FAR * last[:-1]) & (last[:-1] > 0))
     return float(min(whole, last[wide[0]] if wide.size else np.inf))
@@ -221,7 +222,7 @@ def short(value: float) -> str:
 def cell_text(value: float, *, share: bool = False) -> str:
     """A number for the inside of a cell: two decimals, or two significant digits if it is smaller; "" for NaN.
 
-    A `share`, which goes from 0 to 1, is not written as 1.00 if it is less than 1.
+    A `share`, a number from 0 to 1, is not written as 1.00 unless it is 1.
     """
     if np.isnan(value):
         return ""
@@ -246,13 +247,13 @@ def cell_text(value: float, *, share: bool = False) -> str:
 
 
 class Percent(str):
-    """A percentage, for which charts have a number format."""
+    """A percentage as text; charts write it with their own number format."""
 
     __slots__ = ()
 
 
 def percent(probability: float) -> str:
-    """A probability in per cent, honest at both ends: 22.4 %, 0.41 %, 0.0031 %, 4.2·10⁻⁷ %, 99.997 %."""
+    """A probability in per cent, never rounded to 0 or 100: 22.4 %, 0.41 %, 0.0031 %, 4.2·10⁻⁷ %, 99.997 %."""
     return Percent(f"{_hundredths(100 * probability, certain=probability >= 1)} %")
 
 

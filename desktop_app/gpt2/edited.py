@@ -1,9 +1,9 @@
-"""Edited passes: the blocks from the first edit on run again, for the positions from the first edit on.
+"""Edited passes: only the blocks and positions from the first edit on are computed again.
 
-With the causal mask an edit changes nothing before it, in the pass or in the text. Everything earlier is taken over
-from the pass without the edit, keys and values included; the rest runs block by block, in a graph of the same formulas
-and weights with the edits in it. Rows of many passes can run together: each sees its own pass's keys and,
-before those, the unedited pass's. Under another mask every position runs, as it may see any other.
+With the causal mask an edit changes no earlier block and no earlier position. Those are taken from the pass without
+the edit, keys and values included; the rest runs block by block, in graphs of the same formulas and weights with the
+edits in them. Rows of many passes can run together: each row sees the keys of its own pass and, before those, the
+unedited pass's. Under another mask every position is computed, since it may attend to any other.
 """
 
 import threading
@@ -40,7 +40,7 @@ FINAL = "ln_final.out"
 
 
 class Pieces:
-    """The graphs of single blocks with edits in them, made on first use. Thread-safe."""
+    """The graphs of single blocks (pieces) with edits in them, made on first use. Thread-safe."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
@@ -56,8 +56,7 @@ class Pieces:
         *,
         fuse: bool = True,
     ) -> dict[str, Array]:
-        """The tensors `only` of some rows, computed from `feeds`: tensors and the graph's other inputs, perhaps more
-        than are needed."""
+        """The tensors `only` of some rows, from the tensors and other inputs in `feeds`, which may hold more."""
         given = tuple(name for name in feeds if name in table)
         rows = between(table, given, only)
         needed = {source for row in rows for source in row.inputs}.difference(row.name for row in rows)
@@ -92,7 +91,7 @@ class Pieces:
             table = fused(table, self._checkpoint.config, {*only, *given})
         model = build_piece(self._checkpoint.config, table, given, only, fuse=operators)
         made = session_of(model, self._checkpoint, stop, fuse=fuse, arena=arena)
-        if fuse:  # otherwise it exposes a whole block, and is used once
+        if fuse:  # without `fuse` a piece exposes a whole block, and is used once
             with self._lock:
                 self._sessions[key] = made
                 while len(self._sessions) > _SESSIONS:
@@ -209,8 +208,8 @@ def finals(
 ) -> NDArray[np.float32]:
     """`ln_final.out` after the last position of many edited passes over the same text: [variant, d_model].
 
-    `plain` is the pass without edits. Passes whose edits have the same sites run together, `progress` is called with
-    those that are done, and their rows. Raises ModelError for edits of cells that do not exist.
+    `plain` is the pass without edits. Passes whose edits have the same sites run together; after each batch `progress`
+    gets the indices of its variants and their rows. Raises ModelError for edits of cells that do not exist.
     """
     stop = stop or Stop()
     config, count = engine.config, len(plain)
@@ -236,7 +235,7 @@ def finals(
 
 
 def _start(edits: Sequence[Edit], plain: Trace) -> int:
-    """The first position that edits of a pass can change: under another mask than GPT-2's any."""
+    """The first position that the edits of a pass can change: 0 under any mask other than GPT-2's."""
     return first_of(edits, plain.config)[1] if plain.run.mask == CAUSAL else 0
 
 
@@ -289,7 +288,7 @@ def _run_together(
 
 
 class _Cone:
-    """What a piece needs besides tensors, for the rows from `start` on of one pass."""
+    """The inputs of a piece other than its rows' tensors, for the rows of one pass from position `start` on."""
 
     def __init__(self, config: Config, base: Trace | None, ids: tuple[int, ...], start: int, mask: str) -> None:
         self._base, self._start, self._config, self._mask = base, start, config, mask_of(mask, config)
@@ -297,7 +296,7 @@ class _Cone:
         self._positions, self._keys = np.arange(start, len(ids)), np.arange(len(ids))
 
     def inputs(self, block: int) -> dict[str, Array]:
-        """The inputs of a block's piece other than the tensors of its rows."""
+        """Past keys and values, token ids, positions and hidden keys, for the piece of this block."""
         past = {}
         for name, own in past_of(block).items():
             none = np.zeros((self._config.n_head, 0, self._config.d_head), np.float32)
@@ -323,7 +322,7 @@ def _left(block: int, config: Config) -> tuple[str, ...]:
 
 
 def _changed(table: Mapping[str, Tensor], own: Sequence[str], changed: Collection[str]) -> set[str]:
-    """Those of a block's tensors that an edit changes, given those that are changed before it."""
+    """`changed`, the tensors that differ before a block, and those among the block's `own` that differ as a result."""
     found = set(changed)
     for name in own:
         if f"{name}.before" in table or not found.isdisjoint(table[name].inputs):
@@ -332,7 +331,7 @@ def _changed(table: Mapping[str, Tensor], own: Sequence[str], changed: Collectio
 
 
 def _unchanged(own: Sequence[str], changed: Collection[str], base: Trace, start: int) -> dict[str, Array]:
-    """A block's unchanged tensors, from the trace `base` and the position `start` on: its piece need not make them."""
+    """A block's unchanged tensors from position `start` on, read from `base`: its piece need not compute them."""
     found = {}
     for name in own:
         if name in changed or name.endswith((".keep", ".put")):

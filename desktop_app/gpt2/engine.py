@@ -26,15 +26,15 @@ from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import matrices
 
 CAPTURE_LIMIT = 256 << 20
-"""Bytes up to which a trace takes every tensor from the graph; a larger one keeps a few and derives the rest."""
+"""The size in bytes up to which a trace takes every tensor from the graph; a larger one derives most from a few."""
 
 STREAM_LIMIT = 1 << 28
-"""Bytes of tensors up to which `Engine.tensors` computes a whole pass at once; a larger one block by block."""
+"""The size in bytes up to which `Engine.tensors` computes a pass in one run; a larger one runs block by block."""
 
 _LOGIT_ROWS = 64  # positions per run of the head, so that a stop takes effect within tens of milliseconds
 
 CHUNK = 256
-"""Positions of a long text that run at once."""
+"""How many positions of a long text run at once."""
 
 Past = Mapping[str, NDArray[np.float32]]
 """`past.L.key` and `past.L.value` -> [head, past, d_head]."""
@@ -59,13 +59,13 @@ class Engine:
         self._swapping = threading.Lock()  # held while either session is replaced, by any thread
         with released(self._source.values() if self.config.int8 else ()):
             self._head = make_session(checkpoint, stop, body=False)
-            self._graph(self.packed, stop)  # the graph that runs first, so that a model that cannot run is refused here
+            self._graph(self.packed, stop)  # the graph that runs first: refuse here what cannot run
 
     def __repr__(self) -> str:
         return f"<Engine of {self.checkpoint.name}: weights {'packed' if self.packed else 'not packed'}>"
 
     def __del__(self) -> None:
-        # onnxruntime frees a session while holding the GIL, for 30 ms; one by one, other threads run in between.
+        # onnxruntime frees a session in 30 ms and holds the GIL; freed one by one, other threads run in between.
         for session in ("_lean", "_head", "_full"):
             self.__dict__.pop(session, None)
 
@@ -90,14 +90,14 @@ class Engine:
 
     @property
     def packed_bytes(self) -> int:
-        """The memory for prepacked weights: a copy of every matrix used in a matrix product."""
+        """The bytes that prepacked weights take: a copy of every matrix used in a matrix product."""
         return 0 if self.packed else sum(4 * prod(shape) for shape in matrices(self.config).values())
 
     def prepack(self, stop: Stop | None = None) -> None:
         """Prepack the weights of the graphs that run most: takes a second or two and a copy of the matrices.
 
-        Passes over a few tokens then take half the time; traces hold what they cannot derive. Other threads go on with
-        the unpacked weights until it is done. Raises Cancelled if `stop` was set.
+        Passes over a few tokens then take half the time, and traces hold only what they cannot derive. Until it is
+        done, other threads go on with the unpacked weights. Raises Cancelled if `stop` was set.
         """
         if not self.packed:
             with released(self._source.values()):
@@ -138,12 +138,12 @@ class Engine:
         return dict(zip(names, found, strict=True))
 
     def give_back(self) -> None:
-        """Let the system drop the weight pages that views and opened numbers have read, if passes have a copy."""
+        """Let the system drop the weight pages that views and the inspector have read, if passes use a packed copy."""
         if self.packed:
             release(self._source.values())
 
     def sparing(self, count: int) -> AbstractContextManager[None]:
-        """Inside, weight pages are dropped soon after being read, if passes have a copy and the text is long.
+        """In this context, drop weight pages soon after reading, if the text is long and passes use a packed copy.
 
         For a short text the trace is small, and rereading the file would take longer than the computation.
         """
@@ -208,10 +208,10 @@ class Engine:
     def _run_on(
         self, ids: tuple[int, ...], before: Trace | None, shared: int, stop: Stop
     ) -> tuple[Stitched, NDArray[np.float32]]:
-        """What a trace keeps of `ids`, the first `shared` positions taken over from `before`; and ln_final.out's end.
+        """What a trace of `ids` keeps, `shared` positions of it from `before`; and `ln_final.out` of the last chunk.
 
-        A long text runs in chunks, each using the keys and values of those before it: under the causal mask the sums
-        are the same, less those that it hides; a stop takes effect sooner, and grids take less memory.
+        A long text runs in chunks, each using the keys and values of those before it: the same sums as in one run,
+        except those that the causal mask discards. A stop takes effect sooner, and attention grids take less memory.
         """
         while True:
             end = min(shared + CHUNK, len(ids))
@@ -274,7 +274,7 @@ class Engine:
             found.clear()  # free the memory for the next piece
 
     def _pieces(self, names: Sequence[str]) -> Iterator[tuple[list[str], list[str], list[str]]]:
-        """The pass in pieces: (those of `names` in it, the tensors it starts from, those it passes to the next)."""
+        """The pass in pieces: (those of `names` in it, the tensors it starts from, those passed to the next piece)."""
         pieces = [list(rows) for _, rows in groupby(self.table.values(), lambda row: row.layer)]
         last = max(n for n, rows in enumerate(pieces) if not {row.name for row in rows}.isdisjoint(names))
         given: list[str] = []
@@ -291,7 +291,7 @@ class Engine:
         return dict.fromkeys(past_inputs(self.config), nothing)
 
     def check_ids(self, ids: Sequence[int], past: int = 0) -> None:
-        """Raise ModelError if `ids` cannot follow `past` tokens: none, outside the embedding, or too many."""
+        """Raise ModelError if `ids` cannot follow `past` tokens: none given, outside the embedding, or too many."""
         if not len(ids):
             raise ModelError("There is nothing to run: the prompt is empty; type at least one character.")
         for position, token in enumerate(ids):

@@ -1,4 +1,4 @@
-"""The formulas of the tensor table, one row each (`formula.Formula`): the only place where formulas are defined.
+"""The formulas of the tensor table, each a `formula.Formula`: the only place where formulas are defined.
 
 In a pattern, h is the head, i the row (a position), j the column, n the summation index, t the token. `compute` works
 on any slice of rows, and of heads where the operands have heads. GPT-2 is described in Radford et al. 2019, "Language
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 _VECTOR, _GRID = ("i", "j"), ("h", "i", "j")
 _ROW, _GRID_ROW = ("i", "n"), ("h", "i", "n")
-_OF_ROW = ("i", 0)  # one number a row
+_OF_ROW = ("i", 0)  # one number per row
 
 
 def multiplied(place: Place, x: Array) -> Array:
@@ -322,7 +322,7 @@ MASKED = Formula(
 
 
 def masked_by(mask: Mask) -> Formula:
-    """The same under another mask than GPT-2's: -inf where it hides the key from the query."""
+    """The formula of `attn.masked` under a mask other than GPT-2's: -inf where it hides the key from the query."""
 
     def compute(place: Place, s: Array) -> Array:
         keys = np.arange(place.first_key, place.first_key + s.shape[-1])

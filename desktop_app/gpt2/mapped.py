@@ -22,7 +22,7 @@ def release(arrays: Iterable[NDArray[Any]]) -> None:
 
 @contextmanager
 def released(arrays: Iterable[NDArray[Any]]) -> Iterator[None]:
-    """Inside, pages of mapped arrays are dropped soon after being read, so that copying does not double the memory."""
+    """In this context mapped pages are dropped soon after being read, so that copying does not double the memory."""
     arrays, over = list(arrays), threading.Event()
     if not arrays:
         yield

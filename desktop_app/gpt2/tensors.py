@@ -1,6 +1,6 @@
 """The table of tensors: every intermediate of GPT-2's forward pass, its axes, meaning and formula.
 
-The graph's outputs, the trace, the steps, the inspector, the exporters and the parity tests all read this table.
+The graph's outputs, the trace, the steps of the views, the inspector, the exporters and the parity tests all read it.
 Names follow TransformerLens, with two differences: a layer norm's `normalized` is before weight and bias here,
 and q, k, v, z are [head, pos, d_head].
 """
@@ -243,7 +243,7 @@ _OUTPUT = (
 class Tensor:
     """One row of the table for one model: full name, block (None outside), spec, full names of its inputs.
 
-    Of the inputs in `whole` (keys and values, and weights) a row also needs other rows, of the rest only its own.
+    From the inputs in `whole` (keys, values, weights) a row of the result also reads other rows, from the rest its own.
     """
 
     name: str
@@ -279,11 +279,11 @@ EDITABLE = (
     *("embed", "resid_pre", "attn.q", "attn.k", "attn.v", "attn.scaled", "attn.z", "attn_out", "resid_mid", "mlp.post"),
     "mlp_out",
 )
-"""The tensors at which a pass can be edited; those of blocks without the block's prefix."""
+"""The tensors at which a pass can be edited; names within blocks lack the prefix `blocks.L.`."""
 
 
 def _edited(row: Tensor) -> Iterator[Tensor]:
-    """The rows of an edited tensor: its value before, keep and put, and the result."""
+    """The rows of the table for an edited tensor: its value before, keep, put, and the result."""
     spec, name = row.spec, row.name
     before = replace(spec, meaning=f"{spec.meaning}, before the edit", kept=False)
     yield replace(row, name=f"{name}.before", spec=before)
@@ -298,7 +298,7 @@ def _edited(row: Tensor) -> Iterator[Tensor]:
 
 
 def _under(mask: str, config: Config, row: Tensor) -> Tensor:
-    """A row under a mask other than GPT-2's."""
+    """A row of the table under the mask `mask`, other than GPT-2's."""
     if row.spec.name == _B + "attn.masked":
         written = f"−∞ where the mask {mask} hides j from i, else the scaled score"
         formula = f.masked_by(mask_of(mask, config))
@@ -342,20 +342,20 @@ def tensor_table(config: Config, edited: frozenset[str] = frozenset(), mask: str
 
 
 def past_of(layer: int) -> dict[str, str]:
-    """The graph's inputs that hold a block's keys and values of earlier positions -> the tensors that they continue."""
+    """The graph's inputs for a block's past keys and values -> the tensors that hold the new ones."""
     return {f"past.{layer}.{part}": f"blocks.{layer}.attn.{part[0]}" for part in ("key", "value")}
 
 
 def past_inputs(config: Config) -> dict[str, str]:
-    """The same of every block, in the order of the graph's inputs."""
+    """`past_of` for every block, in the order of the graph's inputs."""
     return {name: own for layer in range(config.n_layer) for name, own in past_of(layer).items()}
 
 
 @lru_cache(maxsize=256)
 def size_in_bytes(config: Config, positions: int, keys: int | None = None, *, kept_only: bool = False) -> int:
-    """Bytes of a pass over `positions` tokens: everything but logits, or only what is marked `kept`.
+    """Bytes of a pass over `positions` tokens: every tensor but the logits, or only those marked `kept`.
 
-    They attend to `keys` positions, by default the same number.
+    The tokens attend to `keys` positions, by default the same number.
     """
     return sum(
         4 * prod(row.spec.shape(config, positions, keys))

@@ -54,7 +54,7 @@ class Tokenizer:
         Raises:
             TokenizerError: the library refuses the vocabulary.
         """
-        # An assumed token, which no file names, counts if the model has a row for it.
+        # A token that transformers assumes, though no file names it, is known only if the model has a row for it.
         rows = {*vocabulary.ids.values(), *range(len(vocabulary.ids), vocab_size or 0)}
         added = [token for token in vocabulary.added if not token.assumed or token.id in rows]
         tokens = {number: bytes_of(token) for token, number in vocabulary.ids.items()}
@@ -67,7 +67,7 @@ class Tokenizer:
             self._splitter = _splitter(added, split_special=vocabulary.split_special) if added else None
             self._library = _Library(models.BPE(dict(vocabulary.ids), list(vocabulary.merges)))
             self._library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-        # An entry may look like a byte but be a character.
+        # In a character vocabulary an entry may be a character that elsewhere stands for a byte.
         self._spelled = {
             byte for byte, char in enumerate(BYTE_ALPHABET) if tokens.get(vocabulary.ids.get(char, -1)) == bytes([byte])
         }
@@ -93,7 +93,7 @@ class Tokenizer:
         return bare
 
     def cuts_like(self, other: "Tokenizer") -> bool:
-        """Whether `other` has the same tokens under the same ids, and cuts every text into the same ones."""
+        """Whether `other` has the same tokens under the same ids, and tokenizes every text alike."""
         mine, theirs = self._vocabulary, other._vocabulary
         same = (mine.ids, mine.merges, mine.normalizers, mine.split_special) == (
             theirs.ids,
@@ -115,7 +115,7 @@ class Tokenizer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a user who types a text should know, in sentences."""
+        """Sentences for a user who types a text, on what this tokenizer does differently."""
         if self._reason:
             return (f"{self._reason.removesuffix('.')}; tokens are shown by their ids.",)
         if not (rowless := self.rowless):
@@ -154,11 +154,11 @@ class Tokenizer:
         return 0x20 in self._spelled
 
     def is_special(self, token_id: int) -> bool:
-        """Whether the id is a special token, matched as a whole and never made by merging."""
+        """Whether the id is of a special token, matched as a whole and never made by merging."""
         return token_id in self._added and self._added[token_id].special
 
     def is_added(self, token_id: int) -> bool:
-        """Whether the id is an added token, special or not, which no merges produce."""
+        """Whether the id is of an added token, special or not, which no merges produce."""
         return token_id in self._added
 
     def encode(self, text: str, *, prefix_space: bool = False) -> Encoding:
@@ -207,7 +207,7 @@ class Tokenizer:
 
     @cached_property
     def _longest(self) -> int:
-        """Bytes of the longest token; 0 if a token has no bound."""
+        """Bytes of the longest token; 0 if some token absorbs any number of spaces."""
         endless = any(token.lstrip or token.rstrip for token in self._added.values())
         return 0 if endless else max(map(len, self._bytes.values()), default=0)
 
@@ -266,8 +266,8 @@ class Tokenizer:
     def find(self, text: str) -> list[int]:
         """The ids that the user may mean by `text`, likeliest first; empty if there are none.
 
-        Takes `#1234` or `id 1234`; a quoted form like `' Paris'`, meant exactly; or plain text: the token
-        itself, the token after a space, a label copied from the screen, or else the first token of the text.
+        Takes `#1234` or `id 1234`; a quoted form like `' Paris'`, matched exactly; or plain text: that token, the same
+        with a space in front, a label copied from the screen, or else the first token of the text.
         """
         try:
             plain = [form.encode() for form in (text, " " + text, display.typed(text)) if text]
@@ -299,7 +299,7 @@ class Tokenizer:
         return {pair: rank for rank, pair in enumerate(self._vocabulary.merges)}
 
     def _split(self, text: str) -> Iterator[tuple[int, str, int | None]]:
-        """Cuts out the added tokens: (start, piece, id of the added token or None), in order."""
+        """Splits the text at added tokens: (start, piece, id of the added token or None), in order."""
         at = 0
         if self._splitter is not None:
             library, numbers = self._splitter

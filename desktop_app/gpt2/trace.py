@@ -38,7 +38,7 @@ _EDITS, _MASK = "edits", "mask"
 def names_to_save(config: Config, names: Sequence[str] | None = None, edits: Sequence[Edit] = ()) -> list[str]:
     """The names that a saved trace has, in the order of the table: `names` or all.
 
-    They always include `tokens`, and what edits put that cannot be read from their texts.
+    They always include `tokens`, and the `put` of every edit whose numbers do not follow from its text.
     """
     always = {"tokens", *(f"{edit.site}.put" for edit in edits if isinstance(edit.put, Cells))}
     return [n for n in tensor_table(config, sites_of(edits)) if names is None or n in names or n in always]
@@ -246,7 +246,7 @@ class Trace:
             return _frozen(self._cache.get(key, array))
 
     def save(self, path: Path, names: Sequence[str] | None = None, note: Mapping[str, str] | None = None) -> None:
-        """Write tensors as `save_tensors` does. `names` default to the whole table. Raises ExportError."""
+        """Write the tensors `names`, by default the whole table, as `save_tensors` does. Raises ExportError."""
         edits = self.run.edits
         chosen = names_to_save(self.config, names, edits)
         digest = "" if self._weights is None else weights_digest(self._weights)
@@ -257,8 +257,8 @@ class Trace:
     def load(cls, path: Path, model: Checkpoint | None = None) -> "Trace":
         """Open a saved trace, its tensors mapped from the file; with `model`, the others are derived from its weights.
 
-        Raises ModelError for any other file, for numbers that are not as they were saved, and where a model other than
-        `model` computed them.
+        Raises ModelError for any other kind of file, for one that was changed since, and if a model other than `model`
+        computed it.
         """
         file = SafetensorsFile(path)
         if file.metadata.get("format") == _WITHOUT_DIGESTS:
@@ -271,7 +271,7 @@ class Trace:
         if not file.is_as_sealed():
             raise ModelError(f"{path} is not as it was saved: something in it was changed; save it again.")
         raw = parse_json(file.metadata.get("config", "").encode(), what=f"The config in {path}", error=ModelError)
-        # Not a field of a config.json, yet it changes the numbers.
+        # A config.json of GPT-2 has no `bias` and no `int8`, but both change the numbers.
         own = (raw.get("bias") is not False, raw.get("int8") is True)
         config = replace(parse_config(raw, str(path)), bias=own[0], int8=own[1])
         positions = file.entries["tokens"].shape
@@ -306,7 +306,7 @@ def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ..
     found = []
     for text in texts:
         edit, source = read_edit(text, config, positions[0])
-        if source:  # the numbers are in the file, as the tensor put
+        if source:  # the numbers are in the file, as the tensor `.put`
             put = f"{edit.site}.put"
             shape = tensor_table(config)[edit.site].spec.shape(config, positions[0])
             if put not in file.entries or (file.entries[put].dtype, file.entries[put].shape) != ("F32", shape):
@@ -317,7 +317,7 @@ def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ..
 
 
 def _require_made_by(model: Checkpoint, config: Config, file: SafetensorsFile) -> None:
-    """Raise ModelError unless `model` computed what is in a file: else its numbers appear under another's name."""
+    """Raise ModelError unless `model` computed the file: else one model's numbers would be shown as another's."""
     maker = file.metadata.get("model", "")
     named = f" ({maker[:80]!a})" if maker else ""
     if config != model.config:
