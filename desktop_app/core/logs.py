@@ -1,6 +1,6 @@
-"""The log: a file in the platform's state folder, the last lines in memory, and every uncaught exception.
+"""The log: a file in the platform's state folder and the last lines in memory, with every uncaught exception.
 
-Modules log to `logging.getLogger(__name__)`. Only a program (`started`) keeps the records; in a user's script the
+Modules log to `logging.getLogger(__name__)`. The records are kept only in a program (`started`); in a user's script the
 logging module handles them as the script configures it. What is kept contains no prompt and no secret (private.py).
 """
 
@@ -30,7 +30,7 @@ _OLDER = 2
 """How many full files are kept in addition to the one being written."""
 
 _REPEATS = 3
-"""How often one fault is written in full; a view that fails to paint would soon push everything else out."""
+"""How often one fault is logged in full; a view that fails at every repaint would soon push everything else out."""
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def recent() -> list[str]:
 
 
 def last_of_file() -> list[str]:
-    """The last lines of the file, to which other processes and earlier runs wrote, too; none if there is no file."""
+    """The last lines of the file, including those of other processes and earlier runs; none if there is no file."""
     lines: deque[str] = deque(maxlen=LINES)
     for path in (_older(1), log_file()):
         with suppress(OSError):  # missing or unreadable: only the lines in memory are left
@@ -55,7 +55,7 @@ def last_of_file() -> list[str]:
 
 
 def level() -> str | None:
-    """The log level, for workers to use too; None if no log was started."""
+    """The log level, to pass on to workers; None if no log was started."""
     return None if _now is None else logging.getLevelName(logging.getLogger(_ROOT).level).lower()
 
 
@@ -68,8 +68,8 @@ def set_level(name: str) -> None:
 def started(terminal: logging.Handler | None = None, level: str = "info") -> Iterator[None]:
     """Log within this context, including every exception that a thread, a slot or a destructor does not catch.
 
-    `terminal` gets the same records. If started twice, the first log continues. A fault that ends the block is logged
-    and raised.
+    `terminal` gets the same records. If started twice, the first log continues. An exception that leaves the context is
+    logged and raised again.
     """
     if _now is not None:
         yield
@@ -118,7 +118,7 @@ def _forget() -> None:
 
 
 class _Recorder(logging.Handler):
-    """Writes records to the file and keeps their lines. The file is opened for each: other processes may rotate it."""
+    """Writes records to the file and keeps their lines. Opens the file for each, as other processes may rotate it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class _Recorder(logging.Handler):
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; a repeated fault in full only the first few times, then one line at each doubling."""
+        """Write a record; a repeated fault in full only the first few times, then one line at the 4th, 8th, 16th ..."""
         count = self._count(record)
         if count > _REPEATS:
             if count & (count - 1):

@@ -1,6 +1,6 @@
-"""Measurements on one pass: a head worth showing, the effect of muting it, and where the answer arises.
+"""Measurements on one pass: a head worth showing, the effect of muting it, and the block where the answer arises.
 
-Everything here is measured on the given pass, so that a sentence made from it is true of any model.
+Everything here is measured on the given pass, so that a sentence made from it is true for any model.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from desktop_app.core.model import Model
 from desktop_app.core.runs import compute_passes
 from desktop_app.core.scene import Scene, make_scene
 
-_CLEAR = 0.4  # a weight visible from the last row of a lecture hall
-_MOSTLY = 0.6  # share of the queries that counts as a head's usual behaviour
+_CLEAR = 0.4  # an attention weight whose colour is visible from the last row of a lecture hall
+_MOSTLY = 0.6  # the share of the queries at which a head must do something for this to count as its usual behaviour
 _COPIES = ("induction", "duplicate")
 
 
 @dataclass(frozen=True)
 class Look:
-    """A head's largest weight for one query: `weight` in the row of `query`."""
+    """A head's largest attention weight for one query: `weight`, on `key`."""
 
     layer: int
     head: int
@@ -34,7 +34,7 @@ class Look:
 
     @property
     def name(self) -> str:
-        """The head's usual notation."""
+        """The head in the usual notation, like L5H1."""
         return f"L{self.layer}H{self.head}"
 
 
@@ -46,7 +46,7 @@ def _rows(scene: Scene) -> Iterator[tuple[int, NDArray[np.float64]]]:
 
 
 def look_of(scene: Scene, layer: int, head: int) -> Look:
-    """Where one head looks most from the selected token."""
+    """The key to which one head attends most from the selected token."""
     row = scene.trace.read(f"blocks.{layer}.attn.pattern", head=head, row=scene.token)
     key = int(np.argmax(row))
     return Look(layer, head, scene.token, key, float(row[key]))
@@ -55,9 +55,9 @@ def look_of(scene: Scene, layer: int, head: int) -> Look:
 def worth_showing(scene: Scene, heads: Heads | None) -> Look | None:
     """The head whose attention from the selected token is most informative.
 
-    It clearly looks at something other than the first token, the previous token or the token itself. Among such heads,
-    those that the battery calls induction or duplicate-token heads come first, then those that add most to the
-    likeliest next token's logit.
+    It clearly attends to something other than the first token, the previous token or the token itself. Among such
+    heads, those that `heads` classifies as induction or duplicate-token heads come first, then those that add most to
+    the likeliest next token's logit.
     """
     token, best, found = scene.token, (False, -np.inf), None
     if token < 2:
@@ -95,7 +95,7 @@ def parts_of_logit(scene: Scene) -> list[tuple[Part, float]]:
 
 
 def previous_token(scene: Scene) -> tuple[int, int, int, int] | None:
-    """(block, head, how many queries look most at the previous token, of how many), for the head with the most of them.
+    """(block, head, number of queries that attend most to the previous token, number of queries), for the best head.
 
     None if no head does so for most of the text.
     """
@@ -111,7 +111,7 @@ def previous_token(scene: Scene) -> tuple[int, int, int, int] | None:
 
 
 def writers_of_key(scene: Scene, look: Look) -> list[tuple[Part, float]]:
-    """The parts of the stream that make up the key, with how far each raises the score above its row's mean."""
+    """The parts of the residual stream that make up the key, and how far each raises the score above the row's mean."""
     found = score.compute(
         scene.checkpoint, scene.trace, layer=look.layer, head=look.head, query=look.query, key=look.key
     )
@@ -129,7 +129,7 @@ def without_head(model: Model, scene: Scene, look: Look) -> Scene:
 
 @dataclass(frozen=True)
 class Arising:
-    """What a block would predict: the leading token after it, and the probability of the likeliest next token."""
+    """The logit lens after a block: its likeliest token, and the probability of the model's likeliest next token."""
 
     block: int
     leads: int
@@ -137,7 +137,7 @@ class Arising:
 
 
 def arising(scene: Scene) -> list[Arising]:
-    """The stream after each block, read through the final layer norm and the unembedding (the logit lens)."""
+    """The prediction after each block, from the final layer norm and the unembedding (the logit lens)."""
     top = int(scene.ranked.order[0])
     found = lens.compute(scene.checkpoint, scene.trace, targets=(top,), start=scene.position, end=scene.position + 1)
     ends = [n for n, name in enumerate(found.points) if name.endswith("resid_post")]
@@ -148,6 +148,6 @@ def arising(scene: Scene) -> list[Arising]:
 
 
 def leads_from(found: list[Arising]) -> int:
-    """The first block from which the last block's leading token leads throughout."""
+    """The first block from which on the likeliest token is always that of the last block."""
     last = found[-1].leads
     return next(n for n in range(len(found)) if all(one.leads == last for one in found[n:]))

@@ -1,4 +1,4 @@
-"""A model ready for use: checkpoint, engine and tokenizer of one folder, opened in named stages, with cancellation."""
+"""A model ready for use: checkpoint, engine and tokenizer of one folder, opened in named stages that can be stopped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,17 +43,17 @@ class Model:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What is ignored in the folder, in sentences."""
+        """Sentences about what is ignored in the folder."""
         return (*self.checkpoint.remarks, *self.tokenizer.remarks)
 
     def has_room_to_pack(self) -> bool:
-        """Whether the machine has twice the memory that `engine.prepack` takes to spare."""
+        """Whether the machine has twice the memory free that `engine.prepack` takes."""
         free = available_memory()
         return free is not None and 2 * self.engine.packed_bytes <= free
 
     @cached_property
     def exact(self) -> Engine:
-        """The engine with float32 weights: the model's own, unless that computes in int8."""
+        """An engine with float32 weights: the model's own, or for an int8 model another one."""
         return Engine(exact_checkpoint(self.checkpoint)) if self.config.int8 else self.engine
 
     @property
@@ -64,7 +64,7 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Doubt:
-    """Why a model was not opened without asking: a sentence with the numbers. `then` is what was to follow."""
+    """Why the user is asked before a model is opened: a sentence with the numbers. `then` is the state to show then."""
 
     folder: Path
     words: str
@@ -78,7 +78,7 @@ def doubt_room(folder: Path, tokens: int) -> str:
     try:
         config = load_config(folder / "config.json")
     except ModelError:
-        return ""  # opening it will report the problem
+        return ""  # opening the model will report the problem
     if needed(config, tokens).weights > 4 * bytes_on_disk(folder):
         return ""  # the config does not match these weights, and opening will report that, too
     return too_large(config, tokens, name_of(folder))
@@ -92,14 +92,14 @@ def open_model(
     int8: bool = False,
     text: bool = True,
 ) -> Model:
-    """Open the model in `folder`, with its weights rounded to int8 if asked, which its name then says.
+    """Open the model in `folder`; with `int8` its weights are rounded, and its name says so.
 
     Args:
         folder: a checkpoint with its tokenizer files.
         on_stage: called with the name of each stage before it begins.
         stop: ends the work between two stages.
-        text: whether text will be split into tokens; if not, a model whose tokenizer cannot be used opens, too, and its
-            tokens are shown by their ids.
+        text: whether text will be tokenized; if not, a model whose tokenizer cannot be used opens, too, and its tokens
+            are shown by their ids.
 
     Raises:
         ModelError: the checkpoint cannot be used.

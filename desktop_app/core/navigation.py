@@ -1,4 +1,7 @@
-"""Navigation: by operation, by block, by head. Each function takes a state and returns the new one."""
+"""Navigation through the steps of the forward pass: by operation, by block, by head.
+
+Functions that move take a state and return the new one.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,12 +19,12 @@ def current_step(state: State, steps: Sequence[Step]) -> Step | None:
 
 
 def at_workspace(state: State, key: str) -> State:
-    """Go to a workspace; the step of the walk is kept for coming back."""
+    """Go to a workspace; the step of the forward pass is kept for coming back."""
     return replace(state, workspace=key)
 
 
 def at_step(state: State, step: Step) -> State:
-    """Go to `step`; its block becomes the shown one. A workspace that shows the steps of the walk stays in front."""
+    """Go to `step`; its block becomes the shown one. A workspace that shows all steps (`along`) stays in front."""
     front = state.workspace if state.workspace in _ALONG else WALK
     return replace(state, workspace=front, step=step.key, layer=state.layer if step.layer is None else step.layer)
 
@@ -49,5 +52,5 @@ def by_block(state: State, steps: Sequence[Step], by: int) -> State:
 
 
 def by_head(state: State, n_head: int, by: int) -> State:
-    """Go to another head, wrapping around."""
+    """Go `by` heads further, wrapping around."""
     return replace(state, head=(state.head + by) % n_head)

@@ -1,4 +1,4 @@
-"""The options of commands: one row per option, used by argparse, by lists of figures and by the manual."""
+"""The options of the command line: one row per option, used by argparse, by lists of figures and by the manual."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Kind(Enum):
-    """How an option is given, unless it takes exactly one value of a certain type."""
+    """How an option takes values, unless it takes exactly one of a certain type."""
 
     FLAG = "on where it is given"
     EITHER = "on or, with --no- in front, off"
@@ -22,7 +22,7 @@ class Option:
     """An option (`--top-k`, `-n`) or a positional argument (`text`): its help, and what values it takes.
 
     `kind` is the type of its single value, or a `Kind`. `maybe` means that a positional argument may be left out.
-    `field` is the attribute that receives the value, if its name is not the option's own.
+    `field` is the attribute that receives the value, if it is named differently from the option.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Option:
 
     @property
     def key(self) -> str:
-        """Its name without leading dashes."""
+        """The option's name without leading dashes."""
         return self.name.lstrip("-")
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is on or off, and takes no value."""
+        """Whether the option takes no value."""
         return self.kind in (Kind.FLAG, Kind.EITHER)
 
 
@@ -56,7 +56,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Fixed:
-    """A value that a command sets by itself, because it has no option for it or needs a different default."""
+    """A value that a command sets without an option, or a default that is different for this command."""
 
     field: str
     value: Any

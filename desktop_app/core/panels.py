@@ -1,4 +1,4 @@
-"""Views as data: panels in boxes, each with arrays, levels and labels. The screen and figures read nothing else."""
+"""Views as data: panels in boxes, with arrays, colour levels and labels. Window and figures draw from these alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -37,8 +37,8 @@ class Source:
     """Which tensor's cells a picture shows.
 
     `index` has one entry for each axis of the tensor: a fixed number, or "row" or "col" for the axis that runs down
-    or across. A strip of heads side by side has "group" and "within": its column divided into `group` cells per head.
-    `cols` gives the axis' index for each column where these are not 0, 1, 2 ... (sorted neurons), and `rows` that for
+    or across. For heads side by side, with `group` columns per head, "group" is the head and "within" the column within
+    it. `cols` gives the index on the axis for each column if these are not 0, 1, 2 ... (sorted neurons), and `rows` for
     each row. A picture of a part begins at `first_row` and `first_col` of the whole (one head's W_Q in W_QKV). A
     picture that is not a table gives the full index of each of its columns in `each`, and `index` is empty.
     """
@@ -70,8 +70,8 @@ class Source:
 class Panel:
     """What every panel has: a heading, a dimmer note beside it, and whether it is the main one.
 
-    `hint` says what a click does: it follows the note in the window, and appears nowhere else. A `carpet` shows every
-    number as a colour, next to panels that summarise them: the window folds it away unless it is asked for.
+    `hint` says what a click does, and is shown only in the window, after the note. A `carpet` is a panel that shows
+    every number as a colour, next to panels that summarise them; the window hides it unless the user asks for it.
     """
 
     title: str = ""
@@ -88,7 +88,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Chip:
-    """One token as shown: position, id, display form, bytes in words."""
+    """One token as displayed: position, id, display form, and its bytes as text."""
 
     position: int
     id: int
@@ -115,7 +115,7 @@ class ProsePanel(Panel):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a text panel: a label, the text in the monospaced font, a remark, and what a click on it picks.
+    """One line of a text panel: a label, the text in a monospaced font, a remark, and the intent of a click on it.
 
     In a `formula`, whatever follows a letter and an underscore is a subscript, as in S_ij.
     """
@@ -190,7 +190,7 @@ class MapPanel(Panel):
 
 @dataclass(frozen=True)
 class GridPanel(Panel):
-    """One head's [query, key] grid. NaN cells are masked, and drawn as void."""
+    """One head's [query, key] grid. NaN cells are masked, and drawn as empty."""
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0)))
     levels: Levels = field(default_factory=lambda: Levels(-1, 1))
@@ -223,8 +223,8 @@ class MultiplesPanel(Panel):
 class AtlasPanel(Panel):
     """Every head's grid in one picture, [block, head, query, key]: blocks as rows, heads as columns.
 
-    NaN cells are masked. The pointer reads `numbers` [block, head], the cells of `source`. `pooled` says what a cell of
-    a grid stands for if it is more than one number.
+    NaN cells are masked. Under the pointer, the number of a head is shown: `numbers` [block, head], the cells of
+    `source`. `pooled` says how several numbers became one cell of a grid, "" if each is one number.
     """
 
     values: Array = field(default_factory=lambda: np.zeros((0, 0, 0, 0)))
@@ -239,9 +239,9 @@ class AtlasPanel(Panel):
 class ShadedPanel(Panel):
     """Running text with each token shaded by its number, [pos]; NaN is not shaded.
 
-    `source` names the cell of each: "row" is the queried token, "col" the position. If `others` are given, [token,
-    pos], the text follows the pointer: `values` are then the row of the token under the pointer, and the title is its
-    entry in `titles`.
+    `source` names the cell of each: "row" is the query, "col" the position. If `others` [token, pos] are given, the
+    shading follows the pointer: `values` are then the row of the token under the pointer, and the title is its entry in
+    `titles`.
     """
 
     pieces: tuple[str, ...] = ()
@@ -261,10 +261,10 @@ class ShadedPanel(Panel):
 
 @dataclass(frozen=True)
 class ArcsPanel(Panel):
-    """A text with an arc from each token to those that it looks at, as thick as the weight in `values` [query, key].
+    """A text with an arc from each token to those that it attends to, as thick as the weight in `values` [query, key].
 
-    Weights below `least`, and NaN, have no arc. The arcs of `selected` are highlighted, and follow the pointer, with
-    its title from `titles`. `source` names the cell of each weight.
+    Weights below `least`, and NaN, have no arc. The arcs of the token `selected` are highlighted, and the title is its
+    entry in `titles`; the selection follows the pointer. `source` names the cell of each weight.
     """
 
     pieces: tuple[str, ...] = ()
@@ -297,7 +297,7 @@ class Bar:
 
 
 class Cut(NamedTuple):
-    """A line between bars, above the bar at `place`: its text, and a shorter one for when space is short."""
+    """A line between bars, above the bar at `place`: its text, and a shorter one for narrow panels."""
 
     place: int
     words: str
@@ -326,8 +326,8 @@ class BarsPanel(Panel):
 class Rise:
     """One bar of a waterfall, from `start` to `start` + `value`.
 
-    `unfolded` is None for a bar without parts, else whether its parts are shown below it, each `deeper`; it is then
-    drawn hollow, since the parts add up to the same sum. A `total` starts at 0, independent of the bars above.
+    `unfolded` is None for a bar without parts, else whether its parts are shown below it as `deeper` bars; if they are,
+    the bar is drawn hollow, since they add up to it. A `total` starts at 0, independent of the bars above.
     """
 
     label: str
@@ -376,9 +376,9 @@ class GraphPanel(Panel):
     """Nodes in columns and on levels, and edges between them.
 
     Only used columns take up space; `positions` gives the text position of each, and skipped positions leave a gap.
-    Levels are labelled where `level_labels` are not empty. `kinds` names the kinds of edges. Nodes and edges are the
-    columns of their sources. An edge's weight is a share, or relative to `full` if given; `things` names what nodes and
-    columns stand for. If `bowed`, edges that pass a level go around its nodes.
+    Levels are labelled where `level_labels` are not empty. `kinds` names the kinds of edges. Column n of a source is
+    the cell of node or edge n. An edge's weight is a share, or relative to `full` if given; `things` names what nodes
+    and columns stand for. If `bowed`, edges that pass a level curve around its nodes.
     """
 
     knots: tuple[Knot, ...] = ()
@@ -400,9 +400,9 @@ class GraphPanel(Panel):
 
 @dataclass(frozen=True)
 class CurvePanel(Panel):
-    """A function's curve or a vector's profile: lines of (x, y), points on it, level lines and bands with names.
+    """A function's curve or a vector's profile: lines of (x, y), points on them, and named level lines and bands.
 
-    The axes leave out stems far above all others, and points outside `x_range`, and state how many.
+    Stems far above all others, and points outside `x_range`, lie outside the axes, which state how many there are.
     """
 
     lines: tuple[tuple[Array, Array], ...] = ()
@@ -420,7 +420,7 @@ class CurvePanel(Panel):
 
 @dataclass(frozen=True)
 class CloudPanel(Panel):
-    """Points in a plane, [point, (x, y)], each of one of `kinds` (names and hues; none if all are alike).
+    """Points in a plane, [point, (x, y)], each of one of the `kinds` (names and hues; empty if all are alike).
 
     Labels are placed beside points where they fit, those of `marked` points first and highlighted. `arrows` go from one
     point to another. Both axes have the same scale unless `free`. With a `window` (start x and y, end x and y, as
@@ -455,8 +455,9 @@ class RulerPanel(Panel):
 class SheetPanel(Panel):
     """The whole pass on one sheet, which the window can zoom and a figure shows in full.
 
-    `here` are the plates of the current step, with the selected `token`; `place` says that in words. Patterns are drawn
-    on the colour scale named by `scale`. Without `values` the numbers are covered. `of` names the pass of the cells.
+    `here` are the indices of the sheet's plates (pictures of a tensor or head) that show the current step, and `token`
+    is the selected token; `place` says that in words. Attention patterns have the colour scale named by `scale`.
+    Without `values` the numbers are hidden. `of` names the pass that the cells belong to.
     """
 
     sheet: "Sheet | None" = None
@@ -475,7 +476,7 @@ class SheetPanel(Panel):
 
     @property
     def tensor(self) -> str:
-        """The tensor of the current place; if that holds no quantities, the input of the first block."""
+        """The tensor of the current step; if that holds no quantities (token ids), the input of the first block."""
         own = [self.sheet.plates[n] for n in self.here] if self.sheet is not None else []
         return next((plate.name for plate in own if plate.axes > 1), "blocks.0.resid_pre")
 
@@ -516,9 +517,9 @@ class Box:
 
 @dataclass(frozen=True)
 class View:
-    """What the centre shows for one step: a headline, a sentence or two, and panels.
+    """What the centre of the window shows for one step: a headline, a sentence or two, and panels.
 
-    `badge` says, wherever the view is shown, that this is not the model's own pass over the text alone.
+    `badge` marks a view of anything but the model's unedited pass over the text, wherever it is shown.
     """
 
     title: str
@@ -541,7 +542,7 @@ def moved(title: str, where: str) -> str:
 
 
 def alone(panel: AnyPanel) -> AnyPanel:
-    """A panel as shown on its own: a small grid then has token labels."""
+    """A panel as shown by itself: a small grid becomes a large one with token labels."""
     if isinstance(panel, GridPanel) and panel.small and panel.every == 1:
         return replace(panel, small=False, current=False)
     return panel
@@ -566,12 +567,12 @@ def of_token(view: View, token: int) -> View:
 
 
 def has_carpets(view: View) -> bool:
-    """Whether any part of a view can be folded away."""
+    """Whether a view has any carpet, which the window can hide."""
     return any(panel.carpet for panel in panels_of(view.content))
 
 
 def folded(view: View) -> View:
-    """The view without its carpets; unchanged if there is nothing else."""
+    """The view without its carpets; unchanged if it has no other panels."""
 
     def walk(box: Box) -> Box:
         weights = box.weights or (1.0,) * len(box.children)

@@ -1,4 +1,4 @@
-"""The passes that a scene is made of, as values: the text's own, the edited one, and another prompt's."""
+"""The passes of a scene, as values: the text's pass, without and with edits, and the other prompt's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from desktop_app.gpt2.trace import Trace
 class Asked:
     """A request: a text, edits as written, a mask, and another prompt with its alignment rule.
 
-    `beside` is the folder of a second model, which runs the other prompt, or this one if there is none; "" for no
-    model.
+    `beside` is the folder of a second model, which runs the other prompt, or the same text if there is none; "" for
+    no second model.
     """
 
     ids: tuple[int, ...]
@@ -29,9 +29,9 @@ class Asked:
 class Passes:
     """The passes of one request.
 
-    `trace` is the requested pass, `before` that without edits and under GPT-2's mask (the same one if nothing is
-    changed), `other` the other prompt's, unedited, by the model `guest` if there is one. `idle` are edits that do not
-    apply to this text or model, each with the reason.
+    `trace` is the requested pass; `before` is the pass without edits and under GPT-2's mask (the same object if nothing
+    is changed); `other` is the other prompt's pass, unedited, computed by the second model `guest` if there is one.
+    `idle` are edits that do not apply to this text or model -> the reason.
     """
 
     asked: Asked
@@ -68,5 +68,5 @@ BEFORE, OTHER = "before", "other"
 
 
 def alone(trace: Trace) -> Passes:
-    """A single pass, with no others."""
+    """The passes of a scene that has only one, without edits."""
     return Passes(Asked(trace.ids), trace, trace)

@@ -1,4 +1,7 @@
-"""Places that can be shown: the rows of the tables of steps and workspaces, and such a row in one model."""
+"""Places that the window can show: steps of the walk through the forward pass, and workspaces beside it.
+
+`StepSpec` is a row in the tables of places (core/steps.py), `Step` such a place in one model.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ def _nothing(_scene: Scene) -> tuple[Want, ...]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A view option that is set next to its view, other than by a switch: a number up to `top`, or a typed text.
+    """A view option that is entered next to its view: a number up to `top`, or a typed text.
 
     `title` is its label, and `hint` the placeholder while nothing is typed.
     """
@@ -36,7 +39,7 @@ class Entry:
 class StepSpec:
     """One operation of the walk, or one workspace beside it.
 
-    A workspace that is `along` the walk stays in front and shows the steps that one goes to.
+    A workspace that is `along` the walk stays in front when the user goes to a step, and shows that step.
 
     `key` names the place (usually the tensor that it computes), with `{L}` for the block. `tensors` are those that it
     shows, which also name it on the command line; its texts are in resources/steps.toml, a workspace's in
@@ -44,11 +47,12 @@ class StepSpec:
     commands that change how this view shows its numbers; the window puts them next to it. `grids` says that it has a
     grid for each head. `wants` names the products that the view reads, and `reads` the fields of the state that it
     depends on besides block, head, token and view options. `keys` are the shortcuts of a workspace that has its own
-    tab; those of one `group` share a tab of that name. `entry` is the input field or slider next to the view. The cells
-    that a workspace shows of its products are named after it (`lens.kl`): `describe` says what such a cell contains,
-    and `open` takes it apart. `choose` returns the state after one was clicked in the workspace itself; None if a click
-    only opens it. `edits` says what can be edited at the current place. `numpy` returns lines that recompute the view,
-    or such a cell, from a saved trace.
+    tab; those of one `group` share a tab of that name. `entry` is the input field or slider next to the view.
+
+    Cells that a workspace shows of its products have its name as prefix (`lens.kl`): `describe` says what such a cell
+    contains, `open` shows how it was computed, and `choose` returns the state after a click on it in the workspace, or
+    None if a click only opens it. `edits` says what can be edited at the current place. `numpy` returns lines that
+    recompute the view, or such a cell, from a saved trace.
     """
 
     op: str
@@ -75,7 +79,7 @@ class StepSpec:
 
 @dataclass(frozen=True)
 class Text:
-    """The words of one place; `formula` may use <sub> and <sup>."""
+    """The texts of one place; `formula` may use <sub> and <sup>."""
 
     name: str
     title: str
@@ -88,7 +92,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Step:
-    """One place in one model. `index` counts the steps of the walk; a workspace has -1."""
+    """One place in one model. `index` is the number of the step in the walk, from 0; a workspace has -1."""
 
     key: str
     layer: int | None
@@ -98,5 +102,5 @@ class Step:
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """Full names of the tensors that it shows."""
+        """Full names of the tensors that the place shows."""
         return tuple(expand(t, self.layer) for t in self.spec.tensors)

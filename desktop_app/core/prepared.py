@@ -1,4 +1,4 @@
-"""The result of a pass job: its scene and the view of the current place, built before the window takes them over."""
+"""The result of computing a pass in the background: its scene, and the view of the current place, already built."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The passes of a model, their scene and one view of it, whose numbers may take time to derive."""
+    """The passes of a model, their scene, and one view, built beforehand since its numbers may take time to derive."""
 
     model: Model
     passes: Passes
@@ -30,7 +30,7 @@ class Prepared:
     key: tuple[object, ...] = ()
 
     def view_of(self, scene: Scene, step: Step) -> View:
-        """The view of a step: the prepared one if it is of that step, else a new one."""
+        """The view of `scene` at a step: the prepared one if it is the same, else a new one."""
         if self.view is not None and self.key == view_key(scene, step):
             return self.view
         return build_view(scene, step)
@@ -49,7 +49,7 @@ def pass_of(
         except Cancelled:
             raise
         except Exception:
-            # The pass itself is fine. The window will build the view again when it shows it, and report the error.
+            # The pass itself is fine. The window will build the view again to show it, and report the error.
             log.exception("A pass was computed, and its view could not be prepared.")
             return Prepared(model, passes)
 

@@ -1,7 +1,7 @@
-"""What no line of the log may contain: the text that a person typed, hub tokens, and logins.
+"""Removes from log lines what they must not contain: the text that a user typed, access tokens, and logins.
 
-Texts are registered with this module as they are typed or read; anything that an exception or a sentence quotes is left
-out whether registered or not. File names, line numbers and source lines of a traceback are kept.
+Texts are registered with this module as they are typed or read; anything in quotation marks in an exception or a
+message is left out whether registered or not. File names, line numbers and source lines of a traceback are kept.
 """
 
 import re
@@ -15,7 +15,7 @@ GONE = "…"
 
 _TEXTS = 64
 _SHORTEST = 4
-"""In characters; a shorter word reveals nothing, and leaving it out everywhere would spoil every sentence."""
+"""In characters; a shorter text reveals nothing, and leaving it out everywhere would make the log unreadable."""
 
 _QUOTED = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1(?!\w)""")
 _WORD = re.compile(rf"\w{{{_SHORTEST},}}")
@@ -32,7 +32,7 @@ def hide(text: str) -> None:
 def without_private(text: str) -> str:
     """`text`, a log line or a traceback, without secrets, quotations and hidden texts; the home folder becomes `~`.
 
-    Indented lines are the frames of a traceback: of these only lines that are hidden as a whole are removed.
+    Indented lines are the frames of a traceback: in these only whole hidden lines are replaced, not words.
     """
     text = without_secrets(text)
     for line in sorted({line for hidden in _texts for line in _lines(hidden)}, key=len, reverse=True):
@@ -53,6 +53,6 @@ def _lines(text: str) -> set[str]:
 
 
 def _said(line: str, words: set[str]) -> str:
-    """A line that is a sentence or an exception's message."""
+    """A line, other than a traceback's frame, without quotations and hidden words."""
     line = _QUOTED.sub(GONE, line)
     return _WORD.sub(lambda word: GONE if word[0].casefold() in words else word[0], line)

@@ -1,6 +1,6 @@
-"""The probability panel's bars: the next tokens after one position, with the cut, pinned tokens and the draw.
+"""The probability panel's bars: the likeliest next tokens at one position, with the cuts, pinned tokens and the draw.
 
-For an edited pass each bar is outlined with its value before the edits.
+For an edited pass each bar has an outline at its value before the edits.
 """
 
 from desktop_app.core.intents import Append
@@ -21,7 +21,7 @@ def bars_panel(scene: Scene, count: int) -> BarsPanel:
     """At most `count` tokens by rank, then the pinned ones with their ranks."""
     stages, ranked = scene.stages, scene.ranked
     ranks = shown_ranks(stages.n_kept, len(ranked), count)
-    # The draw is always visible: if it lies further down, it takes the last kept place.
+    # The drawn token is always visible: if it ranks lower, it takes the place of the last one shown.
     if scene.landed not in ranks:
         place = sum(r < scene.landed for r in ranks)
         ranks[place - 1] = scene.landed
@@ -39,7 +39,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
     probability = float(stages.final[rank]) if kept else 0.0
     before = float(stages.probs_scaled[rank])
     if scene.before is not None:
-        # For an edited pass the outline is the value before the edits, cut or not.
+        # For an edited pass the outline is the value before the edits, even if the token was cut.
         was = scene.before.stages
         before = float(was.probs_scaled[was.ranked.rank_of(token)])
     logit = number(float(scene.ranked.logits[rank]))
@@ -57,7 +57,7 @@ def _bar(scene: Scene, rank: int, *, pinned: bool) -> Bar:
 
 
 def found_words(scene: Scene, token: int) -> str:
-    """A token's place in words, ranks from 1: "' Paris' · rank 312 of 4,096 · was 0.030 % · cut"."""
+    """A token's rank, from 1, and probability in words: "' Paris' · rank 312 of 4,096 · was 0.030 % · cut"."""
     rank = scene.ranked.rank_of(token)
     fate = "kept" if rank < scene.stages.n_kept else "cut"
     return (
@@ -66,7 +66,7 @@ def found_words(scene: Scene, token: int) -> str:
 
 
 def _share(scene: Scene, rank: int) -> str:
-    """The final probability, or for a token that was cut its probability before that, marked as cut."""
+    """The final probability, or for a token that was cut, its probability before the cuts, marked as cut."""
     if rank < scene.stages.n_kept:
         return percent(float(scene.stages.final[rank]))
     return f"was {percent(float(scene.stages.probs_scaled[rank]))}"

@@ -21,10 +21,10 @@ _lock = threading.RLock()
 
 
 def worker_pool(count: int, *, polite: bool = False) -> ProcessPoolExecutor:
-    """A pool of spawned processes, since forking a program with threads and a window may hang; they end with this one.
+    """A pool of worker processes that end with this one; spawned, since forking a program with threads may hang.
 
-    They start as tasks are submitted, which must be done within `starting_workers`. `polite` ones yield the processor
-    to everything else, such as a window in use.
+    Workers start as tasks are submitted, which must be done within `starting_workers`. `polite` workers have a low
+    priority, so that the window stays responsive.
     """
     with starting_workers():  # the pool's own locks already start a process
         return ProcessPoolExecutor(
@@ -52,7 +52,7 @@ def starting_workers() -> Iterator[None]:
 
 
 def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:
-    """Wait until the processes of a pool have ended, after their tasks unless `now`; also if none was ever started."""
+    """End the processes of a pool and wait for that: after their tasks, or with `now` at once. It may have none."""
     processes = list((pool._processes or {}).values())
     if now:
         for process in processes:
@@ -67,7 +67,7 @@ def end_workers(pool: ProcessPoolExecutor, *, now: bool) -> None:
 
 
 def _stand_somewhere() -> None:
-    """Leave a working directory that has been deleted: no process can be started from there."""
+    """Change to the root if the working directory has been deleted, since no process can be started from there."""
     try:
         Path.cwd()
     except FileNotFoundError:  # it has been deleted
@@ -76,9 +76,9 @@ def _stand_somewhere() -> None:
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """A worker starts as `python -c`, which looks for modules in the current directory first, unless told otherwise.
+    """Set PYTHONSAFEPATH: a worker starts as `python -c`, which would look for modules in the current directory first.
 
-    The variable is restored, so that other processes started by a user's script find their modules as usual.
+    The variable is restored afterwards, so that other processes started by a user's script find modules as usual.
     """
     with _lock:
         before = os.environ.get(_SAFE_PATH)
@@ -106,7 +106,7 @@ def watched_by() -> tuple[str | None, Path | None]:
 
 
 def be_watched(level: str | None, crash_file: Path | None) -> None:
-    """In a worker: send its faults to the program's log and a crash to the program's crash file."""
+    """In a worker: write its errors to the program's log and a crash to the program's crash file."""
     logs.start_in_worker(level)
     if crash_file is not None:
         crashes.watch(crash_file)

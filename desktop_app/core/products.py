@@ -1,7 +1,7 @@
-"""Products: what is computed in addition to a pass for the views that need it, and where the results are kept.
+"""Products: analyses computed in addition to a pass, for the views that need them, and a cache of their results.
 
-A view names what it needs (`Want`) and shows what is ready; its owner has the rest computed off the window's thread and
-shows the view again. A result is keyed by the pass it was made from, so it cannot appear with another pass.
+A view names what it needs (`Want`) and shows what is ready; the window computes the rest in a worker thread and then
+shows the view again. A result is keyed by the pass it was computed from, so it cannot appear with another pass.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -18,7 +18,7 @@ from desktop_app.gpt2.trace import Trace
 
 @dataclass(frozen=True)
 class Work:
-    """What a product is computed from, and how it reports progress: the share that is done, from 0 to 1.
+    """What a product is computed from, and `progress`, which takes the share that is done, from 0 to 1.
 
     `partly` takes a partial result of a long computation, which is shown until it is complete.
     """
@@ -35,7 +35,7 @@ def _quiet(_told: object) -> None: ...
 
 
 def are_of(passes: Passes, model: Model) -> bool:
-    """Whether `model` computed the passes: while another model is opened, the previous one's passes are still shown."""
+    """Whether `model` computed the passes; while another model opens, the previous one's passes are still shown."""
     return passes.trace.run.model == model.checkpoint.key
 
 
@@ -68,22 +68,21 @@ def completed(
     *,
     quick_only: bool = False,
 ) -> Scene:
-    """The scene with everything that a view of it needs; results may lead to more wants, so `wants` is called again."""
+    """The scene with every product that its view needs; a result may require more, so `wants` is called repeatedly."""
     while missing := [w for w in wants(scene) if not scene.has(w) and (w.with_pass or not quick_only)]:
         scene = scene.with_made({want: compute(want, model, scene.passes, stop) for want in missing})
     return scene
 
 
 class Results:
-    """Results of these passes, of the previous ones, to which undo leads back, and of the model alone.
+    """A cache of results for the current passes, for the previous ones, to which undo leads, and for the weights alone.
 
-    A result of the pass without edits, or of the other prompt's, is keyed by that pass: another edit does not discard
-    it.
+    A result for the unedited pass, or for the other prompt's, is keyed by that pass, so it survives another edit.
     """
 
     def __init__(self) -> None:
         self._made: dict[tuple[Hashable, Want], Made] = {}
-        self._shown: tuple[frozenset[Hashable], ...] = ()  # keys of the results of these passes
+        self._shown: tuple[frozenset[Hashable], ...] = ()  # keys of the current and of the previous passes
 
     def put(self, passes: Passes, made: Mapping[Want, Made]) -> None:
         """Keep the results made from these passes."""
@@ -101,7 +100,7 @@ class Results:
 
 
 def _about(passes: Passes, want: Want) -> Hashable:
-    """The key of a result: its pass, together with the other prompt's if it reads both, or the model alone."""
+    """The key of a result: its pass, with the other prompt's if it reads both; the model if it reads only weights."""
     run = passes.of(want.of).run
     if not want.product.of_text:
         return run.model

@@ -1,4 +1,4 @@
-"""Questions of a story: asked before a view is uncovered, and graded on the pass itself, hence on any checkpoint.
+"""Questions in stories: asked before a view's numbers are shown, and graded by the pass, so that any model will do.
 
     question = { ask = "Which token comes first?", next = true, nudge = "Read the first sentence again." }
     question = { ask = "Which token does this head look at most?", look = true }
@@ -6,8 +6,7 @@
         { say = "yes", claims = [{ next = " Paris", rank = 1, mute = [4, 1] }] },
         { say = "no", claims = [{ next = " London", rank = 1, mute = [4, 1] }] } ] }
 
-Every question has an answer before any draw: the likeliest token, the key with the most attention, the claim that
-holds.
+No answer depends on a random draw: it is the likeliest token, the key with the most attention, or the claim that holds.
 """
 
 from collections.abc import Callable
@@ -30,7 +29,7 @@ _MOST_CHOICES = 6
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer among several: its words, and what it claims."""
+    """One of several answers: its text, and the claims that hold if it is right."""
 
     say: str
     claims: tuple[Claim, ...]
@@ -38,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """The question, how it is answered (`kind`), and the hint after a first miss."""
+    """The question, how it is answered (`kind`), and the hint after a wrong first answer."""
 
     ask: str
     kind: str
@@ -55,7 +54,7 @@ class Verdict:
 
 
 def read_question(raw: Any, where: str, heads: Heads | None = None) -> Question:
-    """The question of a file's table. Raises SessionError naming what cannot be used."""
+    """The question that a table in a file describes. Raises SessionError naming what cannot be used."""
     read = Reader(raw, where)
     if unknown := sorted(raw.keys() - {"ask", "nudge", NEXT, LOOK, "choices"}):
         raise SessionError(f"{where}: {unknown[0][:60]!r} is nothing that a question has.")
@@ -112,7 +111,7 @@ def _all_hold(choice: Choice, model: Model, scene: Scene) -> bool:
     try:
         return all(claim.check(model, scene.state).holds for claim in choice.claims)
     except SessionError:
-        return False  # the choice names a token that this model spells otherwise
+        return False  # the choice names a text that is not one token in this model
 
 
 def grade(question: Question, answer: int | str, model: Model, scene: Scene) -> Verdict:

@@ -1,15 +1,15 @@
-"""Edits as a person writes them, SITE[INDEX]=VALUE, where VALUE may be a source instead of a number.
+"""Edits as a user writes them, SITE[INDEX]=VALUE, where VALUE may name a source of numbers instead of a number.
 
     mean                    the mean over the bundled reference texts
     other, other[INDEX]     the same cells, or those given, of the other prompt's pass
     tokens[" a", " b"]      the embedding of a token minus that of another
     prompts["one", "two"]   the mean of a tensor over one text minus that over another
-    direction["..."]        a direction as the workspace of directions writes it, like direction["woman - man"]
+    direction["..."]        a direction as written in the directions workspace, like direction["woman - man"]
     neuron[L, K]            the direction that neuron K of block L writes (its row of W_out)
-    edge[L, H]              how head H of block L differs in the other prompt, straight into q, k or v
-    across                  for attn.z: the head's output for its queries and the other prompt's keys and values
+    edge[L, H]              how head H of block L differs in the other prompt, added directly to q, k or v
+    across                  for attn.z: the head's output from its own queries and the other prompt's keys and values
 
-A factor with a star may precede the source, as in `blocks.3.resid_pre+=4*tokens[" Paris", " London"]`.
+A factor may precede the source, as in `blocks.3.resid_pre+=4*tokens[" Paris", " London"]`.
 """
 
 import json
@@ -49,7 +49,7 @@ _VALUE = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Kitchen:
-    """What recipes are resolved with: the model, the text, and the passes over it and over the other prompt."""
+    """What the numbers of edits are computed from: the model, and the passes over the text and the other prompt."""
 
     engine: Engine
     tokenizer: Tokenizer | None
@@ -80,7 +80,7 @@ class Kitchen:
 
 @dataclass(frozen=True)
 class Recipe:
-    """An edit whose numbers are yet to be computed: `times` the values of `source` for `of`; "" if they are given."""
+    """A parsed edit. Its numbers are `times` those of `source` with the arguments `of`; given if `source` is ""."""
 
     text: str
     edit: Edit
@@ -91,9 +91,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Source:
-    """A source of numbers. `make` returns them, shaped like the site's cells or of length 1 along an axis.
+    """A source of numbers. `make` returns them, shaped like the site's cells or with length 1 along an axis.
 
-    `takes` says what its brackets may contain, as the end of a sentence; "" for nothing.
+    `takes` says what the brackets after its name may contain, as the end of a sentence; "" for nothing.
     """
 
     make: Callable[[Kitchen, Recipe, Tensor], Array]
@@ -124,7 +124,7 @@ _STRENGTH = re.compile(r"(?P<before>.*?(?:\*=|\+=|=)\s*)(?P<number>[-+]?[\d.]+(?
 
 
 def strength_of(text: str) -> float | None:
-    """The factor by which an edit scales, or of the direction that it adds; None for an edit without one."""
+    """The factor by which an edit scales, or that of the direction that it adds; None for an edit without one."""
     match = _STRENGTH.fullmatch(text)
     if match is None or match["before"].rstrip().endswith(("+=", "*=")) is False:
         return None
@@ -143,10 +143,10 @@ def with_strength(text: str, strength: float) -> str:
 
 
 def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None = None) -> tuple[Edit, ...]:
-    """The edits of these texts, in their order, with their numbers.
+    """The edits that these texts describe, in order, with their numbers.
 
     An `across` edit needs the queries of the pass with the other edits, so it comes last, block by block. Raises
-    ModelError; if `idle` is given, an edit without a place or without numbers is recorded there instead, with the
+    ModelError; if `idle` is given, an edit whose cells or numbers do not exist is recorded there instead, with the
     reason.
     """
 
@@ -170,7 +170,7 @@ def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None 
 
     edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in made(recipe, kitchen)]
     if all(recipe.source == "other" for recipe in recipes) and all(_is_there(edit, kitchen.plain) for edit in edits):
-        return ()  # the same numbers in the same cells: not even rounding may distinguish this from no edit
+        return ()  # they change no number; as no edits at all, the pass has not even rounding differences
     table = kitchen.engine.table
     crossing = sorted((r for r in recipes if r.source == ACROSS), key=lambda r: table[r.edit.site].layer or 0)
     for _, block in groupby(crossing, key=lambda r: table[r.edit.site].layer):
@@ -184,7 +184,7 @@ def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None 
 
 
 def _is_there(edit: Edit, plain: Trace) -> bool:
-    """Whether an edit puts the value that the pass has there anyway."""
+    """Whether an edit puts the values that the pass has in these cells anyway."""
     return isinstance(edit.put, Cells) and np.array_equal(_cells(plain.read(edit.site), edit.where), edit.put.array)
 
 
@@ -195,7 +195,7 @@ def _edits(recipe: Recipe, kitchen: Kitchen) -> Iterator[Edit]:
     tensor = tensor_table(kitchen.engine.config)[recipe.edit.site]
     made = SOURCES[recipe.source].make(kitchen, recipe, tensor) * np.float32(recipe.times)
     if np.isnan(made).any():
-        # Cells without a counterpart are NaN: the others are edited, run by run.
+        # Positions without a counterpart in the other prompt are NaN; each run of others between them is one edit.
         yield from _stretches(recipe, made, tensor.spec.row_axis)
         return
     yield put_from(recipe.edit, made, recipe.text)
@@ -272,7 +272,7 @@ def _arguments(recipe: Recipe, least: int, most: int, kinds: tuple[type, ...], w
 
 
 def _along_stream(recipe: Recipe, tensor: Tensor, vector: Array) -> Array:
-    """A vector [d_model] for the cells of a site that is as wide as the residual stream."""
+    """A vector [d_model], shaped for the cells of a site of the residual stream's width."""
     if tensor.axes[-1] != "d_model":
         raise ModelError(f"The edit {recipe.text[:80]!r}: {tensor.name} is not as wide as the residual stream.")
     return _cells(vector[None].astype(np.float32), ((0, 1), recipe.edit.where[1]))
@@ -333,8 +333,8 @@ def _direction(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
 def _edge(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     """(result of the other prompt - result of this one), centred, / ln1's scale of this one * w, times W_Q, W_K or W_V.
 
-    The direct path from head to head, with the scale frozen: Wang et al. 2022 (2211.00593), section 3.1, treats whole
-    paths.
+    This patches the direct path from head to head, with the layer norm's scale frozen; Wang et al. 2022 (2211.00593),
+    section 3.1, patch whole paths.
     """
     layer, head = _arguments(recipe, 2, 2, (int,), SOURCES["edge"].takes)
     config, other, place = kitchen.engine.config, kitchen.needed(recipe.text), tensor.layer or 0
@@ -375,7 +375,7 @@ def _across(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
 
 
 def across_pattern(trace: Trace, other: Trace, layer: int) -> Array:
-    """The weight of each query of one pass on each key of another, without a mask: [head, query, other's key]."""
+    """The attention weights of one pass's queries on another's keys, without a mask: [head, query, other's key]."""
     q, k = (one.read(f"blocks.{layer}.attn.{letter}") for one, letter in ((trace, "q"), (other, "k")))
     return softmax(q @ k.transpose(0, 2, 1) / np.float32(trace.config.score_divisor(layer)))
 
@@ -391,4 +391,4 @@ SOURCES: dict[str, Source] = {
     "edge": Source(_edge, "the block and the number of a head, like edge[3, 5]"),
     ACROSS: Source(_across),
 }
-"""What may be written instead of a number."""
+"""Name of a source, as written in an edit -> the source."""

@@ -14,5 +14,5 @@ def _texts() -> tuple[str, ...]:
 
 
 def reference_texts(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
-    """The example texts as token ids: the default for means of activations."""
+    """The example texts as token ids."""
     return [tuple(tokenizer.encode(text).ids) for text in _texts()]

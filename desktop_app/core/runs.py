@@ -16,11 +16,11 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 
 _COUNTED = 100_000
-"""In characters; this many are tokenized in a third of a second."""
+"""In characters: the longest text that is tokenized to count its tokens, which takes a third of a second."""
 
 
 def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Asked:
-    """What a state asks for; with `strict` off, the other prompt is left out if the vocabulary cannot encode it.
+    """The passes that a state asks for; with `strict` off, the other prompt is left out if it cannot be encoded.
 
     Raises TokenizerError for text that cannot be encoded.
     """
@@ -29,16 +29,16 @@ def asked_of(state: State, tokenizer: Tokenizer, *, strict: bool = True) -> Aske
     except TokenizerError:
         if strict:
             raise
-        other = None  # kept in the state for a vocabulary that can
+        other = None  # the state keeps it for a model that can encode it
     edits = tuple(change.text for change in state.edits if change.on)
     return Asked(encode(state, tokenizer), edits, state.mask, other, state.alignment, state.beside)
 
 
 def too_long(state: State, tokenizer: Tokenizer, context: int) -> str:
-    """A sentence if the prompt or the other one is too long for the context with any tokens; "" if it may fit.
+    """A sentence if the prompt or the other one certainly has too many tokens for the context; "" if it may fit.
 
-    A text that takes more than a moment to tokenize is judged by its least number of tokens; shorter ones are let
-    through, since their tokens will be counted.
+    A text that takes more than a moment to tokenize is judged by a lower bound for its number of tokens. Shorter texts
+    pass, since their tokens will be counted.
     """
     for what, text in (("text", state.text), ("other prompt", state.other)):
         least = tokenizer.least_tokens(text) if len(text) > _COUNTED else 0
@@ -51,7 +51,7 @@ def too_long(state: State, tokenizer: Tokenizer, context: int) -> str:
 
 
 def encode_other(state: State, tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids of the other prompt, which begins as the first does (`start`, `space`). Raises TokenizerError."""
+    """The ids of the other prompt, with the same `start` and `space` as the first. Raises TokenizerError."""
     return encode(State(state.other, start=state.start, space=state.space), tokenizer)
 
 
@@ -65,11 +65,10 @@ def compute_passes(
     strict: bool = True,
     guest: Model | None = None,
 ) -> Passes:
-    """Run what was asked for, reusing what earlier passes have of it; `guest` is the second model.
+    """Run the passes asked for, reusing the earlier passes `reuse` where possible; `guest` is the second model.
 
-    An edit of something missing, or with numbers from something missing, is refused, or with `strict` off left out and
-    reported in `idle`.
-    Raises ModelError, Cancelled on a stop.
+    An edit of cells that do not exist, or with numbers from a source that does not, raises ModelError, or with `strict`
+    off is left out and reported in `idle`. Raises Cancelled on a stop.
     """
     stop = stop or Stop()
     last = None if reuse is None else reuse.before
@@ -87,7 +86,7 @@ def compute_passes(
         except ModelError:
             if strict:
                 raise
-            other = None  # kept in the state for a model that can take it
+            other = None  # the state keeps it for a model that can run it
     idle: dict[str, str] = {}
     mask = _mask(engine, asked.mask, idle, strict=strict)
     checkpoint = None if guest is None else guest.checkpoint
@@ -113,7 +112,7 @@ def compute_passes(
 
 
 def _other(engine: Engine, ids: tuple[int, ...], before: Trace, reuse: Passes | None, stop: Stop) -> Trace:
-    """The other prompt's pass. The common beginning is reused, so it is identical to the bit."""
+    """The other prompt's pass. The positions of the common beginning are reused, so they are identical to the bit."""
     run = Run(engine.checkpoint.key, ids)
     if before.run == run:
         return before

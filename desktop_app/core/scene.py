@@ -1,4 +1,4 @@
-"""What a view is made from: the model, the trace of the prompt, the state, and the sampling stages at one position."""
+"""What a view is made from: the model, the trace of the text, the state, and the sampling stages at one position."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,15 +16,15 @@ from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 from desktop_app.gpt2.weights import all_weights
 
-_FOLLOWED = 3  # tokens, if none is pinned
+_FOLLOWED = 3  # how many tokens are followed through the pass, if none is pinned
 
 
 @dataclass(frozen=True)
 class Scene:
     """A snapshot of everything that views, captions and the probability panel read, and nothing else.
 
-    `before` is the scene of the pass without edits, if there are any, and `other` that of the other prompt or the other
-    model, with its tokens chosen by the alignment: a view may be compared with either.
+    A view may be compared with that of the scene `before`, of the pass without the edits, or with that of `other`, of
+    the other prompt or model, in which the corresponding tokens are selected.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Scene:
 
     @property
     def passes(self) -> Passes:
-        """The passes of the scene; for a scene of one trace, only that."""
+        """The passes of the scene; a scene of a single trace has only that."""
         return self.together or alone(self.trace)
 
     @property
@@ -57,18 +57,18 @@ class Scene:
         return self.beside.get(OTHER)
 
     def result(self, want: Want) -> Made | None:
-        """The result of a want, to be compared by identity; None while nothing of it is ready."""
+        """The result for a want, to be compared by identity; None while nothing of it is ready."""
         if want.of:
             return self.beside[want.of].result(replace(want, of=""))
         return self.products.get(want)
 
     def has(self, want: Want) -> bool:
-        """Whether the result of a want is complete."""
+        """Whether the result for a want is complete."""
         found = self.result(want)
         return found is not None and found.whole
 
     def made(self, want: Want) -> Any:
-        """The value of a want; None while nothing of it is ready."""
+        """The value computed for a want; None while nothing of it is ready."""
         found = self.result(want)
         return None if found is None else found.value
 
@@ -106,13 +106,13 @@ class Scene:
 
     @property
     def token(self) -> int:
-        """Position of the selected token, the query: the last unless chosen."""
+        """Position of the selected token (the query); by default the last."""
         last = len(self.trace) - 1
         return last if self.state.token is None else min(self.state.token, last)
 
     @property
     def position(self) -> int:
-        """Position whose next-token distribution is shown: the last unless chosen."""
+        """Position whose next-token distribution is shown; by default the last."""
         last = len(self.trace) - 1
         return last if self.state.position is None else min(self.state.position, last)
 
@@ -123,7 +123,7 @@ class Scene:
 
     @property
     def fresh(self) -> int:
-        """How many positions the cached pass computed after an append: 0 if everything was computed."""
+        """How many positions the pass computed after a token was appended, reusing the others; 0 if it computed all."""
         return 1 if self.state.appended and self.trace.computed == 1 and len(self.trace) > 1 else 0
 
     @cached_property
@@ -159,7 +159,7 @@ def make_scene(
     before: Scene | None = None,
     products: Mapping[Want, Made] | None = None,
 ) -> Scene:
-    """A scene of one pass. For the same trace and position, the sorting and decoding done for `before` is reused."""
+    """A scene of one pass. If `before` has the same trace and position, its sorting and decoding are reused."""
     last = len(trace) - 1
     position = last if state.position is None else min(state.position, last)
     same = before is not None and before.trace is trace
@@ -180,7 +180,7 @@ def make_moment(
     last: Scene | None = None,
     products: Callable[[str], Mapping[Want, Made]] = lambda _which: {},
 ) -> Scene:
-    """A scene of the requested pass, with those of the other passes. `products` returns the results ready for each."""
+    """A scene of the requested pass, with the scenes of the other passes. `products` returns the results for a pass."""
 
     def scene(which: str, own: State, was: Scene | None) -> Scene:
         by = (name, checkpoint, tokenizer)
@@ -189,7 +189,7 @@ def make_moment(
         return make_scene(*by, passes.of(which), own, was, products(which))
 
     own, beside = scene("", state, last), {}
-    # The explained and followed tokens are the same in all of them; by default those that this pass finds likeliest.
+    # All these scenes explain and follow the same tokens; by default those that this pass finds likeliest.
     named = state if state.pinned else replace(state, pinned=tuple(map(int, own.ranked.order[:_FOLLOWED])))
     if passes.before is not passes.trace:
         beside[BEFORE] = scene(BEFORE, named, last.before if last is not None else None)

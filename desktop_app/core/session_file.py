@@ -34,7 +34,7 @@ def save_session(path: Path, state: State) -> None:
 
 
 def to_json(state: State) -> bytes:
-    """A state as the bytes of a session file, in ASCII; a lone surrogate, which is not text, becomes U+FFFD."""
+    """A state as the bytes of a session file, in ASCII; a lone surrogate, which is invalid text, becomes U+FFFD."""
     fields = asdict(state) | {"model": reference_of(state.model), "beside": reference_of(state.beside)}
     fields = {name: _text(value) if isinstance(value, str) else value for name, value in fields.items()}
     return json.dumps({"logitscope": VERSION, "state": fields}, indent=1).encode("ascii")

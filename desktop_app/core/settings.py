@@ -1,4 +1,4 @@
-"""What the program remembers between runs: theme, type size, geometry. Losing the file loses nothing else."""
+"""The settings that the program keeps between runs: theme, type size, window geometry."""
 
 import json
 import logging
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """`theme` is light, dark, projector or system; `geometry` and `splitter` are Qt's own bytes, in hex.
+    """`theme` is light, dark, projector or system; `geometry` and `splitter` are Qt's binary data, in hex.
 
-    `every_number`: vectors and tables are also shown as colours, next to the panels that summarise them.
+    `every_number` says whether every vector and table is also shown as colours, next to panels that summarise it.
     """
 
     theme: str = "system"
@@ -60,9 +60,9 @@ def load_settings() -> Settings:
 
 
 def save_settings(settings: Settings, since: Settings | None = None) -> None:
-    """Write the settings; if `since`, the settings at the start, is given, only those that differ from it.
+    """Write the settings; with `since`, the settings at the start, only those that differ from them.
 
-    Changes that another window has made in the meantime are kept. Raises SessionError if the folder cannot be written.
+    So changes that another window made in the meantime are kept. Raises SessionError if the folder cannot be written.
     """
     path = settings_file()
     with alone(path, SessionError):

@@ -1,6 +1,6 @@
-"""Whether the last start got as far as a view: a session that crashes the program on opening is not reopened unasked.
+"""Whether the last start succeeded: a session that crashes the program on opening is not reopened unasked.
 
-A start is marked by a file, named by its process id, which is deleted once the start has got that far, or the program
+A start is marked by a file, named by its process id, which is deleted once the first view is shown, or the program
 exits by itself. A file left by a process that no longer runs means that it crashed or was killed before that.
 """
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Start:
-    """One start; `failed_before` says whether the previous one ended before it had shown anything."""
+    """One start; `failed_before` says whether a previous one ended before its first view was shown."""
 
     def __init__(self) -> None:
         self._mark = last_file().with_name(f"starting-{os.getpid()}")
@@ -28,7 +28,7 @@ class Start:
         try:
             self._mark.parent.mkdir(parents=True, exist_ok=True)
             self._mark.touch()
-        except OSError as reason:  # then the next start opens the session as usual
+        except OSError as reason:  # without a mark, the next start opens the session as usual
             log.warning("The start cannot be marked: %s: %s.", self._mark, reason.strerror or reason)
 
     def done(self) -> None:
@@ -38,7 +38,7 @@ class Start:
 
 @contextmanager
 def begun() -> Iterator[Start]:
-    """A start, marked until it is `done` or the block ends; an unexpected exception leaves the mark."""
+    """A start, marked until it is `done` or the context ends; an unexpected exception leaves the mark."""
     start = Start()
     try:
         yield start
@@ -49,7 +49,7 @@ def begun() -> Iterator[Start]:
 
 
 def set_aside() -> Path | None:
-    """Move the last session to where nothing overwrites it, and return the path; None if there is none."""
+    """Rename the last session so that it is not overwritten, and return the new path; None if there is none."""
     try:
         last_file().replace(aside_file())
     except FileNotFoundError:  # there is none
@@ -69,7 +69,7 @@ def _take_marks(folder: Path) -> bool:
             if name is not None and is_gone(int(name.group(1)), path.stat().st_mtime):
                 path.unlink()
                 found = True
-        except OSError as reason:  # another start was faster, or no permission to delete it
+        except OSError as reason:  # another start deleted it first, or there is no permission to
             log.info("%s cannot be cleared: %s.", path, reason.strerror or reason)
     return found
 

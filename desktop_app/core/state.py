@@ -1,4 +1,4 @@
-"""Everything that a person has chosen, in one frozen record, and the changes that keep it consistent."""
+"""Everything that the user has chosen, in one frozen record, and functions that change it consistently."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
@@ -16,7 +16,7 @@ from desktop_app.gpt2.sampling import Sampling
 from desktop_app.gpt2.tokenizer import Encoding, Tokenizer
 
 WALK = "walk"
-TEXT_LIMIT = 1_000_000  # characters; at twelve bytes each, the most in JSON, they fit into a session file
+TEXT_LIMIT = 1_000_000  # characters; at most twelve bytes each in JSON, so that they fit into a session file
 
 
 def _one_of(name: str) -> Any:
@@ -26,7 +26,7 @@ def _one_of(name: str) -> Any:
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """How views show numbers; none of it changes a number."""
+    """How views show numbers; no option changes a number."""
 
     pattern_scale: str = _one_of("pattern_scale")
     limits: str = kept("view", kinds.choice("view", "layer"))  # from the shown numbers, or from the whole block
@@ -60,8 +60,8 @@ class ViewOptions:
     stands_for: str = _one_of("stands_for")  # what represents a token in a head's tables
     evidence: str = _one_of("evidence")
     evidence_find: str = kept("", kinds.text(200))  # a neuron like 5.812, or a text to search for
-    # Colours end at this |number| in every view of a step, instead of the view's own limits; the other is for patterns,
-    # whose own scale goes from 0 to 1. Undo restores these, which are numbers, but not switches.
+    # Where the colour scale ends, as |number|, in every view of a step, instead of the view's own limits; the second is
+    # for attention patterns, whose own scale goes from 0 to 1. Undo restores these numbers, but not switches.
     limit: float | None = kept(None, kinds.size, undo=True)
     pattern_limit: float | None = kept(None, kinds.size, undo=True)
 
@@ -70,19 +70,19 @@ class ViewOptions:
 class State:
     """The prompt and the place that is viewed.
 
-    `text` is the typed text and `appended` the ids that were drawn or picked after it: drawn tokens need not re-encode
-    to themselves, so a trace is defined by ids. `token` is the selected token (the query), `position` the one whose
-    next-token distribution is shown; None means the last. `key` is the position whose attention from the selected token
-    is explained, None for the one it attends to most. `draws` counts the draws made so far. `target` is the token whose
-    logit is explained, `against` the one that it is measured against, and `unfolded` are the blocks shown by their
-    parts there. `translators` is a file of translators for the lens, "" for none. `workspace` is what the centre shows,
-    the walk at `step` or one of the workspaces beside it; `opened` is the path of opened numbers, the last of which is
-    shown.
+    `text` is the typed text and `appended` the ids that were drawn or picked after it: the text of drawn tokens need
+    not encode to the same tokens, so a trace is defined by ids. `token` is the position of the selected token (the
+    query), `position` the one whose next-token distribution is shown; None means the last. `key` is the position whose
+    attention from the selected token is explained, None for the one it attends to most. `draws` counts the draws made
+    so far. `target` is the token whose logit is explained, `against` the one whose logit is subtracted, and `unfolded`
+    are the blocks that this explanation shows by their parts. `translators` is a file of translators for the tuned
+    lens, "" for none. `workspace` is what the centre of the window shows: the walk (the steps of the forward pass), at
+    `step`, or another workspace. `opened` is the path of cells opened in the inspector, the last of which is shown.
     """
 
     text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
     appended: tuple[int, ...] = kept((), kinds.ids, run=True)
-    # Whether to begin with the tokenizer's first token, like <|endoftext|>, or with a space; None: as its files say.
+    # Whether to begin with the tokenizer's first token, like <|endoftext|>, or with a space; None as its files say.
     start: bool | None = kept(None, kinds.switch, run=True)
     space: bool | None = kept(None, kinds.switch, run=True)
     model: str = kept("", kinds.text(4096), run=True)
@@ -120,7 +120,7 @@ class State:
 
     @property
     def changed(self) -> bool:
-        """Whether the requested pass is not just the model's own over the text."""
+        """Whether the requested pass differs from the model's unedited pass over the text."""
         return any(change.on for change in self.edits) or self.mask != CAUSAL
 
     @property
@@ -129,7 +129,7 @@ class State:
         return tuple(getattr(self, name) for name in ASKED)
 
     def with_sampling(self, **changes: object) -> "State":
-        """The same with sampling settings changed. Raises SamplingError."""
+        """The state with sampling settings changed. Raises SamplingError."""
         return replace(self, sampling=replace(self.sampling, **changes))  # type: ignore[arg-type] # names are Sampling's
 
 
@@ -147,7 +147,7 @@ ASKED = tuple(f.name for f in fields(State) if f.metadata.get("run"))
 """Fields that determine what the pass computes."""
 
 UNDOABLE = tuple(f.name for f in fields(State) if f.metadata.get("undo"))
-"""Fields that undo restores; the viewed place is left alone."""
+"""Fields that undo restores; the viewed place is not among them."""
 
 UNDOABLE_OPTIONS = tuple(f.name for f in fields(ViewOptions) if f.metadata.get("undo"))
 """The view options that undo restores."""
@@ -202,7 +202,7 @@ def cut_after(state: State, count: int, tokenizer: Tokenizer) -> State:
 
 
 def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = False) -> State:
-    """The state with `token` after the position whose probabilities are shown; any tokens there are cut off."""
+    """The state with `token` put after the position whose probabilities are shown; any later tokens are cut off."""
     if state.position is not None:
         state = cut_after(state, state.position + 1, tokenizer)
     return replace(
@@ -216,10 +216,10 @@ def append(state: State, token: int, tokenizer: Tokenizer, *, drawn: bool = Fals
 
 
 def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
-    """The state after the editor's text became `text`, and a note if tokens came out differently than before.
+    """The state after the editor's text became `text`, and a note if tokens changed that the user did not edit.
 
-    Appended tokens after the change are kept, and so are all that remain if the end was cut off between two. Those
-    before the change become typed text, which is tokenized again.
+    Appended tokens after the changed part are kept, and so are those that remain if the text was cut off between two.
+    Appended tokens before the changed part become typed text, which is tokenized again.
     """
     before = full_text(state, tokenizer)
     if text == before:
@@ -248,8 +248,8 @@ def _edges(appended: tuple[int, ...], tokenizer: Tokenizer) -> dict[int, int]:
 
     edges, at, last = {0: 0}, 0, 0
     for n in range(1, len(appended) + 1):
-        # A character has at most four bytes: three tokens on either side contain every byte of one that spans this
-        # place.
+        # A character has at most four bytes, so three tokens on either side contain all bytes of one that is split
+        # here.
         if words(n - 3, n + 3) == words(n - 3, n) + words(n, n + 3):
             at, last = at + len(words(last, n)), n
             edges[at] = n
@@ -257,7 +257,7 @@ def _edges(appended: tuple[int, ...], tokenizer: Tokenizer) -> dict[int, int]:
 
 
 def _shared(one: str, other: str) -> int:
-    """How many characters two texts have in common at their start."""
+    """The length of the common beginning of two texts, in characters."""
     most = min(len(one), len(other))
     return next((n for n in range(most) if one[n] != other[n]), most)
 

@@ -385,7 +385,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
     StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
     StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),
 )
-"""The workspaces beside the walk, over the same pass. Those with keys have a tab; the others open under the view."""
+"""The workspaces other than the walk. Those with `keys` have a tab; the others open under the view."""
 
 
 def _words(text: str | list[str]) -> Phrase:
@@ -396,7 +396,7 @@ def _words(text: str | list[str]) -> Phrase:
 
 @cache
 def texts() -> dict[str, Text]:
-    """op -> texts, for every row of the tables; "op/variant" has the texts for models with a different config."""
+    """op -> texts, for every row of the tables of places; "op/variant" has the texts for models of another config."""
     raw = {
         name: words
         for file in ("steps.toml", "workspaces.toml")
@@ -462,15 +462,15 @@ def find_step(name: str, config: Config) -> Step:
 
 
 def current_place(state: State, config: Config) -> Step | None:
-    """The place shown in the centre: the state's workspace, or its step of the walk; None if the model lacks it."""
+    """The place shown in the centre: the state's workspace, or its step in the walk; None if the model lacks it."""
     steps, key = (step_list(config), state.step) if state.workspace == WALK else (workspaces(config), state.workspace)
     return next((s for s in steps if s.key == key), None)
 
 
 def build_view(scene: Scene, step: Step) -> View:
-    """The view of `step`: its headline names block and head, its panels come from the table's function.
+    """The view of `step`: its headline names block and head, its panels come from `content` in the table.
 
-    If that returns a whole view, an empty headline or lead is filled with the step's own.
+    If `content` returns a whole view, an empty headline or lead is replaced by the step's own.
     """
     return compared(scene, lambda own: _view(own, step), step.tensors)
 
@@ -478,7 +478,7 @@ def build_view(scene: Scene, step: Step) -> View:
 def _view(scene: Scene, step: Step) -> View:
     """The view of one pass."""
     if step.layer is not None and scene.layer != step.layer:
-        # A workspace may have selected another block in the meantime: a step shows its own.
+        # The state's block may be another one, selected in a workspace; a step shows its own.
         scene = replace(scene, state=replace(scene.state, layer=step.layer))
     content = step.spec.content(scene)
     if isinstance(content, View):

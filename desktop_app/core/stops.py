@@ -1,10 +1,10 @@
-"""A stop: a prompt, the place to view it at, a sentence, and the claims of that sentence. Examples are single stops.
+"""Stops of a story: a prompt, the place to view it at, a sentence, and the sentence's claims. Examples are stops, too.
 
 In a file a stop is one table. Besides the texts (`title`, `say`, `look_for`, `notes`) it may contain any field that a
-session keeps (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with theirs, `claims` (see
-`claims_file`) and a `question` (see `questions`). If the file names heads by role, `role` gives block and head; `{L}`
-in the step then is that block, and `{Head}` in a sentence stands for the head. An edit may refer to heads in the same
-way: `blocks.{induction.block}.attn.z[{induction.head}]=0`.
+session keeps (text, step, workspace, layer, head, token, target ...), `sampling` and `view` with their fields, `claims`
+(see `claims_file`) and a `question` (see `questions`). If the file names heads by role, `role` gives block and head;
+then `{L}` in the step stands for that block, and `{Head}` in a sentence for the head. An edit may refer to heads by
+role, too: `blocks.{induction.block}.attn.z[{induction.head}]=0`.
 """
 
 import re
@@ -31,8 +31,8 @@ _WORDS = ("title", "say", "look_for", "notes")
 class Stop:
     """One stop. `state` has its prompt and place; `chosen` names the fields that the file set, including sampling.
 
-    `model` is the model's name by `reference_of`, `role` that of the head. The claims are about the text and the
-    settings of the stop, and settings that it leaves open are those that a window opens with.
+    `model` is the model's name as given by `reference_of`, `role` the head's role. The claims are about the text and
+    the settings of the stop; a setting that it does not contain has the default of a first start.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Stop:
     role: str | None = None
     question: Question | None = None
     written: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """The claims and the question as in the file, to be written back."""
+    """The claims and the question as they are in the file, for saving it again."""
 
 
 OPENING = Sampling(0.8, 40, 0.9)
@@ -130,10 +130,10 @@ def _block_of(step: str, where: str) -> int:
 
 
 def open_in(stop: Stop, state: State) -> State:
-    """The state for viewing the stop: its prompt, place and settings, with whatever it leaves open taken from `state`.
+    """The state for viewing the stop: its prompt, place and settings; what it does not set is taken from `state`.
 
-    What concerned the previous text (position, target, opened numbers, draws) is dropped, and so are its sampling
-    settings: the stop's sentence is about its own.
+    What belongs to the previous text (position, target, opened cells, draws) is not taken, nor are the sampling
+    settings, since the stop's sentence is about its own.
     """
     fresh = {
         name: getattr(stop.state, name)

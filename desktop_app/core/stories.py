@@ -1,9 +1,9 @@
-"""Stories: stops in order, with one key to go to the next. Some ship in resources/stories; any other file may be one.
+"""Stories: guided tours of stops in order. Some ship in resources/stories; users can open files of their own.
 
 title = "How the next token comes about"
 say = "Ten stops from the typed text to a drawn token."
 topics = ["tokens", "embedding lookup"]     # what it covers, in docs/lessons.md's words
-[heads]                                      # optional: those of resources/examples.toml are known
+[heads]                                      # optional, in addition to those of resources/examples.toml
 induction = [5, 1]
 [[stop]]
 title = "..."                                # see `stops`
@@ -43,13 +43,13 @@ class Story:
     say: str = ""
     topics: tuple[str, ...] = ()
     number: int = 0
-    """Its rank among the shipped stories."""
+    """The story's rank among the shipped ones."""
     heads: Heads = field(default_factory=dict, compare=False)
     """The heads that the file itself names by role."""
 
     @property
     def is_lecture(self) -> bool:
-        """Whether it is long enough to be given as a lecture."""
+        """Whether the story is long enough to be given as a lecture."""
         return len(self.stops) >= 10
 
 
@@ -105,12 +105,12 @@ def shipped() -> Mapping[str, Story]:
 
 
 def can_be_told(story: Story) -> bool:
-    """Whether every model that the story is about is on this machine."""
+    """Whether every model that the story uses is on this machine."""
     for name in {stop.model for stop in story.stops}:
         try:
             if not find_model(name).exists():
                 return False
-        except ModelError:  # not on this machine: a story about it is not offered
+        except ModelError:  # the model is not on this machine, so the story is not offered
             return False
     return True
 

@@ -1,4 +1,4 @@
-"""What can be edited at the pointer: the head, neuron, row, look or number behind a cell, a step or a part."""
+"""What can be edited at the cell, step or part under the pointer: a head, a neuron, a row, one attention weight ..."""
 
 from collections.abc import Callable, Mapping
 
@@ -78,7 +78,7 @@ def _joined(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target,
 
 
 def _instead(site: str) -> Rule:
-    """For a tensor computed from one other tensor alone: the row of that tensor."""
+    """The rule for a tensor that cannot be edited itself: its row's counterpart in the tensor `site` is edited."""
 
     def rule(scene: Scene, _name: str, layer: int, index: Index) -> tuple[Target, ...]:
         name = site.format(layer=layer, next=layer + 1)
@@ -90,7 +90,7 @@ def _instead(site: str) -> Rule:
 
 
 def _last(scene: Scene, _name: str, _layer: int, index: Index) -> tuple[Target, ...]:
-    """For tensors computed from the last block's output: what its MLP wrote there."""
+    """The rule for tensors computed from the last block's output: edit what its MLP writes at the position."""
     return _vector(scene, f"blocks.{scene.config.n_layer - 1}.mlp_out", 0, (index[0], 0))[:2]
 
 
@@ -110,7 +110,7 @@ _RULES: Mapping[str, Rule] = {
 
 
 def targets_at(scene: Scene, cell: Cell, place_: Step | None) -> tuple[Target, ...]:
-    """What can be edited at a cell, the likeliest first; `place_` is the workspace that the cell belongs to."""
+    """What can be edited at a cell, the likeliest first; `place_` is the step or workspace that shows the cell."""
     name = cell.name.rpartition(MARK)[2]
     for end in (".before", ".keep", ".put"):
         name = name.removesuffix(end)
@@ -130,7 +130,7 @@ def of_tensor(scene: Scene, cell: Cell) -> tuple[Target, ...]:
 
 
 def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) -> str:
-    """The edit that patches the target of a cell of the other prompt into that of a cell of this one.
+    """The edit that patches the target at a cell of the other prompt into the target at a cell of this one.
 
     Both must be the same kind of target at the same site: a row for a row, a head for a head, a neuron for a neuron.
     Raises ModelError if they are not, or if nothing can be patched.
@@ -149,7 +149,7 @@ def put_across(scene: Scene, source: Cell, target: Cell, place_: Step | None) ->
 
 
 def _whole(targets: tuple[Target, ...], cell: Cell) -> str | None:
-    """The target of a dragged cell: for a grid its head, for anything else the target at its position."""
+    """The target to patch for a dragged cell: in an attention grid the head, elsewhere the target at its position."""
     if not targets:
         return None
     if targets[0].kind == LOOK:
@@ -159,7 +159,7 @@ def _whole(targets: tuple[Target, ...], cell: Cell) -> str | None:
 
 
 def _position_of(cell: Cell) -> str:
-    """The index of a cell up to its position."""
+    """The index of a cell up to the axis of positions, as written in an edit."""
     end = cell.name.rpartition(MARK)[2].rpartition(".")[2]
     return ", ".join(map(str, cell.index[:2])) if end in ("q", "k", "v", "z") else str(cell.index[0])
 
@@ -170,7 +170,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def targets_of_step(config: Config, step: Step, n: int, *, whole_block: bool = False) -> tuple[Target, ...]:
-    """What can be edited at a step of the walk, or at a block as a whole; `n` is the shown head."""
+    """What can be edited at a step of the forward pass, or at a block as a whole; `n` is the shown head."""
     if step.layer is None:
         return (Target(Phrase("token embedding"), ("embed",), ROW),) if step.spec.op == "embed" else ()
     layer = step.layer

@@ -1,4 +1,4 @@
-"""What a view may need in addition to its pass, as values: a product, its arguments, and a result."""
+"""What a view may need in addition to its pass, as values: a `Product`, a `Want` (with arguments), and a result."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from desktop_app.gpt2.phrase import Phrase
 
 @dataclass(frozen=True)
 class Product:
-    """Something computed in addition to a pass.
+    """An analysis that is computed in addition to a pass.
 
     `compute` takes a `Work` (core/products.py) and the arguments of the want; what it returns is never modified
     afterwards. `words` describe the computation, as in "Measuring every head". `of_text` is False for a product of the
     weights alone, which stays valid when the text changes; `of_both` is True if it reads the other prompt's pass, too.
-    `quick` is True if it takes a fraction of a pass and may be computed with it.
+    `quick` is True if it takes a fraction of the time of a pass and may be computed with it.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Product:
 class Want:
     """A product with its arguments; `quick` is False if it takes longer with these arguments than usual.
 
-    `of` names the pass that it is made from, as `Passes.of` reads it.
+    `of` names the pass from which it is computed, as in `Passes.of`.
     """
 
     product: Product
@@ -50,7 +50,7 @@ class Want:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A result, compared by identity. One that is not `whole` is partial, as far as computed by now."""
+    """A result, compared by identity. If not `whole`, it is partial: what has been computed so far."""
 
     value: Any
     whole: bool = True

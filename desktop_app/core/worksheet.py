@@ -1,7 +1,7 @@
 """Pen-and-paper exercises on a pass: its numbers, rounded so that results computed from them add up, and the answers.
 
-Products of rounded numbers are exact decimals, and terms that an exercise leaves out are given as one number that makes
-the sum equal to the model's, rounded. Where a function needs rounding again (exponentials, divisions), answers are
+Products of rounded numbers are exact decimals. Terms that an exercise leaves out are given as one number, chosen so
+that the sum equals the model's, rounded. Where a result must be rounded again (exponentials, divisions), answers are
 computed from the rounded numbers; the answer key has the model's own numbers next to them.
 """
 
@@ -28,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: the task, a table with blanks, and the model's own number next to the answers."""
+    """One exercise: the task, a table with blanks, and the model's own number for the answer key."""
 
     level: str
     title: str
@@ -44,7 +44,7 @@ def exact(value: float, places: int) -> Decimal:
 
 
 def written(value: Decimal) -> str:
-    """A decimal with a real minus sign; zero has none."""
+    """A decimal as text with a minus sign (U+2212); zero has none."""
     text = f"{value:f}"
     return text.removeprefix("-") if not value else text.replace("-", "\u2212")
 
@@ -58,7 +58,7 @@ def _asked(value: Decimal) -> Entry:
 
 
 def _places(values: NDArray[np.floating]) -> int:
-    """How many decimals give the largest of the numbers at least two digits, and no more than pen and paper need."""
+    """How many decimals give the largest of the numbers at least two digits, without more than pen and paper need."""
     largest = float(np.abs(values).max(initial=0.0))
     return 1 if largest >= 1 else min(4, 1 - int(np.floor(np.log10(largest)))) if largest > 0 else 1
 
@@ -68,7 +68,7 @@ def _where(scene: Scene, position: int) -> str:
 
 
 def dot(scene: Scene) -> Exercise:
-    """A score: the five largest products of a query and a key, the rest given, and the division by the scale."""
+    """A score: the five largest products of a query and a key, the sum of the rest given, and the scaling."""
     layer, head, query = scene.layer, scene.head, scene.token
     block = f"blocks.{layer}.attn."
     pattern = scene.trace.read(f"{block}pattern", head=head, row=query)
@@ -113,7 +113,7 @@ def _strongest(row: NDArray[np.floating]) -> list[int]:
 
 
 def softmax(scene: Scene) -> Exercise:
-    """A row of scores: exponentials, their sum, and the shares of the strongest keys."""
+    """The softmax of a row of scores: exponentials, their sum, and the weights of the strongest keys."""
     layer, head, query = scene.layer, scene.head, scene.token
     block = f"blocks.{layer}.attn."
     scores = scene.trace.read(f"{block}scaled", head=head, row=query)[: query + 1].astype(np.float64)
@@ -154,7 +154,7 @@ def softmax(scene: Scene) -> Exercise:
 
 
 def head_of_four(scene: Scene) -> Exercise:
-    """A head's mix of four tokens: weights times values, for two numbers of the result."""
+    """A head's output over four tokens: attention weights times values, for two numbers of the result."""
     layer, head, query = scene.layer, scene.head, scene.token
     block = f"blocks.{layer}.attn."
     pattern = scene.trace.read(f"{block}pattern", head=head, row=query)[: query + 1]
@@ -201,7 +201,7 @@ def head_of_four(scene: Scene) -> Exercise:
 
 
 def top_p(scene: Scene) -> Exercise:
-    """Which tokens top-p keeps, by cumulative sums, and their renormalised shares."""
+    """Which tokens top-p keeps, by cumulative sums, and their renormalised probabilities."""
     sampling, stages = scene.state.sampling, scene.stages
     p = sampling.top_p if 0 < sampling.top_p < 1 else 0.9
     shares = stages.probs_top_k
