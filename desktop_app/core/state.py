@@ -75,9 +75,10 @@ class State:
     query), `position` the one whose next-token distribution is shown; None means the last. `key` is the position whose
     attention from the selected token is explained, None for the one it attends to most. `draws` counts the draws made
     so far. `target` is the token whose logit is explained, `against` the one whose logit is subtracted, and `unfolded`
-    are the blocks that this explanation shows by their parts. `translators` is a file of translators for the tuned
-    lens, "" for none. `workspace` is what the centre of the window shows: the walk (the steps of the forward pass), at
-    `step`, or another workspace. `opened` is the path of cells opened in the inspector, the last of which is shown.
+    are the blocks that this explanation shows by their parts. `translators` is a file of translators for the lens
+    (core/analysis/translators.py), "" for none. `workspace` is what the centre of the window shows: the walk (the steps
+    of the forward pass), at `step`, or another workspace. `opened` is the path of cells opened in the inspector, the
+    last of which is shown.
     """
 
     text: str = kept("", kinds.text(TEXT_LIMIT), run=True)
