@@ -1,4 +1,4 @@
-"""The environment of every test: no screen, the same fonts everywhere, and no access to the user's own files.
+"""The environment of every test: no screen, the same fonts on every machine, and no access to the user's own files.
 
 LOGITSCOPE_NO_QT=1 makes Qt unimportable, for the tests of packages that must work without it:
 

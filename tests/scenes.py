@@ -26,7 +26,7 @@ def scene_of(model, text=TEXT, ids=None, trace=None, **state):
 
 
 def shown_steps(config, layer):
-    """Every step outside the blocks, and those of one block."""
+    """Every step outside the blocks, and the steps of one block."""
     return [step for step in step_list(config) if step.layer in (None, layer)]
 
 

@@ -1,4 +1,4 @@
-"""The arrows between packages, what is drawn and said of them, and the lock files."""
+"""The dependencies between packages, how the documentation draws and describes them, and the lock files."""
 
 import ast
 import importlib.util
@@ -41,7 +41,7 @@ def canonical(name):
 
 
 def script(name):
-    """A module of packaging/, which is no package."""
+    """A module of packaging/, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "packaging" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -49,7 +49,7 @@ def script(name):
 
 
 EXTRAS = {"desktop_app.core.evidence.cluster": "dask"}
-"""Module -> what it needs of an extra, which only a command that uses it installs."""
+"""Module -> the packages of an extra that it imports; only a command that uses it installs the extra."""
 
 
 def test_everything_below_ui_imports_where_qt_does_not_exist():
@@ -137,7 +137,7 @@ def test_every_pin_has_hashes_and_no_index_is_named(lock):
 
 
 def silent(source):
-    """Lines of handlers that neither raise, log nor pass the reason on, and have no comment that says why."""
+    """Lines of exception handlers that neither raise, log nor use the exception, and have no comment to say why."""
     lines = source.splitlines()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ExceptHandler):
@@ -168,7 +168,7 @@ def test_what_is_caught_is_raised_logged_or_passed_on_or_a_comment_says_why_not(
 
 
 SAYS_WHICH = {"core/diagnostics.py", "cli/selftest.py"}
-"""Modules that tell a person which system it is."""
+"""Modules that report the operating system to the user."""
 
 
 def test_one_module_asks_which_system_this_is():
@@ -179,7 +179,7 @@ def test_one_module_asks_which_system_this_is():
 
 
 def test_every_process_is_spawned_and_none_forked():
-    """A fork of a program with threads and a window may hang; Windows has none."""
+    """A forked program with threads and a window may hang, and Windows cannot fork."""
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"\bos\.fork|\bget_context\((?!\"spawn\"\))|multiprocessing\.(Process|Pool)\b", text), path

@@ -1,4 +1,4 @@
-"""The command line: what each command writes, what it refuses, its exit codes, and how it ends when told to."""
+"""The command line: what each command writes, what it refuses, its exit codes, and how it reacts to signals."""
 
 import io
 import json
@@ -255,7 +255,7 @@ def test_generate_says_when_the_context_is_full(command, model):
 
 def test_generate_says_when_the_model_ends_the_text_and_prints_no_such_token(command, tmp_path):
     weights = random_weights(CONFIG)
-    # The head is tied: an embedding along the final bias is the likeliest token whatever came before.
+    # The head is tied, so a token whose embedding points along the final bias is the likeliest after any text.
     weights["ln_f.bias"] = weights["ln_f.bias"] * 0 + 10
     weights["wte.weight"][256] = 100
     model = write_checkpoint(tmp_path / "ends", CONFIG, weights)
@@ -347,7 +347,7 @@ def test_a_reader_that_goes_away_ends_it_without_a_word(model):
 def test_ctrl_c_ends_it_with_130_and_without_a_word(model):
     process = start("generate", "-", "--model", model, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     with process:
-        # More than a pipe holds: once it is written the command is reading, and goes on, since this end stays open.
+        # More than a pipe holds: once all is written, the command has begun to read, and reads on, as this end is open.
         process.stdin.write(b"A" * (1 << 20))
         process.stdin.flush()
         process.send_signal(signal.SIGINT)

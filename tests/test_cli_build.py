@@ -1,4 +1,4 @@
-"""`logitscope build`: keys that are the command's options, what is made again and what is not, faults with lines."""
+"""`logitscope build`: its keys are the command's options; what is drawn again and what not; errors name the line."""
 
 import json
 import subprocess

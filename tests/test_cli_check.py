@@ -1,4 +1,4 @@
-"""`logitscope check`: one line a tensor, exit code 1 and a name where one is wrong, and what it refuses."""
+"""`logitscope check`: one line per tensor, exit code 1 and the name of a wrong one, and what it refuses."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def command(capfd):
 
 @pytest.fixture
 def wrong_divisor(monkeypatch):
-    """Graphs that divide the scores of block 1 by a little too much."""
+    """Makes graphs divide the scores of block 1 by a slightly too large number."""
     build = session_module.build_graph
 
     def changed(*args, **options):
@@ -89,7 +89,7 @@ def test_a_wrong_tensor_is_named_with_both_numbers_and_the_exit_code_is_1(comman
     lines = out.splitlines()
     wrong, *opened = [line for line in lines if "WRONG" in line]
     assert wrong.startswith("blocks.1.attn.scaled ")
-    assert all("score blocks.1.attn.scaled[" in line for line in opened)  # whose parts add up to what it should be
+    assert all("score blocks.1.attn.scaled[" in line for line in opened)  # its parts add up to the correct value
     assert lines[-2] == f"{len(TABLE) - 1} tensors of 6 tokens: 1 not what their formulas say: blocks.1.attn.scaled"
     [row] = [row for row in json.loads(report.read_text())["tensors"] if not row["good"]]
     assert row["name"] == "blocks.1.attn.scaled"

@@ -143,7 +143,7 @@ def test_generate_draws_from_edited_passes(command, engine, ids):
     assert status == 0
     assert f"The passes were edited: {edit}." in told
     now = tuple(ids)
-    for _ in range(5):  # every pass anew, with nothing taken over
+    for _ in range(5):  # each a full pass that reuses nothing
         trace = engine.trace(now, edits=parse_edits([edit], engine.config, len(now)))
         now = (*now, int(trace.logits(-1).argmax()))
     status, ours, _ = command("generate", "--ids", ",".join(map(str, now[:-1])), "-n", 1, "--greedy", "--edit", edit)
@@ -258,7 +258,7 @@ def test_patch_writes_both_prompts_the_differences_and_effects_that_are_refused_
     same = ("--clean", "A cat sat", "--corrupt", "A cat sat", "--target", "c", "--against", "s")
     status, said, _ = command("patch", *same)
     assert (status, "under 0.5 an effect says nothing" in said) == (0, True)
-    # Of a longer prompt what has no counterpart is left out.
+    # Positions of a longer prompt without a counterpart in this one are left out.
     out = tmp_path / "longer.npz"
     longer = ("--clean", "A cat", "--corrupt", "A cat sat", *same[4:])
     assert command("patch", *longer, "--out", out)[0] == 0

@@ -404,7 +404,7 @@ FORMS = {
     ("look", "--key", "2"): "why '?' at 5 looks at 'c' at 2",
     ("flow", "--threshold", "0.1"): "lines of 10 % and more",
 }
-"""Workspace, option and value -> words that are on the figure then, and not without."""
+"""Workspace, option and value -> words that the figure shows only with this value."""
 
 
 @pytest.mark.parametrize("asked", FORMS)

@@ -1,4 +1,4 @@
-"""Commands on folders of all forms: ids need no tokenizer, a text begins as one says, what is passed over is said."""
+"""Commands on unusual folders: ids need no tokenizer, texts begin as the tokenizer says, ignored files are reported."""
 
 import json
 

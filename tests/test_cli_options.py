@@ -1,4 +1,4 @@
-"""The table of options: every command reads its rows, and what a row says is what argparse makes of it."""
+"""The table of options: every command uses its rows, and argparse behaves as each row says."""
 
 import argparse
 import shlex

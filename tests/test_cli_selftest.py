@@ -1,4 +1,4 @@
-"""`logitscope --selftest`: 0 on a whole installation, 1 with the name of what is damaged; a window is worked."""
+"""`logitscope --selftest`: 0 on an undamaged installation, 1 with the name of what is damaged; it operates a window."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def logitscope(*arguments, root=ROOT, **environ):
 
 @pytest.fixture
 def copy(tmp_path):
-    """The program with all its data, to be damaged."""
+    """A copy of the program with all its data, for tests that damage it."""
     data = bundle.resource().parent
     shutil.copytree(ROOT / "desktop_app", tmp_path / "desktop_app", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -63,7 +63,7 @@ def test_a_whole_installation_passes_with_no_display(whole):
 
 
 def said_by(*command):
-    """What another program prints."""
+    """The output of another program."""
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
@@ -106,7 +106,7 @@ def test_a_window_is_worked_from_the_first_pass_to_a_figure(tmp_path):
     assert lines[0] == "ready"
     assert lines[-1] == f"wrote {out}"
     assert not [line for line in lines if line.startswith("error")]
-    # Read by another program than wrote it.
+    # Read by a program other than the one that wrote it.
     assert "The smoke test types this" in out.read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says of adding something is true: it is added in a copy of the program, and found everywhere."""
+"""What CONTRIBUTING.md says about adding a tensor is true: one added to a copy of the program is found everywhere."""
 
 import json
 import os
@@ -139,7 +139,7 @@ def test_a_formula_is_a_row_and_its_tensor_is_another(copy, tmp_path, monkeypatc
 
 
 def run_in(copy, program, *arguments):
-    """What a program prints as JSON that finds the copy's packages and the tests' scenes."""
+    """The JSON that a program prints which imports the copy's packages and the tests' scenes."""
     folder = write_checkpoint(copy.parent / "model", CONFIG)
     path = os.pathsep.join((str(copy), str(ROOT)))  # `desktop_app` of the copy, `tests` of the checkout
     done = subprocess.run(

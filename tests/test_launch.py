@@ -1,4 +1,4 @@
-"""What a person is told when no window can open, and that nothing is said when one can."""
+"""What the user is told if no window can open, and that nothing is said if one can."""
 
 import gc
 import os
@@ -174,7 +174,7 @@ def test_a_setting_that_qt_can_use_is_left_alone(value):
 
 
 def test_a_python_without_packages_can_ask_what_is_to_be_installed():
-    """CI and the message about missing libraries do so before anything is installed."""
+    """CI and the message about missing libraries ask before anything is installed."""
     code = "import sys; sys.path.insert(0, '.'); from desktop_app import launch; print(len(launch.ALWAYS))"
     done = subprocess.run(
         [sys.executable, "-S", "-I", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""What the packages say about the program is true of it, and Debian's own judges have nothing against it."""
+"""What the packages say about the program is true, and Debian's own checkers accept it."""
 
 import importlib.util
 import json
@@ -24,7 +24,7 @@ MIME = "{http://www.freedesktop.org/standards/shared-mime-info}"
 
 
 def script(name):
-    """A module of packaging/, which is no package."""
+    """A module of packaging/, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "packaging" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -32,7 +32,7 @@ def script(name):
 
 
 def judged_by(*command):
-    """Run a judge of Debian's; what it says."""
+    """The output of one of Debian's checkers."""
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
@@ -59,7 +59,7 @@ def test_the_manual_page_names_every_command_and_every_option(page):
 
 def test_the_manual_page_describes_options_in_the_words_of_help(page):
     said = page.read_text(encoding="utf-8").replace(r"\-", "-").splitlines()
-    assert "slide, half (a slide), column, page, poster or a0" in said  # values stand as they are typed
+    assert "slide, half (a slide), column, page, poster or a0" in said  # values are written as they are typed
     assert r"\fBget\fR \fIOWNER/NAME[@REVISION]\fR" in said
     assert not [line for line in said if line.strip(r"\&") == "."]
 

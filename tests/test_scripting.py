@@ -1,4 +1,4 @@
-"""`import logitscope`: what scripts and notebooks do, here and on a wheel; its numbers are those of the commands."""
+"""`import logitscope`: what scripts and notebooks do, in a checkout and from a wheel, with the commands' numbers."""
 
 import importlib.util
 import json
@@ -136,7 +136,7 @@ ANALYSES = {
 @pytest.mark.parametrize("edits", [(), EDITS], ids=["plain", "edited"])
 @pytest.mark.parametrize("analysis", ANALYSES)
 def test_analyses_are_those_of_the_commands(tiny, analysis, edits, tmp_path):
-    """The same arrays as the commands write; that those are right is tested beside each analysis."""
+    """The arrays equal those that the commands write, whose correctness is tested with each analysis."""
     arguments, of = ANALYSES[analysis]
     out = tmp_path / "found.npz"
     assert cli.main([*arguments, *(GIVEN if edits else []), "--model", str(tiny), "--out", str(out)]) == 0

@@ -79,7 +79,7 @@ def watch(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: 
 
 
 def _plain(name: str) -> str:
-    """A name with strace's escapes decoded."""
+    """The name with strace's escapes decoded."""
     return name.encode("latin-1", "replace").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
 
 

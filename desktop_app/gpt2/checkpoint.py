@@ -57,7 +57,7 @@ class Checkpoint:
     remarks: tuple[str, ...] = ()
     """Sentences about what is ignored in the folder."""
     key: int = field(default_factory=new_model_key, init=False)
-    """The model's part of a `Run`: unique to every set of weights that is opened or rounded."""
+    """Identifies the weights in a `Run`; unique to every set of weights that is opened or rounded."""
 
     def __repr__(self) -> str:
         c = self.config
@@ -242,7 +242,7 @@ def storage_fault(entry: Entry, spec: WeightSpec, config: Config, turned: bool) 
 
 def as_float32(array: NDArray[Any], turned: bool) -> tuple[NDArray[np.float32], bool]:
     """A stored matrix in the form used to compute, and whether all of it is finite."""
-    # If the sum is finite, so is every term, and summing costs one read; but a sum of finite terms can overflow too.
+    # A finite sum shows at the cost of one read that every term is finite; a sum of finite terms may overflow, though.
     with np.errstate(all="ignore"):
         # The format does not align arrays; an unaligned one is copied.
         weight = np.require(array.T if turned else array, np.float32, ["C", "ALIGNED"])

@@ -19,7 +19,7 @@ ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
 }
-"""Names in `config.json` -> the function they mean, as transformers computes it: several share one formula."""
+"""Name in `config.json` -> the function it stands for in transformers, by our name; several share one formula."""
 
 CONFIG_LIMIT = 1 << 20
 

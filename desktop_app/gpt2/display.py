@@ -32,7 +32,7 @@ def label(data: bytes) -> str:
 
     Whitespace is shown as `·` space, `↵` newline, `⇥` tab, `␍` carriage return and `⍽` no-break space; any
     other invisible character as an escape like `\\u{200b}`; bytes that are only a part of a UTF-8
-    character as hex like `‹E2 96›`. A combining mark with nothing to sit on gets a dotted circle.
+    character as hex like `‹E2 96›`. A combining mark without a base character gets a dotted circle.
     """
     shown: list[str] = []
     bare = True  # nothing for a combining mark to combine with yet

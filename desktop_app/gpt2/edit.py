@@ -45,7 +45,7 @@ class Cells:
 
     @property
     def array(self) -> NDArray[np.float32]:
-        """The same as a read-only array."""
+        """The numbers as a read-only array."""
         return np.frombuffer(self.data, np.float32).reshape(self.shape)
 
 

@@ -116,8 +116,8 @@ def edited_trace(
 ) -> Trace:
     """The pass over `ids` with edits; `reuse` may be the one without them, or an edited one that this continues.
 
-    Arrays that are taken over are the earlier trace's own; under another mask than GPT-2's there is nothing to take
-    over. Raises ModelError for edits of cells that do not exist.
+    Reused arrays are shared with the earlier trace, not copied; under a mask other than GPT-2's none can be reused.
+    Raises ModelError for edits of cells that do not exist.
     """
     config, count = engine.config, len(ids)
     run = Run(engine.checkpoint.key, ids, edits, mask)
@@ -259,7 +259,7 @@ def _run_together(
     owner = np.repeat(np.arange(len(batch)), [count - start for start in starts])
     first = np.repeat(starts, [count - start for start in starts])
     every = np.arange(count)
-    # A row sees the plain pass before its own pass's first row, and of its own pass what the mask lets it see.
+    # A row sees the unedited pass's keys before its own pass's first row, and of its own pass those the mask allows.
     plain_keys, others = every[None, :] >= first[:, None], owner[None, :] != owner[:, None]
     rows = Rows(positions, np.concatenate([every, positions]))
     given: dict[str, Array] = {}
