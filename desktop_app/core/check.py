@@ -42,7 +42,7 @@ _Rows = Callable[[str, int, int], Array]
 class Finding:
     """The worst cell of one tensor: index, absolute difference, and difference relative to the sum of absolute terms.
 
-    `traced` and `recomputed` are its two values.
+    `traced` and `recomputed` are the two values of this cell.
     """
 
     name: str

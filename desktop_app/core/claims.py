@@ -129,7 +129,7 @@ class Always:
     share: float = 1.0
 
     def find(self, scene: Scene) -> Finding:
-        """For how many queries the claim holds."""
+        """The share of queries for which the claim holds."""
         grid = _pattern(scene, self.head)
         queries = range(max(self.back, self.since or 0), len(grid))
         if not queries:
@@ -144,7 +144,7 @@ class Always:
 
 @dataclass(frozen=True)
 class Apart:
-    """The number of tokens from the last token of one kind to the next of another."""
+    """The smallest distance, in tokens, from an occurrence of one token to a later occurrence of another."""
 
     words: tuple[str, str]
     tokens: int
@@ -215,7 +215,7 @@ class Active:
     bounds: Bounds
 
     def find(self, scene: Scene) -> Finding:
-        """The neurons after their activation function."""
+        """The share of positive values in `mlp.post`."""
         if self.layer >= scene.config.n_layer:
             raise SessionError(f"There is no block {self.layer}; {scene.name} has {scene.config.n_layer}.")
         after = scene.trace.read(f"blocks.{self.layer}.mlp.post", row=scene.token)
@@ -230,7 +230,7 @@ class Loss:
     bounds: Bounds
 
     def find(self, scene: Scene) -> Finding:
-        """The mean over all positions but the last."""
+        """The mean loss over all positions but the last."""
         mean = predictions(scene.trace).mean_loss
         return Finding(self.bounds.hold(mean), f"the mean loss is {number(mean)} nats")
 

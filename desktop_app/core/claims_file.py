@@ -6,9 +6,9 @@ sentence belongs to:
     { next = " creature", rank = 1 }              the next token: its rank, from 1, or its share after the cuts
     { next = " were", above = 0.5, kept = true }
     { looks = [5, 1], to = 5, above = 0.4, most = true }    a head's weight on a key, from the selected token
-    { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head looks at
+    { answers = [5, 1], to = 5, part = [3, 5] }   which head wrote most of the key that a head attends to
     { always = [3, 5], back = 1, above = 0.25 }   a head's weight on the key 1 back, at all queries or a `share` of them
-    { apart = [" men", " horse"], tokens = 3 }    how many tokens lie between two, from one to the next
+    { apart = [" men", " horse"], tokens = 3 }    the smallest distance from the first token to the second
     { cell = "blocks.0.ln1.scale", index = [3, 0], above = 2.0 }    a number of a tensor or of a weight
     { drawn = " seven" }                          the token that the draw lands on
     { count = 18 }                                how many tokens the text has
@@ -18,9 +18,9 @@ sentence belongs to:
     { near = " blue", to = " golden", rank = 1 }  the rank of a row of W_E among those nearest to another
     { ends = "AABBCC" }                           what greedy generation gives, for as many tokens as that text has
 
-`above` and `below` are strict bounds on the measured number. Any row may change one thing before it is measured:
-`text`, `mute` (heads), `edits` (written as for --edit), `token`, `temperature`, `top_k`, `top_p`; a drawn token may
-have its `u`.
+`above` and `below` are strict bounds on the measured number. Any claim may change the following before it is measured:
+`text`, `mute` (heads), `edits` (written as for --edit), `token`, `temperature`, `top_k`, `top_p`. A `drawn` claim may
+give the draw's `u`.
 """
 
 from collections.abc import Mapping
@@ -215,7 +215,7 @@ STATEMENTS = {
 
 
 def read_claims(raw: Any, where: str, heads: Heads | None = None) -> tuple[Claim, ...]:
-    """The claims of a file's list, each row as above. Raises SessionError naming the row and what is wrong."""
+    """The claims in a list of such tables. Raises SessionError naming the table and what is wrong."""
     if not isinstance(raw, list) or len(raw) > 200:
         raise SessionError(f"{where}: claims must be a list of at most 200 tables.")
     return tuple(_claim(row, f"{where}: claim {n}", heads or {}) for n, row in enumerate(raw, 1))

@@ -44,7 +44,7 @@ class Reader:
 
 
 Kind = Callable[[Any, Callable[[str], SessionError]], Any]
-"""Takes a JSON value and a function from the words for what it must be to an error; returns the field's value."""
+"""Takes a JSON value, and a function that makes an error from a description of valid values; returns the value."""
 
 
 def kept(default: Any, kind: Kind, *, run: bool = False, undo: bool = False) -> Any:
@@ -132,7 +132,7 @@ def share(value: Any, refuse: Callable[[str], SessionError]) -> float:
 
 
 def window(value: Any, refuse: Callable[[str], SessionError]) -> tuple[float, ...]:
-    """A part of a plane: start x and y, then end x and y, as shares of the whole; an empty list for all of it."""
+    """A rectangle in a plane: start x and y, then end x and y, as shares of the whole; an empty list for all of it."""
     wanted = "an empty list, or four numbers from 0 to 1: x and y from, x and y to"
     if not isinstance(value, list) or len(value) not in (0, 4):
         raise refuse(wanted)

@@ -148,7 +148,7 @@ class Reseed:
 
 @dataclass(frozen=True)
 class Show:
-    """Enter the prompt of an example or of a lesson's stop, and go to its place."""
+    """Enter the prompt of an example or of a story's stop, and go to its place."""
 
     stop: "Stop"
 

@@ -104,7 +104,7 @@ def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
 
 
 def _tables(values: Array) -> list[Array]:
-    """|x| as tables [row, column], one for each of a stack; -1 where a cell is masked or missing."""
+    """|x| as tables [row, column], one for each matrix of a stack; -1 where a cell is masked or missing."""
     there = np.isfinite(values)
     sizes = np.abs(values) if there.all() else np.where(there, np.abs(values), np.asarray(-1, values.dtype))
     if sizes.ndim < 2 or not sizes.size:
@@ -192,7 +192,7 @@ def unit(scale: str = "linear") -> Levels:
 
 
 def number(value: float) -> str:
-    """A number for an axis or a readout: four significant digits, a real minus sign, no spurious zeros."""
+    """A number for an axis or a readout: four significant digits, a minus sign (U+2212), no spurious zeros."""
     if np.isnan(value):
         return "not a number"
     if np.isinf(value):
@@ -262,7 +262,7 @@ def _hundredths(value: float, *, certain: bool) -> str:
         return "0"
     rounded = float(f"{value:.2g}")
     if value >= 99.95 and not certain:
-        # A probability below 1 is not shown as 100: nines until the first other digit, as far as a label has room.
+        # A probability below 1 is not shown as 100: it has nines up to the first other digit, if the label has room.
         decimals = -_exponent(100 - value)
         return f"{value:.{max(2, decimals)}f}" if decimals <= 4 else ">99.9999"
     if rounded >= 10:

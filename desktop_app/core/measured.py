@@ -56,8 +56,8 @@ def worth_showing(scene: Scene, heads: Heads | None) -> Look | None:
     """The head whose attention from the selected token is most informative.
 
     It clearly attends to something other than the first token, the previous token or the token itself. Among such
-    heads, those that `heads` classifies as induction or duplicate-token heads come first, then those that add most to
-    the likeliest next token's logit.
+    heads, those labelled as induction or duplicate-token heads by the measurements `heads` come first, then those that
+    add most to the likeliest next token's logit.
     """
     token, best, found = scene.token, (False, -np.inf), None
     if token < 2:
@@ -95,9 +95,9 @@ def parts_of_logit(scene: Scene) -> list[tuple[Part, float]]:
 
 
 def previous_token(scene: Scene) -> tuple[int, int, int, int] | None:
-    """(block, head, number of queries that attend most to the previous token, number of queries), for the best head.
+    """(block, head, number of queries that attend most to the previous token, number of queries), for one head.
 
-    None if no head does so for most of the text.
+    It is the head with the most such queries; None if no head has them for most of the text.
     """
     count = len(scene.trace) - 1
     best: tuple[int, int, int, int] | None = None

@@ -30,7 +30,7 @@ class Prepared:
     key: tuple[object, ...] = ()
 
     def view_of(self, scene: Scene, step: Step) -> View:
-        """The view of `scene` at a step: the prepared one if it is the same, else a new one."""
+        """The view of `scene` at a step: the prepared one if it would be equal, else a new one."""
         if self.view is not None and self.key == view_key(scene, step):
             return self.view
         return build_view(scene, step)

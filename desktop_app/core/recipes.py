@@ -170,7 +170,7 @@ def resolve(texts: Sequence[str], kitchen: Kitchen, idle: dict[str, str] | None 
 
     edits = [edit for recipe in recipes if recipe.source != ACROSS for edit in made(recipe, kitchen)]
     if all(recipe.source == "other" for recipe in recipes) and all(_is_there(edit, kitchen.plain) for edit in edits):
-        return ()  # they change no number; as no edits at all, the pass has not even rounding differences
+        return ()  # such edits change no number; without them the pass has no rounding differences either
     table = kitchen.engine.table
     crossing = sorted((r for r in recipes if r.source == ACROSS), key=lambda r: table[r.edit.site].layer or 0)
     for _, block in groupby(crossing, key=lambda r: table[r.edit.site].layer):
