@@ -85,7 +85,7 @@ _SHORT = {"attn": "pattern", "attn_logits": "attn_scores", "key": "k", "query": 
 
 
 def match_names(patterns: list[str], config: Config, edited: frozenset[str] = frozenset()) -> list[str]:
-    """The table's names that match any of the glob `patterns`, in the order of the table, with the tensors `edited`.
+    """The names in the table that match any of the glob `patterns`, in its order; `edited` tensors have further rows.
 
     Raises ModelError for a pattern that matches nothing.
     """

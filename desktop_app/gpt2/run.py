@@ -29,7 +29,7 @@ class Run:
         return (*map(str, self.edits), *((f"mask {self.mask}",) if self.mask != CAUSAL else ()))
 
     def reusable(self, earlier: "Run") -> int:
-        """How many positions of this pass can be taken over from an earlier one; at least one is left to compute.
+        """How many positions of this pass can be reused from an earlier one; at least one is left to compute.
 
         0 where weights, edits or mask differ; 0 under any mask but the causal one, where a position may depend on those
         after it.

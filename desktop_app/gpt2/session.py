@@ -49,7 +49,7 @@ class Stop:
     def run(
         self, session: ort.InferenceSession, names: Sequence[str], feeds: dict[str, Any], *, shrink: bool = False
     ) -> list[Any]:
-        """`session.run`, ended by `set`. Raises Cancelled then, ModelError if onnxruntime cannot run it.
+        """`session.run`, which `set` interrupts. Raises Cancelled if it did, ModelError if onnxruntime cannot run it.
 
         With `shrink` the memory that the session keeps for its next run is returned to the system.
         """
@@ -60,7 +60,7 @@ class Stop:
             return list(session.run(list(names), feeds, options))
 
     def load(self, model: bytes | str, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
-        """A session on `model` (a graph, or its path); `set` ends the loading. Raises as `run` does."""
+        """A session on `model` (a graph, or its path); `set` interrupts the loading. Raises as `run` does."""
         with self._ended_by(lambda: options.set_load_cancellation_flag(True), "load"):
             return ort.InferenceSession(model, options, providers=list(providers))
 

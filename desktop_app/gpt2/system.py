@@ -54,7 +54,7 @@ def let_go(mapping: mmap.mmap) -> None:
 
 
 def give_back_memory() -> None:
-    """Return freed memory that the C library holds back to the system; only glibc needs the call."""
+    """Give the system the freed memory that the C library still keeps; only glibc needs the call."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -105,10 +105,10 @@ class Trace:
         self.table = tensor_table(config) if run is None else tensor_table(config, sites_of(run.edits), run.mask)
         self.captured = captured if isinstance(captured, Stitched) else self._whole(captured)
         self.run = run or Run(new_model_key(), tuple(captured["tokens"].tolist()))
-        """What was computed; a trace without one, from a file, counts as the pass of a separate model."""
+        """What was computed; a trace without a run, read from a file, counts as a pass of some other model."""
         self.ids = self.run.ids
         self.computed = len(self.ids) if computed is None else computed
-        """How many positions this pass computed; the others were taken over from an earlier trace."""
+        """How many positions this pass computed; the others were reused from an earlier trace."""
         self._weights = weights
         self._unembed = unembed
         self._lock = threading.Lock()

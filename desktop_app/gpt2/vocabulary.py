@@ -132,7 +132,7 @@ def _settled(
     declared: tuple[AddedToken, ...],
 ) -> Vocabulary:
     """The vocabulary, with the settings of all files combined. Raises TokenizerError where they disagree."""
-    in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)  # of equal ids, the later last
+    in_order = sorted([*declared, *settings.declared], key=lambda token: token.id)  # stable: the settings' last
     named = [token for token in settings.named.values() if token is not None]
     special = {token.text for token in named}
     in_order = [replace(token, special=token.special or token.text in special) for token in in_order]
@@ -151,7 +151,7 @@ def _settled(
         raise TokenizerError(
             f"{path}: the post-processor puts {short(unknown[0])} in front, which is not an added token."
         )
-    if end is None and "eos_token" not in settings.named:  # no setting for the end of a text: as with GPT-2
+    if end is None and "eos_token" not in settings.named:  # no setting: the end of text is GPT-2's
         end = next((token for token in added if token.text == END_OF_TEXT), None)
     first = rules.leading or tuple(token.text for token in (bos, end) if token is not None)[:1]
     return Vocabulary(
