@@ -165,11 +165,11 @@ class Tokenizer:
         """Cuts `text` into tokens. Added tokens such as `<|endoftext|>` typed in it are found as whole strings.
 
         With `prefix_space` the text, and what follows an added token, gets a space in front unless it has one, or the
-        vocabulary has none; that space belongs to no character, so the span of a token that is only it is empty.
+        vocabulary has none. That space is not in the text, so a token of nothing else has an empty span.
 
         Raises:
-            TokenizerError: a lone surrogate, a character that a vocabulary without all bytes cannot spell, what the
-                tokenizer's normalizer would change, or a token without a row in the embedding.
+            TokenizerError: a lone surrogate, a character that a vocabulary without all bytes cannot spell, a text that
+                the tokenizer's normalizer would change, or a token without a row in the embedding.
         """
         try:
             text.encode()
