@@ -1,4 +1,4 @@
-"""Checkpoints as they are found in the wild open, and give the numbers that their weights mean."""
+"""Checkpoints in the forms found on the hub open, and give the logits that their weights imply."""
 
 import json
 import os
@@ -16,7 +16,7 @@ IDS = [3, 1, 4, 1, 5]
 
 
 def opens(folder, config=TINY, weights=None):
-    """Whether the checkpoint opens and its logits are those of `weights`."""
+    """Whether the checkpoint opens and gives the logits of a model with these `weights`."""
     engine = Engine(load_checkpoint(folder))
     expected = reference.forward(random_weights(config) if weights is None else weights, config, IDS)["logits"]
     logits = engine.trace(IDS)["logits"]
@@ -25,7 +25,7 @@ def opens(folder, config=TINY, weights=None):
 
 
 def is_mapped(array):
-    """Whether the array is a piece of a mapped file."""
+    """Whether the array is a view of a mapped file."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return isinstance(array, np.memmap)
@@ -62,7 +62,7 @@ def test_a_checkpoint_of_the_bare_transformer_opens_with_a_tied_head(tmp_path):
 
 
 def test_a_tied_head_stored_beside_the_embedding_is_passed_over(tmp_path):
-    # As DialoGPT and others on the hub: prefix, head stored, and fields that no longer mean anything.
+    # Like DialoGPT and others on the hub: a prefix, a stored head, and obsolete config fields.
     weights = random_weights(TINY)
     tensors = {f"transformer.{name}": row for name, row in stored(weights).items()}
     tensors["lm_head.weight"] = tensors["transformer.wte.weight"]
@@ -123,7 +123,7 @@ def test_weights_cannot_be_written_to(tmp_path):
 
 
 def in_hub_cache(root, shards):
-    """A checkpoint as the hub's client keeps it: links in a snapshot to blobs that are named by their hash."""
+    """A checkpoint as the hub's client stores it: a snapshot with links to blobs that are named by their hash."""
     store_weights(root / "plain", random_weights(TINY), shards=shards)
     (root / "plain" / "config.json").write_text(json.dumps(TINY))
     repository = root / "models--owner--name"
@@ -167,7 +167,7 @@ def test_a_folder_whose_name_is_not_text_opens(tmp_path):
 
 
 def test_tensors_that_start_at_odd_bytes_open(tmp_path):
-    # The format asks for no alignment: a few bytes before the others move every offset.
+    # The format does not require alignment: a few bytes in front shift every offset.
     mapped = set()
     for size in range(1, 5):
         tensors = {"h.0.attn.bias": ("U8", (size,), bytes(size))} | stored(random_weights(TINY))

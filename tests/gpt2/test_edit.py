@@ -1,4 +1,4 @@
-"""Edits as values and as text, what their passes share with the pass without them, and what is refused."""
+"""Edits as values and as text, what edited passes reuse from the unedited pass, and what is refused."""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Generation stops where the model's files say: config, generation config and tokenizer, lists included."""
+"""Generation stops at the ids that config.json, generation_config.json and the tokenizer name, alone or in lists."""
 
 import json
 
@@ -30,9 +30,9 @@ def folder_of(path, config=None, generation=None, tokenizer=None):
         ({}, {EOT}),
         ({"config": {"eos_token_id": EOT}}, {EOT}),
         ({"config": {"eos_token_id": None}}, {EOT}),
-        ({"config": {"eos_token_id": WORD}}, {EOT}),  # an ordinary word, where the tokenizer has an end of its own
+        ({"config": {"eos_token_id": WORD}}, {EOT}),  # an ordinary token, and the tokenizer has its own end of text
         ({"config": {"eos_token_id": [WORD, EOT]}}, {EOT}),
-        ({"config": {"eos_token_id": 290}}, {EOT}),  # a row without a token
+        ({"config": {"eos_token_id": 290}}, {EOT}),  # an embedding row without a token
         ({"tokenizer": {"eos_token": "</s>"}}, {257}),  # the next free id
         ({"config": {"eos_token_id": EOT}, "tokenizer": {"eos_token": "</s>"}}, {EOT, 257}),
         (
@@ -45,10 +45,10 @@ def folder_of(path, config=None, generation=None, tokenizer=None):
                 "generation": {"eos_token_id": 258},
                 "tokenizer": {"additional_special_tokens": ["<one>", "<two>"]},
             },
-            {EOT, 258},  # generation_config.json goes before config.json, as in transformers
+            {EOT, 258},  # generation_config.json takes precedence, as in transformers
         ),
         ({"generation": {"temperature": 1.0}, "config": {"eos_token_id": EOT}}, {EOT}),
-        ({"tokenizer": {"eos_token": None}, "config": {"eos_token_id": WORD}}, {WORD}),  # nothing knows better
+        ({"tokenizer": {"eos_token": None}, "config": {"eos_token_id": WORD}}, {WORD}),  # no other file names one
         ({"tokenizer": {"eos_token": None}}, set()),
     ],
 )
@@ -69,7 +69,7 @@ def test_an_end_that_is_no_id_is_refused_naming_the_file(tmp_path, name, value):
 
 @pytest.mark.parametrize("end", [EOT, 257])
 def test_generation_stops_at_any_of_them(tmp_path, end):
-    """The final layer norm adds up to one row alone, so that the model is sure of it after any text."""
+    """The final layer norm always gives the direction of one row, so that its token is the likeliest after any text."""
     weights = random_weights(SIZED)
     weights["ln_f.weight"] = np.zeros_like(weights["ln_f.weight"])
     weights["ln_f.bias"] = 100 * weights["wte.weight"][end]

@@ -1,4 +1,4 @@
-"""The engine: what it refuses, that it stops, that every way of loading weights gives the same numbers."""
+"""The engine: what it refuses, that it can be stopped, and that all ways of loading weights give the same numbers."""
 
 import gc
 import threading
@@ -90,14 +90,14 @@ def test_packing_can_be_stopped_and_leaves_a_working_engine(tmp_path):
 
 @pytest.fixture
 def made(monkeypatch):
-    """The sessions that the engine makes: (what is exposed, packed, session). Each is made between two calls."""
+    """The sessions that the engine makes: (outputs exposed, packed, session); `before` and `after` run around each."""
     make = desktop_app.gpt2.engine.make_session
 
     class Made(list):
         before = after = staticmethod(lambda _options: None)
 
         def bodies(self, packed):
-            """The graphs that expose little, packed or not."""
+            """The graphs that expose few tensors, packed or not."""
             return [session for only, was_packed, session in self if only is not None and was_packed == packed]
 
     record = Made()
@@ -114,7 +114,7 @@ def made(monkeypatch):
 
 
 class Watched(Stop):
-    """Notes the sessions that were run."""
+    """Records the sessions that are run."""
 
     def __init__(self):
         super().__init__()
@@ -132,7 +132,7 @@ def test_an_unpacked_graph_that_is_ready_late_does_not_take_the_packed_ones_plac
     def before(options):
         if options.get("only") and not options.get("packed"):
             begun.set()
-            packed.wait(10)  # a long text's graph is being built, and packing ends before it does
+            packed.wait(10)  # packing finishes while this graph is still being built
 
     def after(options):
         if options.get("only") and options.get("packed"):
@@ -234,7 +234,7 @@ def test_a_stop_set_before_ends_every_call_at_once(engine):
 
 
 def test_a_stop_from_another_thread_ends_a_running_pass(tmp_path):
-    # Large enough to run for seconds, so that the stop arrives in the middle; one run, with no check after it.
+    # Large enough to run for seconds, so that the stop arrives meanwhile; a single run, with no check after it.
     config = TINY | {"n_positions": 1024, "n_embd": 256, "n_head": 64, "n_layer": 24}
     engine = Engine(load_checkpoint(write_checkpoint(tmp_path, config, tokenizer=False)))
     stop, caught = Stop(), []
@@ -317,7 +317,7 @@ def test_a_long_text_is_written_block_by_block_with_the_same_bits(tmp_path, monk
     found = dict(zip(names, engine.tensors(IDS, names), strict=True))
     for name in names:
         np.testing.assert_array_equal(found[name], whole[name])
-    # No tensor is computed twice, and a run gives what one block holds.
+    # No tensor is computed twice, and no run returns more than one block's tensors.
     blocks = [bytes_ for wanted, bytes_ in given if "logits" not in wanted]
     assert len(blocks) == 4 + 2
     assert sum(len(wanted) for wanted, _ in given) == len(names)
@@ -348,7 +348,7 @@ def test_what_a_trace_holds_keeps_no_memory_of_a_session(tmp_path):
     engine.prepack()
     trace = engine.trace(IDS)
     again = engine.trace((*IDS, 7), reuse=trace)
-    # A piece of onnxruntime's memory in a trace would keep all the memory around it: hundreds of megabytes.
+    # A view of onnxruntime's arena in a trace would keep the whole arena alive: hundreds of megabytes.
     for array in [a for t in (trace, again) for name in t.captured for a in t.first_rows(name, 99)]:
         assert isinstance(owner(array), np.ndarray) and owner(array).flags.owndata
 

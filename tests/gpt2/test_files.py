@@ -1,4 +1,4 @@
-"""Output files appear whole or not at all, whatever ends the writing."""
+"""Output files appear whole or not at all, however writing ends."""
 
 import os
 import stat
@@ -109,7 +109,7 @@ def test_a_link_that_leads_to_nothing_is_not_replaced_unasked(tmp_path):
     assert (tmp_path / "link").is_symlink()
 
 
-# What killed programs left behind
+# Leftovers of killed programs
 
 
 def ended_process():
@@ -124,12 +124,12 @@ def test_what_a_killed_program_left_unfinished_is_cleared_and_nothing_else(tmp_p
     dead = ended_process()
     names = {
         f".logitscope-{host}-{dead}-00000001": True,
-        f"logitscope-{host}-{dead}-00000002xyz": True,  # a temporary folder of ours
-        f".logitscope-{host}-{os.getpid()}-00000003": False,  # of a process that runs
-        f".logitscope-{other}-{dead}-00000004": False,  # of another machine, on a shared disk
+        f"logitscope-{host}-{dead}-00000002xyz": True,  # a temporary folder of this program
+        f".logitscope-{host}-{os.getpid()}-00000003": False,  # of a running process
+        f".logitscope-{other}-{dead}-00000004": False,  # of another host, on a shared disk
         "logitscope-notes.txt": False,
         f".logitscope-{host}-{dead}-00000005": False,  # fresh
-        f".logitscope-{host}-{os.getpid()}-00000006": True,  # of one that had the number before this one
+        f".logitscope-{host}-{os.getpid()}-00000006": True,  # of an earlier process with the same id
     }
     later = time.time() + 7200
     monkeypatch.setattr(leftovers.time, "time", lambda: later)

@@ -1,4 +1,4 @@
-"""Folders of other kinds are told for what they are, and what to do with them, in one sentence that is true of them."""
+"""Folders in other formats are recognised, and one true sentence says what they are and what to do with them."""
 
 import json
 
@@ -81,7 +81,7 @@ def test_a_trainers_folder_names_the_last_of_its_checkpoints(tmp_path, with_conf
         (tmp_path / name).write_bytes(b"anything")
     for step in (500, 1500, 1000):
         write_checkpoint(tmp_path / f"checkpoint-{step}")
-    (tmp_path / "checkpoint-2000").mkdir()  # begun and without a model
+    (tmp_path / "checkpoint-2000").mkdir()  # an unfinished checkpoint without a model
     if with_config:
         (tmp_path / "config.json").write_text(json.dumps(TINY))
     refused(tmp_path, "folders that a trainer wrote, like 'checkpoint-1500'")

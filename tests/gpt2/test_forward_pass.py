@@ -12,7 +12,7 @@ SEEDS = range(16)
 
 
 def close(array, expected, tolerance=1e-4):
-    """Equal within `tolerance` x max(1, largest expected value), infinities in the same places."""
+    """Assert equality within `tolerance` x max(1, largest expected value), with infinities in the same places."""
     finite = np.isfinite(expected)
     assert array.shape == expected.shape
     assert np.array_equal(np.isfinite(array), finite)
@@ -24,7 +24,7 @@ def close(array, expected, tolerance=1e-4):
 
 @pytest.fixture(params=SEEDS)
 def case(request, tmp_path):
-    """(engine, ids, every tensor by the reference)."""
+    """(engine, ids, every tensor as the reference computes it)."""
     config, weights = write_random_checkpoint(tmp_path, request.param)
     ids = random_ids(config, request.param)
     return Engine(load_checkpoint(tmp_path)), ids, reference.forward(weights, config, ids)

@@ -1,4 +1,4 @@
-"""Operators that make several rows at once: the numbers of the reference, and nothing between them is computed."""
+"""Fused operators: they give the numbers of the reference, and the tensors that they replace are not computed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The graph and its export: the table's names, valid by ONNX's own checker, and run by a plain session elsewhere."""
+"""The graph and its export: it has the table's names, passes ONNX's own checker, and runs in a plain session."""
 
 import json
 
@@ -82,7 +82,7 @@ def test_shape_inference_finds_the_declared_shape_of_every_output(checkpoint, tm
     declared = {output.name: output for output in model.graph.output}
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
-    for output in bare.graph.output:  # nothing but the type is left to go by
+    for output in bare.graph.output:  # only the type is left to infer shapes from
         output.type.tensor_type.ClearField("shape")
     inferred = onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True, data_prop=True)
     for output in inferred.graph.output:

@@ -1,4 +1,4 @@
-"""A model in int8 computes what its rounding says, checked against a rounding of this test, one group at a time."""
+"""An int8 model computes with rounded numbers, checked against this test's own rounding, one group at a time."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ IDS = (3, 14, 15, 92, 65, 35)
 
 
 def round_by_hand(vector):
-    """Each number to the nearest multiple of a 127th of the largest among its 128 neighbours."""
+    """Round each number to the nearest multiple of the largest of its group of 128, divided by 127."""
     out = []
     for start in range(0, len(vector), 128):
         group = [float(v) for v in vector[start : start + 128]]
@@ -36,7 +36,7 @@ def round_by_hand(vector):
 
 
 def test_a_hand_worked_group():
-    # The largest is 127 steps of 2; 5 is two and a half steps, and a half goes to the even number.
+    # The largest is 127 steps of 2; 5 is two and a half steps, and halves are rounded to even.
     np.testing.assert_allclose(rounded(np.array([254.0, 5.0, -7.0, 0.9])), [254, 4, -8, 0])
 
 
@@ -44,14 +44,14 @@ def test_a_hand_worked_group():
 def test_rounding_is_that_of_the_definition(vector):
     by_hand = round_by_hand(vector)
     steps = np.repeat(np.abs(vector).max() / 127, len(vector))
-    # A number halfway between two steps may go either way in float32; all else agrees.
+    # A number halfway between two steps may be rounded either way in float32; all others agree.
     off = np.abs(rounded(vector.astype(np.float64)) - by_hand)
     assert (off <= steps * 1.001 + 1e-6).all()
     assert (np.abs(rounded(vector) - vector) <= steps * 0.501 + 1e-6).all()
 
 
 def codes_of_the_kernel(rows, scales):
-    """The whole numbers that onnxruntime makes of rows [n, 128]: it multiplies them with the identity, in int8."""
+    """The whole numbers to which onnxruntime rounds rows [n, 128], found by an int8 product with the identity."""
     codes = np.full((128, 1, 128), 128, np.uint8)  # 128 stands for zero
     codes[np.arange(128), 0, np.arange(128)] = 129
     form = {"K": 128, "N": 128, "bits": 8, "block_size": 128, "accuracy_level": 4}
@@ -66,7 +66,7 @@ def codes_of_the_kernel(rows, scales):
     return np.rint(session.run(None, {"x": rows})[0] / scales)
 
 
-@pytest.mark.parametrize("count", [1, 3, 500])  # the kernel has a way for one row, and another for many
+@pytest.mark.parametrize("count", [1, 3, 500])  # the kernel has one code path for a single row, and another for many
 def test_a_number_between_two_steps_goes_where_the_kernel_sends_it(count):
     rng = np.random.default_rng(count)
     rows = rng.normal(size=(count, 128)).astype(np.float32)
@@ -83,11 +83,11 @@ def random_model(folder):
 
 
 def model_with_an_outlier(folder):
-    """One weight a thousand times its neighbours, which are zero in int8 then: all that is left is the bias."""
+    """One weight is a thousand times its neighbours, which int8 rounds to zero, so that only the bias is left."""
     shape = TINY | {"n_positions": 128, "n_embd": 128, "n_head": 4}
     weights = random_weights(shape, 5)
     weights["h.1.mlp.c_proj.weight"][7, 11] = 1000
-    weights["h.1.mlp.c_fc.bias"][7] = -40  # and that neuron is dead
+    weights["h.1.mlp.c_fc.bias"][7] = -40  # the neuron that reads it is dead
     return write_checkpoint(folder / "m", shape, weights)
 
 
@@ -103,7 +103,7 @@ def test_a_long_text_is_what_its_formulas_say_and_so_is_each_opened_number(which
     assert [f.name for f in findings if not f.good] == []
     trace = engine.trace(ids)
     wrong = []
-    for finding in findings:  # the cell that is farthest off, of every tensor
+    for finding in findings:  # the worst cell of every tensor
         opened = open_cell(trace, model.weights, Cell(finding.name, finding.index))
         if opened.difference > TOLERANCE * opened.magnitude:
             wrong.append((finding.name, finding.index, opened.value, opened.recomputed))

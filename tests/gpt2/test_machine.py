@@ -1,4 +1,4 @@
-"""What the machine has, beside what another program says of it."""
+"""The machine's resources, compared with what another program reports."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ def test_available_memory_is_what_free_says_or_less_where_a_container_has_less()
 
 @pytest.mark.parametrize("system", ["macOS", "Windows"])
 def test_memory_is_known_where_there_is_no_proc_and_no_control_group(system, monkeypatch, tmp_path):
-    """As psutil answers there; before, packing never happened on them, for want of a number."""
+    """psutil reports it there. Without a number, weights would never be packed."""
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=16 << 30, available=9 << 30))
     monkeypatch.setattr("desktop_app.gpt2.machine.Path", lambda _path: tmp_path / "missing")
     assert available_memory() == 9 << 30

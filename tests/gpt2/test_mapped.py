@@ -1,4 +1,4 @@
-"""Mapped arrays: their pages go and come back, with the same numbers in them."""
+"""Mapped arrays: their pages are dropped and read again, with the same numbers."""
 
 import mmap
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.checkpoints import TINY, random_weights, write_checkpoint
 
 
 def resident(path: Path) -> int:
-    """Bytes of a file's mapping that are in this process's memory, as Linux counts them."""
+    """Bytes of a file's mapping that are resident in this process, as Linux counts them."""
     found, counting = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split(" ")[0] and ":" not in line.split(" ")[0]:
@@ -65,7 +65,7 @@ def test_what_is_computed_from_a_long_text_leaves_no_page_of_the_weights_behind(
     folder = write_checkpoint(tmp_path, config, random_weights(config), tokenizer=False)
     engine = Engine(load_checkpoint(folder))
     engine.prepack()
-    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", limit)  # of the two texts one is beyond it
+    monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", limit)  # with 1, every text is long
     with engine.sparing(3):
         assert all(np.isfinite(weight).all() for weight in engine.checkpoint.weights.values())
     assert (resident(folder / "model.safetensors") > 0) == held

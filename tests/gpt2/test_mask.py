@@ -1,4 +1,4 @@
-"""Masks by name: which pairs they show, how many these are, and what is refused; the plain graph stays as it is."""
+"""Masks by name: which pairs they show, how many, and what is refused; the graph without a mask does not change."""
 
 import hashlib
 
@@ -42,7 +42,7 @@ def engine(tmp_path_factory):
 
 
 def by_hand(rule, q, k):
-    """Whether a query sees a key, in plain words of each rule."""
+    """Whether a query sees a key, from the definition of each rule."""
     if rule == "none":
         return True
     if k > q:
@@ -92,7 +92,7 @@ def test_pairs_of_long_texts_are_counted_without_making_their_grid():
 
 def test_masks_of_single_heads_are_theirs_alone():
     mask = parse_mask("window:3, 1.2=window:1 , 1.0=window:3", CONFIG)
-    assert str(mask) == "window:3, 1.2=window:1"  # a rule that is the common one says nothing
+    assert str(mask) == "window:3, 1.2=window:1"  # a head's rule that equals the common one is dropped
     every = np.arange(5)
     hidden = mask.hidden(CONFIG, 1, every, every)
     assert hidden.shape == (3, 5, 5)
@@ -149,7 +149,7 @@ def test_every_tensor_of_a_masked_pass_passes_its_check_and_opens(engine, mask):
             pattern = trace.read(f"blocks.{layer}.attn.pattern")
             hidden = parse_mask(mask, engine.config).hidden(engine.config, layer, np.arange(10), np.arange(10))
             assert (pattern[np.broadcast_to(hidden, pattern.shape)] == 0).all()
-            # One head read alone is that head's own mask.
+            # A single head is read under its own mask.
             assert np.array_equal(trace.read(f"blocks.{layer}.attn.pattern", head=head), pattern[head])
 
 

@@ -1,4 +1,4 @@
-"""TransformerLens' names are answered with ours; which those are was found by numbers (see tests/data)."""
+"""For TransformerLens' names the error gives ours; the pairs were found by comparing numbers (see tests/data)."""
 
 import json
 from pathlib import Path

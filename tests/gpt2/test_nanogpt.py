@@ -24,7 +24,7 @@ PLAIN = {**TINY, "activation_function": "gelu"}
 
 
 def store(folder, weights, config, *, prefix="transformer.", masks=False):
-    """Weights under Hugging Face's names, stored as nn.Linear has them: [out, in], the head beside the embedding."""
+    """Store weights with Hugging Face's names as nn.Linear has them, [out, in], with the head besides the embedding."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for name, array in weights.items():
@@ -59,7 +59,7 @@ def close(found, weights, config):
 @pytest.mark.parametrize("masks", [False, True])
 def test_a_nanogpt_opens_with_the_logits_of_its_formulas(tmp_path, prefix, masks):
     weights = random_weights(TINY)
-    weights["lm_head.weight"] = weights["wte.weight"]  # the same tensor there, saved twice
+    weights["lm_head.weight"] = weights["wte.weight"]  # in nanoGPT the same tensor, saved twice
     folder = store(tmp_path / "m", weights, NANO, prefix=prefix, masks=masks)
     assert close(logits(folder), weights, PLAIN)
     assert load_checkpoint(folder).config.tie_word_embeddings

@@ -1,4 +1,4 @@
-"""The checkpoint for tests of views is what it says: enormous activations at position 0, and heads that rest on it."""
+"""The planted checkpoint for tests of views has enormous activations at position 0, and heads that attend to it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The provider that computes is one that onnxruntime has, and is named where it is not the processor."""
+"""The provider in use is one that onnxruntime offers, and is named if it is not the CPU."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def test_the_command_refuses_it_before_anything_else():
 
 
 def test_another_provider_reads_the_weights_from_a_file_and_computes_the_same(before, tmp_path):
-    # This one is in every build of onnxruntime and leaves all the work to the processor.
+    # This provider is in every build of onnxruntime and leaves all work to the CPU.
     if "azure" not in provider.offered():
         pytest.skip("this onnxruntime offers the cpu alone")
     checkpoint = load_checkpoint(write_checkpoint(tmp_path / "m", TINY))

@@ -1,4 +1,4 @@
-"""The published shapes open and answer, from files of zeros, of which a disk keeps only the holes."""
+"""Models of the published shapes open and run, from sparse files of zeros, which take no space on the disk."""
 
 import json
 import os
@@ -25,7 +25,7 @@ LARGE = ("gpt2-medium", "gpt2-large", "gpt2-xl")
 
 
 def write_holes(folder, config):
-    """A checkpoint whose weights are all zero, with the masks that the hub's files carry."""
+    """Write a checkpoint whose weights are all zero, with the mask buffers that the hub's files have."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(config))
     write_byte_tokenizer(folder, config["vocab_size"])
@@ -39,7 +39,7 @@ def write_holes(folder, config):
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + length]}
         offset += length
     raw = json.dumps(header).encode()
-    raw += b" " * (-len(raw) % 8)  # as the library pads it: what is not aligned is copied
+    raw += b" " * (-len(raw) % 8)  # padded as by the library, since unaligned tensors are copied
     with (folder / "model.safetensors").open("wb") as file:
         file.write(len(raw).to_bytes(8, "little") + raw)
         file.truncate(8 + len(raw) + offset)
@@ -59,7 +59,7 @@ def test_a_published_shape_opens_and_answers(tmp_path, name):
         pytest.skip(f"{name} needs {needed(parsed, 4).total:,} bytes of memory, {free:,} are free")
     model = open_model(tmp_path / name)
     trace = model.engine.trace(model.tokenizer.encode("abcd").ids)
-    # Without weights every token is as likely as any other.
+    # With all weights zero, every token is equally likely.
     assert np.array_equal(trace.logits(3), np.zeros(50257, np.float32))
     assert trace[f"blocks.{blocks - 1}.attn.pattern"].shape == (heads, 4, 4)
     (tmp_path / name / "model.safetensors").unlink()

@@ -1,4 +1,4 @@
-"""What may be taken over from an earlier pass, and what a pass is never mistaken for."""
+"""What may be reused from an earlier pass, and which passes must not be confused."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def test_every_set_of_weights_has_a_key_of_its_own(tmp_path):
 
 
 def test_a_pass_takes_nothing_over_from_other_weights(tmp_path):
-    """Equal ids under other weights: each position is computed, and the result is that model's own."""
+    """Equal ids with other weights: every position is computed, and the result is that model's own."""
     one, other = (Engine(random_checkpoint(tmp_path / str(seed), seed)) for seed in (1, 2))
     earlier = other.trace(IDS)
     trace = one.trace((*IDS, 7), reuse=earlier)

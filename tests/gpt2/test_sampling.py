@@ -1,4 +1,4 @@
-"""Sampling: the stages against transformers, against hand-worked numbers, and against what any distribution obeys."""
+"""Sampling: the stages compared with transformers, with hand-worked numbers, and with laws of distributions."""
 
 import json
 import math
@@ -42,7 +42,7 @@ def before_cut(result, token):
 
 
 def kept_ids(result):
-    """The ids that survive everything, in ranked order."""
+    """The ids that survive every stage, in ranked order."""
     return result.ranked.order[: result.n_kept]
 
 
@@ -78,7 +78,7 @@ def test_stages_equal_transformers_on_any_logits(values, temperature, top_k, top
     warpers = pytest.importorskip("transformers")
     logits = np.array(values, np.float32) / 64
     ours = run(logits, temperature=temperature, top_k=top_k, top_p=top_p)
-    # Summed the other way round, a mass that equals top_p to the last bits may fall on its other side.
+    # Summed in the opposite order, a mass that equals top_p but for rounding may fall on its other side.
     assume(np.abs(ours.cumulative - top_p).min() > 1e-9)
     scores = warpers.TemperatureLogitsWarper(temperature)(None, torch.from_numpy(logits.astype(np.float64))[None])
     if top_k:
@@ -127,7 +127,7 @@ def test_each_stage_shows_the_numbers_worked_by_hand():
 
 
 def test_top_p_is_measured_on_what_top_k_left_and_not_on_the_whole():
-    # Of the whole, the first two have 12/16 = 0.75 < 0.8; of the three that top-k leaves, 12/14 = 0.857.
+    # The first two have 12/16 = 0.75 < 0.8 of the whole, but 12/14 = 0.857 of the three that top-k leaves.
     assert run(SIXTEENTHS, top_p=0.8).n_kept == 3
     assert run(SIXTEENTHS, top_k=3, top_p=0.8).n_kept == 2
 
@@ -152,7 +152,7 @@ def test_greedy_takes_the_highest_logit_alone_and_overrides_the_cuts():
     result = run(SIXTEENTHS, temperature=2, top_k=3, top_p=0.5, greedy=True)
     assert (result.n_kept, result.n_top_k, kept_ids(result).tolist(), result.final.tolist()) == (1, 5, [1], [1.0])
     assert [result.fate(rank) for rank in range(5)] == [Fate.KEPT] + [Fate.GREEDY] * 4
-    assert result.probs_scaled[0] < 0.5  # what the temperature did is still there to be seen
+    assert result.probs_scaled[0] < 0.5  # the effect of the temperature is still visible
     assert {result.landing(u) for u in (0.0, 0.5, 1 - 2**-53)} == {0}
 
 
@@ -162,7 +162,7 @@ def test_cuts_that_are_off_cut_nothing_even_what_underflows_to_zero():
     assert result.final[-1] == 0
 
 
-# --- what every distribution obeys
+# --- laws of every distribution
 
 
 @settings(deadline=None)
@@ -198,7 +198,7 @@ def test_a_larger_top_k_or_top_p_never_keeps_less(logits, chosen, more_k, more_p
     fixed = {"temperature": chosen.temperature, "top_p": chosen.top_p}
     small, large = sorted((chosen.top_k or 1, more_k))
     narrow, wide = sorted((chosen.top_p, more_p))
-    # With top-p on, a larger k spreads the mass and so keeps no fewer either.
+    # With top-p on, a larger k spreads the mass, and so does not keep fewer either.
     kept = [stages(ranked, Sampling(**fixed, top_k=k)).n_kept for k in (small, large, 0)]
     assert kept == sorted(kept)
     fixed = {"temperature": chosen.temperature, "top_k": chosen.top_k}
@@ -265,7 +265,7 @@ def test_the_intervals_tile_the_line_from_0_to_1_and_are_as_wide_as_the_probabil
     np.testing.assert_allclose(widths[: result.n_kept], result.final, rtol=0, atol=1e-13)
     assert not any(widths[result.n_kept :])
     for rank, (low, high) in enumerate(intervals):
-        if low < high:  # both ends land where they say
+        if low < high:  # both ends land on this rank
             assert result.landing(low) == result.landing(math.nextafter(high, 0)) == rank
 
 
@@ -285,7 +285,7 @@ def test_many_draws_come_as_often_as_their_probabilities_say():
 
 
 def philox4x64(key, counter):
-    """Philox4x64-10 in whole numbers, from the paper (Salmon et al. 2011): a block of four words."""
+    """Philox4x64-10 in Python integers, after the paper (Salmon et al. 2011): a block of four words."""
     mask = 2**64 - 1
     k, c = list(key), list(counter)
     for _ in range(10):
@@ -302,7 +302,7 @@ def test_draws_are_philox_words_of_key_seed_and_counter_n_plus_1(seed, n):
 
 
 def test_draws_are_the_same_for_ever():
-    # The generator is the published one: known answer of the Random123 distribution for zero key and counter.
+    # The generator is the published one: the known answer in the Random123 distribution for zero key and counter.
     assert philox4x64((0, 0), (0, 0, 0, 0))[:2] == [0x16554D9ECA36314C, 0xDB20FE9D672D0FDC]
     assert [uniform(0, n) for n in range(3)] == [
         0.011546754286331562,
@@ -360,7 +360,7 @@ def test_the_arrays_of_a_result_cannot_be_written_and_the_input_is_left_alone():
     for array in (*arrays, kept_ids(result), result.ranked.order, result.ranked.logits, result.ranked.ranks):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
-    logits[0] = 9  # still the caller's own
+    logits[0] = 9  # the array still belongs to the caller
     assert result.ranked.logits.tolist() == [3, 2, 1]
 
 

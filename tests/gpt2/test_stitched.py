@@ -1,4 +1,4 @@
-"""Arrays in pieces are the arrays that numpy joins."""
+"""Arrays given in pieces read like the same arrays joined by numpy."""
 
 import numpy as np
 import pytest

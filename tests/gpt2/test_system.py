@@ -1,4 +1,4 @@
-"""What differs between systems: each function's way on Windows, where the names that POSIX has are missing."""
+"""What differs between systems: each function on a simulated Windows, where names that only POSIX has are missing."""
 
 import errno
 import mmap
@@ -21,7 +21,7 @@ POSIX_ONLY = {
 
 
 def without(module, names):
-    """A module as it is where those names do not exist."""
+    """A module as on a system where those names do not exist."""
     return SimpleNamespace(**{name: value for name, value in vars(module).items() if name not in names})
 
 
@@ -31,7 +31,7 @@ def windows(monkeypatch):
     for name, gone in POSIX_ONLY.items():
         monkeypatch.setattr(system, name, without(getattr(system, name), gone))
     system.signal.SIGBREAK = 21  # Ctrl+Break
-    # Starting it takes file descriptors that are handed on, which only POSIX has.
+    # Starting the tracker needs inherited file descriptors, which only POSIX has.
     monkeypatch.setattr(system, "resource_tracker", None)
 
 
@@ -99,7 +99,7 @@ def test_here_they_are_names_like_any_other(tmp_path):
 
 
 class Held:
-    """Windows' answer to whoever replaces a file that a program has open, so many times."""
+    """Makes replacing a file fail as on Windows while another program has it open, a given number of times."""
 
     def __init__(self, times, monkeypatch):
         self.left, self.slept, replace = times, 0.0, Path.replace

@@ -1,4 +1,4 @@
-"""Tokens: ids and spans against transformers, exact round trips, what is shown of a token, and how one is found."""
+"""Tokens: ids and spans as in transformers, exact round trips, display forms of tokens, and finding them."""
 
 import json
 import re
@@ -21,7 +21,7 @@ SMALL = Tokenizer.load(DATA / "small_bpe")
 EOT = "<|endoftext|>"
 LETTERS = Tokenizer(Vocabulary({"A": 0, "B": 1, "C": 2}, ()))
 
-# No lone surrogates, but every other code point, with what is hard about this tokenizer more frequent.
+# Every code point but lone surrogates, with those that are hard for this tokenizer more frequent.
 texts = st.lists(
     st.one_of(
         st.text(max_size=8),
@@ -46,7 +46,7 @@ def gpt2(shared_data):
 
 
 def as_json(added=(), **changes):
-    """tokenizer.json of the small vocabulary, with changes."""
+    """The tokenizer.json of the small vocabulary, with changes."""
     document = json.loads((DATA / "small_bpe_json" / "tokenizer.json").read_text())
     document["added_tokens"] += added
     return document | changes
@@ -103,7 +103,7 @@ ADDED_JSON = [
     | {"single_word": False, "lstrip": False, "rstrip": False}
     for text, number, special in ADDED
 ]
-# The library numbers added tokens by itself, from the end of the vocabulary; the file's own numbers are what counts.
+# The library numbers added tokens from the end of the vocabulary on; only the numbers in the file count.
 OURS = {657 + index: number for index, (_, number, _) in enumerate(ADDED)}
 
 
@@ -334,7 +334,7 @@ def test_nothing_is_prepended_or_appended():
         ("\u0301".encode(), "◌\u0301", r"'\u{301}'"),
         ("e\u0301".encode(), "e\u0301", "'e\u0301'"),
         (" \u0301".encode(), "·◌\u0301", r"' \u{301}'"),
-        (b"\xed\xa0\x80", "‹ED A0 80›", r"'\xed\xa0\x80'"),  # a surrogate's would-be UTF-8
+        (b"\xed\xa0\x80", "‹ED A0 80›", r"'\xed\xa0\x80'"),  # a surrogate encoded as if it were a character
         (b"", "‹›", "''"),
     ],
 )
@@ -351,7 +351,7 @@ def test_what_is_shown_is_one_line_of_visible_characters_and_never_empty(data):
         assert shown.isprintable()
         shown.encode()  # no surrogates
         assert not set(shown) & set("\u200b\u200d\u202e\u2066\u2069\ufe0f\u00a0\u3000")
-    assert " " not in display.label(data).replace("‹", "").split("›")[-1]  # spaces stand in hex runs alone
+    assert " " not in display.label(data).replace("‹", "").split("›")[-1]  # only hex runs contain spaces
 
 
 @settings(deadline=None)
@@ -386,7 +386,7 @@ def test_the_merges_of_a_token_worked_by_hand():
     assert (second.pieces, second.pair, second.at, second.rank) == (("·ab", "a"), ("·", "ab"), 0, 1)
     assert (third.pieces, third.pair, third.at, third.rank) == (("·aba",), ("·ab", "a"), 0, 3)
     assert tokenizer.merge_steps(ids["a"]) == ()
-    assert tokenizer.merge_steps(ids["zz"]) == ()  # no merge leads there
+    assert tokenizer.merge_steps(ids["zz"]) == ()  # no merge produces it
 
 
 def check_merges(tokenizer, folder, token_ids):
@@ -426,7 +426,7 @@ MAP = Tokenizer(
     [
         ("Paris", [5, 6]),
         (" Paris", [6]),
-        ("·Paris", [7, 6]),  # a token of its own, and what a label shows
+        ("·Paris", [7, 6]),  # the token of this text, and the one with this label
         ("' Paris'", [6]),
         ('"Paris"', [5]),
         (r"'\n'", [9]),
@@ -438,7 +438,7 @@ MAP = Tokenizer(
         ("id 11", [11]),  # a row of the embedding without a token
         (" ID  12 ", [12]),
         ("#13", []),
-        ("1,", [2]),  # no token: the first of its encoding
+        ("1,", [2]),  # not a token: the first one of its encoding
         ("1 London", []),  # cannot be spelled
         ("'London'", []),
         ("", []),
@@ -458,7 +458,7 @@ def test_a_token_of_gpt2_is_found_by_its_text_its_quoted_form_its_label_or_its_i
     assert gpt2.find(EOT) == [50256]
     assert gpt2.find(r"'\n'") == [198]
     assert gpt2.find("Parisians")[0] == gpt2.encode("Parisians").ids[0]
-    assert gpt2.find("'s") == [338]  # a quote alone makes no quoted form
+    assert gpt2.find("'s") == [338]  # a single quote does not make a quoted form
 
 
 def test_of_two_tokens_with_the_same_bytes_the_one_that_encoding_finds_is_found():
@@ -478,7 +478,7 @@ def test_finding_never_fails_and_only_answers_with_ids(text):
     assert all(0 <= number < SMALL.size for number in SMALL.find(text))
 
 
-# --- ids as a person writes them
+# --- ids as the user writes them
 
 
 @pytest.mark.parametrize("text", ["464,3797", " 464, 3797 ", "[464, 3797]", "464 3797", "464\n3797", "[ 464 ,3797 ]"])

@@ -21,7 +21,7 @@ def engine(tmp_path_factory):
 
 @pytest.fixture(params=["captured", "derived"])
 def trace(engine, request, monkeypatch):
-    """A trace that holds everything, and one that holds what it must."""
+    """A trace that holds every tensor, and one that holds only those marked `kept`."""
     if request.param == "derived":
         monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
     made = engine.trace(IDS)
@@ -30,7 +30,7 @@ def trace(engine, request, monkeypatch):
 
 
 def same(part, whole):
-    """Equal but for float error: a part may sum in another order, and a graph with fewer outputs fuses more nodes."""
+    """Equal up to float error: a slice may sum in another order, and with fewer outputs more nodes are fused."""
     return np.allclose(part, whole, rtol=1e-5, atol=1e-5 * max(1, np.abs(whole[np.isfinite(whole)]).max(initial=0)))
 
 
@@ -247,11 +247,11 @@ def test_the_seal_is_the_digest_of_the_file_as_anybody_can_make_it(trace, tmp_pa
     assert sealed(data.replace(seal.encode(), b"0" * 64)) == data
 
 
-# Whose numbers
+# Which model's numbers
 
 
 def finetuned(folder, change):
-    """The model of random weights 0 with `change` made to them (name as it is stored -> array), in `folder`."""
+    """The model of random weights with seed 0, changed by `change` (stored name -> array), in `folder`."""
     weights = {name: array.copy() for name, array in random_weights(TINY, 0).items()}
     change(weights)
     return load_checkpoint(write_checkpoint(folder, TINY, weights))

@@ -1,6 +1,6 @@
-"""Inputs that once ended in a traceback, a hang or worse: each is taken, or refused in a sentence.
+"""Inputs that once caused a traceback, a hang or worse: each is accepted, or refused in one sentence.
 
-`./run fuzz` looks for more. A new one is a small file in corpus/NAME/, where NAME is its parser in fuzz/targets.py.
+`./run fuzz` looks for more. Add a new one as a small file in corpus/NAME/, where NAME is its parser in fuzz/targets.py.
 """
 
 from pathlib import Path
@@ -26,6 +26,6 @@ def test_a_past_fault_stays_mended(parsers, path):
 
 
 def test_every_parser_takes_what_it_is_given_to_begin_with(parsers):
-    """Else nothing behind its first check would ever be reached."""
+    """Otherwise fuzzing would never reach what follows the parser's first check."""
     for target in parsers.values():
         assert any(judge(target.read, seed)[0] == "taken" for seed in target.seeds), target.name

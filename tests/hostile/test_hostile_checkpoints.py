@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, lie or mean harm: each gets one sentence, from the loader and from the command."""
+"""Damaged, inconsistent and malicious checkpoints: each is refused in one sentence, by the loader and the command."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 
 def refused(folder, capfd, *words):
-    """The loader raises one sentence with `words`; the command prints it, ends with 2 and leaves nothing."""
+    """The loader raises one sentence with `words`; the command prints it, exits with 2 and leaves no file."""
     with pytest.raises(ModelError) as caught:
         load_checkpoint(folder)
     sentence = str(caught.value)
@@ -78,7 +78,7 @@ def test_a_folder_without_weights(folder, capfd):
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pth", "last.ckpt"])
 def test_pickles_are_never_opened(folder, capfd, name):
     (folder / "model.safetensors").unlink()
-    # Were it unpickled, it would make a folder.
+    # If it were unpickled, it would create a folder.
     (folder / name).write_bytes(b"cos\nmkdir\n(V" + str(folder / "harm").encode() + b"\ntR.")
     assert refused(folder, capfd, name, "pickle", "safetensors")
     assert not (folder / "harm").exists()
@@ -226,7 +226,7 @@ def damaged(folder, data):
 
 
 def changed(change):
-    """The bytes of a good file whose header was changed by `change`, which works on the parsed JSON."""
+    """The bytes of a valid file after `change` modified its parsed header."""
     good = safetensors_bytes(ROWS)
     length = int.from_bytes(good[:8], "little")
     header = json.loads(good[8 : 8 + length])
@@ -301,7 +301,7 @@ BAD_FILES = {
 
 
 def test_a_header_or_an_index_larger_than_any_gpt2_needs_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    """Lists of a hundred megabytes take seconds and gigabytes to parse, whatever is wrong with them afterwards."""
+    """A hundred megabytes of JSON take seconds and gigabytes to parse, even if they are then refused."""
 
     def parsed(*_, **__):
         raise AssertionError("it was parsed")
@@ -518,7 +518,7 @@ rows = st.one_of(
 
 @st.composite
 def laid_out(draw, *, off=True):
-    """Headers that are right, or nearly: tensors end to end, and if `off` at most one number wrong."""
+    """Valid or nearly valid headers: tensors end to end, and with `off` at most one wrong number."""
     header, at = {}, 0
     for name in draw(st.lists(st.sampled_from("abcde"), unique=True, max_size=5)):
         dtype, width = draw(st.sampled_from([("F32", 4), ("F16", 2), ("BF16", 2), ("U8", 1), ("I64", 8), ("BOOL", 1)]))
@@ -537,7 +537,7 @@ def laid_out(draw, *, off=True):
 
 @st.composite
 def mutated(draw):
-    """A right header with a few bytes replaced, put in or left out."""
+    """A valid header with a few bytes replaced, inserted or deleted."""
     header, at = draw(laid_out())
     raw = bytearray(header)
     for _ in range(draw(st.integers(0, 3))):

@@ -1,4 +1,4 @@
-"""Malformed and malicious tokenizer files: each ends in one clear sentence, none in a crash, a hang or other ids."""
+"""Malformed and malicious tokenizer files: each gives one clear sentence, none a crash, a hang or other ids."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def two_files(folder, vocab=VOCAB, merges="#version: 0.2\na b\n"):
 
 
 def one_file(folder, **changes):
-    """A tokenizer.json that is right but for the changes; a key with dots reaches inside, None of them deletes it."""
+    """A valid tokenizer.json with some changes: a key with dots is a path to a nested field, None deletes a field."""
     document = {
         "version": "1.0",
         "truncation": None,
@@ -416,7 +416,7 @@ def test_a_tokenizer_json_that_panics_the_library_is_refused_without_reaching_it
     outcome = subprocess.run(
         [sys.executable, "-c", program, tmp_path / "tokenizer.json"], capture_output=True, text=True, check=True
     )
-    assert outcome.stdout in ("PanicException\n", "error\n")  # later versions of the library may mend it
+    assert outcome.stdout in ("PanicException\n", "error\n")  # later versions of the library may fix it
     refused(tmp_path, "the normalizer Precompiled is not supported")
 
 

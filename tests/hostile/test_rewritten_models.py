@@ -1,4 +1,4 @@
-"""A model's file that is written to while it is open: told before a pass and before a weight is read, never a crash."""
+"""A model's file is written to while it is open: reported before a pass or before reading a weight, never a crash."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ IDS = (3, 1, 4, 1, 5)
 
 @pytest.fixture
 def models(tmp_path):
-    """Two models of one shape: their weights' files."""
+    """The weight files of two models of the same shape."""
     return [
         write_checkpoint(tmp_path / name, seed=seed, tokenizer=False) / "model.safetensors"
         for name, seed in (("old", 0), ("new", 1))
@@ -31,7 +31,7 @@ def models(tmp_path):
 def overwrite(old, new):
     """As `cp new old` does: the same inode, other bytes."""
     shutil.copyfile(new, old)
-    os.utime(old, ns=(1, 1))  # a clock that is coarse does not matter here
+    os.utime(old, ns=(1, 1))  # so that a coarse clock does not matter
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -64,7 +64,7 @@ def test_a_rounded_model_is_no_other_case(models):
 
 
 def test_a_file_that_was_cut_does_not_end_the_process(models):
-    """It was SIGBUS, exit code -7, and the window was gone with all that was typed."""
+    """It was SIGBUS, exit code -7, which closed the window and lost all that was typed."""
     script = f"""
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands that are ended, left by their terminal, or started with less than a program expects: nothing stays."""
+"""Commands that are killed, lose their terminal, or start in a poor environment: they leave nothing behind."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ def test_a_build_that_is_ended_leaves_no_worker_and_goes_on_the_next_time(tmp_pa
     wait_for(lambda: list(tmp_path.glob("*.svg")) or process.poll() is not None)
     workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.send_signal(number)
-    status, _, err = ended(process)  # what held its pipes has ended, too, or this would wait for it
+    status, _, err = ended(process)  # this waits for all processes that hold its pipes
     assert status in (128 + number, -number) and "Traceback" not in err
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert not alive

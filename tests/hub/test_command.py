@@ -1,4 +1,4 @@
-"""`logitscope models get` as a person runs it: exit codes, what it prints, and the environment it keeps to."""
+"""`logitscope models get` as a user runs it: exit codes, output, and the environment variables that it follows."""
 
 import pytest
 
@@ -98,9 +98,9 @@ BAD_PORT = "http://bob:S3CRET@127.0.0.1:99999"
 def test_no_message_holds_a_secret_and_each_is_a_sentence(finish, variable, value):
     status, out, err = finish("models", "get", NAME, **{variable: value})
     assert "S3CRET" not in out + err and "bob" not in out + err, err
-    if status:  # a proxy may be passed over where the hub is on loopback, and a token taken as it is
+    if status:  # the client may bypass a proxy for a hub on loopback, and accept any token
         assert status == 2 and "Traceback" not in err and err.splitlines()[-1].endswith(".")
-        assert variable != "HF_TOKEN" or err.count("\n") == 1  # nobody tries again what cannot be sent
+        assert variable != "HF_TOKEN" or err.count("\n") == 1  # what cannot be sent is not retried
     else:
         assert variable != "HF_ENDPOINT"
 

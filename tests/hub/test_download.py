@@ -1,4 +1,4 @@
-"""Downloads from the hub into its cache: what is asked for, every fault, and what is left behind."""
+"""Downloads from the hub into the cache: what is requested, every fault, and what remains on disk."""
 
 import errno
 import gzip
@@ -111,7 +111,7 @@ def test_where_links_are_switched_off_the_snapshot_holds_the_files_themselves(hu
     assert not hub.fetched()
 
 
-# Faults of the line
+# Faults of the connection
 
 
 def test_a_download_that_is_cut_goes_on_where_it_was(hub, tiny):
@@ -241,7 +241,7 @@ def test_an_answer_that_is_no_hubs_is_told(hub, answer):
 
 
 def endless(handler, _path, *, code=200, pause=0.0, headers=()):
-    """Spaces without end, which JSON may have in front."""
+    """Endless spaces, which JSON allows in front."""
     handler.send_response(code)
     for key, value in headers:
         handler.send_header(key, value)
@@ -269,7 +269,7 @@ def test_a_listing_that_unpacks_to_more_than_was_sent_is_not_unpacked(hub):
 
 
 def test_a_listing_that_comes_byte_by_byte_is_given_up_as_a_whole(hub, monkeypatch):
-    """The timeout between two reads never ends it."""
+    """The timeout between two reads would never end it."""
     monkeypatch.setattr(client, "_LISTING_SECONDS", 0.05)
     monkeypatch.setattr(client, "FIRST_WAIT", 0.0)
     hub.fault("/revision/main", *[partial(endless, pause=0.01)] * client.MOST_TRIES)
@@ -300,7 +300,7 @@ def test_bad_bytes_of_an_earlier_try_are_replaced(hub, tiny, cache):
     blob.unlink()
     blob.with_name(blob.name + ".incomplete").write_bytes(bytes(1000))
     assert contents(fetch()) == contents(tiny) and blob.stat().st_size == size
-    # More bytes than there are, too.
+    # Also if the partial file has more bytes than the whole one.
     blob.unlink()
     blob.with_name(blob.name + ".incomplete").write_bytes(bytes(size + 5))
     assert contents(fetch()) == contents(tiny)
@@ -421,11 +421,11 @@ def test_two_downloads_of_the_same_file_do_not_mix(hub, command, cache):
     assert find_model(NAME)
 
 
-# Ends from outside
+# Ended from outside
 
 
 def arrived(cache):
-    """Bytes of a download that are in the cache; a file may be renamed by the process while it is looked at."""
+    """Bytes of a download that are in the cache; the process may rename a file meanwhile."""
     total = 0
     for path in cache.glob("blobs/*"):
         with suppress(FileNotFoundError):
@@ -434,7 +434,7 @@ def arrived(cache):
 
 
 def test_killed_at_ten_moments_a_download_never_leaves_a_broken_model(hub, command, tiny, cache):
-    """SIGKILL after 1 to 10 tenths of the pieces; then once more to the end, resumed."""
+    """SIGKILL after 1 to 10 tenths of the pieces; then the download resumes and completes."""
     hub.piece, hub.delay = 4096, 0.004
     total = (tiny / WEIGHTS).stat().st_size
     resumed = 0

@@ -34,7 +34,7 @@ print(json.dumps([ids, model(torch.tensor([ids])).logits[0].tolist()]))
 
 
 def theirs(name, **environment):
-    """Token ids and logits of TEXT as transformers has them, in a process of its own."""
+    """Token ids and logits of TEXT from transformers, in a separate process."""
     done = subprocess.run(
         [sys.executable, "-c", THEIRS, name, TEXT],
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment, capture_output=True, text=True, check=False,

@@ -1,4 +1,4 @@
-"""Lens, attribution, scores and heads beside transformers: its modules, its hooks, and sums made part by part."""
+"""Lens, attribution, scores and heads compared with transformers: its modules, its hooks, and sums part by part."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ transformers = pytest.importorskip("transformers", reason="the live comparison n
 
 from tests.parity.transformers_pass import build, tensors  # noqa: E402 - needs what is skipped for above
 
-# Warnings of libraries that only this module uses are theirs to mend.
+# Ignore warnings in libraries that only this module uses.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ODD = {
@@ -33,7 +33,7 @@ ODD = {
 
 
 class Pair:
-    """The same model twice, with one text run through both."""
+    """The same model in transformers and here, with one text run through both."""
 
     def __init__(self, folder, config):
         self.config = config
@@ -111,7 +111,7 @@ def test_the_lens_is_what_their_own_norm_and_head_make_of_every_point(pair):
         assert close(made.kl[n], (own.exp() * (own - shares)).sum(-1).numpy())
         assert close(made.target_logit[0, n], logits[:, target].numpy())
         assert close(made.target_probability[0, n], shares[:, target].exp().numpy())
-        # Of tokens whose logits are the target's up to rounding, either may stand first.
+        # Tokens whose logits equal the target's up to rounding may rank before or after it.
         rank = (logits > logits[:, [target]]).sum(-1).numpy()
         alike = ((logits - logits[:, [target]]).abs() < 1e-5).sum(-1).numpy() - 1
         assert (np.abs(made.target_rank[0, n] - rank) <= alike).all()
@@ -127,7 +127,7 @@ def test_a_score_is_the_sum_over_parts_that_are_made(pair, place):
     assert [part.name for part in made.query_parts] == names
     assert [part.name for part in made.key_parts] == others
     assert close(made.terms, terms)
-    # What they feed to softmax, before it; from the cell's own row.
+    # What transformers passes to softmax, read from the cell's row.
     row = pair.found[f"blocks.{layer}.attn.masked"][head, query, : query + 1].astype(np.float64)
     limit = 1e-4 * max(1, np.abs(terms).max())
     assert abs(made.terms.sum() - row[key]) <= limit

@@ -1,4 +1,4 @@
-"""Folders that people reported, in the reference data beside the repository: each opens with its own numbers."""
+"""Folders that users reported, in the reference data next to the repository: each opens with the right numbers."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def cases():
 
 
 def test_every_folder_opens_with_the_ids_and_logits_that_are_its_own(cases):
-    """Of characters, the ids are places in the sorted set; of others, what transformers gives."""
+    """In character vocabularies the ids are indices in the sorted set; in others, those of transformers."""
     assert cases
     for name, folder in sorted(cases.items()):
         model = open_model(folder)

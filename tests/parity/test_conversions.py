@@ -1,4 +1,4 @@
-"""The conversions that docs/models.md prints are run as they stand, on models written here in torch, and compared."""
+"""Runs the conversions printed in docs/models.md, unchanged, on models written here in torch, and compares results."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from torch import nn  # noqa: E402 - needs what is skipped for above
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 DOC = Path(__file__).resolve().parents[2] / "docs" / "models.md"
-LAYERS, HEADS, WIDTH, VOCAB, CONTEXT = 3, 3, 48, 3, 11  # the sizes that the text names
+LAYERS, HEADS, WIDTH, VOCAB, CONTEXT = 3, 3, 48, 3, 11  # the sizes that docs/models.md names
 IDS = [0, 2, 1, 1, 0, 2]
 
 
@@ -122,7 +122,7 @@ def test_nanogpt(tmp_path, monkeypatch, bias, prefix):
 
 @dataclass
 class GPTConfig:
-    """As build-nanogpt has it; its checkpoints hold one, pickled from a script."""
+    """As in build-nanogpt, whose checkpoints contain one that was pickled by a script."""
 
     block_size: int = CONTEXT
     vocab_size: int = VOCAB
@@ -209,7 +209,7 @@ def test_a_model_of_characters_reads_its_text(tmp_path, monkeypatch, name):
 
 @pytest.mark.parametrize("name", ["German", "Chinese", "tabs", "emoji"])
 def test_a_vocabulary_of_characters_as_they_are_is_known_by_their_order(tmp_path, name):
-    """As the recipe was before it named characters that are no ASCII apart."""
+    """As the recipe was before it treated characters outside ASCII separately."""
     chars = sorted(set(TEXTS[name]))
     ids = {{" ": "Ġ", "\n": "Ċ"}.get(c, c): n for n, c in enumerate(chars)}
     (tmp_path / "vocab.json").write_text(json.dumps(ids))
@@ -219,7 +219,7 @@ def test_a_vocabulary_of_characters_as_they_are_is_known_by_their_order(tmp_path
 
 
 def test_a_vocabulary_of_the_bytes_of_a_text_is_none_of_characters(tmp_path):
-    """As byte-level models of one file have it: the bytes that occur, in their order."""
+    """As in byte-level models trained on one file: the bytes that occur in it, in order."""
     data = sorted(set(TEXTS["German"].encode()))
     (tmp_path / "vocab.json").write_text(json.dumps({BYTE_ALPHABET[byte]: n for n, byte in enumerate(data)}))
     (tmp_path / "merges.txt").write_text("#version: 0.2\n")

@@ -1,4 +1,4 @@
-"""Edited passes beside transformers with hooks that do the same: every tensor, on odd configs."""
+"""Edited passes compared with transformers under hooks that make the same edits: every tensor, on unusual configs."""
 
 from contextlib import contextmanager
 
@@ -18,7 +18,7 @@ transformers = pytest.importorskip("transformers", reason="the live comparison n
 
 from tests.parity.transformers_pass import build, tensors  # noqa: E402 - needs what is skipped for above
 
-# Warnings of libraries that only this module uses are theirs to mend.
+# Ignore warnings in libraries that only this module uses.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ODD = {
@@ -55,7 +55,7 @@ def pair(request, tmp_path_factory):
 
 
 def changed(value, edit):
-    """keep * x + put at the cells of an edit, of a tensor with the table's axes."""
+    """A tensor, with the table's axes, changed to keep * x + put at the cells of an edit."""
     value = value.clone()
     cells = tuple(slice(*span) for span in edit.where)
     put = torch.tensor(edit.put.array) if isinstance(edit.put, Cells) else edit.put
@@ -65,7 +65,7 @@ def changed(value, edit):
 
 @contextmanager
 def hooked(model, edits):
-    """The model with hooks that make the edits, in their order."""
+    """The model with hooks that make the edits, in order."""
     heads, handles = model.config.n_head, []
 
     def by_head(flat):
@@ -115,7 +115,7 @@ def hooked(model, edits):
         elif name == "resid_pre":
             before(block, make)
         elif name == "resid_mid":
-            before(block.ln_2, make, in_place=True)  # the residual connection goes on from the same tensor
+            before(block.ln_2, make, in_place=True)  # the residual connection continues from the same tensor
         else:
             modules = {"attn_out": block.attn.c_proj, "mlp.post": block.mlp.act, "mlp_out": block.mlp.c_proj}
             after(modules[name], make)
@@ -171,7 +171,7 @@ def test_every_tensor_is_what_hooks_on_transformers_give(pair, texts):
     graph = dict(zip(trace.table, pair.engine.tensors(pair.ids, list(trace.table), edits=edits), strict=True))
     assert not np.allclose(graph["logits"], pair.plain["logits"], atol=1e-6)
     for name, array in expected.items():
-        if name not in scored:  # the wrapped softmax is shown what is there before the edit
+        if name not in scored:  # the hook on softmax records the scores before the edit
             assert_close(trace[name], array, name)
             assert_close(graph[name], array, name)
     for name, array in graph.items():
@@ -245,7 +245,7 @@ def test_muting_gives_what_hooks_that_mute_give(pair, what, how):
         for k in range(pair.engine.config.d_mlp if what == "neurons:0" else 0):
             expected.append(Edit(site, (every, (k, k + 1)), put=put(site, (slice(None), slice(k, k + 1)))))
     assert found.logit_difference.size == len(expected)
-    # Every pass of theirs takes a while: of many parts some.
+    # Each pass of transformers takes a while, so only some of many parts are compared.
     for edit, value in list(zip(expected, found.logit_difference.reshape(-1), strict=True))[:: 1 + len(expected) // 6]:
         assert value == pytest.approx(difference(pair, [edit], pair.ids), abs=1e-4), str(edit)
 

@@ -1,4 +1,4 @@
-"""Folders in every form that transformers opens: the same logits here, and what is passed over is said."""
+"""Folders in every form that transformers opens: the same logits here, and a remark on what is ignored."""
 
 import json
 import re
@@ -25,7 +25,7 @@ INDEX = "model.safetensors.index.json"
 def model(kind="GPT2LMHeadModel", **fields):
     torch.manual_seed(7)
     made = getattr(transformers, kind)(transformers.GPT2Config(**SHAPE, num_labels=2, **fields))
-    for parameter in made.parameters():  # away from the small start, where every activation is nearly straight
+    for parameter in made.parameters():  # larger than at initialisation, where activation functions are nearly linear
         torch.nn.init.normal_(parameter, 0.1, 0.4)
     return made
 
@@ -36,7 +36,7 @@ def save_config(folder, of):
 
 
 def shard(folder, tensors, *, listed=None):
-    """Two files and an index, whose `listed` names may differ from what the files hold."""
+    """Split into two files with an index, in which the `listed` names may differ from those in the files."""
     names = sorted(tensors)
     where = {name: f"model-0000{1 + (n % 2)}-of-00002.safetensors" for n, name in enumerate(names)}
     for file in set(where.values()):
@@ -46,7 +46,7 @@ def shard(folder, tensors, *, listed=None):
 
 
 def tied(of):
-    """The tensors of a model as save_pretrained writes them: of a tied pair, the embedding."""
+    """The tensors of a model as save_pretrained writes them: of a tied pair, only the embedding."""
     return {name: tensor.clone() for name, tensor in of.state_dict().items() if name != "lm_head.weight"}
 
 
@@ -108,7 +108,7 @@ def own_code(folder):
 
 
 def value_head(folder):
-    """As trl saves a policy with its value head."""
+    """A policy with a value head, as trl saves it."""
     made = model()
     head = {"v_head.summary.weight": torch.ones(1, 12), "v_head.summary.bias": torch.zeros(1)}
     save_file(tied(made) | head, folder / "model.safetensors")

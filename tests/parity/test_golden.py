@@ -1,4 +1,4 @@
-"""Numbers that transformers computed, kept in a file: logits and every intermediate that its modules show."""
+"""Comparison with stored numbers from transformers: logits and every intermediate that its modules expose."""
 
 import json
 

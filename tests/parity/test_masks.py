@@ -1,4 +1,4 @@
-"""Passes under other masks beside transformers whose blocks are given that mask, edits and cross-reading included."""
+"""Passes under other masks, also with edits, compared with transformers whose blocks are given the same mask."""
 
 from contextlib import contextmanager
 
@@ -16,7 +16,7 @@ transformers = pytest.importorskip("transformers", reason="the live comparison n
 from tests.parity.test_edits import COUNT, ODD, Pair, assert_close, hooked  # noqa: E402 - needs what is skipped for above
 from tests.parity.transformers_pass import tensors  # noqa: E402 - as above
 
-# Warnings of libraries that only this module uses are theirs to mend.
+# Ignore warnings in libraries that only this module uses.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 MASKS = ["none", "window:3+first", "strided:4", "local:4+global:1", "causal, {last}.{head}=none", "window:5, 0.0=none"]
@@ -29,7 +29,7 @@ def pair(request, tmp_path_factory):
 
 @contextmanager
 def masked(pair, mask):
-    """The model with a mask of ours given to the attention of each block."""
+    """The transformers model with one of our masks given to the attention of each block."""
     config, handles = pair.engine.config, []
 
     def give(layer):
@@ -54,7 +54,7 @@ def masked(pair, mask):
 
 
 def seen(rule, q, k):
-    """Whether a query sees a key, by the rule's name alone."""
+    """Whether a query sees a key, from the rule's definition."""
     for name, n in rule.parts:
         if name == "none":
             return True
@@ -72,7 +72,7 @@ def seen(rule, q, k):
 def theirs(pair, mask, edits=()):
     with masked(pair, mask), hooked(pair.theirs, edits):
         found = tensors(pair.theirs, pair.ids, edited=True)
-    # What is said of the masked scores takes it for granted that later tokens are hidden.
+    # `tensors` assumes for attn.masked that later tokens are hidden, which is not so here.
     return {name: array for name, array in found.items() if not name.endswith("attn.masked")}
 
 

@@ -1,4 +1,4 @@
-"""Text of folders with every setting that transformers reads becomes its ids; what it would do otherwise is refused."""
+"""Folders with every setting that transformers reads give its ids; settings that would give others are refused."""
 
 import json
 from dataclasses import replace
@@ -178,7 +178,7 @@ def write(folder, files):
 
 
 def theirs(folder):
-    # On the way in, transformers takes a list of two forms for an error, which is no matter of the numbers.
+    # While loading, transformers reports a list that mixes strings and objects as an error; the ids are not affected.
     return transformers.AutoTokenizer.from_pretrained(folder)
 
 
@@ -189,7 +189,7 @@ def test_every_setting_gives_the_ids_of_transformers(tmp_path, name):
     for text in TEXTS:
         expected = reference(text)["input_ids"]
         assert list(encode(State(text), tokenizer)) == expected, text
-    if reference.eos_token is not None:  # else <|endoftext|> ends a text here, where there is one
+    if reference.eos_token is not None:  # otherwise <|endoftext|> ends a text here, if there is one
         assert tokenizer.eos_id == reference.eos_token_id
     if reference.bos_token is not None:
         assert tokenizer.first == (reference.bos_token_id,) or name.endswith(("template", "sequence"))
@@ -197,7 +197,7 @@ def test_every_setting_gives_the_ids_of_transformers(tmp_path, name):
 
 @pytest.mark.parametrize(("begin", "space"), [*product([True, False], repeat=2)])
 def test_a_person_may_switch_both_against_the_files(tmp_path, begin, space):
-    """transformers' own switches, as a person turns them, on a folder that says the opposite of each."""
+    """transformers' own switches, set by the user against what the folder says."""
     write(tmp_path, two_files(add_bos_token=not begin, add_prefix_space=not space, bos_token="<s>"))
     tokenizer = Tokenizer.load(tmp_path, vocab_size=ROWS)
     reference = transformers.AutoTokenizer.from_pretrained(tmp_path, add_bos_token=begin, add_prefix_space=space)
@@ -226,7 +226,7 @@ def test_a_text_that_a_normalizer_would_change_is_refused(tmp_path, files, text,
 def test_a_token_without_a_row_is_refused_where_a_text_needs_it_and_nowhere_else(tmp_path):
     write(tmp_path, two_files(VOCAB | {"<|endoftext|>": 259}, pad_token="<pad>"))
     tokenizer, reference = Tokenizer.load(tmp_path, vocab_size=260), theirs(tmp_path)
-    assert reference.pad_token_id == 260  # one more than there are rows
+    assert reference.pad_token_id == 260  # one more than the last row
     assert list(tokenizer.encode("the <|endoftext|>").ids) == reference("the <|endoftext|>")["input_ids"]
     with pytest.raises(TokenizerError, match=r"Character 4 of the text begins '<pad>', the token 260, .* has 260"):
         tokenizer.encode("the <pad>")

@@ -1,4 +1,4 @@
-"""The same models side by side with transformers: saved by its own save_pretrained, opened here, compared whole."""
+"""Models compared in full with transformers: saved by its save_pretrained and opened here."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ transformers = pytest.importorskip("transformers", reason="the live comparison n
 
 from tests.parity.transformers_pass import TENSORS, build, tensors  # noqa: E402 - needs what is skipped for above
 
-# Warnings of libraries that only this module uses are theirs to mend.
+# Ignore warnings in libraries that only this module uses.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SEEDS = range(20, 34)
