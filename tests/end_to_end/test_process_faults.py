@@ -1,4 +1,4 @@
-"""Faults planted in a window, a process of its own: each ends in the log and in Copy diagnostics, and it lives on."""
+"""Faults planted in a window's process: each is in the log and in Copy diagnostics, and the window goes on running."""
 
 import json
 import os
@@ -98,7 +98,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a script in an empty folder, with a home of its own and a token of the hub."""
+    """Runs a script in an empty folder, with its own home folder and a token for the hub."""
 
     def start(script, *arguments):
         (tmp_path / "script.py").write_text(script)
@@ -133,7 +133,7 @@ def test_faults_of_every_kind_are_logged_with_their_traceback_and_the_window_liv
         for text in (log, copied):
             assert f"RuntimeError: planted in {place}" in text, text
             assert f", in {frame}\n" in text, text
-        assert f"planted in {place}, of Blancmange recipe" in done.stderr  # the terminal is the person's own
+        assert f"planted in {place}, of Blancmange recipe" in done.stderr  # the user's own terminal may show it
     assert "WARNING" in log and "planted by Qt" in log and "planted by Qt" in copied
     for text in (log, copied):
         assert "lancmange" not in text and "recipe" not in text and TOKEN not in text
@@ -250,7 +250,7 @@ def test_a_session_that_ends_the_program_as_it_opens_is_offered_the_next_time(ru
     text, _, words = (tmp_path / "said.txt").read_text().partition("|")
     assert done.returncode == 0 and text not in ("", "deadly") and str(aside_file()) in words, done.stderr
     assert load_session(aside_file()).text == "deadly" and not list(folder.glob("starting-*"))
-    assert run(DEADLY, "none", "").returncode == 0  # what was shown instead is the last session now
+    assert run(DEADLY, "none", "").returncode == 0  # the last session is now what was shown instead
     assert (tmp_path / "said.txt").read_text() == f"{text}|"
 
 

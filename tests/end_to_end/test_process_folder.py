@@ -1,7 +1,7 @@
-"""What lies in the current directory is not run, by the program or by its workers, however it was installed.
+"""Modules in the current directory are not imported, by the program or by its workers, however it was installed.
 
-A console script, as pip makes it, starts Python without -P; a spawned worker is `python -c`, which looks into the
-current directory first. So this script stands elsewhere, and a module of the standard library's name lies here.
+A console script made by pip starts Python without -P, and a spawned worker is `python -c`; both look for modules in the
+current directory first. So the test runs from a folder that has modules with names from the standard library.
 """
 
 import os
@@ -40,7 +40,7 @@ LISTING = '[[figure]]\nname = "{}.svg"\nprompt = "A"\nstep = "tokens"\n'
 
 @pytest.fixture
 def trapped(tmp_path):
-    """A working folder in which whatever is imported leaves the file RAN."""
+    """A working folder with modules that create the file RAN if they are imported."""
     folder = tmp_path / "work"
     folder.mkdir()
     for name in NAMES:
@@ -78,7 +78,7 @@ def test_a_worker_runs_nothing_of_the_current_directory(entry, trapped, tmp_path
 
 def test_started_as_a_module_neither_the_program_nor_its_workers_do(trapped):
     for name in ("argparse", "pickle"):
-        (trapped / f"{name}.py").unlink()  # runpy itself may be ahead of us with these
+        (trapped / f"{name}.py").unlink()  # runpy itself may import these first
     done = run(["-m", "desktop_app", *ENTRIES["deck"][1]], trapped)
     assert not (trapped / "RAN").exists(), (trapped / "RAN").read_text()
     assert done.returncode == 0, done.stderr

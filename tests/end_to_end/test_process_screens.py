@@ -1,4 +1,4 @@
-"""A lecture with two screens, on Qt's offscreen platform: the room sees the picture, the lecturer the notes."""
+"""A lecture with two screens, on Qt's offscreen platform: the audience sees the picture, the lecturer the notes."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The window as a process of its own: however and whenever it is closed, it exits 0 and has nothing to complain of."""
+"""The window in a separate process: however and whenever it is closed, it exits with 0 and reports nothing."""
 
 import os
 import signal
@@ -57,14 +57,14 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory):
-    """A model of 60 MB whose full context takes some tenths of a second."""
+    """A model of 60 MB; a pass over its full context takes some tenths of a second."""
     config = {**TINY, "vocab_size": 257, "n_positions": 1024, "n_embd": 384, "n_head": 6, "n_layer": 8}
     return write_checkpoint(tmp_path_factory.mktemp("models") / "slow", config)
 
 
 @pytest.fixture
 def play(tmp_path, model):
-    """Starts a window whose script, the function `plot(window)`, runs inside; returns the process."""
+    """Starts a window in which a script, the function `plot(window)`, runs; returns the process."""
     processes = []
 
     def start(plot, folder=model, text="Hello, you", **environ):
@@ -91,7 +91,7 @@ def play(tmp_path, model):
 
 def ended(process, timeout=60):
     out, err = process.communicate(timeout=timeout)
-    # The offscreen platform has no window manager to ask for sizes, the front or the keyboard, and says so.
+    # The offscreen platform warns that it has no window manager for sizes, raising windows or the keyboard.
     err = "".join(line for line in err.splitlines(True) if not line.startswith("This plugin does not support "))
     return process.returncode, err, out
 
@@ -178,13 +178,13 @@ SIGNALLED = {
 def test_a_signal_to_the_whole_group_closes_the_window(play, busy, number):
     process = play(f"def plot(window):\n    {SIGNALLED[busy].strip()}\n")
     assert process.stdout.readline() == "now\n"
-    os.killpg(process.pid, number)  # as a terminal's Ctrl+C does: the worker gets it too
+    os.killpg(process.pid, number)  # like Ctrl+C in a terminal: the worker gets it too
     assert ended(process) == QUIET
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=["SIGHUP", "SIGKILL"])
 def test_the_next_start_has_what_was_typed_before_the_end(play, model, number):
-    kept = f"kept({number == signal.SIGKILL})"  # nobody hears SIGKILL: then the second is waited for
+    kept = f"kept({number == signal.SIGKILL})"  # SIGKILL cannot be handled, so first wait for the save
     plot = f"""
 def kept(must):
     from desktop_app.core.last_session import load_last
@@ -306,7 +306,7 @@ def test_an_idle_window_sleeps(play):
         words = [line.split() for task in tasks for line in task.read_text().splitlines()]
         return sum(int(n[1]) for n in words if n[0] == "voluntary_ctxt_switches:")
 
-    # The last of the start may take a while on a busy machine; a timer that is left would wake it for ever.
+    # The end of the start may take a while on a busy machine; a timer left running would wake it for ever.
     for _ in range(10):
         before = wakings()
         time.sleep(2)

@@ -1,4 +1,4 @@
-"""The program as people start it, on a real X server: it opens, draws the model's numbers, and closes well."""
+"""The program started as by a user, on a real X server: it opens, draws the model's numbers, and closes cleanly."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="an X serve
 
 @pytest.fixture
 def started(xserver, tmp_path):
-    """`python -m desktop_app` on a tiny model, and the screen that it opens on."""
+    """`python -m desktop_app` with a tiny model, and the screen on which it opens."""
     environ = {**os.environ, "DISPLAY": xserver, "QT_QPA_PLATFORM": "xcb", "PYTHONPATH": str(ROOT)}
     lacking = [words for words in launch.problems(environ) if "libraries" in words]
     if lacking:
@@ -45,7 +45,7 @@ def started(xserver, tmp_path):
 
 
 def drawn(process, screen):
-    """Wait until the window shows a view; its pixels."""
+    """Wait until the window shows a view; returns its pixels."""
     end = time.monotonic() + 60
     while time.monotonic() < end and process.poll() is None:
         window = screen.window("Logitscope")

@@ -1,4 +1,4 @@
-"""./run, with a Python that records what it is asked and installs nothing, in a checkout whose path has spaces."""
+"""./run, with a fake Python that records its calls and installs nothing, in a checkout whose path has spaces."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="run is a shell script")
 
-# Logs its arguments, one call a line. `venv` makes the folders, `pip` does as told, the app and the probe are real.
+# Logs its arguments, one line per call. `venv` creates folders, `pip` does as told, the app and the probe are real.
 FAKE_PYTHON = f"""#!/bin/sh
 echo "$*" | head -n 1 >>"$FAKE_LOG"
 case "$*" in
@@ -101,7 +101,7 @@ def checkout(tmp_path):
 
 
 def said(done):
-    """What was told in one sentence, by a command that ended with 2 and no traceback."""
+    """The one sentence printed by a command that exited with 2 and without a traceback."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
@@ -160,7 +160,7 @@ def test_the_checkout_is_importable_from_its_venv_wherever_it_is_moved(checkout)
     root = checkout.root.resolve()
     found = [(site / line).resolve() for line in (site / "checkout.pth").read_text().split()]
     assert found == [root, root / "desktop_app" / "importable"]
-    (site / "checkout.pth").write_text("../../../..\n")  # as an older checkout made it
+    (site / "checkout.pth").write_text("../../../..\n")  # as made by an older checkout
     checkout()
     assert len((site / "checkout.pth").read_text().split()) == 2
 
@@ -238,7 +238,7 @@ def test_killed_while_adding_the_test_tools_the_app_starts_and_the_tools_are_mad
     done = checkout()
     assert (done.returncode, done.stderr) == (0, "")
     assert checkout("test").returncode == 0
-    assert len(checkout.calls("-m venv")) == 1  # the log began anew before the kill
+    assert len(checkout.calls("-m venv")) == 1  # the log was restarted before the kill
 
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="without flock, starts do not wait for each other")
@@ -311,7 +311,7 @@ def test_the_whole_suite_runs_the_packages_below_the_window_once_without_qt(chec
     first, first_qt, second, second_qt = checkout.calls()[-4:]
     assert first.endswith("tests/gpt2 tests/core tests/figures")
     assert (first_qt, second_qt) == ("LOGITSCOPE_NO_QT=1", "LOGITSCOPE_NO_QT=")
-    assert second == "-P -m pytest -n auto --dist loadfile"  # no folder named: all of them, on all cores
+    assert second == "-P -m pytest -n auto --dist loadfile"  # without a folder: all tests, on all cores
 
 
 def test_one_failed_tool_fails_the_suite_but_the_others_still_run(checkout):

@@ -1,4 +1,4 @@
-"""What the analyses say of the bundled model: the textbook's circuit of two heads, found and opened."""
+"""What the analyses find in the bundled model: the textbook induction circuit of two heads."""
 
 import numpy as np
 import pytest
@@ -28,17 +28,17 @@ def test_the_strongest_head_of_its_kind_is_called_so(measured, name):
 
 
 def test_heads_called_after_the_first_token_are_those_that_nothing_else_fits(measured):
-    """Nearly every head rests on the first token at times; a label says what it does besides."""
+    """Nearly every head sometimes attends mainly to the first token; its label says what it does otherwise."""
     named = labels.labels(measured)
     first = {(label.layer, label.head) for label in named if label.score == "first"}
     assert not first & {(label.layer, label.head) for label in named if label.score != "first"}
 
 
 def test_the_induction_head_s_score_opens_to_the_previous_token_head(model, measured):
-    """On a made-up word that is repeated: the key that is looked at is known by what stood before it."""
+    """On a repeated made-up word: the head finds the key by the token before it."""
     first, second = "My friend", " Vexilo came. I like"
-    query = len(model.tokenizer.encode(first + second).ids) + 1  # the second piece of the word's second time
-    key = len(model.tokenizer.encode(first).ids) + 2  # the third piece of its first
+    query = len(model.tokenizer.encode(first + second).ids) + 1  # the second token of the word's second occurrence
+    key = len(model.tokenizer.encode(first).ids) + 2  # the third token of its first
     ids = model.tokenizer.encode(f"{first}{second} Vexilo").ids[: query + 1]
     assert ids[query] == ids[key - 1]
     trace = model.engine.trace(ids)

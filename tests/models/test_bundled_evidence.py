@@ -1,4 +1,4 @@
-"""The evidence that ships is of the model that ships, and its numbers are that model's."""
+"""The shipped evidence is about the shipped model, and has that model's numbers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The bundled model: an ordinary small checkpoint that has learned English, measured as its card says."""
+"""The bundled model: an ordinary small checkpoint that has learned English, with the figures given on its card."""
 
 import json
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_on_the_held_out_book_it_beats_a_bigram_model_of_the_same_tokenizer(figu
 
 
 def close(measured, kept):
-    """Whether two figures are one: numbers nearly, as processors add in different orders, all else exactly."""
+    """Whether two figures agree: numbers nearly, since CPUs sum in different orders, everything else exactly."""
     if isinstance(kept, dict):
         return measured.keys() == kept.keys() and all(close(measured[key], kept[key]) for key in kept)
     if isinstance(kept, list):
@@ -56,7 +56,7 @@ def close(measured, kept):
 
 def test_the_committed_weights_give_the_figures_of_the_card(figures, kept_figures):
     assert figures["bits_per_byte"] == pytest.approx(kept_figures["bits_per_byte"], abs=0.001)
-    # Where two tokens are nearly even, another processor may take the other, and goes on from there.
+    # Where two tokens are nearly equal, another CPU may choose the other one and continue from there.
     texts = {"plain": 2, "continuations": 2}
     assert [name for name in kept_figures if name not in texts and not close(figures[name], kept_figures[name])] == []
     for name, differing in texts.items():
@@ -76,7 +76,7 @@ def test_the_app_s_engine_and_the_numpy_reference_agree_on_a_whole_window(bundle
 
 
 def test_head_scores_are_one_for_a_head_built_to_look_one_back():
-    """A model whose only head is steered by position alone must score 1 as a previous-token head and 0 elsewhere."""
+    """A model whose only head attends by position alone must score 1 as a previous-token head and 0 otherwise."""
     size, vocab = 64, 100
     positions = np.eye(size, dtype=np.float32)[:, :]
     weights = {
@@ -107,7 +107,7 @@ def test_head_scores_are_one_for_a_head_built_to_look_one_back():
 
 
 def test_a_head_built_to_write_the_next_word_scores_one_as_a_successor_and_a_silent_one_does_not():
-    """Head 0 turns the embedding of each word into that of the next; head 1 writes nothing of what it reads."""
+    """Head 0 maps the embedding of each word to that of the next; head 1 writes nothing."""
     size, vocab = 16, 8
     weights = {
         "wte.weight": np.eye(vocab + 1, 2 * size, dtype=np.float32),

@@ -1,15 +1,15 @@
-"""What the bundled model is held to: what it has reached may not be lost, and what it should reach is counted.
+"""Targets of the bundled model: those that it has reached must not be lost, and those that it misses are listed.
 
 `SHOULD` are the aims of the model; `SHORT` names those that the committed weights miss, with the floor that they hold.
-New weights may shorten `SHORT` and must not lengthen it; an aim that is met must leave it. The figures are those of the
-card; that the weights give them is tested beside (`test_bundled_model.py`).
+New weights may shorten `SHORT` but must not lengthen it; an aim that is met must be removed from it. The figures are
+those of the card; `test_bundled_model.py` tests that the weights give them.
 """
 
 import pytest
 
 
 def measured(figures):
-    """Every aim's figure; larger is better."""
+    """The figure for every aim; larger is better."""
     strongest = {kind: max(map(max, score)) for kind, score in figures["heads"].items()}
     return {
         "bits per byte, negative": -figures["bits_per_byte"],

@@ -1,4 +1,4 @@
-"""What each example's sentence claims is so, in the model that it opens and at the settings that it opens with."""
+"""The claims of each example's sentence hold, in the model that it opens and with the settings that it opens with."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_an_example_says_where_to_look_as_it_is_opened_and_claims_something(mode
 
 @pytest.mark.parametrize("stop", ALL, ids=[stop.title for stop in ALL])
 def test_every_token_that_a_sentence_quotes_is_in_the_text_or_in_a_claim(stop):
-    """A quoted token that no claim is about would be a sentence that nothing holds."""
+    """A sentence about a quoted token that no claim mentions would not be tested."""
     claimed = " ".join(str(claim) for claim in stop.claims)
     for quoted in re.findall(r"(?<!\w)'([^']+)'(?!\w)", stop.say):
         shown = f"{stop.state.text} {stop.state.other}"

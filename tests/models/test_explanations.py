@@ -1,4 +1,4 @@
-"""What explanations of steps and workspaces say of models, held to the models that there are."""
+"""What explanations of steps and workspaces say about models is checked on the models at hand."""
 
 from desktop_app.core.analysis.heads import kept
 from desktop_app.core.bundle import bundled_models

@@ -1,4 +1,4 @@
-"""The learner: its curves are measured anew from its snapshots, and its induction heads form where its lesson says."""
+"""The learner model: its curves follow from its snapshots, and its induction heads form where its lesson says."""
 
 import csv
 import json
@@ -49,10 +49,10 @@ def test_scores_and_induction_heads_come_together_as_the_lesson_says(curves):
     assert [round(c["best induction"], 2) for c in (before, after)] == [0.05, 0.38]
     assert [round(c["in-context score"], 2) for c in (before, after)] == [0.10, -0.29]
     assert end["in-context score"] > 0 and end["best induction"] > 0.6
-    # Until then neither: the score stays above zero, and no head has more than a twelfth.
+    # Before that neither has happened: the score is above zero, but no head has more than a twelfth.
     early = [c for step, c in curves.items() if 100 <= step < 345]
     assert min(c["in-context score"] for c in early) > 0 and max(c["best induction"] for c in early) < 1 / 12
-    # What is said again is known from then on.
+    # From then on repeated text is predicted.
     assert before["loss when repeated"] > 6 and end["loss when repeated"] < 2.5
 
 

@@ -1,4 +1,4 @@
-"""The generator: phrasings kept apart stay apart, no plain sentence slips in, and every question has one answer."""
+"""The generator of passages: held-out phrasings stay held out, no plain sentence gets in, and answers are unique."""
 
 import random
 import re
@@ -30,7 +30,7 @@ def held_out() -> dict[str, list[passages.Passage]]:
 
 
 def answered(passage: passages.Passage) -> str:
-    """The sentence that holds the answer, from the end of the sentence before to its own."""
+    """The sentence that contains the answer, from the end of the sentence before it to its own end."""
     begun = re.split(r'[.!?]"?\s+', passage.prompt)[-1]
     return begun + passage.answer + re.split(r"[.!?]", passage.rest)[0]
 

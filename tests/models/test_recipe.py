@@ -1,4 +1,4 @@
-"""The recipe's parts do what the training relies on; tests that need PyTorch are skipped where it is missing."""
+"""The parts of the training recipe do what training relies on; tests that need PyTorch are skipped without it."""
 
 import json
 import shutil
@@ -18,8 +18,8 @@ RECIPE = Path(bpe.__file__).parent
 
 
 def test_bigram_bits_by_hand():
-    # Training: 0 1 0 1 0. After 0 only 1 was seen (twice): (2 - 0.75) / 2, and 0.75 * 1 / 2 is handed down to the
-    # single-token share of 1, (2 + 1) / (5 + 3) with vocabulary 3.
+    # Training: 0 1 0 1 0. After 0 only 1 was seen (twice): (2 - 0.75) / 2, and 0.75 * 1 / 2 backs off to the unigram
+    # probability of 1, (2 + 1) / (5 + 3) with vocabulary 3.
     training = np.array([0, 1, 0, 1, 0])
     expected = -np.log2(1.25 / 2 + 0.375 * 3 / 8)
     assert bigram.bits(training, np.array([0, 1]), 3) == pytest.approx(expected)
@@ -170,7 +170,7 @@ class TestTraining:
         from rows import Progress, Rows
 
         books = np.arange(1_000, dtype=np.uint16)
-        books[::7] = 0  # a new line before each sixth of the numbers that follow
+        books[::7] = 0  # a newline token before every six numbers
         rows = Rows(books, np.zeros((5, 33), np.uint16), share=0, drills=0, context=32, vocab=9_000, new_line=0, seed=1)
         ids, targets = rows.batch(Progress(), 20)
         assert all(int(first) % 7 == 1 for first in ids[1::2, 0])
@@ -261,7 +261,7 @@ class TestTraining:
         books.mkdir()
         text = measure.DATA.joinpath("pg501.txt").read_text(encoding="utf-8")
         (books / "pg501.txt").write_text(text[:20_000])
-        (books / "pg1.txt").write_text(text[20_000:60_000])  # any book; what it is does not matter here
+        (books / "pg1.txt").write_text(text[20_000:60_000])  # any text serves as a book here
         (work / "tokenizer").mkdir(parents=True)
         for name in ("vocab.json", "merges.txt"):
             shutil.copy(bundled_folder / name, work / "tokenizer")

@@ -1,4 +1,4 @@
-"""The letter sorter: it sorts everything it can be asked, and its snapshots show it learning that."""
+"""The letter sorter: it sorts every possible input, and its snapshots show how it learns to."""
 
 import json
 

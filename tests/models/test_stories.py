@@ -1,4 +1,4 @@
-"""What each shipped story claims is so in the model that it is about, at the settings that its stops open with."""
+"""The claims of each shipped story hold in the model that it is about, with the settings that its stops open with."""
 
 import re
 
