@@ -1,4 +1,4 @@
-"""A second model beside the open one: numbers are each model's own, and what cannot stand there is refused."""
+"""A second model compared with the open one: each shows its own numbers, and unsuitable models are refused."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def guest(tmp_path_factory):
-    """Another model of the same shape and tokens, of other weights."""
+    """Another model of the same shape with the same tokens, but other weights."""
     return open_model(write_checkpoint(tmp_path_factory.mktemp("models") / "two", CONFIG, seed=7))
 
 
@@ -69,7 +69,7 @@ def test_both_models_run_the_same_tokens_and_each_picture_is_one_s_own(model, gu
 
 
 def test_weights_and_workspaces_beside_are_the_other_model_s(model, guest):
-    """What is computed from weights is computed from the guest's, for the guest's picture."""
+    """In the second model's picture, what is computed from weights is computed from its weights."""
     scene = moment(model, guest, "other")
     for key in ("lens", "why", "flow", "heads", "circuits"):
         place = next(own for own in workspaces(model.config) if own.key == key)
@@ -101,7 +101,7 @@ def test_cells_of_the_other_model_are_put_into_this_one_s_pass(model, guest):
     asked = Asked(ids, ("blocks.1.resid_pre=other",), beside=str(guest.folder))
     passes = compute_passes(model.engine, model.tokenizer, asked, guest=guest)
     assert np.array_equal(passes.trace["blocks.1.resid_pre"], passes.other["blocks.1.resid_pre"])
-    # An edge is what the other model's head writes, by its own W_O.
+    # An edge takes what the other model's head writes, with that model's W_O.
     asked = Asked(ids, ("blocks.1.attn.k[1]+=edge[0, 2]",), beside=str(guest.folder))
     passes = compute_passes(model.engine, model.tokenizer, asked, guest=guest)
     d, weights = model.config.d_head, model.checkpoint.weights

@@ -1,4 +1,4 @@
-"""Where the project's data is found: in a checkout, in an installed wheel, and not at all."""
+"""The project's data is found in a checkout and in an installed wheel, and reported if it is missing."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ PACKAGE = Path(bundle.__file__).parent.parent
 
 
 def install(folder, *, inside):
-    """A copy of what bundle.py needs, laid out as a checkout or (`inside`) as a wheel in site-packages."""
+    """A copy of the files that bundle.py needs, laid out as in a checkout or (`inside`) as in an installed wheel."""
     package = folder / "desktop_app"
     needed = ("__init__.py", "switches.py", "gpt2/__init__.py", "gpt2/errors.py", "core/__init__.py", "core/bundle.py")
     for name in needed:

@@ -1,4 +1,4 @@
-"""The census counts every parameter once, and comes to the totals that are known from elsewhere."""
+"""The census counts every parameter once, and gives the totals that are known from other sources."""
 
 import json
 import math
@@ -29,7 +29,7 @@ from desktop_app.gpt2.weights import parameter_count
 from tests.checkpoints import random_config, write_random_checkpoint
 from tests.scenes import panels, scene_of
 
-SIZES = {  # as the hub's model pages have them
+SIZES = {  # from the hub's model pages
     "GPT-2 small": 124_439_808,
     "GPT-2 medium": 354_823_168,
     "GPT-2 large": 774_030_080,
@@ -38,7 +38,7 @@ SIZES = {  # as the hub's model pages have them
 
 
 def stored_parameters(folder):
-    """How many numbers the checkpoint's files hold, as the safetensors library reads them."""
+    """How many numbers the safetensors library reads from the checkpoint's files."""
     total = 0
     for path in folder.glob("*.safetensors"):
         with safe_open(path, "numpy") as file:
@@ -68,7 +68,7 @@ def test_the_gpt2_sizes_have_the_parameters_that_they_are_known_for(name):
 
 
 def test_a_value_of_low_rank_saves_what_a_whole_matrix_would_take():
-    """GPT-2 small by hand: 768 x 64 down and up, or 768 x 768, for each of 144 heads."""
+    """GPT-2 small by hand: W_V and W_O of 768 x 64 each, or one 768 x 768 matrix, for each of 144 heads."""
     low = low_rank(gpt2_sizes()["GPT-2 small"])
     assert (low.own, low.full, low.rank) == (98_304, 589_824, 64)
     assert low.saved == 144 * (589_824 - 98_304) == 70_778_880

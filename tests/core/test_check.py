@@ -1,4 +1,4 @@
-"""The check: a fault planted in the graph is named at the very tensor, and a clean model shows nothing."""
+"""The check: a fault planted in the graph is reported at the tensor it is in, and a correct model has none."""
 
 import json
 import re
@@ -28,12 +28,12 @@ def checkpoint(tmp_path_factory):
 
 
 def wrong(findings):
-    """Names of the tensors that the check finds fault with."""
+    """Names of the tensors that the check finds wrong."""
     return [finding.name for finding in findings if not finding.good]
 
 
 def findings_of(engine, ids=IDS, weights=None):
-    """Findings by both ways of checking, which must agree on a trace that holds all of the graph."""
+    """Findings of both kinds of check, which must agree on a trace that holds every tensor of the graph."""
     weights = engine.checkpoint.weights if weights is None else weights
     trace = engine.trace(ids, everything=True)
     one, other = list(check(trace, weights)), list(check_pass(engine, ids, weights))
@@ -43,7 +43,7 @@ def findings_of(engine, ids=IDS, weights=None):
 
 @pytest.fixture
 def engine_with(checkpoint, monkeypatch):
-    """An engine on a graph that was changed: `change(graph)` is called for each graph before it is loaded."""
+    """An engine with modified graphs: `change(graph)` is called for each graph before it is loaded."""
 
     def make(change):
         build = session_module.build_graph
@@ -64,7 +64,7 @@ def node_of(graph, output):
     return next((node for node in graph.node if output in node.output), None)
 
 
-# What is clean
+# Correct models
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -90,7 +90,7 @@ def test_a_text_that_grew_on_its_cache_shows_nothing(tmp_path, seed, monkeypatch
 
 @pytest.fixture(scope="module")
 def long_engine(tmp_path_factory):
-    """A model with GPT-2's context, positions of huge size in a few dimensions, and enough blocks to be long."""
+    """A model with GPT-2's context, huge position embeddings in a few dimensions, and enough blocks for a long pass."""
     config = TINY | {"n_positions": 1024, "n_embd": 64, "n_head": 2, "n_layer": 2, "vocab_size": 500}
     weights = random_weights(config, 3, 0.15)
     weights["wpe.weight"][0, [3, 17, 40]] = 3000
@@ -100,7 +100,7 @@ def long_engine(tmp_path_factory):
 
 def test_a_full_context_of_1024_tokens_shows_nothing(long_engine, monkeypatch):
     ids = np.random.default_rng(0).integers(0, 500, 1024).tolist()
-    # So small that the pass is repeated, and that a trace derives most of its tensors.
+    # So small that the pass runs block by block, and that a trace derives most of its tensors.
     monkeypatch.setattr("desktop_app.gpt2.engine.STREAM_LIMIT", 30 << 20)
     monkeypatch.setattr("desktop_app.gpt2.engine.CAPTURE_LIMIT", 0)
     assert wrong(check_pass(long_engine, ids)) == []
@@ -115,7 +115,7 @@ def test_tensors_are_let_go_once_nothing_more_is_computed_from_them(checkpoint, 
     alive = {}
 
     class Watched(np.ndarray):
-        pass  # an array proper cannot be referred to weakly
+        pass  # an array itself cannot be weakly referenced
 
     def tensors(_ids, wanted, _stop, *, edits, mask):
         assert not edits and mask == CAUSAL
@@ -134,7 +134,7 @@ def test_tensors_are_let_go_once_nothing_more_is_computed_from_them(checkpoint, 
     assert most < len(names) / 3
 
 
-# What is not
+# Wrong models
 
 
 WEIGHTS = {
@@ -168,7 +168,7 @@ def faulty(checkpoint, tmp_path, name, index, factor=1.02):
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_one_wrong_weight_is_named_by_the_tensor_that_uses_it(checkpoint, tmp_path, name):
     shape = checkpoint.weights[name].shape
-    # A row of the embedding counts only where its token is in the text.
+    # A row of the embedding matters only if its token is in the text.
     index = (IDS[2], 7) if name == "embed.W_E" else tuple(min(4, length - 1) for length in shape)
     engine = faulty(checkpoint, tmp_path, name, index)
     assert wrong(findings_of(engine, weights=checkpoint.weights)) == WEIGHTS[name]
@@ -212,10 +212,10 @@ def test_a_mask_that_lets_a_query_see_one_later_key_is_named(engine_with):
 def test_a_mask_that_compares_wrongly_is_named_in_every_block(engine_with):
     def change(graph):
         for node in graph.node:
-            if node.op_type == "Greater":  # key > query: now no query sees itself
+            if node.op_type == "Greater":  # key > query becomes >=: no query sees itself
                 node.op_type = "GreaterOrEqual"
 
-    # The first query sees nothing at all then, so that all that follows is not a number, which is no second fault.
+    # Then the first query sees no key, so everything after it is NaN, which is not reported as a second fault.
     assert wrong(findings_of(engine_with(change))) == ["blocks.0.attn.masked", "blocks.1.attn.masked"]
 
 
@@ -241,11 +241,11 @@ def test_the_other_form_of_gelu_is_named(engine_with):
 
     [finding] = [f for f in findings_of(engine_with(change)) if not f.good]
     assert finding.name == "blocks.0.mlp.post"
-    assert finding.absolute < 1e-3  # the two forms are as close as that
+    assert finding.absolute < 1e-3  # so close are the two forms
 
 
 def swap_heads(graph, name, axis):
-    """Let `name` be what it was with the first two of three along `axis` swapped."""
+    """Change `name` to its own value with the first two of three entries along `axis` swapped."""
     if (node := node_of(graph, name)) is None:
         return
     place = list(graph.node).index(node)
@@ -284,7 +284,7 @@ def test_a_forgotten_scale_or_epsilon_is_named(engine_with):
     assert wrong(findings_of(engine_with(change))) == ["blocks.0.attn.scaled", "blocks.1.ln2.scale"]
 
 
-# A fault in what is held, not in the graph
+# Faults in stored tensors, not in the graph
 
 
 def with_values(checkpoint, changes):
@@ -331,7 +331,7 @@ def test_a_hidden_cell_that_is_a_number_is_found_however_small(checkpoint):
 
 
 def test_a_difference_is_measured_against_the_terms_and_not_against_the_sum(checkpoint):
-    """Of two large terms that cancel, a sum is off by what rounding the terms costs; that is no fault."""
+    """If two large terms cancel, rounding of the terms makes the sum inexact, which is not a fault."""
     terms = {("blocks.0.resid_pre", (4, 2)): 1000.0, ("blocks.0.attn_out", (4, 2)): -1000.0}
     for off, good in ((0.9, True), (1.1, False)):
         trace = with_values(checkpoint, terms | {("blocks.0.resid_mid", (4, 2)): off * TOLERANCE * 2000})

@@ -1,4 +1,4 @@
-"""Claims measure what plain numpy finds in the pass, and one that is false is found out."""
+"""Claims measure what plain numpy finds in the pass, and false claims fail."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def ids(model):
 
 
 def final(logits, settings=SETTINGS):
-    """Probabilities after temperature, top-k and top-p, written down anew; 0 for what is cut."""
+    """Probabilities after temperature, top-k and top-p, computed independently; 0 for tokens that are cut."""
     scaled = logits.astype(np.float64) / settings.temperature
     order = sorted(range(len(scaled)), key=lambda i: (-scaled[i], i))[: settings.top_k]
     weights = np.exp(scaled[order] - scaled[order[0]])
@@ -47,7 +47,7 @@ def check(model, row, state=STATE):
 
 
 def both(model, row, name, value, state=STATE):
-    """Whether a bound just below the number and one just above it are judged rightly."""
+    """Check that bounds just below and just above the number are judged correctly."""
     edge = 1e-6
     assert check(model, row | {"above": value - edge}, state), (row, name, value)
     assert check(model, row | {"below": value + edge}, state)
@@ -60,7 +60,7 @@ def word(model, token):
 
 
 def spelled(model, tokens):
-    """Of some tokens those that a text of one token spells."""
+    """Those of the tokens whose text encodes to this one token."""
     return [t for t in tokens if model.tokenizer.encode(word(model, t)).ids == (t,)]
 
 
@@ -108,7 +108,7 @@ def test_looks_is_a_cell_of_the_pattern_from_the_selected_token(model, ids):
 
 
 def test_answers_is_the_part_of_the_key_with_the_largest_share_of_the_score(model, ids):
-    """Each head's part of the key of block 1, head 0, by hand: what it wrote, through layer norm and W_K."""
+    """Each head's part of the key of block 1, head 0, by hand: the head's output, through layer norm and W_K."""
     trace, weights, config = model.engine.trace(ids), model.checkpoint.weights, model.config
     n, d, head, query = config.n_embd, config.d_head, 0, 6
     w_k = weights["blocks.1.attn.W_QKV"][:, n : 2 * n][:, head * d : (head + 1) * d].astype(np.float64)
@@ -123,7 +123,7 @@ def test_answers_is_the_part_of_the_key_with_the_largest_share_of_the_score(mode
     for key in range(query + 1):
         order = sorted(shares, key=lambda h: -shares[h][key])
         holds = [check(model, {"answers": [1, head], "to": key, "part": [0, h]}) for h in order]
-        assert not any(holds[1:])  # of the heads only the strongest may be the strongest of all parts
+        assert not any(holds[1:])  # only the strongest head can be the strongest of all parts
         said.add(holds[0])
     assert True in said
 
@@ -143,7 +143,7 @@ def test_always_counts_every_query_that_has_such_a_key(model, ids):
 
 def test_apart_is_the_distance_between_two_tokens_and_a_cell_is_its_number(model, ids):
     c, s, near = "c", "s", 4
-    assert TEXT.index("s") - TEXT.index("c") == near and len(ids) == len(TEXT)  # here a letter is a token
+    assert TEXT.index("s") - TEXT.index("c") == near and len(ids) == len(TEXT)  # here every letter is a token
     assert check(model, {"apart": [c, s], "tokens": near}) and not check(model, {"apart": [c, s], "tokens": near + 1})
     value = float(model.engine.trace(ids)["blocks.1.mlp.pre"][4, 3])
     both(model, {"cell": "blocks.1.mlp.pre", "index": [4, 3]}, "cell", value)

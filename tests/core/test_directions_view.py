@@ -65,7 +65,7 @@ def test_a_sum_is_drawn_with_its_arrows_and_every_number_opens(model):
     (start, end), (third, total) = cloud.arrows
     assert [cloud.labels[n] for n in (start, end, third, total)] == ["b", "a", "c", "the sum"]
     one, other = cloud.points[end] - cloud.points[start], cloud.points[total] - cloud.points[third]
-    assert one == pytest.approx(other, abs=1e-6)  # the same step from c as from b to a
+    assert one == pytest.approx(other, abs=1e-6)  # the same vector as from b to a
     assert readout_of(own, Cell("directions.cosine", (300,))).value == "1.000"
 
 

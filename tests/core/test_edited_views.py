@@ -1,4 +1,4 @@
-"""Every view of an edited pass is there, every cell of it can be read and opened, and its parts still add up."""
+"""Every view of an edited pass is shown, every cell of it can be read and opened, and its parts still add up."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -46,7 +46,7 @@ def edited(model, name):
 
 
 def visit(scene, view, depth, seen):
-    """Draw a view, read the first and the last cell of each picture, and open one of each name, and what that opens."""
+    """Draw a view, read the first and last cell of each picture, and open one cell of each name, recursively."""
     for shown in (covered(view), view):
         page = Page(LIGHT, fonts.width)
         place_view(shown, 1200, 800, page)
@@ -58,7 +58,7 @@ def visit(scene, view, depth, seen):
             cell = Cell(cells.source.name, cells.source.at(row, column))
             if cell.name in scene.trace.table:
                 computed_from(scene.trace, cell), feeds(scene.trace, cell)
-            with suppress(LogitscopeError):  # a cell that the mask hides has nothing to say, and says so
+            with suppress(LogitscopeError):  # a cell hidden by the mask is refused
                 readout_of(scene, cell)
                 find_step(clicked(scene, cell).step, scene.config)
                 opened = view_of(scene, cell) if (cell.name, depth) not in seen and depth < 2 else None
@@ -83,7 +83,7 @@ def test_every_view_of_an_edited_pass_can_be_drawn_read_and_opened(model, name):
             visit(own, build_view(own, place), 0, seen)
     for step in shown_steps(model.config, 1):
         visit(scene, build_view(scene, step), 0, seen)
-    # What cannot be said of an edited pass is refused with the edit that stands in the way.
+    # Views that an edited pass cannot have are refused, naming the edit that prevents them.
     assert set(refused) <= {"look"}
     assert all("leave that edit out" in words for words in refused.values())
 

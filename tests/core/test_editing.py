@@ -1,4 +1,4 @@
-"""What can be edited where one points, in every view: each offer is an edit that can be run, of what was pointed at."""
+"""What can be edited under the pointer, in every view: each edit offered can be run, and changes that target."""
 
 import json
 
@@ -43,7 +43,7 @@ def moment(model, **state):
 
 
 def cells(scene, place):
-    """A cell of each name that the view of a place shows."""
+    """One cell of each name in the view of a place."""
     page = Page(LIGHT, fonts.width)
     place_view(build_view(scene, place), 1200, 800, page)
     found = {}
@@ -64,7 +64,7 @@ NOT_OF_THE_PASS = (
     "census",
     "tokens",
 )
-"""Cells of these stand for nothing that a pass could be edited at: outputs, weights, the lab of masks."""
+"""Prefixes of cells that do not belong to anything editable: outputs, weights, the mask lab."""
 
 
 def test_whatever_is_shown_offers_edits_that_can_be_run(model):
@@ -90,7 +90,7 @@ def test_whatever_is_shown_offers_edits_that_can_be_run(model):
     for (kind, name), edits in texts.items():
         asked = Asked(ids, edits, other=other)
         if name == "edge" and "blocks.0" in edits[0]:
-            continue  # no head stands before it
+            continue  # no head precedes block 0
         if name == "cut" and edits[0].endswith("0, 0]=-inf"):
             continue  # the only key of the first query
         if name == "mean" and "attn.scaled" in edits[0]:
@@ -158,7 +158,7 @@ def test_the_typed_direction_is_added_to_the_pass_and_weighed(model):
     a, b = (model.tokenizer.encode(text).ids[0] for text in "ab")
     change = passes.trace["blocks.1.resid_pre"] - passes.before["blocks.1.resid_pre"]
     assert np.allclose(change, 4 * (rows[a] - rows[b]), atol=1e-4)
-    # Without one, that of the selected token.
+    # Without a typed direction, the selected token's is used.
     bare = command.change(State(text=TEXT, layer=0, token=1), model).edits[0].text
     assert bare == f"blocks.0.resid_pre+=4*tokens[{model.tokenizer.encode(TEXT).ids[1]}]"
     with pytest.raises(LogitscopeError, match="not a sum of tokens"):

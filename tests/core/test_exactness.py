@@ -1,4 +1,4 @@
-"""What int8 changes about a prompt's probabilities is worked out by hand here, and asked of two models there."""
+"""The effect of int8 on a prompt's probabilities: worked out by hand, and measured on two models."""
 
 import numpy as np
 import pytest

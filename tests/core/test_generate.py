@@ -1,4 +1,4 @@
-"""The decode loop: what it draws is what full passes over the growing text say, and it ends where it should."""
+"""The decode loop: it draws as from full passes over the growing text, and ends where it should."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def run(engine, ids, count, **options):
 
 
 def logits_of(drawn):
-    """Back from the ranking to [d_vocab]."""
+    """The logits [d_vocab], from their ranking."""
     ranked = drawn.stages.ranked
     return ranked.logits[ranked.ranks]
 

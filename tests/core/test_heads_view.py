@@ -1,4 +1,4 @@
-"""The heads workspace: its pictures, lists and pages beside plain numpy over the trace and the weights."""
+"""The heads workspace: its pictures, lists and pages compared with plain numpy on the trace and the weights."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Undo and redo over random walks of changes; the keys that make a word or a drag one entry; the way back."""
+"""Undo and redo over random sequences of changes; keys that make a word or a drag one entry; going back."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -44,7 +44,7 @@ def result(state):
 
 
 def play(history, start, steps):
-    """Records every change; the results as they stood after each entry of the history."""
+    """Records every change; returns the final state, and the result after each change."""
     now, stood = start, [result(start)]
     for fields, key in steps:
         before, now = now, replace(now, **fields)
@@ -81,7 +81,7 @@ def test_undo_shows_results_that_stood_and_never_the_same_twice_in_a_row(steps):
     path = [result(end), *seen]
     assert all(one != other for one, other in pairwise(path))
     places = iter(reversed(stood))
-    assert all(any(shown == was for was in places) for shown in path)  # in the order in which they stood
+    assert all(any(shown == was for was in places) for shown in path)  # in their original order
 
 
 @given(st.lists(changes, max_size=12))

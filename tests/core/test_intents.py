@@ -1,4 +1,4 @@
-"""What a person asks for, as values: each makes one thing of the state, wherever it was asked."""
+"""What a user asks for, as values: each intent has one effect on the state, wherever it comes from."""
 
 from dataclasses import replace
 from typing import get_args

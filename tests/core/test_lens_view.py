@@ -1,4 +1,4 @@
-"""The lens workspace: its cells are what transformers' arithmetic would give, made here in plain numpy."""
+"""The lens workspace: its cells equal those of the same arithmetic in plain numpy."""
 
 from dataclasses import replace
 
@@ -130,7 +130,7 @@ def test_a_long_text_on_a_large_vocabulary_is_not_computed_with_the_pass(model):
 
 
 def test_of_a_long_text_the_words_are_those_around_the_selected_token(model, place):
-    """The close-up is a cut of the whole, its cells named and picked by their positions in the text."""
+    """The close-up is a part of the whole, with cells named and selected by their positions in the text."""
     own = completed(scene_of(model, "The cat sat on the mat; " * 3, token=30), lens.wants, model)
     close, _, whole = panels(build_view(own, place).content)
     assert len(own.trace) == whole.values.shape[1] > 20 and not whole.texts
@@ -144,7 +144,7 @@ def test_of_a_long_text_the_words_are_those_around_the_selected_token(model, pla
 
 @pytest.fixture
 def translators(model, tmp_path):
-    """A file of translators, block 1's without a bias, and what is in it."""
+    """A file of translators, block 1's without a bias, and its contents."""
     rng, width = np.random.default_rng(3), model.config.n_embd
     inside = {f"lens.{n}.weight": rng.normal(size=(width, width)).astype(np.float32) for n in range(2)}
     inside["lens.0.bias"] = rng.normal(size=width).astype(np.float32)
@@ -153,7 +153,7 @@ def translators(model, tmp_path):
 
 
 def through(model, trace, point, position, inside):
-    """What a point would predict after its translator, where it has one."""
+    """What a point would predict after its translator, if it has one."""
     layer = {"blocks.0.resid_pre": 0, "blocks.0.resid_post": 1}.get(point)
     y = trace.read(point, row=position).astype(np.float64)
     if layer is not None:

@@ -1,4 +1,4 @@
-"""The table of lessons: every topic that was asked for is in it, and the lessons that it names are about it."""
+"""The table of lessons: every required topic is in it, and the lessons named for a topic are about it."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_three_whole_lectures_have_ten_to_twelve_stops_for_the_bundled_model_and
 
 
 def test_a_lecture_of_gpt2_small_claims_nothing_of_weights_that_no_test_has():
-    """Its sentences have no token in quotes and no number of the pass: what they say is so in every GPT-2."""
+    """Its sentences quote no token and no number of the pass: what they say is true of every GPT-2."""
     for name, story in shipped().items():
         if name.startswith("gpt2-"):
             for stop in story.stops:

@@ -1,4 +1,4 @@
-"""Numbers as words, against a table written by hand; colour limits that a few enormous activations do not blind."""
+"""Numbers as text, compared with a handwritten table; colour limits that a few enormous activations do not affect."""
 
 import math
 
@@ -89,7 +89,7 @@ def test_a_percentage_says_neither_nothing_nor_certain_of_what_is_not(probabilit
 
 
 def read_back(words):
-    """The number that the words say."""
+    """The number that the text stands for."""
     digits = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
     mantissa, _, power = words.replace(MINUS, "-").partition("·10")
     if not power and mantissa.lstrip("-").startswith("10") and not mantissa.isascii():
@@ -153,11 +153,11 @@ def test_several_vectors_on_one_scale_survive_their_outliers():
 
 sides = st.integers(1, 64) | st.sampled_from([96, 255, 256, 400, 512, 768, 1000, 1023, 1024])
 tables = st.tuples(sides, sides, st.integers(0, 2**32))
-"""Rows, columns and a seed; with the sides at which a stride through the cells would meet the same columns again."""
+"""Rows, columns and a seed; includes sides at which a stride through the cells would hit the same columns again."""
 
 
 def even(rows, columns, seed):
-    """Numbers of either sign whose sizes lie between 1 and 3: none of them stands apart."""
+    """Numbers of either sign with magnitudes from 1 to 3: none is an outlier."""
     rng = np.random.default_rng(seed)
     return (rng.uniform(1, 3, (rows, columns)) * rng.choice([-1, 1], (rows, columns))).astype(np.float32)
 
@@ -174,7 +174,7 @@ def test_no_column_and_no_row_sets_the_scale_at_any_length(table, turned, factor
     if len(values[0]) > 1 and len(values) > 1:
         values[:, int(where * (len(values[0]) - 1))] = 3 * factor
     high = diverging(values.T if turned else values).high
-    # What is up to four times as large as the rest does not stand apart.
+    # Numbers up to four times as large as the rest are not outliers.
     assert 1 <= high <= (12.001 if min(values.shape) > 1 else 3)
     if factor > 4 and min(values.shape) > 1:
         assert high <= 3

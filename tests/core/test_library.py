@@ -1,4 +1,4 @@
-"""How models are named, found, listed, remembered and removed; what they need; and what `models check` finds."""
+"""How models are named, found, listed, remembered and removed; the memory they need; and what `models check` finds."""
 
 import json
 import multiprocessing
@@ -252,7 +252,7 @@ def test_a_folder_that_is_gone_or_broken_is_a_row_that_says_so(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "config.json").write_text("{")
-    unreadable = "x" * 300  # asking for it is an error, as it is in a share that is gone or without permission
+    unreadable = "x" * 300  # stat fails, as on a lost network share or without permission
     for name in ("empty", "bad", "gone", unreadable):
         remember_folder(tmp_path / name)
     states = {row.title: (row.state, row.ready) for row in list_models() if row.kind == "folder"}
@@ -265,7 +265,7 @@ def test_a_folder_that_is_gone_or_broken_is_a_row_that_says_so(tmp_path):
 
 
 def test_why_a_folder_is_not_usable_is_in_the_log(tmp_path, tiny, caplog, monkeypatch):
-    """The list says it in a few words; what is behind them is what somebody who helps asks for."""
+    """The list gives the reason in a few words; the log has the details that support needs."""
     caplog.set_level("INFO", logger="desktop_app")
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -309,7 +309,7 @@ def test_each_snapshot_of_the_sorter_has_a_name_and_a_title(tmp_path):
 
 
 def test_the_catalogue_says_the_sizes_that_the_published_files_have():
-    """Parameters in float32, and the masks that these files carry: n_positions squared floats a block."""
+    """Parameters in float32, and the mask buffers in these files: n_positions squared floats per block."""
     for entry in hub_entries():
         c = entry.config
         parameters = {6: 81_912_576, 12: 124_439_808, 24: 354_823_168, 36: 774_030_080, 48: 1_557_611_200}[c.n_layer]
@@ -488,14 +488,14 @@ def test_check_of_no_folder_is_an_error(tmp_path, capfd):
     assert capfd.readouterr().err.count("\n") == 1
 
 
-# What others left in the cache and in the list
+# What other programs left in the cache and in the list
 
 
 def test_a_ref_of_gigabytes_is_not_read(own_home):
     refs = hub_cache() / "models--o--n" / "refs"
     refs.mkdir(parents=True)
     with (refs / "main").open("wb") as file:
-        file.truncate(64 << 30)  # holes: it takes no room, and reading it would take all memory
+        file.truncate(64 << 30)  # sparse: it takes no space on disk, but reading it would take all memory
     assert list(cached_models()) == []
 
 

@@ -1,4 +1,4 @@
-"""The log: what it keeps and where, what it never holds, and that no fault passes it by."""
+"""The log: what it keeps and where, what it never contains, and that no fault is missing from it."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ log = logging.getLogger("desktop_app.tests")
 
 @pytest.fixture
 def kept():
-    """A log that has begun."""
+    """A started log."""
     with logs.started():
         yield
 
@@ -98,7 +98,7 @@ def test_neither_the_prompt_nor_a_secret_is_in_a_line(kept, monkeypatch, words):
     told = as_text(collect(Settings(export_folder=f"/tmp/{TOKEN}"), logs.recent()))
     for text in (told, logs.log_file().read_text()):
         assert not re.search("blancmange|seventeen|lemons|PLANTED|\\bann\\b", text), text
-        assert "raise ValueError(words)" in text  # what is needed to mend it stays
+        assert "raise ValueError(words)" in text  # what is needed to fix it stays
 
 
 def test_what_an_exception_quotes_is_left_out_though_nobody_hid_it(kept):

@@ -1,4 +1,4 @@
-"""The workspace of one look: sums that are the model's own numbers, and parts made in plain numpy."""
+"""The workspace for one attention score: its sums are the model's numbers, and its parts those of plain numpy."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def test_the_sums_at_the_edges_are_those_of_the_cells_and_the_last_is_the_model_
 
 
 def test_the_parts_of_a_query_and_of_a_key_are_what_numpy_makes_of_them(model):
-    """One head's result in the query times the token's embedding in the key, through norm, W_Q and W_K, by hand."""
+    """By hand: one head's result in the query times the token embedding in the key, through layer norm, W_Q, W_K."""
     scene, made = shown(model, layer=1, head=2, token=5, key=2, view=ViewOptions(look="raw", look_parts="parts"))
     w = {name: array.astype(np.float64) for name, array in model.checkpoint.weights.items()}
     trace, width, d = scene.trace, model.config.d_head, model.config.n_embd
@@ -148,7 +148,7 @@ def test_the_copied_lines_make_every_term_again(model, tmp_path, monkeypatch, sh
 
 
 def test_an_induction_head_s_score_opens_to_the_previous_token_head_as_the_largest_key_part():
-    """The textbook circuit, on the bundled model: which heads these are is measured, not written here."""
+    """The textbook circuit, in the bundled model; which heads form it is measured, not hard-coded."""
     model = open_model(default_model())
     battery = heads.kept(model.engine, begin=next(iter(model.tokenizer.first), None))
     strongest = {
@@ -158,7 +158,7 @@ def test_an_induction_head_s_score_opens_to_the_previous_token_head_as_the_large
     layer, head = map(int, strongest["induction"])
     ids = model.tokenizer.encode(" blick wug dax fep tov blick wug dax fep tov").ids
     scene, made = shown(model, ids, layer=layer, head=head, token=len(ids) - 1)
-    assert look.key_of(scene) == len(ids) // 2  # what stood after the word's first time
+    assert look.key_of(scene) == len(ids) // 2  # the token after the word's first occurrence
     assert table(made).column_labels[0] == "L{}H{}".format(*strongest["previous"])
     closes = next(p for p in panels(made.content) if isinstance(p, BarsPanel) and p.title == "It adds up")
     assert closes.bars[0].value == pytest.approx(closes.bars[1].value, abs=1e-3)

@@ -1,4 +1,4 @@
-"""The mask lab: pairs counted by hand, windows that hold a head's attention, and effects of real passes."""
+"""The mask lab: pairs counted by hand, windows that contain a head's attention, and effects from real passes."""
 
 from dataclasses import replace
 
@@ -118,7 +118,7 @@ def test_views_show_what_the_mask_shows_and_their_sums_are_whole(model, mask):
         view = build_view(scene, find_step(f"blocks.1.attn.{name}", model.config))
         grid = next(p for p in panels_of(view.content) if isinstance(p, GridPanel) and not p.small)
         assert np.array_equal(~np.isnan(grid.values), seen)
-    # The weights that are listed for a query are all that it has.
+    # The weights listed for a query are all of its weights.
     view = build_view(scene, find_step("blocks.1.attn.z", model.config))
     bars = next(p for p in panels_of(view.content) if isinstance(p, BarsPanel)).bars
     expected = scene.trace.read("blocks.1.attn.pattern", head=2)[5]

@@ -47,7 +47,7 @@ def test_stop_ends_the_work_before_the_next_stage(tmp_path):
 
 
 def test_tokens_without_a_row_hinder_only_the_text_that_needs_them(tmp_path):
-    """A tokenizer may know more than the model has rows for, as one does with a padding token that is never used."""
+    """A tokenizer may have more tokens than the model has rows, for example a padding token that is never used."""
     write_byte_tokenizer(write_checkpoint(tmp_path), 200)
     model = open_model(tmp_path)
     assert model.config.vocab_size == 97

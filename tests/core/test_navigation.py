@@ -1,4 +1,4 @@
-"""Moving about goes where the map says, and never off its ends."""
+"""Navigation goes to the neighbouring steps, blocks and heads, and never beyond the ends."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The memory that a model is said to need, beside what a process takes that opens it and runs one pass."""
+"""The memory that a model is said to need, compared with that of a process that opens it and runs one pass."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tests.gpt2.test_real_shapes import write_holes
 
 SMALL = {"vocab_size": 50257, "n_positions": 1024, "n_layer": 12, "n_head": 12, "n_embd": 768}
 WINDOW = 120_000_000
-"""What the window takes beside Python and onnxruntime, which the process below has without one."""
+"""What the window takes in addition to Python and onnxruntime; the process below has no window."""
 
 PASS = """
 import sys

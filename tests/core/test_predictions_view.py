@@ -1,4 +1,4 @@
-"""All positions against the tokens that came: the losses are those of plain arithmetic on the logits."""
+"""The predictions at all positions compared with the actual tokens: losses equal plain arithmetic on the logits."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Workers do not hear Ctrl+C, the first one of a program least of all."""
+"""Workers do not receive Ctrl+C, not even the first one that a program starts."""
 
 import multiprocessing
 import os
@@ -44,7 +44,7 @@ def test_the_first_worker_does_not_hear_an_interrupt_and_its_parent_still_does(t
 def test_where_no_thread_can_start_a_deck_is_refused_in_a_sentence_and_a_build_draws_alone(
     tmp_path, capsys, monkeypatch, command
 ):
-    """As under a limit of memory or of processes; a pool without its thread would be waited for without end."""
+    """As under a limit on memory or processes; waiting for a pool without its thread would never end."""
     from concurrent.futures.process import _ExecutorManagerThread
 
     from desktop_app.cli import main

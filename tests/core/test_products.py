@@ -1,4 +1,4 @@
-"""Nothing is computed from a pass by a model that did not make it."""
+"""No product is computed from a pass with a model other than the one that computed the pass."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Edits whose numbers come from elsewhere: what they put, by plain numpy, and what is refused."""
+"""Edits whose numbers come from a source: what they put, compared with plain numpy, and what is refused."""
 
 import json
 
@@ -62,12 +62,12 @@ def test_of_prompts_of_different_lengths_matched_tokens_stand_for_each_other(mod
     assert passes.alignment == (0, *range(5, 13))
     for here, there in enumerate(passes.alignment):
         assert np.array_equal(found[here], theirs[there])
-    # What has no counterpart stays as it is.
+    # Positions without a counterpart are not edited.
     longer = run(model, "blocks.2.resid_pre=other", text="a big cat sat", other="a cat sat")
     kept = [n for n, place in enumerate(longer.alignment) if place is None]
     assert kept == [1, 2, 3, 4]
     assert np.allclose(longer.trace["blocks.2.resid_pre"][kept], longer.before["blocks.2.resid_pre"][kept], atol=1e-5)
-    assert longer.trace.run.changes == ("blocks.2.resid_pre=other",) * 2  # two stretches of one edit
+    assert longer.trace.run.changes == ("blocks.2.resid_pre=other",) * 2  # one edit in two ranges of positions
 
 
 def test_rules_of_alignment():

@@ -1,4 +1,4 @@
-"""Session files: what is saved comes back; what is damaged, hostile or from the future is refused in one sentence."""
+"""Session files: what is saved is read back; damaged, hostile or newer files are refused in one sentence."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from desktop_app.gpt2.errors import ModelError, SessionError
 from desktop_app.gpt2.sampling import MAX_SEED, MAX_TOP_K, Sampling
 from tests.checkpoints import write_checkpoint
 
-text = st.text(max_size=20)  # never half a surrogate pair, which no text file holds
+text = st.text(max_size=20)  # without lone surrogates, which no text file can hold
 positions = st.none() | st.integers(0, 200_000)
 ids = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
 models = st.just("") | text.filter(lambda t: "\0" not in t).map(lambda t: os.path.normpath(f"/models/m{t}"))
@@ -250,7 +250,7 @@ def test_any_json_in_any_field_is_a_state_or_a_session_error(fields):
         state = from_json(session(**fields), "x")
     except SessionError:
         return
-    # Nothing in a file depends on the current directory: a model in it is kept by its whole path.
+    # Nothing in a session depends on the current directory: a model is stored with its absolute path.
     model = referred(reference_of(state.model))
     assert from_json(to_json(state), "x") == replace(state, model=model)
 
@@ -281,7 +281,7 @@ def test_a_damaged_session_is_not_to_be_fetched_from_a_hub_it_never_came_from(tm
 def test_files_that_are_none_and_files_that_are_too_large_are_refused(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "huge").write_bytes(b"")
-    os.truncate(tmp_path / "huge", 100 << 20)  # sparse: it takes no room on the disk
+    os.truncate(tmp_path / "huge", 100 << 20)  # sparse: it takes no space on disk
     for name, word in (("fifo", "not a file"), ("huge", "16,777,216"), ("absent", "not exist"), (".", "not a file")):
         with pytest.raises(SessionError, match=word) as caught:
             load_session(tmp_path / name)
@@ -394,9 +394,9 @@ def test_a_session_names_a_model_so_that_it_is_found_on_another_machine(tmp_path
     assert named(fetched) == f"ann/small@{commit}"
     assert named("/some/where") == "/some/where" and named("") == ""
     monkeypatch.chdir(tmp_path)
-    assert named("here") == str(tmp_path / "here")  # the next start may be elsewhere
+    assert named("here") == str(tmp_path / "here")  # the next start may be in another directory
     for name in ("sorter", "sorter@50", "ann"):
-        (tmp_path / name).mkdir()  # what the current directory holds is nobody's model
+        (tmp_path / name).mkdir()  # a folder in the current directory is not one of these models
     for folder in (sorter, snapshots(sorter)[50], fetched):
         assert from_json(to_json(State(model=str(folder))), "it").model == str(folder)
 

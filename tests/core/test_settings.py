@@ -1,4 +1,4 @@
-"""Settings survive a restart; what is damaged about them is forgotten and keeps nothing from starting."""
+"""Settings survive a restart; damaged ones are dropped and do not prevent a start."""
 
 import json
 import os

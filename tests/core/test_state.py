@@ -48,7 +48,7 @@ def ids(text):
 
 
 def spelled(*pieces):
-    """The ids of each piece by itself, one after the other."""
+    """The ids of each piece encoded by itself, concatenated."""
     return tuple(token for piece in pieces for token in ids(piece))
 
 
@@ -111,7 +111,7 @@ def test_cutting_the_end_off_between_two_appended_tokens_leaves_the_ids_in_front
 def test_typing_behind_appended_tokens_makes_typed_text_of_them(state, typed):
     assume(typed)
     before = full_text(state, BPE)
-    assume(not (state.appended and before.endswith(typed)))  # else the same text could have been typed in front
+    assume(not (state.appended and before.endswith(typed)))  # otherwise the same text could have been typed in front
     changed, _ = edit(state, before + typed, BPE)
     assume(not before[len(state.text) :] or typed[-1] != before[-1])
     assert changed == replace(state, text=before + typed, appended=())
@@ -167,7 +167,7 @@ def test_tokens_that_come_out_as_they_stood_need_no_note():
     drawn = ids(" the house")
     state = State(text="in", appended=drawn)
     assert encode(State(text="in the house"), BPE) == encode(state, BPE)
-    # The last token may grow into another one with the letter that was typed: that is what typing does.
+    # A typed letter may change the last token into another one; this is normal when typing.
     for text in ("in the houses", "in the house.", "in the hous"):
         assert edit(state, text, BPE) == (State(text=text), "")
 

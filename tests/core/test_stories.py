@@ -1,4 +1,4 @@
-"""Stories: what files hold is what is told; a story written is read back; what is not a story is refused by name."""
+"""Stories: files are read as written, saved stories are read back, and files that are not stories are refused."""
 
 from dataclasses import replace
 
@@ -166,7 +166,7 @@ def test_choices_are_right_where_their_claims_hold_on_the_model_at_hand(model):
 
 
 def numbers(panel):
-    """All that a panel shows as numbers."""
+    """All numbers that a panel shows."""
     values = [np.asarray(getattr(panel, "values", np.zeros(0)))]
     values += [strip.values for strip in getattr(panel, "strips", ())]
     return np.concatenate([v.ravel() for v in values])

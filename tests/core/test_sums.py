@@ -1,4 +1,4 @@
-"""The bundled models are the files that were recorded; whatever else they are is told by name."""
+"""The bundled models' files have the recorded sums; any that differ are named."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ def test_sha256sum_reads_the_file_and_agrees():
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """A folder of models with its sums, all of it to be damaged."""
+    """A folder of models with its sums, for tests that damage it."""
     (tmp_path / "models" / "bundled").mkdir(parents=True)
     (tmp_path / "models" / "bundled" / "config.json").write_text("{}")
     (tmp_path / "models" / "bundled" / "model.safetensors").write_bytes(b"weights")

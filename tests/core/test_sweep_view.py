@@ -1,4 +1,4 @@
-"""The sweep workspace: its numbers are those of the commands, parts of it are shown, and a cell leads to its run."""
+"""The sweep workspace: its numbers are the commands', partial results are shown, and a cell leads to its pass."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def moment(model, other=OTHER, *, edits=(), mask="causal", **view):
 
 
 def swept(model, **how):
-    """The scene with its sweep made, and the parts of it that were told on the way."""
+    """The scene with its sweep computed, and the partial results that were reported."""
     scene, step, told = moment(model, **how), find_step("sweep", model.config), []
     for want in wants_of(scene, step):
         scene = scene.with_made({want: compute(want, model, scene.passes, partly=told.append)})
@@ -150,7 +150,7 @@ def test_of_prompts_of_different_lengths_each_token_stands_for_its_counterpart(m
             hidden = Cell("sweep.effect", (1, 5))
             assert readout_of(scene, hidden).value == "no counterpart"
             assert clicked(scene, hidden) == scene.state
-    # A cell leads to that very run, whatever stands for what.
+    # A cell leads to the pass with exactly this edit.
     at = (1, 2) if what == "from_heads" else (1, len(base.trace) - 2)
     state = clicked(scene, Cell("sweep.effect", at))
     logits = compute_passes(model.engine, model.tokenizer, asked_of(state, model.tokenizer)).trace.logits(-1)
@@ -172,7 +172,7 @@ def test_a_sweep_of_an_edited_pass_is_on_top_of_its_edits(model):
 
 
 def as_copied(scene, step, cell, folder, monkeypatch):
-    """What the lines that a person copies leave in `result`."""
+    """The `result` of the copied lines."""
     scene.trace.save(folder / "trace.safetensors")
     monkeypatch.chdir(folder)
     made = {}

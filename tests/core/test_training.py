@@ -1,4 +1,4 @@
-"""Snapshots of a training as one model: where they are found, in which order, how they are named, what was measured."""
+"""Training snapshots as one model: where they are found, their order and names, and what was measured."""
 
 import shutil
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_the_sorter_and_each_of_its_snapshots_are_of_one_training():
 
 def test_checkpoints_side_by_side_are_a_training_by_number_and_not_by_spelling(tmp_path, tiny):
     run = run_of(tmp_path / "run", tiny, ["checkpoint-1000", "checkpoint-200", "checkpoint-30"])
-    (run / "checkpoint-77").mkdir()  # no model
+    (run / "checkpoint-77").mkdir()  # without a model
     (run / "logs").mkdir()
     training = training_of(run / "checkpoint-200")
     assert training == Training(run, training.snapshots) and training.steps == (30, 200, 1000)
@@ -88,7 +88,7 @@ def test_branches_named_by_their_step_are_one_training_in_the_cache(tmp_path, mo
         shutil.copytree(tiny, storage / "snapshots" / commit)
         (storage / "refs").mkdir(exist_ok=True)
         (storage / "refs" / branch).write_text(commit)
-    (storage / "snapshots" / f"{3:040x}" / "vocab.json").unlink()  # this one is not whole
+    (storage / "snapshots" / f"{3:040x}" / "vocab.json").unlink()  # this snapshot is incomplete
     (storage / "snapshots" / f"{3:040x}" / "tokenizer.json").unlink(missing_ok=True)
     folder = find_model("owner/grown@checkpoint-50")
     training = training_of(folder)

@@ -1,4 +1,4 @@
-"""The training workspace: its curves are the file's, and its losses those of each snapshot's own pass."""
+"""The training workspace: its curves are those in the file, and its losses those of each snapshot's pass."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What is said of a vector before all its numbers is what plain numpy makes of the tensors."""
+"""The summary of a vector, shown before all its numbers, equals plain numpy on the tensors."""
 
 import numpy as np
 import pytest

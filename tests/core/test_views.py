@@ -1,4 +1,4 @@
-"""What views show is what the model computed: every cell, bar and curve, against the trace and a forward pass apart."""
+"""Views show what the model computed: every cell, bar and curve agrees with the trace and an independent pass."""
 
 import re
 import tomllib
@@ -69,7 +69,7 @@ def scene(model):
 
 @pytest.fixture(scope="module")
 def expected(tiny):
-    """Every tensor of the tiny model's text, from the forward pass in float64 that knows nothing of the package."""
+    """Every tensor of the tiny model's pass, from the independent forward pass in float64."""
     ids = scene_of(tiny).trace.ids
     return reference.forward(random_weights(CONFIG), CONFIG, list(ids))
 
@@ -79,7 +79,7 @@ def step_of(scene, op):
 
 
 def pictures(panel):
-    """(values [r, c], source, the panel) of everything in a panel that is a picture of cells."""
+    """(values [r, c], source, panel) for every picture of cells in a panel."""
     if isinstance(panel, StripsPanel):
         for strip in panel.strips:
             yield np.asarray(strip.values)[None, :], strip.source
@@ -220,7 +220,7 @@ def test_nearest_rows_are_those_of_largest_cosine(tiny):
     assert [bar.value for bar in bars] == pytest.approx([cosines[i] for i in order[: len(bars)]], abs=1e-5)
 
 
-# Sampling, against its own definition written out again
+# Sampling, compared with an independent implementation
 
 
 SETTINGS = [
@@ -288,7 +288,7 @@ def test_bars_show_every_stage_of_sampling(model, sampling, position):
     for bar in panel.bars:
         assert bar.value == pytest.approx(float(truth["final"][bar.pick.token]), rel=1e-6, abs=1e-12)
         assert bar.outline == pytest.approx(float(truth["scaled"][bar.pick.token]), rel=1e-6)
-        # One column must not mix two kinds of numbers unsaid.
+        # A column must not mix two kinds of numbers without saying so.
         was = "" if bar.kept else "was "
         assert bar.text == was + percent(float(truth["final" if bar.kept else "scaled"][bar.pick.token]))
         assert f" · {bar.text} · {'kept' if bar.kept else 'cut'}" in found_words(scene, bar.pick.token)
@@ -366,7 +366,7 @@ def test_every_tensor_of_the_table_names_the_step_that_shows_it(tiny):
         shown = set()
         for panel in panels_of(replace(scene, state=replace(scene.state, layer=step.layer or 0)), step):
             shown |= {source.name for _, source in pictures(panel) if source is not None}
-        told = name in ("tokens", "logits") or name.endswith((".mean", ".scale"))  # in words and bars
+        told = name in ("tokens", "logits") or name.endswith((".mean", ".scale"))  # shown in words and bars
         assert told or name in shown, name
 
 
@@ -501,13 +501,13 @@ def test_three_enormous_dimensions_at_position_0_leave_every_view_readable(tiny,
             for plain, panel in zip(panels_of(plain_scene, step), panels_of(scene, step), strict=True):
                 for (before, _), (after, _) in zip(pictures(plain), pictures(panel), strict=True):
                     usual, now = contrast(before, plain.levels), contrast(after, panel.levels)
-                    # A norm's own view of position 0 is spared: mean and spread are those of the three alone.
+                    # Except layer norms at position 0, where the three dimensions alone determine mean and standard deviation.
                     if token or not op.startswith("ln"):
                         assert now >= usual / 8, (op, panel.title, token)
 
 
 def contrast(values, levels):
-    """How much of the colour scale the middle half of the cells spans."""
+    """The share of the colour scale that the middle half of the cells spans."""
     fractions = levels.fraction(values[np.isfinite(values)])
     return float(np.subtract(*np.percentile(fractions, [75, 25]))) if fractions.size else 0.0
 
@@ -548,7 +548,7 @@ FOLDED = {
     *("embed", "pos_embed", "sum", "ln1", "ln2", "ln_final", "qkv", "heads", "concat", "attn_out", "resid_mid"),
     *("resid_post", "mlp.pre", "mlp_out", "logits"),
 }
-"""Steps that have every number of a vector or table as colours beside what they say of it."""
+"""Steps that show every number of a vector or table as colours, next to a summary of it."""
 
 
 @pytest.mark.parametrize("op", OPS)

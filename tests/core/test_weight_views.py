@@ -1,4 +1,4 @@
-"""Weights as pictures: each shows the right numbers, whose cells open, and says truly how they are distributed."""
+"""Weights as pictures: the right numbers, cells that open, and correct statements about their distribution."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def checkpoint(tmp_path_factory):
 
 
 def expected(name, head=None):
-    """A weight's numbers out of the file as it was written, head by head after the layout of GPT-2's c_attn."""
+    """A weight's numbers as written to the file, head by head by the layout of GPT-2's c_attn."""
     half = {n: a.astype(np.float16).astype(np.float32) for n, a in STORED.items()}
     d, width = 24, 8
     if name in ("embed.W_E", "unembed.W_U"):
@@ -163,7 +163,7 @@ def test_sizes_are_percentiles_and_end_at_the_largest(checkpoint):
 
 
 def area(panel):
-    """What a histogram's outline counts: its height over each bin, added up."""
+    """The total count of a histogram's outline: the sum of its heights over all bins."""
     _, heights = panel.lines[0]
     return heights[1:-1:2].sum()
 
@@ -176,7 +176,7 @@ def test_a_histogram_counts_every_number_or_says_how_many_it_leaves_out(checkpoi
     edges = panel.lines[0][0]
     assert (edges[0], edges[-1]) == pytest.approx((values.min(), values.max()))
     heights = panel.lines[0][1][1:-1:2]
-    assert heights[:10].sum() == (values < edges[20]).sum()  # each inner edge is there twice
+    assert heights[:10].sum() == (values < edges[20]).sum()  # each inner edge occurs twice
 
     monkeypatch.setattr(views, "_FEW", 100)
     cut = weight_view(checkpoint, part).content.children[1].children[2]
@@ -204,7 +204,7 @@ def test_of_a_large_weight_a_sample_is_taken_that_comes_by_every_column_and_said
     assert np.array_equal(sample, values.ravel()[::every])
     view = weight_view(checkpoint, find_part(checkpoint.config, "embed.W_E"))
     assert f"from 1 in {every}" in view.content.children[1].children[1].note
-    # What costs one look at each number is said of all of them.
+    # Facts that need one pass over the numbers are about all of them.
     assert facts(view)["smallest"][1].startswith(f"row {values.argmin() // 24},")
     assert float(facts(view)["norm"][0]) == pytest.approx(np.linalg.norm(values), rel=1e-3)
 
@@ -232,7 +232,7 @@ def test_rows_of_tokens_are_labelled_by_them(checkpoint):
     assert panel.picks is None
 
 
-# A source with an offset, and what lights up on it
+# A source with an offset, and the cells that are highlighted in it
 
 
 def test_a_source_of_a_part_counts_from_where_the_part_begins():

@@ -1,4 +1,4 @@
-"""Why this token: the waterfall's bars are what plain numpy makes of the residual stream, and end at the logit."""
+"""The "why" workspace: the waterfall's bars equal plain numpy on the residual stream, and end at the logit."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -222,10 +222,10 @@ def test_the_effect_of_muting_stands_beside_each_bar_when_it_is_asked_for(model)
     said = {rise.label: rise.remark for rise in panel.rises if rise.remark.startswith("muting it")}
     heads = {f"head {n}" for n in range(model.config.n_head)}
     assert set(said) == heads | {"MLP", "block 0", "block 1", "token embedding"}
-    # After another position than the last nothing is muted, and the bars say what they say without effects.
+    # At positions other than the last nothing is muted, and the bars are those without effects.
     other = scene(model, view=ViewOptions(effects=True), target=5, position=3)
     assert not any(rise.remark.startswith("muting it") for rise in waterfall(other).rises)
-    # A block is muted as a whole, its biases with it.
+    # A block is muted as a whole, including its biases.
     edits = [Edit(f"blocks.1.{end}", (ALL, ALL), put=Cells.of(what_if.means(model.engine, texts)[f"blocks.1.{end}"]))
              for end in ("attn_out", "mlp_out")]  # fmt: skip
     final = finals(model.engine, own.trace, [tuple(edits)])

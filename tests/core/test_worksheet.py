@@ -1,4 +1,4 @@
-"""What a worksheet asks closes by hand: answers are made from what is printed, and meet the model's own numbers."""
+"""Worksheets can be solved by hand: answers follow from the printed numbers, and agree with the model's own."""
 
 from decimal import Decimal
 from math import exp
