@@ -501,7 +501,7 @@ def test_three_enormous_dimensions_at_position_0_leave_every_view_readable(tiny,
             for plain, panel in zip(panels_of(plain_scene, step), panels_of(scene, step), strict=True):
                 for (before, _), (after, _) in zip(pictures(plain), pictures(panel), strict=True):
                     usual, now = contrast(before, plain.levels), contrast(after, panel.levels)
-                    # Except layer norms at position 0, where the three dimensions alone determine mean and standard deviation.
+                    # Not layer norms at position 0: there the three dimensions determine mean and deviation.
                     if token or not op.startswith("ln"):
                         assert now >= usual / 8, (op, panel.title, token)
 

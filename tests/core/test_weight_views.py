@@ -204,7 +204,7 @@ def test_of_a_large_weight_a_sample_is_taken_that_comes_by_every_column_and_said
     assert np.array_equal(sample, values.ravel()[::every])
     view = weight_view(checkpoint, find_part(checkpoint.config, "embed.W_E"))
     assert f"from 1 in {every}" in view.content.children[1].children[1].note
-    # Facts that need one pass over the numbers are about all of them.
+    # Facts that take a single pass over the numbers are about all of them, not the sample.
     assert facts(view)["smallest"][1].startswith(f"row {values.argmin() // 24},")
     assert float(facts(view)["norm"][0]) == pytest.approx(np.linalg.norm(values), rel=1e-3)
 
