@@ -1,4 +1,4 @@
-"""The booklet: a page a step, bookmarks that lead there, fonts inside, the same bytes each time."""
+"""The booklet: one page per step, bookmarks to the pages, embedded fonts, and the same bytes each time."""
 
 import re
 import shutil

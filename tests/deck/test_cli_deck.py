@@ -1,4 +1,4 @@
-"""`logitscope deck`: what it writes and says, what it refuses beforehand, and what it leaves behind: nothing."""
+"""`logitscope deck`: what it writes and prints, what it refuses beforehand, and that it leaves nothing behind."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def command(model, out, *arguments):
 
 
 def ended(group, seconds=20):
-    """Whether no process of a group is left after a moment; ends those that are."""
+    """Whether no process of a group is left after a moment; kills any that is."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -156,7 +156,7 @@ def test_an_interrupted_deck_leaves_no_file_and_no_process(model, tmp_path, sent
         deadline = time.monotonic() + 60
         while not list(out.parent.glob(".*/*")) and time.monotonic() < deadline and running.poll() is None:
             time.sleep(0.05)
-        # As a terminal does it, which tells every process of the command.
+        # Like a terminal, which signals every process of the command.
         os.killpg(running.pid, sent) if sent == signal.SIGINT else running.send_signal(sent)
         _, err = running.communicate(timeout=60)
     finally:

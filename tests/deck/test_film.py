@@ -1,4 +1,4 @@
-"""Films: a frame a step, each as long as asked, in the same bytes each time."""
+"""Films: one frame per step, each shown as long as asked, and the same bytes each time."""
 
 import re
 import shutil

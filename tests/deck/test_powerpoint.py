@@ -44,7 +44,7 @@ def pictures(slide):
 
 
 def shown(text):
-    """A cell's number, or None where it is empty."""
+    """A cell's number, or None if it is empty."""
     if not text:
         return None
     mantissa, _, power = text.replace("−", "-").replace("∞", "inf").lstrip(">").partition("·10")
@@ -210,7 +210,7 @@ def test_a_deck_without_captions_has_no_prompt_in_its_footer(build, scene):
 
 
 def test_a_thousand_long_tokens_find_room_on_a_slide(tmp_path):
-    """What does not fit would be cut off by the picture's edge."""
+    """Text that did not fit would be cut off at the picture's edge."""
     from desktop_app.figures.deck import pieces, powerpoint
     from desktop_app.figures.deck.template import own_design
     from desktop_app.figures.layout import height_in

@@ -1,4 +1,4 @@
-"""A deck through LibreOffice: every slide is drawn there, with its title and its numbers."""
+"""A deck rendered by LibreOffice: every slide has its title and its numbers."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""A department's template: its layouts are used, what is missing is said, and nothing hostile gets in."""
+"""A user's template: its layouts are used, missing ones are reported, and hostile files are refused."""
 
 import io
 import re
@@ -18,7 +18,7 @@ from desktop_app.gpt2.errors import ExportError
 
 
 def default_deck(change=lambda _deck: None):
-    """What PowerPoint's own first design looks like: 4:3, eleven layouts."""
+    """A template like PowerPoint's default design: 4:3, eleven layouts."""
     deck = Presentation()
     change(deck)
     buffer = io.BytesIO()
@@ -203,10 +203,10 @@ def test_what_unpacks_to_too_much_is_not_unpacked(saved, monkeypatch):
 
 
 def test_a_part_that_is_longer_than_it_says_is_refused(saved):
-    """The size in a ZIP file's list is only a claim."""
+    """The size in a ZIP file's directory may be wrong."""
     data = bytearray(with_parts(default_deck(), part("ppt/media/zeros.bin", bytes(1 << 20))))
     at = data.rindex(b"ppt/media/zeros.bin")
-    size = at - 46 + 24  # uncompressed size in the entry of the list, which comes last
+    size = at - 46 + 24  # the uncompressed size in the directory's last entry
     assert data[size : size + 4] == (1 << 20).to_bytes(4, "little")
     data[size : size + 4] = (10).to_bytes(4, "little")
     with pytest.raises(ExportError, match="not a PowerPoint file"):

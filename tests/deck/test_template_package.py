@@ -1,4 +1,4 @@
-"""A template as a package from outside: judged as parsed, bounded, and rid of what leads to slides it no longer has."""
+"""A template as an untrusted package: checked as parsed, limited in size, and without links to removed slides."""
 
 import io
 import posixpath
@@ -172,7 +172,7 @@ def test_nesting_and_relations_are_bounded(saved, monkeypatch):
         read_template(saved())
 
 
-# Slides that a template has, and what in it leads to them
+# A template's own slides, and links to them
 
 
 def custom_show(deck):
@@ -189,7 +189,7 @@ NAMES = f'xmlns:p="{P}" xmlns:r="{OFFICE}"'
 
 
 def jumping(holder):
-    """A button on the master or a layout that goes to the first slide, one that goes on, and one that ends the show."""
+    """Buttons on the master or a layout: one to the first slide, one to the next, and one that ends the show."""
 
     def change(deck):
         add_slides(deck)

@@ -1,4 +1,4 @@
-"""Which steps a deck has, and what is said about each."""
+"""Which steps a deck has, and the text about each."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Worker processes: every task's result with its number, as few tasks ahead as may be, and nothing left running."""
+"""Worker processes: every task's result with its number, as few tasks queued as possible, and nothing left running."""
 
 import multiprocessing
 import os

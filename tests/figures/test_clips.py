@@ -1,4 +1,4 @@
-"""Clips of operations that move: read back by another program, each frame in its place and time."""
+"""Clips of animated operations, read back by another program: each frame in its order and for its time."""
 
 import numpy as np
 import pytest

@@ -73,7 +73,7 @@ def test_the_grid_alone_is_one_panel_and_its_data_are_that_alone(figure, trace):
         assert (head, query, key) == (0, int(row["row"]), int(row["column"]))
         back[query, key] = np.float32(row["value"])
     np.testing.assert_array_equal(back, panel.values)  # to the bit
-    assert len(found) == len(IDS) * (len(IDS) + 1) // 2  # what the mask hides takes no line
+    assert len(found) == len(IDS) * (len(IDS) + 1) // 2  # masked cells have no row
 
 
 def test_a_token_that_was_chosen_stays_marked(figure):

@@ -44,7 +44,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def silence(caplog):
-    """Nothing is logged while a figure is made; warnings fail a test anyway."""
+    """Check that nothing is logged while a figure is made; warnings fail a test anyway."""
     with caplog.at_level(logging.WARNING):
         yield
     assert caplog.records == []
@@ -231,7 +231,7 @@ def test_the_page_has_the_theme_s_background_unless_it_is_transparent(tiny, them
 
 
 def test_a_bright_diagonal_of_a_long_prompt_is_still_on_the_slide(tiny):
-    """A head that looks at each token itself: the diagonal must cross the picture without a gap."""
+    """A head in which every token attends to itself: the diagonal must cross the picture without a gap."""
     made = job(tiny, "pattern", "x" * 250)
     large = next(p for p in panels(made.view.content) if isinstance(p, GridPanel) and not p.small)
     grid = np.full((2000, 2000), 0.0)
@@ -286,7 +286,7 @@ def test_nobody_s_matplotlib_settings_change_a_figure(tiny, kind, monkeypatch):
     }
     with mpl.rc_context(theirs):
         assert render(job(tiny, "mlp.post"), Options(kind, dpi=72)) == plain
-        assert mpl.rcParams["text.usetex"] is True  # and theirs are left as they were
+        assert mpl.rcParams["text.usetex"] is True  # and the user's settings are unchanged
 
 
 def test_another_process_makes_the_same_bytes(tiny):
@@ -304,7 +304,7 @@ def test_another_process_makes_the_same_bytes(tiny):
     assert done.stdout.strip() == str(ours)
 
 
-# Texts that no font has, and texts that are none
+# Texts that no font can show, and invalid text
 
 
 STRANGE = (

@@ -1,4 +1,4 @@
-"""The table of panel kinds: none is missing, and what a row says is complete."""
+"""The table of panel kinds: none is missing, and every row is complete."""
 
 from typing import get_args
 

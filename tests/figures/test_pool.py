@@ -1,4 +1,4 @@
-"""Shrunken pictures keep what is strongest, and the pointer finds the very cell that a pixel shows."""
+"""Downscaled pictures keep the strongest cells, and the pointer finds the cell that a pixel shows."""
 
 import math
 
@@ -20,7 +20,7 @@ sizes = st.floats(1, 60)
 
 
 def strongest(block):
-    """The strongest cell of a block, slowly; NaN if there is none."""
+    """The strongest cell of a block, by a slow loop; NaN if there is none."""
     best = float("nan")
     for value in block.ravel().tolist():
         if not math.isnan(value) and not abs(value) <= abs(best):
@@ -90,7 +90,7 @@ def test_the_middle_of_a_cell_is_that_cell(rows, columns, scale, data):
 
 @st.composite
 def strips(draw):
-    """A vector wrapped into rows of `stride`, or the piece of one that a head owns."""
+    """A vector wrapped into rows of `stride`, or one head's part of it."""
     length, stride = draw(st.integers(1, 60)), draw(st.integers(1, 16))
     start = draw(st.integers(0, (length - 1) // stride)) * stride
     rows = draw(st.integers(1, -(-(length - start) // stride)))

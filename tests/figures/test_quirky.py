@@ -1,4 +1,4 @@
-"""Pictures of a model with GPT-2's quirks, of three tokens up to a whole context: none of them hides or misleads."""
+"""Pictures of a model with GPT-2's quirks, for three tokens up to a full context: none hides numbers or misleads."""
 
 import re
 from functools import cache
@@ -101,10 +101,10 @@ def test_no_picture_is_one_flat_colour_and_none_changes_its_scale_as_the_text_gr
         for n, panel in enumerate(panels(view_of(scene(count), op).content)):
             found = [v for v in pictures(panel)]
             if not found or not panel.levels.diverging or panel.title == "Weight × value":
-                continue  # what keys send that are hardly read is nothing, beside the values as they are
+                continue  # keys with tiny weights contribute almost nothing, compared with the values themselves
             scales.setdefault((n, panel.title.split(":")[0]), []).append(panel.levels.high)
             sizes = np.concatenate([np.abs(v[np.isfinite(v)]).ravel() for v in found])
-            # Of most cells the size is a good part of the scale: it is not set by a few.
+            # Most cells use a good part of the scale, so a few cells do not set it.
             assert np.percentile(sizes, 90) > panel.levels.high / 12, (panel.title, count)
     for title, highs in scales.items():
         assert max(highs) < 4.5 * min(highs), (title, highs)

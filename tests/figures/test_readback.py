@@ -1,4 +1,4 @@
-"""Figures read back by programs of others: the numbers in them are the trace's, and all renderers show one picture."""
+"""Figures read back by other programs: they contain the trace's numbers, and all renderers show the same picture."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ from tests.scenes import open_tiny, scene_of, shown_steps
 
 SVG = "{http://www.w3.org/2000/svg}"
 LAYER, HEAD = 1, 2
-CLOSE = 5.0  # of 255, averaged over a page: what two renderers of letters differ by
+CLOSE = 5.0  # of 255, averaged over a page: how much two text renderers differ
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def cells_of(root, width):
 
 
 def test_the_colours_of_a_grid_stand_for_the_numbers_of_the_trace(model, scene):
-    """The picture is inverted: each cell's colour is looked up in the scale, and compared with the pattern's number."""
+    """Each cell's colour is converted back to a number by the scale, and compared with the pattern's number."""
     made = subject_job(find_subject("overview:blocks.1.attn.pattern", scene.config), model, scene)
     root = ElementTree.fromstring(render(made, Options("svg")))
     found = [c for width in np.arange(6, 60, 0.5) for c in cells_of(root, width)]
@@ -144,7 +144,7 @@ def test_an_svg_file_carries_the_faces_that_its_words_need(scene):
 
 
 def test_a_browser_without_the_fonts_shows_the_same_letters(scene, tmp_path):
-    """Chromium with no font but DejaVu draws an SVG file as we draw the PNG, since the file brings its own faces."""
+    """Chromium with only DejaVu draws an SVG file like our PNG, since the file embeds its fonts."""
     browser = program("chromium", "chromium-browser", "google-chrome")
     made = job(scene, "probabilities")
     (tmp_path / "f.svg").write_bytes(render(made, Options("svg")))

@@ -1,4 +1,4 @@
-"""A head's spreadsheet: LibreOffice, made to recalculate everything, finds what the trace has."""
+"""A head's spreadsheet: recalculated by LibreOffice, it has the trace's numbers."""
 
 import re
 import shutil
@@ -15,14 +15,14 @@ from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from tests.scenes import CONFIG, open_tiny
 
-TEXT = "=1+2, you"  # what begins like a formula stays text
+TEXT = "=1+2, you"  # text that begins like a formula stays text
 NS = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
 RECALCULATE = """<?xml version="1.0" encoding="UTF-8"?>
 <oor:items xmlns:oor="http://openoffice.org/2001/registry" xmlns:xs="http://www.w3.org/2001/XMLSchema">
 <item oor:path="/org.openoffice.Office.Calc/Formula/Load"><prop oor:name="OOXMLRecalcMode" oor:op="fuse">
 <value>0</value></prop></item></oor:items>
 """
-# Odd shapes: scores that are divided by the block's number too, and heads of 3.
+# Unusual shapes: scores also divided by the block's number, and heads of width 3.
 ODD = CONFIG | {"scale_attn_by_inverse_layer_idx": True, "n_embd": 12, "n_head": 4}
 
 
@@ -32,7 +32,7 @@ def model(request, tmp_path_factory):
 
 
 def read(path):
-    """Sheet -> [row, column] of the numbers behind headings, and the sheet's formulas, from the file itself."""
+    """Sheet -> [row, column] of the numbers after the headings, and the sheet's formulas, read from the file."""
     found = {}
     with zipfile.ZipFile(path) as file:
         book = ElementTree.fromstring(file.read("xl/workbook.xml"))
@@ -56,7 +56,7 @@ def read(path):
 
 
 def without_values(path, to):
-    """The same file with no formula's value in it."""
+    """The same file without the cached values of formulas."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as new:
         for item in old.infolist():
             data = old.read(item)
@@ -67,7 +67,7 @@ def without_values(path, to):
 
 
 def calculated(path, folder):
-    """What LibreOffice makes of the formulas."""
+    """The results of the formulas in LibreOffice."""
     if shutil.which("localc") is None:
         pytest.skip("LibreOffice Calc is not installed")
     profile = folder / "profile"

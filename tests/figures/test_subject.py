@@ -1,4 +1,4 @@
-"""What a figure can show besides steps, and the numbers behind it: each is the trace's or the weight's own."""
+"""What a figure can show besides steps, and its numbers, which are the trace's or the weight's own."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def rows_of(data):
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows[1:]]
 
 
-# What there is
+# The subjects
 
 
 def test_the_overview_has_the_grid_of_every_head(model, scene):

@@ -1,4 +1,4 @@
-"""Colours: words that can be read on every ground, evenly graded tables, ends that no colour blindness merges."""
+"""Colours: text is readable on every background, scales are even, and their ends differ for the colour-blind."""
 
 from itertools import product
 
@@ -64,14 +64,14 @@ def test_black_or_white_can_be_read_on_any_colour():
 def test_sequential_tables_go_one_way_in_lightness_and_evenly(theme):
     steps = np.diff(lightness(theme.table(diverging=False)))
     steps = -steps if steps.sum() < 0 else steps
-    assert (steps >= -0.02).all()  # a byte cannot hold less than this
+    assert (steps >= -0.02).all()  # rounding to a byte allows this much
     assert steps.sum() > 60
     quarters = [part.sum() for part in np.array_split(steps, 4)]
     assert min(quarters) > 0.4 * max(quarters)
 
 
 def test_in_print_every_table_goes_one_way_in_grey():
-    """A copy in greys keeps the order of the numbers, sign included, and no end of a scale looks like what is void."""
+    """A greyscale copy keeps the order of the numbers, sign included, and no end of a scale looks masked."""
     theme = THEMES["print"]
     for diverging in (True, False):
         light = lightness(theme.table(diverging))
@@ -109,7 +109,7 @@ def test_positive_and_negative_differ_for_every_eye(theme, kind):
 @pytest.mark.parametrize("theme", THEME, ids=NAMES)
 def test_the_middle_of_a_diverging_table_is_nearly_the_page(theme):
     table = theme.table(diverging=True)
-    if theme.name != "print":  # where lightness is the sign
+    if theme.name != "print":  # where lightness shows the sign
         assert abs(lightness(table[127]) - lightness(rgb(theme.background))) < 12
     assert np.ptp(table[127].astype(int)) < 10  # nearly grey
     assert abs(lightness(theme.table(diverging=False)[0]) - lightness(rgb(theme.background))) < 12

@@ -1,4 +1,4 @@
-"""A clip over a training: a frame for each snapshot, in order, each of that snapshot's own pass."""
+"""A clip of a training run: one frame per snapshot, in order, from that snapshot's own pass."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The flow of an edited pass: what parts an edit keeps and puts is worked out by hand, and the shares are of those."""
+"""The flow of an edited pass: the parts that edits keep and put are worked out by hand, and give the shares."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ EDITS = [
     "blocks.1.mlp_out[3:]*=0.5",
     "blocks.1.mlp_out[5, 1]+=3",
 ]
-"""Of position ROW the same is worked out by hand in `by_hand`."""
+"""The effect of these edits at position ROW is worked out in `by_hand`."""
 
 
 @pytest.fixture(scope="module")

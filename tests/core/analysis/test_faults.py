@@ -1,4 +1,4 @@
-"""Faults planted in the analyses are caught by `logitscope check`, which names them and ends with 1."""
+"""Faults planted in the analyses are caught by `logitscope check`, which names them and exits with 1."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def model(tmp_path_factory):
 
 
 def forgotten(name):
-    """Parts without the bias of that name."""
+    """Makes the parts lack the bias of that name."""
     known = parts.bias_of
 
     def bias_of(checkpoint, layer, which):
@@ -25,7 +25,7 @@ def forgotten(name):
 
 
 def final_scale_everywhere(patch):
-    """A lens that takes the scale of the model's own last point at every point: the mistake that is made most."""
+    """A lens that uses the final layer norm's scale of the last point at every point, the most common mistake."""
     known = lens.final_norm
 
     def cached(checkpoint, y):

@@ -1,4 +1,4 @@
-"""Products: they stop, do not change with how they are cut, refuse what is not there, and name heads rightly."""
+"""Products: they can be stopped, do not depend on chunk sizes, refuse bad arguments, and label heads correctly."""
 
 import numpy as np
 import pytest
@@ -113,7 +113,7 @@ def test_the_last_point_ranks_tokens_as_the_logits_do(engine, trace):
 
 @pytest.fixture
 def translators(tmp_path):
-    """Writes a file of translators: the identity, but for what is given."""
+    """Writes a file of translators: the identity, except for the tensors given."""
 
     def write(**changes):
         tensors = {}
@@ -163,7 +163,7 @@ def test_translators_that_do_not_fit_are_refused_by_name(engine, trace, translat
 
 
 def grids(count, keys):
-    """A pattern [1, query, key] that looks at `keys(i)` from every query i."""
+    """A pattern [1, query, key] in which every query i attends to `keys(i)`."""
     made = np.zeros((1, count, count))
     for i in range(count):
         made[0, i, keys(i)] = 1
@@ -211,7 +211,7 @@ def test_a_context_that_holds_no_repetition_is_told():
 
 
 def made_up(scores, without_first, repeated=50):
-    """Scores of one block, one head, all else zero."""
+    """Scores for one block and one head, zero unless given."""
     zero = np.zeros((1, 1))
     return Heads(
         each={},
@@ -230,7 +230,7 @@ def made_up(scores, without_first, repeated=50):
     [
         ({"first": 0.95}, {}, ["first"]),
         ({"first": 0.7, "induction": 0.25}, {"induction": 0.8}, ["induction"]),  # the sink does not hide it
-        ({"first": 0.99, "previous": 0.006}, {"previous": 0.6}, ["first"]),  # of next to nothing, most
+        ({"first": 0.99, "previous": 0.006}, {"previous": 0.6}, ["first"]),  # most of almost nothing
         ({"previous": 0.45, "duplicate": 0.5}, {"previous": 0.45, "duplicate": 0.5}, ["duplicate", "previous"]),
         ({"first": 0.3, "previous": 0.3}, {"previous": 0.35}, []),
     ],
@@ -240,7 +240,7 @@ def test_labels_are_given_by_what_a_head_does_beyond_the_first_token(scores, wit
 
 
 def test_in_a_short_context_where_all_looks_are_alike_no_label_is_given():
-    """Of three positions a look at everything alike gives a third: nothing can be three times that."""
+    """With three positions, uniform attention gives a third to each: no weight can be three times that."""
     assert labels.labels(made_up({"previous": 0.9}, {"previous": 0.9}, repeated=1)) == ()
 
 
@@ -388,7 +388,7 @@ def test_a_flow_has_only_edges_from_the_threshold_on_and_looks_back_alone(engine
     assert (positions[made.lower] <= positions[made.upper]).all()
     assert all(closing.good for closing in made.closings())
     reached = {n for n in made.lower.tolist()} | {0}
-    assert reached == set(range(len(made.nodes)))  # nothing stands there that no edge leads to
+    assert reached == set(range(len(made.nodes)))  # there is no node without an edge to it
 
 
 @pytest.mark.parametrize("threshold", [0, -1, 1.5, float("nan")])

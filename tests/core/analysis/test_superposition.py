@@ -17,7 +17,7 @@ def model(tmp_path_factory):
 
 
 def test_directions_are_kept_if_every_two_are_within_the_cosine():
-    # At 0, 10, 90 and 100 degrees: within 0.2 the second is too near the first, and the fourth too near the third.
+    # At 0, 10, 90 and 100 degrees: for 0.2 the second is too close to the first, and the fourth too close to the third.
     turned = np.radians([0, 10, 90, 100])
     vectors = np.stack([np.cos(turned), np.sin(turned)], 1)
     assert superposition.packed(vectors @ vectors.T, 0.2) == 2
@@ -77,7 +77,7 @@ def test_neighbours_are_the_greatest_cosines(model):
 
 @pytest.fixture(scope="module")
 def clustered(tmp_path_factory):
-    """Ten groups of thirty tokens, each about a centre of its own: more groups than a plane has dimensions."""
+    """Ten groups of thirty tokens, each around its own centre: more groups than a plane has dimensions."""
     weights, rng = random_weights(CONFIG, 3), np.random.default_rng(5)
     centres = rng.standard_normal((10, 24))
     weights["wte.weight"][:] = np.repeat(centres, 30, 0) + rng.normal(0, 0.25, (300, 24))
@@ -90,7 +90,7 @@ def test_a_layout_keeps_more_neighbours_than_two_components_and_is_the_same_agai
     groups = np.arange(300) // 30
     off = np.linalg.norm(made.places[:, None] - made.places[None], axis=-1)
     np.fill_diagonal(off, np.inf)
-    assert (groups[off.argmin(1)] == groups).mean() > 0.95  # what is nearest in the plane is of the same group
+    assert (groups[off.argmin(1)] == groups).mean() > 0.95  # the nearest in the plane belongs to the same group
     again = layout.compute(clustered)
     assert np.array_equal(made.places, again.places)
     assert not np.array_equal(made.places, layout.compute(clustered, seed=1).places)

@@ -1,4 +1,4 @@
-"""Muting and patching: what must come out whatever the weights, how much of a pass runs again, and what is refused."""
+"""Muting and patching: results that hold for any weights, how much of a pass runs again, and what is refused."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def corrupt(engine, clean):
 
 @pytest.fixture
 def ran(monkeypatch):
-    """How many rows each piece ran on."""
+    """The number of rows in each run of a single block's graph."""
     rows, run = [], Pieces.run
 
     def watched(self, table, feeds, *arguments, **options):
@@ -65,12 +65,12 @@ def test_what_is_put_there_is_what_was_there_leaves_the_bits_close(engine, clean
 
 
 def test_all_of_the_residual_stream_has_an_effect_of_one(engine, clean, corrupt):
-    """At the only position that differs in block 0, and of any block at all positions together."""
+    """At the only position that differs in block 0, and in any block at all positions together."""
     for direction in ("denoise", "noise"):
         found = what_if.patch(engine, clean, corrupt, direction=direction, **TOKENS)
         assert not found.refused
         assert found.effect[0, 3] == pytest.approx(1, abs=1e-4)
-        assert np.array_equal(found.effect[:, :3], np.zeros((3, 3)))  # both prompts are the same there
+        assert np.array_equal(found.effect[:, :3], np.zeros((3, 3)))  # both prompts have the same tokens there
     for layer in range(3):
         name = f"blocks.{layer}.resid_pre"
         edited = engine.trace(CORRUPT, edits=(Edit(name, (ALL, ALL), put=Cells.of(clean[name])),), reuse=corrupt)
@@ -137,7 +137,7 @@ def test_what_cannot_be_muted_is_refused(engine, clean, what, sentence):
         what_if.ablate(engine, clean, what=what, **TOKENS)
 
 
-LONGER = (3, 1, 7, 7, 4, 8, 5, 9, 2, 6)  # as CORRUPT, with two tokens more
+LONGER = (3, 1, 7, 7, 4, 8, 5, 9, 2, 6)  # CORRUPT with two more tokens
 STANDS_FOR = {"into the longer": (0, 1, None, None, 2, 3, 4, 5, 6, 7), "into the shorter": (0, 1, 4, 5, 6, 7, 8, 9)}
 
 

@@ -1,8 +1,8 @@
 """One block, one head, two dimensions, two tokens: every number worked out by hand.
 
-Token 0 is the vector (1, -1), token 1 is (2, -2), positions add nothing; layer norms make (1, -1) of both. Values,
-keys and W_O pass vectors on, queries get a bias of (1, 0). Both keys are alike, so a query looks at both evenly. The
-MLP reads nothing and writes its bias, (0.5, -0.5). W_U has the rows (1, 0) and (0, 1).
+Token 0 is the vector (1, -1), token 1 is (2, -2), positions add nothing; layer norm maps both to (1, -1). W_Q, W_K, W_V
+and W_O are identities, and queries get a bias of (1, 0). Both keys are equal, so a query attends to both equally. The
+MLP ignores its input and writes its bias, (0.5, -0.5). W_U has the rows (1, 0) and (0, 1).
 
 At position 1: (2, -2) + (1, -1) from the head + (0.5, -0.5) = (3.5, -3.5), whose scale is 3.5. The logits are 1 and -1.
 """
@@ -142,13 +142,13 @@ def test_score(engine, trace):
     # (1, -1) . (1, -1) and (1, 0) . (1, -1), over the root of d_head.
     assert made.terms == pytest.approx(np.array([[2, 0, 0], [0, 0, 0], [1, 0, 0]]) / ROOT2, abs=1e-6)
     assert made.score == pytest.approx(3 / ROOT2)
-    assert made.relative == pytest.approx(np.zeros((3, 3)), abs=1e-6)  # both keys are alike
+    assert made.relative == pytest.approx(np.zeros((3, 3)), abs=1e-6)  # both keys are equal
     assert made.asked() == pytest.approx(np.array([2, 0, 1]) / ROOT2, abs=1e-6)
     assert made.answered() == pytest.approx(np.array([3, 0, 0]) / ROOT2, abs=1e-6)
 
 
 def test_heads_that_look_at_all_alike_have_what_is_said_of_them(engine):
-    """Keys differ by token alone, and both tokens make the same key: every query looks at all it may see alike."""
+    """Both tokens have the same key, so every query attends equally to all keys that it sees."""
     made = heads.compute(engine, repeated=3)
     assert made.tokens.shape == (8, 7)
     # Queries 2 to 6 see 3 to 7 keys; 1 to 6 see 2 to 7; the second copy is 4 to 6 and sees 5 to 7.

@@ -63,7 +63,7 @@ def test_histograms_count_every_position_between_their_bounds(found, passes, sid
             own = found.neurons[side].histogram[layer, neuron]
             assert own.sum() == len(values)
             off += np.abs(own - plain).sum()
-    assert off <= 1e-4 * found.rows * NEURONS * LAYERS  # a value at a bound may fall on either side in float32
+    assert off <= 1e-4 * found.rows * NEURONS * LAYERS  # in float32 a value at a bin's edge may fall on either side
 
 
 def test_bins_are_by_bounds():
@@ -117,7 +117,7 @@ def test_five_passages_come_from_each_tenth_of_the_windows(found, passes, window
 
 
 def plain_scores(pattern, ids):
-    """The scores of one head by loops over queries and keys, position 0 apart; and its attention by distance."""
+    """The scores of one head, by loops over queries and keys, without position 0; and its attention by distance."""
     count = len(ids)
     on = dict.fromkeys(("previous", "first", "self", "duplicate", "induction"), 0.0)
     there, beyond_there = dict.fromkeys(on, False), dict.fromkeys(on, False)

@@ -1,4 +1,4 @@
-"""Texts are read from every format, packed or not; what cannot be read is named, and the rest goes on."""
+"""Texts are read from every format, compressed or not; unreadable files are named, and the others still read."""
 
 import csv
 import gzip
