@@ -71,7 +71,7 @@ def test_sequential_tables_go_one_way_in_lightness_and_evenly(theme):
 
 
 def test_in_print_every_table_goes_one_way_in_grey():
-    """A greyscale copy keeps the order of the numbers, sign included, and no end of a scale looks masked."""
+    """A greyscale copy keeps the order of the numbers, sign included, and no end of a scale looks like a gap."""
     theme = THEMES["print"]
     for diverging in (True, False):
         light = lightness(theme.table(diverging))

@@ -37,7 +37,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def other(tmp_path_factory):
-    """Another checkpoint: 3 blocks of 4 heads, 64 positions, other weights."""
+    """The folder of another checkpoint: 3 blocks of 4 heads, 64 positions, other weights."""
     config = {**BYTES, "n_layer": 3, "n_head": 4, "n_positions": 64}
     return write_checkpoint(tmp_path_factory.mktemp("models") / "other", config, seed=1)
 
@@ -60,7 +60,7 @@ def qapp(tmp_path_factory):
     config = tmp_path_factory.mktemp("screen") / "offscreen.json"
     config.write_text(json.dumps({"screens": [screen]}))
     app = make_application(["logitscope", "-platform", f"offscreen:configfile={config}"])
-    app.setCursorFlashTime(0)  # a blinking caret makes two images of one window differ
+    app.setCursorFlashTime(0)  # a blinking caret would make two images of the same window differ
     return app
 
 

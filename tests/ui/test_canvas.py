@@ -1,4 +1,4 @@
-"""A canvas whose view is laid out anew: what is pointed at, walked to and lit stays the same cell of a picture."""
+"""A canvas whose view is laid out again: the hovered, current and highlighted cells stay the same."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def canvas(qtbot):
 
 
 def what(canvas):
-    """The cell that is pointed at: name and index of its tensor, and the label of its picture."""
+    """The cell under the pointer: name and index of its tensor, and the label of its picture."""
     cells, line, place = canvas._at
     return cells.source.name, cells.source.at(line, place), cells.label, cells.values[line, place]
 

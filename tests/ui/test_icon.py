@@ -1,4 +1,4 @@
-"""The icon's pictures are what the drawings beside them give, in the sizes that a desktop asks for."""
+"""The icon's pictures are those that the drawings next to them give, in the sizes that a desktop needs."""
 
 import importlib.util
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_a_picture_is_what_its_drawing_gives(qapp, name, monkeypatch):
     drawing = icons.DRAWINGS.get(size, "logitscope.svg") if name.isdigit() else f"{name}.svg"
     found = QImage(str(resource("icons", file)))
     assert (found.width(), found.height()) == (size, size)
-    # Another version of Qt may round an edge otherwise.
+    # Another version of Qt may antialias edges differently.
     assert np.abs(pixels(found) - pixels(icons.drawn(drawing, size))).mean() < 2, "run: python packaging/icons.py"
 
 

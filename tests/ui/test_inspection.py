@@ -1,4 +1,4 @@
-"""Any number opens under the view, leads on to its operands and back, and the window tells what lights what."""
+"""Any number opens under the view and leads to its operands and back, and the window highlights related cells."""
 
 import numpy as np
 from PySide6.QtCore import Qt
@@ -20,7 +20,7 @@ def cells_of(canvas, name):
 
 
 def click_cell(desk, canvas, cells, row, column):
-    """Click a cell of a canvas, scrolled into sight."""
+    """Click a cell of a canvas, scrolled into view."""
     place = cells.place(row, column)
     canvas.verticalScrollBar().setValue(int(place.y) - canvas.viewport().height() // 2)
     origin = canvas.origin

@@ -1,4 +1,4 @@
-"""A plane of points that is dragged and zoomed: what moves is where the painter puts it once it rests."""
+"""A plane of points that is dragged and zoomed: moving points end where the painter draws them at rest."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ def test_points_move_to_where_the_painter_puts_them_in_that_window(seed):
     place = laid_out(moving.window).movable[0]
     np.testing.assert_allclose(x, place.x, atol=1e-6)
     np.testing.assert_allclose(y, place.y, atol=1e-6)
-    again = MovingMap(place)  # and from there on, as from the start
+    again = MovingMap(place)  # dragging on from there is like dragging from the start
     again.zoom(1.7)
     moving.zoom(1.7)
     np.testing.assert_allclose(again.placed()[0], moving.placed()[0], atol=1e-6)
@@ -88,9 +88,9 @@ def test_a_window_shows_its_points_alone_and_names_more_of_them():
     inside = {n for n in range(300) if (abs(shares[n] - 0.5) <= 0.05).all()}
     (cells,) = part.cells
     shown = {cells.source.at(0, n)[0] for n in range(cells.columns)}
-    assert inside <= shown and len(shown) < 60  # a few stand in the margin
+    assert inside <= shown and len(shown) < 60  # a few are in the margin
     assert len(labels[1] & {f"t{n}" for n in inside}) > len(labels[0] & {f"t{n}" for n in inside})
-    for n in range(cells.columns):  # a cell is the point that is there
+    for n in range(cells.columns):  # each cell is the point drawn there
         (token,) = cells.source.at(0, n)
         place = cells.place(0, n)
         assert cells.cell(place.x + place.w / 2, place.y + place.h / 2) == (0, n)
@@ -117,7 +117,7 @@ def test_many_dots_at_once_cover_what_qt_covers_one_by_one(qapp):
         painter.end()
         pixels = np.frombuffer(image.constBits(), np.uint8).reshape(60, 90, 4)[..., :3].astype(int)
         seen.append(255 - pixels.min(-1))
-    # By half a pixel a disc may stand elsewhere: what is covered, all in all, is the same.
+    # A disc may be off by half a pixel, but the covered area is the same in total.
     assert seen[0].sum() == pytest.approx(seen[1].sum(), rel=0.08)
     assert np.mean((seen[0] > 128) != (seen[1] > 128)) < 0.05
 
@@ -146,7 +146,7 @@ class TestWindow:
     def test_the_wheel_zooms_and_the_place_is_laid_out_when_it_rests(self, map_):
         before = len(map_.window.canvas.page.cells[0].ends)
         self.wheel(map_, self.middle(map_), 8)
-        assert map_.state.map_window == ()  # still turning
+        assert map_.state.map_window == ()  # the wheel is still turning
         map_.until(lambda: map_.state.map_window != ())
         map_.settle()
         canvas = map_.window.canvas
@@ -196,7 +196,7 @@ class TestWindow:
         map_.press(Qt.Key.Key_0, NONE, canvas)
         map_.settle()
         assert map_.state.map_window == () and not canvas.has_cursor
-        map_.press(Qt.Key.Key_Plus, ALT, canvas)  # not these
+        map_.press(Qt.Key.Key_Plus, ALT, canvas)  # these keys are ignored
         assert map_.state.map_window == ()
 
     def test_a_found_token_is_chosen_and_brought_into_sight(self, map_):

@@ -1,4 +1,4 @@
-"""README's things to try first, tried in the real window: what a line says happens."""
+"""README's list of things to try first, in the real window: what each line says happens."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def lines():
 
 @pytest.fixture
 def first(open_desk, bundled):
-    """The window as a first start shows it: the first example on the bundled model."""
+    """The window at a first start: the first example on the bundled model."""
     desk = open_desk(bundled, examples()[0].state.text)
     desk.window.open_example(examples()[0])
     desk.settle()

@@ -1,4 +1,4 @@
-"""A session, or an undo, whose model is not here: no other model's numbers stand under its text unasked."""
+"""A session, or an undo, whose model is missing: another model's numbers are not shown for its text unasked."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ def absent(tmp_path, model):
     path = tmp_path / "absent.logitscope"
     state = replace(State(), text="of another model", model=str(model), step="blocks.1.mlp.pre", layer=1)
     data = json.loads(to_json(state))
-    data["state"]["model"] = str(model)  # as it stands, not as a path from here
+    data["state"]["model"] = str(model)  # as written, not resolved from the current directory
     path.write_text(json.dumps(data))
     return path
 
@@ -131,6 +131,6 @@ def test_an_undo_to_another_text_of_a_model_that_is_gone_keeps_the_open_one_s(op
     assert desk.c.model.folder == tiny and desk.state.text == "of the tiny one" == desk.window.prompt.text()
     assert desk.scene.state.text == "of the tiny one"
     assert str(place) in desk.trouble() and "Undo brings its text to this model" in desk.trouble()
-    desk.window.do("undo")  # on purpose
+    desk.window.do("undo")  # deliberately
     desk.settle()
     assert desk.state.text == "of my own model" == desk.scene.state.text and desk.c.model.folder == tiny

@@ -1,4 +1,4 @@
-"""The window without a mouse and without eyes: names for a screen reader, a Tab order, the palette, an idle process."""
+"""The window without a mouse and for blind users: names for screen readers, Tab order, the palette, no idle work."""
 
 from operator import attrgetter
 
@@ -19,7 +19,7 @@ from tests.ui.driver import CTRL, SHIFT, pixels
 
 
 def focusable(window):
-    """Visible widgets of a window that take the focus, those inside a compound widget apart."""
+    """Visible widgets of a window that take the focus, without those inside a compound widget."""
     for widget in window.findChildren(QWidget):
         inside = widget.focusProxy() is not None or widget.objectName().startswith("qt_")
         takes = widget.focusPolicy() != Qt.FocusPolicy.NoFocus and widget.isVisible()
@@ -56,7 +56,7 @@ def walk(desk, key, modifiers, first):
         if seen and widget is first:
             return seen
         if seen and widget is seen[-1] and isinstance(widget, QTextBrowser):
-            desk.press(key, modifiers)  # a page of text stops at each of its links
+            desk.press(key, modifiers)  # in a page of text the focus stops at each link
             continue
         assert widget not in seen, f"Tab goes round without coming back, at {widget}"
         seen.append(widget)
@@ -163,12 +163,12 @@ def test_an_idle_window_has_no_timer_awake(desk):
     desk.settle()
     desk.window.canvas.setFocus()
     desk.window.say("")
-    # The last one frees what is not shown any more.
+    # The last timer frees what is no longer shown.
     desk.until(lambda: not any(t.isActive() for t in desk.window.findChildren(QTimer)))
 
 
 def opened_menu(desk, button):
-    """Press the button with the mouse; the texts of the menu that opens, which is closed again. None if none opens."""
+    """Click the button; returns the texts of the menu that opens, and closes it again. None if no menu opens."""
     found = []
 
     def look():
@@ -178,7 +178,7 @@ def opened_menu(desk, button):
             found.append((menu.pos(), [a.text().replace("&", "") for a in shown]))
             menu.close()
 
-    # The press returns when the menu has closed, so what looks at it comes from the event loop that it runs.
+    # The click returns only when the menu has closed, so it is read from the event loop that the menu runs.
     QTimer.singleShot(0, look)
     desk.click(button, button.width() / 2, button.height() / 2)
     return found[0] if found else None
@@ -218,7 +218,7 @@ def test_a_right_click_on_a_bar_offers_to_append_and_to_pin(desk):
 
 
 def choose(desk, typed):
-    """Type into the palette and take what it offers first; returns that line."""
+    """Type into the palette and choose the first line that it offers; returns that line."""
     desk.window.do("palette")
     (palette,) = desk.window.findChildren(CommandPalette)
     desk.type(typed, palette.field)

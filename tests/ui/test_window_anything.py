@@ -1,4 +1,4 @@
-"""Whatever one presses, in whatever order: nothing is raised, and in the end what is shown is what was typed."""
+"""Random actions in random order: nothing is raised, and in the end the typed text is shown."""
 
 import random
 from dataclasses import replace
@@ -32,7 +32,7 @@ KEYS = (
 
 
 class Somebody:
-    """Does anything at all; `did` is what, for the report of a failure."""
+    """Does random actions; `did` lists them, to report a failure."""
 
     def __init__(self, desk, models, seed):
         self.desk, self.models, self.dice, self.did = desk, models, random.Random(seed), []
@@ -91,7 +91,7 @@ class Somebody:
         return (model.name,)
 
     def change(self):
-        """Edit the pass, or have another prompt, another model or another mask."""
+        """Edit the pass, or choose another prompt, another model or another mask."""
         state = self.desk.state
         name, value = self.dice.choice(
             (
@@ -130,8 +130,8 @@ def test_anything_in_any_order_leaves_the_window_true_to_its_prompt(open_desk, t
         for _ in range(120):
             somebody.act()
         somebody.wait()
-        desk.c.complain("")  # of a model that could not stand beside
-        desk.c.set(replace(desk.state, space=None, beside=""))  # not every vocabulary here has a space
+        desk.c.complain("")  # a model could not be compared
+        desk.c.set(replace(desk.state, space=None, beside=""))  # not every vocabulary in this test has a space
         desk.write("AB")
         if desk.window.telling.covering:
             desk.window.do("cover")

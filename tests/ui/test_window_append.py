@@ -1,4 +1,4 @@
-"""Drawing, appending, running on, and taking all of it back."""
+"""Drawing and appending tokens, generating on, and undoing all of it."""
 
 import numpy as np
 import pytest
@@ -201,7 +201,7 @@ def test_a_run_ends_at_the_contexts_end_and_says_so(desk):
 
 @pytest.fixture
 def ends_soon(open_desk, tmp_path):
-    """A window on a model that is sure of <|endoftext|> from the first."""
+    """A window on a model that predicts <|endoftext|> with certainty from the first token on."""
     weights = random_weights({**BYTES, "tie_word_embeddings": False})
     weights["lm_head.weight"][:] = 0
     weights["ln_f.weight"][:] = 0

@@ -1,4 +1,4 @@
-"""Two models side by side in the window: put there, compared, taken away, and let go."""
+"""Two models side by side in the window: opened, compared, removed, and freed."""
 
 import gc
 import shutil
@@ -23,7 +23,7 @@ PATTERN = "blocks.1.attn.pattern"
 
 @pytest.fixture(scope="session")
 def twin(tmp_path_factory):
-    """A model of the tiny one's shape and tokens, of other weights."""
+    """A model with the tiny one's shape and tokens, but other weights."""
     return write_checkpoint(tmp_path_factory.mktemp("models") / "twin", BYTES, seed=5)
 
 

@@ -1,4 +1,4 @@
-"""The walk exported from the window: what is chosen is what is written, and nothing is left of what was stopped."""
+"""The walk exported from the window: what is chosen is written, and a stopped export leaves nothing behind."""
 
 import multiprocessing
 

@@ -1,4 +1,4 @@
-"""Sessions, models, figures and the clipboard: what goes out comes back, and what is damaged gets a sentence."""
+"""Sessions, models, figures and the clipboard: what is written can be read back, and damaged files are reported."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ from tests.ui.driver import CTRL, pixels
 
 
 def drop(widget, path):
-    """Drop a file of the file manager on the window; whether it was taken."""
+    """Drop a file from the file manager on the window; returns whether it was accepted."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
     place = QPoint(200, 300)
@@ -414,7 +414,7 @@ def test_a_worker_that_was_killed_is_told_and_the_next_figure_works(desk, tmp_pa
 
 @pytest.mark.parametrize("end", ["cancelled", "broken"])
 def test_a_figure_that_a_closing_window_ends_is_no_fault(desk, tmp_path, monkeypatch, caplog, end):
-    """The pool's futures are cancelled, or its process ends, before the lane's thread has looked at either."""
+    """The pool's futures are cancelled, or its process ends, before the waiting thread has read either."""
     asked = threading.Event()
 
     class Never(Executor):
@@ -490,7 +490,7 @@ def test_the_dialog_previews_what_it_would_write(desk, qtbot, tmp_path):
     dialog.language.setCurrentIndex(dialog.language.findData("de"))
     dialog.points.setValue(9)
     qtbot.waitUntil(lambda: shown().pixelColor(1, 1).lightness() < 60, timeout=60_000)
-    assert 0.8 < shown().width() / shown().height() < 470 / 500 + 0.02  # half a slide, or as much higher as it needs
+    assert 0.8 < shown().width() / shown().height() < 470 / 500 + 0.02  # half a slide, or higher if needed
     dialog.csv.setChecked(True)
     dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Save).click()
     (place,) = dialog.findChildren(QFileDialog)

@@ -1,4 +1,4 @@
-"""Heads and Why this look by keyboard and pointer: a head is chosen, its page leads to the walk and to its scores."""
+"""The heads and score workspaces by keyboard and pointer: choosing a head leads to its page, steps and scores."""
 
 import pytest
 from PySide6.QtCore import Qt
@@ -68,7 +68,7 @@ def test_a_cell_of_a_grid_leads_to_its_score_by_one_key_and_a_click_chooses_anot
     desk.click_canvas(desk.pick(AskKey(2)).rect)
     desk.settle()
     assert desk.state.key == 2
-    desk.click_canvas(desk.pick(AskKey(2)).rect)  # once more: the one that it looks at most again
+    desk.click_canvas(desk.pick(AskKey(2)).rect)  # again: back to the key with the most attention
     desk.settle()
     assert desk.state.key is None
 

@@ -1,4 +1,4 @@
-"""A number that is opened: its operands, the way on and back, and the same number whatever happens around it."""
+"""An opened number: its operands, going to them and back, and the same number whatever happens around it."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.ui.driver import CTRL
 
 
 def shown(cells, row, column):
-    """Whether a cell stands in this picture: the pointer finds it where it is drawn."""
+    """Whether a cell is in this picture: the pointer finds it where it is drawn."""
     place, rect = cells.place(row, column), cells.rect
     x, y = place.x + place.w / 2, place.y + place.h / 2
     inside = rect.x <= x < rect.x + rect.w and rect.y <= y < rect.y + rect.h
@@ -22,7 +22,7 @@ def opened(desk, name, index):
     """Open a cell of the current view by a click."""
     small = [p.rect for p in desk.window.canvas.page.picks if type(p.asks) in (GoTo, ShowHead)]
     for cells in desk.window.canvas.page.cells:
-        # A small grid is chosen as a whole by a click.
+        # A click on a small grid chooses the whole grid.
         if cells.source is None or cells.source.name != name or cells.rect in small:
             continue
         columns = range(cells.values.shape[-1])
@@ -175,7 +175,7 @@ def test_closing_the_arithmetic_puts_out_what_its_rows_lit(desk):
     desk.settle()
     inside = desk.window.inspector.canvas
     row = next(c for c in inside.page.cells if c.source is not None)
-    desk.window.canvas.leave_cursor()  # as the pointer goes over to the inspector
+    desk.window.canvas.leave_cursor()  # as when the pointer moves to the inspector
     inside._point(row, 0, 0)
     assert any(desk.window.canvas.lit)
     desk.window.do("close_inspector")

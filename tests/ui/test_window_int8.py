@@ -1,4 +1,4 @@
-"""Int8 weights in the window: off at first, named wherever they are on, their effect told, and taken back by undo."""
+"""Int8 weights in the window: off by default, shown wherever they are on, their effect reported, undone by undo."""
 
 import numpy as np
 import pytest

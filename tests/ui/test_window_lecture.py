@@ -1,4 +1,4 @@
-"""Lecture mode and layout: the picture alone, what a clicker sends, and parts that fold by the window's size."""
+"""Lecture mode and layout: the picture alone, a presenter's keys, and parts that fold in a small window."""
 
 import numpy as np
 import pytest

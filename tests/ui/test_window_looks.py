@@ -1,4 +1,4 @@
-"""Themes, type sizes and window sizes: everything can be read, nothing is cut."""
+"""Themes, type sizes and window sizes: everything is readable, nothing is cut off."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def luminance(colours):
 
 
 def strongest_contrast(picture):
-    """The contrast between the ground (the commonest colour) and whatever stands out most from it."""
+    """The contrast between the background (the commonest colour) and the colour that differs most from it."""
     flat = picture.reshape(-1, 3)
     packed = flat[:, 0].astype(np.uint32) << 16 | flat[:, 1].astype(np.uint32) << 8 | flat[:, 2]
     values, counts = np.unique(packed, return_counts=True)
@@ -72,7 +72,7 @@ def test_the_theme_changes_everything_and_comes_back(desk):
 def test_every_text_of_every_widget_can_be_read(desk, theme):
     if desk.window.theme.name != theme:
         desk.window.do("theme")
-    desk.write("x" * 60)  # a sentence of trouble is on the screen too
+    desk.write("x" * 60)  # an error message is on the screen too
     desk.window.say("A sentence that passes.")
     desk.window.do("find_token")
     desk.type("x", desk.window.probabilities.search)
@@ -105,7 +105,7 @@ def test_every_word_on_the_canvas_the_map_and_the_bars_can_be_read(desk, theme):
                 if isinstance(mark, Words) and mark.text.strip():
                     best = max(contrast(mark.colour, ground), contrast(mark.colour, look.accent_fill))
                     if mark.colour in ("#000000", "#ffffff"):
-                        continue  # on a cell, where the painter chose it by contrast; tests of figures look at those
+                        continue  # on a cell, whose contrast the tests of figures check
                     assert best >= 4.4, f"{step.key}: {mark.text!r} in {mark.colour} has {best:.1f}"
 
 
@@ -246,7 +246,7 @@ def test_the_prompt_has_room_to_write_at_every_type_size(desk, width):
     for _ in TYPE_SIZES:
         desk.window.resize(width, 900)
         desk.settle()
-        desk.settle()  # a row more makes the bar higher in the turn after
+        desk.settle()  # a further row makes the bar higher in the next turn of the event loop
         prompt = desk.window.prompt
         assert prompt.width() >= 30 * prompt.fontMetrics().averageCharWidth(), f"at {desk.window.scale}"
         corners = [w.geometry() for w in (prompt, desk.window.models, desk.window.examples, desk.window.menu_button)]
@@ -335,7 +335,7 @@ def test_words_beside_the_bars_follow_the_type_size_there_and_back(desk):
 
 
 def test_a_limit_that_is_typed_holds_in_every_view_is_undone_and_is_in_the_session(desk):
-    desk.window.resize(1600, 900)  # with all switches beside it, the field is the last to find room
+    desk.window.resize(1600, 900)  # with all switches next to it, the field is the last to get space
     desk.window.do("every_number")
     canvas, field = desk.window.canvas, desk.window.view_bar.limit
 
@@ -425,7 +425,7 @@ def test_every_number_as_a_colour_is_shown_when_asked_for_and_kept_for_the_next_
 
 
 def test_rich_text_has_no_weight_that_its_font_has_not(desk):
-    """Inter comes plain and semibold; a bolder weight would be smeared on by Qt."""
+    """Inter comes in regular and semibold; Qt would synthesise a bolder weight."""
     desk.go("blocks.0.attn.pattern")
     desk.c.open_path((Cell("blocks.0.attn.pattern", (0, 3, 1)),))
     desk.settle()

@@ -1,4 +1,4 @@
-"""What a window holds after long use: the pass that is shown and nothing of those before it."""
+"""What a window keeps in memory after long use: the pass that is shown, and nothing of earlier ones."""
 
 import gc
 import re
@@ -27,7 +27,7 @@ def seen(desk):
 
 
 def freed(desk):
-    """Wait until what is not shown any more was let go of."""
+    """Wait until what is no longer shown has been freed."""
     lane = desk.c.freeing
     desk.until(lambda: not (lane._timer.isActive() or lane.busy))
     gc.collect()
@@ -55,12 +55,12 @@ def test_what_the_present_pass_holds_is_no_more_than_its_tensors(desk):
     trace = desk.scene.trace
     held = sum(array.nbytes for name in trace.captured for array in trace.first_rows(name, len(trace)))
     logits = 4 * desk.scene.config.vocab_size * len(trace)
-    # What was derived counts with it: each tensor once, whole or by heads and rows.
+    # Derived tensors count too: each once, whole or by heads and rows.
     assert held + trace._cached_bytes <= 2 * size_in_bytes(desk.scene.config, len(trace)) + logits
 
 
 def test_of_everything_that_the_window_makes_there_is_no_more_after_eight_rounds_than_after_four(desk, monkeypatch):
-    """What is made for each prompt, place and number is let go of, or kept up to a bound that is reached soon here."""
+    """What is created for each prompt, place and number is freed, or kept up to a bound that is soon reached here."""
     monkeypatch.setattr("desktop_app.core.history._LIMIT", 4)
     monkeypatch.setattr("desktop_app.ui.side_tabs._KEPT", 4)
 
@@ -92,7 +92,7 @@ def test_of_everything_that_the_window_makes_there_is_no_more_after_eight_rounds
 
 
 def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(qapp, qtbot, tiny, other):
-    """Its sessions have threads, mapped files and memory; those that wait for that search add up, window by window."""
+    """Its sessions have threads, mapped files and memory, which would add up if they waited for garbage collection."""
     from desktop_app.ui.app import open_window
 
     gc.collect()
@@ -111,7 +111,7 @@ def test_a_closed_window_lets_go_of_its_model_without_pythons_search_for_cycles(
                 desk.settle()
             held = [weakref.ref(o) for o in (desk.c.model, desk.c.model.engine, desk.scene, desk.scene.trace)]
             if number == 4:
-                window.prompt.insertPlainText(" and more")  # its pass is under way, and a free to come
+                window.prompt.insertPlainText(" and more")  # its pass is running, and a timer to free memory is pending
                 qapp.processEvents()
             window.close()
             window.deleteLater()

@@ -1,4 +1,4 @@
-"""The Models dialog, its menu and its downloads: two clicks to a model, cancel, failure, and what stays."""
+"""The Models dialog, its menu and its downloads: two clicks to a model, cancelling, failures, and what remains."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def choose(dialog, reference):
 
 
 def texts(dialog):
-    """The table as it is read: reference -> words of its row."""
+    """The table as displayed: reference -> texts of its row."""
     table = dialog.table
     return {
         row.reference: [table.item(n, at).text() for at in range(table.columnCount())]
@@ -51,7 +51,7 @@ def texts(dialog):
 
 
 def answer(words):
-    """Press the button with these words in the question that is open."""
+    """Press the button with this text in the open question."""
     (box,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox) and w.isVisible()]
     said = f"{box.text()}\n{box.informativeText()}"
     next(b for b in box.buttons() if b.text() == words).click()
@@ -174,7 +174,7 @@ def test_a_window_that_closes_takes_its_download_along(open_desk, tiny, hub):
     desk = open_desk(tiny, "a")
     desk.window.library.get(HubName(NAME))
     desk.until(lambda: bool(hub.asked("model.safetensors", "storage")))
-    desk.window.close()  # open_desk looks whether a thread or a process is left
+    desk.window.close()  # open_desk checks that no thread or process is left
     assert find_snapshot(HubName(NAME)) is None
 
 

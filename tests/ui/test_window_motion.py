@@ -1,4 +1,4 @@
-"""An operation that moves in the window: played, scrubbed, beat by beat, row by row, and put away by whatever comes."""
+"""An animated operation in the window: played, scrubbed, step by step, row by row, and closed by other actions."""
 
 import pytest
 from PySide6.QtCore import Qt

@@ -1,4 +1,4 @@
-"""What a pass prepares in its own thread, and what becomes of what was shown before."""
+"""What a pass prepares in its worker thread, and what happens to what was shown before."""
 
 import threading
 import weakref
@@ -89,7 +89,7 @@ def test_a_trace_that_is_not_shown_any_more_is_freed(desk):
 
 
 def test_a_model_that_was_closed_is_freed(desk, other):
-    desk.go("embed")  # which keeps what it found in the model's tables
+    desk.go("embed")  # this step caches what it read from the model's tables
     old = weakref.ref(desk.c.model.checkpoint)
     desk.c.open_model(other)
     desk.settle()

@@ -30,7 +30,7 @@ ODD = {
     "controls": "\x01\x02\x1b[31m\x7f\x85\x0b\x0c\x1c\x1e",
     "combining marks": "e\u0301 ạ̈",
     "right to left": "שלום \u202eabc\u202c",
-    "byte order marks": "a\ufeffb\ufeff",  # Qt drops one in front from the clipboard
+    "byte order marks": "a\ufeffb\ufeff",  # Qt drops one at the start of the clipboard
     "noncharacters": "\ufdd0\ufdd1\ufdeb\ufdeba\ufdec\ufded\ufdee\ufdef\uffff\ufffe",
     "spaces at the ends": "  a  \n\n ",
     "HTML": "<b>bold</b> &amp; <br>",
@@ -132,7 +132,7 @@ def test_fast_typing_runs_few_passes_and_shows_the_last_state(desk, counted):
     desk.type(text)
     desk.settle()
     assert desk.scene.trace.ids == desk.scene.tokenizer.encode("x" + text).ids
-    # Keys that arrive in one turn of the event loop ask for one pass; each that runs computes only what is new.
+    # Keys that arrive in one turn of the event loop request one pass, and each pass computes only new positions.
     assert 1 <= len(counted.passes) <= 3
     assert sum(new for new, _ in counted.passes) <= len(text) + 3
 
@@ -195,7 +195,7 @@ def test_stepping_goes_on_while_a_pass_is_under_way(desk, monkeypatch):
     desk.window.do("first")
     desk.window.do("next")
     assert desk.c.step.key == "tokens"
-    # The view is the old prompt's and says so everywhere: chips, caption and values are of one trace.
+    # The view is still the old prompt's throughout: chips, caption and values are from one trace.
     assert desk.scene.trace is before and desk.scene.state.text == "Hello, you"
     assert desk.scene.state.step == "tokens"
     held.set()
@@ -349,7 +349,7 @@ def test_a_model_that_begins_its_texts_and_puts_a_space_does_so_until_switched_o
     begin, space = (desk.window.actions_[name] for name in ("prepend", "space"))
     assert begin.text() == "Begin with <s>" and begin.isChecked() and space.isChecked()
     assert desk.scene.trace.ids[:2] == (257, 0)  # <s> is the next id after the end of text
-    assert (desk.state.start, desk.state.space) == (None, None)  # the files', not a person's
+    assert (desk.state.start, desk.state.space) == (None, None)  # by the model's files, not chosen by the user
     begin.trigger()
     desk.settle()
     assert desk.scene.trace.ids[:2] == (0, 65)
@@ -390,7 +390,7 @@ def test_undo_takes_words_back_and_redo_brings_them(desk):
 
 
 OF_THE_EDITOR = {"first", "last", "motion_next", "motion_previous"}
-"""Ctrl+Home and Ctrl+End go to the ends of the text, Ctrl+Shift with an arrow marks a word, while one writes."""
+"""While typing, Ctrl+Home and Ctrl+End go to the ends of the text, Ctrl+Shift with an arrow selects a word."""
 
 
 @pytest.mark.parametrize("place", ["prompt", "canvas", "map", "chips", "scrubber.track", "probabilities.bars"])
@@ -475,7 +475,7 @@ def test_nothing_is_offered_for_a_text_that_is_only_too_long(desk):
 
 @pytest.mark.parametrize("by", ["paste", "session", "undo"])
 def test_a_line_of_very_many_characters_is_not_searched_for_words_nor_cut_into_tokens(desk, monkeypatch, tmp_path, by):
-    """Both take the longer the longer the line, the former with its square; what is counted is who begins."""
+    """Both take longer for longer lines, the former quadratically; the test counts which of them start."""
     modes, laid_out, cut = [], QPlainTextEdit.insertPlainText, Tokenizer.encode
 
     def inserting(editor, text):

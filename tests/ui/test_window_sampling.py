@@ -1,4 +1,4 @@
-"""Temperature, top-k, top-p, greedy and seed: what the bars show is what plain arithmetic makes of the real logits."""
+"""Temperature, top-k, top-p, greedy and seed: the bars equal plain arithmetic on the real logits."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.ui.driver import CTRL, SHIFT, pixels
 
 
 def drawn_from(logits, sampling):
-    """[d_vocab] the probabilities to draw from: temperature, top-k, top-p on what is left, renormalised."""
+    """[d_vocab] the probabilities to draw from: temperature, top-k, top-p on the remaining tokens, renormalised."""
     logits = logits.astype(np.float64)
     if sampling.greedy:
         return (np.arange(len(logits)) == logits.argmax()).astype(float)
@@ -71,7 +71,7 @@ def controls(desk):
 
 
 def handle(slider):
-    """Where the slider's handle is."""
+    """The position of the slider's handle."""
     option = QStyleOptionSlider()
     slider.initStyleOption(option)
     part = QStyle.SubControl.SC_SliderHandle
@@ -79,7 +79,7 @@ def handle(slider):
 
 
 def drag(slider, ways):
-    """Drag the handle by so many pixels at a time."""
+    """Drag the handle by these numbers of pixels, one after the other."""
     place = handle(slider)
     QTest.mousePress(slider, Qt.MouseButton.LeftButton, pos=place)
     for way in ways:

@@ -1,4 +1,4 @@
-"""What is under the pointer, what a click chooses, and the cell cursor: always the trace's own numbers."""
+"""The readout under the pointer, selection by click, and the cell cursor: always the trace's own numbers."""
 
 import re
 
@@ -15,7 +15,7 @@ from tests.ui.driver import CTRL, RIGHT, SHIFT, pixels
 
 
 def index_of(readout, tensor):
-    """The index that a readout's words name, by the tensor's axes; None where an axis is named by text alone."""
+    """The index that a readout names, by the tensor's axes; None if an axis is named only by text."""
     words = readout.place
     index = []
     for axis in tensor.axes:
@@ -39,7 +39,7 @@ def index_of(readout, tensor):
 
 
 def samples(cells):
-    """Some cells of a picture: corners, the middle, and what lies between."""
+    """Some cells of a picture: corners, the middle, and some in between."""
     if cells.stride is not None:
         count = min(cells.values.shape[-1], cells.start + cells.rows * cells.stride) - cells.start
         offsets = sorted({0, 1, count // 3, count // 2, count - 1} & set(range(count)))
@@ -58,7 +58,7 @@ def test_hovering_says_the_traces_own_number_at_every_step(desk):
             for row, column in samples(cells):
                 place = cells.place(row, column)
                 if min(place.w, place.h) < 2:
-                    continue  # pooled; the strongest of several answers
+                    continue  # pooled: the readout is that of the strongest of several cells
                 desk.hover_canvas(place.x + place.w / 2, place.y + place.h / 2)
                 readout = desk.readout()
                 assert readout is not None, f"{step.key}: nothing said at {row}, {column} of {cells.label}"
@@ -97,7 +97,7 @@ def test_hovering_a_pattern_names_its_query_and_key(desk):
 
 
 def test_the_words_under_the_pointer_are_drawn_and_stay_inside_the_view(desk):
-    desk.window.resize(1500, 1060)  # all grids in sight: what is lit in one of them is no word that is cut off
+    desk.window.resize(1500, 1060)  # all grids are visible, so that no word is cut off where a cell is highlighted
     desk.settle()
     desk.go("blocks.0.attn.pattern")
     cells = max(desk.window.canvas.page.cells, key=lambda c: c.rect.w)
@@ -331,7 +331,7 @@ def test_ctrl_and_the_wheel_enlarge_the_view_and_numbers_stay_right(desk):
     assert desk.readout().place == "head 0, query 'u' at 9, key 'o' at 4"
     for _ in range(3):
         wheel(-120)
-    desk.settle()  # scroll bars that are no longer needed make room
+    desk.settle()  # scroll bars that are no longer needed disappear
     assert max(c.rect.w for c in canvas.page.cells) == before
 
 

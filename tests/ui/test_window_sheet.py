@@ -1,4 +1,4 @@
-"""The sheet in the window: from the whole to a number and back, along the walk, and through what comes between."""
+"""The sheet in the window: zooming from the whole to a number and back, following the steps, and interruptions."""
 
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ TEXT = "the cat sat on the mat"
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """Nothing moves: what is asked for is there."""
+    """Without animation, so that the requested view is shown at once."""
     monkeypatch.setattr(sheet_view, "moves", lambda: False)
 
 
@@ -39,7 +39,7 @@ def sheet_of(desk):
 
 
 def seen(sheet):
-    """The plates that reach into the view."""
+    """The plates that are at least partly in view."""
     return [sheet.panel.sheet.plates[n] for n in sheet.panel.sheet.seen(sheet.shot.view)]
 
 
@@ -121,7 +121,7 @@ def test_keys_go_nearer_and_farther_and_along_the_walk(desk):
 def test_a_pointer_says_which_tensor_and_near_enough_which_number_and_lights_what_it_came_from(desk):
     sheet = sheet_of(desk)
     QTest.mouseMove(sheet.viewport(), on_screen(sheet, "blocks.0.mlp.pre", (3, 5)))
-    assert sheet._at is not None and sheet._readout is None  # a cell is too small to be meant
+    assert sheet._at is not None and sheet._readout is None  # cells are too small to point at
     sheet.go_to_plate(sheet.panel.sheet.of_tensor("blocks.1.attn.scores", 1)[0])
     desk.settle()
     QTest.mouseMove(sheet.viewport(), QPoint(1, 1))

@@ -1,4 +1,4 @@
-"""The first moment of the window: with nothing remembered, with a memory, with a damaged one."""
+"""The start of the window: without a last session, with one, and with a damaged one."""
 
 import json
 import shutil
@@ -181,7 +181,7 @@ def test_a_restart_whose_model_is_gone_says_so_and_shows_no_other_model_s_number
     assert second.window.prompt.text() == examples()[0].state.text
     assert second.scene.trace.ids == second.scene.tokenizer.encode(examples()[0].state.text).ids
     assert load_session(aside_file()) == left
-    second.window.do("undo")  # on purpose, it is this model's text too
+    second.window.do("undo")  # undone deliberately, so the text may be shown with this model
     second.settle()
     assert second.state.text == "of my own model" and second.scene.state.text == "of my own model"
     assert second.c.model.folder == bundled_models()["bundled"]
@@ -220,14 +220,14 @@ def test_a_change_is_kept_within_a_second_also_while_one_goes_on_typing(open_des
     desk.type("a")
     due = desk.window.autosave._timer.remainingTime()
     desk.bot.wait(20)
-    desk.type("b")  # the next letter does not put it off
+    desk.type("b")  # the next letter does not postpone it
     assert 0 <= desk.window.autosave._timer.remainingTime() < due
     desk.until(lambda: load_last().text == "keptab")
     assert written == ["keptab"]
     desk.go("blocks.1.attn.pattern")
     desk.until(lambda: load_last().step == "blocks.1.attn.pattern")
     desk.bot.wait(20)
-    assert len(written) == 2  # nothing changed: nothing is written
+    assert len(written) == 2  # nothing is written if nothing changed
 
 
 def test_a_session_that_cannot_be_kept_is_told_once(open_desk, tiny, own_home, caplog):

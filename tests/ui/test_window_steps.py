@@ -1,4 +1,4 @@
-"""Every step of the model is drawn from the trace, and every way of stepping leads where it says."""
+"""Every step of the model is drawn from the trace, and every command for going to a step leads there."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_the_colour_of_each_cell_of_the_large_grid_is_that_of_its_number(desk, o
     if op == "pattern":
         assert np.abs(seen - numbers * 255).max() <= 2
     else:
-        # From one end to the other without a step back, zero in the middle, beyond the limits the ends.
+        # Colours change monotonically, with zero in the middle and the end colours beyond the limits.
         assert np.diff(seen[np.argsort(numbers)]).min() >= -1
         assert np.all((seen > 128) == (numbers > 0)) or np.abs(numbers[(seen > 128) != (numbers > 0)]).max() < 0.02
         assert seen.min() < 5 or seen.max() > 250
@@ -321,7 +321,7 @@ def test_links_of_the_explanation_lead_to_their_tensors(desk):
     desk.window.tabs.tensor_asked.emit("blocks.1.attn.scores")
     assert desk.c.step.key == "blocks.1.attn.scores"
     desk.window.tabs.tensor_asked.emit("embed.W_E")
-    # A weight is not a step of its own: it opens under the view.
+    # A weight is not a step; it opens under the view.
     assert desk.c.step.key == "blocks.1.attn.scores" and desk.c.path[-1].name == "embed.W_E"
     assert desk.window.inspector.isVisible()
 

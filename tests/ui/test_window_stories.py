@@ -1,4 +1,4 @@
-"""A story in the real window: one key goes on, its place is kept, a question covers the view until it is answered."""
+"""A story in the real window: one key goes on, its place is kept, a question hides the numbers until answered."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_one_key_goes_from_stop_to_stop_and_back(desk):
     desk.press(Qt.Key.Key_PageDown, widget=desk.window.prompt)
     desk.settle()
     assert desk.window.prompt.text() == "Another" and "3 of 3" in bar(desk).heading.text()
-    desk.press(Qt.Key.Key_PageDown, widget=desk.window.canvas)  # the last: nothing is after it
+    desk.press(Qt.Key.Key_PageDown, widget=desk.window.canvas)  # this was the last stop
     desk.settle()
     assert "3 of 3" in bar(desk).heading.text()
     desk.press(Qt.Key.Key_PageUp, widget=desk.window.canvas)
@@ -104,7 +104,7 @@ def test_a_question_covers_the_view_until_it_is_answered(desk):
     assert bar(desk).say.isVisible() and bar(desk).reveal.isHidden()
     assert any(np.isfinite(c.values).any() for c in desk.window.canvas.page.cells if c.source is not None)
     assert any(b.label != HIDDEN for b in desk.window.probabilities.bars.panel.bars)
-    desk.window.chips.chosen.emit(2)  # answered: a token of the text is chosen again
+    desk.window.chips.chosen.emit(2)  # once answered, a click chooses a token of the text again
     desk.settle()
     assert desk.scene.token == 2
 
@@ -170,7 +170,7 @@ def test_any_view_can_be_covered_and_a_guess_is_marked(desk):
     desk.press(Qt.Key.Key_H, CTRL, desk.window.canvas)
     desk.settle()
     assert any(np.isfinite(c.values).any() for c in desk.window.canvas.page.cells if c.source is not None)
-    assert desk.window.canvas._marked is not None  # the guess is kept beside what is so
+    assert desk.window.canvas._marked is not None  # the guess stays marked next to the right answer
     desk.press(Qt.Key.Key_H, CTRL, desk.window.canvas)
     desk.settle()
     assert desk.window.canvas._marked is None

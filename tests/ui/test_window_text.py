@@ -1,8 +1,8 @@
-"""No word in the window is cut or meets another: every view and dialog, at the sizes that lecture halls have.
+"""No word in the window is cut off or overlaps another: every view and dialog, at sizes common in lecture halls.
 
-The sizes are logical: 1092x614 is a laptop of 1366x768 at 125 %, and 1920x1080 also 4K at 200 %. All of them, both
-themes and three lengths of text take minutes: they run where LOGITSCOPE_SLOW is set, as CI sets it. There the two are
-also tried with pixels of that size, in a process of their own, for Qt reads its scale once.
+The sizes are logical: 1092x614 is a laptop of 1366x768 at 125 %, and 1920x1080 also 4K at 200 %. All of them, with both
+themes and three lengths of text, take minutes, so they run only if LOGITSCOPE_SLOW is set, as in CI. There these two
+are also tested with real scaling, in separate processes, because Qt reads its scale only once.
 """
 
 import os
@@ -23,7 +23,7 @@ from tests.ui.test_window_looks import cut
 
 SLOW = bool(os.environ.get("LOGITSCOPE_SLOW"))
 SCALED = os.environ.get("LOGITSCOPE_SCALED", "")
-"""A size and a scale that all is tried at instead, in the process of its own."""
+"""A size and a scale to use instead, in such a separate process."""
 
 SIZES = ((1280, 720), (1092, 614), (1920, 1080)) if SLOW else ((1280, 720),)
 if SCALED:
@@ -39,12 +39,12 @@ DIALOGS = ("export", "deck", "palette", "help", "open_models", "why_target", "op
 def words_of(desk):
     """Sentences about words on the canvas, as the window's own fonts draw them.
 
-    On a projector's screen and larger ones words of a short text are shortened nowhere either, nor on the map.
+    At the size of a projector's screen and above, no word of a short text is abbreviated, not even on the map.
     """
     page, canvas = desk.window.canvas.page, desk.window.canvas
     width = canvas.viewport().width()
     shortened = []
-    # A passage of the evidence is of other texts, and as long as its window.
+    # Passages in the evidence come from other texts, and have the length of a scan's window.
     if desk.window.width() >= 1280 and len(desk.scene.trace) < 30 and desk.state.workspace != "evidence":
         marks = (*page.marks, *desk.window.map._page.marks)
         ends = {m.text for m in marks if isinstance(m, Words) and m.text.endswith("…") and len(m.text) > 1}

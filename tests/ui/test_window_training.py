@@ -1,4 +1,4 @@
-"""The slider over training: which models have it, what moves it, and that what is shown is of the snapshot it names."""
+"""The slider over training: which models have it, what moves it, and that the named snapshot is the one shown."""
 
 import numpy as np
 import pytest

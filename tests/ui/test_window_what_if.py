@@ -1,4 +1,4 @@
-"""Edits in the window: made by a right click, a key, a drag or in words, shown as chips, before and after, and kept."""
+"""Edits in the window: by right click, key, drag or typed text; shown as chips, compared, and kept in sessions."""
 
 import json
 from dataclasses import replace
@@ -41,7 +41,7 @@ def right_click(desk, name, row, column):
 
 
 def choose(desk, target, action):
-    """Choose from the menu that is open: what begins with `target`, and there what begins with `action`."""
+    """Choose, in the open menu, the entry that begins with `target`, and in its submenu the one with `action`."""
     own = next(menu for menu in desk.window.acts.what_if.submenus if menu.title().startswith(target))
     next(a for a in own.actions() if a.text().startswith(action)).trigger()
     desk.window.acts.what_if.menu_shown.close()
@@ -68,7 +68,7 @@ def test_a_right_click_mutes_a_head_and_every_view_shows_what_follows(desk):
     assert "edited" in desk.words()
     assert desk.window.edits_bar.isVisible()
     assert chip(desk).text() == "blocks.1.attn.z[0]=0"
-    # The bars carry both.
+    # The bars show both values.
     probabilities = np.exp(before - before.max())
     probabilities /= probabilities.sum()
     for token, bar in desk.bars().items():
@@ -214,7 +214,7 @@ def test_the_map_shows_the_cone_of_what_can_have_changed(desk):
             if not cone.has(step):
                 assert np.allclose(trace[name], before[name], atol=1e-6), name
             if name.endswith(("scores", "scaled")):
-                continue  # before the mask each query is scored with later keys, too
+                continue  # before the mask, queries have scores with later keys, too
             rows = trace[name][:, :4] if trace.table[name].spec.per_head else trace[name][:4]
             was = before[name][:, :4] if trace.table[name].spec.per_head else before[name][:4]
             finite = np.isfinite(was)

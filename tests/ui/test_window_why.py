@@ -1,4 +1,4 @@
-"""Why this token and Flow in the window, by keyboard: keys, unfolding, opening, choosing tokens, undo."""
+"""The "why" and "flow" workspaces in the window, by keyboard: unfolding, opening, choosing tokens, undo."""
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
@@ -26,7 +26,7 @@ def test_a_block_unfolds_and_a_part_of_it_opens_by_keyboard_alone(desk):
     show(desk, KEY.Key_4)
     assert desk.c.step.key == "why"
     parts = len(desk.scene.made(why.want(desk.scene)).parts)
-    desk.press(KEY.Key_Return)  # the cell cursor, in the waterfall
+    desk.press(KEY.Key_Return)  # on the cell cursor in the waterfall
     _, codes = rows(desk)
     for _ in range(codes.index(parts + 1)):
         desk.press(KEY.Key_Down)

@@ -1,4 +1,4 @@
-"""Workspaces beside the walk: keys, tabs, what they leave in place, and products that come late."""
+"""Workspaces beside the walk: keys, tabs, what they do not change, and products that arrive late."""
 
 import threading
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.ui.driver import CTRL, SHIFT
 
 ALT = Qt.KeyboardModifier.AltModifier
 TABS = [spec.key for spec in WORKSPACES if spec.keys]
-# Along the sheet arrow keys walk, and the curves of a training have no cells.
+# In the sheet arrow keys go from step to step, and training curves have no cells.
 BESIDE = [spec.key for spec in WORKSPACES if spec.keys and not spec.along and spec.key != "training"]
 ARROWS = (Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Down, Qt.Key.Key_Up)
 
@@ -31,7 +31,7 @@ def test_one_key_shows_the_lens_and_another_the_walk_where_it_was_left(desk):
     desk.press(Qt.Key.Key_1, CTRL, desk.window.canvas)
     desk.settle()
     assert desk.c.step.key == "blocks.1.attn.pattern"
-    assert desk.window.map._current is desk.c.walk_step  # the map never left it
+    assert desk.window.map._current is desk.c.walk_step  # the map still shows this step
 
 
 def test_a_click_on_the_map_leads_out_of_a_workspace(desk):
@@ -164,7 +164,7 @@ def test_a_screen_reader_is_told_what_is_shown_and_what_the_cursor_is_on(desk, k
     assert canvas._view.title in said and canvas._view.lead in said and len(said) > len(canvas._view.lead) + 100
     assert canvas._view.title in spoken.text(QAccessible.Text.Name)
     if key not in BESIDE:
-        return  # it has no cell cursor: Enter goes nearer
+        return  # it has no cell cursor: Enter zooms in
     desk.press(Qt.Key.Key_Return, widget=canvas)
     assert canvas.readout.value in spoken.text(QAccessible.Text.Name)
     assert canvas.readout.place in spoken.text(QAccessible.Text.Name)
