@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from xml.sax.saxutils import escape
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +20,7 @@ from desktop_app.figures import fonts
 from desktop_app.figures.fonts_table import BASELINE, MONO
 from desktop_app.figures.marks import Dots, Fill, Heat, Mark, Path, Picture, Words
 from desktop_app.figures.theme import Theme
+from desktop_app.figures.xml_text import escape
 
 FORMATS = ("svg", "pdf", "png")
 _VECTOR_CELLS = 1000  # by default, larger heatmaps become a picture inside the figure

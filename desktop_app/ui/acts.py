@@ -202,6 +202,7 @@ class Acts(QObject):
             paging = _KEYS[name] if own is stop else ()
             others.setShortcuts([QKeySequence(k) for k in (_KEYS[f"story_{name}"] if others is stop else ())])
             own.setShortcuts([QKeySequence(k) for k in (*paging, *_KEYS[f"story_{name}" if own is stop else name])])
+        switched = self.on(state)
         for name, on in (
             ("projector", self._appearance.name == "projector"),
             *(
@@ -211,7 +212,7 @@ class Acts(QObject):
             ),
             ("cover", self._telling.covering),
             ("every_number", self._memory.settings.every_number),
-            *((name, name in self.on(state)) for name in _SWITCHED),
+            *((name, name in switched) for name in _SWITCHED),
         ):
             self._frame.actions_[name].setChecked(on)
 

@@ -3,7 +3,6 @@
 import datetime
 import io
 from typing import Any
-from xml.sax.saxutils import escape
 
 from pptx.chart.data import CategoryChartData
 from pptx.dml.color import RGBColor
@@ -17,6 +16,7 @@ from desktop_app.figures.deck.master import EMU
 from desktop_app.figures.deck.pieces import Chart
 from desktop_app.figures.deck.shapes import clean
 from desktop_app.figures.theme import Theme
+from desktop_app.figures.xml_text import escape
 
 PERCENT = '[=0]0 %;[<0.00005]"<0.01 %";0.00 %'
 """A number format for shares: always percent with the same number of decimals, so that a column can be compared."""

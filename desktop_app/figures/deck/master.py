@@ -5,11 +5,11 @@ Layouts have PowerPoint's standard names and types, so that a design applied lat
 
 import io
 import zipfile
-from xml.sax.saxutils import quoteattr
 
 from desktop_app.core.panels import Hue
 from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import Theme
+from desktop_app.figures.xml_text import quoteattr
 
 EMU = 12700
 """English metric units per point."""

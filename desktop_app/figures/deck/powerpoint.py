@@ -5,7 +5,6 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from pptx import Presentation
 from pptx.opc.constants import RELATIONSHIP_TYPE as RT
@@ -22,6 +21,7 @@ from desktop_app.figures.deck.template import Design
 from desktop_app.figures.deck.walk import TITLE, Slide
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import THEMES, Theme
+from desktop_app.figures.xml_text import escape
 
 _LEAD_SIZES = (15.0, 14.0, 13.0, 12.0)
 _TITLE_SIZES = (28.0, 26.0, 24.0, 22.0, 20.0, 18.0, 16.0)

@@ -1,7 +1,6 @@
 """Shapes of a slide as XML: text, pictures with their SVG, and tables of coloured cells."""
 
 from collections.abc import Iterable
-from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from desktop_app.figures.deck.master import EMU, NAMESPACES, plain_colour, trans
 from desktop_app.figures.deck.pieces import Picture, Table, cell_colour, corner
 from desktop_app.figures.marks import Rect
 from desktop_app.figures.theme import Theme, words_on
+from desktop_app.figures.xml_text import escape, quoteattr
 
 _MONO = '<a:latin typeface="Courier New" panose="02070309020205020404" pitchFamily="49" charset="0"/>'
 _SANS = '<a:latin typeface="+mn-lt"/>'
