@@ -96,7 +96,7 @@ def in_the_loop(app: Any, use: Iterator[None], is_quiet: Callable[[], bool]) -> 
     """Run the application until `use` ends, advancing it whenever the window is quiet; quit after too long a wait.
 
     `use` is advanced by a timer in the running event loop, where the program's events arrive too: deferred deletions
-    happen only there. Driven by `processEvents` from outside, they would not happen and be counted as a leak.
+    happen only there. With `processEvents` called from outside, they would not happen, and look like a leak.
     """
     from PySide6.QtCore import QTimer
 

@@ -50,7 +50,7 @@ def transformer_lens(folder):
 
 
 class Products:
-    """The matrix products of a pass and nothing else, into memory that is allocated before."""
+    """The matrix products of a pass and nothing else, into memory allocated in advance."""
 
     def __init__(self, folder):
         from transformers import GPT2LMHeadModel

@@ -14,7 +14,7 @@ TRANSFORMERS = {
     "AuthenticAMD": {8: 0.33, 128: 0.70, 512: 0.80},
     "GenuineIntel": {8: 0.60, 128: 0.80, 512: 0.85},
 }
-"""Processor vendor -> tokens -> reach: PyTorch multiplies faster on Intel. Elsewhere AMD's reaches hold."""
+"""Processor vendor -> tokens -> target: PyTorch multiplies faster on Intel. Other vendors have AMD's targets."""
 SDPA = (8, 128, 512)
 LENS = {8: 0.25, 32: 0.40, 128: 0.55, 512: 0.70}
 _EDIT = 0.10
@@ -61,7 +61,7 @@ def names() -> Iterator[tuple[str, str, int, float]]:
         name = f"full pass, against transformers eager, {tokens} tokens ({vendor or 'unknown processor'})"
         yield name, "transformers", tokens, reach
     for tokens in SDPA:
-        # Transformers' fastest pass: it keeps nothing, and attention never forms its grids.
+        # transformers' fastest pass: it keeps no tensors, and its attention never stores whole grids.
         yield f"full pass, against transformers sdpa with logits alone, {tokens} tokens", "sdpa", tokens, 1.0
     for tokens, reach in LENS.items():
         yield f"full pass, against TransformerLens run_with_cache, {tokens} tokens", "transformer_lens", tokens, reach

@@ -88,7 +88,7 @@ def in_numpy(checkpoint: Checkpoint, count: int) -> Callable[[], None]:
 
 
 def in_onnxruntime(checkpoint: Checkpoint, count: int) -> Callable[[], None]:
-    """A function that computes the products in one onnxruntime graph; each uses another; only logits are output."""
+    """A function that computes the products in one onnxruntime graph, one from another; only logits are output."""
     config = checkpoint.config
     nodes, stream, heads = [], "x", "rows"
     for name, (_, d_out) in matrices(config).items():
