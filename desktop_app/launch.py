@@ -68,7 +68,7 @@ def loading() -> Iterator[None]:
 
 
 def require_display() -> None:
-    """Return if a window can open here.
+    """Check that a window can open here.
 
     Raises:
         LogitscopeError: no window can open; the message says what is missing and which command installs it.

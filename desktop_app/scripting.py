@@ -1,6 +1,6 @@
 """Logitscope in a script or a notebook: open a model, run a text, read tensors, draw figures, take predictions apart.
 
-Scripts import these names from the package `logitscope`:
+Scripts import it as `logitscope`:
 
     import logitscope
 
@@ -69,8 +69,8 @@ def open_model(name: str | PathLike[str] = "bundled", *, int8: bool = False) -> 
     """Open a model that is on this machine.
 
     Args:
-        name: a bundled model ("bundled", "sorter"), a checkpoint's folder, or `owner/name` of the Hugging Face Hub
-            that was downloaded before (`logitscope models get`).
+        name: a bundled model ("bundled", "sorter"), a checkpoint's folder, or `owner/name` of a model that was
+            downloaded from the Hugging Face Hub before (`logitscope models get`).
         int8: whether to round the weights to int8; the results then differ from the exact ones.
 
     Raises:
@@ -310,8 +310,8 @@ class Run:
             step: its name: "blocks.0.attn.pattern", "overview:pattern" with a layer, "probabilities", "lens".
             layer: the block, if the name does not contain it.
             head: the head, from 0.
-            token: the position of the token that is looked at, the query; the last by default.
-            position: whose next token is shown; the last by default.
+            token: the position of the selected token, the query; the last by default.
+            position: the position after which predictions are shown; the last by default.
             view: how numbers are shown.
             theme: light, dark or print.
             drawn: further fields of `Options`: size, dpi, caption, font_size, language, transparent.
@@ -410,10 +410,10 @@ class Run:
         """Put cells of this pass into that of `corrupt` one at a time; with the direction "noise", the other way round.
 
         Args:
-            corrupt: a run of the same model, which lacks the answer that this one has.
+            corrupt: a run of the same model that lacks the answer which this run gives.
             target: the token whose logit counts, by its text or id.
             against: the token whose logit is subtracted.
-            what: "resid_pre", "attn_out" or "mlp_out", position by position of each block, or "heads".
+            what: "resid_pre", "attn_out" or "mlp_out", for each block and position, or "heads".
             direction: "denoise", or "noise".
             align: how tokens are matched in texts of different lengths: "tokens", "start" or "end".
 

@@ -31,7 +31,7 @@ def set_switches() -> None:
 
 
 def keep_to_own_folders() -> None:
-    """For use as a program, not as an imported package: keep matplotlib's cache in a folder of our own.
+    """For use as a program, not as an imported package: set matplotlib's backend, and its cache to a folder of our own.
 
     By default matplotlib creates folders in the home directory for its list of fonts. It also fails to import with the
     backend that Jupyter sets for every process that a notebook starts.
