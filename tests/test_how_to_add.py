@@ -174,8 +174,8 @@ def test_a_view_option_is_a_field_and_a_row(copy):
     insert(copy / "desktop_app/core/state.py", "    sort_neurons: bool", "\n    loud: bool = kept(False, kinds.flag)\n")
     insert(
         copy / "desktop_app/core/commands.py",
-        '    _switch("sort_neurons"',
-        '\n    _switch("loud", "Louder colours", ("loud", "loud")),\n',
+        '    switch("sort_neurons"',
+        '\n    switch("loud", "Louder colours", ("loud", "loud")),\n',
     )
     program = f"""{BEGIN}
 command = find_command("loud")
@@ -225,13 +225,13 @@ def test_a_workspace_is_a_row_and_a_module_and_its_words(copy):
     (copy / "resources").unlink()
     shutil.copytree(ROOT / "resources", copy / "resources")
     (copy / "desktop_app/core/views/lengths.py").write_text(MINE, encoding="utf-8")
-    steps = copy / "desktop_app/core/steps.py"
+    table = copy / "desktop_app/core/workspaces.py"
     insert(
-        steps,
+        table,
         '    StepSpec(\n        "atlas",',
         '\n    StepSpec("lengths", BESIDE, "lengths", Hue.RESIDUAL, (), lengths.content, keys=("Ctrl+9",)),\n',
     )
-    insert(steps, "WORKSPACES: tuple", "\nfrom desktop_app.core.views import lengths\n\n")
+    insert(table, "WORKSPACES: tuple", "\nfrom desktop_app.core.views import lengths\n\n")
     with (copy / "resources/workspaces.toml").open("a", encoding="utf-8") as file:
         file.write(
             '\n[lengths]\nname = "Lengths"\ntitle = "how long each vector is"\nlead = "One bar a token."\n'

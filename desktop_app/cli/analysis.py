@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from desktop_app import __version__
+from desktop_app.cli.progress_line import ProgressLine
 from desktop_app.cli.shared import (
     asked,
     checked_text,
@@ -157,17 +157,8 @@ def finish(
 @contextmanager
 def tell(what: str) -> Iterator[Callable[[float], None]]:
     """Yield a progress callback that shows the share done on a line of the terminal; the line is cleared at the end."""
-    live = sys.stderr.isatty()
-
-    def heard(share: float) -> None:
-        if live:
-            print(f"\r\033[Klogitscope: {what} {share:.0%}", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield heard
-    finally:
-        if live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+    with ProgressLine(live_only=True) as line:
+        yield lambda share: line.show(f"{what} {share:.0%}", share)
 
 
 def print_table(rows: Sequence[Sequence[str]], *, left: int = 1) -> None:

@@ -1,20 +1,19 @@
 """`logitscope deck`: the steps of a pass as slides, a booklet or a film."""
 
 import argparse
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.cli.figure import state_of
+from desktop_app.cli.progress_line import ProgressLine
 from desktop_app.cli.shared import (
     checked_text,
     choose_provider,
     model_folder,
     open_for,
     prompt_text,
-    say,
     shown,
     size_of,
 )
@@ -112,32 +111,15 @@ def _write(slides: "Iterable[Slide]", count: int, ready: "Ready", arguments: arg
     """Draw the slides, assemble the file, and print a line about it."""
     from desktop_app.figures.deck.make import make_deck
 
-    with _Line() as line:
-        make_deck(slides, count, ready, arguments.out, jobs=arguments.jobs, progress=line.tell)
+    with ProgressLine() as line:
+
+        def tell(done: int, total: int, what: str) -> None:
+            if what == "writing":
+                line.show("putting the file together", 1.0, at_once=True)
+            else:
+                line.show(f"drawn {done} of {total}", done / total)
+
+        make_deck(slides, count, ready, arguments.out, jobs=arguments.jobs, progress=tell)
     noun = {"pptx": "slide", "pdf": "page"}.get(ready.wish.kind, "frame")
     print(f"{shown(str(arguments.out))}: {count} {noun}{'s' * (count != 1)}, {size_of(arguments.out)}")
     return 0
-
-
-class _Line:
-    """Progress on standard error: one line updated in place on a terminal; elsewhere a new line every 10%."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._said = 0
-
-    def __enter__(self) -> "_Line":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-    def tell(self, done: int, count: int, what: str) -> None:
-        """Show how many of the slides are done."""
-        words = "putting the file together" if what == "writing" else f"drawn {done} of {count}"
-        if self._live:
-            print(f"\r\033[Klogitscope: {words}", end="", file=sys.stderr, flush=True)
-        elif what == "writing" or done * 10 // count > self._said:
-            self._said = done * 10 // count
-            say(words)

@@ -1,10 +1,10 @@
 """`logitscope models`: the library of models, without the window."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from desktop_app.cli.shared import say, shown
+from desktop_app.cli.progress_line import ProgressLine
+from desktop_app.cli.shared import shown
 from desktop_app.gpt2.errors import ModelError
 
 if TYPE_CHECKING:
@@ -79,8 +79,13 @@ def _get(arguments: argparse.Namespace) -> int:
     from desktop_app.core.library.worker import load_download
 
     name = full_name(parse_hub_name(arguments.name))
-    with _Line() as line:
-        folder = load_download()(name, line.show)
+    with ProgressLine(stay=True) as line:
+
+        def show(progress: "Progress") -> None:
+            share = progress.done / progress.total if progress.total else 0.0
+            line.show(progress.words(), share, at_once=progress.held)
+
+        folder = load_download()(name, show)
     print(shown(f"{name} is here: {folder}"))
     print(shown(f"open it with: {program()} --model {name}"))
     return 0
@@ -111,30 +116,3 @@ def _check(arguments: argparse.Namespace) -> int:
     for words in findings.lines(everything=arguments.all):
         print(shown(words))
     return 1 if findings.faults else 0
-
-
-class _Line:
-    """Progress on standard error: one line updated in place on a terminal; elsewhere a new line every 10%."""
-
-    def __init__(self) -> None:
-        self._watched = sys.stderr.isatty()
-        self._tenth = -1
-        self._width = 0
-
-    def __enter__(self) -> "_Line":
-        return self
-
-    def show(self, progress: "Progress") -> None:
-        words = shown(progress.words())
-        if self._watched:
-            print(f"\r{words:{self._width}}", end="", file=sys.stderr, flush=True)
-            self._width = len(words)
-            return
-        tenth = 10 * progress.done // progress.total if progress.total else 0
-        if progress.held or tenth != self._tenth:
-            self._tenth = tenth
-            say(words)
-
-    def __exit__(self, *_reason: object) -> None:
-        if self._watched and self._width:
-            print(file=sys.stderr)

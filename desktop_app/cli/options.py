@@ -3,9 +3,12 @@
 import argparse
 from pathlib import Path
 
+from desktop_app.core.bundle import ENGLISH, languages
 from desktop_app.core.choices import CHOICES
 from desktop_app.core.logs import LEVELS
 from desktop_app.core.options import Fixed, Kind, OneOf, Option, Options, declare
+
+_LANGUAGES = " or ".join(languages())
 
 
 def _model(default: str) -> Option:
@@ -166,7 +169,7 @@ FIGURE: Options = (
     Option("--size", "slide, half (a slide), column, page, poster or a0", default="slide"),
     Option("--theme", "light, dark, print or projector", default="light"),
     Option("--font-size", "body text in points; the page grows to hold it", float, "PT"),
-    Option("--lang", "language of titles and labels: en or de (default en)", default="en"),
+    Option("--lang", f"language of titles and labels: {_LANGUAGES} (default {ENGLISH})", default=ENGLISH),
     Option("--dpi", "dots per inch of a PNG (default 200)", int, default=200),
     Option("--no-title", "leave out headline and lead; a picture's own too", Kind.FLAG),
     NO_CAPTION,
@@ -225,7 +228,7 @@ TAKES: dict[str, Options] = {
         ),
         Option("--block", "the block that is shown in full (default 0), or whose head a lecture is about", int, "L"),
         Option("--head", "the head, counted from 0 (default 0; of a lecture: the one that shows most)", int, "H"),
-        Option("--lang", "language of titles, labels and notes: en or de (default en)", default="en"),
+        Option("--lang", f"language of titles, labels and notes: {_LANGUAGES} (default {ENGLISH})", default=ENGLISH),
         TOKEN,
         POSITION,
         Option("--limits", "colours of scores by this head, or all of a block", choices=("view", "layer")),
@@ -264,7 +267,7 @@ TAKES: dict[str, Options] = {
         Option("--layer", "the block of the head that is shown (default: the one that shows most)", int, "L"),
         Option("--head", "the head, counted from 0", int, "H"),
         TOKEN,
-        Option("--lang", "language of the page: en or de (default en)", default="en"),
+        Option("--lang", f"language of the page: {_LANGUAGES} (default {ENGLISH})", default=ENGLISH),
         *_out("HTML"),
     ),
     "lens": (

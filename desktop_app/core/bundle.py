@@ -1,5 +1,6 @@
 """Finds the project's data, `models/` and `resources/`, in a checkout and in an installed wheel alike."""
 
+from functools import cache
 from pathlib import Path
 
 from desktop_app.gpt2.errors import LogitscopeError
@@ -27,6 +28,19 @@ def bundled_models() -> dict[str, Path]:
         LogitscopeError: the folder of models is missing.
     """
     return {path.parent.name: path.parent for path in sorted(_folder("models").glob("*/config.json"))}
+
+
+ENGLISH = "en"
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """The languages of figures by their codes, English first.
+
+    Raises:
+        LogitscopeError: the folder of languages is missing.
+    """
+    return (ENGLISH, *sorted(path.stem for path in resource("languages").glob("*.toml")))
 
 
 def snapshots(model: Path) -> dict[int, Path]:

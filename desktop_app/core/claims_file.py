@@ -50,7 +50,9 @@ from desktop_app.core.claims import (
 from desktop_app.core.fields import Kind, Reader, flag, real, text, whole
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.state import TEXT_LIMIT
+from desktop_app.gpt2.config import MOST_BLOCKS
 from desktop_app.gpt2.errors import SessionError
+from desktop_app.gpt2.sampling import MAX_TOP_K
 
 _WORD = text(200)
 _SHARE, _COUNT = real, whole(0, 200_000)
@@ -176,7 +178,7 @@ def _left(row: _Row) -> Statement:
 
 
 def _active(row: _Row) -> Statement:
-    return Active(row.must("active", whole(0, 511)), _bounds(row))
+    return Active(row.must("active", whole(0, MOST_BLOCKS - 1)), _bounds(row))
 
 
 def _loss(row: _Row) -> Statement:
@@ -231,7 +233,7 @@ def _claim(raw: Any, where: str, heads: Heads) -> Claim:
         text=row.may("text", text(TEXT_LIMIT)),
         token=row.may("token", _COUNT),
         temperature=row.may("temperature", real),
-        top_k=row.may("top_k", whole(0, 2**31 - 1)),
+        top_k=row.may("top_k", whole(0, MAX_TOP_K)),
         top_p=row.may("top_p", real),
         mute=row.may("mute", row.several, ()),
         edits=row.may("edits", _words, ()),

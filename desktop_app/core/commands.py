@@ -1,164 +1,31 @@
 """The one table of commands: menus, shortcuts, the command palette and the help page all read it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from desktop_app.core import command_changes as do
 from desktop_app.core.analysis.measures import SCORES
-from desktop_app.core.analysis.rulers import parse_ruler
-from desktop_app.core.changes import all_switched, beside, beside_model, with_edits
-from desktop_app.core.editing import STRENGTH, added
-from desktop_app.core.model import Model
-from desktop_app.core.navigation import at_step, at_workspace, by_block, by_head, by_steps
-from desktop_app.core.opening.cells import Cell
-from desktop_app.core.state import WALK, State, begins, encode, full_text, spaced, unplaced, with_option
-from desktop_app.core.steps import WORKSPACES, step_list, texts
-from desktop_app.gpt2.errors import ModelError
-from desktop_app.gpt2.mask import CAUSAL
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command. `keys` are Qt key sequences, of which the first is shown; `needs` says when it is enabled.
-
-    For a command that only changes the state, `change` returns the new state and `on` says whether the command is on;
-    the window carries out the others. Repetitions of a `joined` command are one undo entry. `short` are a longer and a
-    shorter name for its button next to a view.
-    """
-
-    id: str
-    title: str
-    menu: str
-    keys: tuple[str, ...] = ()
-    needs: str = "model"
-    checkable: bool = False
-    change: Callable[[State, Model], State] | None = None
-    on: Callable[[State, Model], bool] | None = None
-    short: tuple[str, str] = ("", "")
-    joined: bool = False
-
-
-PACE = "pace:"
-"""The prefix of ids of commands that set the speed of generation; tokens per second follow, 0 for full speed."""
-
-WORKSPACE = "workspace:"
-"""The prefix of ids of commands that show a workspace; its key follows."""
-
-
-def _choice(
-    name: str,
-    title: str,
-    short: tuple[str, str],
-    field: str,
-    value: str,
-    other: str = "",
-    menu: str = "View",
-) -> Command:
-    """A command that sets a view option to `value`, or back to `other` if it has one and is on."""
-
-    def is_on(state: State, _model: Model) -> bool:
-        return bool(getattr(state.view, field) == value)
-
-    def change(state: State, model: Model) -> State:
-        return with_option(state, field, other if other and is_on(state, model) else value)
-
-    return Command(name, title, menu, (), "scene", True, change, is_on, short)
-
-
-def _switch(field: str, title: str, short: tuple[str, str]) -> Command:
-    """A command that turns a view option on and off."""
-
-    def is_on(state: State, _model: Model) -> bool:
-        return bool(getattr(state.view, field))
-
-    def change(state: State, model: Model) -> State:
-        return with_option(state, field, not is_on(state, model))
-
-    return Command(field, title, "View", (), "scene", True, change, is_on, short)
-
-
-def _baseline(name: str, title: str, short: tuple[str, str], value: str) -> Command:
-    """A command that sets the baseline of the explained logit: the average token, or none."""
-
-    def is_on(state: State, _model: Model) -> bool:
-        return state.against is None and state.view.baseline == value
-
-    def change(state: State, _model: Model) -> State:
-        return replace(with_option(state, "baseline", value), against=None)
-
-    return Command(name, title, "View", (), "scene", True, change, is_on, short)
-
-
-def _workspace(key: str, name: str, keys: tuple[str, ...], tab: str) -> Command:
-    """A command that shows a workspace in the centre, or returns to the walk through the forward pass."""
-
-    def change(state: State, _model: Model) -> State:
-        return at_workspace(state, key)
-
-    def is_on(state: State, _model: Model) -> bool:
-        return state.workspace == key
-
-    return Command(f"{WORKSPACE}{key}", name, "Go", keys, "scene", True, change, is_on, (tab, tab))
-
-
-def _int8(state: State, _model: Model) -> State:
-    return replace(state, int8=not state.int8)
-
-
-def _is_int8(state: State, _model: Model) -> bool:
-    return state.int8
-
-
-def _greedy(state: State, _model: Model) -> State:
-    return state.with_sampling(greedy=not state.sampling.greedy)
-
-
-def _begin(state: State, model: Model) -> State:
-    return replace(unplaced(state), start=not begins(state, model.tokenizer))
-
-
-def _begins(state: State, model: Model) -> bool:
-    return begins(state, model.tokenizer)
-
-
-def _space(state: State, model: Model) -> State:
-    return replace(unplaced(state), space=not spaced(state, model.tokenizer))
-
-
-def _is_spaced(state: State, model: Model) -> bool:
-    return spaced(state, model.tokenizer)
-
-
-def _draw(state: State, _model: Model) -> State:
-    return replace(state, draws=state.draws + 1)
-
-
-def _go(by: int) -> Callable[[State, Model], State]:
-    return lambda state, model: by_steps(state, step_list(model.config), by)
-
-
-def _go_block(by: int) -> Callable[[State, Model], State]:
-    return lambda state, model: by_block(state, step_list(model.config), by)
-
-
-def _go_head(by: int) -> Callable[[State, Model], State]:
-    return lambda state, model: by_head(state, model.config.n_head, by)
-
-
-def _go_to(index: int) -> Callable[[State, Model], State]:
-    return lambda state, model: at_step(state, step_list(model.config)[index])
-
-
-def _open(*names: str) -> Callable[[State, Model], State]:
-    """Show workspaces that have no tab, one after the other; without names, close the one that is shown."""
-    path = tuple(Cell(name, ()) for name in names)
-    return lambda state, _model: replace(state, opened=path)
-
+from desktop_app.core.command import (
+    PACE,
+    Command,
+    baseline,
+    choice,
+    going,
+    going_by_block,
+    going_by_head,
+    going_to,
+    opening,
+    showing,
+    switch,
+)
+from desktop_app.core.state import WALK
+from desktop_app.core.steps import texts
+from desktop_app.core.workspaces import WORKSPACES
 
 _PACES = ((0, "full speed"), (4, "4 tokens a second"), (2, "2 tokens a second"), (1, "1 token a second"))
 _TABS = (
-    _workspace(WALK, "Walk", ("Ctrl+1",), "Walk"),
+    showing(WALK, "Walk", ("Ctrl+1",), "Walk"),
     *(
-        _workspace(spec.key, words.name, spec.keys, words.short or words.name)
+        showing(spec.key, words.name, spec.keys, words.short or words.name)
         for spec, words in ((spec, texts()[spec.op]) for spec in WORKSPACES if spec.keys)
     ),
 )
@@ -166,7 +33,7 @@ _TABS = (
 
 _COMPARE = tuple(
     replace(
-        _choice(f"compare_{value}", title, short, "compare", value, "" if value == "after" else "after", "What if"),
+        choice(f"compare_{value}", title, short, "compare", value, "" if value == "after" else "after", "What if"),
         keys=keys,
         needs=needs,
     )
@@ -189,7 +56,7 @@ _COMPARE = tuple(
 
 _SWEEP = (
     *(
-        _choice(f"sweep_{value}", f"Sweep: {title}", short, "sweep", value, menu="Sweep")
+        choice(f"sweep_{value}", f"Sweep: {title}", short, "sweep", value, menu="Sweep")
         for value, title, short in (
             ("heads", "mute each head", ("heads", "heads")),
             ("mlps", "mute each MLP", ("MLPs", "MLPs")),
@@ -200,30 +67,9 @@ _SWEEP = (
             ("from_heads", "put what each head read there", ("z", "z")),
         )
     ),
-    _choice("sweep_zero", "Sweep: mute to 0", ("to 0", "0"), "sweep_how", "zero", "mean", "Sweep"),
-    _choice("sweep_out", "Sweep: into the other prompt", ("into the other", "out"), "sweep_way", "out", "in", "Sweep"),
+    choice("sweep_zero", "Sweep: mute to 0", ("to 0", "0"), "sweep_how", "zero", "mean", "Sweep"),
+    choice("sweep_out", "Sweep: into the other prompt", ("into the other", "out"), "sweep_way", "out", "in", "Sweep"),
 )
-
-
-def _unchanged(state: State, _model: Model) -> State:
-    return replace(state, edits=(), mask=CAUSAL)
-
-
-def _switch_edits(state: State, _model: Model) -> State:
-    return all_switched(state)
-
-
-def _keep_other(state: State, model: Model) -> State:
-    return beside(state, full_text(state, model.tokenizer))
-
-
-def _alone(state: State, _model: Model) -> State:
-    return beside_model(state, "")
-
-
-def _swap(state: State, model: Model) -> State:
-    here = full_text(state, model.tokenizer)
-    return replace(unplaced(state), text=state.other, appended=(), other=here)
 
 
 _WHAT_IF = (
@@ -238,25 +84,21 @@ _WHAT_IF = (
     Command("edit_edge", "From an earlier head of the other prompt into a head …", "What if", (), "other"),
     Command("edit_across", "Heads that read the other prompt's keys and values …", "What if", (), "other"),
     Command("edit_chips", "To the edits' chips", "What if", ("Ctrl+K",), "edits"),
-    Command("edit_all", "Every edit off, or on again", "What if", ("Ctrl+Shift+K",), "edits", change=_switch_edits),
-    Command("edit_clear", "Remove every edit and the mask", "What if", (), "edits", change=_unchanged),
+    Command("edit_all", "Every edit off, or on again", "What if", ("Ctrl+Shift+K",), "edits", change=do.switch_edits),
+    Command("edit_clear", "Remove every edit and the mask", "What if", (), "edits", change=do.without_changes),
     Command("mask_write", "The mask …", "What if", (), "scene"),
     Command("other_write", "The other prompt …", "What if", ("Ctrl+Shift+L",), "scene"),
-    Command("other_keep", "Keep this as the other prompt", "What if", (), "scene", change=_keep_other),
-    Command("other_swap", "Swap the two prompts", "What if", (), "other_prompt", change=_swap),
+    Command("other_keep", "Keep this as the other prompt", "What if", (), "scene", change=do.keep_other),
+    Command("other_swap", "Swap the two prompts", "What if", (), "other_prompt", change=do.swap_prompts),
     Command("beside_model", "Another model beside this one …", "What if", ("Ctrl+Alt+L",), "scene"),
-    Command("beside_none", "Take the other model away", "What if", (), "beside_model", change=_alone),
+    Command("beside_none", "Take the other model away", "What if", (), "beside_model", change=do.without_model),
     *_COMPARE,
 )
 
 
-def _head_in_walk(state: State, _model: Model) -> State:
-    return replace(state, workspace=WALK, step=f"blocks.{state.layer}.attn.pattern")
-
-
 _HEADS = (
     *(
-        _choice(f"heads_{value}", f"Heads: {title}", short, "heads", value, menu="Heads")
+        choice(f"heads_{value}", f"Heads: {title}", short, "heads", value, menu="Heads")
         for value, title, short in (
             ("patterns", "every head's pattern", ("patterns", "all")),
             ("scores", "a score of every head", ("scores", "score")),
@@ -267,22 +109,22 @@ _HEADS = (
             ("rollout", "attention rollout", ("rollout", "roll")),
         )
     ),
-    _choice("heads_arcs", "Heads: arcs over a head's text", ("arcs", "arcs"), "heads_form", "arcs", "shaded", "Heads"),
+    choice("heads_arcs", "Heads: arcs over a head's text", ("arcs", "arcs"), "heads_form", "arcs", "shaded", "Heads"),
     *(
-        _choice(f"heads_by_{value}", f"Heads: order by {words}", ("", ""), "heads_by", value, menu="Heads")
+        choice(f"heads_by_{value}", f"Heads: order by {words}", ("", ""), "heads_by", value, menu="Heads")
         for value, words in SCORES.items()
     ),
-    _choice(
+    choice(
         "heads_by_like", "Heads: most like this one", ("most like it", "like"), "heads_by", "like", "induction", "Heads"
     ),
-    _choice("heads_labelled", "Heads: list those with a label", ("", ""), "heads_of", "labelled", "all", "Heads"),
-    _choice("heads_of_block", "Heads: list those of the block", ("", ""), "heads_of", "block", "all", "Heads"),
-    Command("head_in_walk", "Show this head in the walk", "Heads", (), "scene", change=_head_in_walk),
+    choice("heads_labelled", "Heads: list those with a label", ("", ""), "heads_of", "labelled", "all", "Heads"),
+    choice("heads_of_block", "Heads: list those of the block", ("", ""), "heads_of", "block", "all", "Heads"),
+    Command("head_in_walk", "Show this head in the walk", "Heads", (), "scene", change=do.head_in_walk),
 )
 
 _LENS = (
     *(
-        _choice(f"lens_{value}", f"Lens: {title}", short, "lens", value, menu="Lens")
+        choice(f"lens_{value}", f"Lens: {title}", short, "lens", value, menu="Lens")
         for value, title, short in (
             ("token", "the likeliest token", ("token", "token")),
             ("probability", "probability of a token", ("probability", "prob.")),
@@ -291,8 +133,8 @@ _LENS = (
             ("kl", "distance from the model's output", ("KL", "KL")),
         )
     ),
-    _choice("lens_attention", "Lens: what attention alone writes", ("", ""), "lens_of", "attn_out", "stream", "Lens"),
-    _choice("lens_mlp", "Lens: what the MLPs alone write", ("", ""), "lens_of", "mlp_out", "stream", "Lens"),
+    choice("lens_attention", "Lens: what attention alone writes", ("", ""), "lens_of", "attn_out", "stream", "Lens"),
+    choice("lens_mlp", "Lens: what the MLPs alone write", ("", ""), "lens_of", "mlp_out", "stream", "Lens"),
     Command(
         "lens_translators",
         "Lens: through translators from a file …",
@@ -305,17 +147,9 @@ _LENS = (
 )
 
 
-def _most_active(state: State, _model: Model) -> State:
-    """Show the evidence of the neuron that is most active at the selected token."""
-    view = replace(
-        state.view, evidence_find="", evidence="strongest" if state.view.evidence == "heads" else state.view.evidence
-    )
-    return replace(state, neuron=None, view=view)
-
-
 _EVIDENCE = (
     *(
-        _choice(f"evidence_{value}", f"Evidence: {title}", short, "evidence", value, menu="Evidence")
+        choice(f"evidence_{value}", f"Evidence: {title}", short, "evidence", value, menu="Evidence")
         for value, title, short in (
             ("strongest", "a neuron's strongest passages", ("strongest", "top")),
             ("deciles", "a neuron's passages by tenths", ("by tenths", "tenths")),
@@ -329,7 +163,7 @@ _EVIDENCE = (
         (),
         "scene",
         True,
-        change=_most_active,
+        change=do.most_active,
         on=lambda state, _: state.neuron is None and state.view.evidence != "heads",
         short=("most active here", "here"),
     ),
@@ -346,7 +180,7 @@ _EVIDENCE = (
 
 _CIRCUITS = (
     *(
-        _choice(f"circuits_{value}", f"Circuits: {title}", (short, short), "circuits", value, menu="Circuits")
+        choice(f"circuits_{value}", f"Circuits: {title}", (short, short), "circuits", value, menu="Circuits")
         for value, title, short in (
             ("all", "what query, key and value read", "all"),
             ("q", "what queries read", "Q"),
@@ -354,7 +188,7 @@ _CIRCUITS = (
             ("v", "what values read", "V"),
         )
     ),
-    _choice(
+    choice(
         "circuits_own",
         "Circuits: pairs of the shown head alone",
         ("shown head", "head"),
@@ -363,7 +197,7 @@ _CIRCUITS = (
         "all",
         "Circuits",
     ),
-    _choice(
+    choice(
         "embedding_alone",
         "Circuits: tokens as they are embedded, not as block 0's MLP reads them",
         ("embedding alone", "embed."),
@@ -375,61 +209,16 @@ _CIRCUITS = (
 )
 
 
-def _keep_ruler(state: State, _model: Model) -> State:
-    """Keep the typed direction, or stop keeping it."""
-    text = state.view.direction.strip()
-    if not text:
-        return state
-    others = tuple(kept for kept in state.rulers if kept != text)
-    return replace(state, rulers=others if text in state.rulers else (*others, text)[-40:])
-
-
-def _map_text(state: State, _model: Model) -> State:
-    """Centre the token map on the text's selected token again."""
-    return replace(with_option(state, "map_find", ""), map_token=None)
-
-
-def _map_whole(state: State, _model: Model) -> State:
-    """Show the whole token map again."""
-    return replace(state, map_window=())
-
-
-def _next_ruler(state: State, _model: Model) -> State:
-    """Go to the next of the kept directions, and from the last to the first."""
-    if not state.rulers:
-        return state
-    text = state.view.direction.strip()
-    at = state.rulers.index(text) + 1 if text in state.rulers else 0
-    return with_option(state, "direction", state.rulers[at % len(state.rulers)])
-
-
-def _steer(state: State, model: Model) -> State:
-    """Add the typed direction, or the selected token's, to the residual stream at the input of the shown block.
-
-    Raises LogitscopeError if the typed text is not a direction, or if there is no token.
-    """
-    text = state.view.direction.strip()
-    if text:
-        parse_ruler(text, model.tokenizer)
-        what = added(text)
-    else:
-        ids = encode(state, model.tokenizer)
-        if not ids:
-            raise ModelError("There is no token whose direction could be added; type a text first.")
-        what = f"{STRENGTH}*tokens[{ids[-1 if state.token is None else min(state.token, len(ids) - 1)]}]"
-    return with_edits(state, f"blocks.{min(state.layer, model.config.n_layer - 1)}.resid_pre+={what}")
-
-
 _DIRECTIONS = (
     *(
-        _choice(f"directions_{value}", f"Directions: {title}", (short, short), "directions", value, menu="Circuits")
+        choice(f"directions_{value}", f"Directions: {title}", (short, short), "directions", value, menu="Circuits")
         for value, title, short in (
             ("sum", "tokens nearest to a sum", "nearest"),
             ("ruler", "a direction as a ruler", "ruler"),
             ("plane", "the text in a plane", "plane"),
         )
     ),
-    _choice(
+    choice(
         "rows_trimmed",
         "Rows without their largest components",
         ("without the largest components", "trimmed"),
@@ -438,10 +227,10 @@ _DIRECTIONS = (
         "centred",
         "Circuits",
     ),
-    _choice(
+    choice(
         "map_components", "Map: two principal components", ("components", "PCA"), "map", "components", menu="Circuits"
     ),
-    _choice(
+    choice(
         "map_neighbours",
         "Map: neighbours stay neighbours",
         ("neighbours", "near"),
@@ -449,17 +238,17 @@ _DIRECTIONS = (
         "neighbours",
         menu="Circuits",
     ),
-    Command("map_text", "Map: around the text's token", "Circuits", (), "scene", change=_map_text),
+    Command("map_text", "Map: around the text's token", "Circuits", (), "scene", change=do.map_text),
     Command(
         "map_whole",
         "Map: all of it",
         "Circuits",
         (),
         "scene",
-        change=_map_whole,
+        change=do.map_whole,
         short=("all of it", "all"),
     ),
-    _choice(
+    choice(
         "superposition_embedding",
         "Superposition: tokens' rows",
         ("tokens", "tokens"),
@@ -467,7 +256,7 @@ _DIRECTIONS = (
         "embedding",
         menu="Circuits",
     ),
-    _choice(
+    choice(
         "superposition_neurons",
         "Superposition: the block's neurons",
         ("neurons", "neurons"),
@@ -482,24 +271,24 @@ _DIRECTIONS = (
         (),
         "scene",
         True,
-        _keep_ruler,
+        do.keep_ruler,
         lambda state, _model: state.view.direction.strip() in state.rulers,
     ),
-    Command("ruler_next", "Directions: the next that is kept", "Circuits", (), "scene", change=_next_ruler),
+    Command("ruler_next", "Directions: the next that is kept", "Circuits", (), "scene", change=do.next_ruler),
     Command(
         "ruler_steer",
         "Directions: add this direction to the pass",
         "Circuits",
         ("Ctrl+Alt+S",),
         "scene",
-        change=_steer,
+        change=do.steer,
         short=("add to the pass", "add"),
     ),
 )
 
 _LOOK = (
     Command("why_look", "Why this look", "Look", ("Ctrl+B",), "scene"),
-    _choice(
+    choice(
         "look_relative",
         "Why this look: less the row's mean",
         ("less the mean", "less mean"),
@@ -507,9 +296,9 @@ _LOOK = (
         "relative",
         menu="Look",
     ),
-    _choice("look_raw", "Why this look: the score as it is", ("raw", "raw"), "look", "raw", menu="Look"),
+    choice("look_raw", "Why this look: the score as it is", ("raw", "raw"), "look", "raw", menu="Look"),
     *(
-        _choice(f"look_{value}", f"Why this look: {title}", (short, short), "look_parts", value, menu="Look")
+        choice(f"look_{value}", f"Why this look: {title}", (short, short), "look_parts", value, menu="Look")
         for value, title, short in (
             ("heads", "heads and MLPs as parts", "heads"),
             ("sublayers", "attention and MLP of each block as parts", "sublayers"),
@@ -550,8 +339,8 @@ COMMANDS: tuple[Command, ...] = (
         (),
         "model",
         True,
-        _int8,
-        _is_int8,
+        do.int8,
+        do.is_int8,
     ),
     Command("stop_loading", "Stop opening the model", "File", (), "loading"),
     Command("export", "Export figure …", "File", ("Ctrl+E",), "scene"),
@@ -561,17 +350,17 @@ COMMANDS: tuple[Command, ...] = (
     Command("undo", "Undo", "Edit", ("Ctrl+Z",), "undo"),
     Command("redo", "Redo", "Edit", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo"),
     Command("focus_prompt", "Edit the prompt", "Edit", ("Ctrl+L",), "always"),
-    Command("prepend", "Begin with <|endoftext|>", "Edit", (), "first", True, _begin, _begins),
-    Command("space", "Begin with a space", "Edit", (), "space", True, _space, _is_spaced),
+    Command("prepend", "Begin with <|endoftext|>", "Edit", (), "first", True, do.begin_first, do.begins_there),
+    Command("space", "Begin with a space", "Edit", (), "space", True, do.space_first, do.is_spaced),
     Command("find_token", "Find a token …", "Edit", ("Ctrl+F",), "scene"),
-    Command("next", "Next step", "Go", ("PgDown",), "scene", change=_go(1)),
-    Command("previous", "Previous step", "Go", ("PgUp",), "scene", change=_go(-1)),
-    Command("next_block", "Next block", "Go", ("Ctrl+PgDown",), "scene", change=_go_block(1)),
-    Command("previous_block", "Previous block", "Go", ("Ctrl+PgUp",), "scene", change=_go_block(-1)),
-    Command("next_head", "Next head", "Go", ("Ctrl+Down",), "scene", change=_go_head(1)),
-    Command("previous_head", "Previous head", "Go", ("Ctrl+Up",), "scene", change=_go_head(-1)),
-    Command("first", "First step", "Go", ("Ctrl+Home",), "scene", change=_go_to(0)),
-    Command("last", "Last step", "Go", ("Ctrl+End",), "scene", change=_go_to(-1)),
+    Command("next", "Next step", "Go", ("PgDown",), "scene", change=going(1)),
+    Command("previous", "Previous step", "Go", ("PgUp",), "scene", change=going(-1)),
+    Command("next_block", "Next block", "Go", ("Ctrl+PgDown",), "scene", change=going_by_block(1)),
+    Command("previous_block", "Previous block", "Go", ("Ctrl+PgUp",), "scene", change=going_by_block(-1)),
+    Command("next_head", "Next head", "Go", ("Ctrl+Down",), "scene", change=going_by_head(1)),
+    Command("previous_head", "Previous head", "Go", ("Ctrl+Up",), "scene", change=going_by_head(-1)),
+    Command("first", "First step", "Go", ("Ctrl+Home",), "scene", change=going_to(0)),
+    Command("last", "Last step", "Go", ("Ctrl+End",), "scene", change=going_to(-1)),
     Command("back", "Back", "Go", ("Alt+Left",), "scene"),
     Command("forward", "Forward", "Go", ("Alt+Right",), "scene"),
     *_TABS,
@@ -582,9 +371,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("motion_next", "Motion: the next beat", "Go", ("Ctrl+Shift+Right",), "motion"),
     Command("motion_previous", "Motion: the beat before", "Go", ("Ctrl+Shift+Left",), "motion"),
     Command("motion_export", "Motion: export it as a clip …", "Go", (), "motion"),
-    Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene", change=_draw, joined=True),
+    Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene", change=do.draw_again, joined=True),
     Command("append", "Append the drawn token", "Sample", ("Ctrl+Return",), "room"),
-    Command("greedy", "Greedy", "Sample", ("Ctrl+G",), "scene", True, _greedy, lambda state, _: state.sampling.greedy),
+    Command(
+        "greedy", "Greedy", "Sample", ("Ctrl+G",), "scene", True, do.greedy, lambda state, _: state.sampling.greedy
+    ),
     Command("run", "Run on", "Sample", ("Ctrl+R",), "room"),
     *(Command(f"{PACE}{pace}", f"Run on at {words}", "Sample", (), "always", True) for pace, words in _PACES),
     Command("stop", "Stop", "Sample", ("Ctrl+.",), "running"),
@@ -601,13 +392,13 @@ COMMANDS: tuple[Command, ...] = (
         True,
         short=("every number", "numbers"),
     ),
-    _choice("scale_linear", "Patterns on a linear scale", ("linear", "lin"), "pattern_scale", "linear"),
-    _choice("scale_sqrt", "Patterns on a square-root scale", ("√", "√"), "pattern_scale", "sqrt"),
-    _choice("scale_log", "Patterns on a logarithmic scale", ("log", "log"), "pattern_scale", "log"),
-    _switch("skip_first", "Leave position 0 out", ("without position 0", "without 0")),
-    _switch("keys_down", "Queries as columns of attention grids", ("queries as columns", "turned")),
-    _switch("sort_neurons", "Sort neurons by activity", ("sorted", "sorted")),
-    _choice(
+    choice("scale_linear", "Patterns on a linear scale", ("linear", "lin"), "pattern_scale", "linear"),
+    choice("scale_sqrt", "Patterns on a square-root scale", ("√", "√"), "pattern_scale", "sqrt"),
+    choice("scale_log", "Patterns on a logarithmic scale", ("log", "log"), "pattern_scale", "log"),
+    switch("skip_first", "Leave position 0 out", ("without position 0", "without 0")),
+    switch("keys_down", "Queries as columns of attention grids", ("queries as columns", "turned")),
+    switch("sort_neurons", "Sort neurons by activity", ("sorted", "sorted")),
+    choice(
         "layer_limits",
         "One colour scale for all heads of a block",
         ("one scale for the block", "one scale"),
@@ -626,8 +417,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("projector", "Colours for a weak projector", "View", (), "always", True),
     Command("limit", "Set the limit of the colours …", "View", (), "scene"),
     Command("why_target", "Why: choose the token …", "View", (), "scene", short=("token …", "token …")),
-    _baseline("why_mean", "Why: against the average token", ("against the average", "average"), "mean"),
-    _baseline("why_none", "Why: the bare logit, against nothing", ("nothing", "nothing"), "none"),
+    baseline("why_mean", "Why: against the average token", ("against the average", "average"), "mean"),
+    baseline("why_none", "Why: the bare logit, against nothing", ("nothing", "nothing"), "none"),
     Command(
         "why_against",
         "Why: against another token …",
@@ -638,11 +429,11 @@ COMMANDS: tuple[Command, ...] = (
         on=lambda state, _: state.against is not None,
         short=("another token …", "token …"),
     ),
-    _switch("effects", "Why: the effect of muting each part", ("effects of muting", "effects")),
-    _choice("flow_1", "Flow: edges of 1 % and more", ("≥ 1 %", "1 %"), "flow", "0.01"),
-    _choice("flow_2", "Flow: edges of 2 % and more", ("≥ 2 %", "2 %"), "flow", "0.02"),
-    _choice("flow_4", "Flow: edges of 4 % and more", ("≥ 4 %", "4 %"), "flow", "0.04"),
-    _choice("flow_10", "Flow: edges of 10 % and more", ("≥ 10 %", "10 %"), "flow", "0.1"),
+    switch("effects", "Why: the effect of muting each part", ("effects of muting", "effects")),
+    choice("flow_1", "Flow: edges of 1 % and more", ("≥ 1 %", "1 %"), "flow", "0.01"),
+    choice("flow_2", "Flow: edges of 2 % and more", ("≥ 2 %", "2 %"), "flow", "0.02"),
+    choice("flow_4", "Flow: edges of 4 % and more", ("≥ 4 %", "4 %"), "flow", "0.04"),
+    choice("flow_10", "Flow: edges of 10 % and more", ("≥ 10 %", "10 %"), "flow", "0.1"),
     *_HEADS,
     *_LENS,
     *_LOOK,
@@ -651,11 +442,11 @@ COMMANDS: tuple[Command, ...] = (
     *_DIRECTIONS,
     *_WHAT_IF,
     *_SWEEP,
-    Command("check_all", "Check every tensor of this text", "Inspect", (), "scene", change=_open("check")),
+    Command("check_all", "Check every tensor of this text", "Inspect", (), "scene", change=opening("check")),
     Command("open_weight", "Open a weight …", "Inspect", ("Ctrl+W",), "scene"),
-    Command("open_census", "Count the parameters", "Inspect", (), "scene", change=_open("census")),
+    Command("open_census", "Count the parameters", "Inspect", (), "scene", change=opening("census")),
     Command("copy_numpy", "Copy the number or step as numpy", "Inspect", (), "scene"),
-    Command("close_inspector", "Close the inspector", "Inspect", (), "path", change=_open()),
+    Command("close_inspector", "Close the inspector", "Inspect", (), "path", change=opening()),
     Command("palette", "Find anything …", "Help", ("Ctrl+Shift+P",), "always"),
     Command("help", "Keys and commands", "Help", ("F1",), "always"),
     Command("copy_diagnostics", "Copy diagnostics", "Help", (), "always"),

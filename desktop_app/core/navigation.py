@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from desktop_app.core.places import BLOCK, IN, Step
 from desktop_app.core.state import WALK, State
-from desktop_app.core.steps import WORKSPACES
+from desktop_app.core.workspaces import WORKSPACES
 
 _ALONG = frozenset(spec.key for spec in WORKSPACES if spec.along)
 

@@ -17,6 +17,9 @@ from desktop_app.gpt2.weights import expand
 
 IN, BLOCK, OUT, BESIDE = "in", "block", "out", "beside"
 
+SCALES = ("scale_linear", "scale_sqrt", "scale_log")
+"""The options of every place that draws attention patterns: the scale of their colours."""
+
 
 def _nothing(_scene: Scene) -> tuple[Want, ...]:
     return ()
@@ -52,7 +55,8 @@ class StepSpec:
     Cells that a workspace shows of its products have its name as prefix (`lens.kl`): `describe` says what such a cell
     contains, `open` shows how it was computed, and `choose` returns the state after a click on it in the workspace, or
     None if a click only opens it. `edits` says what can be edited at the current place. `numpy` returns lines that
-    recompute the view, or such a cell, from a saved trace.
+    recompute the view, or such a cell, from a saved trace. `hues` are the colours of a step that makes several vectors,
+    `sizes` the fields of the config with the widths before and after, for a step that changes the width.
     """
 
     op: str
@@ -75,6 +79,8 @@ class StepSpec:
     choose: Callable[[Scene, Cell], State | None] | None = None
     numpy: Callable[[Scene, Cell | None], str] | None = None
     edits: Callable[[Scene, Cell], tuple[Target, ...]] | None = None
+    hues: tuple[Hue, ...] = ()
+    sizes: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

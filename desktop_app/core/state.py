@@ -10,6 +10,7 @@ from desktop_app.core.choices import CHOICES
 from desktop_app.core.fields import Change, kept
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.private import hide
+from desktop_app.gpt2.config import MOST_BLOCKS, MOST_HEADS
 from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.sampling import Sampling
@@ -97,8 +98,8 @@ class State:
     beside: str = kept("", kinds.text(4096), run=True)  # the folder of a second model to compare with
     workspace: str = kept(WALK, kinds.text(40))
     step: str = kept("text", kinds.text(200))
-    layer: int = kept(0, kinds.whole(0, 511))
-    head: int = kept(0, kinds.whole(0, 511))
+    layer: int = kept(0, kinds.whole(0, MOST_BLOCKS - 1))
+    head: int = kept(0, kinds.whole(0, MOST_HEADS - 1))
     token: int | None = kept(None, kinds.position)
     position: int | None = kept(None, kinds.position)
     key: int | None = kept(None, kinds.position)

@@ -1,4 +1,4 @@
-"""The tables of places: the steps of the forward pass in order, and the workspaces."""
+"""The table of steps, in the order of the forward pass, and the view of any step or workspace."""
 
 import tomllib
 from dataclasses import replace
@@ -8,42 +8,19 @@ from functools import cache
 from desktop_app.core.bundle import resource
 from desktop_app.core.compare import compared, mode_of, shown
 from desktop_app.core.panels import Hue, View, headed
-from desktop_app.core.places import BESIDE, BLOCK, IN, OUT, Entry, Step, StepSpec, Text
+from desktop_app.core.places import BLOCK, IN, OUT, SCALES, Step, StepSpec, Text
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import WALK, State
-from desktop_app.core.views import (
-    attention,
-    census,
-    check,
-    circuits,
-    directions,
-    embedding_map,
-    evidence,
-    flow,
-    heads,
-    inputs,
-    lens,
-    look,
-    masks,
-    mlp,
-    predictions,
-    sampling,
-    sheet,
-    superposition,
-    sweep,
-    training,
-    vectors,
-    why,
-)
+from desktop_app.core.views import attention, inputs, mlp, sampling, vectors
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Want
+from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.names import answer
 from desktop_app.gpt2.phrase import Capital, Phrase, Sentences, joined
 from desktop_app.gpt2.weights import expand
 
-_SCALES = ("scale_linear", "scale_sqrt", "scale_log")
 _B = "blocks.{L}."
 
 
@@ -58,7 +35,7 @@ STEPS: tuple[StepSpec, ...] = (
     StepSpec("pos_embed", IN, "pos_embed", Hue.RESIDUAL, ("pos_embed",), inputs.pos_embed),
     StepSpec("sum", IN, "sum", Hue.RESIDUAL, ("blocks.0.resid_pre",), inputs.total),
     StepSpec("ln1", BLOCK, _B + "ln1", Hue.RESIDUAL, (*_norm(_B + "ln1"), _B + "resid_pre"), vectors.ln1),
-    StepSpec("qkv", BLOCK, _B + "attn.qkv", Hue.QUERY, (), attention.qkv),
+    StepSpec("qkv", BLOCK, _B + "attn.qkv", Hue.QUERY, (), attention.qkv, hues=(Hue.QUERY, Hue.KEY, Hue.VALUE)),
     StepSpec(
         "heads",
         BLOCK,
@@ -79,9 +56,7 @@ STEPS: tuple[StepSpec, ...] = (
             per_head=True,
             grids=True,
             options=(
-                (*_SCALES, "skip_first", "keys_down")
-                if op == "pattern"
-                else ("layer_limits", "skip_first", "keys_down")
+                (*SCALES, "skip_first", "keys_down") if op == "pattern" else ("layer_limits", "skip_first", "keys_down")
             ),
         )
         for op, content in (
@@ -97,11 +72,25 @@ STEPS: tuple[StepSpec, ...] = (
     StepSpec("resid_mid", BLOCK, _B + "resid_mid", Hue.RESIDUAL, (_B + "resid_mid",), vectors.resid_mid),
     StepSpec("ln2", BLOCK, _B + "ln2", Hue.RESIDUAL, _norm(_B + "ln2"), vectors.ln2),
     StepSpec(
-        "mlp.pre", BLOCK, _B + "mlp.pre", Hue.MLP, (_B + "mlp.pre",), mlp.pre, options=("sort_neurons", "skip_first")
+        "mlp.pre",
+        BLOCK,
+        _B + "mlp.pre",
+        Hue.MLP,
+        (_B + "mlp.pre",),
+        mlp.pre,
+        options=("sort_neurons", "skip_first"),
+        sizes=("n_embd", "d_mlp"),
     ),
     StepSpec("mlp.post", BLOCK, _B + "mlp.post", Hue.MLP, (_B + "mlp.post",), mlp.post, options=("sort_neurons",)),
     StepSpec(
-        "mlp_out", BLOCK, _B + "mlp_out", Hue.MLP, (_B + "mlp_out",), mlp.out, options=("sort_neurons", "skip_first")
+        "mlp_out",
+        BLOCK,
+        _B + "mlp_out",
+        Hue.MLP,
+        (_B + "mlp_out",),
+        mlp.out,
+        options=("sort_neurons", "skip_first"),
+        sizes=("d_mlp", "n_embd"),
     ),
     StepSpec(
         "resid_post",
@@ -120,272 +109,6 @@ STEPS: tuple[StepSpec, ...] = (
     StepSpec("draw", OUT, "draw", Hue.ACCENT, (), sampling.draw),
     StepSpec("append", OUT, "append", Hue.ACCENT, (), inputs.append),
 )
-
-
-WEIGHTS, WHAT_IF = "Weights", "What if"
-"""The tabs for the weights and their training, and for the effects of changing a pass."""
-
-WORKSPACES: tuple[StepSpec, ...] = (
-    StepSpec(
-        "sheet",
-        BESIDE,
-        "sheet",
-        Hue.INK,
-        (),
-        sheet.content,
-        options=_SCALES,
-        wants=sheet.wants,
-        reads=("step",),
-        keys=("Ctrl+Alt+1",),
-        along=True,
-        numpy=sheet.as_numpy,
-    ),
-    StepSpec(
-        "atlas",
-        BESIDE,
-        "heads",
-        Hue.ATTENTION,
-        (),
-        heads.content,
-        options=(
-            "heads_patterns",
-            "heads_scores",
-            "heads_one",
-            "heads_arcs",
-            "heads_weights",
-            "heads_mean",
-            "heads_rollout",
-            "skip_first",
-        ),
-        wants=heads.wants,
-        keys=("Ctrl+2",),
-        describe=heads.describe,
-        edits=heads.targets,
-        open=heads.open_cell,
-        choose=heads.choose,
-        numpy=heads.as_numpy,
-    ),
-    StepSpec(
-        "lens",
-        BESIDE,
-        "lens",
-        Hue.ACCENT,
-        (),
-        lens.content,
-        options=("lens_token", "lens_probability", "lens_rank", "lens_entropy", "lens_kl"),
-        wants=lens.wants,
-        reads=("pinned", "position", "translators"),
-        keys=("Ctrl+3",),
-        describe=lens.describe,
-        edits=lens.targets,
-        open=lens.open_cell,
-        numpy=lens.as_numpy,
-    ),
-    StepSpec(
-        "why",
-        BESIDE,
-        "why",
-        Hue.ACCENT,
-        (),
-        why.content,
-        options=("why_target", "why_mean", "why_none", "why_against", "effects"),
-        wants=why.wants,
-        reads=("target", "against", "unfolded", "pinned", "position"),
-        keys=("Ctrl+4",),
-        describe=why.describe,
-        edits=why.targets,
-        open=why.open_cell,
-        choose=why.choose,
-        numpy=why.as_numpy,
-    ),
-    StepSpec(
-        "look",
-        BESIDE,
-        "look",
-        Hue.QUERY,
-        (),
-        look.content,
-        per_head=True,
-        options=("look_relative", "look_raw", "look_heads", "look_sublayers", "look_blocks", "look_kinds"),
-        wants=look.wants,
-        reads=("key",),
-        keys=("Ctrl+5",),
-        describe=look.describe,
-        edits=look.targets,
-        open=look.open_cell,
-        numpy=look.as_numpy,
-    ),
-    StepSpec(
-        "flow",
-        BESIDE,
-        "flow",
-        Hue.ATTENTION,
-        (),
-        flow.content,
-        options=("flow_1", "flow_2", "flow_4", "flow_10"),
-        wants=flow.wants,
-        keys=("Ctrl+6",),
-        describe=flow.describe,
-        edits=flow.targets,
-        open=flow.open_cell,
-        choose=flow.choose,
-        numpy=flow.as_numpy,
-    ),
-    StepSpec(
-        "circuits",
-        BESIDE,
-        "circuits",
-        Hue.ATTENTION,
-        (),
-        circuits.content,
-        options=("circuits_all", "circuits_q", "circuits_k", "circuits_v", "circuits_own", "embedding_alone"),
-        wants=circuits.wants,
-        keys=("Ctrl+7",),
-        group=WEIGHTS,
-        entry=Entry("circuits_least", "Pairs from so much beyond random on", top=0.4),
-        describe=circuits.describe,
-        edits=circuits.targets,
-        open=circuits.open_cell,
-        choose=circuits.choose,
-        numpy=circuits.as_numpy,
-    ),
-    StepSpec(
-        "sweep",
-        BESIDE,
-        "sweep",
-        Hue.ACCENT,
-        (),
-        sweep.content,
-        options=(
-            *("sweep_heads", "sweep_mlps", "sweep_strongest", "sweep_zero"),
-            *("sweep_resid_pre", "sweep_attn_out", "sweep_mlp_out", "sweep_from_heads", "sweep_out"),
-        ),
-        wants=sweep.wants,
-        reads=("target", "against", "pinned"),
-        keys=("Ctrl+8",),
-        describe=sweep.describe,
-        edits=sweep.targets,
-        open=sweep.open_cell,
-        choose=sweep.choose,
-        numpy=sweep.as_numpy,
-        group=WHAT_IF,
-    ),
-    StepSpec(
-        "evidence",
-        BESIDE,
-        "evidence",
-        Hue.MLP,
-        (),
-        evidence.content,
-        options=("evidence_strongest", "evidence_deciles", "evidence_heads", "evidence_active"),
-        wants=evidence.wants,
-        reads=("neuron", "evidence"),
-        keys=("Ctrl+Shift+9",),
-        group=WEIGHTS,
-        entry=Entry("evidence_find", "A neuron, or a text that its passages peak on", "5.812, dog"),
-        describe=evidence.describe,
-        edits=evidence.targets,
-        open=evidence.open_cell,
-        choose=evidence.choose,
-        numpy=evidence.as_numpy,
-    ),
-    StepSpec(
-        "masks",
-        BESIDE,
-        "masks",
-        Hue.ATTENTION,
-        (),
-        masks.content,
-        wants=masks.wants,
-        keys=("Ctrl+Shift+8",),
-        describe=masks.describe,
-        open=masks.open_cell,
-        choose=masks.choose,
-        numpy=masks.as_numpy,
-        group=WHAT_IF,
-    ),
-    StepSpec(
-        "directions",
-        BESIDE,
-        "directions",
-        Hue.RESIDUAL,
-        (),
-        directions.content,
-        options=("directions_sum", "directions_ruler", "directions_plane", "rows_trimmed", "ruler_steer"),
-        wants=directions.wants,
-        reads=("rulers",),
-        keys=("Ctrl+9",),
-        group=WEIGHTS,
-        entry=Entry("direction", "A sum of tokens or another direction", "uncle - man + woman"),
-        describe=directions.describe,
-        open=directions.open_cell,
-        numpy=directions.as_numpy,
-    ),
-    StepSpec(
-        "map",
-        BESIDE,
-        "map",
-        Hue.RESIDUAL,
-        (),
-        embedding_map.content,
-        options=("map_components", "map_neighbours", "rows_trimmed", "map_whole"),
-        wants=embedding_map.wants,
-        reads=("map_token", "map_window", "pinned"),
-        keys=("Ctrl+Alt+M",),
-        group=WEIGHTS,
-        entry=Entry("map_find", "Find a token on the map", "find ' Paris' or #12"),
-        describe=embedding_map.describe,
-        open=embedding_map.open_cell,
-        choose=embedding_map.choose,
-        numpy=embedding_map.as_numpy,
-    ),
-    StepSpec(
-        "superposition",
-        BESIDE,
-        "superposition",
-        Hue.MLP,
-        (),
-        superposition.content,
-        options=("superposition_embedding", "superposition_neurons", "rows_trimmed"),
-        wants=superposition.wants,
-        reads=("pinned",),
-        keys=("Ctrl+Alt+O",),
-        group=WEIGHTS,
-        describe=superposition.describe,
-        edits=superposition.targets,
-        open=superposition.open_cell,
-        numpy=superposition.as_numpy,
-    ),
-    StepSpec(
-        "predictions",
-        BESIDE,
-        "predictions",
-        Hue.ACCENT,
-        (),
-        predictions.content,
-        wants=predictions.wants,
-        keys=("Ctrl+Alt+A",),
-        options=_SCALES,
-        group=WEIGHTS,
-        describe=predictions.describe,
-        open=predictions.open_cell,
-        numpy=predictions.as_numpy,
-    ),
-    StepSpec(
-        "training",
-        BESIDE,
-        "training",
-        Hue.ACCENT,
-        (),
-        training.content,
-        wants=training.wants,
-        keys=("Ctrl+Alt+T",),
-        group=WEIGHTS,
-    ),
-    StepSpec("census", BESIDE, "census", Hue.INK, (), census.content),
-    StepSpec("check", BESIDE, "check", Hue.INK, (), check.content, wants=check.wants),
-)
-"""The workspaces other than the walk. Those with `keys` have a tab; the others open under the view."""
 
 
 def _words(text: str | list[str]) -> Phrase:

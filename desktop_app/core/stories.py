@@ -24,6 +24,7 @@ from desktop_app.core.fields import Reader, text, whole
 from desktop_app.core.library.find import find_model, reference_of
 from desktop_app.core.state import State
 from desktop_app.core.stops import OPENING, Stop, read_stop
+from desktop_app.gpt2.config import MOST_BLOCKS, MOST_HEADS
 from desktop_app.gpt2.errors import ModelError, SessionError
 from desktop_app.gpt2.files import whole_file
 
@@ -92,7 +93,9 @@ def _heads(raw: Any, where: str) -> Heads:
     if not isinstance(raw, dict) or len(raw) > 200:
         raise wrong
     for pair in raw.values():
-        if not isinstance(pair, list) or len(pair) != 2 or not all(type(i) is int and 0 <= i < 512 for i in pair):
+        if not isinstance(pair, list) or [type(i) for i in pair] != [int, int]:
+            raise wrong
+        if not (0 <= pair[0] < MOST_BLOCKS and 0 <= pair[1] < MOST_HEADS):
             raise wrong
     return {name: (pair[0], pair[1]) for name, pair in raw.items()}
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from string import Formatter
 
-from desktop_app.core.bundle import resource
+from desktop_app.core.bundle import ENGLISH, resource
 from desktop_app.core.panels import (
     AnyPanel,
     Box,
@@ -20,14 +20,7 @@ from desktop_app.figures.kinds import KINDS
 from desktop_app.figures.panel_phrases import Say
 from desktop_app.gpt2.phrase import Capital, Count, Phrase, capital
 
-ENGLISH = "en"
 _GAP = "\u00a0"  # separates thousands: a comma would be read as a decimal sign in many languages
-
-
-@cache
-def languages() -> tuple[str, ...]:
-    """The available languages, English first."""
-    return (ENGLISH, *sorted(path.stem for path in resource("languages").glob("*.toml")))
 
 
 def language_name(language: str) -> str:

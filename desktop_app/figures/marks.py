@@ -32,6 +32,15 @@ class Rect:
         """The same rectangle less a margin on each side."""
         return Rect(self.x + left, self.y + top, max(0, self.w - left - right), max(0, self.h - top - bottom))
 
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a point is inside."""
+        return self.x <= x < self.x + self.w and self.y <= y < self.y + self.h
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The point in the middle."""
+        return self.x + self.w / 2, self.y + self.h / 2
+
 
 @dataclass(frozen=True)
 class Fill:
@@ -152,8 +161,7 @@ class Cells:
 
     def reaches(self, x: float, y: float) -> bool:
         """Whether a point of the page belongs to these cells."""
-        r = self.rect
-        return r.x <= x < r.x + r.w and r.y <= y < r.y + r.h
+        return self.rect.holds(x, y)
 
     def place(self, row: int, column: int) -> Rect:
         """Where a cell of `values` is drawn."""
@@ -443,6 +451,14 @@ class Page:
     ) -> None:
         """Let a rectangle of `shape` rows and columns respond to the pointer."""
         self.cells.append(Cells(rect, *shape, values, source, label, start, stride, self.density))
+
+    def cells_at(self, x: float, y: float) -> Cells | None:
+        """The topmost picture of cells at a point."""
+        return next((cells for cells in reversed(self.cells) if cells.reaches(x, y)), None)
+
+    def pick_at(self, x: float, y: float) -> Pick | None:
+        """The topmost place at a point that can be clicked."""
+        return next((pick for pick in reversed(self.picks) if pick.rect.holds(x, y)), None)
 
     def neighbour(self, cells: Cells, down: int, across: int) -> Cells:
         """The nearest picture of a single cell in that direction; `cells` itself if there is none."""

@@ -39,6 +39,8 @@ def heading(panel: Panel, rect: Rect, page: Page) -> Rect:
 def _note(text: str, room: float, page: Page) -> tuple[str, float]:
     """A note and its type size: smaller if there is little room, else cut to as many whole clauses as fit."""
     room /= 1 + page.slack
+    if page.width(text, size=12) <= room:
+        return text, 12
     clauses = re.split(r"(?<=[^\s])(?:; | · |, )", text)
     ends = [text.find(clause) + len(clause) for clause in clauses]
     for shown in (text, *(text[:end] for end in reversed(ends[:-1]))):

@@ -112,12 +112,15 @@ class Config:
         return sizes.get(axis, positions)
 
 
+MOST_BLOCKS = MOST_HEADS = 512
+"""The most blocks that a model has here, and the most heads in each."""
+
 _INTEGERS: dict[str, tuple[int, int]] = {
     "vocab_size": (1, 2_000_000),
     "n_positions": (1, 131_072),
     "n_embd": (1, 32_768),
-    "n_layer": (1, 512),
-    "n_head": (1, 512),
+    "n_layer": (1, MOST_BLOCKS),
+    "n_head": (1, MOST_HEADS),
     "n_inner": (1, 262_144),
 }
 _FLAGS = (

@@ -8,7 +8,8 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QGuiApplication, QKeySequence
 
 from desktop_app.core.bundle import bundled_models
-from desktop_app.core.commands import COMMANDS, PACE, WORKSPACE, find_command
+from desktop_app.core.command import PACE, WORKSPACE
+from desktop_app.core.commands import COMMANDS, find_command
 from desktop_app.core.intents import Append, Do, Explain, GoTo, Intent, Open, Predict, Select, Show
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.state import State
@@ -67,6 +68,8 @@ class Acts(QObject):
         self.what_if = WhatIf(frame, controller, inspection)
         self.what_if.said.connect(self.said)
         self.what_if.model_asked.connect(files.ask_beside)
+        self._paging: bool | None = None
+        self._met: dict[str, bool] = {}
         self._handlers = self._make_handlers()
         for name, action in frame.actions_.items():
             action.triggered.connect(lambda _checked=False, name=name: self.do(name))
@@ -179,12 +182,14 @@ class Acts(QObject):
             "first": tokenizer is not None and bool(tokenizer.first),
         }
         met |= {"changed": c.state.changed, "beside": c.state.changed or met["other"]}
-        for command in COMMANDS:
-            self._frame.actions_[command.id].setEnabled(met[command.needs])
         frame = self._frame
-        frame.undo.setEnabled(met["undo"])
-        frame.redo.setEnabled(met["redo"])
-        frame.export.setEnabled(met["scene"])
+        if met != self._met:
+            self._met = met
+            for command in COMMANDS:
+                frame.actions_[command.id].setEnabled(met[command.needs])
+            frame.undo.setEnabled(met["undo"])
+            frame.redo.setEnabled(met["redo"])
+            frame.export.setEnabled(met["scene"])
         frame.probabilities.show_running(has_room=met["room"], running=c.running)
 
     def on(self, state: State) -> set[str]:
@@ -196,12 +201,9 @@ class Acts(QObject):
 
     def show_checks(self, state: State) -> None:
         """Check the commands that are on; while a story is told, the keys for the next step go to its next stop."""
-        for name in ("next", "previous"):
-            step, stop = self._frame.actions_[name], self._frame.actions_[f"story_{name}"]
-            own, others = (stop, step) if state.story else (step, stop)
-            paging = _KEYS[name] if own is stop else ()
-            others.setShortcuts([QKeySequence(k) for k in (_KEYS[f"story_{name}"] if others is stop else ())])
-            own.setShortcuts([QKeySequence(k) for k in (*paging, *_KEYS[f"story_{name}" if own is stop else name])])
+        if self._paging != bool(state.story):
+            self._paging = bool(state.story)
+            self._set_paging(told=self._paging)
         switched = self.on(state)
         for name, on in (
             ("projector", self._appearance.name == "projector"),
@@ -215,6 +217,15 @@ class Acts(QObject):
             *((name, name in switched) for name in _SWITCHED),
         ):
             self._frame.actions_[name].setChecked(on)
+
+    def _set_paging(self, *, told: bool) -> None:
+        """Give the keys for the next step to the next stop while a story is told."""
+        for name in ("next", "previous"):
+            step, stop = self._frame.actions_[name], self._frame.actions_[f"story_{name}"]
+            own, others = (stop, step) if told else (step, stop)
+            paging = _KEYS[name] if own is stop else ()
+            others.setShortcuts([QKeySequence(k) for k in (_KEYS[f"story_{name}"] if others is stop else ())])
+            own.setShortcuts([QKeySequence(k) for k in (*paging, *_KEYS[f"story_{name}" if own is stop else name])])
 
     def _play(self) -> None:
         c, on = self._controller, not self._frame.scrubber.playing

@@ -1,5 +1,7 @@
 """The cell cursor: a cell of a page, moved by arrow keys within a picture and from one picture to the next."""
 
+from desktop_app.core.intents import Select
+from desktop_app.core.panels import follows
 from desktop_app.figures.marks import Cells, Page
 
 Place = tuple[Cells, int, int]
@@ -53,3 +55,23 @@ class CellCursor:
 
 def _largest(page: Page) -> Cells | None:
     return max(page.cells, key=lambda c: c.rect.w * c.rect.h, default=None)
+
+
+def word_ahead(page: Page, x: float, y: float, down: int, across: int) -> tuple[float, float] | None:
+    """The middle of the nearest word in a direction from a point, in the text that follows the pointer there, if any.
+
+    A word is also found if no number is shown for it.
+    """
+    text = next((rect for panel, rect in page.panels if follows(panel) and rect.holds(x, y)), None)
+    if text is None:
+        return None
+    own = page.pick_at(x, y)
+    x, y = (x, y) if own is None else own.rect.middle
+    ahead = []
+    for pick in page.picks:
+        word = pick.rect.middle
+        far = (word[1] - y) * down + (word[0] - x) * across
+        aside = abs((word[0] - x) * down) + abs((word[1] - y) * across)
+        if isinstance(pick.asks, Select) and text.holds(*word) and far > max(1, aside):
+            ahead.append((far + 3 * aside, *word))
+    return min(ahead)[1:] if ahead else None

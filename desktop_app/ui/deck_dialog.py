@@ -1,6 +1,5 @@
 """The dialog for a deck's steps, format, look and file; shows its progress, and can stop it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDialog,
     QDoubleSpinBox,
     QFileDialog,
@@ -24,13 +22,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop_app.core.bundle import ENGLISH, languages
 from desktop_app.core.places import Step
 from desktop_app.core.steps import step_list
 from desktop_app.figures.deck.make import FORMATS, Wish
 from desktop_app.figures.deck.walk import ALL, BLOCK, LECTURE, MOST_SLIDES, OVERVIEW, Item, choose
-from desktop_app.figures.language import ENGLISH, language_name, languages
+from desktop_app.figures.language import language_name
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.ui.buttons import choice
 
 _HERE, _CHOSEN = "here", "chosen"
 _SELECTIONS = (
@@ -70,7 +70,7 @@ class DeckDialog(QDialog):
         form = QFormLayout(self)
         form.setContentsMargins(24, 20, 24, 16)
         form.setVerticalSpacing(10)
-        self.steps = self._choice(_SELECTIONS, "Steps")
+        self.steps = choice(_SELECTIONS, "Steps")
         self.block = QSpinBox()
         self.block.setAccessibleName("Block")
         self.block.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
@@ -86,10 +86,10 @@ class DeckDialog(QDialog):
             self.list.addItem(entry)
             if one is step:
                 self.list.setCurrentItem(entry)
-        self.kind = self._choice([(k, f"{title} (.{k})") for k, title in FORMATS.items()], "Format")
-        self.theme = self._choice([("light", "Light"), ("dark", "Dark"), ("print", "Print")], "Theme")
+        self.kind = choice([(k, f"{title} (.{k})") for k, title in FORMATS.items()], "Format")
+        self.theme = choice([("light", "Light"), ("dark", "Dark"), ("print", "Print")], "Theme")
         self.theme.setCurrentIndex(max(0, self.theme.findData(theme)))
-        self.language = self._choice([(code, language_name(code)) for code in languages()], "Language")
+        self.language = choice([(code, language_name(code)) for code in languages()], "Language")
         self.template = QLineEdit()
         self.template.setAccessibleName("Template")
         self.template.setPlaceholderText("none: slides of our own design")
@@ -150,13 +150,6 @@ class DeckDialog(QDialog):
         self.template.textChanged.connect(self._show_choice)
         self.setMinimumWidth(460)
         self._show_choice()
-
-    def _choice(self, rows: Iterable[tuple[str, str]], name: str) -> QComboBox:
-        box = QComboBox()
-        box.setAccessibleName(name)
-        for key, title in rows:
-            box.addItem(title, key)
-        return box
 
     # Choices
 

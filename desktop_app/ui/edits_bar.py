@@ -7,6 +7,8 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QContextMenuEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QScrollArea, QSlider, QToolButton, QWidget
 
+from desktop_app.ui.buttons import tip_of_action, tool
+
 _STEPS, _MOST = 20, 10.0
 """Slider ticks per unit of strength, and the slider's range to either side of 0."""
 _SHOWN = 60
@@ -150,12 +152,8 @@ class EditsBar(QWidget):
     def add_switches(self, actions: list[QAction], words: list[str]) -> None:
         """Add buttons for these actions at the end."""
         for action, text in zip(actions, words, strict=True):
-            button = QToolButton()
-            button.setObjectName("small")
-            button.setText(text)
+            button = tool(text, tip_of_action(action), small=True)
             button.setCheckable(True)
-            keys = action.shortcut().toString()
-            button.setToolTip(f"{action.text()} ({keys})" if keys else action.text())
             button.setAccessibleName(action.text())
             button.clicked.connect(action.trigger)
             action.changed.connect(lambda a=action, b=button: self._follow(a, b))

@@ -20,9 +20,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from desktop_app.core.bundle import languages
 from desktop_app.figures.excerpt import Excerpt
 from desktop_app.figures.export import DPI, FORMATS, SIZES, Options
-from desktop_app.figures.language import language_name, languages
+from desktop_app.figures.language import language_name
+from desktop_app.ui.buttons import choice
 
 _PATIENCE = 200  # milliseconds without a change before a preview is requested
 _PREVIEW = 640  # approximate width in pixels
@@ -47,11 +49,11 @@ class ExportDialog(QDialog):
         self._shown: tuple[Options, Excerpt] | None = None
         form = QFormLayout()
         form.setVerticalSpacing(10)
-        self.kind = self._choice([(k, k.upper()) for k in FORMATS], "Format")
-        self.size_ = self._choice([(k, s.title) for k, s in SIZES.items()], "Size")
-        self.dpi = self._choice([(str(d), f"{d} dpi") for d in DPI], "Resolution")
+        self.kind = choice([(k, k.upper()) for k in FORMATS], "Format")
+        self.size_ = choice([(k, s.title) for k, s in SIZES.items()], "Size")
+        self.dpi = choice([(str(d), f"{d} dpi") for d in DPI], "Resolution")
         self.dpi.setCurrentIndex(DPI.index(200))
-        self.theme = self._choice([("light", "Light"), ("dark", "Dark"), ("print", "Print")], "Theme")
+        self.theme = choice([("light", "Light"), ("dark", "Dark"), ("print", "Print")], "Theme")
         self.theme.setCurrentIndex(max(0, self.theme.findData(theme)))
         self.points = QDoubleSpinBox()
         self.points.setAccessibleName("Font size")
@@ -61,8 +63,8 @@ class ExportDialog(QDialog):
         self.points.setSuffix(" pt")
         self.points.setSpecialValueText("as it fits")
         self.points.setValue(self.points.minimum())
-        self.language = self._choice([(code, language_name(code)) for code in languages()], "Language")
-        self.only = self._choice([("", "All"), *((title, title) for title in pictures)], "Picture")
+        self.language = choice([(code, language_name(code)) for code in languages()], "Language")
+        self.only = choice([("", "All"), *((title, title) for title in pictures)], "Picture")
         self.only.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.only.setMinimumContentsLength(18)
         self.only.setEnabled(len(pictures) > 1)
@@ -104,19 +106,12 @@ class ExportDialog(QDialog):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PATIENCE)
         self._timer.timeout.connect(self._ask_preview)
-        for choice in (self.kind, self.size_, self.dpi, self.theme, self.language, self.only):
-            choice.currentIndexChanged.connect(self._changed)
+        for chosen in (self.kind, self.size_, self.dpi, self.theme, self.language, self.only):
+            chosen.currentIndexChanged.connect(self._changed)
         self.points.valueChanged.connect(self._changed)
         for box in (self.panel, self.title, self.caption, self.transparent):
             box.toggled.connect(self._changed)
         self._changed()
-
-    def _choice(self, rows: list[tuple[str, str]], name: str) -> QComboBox:
-        box = QComboBox()
-        box.setAccessibleName(name)
-        for key, title in rows:
-            box.addItem(title, key)
-        return box
 
     def _changed(self) -> None:
         self.dpi.setEnabled(self.kind.currentData() == "png")

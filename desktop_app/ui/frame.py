@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.core.commands import COMMANDS
+from desktop_app.ui.buttons import tip_of_action
 from desktop_app.ui.canvas import Canvas
 from desktop_app.ui.chips import Chips
 from desktop_app.ui.columns import Columns
@@ -169,8 +170,7 @@ class Frame(QMainWindow):
         for button, name, sign in ((self.undo, "undo", "↶"), (self.redo, "redo", "↷"), (self.themes, "theme", "◐")):
             button.setText(sign)
             button.setAccessibleName(self.actions_[name].text())
-            keys = self.actions_[name].shortcut().toString()
-            button.setToolTip(f"{self.actions_[name].text()} ({keys})")
+            button.setToolTip(tip_of_action(self.actions_[name]))
             button.clicked.connect(self.actions_[name].trigger)
         self.export.clicked.connect(self.actions_["export"].trigger)
         self.workspaces = WorkspaceBar(self.actions_, self.canvas)

@@ -3,10 +3,10 @@
 from html import escape
 from itertools import groupby
 
-from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QDialog, QTextBrowser, QVBoxLayout, QWidget
 
 from desktop_app.core.commands import COMMANDS
+from desktop_app.ui.buttons import written
 
 _POINTER = (
     ("Click a cell", "open the arithmetic of its number"),
@@ -45,12 +45,8 @@ def help_html() -> str:
     by_menu = groupby(sorted(COMMANDS, key=lambda c: order.index(c.menu)), key=lambda c: c.menu)
     parts = [_table("Pointer", _POINTER)]
     for menu, commands in by_menu:
-        parts.append(_table(menu, [(c.title, ", ".join(map(_keys, c.keys)) or "in the menu") for c in commands]))
+        parts.append(_table(menu, [(c.title, ", ".join(map(written, c.keys)) or "in the menu") for c in commands]))
     return "".join(parts)
-
-
-def _keys(keys: str) -> str:
-    return QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
 
 
 def _table(title: str, rows: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> str:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from html import escape
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.panels import View
 from desktop_app.figures.theme import Theme
+from desktop_app.ui.buttons import tool
 from desktop_app.ui.canvas import Canvas
 
 
@@ -38,15 +39,15 @@ class Inspector(QWidget):
         )
         self.trail.linkActivated.connect(lambda n: self.back_to.emit(int(n)))
         line.addWidget(self.trail, 1)
-        self.pin = self._button("Pin", "Keep this open while other cells of the view are clicked")
+        self.pin = tool("Pin", "Keep this open while other cells of the view are clicked", small=True)
         self.pin.setCheckable(True)
         line.addWidget(self.pin)
-        lines = self._button("Copy as numpy", "Copy lines of numpy that make this number again from a saved trace")
+        lines = tool("Copy as numpy", "Copy lines of numpy that make this number again from a saved trace", small=True)
         lines.clicked.connect(self.numpy_asked)
         line.addWidget(lines)
-        export = self._button("Export", "Export this arithmetic as a figure")
+        export = tool("Export", "Export this arithmetic as a figure", small=True)
         export.clicked.connect(self.export_asked)
-        close = self._button("✕", "Close the inspector (Esc)")
+        close = tool("✕", "Close the inspector (Esc)", small=True)
         close.clicked.connect(lambda: self.back_to.emit(0))
         line.addWidget(export)
         line.addWidget(close)
@@ -54,14 +55,6 @@ class Inspector(QWidget):
         self.canvas = Canvas()
         self.canvas.setAccessibleName("Arithmetic of one number")
         column.addWidget(self.canvas, 1)
-
-    def _button(self, text: str, tip: str) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName("small")
-        button.setText(text)
-        button.setToolTip(tip)
-        button.setAccessibleName(tip)
-        return button
 
     def show_path(
         self, path: tuple[Cell, ...], view: View, theme: Theme, scale: float, names: Mapping[Cell, str] | None = None

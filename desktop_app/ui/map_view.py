@@ -11,6 +11,7 @@ from desktop_app.core.panels import Hue
 from desktop_app.core.places import BLOCK, IN, OUT, Step
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.theme import LIGHT, Theme
+from desktop_app.gpt2.config import Config
 from desktop_app.ui import fonts
 from desktop_app.ui.painted_pane import PaintedPane
 
@@ -44,7 +45,7 @@ class MapView(PaintedPane):
         self._items: list[_Item] = []
         self._page = Page(LIGHT, fonts.measure)
         self._hover: Step | None = None
-        self._sizes: tuple[int, int] = (0, 0)
+        self._config: Config | None = None
         self._cone: Cone | None = None
         self._shown: object = None
 
@@ -54,15 +55,15 @@ class MapView(PaintedPane):
         current: Step | None,
         theme: Theme,
         scale: float,
-        sizes: tuple[int, int],
+        config: Config | None,
         cone: Cone | None = None,
     ) -> None:
-        """Show the steps of a model; `sizes` are its d_model and d_mlp, `cone` is what edits may have changed."""
-        before, shown = self._current, (steps, current, theme, scale, sizes, cone)
+        """Show the steps of a model; `cone` is what edits may have changed."""
+        before, shown = self._current, (steps, current, theme, scale, config, cone)
         if shown == self._shown:
             return
         self._shown = shown
-        self._steps, self._current, self._theme, self._scale, self._sizes, self._cone = shown
+        self._steps, self._current, self._theme, self._scale, self._config, self._cone = shown
         self._lay_out()
         if current is not before:
             self._show_current()
@@ -110,9 +111,10 @@ class MapView(PaintedPane):
             page.fill(box, theme.background, radius=page.u(4))
         side = page.u(9)
         square = Rect(x + page.u(9) - side / 2, y + height / 2 - side / 2, side, side)
-        if step.spec.op == "qkv":
-            for n, hue in enumerate((Hue.QUERY, Hue.KEY, Hue.VALUE)):
-                page.fill(Rect(square.x + n * side / 3, square.y, side / 3, side), theme.hues[hue])
+        if step.spec.hues:
+            each = side / len(step.spec.hues)
+            for n, hue in enumerate(step.spec.hues):
+                page.fill(Rect(square.x + n * each, square.y, each, side), theme.hues[hue])
         else:
             page.fill(
                 square, theme.hues[step.spec.hue] if step.spec.hue is not Hue.INK else theme.faint, radius=page.u(2)
@@ -132,9 +134,10 @@ class MapView(PaintedPane):
         page.fill(Rect(box.x + box.w - page.u(4), box.y + page.u(3), page.u(3), box.h - page.u(6)), self._theme.accent)
 
     def _name(self, step: Step) -> str:
-        d_model, d_mlp = self._sizes
-        widths = {"mlp.pre": f"{d_model}→{d_mlp}", "mlp_out": f"{d_mlp}→{d_model}"}
-        return f"{step.text.name} {widths[step.spec.op]}" if step.spec.op in widths else step.text.name
+        if step.spec.sizes is None or self._config is None:
+            return step.text.name
+        before, after = (getattr(self._config, size) for size in step.spec.sizes)
+        return f"{step.text.name} {before}→{after}"
 
     def _block(self, page: Page, steps: list[Step], layer: int, unfolded: bool, y: float, width: float) -> float:
         theme, height = self._theme, page.u(_BLOCK_ROW)

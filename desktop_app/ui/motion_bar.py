@@ -3,6 +3,8 @@
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QSlider, QToolButton, QVBoxLayout, QWidget
 
+from desktop_app.ui.buttons import tool
+
 PACES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Beats per second."""
 _FINE = 1000  # positions of the slider
@@ -61,10 +63,7 @@ class MotionBar(QWidget):
         self.hide()
 
     def _button(self, sign: str, says: str, command: str) -> QToolButton:
-        button = QToolButton()
-        button.setText(sign)
-        button.setAccessibleName(says)
-        button.setToolTip(says)
+        button = tool(sign, says)
         button.clicked.connect(lambda: self.command.emit(command))
         return button
 

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -22,6 +21,7 @@ from desktop_app.core.scene import Scene
 from desktop_app.figures.theme import LIGHT, Theme
 from desktop_app.gpt2.sampling import Sampling
 from desktop_app.ui.bars_view import BarsView
+from desktop_app.ui.buttons import push, tip_of, tool
 from desktop_app.ui.sampling_controls import SamplingControls, sampling_words
 
 
@@ -49,13 +49,9 @@ class ProbabilityPanel(QWidget):
         self.heading.setObjectName("heading")
         self.heading.setTextFormat(Qt.TextFormat.PlainText)
         self.heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.to_last = QToolButton()
-        self.to_last.setText("Last")
-        self.to_last.setToolTip("Back to the distribution after the last token")
+        self.to_last = tool("Last", "Back to the distribution after the last token")
         self.to_last.clicked.connect(self.last_position_asked)
-        self.find_button = QToolButton()
-        self.find_button.setText("Find")
-        self.find_button.setToolTip("Find a token and pin it (Ctrl+F)")
+        self.find_button = tool("Find", tip_of("find_token", "Find a token and pin it"))
         self.find_button.setCheckable(True)
         self.find_button.toggled.connect(self._show_search)
         top.addWidget(self.heading, 1)
@@ -91,7 +87,7 @@ class ProbabilityPanel(QWidget):
         self.controls = SamplingControls()
         column.addWidget(self.controls)
 
-        self.settings = self._button("", "sampling", "Show temperature, top-k, top-p and seed (F4)")
+        self.settings = self._button("", "sampling", tip_of("sampling", "Show temperature, top-k, top-p and seed"))
         self.settings.hide()
         column.addWidget(self.settings)
 
@@ -102,15 +98,14 @@ class ProbabilityPanel(QWidget):
 
         buttons = QHBoxLayout()
         self.draw = self._button("Draw", "draw", "Draw again: the next number of this seed")
-        self.append = self._button("Append", "append", "Append the drawn token (Ctrl+Return)")
+        self.append = self._button("Append", "append", tip_of("append"))
         self.append.setObjectName("primary")
         self.count = QSpinBox()
         self.count.setRange(1, 1024)
         self.count.setValue(20)
         self.count.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         self.count.setAccessibleName("How many tokens to run on")
-        self.run = QPushButton("Run on")
-        self.run.setToolTip("Draw and append so many tokens")
+        self.run = push("Run on", "Draw and append so many tokens")
         self.run.clicked.connect(lambda: self.run_asked.emit(self.count.value()))
         self.stop = self._button("Stop", "stop", "Stop running on")
         self.stop.hide()
@@ -123,8 +118,7 @@ class ProbabilityPanel(QWidget):
         column.addLayout(buttons)
 
     def _button(self, title: str, command: str, tip: str) -> QPushButton:
-        button = QPushButton(title)
-        button.setToolTip(tip)
+        button = push(title, tip)
         button.clicked.connect(lambda: self.command.emit(command))
         return button
 
@@ -165,7 +159,7 @@ class ProbabilityPanel(QWidget):
         cut = 0 if scene.state.position is None else len(scene.trace) - 1 - scene.position
         self.append.setText(f"Append, cut {cut:,}" if cut else "Append")
         after = f"; the {cut:,} tokens after this position are cut off" if cut else ""
-        self.append.setToolTip(f"Append the drawn token (Ctrl+Return){after}")
+        self.append.setToolTip(f"{tip_of('append')}{after}")
         self.run.setToolTip(f"Draw and append so many tokens{after}")
         token = int(scene.ranked.order[scene.landed])
         how = "greedy" if scene.state.sampling.greedy else f"draw {scene.state.draws}: u = {scene.u:.4f}"

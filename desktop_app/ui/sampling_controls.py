@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from desktop_app.gpt2.sampling import MAX_SEED, MAX_TEMPERATURE, MIN_TEMPERATURE, Sampling
+from desktop_app.gpt2.sampling import MAX_SEED, MAX_TEMPERATURE, MAX_TOP_K, MIN_TEMPERATURE, Sampling
 
 Field = TypeVar("Field", bound=QAbstractSpinBox)
 
@@ -78,7 +78,7 @@ class SamplingControls(QWidget):
         )
         self._top_k = QSpinBox()
         self._top_k.setSpecialValueText("off")
-        self._top_k.setRange(0, 2**31 - 1)
+        self._top_k.setRange(0, MAX_TOP_K)
         self.top_k, _ = self._line(grid, 1, "Top-k", self._top_k)
         self.top_p, self._top_p = self._line(grid, 2, "Top-p", self._number(2, 0.01, 1.0, 0.01))
         self.temperature.valueChanged.connect(lambda t: self._send("temperature", temperature_at(t)))

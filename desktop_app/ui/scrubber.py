@@ -1,34 +1,54 @@
 """The scrubber: every step on one line, block by block, with buttons to step and to play."""
 
+from typing import NamedTuple
+
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from desktop_app.core.places import BLOCK, IN, Step
 from desktop_app.figures.marks import Page, Rect
-from desktop_app.figures.theme import LIGHT, Theme, mix
-from desktop_app.ui import fonts
-from desktop_app.ui.painting import draw_marks
+from desktop_app.figures.theme import Theme, mix
+from desktop_app.ui.buttons import tip_of, tool
+from desktop_app.ui.track import Label, Track
 
 _SPEEDS = (0.5, 1.0, 2.0, 4.0)  # steps per second
 
 
-class Track(QWidget):
+class Segment(NamedTuple):
+    """A part of the track: its name, one for when space is short, its first step, their number, and its place."""
+
+    name: str
+    short: str
+    first: int
+    steps: int
+    x: float
+    width: float
+
+    def holds(self, step: int) -> bool:
+        """Whether a step is in this part."""
+        return self.first <= step < self.first + self.steps
+
+
+_KEYS = {
+    (Qt.Key.Key_Left, False): "previous",
+    (Qt.Key.Key_Left, True): "previous_block",
+    (Qt.Key.Key_Right, False): "next",
+    (Qt.Key.Key_Right, True): "next_block",
+    (Qt.Key.Key_Home, False): "first",
+    (Qt.Key.Key_End, False): "last",
+}
+
+
+class StepTrack(Track):
     """Segments for the steps before the blocks, each block and the steps after them; emits the step's index."""
 
-    chosen = Signal(int)
-    command = Signal(str)
-
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(_KEYS, parent)
         self.setAccessibleName("Scrubber over all steps")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._steps: tuple[Step, ...] = ()
         self._current = 0
-        self._theme: Theme = LIGHT
-        self._scale = 1.0
 
     def show_steps(self, steps: tuple[Step, ...], current: int, theme: Theme, scale: float) -> None:
         """Show the current step."""
@@ -36,99 +56,69 @@ class Track(QWidget):
         self.setFixedHeight(round(34 * scale))
         self.update()
 
-    def _segments(self) -> list[tuple[str, int, int, float, float]]:
-        """(name, first step, number of steps, x, width) of each segment."""
-        parts: list[tuple[str, int, int]] = []
+    def _segments(self) -> list[Segment]:
+        parts: list[tuple[str, str, int, int]] = []
         for step in self._steps:
-            name = f"block {step.layer}" if step.spec.part == BLOCK else "in" if step.spec.part == IN else "out"
+            ends = "in" if step.spec.part == IN else "out"
+            name, short = (f"block {step.layer}", f"{step.layer}") if step.spec.part == BLOCK else (ends, ends)
             if parts and parts[-1][0] == name:
-                parts[-1] = (name, parts[-1][1], parts[-1][2] + 1)
+                parts[-1] = (name, short, parts[-1][2], parts[-1][3] + 1)
             else:
-                parts.append((name, step.index, 1))
+                parts.append((name, short, step.index, 1))
         gap = 3.0 if len(parts) < 60 else 1.0
         room = self.width() - gap * (len(parts) - 1)
         # The first and last segment would be slivers beside many blocks; they keep a width that can be clicked.
         least = min(26.0 * self._scale, room / 6)
         total = max(len(self._steps), 1)
-        ends = ("in", "out")
-        widths = [max(least if name in ends else 0, room * count / total) for name, _, count in parts]
+        widths = [max(least if name == short else 0, room * count / total) for name, short, _, count in parts]
         shrink = room / sum(widths) if widths else 1
         found, x = [], 0.0
-        for (name, first, count), width in zip(parts, widths, strict=True):
-            found.append((name, first, count, x, width * shrink))
+        for part, width in zip(parts, widths, strict=True):
+            found.append(Segment(*part, x, width * shrink))
             x += width * shrink + gap
         return found
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        page, theme = Page(self._theme, fonts.measure, self._scale), self._theme
+    def draw(self, page: Page) -> None:
+        theme = page.theme
         top, height = page.u(8), page.u(6)
         segments = self._segments()
-        for _, first, count, x, width in segments:
-            passed = (self._current - first + 1) / count
-            page.fill(Rect(x, top, width, height), theme.line, radius=page.u(3))
+        for part in segments:
+            passed = (self._current - part.first + 1) / part.steps
+            page.fill(Rect(part.x, top, part.width, height), theme.line, radius=page.u(3))
             if passed > 0:
-                inside = first <= self._current < first + count
-                colour = theme.accent if inside else mix(theme.accent, theme.panel, 0.45)
-                page.fill(Rect(x, top, width * min(passed, 1), height), colour, radius=page.u(3))
-        self._name_parts(segments, top + page.u(18), page)
-        draw_marks(painter, page.marks)
-        if self.hasFocus():
-            painter.setPen(QPen(QColor(theme.accent), 1, Qt.PenStyle.DotLine))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
-        painter.end()
+                colour = theme.accent if part.holds(self._current) else mix(theme.accent, theme.panel, 0.45)
+                page.fill(Rect(part.x, top, part.width * min(passed, 1), height), colour, radius=page.u(3))
+        if segments:
+            self._name_parts(segments, top + page.u(18), page)
 
-    def _name_parts(self, segments: list[tuple[str, int, int, float, float]], y: float, page: Page) -> None:
+    def _name_parts(self, segments: list[Segment], y: float, page: Page) -> None:
         """Draw names under the segments: the current one's always, then the ends', and the others' if there is room."""
-        whole = all(page.width(name, size=10) + page.u(4) < width for name, _, _, _, width in segments)
-        taken: list[tuple[float, float]] = []
-        if not segments:
-            return
-        current = next((n for n, s in enumerate(segments) if s[1] <= self._current < s[1] + s[2]), 0)
+        whole = all(page.width(part.name, size=10) + page.u(4) < part.width for part in segments)
+        current = next((n for n, part in enumerate(segments) if part.holds(self._current)), 0)
+        labels: list[Label] = []
         for n in dict.fromkeys((current, 0, len(segments) - 1, *range(len(segments)))):
-            name, _, _, x, _ = segments[n]
-            label = name if whole else name.removeprefix("block ")
-            wide = page.width(label, size=10)
-            x = max(0.0, min(x, self.width() - wide))
-            if all(x + wide + page.u(6) <= left or right + page.u(6) <= x for left, right in taken):
-                page.words(x, y, label, size=10, colour=page.theme.ink if n == current else page.theme.dim)
-                taken.append((x, x + wide))
+            colour = page.theme.ink if n == current else page.theme.dim
+            labels.append((segments[n].x, segments[n].name if whole else segments[n].short, colour, False))
+        self.write_apart(page, labels, y, page.u(6))
 
     def step_at(self, x: float) -> int:
         """The index of the step at a point of the track."""
-        for _, first, count, left, width in self._segments():
-            if x < left + width + 2:
-                return first + min(count - 1, max(0, int((x - left) / width * count)))
+        for part in self._segments():
+            if x < part.x + part.width + 2:
+                return part.first + min(part.steps - 1, max(0, int((x - part.x) / part.width * part.steps)))
         return max(0, len(self._steps) - 1)
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        if self._steps:
-            self.chosen.emit(self.step_at(event.position().x()))
+    def place_at(self, x: float) -> int | None:
+        return self.step_at(x) if self._steps else None
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if not self._steps:
+        super().mouseMoveEvent(event)
+        index = self.place_at(event.position().x())
+        if index is None:
             return
-        index = self.step_at(event.position().x())
-        if event.buttons() & Qt.MouseButton.LeftButton:
-            self.chosen.emit(index)
         step = self._steps[index]
         where = f"block {step.layer} · " if step.layer is not None else ""
         self.setToolTip(f"{index + 1} of {len(self._steps)}: {where}{step.text.name}")
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        going = {
-            Qt.Key.Key_Left: "previous_block" if shift else "previous",
-            Qt.Key.Key_Right: "next_block" if shift else "next",
-            Qt.Key.Key_Home: "first",
-            Qt.Key.Key_End: "last",
-        }.get(Qt.Key(event.key()))
-        if going is None:
-            super().keyPressEvent(event)
-        else:
-            self.command.emit(going)
 
 
 class Scrubber(QWidget):
@@ -145,19 +135,19 @@ class Scrubber(QWidget):
         line = QHBoxLayout(self)
         line.setContentsMargins(16, 8, 16, 8)
         line.setSpacing(8)
-        self._button(line, "|◀", "first", "First step (Ctrl+Home)")
-        self._button(line, "◀", "previous", "Previous step (Page Up)")
-        self.play = self._button(line, "▶ Play", "play", "Play (F5)")
+        self._button(line, "|◀", "first")
+        self._button(line, "◀", "previous")
+        self.play = self._button(line, "▶ Play", "play")
         self.play.setCheckable(True)
-        self._button(line, "▶", "next", "Next step (Page Down)")
-        self._button(line, "▶|", "last", "Last step (Ctrl+End)")
+        self._button(line, "▶", "next")
+        self._button(line, "▶|", "last")
         self.speed = QComboBox()
         self.speed.setAccessibleName("Speed")
         self.speed.addItems([f"{s:g} a second" for s in _SPEEDS])
         self.speed.setCurrentIndex(1)
         self.speed.currentIndexChanged.connect(lambda _: self._set_interval())
         line.addWidget(self.speed)
-        self.track = Track()
+        self.track = StepTrack()
         self.track.chosen.connect(self.chosen)
         self.track.command.connect(self.command)
         line.addWidget(self.track, 1)
@@ -182,11 +172,8 @@ class Scrubber(QWidget):
         assert layout is not None
         layout.setContentsMargins(16, 3 if tight else 8, 16, 3 if tight else 8)
 
-    def _button(self, line: QHBoxLayout, text: str, command: str, tip: str) -> QToolButton:
-        button = QToolButton()
-        button.setText(text)
-        button.setToolTip(tip)
-        button.setAccessibleName(tip)
+    def _button(self, line: QHBoxLayout, text: str, command: str) -> QToolButton:
+        button = tool(text, tip_of(command))
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         button.clicked.connect(lambda: self.command.emit(command))
         line.addWidget(button)

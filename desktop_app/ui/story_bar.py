@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.core.questions import CHOICE, LOOK, NEXT, Question
 from desktop_app.core.stories import Story
+from desktop_app.ui.buttons import push, tool
 
 
 class StoryBar(QWidget):
@@ -125,17 +126,12 @@ def _label(name: str = "", *, wrap: bool = True) -> QLabel:
 
 
 def _button(words: str, tip: str, command: str, signal: SignalInstance) -> QPushButton:
-    button = QPushButton(words)
-    button.setToolTip(tip)
+    button = push(words, tip)
     button.clicked.connect(lambda: signal.emit(command))
     return button
 
 
 def _tool(words: str, tip: str, command: str, signal: SignalInstance) -> QToolButton:
-    button = QToolButton()
-    button.setObjectName("small")
-    button.setText(words)
-    button.setAccessibleName(tip)
-    button.setToolTip(tip)
+    button = tool(words, tip, small=True)
     button.clicked.connect(lambda: signal.emit(command))
     return button

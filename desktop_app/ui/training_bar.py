@@ -5,16 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from desktop_app.core.library.catalogue import after_steps
 from desktop_app.core.library.training import Curves, Training
 from desktop_app.core.panels import Hue
 from desktop_app.figures.marks import Page, Rect
-from desktop_app.figures.theme import LIGHT, Theme
-from desktop_app.ui import fonts
-from desktop_app.ui.painting import draw_marks
+from desktop_app.figures.theme import Theme
+from desktop_app.ui.buttons import tip_of, tool
+from desktop_app.ui.track import Label, Track
 
 Array = NDArray[Any]
 
@@ -29,21 +28,23 @@ def along(training: Training, steps: Array) -> Array:
     return found
 
 
-class SnapshotTrack(QWidget):
+_KEYS = {
+    (Qt.Key.Key_Left, False): "snapshot_previous",
+    (Qt.Key.Key_Right, False): "snapshot_next",
+    (Qt.Key.Key_Home, False): "snapshot_first",
+    (Qt.Key.Key_End, False): "snapshot_last",
+    (Qt.Key.Key_Space, False): "snapshot_play",
+}
+
+
+class SnapshotTrack(Track):
     """Draws a line over the snapshots for each of the first curves (scaled to its own range), ticks, and the mark."""
 
-    chosen = Signal(int)
-    command = Signal(str)
-
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        super().__init__(_KEYS, parent)
         self._training: Training | None = None
         self._curves = Curves()
         self._number = 0
-        self._theme: Theme = LIGHT
-        self._scale = 1.0
 
     def show_training(self, training: Training, curves: Curves, number: int, theme: Theme, scale: float) -> None:
         """Show the current place in the training."""
@@ -65,12 +66,13 @@ class SnapshotTrack(QWidget):
         assert self._training is not None
         return int(np.abs(self._x(np.arange(len(self._training.steps))) - x).argmin())
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def place_at(self, x: float) -> int | None:
+        return self.number_at(x) if self._training is not None else None
+
+    def draw(self, page: Page) -> None:
         if self._training is None:
             return
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        page, theme = Page(self._theme, fonts.measure, self._scale), self._theme
+        theme = page.theme
         line = self.height() - page.u(20)
         every = self._x(np.arange(len(self._training.steps)))
         for hue, values in zip(_HUES, self._curves.values.values(), strict=False):
@@ -82,12 +84,6 @@ class SnapshotTrack(QWidget):
         page.path([here, here], [0, line], theme.ink, page.u(1.2))
         page.fill(Rect(here - page.u(5), line - page.u(4), page.u(10), page.u(10)), theme.accent, radius=page.u(5))
         self._names(page, every, line + page.u(13))
-        draw_marks(painter, page.marks)
-        if self.hasFocus():
-            painter.setPen(QPen(QColor(theme.accent), 1, Qt.PenStyle.DotLine))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
-        painter.end()
 
     def _curve(self, page: Page, hue: Hue, values: Array, bottom: float) -> None:
         assert self._training is not None
@@ -102,36 +98,12 @@ class SnapshotTrack(QWidget):
     def _names(self, page: Page, every: Array, y: float) -> None:
         """Draw steps under the ticks: the shown one's, the ends', and the others' if there is room."""
         assert self._training is not None
-        taken: list[tuple[float, float]] = []
+        labels: list[Label] = []
         for n in dict.fromkeys((self._number, 0, len(every) - 1, *range(len(every)))):
-            words = f"{self._training.steps[n]:,}"
-            wide = page.width(words, size=10)
-            x = max(0.0, min(float(every[n]) - wide / 2, self.width() - wide))
-            if all(x + wide + page.u(8) <= left or right + page.u(8) <= x for left, right in taken):
-                shown = n == self._number
-                page.words(x, y, words, size=10, colour=self._theme.ink if shown else self._theme.dim, bold=shown)
-                taken.append((x, x + wide))
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        if self._training is not None:
-            self.chosen.emit(self.number_at(event.position().x()))
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._training is not None and event.buttons() & Qt.MouseButton.LeftButton:
-            self.chosen.emit(self.number_at(event.position().x()))
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        going = {
-            Qt.Key.Key_Left: "snapshot_previous",
-            Qt.Key.Key_Right: "snapshot_next",
-            Qt.Key.Key_Home: "snapshot_first",
-            Qt.Key.Key_End: "snapshot_last",
-            Qt.Key.Key_Space: "snapshot_play",
-        }.get(Qt.Key(event.key()))
-        if going is None:
-            super().keyPressEvent(event)
-        else:
-            self.command.emit(going)
+            words, shown = f"{self._training.steps[n]:,}", n == self._number
+            left = float(every[n]) - page.width(words, size=10) / 2
+            labels.append((left, words, self._theme.ink if shown else self._theme.dim, shown))
+        self.write_apart(page, labels, y, page.u(8))
 
 
 class TrainingBar(QWidget):
@@ -147,15 +119,8 @@ class TrainingBar(QWidget):
         line = QHBoxLayout(self)
         line.setContentsMargins(16, 6, 16, 4)
         line.setSpacing(8)
-        for sign, name, tip in (
-            ("◀", "snapshot_previous", "The snapshot before (Ctrl+Alt+Left)"),
-            ("▶ Training", "snapshot_play", "Play the training (Ctrl+Alt+P)"),
-            ("▶", "snapshot_next", "The next snapshot (Ctrl+Alt+Right)"),
-        ):
-            button = QToolButton()
-            button.setText(sign)
-            button.setToolTip(tip)
-            button.setAccessibleName(tip.partition(" (")[0])
+        for sign, name in (("◀", "snapshot_previous"), ("▶ Training", "snapshot_play"), ("▶", "snapshot_next")):
+            button = tool(sign, tip_of(name))
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             button.clicked.connect(lambda _=False, name=name: self.command.emit(name))
             line.addWidget(button)

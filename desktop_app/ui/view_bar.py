@@ -4,7 +4,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSlider, QToolButton, QWidget
 
-from desktop_app.core.commands import COMMANDS, WORKSPACE
+from desktop_app.core.command import WORKSPACE
+from desktop_app.core.commands import COMMANDS
 from desktop_app.core.places import Entry
 
 _LIMIT = "Colours end at this number in every view; empty: at each view's own limits"
@@ -42,6 +43,7 @@ class ViewBar(QWidget):
             button.clicked.connect(actions[name].trigger)
             line.addWidget(button)
             self._buttons[name] = button
+        self._names = tuple(self._buttons)  # those that are shown
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _TICKS)
         self.slider.setPageStep(_TICKS // 10)
@@ -109,9 +111,11 @@ class ViewBar(QWidget):
 
     def show_options(self, names: tuple[str, ...], on: set[str]) -> None:
         """Show the switches `names`, with those in `on` pressed, and move the bar into its corner."""
-        for name, button in self._buttons.items():
-            button.setVisible(name in names)
-            button.setChecked(name in on)
+        before, self._names = self._names, tuple(name for name in self._buttons if name in names)
+        for name in {*before, *self._names}:
+            self._buttons[name].setVisible(name in names)
+        for name in self._names:
+            self._buttons[name].setChecked(name in on)
         self.setVisible(bool(names) or self._has_limit or self._entry is not None)
         self.place()
 
@@ -133,8 +137,8 @@ class ViewBar(QWidget):
     def _fit(self, room: int) -> bool:
         """Use the longest names that fit into `room`; return whether any do."""
         for length, limit in ((0, True), (1, True), (1, False)):
-            for name, button in self._buttons.items():
-                button.setText(_SHORT[name][length])
+            for name in self._names:
+                self._buttons[name].setText(_SHORT[name][length])
             digit = self.typed.fontMetrics().horizontalAdvance("0")
             self.typed.setFixedWidth(digit * (_TYPED - 13 * length))
             self.slider.setFixedWidth(digit * (14 - 5 * length))

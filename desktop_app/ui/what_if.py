@@ -35,6 +35,7 @@ from desktop_app.core.targets import put_across, targets_at, targets_of_step
 from desktop_app.gpt2.checkpoint import name_of
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.mask import CAUSAL, mask_of
+from desktop_app.ui.buttons import keys_of
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.edits_bar import EditChip, EditsBar
 from desktop_app.ui.frame import Frame
@@ -188,7 +189,7 @@ class WhatIf(QObject):
     def _take(self) -> None:
         cell = self._inspection.cell
         if cell is None or not cell.name.startswith(f"{OTHER}{MARK}"):
-            self.said.emit("Point at a cell of the other prompt; Both prompts (Ctrl+Shift+T) shows them side by side.")
+            self.said.emit(f"Point at a cell of the other prompt; {keys_of('compare_pair')} shows both side by side.")
             return
         self._taken = cell
         self.said.emit("Taken up: point at a cell of this prompt and press Ctrl+Shift+J to put it there.")
@@ -196,7 +197,9 @@ class WhatIf(QObject):
     def _put_taken(self) -> None:
         cell = self._inspection.cell
         if self._taken is None or cell is None:
-            self.said.emit("Take up a cell of the other prompt first (Ctrl+J), and point at one of this.")
+            self.said.emit(
+                f"Take up a cell of the other prompt first ({keys_of('edit_take')}), and point at one of this."
+            )
             return
         self._put(self._taken, cell)
 

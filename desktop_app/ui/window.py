@@ -28,6 +28,7 @@ from desktop_app.ui.absent_model import AbsentModel
 from desktop_app.ui.acts import Acts
 from desktop_app.ui.appearance import Appearance
 from desktop_app.ui.autosave import Autosave
+from desktop_app.ui.buttons import keys_of
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.exactness import Exactness
 from desktop_app.ui.file_actions import FileActions
@@ -252,7 +253,7 @@ class Window(Frame):
             self._show_map(self.controller.scene)
         else:
             self.prompt.show_text(state.text, 0, self.theme.accent)
-            self.map.show_steps((), None, self.theme, self.scale, (0, 0))
+            self.map.show_steps((), None, self.theme, self.scale, None)
         self.scrubber.show_steps(self.controller.steps, self.controller.walk_step, self.theme, self.scale)
         self.acts.show_checks(state)
         self.acts.enable()
@@ -262,8 +263,7 @@ class Window(Frame):
         c = self.controller
         if c.model is not None:
             cone = None if scene is None else cone_of(scene.trace, c.steps)
-            sizes = (c.model.config.n_embd, c.model.config.d_mlp)
-            self.map.show_steps(c.steps, c.walk_step, self.theme, self.scale, sizes, cone)
+            self.map.show_steps(c.steps, c.walk_step, self.theme, self.scale, c.model.config, cone)
 
     def _show_scene(self, scene: Scene | None) -> None:
         step = self.controller.step
@@ -344,7 +344,7 @@ class Window(Frame):
             self._product_since = monotonic()
         elif 1000 * (monotonic() - self._product_since) > _PATIENCE_MS:
             self._says_progress = True
-            self.say(f"{words} … {part:.0%}   (Ctrl+. stops)", lasting=True)
+            self.say(f"{words} … {part:.0%}   ({keys_of('stop')} stops)", lasting=True)
         self.acts.enable()
 
     def _show_nothing(self) -> None:

@@ -3,8 +3,10 @@
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
-from desktop_app.core.commands import COMMANDS, WORKSPACE
-from desktop_app.core.steps import WORKSPACES
+from desktop_app.core.command import WORKSPACE
+from desktop_app.core.commands import COMMANDS
+from desktop_app.core.workspaces import WORKSPACES
+from desktop_app.ui.buttons import tip_of_action
 
 _MARGIN = 16
 _TABS = {command.id: command.short[0] for command in COMMANDS if command.id.startswith(WORKSPACE)}
@@ -38,7 +40,7 @@ class WorkspaceBar(QWidget):
             if group is None:
                 button.setText(words)
                 button.setAccessibleName(action.text())
-                button.setToolTip(f"{action.text()} ({action.shortcut().toString()})")
+                button.setToolTip(tip_of_action(action))
                 button.clicked.connect(action.trigger)
                 continue
             groups[group] = button

@@ -17,7 +17,7 @@ from desktop_app.core.panels import BarsPanel, MapPanel, TextPanel
 from desktop_app.core.products import completed
 from desktop_app.core.state import State, ViewOptions, encode
 from desktop_app.core.steps import build_view, workspaces
-from desktop_app.core.views import evidence
+from desktop_app.core.views import evidence, evidence_wants
 from tests.core.evidence.texts_and_model import CONFIG, add_evidence, write_model, write_texts
 from tests.reference import forward
 from tests.scenes import panels, scene_of
@@ -42,7 +42,7 @@ def kept(folder):
 
 
 def scene(model, **state):
-    return completed(scene_of(model, TEXT, **state), evidence.wants, model)
+    return completed(scene_of(model, TEXT, **state), evidence_wants.wants, model)
 
 
 def view_of(model, own):
@@ -79,7 +79,7 @@ def test_the_text_of_a_passage_is_typed_and_has_no_edits(model):
 def test_every_colour_is_a_pass_of_this_model(model):
     own = scene(model, layer=0, neuron=3)
     table = next(p for p in panels(view_of(model, own).content) if isinstance(p, MapPanel))
-    passages = own.made(evidence.wants(own)[1])
+    passages = own.made(evidence_wants.wants(own)[1])
     for rank in (0, 9):
         passage = passages.found[rank]
         from tests.checkpoints import random_weights
@@ -147,7 +147,7 @@ def test_a_search_finds_neurons_that_peak_within_the_text(model, kept):
 
 def test_what_is_typed_names_a_neuron_or_is_looked_for(model):
     own = scene(model, view=ViewOptions(evidence_find="1.7"))
-    assert evidence.unit_of(own) == (1, 7)
+    assert evidence_wants.unit_of(own) == (1, 7)
     assert view_of(model, own).title == "What excites neuron 1.7"
     own = scene(model, view=ViewOptions(evidence_find="cat"))
     titles = [panel.title for panel in panels(view_of(model, own).content)]

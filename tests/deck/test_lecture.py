@@ -10,13 +10,14 @@ from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.util import Pt
 
 from desktop_app import cli
+from desktop_app.core.bundle import languages
 from desktop_app.core.model import open_model
 from desktop_app.core.panels import BarsPanel, ShadedPanel, panels_of
 from desktop_app.figures.deck import pieces, powerpoint
-from desktop_app.figures.deck.lecture import Lecture, words_of
+from desktop_app.figures.deck.lecture import Lecture
+from desktop_app.figures.deck.lecture_material import words_of
 from desktop_app.figures.deck.template import own_design
 from desktop_app.figures.deck.walk import MOST_SLIDES
-from desktop_app.figures.language import languages
 from desktop_app.figures.marks import Words
 from desktop_app.gpt2.sampling import Sampling
 from tests.deck.conftest import Blank

@@ -20,8 +20,9 @@ from desktop_app.core.products import completed
 from desktop_app.core.runs import asked_of, compute_passes
 from desktop_app.core.scene import make_moment
 from desktop_app.core.state import State, ViewOptions
-from desktop_app.core.steps import WORKSPACES, build_view, find_step
+from desktop_app.core.steps import build_view, find_step
 from desktop_app.core.steps import wants_of as wants_of_view
+from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import language
 from desktop_app.figures.data import data_csv
 from desktop_app.figures.export import Options, in_language, job_of, lay_out, make_job

@@ -11,7 +11,8 @@ import pytest
 
 from desktop_app import cli
 from desktop_app.core.model import open_model
-from desktop_app.figures.deck.lecture import Lecture, words_of
+from desktop_app.figures.deck.lecture import Lecture
+from desktop_app.figures.deck.lecture_material import words_of
 from desktop_app.figures.handout import page
 from desktop_app.figures.handout.leaves import of_lecture
 from desktop_app.figures.handout.make import handout

@@ -12,20 +12,21 @@ import pytest
 
 from desktop_app.core import census
 from desktop_app.core.analysis.measures import SCORES
-from desktop_app.core.bundle import resource
+from desktop_app.core.bundle import ENGLISH, languages, resource
 from desktop_app.core.levels import Levels
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of, wants_of
 from desktop_app.core.panels import Bar, Box, Cut, Knot, Line, Panel, Rise, Strip, View
 from desktop_app.core.products import completed
 from desktop_app.core.state import ViewOptions
-from desktop_app.core.steps import WORKSPACES, texts
+from desktop_app.core.steps import texts
 from desktop_app.core.views import check, flow, why
 from desktop_app.core.views.weights import weight_names
 from desktop_app.core.want import Made
+from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import language
 from desktop_app.figures.export import Job, Options, in_language, job_of, lay_out, make_job
-from desktop_app.figures.language import ENGLISH, Translator, has_words, languages
+from desktop_app.figures.language import Translator, has_words
 from desktop_app.figures.marks import Words
 from desktop_app.figures.subject import find_cell, find_subject, subject_job
 from desktop_app.gpt2.errors import ExportError

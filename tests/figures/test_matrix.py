@@ -18,7 +18,8 @@ from desktop_app.core.panels import (
     StripsPanel,
 )
 from desktop_app.core.state import with_option
-from desktop_app.core.steps import STEPS, WORKSPACES
+from desktop_app.core.steps import STEPS
+from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import draw, fonts
 from desktop_app.figures.export import FORMATS, SIZES, Options, lay_out, make_job, render
 from desktop_app.figures.marks import Heat, Words

@@ -14,7 +14,8 @@ from desktop_app.core.opening.opened import readout_of
 from desktop_app.core.panels import GraphPanel, WaterfallPanel
 from desktop_app.core.products import completed
 from desktop_app.core.state import with_option
-from desktop_app.core.steps import WORKSPACES, build_view, texts, workspaces
+from desktop_app.core.steps import build_view, texts, workspaces
+from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import fonts
 from desktop_app.figures.data import data_csv, data_json
 from desktop_app.figures.deck.walk import choose

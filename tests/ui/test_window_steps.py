@@ -195,9 +195,9 @@ def test_every_part_of_the_scrubber_has_its_name(open_desk, bundled, width, size
     track = desk.window.scrubber.track
     picture = pixels(track)
     ground = picture[-1, -1]
-    for name, _, _, x, wide in track._segments():
-        below = picture[track.height() // 2 :, round(x) : round(x + wide)]
-        assert (below != ground).any(), f"{name} has no name"
+    for part in track._segments():
+        below = picture[track.height() // 2 :, round(part.x) : round(part.x + part.width)]
+        assert (below != ground).any(), f"{part.name} has no name"
 
 
 def test_the_scrubber_is_dragged_through_the_steps(desk):

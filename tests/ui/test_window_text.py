@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QDialog
 
 from desktop_app.core.navigation import at_workspace
 from desktop_app.core.panels import has_carpets
-from desktop_app.core.steps import WORKSPACES
+from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures.marks import Words
 from desktop_app.ui import fonts
 from tests.figures.boxes import faults

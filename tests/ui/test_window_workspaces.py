@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from desktop_app.core import products
 from desktop_app.core.intents import Pin
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.steps import WORKSPACES
+from desktop_app.core.workspaces import WORKSPACES
 from tests.ui.driver import CTRL, SHIFT
 
 ALT = Qt.KeyboardModifier.AltModifier

@@ -8,7 +8,6 @@ from desktop_app.core.intents import Select
 from desktop_app.core.levels import Levels, diverging, percent, unit
 from desktop_app.core.panels import (
     Array,
-    Bar,
     BarsPanel,
     Box,
     GridPanel,
@@ -23,7 +22,16 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.recipes import across_pattern
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import heads_strip, strip, token_map, token_name, without_first, wrap_width
+from desktop_app.core.views.common import (
+    heads_strip,
+    key_bars,
+    strip,
+    token_map,
+    token_name,
+    vector,
+    without_first,
+    wrap_width,
+)
 from desktop_app.core.views.vector_bars import by_head, strongest
 from desktop_app.gpt2.mask import mask_of
 from desktop_app.gpt2.phrase import Phrase, joined
@@ -48,13 +56,7 @@ def qkv(scene: Scene) -> Box:
     strips = tuple(heads_strip(scene, scene.block(f"attn.{c}"), c, hue=hue) for c, hue, *_ in _LETTERS)
     width = scene.config.d_head
     return column(
-        StripsPanel(
-            carpet=True,
-            title=Phrase("In: {1}", token_name(scene, scene.token)),
-            strips=(source,),
-            levels=diverging(source.values),
-            wrap=wrap_width(scene.config.n_embd),
-        ),
+        vector(scene, source, Phrase("In: {1}", token_name(scene, scene.token))),
         StripsPanel(
             title=Phrase("Out: three vectors of the same width"),
             note=Phrase("{1} heads of {2} side by side", scene.config.n_head, width),
@@ -132,6 +134,12 @@ def _queries(scene: Scene, every: int) -> range:
     return range((len(scene.trace) - 1) % every, len(scene.trace), every)
 
 
+def _left_out(scene: Scene, every: int) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+    """The positions of a small grid's columns and rows; None for all."""
+    queries = tuple(_queries(scene, every)) if every > 1 else None
+    return (queries, None) if scene.state.view.keys_down else (None, queries)
+
+
 def _grid(scene: Scene, stage: str, head: int | None = None, every: int = 1) -> tuple[Array, Levels]:
     """One head's grid, or every head's, as displayed (hidden cells are NaN), and its colour limits."""
     name = scene.block(f"attn.{stage}")
@@ -168,11 +176,10 @@ def _stage(scene: Scene, current: str) -> Box:
     turned = scene.state.view.keys_down
     axes = ("col", "row") if turned else ("row", "col")
     every = _every(scene)
-    queries = tuple(_queries(scene, every)) if every > 1 else None
-    across, down = (queries, None) if turned else (None, queries)
-    small = []
+    across, down = _left_out(scene, every)
+    small, grids = [], {stage: _grid(scene, stage, scene.head, every) for stage in _STAGES}
     for stage, (title, note) in _STAGES.items():
-        values, levels = _grid(scene, stage, scene.head, every)
+        values, levels = grids[stage]
         small.append(
             GridPanel(
                 title=title,
@@ -190,7 +197,7 @@ def _stage(scene: Scene, current: str) -> Box:
                 every=every,
             )
         )
-    values, levels = _grid(scene, current, scene.head)
+    values, levels = grids[current] if every == 1 else _grid(scene, current, scene.head)
     notes: list[str] = [Phrase("head {1}", scene.head), "[key, query]" if turned else "[query, key]"]
     if scene.fresh:
         notes.append(Phrase("1 query × {1} keys new, the rest cached", len(scene.trace)))
@@ -206,20 +213,28 @@ def _stage(scene: Scene, current: str) -> Box:
         head=scene.head,
         keys_down=turned,
     )
-    each, shared = _grid(scene, current, None, every)
-    all_heads = MultiplesPanel(
+    every_head = all_heads(scene, current)
+    beside = row(large, column(row(*small), every_head, weights=(1, 2)), weights=(5, 4))
+    # The grid is as large as possible; its inputs and the other heads are secondary.
+    return replace(column(row(large, every_head, weights=(2, 1)), row(*small), weights=(8, 1)), wide=beside)
+
+
+def all_heads(scene: Scene, stage: str) -> MultiplesPanel:
+    """A stage of every head of the block, as small grids."""
+    turned, every = scene.state.view.keys_down, _every(scene)
+    across, down = _left_out(scene, every)
+    axes = ("col", "row") if turned else ("row", "col")
+    each, shared = _grid(scene, stage, None, every)
+    return MultiplesPanel(
         title=Phrase("All heads of block {1}", scene.layer),
         note=Phrase("head {1} is outlined", scene.head),
         values=each.transpose(0, 2, 1) if turned else each,
         levels=shared,
         names=tuple(Phrase("head {1}", n) for n in range(scene.config.n_head)),
         selected=scene.head,
-        source=Source(scene.block(f"attn.{current}"), (0, *axes), cols=across, rows=down),
+        source=Source(scene.block(f"attn.{stage}"), (0, *axes), cols=across, rows=down),
         every=every,
     )
-    beside = row(large, column(row(*small), all_heads, weights=(1, 2)), weights=(5, 4))
-    # The grid is as large as possible; its inputs and the other heads are secondary.
-    return replace(column(row(large, all_heads, weights=(2, 1)), row(*small), weights=(8, 1)), wide=beside)
 
 
 def scores(scene: Scene) -> Box:
@@ -272,17 +287,8 @@ def z(scene: Scene) -> Box:
     weights = scene.trace.read(scene.block("attn.pattern"), head=head, row=query)[: scene.reach(query)]
     values = scene.trace.read(scene.block("attn.v"), head=head)[: scene.reach(query)]
     order = sorted(np.argsort(-weights, kind="stable")[:_SHOWN_KEYS].tolist())
-    bars = tuple(
-        Bar(
-            scene.labels[j],
-            float(weights[j]),
-            percent(float(weights[j])),
-            Phrase("at {1}", j),
-            pick=Select(j),
-            source=(scene.block("attn.pattern"), (head, query, j)),
-        )
-        for j in order
-    )
+    tensor = scene.block("attn.pattern")
+    bars = key_bars(scene, weights, order, lambda j: (tensor, (head, query, j)), pick=Select)
     left = len(weights) - len(order)
     weighted = weights[:, None] * values
     result = scene.trace.read(scene.block("attn.z"), head=head, row=query)
@@ -334,15 +340,12 @@ def concat(scene: Scene) -> Box:
     width = scene.config.d_head
     one = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     return column(
-        StripsPanel(
-            carpet=True,
-            title=Phrase("Heads side by side for {1}", token_name(scene, scene.token)),
-            note=f"{scene.config.n_head} × {width} = {scene.config.n_embd}",
-            strips=(one,),
-            levels=diverging(one.values),
-            wrap=wrap_width(scene.config.n_embd, width),
-            group=width,
-            selected_group=scene.head,
+        vector(
+            scene,
+            one,
+            Phrase("Heads side by side for {1}", token_name(scene, scene.token)),
+            f"{scene.config.n_head} × {width} = {scene.config.n_embd}",
+            by_head=True,
         ),
         row(by_head(scene, written=False), strongest(scene, scene.block("attn.concat"), hue=Hue.ATTENTION)),
         token_map(
@@ -357,26 +360,11 @@ def concat(scene: Scene) -> Box:
 
 def attn_out(scene: Scene) -> Box:
     """The concatenated outputs times W_O: what attention writes into the stream."""
-    width = scene.config.d_head
     before = strip(scene, scene.block("attn.concat"), "concat", hue=Hue.ATTENTION)
     after = strip(scene, scene.block("attn_out"), "attn_out", hue=Hue.ACCENT)
     return column(
-        StripsPanel(
-            carpet=True,
-            title=Phrase("Through W_O for {1}", token_name(scene, scene.token)),
-            strips=(before,),
-            levels=diverging(before.values),
-            wrap=wrap_width(scene.config.n_embd, width),
-            group=width,
-            selected_group=scene.head,
-        ),
-        StripsPanel(
-            carpet=True,
-            strips=(after,),
-            note=Phrase("every number of it mixes all heads"),
-            levels=diverging(after.values),
-            wrap=wrap_width(scene.config.n_embd),
-        ),
+        vector(scene, before, Phrase("Through W_O for {1}", token_name(scene, scene.token)), by_head=True),
+        vector(scene, after, note=Phrase("every number of it mixes all heads")),
         row(by_head(scene, written=True), strongest(scene, scene.block("attn_out"), hue=Hue.ACCENT)),
         token_map(scene, scene.block("attn_out"), scene.block("attn_out"), hue=Hue.ATTENTION),
     )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from desktop_app.core.levels import diverging
-from desktop_app.core.panels import Box, Hue, MultiplesPanel, StripsPanel, column, row
+from desktop_app.core.panels import Box, Hue, StripsPanel, column, row
 from desktop_app.core.scene import Scene
 from desktop_app.core.views import attention
 from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
@@ -36,7 +36,7 @@ def whole_block(scene: Scene) -> Box:
     )
     result = scene.block("resid_post")
     return row(
-        _patterns(scene),
+        attention.all_heads(scene, "pattern"),
         column(
             StripsPanel(
                 title=Phrase("What is added for {1}", token_name(scene, scene.token)),
@@ -47,8 +47,3 @@ def whole_block(scene: Scene) -> Box:
             token_map(scene, result, result, note=Phrase("the stream afterwards"), carpet=False),
         ),
     )
-
-
-def _patterns(scene: Scene) -> MultiplesPanel:
-    found = [child for child in attention.pattern(scene).children if isinstance(child, Box)]
-    return next(p for box in found for p in box.children if isinstance(p, MultiplesPanel))

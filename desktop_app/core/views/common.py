@@ -1,9 +1,12 @@
 """Functions shared by views: strips and maps of a tensor, with colour scales, sources and the state's options."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from desktop_app.core.levels import Levels, diverging, number
-from desktop_app.core.panels import Array, Hue, MapPanel, Source, Strip
+from desktop_app.core.intents import Intent
+from desktop_app.core.levels import Levels, diverging, number, percent
+from desktop_app.core.panels import Array, Bar, Hue, MapPanel, Source, Strip, StripsPanel
 from desktop_app.core.scene import Scene
 from desktop_app.gpt2.phrase import Phrase
 
@@ -57,6 +60,45 @@ def heads_strip(scene: Scene, name: str, label: str, *, hue: Hue, operator: str 
     values = scene.trace.read(name, row=scene.token).reshape(-1)
     source = Source(name, ("group", scene.token, "within"), group=scene.config.d_head)
     return Strip(label, values, source, hue, operator)
+
+
+def vector(scene: Scene, own: Strip, title: str = "", note: str = "", *, by_head: bool = False) -> StripsPanel:
+    """One vector on its own colour scale; `by_head` if heads lie in it side by side, of which the shown is outlined."""
+    width = scene.config.d_head if by_head else 0
+    return StripsPanel(
+        carpet=True,
+        title=title,
+        note=note,
+        strips=(own,),
+        levels=diverging(own.values),
+        wrap=wrap_width(len(own.values), width),
+        group=width,
+        selected_group=scene.head if by_head else None,
+    )
+
+
+def key_bars(
+    scene: Scene,
+    weights: Array,
+    keys: Sequence[int],
+    cell: Callable[[int], tuple[str, tuple[int, ...]]],
+    *,
+    pick: Callable[[int], Intent] | None = None,
+    marked: int | None = None,
+) -> tuple[Bar, ...]:
+    """A bar for each of these keys of a query, [key]; `cell` is where the weight of a key comes from."""
+    return tuple(
+        Bar(
+            scene.labels[j],
+            float(weights[j]),
+            percent(float(weights[j])),
+            Phrase("at {1}", j),
+            marked=j == marked,
+            pick=None if pick is None else pick(j),
+            source=cell(j),
+        )
+        for j in keys
+    )
 
 
 def without_first(scene: Scene, values: Array, axis: int) -> Array:

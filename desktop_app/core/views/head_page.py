@@ -28,7 +28,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import token_name, without_first
+from desktop_app.core.views.common import key_bars, token_name, without_first
 from desktop_app.gpt2.mask import mask_of, rules
 from desktop_app.gpt2.phrase import Phrase, Sentences
 
@@ -255,16 +255,7 @@ def row_of(scene: Scene, made: Summary) -> BarsPanel:
     """The keys with the largest weights in the selected token's row of a summary."""
     weights = made.grid[scene.token, : _furthest(scene)]
     order = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
-    bars = tuple(
-        Bar(
-            scene.labels[j],
-            float(weights[j]),
-            percent(float(weights[j])),
-            Phrase("at {1}", j),
-            source=("heads.summary", (scene.token, j)),
-        )
-        for j in order
-    )
+    bars = key_bars(scene, weights, order, lambda j: ("heads.summary", (scene.token, j)))
     left = len(weights) - len(bars)
     return BarsPanel(
         title=Phrase("The row of {1}", token_name(scene, scene.token)),

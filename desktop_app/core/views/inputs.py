@@ -24,7 +24,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import norm, strip, token_map, token_name, wrap_width
+from desktop_app.core.views.common import norm, strip, token_map, token_name, vector, wrap_width
 from desktop_app.core.views.vector_bars import alike, strongest, turned
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.display import label
@@ -180,14 +180,7 @@ def embed(scene: Scene) -> Box:
             ),
             column(strongest(scene, "embed"), alike(scene, "embed")),
         ),
-        StripsPanel(
-            carpet=True,
-            title=Phrase("The row of {1}", token_name(scene, scene.token)),
-            note=norm(one.values),
-            strips=(one,),
-            levels=diverging(one.values),
-            wrap=wrap_width(len(one.values)),
-        ),
+        vector(scene, one, Phrase("The row of {1}", token_name(scene, scene.token)), norm(one.values)),
         token_map(scene, "embed", "embed", note=Phrase("one row of W_E a token")),
         weights=(3, 1, 1),
     )
@@ -207,14 +200,7 @@ def pos_embed(scene: Scene) -> Box:
             ),
             strongest(scene, "pos_embed"),
         ),
-        StripsPanel(
-            carpet=True,
-            title=Phrase("The row of position {1}", scene.token),
-            note=norm(one.values),
-            strips=(one,),
-            levels=diverging(one.values),
-            wrap=wrap_width(len(one.values)),
-        ),
+        vector(scene, one, Phrase("The row of position {1}", scene.token), norm(one.values)),
         token_map(scene, "pos_embed", "pos_embed", note=Phrase("one row of W_pos a position, whatever the token")),
         weights=(3, 1, 1),
     )

@@ -11,7 +11,7 @@ from desktop_app.core.analysis.parts import Kind, Part, fold
 from desktop_app.core.analysis.score import Score
 from desktop_app.core.editing import Target
 from desktop_app.core.intents import AskKey
-from desktop_app.core.levels import Levels, number, percent
+from desktop_app.core.levels import Levels, number
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
@@ -34,7 +34,7 @@ from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State
 from desktop_app.core.targets import of_tensor
-from desktop_app.core.views.common import token_name
+from desktop_app.core.views.common import key_bars, token_name
 from desktop_app.core.views.dot import aligned, largest_terms
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
@@ -274,18 +274,7 @@ def _keys(scene: Scene, key: int) -> BarsPanel:
     weights = scene.trace.read(tensor, head=scene.head, row=scene.token)[: scene.reach(scene.token)]
     shown = np.argsort(-weights, kind="stable")[:_KEYS].tolist()
     shown = shown if key in shown else [*shown[: _KEYS - 1], key]
-    bars = tuple(
-        Bar(
-            scene.labels[j],
-            float(weights[j]),
-            percent(float(weights[j])),
-            Phrase("at {1}", j),
-            marked=j == key,
-            pick=AskKey(j),
-            source=(tensor, (scene.head, scene.token, j)),
-        )
-        for j in shown
-    )
+    bars = key_bars(scene, weights, shown, lambda j: (tensor, (scene.head, scene.token, j)), pick=AskKey, marked=key)
     title = Phrase("What {1} looks at", token_name(scene, scene.token))
     return BarsPanel(title=title, hint=Phrase("click a key to ask about it"), bars=bars, hue=Hue.ATTENTION)
 

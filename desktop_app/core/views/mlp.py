@@ -18,7 +18,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import norm, strip, token_map, token_name, without_first, wrap_width
+from desktop_app.core.views.common import norm, strip, token_map, token_name, vector, without_first, wrap_width
 from desktop_app.core.views.vector_bars import strongest
 from desktop_app.gpt2.activations import ACTIVATIONS
 from desktop_app.gpt2.phrase import Count, Phrase, joined
@@ -99,13 +99,7 @@ def pre(scene: Scene) -> Box:
     count = int(silent.sum())
     heard = neurons.values[~silent[_order(scene)]]
     return column(
-        StripsPanel(
-            carpet=True,
-            title=Phrase("In: {1}", token_name(scene, scene.token)),
-            strips=(source,),
-            levels=diverging(source.values),
-            wrap=wrap_width(scene.config.n_embd),
-        ),
+        vector(scene, source, Phrase("In: {1}", token_name(scene, scene.token))),
         StripsPanel(
             title=Phrase("Out: {1} neurons before the activation", Count(scene.config.d_mlp)),
             note=joined(

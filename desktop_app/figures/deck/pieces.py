@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.levels import Levels, cell_text, short
 from desktop_app.core.panels import (
     BarsPanel,
@@ -17,7 +18,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.figures.kinds import KINDS
-from desktop_app.figures.language import ENGLISH, translator
+from desktop_app.figures.language import translator
 from desktop_app.figures.layout import arrangement, height_in, places
 from desktop_app.figures.marks import Page, Rect
 from desktop_app.figures.paint_common import HEADING, LEGEND, legend

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.caption import caption
 from desktop_app.core.claims import Always
 from desktop_app.core.compare import main_panel
@@ -39,11 +40,10 @@ from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.steps import build_view, current_place, wants_of
 from desktop_app.core.stops import Stop, claimed_state
 from desktop_app.core.stories import Story
-from desktop_app.figures.deck.lecture import arcs, first_shown, strongest_keys, words_of
+from desktop_app.figures.deck.lecture_material import arcs, first_shown, strongest_keys, words_of
 from desktop_app.figures.deck.notes import plain
 from desktop_app.figures.deck.walk import CLOSING, STEP, TITLE, Ask, Slide
 from desktop_app.figures.export import Job, described, in_language, job_of
-from desktop_app.figures.language import ENGLISH
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
 
 Open = Callable[[str], Model]

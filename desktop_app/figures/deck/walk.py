@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 
+from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.caption import alt_text, caption
 from desktop_app.core.compare import compared
 from desktop_app.core.model import Model
@@ -19,7 +20,7 @@ from desktop_app.core.steps import build_view, find_step, step_list, wants_of
 from desktop_app.core.views import block
 from desktop_app.figures.deck.notes import notes
 from desktop_app.figures.export import Job, in_language
-from desktop_app.figures.language import ENGLISH, translator
+from desktop_app.figures.language import translator
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.phrase import Phrase, joined

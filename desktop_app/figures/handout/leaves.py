@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from desktop_app.core.bundle import ENGLISH
 from desktop_app.core.scene import Scene
 from desktop_app.core.stories import Story
 from desktop_app.figures.deck.lecture import Lecture
 from desktop_app.figures.deck.told import Open, leaves
 from desktop_app.figures.deck.walk import STEP, Slide
-from desktop_app.figures.language import ENGLISH
 
 _TRIED = ("temperature", "top_k", "top_p", "probabilities", "draw")
 

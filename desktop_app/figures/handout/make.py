@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from desktop_app.figures.deck.lecture import words_of
+from desktop_app.core.bundle import ENGLISH
+from desktop_app.figures.deck.lecture_material import words_of
 from desktop_app.figures.handout.leaves import Leaf
 from desktop_app.figures.handout.page import Handout
-from desktop_app.figures.language import ENGLISH
 
 
 def handout(leaves: Iterable[Leaf], model: str, language: str = ENGLISH) -> tuple[bytes, int, list[str]]:

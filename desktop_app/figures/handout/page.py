@@ -20,7 +20,7 @@ from desktop_app.core.opening.cells import Cell
 from desktop_app.core.opening.opened import view_of
 from desktop_app.core.panels import BarsPanel, Box, TextPanel, View, panels_of
 from desktop_app.core.scene import Scene
-from desktop_app.figures.deck.lecture import words_of
+from desktop_app.figures.deck.lecture_material import words_of
 from desktop_app.figures.deck.walk import CLOSING, STEP, TITLE, Slide
 from desktop_app.figures.handout.leaves import Leaf
 from desktop_app.figures.handout.svg import Palette, draw

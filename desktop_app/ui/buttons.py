@@ -1,0 +1,59 @@
+"""Buttons and choices, and tips that name the shortcut of a command as the table of commands has it."""
+
+from collections.abc import Iterable
+
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QComboBox, QPushButton, QToolButton
+
+from desktop_app.core.commands import find_command
+
+
+def keys_of(name: str) -> str:
+    """The first shortcut of a command, as this system writes it; "" if it has none."""
+    return written(next(iter(find_command(name).keys), ""))
+
+
+def tip_of(name: str, words: str = "") -> str:
+    """What a command does, in its title or other `words`, and its shortcut."""
+    return _with_keys(words or find_command(name).title, keys_of(name))
+
+
+def tip_of_action(action: QAction) -> str:
+    """The title of an action, and its shortcut."""
+    return _with_keys(action.text(), written(action.shortcut()))
+
+
+def written(keys: str | QKeySequence) -> str:
+    """A shortcut as this system writes it."""
+    return QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
+
+
+def _with_keys(words: str, keys: str) -> str:
+    return f"{words} ({keys})" if keys else words
+
+
+def tool(text: str, tip: str, *, small: bool = False) -> QToolButton:
+    """A button with a sign or a word, whose tip is also its name for a screen reader."""
+    button = QToolButton()
+    if small:
+        button.setObjectName("small")
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    return button
+
+
+def push(words: str, tip: str) -> QPushButton:
+    """A button with words."""
+    button = QPushButton(words)
+    button.setToolTip(tip)
+    return button
+
+
+def choice(rows: Iterable[tuple[str, str]], name: str) -> QComboBox:
+    """A list to choose from, of (value, title), with its name for a screen reader."""
+    box = QComboBox()
+    box.setAccessibleName(name)
+    for value, title in rows:
+        box.addItem(title, value)
+    return box

@@ -1,0 +1,89 @@
+"""The sheets of the whole pass on a page: one, or one for each of the compared passes. Each has its own zoom."""
+
+from PySide6.QtCore import QObject, QPointF, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QWidget
+
+from desktop_app.core.intents import Visit
+from desktop_app.core.opening.cells import Region
+from desktop_app.core.opening.describe import Readout
+from desktop_app.core.panels import SheetPanel
+from desktop_app.figures.marks import Page
+from desktop_app.figures.paint_sheet import sheet_room
+from desktop_app.figures.theme import Theme
+from desktop_app.ui.painting import rectangle
+from desktop_app.ui.sheet_view import SheetView
+
+
+class Sheets(QObject):
+    """Lays sheets over the places of a page that show them, inside `viewport`."""
+
+    pointed = Signal(object, int, int)  # Cells or None, row, column
+    opened = Signal(object, int, int)
+    entered = Signal()  # the keyboard focus goes to the pane below
+    asked = Signal(object)  # an Intent
+
+    def __init__(self, viewport: QWidget) -> None:
+        super().__init__(viewport)
+        self._viewport = viewport
+        self._all: list[SheetView] = []
+
+    @property
+    def shown(self) -> list[SheetView]:
+        """The sheets that are shown."""
+        return [sheet for sheet in self._all if sheet.panel is not None]
+
+    def lay(self, page: Page, origin: QPointF, theme: Theme, scale: float) -> None:
+        """Show the sheets of a page whose corner is at `origin`."""
+        panels = [(panel, rect) for panel, rect in page.panels if isinstance(panel, SheetPanel) and panel.sheet]
+        while len(self._all) < len(panels):
+            self._all.append(self._made())
+        for sheet, (panel, rect) in zip(self._all, panels, strict=False):
+            sheet.setGeometry(rectangle(sheet_room(panel, rect, page)).translated(origin).toRect())
+            sheet.show_panel(panel, theme, scale)
+            sheet.show()
+        for sheet in self._all[len(panels) :]:
+            sheet.let_go()
+
+    def _made(self) -> SheetView:
+        sheet = SheetView(self._viewport)
+        sheet.pointed.connect(self.pointed)
+        sheet.opened.connect(self.opened)
+        sheet.entered.connect(self.entered)
+        sheet.chosen.connect(self._visit)
+        return sheet
+
+    def _visit(self, tensor: str, head: object, token: object) -> None:
+        self.asked.emit(
+            Visit(tensor, head if isinstance(head, int) else None, token if isinstance(token, int) else None)
+        )
+
+    def move(self, dx: int, dy: int) -> None:
+        """Move with the page."""
+        for sheet in self.shown:
+            sheet.move(sheet.x() + dx, sheet.y() + dy)
+
+    def set_lit(self, sources: tuple[Region, ...], targets: tuple[Region, ...]) -> None:
+        """Light these cells on every sheet."""
+        for sheet in self._all:
+            sheet.set_lit(sources, targets)
+
+    def set_marked(self, region: Region | None) -> None:
+        """Outline the opened cell on every sheet."""
+        for sheet in self._all:
+            sheet.set_marked(region)
+
+    def set_readout(self, readout: Readout | None) -> None:
+        """Set the words beside the cell that is pointed at."""
+        for sheet in self._all:
+            sheet.set_readout(readout)
+
+    def take_key(self, event: QKeyEvent) -> bool:
+        """Let every sheet handle a key; return whether one did."""
+        return any([sheet.take_key(event) for sheet in self.shown])
+
+    def close_down(self) -> None:
+        """Stop the background work of the sheets."""
+        for sheet in self._all:
+            sheet.close_down()
+        self._all = []
