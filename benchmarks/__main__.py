@@ -40,7 +40,9 @@ def main() -> int:
     )
     peer.add_argument("--no-peers", action="store_true", help="leave the rows that need it out")
     parser.add_argument("--only", metavar="WORD", help="only rows of modules with this name: " + ", ".join(_PARTS))
-    parser.add_argument("--write", metavar="FILE", type=Path, help="put the table into this document")
+    parser.add_argument(
+        "--write", metavar="FILE", type=Path, help="put the table into this document, under its processor's maker"
+    )
     parser.add_argument("--models", metavar="DIR", type=Path, help="keep the checkpoints that are made here")
     arguments = parser.parse_args()
     runs = 3 if arguments.quick else RUNS
@@ -55,7 +57,8 @@ def main() -> int:
     if arguments.json is not None:
         write_json(arguments.json, found)
     if arguments.write is not None:
-        write_between(arguments.write, "table", f"{describe()}; {date.today():%-d %B %Y}.\n\n{markdown(found)}")
+        mark = f"table of {peers.machine_vendor()}"
+        write_between(arguments.write, mark, f"{describe()}; {date.today():%-d %B %Y}.\n\n{markdown(found)}")
     missed = [row for row in found if not row.passed]
     print(f"{len(found)} rows, {len(missed)} missed.")
     return 1 if missed else 0

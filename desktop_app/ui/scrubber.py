@@ -52,6 +52,9 @@ class StepTrack(Track):
 
     def show_steps(self, steps: tuple[Step, ...], current: int, theme: Theme, scale: float) -> None:
         """Show the current step."""
+        shown = self._steps, self._current, self._theme, self._scale
+        if shown == (steps, current, theme, scale):  # as when a slider moves
+            return
         self._steps, self._current, self._theme, self._scale = steps, current, theme, scale
         self.setFixedHeight(round(34 * scale))
         self.update()

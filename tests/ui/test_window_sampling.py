@@ -8,6 +8,8 @@ from PySide6.QtWidgets import QStyle, QStyleOptionSlider
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.gpt2.sampling import MAX_SEED, Sampling, uniform
+from desktop_app.ui.acts import Acts
+from desktop_app.ui.scrubber import Track
 from tests.ui.driver import CTRL, SHIFT, pixels
 
 
@@ -109,6 +111,20 @@ def test_a_drag_moves_the_bars_without_a_pass_or_a_sort_and_is_one_entry_of_undo
     assert_bars_are_right(desk)
     desk.press(Qt.Key.Key_Z, CTRL | SHIFT)
     assert desk.state.sampling == after
+
+
+def test_a_moved_slider_paints_no_steps_and_asks_a_few_times_which_commands_are_on(desk, monkeypatch):
+    """It once asked in every frame, for each of a hundred actions, whether each of them was on."""
+    asked, on = [], Acts.on
+    monkeypatch.setattr(Acts, "on", lambda acts, state: asked.append(state) or on(acts, state))
+    repainted, before = [], desk.state.sampling
+    monkeypatch.setattr(Track, "update", lambda track, *_: repainted.append(track))
+    drag(controls(desk).temperature, [-4])
+    desk.settle()
+    assert desk.state.sampling != before
+    assert_bars_are_right(desk)
+    assert not repainted
+    assert len(asked) <= 4
 
 
 def test_sliders_and_fields_agree_both_ways(desk):
