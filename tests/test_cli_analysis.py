@@ -198,7 +198,7 @@ def test_translators_of_the_identity_give_the_logit_lens(command, tmp_path):
         assert all(plain[key] == pytest.approx(made[key], abs=1e-5) for key in plain if plain[key].dtype.kind == "f")
     out = command(*translated)[1]
     assert "blocks.0.resid_post (translated)" in out
-    assert "points after attention have none" in out
+    assert "points after attention are read without one" in out
 
 
 def test_files_are_replaced_only_when_told(command, tmp_path):

@@ -79,12 +79,12 @@ ONCE = LISTING.replace('format = ["svg", "png"]', 'format = "png"')
 def test_every_listed_figure_is_made_once_and_then_left_alone(built, place):
     status, out, err = built(ONCE)
     assert (status, err) == (0, "")
-    assert "3 figures: 3 made, 0 as they were." in out
+    assert "3 figures: 3 made, 0 unchanged." in out
     first = files_in(place)
     assert set(first) == FILES - {"sub/weights.svg"}
     status, out, _ = built(ONCE)
     assert status == 0
-    assert "3 figures: 0 made, 3 as they were." in out
+    assert "3 figures: 0 made, 3 unchanged." in out
     assert files_in(place) == first
 
 
@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_fails_its_figure_and_no_more(built, place, monk
     monkeypatch.setattr(build, "_workers", lambda _count: nullcontext(Dying()))
     status, out, err = built(ONCE)
     assert status == 2
-    assert "0 made, 0 as they were, 3 failed." in out
+    assert "0 made, 0 unchanged, 3 failed." in out
     assert err.count("ended from outside") == 3
     assert files_in(place) == {}
 
@@ -206,7 +206,7 @@ def test_a_figure_that_fails_leaves_the_others_and_is_named(built, place):
     status, out, err = built(ONCE.replace("head = 2", "head = 2\ntoken = 77"))
     assert status == 2
     assert "figures.toml, line 7, pattern.svg: Token 77 is outside the prompt's tokens" in err
-    assert "2 made, 0 as they were, 1 failed." in out
+    assert "2 made, 0 unchanged, 1 failed." in out
     assert not (place / "pattern.svg").exists()
     assert (place / "says.svg").exists()
     assert "says.svg  as it was" in built(ONCE)[1]

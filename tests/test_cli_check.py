@@ -76,8 +76,8 @@ def test_every_computed_tensor_has_its_line_in_the_order_of_the_pass(command, mo
         assert any(name in line for line in analyses[2:])
     assert verdicts == [
         "",
-        f"{len(TABLE) - 1} tensors of 6 tokens: all are what their formulas say, up to rounding.",
-        f"{len(analyses) - 2} numbers of analyses: all are what they should be, up to rounding.",
+        f"{len(TABLE) - 1} tensors of 6 tokens: all agree with their formulas, up to rounding.",
+        f"{len(analyses) - 2} results of the analyses: all are correct, up to rounding.",
     ]
     assert "\x1b" not in out
 
@@ -90,7 +90,7 @@ def test_a_wrong_tensor_is_named_with_both_numbers_and_the_exit_code_is_1(comman
     wrong, *opened = [line for line in lines if "WRONG" in line]
     assert wrong.startswith("blocks.1.attn.scaled ")
     assert all("score blocks.1.attn.scaled[" in line for line in opened)  # its parts add up to the correct value
-    assert lines[-2] == f"{len(TABLE) - 1} tensors of 6 tokens: 1 not what their formulas say: blocks.1.attn.scaled"
+    assert lines[-2] == f"{len(TABLE) - 1} tensors of 6 tokens: 1 wrong: blocks.1.attn.scaled"
     [row] = [row for row in json.loads(report.read_text())["tensors"] if not row["good"]]
     assert row["name"] == "blocks.1.attn.scaled"
     assert row["traced"] * 1.001 == pytest.approx(row["recomputed"], rel=1e-5)

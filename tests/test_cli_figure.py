@@ -195,7 +195,7 @@ def test_help_names_every_size_and_theme(capfd):
     [
         (("--step", "overview:blocks.1.attn.scores"), "Block 1 · All heads"),
         (("--step", "overview", "--layer", 1), "Block 1 · All heads"),
-        (("--step", "check"), "tensors are what their formulas say"),
+        (("--step", "check"), "tensors agree with their formulas"),
         (("--cell", "blocks.0.attn.pattern[1, 3,2]"), "blocks.0.attn.pattern = "),
         (("--cell", "probability[65]"), "probability of "),
         (("--cell", "embed.W_E[3,4]"), "embed.W_E = "),

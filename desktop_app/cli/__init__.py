@@ -34,23 +34,23 @@ COMMANDS = {
     "trace": "write every tensor of a forward pass to a safetensors or npz file",
     "generate": "continue a text",
     "figure": "draw the view of a step as an SVG, PDF or PNG file",
-    "build": "make the figures that a file lists, where anything about them has changed",
-    "deck": "make slides, a booklet or a film: a lecture of a text, a story, or the walk",
-    "clip": "an operation of a step as it moves with its own numbers: a GIF, WebP, MP4, or three moments as a figure",
-    "handout": "make one HTML page of a text or a story, with sliders and questions, that needs no network",
+    "build": "make the figures listed in a file, except those in which nothing has changed",
+    "deck": "make slides, a booklet or a film: a lecture on a text, a story, or the steps of a pass",
+    "clip": "animate the operation of a step with its numbers: a GIF, WebP or MP4, or three moments as a figure",
+    "handout": "make an HTML page about a text or a story, with sliders and questions, that works offline",
     "lens": "what each point of the residual stream would already predict",
     "attribute": "take a token's logit apart: what heads, MLPs and embeddings add to it",
-    "score": "take an attention score apart: which parts of query and key make it",
-    "ablate": "mute heads, MLPs or neurons in turn, and see what follows for one token against another",
-    "patch": "put cells of one prompt's pass into another's, and see which bring the answer along",
-    "heads": "measure how each head looks, and name those that do one thing",
-    "circuits": "how much each head reads of what earlier heads write, by the weights alone, and which heads copy",
-    "directions": "add and subtract tokens' embeddings, and list the tokens that lie nearest",
-    "scan": "what excites each neuron and what each head does, over texts of any size, on one machine or many",
-    "worksheet": "exercises by hand on a pass, from one dot product to one head, with their answers, as a PDF",
-    "spreadsheet": "one head of one block as live formulas, one a cell, from the residual stream to its result",
+    "score": "take an attention score apart: what each part of query and key adds to it",
+    "ablate": "mute heads, MLPs or neurons one at a time, and measure one token's logit against another's",
+    "patch": "put cells of one prompt's pass into another's, and measure how far each moves the answer",
+    "heads": "measure where each head attends, and label those with a clear pattern",
+    "circuits": "measure from the weights how much each head reads of what earlier heads write, and which heads copy",
+    "directions": "add and subtract the embeddings of tokens, and list the nearest tokens",
+    "scan": "measure what excites each neuron and what each head does, on texts of any size, on one machine or many",
+    "worksheet": "make a PDF of exercises to compute by hand, from one dot product to one head, with answers",
+    "spreadsheet": "write one head of one block as live formulas, from the residual stream to its result",
     "check": "recompute every tensor from its inputs in float64, and compare",
-    "census": "count a model's parameters by family, beside GPT-2's sizes and GPT-3",
+    "census": "count a model's parameters by family, next to those of the GPT-2 sizes and of GPT-3",
     "onnx": "write the graph that exposes every tensor as an ONNX file",
 }
 """Command name, which is also that of its module -> its description in one line."""
@@ -180,7 +180,7 @@ def _window(arguments: argparse.Namespace) -> int:
 
         return run_selftest(as_json=arguments.json)
     if arguments.json:
-        raise LogitscopeError("--json says how --selftest answers; give both.")
+        raise LogitscopeError("--json is a format of --selftest; give both.")
     session: Path | None = arguments.session
     if session is not None and not session.exists():
         raise LogitscopeError(

@@ -51,10 +51,10 @@ def _print(opened: Opened, found: "Ablation", target: int, against: int) -> None
     rows += [[names[n], f"{flat[n]:.4f}", f"{flat[n] - found.base:+.4f}"] for n in order[:_SHOWN]]
     put = "0" if found.how == "zero" else "the mean over the example texts"
     print(
-        f"The logit of {opened.quoted(target)} less that of {opened.quoted(against)}, "
+        f"The logit of {opened.quoted(target)} minus that of {opened.quoted(against)}, "
         f"{opened.where(len(opened.ids) - 1)}, is {found.base:.4f}.\n"
-        f"Each in turn has {put} in its place, at every position; biases stay."
+        f"One at a time, each is replaced by {put} at every position; biases stay."
     )
     print_table(rows)
     if len(order) > _SHOWN:
-        print(f"The other {len(order) - _SHOWN:,} change it less; --out has them all.")
+        print(f"The other {len(order) - _SHOWN:,} change it less; --out writes them all.")

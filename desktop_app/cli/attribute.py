@@ -43,9 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print(opened: Opened, found: "Attribution") -> None:
     target = opened.quoted(found.target)
-    against = {"mean": ", less the mean of all logits", "none": ""}.get(found.baseline, "")
+    against = {"mean": ", minus the mean of all logits", "none": ""}.get(found.baseline, "")
     if found.against is not None:
-        against = f", less that of {opened.quoted(found.against)}"
+        against = f", minus that of {opened.quoted(found.against)}"
     order = sorted(range(len(found.parts)), key=lambda n: -abs(found.contribution[n]))
     rest = order[_SHOWN:]
     rows = [[found.parts[n].name, f"{found.contribution[n]:+.4f}"] for n in order[:_SHOWN]]

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in report.unlisted:
         print(f"{shown(name)} is no longer listed; it was left where it is.")
     count = len(entries)
-    print(f"{count} figure{'s' * (count != 1)}: {len(report.made)} made, {len(report.kept)} as they were"
+    print(f"{count} figure{'s' * (count != 1)}: {len(report.made)} made, {len(report.kept)} unchanged"
           + (f", {len(report.failed)} failed" if report.failed else "") + ".")  # fmt: skip
     for sentence in report.failed:
         say(sentence)

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     for title, *cells in table:
         numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
         print(f"{title:{widths[0]}}  {'  '.join(numbers)}")
-    print("A bias counts with its matrix.")
+    print("Biases are counted with their matrices.")
     for note in dict.fromkeys(model.note for model in models if model.note):
         print(shown(f"{', '.join(model.name for model in models if model.note == note)}: {note}."))
     if arguments.json is not None:

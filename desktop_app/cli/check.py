@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(line if finding.good else _red(line), flush=True)
         findings.append(finding)
     wrong = [finding.name for finding in findings if not finding.good]
-    told = [_verdict(f"{len(findings)} tensors of {len(ids)} tokens", wrong, "what their formulas say")]
-    print(f"\nWhat analyses take apart, beside the model's own numbers; tolerance {CLOSES:g} of the largest term.")
+    told = [_verdict(f"{len(findings)} tensors of {len(ids)} tokens", wrong, "all agree with their formulas")]
+    print(f"\nResults of the analyses, compared with the model's numbers; tolerance {CLOSES:g} of the largest term.")
     closings = []
     for closing in check_analyses(engine, ids, edits=edits, mask=mask):
         line = f"{closing.difference:8.2g}  {closing.name}"
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         with whole_file(arguments.json) as file:
             file.write(as_json(findings, table, checkpoint.name, ids, closings, made).encode())
     amiss = [closing.name for closing in closings if not closing.good]
-    told.append(_verdict(f"{len(closings)} numbers of analyses", amiss, "what they should be"))
+    told.append(_verdict(f"{len(closings)} results of the analyses", amiss, "all are correct"))
     print("\n".join(["", *told]))
     return 1 if wrong or amiss else 0
 
@@ -73,9 +73,9 @@ def _said(made: Sequence[str]) -> str:
 
 def _verdict(what: str, wrong: Sequence[str], right: str) -> str:
     if not wrong:
-        return f"{what}: all are {right}, up to rounding."
+        return f"{what}: {right}, up to rounding."
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return _red(f"{what}: {len(wrong)} not {right}: {', '.join(wrong[:3])}{more}")
+    return _red(f"{what}: {len(wrong)} wrong: {', '.join(wrong[:3])}{more}")
 
 
 _NAME = 26  # wide enough for blocks.11.attn.pattern

@@ -28,9 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _print(found: "Circuits") -> None:
     from desktop_app.core.analysis.circuits import strongest
 
-    print(
-        f"Composition beyond what random matrices of this shape give, {found.random:.4f} ± {found.random_spread:.4f}:"
-    )
+    print(f"Composition scores; random matrices of this shape have {found.random:.4f} ± {found.random_spread:.4f}:")
     rows = [["read as", "from", "in", "composition", "beyond random"]]
     for kind, earlier, later, value in strongest(found, _SHOWN):
         name = "L{}H{}".format
@@ -39,7 +37,7 @@ def _print(found: "Circuits") -> None:
         )
     print_table(rows, left=3)
     layers, heads = found.copying.shape
-    print("Copying scores, 1 where every token that is read is made likelier (of W_E; through block 0's MLP):")
+    print("Copying scores: 1 if every token that is read is made likelier (from W_E; through block 0's MLP):")
     table = [["head", "of W_E", "through the MLP"]]
     for layer in range(layers):
         for head in range(heads):

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         data, count, left = handout(of_lecture(lecture, scene), scene.name, arguments.lang)
     with whole_file(arguments.out) as file:
         file.write(data)
-    more = f", {len(left)} thing{'s' * (len(left) != 1)} left out and named at its end" if left else ""
+    more = f", {len(left)} part{'s' * (len(left) != 1)} left out, as listed at its end" if left else ""
     print(f"{shown(str(arguments.out))}: {count} sections, {size_of(arguments.out)}{more}")
     return 0
 

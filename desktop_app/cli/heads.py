@@ -51,8 +51,8 @@ def _print(opened: Opened, heads: "Heads") -> None:
             rows.append([f"L{layer}H{head}", words or "-", *numbers])
     print(
         f"Means over {len(heads.tokens)} texts of {opened.quoted(heads.begin)}, {heads.repeated} random tokens, and "
-        "the same again."
+        "the same tokens again."
     )
     print_table(rows, left=2)
     chance = ", ".join(f"{name} {heads.uniform[name]:.3f}" for name in PATTERNS)
-    print(f"A head that looked at everything alike would have: {chance}.")
+    print(f"Uniform attention would give: {chance}.")

@@ -52,6 +52,6 @@ def _print(opened: Opened, lens: "Lens", row: int, target: int | None) -> None:
     print(f"What each point would predict {opened.where(row)}; entropy and KL(model || lens) in nats.")
     print_table(table, left=2)
     if lens.translated.any():
-        print("A translator belongs to a block's input; points after attention have none and are read as they are.")
+        print("Only the inputs of blocks have translators; points after attention are read without one.")
     if lens.own_logits is None:
-        print("What one sublayer writes is no prediction of the model: it is read as if it stood alone.")
+        print("The output of one sublayer is not a prediction of the model: it is read as if it were the whole stream.")

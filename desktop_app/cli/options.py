@@ -14,7 +14,7 @@ _LANGUAGES = " or ".join(languages())
 def _model(default: str) -> Option:
     return Option(
         "--model",
-        "a checkpoint's folder, a bundled model's name, or owner/name of the Hugging Face Hub, downloaded before "
+        "a checkpoint's folder, a bundled model's name, or owner/name of a model downloaded from the Hugging Face Hub "
         f"(default: {default}; see `models list`)",
         metavar="MODEL",
     )
@@ -36,24 +36,24 @@ def _token(name: str, what: str, *, required: bool = False) -> OneOf:
 
 
 MODEL = _model("the bundled model")
-INT8 = Option("--int8", "round the weights to int8: faster, less memory, not the exact numbers", Kind.FLAG)
-PROVIDER = Option("--provider", "what computes, of what onnxruntime offers here, like cuda (default cpu)", str, "NAME")
+INT8 = Option("--int8", "round the weights to int8: faster, with less memory, but not exact", Kind.FLAG)
+PROVIDER = Option("--provider", "the onnxruntime provider that computes, like cuda (default cpu)", str, "NAME")
 ENGINE: Options = (INT8, PROVIDER)
 LOG_LEVEL = Option(
     "--log-level",
-    "log this and what is graver, and show it here, too (default: info in the log, warnings here)",
+    "log messages from this level up, and show them here, too (default: info in the log, warnings here)",
     choices=tuple(LEVELS),
 )
-TEXT = Option("text", "the prompt; - reads it from standard input, as it is", str, "TEXT", maybe=True)
+TEXT = Option("text", "the prompt; - reads it from standard input, unchanged", str, "TEXT", maybe=True)
 IDS = Option("--ids", "the prompt as token ids instead, like 464,3797", str, "LIST")
-SESSION = Option("--session", "prompt, place and settings of a saved session", Path, "FILE")
-STORY = Option("--story", "a story's file, or the name of one that came with the program, like attention", str, "FILE")
+SESSION = Option("--session", "a saved session, with its prompt, place and settings", Path, "FILE")
+STORY = Option("--story", "a story's file, or the name of a bundled one, like attention", str, "FILE")
 TRACE = Option("--trace", "a pass saved by logitscope trace, as safetensors", Path, "FILE")
 _AS_FILES_SAY = "(default: as the tokenizer's files say)"
 BEGIN: Options = (
     Option(
         "--bos",
-        f"begin with the token that texts of this model begin with, like <|endoftext|>, or do not {_AS_FILES_SAY}",
+        f"begin with the token with which this model's texts begin, like <|endoftext|>, or do not {_AS_FILES_SAY}",
         Kind.EITHER,
     ),
     Option("--prefix-space", f"put a space in front of the text, or do not {_AS_FILES_SAY}", Kind.EITHER),
@@ -62,29 +62,29 @@ PROMPT: Options = (OneOf((TEXT, IDS), required=True), *BEGIN)
 EDITS: Options = (
     Option(
         "--edit",
-        "change the pass on its way: 'SITE[INDEX]=VALUE', also *= and +=, like 'blocks.1.attn.z[2]=0' or "
-        "'blocks.0.attn.scaled[1,5,0]=-inf'; several are made in their order. VALUE may also be mean, other, "
+        "change a tensor during the pass: 'SITE[INDEX]=VALUE', also *= and +=, like 'blocks.1.attn.z[2]=0' or "
+        "'blocks.0.attn.scaled[1,5,0]=-inf'; several are applied in order. VALUE may also be mean, other, "
         "tokens[..], prompts[..], direction[..], neuron[..], edge[..] or across (docs/what-if.md)",
         Kind.AGAIN,
         "EDIT",
     ),
     Option(
         "--mask",
-        "which keys a query sees: causal (GPT-2's), none, window:16, strided:N, local:N+global:M, each with "
-        "+first; of single heads after it, like 'causal, 3.1=window:4'",
+        "which keys a query sees: causal (GPT-2's), none, window:16, strided:N, local:N+global:M, each also with "
+        "+first; masks of single heads follow, as in 'causal, 3.1=window:4'",
         metavar="MASK",
     ),
-    Option("--other", "another prompt, that edits may take from", metavar="TEXT"),
+    Option("--other", "another prompt, from which edits may take values", metavar="TEXT"),
     Option(
         "--align",
-        "how tokens of prompts of different lengths stand for each other (default tokens)",
+        "how tokens of prompts of different lengths correspond (default tokens)",
         choices=("tokens", "start", "end"),
     ),
 )
 BESIDE = Option(
     "--beside",
-    "another model of the same shape and tokens, whose pass stands beside (--compare pair or other): a folder, or as "
-    "--model",
+    "another model of the same shape and tokens, whose pass is shown for comparison (--compare pair or other), given "
+    "as for --model",
     metavar="MODEL",
 )
 FORCE = Option("--force", "replace the file if it exists", Kind.FLAG)
@@ -95,14 +95,14 @@ ARRAYS: Options = (
 SAMPLING: Options = (
     Option("--temperature", "from 0.01 to 100 (default 1)", float, "T", default=1.0),
     Option("--top-k", "keep the K likeliest (default 0: all)", int, "K", default=0),
-    Option("--top-p", "keep this much mass (default 1: all)", float, "P", default=1.0),
+    Option("--top-p", "keep this much probability (default 1: all)", float, "P", default=1.0),
     Option("--greedy", "always the likeliest token", Kind.FLAG),
     Option("--seed", "the same seed draws the same tokens (default 0)", int, default=0),
 )
 # A command that takes a session uses the session's settings if these are not given.
 SAMPLING_OR_SESSION: Options = (*SAMPLING, *(Fixed(name, None) for name in ("temperature", "top_k", "top_p", "seed")))
 TOKEN = Option("--token", "position of the token, the query (default: the last)", int, "N")
-POSITION = Option("--position", "the next token after this one (default: the last)", int, "N")
+POSITION = Option("--position", "the position whose next token is predicted (default: the last)", int, "N")
 COLOURS: Options = (
     Option("--keys-down", "attention grids with queries as columns", Kind.FLAG),
     Option("--skip-first", "leave position 0 out of the colours", Kind.FLAG),
@@ -124,9 +124,9 @@ VIEW: Options = (
         for row in CHOICES.values()
     ),
     Option("--unfold", "why: the blocks that are shown by parts, like 3,5", metavar="LIST", default=""),
-    Option("--key", "look: the key that is asked about (default: the strongest)", int, "N"),
-    Option("--least", "circuits: pairs from so much beyond random on (default 0.08)", float, "X"),
-    Option("--direction", "directions: a sum of tokens, or another one, like 'uncle - man + woman'", metavar="TEXT"),
+    Option("--key", "look: the key whose score is shown (default: the strongest)", int, "N"),
+    Option("--least", "circuits: pairs at least this far above random (default 0.08)", float, "X"),
+    Option("--direction", "directions: a sum of tokens, like 'uncle - man + woman', or a ruler", metavar="TEXT"),
     Option("--translators", "lens: a safetensors file of translators", Path, "FILE"),
 )
 """Options of views in figures and on slides, most of them options of workspaces."""
@@ -142,7 +142,7 @@ FIGURE: Options = (
                 "--step",
                 "what to show: a step or a tensor, like blocks.2.attn.pattern; all heads of a block, "
                 "overview:blocks.2.attn.pattern; a weight, weights:blocks.0.attn.W_Q; census; check; a workspace, like "
-                "lens, or workspace:heads where a step is called so, too",
+                "lens, or workspace:heads where a step has the same name",
                 metavar="NAME",
             ),
             Option(
@@ -152,17 +152,21 @@ FIGURE: Options = (
             ),
         )
     ),
-    Option("--layer", "the block, where the step's name does not say it", int, "L"),
+    Option("--layer", "the block, if the step's name does not give it", int, "L"),
     Option("--head", "the head, from 0, or several side by side, 1,5,9 (default 0; of a weight: all)", metavar="H"),
     TOKEN,
     POSITION,
-    Option("--tokens", "of rows and columns of tokens those from position A to B - 1", metavar="A:B"),
+    Option("--tokens", "only the rows and columns of the tokens from position A to B - 1", metavar="A:B"),
     Option("--panel", "the main picture alone: no thumbnails, nothing beside it", Kind.FLAG),
-    Option("--only", "one picture of the view alone, by its title or a part of it", metavar="TITLE"),
-    Option("--limits", "colours by what is shown (view), all heads of a block (layer), or a number", metavar="LIMITS"),
+    Option("--only", "only one picture of the view, by its title or part of it", metavar="TITLE"),
+    Option(
+        "--limits",
+        "colour limits from what is shown (view), all heads of a block (layer), or a number",
+        metavar="LIMITS",
+    ),
     *COLOURS,
     Option("--target", "why: the token, as text with its space (default: the likeliest)", metavar="TOKEN"),
-    Option("--against", "why: measured against this token", metavar="TOKEN"),
+    Option("--against", "why: the token that it is measured against", metavar="TOKEN"),
     Option("--pin", "lens, why: a token to follow; may be given again", Kind.AGAIN, "TOKEN"),
     *VIEW,
     *SAMPLING_OR_SESSION,
@@ -171,10 +175,10 @@ FIGURE: Options = (
     Option("--font-size", "body text in points; the page grows to hold it", float, "PT"),
     Option("--lang", f"language of titles and labels: {_LANGUAGES} (default {ENGLISH})", default=ENGLISH),
     Option("--dpi", "dots per inch of a PNG (default 200)", int, default=200),
-    Option("--no-title", "leave out headline and lead; a picture's own too", Kind.FLAG),
+    Option("--no-title", "leave out the headline and the introduction, and the title of a single picture", Kind.FLAG),
     NO_CAPTION,
     Option("--transparent", "no background", Kind.FLAG),
-    Option("--data", "write the numbers beside it: csv, json or csv,json", metavar="KINDS", default=""),
+    Option("--data", "also write the numbers, next to the figure: csv, json or csv,json", metavar="KINDS", default=""),
 )
 """All options of a figure except those of its prompt and its file."""
 
@@ -192,7 +196,7 @@ TAKES: dict[str, Options] = {
         *ENGINE,
         *EDITS,
         Option(
-            "--names", "only these tensors, like 'blocks.0.attn.*' (tokens always comes along)", Kind.SEVERAL, "GLOB"
+            "--names", "only these tensors, like 'blocks.0.attn.*' (tokens is always included)", Kind.SEVERAL, "GLOB"
         ),
         *_out("safetensors (or .npz, for numpy)"),
     ),
@@ -207,9 +211,9 @@ TAKES: dict[str, Options] = {
     "figure": (OneOf((TEXT, IDS, SESSION, TRACE)), *FIGURE, *ENGINE, *_out("SVG, PDF or PNG")),
     "build": (
         Option("listing", "the list of figures, like figures.toml", Path, "FILE"),
-        Option("--out-dir", "where to write (default: beside the list)", Path, "DIR"),
-        Option("--jobs", "worker processes (default: one a core, four at most)", int, "N"),
-        Option("--force", "make every figure again, and replace files of others", Kind.FLAG),
+        Option("--out-dir", "where to write (default: next to the list)", Path, "DIR"),
+        Option("--jobs", "worker processes (default: one per core, at most four)", int, "N"),
+        Option("--force", "make every figure again, and replace files that no build has written", Kind.FLAG),
     ),
     "deck": (
         OneOf((TEXT, IDS, SESSION, STORY), required=True),
@@ -227,19 +231,19 @@ TAKES: dict[str, Options] = {
             default="lecture",
         ),
         Option("--block", "the block that is shown in full (default 0), or whose head a lecture is about", int, "L"),
-        Option("--head", "the head, counted from 0 (default 0; of a lecture: the one that shows most)", int, "H"),
+        Option("--head", "the head, counted from 0 (default 0; in a lecture: the one that shows most)", int, "H"),
         Option("--lang", f"language of titles, labels and notes: {_LANGUAGES} (default {ENGLISH})", default=ENGLISH),
         TOKEN,
         POSITION,
-        Option("--limits", "colours of scores by this head, or all of a block", choices=("view", "layer")),
+        Option("--limits", "colour limits of scores from this head, or all of the block", choices=("view", "layer")),
         *COLOURS,
         *VIEW,
         *SAMPLING_OR_SESSION,
-        Option("--theme", "light, dark, print or projector (default light, or what goes with the template)"),
-        Option("--template", "a .pptx or .potx whose master and layouts to use", Path, "FILE"),
-        Option("--seconds", "of each step in a film (default 3)", float, "S", default=3.0),
+        Option("--theme", "light, dark, print or projector (default light, or the one that suits the template)"),
+        Option("--template", "a .pptx or .potx file whose master and layouts are used", Path, "FILE"),
+        Option("--seconds", "seconds for each step in a film (default 3)", float, "S", default=3.0),
         NO_CAPTION,
-        Option("--jobs", "processes that draw (default: as many as cores)", int, "N"),
+        Option("--jobs", "drawing processes (default: one per core)", int, "N"),
         *_out("PPTX, PDF, GIF, WebP or MP4"),
     ),
     "clip": (
@@ -247,13 +251,13 @@ TAKES: dict[str, Options] = {
         MODEL,
         *ENGINE,
         *SAMPLING,
-        Option("--step", "the step that moves, like scores, pattern, mlp.post or temperature", required=True),
+        Option("--step", "the step to animate, like scores, pattern, mlp.post or temperature", required=True),
         Option("--layer", "the block of the step (default 0)", int, "L"),
         Option("--head", "the head, counted from 0 (default 0)", int, "H"),
         TOKEN,
-        Option("--training", "the view of a step or workspace at each snapshot of the model's training", Kind.FLAG),
-        Option("--by", "make the numbers cell by cell, or row by row", choices=("cell", "row"), default="cell"),
-        Option("--pace", "beats, or snapshots, a second (default %(default)s)", float, "N", default=1.5),
+        Option("--training", "show the step or a workspace at each snapshot of the model's training", Kind.FLAG),
+        Option("--by", "animate cell by cell, or row by row", choices=("cell", "row"), default="cell"),
+        Option("--pace", "beats (moves), or snapshots, per second (default %(default)s)", float, "N", default=1.5),
         Option("--theme", "light, dark, print or projector", default="light"),
         Option("--no-caption", "leave out the line about prompt, model and settings", Kind.FLAG),
         *_out("GIF, WebP or MP4 (or, of three moments, SVG, PDF or PNG)"),
@@ -281,7 +285,7 @@ TAKES: dict[str, Options] = {
         ),
         Option(
             "--of",
-            "read the residual stream, or what attention or the MLPs alone write, which is no prediction "
+            "read the residual stream, or only what attention or the MLPs write, which is not a prediction "
             "(default %(default)s)",
             choices=("stream", "attn_out", "mlp_out"),
             default="stream",
@@ -295,7 +299,7 @@ TAKES: dict[str, Options] = {
         _token("against", "the token that it is measured against"),
         Option(
             "--baseline",
-            "without --against: against the mean of all tokens, or against nothing (default %(default)s)",
+            "without --against: measure against the mean of all tokens, or nothing (default %(default)s)",
             choices=("mean", "none"),
             default="mean",
         ),
@@ -314,12 +318,12 @@ TAKES: dict[str, Options] = {
     ),
     "ablate": (
         *PROMPT,
-        _token("target", "the token whose logit counts", required=True),
-        _token("against", "the token whose logit is taken off", required=True),
+        _token("target", "the token whose logit is measured", required=True),
+        _token("against", "the token whose logit is subtracted", required=True),
         Option("--what", "heads, mlps, or neurons:L of block L (default %(default)s)", str, "WHAT", default="heads"),
         Option(
             "--how",
-            "what takes their place: zero, or their mean over the example texts (default %(default)s)",
+            "what replaces them: zero, or their mean over the example texts (default %(default)s)",
             choices=("zero", "mean"),
             default="zero",
         ),
@@ -329,16 +333,16 @@ TAKES: dict[str, Options] = {
         Option("--clean", "the prompt that has the answer", metavar="TEXT", required=True),
         Option(
             "--corrupt",
-            "the same without it; --align says which tokens stand for which where it is longer or shorter",
+            "the prompt without the answer; --align says which tokens correspond if it is longer or shorter",
             metavar="TEXT",
             required=True,
         ),
         *BEGIN,
-        _token("target", "the token whose logit counts", required=True),
-        _token("against", "the token whose logit is taken off", required=True),
+        _token("target", "the token whose logit is measured", required=True),
+        _token("against", "the token whose logit is subtracted", required=True),
         Option(
             "--what",
-            "what is put: a tensor, position by position, or heads (default %(default)s)",
+            "what is patched: a tensor, position by position, or heads (default %(default)s)",
             choices=("resid_pre", "attn_out", "mlp_out", "heads"),
             default="resid_pre",
         ),
@@ -355,14 +359,14 @@ TAKES: dict[str, Options] = {
     "directions": (
         Option(
             "sum",
-            "words with signs between them, like 'uncle - man + woman'; a word means the token with a space before "
-            "it, one in quotes the token as it is; '= aunt' behind it asks for that one's rank",
+            "words with signs between them, like 'uncle - man + woman'; a word stands for the token with a leading "
+            "space, a word in quotes for the token as written; '= aunt' at the end asks for the rank of that token",
             metavar="SUM",
         ),
         Option("--top", "how many tokens to list (default %(default)s)", int, "N", default=10),
         Option(
             "--without-top",
-            "leave the first N principal components out of the rows, as where a few dimensions dominate (default 0)",
+            "remove the first N principal components from the rows, for when a few dimensions dominate (default 0)",
             int,
             "N",
             default=0,
@@ -396,27 +400,27 @@ TAKES: dict[str, Options] = {
         ),
         Option(
             "--out",
-            "the folder for what is found; a scan that was cut short goes on there",
+            "the folder for the results; an interrupted scan resumes there",
             Path,
             "FOLDER",
             required=True,
         ),
-        Option("--force", "throw away another scan in that folder", Kind.FLAG),
+        Option("--force", "discard another scan in that folder", Kind.FLAG),
         MODEL,
         Option(
             "--column",
-            "the column, or the key, that has the text of a record (default text)",
+            "the column or key that has the text of a record (default text)",
             metavar="NAME",
             default="text",
         ),
-        Option("--window", "tokens of a window (default 128)", int, "N", default=128),
-        Option("--tokens", "stop reading after so many tokens", int, "N"),
-        Option("--lens", "read every block's stream through the lens, too, at one position in 32", Kind.FLAG),
-        Option("--seed", "what is drawn is drawn by it (default 0)", int, "N", default=0),
-        Option("--workers", "processes on this machine (default: as many as it has cores)", int, "N"),
+        Option("--window", "tokens per window (default 128)", int, "N", default=128),
+        Option("--tokens", "stop reading after this many tokens", int, "N"),
+        Option("--lens", "also read every block's stream through the lens, at one position in 32", Kind.FLAG),
+        Option("--seed", "the seed of everything that is drawn at random (default 0)", int, "N", default=0),
+        Option("--workers", "processes on this machine (default: one per core)", int, "N"),
         Option(
             "--scheduler",
-            "a Dask scheduler that has workers, like tcp://127.0.0.1:8786 (default local: start some here)",
+            "a Dask scheduler with workers, like tcp://127.0.0.1:8786 (default local: start workers here)",
             metavar="ADDRESS",
             default="local",
         ),
@@ -428,10 +432,10 @@ TAKES: dict[str, Options] = {
         MODEL,
         *ENGINE,
         *EDITS,
-        Option("--json", "write the findings to this file too", Path, "FILE"),
+        Option("--json", "also write the findings to this file", Path, "FILE"),
         FORCE,
     ),
-    "census": (MODEL, Option("--json", "write the counts to this file too", Path, "FILE"), FORCE),
+    "census": (MODEL, Option("--json", "also write the counts to this file", Path, "FILE"), FORCE),
     "onnx": (MODEL, *_out("onnx")),
 }
 """The options of each command, in the order of its help."""
@@ -441,11 +445,11 @@ _HUB_NAME = "OWNER/NAME[@REVISION]"
 ACTIONS: dict[str, dict[str, tuple[str, Options]]] = {
     "models": {
         "list": (
-            "what there is: bundled, folders, downloads, and a few to download",
+            "list the models: bundled ones, added folders, downloads, and a few to download",
             (
                 Option(
                     "--tokens",
-                    f"the length of text that memory is given for (default {PROMPT_LENGTH})",
+                    f"the length of text for which memory is given (default {PROMPT_LENGTH})",
                     int,
                     "N",
                     default=PROMPT_LENGTH,
@@ -454,17 +458,17 @@ ACTIONS: dict[str, dict[str, tuple[str, Options]]] = {
             ),
         ),
         "get": (
-            "download a model of the Hugging Face Hub, or go on with it",
+            "download a model from the Hugging Face Hub, or resume its download",
             (Option("name", metavar=_HUB_NAME),),
         ),
-        "add": ("list a folder among the models", (Option("folder", kind=Path, metavar="DIR"),)),
+        "add": ("add a folder to the list of models", (Option("folder", kind=Path, metavar="DIR"),)),
         "remove": (
             "delete a download, or take a folder off the list (its files stay)",
             (Option("name", metavar=f"{_HUB_NAME}|DIR"),),
         ),
         "check": (
-            "say what a model's files hold and, tensor by tensor, what is wrong",
-            (Option("model", metavar="DIR|MODEL"), Option("--all", "list sound tensors too", Kind.FLAG)),
+            "report what a model's files contain and, tensor by tensor, what is wrong",
+            (Option("model", metavar="DIR|MODEL"), Option("--all", "also list tensors without faults", Kind.FLAG)),
         ),
     }
 }
@@ -475,8 +479,8 @@ WINDOW: Options = (
     *ENGINE,
     Option("--prompt", "the text to start with", metavar="TEXT"),
     Option("session", "a session file to open", Path, "SESSION", maybe=True),
-    Option("--selftest", "try everything that came with the program, and quit", Kind.FLAG),
-    Option("--json", "with --selftest: all of it as JSON, settings and log included", Kind.FLAG),
+    Option("--selftest", "test everything that is part of the program, and quit", Kind.FLAG),
+    Option("--json", "with --selftest: print the results as JSON, with settings and log", Kind.FLAG),
     LOG_LEVEL,
 )
 

@@ -51,11 +51,11 @@ def _written(value: float) -> str:
 def _print(opened: Opened, other: Opened, found: "Patch", tokens_: tuple[int, int], align: str) -> None:
     target, against = tokens_
     print(
-        f"The logit of {opened.quoted(target)} less that of {opened.quoted(against)}: {found.clean:.4f} in the clean "
+        f"The logit of {opened.quoted(target)} minus that of {opened.quoted(against)}: {found.clean:.4f} in the clean "
         f"prompt, {found.corrupt:.4f} in the corrupt one."
     )
     numbers = found.logit_difference if found.refused else found.effect
-    said = "logit difference" if found.refused else "effect: 0 as the prompt that is patched, 1 as the other"
+    said = "logit difference" if found.refused else "effect: from 0, the patched prompt, to 1, the other prompt"
     if found.refused:
         print(found.refused)
     print(f"{found.what} of {'clean into corrupt' if found.direction == 'denoise' else 'corrupt into clean'}, {said}.")

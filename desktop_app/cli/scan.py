@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise LogitscopeError(f"--{name} is {value}; it must be a whole number from 1.")
     if arguments.scheduler != LOCAL and arguments.workers is not None:
-        raise LogitscopeError("--workers says how many are started here; a scheduler has its own: leave it out.")
+        raise LogitscopeError("--workers is how many are started here, but a scheduler has its own; leave it out.")
     request = Request(
         tuple(arguments.texts),
         arguments.out,
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     _say_faults(scan)
     if scan.done:
-        print(f"Going on after {scan.done} of {scan.shards} parts.")
+        print(f"Resuming after {scan.done} of {scan.shards} parts.")
     with Cluster(arguments.scheduler, workers, say) as cluster:
         _say_room(scan, cluster.workers, local=arguments.scheduler == LOCAL)
         with tell("scanning") as heard:
@@ -56,9 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     found = finish(scan)
     if len(scan.processors) > 1:
         kinds = ", ".join(sorted(scan.processors))
-        say(f"Several kinds of processors computed this, whose last digits may differ: {kinds}.")
+        say(f"Several kinds of processors computed this, so the last digits may differ: {kinds}.")
     if found.not_finite:
-        say(f"{found.not_finite:,} windows gave numbers that are not finite, and count for nothing.")
+        say(f"{found.not_finite:,} windows gave numbers that are not finite, and were not counted.")
     print(f"{found.windows:,} windows, {found.rows:,} positions after the first")
     for path in sorted(request.folder.iterdir()):
         if path.is_file() and not path.name.startswith("."):
@@ -82,7 +82,7 @@ def _say_faults(scan: "Scan") -> None:
         where = "" if whole else f", text {record}"
         say(f"{shown(file)}{where}: {shown(words.rstrip('.'))}{rest}.")
     if left_out:
-        say(f"{left_out:,} {'text is' if left_out == 1 else 'texts are'} left out; the rest goes on.")
+        say(f"{left_out:,} {'text is' if left_out == 1 else 'texts are'} left out; the others are scanned.")
 
 
 def _say_room(scan: "Scan", workers: int, *, local: bool) -> None:

@@ -70,7 +70,7 @@ def model_folder(arguments: argparse.Namespace) -> Path:
 
     folder = find_model(arguments.model)
     if words := doubt_room(folder, 1):
-        say(f"{words} Going on all the same.")
+        say(f"{words} Continuing anyway.")
     return folder
 
 

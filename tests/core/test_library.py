@@ -341,7 +341,7 @@ def test_a_command_says_so_before_it_goes_on_with_a_model_too_large(tiny, capfd,
     monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000)
     assert cli.main(["generate", "A", "-n", "1", "--greedy", "--model", str(tiny)]) == 0
     err = capfd.readouterr().err
-    assert "1 MB are free. Going on all the same." in err and err.count("\n") == 1
+    assert "1 MB are free. Continuing anyway." in err and err.count("\n") == 1
 
 
 # Progress

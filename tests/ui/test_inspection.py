@@ -78,7 +78,7 @@ def test_the_check_of_every_tensor_finds_all_of_them_good(desk):
     desk.settle()
     assert desk.c.path == (CHECKED,)
     computed = sum(bool(t.inputs) for t in desk.scene.trace.table.values())
-    assert f"{computed} of {computed} tensors are what their formulas say" in inside_words(desk)
+    assert f"{computed} of {computed} tensors agree with their formulas" in inside_words(desk)
     desk.write("another text")
     assert CHECKED not in desk.c.path and not desk.scene.products
 

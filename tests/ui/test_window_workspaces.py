@@ -90,7 +90,7 @@ def test_what_takes_long_is_stopped_by_a_key_and_the_window_goes_on(desk, monkey
     desk.window.do("check_all")
     desk.settle()
     words = [m.text for m in desk.window.inspector.canvas.page.marks if hasattr(m, "text")]
-    assert any("tensors are what their formulas say" in line for line in words)
+    assert any("tensors agree with their formulas" in line for line in words)
 
 
 def test_a_step_shows_its_own_block_whatever_block_a_workspace_looked_at(desk):

@@ -44,7 +44,7 @@ def check_view(findings: tuple[Finding, ...] | None) -> View:
     if findings is None:
         return View(CHECK.product.waiting, lead, column(TextPanel()))
     good = sum(f.good for f in findings)
-    verdict = Phrase("{1} of {2} tensors are what their formulas say", good, len(findings))
+    verdict = Phrase("{1} of {2} tensors agree with their formulas", good, len(findings))
     worst = sorted(findings, key=lambda f: -f.relative)[:_WORST]
     bars = tuple(
         Bar(

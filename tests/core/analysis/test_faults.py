@@ -74,13 +74,13 @@ def test_a_planted_fault_is_named(model, monkeypatch, capfd, fault):
     for name in names:
         assert any(name in line for line in wrong), (name, wrong)
     assert all(any(name in line for name in (*names, "lens:")) for line in wrong), wrong
-    assert "not what they should be: " in out.splitlines()[-1]
-    assert "all are what their formulas say" in out
+    assert " results of the analyses: " in out.splitlines()[-1] and " wrong: " in out.splitlines()[-1]
+    assert "all agree with their formulas" in out
 
 
 def test_the_check_finds_nothing_where_nothing_is_amiss(model, capfd):
     assert cli.main(["check", "A cat sat. A cat", "--model", str(model)]) == 0
-    assert capfd.readouterr().out.splitlines()[-1].endswith("all are what they should be, up to rounding.")
+    assert capfd.readouterr().out.splitlines()[-1].endswith("all are correct, up to rounding.")
 
 
 # What counts as closing
