@@ -44,8 +44,8 @@ def _print(opened: Opened, found: "Score") -> None:
     print(
         f"Block {found.layer}, head {found.head}: how well the query of {query} matches the key of {key}.\n"
         f"The score is {found.score:.4f}, {found.relative_score:+.4f} against the mean of its row.\n"
-        "Below, each term is minus its mean over the keys that the query may see, since softmax ignores what is the "
-        "same for a whole row."
+        "Below, the mean of each term over the keys that the query may see is subtracted, since softmax ignores what "
+        "is the same for a whole row."
     )
     width = len(found.key_parts)
     flat = found.relative.reshape(-1)

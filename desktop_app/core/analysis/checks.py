@@ -98,11 +98,11 @@ def _lens(engine: Engine, trace: Trace, stop: Stop) -> Iterator[Closing]:
     entropy = -(np.exp(shares) * shares).sum(-1)
     divergence = (np.exp(shares[-1]) * (shares[-1] - shares)).sum(-1)
     again = logits[:, list(targets)].T
-    yield closing("lens: logits of a token, made again [token, point]", found.target_logit[..., 0], again, largest)
+    yield closing("lens: logits of a token, recomputed [token, point]", found.target_logit[..., 0], again, largest)
     top = np.exp(shares.max(-1))
-    yield closing("lens: top probability, made again [point]", found.top_probability[:, 0], top, largest)
-    yield closing("lens: entropy, made again [point]", found.entropy[:, 0], entropy, largest)
-    yield closing("lens: divergence, made again [point]", found.kl[:, 0], divergence, largest)
+    yield closing("lens: top probability, recomputed [point]", found.top_probability[:, 0], top, largest)
+    yield closing("lens: entropy, recomputed [point]", found.entropy[:, 0], entropy, largest)
+    yield closing("lens: divergence, recomputed [point]", found.kl[:, 0], divergence, largest)
 
 
 def _lens_logits(checkpoint: Checkpoint, trace: Trace, points: Sequence[str], row: int, stop: Stop) -> Array:
@@ -142,15 +142,15 @@ def _heads(engine: Engine, _trace: Trace, stop: Stop) -> Iterator[Closing]:
     for name, mask in cells.items():
         rows = np.unique(queries[mask])
         again = np.array([(grid * mask).sum((1, 2)) / len(rows) for grid in grids])
-        yield closing(f"heads: {name}, made again [layer, head]", found.scores[name], again, 1.0)
+        yield closing(f"heads: {name}, recomputed [layer, head]", found.scores[name], again, 1.0)
     rows = np.arange(1, 2 * count + 1)
     entropy = [-(g * np.log(np.where(g > 0, g, 1))).sum(-1)[:, 1:] / np.log(rows + 1) for g in grids]
     distance = [(g * np.abs(queries - keys)).sum(-1)[:, 1:] for g in grids]
     for name, values in (("entropy", entropy), ("distance", distance)):
         again = np.array(values).mean(-1)
-        yield closing(f"heads: {name}, made again [layer, head]", found.scores[name], again, np.abs(again).max())
+        yield closing(f"heads: {name}, recomputed [layer, head]", found.scores[name], again, np.abs(again).max())
     again = np.array([_shares(engine.checkpoint, trace, layer) for layer in range(engine.config.n_layer)])
-    yield closing("heads: share, made again [layer, head]", found.scores["share"], again, np.abs(again).max())
+    yield closing("heads: share, recomputed [layer, head]", found.scores["share"], again, np.abs(again).max())
 
 
 def _shares(checkpoint: Checkpoint, trace: Trace, layer: int) -> Array:

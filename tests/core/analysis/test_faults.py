@@ -58,8 +58,8 @@ FAULTS = {
         lambda patch: patch.setattr(attribution, "centred", lambda vector: vector),
         ["attribution: parts and constant"],
     ),
-    "the lens with a cached scale": (final_scale_everywhere, ["lens: logits of a token, made again"]),
-    "induction off by one": (off_by_one, ["heads: induction, made again"]),
+    "the lens with a cached scale": (final_scale_everywhere, ["lens: logits of a token, recomputed"]),
+    "induction off by one": (off_by_one, ["heads: induction, recomputed"]),
 }
 
 
