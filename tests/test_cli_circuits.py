@@ -60,8 +60,8 @@ def test_circuits_prints_the_strongest_pairs_and_what_copies(command, tiny):
 def test_directions_prints_a_table_and_json_best_first(command):
     status, said, err = command("directions", "uncle - man + woman = aunt")
     assert (status, err) == (0, "")
-    assert said.splitlines()[1].startswith("' aunt'")
-    assert "' aunt' has rank 1." in said
+    assert said.splitlines()[1].startswith("'·aunt'")
+    assert "'·aunt' has rank 1." in said
     status, said, err = command("directions", "uncle - man + woman", "--json", "--top", "3")
     results = json.loads(said)["results"]
     assert (status, err, [set(one) for one in results]) == (0, "", [{"token", "id", "cosine"}] * 3)

@@ -7,8 +7,10 @@ from functools import lru_cache
 
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍", "\u00a0": "⍽"}
 _TYPED = {shown: char for char, shown in _VISIBLE.items()}
-_QUOTED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "'": "\\'"}
-_UNQUOTED = {escape[1]: char for char, escape in _QUOTED.items()} | {'"': '"'}
+_ESCAPED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "'": "\\'"}
+_SPACE = _VISIBLE[" "]
+_QUOTED = {" ": _SPACE, _SPACE: f"\\u{{{ord(_SPACE):x}}}"} | _ESCAPED
+_UNQUOTED = {escape[1]: char for char, escape in _ESCAPED.items()} | {'"': '"'}
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL)
 
 # Characters that leave no ink although their general category is letter, mark or symbol:
@@ -55,7 +57,7 @@ def label(data: bytes) -> str:
 
 
 def quoted(data: bytes) -> str:
-    """The token quoted for a sentence, `' creature'`: straight quotes, and lossless escapes.
+    """The token quoted for a sentence, `'·creature'`: spaces as in its label, straight quotes, and lossless escapes.
 
     `\\n`, `\\t`, `\\r`, `\\\\` and `\\'` as in Python, `\\u{a0}` for characters that are invisible by themselves,
     `\\xe2` for single bytes of an incomplete UTF-8 character. `unquote` reads it back to the same bytes.
@@ -66,21 +68,24 @@ def quoted(data: bytes) -> str:
         shown += [f"\\x{byte:02x}" for byte in raw]
         bare = bare or bool(raw)
         for char in text:
-            as_is = char == " " or (is_visible(char) and not (bare and unicodedata.category(char).startswith("M")))
+            as_is = is_visible(char) and not (bare and unicodedata.category(char).startswith("M"))
             shown.append(_QUOTED.get(char) or (char if as_is else f"\\u{{{ord(char):x}}}"))
-            bare = char == " " or char in _QUOTED or not as_is
+            bare = char in _QUOTED or not as_is
     return f"'{''.join(shown)}'"
 
 
 def unquote(text: str) -> bytes | None:
-    """The bytes that a quoted form stands for (straight single or double quotes), None if it is not one."""
+    """The bytes that a quoted form stands for (straight single or double quotes), None if it is not one.
+
+    A space may be typed as itself or, as it is shown, as `·`.
+    """
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
         return None
     out = bytearray()
     at, body = 0, text[1:-1]
     try:
         for match in _ESCAPE.finditer(body):
-            out += body[at : match.start()].encode()
+            out += body[at : match.start()].replace(_SPACE, " ").encode()
             byte, code, char = match.groups()
             if byte is not None:
                 out.append(int(byte, 16))
@@ -89,7 +94,7 @@ def unquote(text: str) -> bytes | None:
             else:
                 out += _UNQUOTED[char].encode()
             at = match.end()
-        out += body[at:].encode()
+        out += body[at:].replace(_SPACE, " ").encode()
     except (KeyError, ValueError, OverflowError):  # an unknown escape, a lone surrogate, beyond Unicode
         return None
     return bytes(out)

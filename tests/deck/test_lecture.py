@@ -70,14 +70,14 @@ def test_titles_say_what_the_pass_holds(blue):
     )
     pattern = trace[f"blocks.{layer}.attn.pattern"][head]
     assert (good, count) == (sum(pattern[q].argmax() == q - 1 for q in range(1, len(trace))), len(trace) - 1)
-    found = re.match(r"L(\d)H(\d) looks at what came after the earlier ' blue': ' creature', ([\d.]+) %",
+    found = re.match(r"L(\d)H(\d) looks at what came after the earlier '·blue': '·creature', ([\d.]+) %",
                      slides["look"].title)  # fmt: skip
     row = trace[f"blocks.{found[1]}.attn.pattern"][int(found[2]), -1]
     assert int(row.argmax()) == 5 and float(found[3]) == pytest.approx(100 * row[5], abs=0.006)
     rows = np.asarray(scene.checkpoint.weights["embed.W_E"], np.float64)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     near = np.argsort(-(rows @ rows[trace.ids[-1]]))[1:4]
-    assert slides["embed"].title == "Nearest to ' blue' stand {}, {} and {}".format(*map(tokenizer.quoted, near))
+    assert slides["embed"].title == "Nearest to '·blue' stand {}, {} and {}".format(*map(tokenizer.quoted, near))
 
 
 def test_the_title_about_a_missing_head_is_what_the_pass_without_it_gives(blue, bundled):
@@ -116,7 +116,7 @@ def test_a_question_does_not_give_its_answer_away(blue):
 def test_notes_begin_with_what_to_point_at(blue):
     _, slides = blue
     assert all(slide.notes.startswith("Point at: ") for slide in slides.values())
-    assert "' creature'" in slides["look"].notes.split("\n")[0]
+    assert "'·creature'" in slides["look"].notes.split("\n")[0]
 
 
 class Sized(pieces.Draw):

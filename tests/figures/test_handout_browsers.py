@@ -99,7 +99,7 @@ def test_the_answer_is_covered_until_the_question_is_answered(page, firefox):
     wrong = firefox.run(look + "ask.querySelector('[data-answer=\"0\"]').click(); return said()")
     assert wrong[0] is True and wrong[2] == "Not that one. Try once more."
     covered, display, said = firefox.run(look + "ask.querySelector('[data-answer=\"5\"]').click(); return said()")
-    assert not covered and display == "block" and said.startswith("Right. ") and "' creature'" in said
+    assert not covered and display == "block" and said.startswith("Right. ") and "'·creature'" in said
 
 
 def test_a_typed_token_is_graded(page, firefox):
@@ -109,7 +109,7 @@ def test_a_typed_token_is_graded(page, firefox):
         "form.querySelector('input').value = 'creature';"
         "form.requestSubmit(); return ask.querySelector('.verdict').textContent"
     )
-    assert said.startswith("Right. The likeliest is ' creature'")
+    assert said.startswith("Right. The likeliest is '·creature'")
 
 
 def test_the_pointer_reads_the_cell_under_it_and_a_click_opens_it(scene, page, firefox):

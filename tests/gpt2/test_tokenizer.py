@@ -206,7 +206,7 @@ def test_three_letters_are_a_vocabulary():
     ("text", "said"),
     [
         ("ABDC", r"Character 2 of the text, 'D' \(U\+0044\), cannot be spelled .* 3 tokens"),
-        ("A B", r"Character 1 of the text, ' ' \(U\+0020\)"),
+        ("A B", r"Character 1 of the text, '·' \(U\+0020\)"),
         ("AB\nD", r"Character 2 of the text, '\\n' \(U\+000A\)"),
         ("CA日", r"Character 2 of the text, '日' \(U\+65E5\)"),
         ("AB\u200b", r"Character 2 of the text, '\\u\{200b\}' \(U\+200B\)"),
@@ -312,12 +312,12 @@ def test_nothing_is_prepended_or_appended():
 @pytest.mark.parametrize(
     ("data", "label", "quoted"),
     [
-        (b" creature", "·creature", "' creature'"),
+        (b" creature", "·creature", "'·creature'"),
         (b"\n\n", "↵↵", r"'\n\n'"),
         (b"\t\r", "⇥␍", r"'\t\r'"),
         ("\u00a0".encode(), "⍽", r"'\u{a0}'"),
         (b"\xe2\x96", "‹E2 96›", r"'\xe2\x96'"),
-        (b" \xf0\x9f\x98", "·‹F0 9F 98›", r"' \xf0\x9f\x98'"),
+        (b" \xf0\x9f\x98", "·‹F0 9F 98›", r"'·\xf0\x9f\x98'"),
         (b"\x80a", "‹80›a", r"'\x80a'"),
         ("é日😀".encode(), "é日😀", "'é日😀'"),
         (
@@ -329,12 +329,13 @@ def test_nothing_is_prepended_or_appended():
         ("\u2028\u2029\u0085".encode(), r"\u{2028}\u{2029}\u{85}", r"'\u{2028}\u{2029}\u{85}'"),
         ("\u3000\u00ad\ufe0f\u3164".encode(), r"\u{3000}\u{ad}\u{fe0f}\u{3164}", r"'\u{3000}\u{ad}\u{fe0f}\u{3164}'"),
         ("\ue000".encode(), r"\u{e000}", r"'\u{e000}'"),
-        (b"it's \\", "it's·\\", r"'it\'s \\'"),
+        (b"it's \\", "it's·\\", r"'it\'s·\\'"),
         (b'"', '"', "'\"'"),
         ("\u0301".encode(), "◌\u0301", r"'\u{301}'"),
         ("e\u0301".encode(), "e\u0301", "'e\u0301'"),
-        (" \u0301".encode(), "·◌\u0301", r"' \u{301}'"),
+        (" \u0301".encode(), "·◌\u0301", r"'·\u{301}'"),
         (b"\xed\xa0\x80", "‹ED A0 80›", r"'\xed\xa0\x80'"),  # a surrogate encoded as if it were a character
+        ("·".encode(), "·", r"'\u{b7}'"),  # the label of a space, too; a quoted form stands for one token alone
         (b"", "‹›", "''"),
     ],
 )
@@ -428,6 +429,7 @@ MAP = Tokenizer(
         (" Paris", [6]),
         ("·Paris", [7, 6]),  # the token of this text, and the one with this label
         ("' Paris'", [6]),
+        ("'·Paris'", [6]),
         ('"Paris"', [5]),
         (r"'\n'", [9]),
         ("↵", [9]),

@@ -12,6 +12,7 @@ from desktop_app.core.examples import examples, heads_by_role
 from desktop_app.core.model import open_model
 from desktop_app.core.steps import find_step
 from desktop_app.core.stops import claimed_state
+from desktop_app.gpt2.display import typed
 
 ALL = examples()
 CLAIMS = [(stop, n) for stop in ALL for n in range(len(stop.claims))]
@@ -42,8 +43,8 @@ def test_every_token_that_a_sentence_quotes_is_in_the_text_or_in_a_claim(stop):
     """A sentence about a quoted token that no claim mentions would not be tested."""
     claimed = " ".join(str(claim) for claim in stop.claims)
     for quoted in re.findall(r"(?<!\w)'([^']+)'(?!\w)", stop.say):
-        shown = f"{stop.state.text} {stop.state.other}"
-        assert quoted in shown or repr(quoted) in claimed or quoted.strip() in claimed, quoted
+        shown, token = f"{stop.state.text} {stop.state.other}", typed(quoted)
+        assert token in shown or repr(token) in claimed or token.strip() in claimed, quoted
 
 
 COUNTS = {

@@ -134,5 +134,5 @@ def test_what_is_no_sum_is_refused(bundled, text):
 
 
 def test_a_word_of_several_tokens_is_refused_with_its_tokens(bundled):
-    with pytest.raises(TokenizerError, match=r"' Warszawa' is 4 tokens \(' W', "):
+    with pytest.raises(TokenizerError, match=r"' Warszawa' is 4 tokens \('·W', "):
         parse_sum("Warszawa - cat", bundled.tokenizer)
