@@ -395,7 +395,7 @@ COMMANDS: tuple[Command, ...] = (
     choice("scale_linear", "Patterns on a linear scale", ("linear", "lin"), "pattern_scale", "linear"),
     choice("scale_sqrt", "Patterns on a square-root scale", ("√", "√"), "pattern_scale", "sqrt"),
     choice("scale_log", "Patterns on a logarithmic scale", ("log", "log"), "pattern_scale", "log"),
-    switch("skip_first", "Leave position 0 out", ("without position 0", "without 0")),
+    switch("skip_first", "Leave position 0 out", ("without position 0", "skip 0")),
     switch("keys_down", "Queries as columns of attention grids", ("queries as columns", "turned")),
     switch("sort_neurons", "Sort neurons by activity", ("sorted", "sorted")),
     choice(

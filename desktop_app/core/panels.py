@@ -186,6 +186,7 @@ class MapPanel(Panel):
     first_column: int = 0  # the number of the first column, if columns before it are left out
     first: int = 0  # the same for rows
     sums: bool = False  # the last row and column are sums of the others, and are set apart
+    positions: tuple[int, ...] = ()  # of the tokens that rows stand for, if some tokens are left out between them
 
 
 @dataclass(frozen=True)
@@ -320,6 +321,8 @@ class BarsPanel(Panel):
     peers: tuple[Bar, ...] = ()
     outlined: str = ""  # the meaning of the outlines, in a word or two
     filled: str = ""  # and that of the bars, if the title does not say it
+    beside_map: bool = False  # each bar stands at the height of its row in the maps beside it
+    drawn: bool = True  # False where the numbers are of different kinds, such as a maximum and a sum, with no one scale
 
 
 @dataclass(frozen=True)

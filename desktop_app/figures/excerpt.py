@@ -165,11 +165,18 @@ def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[st
         if positions is None:
             continue
         kept = [n for n, position in enumerate(positions) if position in span]
+        if not kept:
+            return panel
         values = values.take(kept, axis)
         if source is not None:
             source = _shifted(source, axis == panel.values.ndim - 2, kept, positions)
     fields: dict[str, Any] = {"values": values, "source": source}
     if not isinstance(panel, MultiplesPanel):
+        if isinstance(panel, MapPanel) and panel.positions:
+            kept = [n for n, position in enumerate(panel.positions) if position in span]
+            fields["row_labels"] = tuple(panel.row_labels[n] for n in kept)
+            fields["positions"] = tuple(panel.positions[n] for n in kept)
+            return replace(panel, **fields)
         name = "row_labels" if isinstance(panel, MapPanel) else "labels"
         last = span.stop >= len(getattr(panel, name))
         chosen = panel.selected
@@ -182,6 +189,8 @@ def _cut_panel(panel: AnyPanel, span: range, config: Config, labels: Sequence[st
 
 def _positions(panel: Any, axis: str, config: Config, labels: Sequence[str]) -> Sequence[int] | None:
     """The positions that a picture's rows or columns represent; None if they are not positions."""
+    if axis == "row" and isinstance(panel, MapPanel) and panel.positions:
+        return panel.positions
     count = panel.values.shape[-2 if axis == "row" else -1]
     if panel.source is None:  # made from several tensors: identified by the labels of its rows
         known = isinstance(panel, MapPanel) and axis == "row" and panel.row_labels == tuple(labels[:count])

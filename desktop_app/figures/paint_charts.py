@@ -7,14 +7,15 @@ import numpy as np
 from desktop_app.core.levels import diverging, number, short
 from desktop_app.core.panels import Bar, BarsPanel, CurvePanel, Hue, RulerPanel, Source
 from desktop_app.figures.marks import Dots, Page, Pick, Rect
-from desktop_app.figures.paint_common import ROW, heading, heading_height
+from desktop_app.figures.paint_common import LEGEND, ROW, clauses_in, heading, heading_height, map_height
 from desktop_app.figures.theme import mix
 from desktop_app.gpt2.phrase import Count, Phrase
 
 Extent = tuple[float, float]
 _CUT = 18.0
 _SHORT_NAME = 96.0  # names up to this width, such as a neuron's, are never shortened to make room for a remark
-_LEAST_ROW, _MOST_ROW = 18.5, 44.0
+_LEAST_ROW, _MOST_ROW, _THICKEST = 18.5, 44.0, 18.0
+_LEAST_BESIDE = 15.0  # a row beside a map, which has no room between its cells
 _NAMES = 18.0  # height of a line of words above the axes
 _LISTED = 6
 
@@ -23,15 +24,19 @@ _LINE_HUES = (Hue.ACCENT, Hue.KEY, Hue.VALUE, Hue.MLP, Hue.QUERY, Hue.RESIDUAL)
 
 
 def bars_extent(panel: BarsPanel, _width: float, _page: Page) -> Extent:
-    """Least and wanted height: one row for each bar, at least 18.5 units high."""
-    fixed = heading_height(panel) + len(panel.cuts) * _CUT + 8
-    return fixed + len(panel.bars) * _LEAST_ROW, fixed + len(panel.bars) * ROW
+    """Least and wanted height: one row for each bar, at least 18.5 units high, or 15 beside a map."""
+    fixed = heading_height(panel) + (LEGEND if panel.beside_map else len(panel.cuts) * _CUT + 8)
+    least = _LEAST_BESIDE if panel.beside_map else _LEAST_ROW
+    return fixed + len(panel.bars) * least, fixed + len(panel.bars) * ROW
 
 
 def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     """Paint horizontal bars from the base with label, value and remark, and a dashed line at each cut-off."""
     body = heading(panel, rect, page)
     if not panel.bars:
+        return
+    if not panel.drawn:
+        _numbers(panel, body, page)
         return
     measured = panel.peers or panel.bars
     text = max(page.width(b.text, size=12) for b in measured) + page.u(10)
@@ -60,6 +65,8 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
     y = body.y
     free = body.h - page.u(len(panel.cuts) * _CUT + 8)
     height = min(max(free / len(panel.bars), page.u(_LEAST_ROW)), page.u(_MOST_ROW))
+    if panel.beside_map:
+        height = map_height(len(panel.bars), body.h, page) / len(panel.bars)
     for n, bar in enumerate(panel.bars):
         y = _cut_lines(panel, n, body, y, page)
         line = Rect(body.x, y, body.w, height)
@@ -67,17 +74,44 @@ def paint_bars(panel: BarsPanel, rect: Rect, page: Page) -> None:
         page.words(track.x + track.w + text - page.u(2), y + line.h / 2, bar.text, size=12, align="right",
                    colour=page.theme.ink if bar.kept else page.theme.dim)  # fmt: skip
         if remark:
-            page.words(track.x + track.w + text + page.u(8), y + line.h / 2, bar.remark, size=11,
-                       colour=page.theme.dim, room=remark - page.u(8))  # fmt: skip
+            room = remark - page.u(8)
+            words = clauses_in(bar.remark, room, 11, page)
+            page.words(
+                track.x + track.w + text + page.u(8), y + line.h / 2, words, size=11, colour=page.theme.dim, room=room
+            )
         y += line.h
     _cut_lines(panel, len(panel.bars), body, y, page)
     if below:
         page.path([zero, zero], [body.y, y], page.theme.faint)
 
 
+def _numbers(panel: BarsPanel, body: Rect, page: Page) -> None:
+    """Labels, numbers and remarks in three columns, without bars."""
+    text = max(page.width(b.text, size=12) for b in panel.bars)
+    label = min(max(page.width(b.label, size=12, mono=True) for b in panel.bars), body.w - text - page.u(32))
+    for n, bar in enumerate(panel.bars):
+        line = Rect(body.x, body.y + n * page.u(ROW), body.w, page.u(ROW))
+        y, end = line.y + line.h / 2, body.x + label + page.u(16) + text
+        page.words(body.x, y, bar.label, size=12, mono=True, room=label)
+        page.words(end, y, bar.text, size=12, align="right")
+        page.words(
+            end + page.u(16), y, bar.remark, size=11, colour=page.theme.dim, room=body.x + body.w - end - page.u(16)
+        )
+        _answer(bar, line, page)
+
+
+def _answer(bar: Bar, line: Rect, page: Page) -> None:
+    """Let a bar's line respond to the pointer."""
+    if bar.source is not None:
+        name, index = bar.source
+        page.put_cells(line, (1, 1), np.array([[bar.value]]), Source(name, index), bar.label)
+    if bar.pick is not None:
+        page.picks.append(Pick(line, bar.pick, bar.label))
+
+
 def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label: float, page: Page) -> None:
     theme, y = page.theme, line.y + line.h / 2
-    height = line.h * 0.64
+    height = min(line.h * 0.64, page.u(_THICKEST))
     if bar.marked:
         page.fill(Rect(line.x, line.y, line.w, line.h), theme.accent_fill, radius=page.u(3))
     page.words(line.x + label - page.u(8), y, bar.label, size=12, mono=True, align="right", bold=bar.marked,
@@ -94,11 +128,7 @@ def _bar(bar: Bar, panel: BarsPanel, line: Rect, zero: float, unit: float, label
         reached = (bar.outline - panel.base) * unit
         frame = Rect(zero, y - height / 2 - page.u(1.5), max(reached, page.u(1)), height + page.u(3))
         page.fill(frame, stroke=theme.ink, width=page.u(1), radius=page.u(2))
-    if bar.source is not None:
-        name, index = bar.source
-        page.put_cells(line, (1, 1), np.array([[bar.value]]), Source(name, index), bar.label)
-    if bar.pick is not None:
-        page.picks.append(Pick(line, bar.pick, bar.label))
+    _answer(bar, line, page)
 
 
 def _cut_lines(panel: BarsPanel, above: int, body: Rect, y: float, page: Page) -> float:

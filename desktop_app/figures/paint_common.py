@@ -15,6 +15,9 @@ HEADING = 26.0
 LEGEND = 24.0
 ROW = 22.0
 _LEAST_BAR = 24.0
+_MARK = 13.0  # a cell beyond the limits before the number of such cells
+_HIGHEST_ROW = 64.0
+"""The greatest height of a map's row of cells."""
 
 
 def heading_height(panel: Panel) -> float:
@@ -41,22 +44,41 @@ def _note(text: str, room: float, page: Page) -> tuple[str, float]:
     room /= 1 + page.slack
     if page.width(text, size=12) <= room:
         return text, 12
-    clauses = re.split(r"(?<=[^\s])(?:; | · |, )", text)
-    ends = [text.find(clause) + len(clause) for clause in clauses]
-    for shown in (text, *(text[:end] for end in reversed(ends[:-1]))):
+    for shown in _whole_clauses(text):
         for size in (12, 11, 10):
             if page.width(shown, size=size) <= room:
                 return shown, size
     return "", 12
 
 
-def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = "", label: str = "") -> None:
-    """Draw a colour bar with numbers at its ends, how many cells lie beyond them, what a pixel represents, a label."""
+def _whole_clauses(text: str) -> list[str]:
+    """A text, and what is left of it without its last clause, its last two and so on."""
+    clauses = re.split(r"(?<=[^\s])(?:; | · |, )", text)
+    ends = [text.find(clause) + len(clause) for clause in clauses]
+    return [text, *(text[:end] for end in reversed(ends[:-1]))]
+
+
+def clauses_in(text: str, room: float, size: float, page: Page) -> str:
+    """As many whole clauses of a remark as fit; of one that is too long by itself, its start."""
+    found = _whole_clauses(text)
+    return next((shown for shown in found if page.width(shown, size=size) <= room), found[-1])
+
+
+def legend(
+    levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = "", label: str = "", *, marked: bool = False
+) -> None:
+    """Draw a colour bar with numbers at its ends, how many cells lie beyond them, what a pixel represents, a label.
+
+    Where cells beyond the limits are `marked`, such a cell stands before their number.
+    """
     theme, say = page.theme, page.say
     low, high = short(levels.low), short(levels.high)
     ends = page.width(low, size=11) + page.width(high, size=11) + page.u(24)
-    first, second = _legend_words(levels, (rect.w - ends, rect.w), page, beyond, say(pooled), label)
-    bar = min(page.u(96), max(page.u(8), rect.w - ends - page.width(first, size=11)))
+    mark = page.u(_MARK) if marked else 0.0
+    rooms = rect.w - ends - mark, rect.w - mark
+    first, second, above = _legend_words(levels, rooms, page, beyond, say(pooled), label)
+    beside = page.width(first, size=11) + (mark if above else 0)
+    bar = min(page.u(96), max(page.u(8), rect.w - ends - beside))
     x, y = rect.x, rect.y + (page.u(6.5) if second else rect.h / 2)
     x += page.words(x, y, low, size=11, colour=theme.dim) + page.u(6)
     place = Rect(x, y - page.u(4), bar, page.u(8))
@@ -66,18 +88,32 @@ def legend(levels: Levels, rect: Rect, page: Page, beyond: int, pooled: str = ""
     page.fill(place, stroke=theme.line)
     x += bar + page.u(6)
     x += page.words(x, y, high, size=11, colour=theme.dim) + page.u(12)
+    if marked and above:
+        x += _marked_cell(levels, x, y, page)
     page.words(x, y, first, size=11, colour=theme.dim, room=rect.x + rect.w - x)
     if second:
-        size = page.fitting(second, rect.w, (10, 9, 8))
-        page.words(rect.x, y + page.u(12), second, size=size, colour=theme.dim, room=rect.w)
+        x, y = rect.x, y + page.u(12)
+        x += _marked_cell(levels, x, y, page) if marked and not above else 0
+        room = rect.x + rect.w - x
+        page.words(x, y, second, size=page.fitting(second, room, (10, 9, 8)), colour=theme.dim, room=room)
+
+
+def _marked_cell(levels: Levels, x: float, y: float, page: Page) -> float:
+    """Draw a cell as those beyond the limits are drawn; returns the width that it takes."""
+    side = page.u(_MARK - 4)
+    cell = Rect(x, y - side / 2, side, side)
+    page.fill(cell, "#{:02x}{:02x}{:02x}".format(*page.theme.table(levels.diverging)[-1]))
+    page.fill(Rect(cell.x + side * 0.55, cell.y, side * 0.45, side * 0.45), page.theme.background)
+    return page.u(_MARK)
 
 
 def _legend_words(
     levels: Levels, rooms: tuple[float, float], page: Page, beyond: int, pooled: str, label: str
-) -> tuple[str, str]:
-    """The words beside a colour bar, and those below it. `rooms` are the widths for the two.
+) -> tuple[str, str, bool]:
+    """The words beside a colour bar, those below it, and whether the former begin with the number of cells beyond.
 
-    Without enough room the label is dropped first, then the rule; words without which the bar misleads go below.
+    `rooms` are the widths for the two. Without enough room the label is dropped first, then the rule; words without
+    which the bar misleads go below.
     """
     say = page.say
     scale, outside, rule = (
@@ -86,10 +122,10 @@ def _legend_words(
         _rule(levels, page),
     )
     choices = (
-        ((scale, rule, outside, pooled, label), ()),
-        ((scale, rule, outside, pooled), ()),
-        ((scale, outside, pooled), ()),
-        ((scale, outside), (pooled,)),
+        ((outside, scale, rule, pooled, label), ()),
+        ((outside, scale, rule, pooled), ()),
+        ((outside, scale, pooled), ()),
+        ((outside, scale), (pooled,)),
         ((outside,), (scale, pooled)),
         ((), (outside, scale, pooled)),
         ((), (outside, scale)),
@@ -99,7 +135,7 @@ def _legend_words(
         bar = page.u(_LEAST_BAR if second else 96)
         if bar + page.width(first, size=11) <= rooms[0] and page.width(second, size=9) <= rooms[1]:
             break
-    return first, second
+    return first, second, bool(outside) and first.startswith(outside)
 
 
 def _rule(levels: Levels, page: Page) -> str:
@@ -112,6 +148,11 @@ def _rule(levels: Levels, page: Page) -> str:
     return page.say(Phrase("limits: {1}", rule))
 
 
+def map_height(rows: int, body: float, page: Page) -> float:
+    """The height of a map's rows in a body, without its heading, of this height: the colour bar is under them."""
+    return min(body - page.u(LEGEND), rows * page.u(_HIGHEST_ROW))
+
+
 def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
     """Draw cells; where they are smaller than a pixel the strongest is shown, and the returned words say so."""
     page.fill(rect, page.theme.void)
@@ -122,16 +163,21 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
     return pooled_words(values.shape, rows, columns)
 
 
-def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> None:
-    """Draw a small tick in the corner of each cell that lies outside the limits, if cells are large enough for one."""
+def beyond_marks(values: Array, levels: Levels, rect: Rect, page: Page) -> bool:
+    """Draw a small tick in the corner of each cell that lies outside the limits, if cells are large enough for one.
+
+    Returns whether there is any.
+    """
     rows, columns = values.shape
     w, h = rect.w / columns, rect.h / rows
     if min(w, h) < page.u(5):
-        return
+        return False
     side = min(min(w, h) * 0.3, page.u(8))
     colour = page.theme.background
-    for row, column in np.argwhere(levels.is_beyond(values))[:400]:
+    found = np.argwhere(levels.is_beyond(values))[:400]
+    for row, column in found:
         page.fill(Rect(rect.x + (column + 1) * w - side, rect.y + row * h, side, side), colour)
+    return len(found) > 0
 
 
 def cell_numbers(values: Array, levels: Levels, rect: Rect, page: Page) -> None:

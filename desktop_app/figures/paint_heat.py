@@ -21,6 +21,7 @@ from desktop_app.figures.paint_common import (
     label_words,
     labels_width,
     legend,
+    map_height,
     row_labels,
 )
 from desktop_app.figures.pool import pixels, pool, pooled_words
@@ -29,8 +30,8 @@ from desktop_app.gpt2.phrase import Count, Phrase, joined
 Extent = tuple[float, float]
 """Least and wanted height, in design units."""
 
-_STRIP_LABEL = 118.0
-_HIGHEST, _HIGHEST_IN_MAP = 48.0, 64.0  # the greatest height of a row of cells
+_STRIP_LABEL, _BESIDE_LABEL = 118.0, 38.0  # the most room beside a strip, and how much of it is not for words
+_HIGHEST = 48.0  # the greatest height of a row of cells
 _STRIP_GAP = 10.0
 _GROUP_HEAD = 14.0
 _SMALL_WORDS = 58.0  # height of the words above and below a small grid
@@ -65,20 +66,23 @@ def paint_strips(panel: StripsPanel, rect: Rect, page: Page) -> None:
     body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
     head = page.u(_GROUP_HEAD) if panel.group else 0.0
     height = _row_height(panel, body.h, head, page)
-    y, said = body.y, ""
+    y, said, marked = body.y, "", False
+    left = _label_width(panel, page)
     for strip in panel.strips:
         own = _rows(strip, panel) * (height + head)
         total = max(own, page.u(_words_height(strip)))
-        _strip_label(strip, Rect(body.x, y, body.w, total), page, head)
-        cells = Rect(body.x, y + (total - own) / 2, body.w, own).inset(left=page.u(_STRIP_LABEL))
-        said = _strip_cells(strip, panel, cells, height, page) or said
+        _strip_label(strip, Rect(body.x, y, left, total), page, head)
+        cells = Rect(body.x, y + (total - own) / 2, body.w, own).inset(left=left)
+        pooled, ticked = _strip_cells(strip, panel, cells, height, page)
+        said, marked = pooled or said, marked or ticked
         y += total + page.u(_STRIP_GAP)
     legend(
         panel.levels,
-        Rect(body.x + page.u(_STRIP_LABEL), y - page.u(4), body.w - page.u(_STRIP_LABEL), page.u(LEGEND)),
+        Rect(body.x + left, y - page.u(4), body.w - left, page.u(LEGEND)),
         page,
         panel.levels.beyond(*(s.values for s in panel.strips)),
         said,
+        marked=marked,
     )
 
 
@@ -96,6 +100,13 @@ def _row_height(panel: StripsPanel, room: float, head: float, page: Page) -> flo
     return max(1.0, height)
 
 
+def _label_width(panel: StripsPanel, page: Page) -> float:
+    """Room beside the strips: as much as the longest label and remark need, within limits."""
+    labels = [page.width(s.label, size=12, mono=True, bold=True) for s in panel.strips]
+    remarks = [page.width(s.remark, size=11) for s in panel.strips]
+    return min(max(*labels, *remarks, page.u(14)) + page.u(_BESIDE_LABEL), page.u(_STRIP_LABEL))
+
+
 def _strip_label(strip: Strip, place: Rect, page: Page, head: float) -> None:
     top, height = place.y + head, place.h - head
     page.fill(Rect(place.x + page.u(18), top, page.u(3), height), page.theme.hues[strip.hue], radius=page.u(1))
@@ -105,15 +116,18 @@ def _strip_label(strip: Strip, place: Rect, page: Page, head: float) -> None:
         first -= page.u(7) if height < page.u(36) else page.u(4)
     if strip.operator:
         page.words(place.x + page.u(7), first, strip.operator, size=15, bold=True, align="center")
-    room = page.u(_STRIP_LABEL - 30)
+    room = place.w - page.u(30)
     page.words(place.x + page.u(27), first, strip.label, size=12, mono=True, bold=True, room=room)
     if both:
         size = page.fitting(strip.remark, room, (11, 10, 9))
         page.words(place.x + page.u(27), first + page.u(15), strip.remark, size=size, colour=page.theme.dim, room=room)
 
 
-def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, page: Page) -> str:
-    """Paint one strip's cells, as one picture or one for each group; returns what a pixel represents, if pooled."""
+def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, page: Page) -> tuple[str, bool]:
+    """Paint one strip's cells, as one picture or one for each group.
+
+    Returns what a pixel represents, if pooled, and whether cells beyond the limits are marked.
+    """
     values = np.asarray(strip.values, float)
     rows = _rows(strip, panel)
     if not panel.group:
@@ -124,11 +138,11 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
         if rows == 1 and len(values) < panel.wrap:
             grid, box = grid[:, : len(values)], Rect(place.x, place.y, place.w * len(values) / panel.wrap, height)
         said = heat(grid, panel.levels, box, page)
-        beyond_marks(grid, panel.levels, box, page)
+        marked = beyond_marks(grid, panel.levels, box, page)
         cell_numbers(grid, panel.levels, box, page)
         page.put_cells(box, (rows, grid.shape[1]), values[None, :], strip.source, strip.label, 0, panel.wrap)
-        return said
-    said = ""
+        return said, marked
+    said, marked = "", False
     across = panel.wrap // panel.group
     gap = page.u(6)
     width = (place.w - gap * (across - 1)) / across
@@ -138,7 +152,7 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
         box = Rect(place.x + column * (width + gap), place.y + row * line + page.u(_GROUP_HEAD), width, height)
         piece = values[n * panel.group : (n + 1) * panel.group][None, :]
         said = heat(piece, panel.levels, box, page) or said
-        beyond_marks(piece, panel.levels, box, page)
+        marked = beyond_marks(piece, panel.levels, box, page) or marked
         chosen = n == panel.selected_group
         colour = page.theme.accent if chosen else page.theme.dim
         page.words(
@@ -154,7 +168,7 @@ def _strip_cells(strip: Strip, panel: StripsPanel, place: Rect, height: float, p
                 Phrase("head {1}", n),
             )
         )
-    return said
+    return said, marked
 
 
 def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
@@ -171,7 +185,8 @@ def map_extent(panel: MapPanel, width: float, page: Page) -> Extent:
 
 def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     """Paint a table of numbers as colours with labelled rows, and labelled columns if they have names."""
-    body = heading(panel, rect, page).inset(bottom=page.u(LEGEND))
+    whole = heading(panel, rect, page)
+    body = whole.inset(bottom=page.u(LEGEND))
     tokens = panel.picks is Select
     rows, columns = panel.values.shape
     across = panel.column_picks is Select
@@ -181,13 +196,14 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
     spare = rect.w - label * _COS - columns * (longest + page.u(5)) - page.u(4)
     most = rect.w * 0.3 if tokens else max(rect.w * 0.3, min(rect.w * 0.45, spare))
     left = labels_width(panel.row_labels, body.h, most, page, tokens=tokens) + page.u(4)
-    box = body.inset(left=left, top=label * _SIN + page.u(12) if label else 0, right=label * _COS)
-    box = Rect(box.x, box.y, box.w, min(box.h, rows * page.u(_HIGHEST_IN_MAP)))
+    top = label * _SIN + page.u(12) if label else 0
+    box = body.inset(left=left, top=top, right=label * _COS)
+    box = Rect(box.x, box.y, box.w, map_height(rows, whole.h - top, page))
     _column_labels(
         panel.column_labels, panel.selected_column, box, label, page, first=panel.first_column, tokens=across
     )
     said = heat(panel.values, panel.levels, box, page)
-    beyond_marks(panel.values, panel.levels, box, page)
+    marked = beyond_marks(panel.values, panel.levels, box, page)
     if panel.texts:
         cell_words(panel.texts, panel.values, panel.levels, box, page)
     else:
@@ -213,7 +229,7 @@ def paint_map(panel: MapPanel, rect: Rect, page: Page) -> None:
             place = Rect(box.x + n * box.w / columns, body.y, box.w / columns, box.y - body.y)
             page.picks.append(Pick(place, panel.column_picks(panel.first_column + n), "choose this column"))
     under = Rect(box.x, box.y + box.h, box.w, page.u(LEGEND))
-    legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label)
+    legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, panel.x_label, marked=marked)
 
 
 def _rule_off_sums(rows: int, columns: int, box: Rect, page: Page) -> None:
@@ -286,7 +302,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
     side = max(page.u(40), min(body.w - left - over, body.h - top - page.u(LEGEND), 1.5 * _grid_side(panel, page)))
     box = Rect(body.x + left, body.y + top, side, side)
     said = heat(panel.values, panel.levels, box, page)
-    beyond_marks(panel.values, panel.levels, box, page)
+    marked = beyond_marks(panel.values, panel.levels, box, page)
     cell_numbers(panel.values, panel.levels, box, page)
     row_labels(
         panel.labels,
@@ -310,7 +326,7 @@ def paint_grid(panel: GridPanel, rect: Rect, page: Page) -> None:
         box.x - page.u(10), box.y - page.u(9), page.say(_corner(panel)), size=10, colour=page.theme.dim, align="right"
     )
     under = Rect(box.x, box.y + side, max(side, body.w - left), page.u(LEGEND))
-    legend(panel.levels, under, page, panel.levels.beyond(panel.values), said)
+    legend(panel.levels, under, page, panel.levels.beyond(panel.values), said, marked=marked)
 
 
 def _column_room(labels: tuple[str, ...], width: float, page: Page, *, tokens: bool = True) -> float:

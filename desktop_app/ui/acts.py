@@ -122,7 +122,7 @@ class Acts(QObject):
             "focus_panel": look.toggle_panel,
             "projector": look.switch_projector,
             "every_number": self._switch_every_number,
-            "limit": frame.view_bar.limit.setFocus,
+            "limit": frame.view_bar.ask_limit,
             **{part.command: partial(look.toggle_part, part.command) for part in PARTS},
             "focus_prompt": frame.prompt.setFocus,
             "find_token": frame.probabilities.open_search,

@@ -66,7 +66,7 @@ def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
         padding: {px(4)} {px(8)}; selection-background-color: {theme.accent};
         selection-color: {theme.background}; }}
     QPlainTextEdit#prompt {{ font-size: {px(15)}; }}
-    QLineEdit#small {{ font-size: {px(11)}; padding: {px(1)} {px(6)}; min-height: {px(14)}; border-radius: {px(5)}; }}
+    QLineEdit#small {{ font-size: {px(11)}; padding: {px(1)} {px(4)}; min-height: {px(14)}; border-radius: {px(5)}; }}
     QSpinBox, QDoubleSpinBox {{ padding: {px(field)} {px(4)}; border-radius: {px(5)}; }}
     QPlainTextEdit:focus, QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border: 1px solid {theme.accent}; }}
     QPushButton, QToolButton {{
@@ -80,7 +80,7 @@ def style_sheet(theme: Theme, scale: float, *, tight: bool = False) -> str:
     QPushButton#primary:disabled {{ background: {theme.faint}; border-color: {theme.faint}; }}
     QPushButton#primary:focus {{ border: 1px solid {theme.accent}; }}
     #topBar QToolButton, #topBar QPushButton {{ min-height: {px(line)}; max-height: {px(line)}; }}
-    QToolButton#small {{ font-size: {px(11)}; padding: {px(1)} {px(4)}; min-height: {px(14)};
+    QToolButton#small {{ font-size: {px(11)}; padding: {px(1)} {px(3)}; min-height: {px(14)};
                           border-radius: {px(5)}; }}
     #editsBar, #editsInside, #editsArea {{ background: {theme.accent_fill}; border: none; }}
     #editsBar {{ border-bottom: 1px solid {theme.accent}; }}

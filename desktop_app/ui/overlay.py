@@ -10,6 +10,23 @@ from desktop_app.ui import fonts
 from desktop_app.ui.painting import draw_marks, rectangle
 
 _RING, _DIM = 6.0, 0.72
+_CARD_GAP = 12.0
+
+
+def card_place(cell: QRectF, w: float, h: float, seen: QRectF) -> tuple[float, float]:
+    """Where a card of this size stands inside the visible part without covering its cell, if there is room for both.
+
+    Beside the cell; under or above one that is as wide as the picture.
+    """
+    y = min(max(seen.top() + 4, cell.center().y() - h / 2), seen.bottom() - h - 4)
+    for x in (cell.right() + _CARD_GAP, cell.left() - _CARD_GAP - w):
+        if seen.left() + 4 <= x <= seen.right() - 4 - w:
+            return x, y
+    x = min(max(seen.left() + 4, cell.center().x() - w / 2), seen.right() - 4 - w)
+    for y in (cell.bottom() + _CARD_GAP, cell.top() - _CARD_GAP - h):
+        if seen.top() + 4 <= y <= seen.bottom() - 4 - h:
+            break
+    return x, y
 
 
 class Overlay:
@@ -83,13 +100,7 @@ class Overlay:
         widths = [scratch.width(t, size=12, mono=n == 0) for n, t in enumerate(lines)]
         w = max([*widths, scratch.width(readout.value, size=18, bold=True)]) + scratch.u(24)
         h = scratch.u(38 + 18 * len(lines))
-        # Beside the cell, inside the visible part.
-        seen = self._seen
-        x = place.right() + 12
-        if x + w > seen.right() - 4:
-            x = place.left() - 12 - w
-        x = max(seen.left() + 4, x)
-        y = min(max(seen.top() + 4, place.center().y() - h / 2), seen.bottom() - h - 4)
+        x, y = card_place(place, w, h, self._seen)
         scratch.fill(Rect(x, y, w, h), self._page.theme.panel, stroke=self._page.theme.faint, radius=scratch.u(6))
         scratch.words(x + scratch.u(12), y + scratch.u(18), readout.value, size=18, bold=True)
         for n, line in enumerate(lines):

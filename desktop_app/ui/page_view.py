@@ -16,6 +16,7 @@ from desktop_app.ui.painted_pane import PaintedPane
 from desktop_app.ui.painting import draw_marks
 
 _MARGIN = 24
+_TOP = 30  # below the tabs
 _ZOOMS = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -44,6 +45,8 @@ class PageView(PaintedPane):
         self._room = 0
         self._focused: int | None = None
         self._followed: int | None = None
+        self.has_tabs = False
+        """Whether tabs and switches stand above the page; nothing is drawn behind them."""
         self.placed = 0
         """How many times a view was laid out; read by tests."""
 
@@ -131,7 +134,7 @@ class PageView(PaintedPane):
     @property
     def _top(self) -> int:
         """Height above the page for the view's switches."""
-        return max(_MARGIN, round(_MARGIN * self._scale)) + self._room_above
+        return max(_TOP, round(_TOP * self._scale)) + self._room_above
 
     def _zoom_by(self, step: int) -> None:
         """Enlarge (1), shrink (-1) or reset (0) the page."""
@@ -168,6 +171,9 @@ class PageView(PaintedPane):
         if self._picture is None:
             self._picture = self._render()
         painter.drawPixmap(0, 0, self._picture)
+        if self.has_tabs and self.verticalScrollBar().value():
+            # What is scrolled up passes under the tabs and switches, not through them.
+            painter.fillRect(0, 0, self.viewport().width(), self._top - 2, QColor(self._theme.background))
 
     def _render(self) -> QPixmap:
         ratio = self.devicePixelRatioF()

@@ -7,9 +7,11 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QSlider, QToolButton, QWid
 from desktop_app.core.command import WORKSPACE
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.places import Entry
+from desktop_app.ui.line_dialog import ask_line
 
 _LIMIT = "Colours end at this number in every view; empty: at each view's own limits"
-_MARGIN = 16
+_MARGIN, _RIGHT = 16, 10
+_AROUND = 10  # padding and frame of the field
 _TICKS = 200
 _TYPED = 26  # visible characters of a typed text
 _SHORT = {
@@ -24,6 +26,7 @@ class ViewBar(QWidget):
     """Shows the actions of one step as buttons, and a field for its colour limit; it paints nothing itself."""
 
     limit_typed = Signal(str)
+    refused = Signal(str)  # why no limit can be set
     needs_room = Signal(int)  # height of the bar's separate row; 0 beside the tabs
     entered = Signal(str, object)  # a view option, and its new number or text
 
@@ -71,6 +74,16 @@ class ViewBar(QWidget):
         if self.limit.text() != self._shown_limit:
             self.limit.setText(self._shown_limit)
         self._has_limit = there
+
+    def ask_limit(self) -> None:
+        """Put the caret into the field of the limit; where it is hidden, as in a lecture, ask in a dialog."""
+        if self.limit.isVisible():
+            self.limit.setFocus()
+            self.limit.selectAll()
+        elif self._has_limit:
+            ask_line(self.window(), "Limit of the colours", f"{_LIMIT}:", self._shown_limit, self.limit_typed.emit)
+        else:
+            self.refused.emit("Nothing in this view is shown in colours.")
 
     def _take_limit(self) -> None:
         typed = self.limit.text()
@@ -124,26 +137,27 @@ class ViewBar(QWidget):
 
         If even the shortest do not fit beside the tabs, the bar gets a separate row below them.
         """
-        whole = self._pane.width() - 2 * _MARGIN
+        whole = self._pane.width() - _MARGIN - _RIGHT
         beside = whole - (0 if self._beside.isHidden() else self._beside.geometry().right())
         below = not self._fit(beside) and not self._beside.isHidden()
         if below:
             self._fit(whole)
         self.adjustSize()
         top = self._beside.geometry().bottom() + 4 if below else 4
-        self.move(self._pane.width() - self.width() - _MARGIN, top)
+        self.move(self._pane.width() - self.width() - _RIGHT, top)
         self.needs_room.emit(self.height() + 6 if below and not self.isHidden() else 0)
 
     def _fit(self, room: int) -> bool:
         """Use the longest names that fit into `room`; return whether any do."""
-        for length, limit in ((0, True), (1, True), (1, False)):
+        for length, digits in ((0, 8), (1, 6), (1, 4), (1, 0)):
             for name in self._names:
                 self._buttons[name].setText(_SHORT[name][length])
             digit = self.typed.fontMetrics().horizontalAdvance("0")
             self.typed.setFixedWidth(digit * (_TYPED - 13 * length))
             self.slider.setFixedWidth(digit * (14 - 5 * length))
-            self.limit.setVisible(self._has_limit and limit)
-            self.limit.setFixedWidth(self.limit.fontMetrics().horizontalAdvance("0" * (9 - 2 * length)))
+            self.limit.setVisible(self._has_limit and digits > 0)
+            self.limit.setPlaceholderText("limit" if digits > 4 else "±")
+            self.limit.setFixedWidth(self.limit.fontMetrics().horizontalAdvance("0" * digits) + _AROUND)
             self._line.activate()
             if self.sizeHint().width() <= room:
                 return True

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QMenu
 from desktop_app.core.cone import cone_of
 from desktop_app.core.cover import covered
 from desktop_app.core.examples import examples, sentence_at
-from desktop_app.core.intents import Do, Pin, Reseed, Sample, Select
+from desktop_app.core.intents import Do, Evidence, Pin, Reseed, Sample, Select
 from desktop_app.core.model import Model
 from desktop_app.core.panels import View, folded, has_carpets
 from desktop_app.core.scene import Scene
@@ -138,8 +138,9 @@ class Window(Frame):
         self.map.chosen.connect(c.go_to)
         self.map.command.connect(a.do)
         self.canvas.asked.connect(a.follow)
-        # The inspector's view belongs to another place than the step, so only its commands (`Do`) are carried out.
-        self.inspector.canvas.asked.connect(lambda intent: a.follow(intent) if isinstance(intent, Do) else None)
+        # The inspector's view belongs to another place than the step: commands and links to the evidence are followed.
+        followed = Do | Evidence
+        self.inspector.canvas.asked.connect(lambda intent: a.follow(intent) if isinstance(intent, followed) else None)
         self.files.pictures = lambda: self.canvas.titles
         self.inspector.export_asked.connect(lambda: self.files.ask_export(self.appearance.name, opened=True))
         c.products.progressed.connect(self._show_progress)
@@ -158,6 +159,7 @@ class Window(Frame):
         p.controls.reseed.clicked.connect(lambda: a.follow(Reseed()))
         self.tabs.tensor_asked.connect(a.go_to_tensor)
         self.view_bar.limit_typed.connect(self._set_limit)
+        self.view_bar.refused.connect(self.say)
         self.view_bar.entered.connect(lambda option, value: c.set(with_option(c.state, option, value)))
         self.scrubber.chosen.connect(a.go_to_index)
         self.scrubber.command.connect(a.do)
@@ -305,6 +307,7 @@ class Window(Frame):
         self.workspaces.show_workspace(scene.state.workspace)
         for bar in (self.view_bar, self.workspaces) if self.lecture.on else ():
             bar.hide()
+        self.canvas.has_tabs = not self.lecture.on
         self._show_place_words(self._view)
         self.inspection.show()
         self.tabs.show_step(scene, step)

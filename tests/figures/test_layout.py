@@ -328,3 +328,28 @@ def test_the_boxes_of_this_test_see_words_that_meet():
     assert apart(corners(replace(level, angle=55)), corners(replace(level, angle=55, x=16)))
     assert faults([level, replace(level, x=3)], 100, 100)
     assert faults([replace(level, x=90)], 100, 100)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_weight_its_value_and_their_product_stand_in_one_row(scenes, width):
+    """The view is read across: the weight of a key, the key's value, what it sends."""
+    for count, scene in scenes.items():
+        page = Page(LIGHT, fonts.width)
+        place_view(build_view(scene, step_of(scene, "z")), width, 700, page)
+        bars = [c for c in page.cells if c.source is not None and c.source.name.endswith("attn.pattern")]
+        keys = [c.source.index[-1] for c in bars]
+        value, product = (c for c in page.cells if c.rows == len(bars) > 1 or (count == 1 and c.label in _MULTIPLIED))
+        pattern = scene.trace[scene.block("attn.pattern")][HEAD, scene.token]
+        values = scene.trace[scene.block("attn.v")][HEAD]
+        np.testing.assert_array_equal(value.values, values[keys])
+        np.testing.assert_allclose(product.values, pattern[keys, None] * values[keys], rtol=1e-6)
+        assert keys == sorted(keys) and len(keys) == min(count, 20)
+        for n, bar in enumerate(bars):
+            assert value.source.at(n, 0) == (HEAD, keys[n], 0)
+            if value.rect.x > bar.rect.x + bar.rect.w:  # on a narrow page they stand one under the other
+                place = value.place(n, 0)
+                assert (bar.rect.y, bar.rect.h) == pytest.approx((place.y, place.h))
+                assert product.place(n, 0).y == pytest.approx(place.y)
+
+
+_MULTIPLIED = ("Values v", "Weight × value")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QRectF
 
 from desktop_app.core.opening.cells import Region
 from desktop_app.core.panels import (
@@ -22,6 +23,7 @@ from desktop_app.core.steps import build_view
 from desktop_app.figures.marks import Strands
 from desktop_app.figures.theme import LIGHT
 from desktop_app.ui.canvas import Canvas
+from desktop_app.ui.overlay import card_place
 from tests.scenes import CONFIG, open_tiny, scene_of, shown_steps
 
 TALL, WIDE = (700, 1400), (1500, 420)
@@ -177,3 +179,14 @@ def test_a_cursor_on_a_line_of_a_graph_that_has_fewer_lines_now_stands_on_one_th
     canvas.show_view(view(1), LIGHT, 1.0)
     found, line, place = canvas._cursor.at
     assert found in canvas.page.cells and found.has(line, place)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [(100, 100, 20, 20), (0, 0, 20, 20), (780, 560, 20, 20), (0, 250, 800, 22), (0, 0, 800, 22), (0, 578, 800, 22)],
+)
+def test_the_card_of_a_cell_is_in_sight_and_does_not_cover_it(cell):
+    seen, cell = QRectF(0, 0, 800, 600), QRectF(*cell)
+    x, y = card_place(cell, 300, 80, seen)
+    card = QRectF(x, y, 300, 80)
+    assert seen.contains(card) and not card.intersects(cell)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 
-from desktop_app.core.intents import GoTo, ShowHead
+from desktop_app.core.intents import Evidence, GoTo, ShowHead
 from desktop_app.core.levels import number
 from desktop_app.figures.marks import Words
 from tests.ui.driver import CTRL
@@ -204,3 +204,15 @@ def test_opening_a_cell_keeps_the_picture_as_large_and_the_cell_in_sight(open_de
     desk.window.do("close_inspector")
     desk.settle()
     assert grid().rect == before
+
+
+def test_the_link_to_the_evidence_of_a_head_leads_there(desk):
+    desk.go("blocks.1.attn.pattern")
+    opened(desk, "blocks.1.attn.pattern", (0, 6, 2))
+    inside = desk.window.inspector.canvas
+    (link,) = (pick for pick in inside.page.picks if isinstance(pick.asks, Evidence))
+    inside.verticalScrollBar().setValue(int(link.rect.y) - 20)
+    at = inside.origin
+    desk.click(inside, link.rect.x + 5 + at.x(), link.rect.y + link.rect.h / 2 + at.y())
+    desk.settle()
+    assert desk.state.workspace == "evidence" and desk.state.layer == 1 and desk.state.view.evidence == "heads"

@@ -205,3 +205,16 @@ def test_type_and_picture_grow_with_the_window(open_desk, bundled):
         desk.window.do("larger")
     desk.settle()
     assert seen()[1] > before[1], "the picture grows with the type"
+
+
+def test_what_is_scrolled_up_does_not_show_through_the_tabs(open_desk, bundled):
+    desk = open_desk(bundled, TWENTY, size=(1280, 720))
+    desk.go("blocks.1.attn.scores")
+    canvas = desk.window.canvas
+    foot = max(bar.geometry().bottom() for bar in (desk.window.workspaces, desk.window.view_bar))
+    still = pixels(canvas)[: foot + 1]
+    canvas.verticalScrollBar().setValue(canvas.verticalScrollBar().maximum())
+    assert canvas.verticalScrollBar().value() > 40
+    moved = pixels(canvas)[: foot + 1]
+    room = slice(0, canvas.viewport().width())
+    assert (still[:, room] == moved[:, room]).all()

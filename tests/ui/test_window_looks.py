@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QInputDialog,
     QLabel,
     QLineEdit,
     QTabBar,
@@ -335,7 +336,7 @@ def test_words_beside_the_bars_follow_the_type_size_there_and_back(desk):
 
 
 def test_a_limit_that_is_typed_holds_in_every_view_is_undone_and_is_in_the_session(desk):
-    desk.window.resize(1600, 900)  # with all switches next to it, the field is the last to get space
+    desk.window.resize(1280, 720)  # a projector's screen has room for the field beside all switches
     desk.window.do("every_number")
     canvas, field = desk.window.canvas, desk.window.view_bar.limit
 
@@ -377,6 +378,21 @@ def test_a_limit_that_is_typed_holds_in_every_view_is_undone_and_is_in_the_sessi
     assert limits() == own
     desk.go("text")
     assert not field.isVisible(), "nothing here is in colours"
+    desk.window.do("limit")
+    assert "Nothing in this view" in desk.notice()
+
+
+@pytest.mark.parametrize("step", ["scores", "pattern"])
+def test_a_lecture_asks_for_the_limit_in_a_dialog(desk, step):
+    desk.go(f"blocks.0.attn.{step}")
+    desk.window.do("lecture")
+    desk.settle()
+    desk.window.do("limit")
+    (dialog,) = (d for d in desk.window.findChildren(QInputDialog) if d.isVisible())
+    dialog.setTextValue("0.5")
+    dialog.accept()
+    desk.settle()
+    assert (desk.state.view.limit, desk.state.view.pattern_limit) == ((0.5, None) if step == "scores" else (None, 0.5))
 
 
 def test_the_plain_type_size_takes_the_views_own_enlargement_back(desk):

@@ -32,7 +32,7 @@ THEMES = ("light", "dark") if SLOW else ("light",)
 SENTENCE = "The king gave the old man a red rose, and the old man gave the king a white rose and a cup of "
 TEXTS = {3: "The old king", 20: SENTENCE.strip(), 250: (10 * SENTENCE).strip()}
 COUNTS = (3, 20, 250) if SLOW else (20,)
-TABS = [spec.key for spec in WORKSPACES if spec.keys]
+TABS = [spec.key for spec in WORKSPACES]
 DIALOGS = ("export", "deck", "palette", "help", "open_models", "why_target", "open_weight", "about")
 
 

@@ -16,6 +16,7 @@ from desktop_app.core.panels import (
     CurvePanel,
     Hue,
     Line,
+    MapPanel,
     Source,
     Strip,
     StripsPanel,
@@ -139,12 +140,16 @@ def _softmax(scene: Scene, opening: Opening) -> tuple[AnyPanel | Box, ...]:
             hue=Hue.ATTENTION,
         ),
         _scalars(scene, Phrase("The row"), opening.scalars, Phrase("from the row")),
-        StripsPanel(
+        MapPanel(
             title=Phrase("The row of scores"),
             note=Phrase("after the mask"),
-            strips=(Strip(scores.label, np.where(np.isfinite(scores.values), scores.values, np.nan), scores.source),),
+            values=np.where(np.isfinite(scores.values), scores.values, np.nan)[None, :],
             levels=diverging(seen),
-            wrap=wrap_width(len(scores.values)),
+            row_labels=(scores.label,),
+            column_labels=scene.labels,
+            selected_column=key,
+            source=scores.source,
+            picks=None,
         ),
     )
 
@@ -220,12 +225,12 @@ def _scalars(
         where = s.cell.name if s.cell is not None else otherwise
         source = (s.cell.name, s.cell.index) if s.cell is not None else None
         if where == "tokens":
-            # An id is a label, not a quantity: a bar of that length would mean nothing.
-            bars.append(Bar(s.label, 0.0, str(int(s.value)), scene.tokenizer.quoted(int(s.value)), source=source))
+            bars.append(Bar(s.label, s.value, str(int(s.value)), scene.tokenizer.quoted(int(s.value)), source=source))
         else:
             length = s.value if np.isfinite(s.value) else 0.0
             bars.append(Bar(s.label, length, number(s.value), where, source=source))
-    return BarsPanel(title=title, hint=Phrase("click one to open it"), bars=tuple(bars), hue=Hue.RESIDUAL)
+    # They are of different kinds, a maximum and a sum: no one scale compares them.
+    return BarsPanel(title=title, hint=Phrase("click one to open it"), bars=tuple(bars), drawn=False)
 
 
 def chain(scene: Scene, token: int) -> View:

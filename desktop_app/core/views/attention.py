@@ -47,7 +47,7 @@ _LETTERS = (
     ("k", Hue.KEY, Phrase("keys"), "Keys of head {1}"),
     ("v", Hue.VALUE, Phrase("values"), "Values of head {1}"),
 )
-_SHOWN_KEYS = 12
+_SHOWN_KEYS = 20
 
 
 def qkv(scene: Scene) -> Box:
@@ -286,15 +286,21 @@ def z(scene: Scene) -> Box:
     query, head, width = scene.token, scene.head, scene.config.d_head
     weights = scene.trace.read(scene.block("attn.pattern"), head=head, row=query)[: scene.reach(query)]
     values = scene.trace.read(scene.block("attn.v"), head=head)[: scene.reach(query)]
-    order = sorted(np.argsort(-weights, kind="stable")[:_SHOWN_KEYS].tolist())
+    # One row for a key in all three pictures, so that weight, value and product are read across.
+    order = tuple(sorted(np.argsort(-weights, kind="stable")[:_SHOWN_KEYS].tolist()))
     tensor = scene.block("attn.pattern")
     bars = key_bars(scene, weights, order, lambda j: (tensor, (head, query, j)), pick=Select)
     left = len(weights) - len(order)
     weighted = weights[:, None] * values
     result = scene.trace.read(scene.block("attn.z"), head=head, row=query)
-    limits = diverging(values, weighted, result, rule=Phrase("shared by the three"))
+    of_values = diverging(values)
+    limits = diverging(weighted, result, rule=Phrase("shared with the sum"))
+    if limits.high < of_values.high / 4:  # what is hardly read sends next to nothing, and looks like that
+        limits = replace(limits, low=-of_values.high / 4, high=of_values.high / 4)
     total = Strip("z", result, Source(scene.block("attn.z"), (head, query, "col")), Hue.ACCENT, "Σ")
-    labels = scene.labels[: scene.reach(query)]
+    rows = list(order)
+    labels = tuple(scene.labels[j] for j in order)
+    positions = order if left else ()
     return column(
         row(
             BarsPanel(
@@ -302,26 +308,31 @@ def z(scene: Scene) -> Box:
                 note=Phrase("and {1} smaller", left) if left else Phrase("the row of the pattern"),
                 bars=bars,
                 hue=Hue.ATTENTION,
+                beside_map=True,
             ),
             MapPanel(
                 title=Phrase("Values v"),
-                note=Phrase("of every key"),
-                values=values,
-                levels=limits,
+                note=Phrase("of these keys") if left else Phrase("of every key"),
+                values=values[rows],
+                levels=of_values,
                 row_labels=labels,
-                source=Source(scene.block("attn.v"), (head, "row", "col")),
+                source=Source(scene.block("attn.v"), (head, "row", "col"), rows=order if left else None),
                 hue=Hue.VALUE,
                 selected=None,
                 x_label=Phrase("d_head = {1}", width),
+                picks=None if left else Select,
+                positions=positions,
             ),
             MapPanel(
                 title=Phrase("Weight × value"),
                 note=Phrase("what each key sends"),
-                values=weighted,
+                values=weighted[rows],
                 levels=limits,
                 row_labels=labels,
                 hue=Hue.VALUE,
                 x_label=Phrase("d_head = {1}", width),
+                picks=None if left else Select,
+                positions=positions,
             ),
         ),
         StripsPanel(

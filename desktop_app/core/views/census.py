@@ -45,9 +45,12 @@ def census_box(
                 Phrase("Attention, of the blocks"), models, [c.of_blocks(*ATTENTION) for c in models], Hue.ATTENTION
             ),
             _shares(Phrase("MLP, of the blocks"), models, [c.of_blocks(*MLP) for c in models], Hue.MLP),
-            _shares(Phrase("Embeddings, of all"), models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
         ),
-        *((row(_value(low), *((rank,) if rank is not None else ())),) if low is not None else ()),
+        row(
+            _shares(Phrase("Embeddings, of all"), models, [c.of_all(*EMBEDDINGS) for c in models], Hue.RESIDUAL),
+            *((_value(low),) if low is not None else ()),
+        ),
+        *((rank,) if rank is not None else ()),
         TextPanel(
             title=Phrase("Totals and sources"),
             note=Phrase("a bias counts with its matrix"),
@@ -80,8 +83,8 @@ def _value(low: LowRank) -> BarsPanel:
     key = "rank {1}; {2} fewer in all {3} heads" if low.saved >= 0 else "rank {1}; {2} more in all {3} heads"
     saved = Phrase(key, low.rank, Count(abs(low.saved)), Count(low.heads))
     bars = (
-        Bar(Phrase("thin: down and up"), float(low.own), Count(low.own), saved, marked=True),
-        Bar(Phrase("one whole matrix"), float(low.full), Count(low.full), Phrase("rank up to {1}", low.width)),
+        Bar(Phrase("two thin ones"), float(low.own), Count(low.own), saved, marked=True),
+        Bar(Phrase("one whole one"), float(low.full), Count(low.full), Phrase("rank up to {1}", low.width)),
     )
     note = Phrase("W_OV = W_V W_O")
     return BarsPanel(title=Phrase("What a head's value takes"), note=note, bars=bars, hue=Hue.VALUE)

@@ -103,7 +103,7 @@ def _graph(scene: Scene, found: Circuits) -> GraphPanel:
     full = _round_up(max((pair[3] - found.random for pair in shown), default=1.0))
     note = Phrase("of {1}", Count(len(reach))) if len(reach) > len(shown) else Phrase("above what random matrices give")
     if not reach:
-        largest = f"{every[0][3] - found.random:+.3f}" if every else Phrase("none")
+        largest = f"{every[0][3] - found.random:+.3f}".replace("-", "−") if every else Phrase("none")
         note = Phrase("no pair reaches it; the largest is {1}", largest)
     knots = tuple(
         Knot(head, layer, 0.2, name(layer, head), marked=(layer, head) == (scene.layer, scene.head))
@@ -157,7 +157,7 @@ def _listed(scene: Scene, found: Circuits) -> BarsPanel:
             f"{name(*earlier)} → {name(*later)}",
             score,
             f"{score:.3f}",
-            Phrase(_AS[kind], f"{score - found.random:+.3f}"),
+            Phrase(_AS[kind], f"{score - found.random:+.3f}".replace("-", "−")),
             marked=(scene.layer, scene.head) in (earlier, later),
             source=(f"circuits.{kind}", (*earlier, *later)),
         )
@@ -255,7 +255,9 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     if len(own.index) == 2:
         return Readout(number(value), Phrase("copying score"), name(*own.index))
     kind = own.name.removeprefix("circuits.")
-    place = Phrase(_READS[kind], name(*own.index[:2]), name(*own.index[2:]), f"{value - found.random:+.3f}")
+    place = Phrase(
+        _READS[kind], name(*own.index[:2]), name(*own.index[2:]), f"{value - found.random:+.3f}".replace("-", "−")
+    )
     return Readout(number(value), Phrase("composition"), place)
 
 

@@ -52,7 +52,7 @@ def pair(scene: Scene, found: Circuits, kind: str, index: tuple[int, ...], value
             f"{number(found.random)} ± {number(found.random_spread)}",
             Phrase("measured on this shape"),
         ),
-        Line(Phrase("beyond random"), f"{value - found.random:+.4f}"),
+        Line(Phrase("beyond random"), f"{value - found.random:+.4f}".replace("-", "−")),
         Line(
             Phrase("the strongest way"),
             Phrase("{1} % of the squared norm", f"{100 * first:.0f}"),

@@ -35,7 +35,10 @@ def token_name(scene: Scene, position: int) -> str:
 
 def differs(by: str, good: bool) -> str:
     """How far the recomputed number is from the model's, and whether that is within rounding."""
-    return Phrase("differs by {1}: rounding", by) if good else Phrase("differs by {1}: more than rounding", by)
+    if by == "0":
+        return Phrase("the same number")
+    key = "differs by {1}: rounding" if good else "differs by {1}: more than rounding"
+    return Phrase(key, by)
 
 
 def strip(

@@ -13,6 +13,7 @@ from desktop_app.core.views.common import token_name
 from desktop_app.gpt2.phrase import Phrase, joined
 
 _LISTED = 6
+_TOGETHER = 3  # positions named of tokens with equal rows
 
 
 def strongest(
@@ -40,16 +41,20 @@ def alike(scene: Scene, name: str, *, hue: Hue = Hue.RESIDUAL) -> BarsPanel:
     lengths = np.linalg.norm(rows, axis=1)
     own = lengths[scene.token]
     cosines = rows @ rows[scene.token] / np.maximum(lengths * own, 1e-30)
-    order = [int(n) for n in np.argsort(-cosines, kind="stable") if n != scene.token][:_LISTED]
+    # Equal rows, of one token at several positions, are one bar.
+    equal: dict[bytes, list[int]] = {}
+    for n in np.argsort(-cosines, kind="stable"):
+        if n != scene.token:
+            equal.setdefault(rows[n].tobytes(), []).append(int(n))
     bars = tuple(
         Bar(
-            f"{scene.labels[n]} {n}",
+            f"{scene.labels[n]} {', '.join(map(str, same[:_TOGETHER]))}{', …' if len(same) > _TOGETHER else ''}",
             float(cosines[n]),
             f"{cosines[n]:.2f}".replace("-", "−"),
             Phrase("length {1}", number(float(lengths[n]))),
             pick=Select(n),
         )
-        for n in order
+        for n, same in ((group[0], group) for group in list(equal.values())[:_LISTED])
     )
     title = Phrase("Most like {1}, length {2}", token_name(scene, scene.token), number(float(own)))
     return BarsPanel(

@@ -86,7 +86,7 @@ def _read_from(scene: Scene, found: Attribution, scale: float) -> BarsPanel:
             logit = float(scene.trace.logits(found.position)[token])
             label = scene.tokenizer.label(token)
             bars.append(Bar(label, logit, number(logit), Phrase("logits"), source=("logits", (found.position, token))))
-    return BarsPanel(title=Phrase("With"), hint=Phrase("click one to open it"), bars=tuple(bars), hue=Hue.RESIDUAL)
+    return BarsPanel(title=Phrase("With"), hint=Phrase("click one to open it"), bars=tuple(bars), drawn=False)
 
 
 def _by_source(scene: Scene, found: Attribution, which: Part) -> tuple[AnyPanel, ...]:
@@ -154,7 +154,7 @@ def source(scene: Scene, found: Attribution, which: Part, key: int) -> Box:
     return column(
         TextPanel(lines=lines),
         *dot_panels(left, Strip("W_O u / s", worth, None, Hue.KEY, "×")),
-        BarsPanel(title=Phrase("With"), hint=Phrase("click one to open it"), bars=(looked,), hue=Hue.ATTENTION),
+        BarsPanel(title=Phrase("With"), hint=Phrase("click one to open it"), bars=(looked,), drawn=False),
     )
 
 

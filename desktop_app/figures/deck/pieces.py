@@ -184,7 +184,7 @@ def _native(panel: Panel, rect: Rect, page: Page, draw: "Draw") -> list[Piece]:
         place = Rect(rect.x, rect.y, rect.w, page.u(HEADING))
         head = [Heading(place, *_heading_words(panel, rect.w, page), panel.current, page.u(13))]
     body = rect.inset(top=page.u(HEADING)) if head else rect
-    if isinstance(panel, BarsPanel) and panel.bars:
+    if isinstance(panel, BarsPanel) and panel.bars and panel.drawn:
         # Few bars are not drawn thicker than many.
         high = page.u(_BAR * (len(panel.bars) + len(panel.cuts)) + 2 * _BAR)
         place = Rect(body.x, body.y, body.w, min(body.h, high))

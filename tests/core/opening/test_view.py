@@ -93,5 +93,6 @@ def test_a_token_id_is_written_as_a_name_and_never_drawn_as_an_amount(scene):
         p for p in panels(opening_view(scene, Cell("embed", (2, 1))).content) if isinstance(p, BarsPanel)
     )
     token = made_from.bars[0]
-    assert (token.source, token.value, token.text) == (("tokens", (2,)), 0.0, str(ids[2]))
+    assert (token.source, token.value, token.text) == (("tokens", (2,)), float(ids[2]), str(ids[2]))
+    assert not made_from.drawn
     assert token.remark == scene.tokenizer.quoted(ids[2])
