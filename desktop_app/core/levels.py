@@ -61,7 +61,7 @@ class Levels:
     def beyond(self, *arrays: Array) -> int:
         """How many cells lie outside the limits."""
         return sum(
-            int(np.count_nonzero(self.is_beyond(piece)))
+            _finite(piece, piece > self.high) + _finite(piece, piece < self.low)
             for flat in (np.ravel(a) for a in arrays)
             for piece in np.array_split(flat, 1 + flat.size // _PIECE)
         )
@@ -78,6 +78,11 @@ class Levels:
         if self.decades:
             return Phrase("log, {1} decades", self.decades)
         return {0.5: Phrase("square root"), 0.25: Phrase("fourth root")}.get(self.power, "")
+
+
+def _finite(values: Array, chosen: Array) -> int:
+    """How many of the chosen cells are finite; mostly none is chosen."""
+    return int(np.isfinite(values[chosen]).sum()) if np.count_nonzero(chosen) else 0
 
 
 def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:

@@ -157,8 +157,10 @@ def heat(values: Array, levels: Levels, rect: Rect, page: Page) -> str:
     """Draw cells; where they are smaller than a pixel the strongest is shown, and the returned words say so."""
     page.fill(rect, page.theme.void)
     rows, columns = pixels(rect.h, page.density), pixels(rect.w, page.density)
-    turn = -1 if levels.turned else 1
-    shown = turn * pool(turn * values, rows, columns, signed=levels.low < 0)
+    signed = levels.low < 0
+    shown = (
+        -pool(-values, rows, columns, signed=signed) if levels.turned else pool(values, rows, columns, signed=signed)
+    )
     page.marks.append(Heat(rect, levels.fraction(shown), page.theme.table(levels.diverging)))
     return pooled_words(values.shape, rows, columns)
 

@@ -163,9 +163,16 @@ def ruler_words(panel: RulerPanel) -> str:
 
 
 def _strongest(values: Any, rows: tuple[str, ...], columns: tuple[str, ...]) -> str:
-    sizes = np.where(np.isfinite(values), np.abs(values), -1)
-    if not sizes.size or sizes.max() < 0:
+    if not values.size:
         return ""
-    r, c = (int(n) for n in np.unravel_index(int(np.argmax(sizes)), sizes.shape))
+    # The extremes alone, as a grid of a thousand tokens is said in every frame; NaN is ignored.
+    high, low = np.fmax.reduce(values, axis=None), np.fmin.reduce(values, axis=None)
+    if not (np.isfinite(high) and np.isfinite(low)):
+        values = np.where(np.isfinite(values), values, np.nan)
+        high, low = np.fmax.reduce(values, axis=None), np.fmin.reduce(values, axis=None)
+    if np.isnan(high):
+        return ""
+    at = (values == high) | (values == low) if high == -low else values == (high if high > -low else low)
+    r, c = (int(n) for n in np.unravel_index(int(np.argmax(at)), values.shape))
     where = f"row {rows[r] if rows else r}, column {columns[c] if columns else c}"
     return f"The largest in size, {number(float(values[r, c]))}, in {where}."

@@ -29,6 +29,9 @@ MOST = 1_000_000
 """The largest number in a mask's name."""
 
 
+_KEPT = 1 << 21  # cells of a grid of hidden keys that is kept
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of rule.
@@ -141,6 +144,21 @@ class Rule:
         return int(total.sum())
 
 
+def _hidden(rule: Rule, queries: Array, keys: Array) -> NDArray[np.bool_]:
+    """[query, key]: true where a rule hides the key; read-only."""
+    if not 0 < len(queries) * len(keys) <= _KEPT:
+        return ~rule.seen(queries, keys)
+    return _kept_hidden(rule, queries.astype(np.int64).tobytes(), keys.astype(np.int64).tobytes())
+
+
+@lru_cache(maxsize=4)
+def _kept_hidden(rule: Rule, queries: bytes, keys: bytes) -> NDArray[np.bool_]:
+    """The same, kept: each grid of a view needs it, and every block of a pass."""
+    hidden = ~rule.seen(np.frombuffer(queries, np.int64), np.frombuffer(keys, np.int64))
+    hidden.flags.writeable = False
+    return hidden
+
+
 GPT2 = Rule(((CAUSAL, 0),))
 
 
@@ -165,7 +183,7 @@ class Mask:
 
     def hidden(self, config: Config, layer: int, queries: Array, keys: Array) -> NDArray[np.bool_]:
         """[head, query, key], or [1, query, key] where all heads are alike: true where a key is not seen."""
-        common = ~self.rule.seen(queries, keys)[None]
+        common = _hidden(self.rule, queries, keys)[None]
         own = self.own(layer)
         if not own:
             return common
