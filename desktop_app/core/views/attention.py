@@ -135,7 +135,7 @@ def _queries(scene: Scene, every: int) -> range:
 
 
 def _left_out(scene: Scene, every: int) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-    """The positions of a small grid's columns and rows; None for all."""
+    """The positions shown as a small grid's columns and as its rows; None for all positions."""
     queries = tuple(_queries(scene, every)) if every > 1 else None
     return (queries, None) if scene.state.view.keys_down else (None, queries)
 

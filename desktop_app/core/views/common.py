@@ -66,7 +66,7 @@ def heads_strip(scene: Scene, name: str, label: str, *, hue: Hue, operator: str 
 
 
 def vector(scene: Scene, own: Strip, title: str = "", note: str = "", *, by_head: bool = False) -> StripsPanel:
-    """One vector on its own colour scale; `by_head` if heads lie in it side by side, of which the shown is outlined."""
+    """One vector on its own colour scale; `by_head` if it concatenates heads, of which the shown one is outlined."""
     width = scene.config.d_head if by_head else 0
     return StripsPanel(
         carpet=True,
@@ -89,7 +89,7 @@ def key_bars(
     pick: Callable[[int], Intent] | None = None,
     marked: int | None = None,
 ) -> tuple[Bar, ...]:
-    """A bar for each of these keys of a query, [key]; `cell` is where the weight of a key comes from."""
+    """A bar for each of the given keys of a query; `cell` gives the source cell of a key's weight."""
     return tuple(
         Bar(
             scene.labels[j],

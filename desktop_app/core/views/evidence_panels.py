@@ -48,7 +48,7 @@ _WINDOWS = {
 
 
 def of_neuron(scene: Scene, evidence: Evidence) -> tuple[AnyPanel, ...]:
-    """What a neuron's passages are found by, or which neurons are most active, and what the neuron writes for."""
+    """The neurons found by the search or, without one, the most active ones, and the tokens that the neuron favours."""
     found = made(scene, evidence, "search")
     text = typed(scene)[0]
     listed = most_active(scene, evidence) if not text else _found(scene, found, text)
@@ -61,7 +61,7 @@ def _rows(passage: Passage) -> range:
 
 
 def table(scene: Scene, evidence: Evidence) -> MapPanel | TextPanel:
-    """The passages, each token shaded by the number; a line in words until they are read."""
+    """The passages, each token shaded by its value; a line of text until they are computed."""
     passages = made(scene, evidence, "passages")
     heading = {
         "strongest": Phrase("Strongest passages"),
@@ -176,7 +176,7 @@ def _writes(scene: Scene, written: object) -> AnyPanel:
 
 
 def muted_here(scene: Scene, evidence: Evidence) -> AnyPanel:
-    """What the next token's probabilities become with the neuron or head muted."""
+    """The probabilities of the next token with and without the neuron or head."""
     title = Phrase("Muted on this prompt")
     muted = made(scene, evidence, "muted")
     if isinstance(muted, str):
@@ -198,7 +198,7 @@ def muted_here(scene: Scene, evidence: Evidence) -> AnyPanel:
 
 
 def over_all(scene: Scene, evidence: Evidence, layer: int, unit: int) -> CurvePanel:
-    """A neuron's activations over all positions of the texts, or how far back a head looks."""
+    """The distribution of a neuron's activations over the texts, or of the distances at which a head attends."""
     if of_heads(scene):
         shares = evidence.arrays["distances"][layer, unit].astype(float)
         bins = [n for n, least in enumerate(DISTANCES) if least < int(evidence.about["length"])]
@@ -230,7 +230,7 @@ def over_all(scene: Scene, evidence: Evidence, layer: int, unit: int) -> CurvePa
 
 
 def of_head(scene: Scene, evidence: Evidence, layer: int, unit: int) -> tuple[AnyPanel, ...]:
-    """A head's scores over the texts, and its strongest looks."""
+    """A head's scores over the texts, and the token pairs with its largest attention weights."""
     scores, spread = evidence.arrays["scores"][:, layer, unit], evidence.arrays["spread"][:, layer, unit]
     lines = tuple(
         Line(words, number(float(scores[SCORES.index(name)])), f"± {number(float(spread[SCORES.index(name)]))}")

@@ -1,4 +1,4 @@
-"""What the evidence workspace shows and needs: which neuron or head, and the products made for it."""
+"""What the evidence workspace shows: which neuron or head, and the products that are computed for it."""
 
 import re
 
@@ -128,5 +128,5 @@ def made(scene: Scene, evidence: Evidence, what: str) -> object:
 
 
 def name_of(layer: int, unit: int) -> str:
-    """A neuron or head as it is written: its block, and its number in it."""
+    """A neuron or head as text: its block, and its number in the block."""
     return f"{layer}.{unit}"
