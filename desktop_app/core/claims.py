@@ -10,6 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from desktop_app.core.analysis import circuits, superposition
+from desktop_app.core.analysis.directions import arithmetic
+from desktop_app.core.analysis.expression import parse_sum
+from desktop_app.core.analysis.folding import require_head
 from desktop_app.core.analysis.predictions import compute as predictions
 from desktop_app.core.analysis.score import compute as score
 from desktop_app.core.levels import number, percent
@@ -250,6 +254,75 @@ class Near:
         cosines = rows @ rows[word] / np.linalg.norm(rows, axis=1).clip(1e-30)
         nearer = int((cosines > cosines[other]).sum()) - (word != other)
         return Finding(nearer + 1 == self.rank, f"{self.other!r} is number {nearer + 1} of those near {self.word!r}")
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The rank of a token's row of W_E among those nearest to a sum, as in "uncle - man + woman"; the nearest is 1."""
+
+    terms: str
+    other: str
+    rank: int
+
+    def find(self, scene: Scene) -> Finding:
+        """The rank among all tokens but those of the sum, by centred rows."""
+        asked = parse_sum(self.terms, scene.tokenizer)
+        made = arithmetic(scene.checkpoint, asked.terms, answer=_token(scene, self.other))
+        return Finding(made.rank == self.rank, f"{self.other!r} has rank {made.rank} for {self.terms}")
+
+
+@dataclass(frozen=True)
+class Composes:
+    """How much of what one head writes a later head reads (by "q", "k" or "v"), less what random heads have.
+
+    `most`: whether no other head from block `since` on, and before the later one's, has more.
+    """
+
+    head: Head
+    into: Head
+    by: str
+    bounds: Bounds = Bounds()
+    most: bool | None = None
+    since: int = 0
+
+    def find(self, scene: Scene) -> Finding:
+        """The composition score of the pair, from the weights."""
+        for layer, number_ in (self.head, self.into):
+            require_head(scene.checkpoint, layer, number_)
+        (earlier, _), (later, _) = self.head, self.into
+        if not self.since <= earlier < later:
+            raise SessionError(f"Head {self.head} is not in a block from {self.since} on that comes before {later}.")
+        among = circuits.kept(scene.checkpoint).above(self.by)[self.since : later, :, *self.into]
+        value = float(among[earlier - self.since, self.head[1]])
+        holds = self.bounds.hold(value) and self.most in (None, value == among.max())
+        return Finding(holds, f"the pair's score is {number(value)} above random; the largest is {number(among.max())}")
+
+
+@dataclass(frozen=True)
+class Copies:
+    """A head's copying score, for tokens as they are after block 0's MLP."""
+
+    head: Head
+    bounds: Bounds
+
+    def find(self, scene: Scene) -> Finding:
+        """The score, from the weights."""
+        require_head(scene.checkpoint, *self.head)
+        value = float(circuits.kept(scene.checkpoint).copying_through_mlp[self.head])
+        return Finding(self.bounds.hold(value), f"the copying score is {number(value)}")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How widely the cosines between rows of W_E spread, as a multiple of that between random vectors."""
+
+    bounds: Bounds
+
+    def find(self, scene: Scene) -> Finding:
+        """The ratio of the two standard deviations, over a sample of rows less their mean."""
+        found = superposition.angles(superposition.directions_of(scene.checkpoint, "embedding"))
+        value = found.spread / found.spread_random
+        return Finding(self.bounds.hold(value), f"cosines spread {number(value)} times as widely as random ones")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,10 @@ sentence belongs to:
     { active = 1, below = 0.05 }                  which share of a block's neurons stays above zero
     { loss = true, above = 9.5 }                  the mean loss of the text's tokens, in nats
     { near = " blue", to = " golden", rank = 1 }  the rank of a row of W_E among those nearest to another
+    { sum = "uncle - man + woman", to = " aunt", rank = 1 }    the rank of a row of W_E among those nearest to a sum
+    { composes = [3, 5], into = [5, 1], by = "key", since = 2, most = true }    what one head reads of another
+    { copies = [5, 1], above = 0.9 }              a head's copying score
+    { spread = true, above = 1.2 }                how widely cosines between rows spread, against random vectors
     { ends = "AABBCC" }                           what greedy generation gives, for as many tokens as that text has
 
 `above` and `below` are strict bounds on the measured number. Any claim may change the following before it is measured:
@@ -34,6 +38,8 @@ from desktop_app.core.claims import (
     Bounds,
     Change,
     Claim,
+    Composes,
+    Copies,
     Count,
     Drawn,
     Ends,
@@ -45,9 +51,11 @@ from desktop_app.core.claims import (
     Near,
     Next,
     Number,
+    Spread,
     Statement,
+    Sum,
 )
-from desktop_app.core.fields import Kind, Reader, flag, real, text, whole
+from desktop_app.core.fields import Kind, Reader, choice, flag, real, text, whole
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.state import TEXT_LIMIT
 from desktop_app.gpt2.config import MOST_BLOCKS
@@ -55,6 +63,7 @@ from desktop_app.gpt2.errors import SessionError
 from desktop_app.gpt2.sampling import MAX_TOP_K
 
 _WORD = text(200)
+_READ_BY = {"query": "q", "key": "k", "value": "v"}
 _SHARE, _COUNT = real, whole(0, 200_000)
 
 
@@ -198,6 +207,29 @@ def _near(row: _Row) -> Statement:
     return Near(row.must("near", _WORD), row.must("to", _WORD), row.must("rank", whole(1, 2**31)))
 
 
+def _sum(row: _Row) -> Statement:
+    return Sum(row.must("sum", _WORD), row.must("to", _WORD), row.must("rank", whole(1, 2**31)))
+
+
+def _composes(row: _Row) -> Statement:
+    pair = row.must("composes", row.head), row.must("into", row.head)
+    by = row.must("by", choice(*_READ_BY))
+    bounds, most, since = row.bounds(), row.may("most", flag), row.may("since", whole(0, 511), 0)
+    if bounds == Bounds() and most is None:
+        raise row.refuse("the claim says nothing of the pair; give above, below or most.")
+    return Composes(*pair, _READ_BY[by], bounds, most, since)
+
+
+def _copies(row: _Row) -> Statement:
+    return Copies(row.must("copies", row.head), _bounds(row))
+
+
+def _spread(row: _Row) -> Statement:
+    if not row.must("spread", flag):
+        raise row.refuse("spread is true where the spread of cosines is claimed.")
+    return Spread(_bounds(row))
+
+
 STATEMENTS = {
     "next": _next,
     "looks": _looks,
@@ -212,6 +244,10 @@ STATEMENTS = {
     "active": _active,
     "loss": _loss,
     "near": _near,
+    "sum": _sum,
+    "composes": _composes,
+    "copies": _copies,
+    "spread": _spread,
 }
 """What a claim may be about: the key that names it -> its reader."""
 

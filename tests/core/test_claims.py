@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from desktop_app.core.analysis import circuits
 from desktop_app.core.claims_file import STATEMENTS, read_claims
 from desktop_app.core.model import open_model
 from desktop_app.core.state import State
@@ -196,6 +197,61 @@ def test_near_is_the_place_by_cosine_among_all_other_rows(model):
         assert check(model, row | {"rank": rank}) and not check(model, row | {"rank": rank + 1})
 
 
+def test_sum_is_the_place_by_cosine_of_centred_rows_without_the_terms(model):
+    rows = model.checkpoint.weights["embed.W_E"].astype(np.float64)
+    rows = rows - rows.mean(0)
+    a, b, c = (model.tokenizer.encode(letter).ids[0] for letter in "abc")
+    wanted = rows[a] - rows[b] + rows[c]
+    cosines = rows @ wanted / np.linalg.norm(rows, axis=1) / np.linalg.norm(wanted)
+    order = [t for t in np.argsort(-cosines).tolist() if t not in (a, b, c)]
+    for token in spelled(model, order)[:5]:
+        row, rank = {"sum": "'a' - 'b' + 'c'", "to": word(model, token)}, order.index(token) + 1
+        assert check(model, row | {"rank": rank}) and not check(model, row | {"rank": rank + 1})
+
+
+def folded(model, layer, part, head):
+    """W_Q, W_K or W_V of a head with the norm's gain, each column less its mean."""
+    n, d = model.config.n_embd, model.config.d_head
+    weights = model.checkpoint.weights
+    whole = weights[f"blocks.{layer}.attn.W_QKV"].astype(np.float64)
+    own = weights[f"blocks.{layer}.ln1.w"][:, None] * whole[:, part * n + head * d : part * n + (head + 1) * d]
+    return own - own.mean(0)
+
+
+def test_composes_is_the_score_of_the_whole_matrices_above_that_of_random_ones(model):
+    d, heads = model.config.d_head, range(model.config.n_head)
+    out = model.checkpoint.weights["blocks.0.attn.W_O"].astype(np.float64)
+    random = circuits.kept(model.checkpoint).random
+    reads = {
+        "query": folded(model, 1, 0, 0) @ folded(model, 1, 1, 0).T,
+        "key": folded(model, 1, 1, 0) @ folded(model, 1, 0, 0).T,
+        "value": folded(model, 1, 2, 0) @ model.checkpoint.weights["blocks.1.attn.W_O"][:d],
+    }
+    for by, read in reads.items():
+        scores = []
+        for head in heads:
+            writes = folded(model, 0, 2, head) @ out[head * d : (head + 1) * d]
+            scores.append(np.linalg.norm(writes @ read) / np.linalg.norm(writes) / np.linalg.norm(read) - random)
+        for head in heads:
+            row = {"composes": [0, head], "into": "one", "by": by}
+            both(model, row, by, scores[head])
+            assert check(model, row | {"most": head == int(np.argmax(scores))})
+
+
+def test_copies_is_the_share_of_the_eigenvalues_that_are_positive(model):
+    score = circuits.kept(model.checkpoint).copying_through_mlp[1, 0]  # tests/core/analysis has its truth
+    both(model, {"copies": "one"}, "score", float(score))
+
+
+def test_spread_is_a_multiple_of_that_of_random_vectors(model):
+    rows = model.checkpoint.weights["embed.W_E"].astype(np.float64)
+    rows = rows - rows.mean(0)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    ratio = (rows @ rows.T)[np.triu_indices(len(rows), 1)].std() * rows.shape[1] ** 0.5
+    assert check(model, {"spread": True, "above": 0.97 * ratio, "below": 1.03 * ratio})
+    assert not check(model, {"spread": True, "above": 1.03 * ratio})
+
+
 def test_ends_is_the_greedy_continuation_which_the_letter_sorter_knows():
     sorter = open_model(BUNDLED.parent / "sorter")
     state = State(text="CBAABC")
@@ -225,6 +281,10 @@ def test_ends_is_the_greedy_continuation_which_the_letter_sorter_knows():
         ({"next": "a", "above": float("nan")}, "a number"),
         ({"active": 0}, "says nothing of the number"),
         ({"loss": False, "above": 1.0}, "loss is true"),
+        ({"spread": False, "above": 1.0}, "spread is true"),
+        ({"composes": [0, 0], "into": [1, 0], "by": "key"}, "says nothing of the pair"),
+        ({"composes": [0, 0], "into": [1, 0], "by": "soul", "most": True}, "by is 'soul'"),
+        ({"copies": [0, 0]}, "says nothing of the number"),
     ],
 )
 def test_a_row_that_is_no_claim_is_refused_by_name(row, words):
@@ -267,4 +327,8 @@ def test_every_kind_of_claim_is_tried_here():
         "left",
         "near",
         "answers",
+        "sum",
+        "composes",
+        "copies",
+        "spread",
     }
