@@ -158,6 +158,22 @@ def test_what_is_typed_names_a_neuron_or_is_looked_for(model):
     assert "Neurons that peak on '9.9999'" in [panel.title for panel in panels(view_of(model, own).content)]
 
 
+def test_what_a_neuron_writes_opens_to_the_product_less_the_mean_over_tokens(model):
+    own = scene(model, layer=1, neuron=7)
+    weights = {name: array.astype(float) for name, array in model.checkpoint.weights.items()}
+    writes = (weights["blocks.1.mlp.W_out"][7] - weights["blocks.1.mlp.W_out"][7].mean()) * weights["ln_final.w"]
+    every = weights["unembed.W_U"] @ writes
+    for token in (65, 200):
+        lines, *parts = panels(evidence.open_cell(own, Cell("evidence.written", (token,))).content)
+        product, mean = lines.lines[1].text.split(" − ")
+        assert float(product.replace("−", "-")) == pytest.approx(every[token], rel=1e-3)
+        assert float(mean.replace("−", "-")) == pytest.approx(every.mean(), rel=1e-2, abs=1e-3)
+        shown_number = float(lines.lines[1].remark.removeprefix("= ").replace("−", "-"))
+        assert shown_number == pytest.approx(every[token] - every.mean(), rel=1e-3)
+        one, other, *_ = (strip.values for part in parts for strip in getattr(part, "strips", ()))
+        assert one @ other == pytest.approx(every[token], rel=1e-5)
+
+
 def test_without_evidence_and_with_that_of_another_model_the_view_says_so(model, tmp_path, folder):
     bare = open_model(write_model(tmp_path / "bare"))
     shown_panels = list(panels(view_of(bare, scene(bare)).content))

@@ -41,6 +41,22 @@ def differs(by: str, good: bool) -> str:
     return Phrase(key, by)
 
 
+def rows_note(left_out: int) -> str:
+    """Which rows of W_E are compared: less their mean, or also without so many principal components."""
+    return Phrase("without the {1} largest components", left_out) if left_out else Phrase("rows less their mean")
+
+
+def rows_as_numpy(left_out: int) -> list[str]:
+    """Lines of numpy that make those rows of `E`, as `centred`."""
+    lines = ["centred = E - E.mean(0)"]
+    if left_out:
+        lines += [
+            f"axes = np.linalg.svd(centred, full_matrices=False)[2][:{left_out}]",
+            "centred -= centred @ axes.T @ axes",
+        ]
+    return lines
+
+
 def strip(
     scene: Scene,
     name: str,

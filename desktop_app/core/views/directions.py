@@ -38,7 +38,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
-from desktop_app.core.views.common import token_name
+from desktop_app.core.views.common import rows_as_numpy, rows_note, token_name
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
@@ -99,11 +99,15 @@ def _compute(work: Work, text: str, token: int, without: int) -> Found:
 _DIRECTION = Product("directions", Phrase("Comparing every token's row"), _compute, of_text=False, quick=False)
 
 
+def _without(scene: Scene) -> int:
+    return WITHOUT if scene.state.view.rows == "trimmed" else 0
+
+
 def want(scene: Scene) -> Want:
     """The typed direction, or the selected token's own row."""
     view = scene.state.view
     token = -1 if view.direction.strip() else scene.trace.ids[scene.token]
-    return Want(_DIRECTION, (view.direction, token, WITHOUT if view.rows == "trimmed" else 0))
+    return Want(_DIRECTION, (view.direction, token, _without(scene)))
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
@@ -137,14 +141,6 @@ def _title(scene: Scene, found: Found | None) -> str:
     return Phrase("The direction {1}", name or words)
 
 
-def _rows_note(scene: Scene) -> str:
-    return (
-        Phrase("without the {1} largest components", WITHOUT)
-        if scene.state.view.rows == "trimmed"
-        else Phrase("rows less their mean")
-    )
-
-
 def _bars(scene: Scene, made: Nearest, title: str, note: str, count: int, sign: float = 1.0) -> BarsPanel:
     bars = tuple(
         Bar(
@@ -161,7 +157,7 @@ def _bars(scene: Scene, made: Nearest, title: str, note: str, count: int, sign: 
 def _sum(scene: Scene, found: Found) -> Box:
     assert found.near is not None
     near = found.near
-    note = _rows_note(scene)
+    note = rows_note(_without(scene))
     if near.rank is not None and found.ruler is not None and isinstance(found.ruler.of, Sum):
         answer = scene.tokenizer.quoted(found.ruler.of.answer or 0)
         note = Phrase("{1} has rank {2}", answer, Count(near.rank))
@@ -215,7 +211,7 @@ def _share(plane: Plane, axis: int) -> float:
 def _ruler(scene: Scene, found: Found) -> Box:
     assert found.near is not None and found.far is not None and found.vector is not None
     ends = (
-        _bars(scene, found.near, Phrase("Tokens on this side"), _rows_note(scene), _ENDS),
+        _bars(scene, found.near, Phrase("Tokens on this side"), rows_note(_without(scene)), _ENDS),
         _bars(scene, found.far, Phrase("Tokens on the other"), "", _ENDS, -1.0),
     )
     points = rulers.points(scene.config)
@@ -353,21 +349,23 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
     """Lines that recompute the cosine of every token's row. Raises ModelError for a direction of another kind."""
     found = _found(scene, Cell("directions", ()))
     of = found.ruler.of if found.ruler is not None else None
-    if not isinstance(of, Sum | rulers.Neuron) or scene.state.view.rows == "trimmed":
-        raise ModelError("Only sums of tokens and neurons, beside whole rows, are made again from the weights.")
+    if not isinstance(of, Sum | rulers.Neuron):
+        raise ModelError("Only sums of tokens and neurons are made again from the weights.")
     reads = [("E", "embed.W_E", "")]
     if isinstance(of, Sum):
         line = f"direction = {[t.sign for t in of.terms]} @ centred[{[t.token for t in of.terms]}]"
     else:
         reads.append(("W_out", f"blocks.{of.layer}.mlp.W_out", ""))
         line = f"direction = W_out[{of.neuron}]"
+    lines = [*rows_as_numpy(_without(scene)), line]
+    if _without(scene):
+        lines.append("direction = direction - direction @ axes.T @ axes")
     return program(
         scene.checkpoint,
         "the cosine of every token's row, less the mean of all, with a direction",
         tuple(reads),
         [
-            "centred = E - E.mean(0)",
-            line,
+            *lines,
             "result = centred @ direction / np.linalg.norm(centred, axis=1) / np.linalg.norm(direction)",
         ],
     )

@@ -34,6 +34,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import State, with_option
+from desktop_app.core.views.common import rows_as_numpy
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
@@ -266,16 +267,10 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 
 def as_numpy(scene: Scene, _cell: Cell | None) -> str:
     """Lines that recompute the cosine of every token's row with the chosen token's row."""
-    lines = ["centred = E - E.mean(0)"]
-    if count := _without(scene):
-        lines += [
-            f"axes = np.linalg.svd(centred, full_matrices=False)[2][:{count}]",
-            "centred -= centred @ axes.T @ axes",
-        ]
     return program(
         scene.checkpoint,
         "the cosine of every token's row, less the mean of all, with one",
         (("E", "embed.W_E", ""),),
-        [*lines, f"one = centred[{chosen(scene)}]",
+        [*rows_as_numpy(_without(scene)), f"one = centred[{chosen(scene)}]",
          "result = centred @ one / np.linalg.norm(centred, axis=1) / np.linalg.norm(one)"],
     )  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from desktop_app.core.analysis.folding import along_unembedding
 from desktop_app.core.editing import Target, head, place
 from desktop_app.core.evidence.saved import Evidence
 from desktop_app.core.evidence.shown import AFTER, BEFORE, Passage, Passages
@@ -15,10 +16,24 @@ from desktop_app.core.levels import Levels, number
 from desktop_app.core.opening.as_numpy import program
 from desktop_app.core.opening.cells import Array, Cell
 from desktop_app.core.opening.describe import Readout
-from desktop_app.core.panels import Bar, BarsPanel, Hue, Line, ShadedPanel, TextPanel, View, column, row
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    Hue,
+    Line,
+    ShadedPanel,
+    Source,
+    Strip,
+    TextPanel,
+    View,
+    column,
+    formula_line,
+    row,
+)
 from desktop_app.core.scene import Scene
 from desktop_app.core.state import ASKED, State, encode, unplaced
 from desktop_app.core.views.common import token_name
+from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.evidence_panels import most_active, muted_here, of_head, of_neuron, over_all, table
 from desktop_app.core.views.evidence_wants import (
     EVIDENCE,
@@ -32,6 +47,7 @@ from desktop_app.core.views.evidence_wants import (
 )
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.phrase import Count, Phrase
+from desktop_app.gpt2.weights import UNEMBEDDING
 
 _OF_PROMPT = ("model", "int8", "text", "start", "space")  # the only settings of a pass not reset for a passage
 _HEAD_LEAD = Phrase(
@@ -182,17 +198,23 @@ def open_cell(scene: Scene, cell: Cell) -> View:
         )
     token, written = _token(scene, cell)
     layer, neuron = unit_of(scene)
+    weights, value = scene.checkpoint.weights, float(written[token])
+    writes = along_unembedding(scene.checkpoint, weights[f"blocks.{layer}.mlp.W_out"][neuron].astype(np.float64))
+    reads = weights[UNEMBEDDING][token].astype(np.float64)
+    product = float(writes @ reads)
     lines = (
-        Line(Phrase("formula"), "(row of W_out less its mean) ⊙ w_final · W_U[token], less the mean over tokens"),
-        Line(
-            Phrase("with numbers"), number(float(written[token])), f"blocks.{layer}.mlp.W_out[{neuron}], {token} of W_U"
-        ),
+        formula_line("(row of W_out less its mean) ⊙ w_final · W_U[token], less the mean over tokens"),
+        Line(Phrase("with numbers"), f"{number(product)} − {number(product - value)}", f"= {number(value)}"),
+    )
+    strips = (
+        Strip(Phrase("what it writes"), writes, None, Hue.MLP),
+        Strip("W_U", reads, Source(UNEMBEDDING, (token, "col")), Hue.RESIDUAL),
     )
     title = Phrase("What neuron {1} adds to {2}", name_of(layer, neuron), scene.tokenizer.quoted(token))
     lead = Phrase(
         "By the weights alone, a unit of activation, before the final norm's scale; later blocks may change it."
     )
-    return View(title, lead, column(TextPanel(lines=lines)))
+    return View(title, lead, column(TextPanel(lines=lines), *dot_panels(*strips)))
 
 
 def _whole(scene: Scene, cell: Cell) -> View:

@@ -35,6 +35,7 @@ from desktop_app.core.panels import (
 from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.targets import of_tensor
+from desktop_app.core.views.common import rows_as_numpy, rows_note
 from desktop_app.core.views.dot import dot_panels
 from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
@@ -131,13 +132,13 @@ def _chosen(scene: Scene) -> list[int]:
 
 
 def _features(scene: Scene) -> MapPanel:
-    ids = _chosen(scene)
-    values = analysis.interference(analysis.rows_of(scene.checkpoint, ids, without=_without(scene)))
+    ids, left_out = _chosen(scene), _without(scene)
+    values = analysis.interference(analysis.rows_of(scene.checkpoint, ids, without=left_out))
     off = values - np.diag(np.diag(values))
     labels = tuple(scene.tokenizer.label(t) for t in ids)
     return MapPanel(
         title=Phrase("Interference"),
-        note=Phrase("cosine of the rows of the text's tokens"),
+        note=rows_note(left_out) if left_out else Phrase("cosine of the rows of the text's tokens"),
         values=values,
         levels=diverging(off),
         row_labels=labels,
@@ -259,7 +260,8 @@ def as_numpy(scene: Scene, _cell: Cell | None) -> str:
         "the cosines between rows of W_E, all less their mean",
         (("E", "embed.W_E", ""),),
         [
-            f"chosen = (E - E.mean(0))[{_chosen(scene)}]",
+            *rows_as_numpy(_without(scene)),
+            f"chosen = centred[{_chosen(scene)}]",
             "chosen /= np.linalg.norm(chosen, axis=1, keepdims=True)",
             "result = chosen @ chosen.T",
         ],
