@@ -35,6 +35,7 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
         ("temperature, top-k or top-p moved, 50,257 tokens: painted, 99th percentile", "sampling", _FRAME),
         ("step, head or block changed, 64 tokens: painted, 99th percentile", "steps 64", _FRAME),
         ("step, head or block changed, 1,024 tokens: painted, 99th percentile", "steps 1024", 2 * _FRAME),
+        ("the map of 50,257 tokens dragged and zoomed: painted, 99th percentile", "map", _FRAME),
     ):
         times = found[key]
         note = f"median {ms(statistics.median(times))}, {len(times)} frames; {blank}; {steady}"
@@ -140,6 +141,7 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     walk()
     found["steps 1024"] = [seconds for _ in range(max(2, runs // 3)) for seconds in walk()]
     retype(64)
+    found["map"] = _map_frames(window, until, quiet, 20 * runs)
     with tempfile.TemporaryDirectory() as out:
         path = Path(out) / "figure.pdf"
 
@@ -161,6 +163,34 @@ def measure(folder: Path, runs: int) -> dict[str, Any]:
     window.close()
     app.processEvents()
     return found
+
+
+def _map_frames(
+    window: Any, until: Callable[[Callable[[], bool]], None], quiet: Callable[[], bool], count: int
+) -> list[float]:
+    """Seconds of each frame while the map of all tokens is zoomed in and out, and pushed to and fro."""
+    from PySide6.QtCore import QPointF
+
+    c, canvas = window.controller, window.canvas
+    window.do("workspace:map")
+    until(lambda: quiet() and not c.products.lane.busy and bool(canvas.page.movable))
+    planes = canvas._planes
+
+    def move(n: int) -> None:
+        if n % 2:
+            planes.zoom(1.25 if n % 40 < 20 else 0.8, None)
+        else:
+            planes.press(QPointF(canvas.page.movable[0].box.x + 50, canvas.page.movable[0].box.y + 50))
+            planes.drag(planes._pressed + QPointF(9 if n % 60 < 30 else -9, 5))
+            planes._pressed = None
+        canvas.viewport().repaint()
+
+    move(1)
+    times = [timed(lambda n=n: move(n)) for n in range(count)]
+    until(quiet)
+    window.do("workspace:walk")
+    until(quiet)
+    return times
 
 
 def _strengths(

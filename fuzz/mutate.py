@@ -10,6 +10,8 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -0.0, 1, -1, 2, 3, 255, 2**31 - 1, 2**31, 2**53, 2**63, -(2**63), 10**400),
     *(0.5, 1e308, 1e-320, "", " ", "0", "-1", "nan", "\0", "\ud800", "\u202e", "a" * 5000, "../x", "/etc/passwd"),
@@ -99,6 +101,46 @@ def in_safetensors(chance: random.Random, data: bytes) -> bytes:
     header = in_json(chance, data[8 : 8 + length])
     told = len(header) + (chance.choice((1, -1, 1 << 40)) if chance.random() < 0.05 else 0)
     return struct.pack("<Q", told % (1 << 64)) + header + data[8 + length :]
+
+
+def in_npz(chance: random.Random, data: bytes) -> bytes:
+    """Change numbers, shapes, types and names of the arrays of a numpy archive, and JSON kept in them; or its bytes."""
+    if chance.random() < 0.2:
+        return in_bytes(chance, data)
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    for _ in range(chance.choice((1, 1, 1, 2, 4))):
+        name = chance.choice(list(arrays))
+        array = arrays[name]
+        kind = chance.randrange(7)
+        if array.dtype == np.uint8 and kind < 5:
+            arrays[name] = np.frombuffer(in_json(chance, array.tobytes()), np.uint8)
+        elif kind < 2 and array.size and array.dtype.kind in "iuf":
+            changed = array.copy()
+            number = chance.choice([n for n in ODD if isinstance(n, int | float) and abs(n) < 2**63])
+            with np.errstate(all="ignore"):
+                changed.reshape(-1)[chance.randrange(array.size)] = np.asarray(number).astype(array.dtype)
+            arrays[name] = changed
+        elif kind == 2:
+            arrays[name] = array[: chance.randrange(len(array) + 1)] if array.ndim else array[None]
+        elif kind == 3:
+            arrays[name] = array.reshape(-1) if chance.random() < 0.5 else array[..., None]
+        elif kind == 4 and array.dtype.kind in "iuf":
+            with np.errstate(all="ignore"):
+                arrays[name] = array.astype(chance.choice(("f2", "f8", "i1", "i8", "u4", "?", "U3", "c8", "M8[s]")))
+        elif kind == 5:
+            arrays[chance.choice((*arrays, "x", "../x", ""))] = array
+        else:
+            del arrays[name]
+        if not arrays:
+            break
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
+    return buffer.getvalue()
 
 
 def in_lines(chance: random.Random, data: bytes) -> bytes:

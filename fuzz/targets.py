@@ -1,15 +1,25 @@
 """The parsers of external inputs: for each, valid seeds, the mutation, and the call."""
 
+import gzip
 import io
 import json
 import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+
+import numpy as np
 
 from desktop_app.cli import figure
 from desktop_app.cli.options import LISTED
+from desktop_app.core.analysis import kept_layout
+from desktop_app.core.evidence.findings import findings
+from desktop_app.core.evidence.saved import NAME, Evidence, write_evidence
+from desktop_app.core.evidence.scan import MANIFEST, TALLY, WORK, Request, prepare
+from desktop_app.core.evidence.shown import find_evidence, most_active, read_passages, search
+from desktop_app.core.evidence.texts import read_pieces
 from desktop_app.core.library.folders import folders_file, remembered_folders
 from desktop_app.core.library.listing import list_models
 from desktop_app.core.library.references import HubName, parse_hub_name
@@ -26,12 +36,15 @@ from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.jsonfile import parse_json
 from desktop_app.gpt2.names import match_names
+from desktop_app.gpt2.npz_file import write_npz
+from desktop_app.gpt2.session import Stop
 from desktop_app.gpt2.tensors import tensor_table
 from desktop_app.gpt2.token_ids import parse_ids
 from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 from fuzz import mutate
 from tests.checkpoints import TINY, write_checkpoint
+from tests.core.evidence.texts_and_model import LENGTH, add_evidence, interrupted, opened, write_model, write_texts
 
 
 @dataclass(frozen=True)
@@ -157,6 +170,7 @@ def targets(folder: Path) -> list[Target]:
         Target("listing", (listing,), mutate.in_lines, in_file("list.toml", as_listing)),
         Target("record", (record,), mutate.in_json, in_file("list.built.json", Record)),
         Target("template", _templates(), mutate.in_package, in_file("t.pptx", as_template)),
+        *_of_scans(folder / "scans", in_file),
         Target("hub", (hub_answer,), mutate.in_json, as_hub),
         Target("cells", (b"blocks.0.attn.pattern[1, 2, 0]",), in_names, text(lambda t: find_cell(t, config, 2))),
         Target("subjects", tuple(names), in_names, text(lambda t: find_subject(t, config))),
@@ -165,6 +179,80 @@ def targets(folder: Path) -> list[Target]:
         Target("hub names", (b"openai-community/gpt2@main",), mutate.in_bytes, text(parse_hub_name)),
         Target("prompts", (b"AB CD",), mutate.in_bytes, text(tokenizer.encode)),
     ]
+
+
+def _of_scans(
+    folder: Path, in_file: Callable[[str, Callable[[Path], object]], Callable[[bytes], object]]
+) -> list[Target]:
+    """What a scan reads and what it leaves behind: texts, evidence, an interrupted scan, and the map in the cache."""
+    model, texts = write_model(folder / "model"), write_texts(folder / "texts", 2)
+    add_evidence(model, texts)
+    checkpoint, tokenizer = opened(model)
+    engine, about = Engine(checkpoint), {"model": "", "digest": "", "length": LENGTH, "files": ["a"] * 9}
+    trace = engine.trace((3, 1, 4))
+    out = interrupted(Request((str(texts),), folder / "out", LENGTH), checkpoint, tokenizer)
+    left = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def evidence(path: Path) -> object:
+        found = find_evidence(checkpoint, str(path))
+        if not isinstance(found, Evidence):
+            raise ModelError(found)
+        for kind in ("top", "decile", "head"):
+            read_passages(engine, found, kind, 1, 2, Stop(), lambda _share: None)
+        return search(found, tokenizer, "cat"), most_active(trace, 1, found), found.file(0)
+
+    def scan(name: Path) -> Callable[[bytes], object]:
+        """A call that goes on with the scan, whose file `name` has the input."""
+
+        def call(data: bytes) -> object:
+            shutil.rmtree(out)
+            for path, content in left.items():
+                (out / path).parent.mkdir(parents=True, exist_ok=True)
+                (out / path).write_bytes(data if path == name else content)
+            made = prepare(Request((str(texts),), out, LENGTH), checkpoint, tokenizer)
+            if made is None or made.tally is None:
+                return made
+            return write_evidence(folder / "made.npz", findings(made.tally), made.windows, about)
+
+        return call
+
+    lines = b'{"text": "A cat"}\n{"text": 3}\n"a line"\n'
+    table = b'id,text\n1,"A ""cat"", and"\n2,a dog\n'
+    write_npz(folder / "map.npz", ["places", "kept"], [np.ones((300, 2)), np.array([0.5, 0.2])], {})
+    manifest, tally, ids = Path(MANIFEST), Path(WORK, TALLY), Path(WORK, "index.bin")
+    return [
+        Target("evidence", ((model / NAME).read_bytes(),), mutate.in_npz, in_file("evidence.npz", evidence)),
+        Target("manifest", (left[manifest],), mutate.in_json, scan(manifest)),
+        Target("tally", (left[tally],), mutate.in_npz, scan(tally)),
+        Target("windows", (left[ids],), mutate.in_bytes, scan(ids)),
+        Target(
+            "map",
+            ((folder / "map.npz").read_bytes(),),
+            mutate.in_npz,
+            in_file("m.npz", lambda path: kept_layout._read(path, 300)),
+        ),
+        *(
+            Target(f"texts {end}", (seed,), mutate.in_bytes, in_file(f"t.{end}", lambda path: list(read_pieces(path))))
+            for end, seed in (
+                ("jsonl", lines),
+                ("csv", table),
+                ("txt", "A cat, häßlich.\n".encode()),
+                ("txt.gz", gzip.compress(b"A cat.\n" * 50)),
+                *_parquet(folder / "t.parquet"),
+            )
+        ),
+    ]
+
+
+def _parquet(path: Path) -> list[tuple[str, bytes]]:
+    """A table of texts, where the packages that read one are installed."""
+    if find_spec("pyarrow") is None:
+        return []
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"text": ["A cat", None, "a dog"]}), path)
+    return [("parquet", path.read_bytes())]
 
 
 def _encode(folder: Path) -> object:

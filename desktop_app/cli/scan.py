@@ -3,7 +3,6 @@
 import argparse
 import shutil
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.cli.analysis import tell
@@ -58,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         kinds = ", ".join(sorted(scan.processors))
         say(f"Several kinds of processors computed this, so the last digits may differ: {kinds}.")
     if found.not_finite:
-        say(f"{found.not_finite:,} windows gave numbers that are not finite, and were not counted.")
-    print(f"{found.windows:,} windows, {found.rows:,} positions after the first")
+        say(f"{_many(found.not_finite, 'window')} gave numbers that are not finite, and were not counted.")
+    print(f"{_many(found.windows, 'window')}, {_many(found.rows, 'position')} after the first")
     for path in sorted(request.folder.iterdir()):
         if path.is_file() and not path.name.startswith("."):
             print(f"{shown(str(path))}: {size_of(path)}")
@@ -96,25 +95,27 @@ def _say_room(scan: "Scan", workers: int, *, local: bool) -> None:
     left = seconds * len(scan.windows) * (1 - scan.done / scan.shards) / max(1, workers)
     memory = need.client + (workers * need.worker if local else 0)
     print(
-        f"{scan.cut['texts']:,} texts, {scan.cut['tokens']:,} tokens in {len(scan.windows):,} windows; about "
-        f"{_time(left)} on {workers} {'worker' if workers == 1 else 'workers'}, {in_bytes(memory)} of memory here, "
-        f"{in_bytes(need.disk)} of disk"
+        f"{_many(scan.cut['texts'], 'text')}, {_many(scan.cut['tokens'], 'token')} in "
+        f"{_many(len(scan.windows), 'window')}; about {_time(left)} on {_many(workers, 'worker')}, "
+        f"{in_bytes(memory)} of memory here, {in_bytes(need.disk)} of disk"
     )
-    free_disk, free_memory = shutil.disk_usage(_existing(scan.request.folder)).free, available_memory()
-    if need.disk > free_disk:
+    folder = scan.request.folder
+    free_disk, free_memory = shutil.disk_usage(folder).free, available_memory()
+    taken = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if need.disk > free_disk + taken:
         raise LogitscopeError(
-            f"This scan needs about {in_bytes(need.disk)} of disk in {scan.request.folder}, where "
-            f"{in_bytes(free_disk)} are free; make room, or give fewer --tokens."
+            f"This scan needs about {in_bytes(need.disk)} of disk in {folder}, where {in_bytes(free_disk)} are free "
+            f"and {in_bytes(taken)} are its own; make room, or give fewer --tokens."
         )
     if free_memory is not None and memory > free_memory:
         raise LogitscopeError(
-            f"This scan needs about {in_bytes(memory)} of memory on this machine with {workers} workers, and "
+            f"This scan needs about {in_bytes(memory)} of memory on this machine with {_many(workers, 'worker')}, and "
             f"{in_bytes(free_memory)} are free; give fewer --workers."
         )
 
 
-def _existing(folder: Path) -> Path:
-    return folder if folder.exists() else folder.absolute().parent
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _time(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Writes tensors as a numpy archive (.npz), for readers that have only numpy. The program never reads one."""
+"""Numpy archives (.npz): written for readers that have only numpy, and read as outside data."""
 
 import json
 import zipfile
@@ -11,6 +11,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from desktop_app.gpt2.files import whole_file
+
+LIMIT = 2 << 30  # bytes of all arrays of a file that is read
 
 ABOUT = "about"
 """The entry that holds the metadata, as JSON in a zero-dimensional string array."""
@@ -26,6 +28,26 @@ def write_npz(path: Path, names: Sequence[str], arrays: Iterable[NDArray[Any]], 
         _add(archive, ABOUT, np.array(json.dumps(dict(metadata))))
         for name, array in zip(names, arrays, strict=True):
             _add(archive, name, stored(array))
+
+
+def read_npz(path: Path, *, limit: int = LIMIT) -> dict[str, NDArray[Any]]:
+    """The arrays of an archive by name. Nothing is unpickled, and no more than `limit` bytes are unpacked.
+
+    Raises OSError as opening does, and ValueError for whatever is not such an archive, or damaged, or larger.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(item.file_size for item in archive.infolist()) > limit:
+                raise ValueError(f"more than {limit >> 30} GB unpacked")
+            found = {}
+            for item in archive.infolist():
+                with archive.open(item) as member:
+                    found[item.filename.removesuffix(".npy")] = npy.read_array(member, allow_pickle=False)
+            return found
+    except (OSError, ValueError):
+        raise
+    except Exception as reason:  # whatever the readers of zip, deflate and npy raise for other bytes
+        raise ValueError(f"{type(reason).__name__}: {reason}") from reason
 
 
 def stored(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,6 @@
 """The layout of a checkpoint's embeddings, cached on disk for the user: it is computed once for a set of weights."""
 
 import logging
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from desktop_app.core.analysis.directions import Rows
 from desktop_app.core.analysis.layout import Layout, compute
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import LogitscopeError
-from desktop_app.gpt2.npz_file import write_npz
+from desktop_app.gpt2.npz_file import read_npz, write_npz
 from desktop_app.gpt2.session import Stop
 
 log = logging.getLogger(__name__)
@@ -48,11 +47,11 @@ def _read(path: Path, count: int) -> Layout | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            places, kept = archive["places"].astype(np.float64), archive["kept"].astype(np.float64)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        kept = read_npz(path)
+        places, shares = kept["places"].astype(np.float64), kept["kept"].astype(np.float64)
+    except (OSError, ValueError, KeyError):
         log.warning("A kept map of the embeddings could not be read; it is made anew.", exc_info=True)
         return None
-    if places.shape != (count, 2) or kept.shape != (2,) or not np.isfinite(places).all():
+    if places.shape != (count, 2) or shares.shape != (2,) or not np.isfinite(places).all():
         return None
-    return Layout(places, float(kept[0]), float(kept[1]))
+    return Layout(places, float(shares[0]), float(shares[1]))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from desktop_app.core.analysis.parts import output_matrices
 from desktop_app.core.evidence import heads as of_heads
 from desktop_app.core.evidence.neurons import SIDES, NeuronCounts
-from desktop_app.core.evidence.tally import TOP, Tally, greatest
+from desktop_app.core.evidence.tally import TOP, Tally, greatest, group
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.session import Stop, make_session
@@ -104,6 +104,41 @@ def losses(logits: Array, targets: Array) -> Array:
     return found
 
 
+def blank(config: Config, plan: Plan) -> Tally:
+    """The tally of no windows: every array that a tally has, of length 0 along an axis that grows with the windows."""
+    layers, heads, neurons = config.n_layer, config.n_head, config.d_mlp
+    of_head, scores = (layers, heads), (len(of_heads.SCORES), layers, heads)
+    counts: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("windows", "not_finite", "rows"), (1,)),
+        **{"head_windows": scores, "loss_count": (plan.length,), "tokens": (config.vocab_size,)},
+        **(dict.fromkeys(("lens_correct", "lens_count"), (layers + 1,)) if plan.lens else {}),
+    }
+    sums: dict[str, tuple[int, ...]] = {
+        **dict.fromkeys(("head_scores", "head_squares"), scores),
+        "distances": (*of_head, len(of_heads.DISTANCES)),
+        **dict.fromkeys(("norm", "norm_squares", "first_norm"), of_head),
+        **dict.fromkeys(("loss", "loss_squares"), (plan.length,)),
+        **({"lens_loss": (layers + 1,)} if plan.lens else {}),
+    }
+    found: Tally = {f"sum.{name}": np.zeros(shape, np.int64) for name, shape in counts.items()}
+    found |= {f"sum.{name}": np.zeros(shape) for name, shape in sums.items()}
+    for side in SIDES:
+        for name, array in NeuronCounts(neurons).arrays().items():
+            found[f"sum.{side}.{name}"] = np.zeros((layers, *array.shape), array.dtype)
+    places = {
+        f"{name}_top": (layers, 0, units) for name, units in (("pre", neurons), ("post", neurons), ("head", heads))
+    }
+    places |= {f"sample.{side}": (0, layers, neurons) for side in SIDES}
+    for name, shape in places.items():
+        found |= {f"{name}.value": np.zeros(shape, np.float32), f"{name}.position": np.zeros(shape, np.int32)}
+        if name.endswith("_top"):
+            found[f"{name}.window"] = np.zeros(shape, np.int64)
+    found["sample.window"] = np.zeros(0, np.int64)
+    found["pairs.weight"] = np.full((*of_head, TOP), -1, np.float32)
+    found |= {f"pairs.{name}": np.zeros((*of_head, TOP), np.int32) for name in ("query", "key")}
+    return found | {f"pairs.{name}": np.zeros((*of_head, TOP), np.int64) for name in ("query_id", "key_id", "window")}
+
+
 def tally_of(passes: Passes, plan: Plan, start: int, windows: Sequence[Array]) -> Tally:
     """The tally of `windows`, the first of which has the number `start`."""
     counter = _Counter(passes, plan)
@@ -116,35 +151,13 @@ class _Counter:
     def __init__(self, passes: Passes, plan: Plan) -> None:
         config = passes.config
         self.passes, self.plan, self.config = passes, plan, config
-        layers, count = config.n_layer, config.n_head
-        self.neurons = {side: [NeuronCounts(config.d_mlp) for _ in range(layers)] for side in SIDES}
+        none = blank(config, plan)
+        self.neurons = {side: [NeuronCounts(config.d_mlp) for _ in range(config.n_layer)] for side in SIDES}
         self.windows: list[int] = []
         self.peaks: dict[str, list[tuple[Array, Array]]] = {side: [] for side in SIDES}  # [layer, neuron] per window
         self.head_peaks: list[tuple[Array, Array]] = []
-        self.sums: Tally = {
-            "windows": np.zeros(1, np.int64),
-            "not_finite": np.zeros(1, np.int64),
-            "rows": np.zeros(1, np.int64),
-            "head_scores": np.zeros((len(of_heads.SCORES), layers, count)),
-            "head_squares": np.zeros((len(of_heads.SCORES), layers, count)),
-            "head_windows": np.zeros((len(of_heads.SCORES), layers, count), np.int64),
-            "distances": np.zeros((layers, count, len(of_heads.DISTANCES))),
-            "norm": np.zeros((layers, count)),
-            "norm_squares": np.zeros((layers, count)),
-            "first_norm": np.zeros((layers, count)),
-            "loss": np.zeros(plan.length),
-            "loss_squares": np.zeros(plan.length),
-            "loss_count": np.zeros(plan.length, np.int64),
-            "tokens": np.zeros(config.vocab_size, np.int64),
-        }
-        if plan.lens:
-            for name in ("lens_correct", "lens_count"):
-                self.sums[name] = np.zeros(layers + 1, np.int64)
-            self.sums["lens_loss"] = np.zeros(layers + 1)
-        blank = {"weight": np.full((layers, count, TOP), -1, np.float32)}
-        blank |= {name: np.zeros((layers, count, TOP), np.int32) for name in ("query", "key")}
-        blank |= {name: np.zeros((layers, count, TOP), np.int64) for name in ("query_id", "key_id", "window")}
-        self.pairs = blank
+        self.sums = {name: array for name, array in group(none, "sum").items() if "." not in name}
+        self.pairs = group(none, "pairs")
         self.masks: dict[int, Array] = {}
 
     def add(self, number: int, ids: Array) -> None:

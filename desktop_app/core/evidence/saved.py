@@ -23,12 +23,12 @@ from desktop_app.core.evidence.tally import TOP
 from desktop_app.core.evidence.windows import Windows
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.files import regular, whole_file
+from desktop_app.gpt2.npz_file import read_npz
 
 Array = NDArray[Any]
 
 FORMAT = 1
 NAME = "evidence.npz"
-_LIMIT = 2 << 30  # bytes of all arrays, unpacked
 _STATISTICS = ("mean", "variance", "positive", "first_mean", "first_variance")
 
 
@@ -141,13 +141,7 @@ def read_evidence(path: Path) -> Evidence:
         if path.is_dir():
             path = path / NAME
         regular(path, EvidenceError)
-        with zipfile.ZipFile(path) as archive:
-            if sum(item.file_size for item in archive.infolist()) > _LIMIT:
-                raise EvidenceError(f"{path} is too large to be shown, more than {_LIMIT >> 30} GB unpacked.")
-            arrays = {}
-            for item in archive.infolist():
-                with archive.open(item) as file:
-                    arrays[item.filename.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+        arrays = read_npz(path)
         about = json.loads(arrays.pop("about").tobytes())
         _check(about, arrays)
     except OSError as reason:
@@ -165,8 +159,10 @@ def _check(about: Any, arrays: Mapping[str, Array]) -> None:
     """Raise ValueError, KeyError or TypeError unless every array has the right shape and every number is in range."""
     if about["format"] != FORMAT:
         raise ValueError(f"format {about['format']}, where {FORMAT} is known")
-    if not all(isinstance(about[name], str) for name in ("model", "digest")) or not isinstance(about["windows"], int):
-        raise ValueError("it does not say which model it is of")
+    named = {"model": str, "digest": str, "windows": int, "length": int, "files": list}
+    for name, expected in named.items():
+        if type(about[name]) is not expected:
+            raise ValueError(f"{name} is no {expected.__name__}")
     if not all(isinstance(name, str) for name in about["files"]):
         raise ValueError("names of files are no text")
     layers, neurons = arrays["post.mean"].shape
@@ -192,8 +188,11 @@ def _check(about: Any, arrays: Mapping[str, Array]) -> None:
             raise ValueError(f"{name} is {arrays[name].dtype} {list(arrays[name].shape)}, not {list(shape)}")
     starts, lengths = arrays["window_start"].astype(np.int64), arrays["window_length"].astype(np.int64)
     count = len(starts)
-    if any(arrays[name].shape != (count,) for name in ("window_length", "window_number", "window_file")):
+    of_windows = [arrays[f"window_{name}"] for name in ("start", "length", "number", "file")]
+    if any(array.shape != (count,) or array.dtype.kind not in "iu" for array in of_windows):
         raise ValueError("its windows are not as many everywhere")
+    if arrays["ids"].ndim != 1 or arrays["ids"].dtype.kind not in "iu":
+        raise ValueError("its tokens are no list of ids")
     if count and (
         starts.min() < 0
         or lengths.min() < 1

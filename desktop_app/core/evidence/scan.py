@@ -8,7 +8,6 @@ is in `unfinished/tally.npz`, which is replaced atomically, so that an interrupt
 import json
 import shutil
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,9 @@ import numpy as np
 
 from desktop_app import __version__
 from desktop_app.core.evidence import parquet
-from desktop_app.core.evidence.batch import Plan
+from desktop_app.core.evidence.batch import Plan, blank
 from desktop_app.core.evidence.findings import DECILES, FROM_EACH, Findings, findings, sample_of
+from desktop_app.core.evidence.resumed import counted, cut_of, windows_of
 from desktop_app.core.evidence.runner import BATCH, SHARD, Batch, Job, Runner, batches, run_batch, shard_count
 from desktop_app.core.evidence.saved import NAME, write_evidence
 from desktop_app.core.evidence.tally import TOP, Tally, merge
@@ -28,7 +28,8 @@ from desktop_app.core.evidence.windows import Cut, Windows, cut, open_windows
 from desktop_app.core.library.memory import PROGRAM, needed
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import ExportError, LogitscopeError
-from desktop_app.gpt2.files import alone, whole_file, whole_files
+from desktop_app.gpt2.files import alone, regular, whole_file, whole_files
+from desktop_app.gpt2.jsonfile import parse_json
 from desktop_app.gpt2.system import why_not_written
 from desktop_app.gpt2.tensors import size_in_bytes
 from desktop_app.gpt2.tokenizer import Tokenizer
@@ -142,7 +143,7 @@ def prepare(
                 "or give --force to replace it."
             )
         if held is not None and not force:
-            if held.get("complete"):
+            if held.get("complete") and all((folder / name).is_file() for name in _found(request.lens)):
                 return None
             if (scan := _taken_up(request, checkpoint, held)) is not None:
                 return scan
@@ -162,17 +163,25 @@ def _held(folder: Path) -> dict[str, Any] | None:
     others = [path.name for path in folder.iterdir() if path.name not in _own_names()]
     if others:
         raise LogitscopeError(f"{folder} holds other files ({sorted(others)[0]}); name a folder of its own.")
+    path = folder / MANIFEST
     try:
-        held = json.loads((folder / MANIFEST).read_text("utf-8"))
+        regular(path, ExportError)
+        data = path.read_bytes()
     except FileNotFoundError:
         return None  # the scan was interrupted before its windows were cut: there is nothing to lose
-    except ValueError:  # changed by hand: it does not match the request, and --force is needed
+    try:
+        return parse_json(data, what=str(path), error=ExportError)
+    except ExportError:  # changed by hand: it does not match the request, and --force is needed
         return {}
-    return held if isinstance(held, dict) else {}
 
 
 def _own_names() -> set[str]:
-    return {MANIFEST, WORK, NAME, f".{MANIFEST}.lock", *(f"{name}.parquet" for name in parquet.TABLES)}
+    return {MANIFEST, WORK, f".{MANIFEST}.lock", *_found(lens=True)}
+
+
+def _found(lens: bool) -> list[str]:
+    """The names of the files that a complete scan has."""
+    return [NAME, *(f"{name}.parquet" for name in parquet.TABLES if lens or name != "lens")]
 
 
 def _clear(folder: Path) -> None:
@@ -225,30 +234,22 @@ def _words_of(made: Cut) -> dict[str, Any]:
         "texts": made.pieces,
         "left_out": made.left_out,
         "faults": faults,
-        "ids_digest": made.digest,
+        "windows_digest": made.digest,
     }
 
 
 def _taken_up(request: Request, checkpoint: Checkpoint, held: Mapping[str, Any]) -> Scan | None:
-    """The scan of a manifest, with its counts so far; None if its windows are incomplete."""
-    try:
-        windows = open_windows(request.folder / WORK, checkpoint.config.vocab_size)
-    except (OSError, ValueError):  # they are missing or empty: the texts are cut again
+    """The scan of a manifest, with its counts so far; None if its windows are not those that were cut."""
+    if (found := cut_of(held)) is None:
         return None
-    if len(windows) != held.get("windows"):
+    files, made = found
+    windows = windows_of(request.folder / WORK, made, len(files), checkpoint.config.vocab_size)
+    if windows is None:
         return None
-    names = ("windows", "tokens", "texts", "left_out", "faults", "ids_digest")
-    scan = Scan(request, checkpoint, list(held["files"]), {name: held[name] for name in names}, windows)
-    try:
-        with (scan.work / TALLY).open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            found = {name: kept[name] for name in kept.files}
-    except FileNotFoundError:  # nothing has been counted yet
-        return scan
-    except (OSError, ValueError, zipfile.BadZipFile):  # the file is damaged: count again
-        return scan
-    scan.done = int(found.pop("done"))
-    scan.processors = set(json.loads(found.pop("processors").tobytes()))
-    scan.tally = found
+    scan = Scan(request, checkpoint, files, made, windows)
+    kept = counted(scan.work / TALLY, blank(checkpoint.config, scan.job.plan), windows, SHARD * BATCH)
+    if kept is not None:
+        scan.done, scan.processors, scan.tally = kept.done, set(kept.processors), kept.tally
     return scan
 
 
@@ -338,7 +339,7 @@ def needs(scan: Scan, tally: int) -> Needs:
     sample = 2 * neurons * 8 * len(scan.job.plan.sample)
     rows = 2 * neurons * (TOP + DECILES * FROM_EACH) + 2 * heads * TOP
     whole = tally + sample
-    disk = 2 * whole + 64 * rows + 2 * scan.windows.ids.nbytes
+    disk = 2 * whole + 64 * rows + 2 * scan.windows.ids.nbytes + scan.windows.index.nbytes
     peaks = 2 * neurons * 8 * BATCH
     work = needed(config, length).work + size_in_bytes(config, length) + 8 * length * config.vocab_size
     return Needs(disk, PROGRAM + 4 * whole, PROGRAM + 3 * tally + peaks + work)

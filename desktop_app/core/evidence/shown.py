@@ -17,6 +17,7 @@ from desktop_app.core.evidence.findings import DECILES, FROM_EACH
 from desktop_app.core.evidence.heads import result_norms
 from desktop_app.core.evidence.saved import NAME, Evidence, EvidenceError, read_evidence
 from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.edit import parse_edits
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.phrase import Phrase
@@ -52,7 +53,19 @@ def find_evidence(checkpoint: Checkpoint, path: str) -> Evidence | str:
             f"{where} is of another model, {found.model}: its weights are not those of {checkpoint.name}. Scan texts "
             f"with this one: {command}."
         )
+    if not _fits(found, checkpoint.config):
+        return f"{where} names the weights of {checkpoint.name}, but is not of its shape. Scan texts anew: {command}."
     return found
+
+
+def _fits(evidence: Evidence, config: Config) -> bool:
+    """Whether evidence has the shape of a model, and tokens and windows that it can read."""
+    ids = [evidence.arrays[name] for name in ("ids", "pairs.query_id", "pairs.key_id")]
+    return (
+        evidence.shape == (config.n_layer, config.d_mlp, config.n_head)
+        and all(array.min(initial=0) >= 0 and array.max(initial=0) < config.vocab_size for array in ids)
+        and evidence.arrays["window_length"].max(initial=0) <= config.n_positions
+    )
 
 
 @dataclass(frozen=True, eq=False)

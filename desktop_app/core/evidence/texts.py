@@ -9,6 +9,7 @@ import glob
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def read_pieces(path: Path, column: str = "text") -> Iterator[Piece | Fault]:
                 yield Fault(name, record, text.words, whole=False)
     except _Unusable as reason:
         yield Fault(name, record, str(reason), whole=True)
-    except (OSError, EOFError) as reason:
+    except (OSError, EOFError, zlib.error) as reason:
         yield Fault(
             name, record, f"cannot be read to its end: {getattr(reason, 'strerror', None) or reason}", whole=True
         )

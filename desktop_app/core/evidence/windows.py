@@ -52,7 +52,10 @@ class Windows:
 
 @dataclass(frozen=True)
 class Cut:
-    """The result of cutting: how many windows and tokens, the faults met, and the SHA-256 of ids.bin."""
+    """The result of cutting: how many windows and tokens, the faults met, and the SHA-256 of all windows.
+
+    For each window in turn it is that of its row in index.bin and of its ids in ids.bin.
+    """
 
     windows: int
     tokens: int
@@ -109,8 +112,9 @@ def cut(
             for offset, window in _windows(ids, first, length):
                 data = np.array(window, kind).tobytes()
                 ids_file.write(data)
-                digest.update(len(window).to_bytes(4, "little") + data)
-                rows_file.write(np.array((tokens, len(window), number, piece.record, offset), INDEX).tobytes())
+                row = np.array((tokens, len(window), number, piece.record, offset), INDEX).tobytes()
+                rows_file.write(row)
+                digest.update(row + data)
                 windows, tokens = windows + 1, tokens + len(window)
                 if limit is not None and tokens >= limit:
                     return Cut(windows, tokens, pieces, tuple(faults), left_out, digest.hexdigest())

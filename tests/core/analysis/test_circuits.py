@@ -1,5 +1,7 @@
 """Circuits by the weights: against the full [d_model, d_model] and [d_vocab, d_vocab] matrices in float64."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -107,6 +109,22 @@ def test_a_planted_composition_stands_out(tmp_path):
     kind, earlier, later, score = circuits.strongest(made, 1)[0]
     assert (kind, earlier, later) == ("k", (0, 2), (2, 1))
     assert score > 2 * made.random
+
+
+def test_composition_keeps_one_matrix_of_the_streams_width_a_block(tmp_path):
+    """So GPT-2 XL takes 48 times 10 MB and twenty more of them, below 1 GB, beside its weights."""
+    config = TINY | {"n_layer": 8, "n_embd": 192}
+    made = load_checkpoint(write_checkpoint(tmp_path, config, tokenizer=False))
+    circuits.compositions(made)  # what is allocated once
+    tracemalloc.start()
+    try:
+        circuits.compositions(made)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    matrix = 4 * 192**2
+    assert 8 * matrix < peak < (8 + 20) * matrix
+    assert (48 + 20) * 4 * 1600**2 < 1e9
 
 
 def test_one_block_has_no_pairs(tmp_path):

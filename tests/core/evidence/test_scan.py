@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from desktop_app.core.evidence import runner
+from desktop_app.core.evidence import runner, windows
 from desktop_app.core.evidence import scan as scans
 from desktop_app.core.evidence.batch import Passes
 from desktop_app.core.evidence.runner import Here
@@ -120,6 +120,150 @@ def test_a_tally_that_a_disk_lost_is_counted_anew(tmp_path, model, texts, whole)
     count(made, Here())
     finish(made)
     assert bytes_of(out) == bytes_of(whole)
+
+
+@pytest.fixture(scope="module")
+def halfway(folder, model, texts):
+    """A scan that ended after two of its three shards."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (runner, scans):
+            patch.setattr(module, "BATCH", 8)
+            patch.setattr(module, "SHARD", 4)
+        patch.setattr(scans, "_SAVE_EVERY", 0.0)
+        made = prepare(request(texts, folder / "halfway"), *opened(model))
+        with pytest.raises(KeyboardInterrupt):
+            count(made, Ends(2))
+    return folder / "halfway"
+
+
+def assert_begun_anew(out, model, texts):
+    """With the windows as they were, and nothing counted."""
+    made = prepare(request(texts, out), *opened(model))
+    assert made.done == 0 and made.tally is None
+    assert [made.windows[n].tolist() for n in range(len(made.windows))] == plain_windows(texts)
+    assert (made.cut["left_out"], len(made.files)) == (0, len(list(texts.iterdir())))
+
+
+def test_what_a_disk_kept_is_taken_up(tmp_path, model, texts, whole, halfway):
+    shutil.copytree(halfway, out := tmp_path / "out")
+    assert prepare(request(texts, out), *opened(model)).done == 2
+    assert_the_same_in_the_end(out, model, texts, whole)
+
+
+def without(name):
+    def change(held):
+        del held[name]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *map(without, ("files", "windows", "faults", "windows_digest")),
+        lambda held: held.update(windows=str(held["windows"])),
+        lambda held: held.update(files=held["files"][:3]),
+        lambda held: held.update(faults=[["a.txt", 0, "is broken"]]),
+        lambda held: held.update(windows_digest="0" * 64),
+    ],
+)
+def test_a_manifest_that_says_something_else_is_not_believed(tmp_path, model, texts, halfway, change):
+    shutil.copytree(halfway, out := tmp_path / "out")
+    held = json.loads((out / MANIFEST).read_text())
+    change(held)
+    (out / MANIFEST).write_text(json.dumps(held))
+    assert_begun_anew(out, model, texts)
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "index.bin"])
+@pytest.mark.parametrize("damage", [lambda data: data[:-64], lambda data: data[:100] + b"\x07" + data[101:]])
+def test_windows_that_a_disk_lost_are_cut_anew(tmp_path, model, texts, halfway, name, damage):
+    shutil.copytree(halfway, out := tmp_path / "out")
+    path = out / WORK / name
+    path.write_bytes(damage(path.read_bytes()))
+    assert_begun_anew(out, model, texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("sum.rows", lambda array: array[:0]),
+        ("sum.loss", lambda array: array.astype(np.float32)),
+        ("post_top.window", lambda array: array + 10**6),
+        ("head_top.position", lambda array: array + 99),
+        ("pairs.query_id", lambda array: array + 1),
+        ("sample.pre.value", lambda array: array[:1]),
+        ("done", lambda array: array + 1),
+        ("done", lambda array: array - 5),
+        ("processors", lambda array: array[:-1]),
+    ],
+)
+def test_counts_that_do_not_fit_the_windows_are_counted_anew(tmp_path, model, texts, halfway, name, change):
+    shutil.copytree(halfway, out := tmp_path / "out")
+    path = out / WORK / "tally.npz"
+    with np.load(path) as kept:
+        arrays = {key: kept[key] for key in kept.files}
+    np.savez(path, **arrays | {name: change(arrays[name])})
+    assert_begun_anew(out, model, texts)
+
+
+def assert_the_same_in_the_end(out, model, texts, whole):
+    made = prepare(request(texts, out), *opened(model))
+    count(made, Here())
+    finish(made)
+    assert bytes_of(out) == bytes_of(whole)
+
+
+def test_a_complete_scan_that_lost_a_table_is_made_again(tmp_path, model, texts, whole):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    (out / "heads.parquet").unlink()
+    assert_the_same_in_the_end(out, model, texts, whole)
+
+
+def test_a_disk_that_is_full_while_texts_are_cut_is_said(tmp_path, model, texts, whole, monkeypatch):
+    monkeypatch.setattr(windows, "IDS", "/dev/full")
+    with pytest.raises(LogitscopeError, match=r"out cannot be written: .*No space left on device"):
+        prepare(request(texts, tmp_path / "out"), *opened(model))
+    monkeypatch.undo()
+    for module in (runner, scans):
+        monkeypatch.setattr(module, "BATCH", 8)
+        monkeypatch.setattr(module, "SHARD", 4)
+    assert_the_same_in_the_end(tmp_path / "out", model, texts, whole)
+
+
+def test_a_scan_takes_no_more_disk_than_it_says(tmp_path, model, texts):
+    made = prepare(request(texts, tmp_path / "out"), *opened(model))
+    said = scans.needs(made, scans.measure(made)[1])
+    most = []
+
+    class Watched(Here):
+        def shards(self, job, shards):
+            for result in super().shards(job, shards):
+                yield result
+                most.append(size_of(tmp_path / "out"))
+
+    count(made, Watched())
+    finish(made)
+    assert max(*most, size_of(tmp_path / "out")) <= said.disk
+
+
+def size_of(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_process_opens_its_model_once_and_maps_it(model, texts, tmp_path, monkeypatch):
+    loaded = []
+    real = runner.load_checkpoint
+    monkeypatch.setattr(runner, "load_checkpoint", lambda folder: loaded.append(real(folder)) or loaded[-1])
+    monkeypatch.setattr(runner, "_opened", {})
+    made = prepare(request(texts, tmp_path / "out"), *opened(model))
+    count(made, Here())
+    (checkpoint,) = loaded
+    base = checkpoint.weights["embed.W_E"]
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    assert not base.flags.owndata  # the pages of the file, which processes of one machine share
 
 
 def test_a_full_disk_is_said_and_the_scan_goes_on_later(tmp_path, model, texts, whole, monkeypatch):

@@ -92,6 +92,16 @@ def test_what_is_broken_is_named_and_the_rest_is_read(tmp_path):
     assert fault.words.startswith("cannot be read to its end") and fault.record > 0
 
 
+@pytest.mark.parametrize("at", [10, 11, 40, 2000, 9000])
+def test_a_packed_file_that_is_damaged_in_the_middle_is_named(tmp_path, at):
+    whole = bytearray(gzip.compress("".join(f"line {n * n}\n" for n in range(20_000)).encode()))
+    whole[at : at + 4] = b"\xff\xff\xff\xff"
+    (tmp_path / "a.txt.gz").write_bytes(bytes(whole))
+    *_, fault = read_pieces(tmp_path / "a.txt.gz")
+    assert isinstance(fault, Fault) and fault.whole
+    assert fault.words.startswith(("cannot be read to its end: ", "is not UTF-8: "))
+
+
 def test_files_folders_and_patterns_name_texts(tmp_path):
     for name in ("b/2.txt", "b/1.txt", "b/.hidden.txt", "c.txt", "d.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

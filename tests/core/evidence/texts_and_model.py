@@ -49,6 +49,12 @@ def scan(model, texts, out, runner, **asked):
     return finish(made)
 
 
+def interrupted(request, checkpoint, tokenizer):
+    """The folder of a scan that ended with everything counted, before its tables were written."""
+    count(prepare(request, checkpoint, tokenizer), Here())
+    return request.folder
+
+
 def add_evidence(model, texts, length=LENGTH):
     """Put evidence of texts beside a model's weights, as the bundled model has it; this needs no Parquet."""
     checkpoint, tokenizer = opened(model)
