@@ -111,8 +111,9 @@ def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
 
 def _tables(values: Array) -> list[Array]:
     """|x| as tables [row, column], one for each matrix of a stack; -1 where a cell is masked or missing."""
-    there = np.isfinite(values)
-    sizes = np.abs(values) if there.all() else np.where(there, np.abs(values), np.asarray(-1, values.dtype))
+    sizes = np.abs(values)
+    if not np.isfinite(sizes.max(initial=0)):  # the largest is NaN if any cell is
+        sizes = np.where(np.isfinite(values), sizes, np.asarray(-1, values.dtype))
     if sizes.ndim < 2 or not sizes.size:
         return [sizes.reshape(1, -1)]
     return list(sizes.reshape(-1, *sizes.shape[-2:]))

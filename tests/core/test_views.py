@@ -341,7 +341,7 @@ def test_describe_names_the_place_by_its_axes(tiny):
     scene = scene_of(tiny, text="a cat")
     where = describe(scene, "blocks.0.attn.pattern", (1, 4, 2)).place
     assert where == "head 1, query 't' at 4, key 'c' at 2"
-    assert describe(scene, "blocks.1.mlp.post", (1, 40)).place == "token ' ' at 1, neuron 40"
+    assert describe(scene, "blocks.1.mlp.post", (1, 40)).place == "token '·' at 1, neuron 40"
     assert describe(scene, "embed", (0, 3)).place == "token 'a' at 0, dimension 3"
     assert describe(scene, "blocks.0.ln1.mean", (0, 0)).place == "token 'a' at 0"
     assert describe(scene, "tokens", (2,)).value == str(scene.trace.ids[2])

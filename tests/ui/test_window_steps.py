@@ -5,9 +5,11 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from desktop_app.core import bundle
 from desktop_app.core.panels import Box
 from desktop_app.core.steps import build_view
 from desktop_app.figures.marks import Heat
+from desktop_app.ui.acts import Acts
 from tests.ui.driver import ALT, CTRL, SHIFT, colours, pixels
 
 
@@ -340,3 +342,13 @@ def test_keys_of_other_keyboards_do_no_harm(desk, place):
         for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
             QApplication.sendEvent(widget, QKeyEvent(kind, key, Qt.KeyboardModifier.NoModifier, ""))
     assert desk.window.isVisible()
+
+
+def test_a_step_asks_which_commands_are_on_twice_and_the_disk_nothing(desk, monkeypatch):
+    desk.go("blocks.0.attn.scores")
+    asked, on, folder = [], Acts.on, bundle._folder
+    monkeypatch.setattr(Acts, "on", lambda self, state: (asked.append("on"), on(self, state))[1])
+    monkeypatch.setattr(bundle, "_folder", lambda name: (asked.append(name), folder(name))[1])
+    desk.go("blocks.0.attn.scaled")
+    # Once for the state, and once for the scene that shows it.
+    assert asked == ["on", "on"]
