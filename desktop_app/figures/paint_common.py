@@ -15,6 +15,7 @@ HEADING = 26.0
 LEGEND = 24.0
 ROW = 22.0
 _LEAST_BAR = 24.0
+_SMALLEST = 0.65  # of the type size of a text in a cell
 _MARK = 13.0  # a cell beyond the limits before the number of such cells
 _HIGHEST_ROW = 64.0
 """The greatest height of a map's row of cells."""
@@ -217,8 +218,11 @@ def cell_words(texts: tuple[tuple[str, ...], ...], values: Array, levels: Levels
     for r, line in enumerate(texts):
         for c, text in enumerate(line):
             ground = "#{:02x}{:02x}{:02x}".format(*table[int(fractions[r, c] * 255)])
-            x, y = rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h
-            page.words(x, y, text, size=size, on=ground, mono=True, align="center", room=w - page.u(4))
+            x, y, room = rect.x + (c + 0.5) * w, rect.y + (r + 0.5) * h, w - page.u(4)
+            # A text that is a little too long is made smaller before it is shortened.
+            own = size * min(1.0, room / max(page.width(text, size=size, mono=True), 1e-6))
+            own = own if own >= max(8.0, _SMALLEST * size) else size
+            page.words(x, y, text, size=own, on=ground, mono=True, align="center", room=room + 0.01)
 
 
 def label_step(count: int, length: float, page: Page, least: float = 11) -> int:

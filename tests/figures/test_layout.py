@@ -353,3 +353,12 @@ def test_a_weight_its_value_and_their_product_stand_in_one_row(scenes, width):
 
 
 _MULTIPLIED = ("Values v", "Weight × value")
+
+
+@pytest.mark.parametrize("columns", [8, 13, 14])
+def test_a_number_in_a_cell_is_made_smaller_rather_than_cut(columns):
+    texts = (("-0.0083", "0.12", "-1.20", "0.00047") * 4)[:columns]
+    panel = MapPanel(values=np.zeros((6, columns)), row_labels=("block 0",) * 6, texts=(texts,) * 6, picks=None)
+    page = painted(panel, 640)
+    shown = [mark.text for mark in page.marks if isinstance(mark, Words) and mark.text in texts]
+    assert len(shown) == 6 * columns and faults(page.marks, 640, 400) == []

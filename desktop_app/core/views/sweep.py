@@ -28,6 +28,7 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Phrase
 
 CELLS = "sweep.effect"
+_WRITTEN = 14  # columns in which every number has room
 _LISTED = 50
 MUTED = ("heads", "mlps", "strongest")
 
@@ -219,6 +220,8 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
         else _patched(scene, found).labels
     )
     shares = isinstance(found, Patch) and not found.refused
+    # A number that is cut would be another number: in narrow columns colours stand alone.
+    written = values if values.shape[1] <= _WRITTEN else values[:0]
     return MapPanel(
         title=Phrase("Share of the way") if shares else Phrase("Change of the difference"),
         hint=Phrase("click a cell to go to that run"),
@@ -227,7 +230,7 @@ def _picture(scene: Scene, found: Ablation | Patch) -> MapPanel | BarsPanel:
         row_labels=tuple(Phrase("block {1}", n) for n in range(len(values))),
         column_labels=columns,
         picks=None,
-        texts=tuple(tuple("" if np.isnan(v) else cell_text(float(v)) for v in line) for line in values),
+        texts=tuple(tuple("" if np.isnan(v) else cell_text(float(v)) for v in line) for line in written),
         source=Source(CELLS, ("row", "col")),
         hue=Hue.ACCENT,
     )
