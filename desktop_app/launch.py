@@ -115,7 +115,7 @@ def problems(
         sentences.append(f"There is no display to open the window on; {_other_display()}")
     elif complete and not any(answers(name) for name in complete):
         where = environ.get("WAYLAND_DISPLAY") if complete == ["wayland"] else environ.get("DISPLAY")
-        sentences.append(f"The display {where or '(none set)'} lets no window in; {_other_display()}")
+        sentences.append(f"The display {where or '(none set)'} accepts no connection; {_other_display()}")
     return sentences
 
 
@@ -174,7 +174,7 @@ def _missing_libraries(missing: list[tuple[str, str]]) -> str:
     lack = f"The window needs system libraries that are not installed ({libraries})"
     if shutil.which("apt"):
         return f"{lack}; install them with: {_apt_install(*packages)}"
-    return f"{lack}; install what your system calls Debian's {' '.join(packages)}."
+    return f"{lack}; install your system's equivalents of Debian's {' '.join(packages)}."
 
 
 def _other_display() -> str:

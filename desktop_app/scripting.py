@@ -137,7 +137,7 @@ class Model:
             LogitscopeError: both or neither of text and ids were given, or the model cannot run them or an edit.
         """
         if (text is None) == (ids is None):
-            raise LogitscopeError("Give a text or ids, one of the two.")
+            raise LogitscopeError("Give either a text or ids.")
         model = self._opened
         state = State(text or "", start=bos, space=prefix_space, int8=model.config.int8)
         given = encode(state, model.tokenizer) if ids is None else tuple(int(token) for token in ids)
@@ -422,7 +422,7 @@ class Run:
         """
         opened = self.model._opened
         if corrupt.model._opened is not opened:
-            raise LogitscopeError("The two runs are of two opened models; run both texts on one.")
+            raise LogitscopeError("The two runs come from two opened models; run both texts on one.")
         one, other = self.model.token(target), self.model.token(against)
         return what_if.patch(
             opened.engine,

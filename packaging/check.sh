@@ -39,7 +39,7 @@ appstreamcli validate --no-net "$work"/deb/usr/share/metainfo/*.metainfo.xml
 complaints=$(LC_ALL=C.UTF-8 MANROFFSEQ= man --warnings -E UTF-8 -l -Tutf8 -Z "$work/deb/usr/share/man/man1/logitscope.1.gz" 2>&1 >/dev/null)
 [ -z "$complaints" ] || fail "the manual page: $complaints"
 for command in $("$work/deb/usr/bin/../lib/logitscope/logitscope" --help | awk '/^commands/ {on = 1; next} on {print $1}'); do
-    zgrep -q "^.SS \"logitscope $command\"" "$work/deb/usr/share/man/man1/logitscope.1.gz" || fail "no word of $command in the manual page"
+    zgrep -q "^.SS \"logitscope $command\"" "$work/deb/usr/share/man/man1/logitscope.1.gz" || fail "the manual page lacks $command"
 done
 inside=$work/deb/usr/lib/logitscope/_internal said=$work/deb/usr/share/doc/logitscope
 for part in "$inside"/*.dist-info; do
@@ -83,7 +83,7 @@ add() { quietly inside apt-get install -y --no-install-recommends "$@"; }
 take() { quietly inside apt-get purge -y --autoremove -o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false "$@"; }
 # `user` runs a command as an ordinary user; `quiet` fails if its output has a word such as error or warning.
 user() { inside su -s /bin/sh someone -c "cd ~ && timeout 300 $1" >"$work/said" 2>&1 || { cat "$work/said"; fail "ended with an error: $1"; }; }
-quiet() { cat "$work/said"; if grep -iE 'error|traceback|warning|cannot|fail|qt\.' "$work/said"; then fail "there was trouble, see above"; fi; }
+quiet() { cat "$work/said"; if grep -iE 'error|traceback|warning|cannot|fail|qt\.' "$work/said"; then fail "the output reports errors, see above"; fi; }
 # All files except the caches and records of apt and dpkg, and users' own files.
 listing() { (cd "$root" && find . -xdev \( -path ./var/cache -o -path ./var/log -o -path ./var/lib -o -path ./home -o -path ./tmp -o -path ./proc -o -path ./run \) -prune -o -print | sort); }
 
@@ -108,7 +108,7 @@ home=/home/someone
 watched() {
     python3 "$here/tests/watched.py" --own "$home/.config/logitscope" --own "$home/.local/state/logitscope" --own "$home/.cache" --own "$home/out" --own /tmp -- \
         chroot --userspec=someone:someone "$root" /usr/bin/env -i PATH=/usr/bin:/bin LC_ALL=C.UTF-8 HOME="$home" \
-        QT_QPA_PLATFORM=offscreen logitscope "$@" >"$work/said" 2>&1 || { cat "$work/said"; fail "this was not quiet: $*"; }
+        QT_QPA_PLATFORM=offscreen logitscope "$@" >"$work/said" 2>&1 || { cat "$work/said"; fail "the command failed, used the network or wrote elsewhere: $*"; }
 }
 inside install -d -o someone -g someone "$home/out"
 watched models list

@@ -187,7 +187,7 @@ def test_a_worker_that_is_killed_fails_its_figure_and_no_more(built, place, monk
     status, out, err = built(ONCE)
     assert status == 2
     assert "0 made, 0 unchanged, 3 failed." in out
-    assert err.count("ended from outside") == 3
+    assert err.count("ended unexpectedly") == 3
     assert files_in(place) == {}
 
 

@@ -207,7 +207,7 @@ def test_a_bad_edit_is_one_sentence(command, tmp_path):
     ):
         status, _, said = command(*arguments, "--edit", "blocks.0.attn.z[3]=0")
         assert status == 2
-        assert "head 3 is not there; head goes from 0 to 2" in said
+        assert "head 3 does not exist; head goes from 0 to 2" in said
         assert len(said.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -273,4 +273,4 @@ def test_patch_writes_both_prompts_the_differences_and_effects_that_are_refused_
         assert np.isnan(file["logit_difference"]).tolist() == [[True] * 4 + [False] * 5] * 2
         assert not np.allclose(file["logit_difference"][:, 4], started[:, 4])
     status, _, said = command("patch", *same, "--edit", "blocks.0.attn.z[0, 9]=0")
-    assert (status, "pos 9 is not there" in said) == (2, True)
+    assert (status, "pos 9 does not exist" in said) == (2, True)

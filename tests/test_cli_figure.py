@@ -327,7 +327,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_computed(cap
     monkeypatch.setattr("os.access", lambda *_arguments: False)  # root may write anywhere
     arguments = ["figure", "x", "--model", str(tmp_path / "nowhere"), "--step", "tokens"]
     assert cli.main([*arguments, "--out", str(tmp_path / "f.svg")]) == 2
-    assert "not open to you for writing" in capfd.readouterr().err
+    assert "is not writable" in capfd.readouterr().err
     assert not (tmp_path / "f.svg").exists()
 
 
@@ -430,6 +430,9 @@ def test_the_lens_follows_pinned_tokens_and_reads_translators(figure, tmp_path):
     assert (status, err) == (0, "") and "0 pre T" in words(out) and "1 post" in words(out)
     assert refused(figure("--step", "lens", "--pin", "two words", name="no.svg"), "--pin", "give one token")
     assert refused(figure("--step", "lens", "--translators", tmp_path / "gone", name="no.svg"), "gone")
-    assert refused(figure("--step", "look", "--token", 1, "--key", 3, name="no.svg"), "Key 3 stands after token 1")
+    assert refused(
+        figure("--step", "look", "--token", 1, "--key", 3, name="no.svg"),
+        "Key 3 comes after token 1; choose a key from 0 to 1",
+    )
     assert refused(figure("--step", "look", "--key", 99, name="no.svg"), "Key 99 is outside")
     assert refused(figure("--step", "workspace:luck", name="no.svg"), "there are sheet, heads, lens, why, look, flow")

@@ -102,7 +102,7 @@ def test_what_is_passed_over_is_said_on_standard_error(command, tmp_path):
     (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<pad>"}))
     status, _, err = command("generate", "ab", "--model", folder, "-n", "1")
     assert status == 0
-    assert "logitscope: score.weight, a classification or reward head, is passed over: no next token" in err
+    assert "logitscope: score.weight, a classification or reward head, is ignored: next-token predictions" in err
     small = write_checkpoint(tmp_path / "small", CONFIG | {"vocab_size": 257})
     (small / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<pad>"}))
     status, _, err = command("generate", "ab", "--model", small, "-n", "1")

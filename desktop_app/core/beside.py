@@ -28,9 +28,10 @@ def why_not(model: Model, guest: Model) -> str:
         ours, theirs = (_size(own.config, name) for own in (model, guest))
         if ours != theirs:
             said = f"{guest.name} has {words.format(f'{theirs:,}')}, and {model.name} {ours:,}"
-            return f"{said}; only models of one shape stand side by side."
+            return f"{said}; only models of the same shape can be compared."
     if not model.tokenizer.cuts_like(guest.tokenizer):
-        return f"{guest.name} cuts texts into other tokens than {model.name}; side by side both must have the same."
+        said = f"{guest.name} tokenizes texts differently from {model.name}"
+        return f"{said}; only models with the same tokens can be compared."
     return ""
 
 

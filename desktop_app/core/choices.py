@@ -43,23 +43,26 @@ _ROWS = (
         "lens_of", ("stream", "attn_out", "mlp_out"), "lens-of", "lens: the stream, or what attention or the MLPs write"
     ),
     Choice(
-        "baseline", ("mean", "none"), "baseline", "why: without --against, against the mean of all tokens or nothing"
+        "baseline",
+        ("mean", "none"),
+        "baseline",
+        "why: without --against, what is subtracted: the mean of all logits, or nothing",
     ),
     Choice("look", ("relative", "raw"), "look", "look: terms less their mean over the keys, or as they are"),
     Choice(
         "look_parts",
         ("parts", "heads", "sublayers", "blocks", "kinds"),
         "look-parts",
-        "look: how far parts are folded",
+        "look: how finely parts are split",
         "heads",
     ),
     Choice(
         "sweep",
         ("heads", "mlps", "strongest", "resid_pre", "attn_out", "mlp_out", "from_heads"),
         "sweep",
-        "sweep: mute each head, MLP or strong neuron, or put cells (of heads: from_heads) of the other prompt",
+        "sweep: mute each head, MLP or strong neuron, or patch in cells (of heads: from_heads) from the other prompt",
     ),
-    Choice("sweep_how", ("mean", "zero"), "sweep-how", "sweep: what a muted part is put to"),
+    Choice("sweep_how", ("mean", "zero"), "sweep-how", "sweep: the value that a muted part is set to"),
     Choice("sweep_way", ("in", "out"), "sweep-way", "sweep: from the other prompt into this one, or out of it"),
     Choice(
         "compare",
@@ -68,7 +71,9 @@ _ROWS = (
         "an edited pass as it is (after), as it was (before), the change, or both with the change; the other prompt, "
         "or this one with it and the difference (pair)",
     ),
-    Choice("circuits", ("all", "q", "k", "v"), "circuits", "circuits: what of the later head reads"),
+    Choice(
+        "circuits", ("all", "q", "k", "v"), "circuits", "circuits: which input of the later head reads the earlier one"
+    ),
     Choice("circuits_of", ("all", "head"), "circuits-of", "circuits: pairs of all heads, or of the shown one"),
     Choice(
         "directions",
@@ -76,7 +81,12 @@ _ROWS = (
         "directions",
         "directions: tokens nearest to one, one as a ruler, or the text in a plane",
     ),
-    Choice("map", ("components", "neighbours"), "map", "map: by two principal components, or so that neighbours stay"),
+    Choice(
+        "map",
+        ("components", "neighbours"),
+        "map",
+        "map: by two principal components, or by keeping neighbours together",
+    ),
     Choice("superposition", ("embedding", "neurons"), "superposition", "superposition: of tokens' rows, or of neurons"),
     Choice("rows", ("centred", "trimmed"), "rows", "directions: rows less their mean, or less three components, too"),
     Choice("stands_for", ("mlp0", "embedding"), "tokens-as", "circuits: tokens through block 0's MLP, or as embedded"),
@@ -86,7 +96,7 @@ _ROWS = (
         "evidence-show",
         "evidence: a neuron's strongest passages, some of each tenth, or a head's strongest",
     ),
-    Choice("flow", ("0.01", "0.02", "0.04", "0.1"), "threshold", "flow: the least share of a line", "0.04"),
+    Choice("flow", ("0.01", "0.02", "0.04", "0.1"), "threshold", "flow: the smallest share that is drawn", "0.04"),
 )
 
 CHOICES = {row.field: row for row in _ROWS}

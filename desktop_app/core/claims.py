@@ -143,7 +143,7 @@ class Always:
             and self.most in (None, int(np.argmax(grid[q])) == q - self.back)
             for q in queries
         ]
-        return Finding(sum(good) >= self.share * len(good), f"{sum(good)} of {len(good)} queries do")
+        return Finding(sum(good) >= self.share * len(good), f"{sum(good)} of {len(good)} queries satisfy it")
 
 
 @dataclass(frozen=True)

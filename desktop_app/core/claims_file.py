@@ -126,7 +126,7 @@ class _Row:
 
     def finish(self) -> None:
         if self._left:
-            raise SessionError(f"{self._where}: {sorted(self._left)[0]!r} is nothing that such a claim has.")
+            raise SessionError(f"{self._where}: {sorted(self._left)[0]!r} is not a field of such a claim.")
 
     def refuse(self, words: str) -> SessionError:
         return SessionError(f"{self._where}: {words}")
@@ -135,7 +135,7 @@ class _Row:
 def _next(row: _Row) -> Statement:
     found = Next(row.must("next", _WORD), row.bounds(), row.may("rank", whole(1, 2**31)), row.may("kept", flag))
     if found == Next(found.word):
-        raise row.refuse("the claim says nothing of the token; give rank, above, below or kept.")
+        raise row.refuse("the claim says nothing about the token; give rank, above, below or kept.")
     return found
 
 
@@ -143,7 +143,7 @@ def _looks(row: _Row) -> Statement:
     head, to = row.must("looks", row.head), row.must("to", _COUNT)
     found = Looks(head, to, row.bounds(), row.may("most", flag))
     if found == Looks(head, to):
-        raise row.refuse("the claim says nothing of the look; give above, below or most.")
+        raise row.refuse("the claim says nothing about the attention; give above, below or most.")
     return found
 
 
@@ -151,7 +151,7 @@ def _always(row: _Row) -> Statement:
     head, back = row.must("always", row.head), row.must("back", _COUNT)
     bounds, most = row.bounds(), row.may("most", flag)
     if bounds == Bounds() and most is None:
-        raise row.refuse("the claim says nothing of the looks; give above, below or most.")
+        raise row.refuse("the claim says nothing about the attention; give above, below or most.")
     return Always(head, back, bounds, most, row.may("since", _COUNT), row.may("share", _SHARE, 1.0))
 
 
@@ -199,7 +199,7 @@ def _loss(row: _Row) -> Statement:
 def _bounds(row: _Row) -> Bounds:
     bounds = row.bounds()
     if bounds == Bounds():
-        raise row.refuse("the claim says nothing of the number; give above or below.")
+        raise row.refuse("the claim says nothing about the number; give above or below.")
     return bounds
 
 

@@ -67,7 +67,7 @@ def keep_other(state: State, model: Model) -> State:
 
 
 def without_model(state: State, _model: Model) -> State:
-    """Take the other model away."""
+    """Remove the other model."""
     return beside_model(state, "")
 
 

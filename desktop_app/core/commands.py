@@ -73,11 +73,11 @@ _SWEEP = (
 
 
 _WHAT_IF = (
-    Command("edit_mute", "Mute what is pointed at: its mean; cut a look", "What if", ("Ctrl+U",), "scene"),
+    Command("edit_mute", "Mute what is pointed at: its mean; cut an attention weight", "What if", ("Ctrl+U",), "scene"),
     Command("edit_zero", "Mute what is pointed at: 0", "What if", ("Ctrl+Shift+U",), "scene"),
     Command("edit_other", "Take what is pointed at from the other prompt", "What if", ("Ctrl+Shift+O",), "scene"),
-    Command("edit_take", "Take up what is pointed at in the other prompt", "What if", ("Ctrl+J",), "other"),
-    Command("edit_put", "Put here what was taken up", "What if", ("Ctrl+Shift+J",), "other"),
+    Command("edit_take", "Copy the cell pointed at in the other prompt", "What if", ("Ctrl+J",), "other"),
+    Command("edit_put", "Patch in the copied cell here", "What if", ("Ctrl+Shift+J",), "other"),
     Command("edit_menu", "Edit what is pointed at …", "What if", ("Ctrl+I",), "scene"),
     Command("edit_write", "Write an edit …", "What if", ("Ctrl+Shift+I",), "scene"),
     Command("edit_steer", "Steer from one text to another …", "What if", (), "scene"),
@@ -91,7 +91,7 @@ _WHAT_IF = (
     Command("other_keep", "Keep this as the other prompt", "What if", (), "scene", change=do.keep_other),
     Command("other_swap", "Swap the two prompts", "What if", (), "other_prompt", change=do.swap_prompts),
     Command("beside_model", "Another model beside this one …", "What if", ("Ctrl+Alt+L",), "scene"),
-    Command("beside_none", "Take the other model away", "What if", (), "beside_model", change=do.without_model),
+    Command("beside_none", "Remove the other model", "What if", (), "beside_model", change=do.without_model),
     *_COMPARE,
 )
 
@@ -266,7 +266,7 @@ _DIRECTIONS = (
     ),
     Command(
         "ruler_keep",
-        "Directions: keep this direction, or no longer",
+        "Directions: keep this direction, or stop keeping it",
         "Circuits",
         (),
         "scene",
@@ -311,10 +311,10 @@ _LOOK = (
 
 _STORY = (
     Command("snapshot_next", "Training: the next snapshot", "Training", ("Ctrl+Alt+Right",), "training"),
-    Command("snapshot_previous", "Training: the snapshot before", "Training", ("Ctrl+Alt+Left",), "training"),
+    Command("snapshot_previous", "Training: the previous snapshot", "Training", ("Ctrl+Alt+Left",), "training"),
     Command("snapshot_first", "Training: the first snapshot", "Training", ("Ctrl+Alt+Home",), "training"),
     Command("snapshot_last", "Training: the last snapshot", "Training", ("Ctrl+Alt+End",), "training"),
-    Command("snapshot_beside", "Training: the snapshot before beside this one", "Training", (), "training"),
+    Command("snapshot_beside", "Training: the previous snapshot beside this one", "Training", (), "training"),
     Command("snapshot_play", "Training: play it, or pause", "Training", ("Ctrl+Alt+P",), "training"),
     Command("story_next", "Next stop of the story", "Story", ("Ctrl+Shift+PgDown",), "story"),
     Command("story_previous", "Previous stop of the story", "Story", ("Ctrl+Shift+PgUp",), "story"),
@@ -366,10 +366,10 @@ COMMANDS: tuple[Command, ...] = (
     *_TABS,
     *_STORY,
     Command("play", "Play", "Go", ("F5",), "scene", True),
-    Command("motion", "Show how this step is computed, moving", "Go", ("Shift+F5",), "scene"),
+    Command("motion", "Animate how this step is computed", "Go", ("Shift+F5",), "scene"),
     Command("motion_play", "Motion: play or pause", "Go", ("Ctrl+Shift+Space",), "motion"),
     Command("motion_next", "Motion: the next beat", "Go", ("Ctrl+Shift+Right",), "motion"),
-    Command("motion_previous", "Motion: the beat before", "Go", ("Ctrl+Shift+Left",), "motion"),
+    Command("motion_previous", "Motion: the previous beat", "Go", ("Ctrl+Shift+Left",), "motion"),
     Command("motion_export", "Motion: export it as a clip …", "Go", (), "motion"),
     Command("draw", "Draw", "Sample", ("Ctrl+D",), "scene", change=do.draw_again, joined=True),
     Command("append", "Append the drawn token", "Sample", ("Ctrl+Return",), "room"),

@@ -37,7 +37,7 @@ def watched() -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         watch(path)
     except OSError as reason:
-        log.warning("Crashes cannot be written down: %s: %s.", path.parent, reason.strerror or reason)
+        log.warning("Crashes cannot be recorded: %s: %s.", path.parent, reason.strerror or reason)
         yield
         return
     try:

@@ -87,7 +87,7 @@ def started(terminal: logging.Handler | None = None, level: str = "info") -> Ite
         log.info("Ended: %s", reason, exc_info=reason.__cause__)
         raise
     except Exception:
-        log.exception("The program ended by a fault.", extra={"raised": True})
+        log.exception("The program ended with an error.", extra={"raised": True})
         raise
     finally:
         sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
@@ -180,7 +180,7 @@ def _older(number: int) -> Path:
 
 def _uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
     if isinstance(fault, Exception):
-        log.error("A fault that nobody caught.", exc_info=(kind, fault, trace))
+        log.error("Uncaught exception.", exc_info=(kind, fault, trace))
     else:
         sys.__excepthook__(kind, fault, trace)
 
@@ -188,7 +188,7 @@ def _uncaught(kind: type[BaseException], fault: BaseException, trace: TracebackT
 def _uncaught_in_thread(of: threading.ExceptHookArgs) -> None:
     if of.exc_value is not None and not isinstance(of.exc_value, SystemExit):
         name = of.thread.name if of.thread is not None else "unknown"
-        log.error("The thread %s ended by a fault.", name, exc_info=(of.exc_type, of.exc_value, of.exc_traceback))
+        log.error("The thread %s ended with an error.", name, exc_info=(of.exc_type, of.exc_value, of.exc_traceback))
 
 
 def _unraisable(of: Any) -> None:

@@ -46,7 +46,7 @@ def starting_workers() -> Iterator[None]:
             if isinstance(reason, RuntimeError) and _NO_THREAD not in str(reason):
                 raise
             raise LogitscopeError(
-                f"No process can be started to work in: {getattr(reason, 'strerror', None) or reason}. There may be "
+                f"No worker process can be started: {getattr(reason, 'strerror', None) or reason}. There may be "
                 "too little memory, or a limit on processes (ulimit)."
             ) from reason
 

@@ -52,7 +52,7 @@ def compute(
     Raises ModelError for passes of another model, Cancelled if stopped, and whatever the product raises.
     """
     if not are_of(passes, model):
-        raise ModelError(f"This pass was not computed by {model.name}; wait until that has read the text.")
+        raise ModelError(f"This pass was not computed by {model.name}; wait until that model has run the text.")
     if want.of == OTHER and passes.guest is not None:
         model = passes.guest
     work = Work(model, passes.of(want.of), stop or Stop(), progress, passes, partly)

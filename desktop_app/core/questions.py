@@ -57,7 +57,7 @@ def read_question(raw: Any, where: str, heads: Heads | None = None) -> Question:
     """The question that a table in a file describes. Raises SessionError naming what cannot be used."""
     read = Reader(raw, where)
     if unknown := sorted(raw.keys() - {"ask", "nudge", NEXT, LOOK, "choices"}):
-        raise SessionError(f"{where}: {unknown[0][:60]!r} is nothing that a question has.")
+        raise SessionError(f"{where}: {unknown[0][:60]!r} is not a field of a question.")
     ask, nudge = read.read("ask", "", text(400)), read.read("nudge", "", text(400))
     kinds = [kind for kind in (NEXT, LOOK) if read.read(kind, False, flag)] + [CHOICE] * ("choices" in raw)
     if not ask or len(kinds) != 1:
@@ -103,8 +103,8 @@ def truth_of(question: Question, model: Model, scene: Scene) -> tuple[Callable[[
         )
     holding = [n for n, choice in enumerate(question.choices) if _all_hold(choice, model, scene)]
     if not holding:
-        return lambda _answer: False, f"None of these is so in {scene.name}."
-    return lambda answer: answer in holding, f"So it is: {' / '.join(question.choices[n].say for n in holding)}."
+        return lambda _answer: False, f"None of these is true of {scene.name}."
+    return lambda answer: answer in holding, f"Correct: {' / '.join(question.choices[n].say for n in holding)}."
 
 
 def _all_hold(choice: Choice, model: Model, scene: Scene) -> bool:

@@ -64,7 +64,7 @@ class Kitchen:
     def needed(self, text: str) -> Trace:
         """The other prompt's pass. Raises ModelError where there is no other prompt."""
         if self.other is None:
-            raise ModelError(f"The edit {text[:80]!r} takes from another prompt, and there is none; give one.")
+            raise ModelError(f"The edit {text[:80]!r} needs another prompt; add one.")
         return self.other
 
     def ids_of(self, words: str, text: str) -> tuple[int, ...]:
@@ -247,7 +247,7 @@ def _other(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
             raise ModelError(f"The edit {recipe.text[:80]!r}: {said}; name as many.")
         return found
     if "key" in tensor.axes and len(other) != len(kitchen.plain):
-        raise ModelError(f"The edit {recipe.text[:80]!r}: a grid of scores can be put where both texts are as long.")
+        raise ModelError(f"The edit {recipe.text[:80]!r}: a grid of scores fits only a text of equal length.")
     rows = _span(where[axis], len(kitchen.plain))
     places = [kitchen.alignment[n] for n in rows]
     whole = values.take([0 if n is None else n for n in places], axis)
@@ -342,7 +342,7 @@ def _edge(kitchen: Kitchen, recipe: Recipe, tensor: Tensor) -> Array:
     if not tensor.name.endswith(("attn.q", "attn.k", "attn.v")) or recipe.edit.keep != 1:
         raise ModelError(f"The edit {recipe.text[:80]!r}: an edge is added (+=) to attn.q, attn.k or attn.v.")
     if not (0 <= layer < place and 0 <= head < config.n_head):
-        raise ModelError(f"The edit {recipe.text[:80]!r}: head {head} of block {layer} does not stand before it.")
+        raise ModelError(f"The edit {recipe.text[:80]!r}: there is no head {head} of block {layer} before it.")
     rows = _span(recipe.edit.where[1], len(kitchen.plain))
     own = kitchen.engine.checkpoint
 

@@ -76,7 +76,7 @@ def compute_passes(
     before = last if last is not None and same else engine.trace(asked.ids, reuse=last, stop=stop)
     other = None
     if asked.beside and guest is None and strict:
-        raise ModelError(f"{asked.beside} is to stand beside this model, and is not open.")
+        raise ModelError(f"{asked.beside} is to be compared with this model, but is not open.")
     theirs = asked.ids if asked.other is None and guest is not None else asked.other
     if theirs is not None and (guest is not None or not asked.beside):
         try:

@@ -279,7 +279,7 @@ def _recut(absorbed: State, changed: State, untouched: int, tokenizer: Tokenizer
     if at is None or len(tokenizer.decode(stood[first : at + 1])) > untouched:
         return ""
     was, became = (" ".join(tokenizer.label(t) for t in ids[at : at + 3]) for ids in (stood, now))
-    return f"Typed text is cut into tokens anew: {was} became {became} at position {at}."
+    return f"Typed text is tokenized again: {was} became {became} at position {at}."
 
 
 def _first_difference(one: tuple[int, ...], other: tuple[int, ...]) -> int | None:

@@ -60,7 +60,7 @@ def read_stop(raw: Any, where: str, heads: Heads | None = None) -> Stop:
     known |= {"sampling", "view", "role", "claims", "question", *_WORDS}
     if unknown := sorted(raw.keys() - known):
         raise SessionError(
-            f"{where}: {unknown[0][:60]!r} is nothing that a stop has; it may have {', '.join(sorted(known))}."
+            f"{where}: {unknown[0][:60]!r} is not a field of a stop; it may have {', '.join(sorted(known))}."
         )
     words = {name: read.read(name, "", _NOTES if name == "notes" else _SENTENCE) for name in _WORDS}
     if not words["title"]:

@@ -22,7 +22,7 @@ def row(scene: Scene, site: str, position: int) -> Target:
 
 def look(scene: Scene, layer: int, n: int, query: int, key: int) -> Target:
     """The attention of one query to one key, in one head."""
-    words = Phrase("look of head {1} from {2} to {3}", n, token_name(scene, query), token_name(scene, key))
+    words = Phrase("attention of head {1} from {2} to {3}", n, token_name(scene, query), token_name(scene, key))
     return Target(words, (place(f"blocks.{layer}.attn.scaled", n, query, key),), LOOK)
 
 

@@ -143,9 +143,10 @@ def softmax(scene: Scene) -> Exercise:
         "softmax",
         "One softmax",
         (
-            f"Block {layer}, head {head}: how does {_where(scene, query)} share out its attention?",
+            f"Block {layer}, head {head}: how does {_where(scene, query)} distribute its attention?",
             "The largest score of the row was subtracted from all of them. Write e to the power of each (three "
-            "decimals), add up with what the other tokens make, and divide each by the sum (two decimals).",
+            "decimals), add them up with the given sum for the other tokens, and divide each by the sum (two "
+            "decimals).",
         ),
         ("key", "score \u2212 largest", "e^", "attention"),
         tuple(rows),
@@ -191,8 +192,8 @@ def head_of_four(scene: Scene) -> Exercise:
         (
             f"Block {layer}, head {head} at {_where(scene, query)}: two of the {len(z)} numbers that it reads out of "
             "the text.",
-            "Multiply each token's value by the attention that it gets, and add up. What all other tokens bring is "
-            "given.",
+            "Multiply each token's value by the attention that it gets, and add up. The contribution of all other "
+            "tokens is given.",
         ),
         ("key", "attention", *heads),
         tuple(rows),
@@ -214,7 +215,7 @@ def top_p(scene: Scene) -> Exercise:
         if found == min(kept, shown):
             break
     else:
-        raise ExportError("The running sum meets top-p too closely to be told by hand; choose another top-p.")
+        raise ExportError("The running sum meets top-p too closely to be decided by hand; choose another top-p.")
     if kept > shown:
         raise ExportError(
             f"Top-p {p:g} keeps {kept:,} tokens here, more than a sheet has room for; choose a smaller top-p or top-k."
@@ -235,8 +236,8 @@ def top_p(scene: Scene) -> Exercise:
         (
             f"The next token {where}: the likeliest in percent, at temperature {sampling.temperature:g}"
             + (f" and among the top {sampling.top_k}." if sampling.top_k else "."),
-            f"Add up from above. A token is kept if less than {100 * p:g} % stands before it. Then divide those that "
-            "are kept by their sum, so that they make 100 % again.",
+            f"Add up from above. A token is kept if less than {100 * p:g} % comes before it. Then divide those that "
+            "are kept by their sum, so that they add up to 100 % again.",
         ),
         ("token", "percent", "running sum", "kept?", "new percent"),
         tuple(rows),

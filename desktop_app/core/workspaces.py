@@ -143,7 +143,7 @@ WORKSPACES: tuple[StepSpec, ...] = (
         wants=circuits.wants,
         keys=("Ctrl+7",),
         group=WEIGHTS,
-        entry=Entry("circuits_least", "Pairs from so much beyond random on", top=0.4),
+        entry=Entry("circuits_least", "Pairs at least this far above random", top=0.4),
         describe=circuits.describe,
         edits=circuits.targets,
         open=circuits.open_cell,

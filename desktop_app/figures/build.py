@@ -40,7 +40,7 @@ _MODEL_FILES = (".json", ".safetensors", ".txt")
 _DRAWN_WITH = ("matplotlib", "numpy", "onnxruntime")
 _BEGUN = {"inputs": "", "written": ""}
 """The record of a figure that is yet to be made."""
-_ENDED = "its process was ended from outside; build again, with --jobs 1 where memory is short."
+_ENDED = "its process ended unexpectedly; build again, with --jobs 1 if memory is short."
 _PASSES, _MODELS = 4, 2  # how many passes and models are kept in memory for entries that share them
 
 
@@ -222,7 +222,7 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
                     with starting_workers():
                         future = pool.submit(files_of, job, entry.order.options, entry.order.data)
                 except LogitscopeError as reason:
-                    log.info("%s This process draws.", reason)
+                    log.info("%s Drawing continues in this process.", reason)
                     pool = None
                     yield entry, files_of(job, entry.order.options, entry.order.data)
                     continue
@@ -230,7 +230,7 @@ def _made(entries: list[Entry], jobs: int) -> Iterator[tuple[Entry, "list[bytes]
             except LogitscopeError as reason:
                 yield entry, reason
             except BrokenProcessPool:
-                log.info("A worker process ended from outside.", exc_info=True)
+                log.info("A worker process ended unexpectedly.", exc_info=True)
                 yield entry, ExportError(_ENDED)
             while len(under_way) > 2 * jobs:
                 yield from _finished(under_way)
@@ -249,7 +249,7 @@ def _finished(
         except LogitscopeError as reason:
             yield entry, reason
         except BrokenProcessPool:
-            log.info("A worker process ended from outside.", exc_info=True)
+            log.info("A worker process ended unexpectedly.", exc_info=True)
             yield entry, ExportError(_ENDED)
 
 

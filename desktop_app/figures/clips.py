@@ -72,7 +72,7 @@ def write_clip(
     kind = clip_kind(out)
     ffmpeg = film.find_ffmpeg() if kind == "mp4" else ""
     if not jobs:
-        raise ExportError("A clip has one frame at least.")
+        raise ExportError("A clip needs at least one frame.")
     distinct = list({id(job): job for job in jobs}.values())
     count = len(distinct)
     with whole_files([out]) as folder, Workers(min(usable_cores(), count), stop, polite=polite) as pool:

@@ -82,7 +82,7 @@ def data_kinds(text: str) -> tuple[str, ...]:
     kinds = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
     for kind in kinds:
         if kind not in WRITERS:
-            raise ExportError(f"There is no data as {kind[:40]!r}; choose csv, json or both.")
+            raise ExportError(f"Data cannot be written as {kind[:40]!r}; choose csv, json or both.")
     return kinds
 
 

@@ -92,7 +92,7 @@ def panel_called(view: View, title: str) -> AnyPanel:
     found = [own for own in titles if own.casefold() == wanted] or [own for own in titles if wanted in own.casefold()]
     if len(found) != 1 or not wanted:
         raise ExportError(
-            f"This figure has no one picture called {title[:60]!r}; there are: {'; '.join(titles) or 'none'}."
+            f"No single picture of this figure is called {title[:60]!r}; there are: {'; '.join(titles) or 'none'}."
         )
     return next(panel for panel in panels_of(view.content) if panel.title == found[0])
 

@@ -199,9 +199,9 @@ def _names(fields: Mapping[str, Any]) -> list[str]:
 def _check_value(key: str, value: Any, option: Option | None) -> None:
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, str) and "\0" in one:
-            raise ExportError(f"{key} holds a null character, which no text may.")
+            raise ExportError(f"{key} contains a null character, which is not allowed.")
         if isinstance(one, int) and abs(one) >= 1 << 63:
-            raise ExportError(f"{key} is a number beyond all bounds.")
+            raise ExportError(f"{key} is too large a number (more than 63 bits).")
     again = option is not None and option.kind is Kind.AGAIN
     if (again or key in _LISTS) and isinstance(value, list):
         return

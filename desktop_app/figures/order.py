@@ -78,11 +78,11 @@ def find(order: Order, config: Config) -> Subject:
     else:
         subject = find_subject(order.step or order.state.step, config, layer=order.layer, head=order.head)
     if subject.needs_prompt and not order.prompted:
-        raise ExportError("This figure is about a text: give the prompt, or --ids.")
+        raise ExportError("This figure needs a prompt: give one, or --ids.")
     if order.excerpt.heads and not (subject.route.heads and subject.step.spec.per_head):
         raise ExportError("--head names several heads, and this figure has none to stand side by side; give one.")
     if order.excerpt.tokens is not None and not subject.needs_prompt:
-        raise ExportError("--tokens is a part of a text, and this figure is about none; leave it out.")
+        raise ExportError("--tokens selects a part of a text, and this figure shows none; leave it out.")
     return subject
 
 
@@ -103,7 +103,7 @@ def scene_of(order: Order, subject: Subject, model: Model, passes: Passes) -> Sc
     check_index("key", order.state.key, count)
     query = count - 1 if order.state.token is None else order.state.token
     if order.state.key is not None and order.state.key > query:
-        raise ExportError(f"Key {order.state.key} stands after token {query}, which sees none but those up to itself.")
+        raise ExportError(f"Key {order.state.key} comes after token {query}; choose a key from 0 to {query}.")
     layer = subject.step.layer
     for block in order.state.unfolded:
         check_index("unfold", block, model.config.n_layer)

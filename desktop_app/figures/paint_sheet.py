@@ -367,8 +367,6 @@ def paint_here(panel: SheetPanel, shot: Shot, page: Page) -> None:
             page.fill(line, stroke=theme.accent, width=page.u(1))
     if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
         return  # the step fills the view and needs no label
-    if around.w > 0.4 * shot.rect.w or around.h > 0.4 * shot.rect.h:
-        return  # the step fills the view and needs no label
     words = page.say(Phrase("you are here: {1}", panel.place))
     wide = page.width(words, size=12, bold=True) + page.u(20)
     high = page.u(24)

@@ -102,7 +102,7 @@ def sheets_of(trace: Trace, checkpoint: Checkpoint, layer: int, head: int, label
         trace.read(f"blocks.{layer}.attn.z", head=head),
         lambda i, d: f"=SUMPRODUCT({pattern.row(i)},{v.row(d)})",
     )
-    turned = book.add("W_O_T", "the head's rows of W_O, turned: a row makes one number", (dims, columns), weight)
+    turned = book.add("W_O_T", "the head's rows of W_O, transposed: a row makes one number", (dims, columns), weight)
     book.add(
         "result",
         "z · W_O: what the head adds to the residual stream",
@@ -176,10 +176,10 @@ def _projected(
     matrix = checkpoint.weights[f"{block}W_QKV"][:, columns].T
     upper = letter.upper()
     w = book.add(
-        f"W_{upper}_T", f"the head's W_{upper}, turned: a row makes one number of {letter}", (names, dims), matrix
+        f"W_{upper}_T", f"the head's W_{upper}, transposed: a row makes one number of {letter}", (names, dims), matrix
     )
     bias = checkpoint.weights[f"{block}b_QKV"][columns][:, None]
-    b = book.add(f"b_{upper}_T", f"the bias of {letter}, turned", (names, ("b",)), bias)
+    b = book.add(f"b_{upper}_T", f"the bias of {letter}, transposed", (names, ("b",)), bias)
     values = trace.read(f"{block}{letter}", head=head)
 
     def of(i: int, d: int) -> str:
@@ -187,7 +187,7 @@ def _projected(
 
     if part < 2:
         return book.add(letter, f"{letter}: ln1_out · W_{upper} + bias", (labels, names), values, of)
-    about = "v: ln1_out · W_V + bias, turned: a column is a token's value"
+    about = "v: ln1_out · W_V + bias, transposed: a column is a token's value"
     return book.add("v_T", about, (names, labels), values.T, lambda d, i: of(i, d))
 
 
@@ -214,7 +214,7 @@ def _pattern(book: _Book, q: Sheet, k: Sheet, trace: Trace, which: tuple[int, in
     power = np.exp(seen - seen.max(-1, keepdims=True))
     exps = book.add(
         "exp",
-        "exponentials, the row's largest score subtracted before; a later token is not seen and has 0",
+        "exponentials, the row's largest score subtracted before; later tokens are masked and have 0",
         axes,
         power,
         lambda i, j: "=0" if j > i else f"=EXP({scaled.cell(i, j)}-MAX({scaled.row(i, i + 1)}))",

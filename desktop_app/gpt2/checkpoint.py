@@ -202,10 +202,10 @@ def remarks_on(folder: Path, heads: Mapping[str, str]) -> tuple[str, ...]:
     for what in dict.fromkeys(heads.values()):
         names = [name for name, kind in heads.items() if kind == what]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        remarks.append(f"{names[0][:80]}{more}, {what}, is passed over: no next token depends on it.")
+        remarks.append(f"{names[0][:80]}{more}, {what}, is ignored: next-token predictions do not depend on it.")
     if read_json(folder / "config.json", limit=CONFIG_LIMIT, error=ModelError).get("auto_map"):
         remarks.append(
-            "config.json asks for code of its own (auto_map), which is never run here: the numbers are plain GPT-2's."
+            "config.json requests custom code (auto_map), which is never run here: the numbers are plain GPT-2's."
         )
     return tuple(remarks)
 
@@ -225,7 +225,7 @@ def no_config(folder: Path) -> ModelError:
     shape["n_layer"] = len({name.split(".")[1] for name in stored if name.startswith("h.")})
     return ModelError(
         f"{folder} has no config.json; write one that says {json.dumps(shape)} and n_head, the number of heads, which "
-        "weights do not tell."
+        "cannot be inferred from the weights."
     )
 
 

@@ -206,7 +206,7 @@ def _from_nanogpt(raw: dict[str, Any], where: str) -> dict[str, Any]:
     for name in ("n_layer", "n_head", "n_embd", "vocab_size"):
         # Their defaults are not GPT-2's, and a wrong number of heads would run, with wrong results.
         if raw.get(name) is None:
-            raise ModelError(f"{where}: block_size stands there, as in nanoGPT and minGPT, but no {name}; add it.")
+            raise ModelError(f"{where} has block_size, as in nanoGPT and minGPT, but no {name}; add it.")
     bias = raw.get("bias", True)
     if not isinstance(bias, bool):
         raise ModelError(f"{where}: bias is {_short(bias)}; it must be true or false.")

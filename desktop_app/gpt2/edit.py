@@ -185,7 +185,7 @@ def read_index(index: str | None, tensor: Tensor, config: Config, positions: int
                 f"The edit {text[:80]!r}: {part[:20]!r} is not an index; give a number, a range a:b or `:`."
             )
         else:
-            raise ModelError(f"The edit {text[:80]!r}: {axis} {part} is not there; {axis} goes from 0 to {size - 1}.")
+            raise ModelError(f"The edit {text[:80]!r}: {axis} {part} does not exist; {axis} goes from 0 to {size - 1}.")
     return (*found, *[ALL] * (len(axes) - len(found)))
 
 
@@ -198,7 +198,9 @@ def require_inside(edits: Iterable[Edit], config: Config, positions: int) -> Non
             tensor.axes, table[edit.site].spec.shape(config, positions), edit.where, strict=True
         ):
             if max(start + 1, stop or 0) > size:
-                raise ModelError(f"The edit {edit}: {axis} {max(start, (stop or 0) - 1)} is not there; {size} are.")
+                raise ModelError(
+                    f"The edit {edit}: {axis} {max(start, (stop or 0) - 1)} does not exist; there are {size}."
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,4 +282,6 @@ def _require_numbers(site: str, made: Made, hidden: Array) -> None:
     lost = np.argwhere((cut | hidden).all(-1))
     if len(lost):
         head, query = lost[0]
-        raise ModelError(f"{site}: query {query} of head {head} loses every key that it may see; leave it one.")
+        raise ModelError(
+            f"{site}: query {query} of head {head} has every key cut that it may attend to; keep at least one."
+        )

@@ -107,11 +107,11 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
     if mode is not None and not force:
         raise error(f"{path} exists already; give --force to replace it, or another name.")
     if dangling:
-        raise error(f"{path} is a link that leads to nothing; delete it, or name another file.")
+        raise error(f"{path} is a broken link; delete it, or name another file.")
     if not folder_exists:
         raise error(f"{path} cannot be written: there is no folder {parent}; make it first.")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise error(f"{path} cannot be written: the folder {parent} is not open to you for writing.")
+        raise error(f"{path} cannot be written: the folder {parent} is not writable.")
 
 
 def _final(path: Path) -> Path:

@@ -41,12 +41,12 @@ _WEIGHTS = (
     _Kind(("*.msgpack",), "a Flax model", _SAVE),
     _Kind(("*.ot",), "a model of rust-bert", "fetch the model that it was made from"),
     _Kind(("*.mlmodel", "*.mlpackage"), "a Core ML model", "fetch the model that it was made from"),
-    _Kind(("*.npz",), "a numpy archive, as MLX keeps models in", _CONVERT),
+    _Kind(("*.npz",), "a numpy archive, the format of MLX models", _CONVERT),
     _Kind(("*.distcp", "pytorch_model_fsdp*"), "a checkpoint in shards of PyTorch FSDP", _SAVE),
     _Kind(("zero_pp_rank_*", "global_step*"), "a checkpoint of DeepSpeed", "make weights of it with zero_to_fp32.py"),
     _Kind(
         ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl"),
-        "a pickle, which can run code when it is opened and never is here",
+        "a pickle, which can run code when it is opened, and is never opened here",
         "save the model as safetensors (save_pretrained does) or fetch model.safetensors",
     ),
 )
@@ -76,7 +76,8 @@ def no_weights(folder: Path) -> ModelError:
     """The error for a folder without safetensors files: what it is, and what to do."""
     if inner := checkpoints_below(folder):
         return ModelError(
-            f"{folder} has no weights itself, but folders that a trainer wrote, like {inner[-1]!r}; open one of them."
+            f"{folder} has no weights itself, but contains a trainer's checkpoint folders, like {inner[-1]!r}; "
+            "open one of them."
         )
     if kind := _found(folder, _WEIGHTS):
         name, found = kind
@@ -88,7 +89,8 @@ def no_config(folder: Path) -> ModelError | None:
     """The error for a folder without config.json, if its files tell what it is; None if they do not."""
     if inner := checkpoints_below(folder):
         return ModelError(
-            f"{folder} has no config.json itself, but folders that a trainer wrote, like {inner[-1]!r}; open one."
+            f"{folder} has no config.json itself, but contains a trainer's checkpoint folders, like {inner[-1]!r}; "
+            "open one of them."
         )
     if (kind := _found(folder, _WEIGHTS)) and not any(folder.glob("*.safetensors")):
         name, found = kind
@@ -106,7 +108,7 @@ def tokenizer_of_another_kind(folder: Path) -> str:
     """A sentence on the tokenizer of a folder without a byte-level BPE; "" if its files do not tell."""
     if (folder / "encoder.json").exists() and (folder / "vocab.bpe").exists():
         return (
-            f"{folder} has its tokenizer under OpenAI's names; copy encoder.json to vocab.json and vocab.bpe to "
+            f"{folder} has its tokenizer files under OpenAI's names; copy encoder.json to vocab.json and vocab.bpe to "
             "merges.txt."
         )
     if kind := _found(folder, _TOKENIZERS):

@@ -63,7 +63,7 @@ def round_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
     """The same model with its matrices in int8. Raises ModelError if a provider other than the CPU was chosen."""
     if chosen() != CPU:
         # OpenVINO, for one, multiplies the rounded weights by vectors that it does not round.
-        raise ModelError(f"int8 weights are for the cpu alone, not for {chosen()}; leave one of the two out.")
+        raise ModelError(f"int8 weights only work on the CPU, not on {chosen()}; choose one or the other.")
     config = replace(checkpoint.config, int8=True)
     return replace(checkpoint, config=config, weights=RoundedWeights(checkpoint.weights, config))
 

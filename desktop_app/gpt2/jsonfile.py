@@ -8,7 +8,7 @@ from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.files import regular
 
 _LONGEST_NUMBER = 4300  # digits; Python converts no more
-_CURE = "the file is damaged or was cut off, take a whole copy of it"  # for checkpoints and sessions alike
+_CURE = "the file is damaged or was cut off, get a complete copy"  # for checkpoints and sessions alike
 
 
 def read_json(path: Path, *, limit: int, error: type[LogitscopeError]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def parse_json(data: bytes, *, what: str, error: type[LogitscopeError]) -> dict[
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found:
-                raise ValueError(f"the key {key[:80]!r} stands there twice")
+                raise ValueError(f"the key {key[:80]!r} occurs twice")
             found[key] = value
         return found
 
@@ -54,7 +54,7 @@ def parse_json(data: bytes, *, what: str, error: type[LogitscopeError]) -> dict[
     except UnicodeDecodeError as reason:
         raise error(f"{what} is not UTF-8 text (byte {reason.start}); {_CURE}.") from reason
     except RecursionError as reason:
-        raise error(f"{what} is nested too deeply to be what its name says.") from reason
+        raise error(f"{what} is nested too deeply.") from reason
     except ValueError as reason:
         raise error(f"{what} is not valid JSON: {str(reason)[:200]}; {_CURE}.") from reason
     if not isinstance(value, dict):

@@ -206,7 +206,9 @@ def parse_mask(text: str, config: Config) -> Mask:
         match = _HEAD.fullmatch(part.strip())
         if match is None:
             if n:
-                raise ModelError(f"The mask {text[:60]!r}: after the first rule each is of a head, like 3.1=window:4.")
+                raise ModelError(
+                    f"The mask {text[:60]!r}: every rule after the first must name a head, like 3.1=window:4."
+                )
             rule = _rule(part, text)
             continue
         layer, head = int(match[1]), int(match[2])
@@ -236,7 +238,7 @@ def _rule(text: str, whole: str) -> Rule:
         parts.append((name, number))
     found = tuple(dict.fromkeys(parts))
     if all(name == "global" for name, _ in found):
-        raise ModelError(f"The mask {whole[:60]!r} lets a token not see itself; add window:1.")
+        raise ModelError(f"The mask {whole[:60]!r} does not let every token see itself; add window:1.")
     return Rule(found)
 
 

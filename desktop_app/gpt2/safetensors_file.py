@@ -73,8 +73,8 @@ class SafetensorsFile:
                     )
                 if length > _HEADER_LIMIT:
                     raise error(
-                        f"{path} has a header of {length:,} bytes, and {_HEADER_LIMIT:,} are more than any GPT-2 "
-                        "needs; it is not opened."
+                        f"{path} has a header of {length:,} bytes, more than the {_HEADER_LIMIT:,} allowed; it is "
+                        "not opened."
                     )
                 raw = file.read(length)
             self._data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r").view(np.ndarray)
@@ -216,7 +216,7 @@ def write_safetensors(
         file.write(head)
         for (name, (dtype, shape)), array in zip(shapes.items(), arrays, strict=True):
             if array.shape != shape:
-                raise ExportError(f"{name} has shape {array.shape} where {shape} was announced.")
+                raise ExportError(f"{name} has shape {array.shape} but {shape} was declared.")
             data = np.ascontiguousarray(array, dtype).data
             file.write(data)
             if sealed:

@@ -80,8 +80,8 @@ def open_files(folder: Path) -> Iterator[SafetensorsFile]:
         return
     if found:
         raise ModelError(
-            f"{folder} has {len(found)} safetensors files but no {INDEX} that says which holds what; "
-            "add the index, or leave one file."
+            f"{folder} has {len(found)} safetensors files but no {INDEX} that says which file holds "
+            "which tensor; add the index, or leave only one file."
         )
     raise no_weights(folder)
 
@@ -121,13 +121,13 @@ def by_own_name(files: Iterable[SafetensorsFile], folder: Path) -> StoredTensors
             if _BUFFER.fullmatch(name):
                 continue
             if name in stored:
-                raise ModelError(f"{folder}: the weight {name[:80]!r} is there twice, with and without prefix.")
+                raise ModelError(f"{folder}: the weight {name[:80]!r} occurs twice, with and without prefix.")
             stored[name] = (file, full_name)
     if not stored:
         raise ModelError(f"{folder} has no weights in its safetensors files; fetch model.safetensors again.")
     for pattern, what in _FOREIGN:
         if found := next(filter(pattern.fullmatch, stored), None):
-            raise ModelError(f"{folder}: {found[:80]!r} is of {what}.")
+            raise ModelError(f"{folder}: {found[:80]!r} belongs to {what}.")
     return stored
 
 

@@ -127,11 +127,11 @@ def why_no_file(name: str) -> str:
 
 def _why_windows_has_no(name: str) -> str:
     if odd := sorted(set(name) & set('<>:"|?*')):
-        return f"Windows has no {' '.join(odd)} in names of files"
+        return f"Windows does not allow {' '.join(odd)} in file names"
     if name.endswith((".", " ")):
-        return "Windows has no names of files that end in a dot or a space"
+        return "Windows does not allow file names that end in a dot or a space"
     device = name.partition(".")[0].rstrip(" ").upper()
-    return f"Windows takes {device} for a device" if device in _DEVICES else ""
+    return f"Windows reserves {device} for a device" if device in _DEVICES else ""
 
 
 def put_in_place(made: Path, final: Path) -> None:

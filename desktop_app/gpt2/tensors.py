@@ -287,7 +287,7 @@ def _edited(row: Tensor) -> Iterator[Tensor]:
     spec, name = row.spec, row.name
     before = replace(spec, meaning=f"{spec.meaning}, before the edit", kept=False)
     yield replace(row, name=f"{name}.before", spec=before)
-    for part, meaning in (("keep", "the edit: what is multiplied with"), ("put", "the edit: what is added")):
+    for part, meaning in (("keep", "the edit: the factor"), ("put", "the edit: what is added")):
         formula, written = f.given(spec.formula.cell), "given with the edit"
         given = replace(spec, inputs=(), formula=formula, meaning=meaning, written=written, kept=True)
         yield Tensor(f"{name}.{part}", row.layer, given, (), frozenset())
@@ -302,9 +302,7 @@ def _under(mask: str, config: Config, row: Tensor) -> Tensor:
     if row.spec.name == _B + "attn.masked":
         written = f"−∞ where the mask {mask} hides j from i, else the scaled score"
         formula = f.masked_by(mask_of(mask, config))
-        return replace(
-            row, spec=replace(row.spec, meaning="hidden tokens taken away", written=written, formula=formula)
-        )
+        return replace(row, spec=replace(row.spec, meaning="hidden tokens removed", written=written, formula=formula))
     if row.spec.name == _B + "attn.pattern":
         return replace(
             row, spec=replace(row.spec, written="A_ij = exp(S_ij) / Σ exp(S_im) over the keys m that i sees")

@@ -218,7 +218,7 @@ class Tokenizer:
             names = ", ".join(self._vocabulary.normalizers)
             raise TokenizerError(
                 f"This model's tokenizer first changes the text (normalizer {names}), from character {start + at} on; "
-                f"type it as it would be then, {display.quoted(normal[at : at + 12].encode())} from there."
+                f"type the changed text, which continues with {display.quoted(normal[at : at + 12].encode())}."
             )
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -125,7 +125,7 @@ def _leading(path: Path, part: object) -> Iterator[str]:
         single = step.get("single") if step["type"] == "TemplateProcessing" else None
         pieces = [_piece(item) for item in single] if isinstance(single, list) else []
         if not pieces or pieces[-1] != "" or None in pieces or "" in pieces[:-1]:
-            _refuse(path, f"the post-processor {_kind(step)}, which adds tokens to the text otherwise than in front,")
+            _refuse(path, f"the post-processor {_kind(step)}, which adds tokens to the text elsewhere than in front,")
         yield from (piece for piece in pieces[:-1] if piece)
 
 

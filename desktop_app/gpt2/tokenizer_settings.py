@@ -82,8 +82,8 @@ def read_settings(folder: Path, *, one_file: bool) -> Settings:
     is_gpt2 = _is_gpt2(folder, config, one_file=one_file)
     if config.get("add_eos_token") and not one_file:  # next to a tokenizer.json, transformers ignores it
         raise TokenizerError(
-            f"{path}: add_eos_token puts the end of the text behind every prompt, where the next token would be "
-            "predicted; set it to false."
+            f"{path}: add_eos_token appends the end-of-text token to every prompt, so that the prediction would "
+            "follow it; set it to false."
         )
     named = _roles(path, config)
     extra = _extra(path, config)

@@ -302,7 +302,7 @@ def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ..
     wrapped = f'{{"edits": {file.metadata[_EDITS]}}}'.encode()
     texts = parse_json(wrapped, what=f"The edits in {file.path}", error=ModelError)["edits"]
     if len(positions) != 1 or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise ModelError(f"{file.path} names edits that are no list of texts; save it again.")
+        raise ModelError(f"{file.path} names edits that are not a list of texts; save it again.")
     found = []
     for text in texts:
         edit, source = read_edit(text, config, positions[0])
@@ -310,7 +310,7 @@ def _saved_edits(file: SafetensorsFile, config: Config, positions: tuple[int, ..
             put = f"{edit.site}.put"
             shape = tensor_table(config)[edit.site].spec.shape(config, positions[0])
             if put not in file.entries or (file.entries[put].dtype, file.entries[put].shape) != ("F32", shape):
-                raise ModelError(f"{file.path} has not what was put into {edit.site}; save it again with all tensors.")
+                raise ModelError(f"{file.path} lacks the numbers put into {edit.site}; save it again with all tensors.")
             edit = put_from(edit, file.read(put)[tuple(slice(*span) for span in edit.where)], text)
         found.append(edit)
     return tuple(found)
@@ -324,12 +324,12 @@ def _require_made_by(model: Checkpoint, config: Config, file: SafetensorsFile) -
         ours, theirs = replace(model.config, int8=False), replace(config, int8=False)
         if ours == theirs:
             how = "rounded to int8" if config.int8 else "exact"
-            raise ModelError(f"{file.path} was saved with weights that are {how}; open {model.name} so, too.")
+            raise ModelError(f"{file.path} was saved with weights that are {how}; open {model.name} the same way.")
         raise ModelError(
-            f"{file.path} was saved with a model of another shape{named} than {model.name}; name that one."
+            f"{file.path} was saved with a model of another shape{named} than {model.name}; specify that model."
         )
     if file.metadata.get(_MADE_WITH) != model.digest:
-        raise ModelError(f"{file.path} was computed by another model{named} than {model.name}; name that one.")
+        raise ModelError(f"{file.path} was computed by another model{named} than {model.name}; specify that model.")
 
 
 def _frozen(array: Array) -> Array:

@@ -89,7 +89,7 @@ def _crashed_before() -> str:
     crashes = take_crashes()
     for crash in crashes:
         log.error("Logitscope has crashed before:\n%s", crash)
-    return "Logitscope crashed the last time; Help > Copy diagnostics holds where." if crashes else ""
+    return "Logitscope crashed last time; Help > Copy diagnostics includes where." if crashes else ""
 
 
 @contextmanager

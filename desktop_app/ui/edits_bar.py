@@ -46,7 +46,7 @@ _KEYS = {
     Qt.Key.Key_Delete: "remove",
     Qt.Key.Key_Backspace: "remove",
 }
-_HINT = "Space: off and on · W: every position or this · F2: write anew · Delete: remove"
+_HINT = "Space: off and on · W: every position or this · F2: rewrite · Delete: remove"
 
 
 class _Chip(QPushButton):
@@ -64,7 +64,7 @@ class _Chip(QPushButton):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setChecked(chip.on and not chip.idle)
         short = chip.text if len(chip.text) <= _SHOWN else f"{chip.text[: _SHOWN - 1]}…"
-        self.setText(f"{short}  (no place here)" if chip.idle else short)
+        self.setText(f"{short}  (does not apply here)" if chip.idle else short)
         self.setToolTip("\n".join(filter(None, (chip.text, chip.idle, _HINT))))
         self.setAccessibleName(f"{chip.text}, {'on' if chip.on else 'off'}")
         self.clicked.connect(self._clicked)

@@ -34,7 +34,7 @@ class Exactness(QObject):
         wanted = (scene.trace, scene.position)
         if wanted != self._shown:
             self._shown = wanted
-            self._label.setText("int8 weights: asking the float32 weights …")
+            self._label.setText("int8 weights: computing with float32 weights …")
             self.lane.submit(self._work(scene))
 
     def _work(self, scene: Scene) -> Callable[[Stop], tuple[object, Effect] | None]:

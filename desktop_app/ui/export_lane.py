@@ -69,7 +69,7 @@ class ExportLane(Lane):
                 stop.check()  # `close` ended the worker, and nobody waits for these figures
                 self._pool = None  # the next figure gets a new one
                 raise ExportError(
-                    "The figure was not drawn, its process was ended from outside; try again."
+                    "The figure was not drawn because its process ended unexpectedly; try again."
                 ) from reason
 
         self.begun.emit()

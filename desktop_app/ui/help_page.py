@@ -10,7 +10,7 @@ from desktop_app.ui.buttons import written
 
 _POINTER = (
     ("Click a cell", "open the arithmetic of its number"),
-    ("Click a head or a token", "look at that one"),
+    ("Click a head or a token", "select it"),
     ("Shift and click a token", "show the distribution after it"),
     ("Click a bar", "append its token"),
     ("Ctrl and the wheel", "enlarge the view"),

@@ -79,7 +79,7 @@ class ModelLibrary(QObject):
         """Add a menu of a bundled model's training snapshots, if it has any."""
         kept = snapshots(row.folder) if row.kind == BUNDLED and row.folder is not None else {}
         if kept:
-            menu = QMenu(f"{row.title} as it learned", self.menu)
+            menu = QMenu(f"Training snapshots of {row.title}", self.menu)
             self.menu.addMenu(menu)
             for steps, folder in kept.items():
                 menu.addAction(after_steps(steps), lambda f=folder: self._controller.open_model(f))
@@ -132,10 +132,10 @@ class ModelLibrary(QObject):
         box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText(doubt.words)
         box.setInformativeText(
-            "Opened all the same, it may be slow, or the system may end the program. The model that is open stays "
+            "If you open it anyway, it may be slow, or the system may end the program. The model that is open stays "
             "until you choose."
         )
-        anyway = box.addButton("Open all the same", QMessageBox.ButtonRole.AcceptRole)
+        anyway = box.addButton("Open anyway", QMessageBox.ButtonRole.AcceptRole)
         keep = box.addButton("Keep the open model", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)
         box.setEscapeButton(keep)
@@ -160,7 +160,7 @@ class ModelLibrary(QObject):
             return
         self.fetching, self._open_when_here, self._then = name, then_open, then
         self.dialog.show_trouble("")
-        self.dialog.show_progress(f"{name}: asking the hub …", None)
+        self.dialog.show_progress(f"{name}: contacting the hub …", None)
         self.downloads.request(name)
 
     def get_text(self, text: str) -> None:

@@ -21,7 +21,7 @@ class PlaceWords(QWidget):
         self.close_button = QToolButton()
         self.close_button.setObjectName("small")
         self.close_button.setText("✕")
-        self.close_button.setAccessibleName("Put the sentence away")
+        self.close_button.setAccessibleName("Dismiss this sentence")
         self.close_button.clicked.connect(self._dismiss)
         line.addWidget(self.label, 1)
         line.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)

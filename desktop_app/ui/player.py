@@ -87,7 +87,9 @@ class Player(QObject):
         if scene is None or step is None:
             return False
         if c.step is not step or operation_of(step) is None:
-            self.said.emit("Nothing moves here; go to a step of the walk that computes something, like scores or GELU.")
+            self.said.emit(
+                "There is no animation here; go to a step of the walk that computes something, such as scores or GELU."
+            )
             return False
         by = self._by if moves_by_row(step) else CELL
         try:

@@ -29,7 +29,7 @@ class Presenter(QWidget):
         column.setSpacing(24)
         for label, name in (
             (self.clock, "Clock"),
-            (self.sentence, "What the room reads"),
+            (self.sentence, "What the audience reads"),
             (self.notes, "Notes"),
             (self.next_step, "Next step"),
         ):

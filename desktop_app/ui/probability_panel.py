@@ -104,8 +104,8 @@ class ProbabilityPanel(QWidget):
         self.count.setRange(1, 1024)
         self.count.setValue(20)
         self.count.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-        self.count.setAccessibleName("How many tokens to run on")
-        self.run = push("Run on", "Draw and append so many tokens")
+        self.count.setAccessibleName("Number of tokens to append")
+        self.run = push("Run on", "Draw and append this many tokens")
         self.run.clicked.connect(lambda: self.run_asked.emit(self.count.value()))
         self.stop = self._button("Stop", "stop", "Stop running on")
         self.stop.hide()
@@ -160,7 +160,7 @@ class ProbabilityPanel(QWidget):
         self.append.setText(f"Append, cut {cut:,}" if cut else "Append")
         after = f"; the {cut:,} tokens after this position are cut off" if cut else ""
         self.append.setToolTip(f"{tip_of('append')}{after}")
-        self.run.setToolTip(f"Draw and append so many tokens{after}")
+        self.run.setToolTip(f"Draw and append this many tokens{after}")
         token = int(scene.ranked.order[scene.landed])
         how = "greedy" if scene.state.sampling.greedy else f"draw {scene.state.draws}: u = {scene.u:.4f}"
         self.u_label.setText(f"{how} → {HIDDEN if hidden else scene.tokenizer.quoted(token)}")
@@ -273,7 +273,7 @@ class ProbabilityPanel(QWidget):
             lines = [found_words(self._scene, i) for i in ids[:3]]
             self.found.setText("\n".join(lines) + "\nEnter pins the first among the bars.")
         else:
-            self.found.setText("No token of this vocabulary is spelled so.")
+            self.found.setText("No token of this vocabulary is spelled like this.")
 
     def _pin_found(self) -> None:
         ids = self._found_ids()

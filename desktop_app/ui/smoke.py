@@ -46,7 +46,7 @@ class Smoke(QObject):
         self._timer.start(_LOOK_MS)
         self._end = QTimer(self)
         self._end.setSingleShot(True)
-        self._end.timeout.connect(lambda: self._fail(f"nothing came of it in {_PATIENCE_MS // 1000} seconds"))
+        self._end.timeout.connect(lambda: self._fail(f"it did not finish within {_PATIENCE_MS // 1000} seconds"))
         self._end.start(_PATIENCE_MS)
 
     def _look(self) -> None:
@@ -91,7 +91,7 @@ class Smoke(QObject):
         try:
             print(words, flush=True)
         except OSError as reason:  # a full disk or a closed pipe: nothing can be reported
-            log.warning("What was done cannot be told: %s", reason.strerror)
+            log.warning("The result cannot be printed: %s", reason.strerror)
             self._end_with_fault()
 
     def _fail(self, words: str) -> None:

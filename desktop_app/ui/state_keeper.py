@@ -215,5 +215,5 @@ class StateKeeper(QObject):
     def _say_trouble(self) -> None:
         words = self._prompt_trouble
         if words and self.scene is not None:
-            words = words.removesuffix(".") + "; the view still shows the text before."
+            words = words.removesuffix(".") + "; the view still shows the previous text."
         self.trouble.emit(self._complaint or words)

@@ -140,7 +140,7 @@ class Telling(QObject):
         elif self.number in self._misses:
             self._verdicts[self.number] = f"You said {said}. {verdict.truth}"
         else:
-            self._misses[self.number] = f"Not {said}. {stop.question.nudge or 'Try once more, or reveal it.'}"
+            self._misses[self.number] = f"Not {said}. {stop.question.nudge or 'Try again, or reveal the answer.'}"
         self.changed.emit()
 
     @staticmethod

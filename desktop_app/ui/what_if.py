@@ -117,7 +117,9 @@ class WhatIf(QObject):
         """Apply the default edit to the target: a single attention weight is cut, anything else is muted."""
         found = self._here()
         if not found:
-            self.said.emit("Point at a head, a neuron, a row or a look first; what is shown here cannot be edited.")
+            self.said.emit(
+                "Point at a head, a neuron, a row or an attention weight first; nothing shown here can be edited."
+            )
             return
         target = found[0]
         if target.kind == LOOK:
@@ -192,13 +194,13 @@ class WhatIf(QObject):
             self.said.emit(f"Point at a cell of the other prompt; {keys_of('compare_pair')} shows both side by side.")
             return
         self._taken = cell
-        self.said.emit("Taken up: point at a cell of this prompt and press Ctrl+Shift+J to put it there.")
+        self.said.emit("Copied: point at a cell of this prompt and press Ctrl+Shift+J to patch it in there.")
 
     def _put_taken(self) -> None:
         cell = self._inspection.cell
         if self._taken is None or cell is None:
             self.said.emit(
-                f"Take up a cell of the other prompt first ({keys_of('edit_take')}), and point at one of this."
+                f"First copy a cell of the other prompt ({keys_of('edit_take')}), then point at a cell of this one."
             )
             return
         self._put(self._taken, cell)
@@ -231,7 +233,7 @@ class WhatIf(QObject):
 
     def _offer(self, targets: tuple[Target, ...], point: QPoint) -> None:
         if not targets:
-            self.said.emit("What is shown here cannot be edited; heads, neurons, rows and looks can.")
+            self.said.emit("Nothing shown here can be edited; heads, neurons, rows and attention weights can.")
             return
         if self.menu_shown is not None:
             self.menu_shown.deleteLater()
@@ -253,7 +255,7 @@ class WhatIf(QObject):
         )
 
     def _write_mask(self) -> None:
-        words = "causal, none, window:16, strided:8, local:64+global:4, +first; of one head after it, 3.1=window:4:"
+        words = "causal, none, window:16, strided:8, local:64+global:4, +first; for one head, 3.1=window:4:"
         ask_line(self._frame, "Which keys a query sees", words, self._controller.state.mask, self._take_mask)
 
     def _take_mask(self, text: str) -> None:

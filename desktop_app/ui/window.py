@@ -388,7 +388,7 @@ class Window(Frame):
         offered = self.controller.offer if words else ""
         shown = f"{offered[:_OFFERED]}…" if len(offered) > _OFFERED else offered
         self.offer.setText(f"Type “{shown}” instead")
-        self.offer.setToolTip("a text that this model can spell")
+        self.offer.setToolTip("a text that this model can tokenize")
         self.offer.setVisible(bool(offered))
         self.acts.enable()
 

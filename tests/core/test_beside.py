@@ -139,7 +139,7 @@ def test_a_model_of_another_shape_is_refused_in_a_sentence(model, tmp_path, chan
     with pytest.raises(ModelError) as refused:
         open_beside(model, folder)
     assert sentence in str(refused.value)
-    assert str(refused.value).endswith("only models of one shape stand side by side.")
+    assert str(refused.value).endswith("only models of the same shape can be compared.")
 
 
 def test_a_model_of_other_tokens_is_refused_in_a_sentence(model, tmp_path):
@@ -151,7 +151,7 @@ def test_a_model_of_other_tokens_is_refused_in_a_sentence(model, tmp_path):
     swapped = text.replace('"a": 65', '"a": 9999').replace('"a":65', '"a":9999')
     swapped = swapped.replace('"b": 66', '"b": 65').replace('"b":66', '"b":65')
     path.write_text(swapped.replace("9999", "66"), "utf-8")
-    assert "cuts texts into other tokens than one" in why_not(model, open_model(folder))
+    assert "tokenizes texts differently from one" in why_not(model, open_model(folder))
 
 
 def test_the_same_folder_is_the_same_model_and_nothing_differs(model):
@@ -185,7 +185,7 @@ def test_a_figure_of_two_models_has_both_and_says_so(model, guest, tmp_path, cap
     numbers = {round(float(x), 5) for row in rows for x in row if x.replace(".", "").replace("-", "").isdigit()}
     assert round(float(theirs[5, 2]), 5) in numbers
     assert main(["figure", TEXT, "--step", PATTERN, "--out", str(tmp_path / "no.svg"), "--beside", "sorter"]) == 2
-    assert "side by side" in capsys.readouterr().err
+    assert "can be compared" in capsys.readouterr().err
 
 
 def test_a_model_beside_is_freed_with_its_passes(model, tmp_path):
@@ -200,6 +200,6 @@ def test_what_is_asked_of_a_model_that_is_not_there_is_refused(model, tmp_path):
     asked = Asked((1, 2), beside=str(tmp_path / "nothing"))
     with pytest.raises(LogitscopeError):
         passes_of(model, asked)
-    with pytest.raises(ModelError, match="is to stand beside this model, and is not open"):
+    with pytest.raises(ModelError, match="is to be compared with this model, but is not open"):
         compute_passes(model.engine, model.tokenizer, asked)
     assert compute_passes(model.engine, model.tokenizer, asked, strict=False).other is None

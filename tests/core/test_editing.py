@@ -104,7 +104,7 @@ def test_what_stands_for_a_head_a_look_or_a_neuron_in_a_workspace_is_edited_ther
     for key, name, first in (
         ("flow", "flow.node", "mlp_out of ',' at 5"),
         ("circuits", "circuits.head", "head 0 of block 0"),
-        ("look", "blocks.1.attn.scaled", "look of head 1 from ',' at 5"),
+        ("look", "blocks.1.attn.scaled", "attention of head 1 from ',' at 5"),
         ("superposition", "superposition.up", "neuron"),
     ):
         place = next(own for own in workspaces(model.config) if own.key == key)

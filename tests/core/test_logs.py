@@ -159,7 +159,7 @@ def test_a_worker_logs_into_the_same_file_and_its_fault_comes_back_whole(kept):
             log.exception("The worker failed.")
     text = logs.log_file().read_text()
     assert "RuntimeError: in the worker" in text and "in fail_in_worker" in text
-    assert "The thread of-worker ended by a fault" in text and "RuntimeError: in a thread of a worker" in text
+    assert "The thread of-worker ended with an error" in text and "RuntimeError: in a thread of a worker" in text
 
 
 CRASH = """
@@ -204,7 +204,7 @@ def test_where_no_crash_can_be_written_down_the_program_runs_and_says_so(monkeyp
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with crashes.watched():
         assert crashes.crash_file() is None
-    assert "Crashes cannot be written down" in caplog.text and str(tmp_path / "file") in caplog.text
+    assert "Crashes cannot be recorded" in caplog.text and str(tmp_path / "file") in caplog.text
 
 
 def test_a_crash_file_that_is_deleted_while_the_program_runs_ends_nothing():

@@ -58,7 +58,7 @@ def test_where_no_thread_can_start_a_deck_is_refused_in_a_sentence_and_a_build_d
     (tmp_path / "figures.toml").write_text(figure.format("one") + figure.format("two"))
     if command == "deck":
         assert main(["deck", "A", "--steps", "tokens,probabilities", "--jobs", "2", "--out", "a.pptx"]) == 2
-        assert "No process can be started" in capsys.readouterr().err
+        assert "No worker process can be started" in capsys.readouterr().err
     else:
         assert main(["build", "figures.toml", "--jobs", "2"]) == 0
         assert (tmp_path / "one.svg").exists() and (tmp_path / "two.svg").exists()

@@ -155,11 +155,11 @@ def test_a_saved_pass_says_where_its_numbers_came_from(model, tmp_path):
         ("blocks.1.resid_pre+=direction[]", "direction needs a direction in quotes"),
         ("blocks.1.resid_pre+=direction[\"'a' -\"]", "is not a sum of tokens"),
         ('blocks.1.resid_pre+=direction["blocks.7.mlp.W_out[1]"]', "There is no neuron 1 of block 7"),
-        ("blocks.1.attn.q+=edge[1, 0]", "head 0 of block 1 does not stand before it"),
+        ("blocks.1.attn.q+=edge[1, 0]", "there is no head 0 of block 1 before it"),
         ("blocks.1.attn.q=edge[0, 0]", "an edge is added (+=)"),
         ("blocks.1.resid_pre[3]=other[2:5]", "[3, 24] numbers of the other prompt do not fit [1, 24] of this"),
         ("blocks.1.attn.q[0]=across", "is put (=) into attn.z"),
-        ("blocks.0.attn.scaled[0, 40, 1]=-inf", "query 40 is not there"),
+        ("blocks.0.attn.scaled[0, 40, 1]=-inf", "query 40 does not exist"),
     ],
 )
 def test_a_bad_edit_is_refused_in_a_sentence(model, text, sentence):
@@ -170,7 +170,7 @@ def test_a_bad_edit_is_refused_in_a_sentence(model, text, sentence):
 
 
 def test_without_another_prompt_nothing_can_be_taken_from_it(model):
-    with pytest.raises(LogitscopeError, match="takes from another prompt, and there is none"):
+    with pytest.raises(LogitscopeError, match="needs another prompt; add one"):
         run(model, "blocks.1.resid_pre=other", other=None)
 
 
@@ -180,7 +180,7 @@ def test_in_a_window_edits_of_what_is_not_there_wait(model):
     passes = compute_passes(model.engine, model.tokenizer, asked, strict=False)
     assert passes.trace.run.changes == texts[2:]
     assert set(passes.idle) == {*texts[:2], "causal, 7.0=none"}
-    assert "pos 13 is not there" in passes.idle[texts[0]]
+    assert "pos 13 does not exist" in passes.idle[texts[0]]
 
 
 def test_in_a_window_edits_whose_numbers_are_not_there_wait_for_them(model):
@@ -189,7 +189,7 @@ def test_in_a_window_edits_whose_numbers_are_not_there_wait_for_them(model):
     alone = compute_passes(model.engine, model.tokenizer, asked, strict=False)
     assert alone.trace.run.changes == texts[2:]
     assert set(alone.idle) == set(texts[:2])
-    assert all("takes from another prompt, and there is none" in words for words in alone.idle.values())
+    assert all("needs another prompt; add one" in words for words in alone.idle.values())
     beside = Asked(ids(model, "a cat"), texts, other=ids(model, "a dog"))
     both = compute_passes(model.engine, model.tokenizer, beside, alone, strict=False)
     assert set(both.trace.run.changes) == set(texts)

@@ -273,7 +273,7 @@ def test_a_damaged_session_is_not_to_be_fetched_from_a_hub_it_never_came_from(tm
     path = tmp_path / "lecture.logitscope"
     for data in (b'{"logitscope": 1, "text": "The', b'{"logitscope": 1, "text": "\xff"}'):
         path.write_bytes(data)
-        with pytest.raises(SessionError, match="take a whole copy of it") as refusal:
+        with pytest.raises(SessionError, match="get a complete copy") as refusal:
             load_session(path)
         assert "fetch" not in str(refusal.value)
 

@@ -154,7 +154,7 @@ def test_text_typed_behind_says_which_tokens_came_out_otherwise():
     changed, note = edit(State(text="one", appended=NOT_AS_TYPED), "one the!", BPE)
     assert encode(changed, BPE) == ids("one the!")
     at = len(ids("one"))
-    assert note == f"Typed text is cut into tokens anew: ·t he became ·the ! at position {at}."
+    assert note == f"Typed text is tokenized again: ·t he became ·the ! at position {at}."
 
 
 def test_positions_in_the_note_count_the_start_token():

@@ -89,7 +89,7 @@ def test_claims_and_questions_survive_editing(tmp_path):
         ("title = ", "not a TOML file"),
         ('title = "t"\nstop = 3', "is not a story"),
         ('title = "t"\n[[stop]]', "stop 1: title is missing"),
-        ('title = "t"\n[[stop]]\ntitle = "s"\ntetx = "a"', "'tetx' is nothing that a stop has"),
+        ('title = "t"\n[[stop]]\ntitle = "s"\ntetx = "a"', "'tetx' is not a field of a stop"),
         ('title = "t"\n[[stop]]\ntitle = "s"\nlayer = -1', "layer is -1"),
         ('title = "t"\n[[stop]]\ntitle = "s"\nrole = "nobody"', "role is 'nobody'"),
         ('title = "t"\n[[stop]]\ntitle = "s"\nstep = "blocks.x.ln1"', "a block's step"),

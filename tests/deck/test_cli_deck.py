@@ -123,7 +123,7 @@ def test_a_place_or_format_that_cannot_be_is_told(deck, tmp_path, name, argument
 
 def test_a_folder_that_cannot_be_written_is_told(deck, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path or not mode & os.W_OK)
-    assert refused(deck("--steps", "tokens"), "not open to you for writing")
+    assert refused(deck("--steps", "tokens"), "is not writable")
 
 
 @posix

@@ -36,7 +36,7 @@ def test_a_task_that_fails_says_why_and_ends_the_others():
 
 
 def test_a_worker_that_is_killed_is_told_in_a_sentence():
-    with pytest.raises(ExportError, match="ended from outside"), Workers(1) as workers:
+    with pytest.raises(ExportError, match="ended unexpectedly"), Workers(1) as workers:
         workers.call(os._exit, 9)
 
 

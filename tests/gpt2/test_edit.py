@@ -70,11 +70,11 @@ def test_an_edit_is_read_from_its_text_and_its_own_words_are_read_as_the_same(te
         ("blocks.1.attn.hook_z=0", "TransformerLens' name stands for blocks.1.attn.z"),
         ("blocks.1.attn.pattern=0", "blocks.1.attn.pattern cannot be edited; what can be: embed, resid_pre"),
         ("logits=0", "logits cannot be edited"),
-        ("blocks.1.attn.z[3]=0", "head 3 is not there; head goes from 0 to 2"),
-        ("blocks.1.attn.z[0, 8]=0", "pos 8 is not there; pos goes from 0 to 7"),
-        ("blocks.1.attn.z[0, 5:9]=0", "pos 5:9 is not there"),
-        ("blocks.1.attn.z[0, 5:5]=0", "pos 5:5 is not there"),
-        ("blocks.1.attn.z[-4]=0", "head -4 is not there"),
+        ("blocks.1.attn.z[3]=0", "head 3 does not exist; head goes from 0 to 2"),
+        ("blocks.1.attn.z[0, 8]=0", "pos 8 does not exist; pos goes from 0 to 7"),
+        ("blocks.1.attn.z[0, 5:9]=0", "pos 5:9 does not exist"),
+        ("blocks.1.attn.z[0, 5:5]=0", "pos 5:5 does not exist"),
+        ("blocks.1.attn.z[-4]=0", "head -4 does not exist"),
         ("blocks.1.attn.z[0, 0, 0, 0]=0", "has 4 indices; blocks.1.attn.z is [head, pos, d_head]"),
         ("blocks.1.attn.z[a]=0", "'a' is not an index"),
         ("blocks.1.attn.z[::2]=0", "'::2' is not an index"),
@@ -98,9 +98,9 @@ def test_a_bad_edit_is_refused_with_the_part_at_fault(text, sentence):
 def test_a_row_that_loses_every_key_is_refused(engine, plain):
     for texts in (["blocks.0.attn.scaled[1, :, 0]=-inf"], ["blocks.0.attn.scaled[1, 1, 0]=-inf"] * 2):
         own = edits(*texts, "blocks.0.attn.scaled[1, 1, 1]+=-inf")
-        with pytest.raises(ModelError, match=r"blocks\.0\.attn\.scaled: query [01] of head 1 loses every key"):
+        with pytest.raises(ModelError, match=r"blocks\.0\.attn\.scaled: query [01] of head 1 has every key cut"):
             engine.trace(IDS, edits=own, reuse=plain)
-        with pytest.raises(ModelError, match="loses every key"):
+        with pytest.raises(ModelError, match="has every key cut"):
             list(engine.tensors(IDS, ["logits"], edits=own))
     # What is put later counts.
     engine.trace(IDS, edits=edits("blocks.0.attn.scaled=-inf", "blocks.0.attn.scaled[:, :, 0]=0"), reuse=plain)
@@ -113,7 +113,7 @@ def test_edits_that_together_leave_the_finite_numbers_are_refused(engine):
 
 
 def test_an_edit_of_a_longer_text_is_refused_for_a_shorter(engine):
-    with pytest.raises(ModelError, match=r"pos 7 is not there; 3 are"):
+    with pytest.raises(ModelError, match=r"pos 7 does not exist; there are 3"):
         engine.trace(IDS[:3], edits=edits("blocks.0.mlp_out[7]=0"))
 
 

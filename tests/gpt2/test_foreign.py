@@ -33,7 +33,7 @@ WEIGHTS = {
     "flax_model.msgpack": "a Flax model",
     "rust_model.ot": "rust-bert",
     "model.mlpackage": "a Core ML model",
-    "weights.npz": "as MLX keeps models in",
+    "weights.npz": "the format of MLX models",
     "pytorch_model.bin": "a pickle, which can run code",
     "ckpt.pt": "a pickle",
     "model.ckpt.index": "OpenAI's own release, a TensorFlow checkpoint; fetch the same model as openai-community/gpt2",
@@ -84,7 +84,7 @@ def test_a_trainers_folder_names_the_last_of_its_checkpoints(tmp_path, with_conf
     (tmp_path / "checkpoint-2000").mkdir()  # an unfinished checkpoint without a model
     if with_config:
         (tmp_path / "config.json").write_text(json.dumps(TINY))
-    refused(tmp_path, "folders that a trainer wrote, like 'checkpoint-1500'")
+    refused(tmp_path, "a trainer's checkpoint folders, like 'checkpoint-1500'")
     assert load_checkpoint(tmp_path / "checkpoint-1500").name == "checkpoint-1500"
 
 

@@ -109,9 +109,9 @@ def test_masks_of_single_heads_are_theirs_alone():
         ("window", "window needs a number, like window:16"),
         ("none:3", "none takes no number"),
         ("window:0", "window:0 is out of range"),
-        ("first", "lets a token not see itself; add window:1"),
+        ("first", "does not let every token see itself; add window:1"),
         ("causal, 3.0=none", "no head 0 in block 3"),
-        ("causal, none", "after the first rule each is of a head, like 3.1=window:4"),
+        ("causal, none", "every rule after the first must name a head, like 3.1=window:4"),
         ("", "'' is not a rule"),
     ],
 )
@@ -194,5 +194,5 @@ def test_many_edited_passes_under_a_mask_are_each_what_they_are_alone(engine, ma
 def test_a_row_that_loses_every_key_that_its_mask_shows_is_refused(engine):
     edits = parse_edits(["blocks.0.attn.scaled[1, 5, 4:6]=-inf"], engine.config, len(IDS))
     engine.trace(IDS, edits=edits, mask="window:3")
-    with pytest.raises(ModelError, match="query 5 of head 1 loses every key"):
+    with pytest.raises(ModelError, match="query 5 of head 1 has every key cut"):
         engine.trace(IDS, edits=edits, mask="window:2")

@@ -66,5 +66,5 @@ def test_another_provider_reads_the_weights_from_a_file_and_computes_the_same(be
 def test_int8_is_for_the_processor_alone(before, tmp_path, monkeypatch):
     checkpoint = load_checkpoint(write_checkpoint(tmp_path / "m", TINY))
     monkeypatch.setattr(provider, "_chosen", "cuda")
-    with pytest.raises(ModelError, match="int8 weights are for the cpu alone, not for cuda"):
+    with pytest.raises(ModelError, match="int8 weights only work on the CPU, not on cuda"):
         round_checkpoint(checkpoint)

@@ -80,9 +80,10 @@ def test_a_drive_and_a_share_are_no_names_of_the_hub_on_any_system(text, path):
     ("name", "words"),
     [
         ("figure.svg", ""), ("κ.svg", ""), ("console.svg", ""), ("com10.txt", ""),
-        ("nul.svg", "takes NUL for a device"),
-        ("Con", "takes CON for a device"), ("COM1.tar.gz", "takes COM1"), ("a:b.svg", "no : in names"),
-        ('what?"', 'no " ? in names'), ("figure.", "end in a dot"), ("figure.svg ", "a space"),
+        ("nul.svg", "reserves NUL for a device"),
+        ("Con", "reserves CON for a device"), ("COM1.tar.gz", "reserves COM1"),
+        ("a:b.svg", "does not allow : in file names"),
+        ('what?"', 'does not allow " ? in file names'), ("figure.", "end in a dot"), ("figure.svg ", "a space"),
     ],
 )  # fmt: skip
 def test_on_windows_a_file_is_not_written_to_a_device_or_a_stream(windows, name, words, tmp_path):

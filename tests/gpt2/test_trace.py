@@ -277,7 +277,7 @@ def test_a_trace_opens_with_the_model_that_made_it_and_with_no_other(tmp_path, c
     shorter = write_checkpoint(tmp_path / "short", TINY | {"n_layer": 1})
     with pytest.raises(ModelError, match=r"of another shape \('made'\) than short"):
         Trace.load(path, load_checkpoint(shorter))
-    with pytest.raises(ModelError, match="weights that are exact; open made so, too"):
+    with pytest.raises(ModelError, match="weights that are exact; open made the same way"):
         Trace.load(path, round_checkpoint(made))
 
 

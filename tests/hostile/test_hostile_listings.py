@@ -13,8 +13,8 @@ from desktop_app.gpt2.errors import ExportError
 FIGURE = '[[figure]]\nname = "a"\nprompt = "x"\nstep = "tokens"\n'
 HOSTILE = {
     "a number of 5,000 digits": (FIGURE + "layer = " + "1" * 5000, "not TOML"),
-    "such a number in hex": (FIGURE + "layer = 0x" + "f" * 5000, "beyond all bounds"),
-    "one in a list": ('[[figure]]\nname = "a"\nids = [0x' + "f" * 5000 + "]", "beyond all bounds"),
+    "such a number in hex": (FIGURE + "layer = 0x" + "f" * 5000, "is too large a number"),
+    "one in a list": ('[[figure]]\nname = "a"\nids = [0x' + "f" * 5000 + "]", "is too large a number"),
     "a null in a session's path": ('[[figure]]\nname = "a"\nsession = "a\\u0000b"', "null character"),
     "a null in a trace's path": ('[[figure]]\nname = "a"\ntrace = "a\\u0000b"', "null character"),
     "a key of 20,000 parts": (FIGURE + ".".join("a" * 20_000) + " = 1", "more than 32 parts"),

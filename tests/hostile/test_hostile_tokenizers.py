@@ -156,7 +156,7 @@ def test_more_added_tokens_than_any_tokenizer_has_are_refused_before_time_is_spe
         (b'{"a":' * 200_000, "nested too deeply"),
         (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON: .*digits"),
         (b'{"\xff": 0}', r"not UTF-8 text \(byte 2\)"),
-        (b'{"a": 0, "b": 1, "a": 2}', "the key 'a' stands there twice"),
+        (b'{"a": 0, "b": 1, "a": 2}', "the key 'a' occurs twice"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
         (b"[]", "holds a JSON list where an object is expected"),
         (b"null", "where an object is expected"),
@@ -173,7 +173,7 @@ def test_what_is_not_a_json_object_is_refused_naming_the_file(tmp_path, name, co
 def test_a_key_that_stands_twice_among_very_many_is_found_at_once(tmp_path):
     pairs = ",".join(f'"{number:x}": {number}' for number in range(300_000))
     two_files(tmp_path, vocab="{" + pairs + ', "ffff": 1}')
-    refused(tmp_path, "the key 'ffff' stands there twice")
+    refused(tmp_path, "the key 'ffff' occurs twice")
 
 
 # --- vocabularies
@@ -309,7 +309,7 @@ def test_a_tokenizer_json_as_older_and_newer_libraries_write_it_is_accepted(tmp_
         ({"post_processor": {"type": "BertProcessing", "sep": ["a", 0], "cls": ["a", 0]}}, "BertProcessing"),
         (
             {"post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "a"}}]}},
-            "TemplateProcessing, which adds tokens to the text otherwise than in front",
+            "TemplateProcessing, which adds tokens to the text elsewhere than in front",
         ),
         ({"post_processor": {"type": "TemplateProcessing", "single": "A"}}, "TemplateProcessing"),
         (
@@ -372,7 +372,7 @@ def test_added_tokens_that_make_no_sense_are_refused_naming_them(tmp_path, added
         ("tokenizer_config.json", {"pad_token": {"content": "x", "rstrip": "no"}}, "rstrip of 'x' is 'no'"),
         ("tokenizer_config.json", {"add_bos_token": "yes"}, "add_bos_token is 'yes'; it must be true or false"),
         ("tokenizer_config.json", {"add_prefix_space": 1}, "add_prefix_space is 1"),
-        ("tokenizer_config.json", {"add_eos_token": True}, "add_eos_token puts the end of the text behind every"),
+        ("tokenizer_config.json", {"add_eos_token": True}, "add_eos_token appends the end-of-text token to every"),
         ("tokenizer_config.json", {"additional_special_tokens": "x"}, "additional_special_tokens is not a JSON list"),
         ("tokenizer_config.json", {"added_tokens_decoder": []}, "added_tokens_decoder is not a JSON object"),
         ("tokenizer_config.json", {"added_tokens_decoder": {"4": "x"}}, "a token of added_tokens_decoder is not"),

@@ -211,7 +211,7 @@ def test_a_person_may_switch_both_against_the_files(tmp_path, begin, space):
     ("files", "text", "said"),
     [
         (one_file(EOT, normalizer={"type": "NFC"}), "the e\u0301", r"changes the text \(normalizer NFC\), .* 4 on"),
-        (one_file(EOT, normalizer={"type": "NFKC"}) | GENERIC, "ﬁ", "type it as it would be then, 'fi'"),
+        (one_file(EOT, normalizer={"type": "NFKC"}) | GENERIC, "ﬁ", "type the changed text, which continues with 'fi'"),
         (one_file(EOT, normalizer={"type": "Lowercase"}) | GENERIC, "the The", r"\(normalizer Lowercase\), .* 4 on"),
     ],
 )

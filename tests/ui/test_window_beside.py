@@ -71,8 +71,8 @@ def test_edits_are_of_this_model_and_take_from_the_other(desk, twin):
 
 def test_a_model_of_another_shape_is_refused_and_the_pass_is_shown_alone(desk, other):
     put_beside(desk, other)
-    assert "only models of one shape stand side by side" in desk.trouble()
-    assert "only models of one shape" in chip(desk).toolTip()
+    assert "only models of the same shape can be compared" in desk.trouble()
+    assert "only models of the same shape" in chip(desk).toolTip()
     assert desk.scene.other is None
     desk.write("Hello")
     assert desk.scene.trace.ids == desk.c.model.tokenizer.encode("Hello").ids
@@ -92,7 +92,7 @@ def test_the_open_model_may_become_one_that_the_other_does_not_fit(desk, twin, o
     desk.settle()
     assert desk.c.model.folder == other
     assert desk.scene.other is None
-    assert "only models of one shape" in chip(desk).toolTip()
+    assert "only models of the same shape" in chip(desk).toolTip()
     desk.window.do("undo")
     desk.settle()
     assert desk.scene.other.name == "twin"

@@ -269,8 +269,8 @@ def test_the_menu_opens_the_sorter_as_it_learned_and_the_text_stays(desk):
     chance = []
     for n in (0, 5, 11):
         menus = {menu.title(): menu for menu in desk.window.models.menu().findChildren(QMenu)}
-        assert sorted(menus) == ["Learner as it learned", "Letter sorter as it learned"]
-        below = menus["Letter sorter as it learned"]
+        assert sorted(menus) == ["Training snapshots of Learner", "Training snapshots of Letter sorter"]
+        below = menus["Training snapshots of Letter sorter"]
         action = below.actions()[n]
         action.trigger()
         desk.settle()

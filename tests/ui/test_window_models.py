@@ -166,7 +166,7 @@ def test_a_process_that_is_ended_from_outside_is_told(desk, hub):
     (child,) = multiprocessing.active_children()
     child.kill()
     desk.until(dialog.trouble.isVisible)
-    assert "was ended from outside" in dialog.trouble.text()
+    assert "ended unexpectedly" in dialog.trouble.text()
 
 
 def test_a_window_that_closes_takes_its_download_along(open_desk, tiny, hub):
@@ -229,7 +229,7 @@ def test_a_model_too_large_is_told_with_the_numbers_and_opened_only_if_one_says_
     assert desk.c.model.folder == tiny and desk.state.model == str(tiny)
     desk.window.library.open_folder(other)
     desk.settle()
-    answer("Open all the same")
+    answer("Open anyway")
     desk.settle()
     assert desk.c.model.folder == other and remembered_folders() == (other,)
 
@@ -238,7 +238,7 @@ def test_a_start_with_a_model_too_large_shows_the_bundled_one_while_it_asks(open
     monkeypatch.setattr("desktop_app.core.library.memory.available_memory", lambda: 1_000_000)
     desk = open_desk(other, "text")
     assert desk.c.model.folder == default_model() and desk.scene is not None
-    answer("Open all the same")
+    answer("Open anyway")
     desk.settle()
     assert desk.c.model.folder == other
 

@@ -90,7 +90,7 @@ def test_whatever_else_is_shown_ends_it(desk, tiny, bundled, what):
 def test_a_step_that_does_not_move_says_so(desk):
     desk.go("text")
     desk.window.do("motion")
-    assert not desk.window.player.on and "Nothing moves here" in desk.window.notice.text()
+    assert not desk.window.player.on and "There is no animation here" in desk.window.notice.text()
 
 
 def test_it_is_exported_while_one_goes_on_and_a_window_closes_in_the_middle(desk, tmp_path):

@@ -273,7 +273,7 @@ def test_edits_that_have_no_place_in_a_text_wait_for_one_that_has(desk):
     desk.settle()
     assert desk.trouble() == ""
     assert desk.scene.trace.run.changes == ()
-    assert "pos 8 is not there" in chip(desk).toolTip()
+    assert "pos 8 does not exist" in chip(desk).toolTip()
     desk.write("Hello, you")
     desk.settle()
     assert desk.scene.trace.run.changes == ("blocks.1.attn.z[0, 8]=0",)
@@ -390,7 +390,7 @@ def test_edits_that_take_from_another_prompt_wait_while_there_is_none(desk):
     desk.settle()
     assert desk.trouble() == ""
     assert desk.scene.trace.run.changes == ()
-    assert "there is none" in chip(desk).toolTip()
+    assert "needs another prompt" in chip(desk).toolTip()
     desk.window.do("undo")
     desk.settle()
     assert len(desk.scene.trace.run.changes) == 1

@@ -55,7 +55,7 @@ def token_of(word: str, tokenizer: Tokenizer) -> int:
     ids = tokenizer.encode(text).ids
     if len(ids) != 1:
         pieces = ", ".join(map(tokenizer.quoted, ids[:6])) or "none"
-        hint = "" if quoted else ", with the space that stands before it"
+        hint = "" if quoted else ", with the space before it"
         raise TokenizerError(f"{text[:40]!r} is {len(ids)} tokens ({pieces}){hint}; a sum takes single tokens.")
     return ids[0]
 

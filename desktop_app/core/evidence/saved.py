@@ -164,7 +164,7 @@ def _check(about: Any, arrays: Mapping[str, Array]) -> None:
         if type(about[name]) is not expected:
             raise ValueError(f"{name} is no {expected.__name__}")
     if not all(isinstance(name, str) for name in about["files"]):
-        raise ValueError("names of files are no text")
+        raise ValueError("file names are not text")
     layers, neurons = arrays["post.mean"].shape
     heads = arrays["norm"].shape[1]
     shapes: dict[str, tuple[int, ...]] = {}
@@ -206,8 +206,8 @@ def _check(about: Any, arrays: Mapping[str, Array]) -> None:
         if kind == "pairs":
             there &= arrays["pairs.weight"] >= 0
         if (window[there] >= count).any():
-            raise ValueError(f"{kind} names a window that is not there")
+            raise ValueError(f"{kind} names a window that does not exist")
         for name in ("query", "key") if kind == "pairs" else ("position",):
             place = arrays[f"{kind}.{name}"].astype(np.int64)[there]
             if ((place < 0) | (place >= lengths[window[there]])).any():
-                raise ValueError(f"{kind} names a position that is not there")
+                raise ValueError(f"{kind} names a position that does not exist")

@@ -167,7 +167,7 @@ def _folders(parent: Path) -> list[Path]:
 def _log_unreadable(folder: Path, reason: OSError) -> None:
     """Log why a folder cannot be read, unless it does not exist, which is normal."""
     if not isinstance(reason, FileNotFoundError):
-        log.info("%s cannot be read, and is passed over: %s.", folder, reason.strerror or reason)
+        log.info("%s cannot be read, and is skipped: %s.", folder, reason.strerror or reason)
 
 
 def _is_file(path: Path) -> bool:

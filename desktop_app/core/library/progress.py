@@ -27,7 +27,7 @@ class Progress:
     def words(self) -> str:
         """One line, like `model.safetensors: 120 MB of 551 MB, 11 MB/s, 39 s left`."""
         if not self.total:  # the list of files is still being requested
-            return self.note or "asking the hub"
+            return self.note or "contacting the hub"
         parts = [f"{self.file}: {in_bytes(self.done)} of {in_bytes(self.total)}"]
         if self.note:
             return f"{parts[0]}; {self.note}"

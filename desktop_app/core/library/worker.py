@@ -41,7 +41,7 @@ def fetch(text: str, out: Connection, level: str | None = None, crash_file: Path
     except LogitscopeError as reason:
         words = str(reason)
     except Exception as reason:
-        log.exception("The download of a model ended by a fault.")
+        log.exception("The download of a model ended with an error.")
         words = fault_words(reason)
     else:
         return

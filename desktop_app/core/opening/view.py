@@ -262,11 +262,11 @@ def chain(scene: Scene, token: int) -> View:
         stands, mass = f"{before:.4f}", f"{p_mass:.4f}"
         if rank < stages.n_kept:
             words = Phrase(
-                "{1} of the mass stands before it; ÷ {2}, the mass of {3} kept", stands, mass, Count(stages.n_kept)
+                "{1} of the mass comes before it; ÷ {2}, the mass of {3} kept", stands, mass, Count(stages.n_kept)
             )
             lines.append(Line(Phrase("top-p"), percent(float(stages.final[rank])), words))
         else:
-            words = Phrase("{1} of the mass stands before it: {2}", stands, FATES[stages.fate(rank)])
+            words = Phrase("{1} of the mass comes before it: {2}", stands, FATES[stages.fate(rank)])
             lines.append(Line(Phrase("top-p"), "0 %", words))
     else:
         lines.append(Line(Phrase("top-k"), "0 %", FATES[stages.fate(rank)]))

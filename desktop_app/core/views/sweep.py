@@ -100,7 +100,7 @@ def _asked(scene: Scene) -> _Asked:
 def fits(scene: Scene) -> str:
     """Why nothing can be patched in from the other prompt, in a sentence; "" if patching is possible."""
     if scene.passes.guest is not None:
-        return Phrase("A sweep puts cells of another prompt by this same model; take the other model away for it.")
+        return Phrase("A sweep puts cells of another prompt by this same model; remove the other model for it.")
     if scene.other is None:
         return Phrase("Putting cells takes another prompt beside this one: write one (Ctrl+Shift+L).")
     return ""
@@ -188,7 +188,9 @@ def _ends(scene: Scene, found: Ablation | Patch) -> TextPanel:
             )
     wanted = wants(scene)
     if wanted and not scene.has(wanted[0]):
-        lines.append(Line(Phrase("done"), f"{int(done.sum())} / {done.size}", Phrase("what is not there yet is empty")))
+        lines.append(
+            Line(Phrase("done"), f"{int(done.sum())} / {done.size}", Phrase("what is not computed yet is empty"))
+        )
     elif found.what != "heads" and (alone := sum(place is None for place in _counterparts(scene, found))):
         positions = Phrase("1 position") if alone == 1 else Phrase("{1} positions", alone)
         lines.append(

@@ -105,7 +105,7 @@ def _unpacked(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
     for entry in entries:
         name = PurePosixPath(entry.filename)
         if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
-            raise ExportError(f"{path}: its part {entry.filename[:60]!r} would stand outside of it.")
+            raise ExportError(f"{path}: its part {entry.filename[:60]!r} has a path outside the package.")
         with archive.open(entry) as part:
             contents[entry.filename] = part.read(entry.file_size + 1)
     return contents
@@ -216,7 +216,7 @@ def _relations(tree: Any, source: str, by_name: dict[str, str], path: Path) -> d
     for element in tree.iterchildren():
         name, kind, target = (element.get(key, "").strip() for key in ("Id", "Type", "Target"))
         if element.tag != f"{_RELATIONSHIPS}Relationship" or not name or name in found:
-            raise ExportError(f"{path} is damaged: relations of {source or 'the file'} are not as they should be.")
+            raise ExportError(f"{path} is damaged: the relations of {source or 'the file'} are malformed.")
         outside = element.get("TargetMode", "Internal").strip()
         if outside not in ("Internal", "External"):
             raise ExportError(f"{path} is damaged: a relation of {source or 'the file'} leads {outside[:20]!r}.")

@@ -40,7 +40,7 @@ class Workers:
     def each(self, tasks: Iterable[Task]) -> Generator[tuple[int, Any], None, None]:
         """(number of the task, its result) as they finish; tasks are made only as workers become free.
 
-        Raises what a task raises, Cancelled once the work is to stop, ExportError if a process was ended from outside.
+        Raises what a task raises, Cancelled once the work is to stop, ExportError if a process ended unexpectedly.
         """
         waiting: dict[Future[Any], int] = {}
         try:
@@ -53,7 +53,9 @@ class Workers:
             while waiting:
                 yield from self._finished(waiting)
         except BrokenProcessPool as reason:
-            raise ExportError("A process that draws was ended from outside, perhaps for memory; try again.") from reason
+            raise ExportError(
+                "A drawing process ended unexpectedly, perhaps for lack of memory; try again."
+            ) from reason
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The result of one task."""
