@@ -23,12 +23,19 @@ from desktop_app.core.evidence.texts import read_pieces
 from desktop_app.core.library.folders import folders_file, remembered_folders
 from desktop_app.core.library.listing import list_models
 from desktop_app.core.library.references import HubName, parse_hub_name
+from desktop_app.core.library.training import read_curves
+from desktop_app.core.panels import View, column
 from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.settings import Settings, load_settings, save_settings, settings_file
 from desktop_app.core.state import State
+from desktop_app.core.views.training import measured
 from desktop_app.figures.build import Record
+from desktop_app.figures.fonts import width
+from desktop_app.figures.layout import place_view
 from desktop_app.figures.listing import read_listing
+from desktop_app.figures.marks import Page
 from desktop_app.figures.subject import find_cell, find_subject
+from desktop_app.figures.theme import LIGHT
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
 from desktop_app.gpt2.endings import text_ends
@@ -57,6 +64,11 @@ class Target:
     read: Callable[[bytes], object]
 
 
+_CURVES = (
+    b"step,loss,in-context score,loss of token 2,loss of token 64,induction L0H0,induction L1H1\n"
+    b"0,6.25,nan,6.2,6.3,0.02,0.01\n10,5.5,-0.01,5.9,6.1,1e-3,0.02\n",
+    b"step,sorted right\n0,0.0014\n10,0.0165\n",
+)
 CELLS = ("blocks.{}.attn.pattern[{}, {}, {}]", "blocks.{}.resid_pre[{}, {}]", "probability[{}]", "logits[{}, {}]")
 
 
@@ -137,6 +149,12 @@ def targets(folder: Path) -> list[Target]:
     def as_listing(path: Path) -> object:
         return read_listing(path, path.parent, LISTED, figure.order_of)
 
+    def as_curves(data: bytes) -> object:
+        curves, page = read_curves(data, Path("curves.csv")), Page(LIGHT, width)
+        if panels := measured(curves, 10):
+            place_view(View("", "", column(*panels)), 900, 700, page)
+        return page.marks
+
     files = [
         {"rfilename": name, "size": 3, "blobId": "a" * 40}
         for name in ("config.json", "vocab.json", "merges.txt", "model.safetensors")
@@ -171,6 +189,7 @@ def targets(folder: Path) -> list[Target]:
         Target("record", (record,), mutate.in_json, in_file("list.built.json", Record)),
         Target("template", _templates(), mutate.in_package, in_file("t.pptx", as_template)),
         *_of_scans(folder / "scans", in_file),
+        Target("curves", _CURVES, mutate.in_lines, as_curves),
         Target("hub", (hub_answer,), mutate.in_json, as_hub),
         Target("cells", (b"blocks.0.attn.pattern[1, 2, 0]",), in_names, text(lambda t: find_cell(t, config, 2))),
         Target("subjects", tuple(names), in_names, text(lambda t: find_subject(t, config))),

@@ -98,12 +98,15 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
         write_checkpoint(scratch / name, BYTES | more)
         for name, more in (("one", {}), ("two", {"n_layer": 3}), ("like one", {}))
     ]
+    run = scratch / "run"
+    models += [write_checkpoint(run / f"checkpoint-{n}", BYTES, seed=n) for n in range(3)]
+    (run / "curves.csv").write_text("step,loss,score\n0,6,nan\n1,5,0.5\n2,4,-1\n", encoding="utf-8")
     process, chance = psutil.Process(), random.Random(seed)
     ends, began, acts, round_ = time.monotonic() + seconds, time.monotonic(), 0, 0
     seen: list[tuple[float, int, int, int]] = []
     before = threads()
     while time.monotonic() < ends and not faults:
-        window = open_window(models[round_ % 2], "Hello, you")
+        window = open_window(models[(0, 1, 0, 3)[round_ % 4]], "Hello, you")
         window.resize(1280, 800)
         window.controller.trouble.connect(told)
         desk = Desk(window, _Waiting())
@@ -118,6 +121,11 @@ def _drive(seconds: float, seed: int, scratch: Path) -> int:
                     window.files.save_session(scratch / "kept.logitscope")
                 elif number % 40 == 10 and (scratch / "kept.logitscope").exists():
                     window.files.open_session(scratch / "kept.logitscope")
+                elif number % 30 == 28 and window.training.training is not None:
+                    clip, step = window.training.clip, window.controller.step
+                    if window.controller.scene is not None and step is not None:
+                        about = window.training.training, window.training.number, window.controller.scene, step
+                        clip.export(*about, scratch / "learned.gif")
                 else:
                     somebody.act()
                 acts += 1

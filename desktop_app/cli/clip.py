@@ -1,6 +1,7 @@
 """`logitscope clip`: the operation of a step as an animated picture, a film or a storyboard."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         sampling=sampling,
         int8=arguments.int8,
     )
-    if arguments.training:
+    if arguments.training or arguments.snapshots is not None:
         return _of_training(arguments, model.folder, name, tuple(ids), state)
     scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
     motion = motion_of(scene, step, arguments.by)
@@ -74,18 +75,38 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _of_training(arguments: argparse.Namespace, folder: Path, name: str, ids: tuple[int, ...], state: "State") -> int:
-    """Make a clip of the same view at each snapshot of a training run."""
+    """A clip of the same view at each snapshot, or a figure of a few side by side."""
     from desktop_app.core.library.training import training_of
-    from desktop_app.figures.clips import write_clip
-    from desktop_app.figures.trainings import views_of
+    from desktop_app.core.passes import Asked
+    from desktop_app.figures.clips import CLIPS, write_clip
+    from desktop_app.figures.export import Options, kind_of, render, write
+    from desktop_app.figures.trainings import beside_of, ends_of, frames_of, some_of, views_of
 
     training = training_of(folder)
     if training is None:
         raise ExportError(f"{folder.name} has no snapshots of its training here, so --training has nothing to show.")
-    jobs = views_of(training, name, ids, state, captions=not arguments.no_caption)
-    write_clip(jobs, arguments.out, seconds=1 / arguments.pace, theme=arguments.theme)
-    print(f"{shown(str(arguments.out))}: {name}, {training.range}, {size_of(arguments.out)}")
+    clip = arguments.out.suffix.lower().removeprefix(".") in CLIPS
+    chosen = training.snapshots if clip else ends_of(training)
+    if arguments.snapshots is not None:
+        chosen = some_of(training, _steps(arguments.snapshots))
+    views = views_of(training, chosen, name, Asked(ids), state)
+    captions = not arguments.no_caption
+    if clip:
+        jobs = frames_of(views, captions=captions)
+        write_clip(jobs, arguments.out, seconds=1 / arguments.pace, theme=arguments.theme)
+    else:
+        options = Options(kind_of(arguments.out), "slide", arguments.theme, caption=captions)
+        write(arguments.out, render(beside_of(views, captions=captions), options))
+    said = training.range if len(chosen) == len(training.snapshots) else f"{len(chosen)} of {training.range}"
+    print(f"{shown(str(arguments.out))}: {name}, {said}, {size_of(arguments.out)}")
     return 0
+
+
+def _steps(text: str) -> tuple[int, ...]:
+    """The steps of a list like 0,320,700. Raises ExportError."""
+    if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", text):
+        raise ExportError(f"--snapshots is {text[:40]!r}; it must be steps of the training, like 0,320,700.")
+    return tuple(int(part) for part in text.split(","))
 
 
 def _in_block(op: str, layer: int) -> str:

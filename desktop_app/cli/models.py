@@ -78,16 +78,17 @@ def _get(arguments: argparse.Namespace) -> int:
     from desktop_app.core.library.references import parse_hub_name
     from desktop_app.core.library.worker import load_download
 
-    name = full_name(parse_hub_name(arguments.name))
-    with ProgressLine(stay=True) as line:
+    names = [full_name(parse_hub_name(name)) for name in arguments.name]
+    for name in names:
+        with ProgressLine(stay=True) as line:
 
-        def show(progress: "Progress") -> None:
-            share = progress.done / progress.total if progress.total else 0.0
-            line.show(progress.words(), share, at_once=progress.held)
+            def show(progress: "Progress", line: ProgressLine = line) -> None:
+                share = progress.done / progress.total if progress.total else 0.0
+                line.show(progress.words(), share, at_once=progress.held)
 
-        folder = load_download()(name, show)
-    print(shown(f"{name} is here: {folder}"))
-    print(shown(f"open it with: {program()} --model {name}"))
+            folder = load_download()(name, show)
+        print(shown(f"{name} is here: {folder}"))
+    print(shown(f"open it with: {program()} --model {names[-1]}"))
     return 0
 
 

@@ -256,11 +256,12 @@ TAKES: dict[str, Options] = {
         Option("--head", "the head, counted from 0 (default 0)", int, "H"),
         TOKEN,
         Option("--training", "show the step or a workspace at each snapshot of the model's training", Kind.FLAG),
+        Option("--snapshots", "the same at some snapshots alone, by their steps, like 0,320,700", metavar="STEPS"),
         Option("--by", "animate cell by cell, or row by row", choices=("cell", "row"), default="cell"),
         Option("--pace", "beats (moves), or snapshots, per second (default %(default)s)", float, "N", default=1.5),
         Option("--theme", "light, dark, print or projector", default="light"),
         Option("--no-caption", "leave out the line about prompt, model and settings", Kind.FLAG),
-        *_out("GIF, WebP or MP4 (or, of three moments, SVG, PDF or PNG)"),
+        *_out("GIF, WebP or MP4 (or, of three moments or up to four --snapshots, SVG, PDF or PNG)"),
     ),
     "handout": (
         OneOf((TEXT, IDS, STORY), required=True),
@@ -458,8 +459,8 @@ ACTIONS: dict[str, dict[str, tuple[str, Options]]] = {
             ),
         ),
         "get": (
-            "download a model from the Hugging Face Hub, or resume its download",
-            (Option("name", metavar=_HUB_NAME),),
+            "download models from the Hugging Face Hub, or resume their download; branches can be snapshots of a training",
+            (Option("name", f"{_HUB_NAME}, once or more", Kind.SEVERAL, "NAME"),),
         ),
         "add": ("add a folder to the list of models", (Option("folder", kind=Path, metavar="DIR"),)),
         "remove": (

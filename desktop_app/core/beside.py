@@ -52,10 +52,10 @@ def open_beside(model: Model, folder: Path, stop: Stop | None = None, *, text: b
     return guest
 
 
-def passes_of(model: Model, asked: Asked, *, text: bool = True) -> Passes:
+def passes_of(model: Model, asked: Asked, *, text: bool = True, stop: Stop | None = None) -> Passes:
     """The requested passes, including that of the second model, which is opened for it.
 
-    Raises LogitscopeError.
+    Raises LogitscopeError, and Cancelled when `stop` is set.
     """
-    guest = open_beside(model, Path(asked.beside), text=text) if asked.beside else None
-    return compute_passes(model.engine, model.tokenizer, asked, guest=guest)
+    guest = open_beside(model, Path(asked.beside), stop, text=text) if asked.beside else None
+    return compute_passes(model.engine, model.tokenizer, asked, stop=stop, guest=guest)

@@ -316,6 +316,7 @@ _STORY = (
     Command("snapshot_last", "Training: the last snapshot", "Training", ("Ctrl+Alt+End",), "training"),
     Command("snapshot_beside", "Training: the previous snapshot beside this one", "Training", (), "training"),
     Command("snapshot_play", "Training: play it, or pause", "Training", ("Ctrl+Alt+P",), "training"),
+    Command("snapshot_export", "Training: export it as a clip or a figure …", "Training", (), "training"),
     Command("story_next", "Next stop of the story", "Story", ("Ctrl+Shift+PgDown",), "story"),
     Command("story_previous", "Previous stop of the story", "Story", ("Ctrl+Shift+PgUp",), "story"),
     Command("story_back", "Back to the stop of the story", "Story", ("Alt+Home",), "story"),

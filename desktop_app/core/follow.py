@@ -7,6 +7,7 @@ from desktop_app.core.changes import weighed, with_edits
 from desktop_app.core.commands import find_command
 from desktop_app.core.editing import STRENGTH
 from desktop_app.core.intents import Intent
+from desktop_app.core.library.find import at_step as at_step_of_training
 from desktop_app.core.model import Model
 from desktop_app.core.navigation import at_step, at_workspace
 from desktop_app.core.state import State, append, with_option
@@ -70,6 +71,8 @@ def follow(intent: Intent, state: State, model: Model | None) -> State:
             return state.with_sampling(**{name: value})
         case ask.Reseed():
             return replace(state.with_sampling(seed=(state.sampling.seed + 1) % (MAX_SEED + 1)), draws=0)
+        case ask.AtStep(step) if model is not None:
+            return replace(state, model=str(at_step_of_training(model.folder, step)))
         case ask.Show(stop):
             return open_in(stop, state)
         case _:

@@ -147,6 +147,13 @@ class Reseed:
 
 
 @dataclass(frozen=True)
+class AtStep:
+    """Open the snapshot of the model's training after so many steps."""
+
+    step: int
+
+
+@dataclass(frozen=True)
 class Show:
     """Enter the prompt of an example or of a story's stop, and go to its place."""
 
@@ -172,6 +179,7 @@ Intent = (
     | Frame
     | Sample
     | Reseed
+    | AtStep
     | Show
 )
 

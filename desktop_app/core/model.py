@@ -8,6 +8,7 @@ from pathlib import Path
 from desktop_app.core.library.cache import bytes_on_disk
 from desktop_app.core.library.catalogue import title_of
 from desktop_app.core.library.memory import needed, too_large
+from desktop_app.core.library.training import snapshot_name
 from desktop_app.core.state import State
 from desktop_app.gpt2.checkpoint import Checkpoint, load_checkpoint, name_of
 from desktop_app.gpt2.config import Config, load_config
@@ -125,7 +126,7 @@ def open_model(
     enter("building the graph")
     engine = Engine(checkpoint, stop)
     stop.check()
-    name = title_of(folder) or checkpoint.name
+    name = title_of(folder) or snapshot_name(folder) or checkpoint.name
     title = f"{name} ({', '.join(notes)})" if notes else name
     return Model(checkpoint, engine, tokenizer, title, text_ends(folder, tokenizer))
 

@@ -418,6 +418,7 @@ class CurvePanel(Panel):
     hue: Hue = Hue.MLP
     x_range: tuple[float, float] | None = None
     line_names: tuple[str, ...] = ()  # written at the end of each line
+    stops: tuple[tuple[float, Intent, str], ...] = ()  # in order of x: what a click nearest to x asks for, in words
     stems: bool = False  # draw the points' values as thin bars from the first level line
 
 

@@ -4,6 +4,7 @@ import tomllib
 from functools import cache
 
 from desktop_app.core.bundle import resource
+from desktop_app.gpt2.errors import TokenizerError
 from desktop_app.gpt2.tokenizer import Tokenizer
 
 
@@ -14,5 +15,17 @@ def _texts() -> tuple[str, ...]:
 
 
 def reference_texts(tokenizer: Tokenizer) -> list[tuple[int, ...]]:
-    """The example texts as token ids."""
-    return [tuple(tokenizer.encode(text).ids) for text in _texts()]
+    """The example texts that a vocabulary can spell, as token ids: the default for means of activations.
+
+    Raises TokenizerError if it can spell none, with the reason.
+    """
+    found: list[tuple[int, ...]] = []
+    trouble: TokenizerError | None = None
+    for text in _texts():
+        try:
+            found.append(tuple(tokenizer.encode(text).ids))
+        except TokenizerError as reason:  # a vocabulary of a few characters
+            trouble = reason
+    if trouble is not None and not found:
+        raise TokenizerError(f"The texts over which means are taken cannot be used here: {trouble}") from trouble
+    return found

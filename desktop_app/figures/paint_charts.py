@@ -222,6 +222,10 @@ def paint_curve(panel: CurvePanel, rect: Rect, page: Page) -> None:
         page.path([box.x, box.x + box.w], [y, y], theme.accent, page.u(1.5), dashed=True)
     if panel.focus is not None:
         _named_point(panel.focus, (x0, x1, y0, y1), box, page)
+    places = np.clip(px([x for x, _, _ in panel.stops]), box.x, box.x + box.w)
+    edges = [box.x, *(places[1:] + places[:-1]) / 2, box.x + box.w]
+    for n, (_, asks, words) in enumerate(panel.stops):
+        page.picks.append(Pick(Rect(float(edges[n]), box.y, float(edges[n + 1] - edges[n]), box.h), asks, words))
 
 
 def _line_names(names: tuple[str, ...], ends: list[float], colours: list[str], room: Rect, page: Page) -> None:

@@ -1,33 +1,142 @@
-"""The same view at each snapshot of a training run, for clips; tokens and place in the pass stay the same."""
+"""The same view at the snapshots of a training run: a figure of each, for clips, or some of them side by side.
 
-from dataclasses import replace
+All are of the same tokens, in the same place, and their colours are on one scale.
+"""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from desktop_app.core.beside import passes_of
 from desktop_app.core.caption import caption
+from desktop_app.core.compare import main_panel
+from desktop_app.core.levels import Levels
 from desktop_app.core.library.catalogue import after_steps
-from desktop_app.core.library.training import Training
+from desktop_app.core.library.training import Snapshot, Training
 from desktop_app.core.model import open_model
-from desktop_app.core.panels import headed
+from desktop_app.core.panels import AnyPanel, Box, GridPanel, View, column, headed, row
+from desktop_app.core.passes import Asked
+from desktop_app.core.places import Step
 from desktop_app.core.products import completed
-from desktop_app.core.scene import make_scene
+from desktop_app.core.scene import Scene, make_moment
 from desktop_app.core.state import State
 from desktop_app.core.steps import build_view, find_step, wants_of
+from desktop_app.core.views.limits import COLOURED
 from desktop_app.figures.export import Job, job_of
-from desktop_app.gpt2.phrase import Capital
+from desktop_app.gpt2.errors import ExportError
+from desktop_app.gpt2.phrase import Capital, Phrase
+from desktop_app.gpt2.session import Stop
+
+MOST_BESIDE = 4
+"""Snapshots side by side in one figure, at most."""
 
 
-def views_of(training: Training, name: str, ids: tuple[int, ...], state: State, *, captions: bool = True) -> list[Job]:
-    """A figure of the step or workspace `name` for each snapshot, headed by the progress of the training.
+@dataclass(frozen=True)
+class Shown:
+    """The view of a step at a snapshot, its caption, and that of a figure which shows other snapshots, too."""
 
-    Raises LogitscopeError where a snapshot cannot be opened or has no such step.
+    snapshot: Snapshot
+    step: Step
+    view: View
+    caption: str
+    together: str
+
+
+def views_of(
+    training: Training,
+    snapshots: Sequence[Snapshot],
+    name: str,
+    asked: Asked,
+    state: State,
+    stop: Stop | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> list[Shown]:
+    """The view of the step or workspace `name` at each of the snapshots, one of which is open at a time.
+
+    Raises LogitscopeError where a snapshot cannot be opened or has no such step, Cancelled if stopped.
     """
-    made = []
-    for snapshot in training.snapshots:
-        model = open_model(snapshot.folder, int8=state.int8, text=False)
-        step = find_step(name, model.config)
-        model.engine.check_ids(ids)
-        scene = make_scene(model.name, model.checkpoint, model.tokenizer, model.engine.trace(ids), state)
-        scene = completed(scene, lambda shown, step=step: wants_of(shown, step), model)  # type: ignore[misc] # bound now
-        view = build_view(scene, step)
-        view = replace(view, title=headed(Capital(after_steps(snapshot.step)), view.title))
-        made.append(job_of(view, caption(scene, step) if captions else ""))
-    return made
+    found = []
+    for n, snapshot in enumerate(snapshots):
+        scene, step = _moment(snapshot, name, asked, state, stop or Stop())
+        of_all = caption(replace(scene, name=training.name), step)
+        found.append(Shown(snapshot, step, build_view(scene, step), caption(scene, step), of_all))
+        progress((n + 1) / len(snapshots))
+    boxes = _on_one_scale([shown.view.content for shown in found])
+    return [replace(shown, view=replace(shown.view, content=box)) for shown, box in zip(found, boxes, strict=True)]
+
+
+def _moment(snapshot: Snapshot, name: str, asked: Asked, state: State, stop: Stop) -> tuple[Scene, Step]:
+    stop.check()
+    model = open_model(snapshot.folder, stop=stop, int8=state.int8, text=False)
+    step = find_step(name, model.config)
+    model.engine.check_ids(asked.ids)
+    scene = make_moment(
+        model.name, model.checkpoint, model.tokenizer, passes_of(model, asked, text=False, stop=stop), state
+    )
+    return completed(scene, lambda shown: wants_of(shown, step), model, stop), step
+
+
+def frames_of(views: Sequence[Shown], *, captions: bool = True) -> list[Job]:
+    """A figure of each view, headed by the progress of the training: the frames of a clip."""
+    return [job_of(_headed(shown), shown.caption if captions else "") for shown in views]
+
+
+def _headed(shown: Shown) -> View:
+    return replace(shown.view, title=headed(Capital(after_steps(shown.snapshot.step)), shown.view.title))
+
+
+def beside_of(views: Sequence[Shown], *, captions: bool = True) -> Job:
+    """One figure: the main pictures of a few views side by side, each under its step.
+
+    Raises ExportError for more of them than fit.
+    """
+    if len(views) > MOST_BESIDE:
+        raise ExportError(f"{len(views)} snapshots do not fit side by side; name {MOST_BESIDE} at most.")
+    panels: list[AnyPanel] = []
+    for shown in views:
+        panel = main_panel(shown.view, shown.step.tensors)
+        panel = replace(panel, title=Capital(after_steps(shown.snapshot.step)), note="")
+        panels.append(replace(panel, beside=True) if isinstance(panel, GridPanel) else panel)
+    last = views[-1]
+    return job_of(replace(last.view, content=column(row(*panels))), last.together if captions else "")
+
+
+def some_of(training: Training, steps: Sequence[int]) -> tuple[Snapshot, ...]:
+    """The snapshots after these numbers of steps, in order. Raises ModelError for one that is missing."""
+    folders = {training.named(step) for step in steps}
+    return tuple(snapshot for snapshot in training.snapshots if snapshot.folder in folders)
+
+
+def ends_of(training: Training, number: int | None = None) -> tuple[Snapshot, ...]:
+    """The first, the last, and one between: that of the given number, else the middle one."""
+    last = len(training.snapshots) - 1
+    return tuple(training.snapshots[n] for n in sorted({0, last // 2 if number is None else number, last}))
+
+
+def _on_one_scale(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes of the same panels with the colours of each panel on the scale that all of its kind need together."""
+    if len({len(box.children) for box in boxes}) != 1:
+        return list(boxes)
+    columns = [_alike(children) for children in zip(*(box.children for box in boxes), strict=True)]
+    wide = [box.wide for box in boxes if box.wide is not None]
+    wider: Sequence[Box | None] = _on_one_scale(wide) if len(wide) == len(boxes) else [box.wide for box in boxes]
+    return [
+        replace(box, children=tuple(children[n] for children in columns), wide=wider[n]) for n, box in enumerate(boxes)
+    ]
+
+
+def _alike(children: Sequence[AnyPanel | Box]) -> Sequence[AnyPanel | Box]:
+    inner = [child for child in children if isinstance(child, Box)]
+    if len(inner) == len(children):
+        return _on_one_scale(inner)
+    coloured = [child for child in children if isinstance(child, COLOURED)]
+    if len(coloured) < len(children) or len({_scale(panel.levels) for panel in coloured}) > 1:
+        return children
+    low, high = min(p.levels.low for p in coloured), max(p.levels.high for p in coloured)
+    if all((panel.levels.low, panel.levels.high) == (low, high) for panel in coloured):
+        return children
+    rule = Phrase("all snapshots")
+    return [replace(p, levels=replace(p.levels, low=low, high=high, rule=rule, apart=0)) for p in coloured]
+
+
+def _scale(levels: Levels) -> tuple[object, ...]:
+    return levels.diverging, levels.power, levels.decades, levels.turned

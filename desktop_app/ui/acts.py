@@ -149,6 +149,7 @@ class Acts(QObject):
             "snapshot_first": lambda: self._training.go_to(0),
             "snapshot_last": lambda: self._training.go_to(10**9),
             "snapshot_beside": self._training.put_beside,
+            "snapshot_export": self._training.ask_export,
             "snapshot_play": lambda: self._training.set_playing(not self._training.playing),
             "palette": choosers.palette,
             "help": choosers.help,
@@ -168,7 +169,7 @@ class Acts(QObject):
             "undo": c.history.can_undo,
             "redo": c.history.can_redo,
             "room": c.has_room,
-            "running": c.running or c.products.lane.busy,
+            "running": c.running or c.products.lane.busy or self._training.clip.lane.busy,
             "path": bool(c.path),
             "loading": c.is_loading,
             "story": bool(c.state.story),
@@ -251,6 +252,7 @@ class Acts(QObject):
         self._frame.scrubber.set_playing(False)
         self._controller.stop()
         self._controller.products.stop()
+        self._training.clip.stop()
         self.stale.emit()
 
     def _why_look(self) -> None:

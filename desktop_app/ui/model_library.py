@@ -188,7 +188,10 @@ class ModelLibrary(QObject):
         name, self.fetching = self.fetching, None
         if self.dialog is not None:
             self.dialog.show_progress("", None)
-            self.dialog.fill(*self._list(), choose=str(name))
+            rows, tokens, opened = self._list()
+            # A branch may be in the row of the training that it is a snapshot of.
+            chosen = next((row.reference for row in rows if row.is_of(folder)), str(name))
+            self.dialog.fill(rows, tokens, opened, choose=chosen)
         if self._open_when_here:
             self._controller.open_model(folder, self._then and replace(self._then, model=str(folder)))
         else:

@@ -153,7 +153,7 @@ class ModelsDialog(QDialog):
             tight = "; more memory than is free" if doubtful else ""
             cells = (
                 row.title,
-                "open" if opened is not None and row.folder == opened else row.state + tight,
+                row.state_with(opened) + ("" if row.folder == opened else tight),
                 "" if row.parameters is None else in_millions(row.parameters),
                 row.shape,
                 in_bytes(row.disk) if row.disk else "",

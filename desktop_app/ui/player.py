@@ -13,29 +13,10 @@ from desktop_app.figures.clips import CLIPS, moments, motion_words, write_clip
 from desktop_app.figures.export import Options, job_of, kind_of, render, write
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
+from desktop_app.ui.clip_lane import FILES, ClipLane
 from desktop_app.ui.controller import Controller
-from desktop_app.ui.lanes import Lane
 from desktop_app.ui.motion import FRAME_MS, moves
 from desktop_app.ui.motion_bar import MotionBar
-
-_FILES = "Clips and figures (*.gif *.webp *.mp4 *.svg *.pdf *.png)"
-
-
-class ClipLane(Lane):
-    """Writes one clip at a time; answers with its path."""
-
-    def request(self, motion: Motion, words: str, pace: float, theme: str, out: Path) -> None:
-        """Write an animation to a file."""
-
-        def work(stop: Stop) -> Path:
-            if out.suffix.lower().removeprefix(".") in CLIPS:
-                write_clip(moments(motion, words, pace), out, theme=theme, stop=stop, polite=True)
-            else:
-                job = job_of(motion.storyboard(), words)
-                write(out, render(job, Options(kind_of(out), theme=theme)))
-            return out
-
-        self.submit(work)
 
 
 class Player(QObject):
@@ -183,7 +164,7 @@ class Player(QObject):
         if self.motion is None:
             return
         motion, words, pace = self.motion, self._words, self._pace
-        dialog = QFileDialog(self._window, "Export clip", self.folder, _FILES)
+        dialog = QFileDialog(self._window, "Export clip", self.folder, FILES)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("gif")
         dialog.fileSelected.connect(lambda name: self.export(motion, words, pace, Path(name)))
@@ -193,7 +174,15 @@ class Player(QObject):
         """Write an animation to a file in the background."""
         self.folder = str(out.parent)
         self.said.emit(f"Drawing {out.name} …")
-        self.lane.request(motion, words, pace, self.theme, out)
+        theme = self.theme
+
+        def write_it(stop: Stop, out: Path) -> None:
+            if out.suffix.lower().removeprefix(".") in CLIPS:
+                write_clip(moments(motion, words, pace), out, theme=theme, stop=stop, polite=True)
+            else:
+                write(out, render(job_of(motion.storyboard(), words), Options(kind_of(out), theme=theme)))
+
+        self.lane.request(write_it, out)
 
     def close(self) -> None:
         """Stop the animation, cancel the clip that is being written, and wait for its thread to end."""

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
+from desktop_app.core.levels import short
 from desktop_app.core.library.catalogue import after_steps
 from desktop_app.core.library.training import Curves, Training
 from desktop_app.core.panels import Hue
@@ -18,6 +19,7 @@ from desktop_app.ui.track import Label, Track
 Array = NDArray[Any]
 
 _NAMED = 3
+_EXPORT = "Export what is shown at every snapshot as a clip, or at three of them as a figure"
 _HUES = (Hue.ACCENT, Hue.ATTENTION, Hue.VALUE)
 """The colours of the first curves, in order."""
 
@@ -26,6 +28,11 @@ def along(training: Training, steps: Array) -> Array:
     """Positions of steps among the snapshots: 0 is the first one, 1 the second, and so on."""
     found: Array = np.interp(steps, training.steps, np.arange(len(training.steps)))
     return found
+
+
+def _here(training: Training, number: int | None) -> str:
+    """Which of the snapshots is open, in words."""
+    return "the model itself, no snapshot" if number is None else after_steps(training.steps[number])
 
 
 _KEYS = {
@@ -44,14 +51,15 @@ class SnapshotTrack(Track):
         super().__init__(_KEYS, parent)
         self._training: Training | None = None
         self._curves = Curves()
-        self._number = 0
+        self._number: int | None = None
 
-    def show_training(self, training: Training, curves: Curves, number: int, theme: Theme, scale: float) -> None:
-        """Show the current place in the training."""
+    def show_training(self, training: Training, curves: Curves, number: int | None, theme: Theme, scale: float) -> None:
+        """Show the current place in the training; no mark for a model that is none of its snapshots."""
         self._training, self._curves, self._number, self._theme, self._scale = training, curves, number, theme, scale
         self.setFixedHeight(round((58 if curves.values else 30) * scale))
-        step = training.steps[number]
-        self.setAccessibleName(f"Training: {after_steps(step)}, {number + 1} of {len(training.steps)}")
+        count = len(training.steps)
+        place = _here(training, number) if number is None else f"{_here(training, number)}, {number + 1} of {count}"
+        self.setAccessibleName(f"Training: {place}")
         self.update()
 
     def _x(self, place: Array) -> Array:
@@ -80,9 +88,10 @@ class SnapshotTrack(Track):
         page.fill(Rect(float(every[0]), line, float(every[-1] - every[0]), page.u(2)), theme.line)
         for x in every:
             page.fill(Rect(float(x) - page.u(1), line - page.u(2), page.u(2), page.u(6)), theme.faint)
-        here = float(every[self._number])
-        page.path([here, here], [0, line], theme.ink, page.u(1.2))
-        page.fill(Rect(here - page.u(5), line - page.u(4), page.u(10), page.u(10)), theme.accent, radius=page.u(5))
+        if self._number is not None:
+            here = float(every[self._number])
+            page.path([here, here], [0, line], theme.ink, page.u(1.2))
+            page.fill(Rect(here - page.u(5), line - page.u(4), page.u(10), page.u(10)), theme.accent, radius=page.u(5))
         self._names(page, every, line + page.u(13))
 
     def _curve(self, page: Page, hue: Hue, values: Array, bottom: float) -> None:
@@ -99,7 +108,8 @@ class SnapshotTrack(Track):
         """Draw steps under the ticks: the shown one's, the ends', and the others' if there is room."""
         assert self._training is not None
         labels: list[Label] = []
-        for n in dict.fromkeys((self._number, 0, len(every) - 1, *range(len(every)))):
+        own = () if self._number is None else (self._number,)
+        for n in dict.fromkeys((*own, 0, len(every) - 1, *range(len(every)))):
             words, shown = f"{self._training.steps[n]:,}", n == self._number
             left = float(every[n]) - page.width(words, size=10) / 2
             labels.append((left, words, self._theme.ink if shown else self._theme.dim, shown))
@@ -119,14 +129,10 @@ class TrainingBar(QWidget):
         line = QHBoxLayout(self)
         line.setContentsMargins(16, 6, 16, 4)
         line.setSpacing(8)
-        for sign, name in (("◀", "snapshot_previous"), ("▶ Training", "snapshot_play"), ("▶", "snapshot_next")):
-            button = tool(sign, tip_of(name))
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.clicked.connect(lambda _=False, name=name: self.command.emit(name))
+        self.play = self._button("▶ Training", "snapshot_play")
+        self.play.setCheckable(True)
+        for button in (self._button("◀", "snapshot_previous"), self.play, self._button("▶", "snapshot_next")):
             line.addWidget(button)
-            if name == "snapshot_play":
-                self.play = button
-                button.setCheckable(True)
         self.track = SnapshotTrack()
         self.track.chosen.connect(self.chosen)
         self.track.command.connect(self.command)
@@ -142,19 +148,34 @@ class TrainingBar(QWidget):
             words.addWidget(label)
         words.addStretch(1)
         line.addLayout(words)
+        line.addWidget(self._button("Beside", "snapshot_beside"))
+        line.addWidget(self._button("Export …", "snapshot_export", _EXPORT))
         self.hide()
 
+    def _button(self, sign: str, name: str, tip: str = "") -> QToolButton:
+        button = tool(sign, tip_of(name, tip))
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.clicked.connect(lambda: self.command.emit(name))
+        return button
+
     def show_training(
-        self, training: Training | None, curves: Curves, number: int, theme: Theme, scale: float, *, playing: bool
+        self,
+        training: Training | None,
+        curves: Curves,
+        number: int | None,
+        theme: Theme,
+        scale: float,
+        *,
+        playing: bool,
     ) -> None:
         """Show a training at one of its snapshots; nothing if there is none."""
         self.setVisible(training is not None)
         if training is None:
             return
         self.track.show_training(training, curves, number, theme, scale)
-        step = training.steps[number]
-        self.step.setText(after_steps(step)[0].upper() + after_steps(step)[1:])
-        lines = self._lines(curves, step)
+        words = _here(training, number)
+        self.step.setText(words[0].upper() + words[1:])
+        lines = self._lines(curves, None if number is None else training.steps[number])
         for n, label in enumerate(self.values):
             label.setVisible(n < len(lines))
             if n < len(lines):
@@ -164,11 +185,10 @@ class TrainingBar(QWidget):
         self.play.setText("❚❚ Training" if playing else "▶ Training")
 
     @staticmethod
-    def _lines(curves: Curves, step: int) -> list[str]:
+    def _lines(curves: Curves, step: int | None) -> list[str]:
         """The first curves by name, with their values at a step if measured there."""
-        at = np.flatnonzero(curves.steps == step)
         found = []
         for name, values in list(curves.values.items())[:_NAMED]:
-            value = f" {values[at[0]]:.2f}".replace("-", "−") if at.size and np.isfinite(values[at[0]]) else ""
-            found.append(f"{name[:40]}{value}")
+            there = [short(value) for value in values[curves.steps == step] if np.isfinite(value)]
+            found.append(" ".join((name[:40], *there)))
         return found

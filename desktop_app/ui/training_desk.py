@@ -4,14 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import QWidget
 
 from desktop_app.core.changes import beside_model
 from desktop_app.core.library.training import Curves, Training, curves_of, training_of
 from desktop_app.core.model import Model, doubt_room, open_model
 from desktop_app.core.scene import Scene
+from desktop_app.core.state import State
 from desktop_app.gpt2.session import Stop
 from desktop_app.ui.controller import Controller
 from desktop_app.ui.lanes import Lane
+from desktop_app.ui.training_clip import TrainingClip
 
 _PLAY_MS = 500
 _AHEAD = (1, -1, 2, -2)
@@ -23,12 +26,14 @@ class TrainingDesk(QObject):
 
     changed = Signal()
 
-    def __init__(self, controller: Controller, parent: QObject) -> None:
-        super().__init__(parent)
+    def __init__(self, controller: Controller, window: QWidget) -> None:
+        super().__init__(window)
         self._controller = controller
+        self.clip = TrainingClip(controller, window)
         self.training: Training | None = None
         self.curves = Curves()
         self.ahead = Lane("ahead", self)
+        self._number: int | None = None
         self._way = 1
         self._going: Path | None = None
         self._shown: Path | None = None
@@ -38,14 +43,18 @@ class TrainingDesk(QObject):
         controller.model_changed.connect(self._on_model)
         controller.scene_changed.connect(self._on_scene)
         controller.trouble.connect(self._on_trouble)
+        controller.state_changed.connect(self._on_state)
 
     @property
-    def number(self) -> int:
-        """The number of the snapshot that is open or being opened; the last one for the finished model."""
-        if self.training is None:
-            return 0
-        model = self._controller.model
-        return self.training.at(self._going or (model.folder if model is not None else Path()))
+    def number(self) -> int | None:
+        """The number of the snapshot that is open or being opened; None for a model that is none of them."""
+        return self._number
+
+    @property
+    def _place(self) -> int:
+        """The number along the snapshots; for a model that is none of them, the one after the last."""
+        after = 0 if self.training is None else len(self.training.snapshots)
+        return after if self._number is None else self._number
 
     @property
     def moving(self) -> bool:
@@ -57,22 +66,26 @@ class TrainingDesk(QObject):
         if self.training is None:
             return
         number = min(max(number, 0), len(self.training.snapshots) - 1)
-        if number == self.number:
+        if number == self._number:
             return
-        self._way = 1 if number > self.number else -1
-        self._going = self.training.snapshots[number].folder
-        self._controller.set(replace(self._controller.state, model=str(self._going)), ("snapshot",))
-        self.changed.emit()
+        folder = self.training.snapshots[number].folder
+        self._controller.set(replace(self._controller.state, model=str(folder)), ("snapshot",))
 
     def go_by(self, by: int) -> None:
-        """Move on by `by` snapshots."""
-        self.go_to(self.number + by)
+        """Move on by `by` snapshots; a model that is none of them comes after the last."""
+        if self.training is not None and self._place + by < len(self.training.snapshots):
+            self.go_to(self._place + by)
 
     def put_beside(self) -> None:
         """Put the previous snapshot beside the open one for comparison, or the next one beside the first."""
         if self.training is not None:
-            other = self.training.snapshots[self.number - 1 if self.number else 1].folder
+            other = self.training.snapshots[self._place - 1 if self._place else 1].folder
             self._controller.set(beside_model(self._controller.state, str(other)))
+
+    def ask_export(self) -> None:
+        """Choose a file, and write what is shown now at every snapshot to it."""
+        if self.training is not None:
+            self.clip.ask(self.training, self.number)
 
     # Playing
 
@@ -84,7 +97,7 @@ class TrainingDesk(QObject):
     def set_playing(self, on: bool) -> None:
         """Play from the current snapshot, or from the first if the last is shown; or pause."""
         if on and self.training is not None:
-            if self.number == len(self.training.snapshots) - 1:
+            if self._place >= len(self.training.snapshots) - 1:
                 self.go_to(0)
             self._timer.start()
         else:
@@ -92,12 +105,18 @@ class TrainingDesk(QObject):
         self.changed.emit()
 
     def _play_on(self) -> None:
-        if self.training is None or self.number == len(self.training.snapshots) - 1:
+        if self.training is None or self._place >= len(self.training.snapshots) - 1:
             self.set_playing(False)
-        elif not self.moving and self._shown == self.training.snapshots[self.number].folder:
+        elif not self.moving and self._shown == self.training.snapshots[self._place].folder:
             self.go_by(1)  # only once the current one has been shown
 
     # Following the model
+
+    def look_again(self) -> None:
+        """Look for snapshots of the open model again: a download may have brought one."""
+        model = self._controller.model
+        if model is not None and not self.moving:
+            self._on_model(model)
 
     def _on_model(self, model: Model) -> None:
         self._going = None
@@ -105,21 +124,22 @@ class TrainingDesk(QObject):
         if training != self.training:
             self.training = training
             self.curves = Curves() if training is None else curves_of(training)
+        self._number = None if training is None else training.at(model.folder)
         shelf = self._controller.loads.shelf
         if training is None:
             self._timer.stop()
             self.ahead.cancel()
             shelf.keep_only(set())
         else:
-            shelf.keep_only({snapshot.folder for snapshot in training.snapshots})
+            shelf.keep_only({model.folder, *(snapshot.folder for snapshot in training.snapshots)})
             shelf.put(model)
             self._open_ahead(model, training)
         self.changed.emit()
 
     def _open_ahead(self, model: Model, training: Training) -> None:
         """Open the neighbours of the open snapshot, those in the direction of travel first, while memory allows."""
-        here, shelf, int8 = training.at(model.folder), self._controller.loads.shelf, model.config.int8
-        numbers = [here + self._way * by for by in _AHEAD]
+        shelf, int8 = self._controller.loads.shelf, model.config.int8
+        numbers = [self._place + self._way * by for by in _AHEAD]
         folders = [training.snapshots[n].folder for n in numbers if 0 <= n < len(training.snapshots)]
 
         def work(stop: Stop) -> bool:
@@ -139,11 +159,31 @@ class TrainingDesk(QObject):
 
     def _on_trouble(self, words: str) -> None:
         if words:
-            self._going = None
-            self._timer.stop()
+            self._stay()
+
+    def _on_state(self, state: State) -> None:
+        """Move the mark to the snapshot that the state asks for, whoever set it."""
+        wanted, model = Path(state.model), self._controller.model
+        snapshots = () if self.training is None else self.training.snapshots
+        number = next((n for n, snapshot in enumerate(snapshots) if snapshot.folder == wanted), None)
+        if number is None or (model is not None and model.folder == wanted):
+            if self._going is not None:
+                self._stay()
+        elif self._going != wanted:
+            self._way = 1 if number > self._place else -1
+            self._number, self._going = number, wanted
             self.changed.emit()
 
-    def close(self) -> None:
-        """Stop playing, and end the worker thread."""
+    def _stay(self) -> None:
+        """Give up going anywhere: the mark is where the open model is."""
+        model = self._controller.model
+        self._going = None
+        self._number = None if self.training is None or model is None else self.training.at(model.folder)
         self._timer.stop()
+        self.changed.emit()
+
+    def close(self) -> None:
+        """Stop playing, and end the lanes."""
+        self._timer.stop()
+        self.clip.close()
         self.ahead.close()

@@ -129,6 +129,10 @@ class Window(Frame):
         self.motion_bar.command.connect(a.do)
         self.telling.changed.connect(self._show_again)
         self.training.changed.connect(self._show_training)
+        self.library.downloads.answered.connect(self.training.look_again)
+        self.training.clip.said.connect(lambda words, stays: self.say(words, lasting=stays))
+        self.training.clip.said.connect(lambda _words, _stays: a.enable())
+        self.training.clip.lane.idle.connect(a.enable)
         self.training_bar.command.connect(a.do)
         self.training_bar.chosen.connect(self.training.go_to)
         c.working.connect(self._show_working)
@@ -377,6 +381,7 @@ class Window(Frame):
 
     def _show_training(self) -> None:
         desk = self.training
+        desk.clip.theme = self.appearance.name
         self.training_bar.show_training(
             desk.training, desk.curves, desk.number, self.theme, self.scale, playing=desk.playing
         )

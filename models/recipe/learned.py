@@ -70,6 +70,13 @@ class Curves:
                 writer.writerow(["step", *found])
             writer.writerow([step, *(f"{value:.4f}" for value in found.values())])
 
+    def cut(self, step: int) -> None:
+        """Keep the measurements up to a step; those after it will be made again."""
+        if self.path.exists():
+            names, *lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if int(line.split(",")[0]) <= step]
+            self.path.write_text("".join((names, *kept)), encoding="utf-8", newline="")
+
 
 def report(folder: Path) -> str:
     """Return the main curves at the steps of the snapshots, as Markdown."""

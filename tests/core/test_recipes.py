@@ -1,15 +1,18 @@
 """Edits whose numbers come from a source: what they put, compared with plain numpy, and what is refused."""
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
 
 from desktop_app.core.alignment import aligned
+from desktop_app.core.bundle import bundled_models, resource
 from desktop_app.core.passes import Asked
 from desktop_app.core.reference import reference_texts
 from desktop_app.core.runs import changes, compute_passes
-from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.errors import LogitscopeError, TokenizerError
+from desktop_app.gpt2.tokenizer import Tokenizer
 from desktop_app.gpt2.trace import Trace
 from tests.scenes import CONFIG, open_tiny
 
@@ -232,3 +235,13 @@ def test_texts_in_edits_are_kept_out_of_the_log(model, monkeypatch):
     words = "some private words"
     run(model, f'blocks.0.resid_pre+=prompts[{json.dumps(words)}, "b"]', other=None)
     assert words in told
+
+
+def test_means_are_taken_over_the_texts_that_a_vocabulary_can_spell():
+    sorter, bundled = (Tokenizer.load(bundled_models()[name]) for name in ("sorter", "bundled"))
+    spelled = ["".join(sorter.label(i) for i in ids) for ids in reference_texts(sorter)]
+    assert spelled == ["CBAABCAABBC", "CCBABC"]
+    with resource("examples.toml").open("rb") as file:
+        assert len(reference_texts(bundled)) == len(tomllib.load(file)["example"])
+    with pytest.raises(TokenizerError, match=r"texts over which means are taken cannot be used here: no vocabulary\."):
+        reference_texts(Tokenizer.without_text("no vocabulary.", 5))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from desktop_app import cli
+from desktop_app.core import library
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.library.find import find_model, last_of
 from desktop_app.core.library.folders import remember_folder
@@ -68,6 +69,30 @@ def test_checkpoints_side_by_side_are_a_training_by_number_and_not_by_spelling(t
         find_model(f"{run}@31")
 
 
+def test_a_finished_model_is_the_last_snapshot_only_if_its_weights_say_so(tmp_path, tiny):
+    other = write_checkpoint(tmp_path / "other", CONFIG, seed=1)
+    home = tmp_path / "grown"
+    shutil.copytree(tiny, home)
+    run_of(home / "snapshots", tiny, ["10", "20"])
+    training = training_of(home)
+    assert training.at(home) == 1 and training.name == "grown"
+    shutil.copyfile(other / "model.safetensors", home / "model.safetensors")
+    assert training.at(home) is None and training.at(home / "snapshots" / "10") == 0
+    (home / "model.safetensors").unlink()
+    assert training.at(home) is None
+
+
+def test_a_snapshot_is_called_by_its_model_and_its_step(tmp_path, tiny):
+    home = tmp_path / "grown"
+    shutil.copytree(tiny, home)
+    run_of(home / "snapshots", tiny, ["0", "1500"])
+    assert open_model(home).name == "grown"
+    assert open_model(home / "snapshots" / "0").name == "grown before its training"
+    assert open_model(home / "snapshots" / "1500").name == "grown after 1,500 steps"
+    run = run_of(tmp_path / "run", tiny, ["checkpoint-5"])
+    assert open_model(run / "checkpoint-5").name == "checkpoint-5"
+
+
 def test_one_alone_and_two_of_one_step_are_no_training(tmp_path, tiny):
     assert training_of(run_of(tmp_path / "one", tiny, ["checkpoint-5"]) / "checkpoint-5") is None
     assert training_of(run_of(tmp_path / "two", tiny, ["step_5", "step_05"]) / "step_5") is None
@@ -97,6 +122,44 @@ def test_branches_named_by_their_step_are_one_training_in_the_cache(tmp_path, mo
     assert [row.reference for row in rows if row.ready] == ["owner/grown@checkpoint-400"]
     (row,) = [row for row in rows if row.ready]
     assert row.training == training and row.state == "on this machine; 2 snapshots, steps 50 to 400"
+
+
+def branches_of(cache, tiny, names):
+    """A repository in the cache with these branches, each of its own commit."""
+    storage = cache / "models--owner--grown"
+    (storage / "refs").mkdir(parents=True)
+    for n, branch in enumerate(names):
+        commit = f"{n + 1:040x}"
+        shutil.copytree(tiny, storage / "snapshots" / commit)
+        (storage / "refs" / branch).write_text(commit)
+    return storage
+
+
+def test_main_stands_for_its_branches_and_another_branch_for_itself(tmp_path, monkeypatch, tiny):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    storage = branches_of(tmp_path, tiny, ["step-1", "main", "step-2", "draft"])
+    rows = {row.reference: row for row in list_models() if row.reference.startswith("owner/grown")}
+    assert set(rows) == {"owner/grown", "owner/grown@draft"}
+    row, size = rows["owner/grown"], sum(path.stat().st_size for path in tiny.iterdir())
+    assert row.training.steps == (1, 2) and row.training.name == "owner/grown"
+    assert row.disk == 3 * size and rows["owner/grown@draft"].disk == size, "a row counts what it stands for"
+    places = {branch: storage / "snapshots" / f"{n:040x}" for n, branch in enumerate(["step-1", "main", "step-2"], 1)}
+    said = "2 snapshots, steps 1 to 2"
+    assert row.state_with(places["main"]) == f"open; {said}"
+    assert row.state_with(places["step-1"]) == f"open after 1 step; {said}"
+    assert row.state_with(None) == row.state_with(tiny) == row.state == f"on this machine; {said}"
+    assert open_model(places["step-2"]).name == "owner/grown after 2 steps"
+    assert open_model(places["main"]).name == "owner/grown"
+
+
+def test_a_repository_of_many_branches_is_looked_through_once(tmp_path, monkeypatch, tiny):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    branches_of(tmp_path, tiny, [f"checkpoint-{n}" for n in range(30)])
+    looked, own = [], library.listing.training_of
+    monkeypatch.setattr(library.listing, "training_of", lambda folder: looked.append(folder) or own(folder))
+    rows = [row for row in list_models() if row.reference.startswith("owner/grown")]
+    assert [row.reference for row in rows] == ["owner/grown@checkpoint-29"] and len(rows[0].training.steps) == 30
+    assert sum(tmp_path in folder.parents for folder in looked) == 1
 
 
 def test_a_folder_of_checkpoints_is_one_row_with_its_range(tmp_path, tiny, capsys):
@@ -131,12 +194,19 @@ def test_curves_are_read_from_a_table(tmp_path, tiny):
         (b"step\n1\n", "begin with a line of names"), (b"step,a,a\n1,2,3\n", "two columns alike"),
         (b"step,a\n1,2\n1,3\n", "Line 3"), (b"step,a\n1\n", "Line 2"), (b"step,a\n-1,2\n", "Line 2"),
         (b"step,a\n1,two\n", "Line 2"), (b"step,a\n1.5,2\n", "Line 2"), (b"step,a\n" + b"1" * 30 + b",2\n", "Line 2"),
+        ("step,a\u202eb\n".encode(), "Column 2 .* leave no ink"), (b'step,a,"b\nc"\n', "Column 3 .* leave no ink"),
+        (b"step," + b"a" * 81 + b"\n", "Column 2 .* 81 characters"),
         (b"step,a\n" + b"x" * (5 << 20), "larger than"), (b'step,a\n"1,2\n' * 3, "Line|table"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_none_is_refused_with_its_line(data, words):
     with pytest.raises(ModelError, match=words):
         read_curves(data, Path("curves.csv"))
+
+
+def test_numbers_that_no_measurement_has_count_as_not_measured():
+    curves = read_curves(b"step,a\n0,1e308\n1,-inf\n2,2e30\n3,-4\n", Path("curves.csv"))
+    assert np.isnan(curves.values["a"][:3]).all() and curves.values["a"][3] == -4
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from desktop_app.core.bundle import bundled_models, snapshots
 from desktop_app.core.library.training import Curves
 from desktop_app.core.model import open_model
 from desktop_app.core.products import completed
-from desktop_app.core.steps import find_step
-from desktop_app.core.views.training import grouped, loss_of, wants
+from desktop_app.core.steps import build_view, find_step
+from desktop_app.core.views.training import grouped, loss_of, measured, wants
 from tests.scenes import panels_of, scene_of
 
 SORTER = bundled_models()["sorter"]
@@ -59,9 +59,9 @@ def test_each_snapshot_reads_the_text_and_the_mark_is_the_open_one():
 
 def test_a_model_without_snapshots_says_so():
     model = open_model(bundled_models()["bundled"])
-    scene = scene_of(model, "Hello", workspace="training")
+    scene = completed(scene_of(model, "Hello", workspace="training"), wants, model)
     (panel,) = panels_of(scene, find_step("training", model.config))
-    assert wants(scene) == () and "No snapshots of this model's training" in str(panel.lines)
+    assert "No snapshots of this model's training" in str(panel.lines)
 
 
 def test_a_training_without_a_file_of_curves_still_reads_the_text(tmp_path):
@@ -71,3 +71,31 @@ def test_a_training_without_a_file_of_curves_still_reads_the_text(tmp_path):
     scene = completed(scene_of(model, TEXT, workspace="training"), wants, model)
     (panel,) = panels_of(scene, find_step("training", model.config))
     assert panel.title == "Loss on this text" and len(panel.lines[0][1]) == 2
+
+
+def test_a_curve_without_a_number_is_left_out_and_one_of_a_name_like_a_groups_is_not_lost():
+    nan, one = np.array([np.nan, np.nan]), np.array([1.0, 2.0])
+    curves = Curves(np.array([0, 5]), {"loss": nan, "score": one, "induction L0H0": one, "induction": one})
+    found = {title: list(lines) for title, _, lines in grouped(curves)}
+    assert found == {"score": ["score"], "induction": ["L0H0", "induction"]}
+    assert grouped(Curves(np.zeros(0, int), {"loss": np.zeros(0)})) == []
+
+
+def test_the_first_snapshot_is_marked_at_step_zero():
+    (panel,) = measured(Curves(np.array([0, 9]), {"score": np.array([0.5, 2.0])}), 0)
+    assert panel.focus[:2] == (0.0, 0.5) and panel.note == "0.5000 here"
+    (panel,) = measured(Curves(np.array([0, 9]), {"score": np.array([0.5, 2.0])}), None)
+    assert panel.focus is None and panel.note == "not measured at this step"
+
+
+def test_a_model_that_is_none_of_its_snapshots_is_not_marked(tmp_path):
+    home = tmp_path / "grown"
+    shutil.copytree(snapshots(SORTER)[400], home)
+    for step in (0, 30):
+        shutil.copytree(snapshots(SORTER)[step], home / "snapshots" / str(step))
+    model = open_model(home)
+    scene = completed(scene_of(model, TEXT, workspace="training"), wants, model)
+    view = build_view(scene, find_step("training", model.config))
+    (panel,) = panels_of(scene, find_step("training", model.config))
+    assert view.title == "The model itself, none of its snapshots" and panel.focus is None
+    assert len(panel.lines[0][1]) == 2, "it is none of them"

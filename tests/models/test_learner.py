@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tomllib
 from pathlib import Path
 
 import corpus
@@ -13,6 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "models" / "learner"
+STORY = tomllib.loads((REPOSITORY / "resources" / "stories" / "learning.story.toml").read_text(encoding="utf-8"))
 BOOK = Path(__file__).parent / "data" / corpus.HELD_OUT_BOOK
 
 
@@ -54,6 +56,20 @@ def test_scores_and_induction_heads_come_together_as_the_lesson_says(curves):
     assert min(c["in-context score"] for c in early) > 0 and max(c["best induction"] for c in early) < 1 / 12
     # From then on repeated text is predicted.
     assert before["loss when repeated"] > 6 and end["loss when repeated"] < 2.5
+    # The story's own numbers are these.
+    (told,) = [stop["say"] for stop in STORY["stop"] if stop["title"] == "The moment, in curves"]
+    assert f"from {before['best induction']:.2f} to {after['best induction']:.2f}" in told
+    assert f"from {before['in-context score']:.2f} to −{-after['in-context score']:.2f}" in told
+    assert "From step 320 to 440" in told
+
+
+def test_every_head_of_the_lesson_learns_between_the_steps_that_the_card_names(curves):
+    before, after = curves[320], curves[560]
+    for head in ("L1H0", "L1H1"):
+        assert before[f"induction {head}"] < 0.06 and after[f"induction {head}"] > 0.4, head
+    assert before["previous-token L0H0"] < 0.08 and after["previous-token L0H0"] > 0.3
+    for head in ("L0H0", "L0H1"):
+        assert max(c[f"induction {head}"] for c in curves.values()) < 0.06, "block 0 copies nothing"
 
 
 def test_the_heads_of_the_last_snapshot_are_those_of_the_lesson():

@@ -281,6 +281,38 @@ class TestTraining:
         lines = [json.loads(line) for line in (work / "loss.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines if "loss" in line] == list(range(1, 9))
 
+    def test_the_learner_is_trained_in_pieces_as_in_one_go(self, torch, monkeypatch, tmp_path: Path):
+        import learned
+        import train_learner
+        from model import Shape
+
+        books, text = tmp_path / "books", measure.DATA.joinpath("pg501.txt").read_text(encoding="utf-8")
+        books.mkdir()
+        (books / "pg501.txt").write_text(text[:20_000])
+        (books / "pg1.txt").write_text(text[20_000:60_000])
+        shape = Shape(vocab=320, context=128, width=16, blocks=1, heads=2)
+        for name, value in {"SHAPE": shape, "SNAPSHOTS": (0, 1, 3, 4), "BETWEEN": (2,), "ROWS": 10}.items():
+            monkeypatch.setattr(train_learner, name, value)
+        monkeypatch.setattr(learned, "ROWS", 4)
+
+        def train(output, *more):
+            monkeypatch.setattr(sys, "argv", ["train_learner.py", str(books), str(output), *map(str, more)])
+            threads = torch.get_num_threads()
+            train_learner.main()
+            torch.set_num_threads(threads)
+            return {path.relative_to(output): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+
+        whole = train(tmp_path / "whole")
+        work = "--work", tmp_path / "work"
+        train(tmp_path / "pieces", *work, "--steps", 2)
+        assert not (tmp_path / "pieces" / "snapshots" / "00003").exists()
+        with (tmp_path / "pieces" / "snapshots" / learned.FILE).open("a") as file:
+            file.write("3,9.9\n")  # measured before the run was ended, and after its state was kept
+        assert train(tmp_path / "pieces", *work) == whole
+        assert sorted(path.name for path in (tmp_path / "whole" / "snapshots").iterdir() if path.is_dir()) == [
+            "00000", "00001", "00003", "00004"
+        ]  # fmt: skip
+
     def test_a_deeper_model_begins_by_computing_what_the_small_one_does(self, torch, model, tmp_path: Path):
         from export import export
         from grow import grown

@@ -45,6 +45,7 @@ class Somebody:
             (self.write, 10),
             (self.open, 3),
             (self.slide, 5),
+            (self.train, 5),
             (self.resize, 2),
             (self.wait, 5),
             (self.change, 6),
@@ -110,6 +111,17 @@ class Somebody:
         slider = self.dice.choice((controls.temperature, controls.top_k, controls.top_p))
         slider.setValue(self.dice.randrange(1001))
         return slider.accessibleName(), slider.value()
+
+    def train(self):
+        """Drag the mark along the training, if the open model has one."""
+        track = self.desk.window.training_bar.track
+        way = [QPoint(self.dice.randrange(max(1, track.width())), 8) for _ in range(3)]
+        if track.isVisible():
+            QTest.mousePress(track, LEFT, NONE, way[0])
+            for place in way[1:]:
+                QTest.mouseMove(track, place)
+            QTest.mouseRelease(track, LEFT, NONE, way[-1])
+        return way
 
     def resize(self):
         size = self.dice.randrange(800, 1900), self.dice.randrange(500, 1000)

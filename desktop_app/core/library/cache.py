@@ -37,6 +37,12 @@ def repository_folder(repository: str) -> Path:
     return hub_cache() / ("models--" + repository.replace("/", "--"))
 
 
+def repository_of(storage: Path) -> str | None:
+    """The repository, owner/name, that the cache keeps in this folder; None if its name is not one of the cache's."""
+    name = storage.name.removeprefix("models--")
+    return None if name == storage.name else name.replace("--", "/")
+
+
 @dataclass(frozen=True)
 class Cached:
     """One commit of a repository in the cache. `missing` names the files without which it cannot be opened, if any."""
@@ -62,9 +68,9 @@ def branches(storage: Path) -> dict[str, Path]:
 def cached_models() -> Iterator[Cached]:
     """The GPT-2s in the cache, complete or partial, by name; repositories of other architectures are skipped."""
     for storage in sorted(_folders(hub_cache())):
-        if not storage.name.startswith("models--"):
+        repository = repository_of(storage)
+        if repository is None:
             continue
-        repository = storage.name.removeprefix("models--").replace("--", "/")
         named = {commit: revision for revision, commit in sorted(_refs(storage).items(), reverse=True)}
         named |= {commit: "main" for revision, commit in _refs(storage).items() if revision == "main"}
         for folder in sorted(_folders(storage / "snapshots")):

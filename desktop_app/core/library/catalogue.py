@@ -73,7 +73,9 @@ def title_of(folder: Path) -> str | None:
 
 def after_steps(steps: int) -> str:
     """A point in a training run in words."""
-    return Phrase("after {1} steps", Count(steps)) if steps else Phrase("before its training")
+    if not steps:
+        return Phrase("before its training")
+    return Phrase("after {1} step", steps) if steps == 1 else Phrase("after {1} steps", Count(steps))
 
 
 def _table() -> dict[str, list[dict[str, Any]]]:

@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from desktop_app.core.bundle import bundled_models
 from desktop_app.core.library.cache import (
+    Cached,
     bytes_on_disk,
     cached_models,
     missing_files,
     partial_bytes,
 )
-from desktop_app.core.library.catalogue import bundled_entries, hub_entries, hub_entry
+from desktop_app.core.library.catalogue import after_steps, bundled_entries, hub_entries, hub_entry
 from desktop_app.core.library.folders import remembered_folders
 from desktop_app.core.library.memory import needed
 from desktop_app.core.library.progress import in_bytes
@@ -57,6 +59,19 @@ class Row:
         """Bytes of memory that the model needs for a text of `positions` tokens; None without a config."""
         return None if self.config is None else needed(self.config, positions).total
 
+    def state_with(self, opened: Path | None) -> str:
+        """The state, with `open` in place of where the model is if `opened` is it or one of its snapshots."""
+        if opened is None or not self.is_of(opened):
+            return self.state
+        of = () if self.training is None else self.training.snapshots
+        step = next((snapshot.step for snapshot in of if snapshot.folder == opened), None)
+        return _with_range("open" if step is None else f"open {after_steps(step)}", self.training)
+
+    def is_of(self, folder: Path) -> bool:
+        """Whether the model in `folder` is this one or one of its snapshots."""
+        of = () if self.training is None else self.training.snapshots
+        return folder in (self.folder, *(snapshot.folder for snapshot in of))
+
     @property
     def shape(self) -> str:
         """Blocks x heads x width."""
@@ -86,31 +101,37 @@ def _remembered() -> Iterator[Row]:
 
 
 def _cached() -> Iterator[Row]:
-    """The models in the hub's cache; the branches of a training run are one row, that of its last snapshot."""
-    trainings: dict[Path, Training] = {}
-    for found in cached_models():
-        training = None if found.missing else training_of(found.folder)
-        if training is not None:
-            training = trainings.setdefault(training.home, training)
-            own = training.snapshots[training.at(found.folder)]
-            if own.folder == found.folder and own is not training.snapshots[-1]:
-                continue  # the row of the last snapshot stands for the whole training run
-        entry = hub_entry(found.name.repository) if found.name.revision == "main" else None
-        title = entry.title if entry else str(found.name)
-        state = _with_range("on this machine", training) if not found.missing else _begun(found.name.repository)
-        yield Row(
-            CACHED,
-            str(found.name),
-            title,
-            entry.about if entry else "in the cache of the Hugging Face Hub",
-            found.folder,
-            _config(found.folder)[0],
-            bytes_on_disk(found.folder) + (partial_bytes(found.name.repository) if found.missing else 0),
-            state,
-            not found.missing,
-            bool(found.missing),
-            training,
-        )
+    """The models in the hub's cache; the branches of a training run are one row, main's or else the last one's."""
+    for _, found in groupby(cached_models(), lambda one: one.name.repository):
+        commits = list(found)
+        whole = [one for one in commits if not one.missing]
+        training = training_of(whole[0].folder) if whole else None
+        if training is None:
+            yield from (_of_commit(one, None) for one in commits)
+            continue
+        last = training.snapshots[-1].folder
+        shown = min(whole, key=lambda one: (one.name.revision != "main", one.folder != last))
+        snapshots = {snapshot.folder for snapshot in training.snapshots}
+        for one in commits:
+            if one is shown or one.folder not in snapshots:
+                yield _of_commit(one, training if one is shown else None)
+
+
+def _of_commit(found: Cached, training: Training | None) -> Row:
+    entry = hub_entry(found.name.repository) if found.name.revision == "main" else None
+    return Row(
+        CACHED,
+        str(found.name),
+        entry.title if entry else str(found.name),
+        entry.about if entry else "in the cache of the Hugging Face Hub",
+        found.folder,
+        _config(found.folder)[0],
+        _disk(found.folder, training) + (partial_bytes(found.name.repository) if found.missing else 0),
+        _begun(found.name.repository) if found.missing else _with_range("on this machine", training),
+        not found.missing,
+        bool(found.missing),
+        training,
+    )
 
 
 def _begun(repository: str) -> str:
@@ -150,8 +171,14 @@ def _of_folder(kind: str, reference: str, title: str, about: str, folder: Path, 
         config, trouble = None, f"cannot be read: {reason.strerror or reason}"
     state = trouble or _with_range(state, training)
     return Row(
-        kind, reference, title, about, folder, config, bytes_on_disk(folder), state, not trouble, training=training
+        kind, reference, title, about, folder, config, _disk(folder, training), state, not trouble, training=training
     )
+
+
+def _disk(folder: Path, training: Training | None) -> int:
+    """The bytes of a model's files, its snapshots' among them."""
+    snapshots = () if training is None else training.snapshots
+    return sum(bytes_on_disk(place) for place in {folder, *(snapshot.folder for snapshot in snapshots)})
 
 
 def _with_range(state: str, training: Training | None) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from pathlib import Path
 
 from desktop_app.core.library.memory import needed
@@ -33,7 +34,7 @@ class Shelf:
             if found is None:
                 return None
             model, stamp = found
-            if model.checkpoint.is_rewritten() or stamp != _stamp(folder):
+            if model.checkpoint.is_rewritten() or stamp != stamp_of(folder):
                 del self._kept[folder, int8]
                 return None
             self._kept.move_to_end((folder, int8))
@@ -42,7 +43,7 @@ class Shelf:
     def put(self, model: Model) -> None:
         """Cache a model, and drop others until all fit; a model too large for the cache is not kept."""
         with self._lock:
-            self._kept[model.folder, model.config.int8] = (model, _stamp(model.folder))
+            self._kept[model.folder, model.config.int8] = (model, stamp_of(model.folder))
             self._kept.move_to_end((model.folder, model.config.int8))
             limit = self.limit()
             while self._kept and (len(self._kept) > self._most or self._bytes() > limit):
@@ -75,10 +76,10 @@ class Shelf:
         return sum(needed(model.config, 1).weights for model, _ in self._kept.values())
 
 
-def _stamp(folder: Path) -> object:
+def stamp_of(folder: Path) -> Hashable:
     """A value that changes if a file in the folder is written, replaced, added or removed."""
     try:
         found = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
     except OSError:  # the folder is gone, or is being deleted: unequal to any kept stamp
         return object()
-    return [(name, facts.st_ino, facts.st_size, facts.st_mtime_ns) for name, facts in found]
+    return tuple((name, facts.st_ino, facts.st_size, facts.st_mtime_ns) for name, facts in found)

@@ -19,7 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from desktop_app.core.library.cache import branches, missing_files
+from desktop_app.core.library.cache import branches, missing_files, repository_of
+from desktop_app.core.library.catalogue import after_steps, title_of
+from desktop_app.gpt2.checkpoint import name_of
+from desktop_app.gpt2.display import is_visible
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 
 log = logging.getLogger(__name__)
@@ -28,8 +31,11 @@ Array = NDArray[Any]
 
 CURVES = "curves.csv"
 _STEP = re.compile(r"(?:[A-Za-z_]{0,40}(?:checkpoint|ckpt|step|iter|snapshot)s?[-_]?)?([0-9]{1,9})", re.IGNORECASE)
-_LARGEST = 4 << 20  # maximum number of bytes of a file of curves
-_MOST = 20_000  # maximum number of its rows
+_LARGEST = 4 << 20  # bytes of a file of curves
+_MOST = 20_000  # rows of it
+_BEYOND = 1e30  # numbers beyond this are not drawn: no measurement is so large
+_NAME = 80  # characters of a column's name
+_COMPARED = 16 << 20  # bytes of weights that are compared
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,14 @@ class Training:
         """The steps, in order."""
         return tuple(snapshot.step for snapshot in self.snapshots)
 
-    def at(self, folder: Path) -> int:
-        """The index of the snapshot in `folder`; the last one for any other folder, such as the finished model's."""
-        return next((n for n, s in enumerate(self.snapshots) if s.folder == folder), len(self.snapshots) - 1)
+    def at(self, folder: Path) -> int | None:
+        """The index of the snapshot in `folder`, or of the last if its weights are there, as in a finished model's.
+
+        None for a model that is none of the snapshots: trained further, or averaged, for all that its files say.
+        """
+        last = len(self.snapshots) - 1
+        found = next((n for n, s in enumerate(self.snapshots) if s.folder == folder), None)
+        return last if found is None and _same_weights(folder, self.snapshots[last].folder) else found
 
     def nearest(self, step: float) -> int:
         """The index of the snapshot whose step is nearest."""
@@ -79,9 +90,32 @@ class Training:
         raise ModelError(f"There is no snapshot after {step} steps in {self.home}; there are {known}.")
 
     @property
+    def name(self) -> str:
+        """The display name of what was trained."""
+        return title_of(self.home) or repository_of(self.home) or name_of(self.home)
+
+    @property
     def range(self) -> str:
         """The number of snapshots, and their first and last step."""
         return f"{len(self.snapshots)} snapshots, steps {self.steps[0]:,} to {self.steps[-1]:,}"
+
+
+def _same_weights(one: Path, other: Path) -> bool:
+    """Whether two folders have the same tensors in one file; beyond 16 MB only if it is the very same file."""
+    first, second = (folder / "model.safetensors" for folder in (one, other))
+    try:
+        if first.samefile(second):
+            return True
+        if max(first.stat().st_size, second.stat().st_size) > _COMPARED:
+            return False
+        return _tensors_in(first.read_bytes()) == _tensors_in(second.read_bytes())
+    except OSError:  # there is no such file: no weights, or shards
+        return False
+
+
+def _tensors_in(data: bytes) -> bytes:
+    """The content of a safetensors file after its header, whose notes may differ: 8 bytes say how long that is."""
+    return data[8 + int.from_bytes(data[:8], "little") :]
 
 
 def step_in(name: str) -> int | None:
@@ -98,6 +132,22 @@ def is_model(folder: Path) -> bool:
         return False
 
 
+def snapshot_name(folder: Path) -> str | None:
+    """What a snapshot is called whose folder's own name does not say of which model it is; None for other folders.
+
+    That is `snapshots/400` in a model's folder, and a branch's commit in the hub's cache.
+    """
+    if folder.parent.name != "snapshots":
+        return None
+    of = folder.parent.parent
+    if repository_of(of) is not None:
+        steps = [step_in(branch) for branch, place in branches(of).items() if place == folder]
+        step = next((step for step in steps if step is not None), None)
+        return None if step is None else f"{name_of(folder)} {after_steps(step)}"
+    step = step_in(folder.name)
+    return None if step is None else f"{name_of(of)} {after_steps(step)}"
+
+
 def training_of(folder: Path) -> Training | None:
     """The training run of which the model in `folder` is a snapshot or the result; None if there is no such run."""
     for home, found in _places(folder):
@@ -110,7 +160,7 @@ def training_of(folder: Path) -> Training | None:
 def _places(folder: Path) -> Iterator[tuple[Path, list[Snapshot]]]:
     """The places where snapshots of a model's folder may be, with those found there."""
     yield folder, _named_in(folder / "snapshots")
-    if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
+    if folder.parent.name == "snapshots" and repository_of(folder.parent.parent) is not None:
         yield folder.parent.parent, _of_branches(folder)
     elif folder.parent.name == "snapshots" and step_in(folder.name) is not None:
         yield folder.parent.parent, _named_in(folder.parent)
@@ -169,6 +219,12 @@ def read_curves(data: bytes, path: Path) -> Curves:
     names = rows[0][1:]
     if len(set(names)) < len(names) or not all(names):
         raise ModelError(f"{path} names two columns alike, or one not at all.")
+    for n, name in enumerate(names, 2):
+        if len(name) > _NAME or not all(char == " " or is_visible(char) for char in name):
+            raise ModelError(
+                f"Column {n} of {path} has a name of {len(name):,} characters or with ones that leave no ink; "
+                f"give it one of {_NAME} visible characters at most."
+            )
     steps: list[int] = []
     values: list[list[float]] = []
     for n, row in enumerate(rows[1:], 2):
@@ -181,5 +237,5 @@ def read_curves(data: bytes, path: Path) -> Curves:
         steps.append(step)
         values.append(numbers)
     table = np.array(values, float).reshape(-1, len(names))
-    table[~np.isfinite(table)] = np.nan
+    table[~(np.abs(table) < _BEYOND)] = np.nan
     return Curves(np.array(steps, int), {name: table[:, n] for n, name in enumerate(names)})
