@@ -6,15 +6,17 @@ from typing import get_args
 import pytest
 
 from desktop_app.core import intents as ask
+from desktop_app.core.bundle import bundled_models, snapshots
 from desktop_app.core.commands import COMMANDS
 from desktop_app.core.examples import examples
 from desktop_app.core.fields import Change
 from desktop_app.core.finding import places, tokens_spelled
 from desktop_app.core.follow import follow, joined
+from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
 from desktop_app.core.state import State
 from desktop_app.core.steps import step_list
-from desktop_app.gpt2.errors import LogitscopeError
+from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from tests.scenes import CONFIG, open_tiny, scene_of
 
 HERE = State(text="Hello", step="tokens", layer=1, token=2, key=1, opened=(Cell("a", (0,)), Cell("b", (1,))))
@@ -74,7 +76,7 @@ def test_an_intent_changes_these_fields_and_no_other(model, intent, changed):
 
 
 def test_every_intent_is_followed(model):
-    tried = {type(intent) for intent, _ in WORKED} | {ask.Show}
+    tried = {type(intent) for intent, _ in WORKED} | {ask.Show, ask.AtStep}
     assert tried == set(get_args(ask.Intent))
     (example, *_) = examples()
     assert follow(ask.Show(example), HERE, model).text == example.state.text
@@ -134,3 +136,14 @@ def test_whatever_the_palette_finds_can_be_followed(model):
             ask.GoTo(scene.state.step),
             ask.ShowHead(scene.head, scene.layer),
         )
+
+
+def test_a_step_of_the_training_is_the_snapshots_model(model):
+    sorter = bundled_models()["sorter"]
+    state = State("CBA", model=str(sorter), layer=1)
+    found = follow(ask.AtStep(30), state, open_model(sorter))
+    assert found == replace(state, model=str(snapshots(sorter)[30]))
+    with pytest.raises(ModelError, match="no snapshot after 31 steps"):
+        follow(ask.AtStep(31), state, open_model(sorter))
+    with pytest.raises(ModelError, match="tiny has no snapshots of its training"):
+        follow(ask.AtStep(30), state, model)

@@ -113,7 +113,8 @@ def _panels(scene: Scene, history: History, step: int | None) -> Box:
     assert history.training is not None
     shown.append(_of_text(scene, history.training, step))
     stops = tuple((float(np.log10(n + 1.0)), AtStep(n), Capital(after_steps(n))) for n in history.training.steps)
-    shown = [replace(p, stops=stops, hint=_HINT) if isinstance(p, CurvePanel) else p for p in shown]
+    shown = [replace(p, stops=stops) if isinstance(p, CurvePanel) else p for p in shown]
+    shown[0] = replace(shown[0], hint=_HINT) if isinstance(shown[0], CurvePanel) else shown[0]  # it holds for all
     pairs = [shown[n : n + 2] for n in range(0, len(shown), 2)]
     return column(*(row(*pair) if len(pair) > 1 else column(*pair) for pair in pairs))
 
@@ -152,12 +153,13 @@ def grouped(curves: Curves) -> list[tuple[str, Array, Lines]]:
 
 def _curves(title: str, lines: Lines, steps: Array, step: int | None, at: int) -> CurvePanel:
     x = np.log10(steps + 1.0)
-    first = next(iter(lines.values()))
-    value = next((float(v) for v, at_step in zip(first, steps, strict=True) if at_step == step), np.nan)
+    marked = max(lines, key=lambda name: float(np.ptp(lines[name][np.isfinite(lines[name])])))  # it changed most
+    value = next((float(v) for v, at_step in zip(lines[marked], steps, strict=True) if at_step == step), np.nan)
+    said = number(value) if len(lines) == 1 else f"{marked} {number(value)}"
     there = step is not None and bool(np.isfinite(value))
     return CurvePanel(
         title=Capital(title),
-        note=Phrase("{1} here", number(value)) if there else Phrase("not measured at this step"),
+        note=Phrase("{1} here", said) if there else Phrase("not measured at this step"),
         lines=tuple((x[np.isfinite(v)], v[np.isfinite(v)]) for v in lines.values()),
         line_names=tuple(lines) if len(lines) > 1 else (),
         focus=None
