@@ -459,7 +459,7 @@ ACTIONS: dict[str, dict[str, tuple[str, Options]]] = {
             ),
         ),
         "get": (
-            "download models from the Hugging Face Hub, or resume their download; branches can be snapshots of a training",
+            "download models from the Hugging Face Hub, or resume their download; branches may be snapshots",
             (Option("name", f"{_HUB_NAME}, once or more", Kind.SEVERAL, "NAME"),),
         ),
         "add": ("add a folder to the list of models", (Option("folder", kind=Path, metavar="DIR"),)),
