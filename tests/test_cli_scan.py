@@ -112,7 +112,7 @@ def test_what_is_broken_is_named_and_the_exit_code_says_so(command, model, tmp_p
     first, second, third = err.replace("logitscope: ", "").splitlines()
     assert first.startswith(f"{folder / 'b.txt'}: is not UTF-8")
     assert second == f"{folder / 'c.jsonl'}, text 1: has no text 'text'."
-    assert third == "2 texts are left out; the rest goes on."
+    assert third == "2 texts are left out; the others are scanned."
     assert (tmp_path / "out" / "neurons.parquet").exists()
 
 
@@ -121,7 +121,7 @@ def test_a_text_that_cannot_be_spelled_is_named_and_the_rest_counts(command, tmp
     (tmp_path / "t.jsonl").write_text('{"text": "ABCABC"}\n{"text": "ABC\\u00e9"}\n')
     status, said, err = command(tmp_path / "t.jsonl", "--out", tmp_path / "out", "--model", model)
     assert status == 1 and said.startswith("1 text, 6 tokens in 1 window; ")
-    assert f"{tmp_path / 't.jsonl'}, text 1: " in err and "1 text is left out; the rest goes on." in err
+    assert f"{tmp_path / 't.jsonl'}, text 1: " in err and "1 text is left out; the others are scanned." in err
 
 
 def test_several_kinds_of_processors_are_said(command, model, texts, tmp_path, monkeypatch):
@@ -129,7 +129,7 @@ def test_several_kinds_of_processors_are_said(command, model, texts, tmp_path, m
     monkeypatch.setattr("desktop_app.core.evidence.runner.processor", lambda: f"Chip {next(kinds) % 2}")
     status, _, err = command(texts, "--out", tmp_path / "out", "--model", model)
     assert status == 0
-    assert "Several kinds of processors computed this, whose last digits may differ: Chip 0, Chip 1." in err
+    assert "Several kinds of processors computed this, so the last digits may differ: Chip 0, Chip 1." in err
     assert json.loads((tmp_path / "out" / "scan.json").read_text())["processors"] == ["Chip 0", "Chip 1"]
 
 
@@ -138,7 +138,7 @@ def test_several_kinds_of_processors_are_said(command, model, texts, tmp_path, m
     [
         (["--workers", "0"], "--workers is 0; it must be a whole number from 1."),
         (["--tokens", "0"], "--tokens is 0"),
-        (["--scheduler", "tcp://127.0.0.1:8786", "--workers", "2"], "a scheduler has its own: leave it out"),
+        (["--scheduler", "tcp://127.0.0.1:8786", "--workers", "2"], "a scheduler has its own; leave it out"),
         (["--scheduler", "tcp://10.0.0.7:8786"], "leads beyond this machine without encryption"),
         (["--scheduler", "somewhere"], "is no address of a scheduler"),
     ],
