@@ -10,12 +10,11 @@ import pytest
 from desktop_app.core.levels import short
 from desktop_app.core.model import open_model
 from desktop_app.core.opening.cells import Cell
-from desktop_app.core.opening.opened import readout_of
+from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import GraphPanel, WaterfallPanel
 from desktop_app.core.products import completed
 from desktop_app.core.state import with_option
-from desktop_app.core.steps import build_view, texts, workspaces
-from desktop_app.core.workspaces import WORKSPACES
+from desktop_app.core.steps import WORKSPACES, build_view, texts, workspaces
 from desktop_app.figures import fonts
 from desktop_app.figures.data import data_csv, data_json
 from desktop_app.figures.deck.walk import choose
@@ -50,6 +49,7 @@ SHOWN = [
     *(("directions", "directions", shows) for shows in ("sum", "ruler", "plane")),
     *(("directions", "direction", made) for made in ("'a' - 'b' + 'c'", "blocks.1.mlp.W_out[3]")),
     *(("circuits", option, value) for option, value in (("circuits", "v"), ("circuits_of", "head"))),
+    *((key, "rows", "trimmed") for key in ("directions", "map", "superposition")),
 ]
 """Every workspace in every form: its key, the view option that gives the form, and its value."""
 
@@ -146,13 +146,41 @@ def test_colours_lengths_and_thicknesses_have_numbers(model, scenes, key, option
 @pytest.mark.parametrize(("key", "option", "value"), SHOWN)
 def test_every_cell_on_the_page_says_what_it_is(model, scenes, key, option, value):
     scene = scenes(key, option, value)
-    cells = [c for c in page_of(build_view(scene, place_of(model, key))).cells if c.source is not None]
+    for cell in some_cells(scene, place_of(model, key)):
+        readout = readout_of(scene, cell)
+        assert readout.value and readout.name and "…" not in readout.value
+
+
+def some_cells(scene, place):
+    """Of each part of a page the cells at two corners and in the middle."""
+    cells = [c for c in page_of(build_view(scene, place)).cells if c.source is not None]
     assert cells
     for one in cells:
         corners = {(0, 0), (one.rows - 1, one.columns - 1), (one.rows // 2, one.columns // 2)}
         for at in corners if one.stride is None else ():
-            readout = readout_of(scene, Cell(one.source.name, one.source.at(*at)))
-            assert readout.value and readout.name and "…" not in readout.value
+            yield Cell(one.source.name, one.source.at(*at))
+
+
+LEADS = {
+    *("evidence.passage", "evidence.neuron", "circuits.head", "heads.head", "map.token", "sweep.effect", "masks.pairs"),
+    *("masks.effect", "why.term"),
+}
+"""Cells that a click need not open: it goes where the number is, makes it the prompt, or chooses what it is about."""
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_every_number_on_the_page_opens_to_what_it_is_computed_from(model, scenes, key, option, value):
+    scene = scenes(key, option, value)
+    for cell in some_cells(scene, place_of(model, key)):
+        state = clicked(scene, cell)
+        if not state.opened:
+            assert cell.name in LEADS and (state != scene.state or cell.name.startswith("masks.")), cell
+            continue
+        opened = state.opened[-1]
+        view, value = view_of(scene, opened), readout_of(scene, opened).value
+        words, first = spoken(view), value.split()[0].rstrip(",")  # a loss comes with its unit and rank
+        assert value in words or (first[-1].isdigit() and first in words), f"{cell}: {value} is not in what it opens to"
+        assert len(list(panels(view.content))) > 1 or next(panels(view.content)).lines[1:], cell
 
 
 @pytest.mark.parametrize(("key", "cell"), [(key, cell) for key, cells in CELLS.items() for cell in cells])

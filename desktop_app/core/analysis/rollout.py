@@ -38,6 +38,8 @@ class Summary(NamedArrays):
     layers: tuple[int, ...]
     leave_first: bool
     grid: Array
+    factors: tuple[Array, Array] | None = None
+    """Of rollout, the last block's factor and the rollout of the blocks before, whose product is the grid."""
 
     def arrays(self) -> dict[str, Array]:
         """The arrays written to a file."""
@@ -80,14 +82,15 @@ def rollout(
     With `leave_first` key 0 is left out of each block's mean pattern, whose rows are then renormalised to 1.
     """
     last = trace.config.n_layer - 1 if layer is None else layer
-    found = np.eye(len(trace))
+    found = before = np.eye(len(trace))
     for n in range(last + 1):
         grid = _mean_of_heads(trace, n, stop or Stop())
         if leave_first:
             grid = _without_first(grid)
-        found = (grid @ found + found) / 2
+        before, found = found, (grid @ found + found) / 2
         progress((n + 1) / (last + 1))
-    return Summary("rollout", tuple(range(last + 1)), leave_first, found)
+    factor = (grid + np.eye(len(trace))) / 2
+    return Summary("rollout", tuple(range(last + 1)), leave_first, found, (factor, before))
 
 
 def _mean_of_heads(trace: Trace, layer: int, stop: Stop) -> Array:

@@ -212,7 +212,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     if cell.name == NODES:
         node = found.nodes[n]
         return View(
-            Phrase("{1} of {2}", node.tensor, token_name(scene, node.position)),
+            Phrase("{1} of {2}: {3}", node.tensor, token_name(scene, node.position), readout.value),
             readout.place,
             flow_opened.node(scene, found, n, EDGES, edges_of(found)),
         )

@@ -269,13 +269,27 @@ def row_of(scene: Scene, made: Summary) -> BarsPanel:
 _ROLLOUT = "R_l = (mean over heads of A_l / 2 + I / 2) · R_(l−1), R_0 = I"
 
 
-def open_summary(scene: Scene, cell: Cell, value: float, words: str) -> View:
-    """A cell of a mean pattern or of rollout: how it is computed and, for a mean, every head's weight."""
+def open_summary(scene: Scene, cell: Cell, summary: Summary, words: str) -> View:
+    """A cell of a mean pattern or of rollout: how it is computed, and every head's weight or every token's part."""
     query, key = cell.index
+    value = float(summary.grid[query, key])
     place = Phrase("query {1}, key {2}", token_name(scene, query), token_name(scene, key))
     title = Phrase("{1} = {2}", words, number(value))
-    if scene.state.view.heads == "rollout":
-        return View(title, place, column(TextPanel(lines=(formula_line(_ROLLOUT),))))
+    if summary.factors is not None:
+        factor, before = summary.factors
+        parts = factor[query] * before[:, key]
+        through = tuple(
+            Bar(token_name(scene, int(k)), float(parts[k]), number(float(parts[k])),
+                f"{number(float(factor[query, k]))} × {number(float(before[k, key]))}")
+            for k in np.argsort(-parts, kind="stable")[:_KEYS] if parts[k] > 0
+        )  # fmt: skip
+        rolled = (
+            formula_line(_ROLLOUT),
+            Line(Phrase("with numbers"), Phrase("Σ of {1} products", len(parts)), f"= {number(value)}"),
+        )
+        note = Phrase("the last block's factor × rollout of the blocks before")
+        shares = BarsPanel(title=Phrase("By way of each token"), note=note, bars=through, hue=Hue.ATTENTION)
+        return View(title, place, column(TextPanel(lines=rolled), shares))
     layers = (scene.layer,) if scene.state.view.heads == "block" else tuple(range(scene.config.n_layer))
     found = []
     for layer in layers:

@@ -321,14 +321,18 @@ def _scored(scene: Scene, cell: Cell) -> Heads:
     return heads
 
 
-def _summary_cell(scene: Scene, cell: Cell) -> float:
-    made = next((scene.made(w) for w in _shown_want(scene) if w.product is _SUMMARY), None)
+def _summary_of(scene: Scene, cell: Cell) -> Summary:
+    made: Summary | None = next((scene.made(w) for w in _shown_want(scene) if w.product is _SUMMARY), None)
     query, key = cell.index if len(cell.index) == 2 else (-1, -1)
     if made is None:
         raise ModelError(f"{cell.name} is of a mean or of rollout, and neither is shown; choose one.")
     if not (0 <= query < len(made.grid) and 0 <= key < len(made.grid)):
         raise ModelError(f"{cell.name} has no cell {list(cell.index)}; the text has {len(made.grid)} tokens.")
-    return float(made.grid[query, key])
+    return made
+
+
+def _summary_cell(scene: Scene, cell: Cell) -> float:
+    return float(_summary_of(scene, cell).grid[cell.index])
 
 
 def _by_weights(cell: Cell) -> bool:
@@ -383,7 +387,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
     if _by_weights(cell):
         return head_weights.open_cell(scene, cell)
     if cell.name == "heads.summary":
-        return head_page.open_summary(scene, cell, _summary_cell(scene, cell), _by_summary(scene))
+        return head_page.open_summary(scene, cell, _summary_of(scene, cell), _by_summary(scene))
     at = _at(scene, cell)
     if cell.name == "heads.head":
         raise ModelError(f"A head's place in the picture is not a number; its scores are, like heads.{MEASURES[0]}.")

@@ -291,6 +291,20 @@ def targets(scene: Scene, cell: Cell) -> tuple[Target, ...]:
     return (row(scene, lens.points[point], position),)
 
 
+_OF_ALL = {"lens.entropy": "−Σ p ln p", "lens.kl": "Σ p_final ln(p_final / p)"}
+"""A number of all tokens' probabilities -> its formula."""
+
+
+def _own_line(scene: Scene, cell: Cell) -> tuple[Line, ...]:
+    """The number of the cell itself, where it is more than a probability of the bars."""
+    value = describe(scene, cell).value
+    if cell.name in _OF_ALL:
+        return (formula_line(_OF_ALL[cell.name], value),)
+    if len(cell.index) == 3:
+        return (Line(scene.tokenizer.quoted(followed(scene)[cell.index[0]]), value),)
+    return ()
+
+
 def open_cell(scene: Scene, cell: Cell) -> View:
     """A cell of the lens taken apart: the point's vector, the scale computed from it, and the tokens' results."""
     lens, point, position = _row(scene, cell)
@@ -321,6 +335,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
             Phrase("with numbers"),
             Phrase("mean {1}, scale {2} of {3}, which opens below", number(mean), number(scale), name),
         ),
+        *_own_line(scene, cell),
     )
     first = Bar(
         name, scale, Phrase("scale {1}", number(scale)), Phrase("open one of its numbers"), source=(name, (position, 0))

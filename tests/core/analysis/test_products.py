@@ -403,6 +403,10 @@ def test_rollout_is_the_product_of_mixed_patterns(trace):
         pattern = trace[f"blocks.{layer}.attn.pattern"].astype(np.float64).mean(0)
         expected = (pattern / 2 + np.eye(len(IDS)) / 2) @ expected
     assert rollout.rollout(trace).grid == pytest.approx(expected)
+    for leave_first in (False, True):
+        made = rollout.rollout(trace, leave_first=leave_first)
+        factor, before = made.factors
+        assert factor @ before == pytest.approx(made.grid)
     assert rollout.rollout(trace, 0).grid == pytest.approx(
         trace["blocks.0.attn.pattern"].mean(0) / 2 + np.eye(len(IDS)) / 2
     )
