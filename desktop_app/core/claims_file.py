@@ -216,7 +216,7 @@ def _composes(row: _Row) -> Statement:
     by = row.must("by", choice(*_READ_BY))
     bounds, most, since = row.bounds(), row.may("most", flag), row.may("since", whole(0, 511), 0)
     if bounds == Bounds() and most is None:
-        raise row.refuse("the claim says nothing of the pair; give above, below or most.")
+        raise row.refuse("the claim says nothing about the pair; give above, below or most.")
     return Composes(*pair, _READ_BY[by], bounds, most, since)
 
 

@@ -282,9 +282,9 @@ def test_ends_is_the_greedy_continuation_which_the_letter_sorter_knows():
         ({"active": 0}, "says nothing about the number"),
         ({"loss": False, "above": 1.0}, "loss is true"),
         ({"spread": False, "above": 1.0}, "spread is true"),
-        ({"composes": [0, 0], "into": [1, 0], "by": "key"}, "says nothing of the pair"),
+        ({"composes": [0, 0], "into": [1, 0], "by": "key"}, "says nothing about the pair"),
         ({"composes": [0, 0], "into": [1, 0], "by": "soul", "most": True}, "by is 'soul'"),
-        ({"copies": [0, 0]}, "says nothing of the number"),
+        ({"copies": [0, 0]}, "says nothing about the number"),
     ],
 )
 def test_a_row_that_is_no_claim_is_refused_by_name(row, words):
