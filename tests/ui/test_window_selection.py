@@ -90,7 +90,7 @@ def test_hovering_a_pattern_names_its_query_and_key(desk):
     desk.hover_canvas(cells.rect.x + (k + 0.5) * cells.rect.w / n, cells.rect.y + (q + 0.5) * cells.rect.h / n)
     readout = desk.readout()
     assert readout.name == "blocks.1.attn.pattern"
-    assert readout.place == "head 0, query ' ' at 6, key 'l' at 2"
+    assert readout.place == "head 0, query '·' at 6, key 'l' at 2"
     assert readout.value == number(float(desk.scene.trace["blocks.1.attn.pattern"][0, q, k]))
     desk.hover_canvas(2, 2)
     assert desk.readout() is None
