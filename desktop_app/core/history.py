@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State, unplaced, with_option
+from desktop_app.core.state import UNDOABLE, UNDOABLE_OPTIONS, State, shared_beginning, unplaced, with_option
 
 _LIMIT = 500
 
@@ -114,7 +114,7 @@ def typing_key(before: str, after: str) -> object:
     if abs(grown) != 1:
         return None
     longer, shorter = (after, before) if grown > 0 else (before, after)
-    at = next((n for n, (a, b) in enumerate(zip(longer, shorter, strict=False)) if a != b), len(shorter))
+    at = shared_beginning(longer, shorter)
     if longer[at + 1 :] != shorter[at:]:
         return None
     return "typing" if grown > 0 else "deleting", len(longer[: at + 1].split())

@@ -230,13 +230,13 @@ def edit(state: State, text: str, tokenizer: Tokenizer) -> tuple[State, str]:
     typed, edges = len(state.text), _edges(state.appended, tokenizer)
     if before.startswith(text) and len(text) - typed in edges:
         return replace(moved, appended=state.appended[: edges[len(text) - typed]]), ""
-    same_end = _shared(before[::-1], text[::-1])
+    same_end = shared_beginning(before[::-1], text[::-1])
     changed_to = len(before) - same_end - typed
     edge = min(at for at in edges if at >= changed_to)
     stay = len(before) - typed - edge  # characters of the tokens that stay
     changed = replace(moved, text=text[: len(text) - stay], appended=state.appended[edges[edge] :])
     absorbed = replace(state, appended=state.appended[: edges[edge]])
-    untouched = min(_shared(before, text), len(before) - same_end, len(text) - same_end)
+    untouched = min(shared_beginning(before, text), len(before) - same_end, len(text) - same_end)
     with suppress(TokenizerError):  # a text that cannot be encoded has no tokens to compare; the pass reports it
         return changed, _recut(absorbed, changed, untouched, tokenizer)
     return changed, ""
@@ -258,10 +258,13 @@ def _edges(appended: tuple[int, ...], tokenizer: Tokenizer) -> dict[int, int]:
     return edges
 
 
-def _shared(one: str, other: str) -> int:
+def shared_beginning(one: str, other: str) -> int:
     """The length of the common beginning of two texts, in characters."""
-    most = min(len(one), len(other))
-    return next((n for n in range(most) if one[n] != other[n]), most)
+    same, most = 0, min(len(one), len(other))
+    while same < most:  # by halves, as slices are compared a hundred times faster than characters
+        half = (same + most + 1) // 2
+        same, most = (half, most) if one[same:half] == other[same:half] else (same, half - 1)
+    return same
 
 
 def _recut(absorbed: State, changed: State, untouched: int, tokenizer: Tokenizer) -> str:

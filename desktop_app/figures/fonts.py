@@ -52,10 +52,15 @@ def _faces(mono: bool, bold: bool) -> tuple[tuple[str, FT2Font], ...]:
     shipped = [("monospace", dejavu_mono), (SANS, font_file(False, bold))] if mono else []
     found = [(MONO if mono else SANS, font_file(mono, bold)), *shipped, ("sans-serif", dejavu)]
     found += [(family, known[family]) for family in _SYSTEM if family in known]
-    faces = tuple((family, FT2Font(str(path))) for family, path in found)
-    for _, face in faces:
-        face.set_size(1000, 72)
-    return faces
+    return tuple((family, _face(path)) for family, path in found)
+
+
+@cache
+def _face(path: Path) -> FT2Font:
+    """The face in a file. An open face holds a file descriptor, so the four lists of faces share it."""
+    face = FT2Font(str(path))
+    face.set_size(1000, 72)
+    return face
 
 
 @lru_cache(maxsize=8192)

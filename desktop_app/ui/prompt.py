@@ -11,23 +11,20 @@ from PySide6.QtGui import (
     QResizeEvent,
     QTextCharFormat,
     QTextCursor,
-    QTextOption,
 )
 from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QTextEdit, QWidget
 
-_PARAGRAPH, _LINE = "\u2029", "\u2028"
-_MOST_LINES = 4
-_LONG_LINE = 20_000
-"""Lines longer than this are broken anywhere: Qt's search for word ends takes time in the square of a word's
-length (50 s for a million letters), and a line of this length fits hardly any context."""
+from desktop_app.ui.pieces import PARAGRAPH, back_from_end, cut_block, insert, joined, over_a_cut, pieces
 
+_LINE = "\u2028"
+_MOST_LINES = 4
 # A text document turns a carriage return and four more characters into a new line, and Qt drops a byte order mark in
 # front. The document therefore has one of Unicode's noncharacters, which are meant for internal use, in place of each;
 # if a text contains a noncharacter itself, the document has two in its place.
-_HELD = {"\r": "\ufdef", _LINE: "\ufdee", _PARAGRAPH: "\ufded", "\ufeff": "\ufdec"}
+_HELD = {"\r": "\ufdef", _LINE: "\ufdee", PARAGRAPH: "\ufded", "\ufeff": "\ufdec"}
 _ESCAPE = "\ufdeb"
 _HELD |= {char: _ESCAPE + chr(0x61 + n) for n, char in enumerate(("\ufdd0", "\ufdd1", _ESCAPE, *_HELD.values()))}
-_MEANT = {held: char for char, held in _HELD.items()} | {_PARAGRAPH: "\n", _LINE: "\n"}
+_MEANT = {held: char for char, held in _HELD.items()} | {PARAGRAPH: "\n", _LINE: "\n"}
 _TO_HOLD = re.compile("|".join(_HELD))
 _TO_READ = re.compile("|".join(sorted(_MEANT, key=len, reverse=True)))
 
@@ -58,21 +55,23 @@ class PromptEditor(QPlainTextEdit):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._ours = False
+        self._cut = False  # whether a line of the document may be in pieces
         self.textChanged.connect(self._on_change)
         self.document().documentLayout().documentSizeChanged.connect(self._grow)
 
     def text(self) -> str:
         """The prompt, every character as it was typed or pasted."""
-        return from_document(self.document().toRawText())
+        raw = self.document().toRawText()
+        return from_document(joined(raw, self.document().firstBlock()) if self._cut else raw)
 
     def show_text(self, text: str, added: int, colour: str) -> None:
         """Show `text`, whose last `added` characters were appended rather than typed; the caret stays if possible."""
         if text != self.text():
             self._ours = True
             caret, at_end = self.textCursor().position(), self.textCursor().atEnd()
-            held = to_document(text)
-            self._break_for(_longest_line(held))
-            self.setPlainText(held)
+            self.clear()
+            self._cut = False
+            self._insert(to_document(text))
             cursor = self.textCursor()
             cursor.movePosition(QTextCursor.MoveOperation.End)
             if not at_end:
@@ -88,9 +87,8 @@ class PromptEditor(QPlainTextEdit):
         selection = QTextEdit.ExtraSelection()
         cursor = QTextCursor(self.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
-        # Positions count UTF-16 units.
-        units = len(self.text()[-added:].encode("utf-16-le", "surrogatepass")) // 2
-        cursor.setPosition(max(0, cursor.position() - units), QTextCursor.MoveMode.KeepAnchor)
+        at = back_from_end(self.document(), to_document(self.text()[-added:]))
+        cursor.setPosition(at, QTextCursor.MoveMode.KeepAnchor)
         look = QTextCharFormat()
         look.setForeground(QColor(colour))
         selection.cursor = cursor
@@ -99,16 +97,21 @@ class PromptEditor(QPlainTextEdit):
 
     def _on_change(self) -> None:
         if not self._ours:
-            text = self.text()
-            self._break_for(_longest_line(text))
-            self.edited.emit(text)
+            self._ours = True
+            self._cut |= cut_block(self.textCursor())
+            self._ours = False
+            self.edited.emit(self.text())
 
-    def _break_for(self, longest: int) -> None:
-        """Break lines at the ends of words, or anywhere if the longest line has very many characters."""
-        anywhere = longest > _LONG_LINE
-        mode = QTextOption.WrapMode.WrapAnywhere if anywhere else QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere
-        if mode != self.wordWrapMode():
-            self.setWordWrapMode(mode)
+    def _insert(self, held: str) -> None:
+        """Insert text in the document's form at the caret, in place of a selection."""
+        parts = pieces(held)
+        self._cut |= any(goes_on for _, goes_on in parts)
+        if self._cut:
+            cursor = self.textCursor()
+            insert(cursor, parts)
+            self.setTextCursor(cursor)
+        else:
+            self.insertPlainText(held)
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:
         """Accept text only: a model's folder dropped here is left to the window."""
@@ -117,14 +120,13 @@ class PromptEditor(QPlainTextEdit):
     def insertFromMimeData(self, source: QMimeData) -> None:
         """Paste only plain text, with its carriage returns and no-break spaces."""
         if source.hasText():
-            held = to_document(source.text())
-            if len(held) > _LONG_LINE:  # before it is laid out; the surrounding text is handled after the change
-                self._break_for(_longest_line(held))
-            self.insertPlainText(held)
+            self._insert(to_document(source.text()))
 
     def createMimeDataFromSelection(self) -> QMimeData:
         data = QMimeData()
-        data.setText(from_document(self.textCursor().selectedText()))
+        cursor = self.textCursor()
+        first = self.document().findBlock(cursor.selectionStart())
+        data.setText(from_document(joined(cursor.selectedText(), first)))
         return data
 
     def event(self, event: QEvent) -> bool:
@@ -144,6 +146,13 @@ class PromptEditor(QPlainTextEdit):
         if event.key() in stepping or (enter and event.modifiers() & Qt.KeyboardModifier.ControlModifier):
             event.ignore()
             return
+        if self._cut and event.matches(QKeySequence.StandardKey.InsertParagraphSeparator):
+            self._insert(PARAGRAPH)
+            return
+        if self._cut and event.key() in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete):
+            cursor = self.textCursor()
+            over_a_cut(cursor, forward=event.key() == Qt.Key.Key_Delete)
+            self.setTextCursor(cursor)
         super().keyPressEvent(event)
 
     def _height(self) -> int:
@@ -164,8 +173,3 @@ class PromptEditor(QPlainTextEdit):
     def refit(self) -> None:
         """Adjust the height after a change of the type size."""
         self._grow()
-
-
-def _longest_line(text: str) -> int:
-    """The number of characters in the longest line."""
-    return len(text) if len(text) <= _LONG_LINE else max(map(len, text.split("\n")))

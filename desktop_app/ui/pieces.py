@@ -1,0 +1,94 @@
+"""Very long lines of a text document, each kept as several blocks.
+
+Qt lays out a block as a whole, at each new width and size of type, and its search for word ends takes time in the
+square of a word's length: a line of a million characters would stop the window for seconds. It lays out only the blocks
+that are in view. A block whose line goes on in the next block says so in its user state, which Qt keeps right when
+blocks are merged, because the merged block takes the state of the later one.
+"""
+
+from collections.abc import Sequence
+
+from PySide6.QtGui import QTextBlock, QTextCursor, QTextDocument
+
+PARAGRAPH = "\u2029"
+"""What stands between two blocks in the raw text of a document."""
+_PIECE = 10_000  # characters; no context of a GPT-2 has many more
+_GOES_ON, _ENDS = 1, -1  # Qt's state of a new block is -1
+
+
+def pieces(text: str) -> list[tuple[str, bool]]:
+    """The blocks that a text in the document's form makes: their text, and whether the line goes on in the next."""
+    found = []
+    for line in text.replace("\n", PARAGRAPH).split(PARAGRAPH):
+        starts = range(0, len(line), _PIECE) if len(line) > 2 * _PIECE else range(1)
+        found += [(line[at : at + _PIECE] if len(starts) > 1 else line, at != starts[-1]) for at in starts]
+    return found
+
+
+def joined(raw: str, first: QTextBlock) -> str:
+    """Raw text that begins in the block `first`, with its lines whole."""
+    parts, block = [], first
+    for number, part in enumerate(raw.split(PARAGRAPH)):
+        if number:
+            parts.append("" if block.userState() == _GOES_ON else PARAGRAPH)
+            block = block.next()
+        parts.append(part)
+    return "".join(parts)
+
+
+def insert(cursor: QTextCursor, parts: Sequence[tuple[str, bool]]) -> None:
+    """Insert blocks at the cursor, in place of its selection; the text behind it joins the last."""
+    cursor.beginEditBlock()
+    cursor.removeSelectedText()
+    block, behind = cursor.block(), cursor.block().userState()
+    cursor.insertText(PARAGRAPH.join(part for part, _ in parts))
+    for _, goes_on in parts[:-1]:
+        block.setUserState(_GOES_ON if goes_on else _ENDS)
+        block = block.next()
+    block.setUserState(behind)
+    cursor.endEditBlock()
+
+
+def cut_block(cursor: QTextCursor) -> bool:
+    """Cut the block of the cursor if it has grown long, and return whether it has; the cursor stays in its place."""
+    block = cursor.block()
+    parts = pieces(block.text()) if block.length() > 2 * _PIECE else []
+    if len(parts) < 2:
+        return False
+    at, cutter, behind = block.position(), QTextCursor(block), block.userState()
+    cutter.beginEditBlock()
+    for part, _ in parts[:-1]:
+        at += _units(part)
+        cutter.setPosition(at)
+        cutter.insertBlock()
+        cutter.block().previous().setUserState(_GOES_ON)
+        at += 1
+    cutter.block().setUserState(behind)
+    cutter.endEditBlock()
+    return True
+
+
+def over_a_cut(cursor: QTextCursor, *, forward: bool) -> None:
+    """Move a cursor that is at a cut to its other side, so that deleting removes a character of the line."""
+    move = QTextCursor.MoveOperation
+    if cursor.hasSelection():
+        return
+    if forward and cursor.atBlockEnd() and cursor.block().userState() == _GOES_ON:
+        cursor.movePosition(move.NextCharacter)
+    elif not forward and cursor.atBlockStart() and cursor.block().previous().userState() == _GOES_ON:
+        cursor.movePosition(move.PreviousCharacter)
+
+
+def back_from_end(document: QTextDocument, end: str) -> int:
+    """The position in the document at which its last characters `end`, in the document's form, begin."""
+    block = document.lastBlock()
+    at = block.position() + block.length() - 1 - _units(end)
+    while at < block.position() and block.previous().isValid():
+        block = block.previous()
+        at -= block.userState() == _GOES_ON
+    return max(0, at)
+
+
+def _units(text: str) -> int:
+    """The length of a text in a document, which counts UTF-16 units."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
