@@ -2,12 +2,14 @@
 
 import io
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -40,13 +42,26 @@ _NO_LIGATURES: Any = {"fontfeatures": ["-calt", "-liga"]} if hasattr(Text, "set_
 _SVG_STYLE = b"text{font-variant-ligatures:none;font-feature-settings:'calt' 0,'liga' 0;white-space:pre}"
 
 
+_one_at_a_time = threading.RLock()
+_kept_fonts: Any = getattr(font_manager, "_get_font", None)  # matplotlib has no public name for this cache
+
+
 @contextmanager
 def _our_settings() -> Iterator[None]:
-    """matplotlib's defaults with our settings: no user's matplotlibrc changes a figure."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
-        yield
+    """matplotlib's defaults with our settings: no user's matplotlibrc changes a figure.
+
+    The settings are those of the process, so threads draw one after the other. matplotlib keeps the fonts that each
+    thread has opened, 64 lists of files; a window opens new threads, so all but the main thread give theirs back.
+    """
+    with _one_at_a_time:
+        try:
+            with mpl.rc_context():
+                mpl.rcdefaults()
+                mpl.rcParams.update(_SETTINGS)
+                yield
+        finally:
+            if _kept_fonts is not None and threading.current_thread() is not threading.main_thread():
+                _kept_fonts.cache_clear()
 
 
 def make_figure(

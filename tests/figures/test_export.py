@@ -8,7 +8,9 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,6 +19,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
+from matplotlib import font_manager
 from matplotlib.image import imread
 
 from desktop_app.core.caption import caption
@@ -427,3 +430,22 @@ def test_a_png_of_more_pixels_than_memory_is_a_sentence_that_says_what_fits(monk
     with pytest.raises(ExportError, match=r"100 by 100 inches, at 300 dpi 900 million pixels.*choose at most 158 dpi"):
         render(job, Options("png", dpi=300))
     assert not drawn
+
+
+def test_threads_draw_the_same_figure_and_keep_no_font_open(tiny):
+    """matplotlib's settings are those of the process, and it keeps the files of fonts open for each thread."""
+    figure = job(tiny)
+    kinds = ("svg", "pdf", "svg", "png")
+    alone = [render(figure, Options(kind, dpi=50)) for kind in kinds]
+    kept = font_manager._get_font
+    assert kept.cache_info().currsize
+    kept.cache_clear()
+    together = threading.Barrier(len(kinds))
+
+    def drawn(kind):
+        together.wait()
+        return render(figure, Options(kind, dpi=50))
+
+    with ThreadPoolExecutor(len(kinds)) as threads:
+        assert list(threads.map(drawn, kinds)) == alone
+    assert kept.cache_info().currsize == 0
