@@ -61,6 +61,10 @@ added=$(comm -13 <(sort <<<"$before") <(ls "$work"/venv/lib/python3*/site-packag
 [[ $added =~ ^desktop_app\ logitscope\ logitscope-[0-9.]+\.dist-info\ $ ]] || fail "the wheel installs $added"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check "$wheel"
 (cd / && "$work/venv/bin/python" -c 'import logitscope; print(logitscope.__name__)' && "$work/venv/bin/logitscope" --selftest && "$work/venv/bin/logitscope" generate "Once upon a time" -n 5 --greedy)
+for command in "models list" "generate cat -n 2" "figure cat --step blocks.0.attn.pattern --out $work/figure.svg"; do
+    # shellcheck disable=SC2086 # a command is several words
+    HOME=$work python3 "$here/tests/watched.py" --own "$work" --own /tmp -- "$work/venv/bin/logitscope" $command >"$work/said" 2>&1 || { cat "$work/said"; fail "the wheel was not quiet: $command"; }
+done
 rm -rf -- "$work/venv"
 
 say "a fresh Debian"

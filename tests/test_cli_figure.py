@@ -344,6 +344,13 @@ def test_a_part_of_a_view_is_asked_for_by_options(figure):
     assert not {text for text in words(alone) if "head" in text or "Block" in text or "Pattern" in text}
 
 
+def test_the_sheet_s_colours_end_where_they_are_told_to(figure):
+    status, err, out = figure("--step", "sheet", "--limits", 0.5)
+    assert (status, err) == (0, "")
+    shown = words(out)
+    assert {"−0.5", "0.5"} <= set(shown) and any("limits: set by hand" in text for text in shown)
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

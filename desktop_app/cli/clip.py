@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from desktop_app.core.scene import make_scene
     from desktop_app.core.state import State
     from desktop_app.core.steps import find_step
-    from desktop_app.figures.clips import CLIPS, moments, motion_words, write_clip
+    from desktop_app.figures.clips import CLIPS, clip_times, moment, motion_words, write_clip
     from desktop_app.figures.export import Options, job_of, kind_of, render, write
     from desktop_app.figures.order import check_index
     from desktop_app.figures.theme import THEMES
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         options = Options(kind, "slide", arguments.theme, caption=not arguments.no_caption)
         write(arguments.out, render(job_of(motion.storyboard(), words), options))
     else:
-        write_clip(moments(motion, words, arguments.pace), arguments.out, theme=arguments.theme)
+        write_clip(clip_times(motion, arguments.pace), moment(motion, words), arguments.out, theme=arguments.theme)
     print(f"{shown(str(arguments.out))}: {motion.title}, {len(motion.beats)} beats, {size_of(arguments.out)}")
     return 0
 
@@ -93,7 +93,8 @@ def _of_training(arguments: argparse.Namespace, folder: Path, name: str, ids: tu
     captions = not arguments.no_caption
     if clip:
         jobs = frames_of(views, captions=captions)
-        write_clip(jobs, arguments.out, seconds=1 / arguments.pace, theme=arguments.theme)
+        seconds = 1 / arguments.pace
+        write_clip(range(len(jobs)), jobs.__getitem__, arguments.out, seconds=seconds, theme=arguments.theme)
     else:
         options = Options(kind_of(arguments.out), "slide", arguments.theme, caption=captions)
         write(arguments.out, render(beside_of(views, captions=captions), options))

@@ -36,6 +36,7 @@ from desktop_app.core.panels import (
 )
 from desktop_app.core.passes import BEFORE, OTHER
 from desktop_app.core.scene import Scene
+from desktop_app.core.sheet.values import SheetValues
 from desktop_app.core.views.limits import COLOURED, with_limits
 from desktop_app.gpt2.phrase import Phrase
 
@@ -145,6 +146,14 @@ def _beside(views: Sequence[View], parts: Sequence[str], tensors: Sequence[str])
     if len(levels) == len(panels) - 1:
         common = replace(levels[0], low=min(x.low for x in levels), high=max(x.high for x in levels))
         panels[:-1] = [replace(p, levels=common) if isinstance(p, COLOURED) else p for p in panels[:-1]]
+    sheets = [p.values for p in panels[:-1] if isinstance(p, SheetPanel) and p.values is not None]
+    if len(sheets) == len(panels) - 1 and all(_alike(sheets[0], other) for other in sheets[1:]):
+        panels[:-1] = [
+            replace(p, values=p.values.coloured(p.values.colours, [v for v in sheets if v is not p.values]))
+            if isinstance(p, SheetPanel) and p.values is not None
+            else p
+            for p in panels[:-1]
+        ]
     named = [replace(panel, title=part, note="") for panel, part in zip(panels, parts, strict=True)]
     across = [replace(p, beside=True) if isinstance(p, GridPanel) else p for p in named]
     return replace(views[0], content=column(row(*across)))
@@ -241,6 +250,19 @@ def _at(values: Array, places: Sequence[int | None], axis: int) -> Array:
     return found
 
 
+def _alike(one: SheetValues, other: SheetValues) -> bool:
+    """Whether two passes have tensors of the same shapes, but for the number of tokens."""
+    return replace(one.trace.config, int8=False) == replace(other.trace.config, int8=False)
+
+
+def _sheets(one: SheetPanel, other: SheetPanel, alignment: Alignment) -> AnyPanel:
+    if one.values is None or other.values is None:
+        return one
+    if not _alike(one.values, other.values):
+        return replace(one, values=None, note=Phrase("not compared: models of different shapes"))
+    return replace(one, values=one.values.less(other.values, alignment))
+
+
 def _strips(one: StripsPanel, other: StripsPanel, _alignment: Alignment) -> AnyPanel:
     if [len(s.values) for s in one.strips] != [len(s.values) for s in other.strips]:
         return one
@@ -291,6 +313,7 @@ _LESS: Mapping[type[Any], Callable[[Any, Any, Alignment], AnyPanel]] = {
     AtlasPanel: _values,
     ShadedPanel: _values,
     StripsPanel: _strips,
+    SheetPanel: _sheets,
     BarsPanel: _bars,
     WaterfallPanel: _rises,
     CurvePanel: _curves,

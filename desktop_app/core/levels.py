@@ -18,7 +18,7 @@ PERCENTILE = 99.5
 BY_HAND = Phrase("set by hand")
 
 _FEW, _FEW_OF_A_VECTOR, _FAR = 4, 0.02, 16.0
-_LINES, _APART, _ABOVE = 0.05, 4.0, 2.0
+_LINES, _APART, _ABOVE = 0.05, 3.0, 2.0
 _PIECE = 1 << 22  # cells compared at once
 _MANY, _SAMPLE = 1 << 14, 1 << 11
 
@@ -67,10 +67,10 @@ class Levels:
         )
 
     def limited(self, limit: float | None) -> "Levels":
-        """The same scale with a limit set by hand, if any."""
-        if limit is None:
+        """The same scale with a limit set by hand, if any; unless that is below its lower end, as 0.1 is for ranks."""
+        if limit is None or (not self.diverging and limit <= self.low):
             return self
-        return replace(self, low=-limit if self.diverging else 0.0, high=limit, rule=BY_HAND, apart=0)
+        return replace(self, low=-limit if self.diverging else self.low, high=limit, rule=BY_HAND, apart=0)
 
     @property
     def scale_name(self) -> str:
@@ -92,7 +92,7 @@ def diverging(*arrays: Array, rule: str = Phrase("this view")) -> Levels:
 
     - A few whole columns or rows (the key that every query attends to, dimensions that are large in every token,
       position 0): up to a twentieth of them, or two if that is more, are left out if the percentile without them is
-      less than a fourth of that with them.
+      less than a third of that with them.
     - A few cells: up to four per array, or a fiftieth of a vector, are left out if they are sixteen times larger than
       all others.
     """

@@ -460,13 +460,12 @@ class SheetPanel(Panel):
     """The whole pass on one sheet, which the window can zoom and a figure shows in full.
 
     `here` are the indices of the sheet's plates (pictures of a tensor or head) that show the current step, and `token`
-    is the selected token; `place` says that in words. Attention patterns have the colour scale named by `scale`.
-    Without `values` the numbers are hidden. `of` names the pass that the cells belong to.
+    is the selected token; `place` says that in words. Without `values`, which hold the colour scales too, the numbers
+    are hidden. `of` names the pass that the cells belong to.
     """
 
     sheet: "Sheet | None" = None
     values: "SheetValues | None" = None
-    scale: str = "linear"
     here: tuple[int, ...] = ()
     place: str = ""
     token: int = 0
@@ -475,8 +474,8 @@ class SheetPanel(Panel):
 
     @property
     def levels(self) -> Levels:
-        """The colour scale of `tensor`; every tensor has its own."""
-        return Levels(-1, 1) if self.values is None else self.values.levels(self.tensor, self.scale)
+        """The colour scale of `tensor`; every tensor has its own. Reads the whole tensor at the first call."""
+        return Levels(-1, 1) if self.values is None else self.values.levels(self.tensor)
 
     @property
     def tensor(self) -> str:

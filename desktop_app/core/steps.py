@@ -205,7 +205,8 @@ def _view(scene: Scene, step: Step) -> View:
         scene = replace(scene, state=replace(scene.state, layer=step.layer))
     content = step.spec.content(scene)
     if isinstance(content, View):
-        return replace(content, title=content.title or Capital(step.text.title), lead=content.lead or step.text.lead)
+        title, lead = content.title or Capital(step.text.title), content.lead or step.text.lead
+        return with_limits(replace(content, title=title, lead=lead), scene.state.view)
     where: list[str] = []
     if step.layer is not None:
         where.append(Phrase("Block {1}", step.layer))

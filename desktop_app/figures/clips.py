@@ -3,9 +3,10 @@
 `write_clip` takes any figures, such as moments of an animated operation or a view at each snapshot of a training run.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 from desktop_app.core.caption import caption
 from desktop_app.core.motion.beats import Motion, frame_times
@@ -22,6 +23,7 @@ from desktop_app.gpt2.system import usable_cores
 CLIPS = ("gif", "webp", "mp4")
 RATE = 10  # frames a second
 MOST_FRAMES = 1200
+Frame = TypeVar("Frame", bound=Hashable)
 
 
 def clip_kind(path: Path) -> str:
@@ -32,22 +34,20 @@ def clip_kind(path: Path) -> str:
     return kind
 
 
-def moments(motion: Motion, words: str, pace: float) -> list[Job]:
-    """The figures of an animated operation at `pace` beats a second, one for each frame; `words` are the caption.
-
-    Raises ExportError for more frames than a clip may have.
-    """
+def clip_times(motion: Motion, pace: float) -> Sequence[float]:
+    """The times of a clip's frames at `pace` beats a second. Raises ExportError for more than a clip may have."""
     times = frame_times(motion, RATE, pace)
     if len(times) > MOST_FRAMES:
         raise ExportError(
             f"{len(motion.beats)} beats at {pace:g} a second are {len(times):,} frames, and a clip has {MOST_FRAMES:,} "
             "at most; choose a higher pace."
         )
-    made: dict[float, Job] = {}
-    for time in times:
-        if time not in made:
-            made[time] = job_of(motion.view(time), words)
-    return [made[time] for time in times]
+    return times
+
+
+def moment(motion: Motion, words: str) -> Callable[[float], Job]:
+    """The figure of a motion at any time; `words` are the caption."""
+    return lambda time: job_of(motion.view(time), words)
 
 
 def motion_words(scene: Scene, step: Step) -> str:
@@ -56,7 +56,8 @@ def motion_words(scene: Scene, step: Step) -> str:
 
 
 def write_clip(
-    jobs: Sequence[Job],
+    frames: Sequence[Frame],
+    figure: Callable[[Frame], Job],
     out: Path,
     *,
     seconds: float = 1 / RATE,
@@ -65,23 +66,24 @@ def write_clip(
     stop: Stop | None = None,
     polite: bool = False,
 ) -> None:
-    """Draw each figure as a frame shown for `seconds`, and write them as one clip; it appears whole or not at all.
+    """Draw the figure of each frame, shown for `seconds`, and write them as one clip; it appears whole or not at all.
 
-    A figure that is repeated in succession is drawn once. Raises ExportError, and Cancelled when `stop` is set.
+    Equal frames are drawn once, and a figure is made when there is a worker for it: those of a long text are large.
+    Raises ExportError, and Cancelled when `stop` is set.
     """
     kind = clip_kind(out)
     ffmpeg = film.find_ffmpeg() if kind == "mp4" else ""
-    if not jobs:
+    if not frames:
         raise ExportError("A clip needs at least one frame.")
-    distinct = list({id(job): job for job in jobs}.values())
+    distinct = list(dict.fromkeys(frames))
     count = len(distinct)
     with whole_files([out]) as folder, Workers(min(usable_cores(), count), stop, polite=polite) as pool:
-        names: dict[int, str] = {}
-        with closing(pool.each(_tasks(distinct, theme, kind, folder))) as finished:
+        names: dict[Frame, str] = {}
+        with closing(pool.each(_tasks(map(figure, distinct), theme, kind, folder))) as finished:
             for number, name in finished:
-                names[id(distinct[number])] = name
+                names[distinct[number]] = name
                 progress(len(names), count)
-        pool.call(film.write, kind, [folder / names[id(job)] for job in jobs], seconds, folder / out.name, ffmpeg)
+        pool.call(film.write, kind, [folder / names[frame] for frame in frames], seconds, folder / out.name, ffmpeg)
 
 
 def _tasks(jobs: Iterable[Job], theme: str, kind: str, folder: Path) -> Iterator[Task]:

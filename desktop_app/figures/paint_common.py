@@ -108,6 +108,13 @@ def _marked_cell(levels: Levels, x: float, y: float, page: Page) -> float:
     return page.u(_MARK)
 
 
+def legend_width(levels: Levels, page: Page, beyond: int) -> float:
+    """The room in which a colour bar has all its words in one line."""
+    ends = page.width(short(levels.low), size=11) + page.width(short(levels.high), size=11) + page.u(24)
+    first, *_ = _legend_words(levels, (np.inf, np.inf), page, beyond, "", "")
+    return ends + page.u(96) + page.width(first, size=11) + page.u(1)
+
+
 def _legend_words(
     levels: Levels, rooms: tuple[float, float], page: Page, beyond: int, pooled: str, label: str
 ) -> tuple[str, str, bool]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, cell_text, unit
+from desktop_app.core.levels import Levels, cell_text
 from desktop_app.core.panels import Array, Hue, SheetPanel
 from desktop_app.core.sheet.camera import framed
 from desktop_app.core.sheet.layout import Box, Card, Plate, Sheet, roads
@@ -17,10 +17,12 @@ from desktop_app.figures.marks import Page, Picture, Rect
 from desktop_app.figures.paint_common import LEGEND, heading, heading_height, legend
 from desktop_app.figures.sheet_tiles import compose, pooled_phrase, units_for
 from desktop_app.figures.theme import mix
-from desktop_app.gpt2.phrase import Phrase
+from desktop_app.gpt2.phrase import Count, Phrase
 
 _MOST_PIXELS = 36_000_000  # pixels of the picture in a figure; A0 at 150 dpi has 35 million
 _LEAST_WORD, _LEAST_ROW, _LEAST_INDEX = 9.0, 9.0, 26.0  # design units: labels with less room than this are left out
+_NAMES, _REMARK = 14.0, 13.0  # design units: the line above the colour bars, and a line below them
+_WIDE = 420.0  # design units: in a narrower figure the remarks take two lines
 _NUMBER = (34.0, 15.0)  # the least width and height of a cell that shows its number, in design units
 _NEAR = 0.9  # the largest scale of the labels on the sheet, whatever the scale of the page's text
 _EACH = 0.62  # approximate width of a letter by its size; every frame tests for hundreds of labels whether they fit
@@ -70,7 +72,7 @@ class Numbers:
 def sheet_extent(panel: SheetPanel, width: float, page: Page) -> tuple[float, float]:
     """The least height of the panel at this width, and the height beyond which more room is of no use."""
     sheet = panel.sheet
-    fixed = heading_height(panel) + LEGEND
+    fixed = heading_height(panel) + _key_height(width / page.scale)
     if sheet is None:
         return fixed, fixed
     high = width / page.scale * sheet.height / sheet.width
@@ -89,21 +91,45 @@ def paint_sheet(panel: SheetPanel, rect: Rect, page: Page) -> None:
         paint_ground(panel.sheet, shot, near)
         said = _paint_picture(panel, shot, page)
         paint_words(panel, shot, near, {})
-        paint_legend(panel, Rect(body.x, body.y + body.h - page.u(LEGEND), body.w, page.u(LEGEND)), page, said)
+        high = page.u(_key_height(body.w / page.scale))
+        paint_legend(panel, Rect(body.x, body.y + body.h - high, body.w, high), page, said)
     for n in panel.here:
         _answer(panel, n, room, page)
 
 
-def paint_legend(panel: SheetPanel, rect: Rect, page: Page, said: str) -> None:
-    """Paint the two scales with the values at their ends: that of signed tensors, and that of attention patterns."""
-    share = 0.6 if panel.levels.diverging else 0.4
-    own = Rect(rect.x, rect.y, rect.w * share - page.u(16), rect.h)
-    legend(panel.levels, own, page, 0, said if panel.levels.diverging else "", panel.tensor)
-    other = Rect(rect.x + rect.w * share, rect.y, rect.w * (1 - share), rect.h)
-    if panel.levels.diverging:
-        legend(unit(panel.scale), other, page, 0, "", page.say(Phrase("patterns")))
-    elif panel.values is not None:
-        legend(panel.values.levels("blocks.0.resid_pre"), other, page, 0, said, "blocks.0.resid_pre")
+def _key_height(width: float) -> float:
+    """Room for the scales below a sheet of this width, both in design units: one line of remarks, or two."""
+    return _NAMES + LEGEND + (_REMARK if width >= _WIDE else 2 * _REMARK)
+
+
+def paint_legend(panel: SheetPanel, rect: Rect, page: Page, pooled: str) -> None:
+    """Paint two scales, each below the names of its tensors, with its limits and how many cells lie beyond them.
+
+    They are that of the current tensor, or of the stream where this is a pattern, and that of patterns, unless all are
+    around zero. Below, how many lie beyond in all tensors, and what a pixel represents.
+    """
+    values, sheet = panel.values, panel.sheet
+    if values is None or sheet is None:
+        return
+    names = tuple(dict.fromkeys(plate.name for plate in sheet.plates if plate.axes > 1))
+    patterns = tuple(name for name in names if not values.is_diverging(name))
+    own = panel.tensor if values.is_diverging(panel.tensor) else "blocks.0.resid_pre"
+    wide = rect.w * (0.6 if patterns else 1.0)
+    scales: list[tuple[str, str, tuple[str, ...], float, float]] = [(own, own, (own,), rect.x, wide - page.u(16))]
+    if patterns:
+        scales.append((page.say(Phrase("patterns")), patterns[0], patterns, rect.x + wide, rect.w - wide))
+    for title, name, counted, x, room in scales:
+        page.words(x, rect.y + page.u(7), title, size=11, colour=page.theme.dim, room=room)
+        place = Rect(x, rect.y + page.u(_NAMES), room, page.u(LEGEND))
+        legend(values.levels(name), place, page, values.beyond(counted))
+    total = values.beyond(names)
+    remarks = [page.say(Phrase("{1} beyond in all", Count(total)))] if total else []
+    remarks += [page.say(pooled)] if pooled else []
+    lines = [" · ".join(remarks)] if rect.w / page.scale >= _WIDE else remarks
+    for n, line in enumerate(lines):
+        size = page.fitting(line, rect.w, (11, 10, 9, 8, 7))
+        y = rect.y + page.u(_NAMES + LEGEND + (n + 0.5) * _REMARK)
+        page.words(rect.x, y, line, size=size, colour=page.theme.dim, room=rect.w)
 
 
 def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
@@ -118,7 +144,9 @@ def _answer(panel: SheetPanel, n: int, room: Rect, page: Page) -> None:
 
 def sheet_room(panel: SheetPanel, rect: Rect, page: Page) -> Rect:
     """The sheet's rectangle within its panel."""
-    return rect.inset(top=page.u(heading_height(panel)), bottom=0 if page.live else page.u(LEGEND))
+    return rect.inset(
+        top=page.u(heading_height(panel)), bottom=0 if page.live else page.u(_key_height(rect.w / page.scale))
+    )
 
 
 def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
@@ -128,7 +156,7 @@ def _paint_picture(panel: SheetPanel, shot: Shot, page: Page) -> str:
     density = min(page.density, math.sqrt(_MOST_PIXELS / (shot.rect.w * shot.rect.h)))
     units = max(units_for(1 / (shot.scale * density)), 1 if panel.values is None else panel.values.units)
     size = -(-sheet.height // units), -(-sheet.width // units)
-    pixels = compose(sheet, panel.values, page.theme, panel.scale, units, (0, 0), size)
+    pixels = compose(sheet, panel.values, page.theme, units, (0, 0), size)
     place = shot.place(Box(0, 0, size[1] * units, size[0] * units))
     page.marks.append(Picture(place, pixels))
     largest = max(sheet.plates, key=lambda p: p.columns)
@@ -184,8 +212,9 @@ def paint_words(panel: SheetPanel, shot: Shot, page: Page, numbers: Mapping[int,
         plate = sheet.plates[n]
         if close:
             _name(plate, shot, page, gap)
-        if int(n) in numbers and panel.values is not None:
-            _cells(plate, numbers[int(n)], panel.values.levels(plate.name, panel.scale), shot, page)
+        scale = None if panel.values is None else panel.values.known(plate.name)
+        if int(n) in numbers and scale is not None:
+            _cells(plate, numbers[int(n)], scale.levels, shot, page)
         if tall:
             _rows(panel, plate, shot, page, gap)
             _columns(plate, shot, page, gap)

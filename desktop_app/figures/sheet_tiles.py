@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from desktop_app.core.sheet.layout import Box, Plate, Sheet
-from desktop_app.core.sheet.values import Check, SheetValues, factors
+from desktop_app.core.sheet.pooling import factors
+from desktop_app.core.sheet.values import Check, SheetValues
 from desktop_app.figures.theme import Theme, rgb
 from desktop_app.gpt2.phrase import Phrase
 
@@ -34,7 +35,6 @@ def compose(
     sheet: Sheet,
     values: SheetValues | None,
     theme: Theme,
-    scale: str,
     units: int,
     origin: tuple[int, int],
     size: tuple[int, int],
@@ -42,13 +42,13 @@ def compose(
 ) -> Pixels:
     """The pixels of `size` (rows, columns) from `origin` (row, column) on, with `units` of the sheet for each pixel.
 
-    `scale` is the colour scale of attention patterns. Without values every picture has the colour of missing cells.
-    Raises ModelError as reading the pass does, and whatever `check` raises, which is called between steps.
+    Without values every picture has the colour of missing cells. Raises ModelError as reading the pass does, and
+    whatever `check` raises, which is called between steps.
     """
     picture = np.zeros(size, np.uint32)
     top, left = origin
     for n in sheet.seen(Box(left * units, top * units, size[1] * units, size[0] * units)):
-        _plate(picture, sheet.plates[n], values, theme, scale, units, origin, check)
+        _plate(picture, sheet.plates[n], values, theme, units, origin, check)
     return picture
 
 
@@ -57,7 +57,6 @@ def _plate(
     plate: Plate,
     values: SheetValues | None,
     theme: Theme,
-    scale: str,
     units: int,
     origin: tuple[int, int],
     check: Check,
@@ -80,7 +79,7 @@ def _plate(
     if values is None:
         picture[there] = _packed(theme.void)
         return
-    levels = values.levels(plate.name, scale)
+    levels = values.scale(plate.name, check).levels
     pooled = values.pooled(plate, units, range(rows[0], rows[-1] + 1), check)
     coloured = shaded(pooled[:, columns[0] : columns[-1] + 1], levels.fraction, theme, diverging=levels.diverging)
     picture[there] = coloured[np.ix_(rows - rows[0], columns - columns[0])]

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from desktop_app.core.motion.beats import Motion
 from desktop_app.core.motion.operations import CELL, ROW, motion_of, moves_by_row, operation_of
 from desktop_app.core.panels import View
-from desktop_app.figures.clips import CLIPS, moments, motion_words, write_clip
+from desktop_app.figures.clips import CLIPS, clip_times, moment, motion_words, write_clip
 from desktop_app.figures.export import Options, job_of, kind_of, render, write
 from desktop_app.gpt2.errors import LogitscopeError
 from desktop_app.gpt2.session import Stop
@@ -178,7 +178,8 @@ class Player(QObject):
 
         def write_it(stop: Stop, out: Path) -> None:
             if out.suffix.lower().removeprefix(".") in CLIPS:
-                write_clip(moments(motion, words, pace), out, theme=theme, stop=stop, polite=True)
+                times = clip_times(motion, pace)
+                write_clip(times, moment(motion, words), out, theme=theme, stop=stop, polite=True)
             else:
                 write(out, render(job_of(motion.storyboard(), words), Options(kind_of(out), theme=theme)))
 

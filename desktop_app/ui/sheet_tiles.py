@@ -31,7 +31,18 @@ class Ground:
     sheet: Sheet
     values: SheetValues | None
     theme: Theme
-    scale: str
+
+    def same_numbers(self, other: "Ground") -> bool:
+        """Whether both show the same numbers, in any colours."""
+        one, two = self.values, other.values
+        same = one is two if one is None or two is None else one.same_numbers(two)
+        return self.sheet is other.sheet and same
+
+    def same_picture(self, other: "Ground") -> bool:
+        """Whether a tile of one is a tile of the other."""
+        one, two = self.values, other.values
+        colours = one is two or (one is not None and two is not None and one.same_colours(two))
+        return self.same_numbers(other) and self.theme == other.theme and colours
 
 
 class Tiles(QObject):
@@ -58,15 +69,14 @@ class Tiles(QObject):
     def show(self, ground: Ground) -> None:
         """Make tiles from these inputs from now on."""
         before = self._ground
-        same = before is not None and before.sheet is ground.sheet and before.values is ground.values
-        if before is not None and same and (before.theme, before.scale) == (ground.theme, ground.scale):
+        if before is not None and before.same_picture(ground):
             return
         self._ground = ground
         self.lane.cancel()
         self._asked = None
         self._tiles.clear()
         self._given_up.clear()
-        if not same:
+        if before is None or not before.same_numbers(ground):
             self._numbers.clear()
 
     def drop(self) -> None:
@@ -126,9 +136,7 @@ class Tiles(QObject):
                 units, column, row = key
                 origin = row * TILE, column * TILE
                 size = TILE, TILE
-                pixels = compose(
-                    ground.sheet, ground.values, ground.theme, ground.scale, units, origin, size, stop.check
-                )
+                pixels = compose(ground.sheet, ground.values, ground.theme, units, origin, size, stop.check)
                 return ground, key, packed_image(pixels)
 
             self.lane.submit(work, in_turn=True)

@@ -15,8 +15,9 @@ from desktop_app.core.opening.cells import Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import SheetPanel
 from desktop_app.core.sheet.camera import DEPTHS, closest, eased, framed, nearer, travel
-from desktop_app.core.sheet.layout import Box, Plate
+from desktop_app.core.sheet.layout import Box, Plate, Sheet
 from desktop_app.figures.marks import Cells, Page, Rect
+from desktop_app.figures.paint_common import legend, legend_width
 from desktop_app.figures.paint_sheet import Shot, paint_ground, paint_here, paint_words, wants_numbers
 from desktop_app.figures.sheet_tiles import TILE, pooled_phrase, units_for
 from desktop_app.figures.theme import LIGHT, Theme
@@ -41,6 +42,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
     pointed = Signal(object, int, int)  # Cells or None, row, column
     opened = Signal(object, int, int)
     chosen = Signal(str, object, object)  # a clicked picture: its tensor, its head or None, a token or None
+    moved_by_hand = Signal(object, object)  # this view and the part of the sheet that it now shows
     entered = Signal()  # the keyboard focus goes to the pane below
     _panel: SheetPanel | None = None  # pyqtgraph asks for sizes during its own construction
     _whole = True
@@ -84,7 +86,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         assert sheet is not None
         self._panel, self._theme, self._scale = panel, theme, scale
         self.setBackground(theme.background)
-        self.tiles.show(Ground(sheet, panel.values, theme, panel.scale))
+        self.tiles.show(Ground(sheet, panel.values, theme))
         if before is None or before.sheet is not sheet:
             self._timer.stop()
             self._point(None)
@@ -223,6 +225,17 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
     def _moved(self, *_: object) -> None:
         self._want_soon()
         self._repaint()
+        if self._pressed is not None and not self._whole:
+            self.moved_by_hand.emit(self, self.shot.view)
+
+    def move_along(self, other: "SheetView", view: Box) -> None:
+        """Show the same part as another sheet of the same layout, which was moved by hand."""
+        panel = self._panel
+        if other is self or panel is None or other.panel is None or panel.sheet is not other.panel.sheet:
+            return
+        self._whole = False
+        self._timer.stop()
+        self._show(view)
 
     def _repaint(self) -> None:
         self._item.update()
@@ -340,12 +353,49 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         if middle is not None and panel.sheet.plates[middle].y < shot.view.y:  # its name is out of sight
             plate = panel.sheet.plates[middle]
             words = plate.name if plate.head is None else f"{plate.name}, head {plate.head}"
+        taken = self._say_scale(shot, page)
         if words:
             wide, high = page.width(words, size=11) + page.u(16), page.u(20)
-            corner = Rect(page.u(8), shot.rect.h - high - page.u(8), wide, high)
+            beside = wide + page.u(24) <= shot.rect.w - taken.w
+            corner = Rect(page.u(8), (shot.rect.h if beside else taken.y) - high - page.u(8), wide, high)
             page.fill(corner, self._theme.panel, stroke=self._theme.line, radius=page.u(10))
             page.words(corner.x + page.u(8), corner.y + high / 2, words, size=11, colour=self._theme.dim)
-            draw_marks(painter, page.marks)
+        draw_marks(painter, page.marks)
+
+    def _say_scale(self, shot: Shot, page: Page) -> Rect:
+        """The colour scale of one tensor, once it is known: limits, and how many cells lie beyond; its place."""
+        panel = self._panel
+        assert panel is not None and panel.sheet is not None
+        low = Rect(shot.rect.w, shot.rect.h, 0, 0)
+        name = self._scaled(panel.sheet, shot)
+        scale = panel.values.known(name) if panel.values is not None and name else None
+        pad, high = page.u(10), page.u(24)
+        most = shot.rect.w - page.u(16) - 2 * pad
+        if scale is None or most < page.u(120):
+            return low
+        named = page.width(name, size=11) + page.u(12)
+        own = legend_width(scale.levels, page, scale.beyond)
+        stacked = named + own > most
+        wide = min(most, max(named, own) if stacked else named + own)
+        tall = high + (page.u(16) if stacked else 0)
+        place = Rect(shot.rect.w - wide - 2 * pad - page.u(8), shot.rect.h - tall - page.u(6), wide + 2 * pad, tall)
+        page.fill(place, self._theme.panel, stroke=self._theme.line, radius=page.u(10))
+        x, y = place.x + pad, place.y + (page.u(11) if stacked else high / 2)
+        page.words(x, y, name, size=11, colour=self._theme.dim, room=wide)
+        left = x if stacked else x + named
+        legend(scale.levels, Rect(left, place.y + tall - high, place.x + pad + wide - left, high), page, scale.beyond)
+        return place
+
+    def _scaled(self, sheet: Sheet, shot: Shot) -> str:
+        """The tensor whose scale is told: the pointed one, the current one where it is in sight, or the middle one."""
+        panel = self._panel
+        assert panel is not None
+        if self._at is not None:
+            return sheet.plates[self._at[0]].name
+        if any(_meet(sheet.plates[n].box, shot.view) for n in sheet.of_tensor(panel.tensor)):
+            return panel.tensor
+        middle = sheet.plate_at(shot.view.x + shot.view.w / 2, shot.view.y + shot.view.h / 2)
+        return "" if middle is None else sheet.plates[middle].name
 
     def _named(self, plate: Plate, units: int) -> Readout:
         """The readout for a picture whose cells are too small to be pointed at."""
@@ -458,6 +508,7 @@ class SheetView(pg.GraphicsView):  # type: ignore[misc] # pyqtgraph has no types
         left, top = x - (x - shot.view.x) * factor, y - (y - shot.view.y) * factor
         self._show(Box(left, top, shot.view.w * factor, shot.view.h * factor))
         self._point(self._plate_at(at))
+        self.moved_by_hand.emit(self, self.shot.view)
         event.accept()
 
     def take_key(self, event: QKeyEvent) -> bool:

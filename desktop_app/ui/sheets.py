@@ -1,4 +1,4 @@
-"""The sheets of the whole pass on a page: one, or one for each of the compared passes. Each has its own zoom."""
+"""The sheets of the whole pass on a page: one, or one for each compared pass. Those of one layout move together."""
 
 from PySide6.QtCore import QObject, QPointF, Signal
 from PySide6.QtGui import QKeyEvent
@@ -8,6 +8,7 @@ from desktop_app.core.intents import Visit
 from desktop_app.core.opening.cells import Region
 from desktop_app.core.opening.describe import Readout
 from desktop_app.core.panels import SheetPanel
+from desktop_app.core.sheet.layout import Box
 from desktop_app.figures.marks import Page
 from desktop_app.figures.paint_sheet import sheet_room
 from desktop_app.figures.theme import Theme
@@ -51,7 +52,12 @@ class Sheets(QObject):
         sheet.opened.connect(self.opened)
         sheet.entered.connect(self.entered)
         sheet.chosen.connect(self._visit)
+        sheet.moved_by_hand.connect(self._move_together)
         return sheet
+
+    def _move_together(self, moved: SheetView, view: Box) -> None:
+        for sheet in self.shown:
+            sheet.move_along(moved, view)
 
     def _visit(self, tensor: str, head: object, token: object) -> None:
         self.asked.emit(

@@ -56,7 +56,10 @@ class TrainingClip(QObject):
             asked, state, told = scene.passes.asked, scene.state, self.lane.told.emit
             views = views_of(training, snapshots, step.key, asked, state, stop, told)
             if options is None:
-                write_clip(frames_of(views), out, seconds=SECONDS, theme=theme, stop=stop, polite=True)
+                jobs = frames_of(views)
+                write_clip(
+                    range(len(jobs)), jobs.__getitem__, out, seconds=SECONDS, theme=theme, stop=stop, polite=True
+                )
             else:
                 drawn = render(beside_of(views), options)
                 stop.check()

@@ -8,7 +8,8 @@ from desktop_app.core.motion.beats import frame_times
 from desktop_app.core.motion.operations import OPERATIONS, ROW, motion_of, moves_by_row, operation_of
 from desktop_app.core.opening.arithmetic import open_cell
 from desktop_app.core.opening.links import computed_from
-from desktop_app.core.panels import panels_of
+from desktop_app.core.opening.view import chain
+from desktop_app.core.panels import TextPanel, panels_of
 from desktop_app.core.steps import step_list
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.sampling import Sampling
@@ -55,6 +56,73 @@ def test_what_a_beat_makes_is_what_opening_its_cell_shows(scene, op, by):
             assert tuple(beat.operands) == computed_from(scene.trace, beat.cells[0])
 
 
+def numbers_of(box):
+    """Every number that is drawn in a moment, as (values, texts): cells, bars, points, lines, marks."""
+    values, texts = [], []
+    for panel in panels_of(box):
+        values += [np.ravel(strip.values) for strip in getattr(panel, "strips", ())]
+        if hasattr(panel, "values"):
+            values.append(np.ravel(panel.values))
+        for bar in getattr(panel, "bars", ()):
+            values.append(np.array([bar.value]))
+            texts.append(bar.text)
+        values += [np.ravel(y) for _, y in getattr(panel, "lines", ())]
+        if getattr(panel, "points", None) is not None:
+            values.append(np.ravel(panel.points[1]))
+        if getattr(panel, "focus", None) is not None:
+            values.append(np.array([panel.focus[1]]))
+        values.append(np.array([at for at, _ in getattr(panel, "levels_at", ())], float))
+        values.append(np.array([getattr(panel, "u", np.nan)]))
+        values.append(np.array(getattr(panel, "edges", ()), float))
+    return np.concatenate(values), texts
+
+
+@pytest.mark.parametrize(("op", "by"), [(op, by) for op in MOVING for by in ("cell", ROW)])
+def test_what_a_beat_makes_is_drawn_when_it_is_done(scene, op, by):
+    beats = motion(scene, op, by).beats
+    for beat in beats[:: max(1, len(beats) // 6)] + beats[-1:]:
+        values, texts = numbers_of(beat.panels(1.0))
+        for result in beat.results[:: max(1, len(beat.results) // 12)]:
+            drawn = np.isclose(values, result, rtol=2e-5, atol=2e-6).any()
+            assert drawn or number(float(result)) in texts, (beat.words, float(result))
+
+
+def test_the_stages_of_sampling_are_those_that_opening_a_probability_shows(scene):
+    def lines(rank):
+        view = chain(scene, int(scene.ranked.order[rank]))
+        panel = next(p for p in panels_of(view.content) if isinstance(p, TextPanel))
+        return {line.label: line.text for line in panel.lines}
+
+    (bars,) = panels_of(motion(scene, "temperature").beats[-1].panels(1.0))
+    for rank, bar in enumerate(bars.bars):
+        assert bar.text == lines(rank)["softmax"]
+    for rank, beat in enumerate(motion(scene, "top_p").beats):
+        total, each = panels_of(beat.panels(1.0))
+        assert each.bars[rank].text == lines(rank)["top-k"]
+        assert total.bars[0].text == percent(beat.results[0])
+    (drawn,) = motion(scene, "draw").beats
+    u, low, high = drawn.results
+    assert percent(high - low) == lines(scene.landed)["final"] and low <= u < high
+
+
+def test_of_a_long_text_the_last_rows_are_read_and_no_others(scene, monkeypatch):
+    monkeypatch.setattr("desktop_app.core.motion.rows._ROWS", 5)
+    count, asked = len(scene.trace), []
+    read = scene.trace.read_rows
+    monkeypatch.setattr(
+        scene.trace,
+        "read_rows",
+        lambda name, stop, start=0, **more: asked.append(start) or read(name, stop, start, **more),
+    )
+    beats = motion(scene, "logits", ROW).beats
+    assert asked == [count - 5] and len(beats) == 5
+    (panel,) = panels_of(beats[1].panels(1.0))
+    assert panel.values.shape == (5, scene.config.vocab_size) and panel.first == count - 5
+    assert np.array_equal(panel.values[:2], scene.trace["logits"][count - 5 : count - 3])
+    assert np.isnan(panel.values[2:]).all() and panel.source.at(1, 7) == (count - 4, 7)
+    assert beats[1].cells[7].index == (count - 4, 7) and len(beats[1].cells) == scene.config.vocab_size
+
+
 def test_scores_grow_from_the_products_of_query_and_key(scene):
     for beat in motion(scene, "scores").beats:
         shown = opened(scene, beat.cells[0])
@@ -74,6 +142,9 @@ def test_a_row_is_scaled_masked_exponentiated_summed_and_divided(scene):
     names = {scene.labels[cell.index[2]] for cell in beats[-1].cells}
     (bars,) = panels_of(beats[-1].panels(1.0))
     (exponents,) = panels_of(beats[3].panels(1.0))
+    assert not beats[2].cells and not beats[3].cells, "no tensor holds what is on the way"
+    hidden = [bar.text for bar in next(panels_of(beats[1].panels(1.0))).bars if not bar.kept]
+    assert set(hidden) <= {"−∞"} and len(hidden) == len(beats[-1].cells) - sum(bar.kept for bar in bars.bars)
     for cell, share, weight in zip(beats[-1].cells, bars.bars, exponents.bars, strict=True):
         j = cell.index[2]
         if j <= scene.token:

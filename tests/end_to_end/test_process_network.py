@@ -5,9 +5,11 @@ Each runs in a home of its own that has nothing in it, as on the day it is insta
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,42 @@ EVERY_COMMAND = [
     ["census"],
     ["onnx", "--out", "model.onnx"],
 ]
+PHONING = """
+import os, socket, subprocess, sys
+try:
+    socket.create_connection(("127.0.0.1", 9), timeout=1)
+except OSError:
+    pass
+try:
+    socket.getaddrinfo("telemetry.invalid", 443)
+except OSError:
+    pass
+subprocess.run([sys.executable, "-c", "open('of a child', 'w')"], check=True)
+os.rename("of a child", "renamed")
+"""
+
+
+def test_what_does_phone_is_seen(place):
+    """The watch itself, on a program that does all that it looks for; a watch that sees nothing proves nothing."""
+    found = watch([*PYTHON, "-c", PHONING], cwd=place / "work")
+    assert found.status == 0, found.said
+    assert any('sin_port=htons(9), sin_addr=inet_addr("127.0.0.1")' in call for call in found.network)
+    assert "/etc/hosts" in found.names or "/etc/resolv.conf" in found.names
+    written = {str(place / "work" / name) for name in ("of a child", "renamed")}
+    assert written <= set(found.outside([place / "home"]))
+    assert written.isdisjoint(found.outside([place / "work"]))
+    assert not quiet(found, place), "calls and lookups count, whatever is written"
+
+
+def test_the_command_of_the_watch_ends_with_an_error_where_something_phones(place):
+    watcher = [sys.executable, str(ROOT / "tests" / "watched.py"), "--cwd", str(place / "work")]
+    own = ["--own", str(place)]
+    loud = subprocess.run([*watcher, *own, "--", *PYTHON, "-c", PHONING], capture_output=True, text=True, check=False)
+    assert loud.returncode == 1 and "error: tried" in loud.stdout
+    silent = [*watcher, *own, "--", *PYTHON, "-c", "open('mine', 'w')"]
+    assert subprocess.run(silent, capture_output=True, text=True, check=False).returncode == 0
+
+
 LISTING = '[[figure]]\nname = "{0}.svg"\nprompt = "A"\nstep = "tokens"\n'
 
 
@@ -132,6 +170,36 @@ def test_the_window_and_its_export_call_nobody(tried, place):
     found = tried(*PYTHON, "-m", "desktop_app", "--smoke", "figure.svg")
     assert "wrote figure.svg" in found.said
     assert quiet(found, place), (found.network, found.names, strange(found, place))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The folder of a wheel made of this tree and unpacked, and what starts its program."""
+    made, folder = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("installed")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(made)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(next(made.glob("*.whl"))) as file:
+        file.extractall(folder)
+    (points,) = folder.glob("*.dist-info/entry_points.txt")
+    module, function = re.search(r"^logitscope = ([\w.]+):(\w+)$", points.read_text(), re.MULTILINE).groups()
+    return folder, f"import sys; from {module} import {function}; sys.exit({function}())"
+
+
+def test_the_installed_wheel_calls_nobody(tried, place, wheel):
+    folder, start = wheel
+    program = [*PYTHON, "-c", start]
+    where = tried(*PYTHON, "-c", "import desktop_app; print(desktop_app.__file__)", PYTHONPATH=str(folder))
+    assert where.said.startswith(str(folder)), "the wheel's own modules, not the checkout's"
+    for command in (
+        ["models", "list"],
+        ["generate", "A cat", "-n", "2"],
+        ["deck", "A cat", "--steps", "tokens,probabilities", "--jobs", "2", "--out", "walk.pptx"],
+        ["--smoke", "figure.svg"],
+    ):
+        found = tried(*program, *command, PYTHONPATH=str(folder))
+        assert quiet(found, place), (command, found.network, found.names, strange(found, place))
+    assert {"walk.pptx", "figure.svg"} <= {path.name for path in (place / "work").iterdir()}
 
 
 def test_a_script_that_imports_the_program_calls_nobody(tried, place):

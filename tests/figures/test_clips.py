@@ -30,10 +30,16 @@ def motion(scene, op):
 def test_a_clip_has_its_frames_for_its_time_and_ends_as_the_motion_does(scene, tmp_path, kind, monkeypatch):
     monkeypatch.setattr(clips, "RATE", 2)
     found = motion(scene, "draw")
-    jobs = clips.moments(found, "a caption", 1.0)
+    times = clips.clip_times(found, 1.0)
     out = tmp_path / f"clip.{kind}"
     told = []
-    clips.write_clip(jobs, out, seconds=0.5, progress=lambda done, count: told.append((done, count)))
+    made = []
+
+    def figure(time):
+        made.append(time)
+        return clips.moment(found, "a caption")(time)
+
+    clips.write_clip(times, figure, out, seconds=0.5, progress=lambda done, count: told.append((done, count)))
     with Image.open(out) as film:
         assert film.size == SIZE
         total, frames = 0, []
@@ -42,19 +48,20 @@ def test_a_clip_has_its_frames_for_its_time_and_ends_as_the_motion_does(scene, t
             film.load()
             total += film.info["duration"]
             frames.append(np.asarray(film.convert("RGB")).copy())
-    assert total == 500 * len(jobs)
+    assert total == 500 * len(times)
     assert not np.array_equal(frames[0], frames[-1])
-    assert told[-1] == (len({id(job) for job in jobs}), len({id(job) for job in jobs}))
+    assert told[-1] == (len(set(times)), len(set(times)))
+    assert made == list(dict.fromkeys(times)), "each distinct moment once, none before it is drawn"
 
 
 def test_what_is_no_clip_or_too_long_a_one_is_refused(scene, tmp_path):
     found = motion(scene, "scores")
     with pytest.raises(ExportError, match=r"ends in \.gif, \.webp or \.mp4"):
-        clips.write_clip([job_of(found.view(0), "")], tmp_path / "clip.avi")
+        clips.write_clip([0.0], clips.moment(found, ""), tmp_path / "clip.avi")
     with pytest.raises(ExportError, match="choose a higher pace"):
-        clips.moments(found, "", 0.01)
+        clips.clip_times(found, 0.01)
     with pytest.raises(ExportError, match="at least one frame"):
-        clips.write_clip([], tmp_path / "clip.gif")
+        clips.write_clip([], clips.moment(found, ""), tmp_path / "clip.gif")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,25 +1,31 @@
 """Pictures of a model with GPT-2's quirks, for three tokens up to a full context: none hides numbers or misleads."""
 
 import re
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
 from desktop_app.core.panels import (
+    AtlasPanel,
     BarsPanel,
     CurvePanel,
     GridPanel,
     MapPanel,
     MultiplesPanel,
+    ShadedPanel,
     StripsPanel,
 )
-from desktop_app.core.state import ViewOptions
-from desktop_app.core.steps import STEPS, build_view
+from desktop_app.core.products import completed
+from desktop_app.core.sheet.values import SheetValues
+from desktop_app.core.state import ViewOptions, with_option
+from desktop_app.core.steps import STEPS, build_view, workspaces
+from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import fonts
 from desktop_app.figures.export import SIZES, Options, lay_out, make_job
 from desktop_app.figures.layout import place_view
-from desktop_app.figures.marks import Fill, Page, Path, Rect, Words
+from desktop_app.figures.marks import Fill, Page, Path, Picture, Rect, Words
 from desktop_app.figures.paint_charts import paint_bars, paint_curve
 from desktop_app.figures.theme import LIGHT, THEMES
 from tests.figures.boxes import faint, faults
@@ -59,7 +65,22 @@ def pictures(panel):
     """The arrays that a panel draws in colours."""
     if isinstance(panel, StripsPanel):
         return [np.asarray(s.values) for s in panel.strips]
-    return [panel.values] if isinstance(panel, MapPanel | GridPanel | MultiplesPanel) else []
+    coloured = MapPanel | GridPanel | MultiplesPanel | AtlasPanel | ShadedPanel
+    return [panel.values] if isinstance(panel, coloured) else []
+
+
+def silent_about(job, size):
+    """The pictures of a figure with cells beyond their limits of which it does not say how many; and what it says."""
+    sheet = lay_out(job, Options(size=size))
+    assert faults(sheet.marks, sheet.width, sheet.height) == [], size
+    assert faint(sheet.marks, THEMES["light"].background) == [], size
+    words = [m.text for m in sheet.marks if isinstance(m, Words)]
+    found = []
+    for panel in {id(p): p for p in panels(job.view.content)}.values():
+        beyond = sum(panel.levels.beyond(values) for values in pictures(panel)) if pictures(panel) else 0
+        if beyond and not any(f"{beyond:,} beyond" in text for text in words):
+            found.append((panel.title, beyond))
+    return found, words
 
 
 def test_the_quirks_are_there(scene):
@@ -83,15 +104,104 @@ def test_every_picture_can_be_read_and_says_what_lies_beyond(scene, op):
         now = scene(count)
         job = make_job(now, next(s for s in shown_steps(now.config, LAYER) if s.spec.op == op))
         for size in ("slide", "column"):
-            sheet = lay_out(job, Options(size=size))
-            assert faults(sheet.marks, sheet.width, sheet.height) == [], (count, size)
-            assert faint(sheet.marks, THEMES["light"].background) == [], (count, size)
-            words = [m.text for m in sheet.marks if isinstance(m, Words)]
-            seen = {id(p): p for p in panels(job.view.content)}.values()
-            for panel in seen:
-                beyond = sum(panel.levels.beyond(values) for values in pictures(panel)) if pictures(panel) else 0
-                if beyond:
-                    assert any(f"{beyond:,} beyond" in text for text in words), (panel.title, beyond, count, size)
+            assert silent_about(job, size)[0] == [], (count, size)
+
+
+WORKSPACE_FORMS = [
+    *(("heads", "heads", shows) for shows in ("patterns", "scores", "one", "weights", "block", "mean", "rollout")),
+    *(("lens", "lens", shows) for shows in ("token", "probability", "rank", "entropy", "kl")),
+    *(("look", "look", how) for how in ("relative", "raw")),
+    *(("sweep", "sweep", shows) for shows in ("heads", "mlps")),
+    *((key, "", "") for key in ("why", "flow", "masks", "predictions", "circuits", "map", "superposition")),
+    ("directions", "direction", "blocks.1.mlp.W_out[3]"),
+]
+"""Every workspace that needs nothing but a model and a text, in its forms."""
+LONG = {("heads", "scores"), ("heads", "one"), ("look", "raw"), ("lens", "kl"), ("masks", ""), ("predictions", "")}
+"""Those that are drawn at every length here; the others at two."""
+
+
+def test_the_matrix_holds_every_workspace_with_a_tab_that_a_model_and_a_text_are_enough_for():
+    others = {"sheet", "training", "evidence"}  # the sheet has its own tests below; the others need files
+    assert {key for key, _, _ in WORKSPACE_FORMS} == {spec.key for spec in WORKSPACES if spec.keys} - others
+
+
+@pytest.mark.parametrize(("key", "option", "value"), WORKSPACE_FORMS)
+def test_every_workspace_can_be_read_and_says_what_lies_beyond(model, scene, key, option, value):
+    place = next(w for w in workspaces(model.config) if w.key == key)
+    for count in COUNTS if (key, value) in LONG else COUNTS[:2]:
+        now = scene(count)
+        if option:
+            now = replace(now, state=with_option(now.state, option, value))
+        now = completed(now, place.spec.wants, model)
+        for size in ("slide", "column"):
+            assert silent_about(make_job(now, place), size)[0] == [], (count, size)
+
+
+def sheet_job(model, scene, count, **view):
+    place = next(w for w in workspaces(model.config) if w.key == "sheet")
+    now = completed(scene(count, step=f"blocks.{LAYER}.attn.scores", view=ViewOptions(**view)), place.spec.wants, model)
+    return make_job(now, place)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_no_quirk_sets_the_scale_of_a_tensor_on_the_sheet(scene, count):
+    values = SheetValues(scene(count).trace)
+    for name in values.trace.table:
+        if name == "tokens" or name.endswith(("pattern", "scale", "mean")):
+            continue
+        high, whole = values.levels(name).high, np.abs(np.asarray(values.trace[name]))
+        rest = whole[np.isfinite(whole)]
+        assert np.percentile(rest, 90) > high / 12 or name.endswith("mlp.post"), name
+        if name.endswith(("attn.q", "attn.scores", "attn.scaled", "attn.masked")):
+            assert high < SINK / 3.5, name
+        if ".mlp." in name:
+            assert high < -DEAD_AT / 2, name
+        if name.endswith(("resid_pre", "resid_mid", "resid_post", "embed")):
+            assert high < 100, name
+
+
+def test_the_scales_of_the_sheet_hold_at_every_length(scene):
+    highs = {}
+    for count in COUNTS:
+        values = SheetValues(scene(count).trace)
+        for name in values.trace.table:
+            if name != "tokens" and not name.endswith(("pattern", "scale", "mean")):
+                highs.setdefault(name, []).append(values.levels(name).high)
+    for name, found in highs.items():
+        assert max(found) < 4.5 * min(found), (name, found)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("size", ["poster", "page", "column"])
+def test_the_sheet_says_how_many_numbers_lie_beyond_its_limits(model, scene, count, size):
+    job = sheet_job(model, scene, count)
+    words = silent_about(job, size)[1]
+    (panel,) = panels(job.view.content)
+    name = f"blocks.{LAYER}.attn.scores"
+    whole = np.abs(scene(count).trace[name])
+    beyond = np.count_nonzero(whole > panel.levels.high)
+    assert beyond >= count, "the keys that every query looks at"
+    assert name in words and any(f"{beyond:,} beyond" in text for text in words)
+    total = sum(panel.values.scale(n).beyond for n in panel.values.trace.table if n != "tokens")
+    assert total > beyond and any(f"{total:,} beyond in all" in text for text in words)
+
+
+def test_limits_set_by_hand_are_those_of_every_tensor_of_the_sheet(model, scene):
+    job = sheet_job(model, scene, 128, limit=2.0, pattern_limit=0.25)
+    (panel,) = panels(job.view.content)
+    words = [m.text for m in lay_out(job, Options(size="page")).marks if isinstance(m, Words)]
+    for name in ("embed", "blocks.0.mlp.pre", f"blocks.{LAYER}.attn.scores"):
+        assert (panel.values.levels(name).low, panel.values.levels(name).high) == (-2, 2)
+    assert panel.values.levels("blocks.0.attn.pattern").high == 0.25
+    beyond = np.count_nonzero(np.abs(scene(128).trace[f"blocks.{LAYER}.attn.scores"]) > 2)
+    patterns = sum(np.count_nonzero(scene(128).trace[f"blocks.{n}.attn.pattern"] > 0.25) for n in range(2))
+    for words_wanted in ("−2", "2", "0.25", f"{beyond:,} beyond", f"{patterns:,} beyond", "set by hand"):
+        assert any(words_wanted in text for text in words), words_wanted
+    free = sheet_job(model, scene, 128)
+    one, other = (
+        next(m.pixels for m in lay_out(j, Options(size="page")).marks if isinstance(m, Picture)) for j in (job, free)
+    )
+    assert (one != other).any()
 
 
 @pytest.mark.parametrize("op", OPS)

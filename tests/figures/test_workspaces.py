@@ -14,7 +14,9 @@ from desktop_app.core.opening.opened import clicked, readout_of, view_of
 from desktop_app.core.panels import GraphPanel, WaterfallPanel
 from desktop_app.core.products import completed
 from desktop_app.core.state import with_option
-from desktop_app.core.steps import WORKSPACES, build_view, texts, workspaces
+from desktop_app.core.steps import build_view, texts, workspaces
+from desktop_app.core.views.limits import limit_field
+from desktop_app.core.workspaces import WORKSPACES
 from desktop_app.figures import fonts
 from desktop_app.figures.data import data_csv, data_json
 from desktop_app.figures.deck.walk import choose
@@ -141,6 +143,18 @@ def test_colours_lengths_and_thicknesses_have_numbers(model, scenes, key, option
             assert {*ends, *(name for name, _ in panel.kinds)} <= set(words)
         elif isinstance(panel, WaterfallPanel):
             assert {rise.text for rise in panel.rises} <= set(words)
+
+
+@pytest.mark.parametrize(("key", "option", "value"), SHOWN)
+def test_a_limit_set_by_hand_is_where_the_colours_of_the_view_end(model, scenes, key, option, value):
+    scene, place = scenes(key, option, value), place_of(model, key)
+    field = limit_field(build_view(scene, place))
+    if field is None:
+        return
+    limit = 1.5 if value == "rank" else 0.07  # no rank is below 1
+    view = build_view(replace(scene, state=with_option(scene.state, field, limit)), place)
+    words = [mark.text for mark in page_of(view).marks if isinstance(mark, Words)]
+    assert short(limit) in words
 
 
 @pytest.mark.parametrize(("key", "option", "value"), SHOWN)

@@ -11,8 +11,10 @@ from PySide6.QtWidgets import QApplication
 
 from desktop_app.core.opening.cells import Cell
 from desktop_app.figures.export import Options
+from desktop_app.figures.marks import Page, Words
 from desktop_app.figures.sheet_tiles import TILE
-from desktop_app.ui import sheet_view
+from desktop_app.figures.theme import LIGHT
+from desktop_app.ui import fonts, sheet_view
 from tests.ui.driver import CTRL, colours, pixels
 
 TEXT = "the cat sat on the mat"
@@ -188,6 +190,65 @@ def test_a_window_closes_in_the_middle_of_making_tiles(open_desk, tiny):
     assert not sheet.tiles.lane.busy or sheet.tiles.lane._closed
 
 
+def told(sheet):
+    """The words in which a sheet says its scale."""
+    page = Page(LIGHT, fonts.measure, 1.0)
+    sheet._say_scale(sheet.shot, page)
+    return [mark.text for mark in page.marks if isinstance(mark, Words)]
+
+
+def test_it_says_where_colours_end_and_how_many_numbers_lie_beyond(desk):
+    sheet, trace = sheet_of(desk), desk.scene.trace
+    assert told(sheet)[:3] == ["blocks.1.attn.pattern", "0", "1"]
+    name = "blocks.0.mlp.pre"
+    QTest.mouseMove(sheet.viewport(), QPoint(1, 1))
+    QTest.mouseMove(sheet.viewport(), on_screen(sheet, name, (3, 5)))
+    high = sheet.panel.values.levels(name).high
+    beyond = np.count_nonzero(np.abs(trace[name]) > high)
+    assert beyond and told(sheet)[0] == name and f"{beyond:,} beyond" in told(sheet)[-1]
+
+
+def test_a_limit_that_is_typed_is_that_of_the_sheet(desk):
+    sheet = sheet_of(desk)
+    desk.go("blocks.1.attn.scores")
+    desk.window.do("workspace:sheet")
+    desk.settle()
+    before = pixels(desk.window.canvas)
+    desk.window.view_bar.limit_typed.emit("0.5")
+    desk.settle()
+    assert desk.state.view.limit == 0.5
+    beyond = np.count_nonzero(np.abs(desk.scene.trace["blocks.1.attn.scores"]) > 0.5)
+    assert (
+        told(sheet)[1:3] == ["−0.5", "0.5"]
+        and f"{beyond:,} beyond" in told(sheet)[-1]
+        and "set by hand" in told(sheet)[-1]
+    )
+    assert not np.array_equal(before, pixels(desk.window.canvas))
+
+
+def test_the_change_by_an_edit_is_the_difference_of_two_passes(desk):
+    from desktop_app.core.intents import Edit
+
+    desk.window.acts.follow(Edit(("blocks.0.attn.z[1]*=0",)))
+    desk.settle()
+    desk.window.do("compare_change")
+    desk.settle()
+    sheet = sheet_of(desk)
+    name = "blocks.1.attn.pattern"
+    n = sheet.panel.sheet.of_tensor(name, 2)[0]
+    plate = sheet.panel.sheet.plates[n]
+    cells = sheet.panel.values.cells(plate, range(plate.rows), range(plate.columns))
+    low = np.tri(plate.rows, dtype=bool)
+    passes = desk.scene.passes
+    assert np.array_equal(cells[low], (passes.trace[name][2] - passes.before[name][2])[low])
+    assert sheet.panel.of == "change:"
+    sheet.go_to_plate(n)
+    desk.settle()
+    QTest.mouseMove(sheet.viewport(), QPoint(1, 1))
+    QTest.mouseMove(sheet.viewport(), on_screen(sheet, name, (2, 9, 4)))
+    assert sheet._readout is not None and not desk.trouble()
+
+
 def test_covered_the_sheet_shows_no_number(desk):
     desk.window.do("cover")
     desk.settle()
@@ -206,7 +267,16 @@ def test_edited_the_sheet_shows_both_passes_side_by_side(desk):
     desk.window.do("compare_both")
     desk.settle()
     sheets = desk.window.canvas.sheets
-    assert len(sheets) >= 2 and len({id(s.panel.values) for s in sheets}) >= 2
+    assert [s.panel.title for s in sheets] == ["after", "before", "after − before"]
+    after, before, less = (s.panel.values for s in sheets)
+    for name in ("blocks.0.attn.z", "blocks.1.resid_post"):
+        assert after.levels(name).high == before.levels(name).high > 0
+        assert less.levels(name).high < after.levels(name).high
+    wheel(sheets[0], QPoint(40, 60), up=True, times=8)
+    views = [s.shot.view for s in sheets]
+    for other in views[1:]:
+        assert (other.x, other.y, other.w) == pytest.approx((views[0].x, views[0].y, views[0].w), rel=0.02)
+    assert views[0].w < sheets[0].panel.sheet.width
 
 
 def test_it_is_exported_from_the_window_as_any_figure(desk, tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from desktop_app.core.opening.cells import Cell, Region
+from desktop_app.core.opening.cells import Array, Cell, Region
 from desktop_app.core.panels import Box, View, headed
 from desktop_app.gpt2.phrase import Phrase, joined
 
@@ -19,9 +19,9 @@ class Beat:
     """
 
     words: str
-    cells: tuple[Cell, ...]
+    cells: Sequence[Cell]
     operands: tuple[Region, ...]
-    results: tuple[float, ...]
+    results: Sequence[float] | Array
     panels: Callable[[float], Box]
 
 

@@ -1,30 +1,27 @@
-"""What a picture of the sheet shows at a given size: its cells or, if they are smaller than a pixel, pooled cells.
-
-A pooled pixel represents rows x columns of one tensor, and shows the number of largest magnitude, with its sign.
-Nothing is averaged and nothing is left out, so a single strong cell is visible from far away.
-"""
+"""The numbers of a pass for its sheet: read from the trace, pooled for any size on screen, with their colours."""
 
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, diverging, unit
+from desktop_app.core.alignment import Alignment
+from desktop_app.core.levels import Levels
 from desktop_app.core.panels import Array
 from desktop_app.core.sheet.layout import Plate, lay_out_sheet
+from desktop_app.core.sheet.pooling import factors, strongest
+from desktop_app.core.sheet.scales import MOST, Colours, Scale, chosen_columns, is_diverging, joint, natural
 from desktop_app.gpt2.errors import ExportError
 from desktop_app.gpt2.mask import mask_of
-from desktop_app.gpt2.phrase import Phrase
 from desktop_app.gpt2.trace import Trace
 
 _KEPT = 48 << 20  # bytes of pooled numbers cached for the next tile
 _PIECE = 1 << 18  # pooled numbers computed together
 _READ = 1 << 20  # numbers of a tensor read at once
-_JUDGED = 1 << 19  # numbers from which colour limits are chosen
-_LOGIT_ROWS = 8
 _TAKEN = 24_000_000  # maximum of numbers sent to a drawing process (A0 at 150 dpi has 35 million pixels)
 
 
@@ -35,54 +32,33 @@ Check = Callable[[], None]
 def _go_on() -> None: ...
 
 
-def factors(plate: Plate, units: int) -> tuple[int, int]:
-    """How many rows and columns of a plate a pixel of `units` x `units` represents."""
-    return max(1, units // plate.cell_h), max(1, units // plate.cell_w)
+@dataclass(eq=False)
+class _Store:
+    """What was computed from one pass, whatever its colours."""
 
-
-def strongest(values: Array, rows: int, columns: int) -> Array:
-    """`values` [r, c] with each block of `rows` x `columns` replaced by its member of largest magnitude, sign kept.
-
-    Missing cells (NaN) are ignored; a block of only missing cells is NaN. Of x and -x in a block x is shown.
-    """
-    found = np.ascontiguousarray(values, np.float32)
-    high = low = found
-    for axis, by in ((1, columns), (0, rows)):
-        if by > 1:
-            high, low = _blocks(np.fmax, high, by, axis), _blocks(np.fmin, low, by, axis)
-    return high if high is found else np.where(high >= -low, high, np.where(np.isnan(low), high, low))
-
-
-def _blocks(extreme: np.ufunc, values: Array, by: int, axis: int) -> Array:
-    starts = np.arange(0, values.shape[axis], by)
-    # Whole blocks by strides, which numpy does at memory speed; the remainder at the end separately.
-    whole = values.shape[axis] // by
-    if whole == 0:
-        return np.asarray(extreme.reduceat(values, starts, axis))
-    cut = values.take(range(whole * by), axis) if whole * by < values.shape[axis] else values
-    shape = (*values.shape[:axis], whole, by, *values.shape[axis + 1 :])
-    blocks = cut.reshape(shape)
-    found = np.take(blocks, 0, axis + 1)
-    for n in range(1, by):
-        found = extreme(found, np.take(blocks, n, axis + 1))
-    if whole * by < values.shape[axis]:
-        rest = extreme.reduce(values.take(range(whole * by, values.shape[axis]), axis), axis=axis, keepdims=True)
-        found = np.concatenate([found, rest], axis)
-    return found
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    pieces: "OrderedDict[tuple[str, int | None, int, int, int], Array]" = field(default_factory=OrderedDict)
+    held: int = 0  # bytes of `pieces`
+    natural: dict[str, Levels] = field(default_factory=dict)
+    scales: dict[tuple[object, ...], Scale] = field(default_factory=dict)
+    less: "tuple[_Store, Alignment, SheetValues] | None" = None  # the difference computed last
 
 
 class SheetValues:
-    """Reads the tensors of one pass for its sheet. Caches the latest pooled values, up to a limit; thread-safe."""
+    """Reads the tensors of one pass for its sheet, and knows their colours.
+
+    Caches the latest pooled values, up to a limit, and every scale; thread-safe. `beside` are the passes with which it
+    shares its scales.
+    """
 
     units = 1
     """How many units of the sheet the finest available pixel represents."""
+    beside: "tuple[SheetValues, ...]" = ()
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, colours: Colours = Colours()) -> None:  # noqa: B008 # it is immutable
         self.trace = trace
-        self._lock = threading.Lock()
-        self._pieces: OrderedDict[tuple[str, int | None, int, int, int], Array] = OrderedDict()
-        self._held = 0
-        self._levels: dict[str, Levels] = {}
+        self.colours = colours
+        self._store = _Store()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle for a drawing process: every plate's numbers or, if they are too many, pooled ones that fit."""
@@ -94,8 +70,36 @@ class SheetValues:
         taken = {
             (p.name, p.head, p.first): self.pooled(p, units, range(-(-p.rows // factors(p, units)[0]))) for p in plates
         }
-        levels = {name: self.levels(name) for name in dict.fromkeys(p.name for p in plates)}
-        return TakenValues, (units, taken, levels)
+        scales = {name: self.scale(name) for name in dict.fromkeys(p.name for p in plates)}
+        return TakenValues, (units, taken, scales, self.colours)
+
+    # The same numbers in other colours
+
+    def coloured(self, colours: Colours, beside: "Sequence[SheetValues]" = ()) -> Self:
+        """The same numbers in other colours, on scales that are shared with those `beside`."""
+        if colours == self.colours and not beside and not self.beside:
+            return self
+        found = object.__new__(type(self))
+        found.__dict__.update(self.__dict__, colours=colours, beside=tuple(beside))
+        return found
+
+    def same_numbers(self, other: "SheetValues") -> bool:
+        """Whether both show the same numbers, in any colours."""
+        return self._store is other._store
+
+    def same_colours(self, other: "SheetValues") -> bool:
+        """Whether both have the same scales, if they show the same numbers."""
+        return self._key("") == other._key("")
+
+    def less(self, other: "SheetValues", alignment: Alignment = ()) -> "SheetValues":
+        """The numbers of this pass minus those of another, by the alignment of their texts."""
+        known = self._store.less
+        if known is None or known[0] is not other._store or known[1] != alignment:
+            known = other._store, alignment, Difference(self, other, alignment)
+            self._store.less = known
+        return known[2].coloured(self.colours)
+
+    # Numbers
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
         """The numbers of a part of a plate, not pooled; NaN where the mask hides a cell."""
@@ -107,7 +111,7 @@ class SheetValues:
         by_row, by_column = factors(plate, units)
         cut = self._cut(plate)
         chunk = math.ceil(cut / by_column)
-        width = math.ceil(self._width(plate) / cut) * chunk
+        width = math.ceil(self._width_of(plate.name) / cut) * chunk
         each = max(8, min(256, _PIECE // max(width, 1)))
         found = [
             self._piece(plate, by_row, by_column, n, each, check)
@@ -118,51 +122,88 @@ class SheetValues:
         first = plate.first // cut * chunk
         return joined[begin : begin + len(rows), first : first + math.ceil(plate.columns / by_column)]
 
-    def levels(self, name: str, scale: str = "linear") -> Levels:
-        """The colour scale of a tensor: 0 to 1 for patterns, for others by the values of this tensor in this block.
+    # Colours
 
-        For a large tensor the values of evenly spaced rows are used, for the logits those of eight rows.
-        """
-        if name.endswith("attn.pattern"):
-            return unit(scale)
-        known = self._levels.get(name)
+    def is_diverging(self, name: str) -> bool:
+        """Whether a tensor's scale is around zero."""
+        return is_diverging(name)
+
+    def levels(self, name: str) -> Levels:
+        """The colour scale of a tensor: patterns from 0 to 1, others by the values of this tensor in this block."""
+        return self.scale(name).levels
+
+    def scale(self, name: str, check: Check = _go_on) -> Scale:
+        """The same with the number of cells beyond its limits; reads the whole tensor at the first call."""
+        found = self.known(name)
+        if found is None:
+            levels = self._fixed(name) or joint(one._natural(name, check) for one in (self, *self.beside))
+            beyond = sum(levels.beyond(piece) for _, piece in self._pieces_of(name, check))
+            found = self._store.scales[self._key(name)] = Scale(levels, beyond)
+        return found
+
+    def known(self, name: str) -> Scale | None:
+        """The scale of a tensor, if it was computed before."""
+        return self._store.scales.get(self._key(name))
+
+    def beyond(self, names: Sequence[str]) -> int:
+        """The number of cells of these tensors that lie beyond their limits."""
+        return sum(self.scale(name).beyond for name in names)
+
+    def _key(self, name: str) -> tuple[object, ...]:
+        return name, self.colours, *(one._store for one in self.beside)
+
+    def _fixed(self, name: str) -> Levels | None:
+        return self.colours.fixed(name)
+
+    def _natural(self, name: str, check: Check) -> Levels:
+        known = self._store.natural.get(name)
         if known is None:
-            known = diverging(self._judged(name), rule=Phrase("this tensor"))
-            self._levels[name] = known
+            known = self._store.natural[name] = self._judged(name, list(self._judged_tables(name, check)))
         return known
 
-    def _judged(self, name: str) -> Array:
-        if name == "tokens":
-            return np.zeros(1)
-        trace = self.trace
-        count = len(trace)
-        if name == "logits":
-            rows = np.unique(np.linspace(0, count - 1, min(count, _LOGIT_ROWS)).astype(int))
-            return np.stack([trace.logits(int(row)) for row in rows])
-        spec = trace.table[name].spec
-        total = math.prod(spec.shape(trace.config, count))
-        every = max(1, math.ceil(total / _JUDGED))
-        found = trace.read(name, every=min(every, count))
-        return np.where(np.isfinite(found), found, np.nan) if name.endswith("attn.masked") else found
+    def _judged(self, name: str, tables: list[Array]) -> Levels:
+        return natural(name, self.trace.config, tables)
+
+    def _judged_tables(self, name: str, check: Check) -> Iterator[Array]:
+        """A table [row, column] per head: the whole, or the columns that are drawn."""
+        heads = self._heads(name)
+        most = max(1, MOST // (len(heads) * len(self.trace)))
+        columns = [chosen_columns(self._width_of(name), most, head or 0) for head in heads]
+        parts: list[list[Array]] = [[] for _ in heads]
+        for n, piece in self._pieces_of(name, check):
+            parts[n].append(piece if len(columns[n]) == piece.shape[1] else piece[:, columns[n]])
+        return (np.concatenate(own) if len(own) > 1 else own[0] for own in parts)
+
+    def _pieces_of(self, name: str, check: Check) -> Iterator[tuple[int, Array]]:
+        """All numbers of a tensor, rows of one head at a time, with the head's place in `_heads`."""
+        at_once = max(1, _READ // self._width_of(name))
+        for n, head in enumerate(self._heads(name)):
+            for low in range(0, len(self.trace), at_once):
+                check()
+                yield n, self._read(name, head, low, min(len(self.trace), low + at_once))
+
+    def _heads(self, name: str) -> Sequence[int | None]:
+        return range(self.trace.config.n_head) if self.trace.table[name].spec.per_head else (None,)
+
+    # Reading and pooling
 
     def _cut(self, plate: Plate) -> int:
         """The number of columns of the plate's tensor after which the next plate begins."""
-        width = self._width(plate)
+        width = self._width_of(plate.name)
         return width if plate.head is not None else min(width, self.trace.config.n_embd)
 
-    def _width(self, plate: Plate) -> int:
-        spec = self.trace.table[plate.name].spec
-        shape = spec.shape(self.trace.config, len(self.trace))
+    def _width_of(self, name: str) -> int:
+        shape = self.trace.table[name].spec.shape(self.trace.config, len(self.trace))
         return shape[-1] if len(shape) > 1 else 1
 
     def _piece(self, plate: Plate, by_row: int, by_column: int, n: int, each: int, check: Check) -> Array:
         key = (plate.name, plate.head, by_row, by_column, n)
-        with self._lock:
-            if key in self._pieces:
-                self._pieces.move_to_end(key)
-                return self._pieces[key]
+        with self._store.lock:
+            if key in self._store.pieces:
+                self._store.pieces.move_to_end(key)
+                return self._store.pieces[key]
         start, stop = n * each * by_row, min(len(self.trace), (n + 1) * each * by_row)
-        at_once = max(by_row, _READ // max(1, self._width(plate)) // by_row * by_row)
+        at_once = max(by_row, _READ // max(1, self._width_of(plate.name)) // by_row * by_row)
         parts, cut = [], self._cut(plate)
         for low in range(start, stop, at_once):
             check()
@@ -172,12 +213,12 @@ class SheetValues:
             ]
             parts.append(pieces[0] if len(pieces) == 1 else np.concatenate(pieces, 1))
         made = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        with self._lock:
-            if key not in self._pieces:
-                self._pieces[key] = made
-                self._held += made.nbytes
-                while self._held > _KEPT and len(self._pieces) > 1:
-                    self._held -= self._pieces.popitem(last=False)[1].nbytes
+        with self._store.lock:
+            if key not in self._store.pieces:
+                self._store.pieces[key] = made
+                self._store.held += made.nbytes
+                while self._store.held > _KEPT and len(self._store.pieces) > 1:
+                    self._store.held -= self._store.pieces.popitem(last=False)[1].nbytes
         return made
 
     def _read(self, name: str, head: int | None, start: int, stop: int) -> Array:
@@ -194,14 +235,65 @@ class SheetValues:
         return np.where(hidden[head if len(hidden) > 1 else 0], np.float32(np.nan), found)
 
 
+class Difference(SheetValues):
+    """The numbers of one pass minus those of another, cell by cell; NaN where the other has no corresponding cell."""
+
+    def __init__(self, one: SheetValues, other: SheetValues, alignment: Alignment) -> None:
+        super().__init__(one.trace, one.colours)
+        self._one, self._other = one, other
+        whole = tuple(range(len(one.trace)))
+        self._places = None if alignment in ((), whole) and len(other.trace) == len(whole) else alignment or whole
+
+    def is_diverging(self, _name: str) -> bool:
+        """Every difference is around zero, that of patterns too."""
+        return True
+
+    def _fixed(self, _name: str) -> Levels | None:
+        return self.colours.fixed("")
+
+    def _judged(self, _name: str, tables: list[Array]) -> Levels:
+        return natural("", self.trace.config, tables)
+
+    def _read(self, name: str, head: int | None, start: int, stop: int) -> Array:
+        mine = self._one._read(name, head, start, stop)
+        with np.errstate(invalid="ignore"):  # infinities that both have are no difference
+            if self._places is None:
+                return np.asarray(mine - self._other._read(name, head, start, stop), np.float32)
+            return np.asarray(mine - self._aligned(name, head, start, stop), np.float32)
+
+    def _aligned(self, name: str, head: int | None, start: int, stop: int) -> Array:
+        """The other pass' numbers in this one's places."""
+        assert self._places is not None
+        count = len(self._other.trace)
+        places = [n if n is not None and n < count else None for n in self._places]
+        rows = [n for n in places[start:stop] if n is not None]
+        theirs = self._other._read(name, head, min(rows, default=0), max(rows, default=0) + 1)
+        found = _placed(theirs, [None if n is None else n - min(rows) for n in places[start:stop]], 0)
+        return _placed(found, places, 1) if self.trace.table[name].axes[-1] == "key" else found
+
+
+def _placed(values: Array, places: Sequence[int | None], axis: int) -> Array:
+    """The values at these places along an axis; NaN for None."""
+    found = np.array(values.take([0 if n is None else n for n in places], axis), np.float32)
+    np.moveaxis(found, axis, 0)[[n for n, place in enumerate(places) if place is None]] = np.nan
+    return found
+
+
 class TakenValues(SheetValues):
     """The values of a sheet without its pass, as another process sent them: pooled at `units` per pixel, or coarser."""
 
-    def __init__(self, units: int, taken: dict[tuple[str, int | None, int], Array], levels: dict[str, Levels]) -> None:
-        self.units, self._taken, self._own = units, taken, levels
+    def __init__(
+        self,
+        units: int,
+        taken: dict[tuple[str, int | None, int], Array],
+        scales: dict[str, Scale],
+        colours: Colours,
+    ) -> None:
+        self.units, self._taken, self._scales, self.colours = units, taken, scales, colours
+        self._store = _Store()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TakenValues, (self.units, self._taken, self._own)
+        return TakenValues, (self.units, self._taken, self._scales, self.colours)
 
     def cells(self, plate: Plate, rows: range, columns: range) -> Array:
         """The numbers of a part of a plate. Raises ExportError if only pooled ones were sent."""
@@ -217,6 +309,10 @@ class TakenValues(SheetValues):
         found = strongest(self._taken[plate.name, plate.head, plate.first], asked[0] // own[0], asked[1] // own[1])
         return found[rows.start : rows.stop]
 
-    def levels(self, name: str, scale: str = "linear") -> Levels:
-        """The colour scale of a tensor."""
-        return unit(scale) if name.endswith("attn.pattern") else self._own[name]
+    def is_diverging(self, name: str) -> bool:
+        """Whether a tensor's scale is around zero."""
+        return self._scales[name].levels.diverging
+
+    def known(self, name: str) -> Scale | None:
+        """The scale of a tensor, in the colours in which it was sent."""
+        return self._scales[name]

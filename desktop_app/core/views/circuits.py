@@ -39,7 +39,6 @@ from desktop_app.core.state import State, with_option
 from desktop_app.core.views import circuits_opened
 from desktop_app.core.views.head_page import name
 from desktop_app.core.views.head_weights import through_mlp
-from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Count, Phrase
@@ -75,7 +74,7 @@ def content(scene: Scene) -> View:
     if found is None:
         return View("", "", column(TextPanel(lines=(Line("", WANT.product.waiting),))))
     beside = column(_listed(scene, found), _copying(scene, found))
-    return with_limits(View("", "", row(_graph(scene, found), beside, weights=(5, 4))), scene.state.view)
+    return View("", "", row(_graph(scene, found), beside, weights=(5, 4)))
 
 
 def _kinds(scene: Scene) -> tuple[str, ...]:

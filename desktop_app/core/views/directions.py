@@ -40,7 +40,6 @@ from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.views.common import rows_as_numpy, rows_note, token_name
 from desktop_app.core.views.dot import dot_panels
-from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import LogitscopeError, ModelError
 from desktop_app.gpt2.phrase import Count, Phrase, Sentences
@@ -127,7 +126,7 @@ def content(scene: Scene) -> View:
     if found.reason:
         return View(title, _LEADS[shows], column(TextPanel(lines=(Line("", "", found.reason), *_kept_lines(scene)))))
     box = _sum(scene, found) if shows == "sum" else _ruler(scene, found)
-    return with_limits(View(title, _LEADS[shows], box), scene.state.view)
+    return View(title, _LEADS[shows], box)
 
 
 def _title(scene: Scene, found: Found | None) -> str:

@@ -37,7 +37,6 @@ from desktop_app.core.state import State, with_option
 from desktop_app.core.views import head_page, head_weights
 from desktop_app.core.views.common import without_first
 from desktop_app.core.views.head_page import label_words, name, weight_levels
-from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.mask import mask_of, rules
@@ -136,7 +135,7 @@ def content(scene: Scene) -> View:
         )
     else:
         view = _summed(scene, shows)
-    return with_limits(view, scene.state.view)
+    return view
 
 
 def _waiting(want: Want) -> TextPanel:

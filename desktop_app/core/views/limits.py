@@ -11,6 +11,7 @@ from desktop_app.core.panels import (
     MapPanel,
     MultiplesPanel,
     ShadedPanel,
+    SheetPanel,
     StripsPanel,
     View,
 )
@@ -30,10 +31,14 @@ def with_limits(view: View, options: ViewOptions) -> View:
 
 def limit_field(view: View) -> str | None:
     """The view option that fixes the limit of this view's largest picture; None if nothing is shown in colours."""
-    found = [p for p in _coloured(view.content) if not (isinstance(p, GridPanel) and p.small)]
-    if not found:
+    found = next((p for p in _coloured(view.content) if not (isinstance(p, GridPanel) and p.small)), None)
+    if found is None:
         return None
-    return "limit" if found[0].levels.diverging else "pattern_limit"
+    if isinstance(found, SheetPanel):  # its levels are computed where it is drawn
+        around_zero = found.values is None or found.values.is_diverging(found.tensor)
+    else:
+        around_zero = found.levels.diverging
+    return "limit" if around_zero else "pattern_limit"
 
 
 def read_limit(text: str) -> float | None:
@@ -49,12 +54,17 @@ def read_limit(text: str) -> float | None:
     return limit
 
 
-def _coloured(box: Box) -> list[COLOURED]:
-    found: list[COLOURED] = []
+def _ends(panel: COLOURED) -> bool:
+    """Whether a panel's colours say how large numbers are: those of a scale without a rule are a key, as of masks."""
+    return bool(panel.levels.rule)
+
+
+def _coloured(box: Box) -> list[COLOURED | SheetPanel]:
+    found: list[COLOURED | SheetPanel] = []
     for child in box.children:
         if isinstance(child, Box):
             found += _coloured(child)
-        elif isinstance(child, COLOURED):
+        elif isinstance(child, SheetPanel) or (isinstance(child, COLOURED) and _ends(child)):
             found.append(child)
     return found
 
@@ -65,7 +75,10 @@ def _box(box: Box, options: ViewOptions) -> Box:
 
 
 def _panel(panel: AnyPanel, options: ViewOptions) -> AnyPanel:
-    if not isinstance(panel, COLOURED):
+    if isinstance(panel, SheetPanel) and panel.values is not None:
+        colours = replace(panel.values.colours, limit=options.limit, pattern_limit=options.pattern_limit)
+        return replace(panel, values=panel.values.coloured(colours, panel.values.beside))
+    if not isinstance(panel, COLOURED) or not _ends(panel):
         return panel
     limit = options.limit if panel.levels.diverging else options.pattern_limit
     return replace(panel, levels=panel.levels.limited(limit))

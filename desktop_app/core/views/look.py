@@ -36,7 +36,6 @@ from desktop_app.core.state import State
 from desktop_app.core.targets import of_tensor
 from desktop_app.core.views.common import key_bars, token_name
 from desktop_app.core.views.dot import aligned, largest_terms
-from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.config import Config
 from desktop_app.gpt2.errors import ModelError
@@ -238,8 +237,7 @@ def content(scene: Scene) -> View:
         texts=_texts(values, limit),
         sums=True,
     )
-    view = View(title, "", column(picture, row(_closes(scene, score, values), _keys(scene, key)), weights=(3, 1)))
-    return with_limits(view, scene.state.view)
+    return View(title, "", column(picture, row(_closes(scene, score, values), _keys(scene, key)), weights=(3, 1)))
 
 
 def _texts(values: Array, limit: float) -> tuple[tuple[str, ...], ...]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from desktop_app.core.levels import Levels, diverging, number
+from desktop_app.core.levels import diverging, number
 from desktop_app.core.panels import (
     Array,
     Bar,
@@ -18,6 +18,7 @@ from desktop_app.core.panels import (
     row,
 )
 from desktop_app.core.scene import Scene
+from desktop_app.core.silent import heard_limits, is_silent
 from desktop_app.core.views.common import norm, strip, token_map, token_name, vector, without_first, wrap_width
 from desktop_app.core.views.vector_bars import strongest
 from desktop_app.gpt2.activations import ACTIVATIONS
@@ -26,7 +27,6 @@ from desktop_app.gpt2.phrase import Count, Phrase, joined
 _STRONGEST = 12
 _LOWEST = 4
 _REACH = 16.0
-_SILENT = 1e-3
 
 
 def _order(scene: Scene) -> Array:
@@ -49,21 +49,6 @@ def _strongest(scene: Scene, name: str, title: str) -> BarsPanel:
         for i in order
     )
     return BarsPanel(title=title, note=Phrase("by size, named by index"), bars=bars, hue=Hue.MLP)
-
-
-def _silent(scene: Scene, pre: Array) -> Array:
-    """Mask of the negative numbers of which the activation passes less than a thousandth: their size has no effect."""
-    passed = ACTIVATIONS[scene.config.activation].compute(np.asarray(pre, np.float32))
-    return (pre < 0) & (np.abs(passed) < _SILENT * np.abs(pre))
-
-
-def _limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
-    """Colour limits of `everything`, or of `heard` alone if the silent neurons would more than double the limits."""
-    whole = diverging(*everything, rule=rule)
-    if not heard.size or heard.size == everything[0].size:
-        return whole
-    own = diverging(heard, rule=Phrase("{1}, without the silent", rule))
-    return own if 2 * own.high < whole.high else whole
 
 
 def _highest_and_lowest(scene: Scene, silent: Array) -> BarsPanel:
@@ -95,7 +80,7 @@ def pre(scene: Scene) -> Box:
     source = strip(scene, scene.block("ln2.out"), "ln2.out")
     neurons = _neurons(scene, scene.block("mlp.pre"), "mlp.pre", Hue.MLP)
     everything = without_first(scene, scene.trace[scene.block("mlp.pre")], 0)
-    silent = _silent(scene, np.fmax.reduce(everything, axis=0))
+    silent = is_silent(scene.config, np.fmax.reduce(everything, axis=0))
     count = int(silent.sum())
     heard = neurons.values[~silent[_order(scene)]]
     return column(
@@ -106,7 +91,7 @@ def pre(scene: Scene) -> Box:
                 " · ", [_sorting(scene), *([Phrase("{1} silent at every token", Count(count))] if count else [])]
             ),
             strips=(neurons,),
-            levels=_limits(heard, (neurons.values,), Phrase("this view")),
+            levels=heard_limits(heard, (neurons.values,), Phrase("this view")),
             wrap=wrap_width(scene.config.d_mlp),
         ),
         row(
@@ -117,7 +102,9 @@ def pre(scene: Scene) -> Box:
                 scene.block("mlp.pre"),
                 hue=Hue.MLP,
                 x_label=Phrase("{1} neurons", Count(scene.config.d_mlp)),
-                levels=_limits(everything[:, ~silent] if count else everything, (everything,), Phrase("this view")),
+                levels=heard_limits(
+                    everything[:, ~silent] if count else everything, (everything,), Phrase("this view")
+                ),
             ),
             weights=(2, 3),
         ),
@@ -130,7 +117,7 @@ def post(scene: Scene) -> Box:
     after = _neurons(scene, scene.block("mlp.post"), Phrase("after"), Hue.ACCENT)
     x = scene.trace.read(scene.block("mlp.pre"), row=scene.token)
     y = scene.trace.read(scene.block("mlp.post"), row=scene.token)
-    heard = x[~_silent(scene, x)]
+    heard = x[~is_silent(scene.config, x)]
     low, high = (float(v) for v in np.percentile(heard if heard.size else x, (0.5, 99.5)))
     low, high = min(-4.0, low), max(4.0, high)
     shown = before.values, after.values
@@ -146,7 +133,9 @@ def post(scene: Scene) -> Box:
             title=Phrase("{1} neurons of {2}", Count(scene.config.d_mlp), token_name(scene, scene.token)),
             note=_sorting(scene),
             strips=(before, after),
-            levels=_limits(before.values[~_silent(scene, before.values)], shown, Phrase("shared by both")),
+            levels=heard_limits(
+                before.values[~is_silent(scene.config, before.values)], shown, Phrase("shared by both")
+            ),
             wrap=wrap_width(scene.config.d_mlp),
         ),
         row(

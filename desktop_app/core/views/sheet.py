@@ -7,6 +7,7 @@ from desktop_app.core.products import Work
 from desktop_app.core.scene import Scene
 from desktop_app.core.sheet.camera import here
 from desktop_app.core.sheet.layout import lay_out_sheet
+from desktop_app.core.sheet.scales import Colours
 from desktop_app.core.sheet.values import SheetValues
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.phrase import Phrase, joined
@@ -42,8 +43,7 @@ def content(scene: Scene) -> View:
         words.insert(1, Phrase("Head {1}", scene.head))
     panel = SheetPanel(
         sheet=sheet,
-        values=values,
-        scale=scene.state.view.pattern_scale,
+        values=values.coloured(Colours(scene.state.view.pattern_scale)),
         here=here(sheet, step, layer, scene.head),
         place=joined(" · ", words),
         token=scene.token,

@@ -37,7 +37,6 @@ from desktop_app.core.scene import Scene
 from desktop_app.core.targets import of_tensor
 from desktop_app.core.views.common import rows_as_numpy, rows_note
 from desktop_app.core.views.dot import dot_panels
-from desktop_app.core.views.limits import with_limits
 from desktop_app.core.want import Product, Want
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.phrase import Count, Phrase
@@ -85,7 +84,7 @@ def content(scene: Scene) -> View:
         words = (_ANGLES if angles is None else _NEURON).waiting
         return View("", "", column(TextPanel(lines=(Line("", words),))))
     content = column(row(_angles(scene, angles), _fit(scene, angles)), row(_features(scene), _neuron(scene, neuron)))
-    return with_limits(View("", "", content), scene.state.view)
+    return View("", "", content)
 
 
 def _angles(scene: Scene, found: Angles) -> CurvePanel:

@@ -1,0 +1,226 @@
+"""Animated operations of one head: scores, a row's softmax, values weighted and added, and what the cache spares."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from desktop_app.core.levels import diverging, number, percent
+from desktop_app.core.motion.beats import Beat, eased, told
+from desktop_app.core.motion.parts import dot_parts, shown_share, strip_panel
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.links import computed_from
+from desktop_app.core.panels import (
+    Bar,
+    BarsPanel,
+    Box,
+    Hue,
+    MapPanel,
+    Source,
+    column,
+)
+from desktop_app.core.scene import Scene
+from desktop_app.gpt2.phrase import Phrase
+
+_KEYS = 16
+
+
+def scores(scene: Scene) -> tuple[Beat, ...]:
+    """Key by key: the products of query and key add up, dimension by dimension, to the score."""
+    query, name = scene.token, scene.block("attn.scores")
+    keys = _shown_keys(scene, query)
+    opened = [dot_parts(scene, Cell(name, (scene.head, query, j))) for j in keys]
+    totals = [float(products.sum()) for _, _, products, _ in opened]
+    q_levels, k_levels = diverging(opened[0][0]), diverging(*(o[1] for o in opened))
+    p_levels, reach = diverging(*(o[2] for o in opened)), max(map(abs, totals), default=1.0) or 1.0
+
+    def beat(n: int, j: int) -> Beat:
+        cell = Cell(name, (scene.head, query, j))
+        q, k, products, _ = opened[n]
+
+        def panels(t: float) -> Box:
+            done = shown_share(products, t)
+            sums = [*totals[:n], float(np.nansum(done))]
+            bars = tuple(
+                Bar(scene.labels[key], value, number(value) if m <= n else "", marked=m == n)
+                for m, (key, value) in enumerate(zip(keys, [*sums, *[0.0] * (len(keys) - n - 1)], strict=True))
+            )
+            return column(
+                strip_panel(q, Phrase("q of {1}", scene.labels[query]), Hue.QUERY, q_levels),
+                strip_panel(k, Phrase("k of {1}", scene.labels[j]), Hue.KEY, k_levels, operator="×"),
+                strip_panel(done, Phrase("products"), Hue.ACCENT, p_levels, operator="="),
+                BarsPanel(title=Phrase("Scores of the row"), bars=bars, hue=Hue.ATTENTION, reach=reach),
+            )
+
+        words = Phrase("{1} asks {2}: {3}", scene.labels[query], scene.labels[j], number(totals[n]))
+        return Beat(words, (cell,), computed_from(scene.trace, cell), (totals[n],), panels)
+
+    return tuple(beat(n, j) for n, j in enumerate(keys))
+
+
+def softmax(scene: Scene) -> tuple[Beat, ...]:
+    """The query's row: scaled, masked, exponentiated, summed, divided."""
+    query, head, trace = scene.token, scene.head, scene.trace
+    count = len(trace)
+    rows = {
+        part: trace.read(scene.block(f"attn.{part}"), head=head, row=query).astype(np.float64)
+        for part in ("scores", "scaled", "masked", "pattern")
+    }
+    keys = _shown_keys(scene, query)
+    hidden = [j for j in range(count) if not np.isfinite(rows["masked"][j])][: max(0, _KEYS - len(keys))]
+    shown = sorted({*keys, *hidden})
+    seen = np.isfinite(rows["masked"])
+    largest = float(rows["masked"][seen].max())
+    exps = np.where(seen, np.exp(np.where(seen, rows["masked"], largest) - largest), 0.0)
+    total = float(exps.sum())
+
+    def stage(
+        words: str,
+        before: Array,
+        after: Array,
+        makes: str = "",
+        text: Callable[[float], str] = number,
+        *,
+        masks: bool = True,
+    ) -> Beat:
+        """The row from `before` to `after`, which is `attn.{makes}`, or a part of the softmax that no tensor holds."""
+        bars_from, bars_to = np.where(np.isfinite(before), before, 0.0), np.where(np.isfinite(after), after, 0.0)
+        reach = float(max(np.abs(bars_from[shown]).max(), np.abs(bars_to[shown]).max(), 1e-30))
+
+        def panels(t: float) -> Box:
+            now = bars_from + (bars_to - bars_from) * eased(t)
+            bars = tuple(
+                Bar(
+                    scene.labels[j],
+                    float(now[j]),
+                    told(number(float(before[j])), text(float(after[j])), t),
+                    "" if seen[j] or t < 0.5 or not masks else Phrase("hidden"),
+                    kept=bool(seen[j]) or not masks or t < 0.5,
+                )
+                for j in shown
+            )
+            return column(
+                BarsPanel(
+                    title=words,
+                    note=Phrase("query {1}", scene.labels[query]),
+                    bars=bars,
+                    hue=Hue.ATTENTION,
+                    reach=reach,
+                )
+            )
+
+        name = scene.block(f"attn.{makes or 'pattern'}")
+        cells = tuple(Cell(name, (head, query, j)) for j in shown)
+        results = rows[makes] if makes else after
+        read = computed_from(trace, cells[0])
+        return Beat(words, cells if makes else (), read, tuple(float(results[j]) for j in shown), panels)
+
+    root = math.sqrt(scene.config.d_head)
+    less = rows["masked"] - largest
+    return (
+        stage(
+            Phrase("scaled: scores / √{1} = / {2}", scene.config.d_head, f"{root:.3g}"),
+            rows["scores"],
+            rows["scaled"],
+            "scaled",
+            masks=False,
+        ),
+        stage(Phrase("masked: what comes later is −∞"), rows["scaled"], rows["masked"], "masked"),
+        stage(Phrase("less the largest, {1}", number(largest)), rows["masked"], less),
+        stage(Phrase("exponentiated"), less, exps),
+        stage(Phrase("divided by their sum, {1}", number(total)), exps, exps / total, "pattern", percent),
+    )
+
+
+def weigh(scene: Scene) -> tuple[Beat, ...]:
+    """Value rows, each times its weight, added one by one into z."""
+    query, head, trace = scene.token, scene.head, scene.trace
+    pattern = trace.read(scene.block("attn.pattern"), head=head, row=query).astype(np.float64)
+    values = trace.read(scene.block("attn.v"), head=head).astype(np.float64)
+    keys = _shown_keys(scene, query)
+    rest = [j for j in range(scene.reach(query)) if j not in keys]
+    groups: list[list[int]] = [[j] for j in keys] + ([rest] if rest else [])
+    terms = [sum((pattern[j] * values[j] for j in group), np.zeros(values.shape[1])) for group in groups]
+    sums = np.cumsum(terms, 0)
+    v_levels, z_levels = diverging(values[keys]), diverging(sums)
+    cell = Cell(scene.block("attn.z"), (head, query, 0))
+    made = tuple(Cell(cell.name, (head, query, n)) for n in range(values.shape[1]))
+
+    def beat(n: int) -> Beat:
+        group = groups[n]
+        j = group[0]
+        before = sums[n - 1] if n else np.zeros(values.shape[1])
+        label = Phrase("v of {1}", scene.labels[j]) if len(group) == 1 else Phrase("{1} others", len(group))
+        weight = float(pattern[group].sum())
+
+        def panels(t: float) -> Box:
+            done = eased(t)
+            bars = tuple(
+                Bar(
+                    scene.labels[g[0]] if len(g) == 1 else Phrase("others"),
+                    float(pattern[g].sum()),
+                    percent(float(pattern[g].sum())),
+                    marked=m == n,
+                )
+                for m, g in enumerate(groups)
+            )
+            first = values[j] if len(group) == 1 else terms[n] / max(weight, 1e-30)
+            return column(
+                BarsPanel(title=Phrase("Weights of the row"), bars=bars, hue=Hue.ATTENTION, reach=1.0),
+                strip_panel(first, label, Hue.VALUE, v_levels),
+                strip_panel(terms[n] * done, f"× {number(weight)}", Hue.ACCENT, z_levels, operator="×"),
+                strip_panel(before + terms[n] * done, Phrase("z so far"), Hue.VALUE, z_levels, operator="+"),
+            )
+
+        words = Phrase("{1} of {2}", percent(weight), label)
+        results = tuple(map(float, sums[n]))
+        last = n == len(groups) - 1
+        return Beat(words, made if last else (), computed_from(trace, cell), results, panels)
+
+    return tuple(beat(n) for n in range(len(groups)))
+
+
+def cache(scene: Scene) -> tuple[Beat, ...]:
+    """The newest token's key and value: the rows computed now, next to those in the key-value cache."""
+    last, head = len(scene.trace) - 1, scene.head
+
+    def part(letter: str, hue: Hue) -> Beat:
+        name = scene.block(f"attn.{letter}")
+        values = scene.trace.read(name, head=head)
+        levels = diverging(values)
+        cells = tuple(Cell(name, (head, last, n)) for n in range(values.shape[1]))
+
+        def panels(t: float) -> Box:
+            now = np.array(values, np.float64)
+            now[last, round(t * now.shape[1]) :] = np.nan
+            return column(
+                MapPanel(
+                    title=Phrase("{1}, head {2}", name, head),
+                    note=Phrase("{1} rows are kept, one is computed", last),
+                    values=now,
+                    levels=levels,
+                    row_labels=scene.labels,
+                    source=Source(name, (head, "row", "col")),
+                    hue=hue,
+                    selected=last,
+                    fresh=1,
+                    x_label=Phrase("{1} dimensions", now.shape[1]),
+                )
+            )
+
+        words = Phrase("the new row of {1}; the cache spares the {2} above it", letter, last)
+        return Beat(words, cells, computed_from(scene.trace, cells[0]), tuple(map(float, values[last])), panels)
+
+    return part("k", Hue.KEY), part("v", Hue.VALUE)
+
+
+def _shown_keys(scene: Scene, query: int) -> list[int]:
+    """Keys that a query sees; if there are many, those that it attends to most, in the order of the text."""
+    pattern = scene.trace.read(scene.block("attn.pattern"), head=scene.head, row=query)
+    seen = [j for j in range(scene.reach(query)) if np.isfinite(_masked_row(scene, query)[j])]
+    strongest = sorted(seen, key=lambda j: -pattern[j])[:_KEYS]
+    return sorted(strongest)
+
+
+def _masked_row(scene: Scene, query: int) -> Array:
+    return scene.trace.read(scene.block("attn.masked"), head=scene.head, row=query)

@@ -1,0 +1,34 @@
+"""What animated operations share: vectors as strips, and the two vectors of a dot product."""
+
+import numpy as np
+
+from desktop_app.core.levels import Levels
+from desktop_app.core.opening.arithmetic import open_cell
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.panels import (
+    Hue,
+    Strip,
+    StripsPanel,
+)
+from desktop_app.core.scene import Scene
+from desktop_app.core.views.common import wrap_width
+
+
+def shown_share(values: Array, share: float) -> Array:
+    """The first share of a vector; the rest is NaN."""
+    found = np.array(values, np.float64)
+    found[round(share * len(found)) :] = np.nan
+    return found
+
+
+def strip_panel(values: Array, label: str, hue: Hue, levels: Levels, operator: str = "") -> StripsPanel:
+    """One vector as a strip on the scale that it keeps through all beats."""
+    return StripsPanel(strips=(Strip(label, values, None, hue, operator),), levels=levels, wrap=wrap_width(len(values)))
+
+
+def dot_parts(scene: Scene, cell: Cell) -> tuple[Array, Array, Array, float]:
+    """The two vectors of a dot product, their elementwise products, and what is added afterwards."""
+    opening = open_cell(scene.trace, scene.checkpoint.weights, cell)
+    left, right = opening.vectors
+    assert opening.products is not None
+    return left.values, right.values, opening.products, opening.scalars[0].value if opening.scalars else 0.0

@@ -1,0 +1,225 @@
+"""Animated operations on a token's vector: a layer norm, a matrix product, the activation, a sum of two."""
+
+import numpy as np
+
+from desktop_app.core.levels import diverging, number
+from desktop_app.core.motion.beats import Beat, eased, told
+from desktop_app.core.motion.parts import dot_parts, shown_share, strip_panel
+from desktop_app.core.opening.cells import Array, Cell
+from desktop_app.core.opening.links import computed_from
+from desktop_app.core.panels import (
+    Box,
+    CurvePanel,
+    Hue,
+    column,
+)
+from desktop_app.core.scene import Scene
+from desktop_app.gpt2.activations import ACTIVATIONS
+from desktop_app.gpt2.phrase import Phrase
+
+_POINTS, _PARTS = 24, 8
+
+
+def norm(scene: Scene, name: str, source: str) -> tuple[Beat, ...]:
+    """A layer norm's four steps on the selected token's vector."""
+    token, trace = scene.token, scene.trace
+    x = trace.read(source, row=token).astype(np.float64)
+    mean = float(trace.read(f"{name}.mean", row=token)[0])
+    scale = float(trace.read(f"{name}.scale", row=token)[0])
+    normal = trace.read(f"{name}.normalized", row=token).astype(np.float64)
+    out = trace.read(f"{name}.out", row=token).astype(np.float64)
+    dims = np.arange(len(x), dtype=float)
+
+    def stage(
+        words: str,
+        cells: tuple[Cell, ...],
+        results: Array,
+        before: Array,
+        after: Array,
+        level: tuple[float, float],
+        *,
+        spread: bool = False,
+    ) -> Beat:
+        """The vector from `before` to `after`; with `spread`, a line then says how far it is from 0 on the average."""
+        means = float(before.mean()), float(after.mean())
+
+        def panels(t: float) -> Box:
+            done = eased(t)
+            now = before + (after - before) * done
+            at = level[0] + (level[1] - level[0]) * done
+            lines = [(at, Phrase("mean {1}", told(number(means[0]), number(means[1]), t)))]
+            if spread and t >= 0.5:
+                lines.append((scale, Phrase("scale {1}", number(scale))))
+            return column(
+                CurvePanel(
+                    title=words,
+                    note=Phrase("token {1}", scene.labels[token]),
+                    points=(dims, now),
+                    stems=True,
+                    hue=Hue.RESIDUAL,
+                    levels_at=tuple(lines),
+                    x_label=Phrase("dimension"),
+                ),
+                strip_panel(now, Phrase("the vector"), Hue.RESIDUAL, diverging(after)),
+            )
+
+        return Beat(words, cells, computed_from(trace, cells[0]), tuple(map(float, np.ravel(results))), panels)
+
+    def row(part: str) -> tuple[Cell, ...]:
+        return tuple(Cell(f"{name}.{part}", (token, n)) for n in range(len(x)))
+
+    return (
+        stage(
+            Phrase("the mean is {1}", number(mean)),
+            (Cell(f"{name}.mean", (token, 0)),),
+            np.array([mean]),
+            x,
+            x,
+            (0.0, mean),
+        ),
+        stage(
+            Phrase("less the mean"),
+            (Cell(f"{name}.scale", (token, 0)),),
+            np.array([scale]),
+            x,
+            x - mean,
+            (mean, 0.0),
+            spread=True,
+        ),
+        stage(Phrase("divided by {1}", number(scale)), row("normalized"), normal, x - mean, normal, (0.0, 0.0)),
+        stage(Phrase("times the gain, plus the bias"), row("out"), out, normal, out, (0.0, float(out.mean()))),
+    )
+
+
+def product(scene: Scene, name: str) -> tuple[Beat, ...]:
+    """The output of largest magnitude of a matrix product at the token: its terms are added in eight parts."""
+    token = scene.token if name != "logits" else scene.position
+    values = scene.trace.read(name, row=token)
+    if values.ndim > 1:  # for q, k, v: one head's
+        values = values[scene.head]
+    n = int(np.abs(values).argmax())
+    per_head = scene.trace.table[name].spec.per_head
+    cell = Cell(name, (scene.head, token, n) if per_head else (token, n))
+    left, right, products, bias = dot_parts(scene, cell)
+    running = np.concatenate([[0.0], np.cumsum(products)])
+    edges = np.linspace(0, len(products), _PARTS + 1).astype(int)
+    levels = diverging(left), diverging(right), diverging(products)
+    total = float(running[-1]) + bias
+    column_label = Phrase("column {1} of the weights", n)
+
+    def view(upto: float, target: float) -> Box:
+        stop = round(upto)
+        done = np.where(np.arange(len(products)) < stop, products, np.nan)
+        return column(
+            strip_panel(left, Phrase("x of {1}", scene.labels[token]), Hue.RESIDUAL, levels[0]),
+            strip_panel(right, column_label, Hue.MLP, levels[1], operator="×"),
+            strip_panel(done, Phrase("products"), Hue.ACCENT, levels[2], operator="="),
+            CurvePanel(
+                title=Phrase("Running sum"),
+                note=Phrase("now {1}", number(float(running[stop]) + target)),
+                lines=(
+                    (np.arange(stop + 1, dtype=float), running[: stop + 1]),
+                    (np.array([0.0, len(products)]), np.zeros(2)),
+                ),
+                levels_at=((total, Phrase("the number {1}", number(total))),),
+                x_label=Phrase("terms added"),
+                hue=Hue.ACCENT,
+            ),
+        )
+
+    def part(k: int) -> Beat:
+        low, high = int(edges[k]), int(edges[k + 1])
+        words = Phrase("terms {1} to {2}: the sum is {3}", low, high - 1, number(float(running[high])))
+        last = k == _PARTS - 1 and not bias
+        return Beat(
+            words,
+            (cell,) if last else (),
+            computed_from(scene.trace, cell),
+            (float(running[high]),),
+            lambda t: view(low + (high - low) * t, 0.0),
+        )
+
+    beats = [part(k) for k in range(_PARTS) if edges[k + 1] > edges[k]]
+    if bias:
+        words = Phrase("and the bias {1}: {2}", number(bias), number(total))
+        whole = len(products)
+        beats.append(
+            Beat(
+                words,
+                (cell,),
+                computed_from(scene.trace, cell),
+                (total,),
+                lambda t: view(whole, bias if t >= 0.5 else 0.0),
+            )
+        )
+    return tuple(beats)
+
+
+def activation(scene: Scene) -> tuple[Beat, ...]:
+    """Neurons of the selected token, from the lowest to the highest, each passed through the activation curve."""
+    token, name = scene.token, scene.block("mlp.post")
+    before = scene.trace.read(scene.block("mlp.pre"), row=token).astype(np.float64)
+    after = scene.trace.read(name, row=token).astype(np.float64)
+    ranked = np.argsort(before, kind="stable")
+    order = ranked[np.unique(np.linspace(0, len(ranked) - 1, _POINTS).astype(int))]
+    reach = float(max(4.0, np.abs(before[order]).max() * 1.1))
+    grid = np.linspace(-reach, reach, 300)
+    curve = np.asarray(ACTIVATIONS[scene.config.activation].compute(grid.astype(np.float32)), np.float64)
+
+    def beat(k: int, n: int) -> Beat:
+        x, y = float(before[n]), float(after[n])
+        cell = Cell(name, (token, n))
+
+        def panels(t: float) -> Box:
+            done = order[:k]
+            focus = (x, y * eased(t), f"{number(x)} → {number(y)}" if t >= 1 else number(x))
+            return column(
+                CurvePanel(
+                    title=scene.config.activation_function,
+                    note=Phrase("token {1}, neuron {2}", scene.labels[token], n),
+                    lines=((grid, curve),),
+                    points=(before[done], after[done]) if k else None,
+                    focus=focus,
+                    x_label=Phrase("before"),
+                    y_label=Phrase("after"),
+                    hue=Hue.MLP,
+                )
+            )
+
+        return Beat(
+            Phrase("neuron {1}: {2} becomes {3}", n, number(x), number(y)),
+            (cell,),
+            computed_from(scene.trace, cell),
+            (y,),
+            panels,
+        )
+
+    return tuple(beat(k, int(n)) for k, n in enumerate(order))
+
+
+def addends(scene: Scene, name: str) -> tuple[Beat, ...]:
+    """Two vectors added into their sum, a quarter of the dimensions at a time."""
+    token, trace = scene.token, scene.trace
+    sources = trace.table[name].inputs
+    one, other = (trace.read(source, row=token).astype(np.float64) for source in sources[:2])
+    total = trace.read(name, row=token).astype(np.float64)
+    levels = diverging(one, other, total)
+    edges = np.linspace(0, len(total), 5).astype(int)
+
+    def part(k: int) -> Beat:
+        low, high = int(edges[k]), int(edges[k + 1])
+        cells = tuple(Cell(name, (token, n)) for n in range(low, high))
+
+        def panels(t: float) -> Box:
+            return column(
+                strip_panel(one, sources[0], Hue.RESIDUAL, levels),
+                strip_panel(other, sources[1], Hue.ATTENTION, levels, operator="+"),
+                strip_panel(
+                    shown_share(total, (low + (high - low) * t) / len(total)), name, Hue.RESIDUAL, levels, operator="="
+                ),
+            )
+
+        words = Phrase("dimensions {1} to {2}", low, high - 1)
+        return Beat(words, cells, computed_from(trace, cells[0]), tuple(map(float, total[low:high])), panels)
+
+    return tuple(part(k) for k in range(4) if edges[k + 1] > edges[k])

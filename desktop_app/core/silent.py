@@ -1,0 +1,26 @@
+"""Silent neurons: numbers before the activation that are far below zero, whose size has no effect on what follows."""
+
+import numpy as np
+
+from desktop_app.core.levels import Levels, diverging
+from desktop_app.core.panels import Array
+from desktop_app.gpt2.activations import ACTIVATIONS
+from desktop_app.gpt2.config import Config
+from desktop_app.gpt2.phrase import Phrase
+
+_SILENT = 1e-3
+
+
+def is_silent(config: Config, pre: Array) -> Array:
+    """Mask of the negative numbers of which the activation passes less than a thousandth."""
+    passed = ACTIVATIONS[config.activation].compute(np.asarray(pre, np.float32))
+    return np.asarray((pre < 0) & (np.abs(passed) < _SILENT * np.abs(pre)))
+
+
+def heard_limits(heard: Array, everything: tuple[Array, ...], rule: str) -> Levels:
+    """Colour limits of `everything`, or of `heard` alone if the silent neurons would more than double the limits."""
+    whole = diverging(*everything, rule=rule)
+    if not heard.size or heard.size == everything[0].size:
+        return whole
+    own = diverging(heard, rule=Phrase("{1}, without the silent", rule))
+    return own if 2 * own.high < whole.high else whole
