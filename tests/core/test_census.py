@@ -158,7 +158,8 @@ def test_the_view_shows_every_count_and_names_its_sources():
     ]
     assert "175,181,291,520" in largest.title
     assert len(largest.bars) == 8
-    for panel, bars in zip(view.content.children[1].children, (ATTENTION, MLP, EMBEDDINGS), strict=True):
+    shares = (*view.content.children[1].children, view.content.children[2].children[0])
+    for panel, bars in zip(shares, (ATTENTION, MLP, EMBEDDINGS), strict=True):
         own = counted.of_all(*bars) if bars is EMBEDDINGS else counted.of_blocks(*bars)
         assert [bar.label for bar in panel.bars] == ["mine", *SIZES, "GPT-3"]
         assert panel.bars[0].value == own
