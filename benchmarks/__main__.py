@@ -66,9 +66,9 @@ def main() -> int:
 
 _PARTS = (
     *("loading", "passes", "products", "int8", "peers", "analysis", "evidence", "what_if", "window", "sheet", "start"),
-    "long_use",
+    *("long_use", "growing_scans"),
 )
-_ON_REQUEST = {"long_use"}
+_ON_REQUEST = {"long_use", "growing_scans"}
 """Parts that take longer than all others together: measured with `--only` alone."""
 
 
@@ -92,6 +92,8 @@ def rows(arguments: argparse.Namespace, root: Path, runs: int) -> Iterator[Row]:
                 yield from analysis.missing()
         elif part == "evidence":
             yield from evidence.rows(root, runs)
+        elif part == "growing_scans":
+            yield from evidence.growing_rows(root)
         elif part == "what_if":
             yield from what_if.rows(root, arguments.peers, runs)
             if arguments.peers is None and not arguments.no_peers:

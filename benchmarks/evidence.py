@@ -117,6 +117,10 @@ def rows(root: Path, runs: int) -> Iterator[Row]:
     yield against("two at once / two of bare passes at once", counted, bare, TWO)
     own = _asked("measure", str(folder), "counted", "64")["own"]
     yield bounded("memory of a scan's worker beside the mapped weights", own / 1e6, SPARE / 1e6, "MB")
+
+
+def growing_rows(root: Path) -> Iterator[Row]:
+    """How a scan grows with its text: some ten minutes."""
     tiny = root / "growth"
     if not tiny.exists():
         _write_growth(tiny)
