@@ -460,7 +460,7 @@ ACTIONS: dict[str, dict[str, tuple[str, Options]]] = {
         ),
         "get": (
             "download models from the Hugging Face Hub, or resume their download; branches may be snapshots",
-            (Option("name", f"{_HUB_NAME}, once or more", Kind.SEVERAL, "NAME"),),
+            (Option("name", kind=Kind.SEVERAL, metavar=_HUB_NAME),),
         ),
         "add": ("add a folder to the list of models", (Option("folder", kind=Path, metavar="DIR"),)),
         "remove": (
