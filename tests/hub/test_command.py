@@ -1,6 +1,12 @@
 """`logitscope models get` as a user runs it: exit codes, output, and the environment variables that it follows."""
 
+import shutil
+from xml.etree import ElementTree
+
+import numpy as np
 import pytest
+from PIL import Image, ImageSequence
+from safetensors.numpy import load_file, save_file
 
 from desktop_app.core.library.cache import find_snapshot
 from desktop_app.core.library.references import HubName
@@ -27,6 +33,35 @@ def test_several_branches_are_fetched_together_and_are_one_model_with_a_range(fi
     status, out, _ = finish("models", "list")
     (line,) = [line for line in out.splitlines() if line.startswith("owner/grown")]
     assert line.startswith("owner/grown@step-2") and line.endswith("on this machine; 2 snapshots, steps 1 to 2")
+
+
+def test_branches_are_the_moments_of_a_clip_and_of_a_figure(finish, hub, tiny, tmp_path):
+    later = tmp_path / "later"
+    shutil.copytree(tiny, later)
+    weights = load_file(later / WEIGHTS)
+    save_file({name: 1.5 * array for name, array in weights.items()}, later / WEIGHTS)
+    for n, folder in ((1, tiny), (2, later)):
+        hub.add("owner/grown", folder, revision=f"step-{n}", commit=f"{n:040x}")
+    assert finish("models", "get", "owner/grown@step-1", "owner/grown@step-2")[0] == 0
+    asked = (
+        "clip",
+        "--ids",
+        "1,2,3",
+        "--step",
+        "probabilities",
+        "--training",
+        "--model",
+        "owner/grown@step-2",
+        "--out",
+    )
+    for name in ("clip.gif", "ends.svg"):
+        status, _, err = finish(*asked, str(tmp_path / name), HF_HUB_OFFLINE="1")
+        assert status == 0, err
+    with Image.open(tmp_path / "clip.gif") as film:
+        moments = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    assert len({moment.tobytes() for moment in moments}) == 2
+    words = " ".join(ElementTree.parse(tmp_path / "ends.svg").getroot().itertext())
+    assert "After 1 step" in words and "After 2 steps" in words
 
 
 @pytest.mark.parametrize(
