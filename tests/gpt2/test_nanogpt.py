@@ -137,7 +137,7 @@ def test_check_knows_that_absent_biases_are_no_fault(tmp_path, capfd):
 @pytest.mark.parametrize("args", [NANO, MINI])
 def test_a_size_that_is_left_out_is_asked_for_and_never_guessed(args, name):
     for raw in ({k: v for k, v in args.items() if k != name}, args | {name: None}):
-        with pytest.raises(ModelError, match=rf"config.json: .* no {name}; add it"):
+        with pytest.raises(ModelError, match=rf"config.json .* no {name}; add it"):
             parse_config(raw, "config.json")
 
 
