@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.shapes import checkpoint, text
 from benchmarks.table import Row, against, bounded, interleaved, ms, percentile, timed
@@ -20,21 +21,33 @@ from desktop_app.core.steps import build_view, step_list
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.errors import Cancelled
 from desktop_app.gpt2.session import Stop, make_session
-from desktop_app.gpt2.tensors import tensor_table
+from desktop_app.gpt2.tensors import past_inputs, tensor_table
 
 
 class FullPass:
-    """A pass with the logits of all positions that captures the tensors named in `only`."""
+    """A pass with the logits of all positions that captures the tensors named in `only`, keys and values included.
 
-    def __init__(self, checkpoint: Checkpoint, only: frozenset[str]) -> None:
-        self._names = sorted(only | {"logits"})
+    As in the program, a long text runs in chunks, each on the keys and values of those before it.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, only: frozenset[str], chunk: int = 1 << 30) -> None:
+        self._chunk, self._names = chunk, sorted(only | {"logits"})
         self._session = make_session(checkpoint, only=frozenset(self._names), packed=True)
         c = checkpoint.config
+        self._inputs = past_inputs(c)
         nothing = np.zeros((c.n_head, 0, c.d_head), np.float32)
-        self._past = {f"past.{n}.{part}": nothing for n in range(c.n_layer) for part in ("key", "value")}
+        self._past: dict[str, NDArray[np.float32]] = dict.fromkeys(self._inputs, nothing)
 
-    def __call__(self, ids: Sequence[int]) -> list[Any]:
-        return list(self._session.run(self._names, {"input_ids": np.asarray(ids, np.int64), **self._past}))
+    def __call__(self, ids: Sequence[int]) -> list[list[Any]]:
+        found: list[list[Any]] = []
+        past = self._past
+        for start in range(0, len(ids), self._chunk):
+            if found:
+                new = dict(zip(self._names, found[-1], strict=True))
+                past = {name: np.concatenate([past[name], new[own]], 1) for name, own in self._inputs.items()}
+            feeds = {"input_ids": np.asarray(ids[start : start + self._chunk], np.int64), **past}
+            found.append(list(self._session.run(self._names, feeds)))
+        return found
 
 
 def without_grids(checkpoint: Checkpoint) -> frozenset[str]:

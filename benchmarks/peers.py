@@ -9,6 +9,7 @@ from benchmarks.passes import FullPass, ids_of, without_grids
 from benchmarks.shapes import checkpoint
 from benchmarks.table import Row, against, interleaved, timed
 from desktop_app.core.model import open_model
+from desktop_app.gpt2.engine import CHUNK
 
 TRANSFORMERS = {
     "AuthenticAMD": {8: 0.33, 128: 0.70, 512: 0.80},
@@ -89,7 +90,7 @@ def rows(root: Path, venv: Path, runs: int) -> Iterator[Row]:
     folder = checkpoint(root, "small")
     model = open_model(folder)
     model.engine.prepack()
-    full = FullPass(model.checkpoint, without_grids(model.checkpoint))
+    full = FullPass(model.checkpoint, without_grids(model.checkpoint), CHUNK)
     with Peers(venv, folder) as peers:
         for name, peer, tokens, reach in names():
             ids = ids_of(model, tokens)

@@ -19,6 +19,7 @@ from benchmarks.shapes import checkpoint
 from benchmarks.table import Row, against, interleaved, ms, timed
 from desktop_app.core.model import open_model
 from desktop_app.gpt2.checkpoint import Checkpoint
+from desktop_app.gpt2.engine import CHUNK
 from desktop_app.gpt2.graph import IR_VERSION, OPSET, placeholder
 from desktop_app.gpt2.session import session_of
 from desktop_app.gpt2.weights import UNEMBEDDING, matrices
@@ -43,7 +44,7 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
     model = open_model(folder)
     model.engine.prepack()
     kept = frozenset(name for name, row in model.engine.table.items() if row.spec.kept)
-    full = FullPass(model.checkpoint, kept)
+    full = FullPass(model.checkpoint, kept, CHUNK)
     ids = ids_of(model, 8)
     times = interleaved(lambda: timed(lambda: full(ids)), lambda: reading(model.checkpoint), runs=runs)
     yield against(_READING, *times, _READ)

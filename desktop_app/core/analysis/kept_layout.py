@@ -48,10 +48,11 @@ def _read(path: Path, count: int) -> Layout | None:
         return None
     try:
         kept = read_npz(path)
-        places, shares = kept["places"].astype(np.float64), kept["kept"].astype(np.float64)
+        places, shares = kept["places"], kept["kept"]
     except (OSError, ValueError, KeyError):
         log.warning("A kept map of the embeddings could not be read; it is made anew.", exc_info=True)
         return None
-    if places.shape != (count, 2) or shares.shape != (2,) or not np.isfinite(places).all():
+    numbers = places.dtype.kind == shares.dtype.kind == "f"  # as they were written
+    if not numbers or places.shape != (count, 2) or shares.shape != (2,) or not np.isfinite(places).all():
         return None
-    return Layout(places, float(shares[0]), float(shares[1]))
+    return Layout(places.astype(np.float64), float(shares[0]), float(shares[1]))
