@@ -11,7 +11,7 @@ _PROMPT = 70
 
 
 def caption(scene: Scene, step: Step, heads: tuple[int, ...] = (), tokens: tuple[int, int] | None = None) -> str:
-    """One line: the typed text, the model, the step, the sampling settings, and the `heads` and `tokens` shown."""
+    """One line: text, tokens, model, changes; then block, `heads`, sampling and `tokens` if the step has them."""
     words = " ".join(scene.tokenizer.decode(scene.trace.ids).split())
     if len(words) > _PROMPT:
         words = words[: _PROMPT // 2].rstrip() + " … " + words[-_PROMPT // 2 :].lstrip()
@@ -40,7 +40,7 @@ def tokens_words(count: int) -> str:
 
 
 def changes_of(scene: Scene) -> list[str]:
-    """What makes the figure differ from that of the model's unedited pass: badge, edits, the other prompt."""
+    """What distinguishes the figure from one of a plain pass: the edits, and the other prompt or model."""
     parts: list[str] = []
     if changes := scene.trace.run.changes:
         said = badge_of(scene) if BEFORE in mode_of(scene).shows else Phrase("edited")

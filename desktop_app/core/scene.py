@@ -23,8 +23,8 @@ _FOLLOWED = 3  # how many tokens are followed through the pass, if none is pinne
 class Scene:
     """A snapshot of everything that views, captions and the probability panel read, and nothing else.
 
-    A view may be compared with that of the scene `before`, of the pass without the edits, or with that of `other`, of
-    the other prompt or model, in which the corresponding tokens are selected.
+    A view can be compared with the same view in `before`, the pass without the edits, or in `other`, the other prompt
+    or model; in that scene the corresponding tokens are selected.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Scene:
     products: Mapping[Want, Made] = field(default_factory=dict)
     """The products computed for the pass, as far as they are ready."""
     beside: Mapping[str, "Scene"] = field(default_factory=dict)
-    """The scenes of the other passes, by the names of `Want.of`."""
+    """The scenes of the other passes, by the pass's name, as in `Want.of`."""
     together: Passes | None = None
 
     @property
     def passes(self) -> Passes:
-        """The passes of the scene; a scene of a single trace has only that."""
+        """The passes of the scene; only that of `trace` if no others were given."""
         return self.together or alone(self.trace)
 
     @property
@@ -53,11 +53,11 @@ class Scene:
 
     @property
     def other(self) -> "Scene | None":
-        """The scene of the other prompt."""
+        """The scene of the other prompt or model; None if there is none."""
         return self.beside.get(OTHER)
 
     def result(self, want: Want) -> Made | None:
-        """The result for a want, to be compared by identity; None while nothing of it is ready."""
+        """The result for a request (`Want`), perhaps partial; None before that. A new result is a new object."""
         if want.of:
             return self.beside[want.of].result(replace(want, of=""))
         return self.products.get(want)
@@ -74,7 +74,7 @@ class Scene:
 
     @property
     def all_made(self) -> dict[Want, Made]:
-        """Every result, including those of the other passes, by the passes' names."""
+        """Every result by its request; for another pass, `Want.of` is the pass's name."""
         found = dict(self.products)
         for name, scene in self.beside.items():
             found |= {replace(want, of=name): made for want, made in scene.products.items()}
@@ -159,7 +159,7 @@ def make_scene(
     before: Scene | None = None,
     products: Mapping[Want, Made] | None = None,
 ) -> Scene:
-    """A scene of one pass. If `before` has the same trace and position, its sorting and decoding are reused."""
+    """A scene of one pass; labels and ranking come from the previous scene `before` if its pass and position match."""
     last = len(trace) - 1
     position = last if state.position is None else min(state.position, last)
     same = before is not None and before.trace is trace

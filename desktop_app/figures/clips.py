@@ -35,7 +35,7 @@ def clip_kind(path: Path) -> str:
 
 
 def clip_times(motion: Motion, pace: float) -> Sequence[float]:
-    """The times of a clip's frames at `pace` beats a second. Raises ExportError for more than a clip may have."""
+    """The times of a clip's frames at `pace` beats a second. Raises ExportError for too many frames."""
     times = frame_times(motion, RATE, pace)
     if len(times) > MOST_FRAMES:
         raise ExportError(

@@ -82,7 +82,7 @@ def regular(path: Path, error: type[LogitscopeError]) -> os.stat_result:
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise error(f"{path} is not a regular file; put the file itself there.")
+        raise error(f"{path} is not a regular file; put a regular file there.")
     return status
 
 
@@ -92,7 +92,7 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
     Commands call this before they compute anything.
     """
     if words := why_no_file(path.name):
-        raise error(f"{path} cannot be written: {words}; name another.")
+        raise error(f"{path} cannot be written: {words}; choose another name.")
     try:
         mode = path.stat().st_mode if path.exists() else None
         dangling = mode is None and path.is_symlink()
@@ -103,9 +103,9 @@ def refuse_existing(path: Path, *, force: bool, error: type[LogitscopeError] = E
     if mode is not None and stat.S_ISDIR(mode):
         raise error(f"{path} is a folder; name a file to write.")
     if mode is not None and not stat.S_ISREG(mode):
-        raise error(f"{path} is not a regular file; name another to write.")
+        raise error(f"{path} is not a regular file; choose another file to write.")
     if mode is not None and not force:
-        raise error(f"{path} exists already; give --force to replace it, or another name.")
+        raise error(f"{path} already exists; use --force to replace it, or give another name.")
     if dangling:
         raise error(f"{path} is a broken link; delete it, or name another file.")
     if not folder_exists:

@@ -1,4 +1,4 @@
-"""onnxruntime sessions on a checkpoint's own arrays, and the only way to stop their work from another thread."""
+"""onnxruntime sessions whose weights are a checkpoint's own arrays, and `Stop`, which ends their work from outside."""
 
 import tempfile
 import threading
@@ -22,7 +22,7 @@ from desktop_app.gpt2.provider import CPU, chosen, providers
 
 
 class Stop:
-    """Stops a pass from another thread; made for one request, passed to every call that works on it."""
+    """Ends loading and running from another thread. Make one for each request, and give it to all calls for that."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class Stop:
     def run(
         self, session: ort.InferenceSession, names: Sequence[str], feeds: dict[str, Any], *, shrink: bool = False
     ) -> list[Any]:
-        """`session.run`, which `set` interrupts. Raises Cancelled if it did, ModelError if onnxruntime cannot run it.
+        """`session.run`, until `set` is called. Raises Cancelled if it was, ModelError if onnxruntime cannot run it.
 
         With `shrink` the memory that the session keeps for its next run is returned to the system.
         """
@@ -91,7 +91,7 @@ def make_session(
     fuse: bool = True,
     threads: int = 0,
 ) -> ort.InferenceSession:
-    """A session on the checkpoint's own arrays, as `session_of` makes it: it starts at once and takes a few megabytes.
+    """A session on a checkpoint, made by `session_of`: not packed, on the CPU, it takes little time and few megabytes.
 
     `body`, `head`, `only` and `given` determine what it computes, as in `build_graph`.
     """
@@ -111,12 +111,13 @@ def session_of(
     threads: int = 0,
     arena: bool = True,
 ) -> ort.InferenceSession:
-    """A session of a graph whose weights are the checkpoint's own arrays, not copies.
+    """A session of a graph with the checkpoint's weights.
 
-    `packed` copies the matrices into the fastest layout. Without `fuse` nodes run as they are in the graph, so that a
-    tensor is the same to the bit whatever else is exposed. Weights rounded to int8 are always packed. It runs on
-    `threads` threads, or on all cores if that is 0. Without an `arena` no memory is kept for the next run. Raises
-    Cancelled if `stop` was set, ModelError if there is no room on disk for the rounded weights.
+    On the CPU float32 weights are used in place, not copied, unless `packed` copies the matrices into the fastest
+    layout. Weights rounded to int8 are always packed, and other providers read all weights from a temporary file.
+    Without `fuse` onnxruntime does not optimize the graph, so that a tensor has the same bits whichever others are
+    outputs. The session runs on `threads` threads, or on all cores if that is 0. Without an `arena` no memory is kept
+    for the next run. Raises Cancelled if `stop` was set, ModelError if the temporary file cannot be written.
     """
     stop = stop or Stop()
     options = ort.SessionOptions()
@@ -124,7 +125,7 @@ def session_of(
     options.intra_op_num_threads = threads
     # Idle threads must not burn a laptop's battery.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without an arena, page faults on returned memory would take a third of a captured pass's time.
+    # Without an arena, page faults on returned memory would take a third of the time of a pass that is traced.
     options.enable_cpu_mem_arena = arena
     if not packed and not checkpoint.config.int8:
         options.add_session_config_entry("session.disable_prepacking", "1")
@@ -141,8 +142,8 @@ def session_of(
         in_file = [t for t in in_file if t.name not in values]
         for name, value in values.items():
             options.add_initializer(name, value)
-    # onnxruntime requires the external data file to exist even if it never reads it. It does read the rounded weights
-    # from it, packs them and frees what it read, so that only one copy is in memory. Other providers read everything.
+    # onnxruntime requires the external data file to exist even if it reads nothing from it. On the CPU it reads only
+    # the rounded weights, packs them and frees what it read, so that one copy is in memory. Other providers read all.
     clear_leftovers(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=unfinished_name(""), ignore_cleanup_errors=True) as folder:
         path = Path(folder).resolve() / PLACEHOLDER
@@ -171,13 +172,11 @@ def _write_data(
                     tensor.external_data.add(key=key, value=str(value))
                 file.write(data.data)
     except OSError as reason:
-        raise ModelError(
-            f"{path.parent} has no room for the weights: {reason.strerror or reason}; free some space there."
-        ) from reason
+        raise ModelError(f"{path.parent} cannot take the rounded weights: {reason.strerror or reason}.") from reason
 
 
 def _arrays(names: Iterable[str], weights: Mapping[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """The data of initializers; codes and scales of a rounded weight are adjacent, so both come from one rounding."""
+    """The data of initializers. A weight's codes and scales must be adjacent in `names`: it is then rounded once."""
     made: dict[str, NDArray[Any]] = {}
     for name in names:
         if isinstance(weights, RoundedWeights) and name not in weights and name not in made:

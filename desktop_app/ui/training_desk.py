@@ -47,12 +47,12 @@ class TrainingDesk(QObject):
 
     @property
     def number(self) -> int | None:
-        """The number of the snapshot that is open or being opened; None for a model that is none of them."""
+        """The number of the snapshot that is open or being opened; None if the open model is not one of them."""
         return self._number
 
     @property
     def _place(self) -> int:
-        """The number along the snapshots; for a model that is none of them, the one after the last."""
+        """The number of the snapshot; that after the last if the open model is not one of them."""
         after = 0 if self.training is None else len(self.training.snapshots)
         return after if self._number is None else self._number
 
@@ -62,7 +62,7 @@ class TrainingDesk(QObject):
         return self._going is not None
 
     def go_to(self, number: int) -> None:
-        """Open a snapshot by its number, limited to those that exist; text and place stay."""
+        """Open a snapshot by its number, clamped to those that exist; nothing else of the state changes."""
         if self.training is None:
             return
         number = min(max(number, 0), len(self.training.snapshots) - 1)
@@ -72,7 +72,7 @@ class TrainingDesk(QObject):
         self._controller.set(replace(self._controller.state, model=str(folder)), ("snapshot",))
 
     def go_by(self, by: int) -> None:
-        """Move on by `by` snapshots; a model that is none of them comes after the last."""
+        """Go on, or back, by `by` snapshots, but not past the last; a model that is none of them comes after it."""
         if self.training is not None and self._place + by < len(self.training.snapshots):
             self.go_to(self._place + by)
 
@@ -149,7 +149,7 @@ class TrainingDesk(QObject):
                     break
                 if shelf.find(folder, int8=int8) is None:
                     shelf.put(open_model(folder, stop=stop, int8=int8))
-            shelf.find(model.folder, int8=int8)  # the shown one is dropped last
+            shelf.find(model.folder, int8=int8)  # found last, so that the shown model is dropped last
             return True
 
         self.ahead.submit(work)
@@ -162,7 +162,7 @@ class TrainingDesk(QObject):
             self._stay()
 
     def _on_state(self, state: State) -> None:
-        """Move the mark to the snapshot that the state asks for, whoever set it."""
+        """Set `number` to the snapshot that the state asks for, wherever the change came from."""
         wanted, model = Path(state.model), self._controller.model
         snapshots = () if self.training is None else self.training.snapshots
         number = next((n for n, snapshot in enumerate(snapshots) if snapshot.folder == wanted), None)
@@ -175,7 +175,7 @@ class TrainingDesk(QObject):
             self.changed.emit()
 
     def _stay(self) -> None:
-        """Give up going anywhere: the mark is where the open model is."""
+        """Stop playing and opening, and set `number` to that of the open model."""
         model = self._controller.model
         self._going = None
         self._number = None if self.training is None or model is None else self.training.at(model.folder)
@@ -183,7 +183,7 @@ class TrainingDesk(QObject):
         self.changed.emit()
 
     def close(self) -> None:
-        """Stop playing, and end the lanes."""
+        """Stop playing, and end the clip's export and the loading ahead."""
         self._timer.stop()
         self.clip.close()
         self.ahead.close()

@@ -1,4 +1,4 @@
-"""Tabs above the view: the walk, and the workspaces beside it."""
+"""Tabs above the view: the walk through the forward pass, step by step, and the other workspaces."""
 
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
@@ -14,9 +14,9 @@ _GROUPS = {spec.key: spec.group for spec in WORKSPACES if spec.group}
 
 
 class WorkspaceBar(QWidget):
-    """A button for every command that shows a workspace, in the upper left corner of the pane.
+    """Buttons for the commands that show a workspace, in the upper left corner of the pane.
 
-    Commands of one group share the menu of one button, which has the name of the one that is shown.
+    Those of a group share a button with a menu; its label is the shown workspace, or the group if none of it is shown.
     """
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget) -> None:

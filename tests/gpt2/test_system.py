@@ -89,7 +89,7 @@ def test_a_drive_and_a_share_are_no_names_of_the_hub_on_any_system(text, path):
 def test_on_windows_a_file_is_not_written_to_a_device_or_a_stream(windows, name, words, tmp_path):
     assert words in system.why_no_file(name) and bool(words) == bool(system.why_no_file(name))
     if words:
-        with pytest.raises(ExportError, match=r"cannot be written: Windows .*; name another"):
+        with pytest.raises(ExportError, match=r"cannot be written: Windows .*; choose another name"):
             refuse_existing(tmp_path / name, force=True)
 
 

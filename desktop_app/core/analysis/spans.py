@@ -30,7 +30,8 @@ HELD = 0.95
 @dataclass(frozen=True, eq=False)
 class Masked:
     """What a mask does: how many `pairs` of query and key a head computes on average, for the text's own length and for
-    LENGTHS; the likeliest next token with its probability; and KL(under GPT-2's own mask || under this mask) in nats.
+    LENGTHS; the likeliest next token with its probability; and the prediction's KL(under the causal mask || under this
+    one) in nats.
     """
 
     mask: str

@@ -183,8 +183,10 @@ def _check(about: Any, arrays: Mapping[str, Array]) -> None:
     ranks = min(TOP, arrays["pairs.weight"].shape[2])
     pairs = ("weight", "query", "key", "query_id", "key_id", "window")
     shapes |= {f"pairs.{name}": (layers, heads, ranks) for name in pairs}
+    indices = ("window", "position", "query", "key", "query_id", "key_id")
     for name, shape in shapes.items():
-        if arrays[name].shape != shape or arrays[name].dtype.kind not in "iuf":
+        kinds = "iu" if name.rpartition(".")[2] in indices else "iuf"
+        if arrays[name].shape != shape or arrays[name].dtype.kind not in kinds:
             raise ValueError(f"{name} is {arrays[name].dtype} {list(arrays[name].shape)}, not {list(shape)}")
     starts, lengths = arrays["window_start"].astype(np.int64), arrays["window_length"].astype(np.int64)
     count = len(starts)

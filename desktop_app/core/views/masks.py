@@ -38,33 +38,35 @@ from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.mask import CAUSAL, Mask, Rule, mask_of
 from desktop_app.gpt2.phrase import Count, Phrase
 
-_SHORT = 44  # characters of a mask's name that a row shows
+_SHORT = 44  # characters of the longest mask that is named; a longer one is described
 
 BEYOND = (
     (
         Phrase("Linformer"),
-        Phrase("mixes all keys into a few by a learned matrix; no pair is left out, none is a token's own"),
+        Phrase(
+            "mixes all keys into a few with a learned matrix: no key is left out, none belongs to one token any more"
+        ),
     ),
     (
         Phrase("Reformer"),
-        Phrase("hashes queries and keys and compares what falls together; which pairs these are depends on them"),
+        Phrase("hashes queries and keys and compares those in one bucket: which pairs these are depends on the text"),
     ),
     (
         Phrase("ring attention"),
-        Phrase("computes the very same pairs, shared out over machines that hand keys and values round"),
+        Phrase("computes the same pairs as ordinary attention, divided among machines that pass keys and values on"),
     ),
 )
 """Methods that no mask can represent, each with the reason."""
 
 
 def _compute(work: Work, own: str) -> tuple[Masked, ...]:
-    # Masks are compared with the pass without edits.
+    # The masks are compared on the pass without edits.
     trace, config = work.passes.before, work.model.config
     masks = (*spans.candidates(config, len(trace), own), spans.spans(trace, work.stop))
     return spans.compare(work.model.engine, trace, tuple(dict.fromkeys(masks)), work.stop, work.progress)
 
 
-_MASKS = Product("masks", Phrase("Running under each mask"), _compute, quick=False)
+_MASKS = Product("masks", Phrase("Running the text under each mask"), _compute, quick=False)
 
 
 def wants(scene: Scene) -> tuple[Want, ...]:
@@ -85,15 +87,15 @@ def content(scene: Scene) -> View:
     """The pairs under the active mask, the table of masks, their effects, and the methods that no mask represents."""
     rule, rows = _rule(scene), _rows(scene)
     own = scene.trace.run.mask
-    title = own if len(own) <= _SHORT else Phrase("a mask of single heads")
+    title = Phrase("Mask {1}", own) if len(own) <= _SHORT else Phrase("Mask with rules for single heads")
     grid = _grid(scene, rule)
     if not rows:
-        return View(Phrase("Mask {1}", title), "", column(TextPanel(lines=(Line("", _MASKS.waiting),)), grid))
+        return View(title, "", column(TextPanel(lines=(Line("", _MASKS.waiting),)), grid))
     beyond = TextPanel(
         title=Phrase("What no mask can show"), lines=tuple(Line(name, "", words) for name, words in BEYOND)
     )
     return View(
-        Phrase("Mask {1}", title),
+        title,
         "",
         column(row(grid, _table(scene, rows), weights=(1.0, 1.9)), _effects(scene, rows), beyond),
     )
@@ -115,19 +117,19 @@ def _grid(scene: Scene, rule: Rule) -> GridPanel:
 
 
 def _name(row_: Masked) -> str:
-    return row_.mask if len(row_.mask) <= _SHORT else Phrase("a window for each head")
+    return row_.mask if len(row_.mask) <= _SHORT else Phrase("rules for single heads")
 
 
 def _amount(pairs: float) -> str:
-    """A number of pairs with three digits: 12,340 · 5.37e8."""
+    """A number of pairs: in full below a million, else with three digits, as 12,340 or 5.37e8."""
     return Count(pairs) if pairs < 1e6 else f"{pairs:.2e}".replace("e+0", "e").replace("e+", "e")
 
 
 def _table(scene: Scene, rows: tuple[Masked, ...]) -> MapPanel:
     pairs = np.array([r.pairs for r in rows])
     return MapPanel(
-        title=Phrase("Pairs that a head computes"),
-        note=Phrase("colour: their share of the causal ones"),
+        title=Phrase("Pairs that a head computes, on average"),
+        note=Phrase("colour: share of the causal mask's pairs"),
         hint=Phrase("click a mask"),
         values=pairs / pairs[0],
         levels=Levels(0.0, 2.0, diverging=False),
@@ -144,8 +146,8 @@ def _table(scene: Scene, rows: tuple[Masked, ...]) -> MapPanel:
 def _effects(scene: Scene, rows: tuple[Masked, ...]) -> BarsPanel:
     quoted = scene.tokenizer.quoted
     return BarsPanel(
-        title=Phrase("What it does to the prediction"),
-        note=Phrase("KL from GPT-2's own mask, in nats"),
+        title=Phrase("What each mask does to the prediction"),
+        note=Phrase("KL from the prediction under the causal mask, in nats"),
         bars=tuple(
             Bar(
                 _name(r),
@@ -186,7 +188,7 @@ def describe(scene: Scene, cell: Cell) -> Readout:
     length = (len(scene.trace), *LENGTHS)[cell.index[1]]
     causal = mask_of(CAUSAL, scene.config).pairs(scene.config, length)
     share = percent(found.pairs[cell.index[1]] / causal)
-    words = Phrase("at {1} tokens: {2} of the causal", Count(length), share)
+    words = Phrase("at {1} tokens: {2} of the causal mask's pairs", Count(length), share)
     return Readout(Phrase("{1} pairs", Count(found.pairs[cell.index[1]])), found.mask, words)
 
 
@@ -215,7 +217,7 @@ def open_cell(scene: Scene, cell: Cell) -> View:
 def as_numpy(scene: Scene, cell: Cell | None) -> str:
     """Lines that run the text under every mask, or recompute the number of one cell.
 
-    For all masks they compute KL(under GPT-2's own mask || under the mask), with one pass for each.
+    For all masks they compute KL(prediction under the causal mask || under the mask), with one pass for each.
     """
     config = scene.config
     if cell is not None and cell.name == "masks.seen":
@@ -226,7 +228,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
         return _counted(scene, mask_of(_at(scene, cell).mask, config), (len(scene.trace), *LENGTHS)[cell.index[1]])
     rows = _rows(scene) if cell is None else (_at(scene, cell),)
     if not rows:
-        raise ModelError("The masks are not compared yet; copy them when they are shown.")
+        raise ModelError("The masks have not been compared yet; copy the code when their table is shown.")
     lines = [
         "h, q, k = pairs(len(tokens))",
         "def logs(seen):",
@@ -237,7 +239,7 @@ def as_numpy(scene: Scene, cell: Cell | None) -> str:
     ]
     if cell is not None:
         lines.append(f"result = result[{rows[0].mask!r}]")
-    return pass_program(scene, "KL from GPT-2's own mask after the last position, in nats", lines)
+    return pass_program(scene, "KL from the causal mask's prediction after the last position, in nats", lines)
 
 
 def _counted(scene: Scene, mask: Mask, length: int) -> str:
