@@ -232,7 +232,7 @@ def test_data_come_beside_the_figure_or_not_at_all(figure, tmp_path):
     out.unlink()
     status, err, _ = figure("--step", "text", "--data", "csv")
     assert status == 2
-    assert "fig.csv exists already" in err
+    assert "fig.csv already exists" in err
     assert not out.exists()
 
 

@@ -190,7 +190,7 @@ def test_figures_are_those_of_the_figure_command(run, tmp_path):
         assert ElementTree.fromstring(made.svg).tag.endswith("svg") and made.description
     kept = run.figure("tokens").save(tmp_path / "kept.png")
     assert kept.read_bytes()[:4] == b"\x89PNG"
-    with pytest.raises(logitscope.LogitscopeError, match="exists already"):
+    with pytest.raises(logitscope.LogitscopeError, match="already exists"):
         run.figure("tokens").save(kept)
     weight = run.model.figure("weights:blocks.0.attn.W_Q", head=1)
     assert "head 1" in repr(weight) and "census" not in repr(weight)

@@ -90,7 +90,7 @@ def build(
     inputs = {entry.name: fingerprint(entry.order) for entry in entries}
     todo = [e for e in entries if force or not _up_to_date(e, record, inputs[e.name])]
     strange = [
-        f"{entry.where}: {path} exists already and no build wrote it; give --force to replace it, or another name."
+        f"{entry.where}: {path} already exists and no build wrote it; give --force to replace it, or another name."
         for entry in todo
         for path in entry.order.files
         if not force and entry.name not in record.outputs and path.exists()

@@ -231,7 +231,7 @@ class FileActions(QObject):
         beside = [path.with_suffix(f".{kind}") for kind in data]
         strange = [place.name for place in beside if place.exists() and not path.exists()]
         if strange:  # the file dialog asked only about the figure's own name
-            self._controller.complain(f"{' and '.join(strange)} exists already; give the figure another name.")
+            self._controller.complain(f"{' and '.join(strange)} already exists; give the figure another name.")
             return
 
         def done(files: list[bytes]) -> None:

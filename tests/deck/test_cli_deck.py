@@ -69,7 +69,7 @@ def test_a_deck_is_written_by_workers_with_progress_and_a_summary_and_is_the_sam
     assert len(Presentation(path).slides) == 4
     first = path.read_bytes()
     status, _, err, _ = deck(*steps)
-    assert status == 2 and "exists already" in err and "--force" in err and path.read_bytes() == first
+    assert status == 2 and "already exists" in err and "--force" in err and path.read_bytes() == first
     assert deck(*steps, "--jobs", 1, "--force")[0] == 0
     assert path.read_bytes() == first, "whatever the number of workers"
 

@@ -134,7 +134,7 @@ def test_weights_beside_the_graph_start_on_pages(checkpoint, tmp_path):
 
 def test_a_data_file_in_the_way_is_refused_without_force(checkpoint, tmp_path):
     (tmp_path / "m.onnx.data").write_text("mine")
-    with pytest.raises(ExportError, match=r"m\.onnx\.data exists"):
+    with pytest.raises(ExportError, match=r"m\.onnx\.data already exists"):
         export_onnx(checkpoint, tmp_path / "m.onnx", embed_limit=0)
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx.data"]
     export_onnx(checkpoint, tmp_path / "m.onnx", embed_limit=0, force=True)

@@ -501,7 +501,7 @@ def test_the_dialog_previews_what_it_would_write(desk, qtbot, tmp_path):
 
     (tmp_path / "two.csv").write_text("mine")
     desk.window.files.export_figure(Options("svg"), tmp_path / "two.svg", data=("csv",))
-    assert "two.csv exists already" in desk.trouble()
+    assert "two.csv already exists" in desk.trouble()
     assert (tmp_path / "two.csv").read_text() == "mine"
 
 
