@@ -66,11 +66,12 @@ class SheetValues:
         units = 1
         while sum(p.rows * p.columns / math.prod(factors(p, units)) for p in sheet.plates) > _TAKEN:
             units *= 2
-        plates = [plate for plate in sheet.plates if plate.axes > 1]
         taken = {
-            (p.name, p.head, p.first): self.pooled(p, units, range(-(-p.rows // factors(p, units)[0]))) for p in plates
+            (p.name, p.head, p.first): self.pooled(p, units, range(-(-p.rows // factors(p, units)[0])))
+            for p in sheet.plates
         }
-        scales = {name: self.scale(name) for name in dict.fromkeys(p.name for p in plates)}
+        # Token ids have no colours.
+        scales = {name: self.scale(name) for name in dict.fromkeys(p.name for p in sheet.plates if p.axes > 1)}
         return TakenValues, (units, taken, scales, self.colours)
 
     # The same numbers in other colours
