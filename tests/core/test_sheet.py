@@ -352,6 +352,7 @@ def test_what_goes_to_a_process_that_draws_gives_the_same_pixels(scene, monkeypa
         with pytest.raises(ExportError, match="pooled numbers alone"):
             taken.cells(sheet.plates[1], range(1), range(1))
         return
+    assert taken.known("tokens") is None
     for plate in sheet.plates:  # token ids, too, which have no colours
         every = range(plate.rows), range(plate.columns)
         assert np.array_equal(taken.cells(plate, *every), values.cells(plate, *every), equal_nan=True), plate.name

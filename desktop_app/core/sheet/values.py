@@ -315,5 +315,5 @@ class TakenValues(SheetValues):
         return self._scales[name].levels.diverging
 
     def known(self, name: str) -> Scale | None:
-        """The scale of a tensor, in the colours in which it was sent."""
-        return self._scales[name]
+        """The scale of a tensor, in the colours in which it was sent; None for token ids, which have none."""
+        return self._scales.get(name)
