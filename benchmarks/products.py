@@ -6,14 +6,13 @@ peers' environment, by PyTorch; the fastest of the three in a round counts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from benchmarks.passes import FullPass, ids_of
+from benchmarks.passes import FullPass, ids_of, read_weights
 from benchmarks.peers import Peers
 from benchmarks.shapes import checkpoint
 from benchmarks.table import Row, against, interleaved, ms, timed
@@ -26,7 +25,6 @@ from desktop_app.gpt2.weights import UNEMBEDDING, matrices
 
 REACHES = {128: 1.15, 512: 1.15, 1024: 1.25}
 _READ = 1.15
-_PIECE = 1 << 20
 
 _NAME = "full pass with every kept tensor, against its bare matrix products, {} tokens"
 _READING = "full pass with every kept tensor, 8 tokens, against reading all weights"
@@ -46,7 +44,7 @@ def rows(root: Path, venv: Path | None, runs: int) -> Iterator[Row]:
     kept = frozenset(name for name, row in model.engine.table.items() if row.spec.kept)
     full = FullPass(model.checkpoint, kept, CHUNK)
     ids = ids_of(model, 8)
-    times = interleaved(lambda: timed(lambda: full(ids)), lambda: reading(model.checkpoint), runs=runs)
+    times = interleaved(lambda: timed(lambda: full(ids)), lambda: read_weights(model.checkpoint), runs=runs)
     yield against(_READING, *times, _READ)
     if venv is None:
         return
@@ -127,26 +125,3 @@ def _matrix(checkpoint: Checkpoint, name: str) -> NDArray[np.float32]:
 
 def _random(*shape: int) -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal(shape, np.float32)
-
-
-def reading(checkpoint: Checkpoint) -> float:
-    """Seconds that two threads take to read every byte of the weights once, by the faster of two ways.
-
-    They are a dot product of each piece with one vector, which stays in the cache, and the maximum of each piece.
-    """
-    pieces = [
-        piece
-        for weight in checkpoint.weights.values()
-        for piece in np.array_split(weight.reshape(-1), weight.size // _PIECE + 1)
-    ]
-    other = np.ones(_PIECE // 64, np.float32)
-
-    def dot(piece: NDArray[np.float32]) -> float:
-        rows = len(piece) // len(other)
-        return float((piece[: rows * len(other)].reshape(rows, -1) @ other).sum()) if rows else float(piece.sum())
-
-    def greatest(piece: NDArray[np.float32]) -> float:
-        return float(piece.max())
-
-    with ThreadPoolExecutor(2) as pool:
-        return min(timed(lambda way=way: list(pool.map(way, pieces, chunksize=8))) for way in (dot, greatest))
