@@ -17,7 +17,7 @@ from desktop_app.core.last_session import beginning
 from desktop_app.core.settings import load_settings
 from desktop_app.core.starts import begun, set_aside
 from desktop_app.gpt2.errors import fault_words
-from desktop_app.gpt2.system import closing_signals
+from desktop_app.gpt2.system import closing_signals, share_one_heap
 from desktop_app.ui import fonts
 from desktop_app.ui.first_view import FirstView, offer_session
 from desktop_app.ui.icon import window_icon
@@ -33,6 +33,7 @@ def make_application(argv: list[str] | None = None) -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
+    share_one_heap()
     app = QApplication(argv if argv is not None else sys.argv[:1])
     app.setApplicationName("Logitscope")
     app.setDesktopFileName("logitscope")

@@ -1,16 +1,22 @@
 """What a window keeps in memory after long use: the pass that is shown, and nothing of earlier ones."""
 
+import ctypes
 import gc
 import re
+import subprocess
+import sys
 import weakref
 from collections import Counter
+from dataclasses import replace
 
 import psutil
 import pytest
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
+from desktop_app.core.fields import Change
 from desktop_app.gpt2.tensors import size_in_bytes
+from tests.conftest import ROOT
 from tests.ui.driver import Desk
 
 
@@ -135,3 +141,65 @@ def test_what_a_workspace_computed_leaves_nothing_of_the_weights_file_behind(des
     desk.until(lambda: desk.c.products.lane.busy is False)
     freed(desk)
     assert given_back
+
+
+def test_over_ten_windows_objects_and_threads_stay_level(qapp, qtbot, tiny, other):
+    """Each window types, opens workspaces, edits, and sets another mask; every third is closed while busy."""
+    from desktop_app.ui.app import open_window
+
+    kinds, threads = {}, {}
+    for number in range(10):
+        window = open_window((tiny, other)[number % 2], "Hello, you")
+        desk = Desk(window, qtbot)
+        desk.settle()
+        for step in ("lens", "heads"):
+            window.do(f"workspace:{step}")
+            desk.settle()
+        desk.c.set(replace(desk.state, edits=(Change("blocks.0.attn.z[1]=0"),), mask="window:2"))
+        if number % 3:
+            desk.settle()
+        window.close()
+        window.deleteLater()
+        del window, desk
+        qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        if number in (3, 9):
+            gc.collect()
+            kinds[number] = Counter(type(o) for o in gc.get_objects())
+            threads[number] = psutil.Process().num_threads()
+    ours = {"desktop_app", "PySide6", "pyqtgraph", "onnxruntime", "threading"}
+    more = {k: n for k, n in (kinds[9] - kinds[3]).items() if n > 2 and k.__module__.partition(".")[0] in ours}
+    assert not more
+    assert threads[9] <= threads[3]
+
+
+HEAPS = """
+import ctypes, os, tempfile, threading
+from desktop_app.ui.app import make_application
+
+def heaps():
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    path = tempfile.mktemp()
+    file = ctypes.c_void_p(libc.fopen(path.encode(), b"w"))
+    libc.malloc_info(0, file)
+    libc.fclose(file)
+    return open(path).read().count("<heap nr=")
+
+app = make_application(["logitscope"])
+before, libc = heaps(), ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+barrier = threading.Barrier(12)
+threads = [threading.Thread(target=lambda: (libc.malloc(50_000), barrier.wait())) for _ in range(12)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(before, heaps())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_info"), reason="glibc's heaps")
+def test_threads_of_the_program_take_no_heaps_of_their_own():
+    """As glibc itself counts them: each heap keeps the most that its threads ever held."""
+    ran = subprocess.run([sys.executable, "-P", "-c", HEAPS], cwd=ROOT, capture_output=True, text=True, check=True)
+    before, after = map(int, ran.stdout.split())
+    assert after == before
