@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import math
 import random
 import re
 import struct
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from tests.checkpoints import sealed
 
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -0.0, 1, -1, 2, 3, 255, 2**31 - 1, 2**31, 2**53, 2**63, -(2**63), 10**400),
@@ -101,6 +104,51 @@ def in_safetensors(chance: random.Random, data: bytes) -> bytes:
     header = in_json(chance, data[8 : 8 + length])
     told = len(header) + (chance.choice((1, -1, 1 << 40)) if chance.random() < 0.05 else 0)
     return struct.pack("<Q", told % (1 << 64)) + header + data[8 + length :]
+
+
+def in_trace(chance: random.Random, data: bytes) -> bytes:
+    """Change a saved pass (its metadata and the JSON in them, tensors, numbers) and usually renew its digest."""
+    (length,) = struct.unpack("<Q", data[:8])
+    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    about: dict[str, str] = header.pop("__metadata__")
+    inside = [key for key in ("config", "edits") if key in about]
+    for _ in range(chance.choice((1, 1, 1, 2, 4))):
+        kind, name = chance.randrange(6), chance.choice(list(header))
+        if kind < 2 and inside:
+            key = inside.pop(chance.randrange(len(inside)))  # once each: afterwards it may not be JSON
+            about[key] = in_json(chance, about[key].encode()).decode("utf-8", "replace")
+        elif kind <= 2:
+            about["mask"] = chance.choice(("none", "window:2", "window:0", "global:1", "window:" + "9" * 30, "", "x"))
+        elif kind == 3:
+            body = _other_numbers(chance, body, *header[name]["data_offsets"])
+        elif kind == 4:
+            body, header = _fewer_tensors(chance, body, header)
+        else:
+            other = chance.choice(list(header))
+            header[name], header[other] = header[other], header[name]
+    tree = {"__metadata__": {**about, "sha256": "0" * 64}, **header}
+    text = json.dumps(changed_tree(chance, tree) if chance.random() < 0.1 else tree, separators=(",", ":")).encode()
+    changed = struct.pack("<Q", len(text)) + text + body
+    return changed if chance.random() < 0.05 else sealed(changed)
+
+
+def _other_numbers(chance: random.Random, body: bytes, start: int, stop: int) -> bytes:
+    """Put the same odd number at some places of a tensor."""
+    put = struct.pack("<f", chance.choice((math.nan, math.inf, -math.inf, 3e38, -3e38, 1e-45, 0.0, 1.0)))
+    at = start + 4 * chance.randrange(max(1, (stop - start) // 4))
+    put = (put * chance.choice((1, 2, 500)))[: stop - at]
+    return body[:at] + put + body[at + len(put) :]
+
+
+def _fewer_tensors(chance: random.Random, body: bytes, header: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Leave out some tensors, so that what remains has no gap."""
+    kept, left, share = b"", {}, chance.choice((0.02, 0.5, 0.9))
+    for name, row in header.items():
+        if name == "tokens" or chance.random() >= share:
+            start, stop = row["data_offsets"]
+            left[name] = row | {"data_offsets": [len(kept), len(kept) + stop - start]}
+            kept += body[start:stop]
+    return kept, left
 
 
 def in_npz(chance: random.Random, data: bytes) -> bytes:

@@ -24,24 +24,29 @@ from desktop_app.core.library.folders import folders_file, remembered_folders
 from desktop_app.core.library.listing import list_models
 from desktop_app.core.library.references import HubName, parse_hub_name
 from desktop_app.core.library.training import read_curves
+from desktop_app.core.model import open_model
 from desktop_app.core.panels import View, column
 from desktop_app.core.session_file import from_json, to_json
 from desktop_app.core.settings import Settings, load_settings, save_settings, settings_file
 from desktop_app.core.state import State
+from desktop_app.core.steps import step_list, workspaces
 from desktop_app.core.views.training import measured
 from desktop_app.figures.build import Record
 from desktop_app.figures.fonts import width
 from desktop_app.figures.layout import place_view
 from desktop_app.figures.listing import read_listing
 from desktop_app.figures.marks import Page
+from desktop_app.figures.order import Order, make
 from desktop_app.figures.subject import find_cell, find_subject
 from desktop_app.figures.theme import LIGHT
 from desktop_app.gpt2.checkpoint import load_checkpoint
 from desktop_app.gpt2.config import parse_config
+from desktop_app.gpt2.edit import parse_edit, put_from
 from desktop_app.gpt2.endings import text_ends
 from desktop_app.gpt2.engine import Engine
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.jsonfile import parse_json
+from desktop_app.gpt2.mask import CAUSAL
 from desktop_app.gpt2.names import match_names
 from desktop_app.gpt2.npz_file import write_npz
 from desktop_app.gpt2.session import Stop
@@ -85,9 +90,7 @@ def targets(folder: Path) -> list[Target]:
     model = write_checkpoint(folder / "model")
     checkpoint = load_checkpoint(model)
     config, tokenizer = checkpoint.config, Tokenizer.load(model)
-    trace = Engine(checkpoint).trace((3, 1, 4))
-    saved = folder / "trace.safetensors"
-    trace.save(saved)
+    engine = Engine(checkpoint)
     names = [name.encode() for name in tensor_table(config)]
 
     def in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
@@ -181,7 +184,7 @@ def targets(folder: Path) -> list[Target]:
             "added tokens", (b'{"<x>": 3, "<y>": 4}', b"{}"), mutate.in_json, in_model("added_tokens.json", _encode)
         ),
         Target("ends", (b'{"eos_token_id": [1, 2]}',), mutate.in_json, in_model("generation_config.json", _ends)),
-        Target("trace", (saved.read_bytes(),), mutate.in_safetensors, in_file("t.safetensors", Trace.load)),
+        Target("trace", _traces(engine, folder), mutate.in_trace, in_file("t.safetensors", _as_trace(model))),
         Target("session", (fresh,), mutate.in_json, as_session),
         Target("settings", (json.dumps(vars(Settings())).encode(),), mutate.in_json, settings),
         Target("folders", (json.dumps({"folders": [str(model), "x"]}).encode(),), mutate.in_json, folders),
@@ -261,6 +264,33 @@ def _of_scans(
             )
         ),
     ]
+
+
+def _traces(engine: Engine, folder: Path) -> tuple[bytes, ...]:
+    """Saved passes: whole, under a mask with an edit that says its number, and with one whose numbers are beside it."""
+    config, ids, path = engine.config, (3, 1, 4), folder / "trace.safetensors"
+    zero = parse_edit("blocks.0.attn.z[1]=0", config, len(ids))
+    put = put_from(zero, np.full((1, len(ids), config.d_head), 0.25, np.float32), "blocks.0.attn.z[1]=mean")
+    found = []
+    for edits, mask in (((), CAUSAL), ((zero,), "window:2"), ((put,), CAUSAL)):
+        engine.trace(ids, edits=edits, mask=mask).save(path, note={"model": "one"})
+        found.append(path.read_bytes())
+    return tuple(found)
+
+
+def _as_trace(folder: Path) -> Callable[[Path], object]:
+    """A call that opens a saved pass, and lays out the view of one of the model's steps with it."""
+    model = open_model(folder)
+    steps = [step.key for step in (*step_list(model.config), *workspaces(model.config))]
+
+    def call(path: Path) -> object:
+        chance = random.Random(path.read_bytes())
+        trace = Trace.load(path)
+        page, order = Page(LIGHT, width), Order(Path("x.svg"), step=chance.choice(steps), trace=path)
+        place_view(make(order, model).view, 900, 700, page)
+        return trace, page.marks
+
+    return call
 
 
 def _parquet(path: Path) -> list[tuple[str, bytes]]:

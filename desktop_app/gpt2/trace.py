@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from desktop_app.gpt2.checkpoint import Checkpoint
 from desktop_app.gpt2.config import Config, parse_config
 from desktop_app.gpt2.digest import weights_digest
-from desktop_app.gpt2.edit import Cells, Edit, put_from, read_edit, sites_of
+from desktop_app.gpt2.edit import Cells, Edit, keep_and_put, put_from, read_edit, sites_of
 from desktop_app.gpt2.errors import ModelError
 from desktop_app.gpt2.formula import Place
 from desktop_app.gpt2.jsonfile import parse_json
@@ -290,7 +290,8 @@ class Trace:
             _require_made_by(model, config, file)
         return cls(
             config,
-            {name: file.read(name) for name in file.entries},
+            # The numbers of edits follow from their texts; a file with some of the tensors need not have them.
+            {name: file.read(name) for name in file.entries} | keep_and_put(edits, config, positions[0], mask),
             run=Run(new_model_key(), tuple(ids.tolist()), edits, mask),
             weights=None if model is None else model.weights,
         )

@@ -228,6 +228,16 @@ def test_a_saved_edited_pass_opens_as_one_and_its_numpy_lines_make_its_numbers(e
         assert np.allclose(names["result"], trace[name], atol=1e-5), name
 
 
+def test_an_edited_pass_saved_in_part_opens_with_what_its_edits_put(engine, plain, tmp_path):
+    """Keep and put follow from the edits' texts, so that what comes after them can be derived from the weights."""
+    trace = engine.trace(IDS, edits=edits("blocks.1.attn.z[2]=0.5", "blocks.0.mlp_out[3]*=2"), reuse=plain)
+    file = tmp_path / "trace.safetensors"
+    trace.save(file, ["blocks.0.attn.q"])
+    loaded = Trace.load(file, engine.checkpoint)
+    for name in ("blocks.0.mlp_out", "blocks.1.attn.z", "blocks.1.attn.z.put", "ln_final.out"):
+        assert np.allclose(loaded[name], trace[name], atol=1e-4), name
+
+
 def test_numbers_of_another_pass_are_no_text(engine, plain, tmp_path):
     edit = Edit("blocks.1.mlp_out", ((2, 3), ALL), put=Cells.of(plain["blocks.1.mlp_out"][4:5]))
     assert edit == Edit("blocks.1.mlp_out", ((2, 3), ALL), put=Cells.of(plain["blocks.1.mlp_out"][4:5].copy()))
